@@ -1,0 +1,1 @@
+//! Typed administration verbs with a result per item.

@@ -1,0 +1,1 @@
+//! The fluent client: producer, consumer and admin over one shared cluster.

@@ -1,0 +1,1 @@
+//! The way in: membership, fetching, lanes, handlers, and the driver that settles offsets.

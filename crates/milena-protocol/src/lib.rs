@@ -1,0 +1,1 @@
+//! Kafka's bytes and messages: record batches, compression, frames, versions and guards.

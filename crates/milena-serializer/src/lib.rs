@@ -1,0 +1,1 @@
+//! User types to bytes and back: codecs and the extractors over them.

@@ -1,0 +1,1 @@
+//! milena: a pure-Rust Kafka client framework with a tower middleware stack.

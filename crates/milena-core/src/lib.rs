@@ -1,1 +1,57 @@
-//! The shared words of milena: records, offsets, errors, and the seams between clients, handlers and observers.
+//! The shared words of milena.
+//!
+//! Every other crate speaks in these types: what a record is ([`ProducerRecord`], [`ConsumerRecord`], [`RecordRef`]), where it is
+//! ([`TopicPartition`], [`Offset`]), what went wrong ([`Error`]), how a handler is called and what it answers ([`Incoming`],
+//! [`FromRecord`], [`Handler`], [`Outcome`], [`ErrorClass`]), how a layer holds its route back ([`Gate`]), and how the rest of the
+//! world watches ([`Observer`], [`Recorder`], [`Gauges`]). Nothing here opens a socket, starts a task or knows tower.
+
+mod address;
+mod backoff;
+mod cancel;
+mod code;
+mod error;
+mod event;
+mod extensions;
+mod extract;
+mod gate;
+mod gauges;
+mod group;
+mod handler;
+mod header_list;
+mod header_view;
+mod ids;
+mod incoming;
+mod observer;
+mod outcome;
+mod process_error;
+mod record;
+mod recorder;
+mod routes;
+mod timestamp;
+mod topic;
+mod wakers;
+
+pub use address::Address;
+pub use backoff::Backoff;
+pub use cancel::{CancelToken, Cancelled};
+pub use code::ErrorCode;
+pub use error::{Error, ErrorKind, Persistence, Place, Result};
+pub use event::{Event, RebalancePhase};
+pub use extensions::Extensions;
+pub use extract::{Attempt, Extension, FromRecord, Key, State, Text, Value};
+pub use gate::{Gate, GateState, GateWatch};
+pub use gauges::{Gauge, Gauges};
+pub use group::GroupMetadata;
+pub use handler::{Handler, IntoOutcome};
+pub use header_list::{Header, Headers};
+pub use header_view::{HeaderIter, HeaderRef, HeadersRef};
+pub use ids::{LeaderEpoch, NodeId, Offset, Partition, ProducerEpoch, ProducerId, Sequence};
+pub use incoming::Incoming;
+pub use observer::{Observer, Observers};
+pub use outcome::{Outcome, Reason};
+pub use process_error::{BoxError, Classified, Classify, ErrorClass, ProcessError};
+pub use record::{ConsumerRecord, ProducerRecord, Record, RecordMetadata, RecordRef};
+pub use recorder::{Recorder, RouteLabels, RouteRecorder};
+pub use routes::{RouteInfo, Routes};
+pub use timestamp::{Timestamp, TimestampType};
+pub use topic::{TopicName, TopicPartition};

@@ -1,0 +1,129 @@
+//! A sign that the work at hand is no longer wanted, for handlers that can stop early.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use crate::wakers::Wakers;
+
+/// Tells a handler to stop: its attempt has timed out, its partition is being revoked, or the consumer shuts down.
+///
+/// All clones share one state; once cancelled, it stays so.
+#[derive(Clone, Debug, Default)]
+pub struct CancelToken(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    cancelled: AtomicBool,
+    wakers: Wakers,
+    parent: Option<CancelToken>,
+}
+
+impl CancelToken {
+    /// A token that nobody has cancelled.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token that is cancelled with this one, or alone.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self(Arc::new(Inner {
+            parent: Some(self.clone()),
+            ..Inner::default()
+        }))
+    }
+
+    /// Cancels the work of everyone who holds this token or a child of it.
+    pub fn cancel(&self) {
+        if !self.0.cancelled.swap(true, Ordering::AcqRel) {
+            self.0.wakers.wake_all();
+        }
+    }
+
+    /// Whether the work was cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        let mut token = Some(self);
+        while let Some(CancelToken(inner)) = token {
+            if inner.cancelled.load(Ordering::Acquire) {
+                return true;
+            }
+            token = inner.parent.as_ref();
+        }
+        false
+    }
+
+    /// Waits until the work is cancelled.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again.
+    pub fn cancelled(&self) -> Cancelled {
+        let mut waits = Vec::with_capacity(2);
+        let mut token = Some(self);
+        while let Some(each) = token {
+            waits.push((each.clone(), None));
+            token = each.0.parent.as_ref();
+        }
+        Cancelled(waits)
+    }
+}
+
+/// Resolves when its token is cancelled.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct Cancelled(Vec<(CancelToken, Option<u64>)>);
+
+impl Future for Cancelled {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        for (token, id) in &mut self.0 {
+            token.0.wakers.register(id, cx);
+        }
+        let done = self
+            .0
+            .iter()
+            .any(|(token, _)| token.0.cancelled.load(Ordering::Acquire));
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Cancelled {
+    fn drop(&mut self) {
+        for (token, id) in &mut self.0 {
+            token.0.wakers.forget(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiting_task_wakes_when_the_token_is_cancelled() {
+        let token = CancelToken::new();
+        let waiting = tokio::spawn(token.child().cancelled());
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        token.cancel();
+        waiting.await.unwrap();
+    }
+
+    #[test]
+    fn a_child_is_cancelled_alone_or_with_its_parent() {
+        let parent = CancelToken::new();
+        let (one, two) = (parent.child(), parent.child().child());
+        one.cancel();
+        assert!(one.is_cancelled() && !parent.is_cancelled() && !two.is_cancelled());
+        parent.cancel();
+        assert!(two.is_cancelled());
+        assert!(two.cancelled().now_or_never().is_some());
+    }
+}

@@ -1,0 +1,205 @@
+//! What happens inside a client, told to observers as it happens.
+
+use std::time::Duration;
+
+use crate::{Address, Error, NodeId, Partition, TopicPartition};
+
+/// Something that happened: per request, batch, rebalance or commit, never per record.
+///
+/// Durations are wall time from start to end; sizes are bytes on the wire.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A connection was made and its handshake ended well.
+    Connected {
+        /// The broker, where known; `None` for a bootstrap address.
+        node: Option<NodeId>,
+        /// Where it was dialed.
+        address: &'a Address,
+        /// How long dialing and handshake took.
+        elapsed: Duration,
+    },
+    /// A connection could not be made.
+    ConnectFailed {
+        /// The broker, where known.
+        node: Option<NodeId>,
+        /// Where it was dialed.
+        address: &'a Address,
+        /// Why.
+        error: &'a Error,
+    },
+    /// A connection ended; `None` means that this side closed it.
+    Disconnected {
+        /// The broker, where known.
+        node: Option<NodeId>,
+        /// Where it led.
+        address: &'a Address,
+        /// Why.
+        error: Option<&'a Error>,
+    },
+    /// A request was answered or failed.
+    Request {
+        /// The broker, where known.
+        node: Option<NodeId>,
+        /// The request's name, such as `Fetch`.
+        api: &'static str,
+        /// The version it was sent in.
+        version: i16,
+        /// From the write to the answer.
+        elapsed: Duration,
+        /// The request's size.
+        sent: usize,
+        /// The answer's size.
+        received: usize,
+        /// Why it failed on the way; errors inside the answer are told elsewhere.
+        error: Option<&'a Error>,
+    },
+    /// A broker asked this client to wait (KIP-219).
+    Throttled {
+        /// The broker, where known.
+        node: Option<NodeId>,
+        /// The request that was throttled.
+        api: &'static str,
+        /// How long the connection stays mute.
+        wait: Duration,
+    },
+    /// The picture of the cluster was renewed.
+    MetadataRefreshed {
+        /// How many brokers are known.
+        brokers: usize,
+        /// How many topics are known.
+        topics: usize,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// All known brokers are gone; the client starts over from its bootstrap addresses.
+    Rebootstrap {
+        /// What failed last.
+        error: &'a Error,
+    },
+    /// A batch was acknowledged.
+    BatchDelivered {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How many records it holds.
+        records: u32,
+        /// Its size.
+        bytes: usize,
+        /// From the first record's enqueueing to the answer.
+        elapsed: Duration,
+    },
+    /// A batch will be sent again.
+    BatchRetried {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How many records it holds.
+        records: u32,
+        /// How often it was sent before.
+        attempts: u32,
+        /// Why.
+        error: &'a Error,
+    },
+    /// A batch's records were given up.
+    BatchFailed {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How many records it holds.
+        records: u32,
+        /// Why; says whether they may have been written.
+        error: &'a Error,
+    },
+    /// A fetch was answered.
+    Fetched {
+        /// The broker.
+        node: NodeId,
+        /// How many partitions it brought records for.
+        partitions: usize,
+        /// How many bytes of records.
+        bytes: usize,
+        /// From the request to the answer.
+        elapsed: Duration,
+    },
+    /// A group's assignment changed.
+    Rebalance {
+        /// The group.
+        group: &'a str,
+        /// The generation or member epoch.
+        generation: i32,
+        /// What happened to the partitions.
+        phase: RebalancePhase,
+        /// The partitions.
+        partitions: &'a [TopicPartition],
+    },
+    /// A heartbeat was answered or failed.
+    Heartbeat {
+        /// The group.
+        group: &'a str,
+        /// From the request to the answer.
+        elapsed: Duration,
+        /// Why it failed.
+        error: Option<&'a Error>,
+    },
+    /// Offsets were committed, or could not be.
+    Commit {
+        /// The group.
+        group: &'a str,
+        /// How many partitions.
+        partitions: usize,
+        /// How long it took.
+        elapsed: Duration,
+        /// Why it failed.
+        error: Option<&'a Error>,
+    },
+    /// A partition is no longer fetched for now: a gate closed, or its lane waits.
+    Paused {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// Who paused it: a gate's name.
+        by: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// The last one who paused a partition let go.
+    Resumed {
+        /// The partition.
+        partition: &'a TopicPartition,
+    },
+    /// A lane cannot go on: its record could neither be processed nor dead-lettered. Health is red.
+    LaneStopped {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The route.
+        route: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A position was out of the log's range and was reset as `auto_offset_reset` says.
+    OffsetReset {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The position that the log no longer holds.
+        from: i64,
+        /// The new position.
+        to: i64,
+    },
+    /// The partition count of a topic grew.
+    PartitionsAdded {
+        /// The topic.
+        topic: &'a str,
+        /// The first new partition.
+        first: Partition,
+        /// How many there are now.
+        count: usize,
+    },
+}
+
+/// What a rebalance does with partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RebalancePhase {
+    /// They are this member's from now on.
+    Assigned,
+    /// They are given back after their offsets were committed.
+    Revoked,
+    /// They were taken without notice: nothing of them can be committed.
+    Lost,
+}

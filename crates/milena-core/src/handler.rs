@@ -1,0 +1,163 @@
+//! Handlers: async functions of extractors that answer with an outcome.
+
+use std::future::Future;
+
+use crate::{FromRecord, Incoming, Outcome, ProcessError};
+
+/// What a handler may return: an [`Outcome`], `()` for "done", or a [`Result`] of either with any error.
+pub trait IntoOutcome {
+    /// The outcome, or the error with its class.
+    ///
+    /// # Errors
+    /// What the handler failed with.
+    fn into_outcome(self) -> Result<Outcome, ProcessError>;
+}
+
+impl IntoOutcome for Outcome {
+    fn into_outcome(self) -> Result<Outcome, ProcessError> {
+        Ok(self)
+    }
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<Outcome, ProcessError> {
+        Ok(Outcome::Ack)
+    }
+}
+
+impl<T: IntoOutcome, E: Into<ProcessError>> IntoOutcome for Result<T, E> {
+    fn into_outcome(self) -> Result<Outcome, ProcessError> {
+        self.map_err(Into::into)?.into_outcome()
+    }
+}
+
+/// An async function of up to twelve extractors, with access to a state `S`.
+///
+/// ```
+/// use milena_core::{Key, Outcome, ProcessError, Value};
+///
+/// async fn bill(Key(key): Key, Value(value): Value) -> Result<Outcome, ProcessError> {
+///     if value.is_empty() {
+///         return Ok(Outcome::skip("nothing to bill"));
+///     }
+///     Ok(Outcome::Ack)
+/// }
+/// # fn check<A, H: milena_core::Handler<A>>(_: H) {}
+/// # check(bill);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a handler",
+    note = "a handler is an async function of extractors (`FromRecord`) that returns an `Outcome`, `()`, or a `Result` of one"
+)]
+pub trait Handler<Args, S = ()>: Clone + Send + Sync + 'static {
+    /// Extracts the arguments and runs the function.
+    fn handle(
+        &self,
+        incoming: Incoming,
+        state: &S,
+    ) -> impl Future<Output = Result<Outcome, ProcessError>> + Send;
+}
+
+macro_rules! handlers {
+    ($($arg:ident)*) => {
+        impl<F, Fut, S, $($arg,)*> Handler<($($arg,)*), S> for F
+        where
+            F: Fn($($arg),*) -> Fut + Clone + Send + Sync + 'static,
+            Fut: Future + Send,
+            Fut::Output: IntoOutcome,
+            S: Sync,
+            $($arg: FromRecord<S> + Send,)*
+        {
+            #[allow(non_snake_case, unused_variables)]
+            async fn handle(&self, incoming: Incoming, state: &S) -> Result<Outcome, ProcessError> {
+                $(let $arg = $arg::from_record(&incoming, state).await?;)*
+                let running = self($($arg),*);
+                drop(incoming);
+                running.await.into_outcome()
+            }
+        }
+        handlers!(@shorter $($arg)*);
+    };
+    (@shorter) => {};
+    (@shorter $first:ident $($rest:ident)*) => { handlers!($($rest)*); };
+}
+handlers!(A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Attempt, ConsumerRecord, ErrorClass, Headers, Key, Offset, State, Text, TimestampType,
+        TopicName, Value,
+    };
+
+    fn incoming(key: Option<&'static str>, value: Option<&'static [u8]>) -> Incoming {
+        Incoming::new(ConsumerRecord {
+            topic: "orders".into(),
+            partition: 0.into(),
+            offset: 42.into(),
+            leader_epoch: None,
+            timestamp: None,
+            timestamp_type: TimestampType::Create,
+            key: key.map(Into::into),
+            value: value.map(Into::into),
+            headers: Headers::new(),
+        })
+    }
+
+    async fn run<A, S, H: Handler<A, S>>(
+        handler: H,
+        incoming: Incoming,
+        state: S,
+    ) -> Result<Outcome, ProcessError> {
+        handler.handle(incoming, &state).await
+    }
+
+    #[tokio::test]
+    async fn a_function_gets_what_its_arguments_ask_for() {
+        let handler = |State(factor): State<u32>,
+                       Key(key): Key,
+                       Text(text): Text,
+                       offset: Offset,
+                       topic: TopicName| async move {
+            assert_eq!(
+                (factor, &key[..], text.as_str(), offset.to_wire(), &*topic),
+                (3, &b"k"[..], "v", 42, "orders")
+            );
+        };
+        assert_eq!(
+            run(handler, incoming(Some("k"), Some(b"v")), 3u32)
+                .await
+                .unwrap(),
+            Outcome::Ack
+        );
+    }
+
+    #[tokio::test]
+    async fn a_missing_part_is_poison_and_names_the_record() {
+        let handler = |_: Value| async {};
+        let error = run(handler, incoming(None, None), ()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Poison);
+        assert!(
+            error.to_string().contains("no value") && error.to_string().contains("offset 42"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn text_that_is_not_utf8_is_poison() {
+        let error = run(|_: Text| async {}, incoming(None, Some(&[0xff])), ())
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Poison);
+    }
+
+    #[tokio::test]
+    async fn any_error_can_be_returned() {
+        async fn fails(_: Attempt) -> Result<(), std::io::Error> {
+            Err(std::io::Error::other("down"))
+        }
+        let error = run(fails, incoming(None, None), ()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Transient);
+    }
+}

@@ -1,0 +1,222 @@
+//! Headers that a record owns: ordered, with duplicates and null values kept.
+
+use bytes::Bytes;
+
+use crate::{HeaderIter, HeaderRef, HeadersRef};
+
+/// One header of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// The key: text by convention, any bytes on the wire.
+    pub key: Bytes,
+    /// The value; `None` is Kafka's null, which is not the same as empty.
+    pub value: Option<Bytes>,
+}
+
+/// A record's headers. A consumed record's lie in the fetched bytes until they are changed.
+#[derive(Clone, Debug)]
+pub struct Headers(Repr);
+
+#[derive(Clone, Debug)]
+enum Repr {
+    Wire { raw: Bytes, count: usize },
+    List(Vec<Header>),
+}
+
+impl Headers {
+    /// No headers; allocates nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Repr::List(Vec::new()))
+    }
+
+    /// Takes `count` headers in the wire form of record batch v2, without reading them yet.
+    #[must_use]
+    pub const fn from_wire(raw: Bytes, count: usize) -> Self {
+        Self(Repr::Wire { raw, count })
+    }
+
+    /// Adds a header at the end; one of the same key stays.
+    pub fn push(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.list().push(Header {
+            key: key.into(),
+            value: Some(value.into()),
+        });
+    }
+
+    /// Adds a header with a null value at the end.
+    pub fn push_null(&mut self, key: impl Into<Bytes>) {
+        self.list().push(Header {
+            key: key.into(),
+            value: None,
+        });
+    }
+
+    /// Removes all headers of that key.
+    pub fn remove(&mut self, key: &str) {
+        if self.get(key).is_some() {
+            self.list().retain(|header| header.key != key.as_bytes());
+        }
+    }
+
+    /// Makes `value` the only one of that key, at the end.
+    pub fn set(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        let key = key.into();
+        let list = self.list();
+        list.retain(|header| header.key != key);
+        list.push(Header {
+            key,
+            value: Some(value.into()),
+        });
+    }
+
+    /// The value of the last header of that key; `Some(None)` is a header with a null value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Option<&[u8]>> {
+        self.view().get(key)
+    }
+
+    /// The last value of that key as text; `None` also where it is null or not UTF-8.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.get(key)??).ok()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.view().len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.view().is_empty()
+    }
+
+    /// All headers, in order.
+    #[must_use]
+    pub fn iter(&self) -> HeaderIter<'_> {
+        self.view().iter()
+    }
+
+    /// The headers as a borrowed view.
+    #[must_use]
+    pub fn view(&self) -> HeadersRef<'_> {
+        match &self.0 {
+            Repr::Wire { raw, count } => HeadersRef::wire(raw, *count),
+            Repr::List(list) => HeadersRef::list(list),
+        }
+    }
+
+    /// A copy that shares no bytes with the fetched frame.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        match &self.0 {
+            Repr::Wire { raw, count } => Self(Repr::Wire {
+                raw: Bytes::copy_from_slice(raw),
+                count: *count,
+            }),
+            Repr::List(list) => Self(Repr::List(
+                list.iter()
+                    .map(|header| Header {
+                        key: Bytes::copy_from_slice(&header.key),
+                        value: header.value.as_deref().map(Bytes::copy_from_slice),
+                    })
+                    .collect(),
+            )),
+        }
+    }
+
+    fn list(&mut self) -> &mut Vec<Header> {
+        if let Repr::Wire { raw, count } = &self.0 {
+            let owned = |part: &[u8]| raw.slice_ref(part);
+            let list = HeadersRef::wire(raw, *count)
+                .iter()
+                .map(|HeaderRef { key, value }| Header {
+                    key: owned(key),
+                    value: value.map(owned),
+                })
+                .collect();
+            self.0 = Repr::List(list);
+        }
+        match &mut self.0 {
+            Repr::List(list) => list,
+            Repr::Wire { .. } => unreachable!("made a list above"),
+        }
+    }
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.view() == other.view()
+    }
+}
+
+impl Eq for Headers {}
+
+impl<K: Into<Bytes>, V: Into<Bytes>> FromIterator<(K, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut headers = Self::new();
+        headers.extend(pairs);
+        headers
+    }
+}
+
+impl<K: Into<Bytes>, V: Into<Bytes>> Extend<(K, V)> for Headers {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        for (key, value) in pairs {
+            self.push(key, value);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Headers {
+    type Item = HeaderRef<'a>;
+    type IntoIter = HeaderIter<'a>;
+
+    fn into_iter(self) -> HeaderIter<'a> {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duplicates_and_nulls_stay_in_order() {
+        let mut headers = Headers::new();
+        headers.push("a", "1");
+        headers.push_null("b");
+        headers.push("a", "2");
+        let keys: Vec<_> = headers.iter().map(|h| (h.key, h.value)).collect();
+        assert_eq!(
+            keys,
+            [
+                (&b"a"[..], Some(&b"1"[..])),
+                (b"b", None),
+                (b"a", Some(b"2"))
+            ]
+        );
+        assert_eq!(headers.text("a"), Some("2"));
+        assert_eq!(headers.get("b"), Some(None));
+    }
+
+    #[test]
+    fn headers_in_wire_form_can_be_changed() {
+        let mut headers =
+            Headers::from_wire(Bytes::from_static(&[2, b'a', 2, b'x', 2, b'b', 1]), 2);
+        headers.set("a", "y");
+        assert_eq!(headers.text("a"), Some("y"));
+        assert_eq!(headers.get("b"), Some(None));
+        headers.remove("b");
+        assert_eq!(headers, Headers::from_iter([("a", "y")]));
+    }
+}

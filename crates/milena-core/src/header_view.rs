@@ -1,0 +1,223 @@
+//! Headers as a borrowed view: over wire bytes, decoded as they are read, or over a list.
+
+use std::borrow::Cow;
+
+use crate::Header;
+
+/// One header, borrowed. Keys are text by convention only: the wire allows any bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeaderRef<'a> {
+    /// The key's bytes.
+    pub key: &'a [u8],
+    /// The value; `None` is Kafka's null, which is not the same as empty.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> HeaderRef<'a> {
+    /// The key as text, with what is not UTF-8 replaced.
+    #[must_use]
+    pub fn key_text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.key)
+    }
+}
+
+/// A record's headers, borrowed: in order, duplicates and null values kept.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadersRef<'a>(Repr<'a>);
+
+#[derive(Clone, Copy, Debug)]
+enum Repr<'a> {
+    /// `count` headers in the wire form of record batch v2: zigzag varint lengths, each before its bytes.
+    Wire {
+        raw: &'a [u8],
+        count: usize,
+    },
+    List(&'a [Header]),
+}
+
+impl<'a> HeadersRef<'a> {
+    /// No headers.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Repr::List(&[]))
+    }
+
+    /// Views `count` headers in wire form. Where `raw` ends early, the view ends there too.
+    #[must_use]
+    pub const fn wire(raw: &'a [u8], count: usize) -> Self {
+        Self(Repr::Wire { raw, count })
+    }
+
+    /// Views a list.
+    #[must_use]
+    pub const fn list(list: &'a [Header]) -> Self {
+        Self(Repr::List(list))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self.0 {
+            Repr::Wire { count, .. } => count,
+            Repr::List(list) => list.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All headers, in order.
+    #[must_use]
+    pub const fn iter(&self) -> HeaderIter<'a> {
+        HeaderIter(self.0)
+    }
+
+    /// The value of the last header of that key, as Kafka's own clients read it: `Some(None)` is a header with a null value.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Option<&'a [u8]>> {
+        self.iter()
+            .filter(|header| header.key == key.as_bytes())
+            .last()
+            .map(|header| header.value)
+    }
+
+    /// The wire bytes and the count, where the view lies over wire bytes: they can be copied as they are.
+    #[must_use]
+    pub const fn as_wire(&self) -> Option<(&'a [u8], usize)> {
+        match self.0 {
+            Repr::Wire { raw, count } => Some((raw, count)),
+            Repr::List(_) => None,
+        }
+    }
+}
+
+impl<'a> IntoIterator for HeadersRef<'a> {
+    type Item = HeaderRef<'a>;
+    type IntoIter = HeaderIter<'a>;
+
+    fn into_iter(self) -> HeaderIter<'a> {
+        self.iter()
+    }
+}
+
+impl PartialEq for HeadersRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+/// Iterates over borrowed headers.
+#[derive(Clone, Debug)]
+pub struct HeaderIter<'a>(Repr<'a>);
+
+impl<'a> Iterator for HeaderIter<'a> {
+    type Item = HeaderRef<'a>;
+
+    fn next(&mut self) -> Option<HeaderRef<'a>> {
+        match &mut self.0 {
+            Repr::List(list) => {
+                let (first, rest) = list.split_first()?;
+                *list = rest;
+                Some(HeaderRef {
+                    key: &first.key,
+                    value: first.value.as_deref(),
+                })
+            }
+            Repr::Wire { count: 0, .. } => None,
+            Repr::Wire { raw, count } => {
+                *count -= 1;
+                let header = read_header(raw);
+                if header.is_none() {
+                    *count = 0; // the bytes end early: so does the view
+                }
+                header
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self.0 {
+            Repr::List(list) => (list.len(), Some(list.len())),
+            Repr::Wire { count, .. } => (0, Some(count)),
+        }
+    }
+}
+
+fn read_header<'a>(raw: &mut &'a [u8]) -> Option<HeaderRef<'a>> {
+    let key_len = usize::try_from(read_varint(raw)?).ok()?;
+    let key = take(raw, key_len)?;
+    let value = match usize::try_from(read_varint(raw)?) {
+        Ok(len) => Some(take(raw, len)?),
+        Err(_) => None,
+    };
+    Some(HeaderRef { key, value })
+}
+
+fn take<'a>(raw: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (front, rest) = raw.split_at_checked(len)?;
+    *raw = rest;
+    Some(front)
+}
+
+/// Reads a zigzag varint of at most five bytes.
+fn read_varint(raw: &mut &[u8]) -> Option<i32> {
+    let mut value = 0u32;
+    for shift in (0..35).step_by(7) {
+        let (&byte, rest) = raw.split_first()?;
+        *raw = rest;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value >> 1) as i32 ^ -((value & 1) as i32));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Two headers in wire form: "a" → "xy", "a" → null.
+    const WIRE: &[u8] = &[2, b'a', 4, b'x', b'y', 2, b'a', 1];
+
+    #[test]
+    fn wire_headers_keep_order_duplicates_and_nulls() {
+        let headers = HeadersRef::wire(WIRE, 2);
+        let read: Vec<_> = headers
+            .iter()
+            .map(|h| (h.key_text().into_owned(), h.value))
+            .collect();
+        assert_eq!(
+            read,
+            [("a".to_owned(), Some(&b"xy"[..])), ("a".to_owned(), None)]
+        );
+        assert_eq!(headers.get("a"), Some(None));
+        assert_eq!(headers.get("b"), None);
+    }
+
+    #[test]
+    fn a_view_over_bytes_that_end_early_ends_there() {
+        for cut in 0..WIRE.len() {
+            assert!(HeadersRef::wire(&WIRE[..cut], 2).iter().count() < 2);
+        }
+        assert_eq!(HeadersRef::wire(&[0xff; 32], 9).iter().count(), 0);
+    }
+
+    #[test]
+    fn a_view_over_a_list_equals_one_over_the_wire() {
+        let list = [
+            Header {
+                key: "a".into(),
+                value: Some("xy".into()),
+            },
+            Header {
+                key: "a".into(),
+                value: None,
+            },
+        ];
+        assert_eq!(HeadersRef::list(&list), HeadersRef::wire(WIRE, 2));
+    }
+}

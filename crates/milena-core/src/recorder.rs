@@ -1,0 +1,48 @@
+//! Recorders: told of each attempt and each record, through handles that are resolved per route ahead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{ErrorClass, TopicName};
+
+/// Makes the handles through which attempts and records are counted; called once per route and topic, never per record.
+pub trait Recorder: Send + Sync {
+    /// The handle for one route.
+    fn route(&self, labels: &RouteLabels) -> Arc<dyn RouteRecorder>;
+}
+
+/// What a route's figures are labelled with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct RouteLabels {
+    /// The consumer group; empty without one.
+    pub group: Arc<str>,
+    /// The topic.
+    pub topic: TopicName,
+    /// The route's name.
+    pub route: Arc<str>,
+}
+
+impl RouteLabels {
+    /// Labels for a route.
+    pub fn new(
+        group: impl Into<Arc<str>>,
+        topic: impl Into<TopicName>,
+        route: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            group: group.into(),
+            topic: topic.into(),
+            route: route.into(),
+        }
+    }
+}
+
+/// Counts one route's attempts and records; each call takes nanoseconds.
+pub trait RouteRecorder: Send + Sync {
+    /// An attempt of the handler ended after `elapsed`: with an outcome's [name](crate::Outcome::name), or an error's class.
+    fn attempt(&self, elapsed: Duration, result: Result<&'static str, ErrorClass>);
+
+    /// A record was settled `elapsed` after its first attempt began, with an outcome's [name](crate::Outcome::name).
+    fn record(&self, elapsed: Duration, outcome: &'static str);
+}

@@ -1,0 +1,47 @@
+//! Routes: which service a record goes to. What a driver needs to know of a stack or a router.
+
+use std::sync::Arc;
+
+use crate::{ConsumerRecord, Gate, TopicName};
+
+/// What a driver needs to know of one route.
+#[derive(Clone, Debug)]
+pub struct RouteInfo {
+    /// Its name, for logs, metrics and pauses.
+    pub name: Arc<str>,
+    /// The topics whose records may take it; `None` means any topic.
+    pub topics: Option<Vec<TopicName>>,
+    /// The gates of its layers: while one is closed, the route's partitions pause.
+    pub gates: Vec<Gate>,
+    /// Whether the stack writes dead letters itself, so that an error that reaches the driver means "cannot go on".
+    pub dead_letters: bool,
+}
+
+impl RouteInfo {
+    /// A route for any topic, without gates.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            topics: None,
+            gates: Vec::new(),
+            dead_letters: false,
+        }
+    }
+}
+
+/// A table of routes: the driver selects a record's route first, then each lane calls its own clone of that route's service.
+///
+/// It is no service itself, since the readiness of one service over many routes would be all or nothing.
+pub trait Routes: Send + Sync + 'static {
+    /// A route's service: a tower service of [`Incoming`](crate::Incoming) that answers with an [`Outcome`](crate::Outcome).
+    type Service: Clone + Send + 'static;
+
+    /// The routes; their number and order never change. At least one.
+    fn routes(&self) -> &[RouteInfo];
+
+    /// The route of a record, as an index into [`routes`](Self::routes).
+    fn select(&self, record: &ConsumerRecord) -> usize;
+
+    /// A new clone of a route's service, for one lane; a number out of range gives that of the last route.
+    fn service(&self, route: usize) -> Self::Service;
+}

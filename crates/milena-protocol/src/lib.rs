@@ -1,1 +1,28 @@
 //! Kafka's bytes and messages: record batches, compression, frames, versions and guards.
+//!
+//! Everything that turns bytes into messages and back lives here, and nothing else: no sockets, no
+//! runtime, no state of a connection. Record batches, Produce requests, Fetch responses and
+//! ApiVersions are written and read by hand; all other messages are `kafka-protocol`'s types,
+//! re-exported as [`messages`], and pass through [`guard`] before they are decoded.
+//!
+//! No bytes from a peer make this crate panic or reserve memory that the bytes do not back.
+
+pub mod api;
+pub mod api_versions;
+pub mod frame;
+pub mod guard;
+mod reader;
+pub mod request;
+pub mod response;
+pub mod versions;
+mod writer;
+
+#[cfg(feature = "broker")]
+pub mod any;
+
+pub use api::{ApiKey, Request};
+#[doc(hidden)]
+pub use kafka_protocol as kafka;
+#[doc(hidden)]
+pub use kafka_protocol::messages;
+pub use versions::{BrokerVersions, VersionRange};

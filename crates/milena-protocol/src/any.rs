@@ -1,0 +1,56 @@
+//! Any request of the table, decoded by its key: what a broker dispatches on.
+
+use bytes::Bytes;
+use kafka_protocol::messages;
+use milena_core::{Error, ErrorKind, Result};
+
+use crate::api::{ApiKey, with_apis};
+use crate::request::{self, RequestHeader};
+
+macro_rules! any_request {
+    ($( $name:ident, $request:ident, $response:ident; )*) => {
+        /// A request of any API that milena knows.
+        #[derive(Clone, Debug)]
+        #[non_exhaustive]
+        pub enum AnyRequest {
+            $(
+                #[doc = concat!("A ", stringify!($name), " request.")]
+                $name(Box<messages::$request>),
+            )*
+        }
+
+        impl AnyRequest {
+            /// The API that the request belongs to.
+            pub fn api(&self) -> ApiKey {
+                match self {
+                    $( Self::$name(_) => ApiKey::$name, )*
+                }
+            }
+
+            fn decode_body(api: ApiKey, version: i16, body: Bytes) -> Result<Self> {
+                Ok(match api {
+                    $( ApiKey::$name => Self::$name(Box::new(
+                        request::decode::<messages::$request>(body, version)?,
+                    )), )*
+                })
+            }
+        }
+    };
+}
+
+with_apis!(any_request);
+
+impl AnyRequest {
+    /// Decodes the body that [`RequestHeader::split`] gave.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the API or its version is unknown; [`ErrorKind::Decode`] when
+    /// the bytes are no such request.
+    pub fn decode(header: &RequestHeader, body: Bytes) -> Result<Self> {
+        let Some(api) = header.api() else {
+            let what = format!("API key {} is unknown", header.api_key);
+            return Err(Error::new(ErrorKind::Unsupported, what));
+        };
+        Self::decode_body(api, header.version, body)
+    }
+}

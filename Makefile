@@ -1,0 +1,80 @@
+# The commands of this repository; `make help` lists them. MILENA_BOOTSTRAP names a cluster (host:port) to use.
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localhost:9092)
+EXAMPLE = $(CARGO) run -q -p milena-examples --bin
+ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/golden/make .ci/run
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-20s %s\n' "$$name" "$$what"; done
+
+.PHONY: demo
+demo: ## the order system, on the embedded broker or on MILENA_BOOTSTRAP; ends by itself
+	@$(EXAMPLE) order-system
+
+.PHONY: test
+test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages on the embedded broker
+	$(CARGO) test --workspace
+	scripts/test-real-kafka
+	@$(MAKE) --no-print-directory test-foreign
+
+.PHONY: test-foreign
+test-foreign: ## kcat, librdkafka and kafka-python against the embedded broker
+	@code=0; scripts/foreign-clients || code=$$?; \
+	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** FOREIGN CLIENTS NOT RUN ***' >&2; else exit "$$code"; fi
+
+.PHONY: verify
+verify: ## the long runs, optimised: all ignored tests, on the embedded broker and on real Kafka with one and three brokers
+	$(CARGO) test --release --workspace -- --include-ignored
+	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored
+	MILENA_TEST_PROFILE=release MILENA_KAFKA_BROKERS=3 MILENA_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored
+
+.PHONY: check
+check: lint ## what must pass before a commit: lint and the tests that need nothing installed
+	$(CARGO) test --workspace
+
+.PHONY: lint
+lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shellcheck where they are installed
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test -q -p milena --test arrows
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); else echo 'lint: shellcheck is not installed; the scripts were not checked'; fi
+
+.PHONY: bench
+bench: ## criterion benchmarks (see benches/README.md)
+	$(CARGO) bench -p milena-benches
+
+.PHONY: build
+build: ## everything, optimised
+	$(CARGO) build --release --workspace
+
+.PHONY: docker-up
+docker-up: ## Kafka at localhost:9092 by Docker Compose
+	docker compose up --detach --wait
+
+.PHONY: docker-down
+docker-down: ## end it and delete its data
+	docker compose down --volumes
+
+.PHONY: run-order-setup
+run-order-setup: ## create the order system's topics (MILENA_BOOTSTRAP, default localhost:9092)
+	@$(ON_CLUSTER) order-setup
+
+.PHONY: run-order-producer
+run-order-producer: ## place orders
+	@$(ON_CLUSTER) order-producer
+
+.PHONY: run-order-consumer
+run-order-consumer: ## handle orders until interrupted
+	@$(ON_CLUSTER) order-consumer
+
+.PHONY: run-producer
+run-producer: ## the smallest producer
+	@$(ON_CLUSTER) producer
+
+.PHONY: run-consumer
+run-consumer: ## the smallest consumer
+	@$(ON_CLUSTER) consumer

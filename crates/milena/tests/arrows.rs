@@ -1,0 +1,279 @@
+//! Holds every manifest against the table of allowed arrows: which crate of milena may use which.
+//!
+//! Normal and build dependencies count, of all targets and whether optional or not; development dependencies are free.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests: what is missing shall fail them"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use toml::{Table, Value};
+
+/// A crate and the floors right below it; using a floor includes the floors below that one.
+///
+/// A row may be here before its crate is; a crate may not be there without a row.
+const ARROWS: [(&str, &[&str]); 15] = [
+    ("milena-core", &[]),
+    ("milena-protocol", &["milena-core"]),
+    ("milena-serializer", &["milena-core"]),
+    ("milena-middleware", &["milena-core"]),
+    ("milena-metrics", &["milena-core"]),
+    ("milena-health", &["milena-core"]),
+    ("milena-pool", &["milena-protocol"]),
+    ("milena-producer", &["milena-pool"]),
+    ("milena-consumer", &["milena-pool"]),
+    ("milena-admin", &["milena-pool"]),
+    (
+        "milena-client",
+        &[
+            "milena-producer",
+            "milena-consumer",
+            "milena-admin",
+            "milena-serializer",
+            "milena-middleware",
+            "milena-metrics",
+            "milena-health",
+        ],
+    ),
+    ("milena-broker", &["milena-protocol"]),
+    ("milena-test", &["milena-client", "milena-broker"]),
+    ("milena", &["milena-client", "milena-test"]),
+    ("milena-cli", &["milena", "milena-broker"]),
+];
+
+/// What only a program that asks for a health server or for traces may have to build.
+const NOT_IN_A_BARE_PRODUCER: [&str; 9] = [
+    "axum",
+    "hyper",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry-otlp",
+    "tracing-opentelemetry",
+    "prometheus",
+    "milena-broker",
+    "milena-test",
+];
+
+#[test]
+fn every_dependency_between_crates_follows_an_allowed_arrow() {
+    let mut wrong = Vec::new();
+    for (name, manifest) in manifests() {
+        let allowed = reachable(&name);
+        for used in dependencies(&manifest)
+            .into_keys()
+            .filter(|used| is_ours(used))
+        {
+            if !allowed.contains(used.as_str()) {
+                wrong.push(format!("{name} may not use {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows outside the table: {wrong:#?}");
+}
+
+#[test]
+fn every_crate_has_a_row_in_the_table_and_the_name_of_its_folder() {
+    let rows: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    for folder in folders() {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        assert_eq!(
+            package_name(&read(&folder)),
+            name,
+            "a crate is named as its folder"
+        );
+        assert!(
+            rows.contains(name),
+            "{name} has no row in the table of arrows"
+        );
+    }
+}
+
+#[test]
+fn core_knows_no_runtime_and_no_tower() {
+    let manifest = &manifests()["milena-core"];
+    let used = dependencies(manifest);
+    let foreign: Vec<_> = used
+        .keys()
+        .filter(|name| {
+            ["tokio", "tower", "tracing", "axum"]
+                .iter()
+                .any(|word| name.starts_with(word))
+        })
+        .collect();
+    assert!(foreign.is_empty(), "milena-core uses {foreign:?}");
+}
+
+#[test]
+fn the_broker_and_the_client_crates_take_their_own_half_of_the_protocol() {
+    let manifests = manifests();
+    let halves = |name: &str| features_of(&manifests[name], "milena-protocol");
+    assert!(
+        !halves("milena-broker").contains("client"),
+        "the broker knows no client code"
+    );
+    for name in [
+        "milena-pool",
+        "milena-producer",
+        "milena-consumer",
+        "milena-admin",
+    ] {
+        assert!(
+            !halves(name).contains("broker"),
+            "{name} knows no broker code"
+        );
+    }
+}
+
+#[test]
+fn a_bare_producer_builds_neither_a_web_server_nor_telemetry_nor_a_broker() {
+    for features in [
+        &["--no-default-features"][..],
+        &["--no-default-features", "--features", "zstd"],
+        &[],
+    ] {
+        let tree = dependency_tree(features);
+        let found: Vec<_> = NOT_IN_A_BARE_PRODUCER
+            .iter()
+            .filter(|name| tree.contains(**name))
+            .collect();
+        assert!(
+            found.is_empty(),
+            "the facade with {features:?} builds {found:?}"
+        );
+        assert!(
+            tree.contains("milena-producer"),
+            "the facade with {features:?} has no producer: {tree:?}"
+        );
+    }
+}
+
+/// All crates of milena that `name` may use: the floors below it, down to the ground.
+fn reachable(name: &str) -> BTreeSet<&'static str> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&'static str> = below(name).to_vec();
+    while let Some(next) = open.pop() {
+        if found.insert(next) {
+            open.extend(below(next));
+        }
+    }
+    found
+}
+
+fn below(name: &str) -> &'static [&'static str] {
+    ARROWS
+        .iter()
+        .find(|(row, _)| *row == name)
+        .map_or(&[], |(_, below)| below)
+}
+
+fn is_ours(name: &str) -> bool {
+    name == "milena" || name.starts_with("milena-")
+}
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn folders() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(crates()).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path());
+    folders
+        .filter(|path| path.join("Cargo.toml").is_file())
+        .collect()
+}
+
+fn read(folder: &Path) -> Table {
+    std::fs::read_to_string(folder.join("Cargo.toml"))
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+fn package_name(manifest: &Table) -> &str {
+    manifest["package"]["name"].as_str().unwrap()
+}
+
+fn manifests() -> BTreeMap<String, Table> {
+    let manifests = folders().into_iter().map(|folder| read(&folder));
+    manifests
+        .map(|manifest| (package_name(&manifest).to_owned(), manifest))
+        .collect()
+}
+
+/// Normal and build dependencies by their real names, also those of single targets.
+fn dependencies(manifest: &Table) -> BTreeMap<String, Value> {
+    let targets = manifest.get("target").and_then(Value::as_table);
+    let targets = targets
+        .into_iter()
+        .flat_map(|targets| targets.values().filter_map(Value::as_table));
+    let sections = std::iter::once(manifest).chain(targets);
+    let tables = sections.flat_map(|section| {
+        let kinds = ["dependencies", "build-dependencies"];
+        kinds
+            .into_iter()
+            .filter_map(|kind| section.get(kind).and_then(Value::as_table))
+    });
+    tables
+        .flatten()
+        .map(|(name, value)| (real_name(name, value), value.clone()))
+        .collect()
+}
+
+fn real_name(name: &str, value: &Value) -> String {
+    value
+        .get("package")
+        .and_then(Value::as_str)
+        .unwrap_or(name)
+        .to_owned()
+}
+
+fn features_of(manifest: &Table, dependency: &str) -> BTreeSet<String> {
+    let dependencies = dependencies(manifest);
+    let features = dependencies
+        .get(dependency)
+        .and_then(|value| value.get("features"));
+    let features = features.and_then(Value::as_array).into_iter().flatten();
+    features
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Names of all packages that the facade builds with `features`, as cargo resolves them.
+fn dependency_tree(features: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "milena",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .args(["--locked", "--offline"])
+        .args(features)
+        .current_dir(crates())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "cargo tree failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}

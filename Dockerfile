@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
-# The order system's programs in a small image: docker build -t milena-examples .
-# docker run --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
+# The examples' programs in a small image: docker build -t milena-examples .
+# Without arguments the order system runs on the embedded broker and ends by itself; on a cluster:
+# docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
 
 FROM rust:1.95-slim-bookworm AS build
 # A C compiler serves zstd, the one codec that is not pure Rust.
@@ -19,5 +20,4 @@ FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --no-create-home milena
 COPY --from=build /programs/ /usr/local/bin/
 USER milena
-ENV MILENA_BOOTSTRAP=localhost:9092
 CMD ["order-system"]

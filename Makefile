@@ -40,6 +40,7 @@ lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shell
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
+	@grep -q "MILENA_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); else echo 'lint: shellcheck is not installed; the scripts were not checked'; fi
 

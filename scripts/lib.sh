@@ -2,6 +2,7 @@
 # What the scripts share. Sourced, with `script` set to what their lines on stderr begin with.
 
 readonly UNAVAILABLE=3 # exit code: this machine lacks something, and may not install it
+# shellcheck disable=SC2034 # for those who source this
 readonly cache_root="${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/milena"
 
 say() { printf '%s: %s\n' "${script:?}" "$*" >&2; }

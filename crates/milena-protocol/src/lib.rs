@@ -9,6 +9,8 @@
 
 pub mod api;
 pub mod api_versions;
+pub mod batch;
+pub mod compression;
 pub mod frame;
 pub mod guard;
 mod reader;

@@ -1,5 +1,11 @@
 //! Requests and responses as frames, both ways, held against `kafka-protocol`.
 #![cfg(all(feature = "client", feature = "broker"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may"
+)]
 
 use bytes::Bytes;
 use milena_core::{ErrorCode, ErrorKind};

@@ -1,0 +1,308 @@
+//! The 61-byte header of a record batch v2: read by consumers, written at drain, rewritten by brokers.
+
+use milena_core::{
+    Error, ErrorKind, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Result, Sequence, Timestamp,
+    TimestampType,
+};
+
+use crate::compression::Codec;
+use crate::reader::Reader;
+
+/// The size of a batch header, in bytes, from the base offset to the record count.
+pub const HEADER_LEN: usize = 61;
+/// Bytes in front of what the batch's length field counts: the base offset and the length itself.
+pub(crate) const LENGTH_PREFIX: usize = 12;
+/// Where the bytes begin that the CRC covers: the attributes.
+pub(crate) const CRC_START: usize = 21;
+
+/// Who wrote a batch, and which of its batches this is: what makes a producer idempotent (KIP-98).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct ProducerStamp {
+    /// The producer id that InitProducerId gave.
+    pub id: ProducerId,
+    /// Its epoch; a broker refuses older ones.
+    pub epoch: ProducerEpoch,
+    /// The sequence of the batch's first record.
+    pub sequence: Sequence,
+    /// Whether the batch belongs to a transaction.
+    pub transactional: bool,
+}
+
+/// The attribute bits of a batch.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Attributes(i16);
+
+impl Attributes {
+    const LOG_APPEND: i16 = 1 << 3;
+    const TRANSACTIONAL: i16 = 1 << 4;
+    const CONTROL: i16 = 1 << 5;
+    const DELETE_HORIZON: i16 = 1 << 6;
+
+    /// Attributes of a batch whose body `codec` compressed; all else off.
+    pub const fn of(codec: Codec) -> Self {
+        Self(codec.to_wire())
+    }
+
+    /// Reads wire attributes; unknown bits are kept.
+    pub const fn from_wire(raw: i16) -> Self {
+        Self(raw)
+    }
+
+    /// The bits as on the wire.
+    pub const fn to_wire(self) -> i16 {
+        self.0
+    }
+
+    /// How the body is compressed; `None` when the codec is unknown.
+    pub const fn codec(self) -> Option<Codec> {
+        Codec::from_wire(self.0 & 7)
+    }
+
+    /// Who set the timestamps.
+    pub const fn timestamp_type(self) -> TimestampType {
+        if self.0 & Self::LOG_APPEND == 0 {
+            TimestampType::Create
+        } else {
+            TimestampType::LogAppend
+        }
+    }
+
+    /// Whether the batch belongs to a transaction.
+    pub const fn is_transactional(self) -> bool {
+        self.0 & Self::TRANSACTIONAL != 0
+    }
+
+    /// Whether the batch carries a marker for brokers and clients instead of records.
+    pub const fn is_control(self) -> bool {
+        self.0 & Self::CONTROL != 0
+    }
+
+    /// Whether the base timestamp is the time after which compaction drops tombstones (KIP-534).
+    pub const fn has_delete_horizon(self) -> bool {
+        self.0 & Self::DELETE_HORIZON != 0
+    }
+
+    /// The same with the transactional bit set as told.
+    #[must_use]
+    pub const fn transactional(self, yes: bool) -> Self {
+        self.with(Self::TRANSACTIONAL, yes)
+    }
+
+    /// The same with the control bit set as told.
+    #[must_use]
+    pub const fn control(self, yes: bool) -> Self {
+        self.with(Self::CONTROL, yes)
+    }
+
+    /// The same with timestamps set by the broker at append, or not.
+    #[must_use]
+    pub const fn log_append(self, yes: bool) -> Self {
+        self.with(Self::LOG_APPEND, yes)
+    }
+
+    /// The same without a codec.
+    pub(crate) const fn uncompressed(self) -> Self {
+        Self(self.0 & !7)
+    }
+
+    const fn with(self, bit: i16, yes: bool) -> Self {
+        if yes {
+            Self(self.0 | bit)
+        } else {
+            Self(self.0 & !bit)
+        }
+    }
+}
+
+/// The header of one batch.
+///
+/// For sets written before record batch v2 it is filled in from the message's own fields.
+///
+/// # References
+/// Protocol guide, "Record Batch"; KIP-98.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BatchHeader {
+    /// The offset of the first record that the batch was written with.
+    pub base_offset: Offset,
+    /// The size of the whole batch, in bytes, header included.
+    pub size: usize,
+    /// The epoch of the leader that appended it; `None` when unknown.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The format: 2, or 0 and 1 for sets of old.
+    pub magic: u8,
+    /// CRC-32C of all bytes from the attributes on (CRC-32 in sets of old).
+    pub crc: u32,
+    /// The attribute bits.
+    pub attributes: Attributes,
+    /// What to add to the base offset for the last record that the batch was written with; compaction keeps it.
+    pub last_offset_delta: u32,
+    /// The timestamp that record timestamps are relative to, in milliseconds; negative when none.
+    pub base_timestamp: i64,
+    /// The largest timestamp of the batch, in milliseconds; the append time where the broker sets it; negative when none.
+    pub max_timestamp: i64,
+    /// The producer id, for idempotent producers.
+    pub producer_id: Option<ProducerId>,
+    /// The producer epoch, for idempotent producers.
+    pub producer_epoch: Option<ProducerEpoch>,
+    /// The sequence of the first record; `None` in control batches too.
+    pub base_sequence: Option<Sequence>,
+    /// How many records are left in the batch; compaction can leave none.
+    pub count: u32,
+}
+
+impl BatchHeader {
+    /// Reads the header at the front of `bytes`, which may end right behind it.
+    ///
+    /// The checksum is not checked: that takes the whole batch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] when fewer than 61 bytes are there or a field makes no sense;
+    /// [`ErrorKind::Unsupported`] when the format is not v2.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        let raw_base = reader.i64()?;
+        let bad = |what: &str| {
+            Error::new(
+                ErrorKind::Decode,
+                format!("a record batch at offset {raw_base} has {what}"),
+            )
+        };
+        let base_offset =
+            Offset::from_wire(raw_base).ok_or_else(|| bad("a negative base offset"))?;
+        let length = usize::try_from(reader.i32()?).map_err(|_| bad("a negative length"))?;
+        if length < HEADER_LEN - LENGTH_PREFIX {
+            return Err(bad("a length below its own header's"));
+        }
+        let leader_epoch = LeaderEpoch::from_wire(reader.i32()?);
+        let magic = reader.u8()?;
+        if magic != 2 {
+            return Err(unknown_magic(magic).offset(base_offset));
+        }
+        let crc = u32::from_be_bytes(reader.array()?);
+        let attributes = Attributes::from_wire(reader.i16()?);
+        let last_offset_delta =
+            u32::try_from(reader.i32()?).map_err(|_| bad("a negative last offset delta"))?;
+        if raw_base
+            .checked_add(i64::from(last_offset_delta) + 1)
+            .is_none()
+        {
+            return Err(bad("offsets past the largest"));
+        }
+        Ok(Self {
+            base_offset,
+            size: length + LENGTH_PREFIX,
+            leader_epoch,
+            magic,
+            crc,
+            attributes,
+            last_offset_delta,
+            base_timestamp: reader.i64()?,
+            max_timestamp: reader.i64()?,
+            producer_id: ProducerId::from_wire(reader.i64()?),
+            producer_epoch: ProducerEpoch::from_wire(reader.i16()?),
+            base_sequence: Sequence::from_wire(reader.i32()?),
+            count: u32::try_from(reader.i32()?).map_err(|_| bad("a negative record count"))?,
+        })
+    }
+
+    /// The offset of the last record that the batch was written with.
+    pub const fn last_offset(&self) -> Offset {
+        self.base_offset.plus(self.last_offset_delta)
+    }
+
+    /// The offset behind the batch: where a consumer goes on, whatever compaction left of it.
+    pub const fn next_offset(&self) -> Offset {
+        self.last_offset().next()
+    }
+
+    /// The producer's stamp, when an idempotent producer wrote the batch and it has a sequence.
+    pub fn stamp(&self) -> Option<ProducerStamp> {
+        Some(ProducerStamp {
+            id: self.producer_id?,
+            epoch: self.producer_epoch?,
+            sequence: self.base_sequence?,
+            transactional: self.attributes.is_transactional(),
+        })
+    }
+
+    /// The timestamp of a record that was written `delta` milliseconds after the base.
+    pub(crate) fn timestamp(&self, delta: i64) -> Option<Option<Timestamp>> {
+        let raw = match self.attributes.timestamp_type() {
+            TimestampType::LogAppend => self.max_timestamp,
+            TimestampType::Create => self.base_timestamp.checked_add(delta)?,
+        };
+        Some(Timestamp::from_wire(raw))
+    }
+}
+
+pub(crate) fn unknown_magic(magic: u8) -> Error {
+    Error::new(
+        ErrorKind::Unsupported,
+        format!("record batch format {magic} is not known (0, 1 and 2 are)"),
+    )
+}
+
+/// The fields of a header about to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderFields {
+    pub(crate) base_offset: i64,
+    pub(crate) body_len: usize,
+    pub(crate) leader_epoch: i32,
+    pub(crate) attributes: Attributes,
+    pub(crate) last_offset_delta: u32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) producer: Option<(ProducerId, ProducerEpoch, Option<Sequence>)>,
+    pub(crate) count: u32,
+}
+
+impl HeaderFields {
+    /// Writes the header of a batch with this `body`, checksum included.
+    pub(crate) fn write(&self, body: &[u8]) -> [u8; HEADER_LEN] {
+        let (id, epoch, sequence) = match self.producer {
+            Some((id, epoch, sequence)) => (
+                id.to_wire(),
+                epoch.to_wire(),
+                sequence.map_or(-1, Sequence::to_wire),
+            ),
+            None => (-1, -1, -1),
+        };
+        let length = (HEADER_LEN - LENGTH_PREFIX + self.body_len) as u32;
+        let mut out = [0u8; HEADER_LEN];
+        let mut rest = &mut out[..];
+        put(&mut rest, self.base_offset.to_be_bytes());
+        put(&mut rest, length.to_be_bytes());
+        put(&mut rest, self.leader_epoch.to_be_bytes());
+        put(&mut rest, [2]);
+        put(&mut rest, [0; 4]);
+        put(&mut rest, self.attributes.to_wire().to_be_bytes());
+        put(&mut rest, self.last_offset_delta.to_be_bytes());
+        put(&mut rest, self.base_timestamp.to_be_bytes());
+        put(&mut rest, self.max_timestamp.to_be_bytes());
+        put(&mut rest, id.to_be_bytes());
+        put(&mut rest, epoch.to_be_bytes());
+        put(&mut rest, sequence.to_be_bytes());
+        put(&mut rest, self.count.to_be_bytes());
+        let crc = crc32c(out.get(CRC_START..).unwrap_or_default(), body);
+        if let Some(place) = out.get_mut(17..CRC_START) {
+            place.copy_from_slice(&crc.to_be_bytes());
+        }
+        out
+    }
+}
+
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
+    let whole = std::mem::take(rest);
+    if let Some((place, behind)) = whole.split_first_chunk_mut::<N>() {
+        *place = bytes;
+        *rest = behind;
+    }
+}
+
+/// CRC-32C (Castagnoli) of two pieces that follow each other.
+pub(crate) fn crc32c(front: &[u8], back: &[u8]) -> u32 {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    digest.update(front);
+    digest.update(back);
+    digest.finalize() as u32
+}

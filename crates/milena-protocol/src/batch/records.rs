@@ -1,0 +1,249 @@
+//! The records of one batch, decoded one by one as slices of its body; nothing is allocated per record.
+
+use bytes::Bytes;
+use milena_core::{
+    Error, ErrorKind, Headers, HeadersRef, Offset, RecordRef, Result, Timestamp, TimestampType,
+};
+
+use super::header::BatchHeader;
+use super::varint::{self, Length};
+
+/// The decompressed body of a batch.
+#[derive(Clone, Debug)]
+pub struct Records {
+    header: BatchHeader,
+    body: Bytes,
+}
+
+impl Records {
+    pub(crate) fn new(header: BatchHeader, body: Bytes) -> Self {
+        Self { header, body }
+    }
+
+    /// The same records, all with the time at which the broker appended them.
+    pub(crate) fn with_append_time(mut self, millis: i64) -> Self {
+        self.header.attributes = self.header.attributes.log_append(true);
+        self.header.max_timestamp = millis;
+        self
+    }
+
+    /// The batch's header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The decompressed body that all records are slices of.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// How many records the batch says it holds.
+    pub fn count(&self) -> u32 {
+        self.header.count
+    }
+
+    /// Decodes the records, front to back, as views.
+    ///
+    /// An error ends the iteration; the records before it are good.
+    pub fn iter(&self) -> RecordIter<'_> {
+        RecordIter {
+            header: self.header,
+            rest: &self.body,
+            left: self.header.count,
+            failed: false,
+        }
+    }
+
+    /// Decodes the records, front to back, as owned slices of the shared body.
+    ///
+    /// Costs two reference counts per record; nothing is copied.
+    pub fn owned(&self) -> OwnedRecords {
+        OwnedRecords {
+            records: self.clone(),
+            at: 0,
+            left: self.header.count,
+            failed: false,
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Records {
+    type Item = Result<RecordRef<'a>>;
+    type IntoIter = RecordIter<'a>;
+
+    fn into_iter(self) -> RecordIter<'a> {
+        self.iter()
+    }
+}
+
+/// Decodes records lazily; made by [`Records::iter`].
+#[derive(Clone, Debug)]
+pub struct RecordIter<'a> {
+    header: BatchHeader,
+    rest: &'a [u8],
+    left: u32,
+    failed: bool,
+}
+
+impl<'a> Iterator for RecordIter<'a> {
+    type Item = Result<RecordRef<'a>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left == 0 {
+            return self.end();
+        }
+        self.left -= 1;
+        match read_record(&self.header, &mut self.rest) {
+            Some(record) => Some(Ok(record)),
+            None => {
+                self.left = 0;
+                self.failed = true;
+                Some(Err(corrupt(&self.header, "a record that does not decode")))
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left as usize + 1))
+    }
+}
+
+impl RecordIter<'_> {
+    /// Bytes behind the last record mean that the count or a length lies.
+    #[inline]
+    fn end<T>(&mut self) -> Option<Result<T>> {
+        if self.rest.is_empty() || self.failed {
+            return None;
+        }
+        self.failed = true;
+        Some(Err(corrupt(
+            &self.header,
+            "more bytes than its records take",
+        )))
+    }
+}
+
+/// A record whose key, value and headers are owned slices of its batch's body.
+#[derive(Clone, Debug)]
+pub struct OwnedRecord {
+    /// The offset.
+    pub offset: Offset,
+    /// The timestamp; `None` in sets from before timestamps.
+    pub timestamp: Option<Timestamp>,
+    /// Who set the timestamp.
+    pub timestamp_type: TimestampType,
+    /// The key.
+    pub key: Option<Bytes>,
+    /// The value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// The headers, decoded when they are asked for.
+    pub headers: Headers,
+}
+
+/// Decodes owned records lazily; made by [`Records::owned`].
+#[derive(Clone, Debug)]
+pub struct OwnedRecords {
+    records: Records,
+    at: usize,
+    left: u32,
+    failed: bool,
+}
+
+impl Iterator for OwnedRecords {
+    type Item = Result<OwnedRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let body = &self.records.body;
+        let mut view = RecordIter {
+            header: self.records.header,
+            rest: body.get(self.at..).unwrap_or_default(),
+            left: self.left,
+            failed: self.failed,
+        };
+        let record = view.next();
+        (self.at, self.left, self.failed) = (body.len() - view.rest.len(), view.left, view.failed);
+        Some(record?.map(|record| {
+            let headers = match record.headers.as_wire() {
+                Some((raw, count)) if count > 0 => Headers::from_wire(body.slice_ref(raw), count),
+                _ => Headers::new(),
+            };
+            OwnedRecord {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                timestamp_type: record.timestamp_type,
+                key: record.key.map(|key| body.slice_ref(key)),
+                value: record.value.map(|value| body.slice_ref(value)),
+                headers,
+            }
+        }))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.left as usize + 1))
+    }
+}
+
+/// Reads the record at the front of `rest`; `None` when it is malformed.
+#[inline(always)]
+fn read_record<'a>(header: &BatchHeader, rest: &mut &'a [u8]) -> Option<RecordRef<'a>> {
+    let Length::Of(len) = varint::take_length(rest)? else {
+        return None;
+    };
+    let (mut record, behind) = rest.split_at_checked(len)?;
+    *rest = behind;
+    let (_attributes, after) = record.split_first()?;
+    record = after;
+    let timestamp = header.timestamp(varint::take_signed(&mut record)?)?;
+    let Length::Of(delta) = varint::take_length(&mut record)? else {
+        return None;
+    };
+    if delta > header.last_offset_delta as usize {
+        return None;
+    }
+    let key = take_nullable(&mut record)?;
+    let value = take_nullable(&mut record)?;
+    let headers = match record {
+        [0] => HeadersRef::empty(),
+        _ => read_headers(record)?,
+    };
+    Some(RecordRef {
+        offset: header.base_offset.plus(delta as u32),
+        timestamp,
+        timestamp_type: header.attributes.timestamp_type(),
+        key,
+        value,
+        headers,
+    })
+}
+
+#[inline(always)]
+fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match varint::take_length(bytes)? {
+        Length::Null => Some(None),
+        Length::Of(len) => {
+            let (taken, rest) = bytes.split_at_checked(len)?;
+            *bytes = rest;
+            Some(Some(taken))
+        }
+    }
+}
+
+/// Reads the header count and checks that the headers take exactly the bytes that are left.
+fn read_headers(mut bytes: &[u8]) -> Option<HeadersRef<'_>> {
+    let Length::Of(count) = varint::take_length(&mut bytes)? else {
+        return None;
+    };
+    let raw = bytes;
+    // A header takes two bytes or more: a count that lies ends the loop at once.
+    for _ in 0..count {
+        take_nullable(&mut bytes)??;
+        take_nullable(&mut bytes)?;
+    }
+    bytes.is_empty().then(|| HeadersRef::wire(raw, count))
+}
+
+#[cold]
+fn corrupt(header: &BatchHeader, what: &str) -> Error {
+    Error::new(ErrorKind::Decode, format!("a record batch has {what}")).offset(header.base_offset)
+}

@@ -1,0 +1,56 @@
+//! What a broker changes in a batch that it appends: offsets and epoch, and the time where it sets that.
+
+use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Result, Timestamp};
+
+use super::header::{Attributes, BatchHeader, CRC_START, HEADER_LEN, crc32c};
+
+/// Gives the batch its place in the log. The CRC does not cover these fields, so it stays right.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+pub fn assign(
+    batch: &mut [u8],
+    base_offset: Offset,
+    leader_epoch: Option<LeaderEpoch>,
+) -> Result<()> {
+    whole(batch)?;
+    set(batch, 0, base_offset.to_wire().to_be_bytes());
+    set(
+        batch,
+        12,
+        leader_epoch.map_or(-1, LeaderEpoch::to_wire).to_be_bytes(),
+    );
+    Ok(())
+}
+
+/// Sets the append time as every record's timestamp and renews the CRC (`message.timestamp.type=LogAppendTime`).
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+pub fn stamp_append_time(batch: &mut [u8], time: Timestamp) -> Result<()> {
+    let header = whole(batch)?;
+    let attributes: Attributes = header.attributes.log_append(true);
+    set(batch, CRC_START, attributes.to_wire().to_be_bytes());
+    set(batch, 35, time.to_millis().to_be_bytes());
+    let covered = batch.get(CRC_START..header.size).unwrap_or_default();
+    let crc = crc32c(covered, &[]);
+    set(batch, 17, crc.to_be_bytes());
+    Ok(())
+}
+
+fn whole(batch: &[u8]) -> Result<BatchHeader> {
+    let header = BatchHeader::parse(batch)?;
+    if batch.len() < header.size.max(HEADER_LEN) {
+        return Err(Error::new(ErrorKind::Decode, "a record batch is cut short"));
+    }
+    Ok(header)
+}
+
+fn set<const N: usize>(batch: &mut [u8], at: usize, bytes: [u8; N]) {
+    if let Some(place) = batch
+        .get_mut(at..)
+        .and_then(|rest| rest.first_chunk_mut::<N>())
+    {
+        *place = bytes;
+    }
+}

@@ -1,0 +1,141 @@
+//! A closed batch: its body stays as it is, its header is written when it is sent.
+
+use bytes::Bytes;
+use milena_core::{HeadersRef, Offset, Result};
+
+use super::builder::BatchBuilder;
+use super::header::{Attributes, BatchHeader, HEADER_LEN, HeaderFields, ProducerStamp};
+use super::records::Records;
+use crate::compression::{self, Compression};
+
+/// A batch that takes no more records; a retry sends the same bytes again.
+#[derive(Clone, Debug)]
+pub struct SealedBatch {
+    pub(super) body: Bytes,
+    pub(super) attributes: Attributes,
+    pub(super) count: u32,
+    pub(super) last_offset_delta: u32,
+    pub(super) base_timestamp: i64,
+    pub(super) max_timestamp: i64,
+    pub(super) uncompressed_len: usize,
+}
+
+impl SealedBatch {
+    /// Writes the header for this body, with the CRC-32C over both.
+    ///
+    /// Without a `stamp` the batch is not idempotent. The same stamp always gives the same bytes.
+    pub fn header(&self, stamp: Option<ProducerStamp>) -> [u8; HEADER_LEN] {
+        let transactional = stamp.is_some_and(|stamp| stamp.transactional);
+        HeaderFields {
+            base_offset: 0,
+            body_len: self.body.len(),
+            leader_epoch: -1,
+            attributes: self.attributes.transactional(transactional),
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer: stamp.map(|stamp| (stamp.id, stamp.epoch, Some(stamp.sequence))),
+            count: self.count,
+        }
+        .write(&self.body)
+    }
+
+    /// Header and body as one piece: for tests and small batches, since it copies.
+    pub fn to_bytes(&self, stamp: Option<ProducerStamp>) -> Bytes {
+        let mut whole = Vec::with_capacity(self.wire_len());
+        whole.extend_from_slice(&self.header(stamp));
+        whole.extend_from_slice(&self.body);
+        Bytes::from(whole)
+    }
+
+    /// The records, compressed as the attributes say; shared, not copied.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The size on the wire, header included, in bytes.
+    pub fn wire_len(&self) -> usize {
+        self.body.len() + HEADER_LEN
+    }
+
+    /// How many records the batch holds.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The body's size before compression, in bytes.
+    pub fn uncompressed_len(&self) -> usize {
+        self.uncompressed_len
+    }
+
+    /// The attributes, without the transactional bit, which the stamp brings.
+    pub fn attributes(&self) -> Attributes {
+        self.attributes
+    }
+
+    /// The largest timestamp, in milliseconds since the Unix epoch.
+    pub fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    /// Gives the body's buffer back for another batch, when nobody else holds it.
+    pub fn reclaim(self) -> Option<Vec<u8>> {
+        self.body.is_unique().then(|| Vec::from(self.body))
+    }
+
+    /// Splits the batch into one of the first `at` records and one of the rest, for a broker that
+    /// found it too large. `None` when either part would be empty.
+    ///
+    /// # Errors
+    /// As [`BatchBuilder::seal`]; [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) never for
+    /// a batch that a builder made.
+    pub fn split(&self, at: u32, compression: Compression) -> Result<Option<(Self, Self)>> {
+        if at == 0 || at >= self.count {
+            return Ok(None);
+        }
+        let records = self.records()?;
+        let mut front = BatchBuilder::with_capacity(self.uncompressed_len);
+        let mut back = BatchBuilder::with_capacity(self.uncompressed_len);
+        for record in records.iter() {
+            let record = record?;
+            let part = if front.count() < at {
+                &mut front
+            } else {
+                &mut back
+            };
+            let delta = part.count();
+            let timestamp = record.timestamp.map_or(-1, |time| time.to_millis());
+            let headers: HeadersRef<'_> = record.headers;
+            part.append_at(delta, timestamp, record.key, record.value, headers)?;
+        }
+        Ok(Some((
+            front.seal(compression)?.0,
+            back.seal(compression)?.0,
+        )))
+    }
+
+    /// The records of the batch, decompressed where they have to be; offsets count from 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) never for a batch that a builder made.
+    pub fn records(&self) -> Result<Records> {
+        let header = BatchHeader {
+            base_offset: Offset::ZERO,
+            size: self.wire_len(),
+            leader_epoch: None,
+            magic: 2,
+            crc: 0,
+            attributes: self.attributes,
+            last_offset_delta: self.last_offset_delta,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            producer_id: None,
+            producer_epoch: None,
+            base_sequence: None,
+            count: self.count,
+        };
+        let codec = self.attributes.codec().unwrap_or_default();
+        let body = compression::decompress(codec, &self.body, self.uncompressed_len)?;
+        Ok(Records::new(header, body))
+    }
+}

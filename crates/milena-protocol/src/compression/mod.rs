@@ -1,0 +1,218 @@
+//! The codecs of record batches: gzip, snappy, lz4, zstd; each with a cap on what it may grow to.
+
+mod gzip;
+mod lz4;
+mod snappy;
+mod zstd;
+
+use bytes::Bytes;
+use milena_core::{Error, ErrorKind, Result};
+
+/// The most bytes that one batch may decompress to unless told otherwise (128 MiB).
+pub const DEFAULT_MAX_SIZE: usize = 128 << 20;
+
+/// How a body is compressed, as the attributes of a batch say.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip (RFC 1952).
+    Gzip,
+    /// Snappy blocks, bare or in the framing of snappy-java.
+    Snappy,
+    /// The lz4 frame format.
+    Lz4,
+    /// Zstandard (RFC 8878, KIP-110).
+    Zstd,
+}
+
+impl Codec {
+    /// Reads the codec bits of a batch's attributes; `None` when they name no codec.
+    pub const fn from_wire(raw: i16) -> Option<Self> {
+        match raw {
+            0 => Some(Self::None),
+            1 => Some(Self::Gzip),
+            2 => Some(Self::Snappy),
+            3 => Some(Self::Lz4),
+            4 => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// The codec bits.
+    pub const fn to_wire(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
+        }
+    }
+
+    /// The codec's name, as Kafka's settings write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// How to compress, with the level where the codec has levels.
+///
+/// # References
+/// KIP-390 (levels), KIP-110 (zstd).
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// gzip at level 1 (fast) to 9 (small).
+    Gzip(u32),
+    /// Snappy, in blocks of 64 KiB with the framing of snappy-java, which every client reads.
+    Snappy,
+    /// lz4 frames of 64 KiB blocks. Kafka's levels 1 to 17 are taken and all mean the fast one.
+    Lz4(u32),
+    /// Zstandard at level 1 to 22; negative levels are faster still.
+    Zstd(i32),
+}
+
+impl Compression {
+    /// gzip at level 6, Kafka's default.
+    pub const GZIP: Self = Self::Gzip(6);
+    /// lz4 at its one level.
+    pub const LZ4: Self = Self::Lz4(1);
+    /// Zstandard at level 1: on records it is both faster and smaller than Kafka's default, 3.
+    pub const ZSTD: Self = Self::Zstd(1);
+
+    /// The codec.
+    pub const fn codec(self) -> Codec {
+        match self {
+            Self::None => Codec::None,
+            Self::Gzip(_) => Codec::Gzip,
+            Self::Snappy => Codec::Snappy,
+            Self::Lz4(_) => Codec::Lz4,
+            Self::Zstd(_) => Codec::Zstd,
+        }
+    }
+
+    /// Checks that the level is one of the codec's and that the codec is part of this build.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the level and its bounds; [`ErrorKind::Unsupported`] for zstd
+    /// in a build without it.
+    pub fn check(self) -> Result<()> {
+        let (level, min, max) = match self {
+            Self::None | Self::Snappy => return Ok(()),
+            Self::Gzip(level) => (i64::from(level), 1, 9),
+            Self::Lz4(level) => (i64::from(level), 1, 17),
+            Self::Zstd(level) => {
+                zstd::available()?;
+                (i64::from(level), -131_072, 22)
+            }
+        };
+        if (min..=max).contains(&level) {
+            return Ok(());
+        }
+        let what = format!(
+            "{} level {level} is outside {min} to {max}",
+            self.codec().name()
+        );
+        Err(Error::new(ErrorKind::Config, what).setting("compression.type"))
+    }
+}
+
+/// Compresses `body`.
+///
+/// # Errors
+/// As [`Compression::check`].
+pub fn compress(compression: Compression, body: &[u8]) -> Result<Vec<u8>> {
+    compression.check()?;
+    match compression {
+        Compression::None => Ok(body.to_vec()),
+        Compression::Gzip(level) => gzip::compress(level, body),
+        Compression::Snappy => snappy::compress(body),
+        Compression::Lz4(_) => lz4::compress(body),
+        Compression::Zstd(level) => zstd::compress(level, body),
+    }
+}
+
+/// Decompresses `body` into at most `max_size` bytes.
+///
+/// An uncompressed body is copied: do not call this for one that can be shared.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when the bytes are not of this codec or would grow past `max_size`;
+/// [`ErrorKind::Unsupported`] for zstd in a build without it.
+pub fn decompress(codec: Codec, body: &[u8], max_size: usize) -> Result<Bytes> {
+    match codec {
+        Codec::None if body.len() > max_size => Err(too_large(codec, max_size)),
+        Codec::None => Ok(Bytes::copy_from_slice(body)),
+        Codec::Gzip => gzip::decompress(body, max_size).map(Bytes::from),
+        Codec::Snappy => snappy::decompress(body, max_size).map(Bytes::from),
+        Codec::Lz4 => lz4::decompress(body, max_size).map(Bytes::from),
+        Codec::Zstd => zstd::decompress(body, max_size).map(Bytes::from),
+    }
+}
+
+/// Decompresses the value of a compressed message of format `magic` 0 or 1.
+pub(crate) fn decompress_legacy(
+    codec: Codec,
+    value: &[u8],
+    max_size: usize,
+    magic: u8,
+) -> Result<Bytes> {
+    if codec == Codec::Lz4 && magic == 0 {
+        return lz4::decompress_v0(value, max_size).map(Bytes::from);
+    }
+    decompress(codec, value, max_size)
+}
+
+#[cold]
+fn too_large(codec: Codec, max_size: usize) -> Error {
+    let what = format!(
+        "a {} body decompresses to more than the cap of {max_size} bytes",
+        codec.name()
+    );
+    Error::new(ErrorKind::Decode, what)
+}
+
+#[cold]
+fn corrupt(codec: Codec, cause: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Decode,
+        format!("a {} body does not decompress: {cause}", codec.name()),
+    )
+}
+
+/// Reads a decoder to its end, into at most `max_size` bytes; `expected` bytes are reserved at first.
+fn read_capped(
+    codec: Codec,
+    decoder: impl std::io::Read,
+    expected: usize,
+    max_size: usize,
+) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut out = Vec::with_capacity(expected.min(max_size));
+    let limit = u64::try_from(max_size)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    decoder
+        .take(limit)
+        .read_to_end(&mut out)
+        .map_err(|cause| corrupt(codec, cause))?;
+    if out.len() > max_size {
+        return Err(too_large(codec, max_size));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests;

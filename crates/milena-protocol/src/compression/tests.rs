@@ -1,0 +1,115 @@
+//! The codecs: there and back, the cap, and bytes that lie.
+
+use super::*;
+
+const ALL: [Compression; 6] = [
+    Compression::Gzip(1),
+    Compression::Gzip(9),
+    Compression::Snappy,
+    Compression::LZ4,
+    Compression::ZSTD,
+    Compression::Zstd(19),
+];
+
+fn text(len: usize) -> Vec<u8> {
+    let words: &[u8] = b"order paid, order shipped, order 1f93c77a lost; ";
+    words.iter().copied().cycle().take(len).collect()
+}
+
+#[test]
+fn every_codec_brings_back_what_it_was_given() {
+    for compression in ALL {
+        for len in [0, 1, 100, 65_536, 65_537, 1_000_000] {
+            let body = text(len);
+            let packed = compress(compression, &body).unwrap();
+            let back = decompress(compression.codec(), &packed, len).unwrap();
+            assert!(back == body, "{compression:?} of {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn a_body_one_byte_over_the_cap_is_refused() {
+    for compression in ALL {
+        let packed = compress(compression, &text(200_000)).unwrap();
+        let error = decompress(compression.codec(), &packed, 199_999).unwrap_err();
+        assert!(
+            error.to_string().contains("cap"),
+            "{compression:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_bomb_is_refused_without_being_unfolded() {
+    for compression in ALL {
+        let packed = compress(compression, &vec![0; 64 << 20]).unwrap();
+        let started = std::time::Instant::now();
+        assert!(decompress(compression.codec(), &packed, 100_000).is_err());
+        assert!(started.elapsed().as_secs() < 5, "{compression:?}");
+    }
+}
+
+#[test]
+fn cut_and_changed_bodies_are_errors_or_values_but_never_panics() {
+    for compression in ALL {
+        let packed = compress(compression, &text(5_000)).unwrap();
+        for cut in 0..packed.len() {
+            let _ = decompress(compression.codec(), &packed[..cut], 10_000);
+            let mut changed = packed.clone();
+            changed[cut] ^= 0x55;
+            let _ = decompress(compression.codec(), &changed, 10_000);
+        }
+    }
+}
+
+#[test]
+fn a_cut_zstd_or_gzip_body_is_an_error() {
+    for compression in [Compression::GZIP, Compression::ZSTD] {
+        let packed = compress(compression, &text(5_000)).unwrap();
+        for cut in 0..packed.len() {
+            assert!(
+                decompress(compression.codec(), &packed[..cut], 10_000).is_err(),
+                "{cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_bare_snappy_block_is_read_too() {
+    let body = text(200_000);
+    let bare = snap::raw::Encoder::new().compress_vec(&body).unwrap();
+    assert_eq!(decompress(Codec::Snappy, &bare, 200_000).unwrap(), body);
+}
+
+#[test]
+fn a_snappy_block_that_claims_4_gib_reserves_nothing() {
+    let claim = [0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0];
+    let error = decompress(Codec::Snappy, &claim, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("claims"), "{error}");
+}
+
+#[test]
+fn several_members_or_frames_are_read_as_one_body() {
+    for compression in [Compression::GZIP, Compression::ZSTD] {
+        let mut packed = compress(compression, b"one ").unwrap();
+        packed.extend(compress(compression, b"two").unwrap());
+        assert_eq!(
+            decompress(compression.codec(), &packed, 100).unwrap(),
+            "one two"
+        );
+    }
+}
+
+#[test]
+fn a_level_outside_its_bounds_is_named() {
+    let error = compress(Compression::Gzip(10), b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(
+        error.to_string().contains("10 is outside 1 to 9"),
+        "{error}"
+    );
+    assert!(Compression::Zstd(23).check().is_err());
+    assert!(Compression::Lz4(0).check().is_err());
+}

@@ -128,7 +128,9 @@ fn check_header(batch: &Batch, expected: &Value, place: &str) {
         "{place}"
     );
     assert_eq!(
-        Some(none(header.producer_id.map(|id| id.to_wire()))),
+        Some(none(
+            header.producer_id.map(milena_core::ProducerId::to_wire)
+        )),
         number("producer_id"),
         "{place}"
     );
@@ -194,7 +196,7 @@ fn check_records(records: &Records, expected: &Value, control: bool, place: &str
             expected["offset"].as_i64(),
             "{place}"
         );
-        let timestamp = view.timestamp.map_or(-1, |time| time.to_millis());
+        let timestamp = view.timestamp.map_or(-1, milena_core::Timestamp::to_millis);
         assert_eq!(Some(timestamp), expected["timestamp"].as_i64(), "{place}");
         assert_eq!(view.key, octets(&expected["key"]).as_deref(), "{place}");
         assert_eq!(view.value, octets(&expected["value"]).as_deref(), "{place}");

@@ -42,7 +42,7 @@ impl ControlRecord {
         let mut key = Reader::new(key);
         key.i16()?;
         let kind = key.i16()?;
-        if kind > 1 || kind < 0 {
+        if !(0..=1).contains(&kind) {
             return Ok(Self::Other(kind));
         }
         let mut value = Reader::new(value.unwrap_or_default());

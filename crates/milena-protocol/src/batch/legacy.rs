@@ -154,11 +154,10 @@ fn inner_records(wrapper: &BatchHeader, set: &Bytes) -> Result<Records> {
     Ok(records)
 }
 
-/// The key and value of a message.
-fn payload<'a>(
-    header: &BatchHeader,
-    message: &'a [u8],
-) -> Result<(Option<&'a [u8]>, Option<&'a [u8]>)> {
+/// The key and value of a message, each of which may be null.
+type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+fn payload<'a>(header: &BatchHeader, message: &'a [u8]) -> Result<KeyValue<'a>> {
     let mut reader = Reader::new(message);
     reader.skip(header_len(header.magic))?;
     let mut field = || match reader.bytes_len(false)? {

@@ -1,7 +1,7 @@
 //! A closed batch: its body stays as it is, its header is written when it is sent.
 
 use bytes::Bytes;
-use milena_core::{HeadersRef, Offset, Result};
+use milena_core::{HeadersRef, Offset, Result, Timestamp};
 
 use super::builder::BatchBuilder;
 use super::header::{Attributes, BatchHeader, HEADER_LEN, HeaderFields, ProducerStamp};
@@ -104,7 +104,7 @@ impl SealedBatch {
                 &mut back
             };
             let delta = part.count();
-            let timestamp = record.timestamp.map_or(-1, |time| time.to_millis());
+            let timestamp = record.timestamp.map_or(-1, Timestamp::to_millis);
             let headers: HeadersRef<'_> = record.headers;
             part.append_at(delta, timestamp, record.key, record.value, headers)?;
         }

@@ -98,11 +98,9 @@ mod linked {
                 out.reserve_exact(room);
             }
             let (consumed, filled) = (input.pos(), out.len());
-            let mut output = OutBuffer::around_pos(&mut out, filled);
             left = context
-                .decompress_stream(&mut output, &mut input)
+                .decompress_stream(&mut OutBuffer::around_pos(&mut out, filled), &mut input)
                 .map_err(|code| corrupt(Codec::Zstd, get_error_name(code)))?;
-            drop(output);
             let stuck = input.pos() == consumed && out.len() == filled;
             if stuck && left > 0 {
                 return Err(corrupt(Codec::Zstd, "it is cut short"));

@@ -4,7 +4,7 @@ CARGO ?= cargo
 MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localhost:9092)
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
-SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/golden/make .ci/run
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/console-tools scripts/golden/make .ci/run
 
 .PHONY: help
 help: ## list the targets

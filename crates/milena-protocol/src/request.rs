@@ -42,6 +42,24 @@ pub fn encode<R: Request>(
     finish(out)
 }
 
+/// The front of a frame whose body of `body_len` bytes is sent behind it: the length and the header.
+///
+/// # Errors
+/// [`ErrorKind::RecordTooLarge`] when the frame would be over 2 GiB; [`ErrorKind::Config`] when the
+/// client id is over 32767 bytes.
+pub fn head(
+    api: ApiKey,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    body_len: usize,
+) -> Result<Bytes> {
+    let mut out = Vec::with_capacity(32 + client_id.map_or(0, str::len));
+    begin(&mut out, api, version, correlation_id, client_id)?;
+    put_frame_len(&mut out, body_len)?;
+    Ok(Bytes::from(out))
+}
+
 /// Starts a frame: room for the length, then the request header of `api` at `version`.
 ///
 /// The header is version 2 in flexible versions, else 1. The client id stays a plain nullable

@@ -1,0 +1,283 @@
+//! Produce (key 0, versions 3 to 13) by hand: batches go out as they lie, answers are read without copies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::{Error, ErrorCode, ErrorKind, Offset, Partition, Result, Timestamp, TopicName};
+use uuid::Uuid;
+
+use crate::api::ApiKey;
+use crate::batch::HEADER_LEN;
+use crate::hints::{self, LeaderHint, NodeEndpoint, TopicRef};
+use crate::reader::Reader;
+use crate::request::unknown_version;
+use crate::writer::{put_count, put_i16, put_i32, put_no_tags, put_str, put_uvarint};
+
+/// The first version that names topics by id (KIP-516).
+pub const TOPIC_IDS_FROM: i16 = 13;
+
+/// One batch for one partition.
+///
+/// A broker takes one batch per partition and request.
+#[derive(Clone, Debug)]
+pub struct PartitionBatch {
+    /// The topic.
+    pub topic: TopicName,
+    /// The topic's id, which version 13 needs.
+    pub topic_id: Option<Uuid>,
+    /// The partition.
+    pub partition: Partition,
+    /// What [`SealedBatch::header`](crate::batch::SealedBatch::header) wrote.
+    pub header: [u8; HEADER_LEN],
+    /// The sealed body.
+    pub body: Bytes,
+}
+
+/// What a Produce request says besides its batches.
+#[derive(Clone, Copy, Debug)]
+pub struct ProduceOptions<'a> {
+    /// `-1` for all in-sync replicas, `1` for the leader, `0` for no answer at all.
+    pub acks: i16,
+    /// How long the leader may wait for its followers, in whole milliseconds on the wire.
+    pub timeout: Duration,
+    /// The transactional id; `None` outside of transactions.
+    pub transactional_id: Option<&'a str>,
+}
+
+/// Encodes the body of a Produce request as pieces to be sent one after the other.
+///
+/// Batch bodies are among the pieces as they are, shared and not copied; all else lies in one
+/// buffer that the other pieces are slices of. Batches are grouped by topic, in a stable order.
+///
+/// The request header comes in front: see [`request::head`](crate::request::head).
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a version outside 3 to 13; [`ErrorKind::State`] when version 13 or
+/// above is asked for and a topic id is not known; [`ErrorKind::RecordTooLarge`] for a batch over 2 GiB.
+pub fn encode(
+    version: i16,
+    options: &ProduceOptions<'_>,
+    mut batches: Vec<PartitionBatch>,
+) -> Result<Vec<Bytes>> {
+    if !ApiKey::Produce.known().contains(version) {
+        return Err(unknown_version(ApiKey::Produce, version));
+    }
+    let flexible = ApiKey::Produce.is_flexible(version);
+    batches.sort_by(|a, b| a.topic.cmp(&b.topic));
+    let names: usize = batches.iter().map(|batch| batch.topic.len()).sum();
+    let mut out = Vec::with_capacity(64 + names + batches.len() * (HEADER_LEN + 48));
+    put_str(&mut out, options.transactional_id, flexible)?;
+    put_i16(&mut out, options.acks);
+    put_i32(&mut out, millis(options.timeout));
+
+    let mut cuts = Vec::with_capacity(batches.len());
+    let topics = batches.chunk_by(|a, b| a.topic == b.topic);
+    put_count(&mut out, topics.clone().count(), flexible)?;
+    for topic in topics {
+        put_topic(&mut out, version, topic)?;
+        put_count(&mut out, topic.len(), flexible)?;
+        for batch in topic {
+            put_i32(&mut out, batch.partition.to_wire());
+            put_records_len(&mut out, HEADER_LEN + batch.body.len(), flexible)?;
+            out.extend_from_slice(&batch.header);
+            cuts.push(out.len());
+            put_no_tags(&mut out, flexible);
+        }
+        put_no_tags(&mut out, flexible);
+    }
+    put_no_tags(&mut out, flexible);
+    Ok(interleave(Bytes::from(out), &cuts, batches))
+}
+
+fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Result<()> {
+    let Some(first) = batches.first() else {
+        return Ok(());
+    };
+    if version < TOPIC_IDS_FROM {
+        return put_str(
+            out,
+            Some(&first.topic),
+            ApiKey::Produce.is_flexible(version),
+        );
+    }
+    let Some(id) = first.topic_id else {
+        let what = "the topic's id is not known, which this version of the request needs";
+        return Err(Error::new(ErrorKind::State, what)
+            .api("Produce")
+            .topic(first.topic.clone()));
+    };
+    out.extend_from_slice(id.as_bytes());
+    Ok(())
+}
+
+fn put_records_len(out: &mut Vec<u8>, len: usize, flexible: bool) -> Result<()> {
+    let len = i32::try_from(len).map_err(|_| {
+        Error::new(
+            ErrorKind::RecordTooLarge,
+            format!("a batch of {len} bytes is over 2 GiB"),
+        )
+    })?;
+    if flexible {
+        put_uvarint(out, len.unsigned_abs() + 1);
+    } else {
+        put_i32(out, len);
+    }
+    Ok(())
+}
+
+/// Puts each body behind the place where its header ends.
+fn interleave(frame: Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Vec<Bytes> {
+    let mut pieces = Vec::with_capacity(2 * cuts.len() + 1);
+    let mut start = 0;
+    for (cut, batch) in cuts.iter().zip(batches) {
+        pieces.push(frame.slice(start..*cut));
+        pieces.push(batch.body);
+        start = *cut;
+    }
+    pieces.push(frame.slice(start..));
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+pub(crate) fn millis(time: Duration) -> i32 {
+    i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// The answer to a Produce request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ProduceResponse<'a> {
+    /// One entry per partition, in wire order.
+    pub partitions: Vec<ProducedPartition<'a>>,
+    /// How long the broker asks this connection to be quiet (KIP-219).
+    pub throttle: Duration,
+    /// Where the leaders that entries hint at are reached.
+    pub endpoints: Vec<NodeEndpoint>,
+}
+
+/// What became of one partition's batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ProducedPartition<'a> {
+    /// The topic.
+    pub topic: TopicRef<'a>,
+    /// The partition.
+    pub partition: Partition,
+    /// The error; `None` when the batch was written.
+    pub error: Option<ErrorCode>,
+    /// The offset of the batch's first record; `None` for a duplicate that the broker no longer knows.
+    pub base_offset: Option<Offset>,
+    /// The time at which the broker appended, where it sets timestamps itself.
+    pub append_time: Option<Timestamp>,
+    /// The first offset of the log.
+    pub log_start_offset: Option<Offset>,
+    /// The records that made the broker refuse the batch (KIP-467).
+    pub record_errors: Vec<RecordError<'a>>,
+    /// Why the broker refused the batch, in its own words.
+    pub message: Option<&'a str>,
+    /// The leader, when the answering broker is not it.
+    pub leader: Option<LeaderHint>,
+}
+
+/// One record that made a broker refuse its batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RecordError<'a> {
+    /// The record's index in the batch.
+    pub index: u32,
+    /// Why, in the broker's words.
+    pub message: Option<&'a str>,
+}
+
+/// Reads the body of the answer to a Produce request of `version`.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a version outside 3 to 13; [`ErrorKind::Decode`] when the bytes are
+/// no such answer.
+pub fn decode_response(body: &[u8], version: i16) -> Result<ProduceResponse<'_>> {
+    if !ApiKey::Produce.known().contains(version) {
+        return Err(unknown_version(ApiKey::Produce, version));
+    }
+    let flexible = ApiKey::Produce.is_flexible(version);
+    let mut reader = Reader::new(body);
+    let mut answer = ProduceResponse::default();
+    for _ in 0..reader.array_len(flexible, 3)?.unwrap_or(0) {
+        let topic = hints::read_topic(&mut reader, version >= TOPIC_IDS_FROM, flexible)?;
+        let count = reader.array_len(flexible, 22)?.unwrap_or(0);
+        answer.partitions.reserve(count);
+        for _ in 0..count {
+            answer
+                .partitions
+                .push(read_partition(&mut reader, topic, version)?);
+        }
+        if flexible {
+            reader.skip_tagged()?;
+        }
+    }
+    answer.throttle = read_throttle(&mut reader)?;
+    if flexible {
+        reader.tagged(|tag, field| {
+            if tag == 0 {
+                answer.endpoints = hints::read_endpoints(field)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(answer)
+}
+
+pub(crate) fn read_throttle(reader: &mut Reader<'_>) -> Result<Duration> {
+    let millis = reader.i32()?;
+    Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+fn read_partition<'a>(
+    reader: &mut Reader<'a>,
+    topic: TopicRef<'a>,
+    version: i16,
+) -> Result<ProducedPartition<'a>> {
+    let flexible = ApiKey::Produce.is_flexible(version);
+    let partition = reader.i32()?;
+    let partition =
+        Partition::from_wire(partition).ok_or_else(|| reader.bad("a partition is negative"))?;
+    let mut entry = ProducedPartition {
+        topic,
+        partition,
+        error: ErrorCode::from_wire(reader.i16()?),
+        base_offset: Offset::from_wire(reader.i64()?),
+        append_time: Timestamp::from_wire(reader.i64()?),
+        log_start_offset: None,
+        record_errors: Vec::new(),
+        message: None,
+        leader: None,
+    };
+    if version >= 5 {
+        entry.log_start_offset = Offset::from_wire(reader.i64()?);
+    }
+    if version >= 8 {
+        entry.record_errors = read_record_errors(reader, flexible)?;
+        entry.message = reader.nullable_str(flexible)?;
+    }
+    if flexible {
+        reader.tagged(|tag, field| {
+            if tag == 0 {
+                entry.leader = hints::read_leader(field)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(entry)
+}
+
+fn read_record_errors<'a>(reader: &mut Reader<'a>, flexible: bool) -> Result<Vec<RecordError<'a>>> {
+    let count = reader.array_len(flexible, 5)?.unwrap_or(0);
+    let mut errors = Vec::with_capacity(count);
+    for _ in 0..count {
+        let index = u32::try_from(reader.i32()?).unwrap_or(0);
+        errors.push(RecordError {
+            index,
+            message: reader.nullable_str(flexible)?,
+        });
+        if flexible {
+            reader.skip_tagged()?;
+        }
+    }
+    Ok(errors)
+}

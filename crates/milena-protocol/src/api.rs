@@ -7,39 +7,37 @@ use crate::versions::VersionRange;
 
 /// What a message must be able to do, by the features that are on; implemented for all that can.
 mod able {
-    use kafka_protocol::protocol as kp;
-
     #[cfg(feature = "client")]
-    pub trait ClientSends: kp::Encodable {}
+    pub trait ClientSends: kafka_protocol::protocol::Encodable {}
     #[cfg(feature = "client")]
-    impl<T: kp::Encodable> ClientSends for T {}
+    impl<T: kafka_protocol::protocol::Encodable> ClientSends for T {}
     #[cfg(not(feature = "client"))]
     pub trait ClientSends {}
     #[cfg(not(feature = "client"))]
     impl<T> ClientSends for T {}
 
     #[cfg(feature = "client")]
-    pub trait ClientReads: kp::Decodable {}
+    pub trait ClientReads: kafka_protocol::protocol::Decodable {}
     #[cfg(feature = "client")]
-    impl<T: kp::Decodable> ClientReads for T {}
+    impl<T: kafka_protocol::protocol::Decodable> ClientReads for T {}
     #[cfg(not(feature = "client"))]
     pub trait ClientReads {}
     #[cfg(not(feature = "client"))]
     impl<T> ClientReads for T {}
 
     #[cfg(feature = "broker")]
-    pub trait BrokerReads: kp::Decodable {}
+    pub trait BrokerReads: kafka_protocol::protocol::Decodable {}
     #[cfg(feature = "broker")]
-    impl<T: kp::Decodable> BrokerReads for T {}
+    impl<T: kafka_protocol::protocol::Decodable> BrokerReads for T {}
     #[cfg(not(feature = "broker"))]
     pub trait BrokerReads {}
     #[cfg(not(feature = "broker"))]
     impl<T> BrokerReads for T {}
 
     #[cfg(feature = "broker")]
-    pub trait BrokerSends: kp::Encodable {}
+    pub trait BrokerSends: kafka_protocol::protocol::Encodable {}
     #[cfg(feature = "broker")]
-    impl<T: kp::Encodable> BrokerSends for T {}
+    impl<T: kafka_protocol::protocol::Encodable> BrokerSends for T {}
     #[cfg(not(feature = "broker"))]
     pub trait BrokerSends {}
     #[cfg(not(feature = "broker"))]
@@ -134,6 +132,7 @@ macro_rules! apis {
         )*
 
         /// Hands the table to another macro, one line per API.
+        #[allow(unused_macros, reason = "only the broker's side walks the table")]
         macro_rules! with_apis {
             ($then:ident) => { $then! { $( $name, $request, $response; )* } };
         }

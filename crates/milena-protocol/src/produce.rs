@@ -86,7 +86,7 @@ pub fn encode(
         put_no_tags(&mut out, flexible);
     }
     put_no_tags(&mut out, flexible);
-    Ok(interleave(Bytes::from(out), &cuts, batches))
+    Ok(interleave(&Bytes::from(out), &cuts, batches))
 }
 
 fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Result<()> {
@@ -126,7 +126,7 @@ fn put_records_len(out: &mut Vec<u8>, len: usize, flexible: bool) -> Result<()> 
 }
 
 /// Puts each body behind the place where its header ends.
-fn interleave(frame: Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Vec<Bytes> {
+fn interleave(frame: &Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(2 * cuts.len() + 1);
     let mut start = 0;
     for (cut, batch) in cuts.iter().zip(batches) {

@@ -1,7 +1,9 @@
 //! Responses as frames: correlation id, tags, body; decoded by a client, encoded by a broker.
 
 use bytes::Bytes;
-use milena_core::{Error, ErrorKind, Result};
+use milena_core::Result;
+#[cfg(any(feature = "client", feature = "broker"))]
+use milena_core::{Error, ErrorKind};
 
 use crate::api::ApiKey;
 #[cfg(any(feature = "client", feature = "broker"))]

@@ -148,10 +148,6 @@ fn a_topic_without_an_id_is_refused_where_ids_are_needed() {
     );
 }
 
-#[expect(
-    clippy::field_reassign_with_default,
-    reason = "the types are not exhaustive"
-)]
 fn their_answer(version: i16) -> FetchResponse {
     let mut full = PartitionData::default();
     full.partition_index = 1;

@@ -160,10 +160,6 @@ fn a_topic_without_an_id_is_refused_where_ids_are_needed() {
     assert!(produce::encode(2, &options, Vec::new()).is_err());
 }
 
-#[expect(
-    clippy::field_reassign_with_default,
-    reason = "the types are not exhaustive"
-)]
 fn their_answer(version: i16) -> ProduceResponse {
     let mut partition = PartitionProduceResponse::default();
     partition.index = 3;

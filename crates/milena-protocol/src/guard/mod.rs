@@ -1,0 +1,120 @@
+//! The guard before decode: a message's bytes are walked along its shape, and nothing is allocated.
+//!
+//! `kafka-protocol` reserves memory by the counts that it reads, so that 24 bytes of a foreign or
+//! hostile peer could ask it for 200 GB. Here every count is held against the bytes that are left, and
+//! every element behind it is walked to its end, before that decoder sees the message.
+
+mod field;
+mod shapes;
+#[cfg(test)]
+#[cfg(all(feature = "client", feature = "broker"))]
+mod tests;
+
+use milena_core::{Error, ErrorKind, Result};
+
+use self::field::{Field, Kind, Shape};
+use crate::api::ApiKey;
+use crate::reader::Reader;
+
+/// Walks the body of a request. Bytes behind its end are left alone, as decoders leave them.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] naming the API when a count or a length goes past the bytes.
+pub fn check_request(api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
+    check(shapes::request(api), api, version, body)
+}
+
+/// Walks the body of a response. Bytes behind its end are left alone, as decoders leave them.
+///
+/// # Errors
+/// [`ErrorKind::Decode`] naming the API when a count or a length goes past the bytes.
+pub fn check_response(api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
+    check(shapes::response(api), api, version, body)
+}
+
+fn check(shape: Shape, api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
+    let walk = Walk {
+        version,
+        flexible: api.is_flexible(version),
+    };
+    walk.fields(shape, &mut Reader::new(body))
+        .map_err(|error| error.api(api.name()))
+}
+
+#[derive(Clone, Copy)]
+struct Walk {
+    version: i16,
+    flexible: bool,
+}
+
+impl Walk {
+    fn fields(self, shape: Shape, reader: &mut Reader<'_>) -> Result<()> {
+        for field in shape {
+            if field.tag.is_none() && field.is_in(self.version) {
+                self.value(field.kind, reader)?;
+            }
+        }
+        if self.flexible {
+            reader.tagged(|tag, content| self.tag(shape, tag, content))?;
+        }
+        Ok(())
+    }
+
+    /// A tag that the shape knows must hold what the shape says and nothing else; others are skipped.
+    fn tag(self, shape: Shape, tag: u32, content: &mut Reader<'_>) -> Result<()> {
+        let known = |field: &&Field| field.tag == Some(tag) && field.is_in(self.version);
+        let Some(field) = shape.iter().find(known) else {
+            return Ok(());
+        };
+        self.value(field.kind, content)?;
+        if content.remaining() > 0 {
+            return Err(content.bad("a tagged field is longer than its content"));
+        }
+        Ok(())
+    }
+
+    fn value(self, kind: Kind, reader: &mut Reader<'_>) -> Result<()> {
+        match kind {
+            Kind::Fixed(size) => reader.skip(size),
+            Kind::Text => {
+                let len = reader.string_len(self.flexible)?.unwrap_or(0);
+                reader.skip(len)
+            }
+            Kind::Blob => {
+                let len = reader.bytes_len(self.flexible)?.unwrap_or(0);
+                reader.skip(len)
+            }
+            Kind::FixedList(size) => {
+                let count = reader.array_len(self.flexible, size)?.unwrap_or(0);
+                reader.skip(count.saturating_mul(size))
+            }
+            Kind::Texts => self.list(reader, |walk, reader| walk.value(Kind::Text, reader)),
+            Kind::List(shape) => self.list(reader, |walk, reader| walk.fields(shape, reader)),
+            Kind::Nested(shape) => self.fields(shape, reader),
+            Kind::Maybe(shape) => match reader.u8()?.cast_signed() {
+                present if present < 0 => Ok(()),
+                _ => self.fields(shape, reader),
+            },
+        }
+    }
+
+    fn list(
+        self,
+        reader: &mut Reader<'_>,
+        element: impl Fn(Self, &mut Reader<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let count = reader.array_len(self.flexible, 1)?.unwrap_or(0);
+        for _ in 0..count {
+            let start = reader.position();
+            element(self, reader)?;
+            if reader.position() == start {
+                // An element without bytes would make any count look paid for.
+                return Err(Error::new(
+                    ErrorKind::Decode,
+                    "an array of elements without bytes",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

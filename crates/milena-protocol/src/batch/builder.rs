@@ -23,7 +23,11 @@ pub struct AppendInfo {
 /// [`SealedBatch::header`], since producer id, epoch and sequence are known only then.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
+    /// Invariant: the first `used` bytes are records; what follows is stale and overwritten, never
+    /// read. It is kept so that a buffer used again need not be cleared: safe code can only write
+    /// to bytes that are there.
     body: Vec<u8>,
+    used: usize,
     count: u32,
     last_delta: u32,
     base_timestamp: i64,
@@ -36,9 +40,8 @@ impl BatchBuilder {
         Self::with_buffer(Vec::with_capacity(capacity))
     }
 
-    /// An empty batch that writes into `buffer`, whose contents are dropped and whose room is used.
-    pub fn with_buffer(mut buffer: Vec<u8>) -> Self {
-        buffer.clear();
+    /// An empty batch that writes into `buffer`, whose contents are overwritten and whose room is used.
+    pub fn with_buffer(buffer: Vec<u8>) -> Self {
         Self {
             body: buffer,
             ..Self::default()
@@ -92,13 +95,101 @@ impl BatchBuilder {
         }
         let time = zigzag(timestamp.wrapping_sub(self.base_timestamp));
         let place = zigzag(i64::from(delta));
+        let size = match self.append_short(time, place, key, value, headers) {
+            Some(size) => size,
+            None => self.append_long(time, place, key, value, headers)?,
+        };
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        self.last_delta = delta;
+        self.count += 1;
+        Ok(AppendInfo {
+            index: self.count - 1,
+            size,
+        })
+    }
+
+    /// Appends a record without headers whose varints are all below 2^19, as nearly all are.
+    ///
+    /// Everything in front of the key, and in front of the value where there is no key, is packed
+    /// into one register and stored at once.
+    #[inline(always)]
+    fn append_short(
+        &mut self,
+        time: u64,
+        place: u64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: HeadersRef<'_>,
+    ) -> Option<usize> {
         let (key_len, key) = nullable(key);
         let (value_len, value) = nullable(value);
-        let headers_len = if headers.is_empty() {
-            1
+        if (time | place | key_len | value_len) >= Packed::LIMIT / 4 || !headers.is_empty() {
+            return None;
+        }
+        let mut behind_size = Packed::default()
+            .with(0)
+            .with(time)
+            .with(place)
+            .with(key_len);
+        let mut behind_key = Packed::default().with(value_len);
+        if key.is_empty() {
+            behind_size = behind_size.followed_by(behind_key);
+            behind_key = Packed::default();
+        }
+        // One byte more: that there are no headers. Both payloads are below 2^18 bytes, so that the
+        // size's varint is below the limit too.
+        let size = behind_size.len + key.len() + behind_key.len + value.len() + 1;
+        let front = Packed::default()
+            .with(zigzag(size as i64))
+            .followed_by(behind_size);
+
+        let len = front.len + size - behind_size.len;
+        let out = self.room(len)?;
+        let out = front.store(out)?;
+        let out = if key.is_empty() {
+            out
         } else {
-            headers_size(headers)
+            let (place, out) = out.split_at_mut_checked(key.len())?;
+            place.copy_from_slice(key);
+            behind_key.store(out)?
         };
+        let (place, out) = out.split_at_mut_checked(value.len())?;
+        place.copy_from_slice(value);
+        *out.first_mut()? = 0;
+        self.used += len;
+        Some(len)
+    }
+
+    /// Bytes to write a record of `len` bytes to, with some to spare for stores of a whole register.
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> Option<&mut [u8]> {
+        let end = self.used + len + 2 * Packed::STORE;
+        if end > self.body.len() {
+            self.grow(end);
+        }
+        self.body.get_mut(self.used..)
+    }
+
+    /// Makes at least `end` bytes writable: in steps, so that the pages of a large buffer are
+    /// touched only as it fills.
+    #[cold]
+    fn grow(&mut self, end: usize) {
+        let step = (end + STEP).min(self.body.capacity());
+        self.body.resize(step.max(end), 0);
+    }
+
+    /// Appends any record.
+    #[inline(never)]
+    fn append_long(
+        &mut self,
+        time: u64,
+        place: u64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: HeadersRef<'_>,
+    ) -> Result<usize> {
+        let (key_len, key) = nullable(key);
+        let (value_len, value) = nullable(value);
         let size = 1
             + varint::len(time)
             + varint::len(place)
@@ -106,52 +197,35 @@ impl BatchBuilder {
             + key.len()
             + varint::len(value_len)
             + value.len()
-            + headers_len;
+            + headers_size(headers);
         if size > i32::MAX as usize {
             return Err(too_large(size));
         }
         let size_len = zigzag(size as i64);
         let whole = varint::len(size_len) + size;
-
-        // The length, attributes and deltas are laid out on the stack first, so that only copies
-        // of known and of whole slices touch the vector. Invariant: 5 + 1 + 10 + 5 + 5 ≤ PREFIX.
-        let mut prefix = [0u8; PREFIX];
-        let mut at = varint::put(&mut prefix, size_len) + 1;
-        at += put_at(&mut prefix, at, time);
-        at += put_at(&mut prefix, at, place);
-        at += put_at(&mut prefix, at, key_len);
-
-        self.body.reserve(whole + PREFIX);
-        push_prefix(&mut self.body, &prefix, at);
-        if !key.is_empty() {
-            self.body.extend_from_slice(key);
-        }
-        let mut prefix = [0u8; 8];
-        let at = varint::put(&mut prefix, value_len);
-        push_prefix(&mut self.body, &prefix, at);
+        self.body.truncate(self.used);
+        self.body.reserve(whole);
+        put_varint(&mut self.body, size_len);
+        self.body.push(0);
+        put_varint(&mut self.body, time);
+        put_varint(&mut self.body, place);
+        put_varint(&mut self.body, key_len);
+        self.body.extend_from_slice(key);
+        put_varint(&mut self.body, value_len);
         self.body.extend_from_slice(value);
-        if headers.is_empty() {
-            self.body.push(0);
-        } else {
-            put_headers(&mut self.body, headers);
-        }
-        self.max_timestamp = self.max_timestamp.max(timestamp);
-        self.last_delta = delta;
-        self.count += 1;
-        Ok(AppendInfo {
-            index: self.count - 1,
-            size: whole,
-        })
+        put_headers(&mut self.body, headers);
+        self.used = self.body.len();
+        Ok(whole)
     }
 
     /// The body's size, in bytes, before compression and without the header.
     pub fn body_len(&self) -> usize {
-        self.body.len()
+        self.used
     }
 
     /// The size of the whole batch if it were sealed without compression, in bytes.
     pub fn wire_len(&self) -> usize {
-        self.body.len() + HEADER_LEN
+        self.used + HEADER_LEN
     }
 
     /// How many records have been appended.
@@ -177,8 +251,9 @@ impl BatchBuilder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the codec was left out of the build; [`ErrorKind::Config`]
     /// when it refuses its level.
-    pub fn seal(self, compression: Compression) -> Result<(SealedBatch, Option<Vec<u8>>)> {
-        let uncompressed_len = self.body.len();
+    pub fn seal(mut self, compression: Compression) -> Result<(SealedBatch, Option<Vec<u8>>)> {
+        let uncompressed_len = self.used;
+        self.body.truncate(self.used);
         let (body, codec, spare) = match compression.codec() {
             Codec::None => (self.body, Codec::None, None),
             codec => {
@@ -203,8 +278,50 @@ impl BatchBuilder {
     }
 }
 
-/// Room for a record's varints up to and including the key's length.
-const PREFIX: usize = 32;
+/// How many bytes of a fresh buffer are cleared at once.
+const STEP: usize = 16 << 10;
+
+/// Up to sixteen bytes of varints, in the order of the wire from the lowest byte up.
+#[derive(Clone, Copy, Default)]
+struct Packed {
+    bits: u128,
+    len: usize,
+}
+
+impl Packed {
+    /// A varint of three bytes is below this.
+    const LIMIT: u64 = 1 << 21;
+    const STORE: usize = 16;
+
+    /// Adds the varint of `raw`, which must be below [`LIMIT`](Self::LIMIT); without a branch.
+    #[inline(always)]
+    fn with(self, raw: u64) -> Self {
+        let two = u64::from(raw >= 0x80);
+        let three = u64::from(raw >= 0x4000);
+        let spread = (raw & 0x7f) | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2;
+        let more = two << 7 | three << 15;
+        let bits = u128::from(spread | more);
+        self.followed_by(Self {
+            bits,
+            len: (1 + two + three) as usize,
+        })
+    }
+
+    #[inline(always)]
+    fn followed_by(self, next: Self) -> Self {
+        Self {
+            bits: self.bits | next.bits << (8 * self.len),
+            len: self.len + next.len,
+        }
+    }
+
+    /// Stores all sixteen bytes, and gives what lies behind those that count.
+    #[inline(always)]
+    fn store(self, out: &mut [u8]) -> Option<&mut [u8]> {
+        *out.first_chunk_mut::<{ Self::STORE }>()? = self.bits.to_le_bytes();
+        out.get_mut(self.len..)
+    }
+}
 
 #[inline(always)]
 fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {
@@ -212,23 +329,6 @@ fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {
         Some(bytes) => (zigzag(bytes.len() as i64), bytes),
         None => (zigzag(-1), &[]),
     }
-}
-
-#[inline(always)]
-fn put_at(prefix: &mut [u8; PREFIX], at: usize, raw: u64) -> usize {
-    match prefix.get_mut(at..) {
-        Some(rest) => varint::put(rest, raw),
-        None => 0,
-    }
-}
-
-/// Appends the first `len` bytes of `prefix`: by one copy of its whole fixed size, then a cut, which
-/// is a few stores where a copy of a length unknown to the compiler is a call.
-#[inline(always)]
-fn push_prefix<const N: usize>(body: &mut Vec<u8>, prefix: &[u8; N], len: usize) {
-    let end = body.len() + len;
-    body.extend_from_slice(prefix);
-    body.truncate(end);
 }
 
 fn headers_size(headers: HeadersRef<'_>) -> usize {

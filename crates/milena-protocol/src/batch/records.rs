@@ -153,29 +153,35 @@ pub struct OwnedRecords {
 impl Iterator for OwnedRecords {
     type Item = Result<OwnedRecord>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let body = &self.records.body;
-        let mut view = RecordIter {
-            header: self.records.header,
-            rest: body.get(self.at..).unwrap_or_default(),
-            left: self.left,
-            failed: self.failed,
-        };
-        let record = view.next();
-        (self.at, self.left, self.failed) = (body.len() - view.rest.len(), view.left, view.failed);
-        Some(record?.map(|record| {
-            let headers = match record.headers.as_wire() {
-                Some((raw, count)) if count > 0 => Headers::from_wire(body.slice_ref(raw), count),
-                _ => Headers::new(),
-            };
-            OwnedRecord {
-                offset: record.offset,
-                timestamp: record.timestamp,
-                timestamp_type: record.timestamp_type,
-                key: record.key.map(|key| body.slice_ref(key)),
-                value: record.value.map(|value| body.slice_ref(value)),
-                headers,
+        let Records { header, body } = &self.records;
+        let mut rest = body.get(self.at..).unwrap_or_default();
+        if self.left == 0 {
+            if rest.is_empty() || self.failed {
+                return None;
             }
+            self.failed = true;
+            return Some(Err(corrupt(header, "more bytes than its records take")));
+        }
+        self.left -= 1;
+        let Some(record) = read_record(header, &mut rest) else {
+            self.left = 0;
+            self.failed = true;
+            return Some(Err(corrupt(header, "a record that does not decode")));
+        };
+        self.at = body.len() - rest.len();
+        let headers = match record.headers.as_wire() {
+            Some((raw, count)) if count > 0 => Headers::from_wire(body.slice_ref(raw), count),
+            _ => Headers::new(),
+        };
+        Some(Ok(OwnedRecord {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            timestamp_type: record.timestamp_type,
+            key: record.key.map(|key| body.slice_ref(key)),
+            value: record.value.map(|value| body.slice_ref(value)),
+            headers,
         }))
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use milena_core::{Error, ErrorKind, HeadersRef, Result, Timestamp};
 
 use super::header::{Attributes, HEADER_LEN};
+use super::packed::Packed;
 use super::sealed::SealedBatch;
 use super::varint::{self, zigzag};
 use crate::compression::{self, Codec, Compression};
@@ -280,48 +281,6 @@ impl BatchBuilder {
 
 /// How many bytes of a fresh buffer are cleared at once.
 const STEP: usize = 16 << 10;
-
-/// Up to sixteen bytes of varints, in the order of the wire from the lowest byte up.
-#[derive(Clone, Copy, Default)]
-struct Packed {
-    bits: u128,
-    len: usize,
-}
-
-impl Packed {
-    /// A varint of three bytes is below this.
-    const LIMIT: u64 = 1 << 21;
-    const STORE: usize = 16;
-
-    /// Adds the varint of `raw`, which must be below [`LIMIT`](Self::LIMIT); without a branch.
-    #[inline(always)]
-    fn with(self, raw: u64) -> Self {
-        let two = u64::from(raw >= 0x80);
-        let three = u64::from(raw >= 0x4000);
-        let spread = (raw & 0x7f) | (raw & 0x3f80) << 1 | (raw & 0x1f_c000) << 2;
-        let more = two << 7 | three << 15;
-        let bits = u128::from(spread | more);
-        self.followed_by(Self {
-            bits,
-            len: (1 + two + three) as usize,
-        })
-    }
-
-    #[inline(always)]
-    fn followed_by(self, next: Self) -> Self {
-        Self {
-            bits: self.bits | next.bits << (8 * self.len),
-            len: self.len + next.len,
-        }
-    }
-
-    /// Stores all sixteen bytes, and gives what lies behind those that count.
-    #[inline(always)]
-    fn store(self, out: &mut [u8]) -> Option<&mut [u8]> {
-        *out.first_chunk_mut::<{ Self::STORE }>()? = self.bits.to_le_bytes();
-        out.get_mut(self.len..)
-    }
-}
 
 #[inline(always)]
 fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {

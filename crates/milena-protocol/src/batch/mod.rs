@@ -27,6 +27,7 @@ mod builder;
 mod control;
 mod header;
 mod legacy;
+mod packed;
 mod records;
 pub mod rewrite;
 mod sealed;

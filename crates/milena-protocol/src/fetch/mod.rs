@@ -1,0 +1,12 @@
+//! Fetch (key 1, versions 4 to 17) by hand: requests with sessions, answers walked without copying records.
+
+mod request;
+mod response;
+
+pub use request::{FetchPartition, FetchRequest, FetchSession, ForgottenPartition, IsolationLevel};
+pub use response::{
+    AbortedTransaction, DivergingEpoch, FetchResponse, FetchedPartition, decode_response,
+};
+
+/// The first version that names topics by id (KIP-516).
+pub const TOPIC_IDS_FROM: i16 = 13;

@@ -1,0 +1,192 @@
+//! The answer to a Fetch: walked to one entry per partition, whose records stay where they lie.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::{ErrorCode, LeaderEpoch, NodeId, Offset, Partition, ProducerId, Result};
+
+use super::TOPIC_IDS_FROM;
+use crate::api::ApiKey;
+use crate::hints::{self, LeaderHint, NodeEndpoint, TopicRef};
+use crate::produce::read_throttle;
+use crate::reader::Reader;
+use crate::request::unknown_version;
+
+/// The answer to a Fetch request.
+#[derive(Clone, Debug, Default)]
+pub struct FetchResponse<'a> {
+    /// How long the broker asks this connection to be quiet (KIP-219).
+    pub throttle: Duration,
+    /// An error of the whole request, such as of its session.
+    pub error: Option<ErrorCode>,
+    /// The session's id; 0 when the broker opened none.
+    pub session_id: i32,
+    /// One entry per partition that has something to say, in wire order.
+    pub partitions: Vec<FetchedPartition<'a>>,
+    /// Where the leaders that entries hint at are reached.
+    pub endpoints: Vec<NodeEndpoint>,
+}
+
+/// What one partition answered.
+#[derive(Clone, Debug)]
+pub struct FetchedPartition<'a> {
+    /// The topic.
+    pub topic: TopicRef<'a>,
+    /// The partition.
+    pub partition: Partition,
+    /// The error; `None` when there is none.
+    pub error: Option<ErrorCode>,
+    /// The offset behind the last record that all in-sync replicas have.
+    pub high_watermark: Option<Offset>,
+    /// The offset up to which all transactions are decided.
+    pub last_stable_offset: Option<Offset>,
+    /// The first offset of the log.
+    pub log_start_offset: Option<Offset>,
+    /// Transactions aborted within the records; brokers do not promise an order.
+    pub aborted: Vec<AbortedTransaction>,
+    /// The replica to read from instead (KIP-392).
+    pub preferred_read_replica: Option<NodeId>,
+    /// Where the log parts from what the client has read (KIP-595).
+    pub diverging: Option<DivergingEpoch>,
+    /// The leader, when the answering broker is not it.
+    pub leader: Option<LeaderHint>,
+    /// The records, a slice of the whole answer: read them with [`Batches`](crate::batch::Batches).
+    pub records: Bytes,
+}
+
+/// A transaction of which no record is to be delivered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AbortedTransaction {
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// The offset of the transaction's first record.
+    pub first_offset: Offset,
+}
+
+/// The last epoch that the client and the log share.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DivergingEpoch {
+    /// The epoch.
+    pub epoch: LeaderEpoch,
+    /// The offset behind its last record.
+    pub end_offset: Offset,
+}
+
+/// Reads the body of the answer to a Fetch request of `version`; records stay slices of `body`.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`](milena_core::ErrorKind::Unsupported) for a version outside 4 to 17; [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) when the bytes are
+/// no such answer.
+pub fn decode_response(body: &Bytes, version: i16) -> Result<FetchResponse<'_>> {
+    if !ApiKey::Fetch.supported().contains(version) {
+        return Err(unknown_version(ApiKey::Fetch, version));
+    }
+    let flexible = ApiKey::Fetch.is_flexible(version);
+    let mut reader = Reader::new(body);
+    let mut answer = FetchResponse {
+        throttle: read_throttle(&mut reader)?,
+        ..FetchResponse::default()
+    };
+    if version >= 7 {
+        answer.error = ErrorCode::from_wire(reader.i16()?);
+        answer.session_id = reader.i32()?;
+    }
+    for _ in 0..reader.array_len(flexible, 3)?.unwrap_or(0) {
+        let topic = hints::read_topic(&mut reader, version >= TOPIC_IDS_FROM, flexible)?;
+        let count = reader.array_len(flexible, 24)?.unwrap_or(0);
+        answer.partitions.reserve(count);
+        for _ in 0..count {
+            answer
+                .partitions
+                .push(read_partition(&mut reader, body, topic, version)?);
+        }
+        if flexible {
+            reader.skip_tagged()?;
+        }
+    }
+    if flexible {
+        reader.tagged(|tag, field| {
+            if tag == 0 {
+                answer.endpoints = hints::read_endpoints(field)?;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(answer)
+}
+
+fn read_partition<'a>(
+    reader: &mut Reader<'a>,
+    body: &Bytes,
+    topic: TopicRef<'a>,
+    version: i16,
+) -> Result<FetchedPartition<'a>> {
+    let flexible = ApiKey::Fetch.is_flexible(version);
+    let partition = reader.i32()?;
+    let partition =
+        Partition::from_wire(partition).ok_or_else(|| reader.bad("a partition is negative"))?;
+    let mut entry = FetchedPartition {
+        topic,
+        partition,
+        error: ErrorCode::from_wire(reader.i16()?),
+        high_watermark: Offset::from_wire(reader.i64()?),
+        last_stable_offset: Offset::from_wire(reader.i64()?),
+        log_start_offset: None,
+        aborted: Vec::new(),
+        preferred_read_replica: None,
+        diverging: None,
+        leader: None,
+        records: Bytes::new(),
+    };
+    if version >= 5 {
+        entry.log_start_offset = Offset::from_wire(reader.i64()?);
+    }
+    entry.aborted = read_aborted(reader, flexible)?;
+    if version >= 11 {
+        entry.preferred_read_replica = NodeId::from_wire(reader.i32()?);
+    }
+    if let Some(len) = reader.bytes_len(flexible)? {
+        let start = reader.position();
+        reader.skip(len)?;
+        entry.records = body.slice(start..start + len);
+    }
+    if flexible {
+        reader.tagged(|tag, field| {
+            match tag {
+                0 => entry.diverging = read_diverging(field)?,
+                1 => entry.leader = hints::read_leader(field)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+    }
+    Ok(entry)
+}
+
+fn read_aborted(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<AbortedTransaction>> {
+    let count = reader.array_len(flexible, 16)?.unwrap_or(0);
+    let mut aborted = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (producer, first) = (reader.i64()?, reader.i64()?);
+        if flexible {
+            reader.skip_tagged()?;
+        }
+        if let (Some(producer_id), Some(first_offset)) =
+            (ProducerId::from_wire(producer), Offset::from_wire(first))
+        {
+            aborted.push(AbortedTransaction {
+                producer_id,
+                first_offset,
+            });
+        }
+    }
+    Ok(aborted)
+}
+
+fn read_diverging(field: &mut Reader<'_>) -> Result<Option<DivergingEpoch>> {
+    let (epoch, end) = (field.i32()?, field.i64()?);
+    field.skip_tagged()?;
+    Ok(LeaderEpoch::from_wire(epoch)
+        .zip(Offset::from_wire(end))
+        .map(|(epoch, end_offset)| DivergingEpoch { epoch, end_offset }))
+}

@@ -1,0 +1,112 @@
+//! Appending and reading records allocates per batch, never per record: counted, not timed.
+#![allow(clippy::unwrap_used, reason = "tests may")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use milena_core::{Header, HeadersRef, Timestamp};
+use milena_protocol::batch::{BatchBuilder, Batches};
+use milena_protocol::compression::{Compression, DEFAULT_MAX_SIZE};
+
+struct Counting;
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+#[expect(
+    unsafe_code,
+    reason = "an allocator cannot be written without; it hands every call to the system's"
+)]
+// SAFETY: every method passes its arguments on to `System`, which keeps the contract.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = COUNT.get();
+    let result = work();
+    (COUNT.get() - before, result)
+}
+
+#[test]
+fn appending_to_a_buffer_that_is_large_enough_allocates_nothing() {
+    let headers = [Header {
+        key: "trace".into(),
+        value: Some("abc".into()),
+    }];
+    let mut open = BatchBuilder::with_capacity(1 << 20);
+    let (allocations, ()) = count(|| {
+        for index in 0..1_000 {
+            let time = Timestamp::from_millis(1_700_000_000_000 + index);
+            open.append(time, Some(b"key"), Some(&[7; 100]), HeadersRef::empty())
+                .unwrap();
+            open.append(time, None, Some(&[7; 100]), HeadersRef::list(&headers))
+                .unwrap();
+        }
+    });
+    assert_eq!(allocations, 0);
+}
+
+#[test]
+fn reading_a_batch_allocates_nothing_per_record() {
+    let mut open = BatchBuilder::default();
+    let headers = [Header {
+        key: "trace".into(),
+        value: None,
+    }];
+    for index in 0..1_000 {
+        let time = Timestamp::from_millis(1_700_000_000_000 + index);
+        open.append(
+            time,
+            Some(b"key"),
+            Some(&[7; 100]),
+            HeadersRef::list(&headers),
+        )
+        .unwrap();
+    }
+    let wire = open.seal(Compression::None).unwrap().0.to_bytes(None);
+    let (views, read) = count(|| {
+        let batch = Batches::new(wire.clone()).next().unwrap().unwrap();
+        batch.verify_crc().unwrap();
+        let records = batch.records(DEFAULT_MAX_SIZE).unwrap();
+        records
+            .iter()
+            .map(|record| record.unwrap().headers.iter().count())
+            .sum::<usize>()
+    });
+    assert_eq!(read, 1_000);
+    assert!(
+        views <= 1,
+        "{views} allocations: the shared buffer's count at most"
+    );
+    let (owned, read) = count(|| {
+        let batch = Batches::new(wire.clone()).next().unwrap().unwrap();
+        batch
+            .records(DEFAULT_MAX_SIZE)
+            .unwrap()
+            .owned()
+            .map(|record| record.unwrap().value.unwrap().len())
+            .sum::<usize>()
+    });
+    assert_eq!(read, 100_000);
+    assert!(owned <= 1, "{owned} allocations");
+}

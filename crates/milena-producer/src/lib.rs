@@ -1,1 +1,32 @@
 //! The way out: records encoded into open batches, sent in order, each ending in exactly one outcome.
+
+mod answer;
+mod batch;
+mod delivery;
+mod drain;
+mod link;
+mod memory;
+mod network;
+mod pace;
+mod partition;
+mod partitioner;
+mod producer;
+mod queue;
+mod ready;
+mod sender;
+#[cfg(test)]
+mod sender_tests;
+mod sequence;
+mod service;
+mod settings;
+mod sticky;
+#[cfg(test)]
+mod stub;
+mod topic;
+mod verdict;
+
+pub use delivery::Delivery;
+pub use milena_protocol::compression::Compression;
+pub use partitioner::{Choice, Murmur2, Partitioner, Partitioning, murmur2};
+pub use producer::{Producer, Topic, TryEnqueueError};
+pub use settings::Acks;

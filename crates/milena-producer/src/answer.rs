@@ -1,0 +1,299 @@
+//! Answers: each batch of a request gets its verdict, and its records their fate.
+
+use milena_core::{Error, ErrorCode, ErrorKind, Event, TopicPartition};
+use milena_protocol::hints::TopicRef;
+use milena_protocol::produce::{self, ProducedPartition};
+use tokio::time::Instant;
+
+use crate::batch::{Batch, Place};
+use crate::delivery::Fate;
+use crate::queue::Settled;
+use crate::sender::{Answer, Sender};
+use crate::settings::Acks;
+use crate::verdict::{self, Verdict};
+
+/// What an answer says of one batch that was written, besides that.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    base: Option<milena_core::Offset>,
+    appended: Option<milena_core::Timestamp>,
+}
+
+impl Sender {
+    /// Takes an answer, or its absence.
+    pub(crate) fn answered(&mut self, answer: Answer, now: Instant) {
+        let Answer {
+            node,
+            version,
+            sent,
+            result,
+        } = answer;
+        if let Some(link) = self.links.get_mut(&node) {
+            link.in_flight = link.in_flight.saturating_sub(1);
+        }
+        let failed = match result {
+            Ok(_) if self.settings.acks == Acks::None => {
+                for (id, place) in &sent {
+                    self.settle(
+                        *id,
+                        *place,
+                        Verdict::Delivered,
+                        Written::default(),
+                        None,
+                        now,
+                    );
+                }
+                None
+            }
+            Ok(body) => match produce::decode_response(&body, version) {
+                Ok(answer) => {
+                    self.answers(&sent, &answer.partitions, node, now);
+                    None
+                }
+                Err(error) => Some(error),
+            },
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            let error = error.node(node).api("Produce");
+            let mut verdict = verdict::of_failure(error);
+            if self.settings.acks == Acks::None {
+                verdict = unanswerable(verdict);
+            }
+            if matches!(verdict, Verdict::Retry { stale: true, .. }) {
+                self.network.refresh("a broker did not answer");
+            }
+            for (id, place) in &sent {
+                self.settle(*id, *place, verdict.clone(), Written::default(), None, now);
+            }
+        }
+        for (id, _) in sent {
+            self.list(id);
+        }
+    }
+
+    fn answers(
+        &mut self,
+        sent: &[(u32, Place)],
+        answers: &[ProducedPartition<'_>],
+        node: milena_core::NodeId,
+        now: Instant,
+    ) {
+        let mut next = 0;
+        for (id, place) in sent {
+            let Some(outlet) = self.queues.get_mut(*id as usize) else {
+                continue;
+            };
+            let partition = outlet.queue.partition.place.clone();
+            // Brokers answer in the order of the request, mostly: the search starts where the last one ended.
+            let found = (next..answers.len())
+                .chain(0..next)
+                .find(|at| answers.get(*at).is_some_and(|one| self.is(one, &partition)));
+            let Some(one) = found.and_then(|at| answers.get(at)) else {
+                let what = "the answer leaves the partition out";
+                let error = Error::new(ErrorKind::Decode, what)
+                    .node(node)
+                    .api("Produce");
+                let verdict = verdict::of_failure(error);
+                self.settle(*id, *place, verdict, Written::default(), None, now);
+                continue;
+            };
+            next = found.map_or(0, |at| at + 1);
+            self.one_answer(*id, *place, one, node, now);
+        }
+    }
+
+    fn is(&self, answer: &ProducedPartition<'_>, partition: &TopicPartition) -> bool {
+        answer.partition == partition.partition
+            && match answer.topic {
+                TopicRef::Name(name) => partition.topic == name,
+                id => id.is(&partition.topic, self.network.topic_id(&partition.topic)),
+            }
+    }
+
+    fn one_answer(
+        &mut self,
+        id: u32,
+        place: Place,
+        answer: &ProducedPartition<'_>,
+        node: milena_core::NodeId,
+        now: Instant,
+    ) {
+        let mut verdict = verdict::of_answer(answer.error);
+        if let Verdict::Retry { error, .. }
+        | Verdict::OutOfOrder(error)
+        | Verdict::TooLarge(error)
+        | Verdict::Fail { error, .. } = &mut verdict
+        {
+            *error = error.clone().node(node);
+            if let Some(message) = answer.message {
+                *error = error.clone().with_source(message.to_owned());
+            }
+        }
+        if let Verdict::Retry { stale: true, .. } = verdict {
+            self.network.refresh("a broker no longer leads a partition");
+            if let Some(hint) = answer.leader
+                && let Some(outlet) = self.queues.get_mut(id as usize)
+            {
+                outlet.hint = Some((hint.node, hint.epoch));
+            }
+        }
+        let each = (!answer.record_errors.is_empty()).then(|| {
+            let errors = answer.record_errors.iter().map(|one| {
+                let error =
+                    Error::broker(answer.error.unwrap_or(ErrorCode::INVALID_RECORD)).api("Produce");
+                let message = one.message.unwrap_or("the broker refused the record");
+                (one.index, error.with_source(message.to_owned()))
+            });
+            errors.collect()
+        });
+        let written = Written {
+            base: answer.base_offset,
+            appended: answer.append_time,
+        };
+        let hinted = answer.leader.is_some();
+        self.settle(id, place, verdict, written, each, now);
+        if hinted && let Some(outlet) = self.queues.get_mut(id as usize) {
+            // The new leader is known, there is nothing to wait for.
+            outlet.queue.hurry();
+        }
+    }
+
+    fn settle(
+        &mut self,
+        id: u32,
+        place: Place,
+        verdict: Verdict,
+        written: Written,
+        each: Option<Vec<(u32, Error)>>,
+        now: Instant,
+    ) {
+        let rules = self.settings.rules;
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        let mut settled = outlet.queue.answer(place, verdict, now, &rules);
+        if let Settled::TooLarge(batch, error) = settled {
+            settled = self.split(id, batch, error);
+        }
+        let Some(outlet) = self.queues.get(id as usize) else {
+            return;
+        };
+        let partition = outlet.queue.partition.place.clone();
+        let observers = &self.settings.observers;
+        match settled {
+            Settled::Delivered(batch) => {
+                let Written { base, appended } = written;
+                let first = batch.receipt.settle(Fate::Delivered { base, appended });
+                if first {
+                    observers.emit(|| Event::BatchDelivered {
+                        partition: &partition,
+                        records: batch.count,
+                        bytes: batch.wire_len(),
+                        elapsed: now.duration_since(batch.opened),
+                    });
+                }
+                if let Some(buffer) = batch.sealed.and_then(|sealed| sealed.reclaim()) {
+                    self.desk.buffers.give(buffer);
+                }
+            }
+            Settled::Retried {
+                attempts,
+                records,
+                error,
+            } => observers.emit(|| Event::BatchRetried {
+                partition: &partition,
+                records,
+                attempts,
+                error: &error,
+            }),
+            Settled::Failed(batch, error) => {
+                let error = batch.failure(error, &partition);
+                let fate = match each {
+                    Some(each) => Fate::Refused {
+                        rest: error.clone(),
+                        each: each
+                            .into_iter()
+                            .map(|(index, error)| (index, batch.failure(error, &partition)))
+                            .collect(),
+                    },
+                    None => Fate::Failed(error.clone()),
+                };
+                if batch.receipt.settle(fate) {
+                    observers.emit(|| Event::BatchFailed {
+                        partition: &partition,
+                        records: batch.count,
+                        error: &error,
+                    });
+                }
+            }
+            Settled::TooLarge(..) | Settled::Gone => {}
+        }
+    }
+
+    /// Puts two halves in the place of a batch that the broker found too large; they keep its sequence range.
+    fn split(&mut self, id: u32, mut batch: Batch, error: Error) -> Settled {
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return Settled::Gone;
+        };
+        let (attempts, records) = (batch.attempts, batch.count);
+        if batch.receipt.is_settled() {
+            return outlet.queue.give_up(batch, error);
+        }
+        let half = records / 2;
+        let parts = batch.sealed.as_ref().map_or(Ok(None), |sealed| {
+            sealed.split(half, self.settings.compression)
+        });
+        let (front, back) = match parts {
+            Ok(Some(parts)) => parts,
+            Ok(None) => {
+                let what = format!(
+                    "the broker takes no batch of {} bytes (max.message.bytes)",
+                    batch.wire_len()
+                );
+                let error = Error::new(ErrorKind::RecordTooLarge, what).with_source(error);
+                return outlet.queue.give_up(batch, error);
+            }
+            Err(error) => return outlet.queue.give_up(batch, error),
+        };
+        let receipts = [batch.receipt.part(), batch.receipt.part()];
+        let [first, second] = receipts.clone();
+        batch
+            .receipt
+            .settle(Fate::Split([(0, first), (half, second)].into()));
+        let [first, second] = receipts;
+        for (sealed, receipt, at) in [(front, first, 0), (back, second, half)] {
+            let stamp = batch.stamp.map(|mut stamp| {
+                stamp.sequence = stamp.sequence.advance(at);
+                stamp
+            });
+            outlet.queue.push(Batch {
+                place: Place {
+                    first: batch.place.first + at,
+                    ..batch.place
+                },
+                count: sealed.count(),
+                charge: batch.charge.split(sealed.wire_len()),
+                sealed: Some(sealed),
+                receipt,
+                opened: batch.opened,
+                stamp,
+                attempts,
+                doubt: batch.doubt,
+            });
+        }
+        Settled::Retried {
+            attempts,
+            records,
+            error,
+        }
+    }
+}
+
+/// With acks=0 nobody tells whether a record was written, and sending it again would be a guess.
+fn unanswerable(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Retry { error, .. } => Verdict::Fail { error, doubt: true },
+        other => other,
+    }
+}

@@ -1,0 +1,62 @@
+//! A batch on the sender's side: closed, in its place in the partition's order, until it has its fate.
+
+use std::sync::Arc;
+
+use milena_core::{Error, Persistence};
+use milena_protocol::batch::{ProducerStamp, SealedBatch};
+use tokio::time::Instant;
+
+use crate::delivery::{Fate, Receipt};
+use crate::memory::Charge;
+
+/// The place of a batch in its partition's order; parts of a split batch keep the batch's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) number: u64,
+    /// The index of the part's first record in the batch as it was.
+    pub(crate) first: u32,
+}
+
+/// A closed batch.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) place: Place,
+    /// `None` while it is being compressed.
+    pub(crate) sealed: Option<SealedBatch>,
+    pub(crate) count: u32,
+    pub(crate) receipt: Arc<Receipt>,
+    pub(crate) charge: Charge,
+    pub(crate) opened: Instant,
+    /// The sequence range, from the first sending on.
+    pub(crate) stamp: Option<ProducerStamp>,
+    /// How often it was sent.
+    pub(crate) attempts: u32,
+    /// Whether an attempt may have been written.
+    pub(crate) doubt: bool,
+}
+
+impl Batch {
+    /// The bytes that it takes on the wire.
+    pub(crate) fn wire_len(&self) -> usize {
+        self.sealed.as_ref().map_or(0, SealedBatch::wire_len)
+    }
+
+    /// Whether its records may be in the log although nobody acknowledged them.
+    pub(crate) fn persistence(&self) -> Persistence {
+        if self.doubt {
+            Persistence::PossiblyWritten
+        } else {
+            Persistence::NotWritten
+        }
+    }
+
+    /// The error for its records: `error`, placed, with what is known of the log.
+    pub(crate) fn failure(&self, error: Error, at: &milena_core::TopicPartition) -> Error {
+        error.at(at).with_persistence(self.persistence())
+    }
+
+    /// Settles it as given up; false when it had its fate before.
+    pub(crate) fn fail(&self, error: Error) -> bool {
+        self.receipt.settle(Fate::Failed(error))
+    }
+}

@@ -1,0 +1,362 @@
+//! What became of a record: a shared receipt per batch, and a record's place in it.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use milena_core::{Error, Offset, RecordMetadata, Result, Timestamp, TopicPartition};
+use parking_lot::Mutex;
+
+/// The outcome of one record, to be awaited; it may also be dropped, the record goes its way all the same.
+///
+/// Resolves once the record's batch is acknowledged as [`Acks`](crate::Acks) asks, or given up. Each record that was accepted
+/// has exactly one outcome: `Ok` (delivered), or an error whose [`persistence`](Error::persistence) says that it was not, or
+/// possibly, written.
+///
+/// # Errors
+/// What made the producer give the record up: [`Timeout`](milena_core::ErrorKind::Timeout) after the delivery timeout,
+/// [`RecordTooLarge`](milena_core::ErrorKind::RecordTooLarge), [`Closed`](milena_core::ErrorKind::Closed), or the broker's refusal.
+///
+/// # Cancel safety
+/// Dropping it cancels nothing.
+#[must_use = "without its delivery nobody learns whether the record was written; drop it on purpose where that is meant"]
+pub struct Delivery {
+    receipt: Arc<Receipt>,
+    index: u32,
+    waker: u32,
+}
+
+impl Delivery {
+    pub(crate) fn new(receipt: Arc<Receipt>, index: u32) -> Self {
+        Self {
+            receipt,
+            index,
+            waker: NO_WAKER,
+        }
+    }
+
+    /// The partition that the record was placed in.
+    #[must_use]
+    pub fn partition(&self) -> &TopicPartition {
+        &self.receipt.place
+    }
+
+    /// The outcome, if it is known by now.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Result<RecordMetadata>> {
+        let (mut receipt, mut index) = (&self.receipt, self.index);
+        loop {
+            match receipt.fate.get()? {
+                Fate::Split(parts) => {
+                    let (first, part) = part_of(parts, index)?;
+                    receipt = part;
+                    index -= first;
+                }
+                fate => return Some(fate.of(receipt, index)),
+            }
+        }
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<RecordMetadata>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            match this.receipt.fate.get() {
+                None => {
+                    if !this.receipt.register(&mut this.waker, cx.waker()) {
+                        return Poll::Pending;
+                    }
+                }
+                Some(Fate::Split(parts)) => {
+                    let Some((first, part)) = part_of(parts, this.index) else {
+                        return Poll::Pending;
+                    };
+                    let (index, part) = (this.index - first, part.clone());
+                    *this = Self::new(part, index);
+                }
+                Some(fate) => return Poll::Ready(fate.of(&this.receipt, this.index)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("partition", self.partition())
+            .field("outcome", &self.outcome())
+            .finish()
+    }
+}
+
+/// The fate of one batch, shared by all who wait for its records.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    place: Arc<TopicPartition>,
+    fate: OnceLock<Fate>,
+    wakers: Mutex<Vec<Slot>>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It is in the log from this offset on, where the broker told it.
+    Delivered {
+        base: Option<Offset>,
+        appended: Option<Timestamp>,
+    },
+    /// It was given up.
+    Failed(Error),
+    /// It was refused because of some of its records, by index, which have an error of their own.
+    Refused {
+        rest: Error,
+        each: Box<[(u32, Error)]>,
+    },
+    /// It goes on as several: the index of each part's first record, ascending, and the part.
+    Split(Box<[(u32, Arc<Receipt>)]>),
+}
+
+/// A task that waits; `shared` when more than one delivery relies on the slot.
+#[derive(Debug)]
+struct Slot {
+    waker: Waker,
+    shared: bool,
+}
+
+const NO_WAKER: u32 = u32::MAX;
+
+impl Receipt {
+    pub(crate) fn new(place: Arc<TopicPartition>) -> Arc<Self> {
+        Arc::new(Self {
+            place,
+            fate: OnceLock::new(),
+            wakers: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// A receipt for a part of this one's batch.
+    pub(crate) fn part(&self) -> Arc<Self> {
+        Self::new(self.place.clone())
+    }
+
+    /// Settles the batch, once: a second fate is refused and `false` returned.
+    pub(crate) fn settle(&self, fate: Fate) -> bool {
+        if self.fate.set(fate).is_err() {
+            return false;
+        }
+        let wakers = std::mem::take(&mut *self.wakers.lock());
+        for slot in wakers {
+            slot.waker.wake();
+        }
+        true
+    }
+
+    /// Whether the batch has its fate (a split one has, its parts may not).
+    pub(crate) fn is_settled(&self) -> bool {
+        self.fate.get().is_some()
+    }
+
+    /// Waits until no part of the batch is without a fate.
+    pub(crate) async fn settled(self: Arc<Self>) {
+        let mut open = vec![self];
+        while let Some(receipt) = open.pop() {
+            // The outcome of record 0 is known exactly when the batch, or its first part, has its fate.
+            let _ = Delivery::new(receipt.clone(), 0).await;
+            if let Some(Fate::Split(parts)) = receipt.fate.get() {
+                open.extend(parts.iter().map(|(_, part)| part.clone()));
+            }
+        }
+    }
+
+    /// Notes a waker; true when the fate came meanwhile, and nothing was noted.
+    ///
+    /// Deliveries of one task share the newest slot; a delivery that moves to another task takes its own slot with it,
+    /// unless others rely on it.
+    fn register(&self, at: &mut u32, waker: &Waker) -> bool {
+        let mut slots = self.wakers.lock();
+        // Invariant: `settle` sets the fate before it takes the lock, so a waker noted here is seen by it.
+        if self.fate.get().is_some() {
+            return true;
+        }
+        if let Some(slot) = slots.get_mut(*at as usize) {
+            if slot.waker.will_wake(waker) {
+                return false;
+            }
+            if !slot.shared {
+                slot.waker.clone_from(waker);
+                return false;
+            }
+        }
+        match slots.last_mut() {
+            Some(last) if last.waker.will_wake(waker) => last.shared = true,
+            _ => slots.push(Slot {
+                waker: waker.clone(),
+                shared: false,
+            }),
+        }
+        *at = u32::try_from(slots.len() - 1).unwrap_or(NO_WAKER);
+        false
+    }
+}
+
+impl Fate {
+    fn of(&self, receipt: &Receipt, index: u32) -> Result<RecordMetadata> {
+        match self {
+            Self::Delivered { base, appended } => Ok(RecordMetadata {
+                topic: receipt.place.topic.clone(),
+                partition: receipt.place.partition,
+                offset: base.map(|base| base.plus(index)),
+                timestamp: *appended,
+            }),
+            Self::Failed(error) => Err(error.clone()),
+            Self::Refused { rest, each } => Err(each
+                .iter()
+                .find(|(at, _)| *at == index)
+                .map_or(rest, |(_, error)| error)
+                .clone()),
+            // Callers follow the split before they ask.
+            Self::Split(_) => Err(Error::new(
+                milena_core::ErrorKind::State,
+                "the batch was split",
+            )),
+        }
+    }
+}
+
+fn part_of(parts: &[(u32, Arc<Receipt>)], index: u32) -> Option<(u32, &Arc<Receipt>)> {
+    let after = parts.partition_point(|(first, _)| *first <= index);
+    let (first, part) = parts.get(after.checked_sub(1)?)?;
+    Some((*first, part))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use milena_core::ErrorKind;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn receipt() -> Arc<Receipt> {
+        Receipt::new(Arc::new(TopicPartition::new("orders", 3)))
+    }
+
+    fn poll(delivery: &mut Delivery, waker: &Arc<Count>) -> Poll<Result<RecordMetadata>> {
+        let waker = Waker::from(waker.clone());
+        Pin::new(delivery).poll(&mut Context::from_waker(&waker))
+    }
+
+    fn delivered(base: u32) -> Fate {
+        Fate::Delivered {
+            base: Some(Offset::from(base)),
+            appended: None,
+        }
+    }
+
+    #[test]
+    fn each_record_has_the_offset_of_its_place() {
+        let receipt = receipt();
+        let delivery = Delivery::new(receipt.clone(), 4);
+        assert!(delivery.outcome().is_none());
+        assert!(receipt.settle(delivered(100)));
+        let metadata = delivery.outcome().unwrap().unwrap();
+        assert_eq!(metadata.offset, Some(Offset::from(104)));
+        assert_eq!(metadata.topic, "orders");
+    }
+
+    #[test]
+    fn a_batch_has_one_fate_only() {
+        let receipt = receipt();
+        assert!(receipt.settle(delivered(1)));
+        assert!(!receipt.settle(Fate::Failed(Error::new(ErrorKind::Timeout, "late"))));
+        assert!(
+            Delivery::new(receipt, 0)
+                .outcome()
+                .is_some_and(|outcome| outcome.is_ok())
+        );
+    }
+
+    #[test]
+    fn deliveries_of_one_task_wake_it_once() {
+        let receipt = receipt();
+        let task = Arc::new(Count::default());
+        let mut all: Vec<_> = (0..50)
+            .map(|index| Delivery::new(receipt.clone(), index))
+            .collect();
+        for delivery in &mut all {
+            assert!(poll(delivery, &task).is_pending());
+            assert!(poll(delivery, &task).is_pending());
+        }
+        receipt.settle(delivered(0));
+        assert_eq!(task.0.load(Ordering::SeqCst), 1);
+        assert!(all.iter_mut().all(|one| poll(one, &task).is_ready()));
+    }
+
+    #[test]
+    fn a_delivery_that_moves_between_tasks_wakes_the_latest_and_leaves_no_one_behind() {
+        let receipt = receipt();
+        let (one, two) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (mut moving, mut staying) = (
+            Delivery::new(receipt.clone(), 0),
+            Delivery::new(receipt.clone(), 1),
+        );
+        assert!(poll(&mut moving, &one).is_pending());
+        assert!(poll(&mut staying, &one).is_pending());
+        for _ in 0..10 {
+            assert!(poll(&mut moving, &two).is_pending());
+            assert!(poll(&mut staying, &one).is_pending());
+        }
+        assert!(receipt.wakers.lock().len() <= 3);
+        receipt.settle(delivered(0));
+        assert!(one.0.load(Ordering::SeqCst) >= 1);
+        assert!(two.0.load(Ordering::SeqCst) >= 1);
+    }
+
+    #[test]
+    fn a_split_batch_answers_each_record_from_its_part() {
+        let whole = receipt();
+        let (front, back) = (whole.part(), whole.part());
+        let task = Arc::new(Count::default());
+        let mut last = Delivery::new(whole.clone(), 9);
+        assert!(poll(&mut last, &task).is_pending());
+        whole.settle(Fate::Split([(0, front.clone()), (6, back.clone())].into()));
+        assert!(poll(&mut last, &task).is_pending());
+        back.settle(delivered(206));
+        let Poll::Ready(Ok(metadata)) = poll(&mut last, &task) else {
+            panic!("it is known");
+        };
+        assert_eq!(metadata.offset, Some(Offset::from(209)));
+        assert!(Delivery::new(whole, 2).outcome().is_none());
+        front.settle(delivered(200));
+    }
+
+    #[test]
+    fn a_refused_record_has_its_own_error() {
+        let receipt = receipt();
+        receipt.settle(Fate::Refused {
+            rest: Error::new(ErrorKind::State, "others were refused"),
+            each: [(1, Error::new(ErrorKind::State, "no key"))].into(),
+        });
+        let text = |index| {
+            let outcome = Delivery::new(receipt.clone(), index).outcome();
+            outcome.unwrap().unwrap_err().to_string()
+        };
+        assert_eq!(text(1), "no key");
+        assert_eq!(text(2), "others were refused");
+    }
+}

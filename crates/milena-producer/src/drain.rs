@@ -1,0 +1,465 @@
+//! Draining: batches that may go are gathered into one request per broker, and get sequence, header and checksum.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use milena_core::{Error, ErrorKind, Event, NodeId, Persistence};
+use milena_protocol::batch::{BatchBuilder, SealedBatch};
+use milena_protocol::compression::Compression;
+use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
+use tokio::time::Instant;
+
+use crate::batch::{Batch, Place};
+use crate::delivery::Fate;
+use crate::link;
+use crate::network::Wire;
+use crate::pace::{self, Load, When};
+use crate::partition::OpenBatch;
+use crate::queue::{Next, Queue};
+use crate::sender::{Answer, Done, Sender, Standing};
+use crate::settings::Acks;
+
+/// Batches up to this size are compressed on the sender's task; larger ones beside it.
+const INLINE_COMPRESSION: usize = 16 * 1024;
+
+/// A request in the making.
+#[derive(Default)]
+struct Parcel {
+    batches: Vec<PartitionBatch>,
+    sent: Vec<(u32, Place)>,
+    bytes: usize,
+    partial: bool,
+}
+
+/// The earliest of the times at which something is to be looked at again.
+#[derive(Default)]
+struct Wake(Option<Instant>);
+
+impl Wake {
+    fn at(&mut self, time: Instant) {
+        self.0 = Some(self.0.map_or(time, |earlier| earlier.min(time)));
+    }
+}
+
+impl Sender {
+    /// Sends all that may go now; says when to look again if nothing happens before.
+    pub(crate) fn pump(&mut self, now: Instant) -> Option<Instant> {
+        let mut wake = Wake(self.close_deadline());
+        self.expire(now, &mut wake);
+        self.seek_leaders(now, &mut wake);
+        let nodes: Vec<_> = self
+            .links
+            .values()
+            .filter(|link| !link.turn.is_empty())
+            .map(|link| link.node)
+            .collect();
+        for node in nodes {
+            self.pump_link(node, now, &mut wake);
+        }
+        if let Standing::Not(time) = self.identity {
+            wake.at(time);
+            if time <= now {
+                self.ask_identity();
+            }
+        }
+        wake.0
+    }
+
+    /// Fails what has waited for too long.
+    fn expire(&mut self, now: Instant, wake: &mut Wake) {
+        while let Some(Reverse((due, id))) = self.timers.peek().copied() {
+            if due > now {
+                wake.at(due);
+                return;
+            }
+            self.timers.pop();
+            let rules = self.settings.rules;
+            let Some(outlet) = self.queues.get_mut(id as usize) else {
+                continue;
+            };
+            let queue = &mut outlet.queue;
+            let place = queue.partition.place.clone();
+            let mut failed = queue.expire(now, &rules);
+            let open_due = queue
+                .open_since
+                .map(|opened| opened + rules.delivery_timeout);
+            if open_due.is_some_and(|due| due <= now)
+                && let Some(batch) = queue.partition.take_open()
+            {
+                queue.open_since = None;
+                let error = queue
+                    .unsent(rules.delivery_timeout)
+                    .at(&place)
+                    .with_persistence(Persistence::NotWritten);
+                batch.receipt.settle(Fate::Failed(error.clone()));
+                failed.push((batch.builder.count(), error));
+            }
+            for (records, error) in failed {
+                self.settings.observers.emit(|| Event::BatchFailed {
+                    partition: &place,
+                    records,
+                    error: &error,
+                });
+            }
+            outlet.timed = false;
+            if let Some(due) = queue.deadline(&rules) {
+                outlet.timed = true;
+                self.timers.push(Reverse((due, id)));
+            }
+        }
+    }
+
+    /// Asks for metadata, again and again, while a partition has no leader.
+    fn seek_leaders(&mut self, now: Instant, wake: &mut Wake) {
+        if self.homeless.is_empty() {
+            self.ask_again = None;
+            return;
+        }
+        if self.ask_again.is_none_or(|time| time <= now) {
+            self.network.refresh("a partition has no leader");
+            self.ask_again = Some(now + self.settings.rules.backoff.delay(u32::MAX));
+        }
+        if let Some(time) = self.ask_again {
+            wake.at(time);
+        }
+    }
+
+    fn pump_link(&mut self, node: NodeId, now: Instant, wake: &mut Wake) {
+        let Some(link) = self.links.get_mut(&node) else {
+            return;
+        };
+        let wire = match link.standing(now) {
+            link::Standing::Up(wire) => wire,
+            link::Standing::Not(time) => return wake.at(time),
+            link::Standing::Later => return,
+            link::Standing::Dial => {
+                link.dialing();
+                let dialing = self.network.connect(node);
+                self.work
+                    .push(Box::pin(async move { Done::Dialed(node, dialing.await) }));
+                return;
+            }
+        };
+        let mut turn = std::mem::take(&mut link.turn);
+        while let Some(link) = self.links.get(&node)
+            && link.in_flight < self.settings.max_in_flight
+        {
+            let load = link.load(&*wire);
+            let mut parcel = Parcel::default();
+            for _ in 0..turn.len() {
+                let Some(id) = turn.pop_front() else { break };
+                match self.serve(id, node, now, &load, &mut parcel, wake) {
+                    Turn::Keep => turn.push_back(id),
+                    Turn::Full => {
+                        turn.push_front(id);
+                        break;
+                    }
+                    Turn::Moved => {}
+                    Turn::Leave => {
+                        if let Some(outlet) = self.queues.get_mut(id as usize) {
+                            outlet.listed = false;
+                        }
+                    }
+                }
+            }
+            if parcel.batches.is_empty() {
+                break;
+            }
+            self.dispatch(node, &wire, parcel, now);
+        }
+        if let Some(link) = self.links.get_mut(&node) {
+            link.turn.append(&mut turn);
+        }
+    }
+
+    /// Gives one partition its turn.
+    fn serve(
+        &mut self,
+        id: u32,
+        node: NodeId,
+        now: Instant,
+        load: &Load,
+        parcel: &mut Parcel,
+        wake: &mut Wake,
+    ) -> Turn {
+        let rules = self.settings.rules;
+        loop {
+            let current = match self.identity {
+                Standing::Known(identity) => Some(identity),
+                _ => None,
+            };
+            let Some(outlet) = self.queues.get_mut(id as usize) else {
+                return Turn::Leave;
+            };
+            let queue = &mut outlet.queue;
+            if queue.leader != Some(node) {
+                outlet.listed = false;
+                self.list(id);
+                wake.at(now);
+                return Turn::Moved;
+            }
+            if !queue.has_waiting() && queue.open_since.is_none() {
+                return Turn::Leave;
+            }
+            match queue.next(now, &rules, current) {
+                Next::Send(at) => {
+                    let more = queue.waiting_len(at);
+                    if !parcel.batches.is_empty()
+                        && parcel.bytes + more > self.settings.max_request_size
+                    {
+                        return Turn::Full;
+                    }
+                    load_batch(queue, at, id, &self.settings, &*self.network, parcel);
+                    return Turn::Keep;
+                }
+                Next::Open => {
+                    let Some(opened) = queue.open_since else {
+                        return Turn::Leave;
+                    };
+                    let hurry = self.desk.budget.waiting() > 0;
+                    let when = pace::partial_batch(now, opened, self.settings.linger, hurry, load);
+                    match when {
+                        When::At(time) => {
+                            wake.at(time);
+                            return Turn::Keep;
+                        }
+                        When::Now => {}
+                    }
+                    parcel.partial = true;
+                    match self.take_open(id) {
+                        Some(batch) => self.close_batch(id, batch),
+                        None => return Turn::Leave,
+                    }
+                }
+                Next::Not(time) => {
+                    wake.at(time);
+                    return Turn::Keep;
+                }
+                Next::Later => return Turn::Leave,
+                Next::NoIdentity => {
+                    self.ask_identity();
+                    return Turn::Leave;
+                }
+                Next::Renew(own) => {
+                    if !self.renew(id, own) {
+                        return Turn::Leave;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a partition an identity other than `own`; false when one has to be asked for first.
+    fn renew(&mut self, id: u32, own: Option<crate::sequence::Identity>) -> bool {
+        let identity = match &self.identity {
+            Standing::Known(identity) if Some(*identity) != own => Some(*identity),
+            Standing::Known(identity) => identity.bump(),
+            _ => None,
+        };
+        match identity {
+            Some(identity) => {
+                self.identity = Standing::Known(identity);
+                if let Some(outlet) = self.queues.get_mut(id as usize) {
+                    outlet.queue.begin(identity);
+                }
+                true
+            }
+            None => {
+                self.ask_identity();
+                false
+            }
+        }
+    }
+
+    /// Asks for a producer id, unless that is under way or has to wait.
+    fn ask_identity(&mut self) {
+        match self.identity {
+            Standing::Asked => return,
+            Standing::Not(time) if time > Instant::now() => return,
+            _ => {}
+        }
+        self.identity = Standing::Asked;
+        let asked = self.network.producer_id();
+        self.work
+            .push(Box::pin(async move { Done::Identity(asked.await) }));
+    }
+
+    /// Closes a batch: it takes its place in the order now, and is compressed where that was asked for.
+    pub(crate) fn close_batch(&mut self, id: u32, open: OpenBatch) {
+        let compression = self.settings.compression;
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        let place = outlet.queue.next_place();
+        let OpenBatch {
+            builder,
+            receipt,
+            charge,
+            opened,
+        } = open;
+        let size = builder.body_len();
+        outlet.queue.push(Batch {
+            place,
+            sealed: None,
+            count: builder.count(),
+            receipt,
+            charge,
+            opened,
+            stamp: None,
+            attempts: 0,
+            doubt: false,
+        });
+        if compression == Compression::None || size <= INLINE_COMPRESSION {
+            let result = builder.seal(compression);
+            self.sealed(id, place, result);
+        } else {
+            self.compress(id, place, builder, compression);
+        }
+    }
+
+    /// Compresses a batch on another thread, as many at a time as there are cores.
+    fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
+        let permits = self.compressing.clone();
+        self.work.push(Box::pin(async move {
+            let _permit = permits.acquire_owned().await;
+            let result = tokio::task::spawn_blocking(move || builder.seal(compression)).await;
+            let result = result.unwrap_or_else(|_| {
+                let what = "the task that compressed the batch ended";
+                Err(Error::new(ErrorKind::Closed, what))
+            });
+            Done::Sealed {
+                queue: id,
+                place,
+                result,
+            }
+        }));
+    }
+
+    /// Takes a closed batch's final bytes.
+    pub(crate) fn sealed(
+        &mut self,
+        id: u32,
+        place: Place,
+        result: milena_core::Result<(SealedBatch, Option<Vec<u8>>)>,
+    ) {
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        match result {
+            Ok((sealed, spare)) => {
+                if let Some(batch) = outlet.queue.waiting_mut(place) {
+                    if let Some(spare) = spare {
+                        batch.charge.shrink(sealed.wire_len());
+                        self.desk.buffers.give(spare);
+                    }
+                    batch.sealed = Some(sealed);
+                }
+            }
+            Err(error) => {
+                if let Some((records, error)) = outlet.queue.remove(place, error) {
+                    let partition = outlet.queue.partition.place.clone();
+                    self.settings.observers.emit(|| Event::BatchFailed {
+                        partition: &partition,
+                        records,
+                        error: &error,
+                    });
+                }
+            }
+        }
+        self.list(id);
+    }
+
+    /// Hands a request to the connection.
+    fn dispatch(&mut self, node: NodeId, wire: &Arc<dyn Wire>, parcel: Parcel, now: Instant) {
+        let acks = self.settings.acks;
+        let timeout = self.settings.request_timeout;
+        let options = ProduceOptions {
+            acks: acks.to_wire(),
+            timeout,
+            transactional_id: None,
+        };
+        let Parcel {
+            batches,
+            sent,
+            partial,
+            ..
+        } = parcel;
+        let named = batches.iter().all(|batch| batch.topic_id.is_some());
+        let version = wire.version().map(|version| {
+            if named {
+                version
+            } else {
+                version.min(produce::TOPIC_IDS_FROM - 1)
+            }
+        });
+        let body =
+            version.and_then(|version| Ok((version, produce::encode(version, &options, batches)?)));
+        if let Some(link) = self.links.get_mut(&node) {
+            link.in_flight += 1;
+            if partial {
+                link.sent_partial(now);
+            }
+        }
+        match body {
+            Ok((version, body)) => {
+                let answer = wire.send(version, body, timeout, acks != Acks::None);
+                self.work.push(Box::pin(async move {
+                    Done::Answer(Answer {
+                        node,
+                        version,
+                        sent,
+                        result: answer.await,
+                    })
+                }));
+            }
+            Err(error) => {
+                let error = error.with_persistence(Persistence::NotWritten);
+                self.answered(
+                    Answer {
+                        node,
+                        version: 0,
+                        sent,
+                        result: Err(error),
+                    },
+                    now,
+                );
+            }
+        }
+    }
+}
+
+/// What comes after a partition's turn.
+enum Turn {
+    /// It may have more.
+    Keep,
+    /// The request is full: it comes first in the next.
+    Full,
+    /// It waits for something that lists it again.
+    Leave,
+    /// Another broker leads it now, and it is listed there.
+    Moved,
+}
+
+fn load_batch(
+    queue: &mut Queue,
+    at: usize,
+    id: u32,
+    settings: &crate::settings::Settings,
+    network: &dyn crate::network::Network,
+    parcel: &mut Parcel,
+) {
+    let place = queue.partition.place.clone();
+    let Some(batch) = queue.launch(at, &settings.rules) else {
+        return;
+    };
+    let Some(sealed) = &batch.sealed else { return };
+    parcel.bytes += sealed.wire_len();
+    parcel.sent.push((id, batch.place));
+    parcel.batches.push(PartitionBatch {
+        topic: place.topic.clone(),
+        topic_id: network.topic_id(&place.topic),
+        partition: place.partition,
+        header: sealed.header(batch.stamp),
+        body: sealed.body().clone(),
+    });
+}

@@ -1,0 +1,103 @@
+//! The sender's connection to one broker, and the partitions that wait their turn on it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use milena_core::{Backoff, NodeId};
+use tokio::time::Instant;
+
+use crate::network::Wire;
+use crate::pace::Load;
+
+/// One broker.
+pub(crate) struct Link {
+    pub(crate) node: NodeId,
+    pub(crate) state: LinkState,
+    /// Partitions that have, or may have, something to send; first come, first served.
+    pub(crate) turn: VecDeque<u32>,
+    pub(crate) in_flight: usize,
+    last_partial: Option<Instant>,
+    not_before: Option<Instant>,
+    failures: u32,
+}
+
+pub(crate) enum LinkState {
+    /// Nobody asked for a connection yet, or the last one ended.
+    Down,
+    /// It is being made.
+    Dialing,
+    Up(Arc<dyn Wire>),
+}
+
+/// Whether a link can send.
+pub(crate) enum Standing {
+    /// It can.
+    Up(Arc<dyn Wire>),
+    /// It has to be dialed.
+    Dial,
+    /// Not before this time.
+    Not(Instant),
+    /// Not before the dialing ends.
+    Later,
+}
+
+impl Link {
+    pub(crate) fn new(node: NodeId) -> Self {
+        Self {
+            node,
+            state: LinkState::Down,
+            turn: VecDeque::new(),
+            in_flight: 0,
+            last_partial: None,
+            not_before: None,
+            failures: 0,
+        }
+    }
+
+    /// Whether it can send now.
+    pub(crate) fn standing(&mut self, now: Instant) -> Standing {
+        if let LinkState::Up(wire) = &self.state {
+            if !wire.is_closed() {
+                return match wire.muted_until() {
+                    Some(until) if until > now => Standing::Not(until),
+                    _ => Standing::Up(wire.clone()),
+                };
+            }
+            self.state = LinkState::Down;
+        }
+        match (&self.state, self.not_before) {
+            (LinkState::Dialing, _) => Standing::Later,
+            (_, Some(time)) if time > now => Standing::Not(time),
+            _ => Standing::Dial,
+        }
+    }
+
+    pub(crate) fn dialing(&mut self) {
+        self.state = LinkState::Dialing;
+    }
+
+    pub(crate) fn up(&mut self, wire: Arc<dyn Wire>) {
+        self.failures = 0;
+        self.not_before = None;
+        self.state = LinkState::Up(wire);
+    }
+
+    pub(crate) fn down(&mut self, now: Instant, backoff: &Backoff) {
+        self.not_before = Some(now + backoff.delay(self.failures));
+        self.failures = self.failures.saturating_add(1);
+        self.state = LinkState::Down;
+    }
+
+    /// Notes that partial batches left.
+    pub(crate) fn sent_partial(&mut self, now: Instant) {
+        self.last_partial = Some(now);
+    }
+
+    pub(crate) fn load(&self, wire: &dyn Wire) -> Load {
+        Load {
+            in_flight: self.in_flight,
+            last_partial: self.last_partial,
+            srtt: wire.srtt(),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What the sender needs of the cluster, and no more: leaders, connections, a producer id.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::{LeaderEpoch, NodeId, Result, TopicName, TopicPartition};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::sequence::Identity;
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A topic as the metadata has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Per partition whether it has a leader.
+    pub(crate) led: Vec<bool>,
+}
+
+/// The cluster, as the sender sees it.
+pub(crate) trait Network: Send + Sync + 'static {
+    /// Who leads a partition, as known now.
+    fn leader(&self, place: &TopicPartition) -> Option<(NodeId, Option<LeaderEpoch>)>;
+
+    /// The id of a topic, as known now.
+    fn topic_id(&self, topic: &str) -> Option<Uuid>;
+
+    /// A topic, as known now.
+    fn shape(&self, topic: &str) -> Option<Shape>;
+
+    /// A topic, waited for as long as it is only temporarily unknown.
+    fn topic(&self, topic: TopicName) -> BoxFuture<Result<Shape>>;
+
+    /// Asks for a fresh picture, soon.
+    fn refresh(&self, reason: &'static str);
+
+    /// Resolves when the picture changed since the last call of this.
+    fn changed(&self) -> BoxFuture<()>;
+
+    /// The connection for records to a broker.
+    fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>>;
+
+    /// A new producer id (InitProducerId, KIP-98).
+    fn producer_id(&self) -> BoxFuture<Result<Identity>>;
+}
+
+/// One connection for records.
+pub(crate) trait Wire: Send + Sync + 'static {
+    /// The version of Produce to speak.
+    fn version(&self) -> Result<i16>;
+
+    /// Sends a Produce request; its place in the order of requests is fixed when this returns. Without `answered` the future
+    /// resolves, to nothing, when the request was written.
+    fn send(
+        &self,
+        version: i16,
+        body: Vec<Bytes>,
+        timeout: Duration,
+        answered: bool,
+    ) -> BoxFuture<Result<Bytes>>;
+
+    /// Whether nothing more can be sent.
+    fn is_closed(&self) -> bool;
+
+    /// Until when the broker asked for silence (KIP-219).
+    fn muted_until(&self) -> Option<Instant>;
+
+    /// The smoothed round trip.
+    fn srtt(&self) -> Option<Duration>;
+}

@@ -1,0 +1,111 @@
+//! When to send: pure decisions of `now` and what is in flight.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The state of one broker's connection that the decisions look at.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    /// Requests without an answer.
+    pub(crate) in_flight: usize,
+    /// When partial batches were last sent.
+    pub(crate) last_partial: Option<Instant>,
+    /// The smoothed round trip, where known.
+    pub(crate) srtt: Option<Duration>,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Go.
+    Now,
+    /// Go at this time, if nothing changes before.
+    At(Instant),
+}
+
+/// The shortest time between partial batches on a busy connection.
+pub(crate) const PARTIAL_INTERVAL: Duration = Duration::from_micros(250);
+
+impl Load {
+    /// When partial batches may leave on this connection: at once when it is idle, else each quarter of a round trip.
+    ///
+    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come.
+    pub(crate) fn partial(&self, now: Instant) -> When {
+        if self.in_flight == 0 {
+            return When::Now;
+        }
+        let interval = self
+            .srtt
+            .map_or(PARTIAL_INTERVAL, |srtt| (srtt / 4).max(PARTIAL_INTERVAL));
+        match self.last_partial {
+            Some(last) if last + interval > now => When::At(last + interval),
+            _ => When::Now,
+        }
+    }
+}
+
+/// When a partial batch that was opened at `opened` may leave: `linger` is the user's, `hurry` is set by flush, close and callers
+/// that wait for memory.
+pub(crate) fn partial_batch(
+    now: Instant,
+    opened: Instant,
+    linger: Duration,
+    hurry: bool,
+    load: &Load,
+) -> When {
+    if hurry {
+        return When::Now;
+    }
+    if !linger.is_zero() {
+        let due = opened + linger;
+        return if due <= now { When::Now } else { When::At(due) };
+    }
+    load.partial(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn busy(last: Instant, srtt: Duration) -> Load {
+        Load {
+            in_flight: 2,
+            last_partial: Some(last),
+            srtt: Some(srtt),
+        }
+    }
+
+    #[test]
+    fn at_rest_nothing_lingers() {
+        let now = Instant::now();
+        let idle = Load {
+            in_flight: 0,
+            ..busy(now, MS)
+        };
+        let when = partial_batch(now, now, Duration::ZERO, false, &idle);
+        assert_eq!(when, When::Now);
+    }
+
+    #[test]
+    fn a_busy_connection_takes_partial_batches_each_quarter_of_a_round_trip() {
+        let now = Instant::now();
+        let when = |load| partial_batch(now, now, Duration::ZERO, false, &load);
+        assert_eq!(when(busy(now, 8 * MS)), When::At(now + 2 * MS));
+        assert_eq!(when(busy(now - 2 * MS, 8 * MS)), When::Now);
+        let short = Duration::from_micros(40);
+        assert_eq!(when(busy(now, short)), When::At(now + PARTIAL_INTERVAL));
+    }
+
+    #[test]
+    fn a_linger_of_the_user_is_kept_and_hurry_overrides_it() {
+        let now = Instant::now();
+        let idle = Load::default();
+        let when = |opened, hurry| partial_batch(now, opened, 5 * MS, hurry, &idle);
+        assert_eq!(when(now, false), When::At(now + 5 * MS));
+        assert_eq!(when(now - 5 * MS, false), When::Now);
+        assert_eq!(when(now, true), When::Now);
+    }
+}

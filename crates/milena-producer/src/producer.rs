@@ -1,0 +1,542 @@
+//! The producer: what users hold. Calls place records; the sender does the rest.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{
+    Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, Persistence, ProducerRecord,
+    RecordMetadata, Result, TopicName, TopicPartition,
+};
+use milena_protocol::batch::HEADER_LEN;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::delivery::Delivery;
+use crate::memory::{Budget, Buffers, Charge};
+use crate::network::Network;
+use crate::partition::{Desk, Draft, Placed};
+use crate::ready::Ready;
+use crate::sender::{Command, Sender, closed};
+use crate::service::Readiness;
+use crate::settings::Settings;
+use crate::topic::{TopicState, Topics};
+
+/// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
+///
+/// Dropped without [`close`](Self::close), what was enqueued is still sent, as long as the runtime lives.
+///
+/// # References
+/// KIP-98 (idempotence), KIP-360 (epochs), KIP-794 (sticky partitions).
+#[derive(Clone)]
+pub struct Producer {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) readiness: Readiness,
+}
+
+/// One topic of a producer: spares looking it up for each record, and takes keys and values as slices. A clone is cheap.
+#[derive(Clone)]
+pub struct Topic {
+    inner: Arc<Inner>,
+    state: Arc<TopicState>,
+}
+
+/// Why [`Producer::try_enqueue`] did not take a record.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TryEnqueueError {
+    /// `buffer_memory` is used up.
+    Full,
+    /// The topic's partitions are not known yet.
+    NotReady,
+    /// The record or the producer cannot be used.
+    Refused(Error),
+}
+
+/// What all handles share. Its drop tells the sender that no caller is left.
+pub(crate) struct Inner {
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) settings: Arc<Settings>,
+    network: Arc<dyn Network>,
+    topics: Arc<Topics>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Producer {
+    /// Starts the sender on the runtime of the caller.
+    pub(crate) fn start(settings: Settings, network: Arc<dyn Network>) -> Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
+            let what = "a producer is built within a tokio runtime, on which it sends";
+            Error::new(ErrorKind::Config, what).with_source(error)
+        })?;
+        let settings = Arc::new(settings);
+        let memory = settings.buffer_memory;
+        let smallest = SMALLEST_BUFFER.min(settings.batch_size);
+        let desk = Arc::new(Desk {
+            budget: Budget::new(memory),
+            buffers: Buffers::new(smallest, settings.batch_size, memory),
+            ready: Ready::default(),
+            clock: settings.clock.clone(),
+            batch_size: settings.batch_size,
+        });
+        let topics = Arc::new(Topics::new());
+        let (commands, received) = mpsc::channel(16);
+        let sender = Sender::new(
+            desk.clone(),
+            settings.clone(),
+            network.clone(),
+            topics.clone(),
+            received,
+        );
+        // Owned by the handles: it ends after the last one is dropped, or by `close`.
+        runtime.spawn(sender.run());
+        Ok(Self {
+            inner: Arc::new(Inner {
+                desk,
+                settings,
+                network,
+                topics,
+                commands,
+            }),
+            readiness: Readiness::default(),
+        })
+    }
+
+    /// A handle for records of one topic; nothing is asked of the cluster before the first record.
+    #[must_use]
+    pub fn topic(&self, name: impl Into<TopicName>) -> Topic {
+        Topic {
+            state: self.inner.topics.get(&name.into()),
+            inner: self.inner.clone(),
+        }
+    }
+
+    /// Sends a record and waits until the broker has acknowledged it as `acks` asks.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue) and [`Delivery`].
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits for memory or metadata, nothing was enqueued; dropped later, the record goes its way.
+    pub async fn send(&self, record: ProducerRecord) -> Result<RecordMetadata> {
+        self.enqueue(record).await?.await
+    }
+
+    /// Places a record in its partition's open batch; its order is fixed when this returns.
+    ///
+    /// Waits while the producer holds `buffer_memory` bytes of records without an outcome, and for the topic's metadata before the
+    /// first record; together up to `max_block`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RecordTooLarge`] over `max_request_size` bytes; [`ErrorKind::Timeout`] after `max_block`;
+    /// `UNKNOWN_TOPIC_OR_PARTITION` where the topic is not there; [`ErrorKind::Closed`] after `close`. In all of them nothing was
+    /// written.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, nothing was enqueued.
+    pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery> {
+        let state = self.inner.topics.get(&record.topic);
+        let draft = draft(&record);
+        self.inner.enqueue(&state, &draft, record.partition).await
+    }
+
+    /// As [`enqueue`](Self::enqueue), without waiting.
+    ///
+    /// # Errors
+    /// [`TryEnqueueError`]; the record was not enqueued.
+    pub fn try_enqueue(&self, record: &ProducerRecord) -> Result<Delivery, TryEnqueueError> {
+        let state = self.inner.topics.get(&record.topic);
+        self.inner
+            .try_enqueue(&state, &draft(record), record.partition)
+    }
+
+    /// Sends records, in order, and waits for all; the results are in the order of the records.
+    ///
+    /// # Cancel safety
+    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    pub async fn send_all(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord>,
+    ) -> Vec<Result<RecordMetadata>> {
+        let mut deliveries = Vec::new();
+        for record in records {
+            deliveries.push(self.enqueue(record).await);
+        }
+        let mut results = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            results.push(match delivery {
+                Ok(delivery) => delivery.await,
+                Err(error) => Err(error),
+            });
+        }
+        results
+    }
+
+    /// Sends what is enqueued without further waiting, and waits until each record enqueued before this call has its outcome.
+    ///
+    /// The outcomes are told by the deliveries alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] after `close`.
+    ///
+    /// # Cancel safety
+    /// Dropped, the records are sent all the same.
+    pub async fn flush(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let gone = |_| closed("the producer was closed");
+        let asked = self.inner.commands.send(Command::Flush(reply)).await;
+        asked.map_err(|_| closed("the producer was closed"))?;
+        for receipt in answer.await.map_err(gone)? {
+            receipt.settled().await;
+        }
+        Ok(())
+    }
+
+    /// As `flush`, but waits only until the sender took what is there.
+    #[cfg(test)]
+    pub(crate) async fn flush_without_waiting(&self) {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.inner.commands.send(Command::Flush(reply)).await;
+        let _ = answer.await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn buffer_used(&self) -> usize {
+        self.inner.desk.budget.used()
+    }
+
+    /// Refuses new records, sends what is enqueued, and ends the producer, all clones of it.
+    ///
+    /// What has no outcome after `timeout` is given up: its deliveries fail with [`ErrorKind::Closed`] and say whether the records
+    /// may have been written. A second call does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] naming how many records were given up.
+    ///
+    /// # Cancel safety
+    /// Dropped, the producer is closed all the same, at the same deadline.
+    pub async fn close(&self, timeout: Duration) -> Result<()> {
+        self.inner
+            .desk
+            .ready
+            .close(&closed("the producer was closed").with_persistence(Persistence::NotWritten));
+        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + timeout;
+        let command = Command::Close { deadline, reply };
+        if self.inner.commands.send(command).await.is_err() {
+            return Ok(());
+        }
+        let Ok(given_up) = answer.await else {
+            return Ok(());
+        };
+        let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
+        if unsent + doubtful == 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "{unsent} records were not written and {doubtful} possibly written when the close timed out after {timeout:?}"
+        );
+        let persistence = match doubtful {
+            0 => Persistence::NotWritten,
+            _ => Persistence::PossiblyWritten,
+        };
+        Err(Error::new(ErrorKind::Timeout, what).with_persistence(persistence))
+    }
+
+    /// The partitions of a topic.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue) where the topic is not there.
+    ///
+    /// # Cancel safety
+    /// May be dropped at any time.
+    pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<TopicPartition>> {
+        let state = self.inner.topics.get(&topic.into());
+        let deadline = Instant::now() + self.inner.settings.max_block;
+        self.inner.partitions(&state, deadline).await?;
+        let numbers = 0..state.count();
+        let place = |number| TopicPartition::new(state.name.clone(), Partition::new(number));
+        Ok(numbers.map(place).collect())
+    }
+}
+
+impl Topic {
+    /// The topic's name.
+    #[must_use]
+    pub fn name(&self) -> &TopicName {
+        &self.state.name
+    }
+
+    /// As [`Producer::enqueue`], for a key and a value that stay with the caller: they are encoded in place, nothing is allocated
+    /// per record. A value of `None` is a tombstone.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, nothing was enqueued.
+    pub async fn enqueue(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Delivery> {
+        let draft = Draft::new(key, value, HeadersRef::empty(), None);
+        match self.inner.try_enqueue(&self.state, &draft, None) {
+            Ok(delivery) => Ok(delivery),
+            Err(TryEnqueueError::Refused(error)) => Err(error),
+            Err(_) => self.inner.enqueue(&self.state, &draft, None).await,
+        }
+    }
+
+    /// As [`enqueue`](Self::enqueue), without waiting.
+    ///
+    /// # Errors
+    /// [`TryEnqueueError`]; the record was not enqueued.
+    pub fn try_enqueue(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<Delivery, TryEnqueueError> {
+        let draft = Draft::new(key, value, HeadersRef::empty(), None);
+        self.inner.try_enqueue(&self.state, &draft, None)
+    }
+
+    /// Sends a record and waits for its outcome, as [`Producer::send`].
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    ///
+    /// # Cancel safety
+    /// As [`Producer::send`].
+    pub async fn send(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<RecordMetadata> {
+        self.enqueue(key, value).await?.await
+    }
+}
+
+/// The first buffer of a batch.
+const SMALLEST_BUFFER: usize = 16 * 1024;
+
+impl Inner {
+    #[inline]
+    fn try_enqueue(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+        named: Option<Partition>,
+    ) -> Result<Delivery, TryEnqueueError> {
+        self.check(draft, topic).map_err(TryEnqueueError::Refused)?;
+        if topic.count() == 0 {
+            return Err(self.not_ready());
+        }
+        match self.place(topic, draft, named, &mut None) {
+            Ok(Placed::Here(delivery)) => Ok(delivery),
+            Ok(_) => {
+                // The sender frees memory by sending what is there.
+                self.desk.ready.ring();
+                Err(TryEnqueueError::Full)
+            }
+            Err(error) => Err(TryEnqueueError::Refused(error)),
+        }
+    }
+
+    async fn enqueue(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+        named: Option<Partition>,
+    ) -> Result<Delivery> {
+        self.check(draft, topic)?;
+        let deadline = Instant::now() + self.settings.max_block;
+        self.partitions(topic, deadline).await?;
+        let mut spare = None;
+        loop {
+            match self.place(topic, draft, named, &mut spare)? {
+                Placed::Here(delivery) => return Ok(delivery),
+                // Only a caller that may leave is told to.
+                Placed::Elsewhere => {}
+                Placed::NeedsMemory(bytes) => {
+                    spare = None;
+                    spare = Some(self.memory(bytes, topic, deadline).await?);
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn place(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+        named: Option<Partition>,
+        spare: &mut Option<Charge>,
+    ) -> Result<Placed> {
+        let mut chosen = topic.choose(&*self.settings.partitioner, draft, named)?;
+        let may_leave = topic.may_leave(&chosen);
+        let mut placed = chosen
+            .partition
+            .place(draft, &self.desk, spare, may_leave)?;
+        if matches!(placed, Placed::Elsewhere) {
+            chosen = topic.move_on(chosen.slot)?;
+            placed = chosen.partition.place(draft, &self.desk, spare, false)?;
+        }
+        if let Some(slot) = chosen.slot {
+            slot.route(draft.size);
+        }
+        Ok(placed)
+    }
+
+    /// Waits for `bytes` of the budget; the sender is told to hurry meanwhile.
+    async fn memory(&self, bytes: usize, topic: &TopicState, deadline: Instant) -> Result<Charge> {
+        if let Some(error) = self.desk.ready.closed() {
+            return Err(error);
+        }
+        let waiting = self.desk.budget.take(bytes, || self.desk.ready.ring());
+        match timeout_at(deadline, waiting).await {
+            Ok(charge) => Ok(charge),
+            Err(_) => {
+                let limit = self.desk.budget.limit();
+                let waited = self.settings.max_block;
+                let what = format!(
+                    "{bytes} of buffer.memory = {limit} bytes did not become free within {waited:?}"
+                );
+                Err(unwritten(
+                    Error::new(ErrorKind::Timeout, what)
+                        .setting("max.block.ms")
+                        .topic(topic.name.clone()),
+                ))
+            }
+        }
+    }
+
+    /// Waits until the topic's partitions are known.
+    async fn partitions(&self, topic: &TopicState, deadline: Instant) -> Result<()> {
+        if topic.count() > 0 {
+            return Ok(());
+        }
+        if let Some(error) = self.desk.ready.closed() {
+            return Err(error);
+        }
+        if let Some(defect) = topic.name.defect() {
+            let error = Error::new(ErrorKind::Config, defect).topic(topic.name.clone());
+            return Err(unwritten(error));
+        }
+        let asked = timeout_at(deadline, self.network.topic(topic.name.clone())).await;
+        let shape = match asked {
+            Ok(shape) => shape.map_err(|error| unwritten(error.topic(topic.name.clone())))?,
+            Err(_) => {
+                let waited = self.settings.max_block;
+                let what = format!("no metadata of the topic came within {waited:?}");
+                return Err(unwritten(
+                    Error::new(ErrorKind::Timeout, what)
+                        .setting("max.block.ms")
+                        .topic(topic.name.clone()),
+                ));
+            }
+        };
+        topic.take(&shape, &self.desk.ready);
+        if topic.count() == 0 {
+            let error = Error::broker(milena_core::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+            return Err(unwritten(error.topic(topic.name.clone())));
+        }
+        Ok(())
+    }
+
+    /// Refuses what no request and no buffer can hold.
+    #[inline]
+    fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
+        let size = draft.size + HEADER_LEN;
+        if size <= self.settings.max_request_size && size + SLACK <= self.settings.buffer_memory {
+            return Ok(());
+        }
+        Err(self.too_large(size, topic))
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize, topic: &TopicState) -> Error {
+        let (key, limit) = if size > self.settings.max_request_size {
+            ("max.request.size", self.settings.max_request_size)
+        } else {
+            ("buffer.memory", self.settings.buffer_memory)
+        };
+        let what = format!("a record of up to {size} bytes is over {key} = {limit} bytes");
+        unwritten(
+            Error::new(ErrorKind::RecordTooLarge, what)
+                .setting(key)
+                .topic(topic.name.clone()),
+        )
+    }
+
+    #[cold]
+    fn not_ready(&self) -> TryEnqueueError {
+        match self.desk.ready.closed() {
+            Some(error) => TryEnqueueError::Refused(error),
+            None => TryEnqueueError::NotReady,
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.desk.ready.abandon();
+    }
+}
+
+impl Gauges for Producer {
+    fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        sink(Gauge::BufferUsed {
+            buffer: "producer",
+            used: self.inner.desk.budget.used() as u64,
+            limit: self.inner.desk.budget.limit() as u64,
+        });
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("settings", &self.inner.settings)
+            .field("buffer_used", &self.inner.desk.budget.used())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic")
+            .field("name", &self.state.name)
+            .field("partitions", &self.state.count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TryEnqueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("buffer.memory is used up"),
+            Self::NotReady => f.write_str("the topic's partitions are not known yet"),
+            Self::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TryEnqueueError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(error) => error.source(),
+            _ => None,
+        }
+    }
+}
+
+/// What a batch needs beyond its records.
+const SLACK: usize = 32;
+
+fn draft(record: &ProducerRecord) -> Draft<'_> {
+    let content = &record.record;
+    Draft::new(
+        content.key.as_deref(),
+        content.value.as_deref(),
+        content.headers.view(),
+        content.timestamp,
+    )
+}
+
+fn unwritten(error: Error) -> Error {
+    error.with_persistence(Persistence::NotWritten)
+}

@@ -1,0 +1,90 @@
+//! How callers tell the sender that a partition has something new: once per batch, never per record.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use milena_core::Error;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::partition::Partition;
+
+/// Partitions with news, and the bell that wakes the sender.
+#[derive(Default)]
+pub(crate) struct Ready {
+    ids: Mutex<Vec<u32>>,
+    partitions: Mutex<Registry>,
+    abandoned: AtomicBool,
+    bell: Notify,
+}
+
+#[derive(Default)]
+struct Registry {
+    all: Vec<Arc<Partition>>,
+    closed: Option<Error>,
+}
+
+impl Ready {
+    /// Says that the partition of this id has a new batch.
+    pub(crate) fn announce(&self, id: u32) {
+        self.ids.lock().push(id);
+        self.ring();
+    }
+
+    /// Wakes the sender to look at everything.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for [`ring`](Self::ring); one that came before counts.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Moves the ids of partitions with news into `ids`.
+    pub(crate) fn drain(&self, ids: &mut Vec<u32>) {
+        ids.append(&mut self.ids.lock());
+    }
+
+    /// Adds a partition, made with the id that it gets: its place in the list.
+    pub(crate) fn register(&self, make: impl FnOnce(u32) -> Partition) -> Arc<Partition> {
+        let mut registry = self.partitions.lock();
+        let partition = Arc::new(make(u32::try_from(registry.all.len()).unwrap_or(u32::MAX)));
+        if let Some(error) = &registry.closed {
+            partition.close(error);
+        }
+        registry.all.push(partition.clone());
+        partition
+    }
+
+    /// The partitions from id `from` on.
+    pub(crate) fn registered(&self, from: usize) -> Vec<Arc<Partition>> {
+        let registry = self.partitions.lock();
+        registry.all.get(from..).unwrap_or_default().to_vec()
+    }
+
+    /// Refuses records in all partitions, and in those still to come.
+    pub(crate) fn close(&self, error: &Error) {
+        let mut registry = self.partitions.lock();
+        registry.closed = Some(error.clone());
+        for partition in &registry.all {
+            partition.close(error);
+        }
+    }
+
+    /// Why records are refused, once they are.
+    pub(crate) fn closed(&self) -> Option<Error> {
+        self.partitions.lock().closed.clone()
+    }
+
+    /// Says that no caller is left.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Whether no caller is left.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+}

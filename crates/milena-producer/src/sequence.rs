@@ -1,0 +1,141 @@
+//! Sequence numbers of one partition: which range a batch gets, and when only a new epoch can go on.
+
+use milena_core::{ProducerEpoch, ProducerId, Sequence};
+use milena_protocol::batch::ProducerStamp;
+
+/// Who this producer is to the brokers (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) id: ProducerId,
+    pub(crate) epoch: ProducerEpoch,
+}
+
+impl Identity {
+    /// The same producer in its next epoch; `None` when the id is used up.
+    ///
+    /// Without a transactional id nobody else knows this id, so the epoch may be raised here; the first batch of the new epoch
+    /// fences whatever of the old one is still on its way (KIP-360).
+    pub(crate) fn bump(self) -> Option<Self> {
+        Some(Self {
+            epoch: self.epoch.bump()?,
+            ..self
+        })
+    }
+}
+
+/// The sequences of one partition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sequences {
+    identity: Option<Identity>,
+    next: Sequence,
+    /// Whether the broker acknowledged the last thing it was asked for.
+    steady: bool,
+    gap: bool,
+}
+
+impl Sequences {
+    /// The identity whose sequences are counted here.
+    pub(crate) fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Starts from zero as `identity`.
+    pub(crate) fn begin(&mut self, identity: Identity) {
+        *self = Self {
+            identity: Some(identity),
+            ..Self::default()
+        };
+    }
+
+    /// The range for the next `count` records; it belongs to them for good.
+    pub(crate) fn stamp(&mut self, count: u32) -> Option<ProducerStamp> {
+        let Identity { id, epoch } = self.identity?;
+        let sequence = self.next;
+        self.next = sequence.advance(count);
+        Some(ProducerStamp {
+            id,
+            epoch,
+            sequence,
+            transactional: false,
+        })
+    }
+
+    /// How many batches may be in flight, of at most `limit`.
+    ///
+    /// One, until the first is acknowledged and after a failure: a broker without memory of this producer takes any sequence, so a
+    /// second batch must not overtake the first one's retry.
+    pub(crate) fn in_flight(&self, limit: usize) -> usize {
+        if self.steady { limit } else { 1 }
+    }
+
+    /// Notes that a batch was acknowledged.
+    pub(crate) fn acknowledged(&mut self) {
+        self.steady = true;
+    }
+
+    /// Notes that a batch has to be sent again.
+    pub(crate) fn stumbled(&mut self) {
+        self.steady = false;
+    }
+
+    /// Notes that a range which was on the wire will not be sent again, or that the broker forgot this producer: what follows the
+    /// gap is refused until the epoch changes.
+    pub(crate) fn lost(&mut self) {
+        self.gap = true;
+        self.steady = false;
+    }
+
+    /// Whether only a new epoch can go on.
+    pub(crate) fn has_gap(&self) -> bool {
+        self.gap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(epoch: i16) -> Identity {
+        Identity {
+            id: ProducerId::from_wire(7).unwrap(),
+            epoch: ProducerEpoch::from_wire(epoch).unwrap(),
+        }
+    }
+
+    #[test]
+    fn ranges_follow_each_other_and_never_repeat() {
+        let mut sequences = Sequences::default();
+        assert!(sequences.stamp(1).is_none());
+        sequences.begin(identity(0));
+        let starts: Vec<_> = [10, 1, 5]
+            .into_iter()
+            .map(|count| sequences.stamp(count).unwrap().sequence.to_wire())
+            .collect();
+        assert_eq!(starts, [0, 10, 11]);
+    }
+
+    #[test]
+    fn five_fly_only_after_the_first_is_acknowledged() {
+        let mut sequences = Sequences::default();
+        sequences.begin(identity(0));
+        assert_eq!(sequences.in_flight(5), 1);
+        sequences.acknowledged();
+        assert_eq!(sequences.in_flight(5), 5);
+        sequences.stumbled();
+        assert_eq!(sequences.in_flight(5), 1);
+    }
+
+    #[test]
+    fn a_new_epoch_starts_from_zero_without_the_gap() {
+        let mut sequences = Sequences::default();
+        sequences.begin(identity(0));
+        sequences.stamp(9);
+        sequences.lost();
+        assert!(sequences.has_gap());
+        sequences.begin(identity(0).bump().unwrap());
+        assert!(!sequences.has_gap());
+        let stamp = sequences.stamp(1).unwrap();
+        assert_eq!((stamp.epoch.to_wire(), stamp.sequence), (1, Sequence::ZERO));
+        assert_eq!(identity(i16::MAX - 1).bump(), None);
+    }
+}

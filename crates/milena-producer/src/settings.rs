@@ -1,0 +1,316 @@
+//! What a producer was told: settings, checked together once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp};
+use milena_protocol::compression::Compression;
+
+use crate::partition::Clock;
+use crate::partitioner::{Murmur2, Partitioner};
+use crate::queue::Rules;
+
+/// How many replicas must have a batch before the broker acknowledges it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Acks {
+    /// None: nobody answers, a lost record is never noticed. Kafka's `0`.
+    None,
+    /// The leader alone: lost if it dies before its followers have it. Kafka's `1`.
+    Leader,
+    /// All in-sync replicas. Kafka's `all`.
+    #[default]
+    All,
+}
+
+impl Acks {
+    pub(crate) const fn to_wire(self) -> i16 {
+        match self {
+            Self::None => 0,
+            Self::Leader => 1,
+            Self::All => -1,
+        }
+    }
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::None => "0",
+            Self::Leader => "1",
+            Self::All => "all",
+        }
+    }
+}
+
+/// The settings as given; `None` where nothing was given and the default may follow from others.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub(crate) acks: Option<Acks>,
+    pub(crate) idempotence: Option<bool>,
+    pub(crate) linger: Duration,
+    pub(crate) batch_size: Option<usize>,
+    pub(crate) max_request_size: usize,
+    pub(crate) buffer_memory: usize,
+    pub(crate) compression: Compression,
+    pub(crate) delivery_timeout: Option<Duration>,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_block: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) retries: u32,
+    pub(crate) backoff: Backoff,
+    pub(crate) partitioner: Arc<dyn Partitioner>,
+    pub(crate) observers: Observers,
+    pub(crate) clock: Clock,
+}
+
+/// The settings as checked.
+pub(crate) struct Settings {
+    pub(crate) acks: Acks,
+    pub(crate) linger: Duration,
+    pub(crate) batch_size: usize,
+    pub(crate) max_request_size: usize,
+    pub(crate) buffer_memory: usize,
+    pub(crate) compression: Compression,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_block: Duration,
+    pub(crate) max_in_flight: usize,
+    pub(crate) rules: Rules,
+    pub(crate) partitioner: Arc<dyn Partitioner>,
+    pub(crate) observers: Observers,
+    pub(crate) clock: Clock,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            acks: None,
+            idempotence: None,
+            linger: Duration::ZERO,
+            batch_size: None,
+            max_request_size: 8 << 20,
+            buffer_memory: 64 << 20,
+            compression: Compression::None,
+            delivery_timeout: None,
+            request_timeout: Duration::from_secs(30),
+            max_block: Duration::from_secs(60),
+            max_in_flight: 5,
+            retries: u32::MAX,
+            backoff: Backoff::default(),
+            partitioner: Arc::new(Murmur2),
+            observers: Observers::none(),
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+}
+
+impl Draft {
+    /// Holds the settings against each other.
+    pub(crate) fn check(self) -> Result<Settings> {
+        let (acks, idempotent) = self.reliability()?;
+        if idempotent && !(1..=5).contains(&self.max_in_flight) {
+            let key = "max.in.flight.requests.per.connection";
+            let value = self.max_in_flight;
+            return Err(config(
+                key,
+                format!("{value} is outside 1 to 5, which enable.idempotence needs"),
+            ));
+        }
+        if self.max_in_flight == 0 {
+            return Err(config(
+                "max.in.flight.requests.per.connection",
+                "0 would never send anything",
+            ));
+        }
+        if idempotent && self.retries == 0 {
+            return Err(config(
+                "retries",
+                "0 cannot be combined with enable.idempotence=true",
+            ));
+        }
+        self.compression.check()?;
+        let delivery_timeout = self.timeouts()?;
+        let batch_size = self.sizes()?;
+        // Without sequences a retry could be overtaken: order is kept by one at a time. Nobody answers acks=0, nothing is retried.
+        let in_flight = if idempotent || acks == Acks::None || self.retries == 0 {
+            self.max_in_flight
+        } else {
+            1
+        };
+        Ok(Settings {
+            acks,
+            linger: self.linger,
+            batch_size,
+            max_request_size: self.max_request_size,
+            buffer_memory: self.buffer_memory,
+            compression: self.compression,
+            request_timeout: self.request_timeout,
+            max_block: self.max_block,
+            max_in_flight: self.max_in_flight,
+            rules: Rules {
+                idempotent,
+                in_flight,
+                delivery_timeout,
+                retries: self.retries,
+                backoff: self.backoff,
+            },
+            partitioner: self.partitioner,
+            observers: self.observers,
+            clock: self.clock,
+        })
+    }
+
+    fn reliability(&self) -> Result<(Acks, bool)> {
+        match (self.acks, self.idempotence) {
+            (Some(acks), Some(true)) if acks != Acks::All => Err(config(
+                "enable.idempotence",
+                format!(
+                    "true needs acks=all, but acks={} was set; leave one of the two out",
+                    acks.key()
+                ),
+            )),
+            (Some(acks), Some(idempotent)) => Ok((acks, idempotent)),
+            (Some(acks), None) => Ok((acks, acks == Acks::All)),
+            (None, idempotent) => Ok((Acks::All, idempotent.unwrap_or(true))),
+        }
+    }
+
+    fn timeouts(&self) -> Result<Duration> {
+        if self.request_timeout.is_zero() {
+            return Err(config(
+                "request.timeout.ms",
+                "0 would give up every request",
+            ));
+        }
+        let least = self.linger.saturating_add(self.request_timeout);
+        match self.delivery_timeout {
+            Some(given) if given < least => Err(config(
+                "delivery.timeout.ms",
+                format!(
+                    "{given:?} is below linger.ms + request.timeout.ms = {:?} + {:?}",
+                    self.linger, self.request_timeout
+                ),
+            )),
+            Some(given) => Ok(given),
+            None => Ok(Duration::from_secs(120).max(least)),
+        }
+    }
+
+    fn sizes(&self) -> Result<usize> {
+        let (request, memory) = (self.max_request_size, self.buffer_memory);
+        if request < 1024 || request > i32::MAX as usize {
+            return Err(config(
+                "max.request.size",
+                format!("{request} bytes is outside 1 KiB to 2 GiB"),
+            ));
+        }
+        if memory < 1024 {
+            return Err(config(
+                "buffer.memory",
+                format!("{memory} bytes is below 1 KiB"),
+            ));
+        }
+        let Some(batch) = self.batch_size else {
+            return Ok((1 << 20).min(request).min(memory));
+        };
+        let over = |key: &str, value: usize| {
+            config(
+                "batch.size",
+                format!("{batch} bytes is over {key} = {value} bytes"),
+            )
+        };
+        if batch > request {
+            return Err(over("max.request.size", request));
+        }
+        if batch > memory {
+            return Err(over("buffer.memory", memory));
+        }
+        Ok(batch)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("acks", &self.acks)
+            .field("linger", &self.linger)
+            .field("batch_size", &self.batch_size)
+            .field("max_request_size", &self.max_request_size)
+            .field("buffer_memory", &self.buffer_memory)
+            .field("compression", &self.compression)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+fn config(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Config, message).setting(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Draft)) -> String {
+        let mut draft = Draft::default();
+        change(&mut draft);
+        draft.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_idempotent_and_acknowledged_by_all() {
+        let settings = Draft::default().check().unwrap();
+        assert_eq!(settings.acks, Acks::All);
+        assert!(settings.rules.idempotent);
+        assert_eq!(settings.rules.in_flight, 5);
+        assert_eq!(settings.batch_size, 1 << 20);
+    }
+
+    #[test]
+    fn fewer_acks_turn_idempotence_off_unless_both_are_set() {
+        let draft = Draft {
+            acks: Some(Acks::Leader),
+            ..Draft::default()
+        };
+        let settings = draft.check().unwrap();
+        assert!(!settings.rules.idempotent);
+        assert_eq!(settings.rules.in_flight, 1);
+        let text = refused(|draft| {
+            draft.acks = Some(Acks::Leader);
+            draft.idempotence = Some(true);
+        });
+        assert!(
+            text.contains("enable.idempotence") && text.contains("acks=1"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn settings_that_disagree_are_named_with_both_values() {
+        let text = refused(|draft| draft.delivery_timeout = Some(Duration::from_secs(5)));
+        assert!(
+            text.contains("delivery.timeout.ms") && text.contains("5s") && text.contains("30s"),
+            "{text}"
+        );
+        let text = refused(|draft| {
+            draft.batch_size = Some(4096);
+            draft.buffer_memory = 2048;
+        });
+        assert!(
+            text.contains("batch.size") && text.contains("4096") && text.contains("2048"),
+            "{text}"
+        );
+        let text = refused(|draft| draft.max_in_flight = 6);
+        assert!(
+            text.contains("max.in.flight") && text.contains('6'),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_batch_size_that_was_not_given_follows_the_memory() {
+        let draft = Draft {
+            buffer_memory: 64 << 10,
+            ..Draft::default()
+        };
+        assert_eq!(draft.check().unwrap().batch_size, 64 << 10);
+    }
+}

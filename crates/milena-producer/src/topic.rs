@@ -1,0 +1,290 @@
+//! Topics on the callers' side: their partitions, found without a lock, and the choice among them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use milena_core::{
+    Error, ErrorKind, Partition as Number, Persistence, Result, TopicName, TopicPartition,
+};
+use parking_lot::{Mutex, RwLock};
+
+use crate::network::{Network, Shape};
+use crate::partition::{Draft, Partition};
+use crate::partitioner::{Choice, Partitioner, Partitioning};
+use crate::ready::Ready;
+use crate::sticky::{Slot, Sticky};
+
+/// All topics that records were sent to.
+pub(crate) struct Topics {
+    by_name: RwLock<HashMap<TopicName, Arc<TopicState>>>,
+    slots: usize,
+}
+
+impl Topics {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_name: RwLock::default(),
+            slots: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+
+    /// The state of a topic; made when it is asked for first.
+    pub(crate) fn get(&self, name: &TopicName) -> Arc<TopicState> {
+        if let Some(topic) = self.by_name.read().get(name) {
+            return topic.clone();
+        }
+        let mut topics = self.by_name.write();
+        let make = || Arc::new(TopicState::new(name.clone(), self.slots));
+        topics.entry(name.clone()).or_insert_with(make).clone()
+    }
+
+    /// Takes over what the metadata says of all topics.
+    pub(crate) fn refresh(&self, network: &dyn Network, ready: &Ready) {
+        let topics: Vec<_> = self.by_name.read().values().cloned().collect();
+        for topic in topics {
+            if let Some(shape) = network.shape(&topic.name) {
+                topic.take(&shape, ready);
+            }
+        }
+    }
+}
+
+/// One topic.
+pub(crate) struct TopicState {
+    pub(crate) name: TopicName,
+    partitions: Growing,
+    /// The partitions that have a leader; all, where none has.
+    available: ArcSwap<Vec<u32>>,
+    sticky: Sticky,
+}
+
+/// The partition for a record, and the slot that remembers it, where the record may go anywhere.
+pub(crate) struct Chosen<'a> {
+    pub(crate) partition: &'a Arc<Partition>,
+    pub(crate) slot: Option<&'a Slot>,
+}
+
+impl TopicState {
+    fn new(name: TopicName, slots: usize) -> Self {
+        Self {
+            name,
+            partitions: Growing::default(),
+            available: ArcSwap::default(),
+            sticky: Sticky::new(slots, fastrand::usize(..1 << 16)),
+        }
+    }
+
+    /// How many partitions are known; 0 before the metadata came.
+    pub(crate) fn count(&self) -> u32 {
+        self.partitions.len.load(Ordering::Acquire)
+    }
+
+    /// Takes over what the metadata says; the partition count never shrinks.
+    pub(crate) fn take(&self, shape: &Shape, ready: &Ready) {
+        let all = 0..u32::try_from(shape.led.len()).unwrap_or(u32::MAX);
+        let led = all.clone().zip(&shape.led).filter(|(_, led)| **led);
+        let mut available: Vec<u32> = led.map(|(partition, _)| partition).collect();
+        if available.is_empty() {
+            available.extend(all.clone());
+        }
+        self.partitions.grow(all.end, |number| {
+            let place = TopicPartition::new(self.name.clone(), Number::new(number));
+            ready.register(|id| Partition::new(place, id))
+        });
+        self.available.store(Arc::new(available));
+    }
+
+    /// Chooses where a record goes; `named` is the partition that the caller named.
+    #[inline]
+    pub(crate) fn choose(
+        &self,
+        partitioner: &dyn Partitioner,
+        record: &Draft<'_>,
+        named: Option<Number>,
+    ) -> Result<Chosen<'_>> {
+        let partitions = self.count();
+        let choice = match named {
+            Some(number) => Choice::Partition(number.to_wire().unsigned_abs()),
+            None => partitioner.choose(&Partitioning {
+                topic: &self.name,
+                key: record.key,
+                value: record.value,
+                partitions,
+            }),
+        };
+        match choice {
+            Choice::Partition(number) => match self.partitions.get(number) {
+                Some(partition) => Ok(Chosen {
+                    partition,
+                    slot: None,
+                }),
+                None => Err(self.no_partition(number, named.is_some())),
+            },
+            Choice::Sticky => {
+                let slot = self.sticky.slot();
+                let known = slot.and_then(Slot::partition);
+                match known.and_then(|number| self.partitions.get(number)) {
+                    Some(partition) => Ok(Chosen { partition, slot }),
+                    None => self.move_on(slot),
+                }
+            }
+        }
+    }
+
+    /// Chooses the next partition for a caller whose share is used up.
+    pub(crate) fn move_on<'a>(&'a self, slot: Option<&'a Slot>) -> Result<Chosen<'a>> {
+        let number = self.sticky.next(&self.available.load()).unwrap_or(0);
+        if let Some(slot) = slot {
+            slot.stick_to(number);
+        }
+        match self.partitions.get(number) {
+            Some(partition) => Ok(Chosen { partition, slot }),
+            None => Err(self.no_partition(number, false)),
+        }
+    }
+
+    /// Whether a caller may leave a partition for another when its batch ends.
+    #[inline]
+    pub(crate) fn may_leave(&self, chosen: &Chosen<'_>) -> bool {
+        chosen.slot.is_some_and(Slot::is_spent) && self.count() > 1
+    }
+
+    #[cold]
+    fn no_partition(&self, number: u32, named: bool) -> Error {
+        let who = if named {
+            "the record names"
+        } else {
+            "the partitioner chose"
+        };
+        let what = format!("{who} partition {number} of {} partitions", self.count());
+        Error::new(ErrorKind::Config, what)
+            .topic(self.name.clone())
+            .with_persistence(Persistence::NotWritten)
+    }
+}
+
+/// A list of partitions that only grows, read without a lock: each growth is a chunk behind the last.
+#[derive(Default)]
+struct Growing {
+    first: OnceLock<Chunk>,
+    len: AtomicU32,
+    growing: Mutex<()>,
+}
+
+struct Chunk {
+    from: u32,
+    items: Box<[Arc<Partition>]>,
+    next: OnceLock<Box<Chunk>>,
+}
+
+impl Growing {
+    #[inline]
+    fn get(&self, at: u32) -> Option<&Arc<Partition>> {
+        let mut chunk = self.first.get()?;
+        loop {
+            let index = at.checked_sub(chunk.from)? as usize;
+            match chunk.items.get(index) {
+                Some(item) => return Some(item),
+                None => chunk = chunk.next.get()?,
+            }
+        }
+    }
+
+    fn grow(&self, len: u32, make: impl FnMut(u32) -> Arc<Partition>) {
+        let _one_at_a_time = self.growing.lock();
+        let from = self.len.load(Ordering::Acquire);
+        if len <= from {
+            return;
+        }
+        let chunk = Chunk {
+            from,
+            items: (from..len).map(make).collect(),
+            next: OnceLock::new(),
+        };
+        match self.first.get() {
+            None => drop(self.first.set(chunk)),
+            Some(mut last) => {
+                while let Some(next) = last.next.get() {
+                    last = next;
+                }
+                drop(last.next.set(Box::new(chunk)));
+            }
+        }
+        self.len.store(len, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_core::HeadersRef;
+
+    use super::*;
+    use crate::partitioner::Murmur2;
+    use crate::sticky::SHARE;
+
+    fn topic(led: &[bool]) -> (TopicState, Ready) {
+        let ready = Ready::default();
+        let topic = TopicState::new("orders".into(), 1);
+        topic.take(&Shape { led: led.to_vec() }, &ready);
+        (topic, ready)
+    }
+
+    fn number(chosen: &Chosen<'_>) -> u32 {
+        chosen.partition.place.partition.to_wire().unsigned_abs()
+    }
+
+    fn keyless(value: &[u8]) -> Draft<'_> {
+        Draft::new(None, Some(value), HeadersRef::empty(), None)
+    }
+
+    #[test]
+    fn a_topic_that_grows_keeps_its_partitions() {
+        let (topic, ready) = topic(&[true, true]);
+        let before = topic.partitions.get(1).unwrap().clone();
+        for count in [3, 3, 10] {
+            topic.take(
+                &Shape {
+                    led: vec![true; count],
+                },
+                &ready,
+            );
+        }
+        assert!(Arc::ptr_eq(&before, topic.partitions.get(1).unwrap()));
+        assert_eq!(topic.count(), 10);
+        assert_eq!(topic.partitions.get(9).unwrap().id, 9);
+        assert!(topic.partitions.get(10).is_none());
+    }
+
+    #[test]
+    fn records_without_a_key_stay_and_then_take_turns_among_led_partitions() {
+        let (topic, _ready) = topic(&[true, false, true]);
+        let first = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
+        let again = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
+        assert_eq!(number(&first), number(&again));
+        assert!(!topic.may_leave(&again));
+        again.slot.unwrap().route(SHARE);
+        assert!(topic.may_leave(&again));
+        let mut seen = [0; 3];
+        for _ in 0..10 {
+            seen[number(&topic.move_on(again.slot).unwrap()) as usize] += 1;
+        }
+        assert_eq!(seen, [5, 0, 5]);
+    }
+
+    #[test]
+    fn a_partition_that_is_not_there_is_named() {
+        let (topic, _ready) = topic(&[true]);
+        let Err(error) = topic.choose(&Murmur2, &keyless(b"v"), Some(Number::new(7))) else {
+            panic!("there is only partition 0");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("partition 7 of 1") && text.contains("orders"),
+            "{text}"
+        );
+        let odd = |_: &Partitioning<'_>| Choice::Partition(3);
+        assert!(topic.choose(&odd, &keyless(b"v"), None).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! What a broker's answer for one batch means: a pure reading of its error code.
+
+use milena_core::{Error, ErrorCode, ErrorKind, Persistence};
+
+/// What becomes of a batch after an attempt.
+#[derive(Clone, Debug)]
+pub(crate) enum Verdict {
+    /// It is in the log; also when the broker had it from an earlier attempt.
+    Delivered,
+    /// Send the same bytes again after a while.
+    Retry {
+        /// Why.
+        error: Error,
+        /// Whether this attempt may have been written.
+        doubt: bool,
+        /// Whether the leaders have to be asked for first.
+        stale: bool,
+    },
+    /// The broker misses what comes before it: of the oldest batch it means that the broker forgot this producer.
+    OutOfOrder(Error),
+    /// The broker takes no batch as large: send it in parts.
+    TooLarge(Error),
+    /// Give it up.
+    Fail {
+        /// Why.
+        error: Error,
+        /// Whether this attempt may have been written.
+        doubt: bool,
+    },
+}
+
+/// Reads the code of an answer; `None` is success.
+pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
+    let Some(code) = code else {
+        return Verdict::Delivered;
+    };
+    let error = Error::broker(code).api("Produce");
+    match code {
+        // The broker has the batch from an attempt whose answer was lost.
+        ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Verdict::Delivered,
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        | ErrorCode::UNKNOWN_PRODUCER_ID
+        | ErrorCode::INVALID_PRODUCER_EPOCH => Verdict::OutOfOrder(error),
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Verdict::TooLarge(error),
+        ErrorCode::PRODUCER_FENCED => Verdict::Fail {
+            error: Error::new(
+                ErrorKind::Fenced,
+                "another producer uses the same producer id",
+            )
+            .api("Produce"),
+            doubt: false,
+        },
+        // Appended by the leader, or perhaps: only a retry with the same sequence tells.
+        ErrorCode::REQUEST_TIMED_OUT
+        | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+        | ErrorCode::NETWORK_EXCEPTION
+        | ErrorCode::KAFKA_STORAGE_ERROR => Verdict::Retry {
+            error,
+            doubt: true,
+            stale: code.is_stale_metadata(),
+        },
+        ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Fail { error, doubt: true },
+        code if code.is_retriable() || code.is_stale_metadata() => Verdict::Retry {
+            error,
+            doubt: false,
+            stale: code.is_stale_metadata(),
+        },
+        _ => Verdict::Fail {
+            error,
+            doubt: false,
+        },
+    }
+}
+
+/// Reads a request that got no answer. It was on its way unless the error says that nothing was written.
+pub(crate) fn of_failure(error: Error) -> Verdict {
+    let doubt = error.persistence() != Some(Persistence::NotWritten);
+    match error.kind() {
+        ErrorKind::Transport | ErrorKind::Timeout | ErrorKind::Decode | ErrorKind::State => {
+            Verdict::Retry {
+                error,
+                doubt,
+                stale: true,
+            }
+        }
+        // A connection that this side closed while it was idle or was replaced.
+        ErrorKind::Closed => Verdict::Retry {
+            error,
+            doubt,
+            stale: false,
+        },
+        _ => Verdict::Fail { error, doubt },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duplicate_is_a_delivery() {
+        let verdict = of_answer(Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER));
+        assert!(matches!(verdict, Verdict::Delivered));
+    }
+
+    #[test]
+    fn an_answer_after_the_append_leaves_doubt_and_a_refusal_does_not() {
+        let doubt = |code| match of_answer(Some(code)) {
+            Verdict::Retry { doubt, .. } | Verdict::Fail { doubt, .. } => doubt,
+            other => panic!("{other:?}"),
+        };
+        assert!(doubt(ErrorCode::REQUEST_TIMED_OUT));
+        assert!(doubt(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND));
+        assert!(doubt(ErrorCode::UNKNOWN_SERVER_ERROR));
+        assert!(!doubt(ErrorCode::NOT_ENOUGH_REPLICAS));
+        assert!(!doubt(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+        assert!(!doubt(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    }
+
+    #[test]
+    fn a_lost_connection_leaves_doubt_unless_nothing_was_written() {
+        let lost = Error::new(ErrorKind::Transport, "reset");
+        let unsent = lost.clone().with_persistence(Persistence::NotWritten);
+        assert!(matches!(
+            of_failure(lost),
+            Verdict::Retry { doubt: true, .. }
+        ));
+        assert!(matches!(
+            of_failure(unsent),
+            Verdict::Retry { doubt: false, .. }
+        ));
+    }
+
+    #[test]
+    fn stale_leaders_are_asked_for() {
+        for code in [
+            ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            ErrorCode::LEADER_NOT_AVAILABLE,
+        ] {
+            assert!(matches!(
+                of_answer(Some(code)),
+                Verdict::Retry { stale: true, .. }
+            ));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! First contact: a list of steps that turn a fresh stream into a connection ready for requests.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use milena_core::{Address, Error, ErrorKind, Result};
+use milena_protocol::{ApiKey, BrokerVersions, Request, api_versions, frame, request, response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::connect::{BoxFuture, BoxStream};
+
+/// Something done on a fresh stream before the first request: TLS, ApiVersions, SASL.
+///
+/// Steps run in order, each alone on the stream; together they are bounded by the connect timeout.
+pub trait HandshakeStep: Send + Sync + 'static {
+    /// Does the step.
+    ///
+    /// # Errors
+    /// Whatever makes the connection unusable; it is closed then.
+    fn run<'a>(&'a self, link: &'a mut Link) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A connection in its handshake: one exchange at a time, nothing read beyond its answer.
+pub struct Link {
+    stream: BoxStream,
+    address: Address,
+    client_id: Option<Arc<str>>,
+    versions: BrokerVersions,
+    correlation: i32,
+}
+
+impl Link {
+    pub(crate) fn new(stream: BoxStream, address: Address, client_id: Option<Arc<str>>) -> Self {
+        Self {
+            stream,
+            address,
+            client_id,
+            versions: BrokerVersions::default(),
+            correlation: 0,
+        }
+    }
+
+    /// The address that was dialed; TLS checks the peer's name against its host.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the broker serves; nothing before the step that asked it.
+    #[must_use]
+    pub fn versions(&self) -> &BrokerVersions {
+        &self.versions
+    }
+
+    /// Notes what the broker serves.
+    pub fn set_versions(&mut self, versions: BrokerVersions) {
+        self.versions = versions;
+    }
+
+    /// Puts another stream in place of this one, made from it: TLS wraps the plain stream so.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Security`] with the cause when `wrap` fails.
+    pub async fn upgrade<F, Fut>(&mut self, wrap: F) -> Result<()>
+    where
+        F: FnOnce(BoxStream) -> Fut,
+        Fut: Future<Output = io::Result<BoxStream>>,
+    {
+        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        self.stream = wrap(plain).await.map_err(|error| {
+            let what = format!("the secure channel could not be set up: {error}");
+            Error::new(ErrorKind::Security, what).with_source(error)
+        })?;
+        Ok(())
+    }
+
+    /// Sends a request in the version that both sides speak best, and reads its answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] without a common version; else as [`exchange`](Self::exchange).
+    pub async fn call<R: Request>(&mut self, body: &R) -> Result<R::Response> {
+        let version = self.versions.negotiate(R::KEY)?;
+        let answer = self
+            .exchange(R::KEY, version, |correlation, client_id| {
+                request::encode(body, version, correlation, client_id)
+            })
+            .await?;
+        response::decode::<R>(answer, version)
+    }
+
+    /// Sends the frame that `encode` makes of a correlation id and the client id; returns the body
+    /// of the answer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transport`] when the stream fails or ends; [`ErrorKind::Decode`] when what comes
+    /// is no answer to this request, naming the protocol where it is another one's.
+    pub async fn exchange(
+        &mut self,
+        api: ApiKey,
+        version: i16,
+        encode: impl FnOnce(i32, Option<&str>) -> Result<Bytes>,
+    ) -> Result<Bytes> {
+        let correlation = self.correlation;
+        self.correlation = self.correlation.wrapping_add(1) & i32::MAX;
+        let bytes = encode(correlation, self.client_id.as_deref())?;
+        self.stream
+            .write_all(&bytes)
+            .await
+            .map_err(|e| broken(&e, api))?;
+        self.stream.flush().await.map_err(|e| broken(&e, api))?;
+        let mut prefix = [0; 4];
+        self.stream
+            .read_exact(&mut prefix)
+            .await
+            .map_err(|e| broken(&e, api))?;
+        let len = frame::length(prefix, FIRST_CONTACT_MAX).map_err(|e| e.api(api.name()))?;
+        let answer = self.read_frame(len).await.map_err(|e| broken(&e, api))?;
+        let echoed = response::correlation_id(&answer)?;
+        if echoed != correlation {
+            let what = format!(
+                "the answer carries correlation id {echoed}, expected was {correlation}: not a Kafka peer"
+            );
+            return Err(Error::new(ErrorKind::Decode, what).api(api.name()));
+        }
+        response::body(api, version, &answer)
+    }
+
+    /// Reads `len` bytes, growing with what arrives: a length alone reserves next to nothing.
+    async fn read_frame(&mut self, len: usize) -> io::Result<Bytes> {
+        let mut bytes = BytesMut::with_capacity(len.min(4_096));
+        while bytes.len() < len {
+            let missing = len - bytes.len();
+            let mut room = (&mut bytes).limit(missing);
+            if self.stream.read_buf(&mut room).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(bytes.freeze())
+    }
+
+    pub(crate) fn finish(self) -> (BoxStream, BrokerVersions, i32) {
+        (self.stream, self.versions, self.correlation)
+    }
+}
+
+/// Asks what the broker serves, naming the client; falls back to the version the broker offers.
+///
+/// # References
+/// ApiVersions (key 18), KIP-35, KIP-511.
+#[derive(Clone, Debug)]
+pub struct ApiVersionsStep {
+    software_name: String,
+    software_version: String,
+}
+
+impl ApiVersionsStep {
+    /// A step that names the client's software; the broker shows it in its metrics.
+    #[must_use]
+    pub fn new(software_name: impl Into<String>, software_version: impl Into<String>) -> Self {
+        Self {
+            software_name: software_name.into(),
+            software_version: software_version.into(),
+        }
+    }
+
+    async fn ask(&self, link: &mut Link) -> Result<()> {
+        let mut version = ApiKey::ApiVersions.supported().max;
+        loop {
+            let body = link
+                .exchange(ApiKey::ApiVersions, version, |correlation, client_id| {
+                    api_versions::encode_request(
+                        version,
+                        correlation,
+                        client_id,
+                        &self.software_name,
+                        &self.software_version,
+                    )
+                })
+                .await?;
+            let answer = api_versions::decode_response(&body, version)
+                .map_err(|e| e.api(ApiKey::ApiVersions.name()))?;
+            // The next version is always lower than this one, so that the loop ends.
+            if let Some(lower) = answer.fallback(version) {
+                version = lower;
+                continue;
+            }
+            if let Some(code) = answer.error {
+                return Err(Error::broker(code).api(ApiKey::ApiVersions.name()));
+            }
+            link.set_versions(answer.into_broker_versions());
+            return Ok(());
+        }
+    }
+}
+
+impl Default for ApiVersionsStep {
+    fn default() -> Self {
+        Self::new("milena", env!("CARGO_PKG_VERSION"))
+    }
+}
+
+impl HandshakeStep for ApiVersionsStep {
+    fn run<'a>(&'a self, link: &'a mut Link) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.ask(link))
+    }
+}
+
+fn broken(error: &io::Error, api: ApiKey) -> Error {
+    let what = if error.kind() == io::ErrorKind::UnexpectedEof {
+        "the peer closed the connection at first contact: a TLS listener, a full broker, or not Kafka"
+            .to_owned()
+    } else {
+        format!("the connection broke at first contact: {error}")
+    };
+    Error::new(ErrorKind::Transport, what)
+        .api(api.name())
+        .with_source(io::Error::new(error.kind(), error.to_string()))
+}
+
+/// The largest answer during the handshake: ApiVersions and SASL need a few KiB.
+const FIRST_CONTACT_MAX: usize = 1 << 20;

@@ -1,0 +1,233 @@
+//! Requests on their way: handed over in order, and what becomes of each when the connection ends.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use milena_core::{Error, ErrorKind, Persistence, Result};
+use milena_protocol::ApiKey;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::rtt::RoundTrip;
+
+/// A request that a connection was given.
+pub(crate) struct Outgoing {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation: i32,
+    pub(crate) pieces: Vec<Bytes>,
+    pub(crate) deadline: Instant,
+    /// Whether an answer will come; acks=0 has none and is done once written.
+    pub(crate) answered: bool,
+    pub(crate) reply: oneshot::Sender<Result<Bytes>>,
+}
+
+/// What the handles of a connection and its driver share.
+pub(crate) struct Shared {
+    queue: Mutex<Queue>,
+    pub(crate) waker: AtomicWaker,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) round_trip: RoundTrip,
+    correlation: AtomicI32,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    pending: VecDeque<Outgoing>,
+    muted_until: Option<Instant>,
+    /// Why nothing more is taken; set once.
+    closed: Option<Error>,
+    /// This side wants the end now.
+    shut: bool,
+    /// The last handle is gone: end once everything is answered.
+    detached: bool,
+}
+
+/// What the driver is to do next, apart from the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    GoOn,
+    EndWhenIdle,
+    EndNow,
+}
+
+impl Shared {
+    pub(crate) fn new(correlation: i32, limit: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            waker: AtomicWaker::new(),
+            in_flight: AtomicUsize::new(0),
+            round_trip: RoundTrip::default(),
+            correlation: AtomicI32::new(correlation),
+            limit,
+        }
+    }
+
+    /// The next correlation id, never negative.
+    pub(crate) fn correlation(&self) -> i32 {
+        self.correlation.fetch_add(1, Ordering::Relaxed) & i32::MAX
+    }
+
+    /// Takes a request in, behind all that were taken in before; `timeout` does not run while mute.
+    pub(crate) fn push(&self, mut request: Outgoing, now: Instant) -> Result<()> {
+        {
+            let mut queue = self.queue.lock();
+            if let Some(error) = &queue.closed {
+                return Err(error
+                    .clone()
+                    .api(request.api.name())
+                    .with_persistence(Persistence::NotWritten));
+            }
+            if self.in_flight.load(Ordering::Relaxed) >= self.limit {
+                let what = format!("{} requests are unanswered on this connection", self.limit);
+                return Err(Error::new(ErrorKind::State, what)
+                    .api(request.api.name())
+                    .with_persistence(Persistence::NotWritten));
+            }
+            if let Some(until) = queue.muted_until {
+                request.deadline += until.saturating_duration_since(now);
+            }
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            queue.pending.push_back(request);
+        }
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Moves all that may be sent now out of the queue; nothing while mute.
+    pub(crate) fn drain(&self, now: Instant, into: &mut Vec<Outgoing>) -> Wish {
+        let mut queue = self.queue.lock();
+        if queue.muted_until.is_some_and(|until| until <= now) {
+            queue.muted_until = None;
+        }
+        if queue.muted_until.is_none() {
+            into.extend(queue.pending.drain(..));
+        }
+        match (queue.shut, queue.detached) {
+            (true, _) => Wish::EndNow,
+            (false, true) => Wish::EndWhenIdle,
+            (false, false) => Wish::GoOn,
+        }
+    }
+
+    /// Mutes the connection: deadlines of what was not sent move by as much. Returns whether that is new.
+    pub(crate) fn mute(&self, now: Instant, wait: Duration) -> bool {
+        {
+            let mut queue = self.queue.lock();
+            let until = now + wait;
+            let from = queue.muted_until.filter(|old| *old > now).unwrap_or(now);
+            if until <= from {
+                return false;
+            }
+            queue.muted_until = Some(until);
+            let longer = until.duration_since(from);
+            for request in &mut queue.pending {
+                request.deadline += longer;
+            }
+        }
+        self.waker.wake();
+        true
+    }
+
+    pub(crate) fn muted_until(&self) -> Option<Instant> {
+        self.queue.lock().muted_until
+    }
+
+    /// Takes out what waits past its deadline, and says when to look again.
+    pub(crate) fn expire(&self, now: Instant) -> (Vec<Outgoing>, Option<Instant>) {
+        let mut queue = self.queue.lock();
+        let mut expired = Vec::new();
+        if queue.pending.iter().any(|request| request.deadline <= now) {
+            let (late, kept): (Vec<_>, Vec<_>) = queue
+                .pending
+                .drain(..)
+                .partition(|request| request.deadline <= now);
+            queue.pending.extend(kept);
+            expired = late;
+        }
+        let next = queue.pending.iter().map(|request| request.deadline).min();
+        let next = match (next, queue.muted_until) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        (expired, next)
+    }
+
+    /// Closes the queue and returns what was in it. With `only_if_empty` nothing happens when it is not.
+    pub(crate) fn close(&self, error: Error, only_if_empty: bool) -> Option<Vec<Outgoing>> {
+        let mut queue = self.queue.lock();
+        if only_if_empty && !queue.pending.is_empty() {
+            return None;
+        }
+        queue.closed.get_or_insert(error);
+        Some(queue.pending.drain(..).collect())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.closed.is_some() || queue.shut
+    }
+
+    pub(crate) fn shut(&self) {
+        self.queue.lock().shut = true;
+        self.waker.wake();
+    }
+
+    pub(crate) fn detach(&self) {
+        self.queue.lock().detached = true;
+        self.waker.wake();
+    }
+}
+
+/// The answer to a request that was handed over: its body, past the header.
+///
+/// Empty for a request without an answer (acks=0), once it is written.
+///
+/// # Cancel safety
+/// Dropped, the request is sent all the same and its answer discarded.
+#[must_use = "the answer is discarded when this is dropped"]
+#[derive(Debug)]
+pub struct Answer(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Failed(Option<Error>),
+    Waiting(oneshot::Receiver<Result<Bytes>>),
+}
+
+impl Answer {
+    pub(crate) const fn failed(error: Error) -> Self {
+        Self(Inner::Failed(Some(error)))
+    }
+
+    pub(crate) const fn waiting(receiver: oneshot::Receiver<Result<Bytes>>) -> Self {
+        Self(Inner::Waiting(receiver))
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Bytes>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Inner::Failed(error) => Poll::Ready(Err(error.take().unwrap_or_else(gone))),
+            Inner::Waiting(receiver) => Pin::new(receiver)
+                .poll(cx)
+                .map(|answer| answer.unwrap_or_else(|_| Err(gone()))),
+        }
+    }
+}
+
+/// The driver was dropped, which only happens when its runtime shuts down.
+fn gone() -> Error {
+    Error::new(ErrorKind::Closed, "the runtime of the connection ended")
+        .with_persistence(Persistence::PossiblyWritten)
+}

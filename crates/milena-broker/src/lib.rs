@@ -1,1 +1,45 @@
 //! An in-process Kafka broker for demos and tests, strict about Kafka's rules, with named faults.
+//!
+//! One [`Broker`] is a cluster of any number of brokers. Clients reach it over TCP or in memory,
+//! where everything runs in tokio's clock, which tests may pause. It validates what it is sent,
+//! keeps sequence windows, leader epochs, fetch sessions and group generations as Kafka does, and
+//! refuses what it does not model. [`Faults`] make it misbehave by script; the [`Journal`] tells
+//! what was asked.
+//!
+//! Not modelled yet: transactions, authentication, quotas, groups of KIP-848, share groups,
+//! replication as such (all replicas of a partition are always in sync while their broker is up).
+
+mod api;
+mod broker;
+mod builder;
+mod cluster;
+mod connection;
+mod context;
+mod dispatch;
+mod faults;
+mod group;
+mod inspect;
+mod journal;
+mod listen;
+mod log;
+mod node;
+mod partition;
+mod producers;
+#[cfg(test)]
+mod samples;
+mod session;
+mod settings;
+mod subject;
+mod tasks;
+mod topic;
+mod validate;
+mod view;
+
+pub use broker::Broker;
+pub use builder::BrokerBuilder;
+pub use faults::{Fault, FaultGuard, FaultHandle, Faults};
+pub use group::{GroupState, GroupView, MemberView};
+pub use inspect::Inspector;
+pub use journal::{Entry, Fate, Journal, Outcome};
+pub use milena_core::ErrorCode;
+pub use milena_protocol::ApiKey;

@@ -1,0 +1,68 @@
+//! ApiVersions: what is served, in which versions.
+
+use bytes::Bytes;
+use milena_core::{ErrorCode, Result};
+use milena_protocol::messages::api_versions_response::ApiVersion;
+use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use milena_protocol::{ApiKey, response};
+
+use super::served;
+use crate::context::{Answer, Context};
+
+pub(super) fn handle(context: &Context, request: &ApiVersionsRequest) -> Answer {
+    let mut answer = ApiVersionsResponse::default().with_throttle_time_ms(if context.version > 0 {
+        context.throttle_ms()
+    } else {
+        0
+    });
+    let software = request.client_software_name.as_str();
+    let named = context.version < 3
+        || (is_software(software) && is_software(request.client_software_version.as_str()));
+    answer.error_code = match context.fault() {
+        Err(code) => context.code(code),
+        Ok(()) if !named => context.code(ErrorCode::INVALID_REQUEST),
+        Ok(()) => {
+            answer.api_keys = keys();
+            0
+        }
+    };
+    context.answer::<ApiVersionsRequest>(&answer)
+}
+
+/// The answer to a version that is not served: in the layout of version 0, with the key list (KIP-511).
+pub(crate) fn unsupported(correlation_id: i32) -> Result<Bytes> {
+    let answer = ApiVersionsResponse::default()
+        .with_error_code(ErrorCode::UNSUPPORTED_VERSION.to_wire())
+        .with_api_keys(keys());
+    response::encode::<ApiVersionsRequest>(&answer, 0, correlation_id)
+}
+
+fn keys() -> Vec<ApiVersion> {
+    ApiKey::ALL
+        .iter()
+        .filter_map(|api| {
+            let range = served(*api)?;
+            // Brokers of 4.x offer Produce from 0, since old librdkafka looks for it there, and serve it from 3.
+            let min = if *api == ApiKey::Produce {
+                0
+            } else {
+                range.min
+            };
+            Some(
+                ApiVersion::default()
+                    .with_api_key(api.to_wire())
+                    .with_min_version(min)
+                    .with_max_version(range.max),
+            )
+        })
+        .collect()
+}
+
+/// Letters, digits, dashes and dots, with a letter or digit at both ends (KIP-511).
+fn is_software(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric();
+    name.bytes()
+        .all(|byte| plain(byte) || byte == b'-' || byte == b'.')
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().last().is_some_and(plain)
+}

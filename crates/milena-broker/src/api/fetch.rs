@@ -1,0 +1,299 @@
+//! Fetch: sessions, long polls and byte limits around the reads of a partition's leader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::ErrorCode;
+use milena_protocol::messages::FetchRequest;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::fetch_answer::{self, Part, Parts};
+use crate::context::{Answer, Context};
+use crate::log::ReadBatches;
+use crate::partition::Partition;
+use crate::session::{Asked, Place, Plan, Told, Wanted};
+use crate::topic::Topic;
+
+pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
+    let asked = asked(context, &request);
+    let entered = context
+        .fault_of_session()
+        .map_or_else(|| context.node.sessions.lock().enter(asked), Err);
+    let plan = match entered {
+        Ok(plan) => plan,
+        Err(code) => return fetch_answer::refused(context, code),
+    };
+    let limits = Limits {
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
+        committed_only: request.isolation_level == 1,
+    };
+    let deadline =
+        Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+    let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
+    let places: Vec<Found> = plan
+        .wanted
+        .iter()
+        .map(|wanted| find(context, wanted))
+        .collect();
+    let wake = Arc::new(Notify::new());
+    let mut watched = false;
+    let parts = loop {
+        let parts = read_all(context, &plan, &places, limits);
+        let done = request.max_wait_ms <= 0
+            || plan.wanted.is_empty()
+            || parts
+                .iter()
+                .any(|part| part.error.is_some() || part.diverging.is_some())
+            || parts.iter().map(|part| part.records.size).sum::<usize>() >= min_bytes
+            || Instant::now() >= deadline;
+        if done {
+            break parts;
+        }
+        if !watched {
+            // Watched first, read again after: an append in between is not missed.
+            watched = true;
+            watch(&places, &wake);
+            continue;
+        }
+        tokio::select! {
+            () = wake.notified() => watch(&places, &wake),
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    };
+    if watched {
+        for partition in places.iter().filter_map(Found::partition) {
+            partition.unwatch(&wake);
+        }
+    }
+    let parts = news(context, &plan, parts);
+    fetch_answer::encode(context, plan.id, &parts)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    max_bytes: usize,
+    committed_only: bool,
+}
+
+/// What a wanted partition turned out to be.
+enum Found {
+    Partition(Arc<Topic>, Arc<Partition>),
+    Missing(ErrorCode),
+}
+
+impl Found {
+    fn partition(&self) -> Option<&Arc<Partition>> {
+        match self {
+            Self::Partition(_, partition) => Some(partition),
+            Self::Missing(_) => None,
+        }
+    }
+}
+
+impl Context {
+    /// A fault's error that is about sessions, not about partitions.
+    fn fault_of_session(&self) -> Option<ErrorCode> {
+        self.hits.error().filter(|code| {
+            matches!(
+                *code,
+                ErrorCode::INVALID_FETCH_SESSION_EPOCH
+                    | ErrorCode::FETCH_SESSION_ID_NOT_FOUND
+                    | ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR
+            )
+        })
+    }
+}
+
+fn watch(places: &[Found], wake: &Arc<Notify>) {
+    for partition in places.iter().filter_map(Found::partition) {
+        partition.watch(wake);
+    }
+}
+
+fn asked(context: &Context, request: &FetchRequest) -> Asked {
+    let mut asked = Asked {
+        id: request.session_id,
+        epoch: if context.version < 7 {
+            -1
+        } else {
+            request.session_epoch
+        },
+        by_id: context.version >= 13,
+        ..Asked::default()
+    };
+    for topic in &request.topics {
+        asked
+            .wanted
+            .extend(topic.partitions.iter().map(|each| Wanted {
+                topic: topic.topic.to_string(),
+                topic_id: topic.topic_id,
+                partition: each.partition,
+                offset: each.fetch_offset,
+                max_bytes: each.partition_max_bytes,
+                leader_epoch: each.current_leader_epoch,
+                last_fetched_epoch: each.last_fetched_epoch,
+            }));
+    }
+    for topic in &request.forgotten_topics_data {
+        asked
+            .forgotten
+            .extend(topic.partitions.iter().map(|partition| Place {
+                topic: topic.topic.to_string(),
+                topic_id: topic.topic_id,
+                partition: *partition,
+            }));
+    }
+    asked
+}
+
+fn find(context: &Context, wanted: &Wanted) -> Found {
+    let (topic, missing) = if context.version >= 13 {
+        (
+            context.cluster.topic_by_id(wanted.topic_id),
+            ErrorCode::UNKNOWN_TOPIC_ID,
+        )
+    } else {
+        (
+            context.cluster.topic(&wanted.topic),
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        )
+    };
+    let Some(topic) = topic else {
+        return Found::Missing(missing);
+    };
+    match topic.partition(wanted.partition) {
+        Some(partition) => Found::Partition(topic, partition),
+        None => Found::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    }
+}
+
+/// Reads every partition in turn, within the request's byte limit; the first batch of all is given whole.
+fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits) -> Parts {
+    let mut left = limits.max_bytes;
+    let mut nothing_yet = true;
+    let mut parts = Vec::with_capacity(places.len());
+    for (wanted, found) in plan.wanted.iter().zip(places) {
+        let mut part = Part::new(wanted);
+        match found {
+            Found::Missing(code) => part.error = Some(*code),
+            Found::Partition(topic, partition) => {
+                if context.hits.omits(&topic.name, wanted.partition) {
+                    continue;
+                }
+                match context.hits.error_at(&topic.name, wanted.partition) {
+                    Some(code) => part.error = Some(code),
+                    None => read(
+                        context,
+                        wanted,
+                        partition,
+                        limits,
+                        left,
+                        nothing_yet,
+                        &mut part,
+                    ),
+                }
+            }
+        }
+        left = left.saturating_sub(part.records.size);
+        nothing_yet &= part.records.is_empty();
+        parts.push(part);
+    }
+    parts
+}
+
+fn read(
+    context: &Context,
+    wanted: &Wanted,
+    partition: &Partition,
+    limits: Limits,
+    left: usize,
+    at_least_one: bool,
+    part: &mut Part,
+) {
+    let state = partition.lock();
+    if let Err((code, _)) = state.led_by(context.node.id, wanted.leader_epoch) {
+        part.error = Some(code);
+        part.leader = state.leader.map(|leader| (leader, state.leader_epoch));
+        return;
+    }
+    let (start, high_watermark) = (state.log.start(), state.high_watermark());
+    part.told = Told {
+        high_watermark,
+        last_stable_offset: state.last_stable_offset(),
+        log_start: start,
+    };
+    if wanted.last_fetched_epoch >= 0 {
+        let known = state
+            .log
+            .end_of_epoch(wanted.last_fetched_epoch, state.leader_epoch);
+        match known {
+            Some((epoch, end)) if epoch < wanted.last_fetched_epoch || end < wanted.offset => {
+                part.diverging = Some((epoch, end));
+                return;
+            }
+            _ => {}
+        }
+    }
+    if wanted.offset < start || wanted.offset > high_watermark {
+        part.error = Some(ErrorCode::OFFSET_OUT_OF_RANGE);
+        part.told = Told {
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start: -1,
+        };
+        return;
+    }
+    let upto = if limits.committed_only {
+        state.last_stable_offset()
+    } else {
+        high_watermark
+    };
+    let max = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
+    part.records = state.log.read(wanted.offset, upto, max, at_least_one);
+}
+
+/// Leaves out of an incremental answer what the client knows already.
+fn news(context: &Context, plan: &Plan, parts: Parts) -> Parts {
+    if plan.id == 0 {
+        return parts;
+    }
+    let mut sessions = context.node.sessions.lock();
+    let mut last_given = None;
+    let told = parts
+        .into_iter()
+        .filter(|part| {
+            let plain = part.error.is_none() && part.diverging.is_none();
+            let news = sessions.tell(plan.id, &part.place, plain.then_some(part.told));
+            if !part.records.is_empty() {
+                last_given = Some(part.place.clone());
+            }
+            !plan.incremental || news || !part.records.is_empty()
+        })
+        .collect();
+    if let Some(place) = last_given {
+        sessions.gave(plan.id, &place);
+    }
+    told
+}
+
+impl Part {
+    fn new(wanted: &Wanted) -> Self {
+        Self {
+            place: Place {
+                topic: wanted.topic.clone(),
+                topic_id: wanted.topic_id,
+                partition: wanted.partition,
+            },
+            error: None,
+            told: Told {
+                high_watermark: -1,
+                last_stable_offset: -1,
+                log_start: -1,
+            },
+            diverging: None,
+            leader: None,
+            records: ReadBatches::default(),
+        }
+    }
+}

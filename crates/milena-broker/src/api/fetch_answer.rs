@@ -1,0 +1,254 @@
+//! Fetch answers by hand: record bytes go out as the slices they are kept in.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_protocol::batch::HEADER_LEN;
+
+use crate::context::{Answer, Context};
+use crate::log::ReadBatches;
+use crate::session::{Place, Told};
+
+/// What is told of one partition.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) place: Place,
+    pub(super) error: Option<ErrorCode>,
+    pub(super) told: Told,
+    /// Where the client's log and ours part: epoch and end offset (KIP-595).
+    pub(super) diverging: Option<(i32, i64)>,
+    /// The leader and its epoch, where this broker is not it.
+    pub(super) leader: Option<(i32, i32)>,
+    pub(super) records: ReadBatches,
+}
+
+pub(super) type Parts = Vec<Part>;
+
+/// An answer that only carries an error.
+pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
+    let code = context.code(code);
+    let mut out = Pieces::begin(context);
+    out.top(code, 0);
+    out.array(0);
+    out.tags();
+    out.finish(context)
+}
+
+/// The whole answer; consecutive parts of one topic are put together.
+pub(super) fn encode(context: &Context, session_id: i32, parts: &[Part]) -> Answer {
+    let mut out = Pieces::begin(context);
+    out.top(0, session_id);
+    let topics: Vec<&[Part]> = parts
+        .chunk_by(|a, b| a.place.topic == b.place.topic && a.place.topic_id == b.place.topic_id)
+        .collect();
+    out.array(topics.len());
+    for parts in topics {
+        if let Some(first) = parts.first() {
+            out.topic(&first.place);
+        }
+        out.array(parts.len());
+        for part in parts {
+            out.part(context, part);
+        }
+        out.tags();
+    }
+    out.endpoints(context, parts);
+    out.finish(context)
+}
+
+/// The frame so far: finished pieces, and the bytes that are still written to.
+struct Pieces {
+    version: i16,
+    done: Vec<Bytes>,
+    done_len: usize,
+    open: BytesMut,
+}
+
+impl Pieces {
+    fn begin(context: &Context) -> Self {
+        let mut open = BytesMut::with_capacity(512);
+        open.put_i32(0);
+        open.put_i32(context.correlation_id);
+        let mut begun = Self {
+            version: context.version,
+            done: Vec::new(),
+            done_len: 0,
+            open,
+        };
+        begun.tags();
+        begun.open.put_i32(context.throttle_ms());
+        begun
+    }
+
+    fn is_flexible(&self) -> bool {
+        self.version >= 12
+    }
+
+    fn top(&mut self, code: i16, session_id: i32) {
+        if self.version >= 7 {
+            self.open.put_i16(code);
+            self.open.put_i32(session_id);
+        }
+    }
+
+    fn topic(&mut self, place: &Place) {
+        if self.version >= 13 {
+            self.open.put_slice(place.topic_id.as_bytes());
+        } else {
+            self.string(&place.topic);
+        }
+    }
+
+    fn part(&mut self, context: &Context, part: &Part) {
+        self.open.put_i32(part.place.partition);
+        self.open
+            .put_i16(part.error.map_or(0, |code| context.code(code)));
+        self.open.put_i64(part.told.high_watermark);
+        self.open.put_i64(part.told.last_stable_offset);
+        if self.version >= 5 {
+            self.open.put_i64(part.told.log_start);
+        }
+        // No transaction was ever aborted.
+        self.array(0);
+        if self.version >= 11 {
+            self.open.put_i32(-1);
+        }
+        self.records(&part.records);
+        if self.is_flexible() {
+            self.part_tags(part);
+        }
+    }
+
+    fn part_tags(&mut self, part: &Part) {
+        let leader = part.leader;
+        self.varint(usize::from(part.diverging.is_some()) + usize::from(leader.is_some()));
+        if let Some((epoch, end)) = part.diverging {
+            self.open.put_slice(&[0, 13]);
+            self.open.put_i32(epoch);
+            self.open.put_i64(end);
+            self.open.put_u8(0);
+        }
+        if let Some((leader, epoch)) = leader {
+            self.open.put_slice(&[1, 9]);
+            self.open.put_i32(leader);
+            self.open.put_i32(epoch);
+            self.open.put_u8(0);
+        }
+    }
+
+    fn records(&mut self, records: &ReadBatches) {
+        if self.is_flexible() {
+            self.varint(records.size + 1);
+        } else {
+            self.open
+                .put_i32(i32::try_from(records.size).unwrap_or(i32::MAX));
+        }
+        let mut left = records.size;
+        for batch in &records.batches {
+            let header = batch.header.get(..left.min(HEADER_LEN)).unwrap_or_default();
+            self.open.put_slice(header);
+            left -= header.len();
+            let body = batch.body.slice(..left.min(batch.body.len()));
+            left -= body.len();
+            if body.len() < COPIED_BODY {
+                self.open.put_slice(&body);
+            } else {
+                self.share(body);
+            }
+        }
+    }
+
+    /// Puts bytes into the frame without copying them.
+    fn share(&mut self, bytes: Bytes) {
+        let before = self.open.split().freeze();
+        self.done_len += before.len() + bytes.len();
+        self.done.push(before);
+        self.done.push(bytes);
+    }
+
+    /// The addresses of the leaders that were named, and the end of the answer (KIP-951).
+    fn endpoints(&mut self, context: &Context, parts: &[Part]) {
+        let mut nodes: Vec<i32> = parts
+            .iter()
+            .filter_map(|part| part.leader.map(|(node, _)| node))
+            .collect();
+        nodes.sort_unstable();
+        nodes.dedup();
+        let nodes: Vec<_> = nodes
+            .into_iter()
+            .filter_map(|id| context.cluster.node(id))
+            .collect();
+        if self.version < 16 || nodes.is_empty() {
+            self.tags();
+            return;
+        }
+        let outer = std::mem::take(&mut self.open);
+        self.array(nodes.len());
+        for node in nodes {
+            let address = node.address();
+            self.open.put_i32(node.id);
+            self.string(address.host());
+            self.open.put_i32(i32::from(address.port()));
+            // No rack, no tags.
+            self.open.put_slice(&[0, 0]);
+        }
+        let field = std::mem::replace(&mut self.open, outer);
+        self.open.put_slice(&[1, 0]);
+        self.varint(field.len());
+        self.open.put_slice(&field);
+    }
+
+    fn array(&mut self, len: usize) {
+        if self.is_flexible() {
+            self.varint(len + 1);
+        } else {
+            self.open.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        if self.is_flexible() {
+            self.varint(text.len() + 1);
+        } else {
+            self.open
+                .put_i16(i16::try_from(text.len()).unwrap_or(i16::MAX));
+        }
+        self.open.put_slice(text.as_bytes());
+    }
+
+    fn tags(&mut self) {
+        if self.is_flexible() {
+            self.open.put_u8(0);
+        }
+    }
+
+    fn varint(&mut self, number: usize) {
+        let mut rest = number;
+        while rest >= 0x80 {
+            self.open.put_u8((rest as u8) | 0x80);
+            rest >>= 7;
+        }
+        self.open.put_u8(rest as u8);
+    }
+
+    fn finish(mut self, context: &Context) -> Answer {
+        let total = self.done_len + self.open.len() - 4;
+        let Ok(len) = i32::try_from(total) else {
+            let what = format!("a Fetch answer of {total} bytes is over 2 GiB");
+            return context.unanswerable(&Error::new(ErrorKind::RecordTooLarge, what));
+        };
+        if !self.open.is_empty() {
+            self.done.push(self.open.freeze());
+        }
+        if let Some(first) = self.done.first_mut() {
+            let mut head = BytesMut::from(&first[..]);
+            if let Some(prefix) = head.first_chunk_mut::<4>() {
+                *prefix = len.to_be_bytes();
+            }
+            *first = head.freeze();
+        }
+        Answer::Frame(self.done)
+    }
+}
+
+/// Bodies below this many bytes are copied: a piece of its own costs more.
+const COPIED_BODY: usize = 4 << 10;

@@ -1,0 +1,333 @@
+//! OffsetCommit, OffsetFetch and OffsetDelete.
+
+use milena_core::ErrorCode;
+use milena_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use milena_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use milena_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use milena_protocol::messages::offset_fetch_response::{
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
+};
+use milena_protocol::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse,
+};
+use tokio::time::Instant;
+
+use crate::context::{Answer, Context, text, topic_name};
+use crate::group::{Committed, Committing, Group, Identity};
+
+pub(super) fn commit(context: &Context, request: &OffsetCommitRequest) -> Answer {
+    let group = request.group_id.as_str();
+    let commit = Committing {
+        who: Identity {
+            member_id: request.member_id.to_string(),
+            instance_id: request.group_instance_id.as_ref().map(ToString::to_string),
+        },
+        generation: request.generation_id_or_member_epoch,
+    };
+    let allowed = whole_request(context, group, &commit);
+    let topics = request.topics.iter().map(|topic| {
+        let name = topic.name.as_str();
+        let asked = topic
+            .partitions
+            .iter()
+            .filter(|each| !context.hits.omits(name, each.partition_index));
+        let partitions = asked.map(|asked| {
+            let done = allowed.and_then(|()| commit_one(context, group, name, asked));
+            OffsetCommitResponsePartition::default()
+                .with_partition_index(asked.partition_index)
+                .with_error_code(context.code_of(&done))
+        });
+        OffsetCommitResponseTopic::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
+    });
+    let mut answer = OffsetCommitResponse::default().with_topics(topics.collect());
+    if context.version >= 3 {
+        answer.throttle_time_ms = context.throttle_ms();
+    }
+    context.answer::<OffsetCommitRequest>(&answer)
+}
+
+fn whole_request(context: &Context, group: &str, commit: &Committing) -> Result<(), ErrorCode> {
+    match context.cluster.coordinator(group) {
+        Some(node) if node.id == context.node.id => {}
+        _ => return Err(ErrorCode::NOT_COORDINATOR),
+    }
+    if group.is_empty() {
+        return Err(ErrorCode::INVALID_GROUP_ID);
+    }
+    let may = |group: &mut Group| group.may_commit(Instant::now(), commit);
+    match context.cluster.groups.with(group, may) {
+        Some(answer) => answer,
+        None if commit.generation < 0 => Ok(()),
+        None => Err(ErrorCode::ILLEGAL_GENERATION),
+    }
+}
+
+fn commit_one(
+    context: &Context,
+    group: &str,
+    topic: &str,
+    asked: &OffsetCommitRequestPartition,
+) -> Result<(), ErrorCode> {
+    if let Some(code) = context.hits.error_at(topic, asked.partition_index) {
+        return Err(code);
+    }
+    let metadata = asked
+        .committed_metadata
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if metadata.len() > MAX_METADATA {
+        return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+    }
+    if context
+        .cluster
+        .partition(topic, asked.partition_index)
+        .is_none()
+    {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let committed = Committed {
+        offset: asked.committed_offset,
+        leader_epoch: asked.committed_leader_epoch,
+        metadata,
+    };
+    context.cluster.groups.with_new(group, |group| {
+        group.commit(topic, asked.partition_index, committed);
+    });
+    match context.hits.error_after(topic, asked.partition_index) {
+        Some(code) => Err(code),
+        None => Ok(()),
+    }
+}
+
+/// A topic and the partitions asked for; `None` in place of the list asks for all that was committed.
+type Asked = Option<Vec<(String, Vec<i32>)>>;
+
+/// Topic, then partition and what was committed there.
+type Found = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+
+pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
+    let mut answer = OffsetFetchResponse::default();
+    if context.version >= 3 {
+        answer.throttle_time_ms = context.throttle_ms();
+    }
+    if context.version >= 8 {
+        answer.groups = request
+            .groups
+            .iter()
+            .map(|asked| {
+                let topics = asked.topics.as_ref().map(|topics| {
+                    let each = topics.iter();
+                    each.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()))
+                        .collect()
+                });
+                let who = Identity {
+                    member_id: asked
+                        .member_id
+                        .as_ref()
+                        .map(ToString::to_string)
+                        .unwrap_or_default(),
+                    instance_id: None,
+                };
+                let told =
+                    OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone());
+                match look_up(
+                    context,
+                    asked.group_id.as_str(),
+                    &topics,
+                    Some((&who, asked.member_epoch)),
+                ) {
+                    Ok(found) => told.with_topics(found.into_iter().map(grouped).collect()),
+                    Err(code) => told.with_error_code(context.code(code)),
+                }
+            })
+            .collect();
+        return context.answer::<OffsetFetchRequest>(&answer);
+    }
+    let topics: Asked = request.topics.as_ref().map(|topics| {
+        let each = topics.iter();
+        each.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()))
+            .collect()
+    });
+    match look_up(context, request.group_id.as_str(), &topics, None) {
+        Ok(found) => answer.topics = found.into_iter().map(|found| plain(found, 0)).collect(),
+        Err(code) => {
+            let code = context.code(code);
+            if context.version >= 2 {
+                answer.error_code = code;
+            } else {
+                // Version 1 has no place for an error but at each partition.
+                answer.topics = nothing(&topics)
+                    .into_iter()
+                    .map(|found| plain(found, code))
+                    .collect();
+            }
+        }
+    }
+    context.answer::<OffsetFetchRequest>(&answer)
+}
+
+fn look_up(
+    context: &Context,
+    group: &str,
+    topics: &Asked,
+    member: Option<(&Identity, i32)>,
+) -> Result<Found, ErrorCode> {
+    context.coordinates(group)?;
+    // A member that names itself is held against the group's members (version 9).
+    let named = member.filter(|(who, epoch)| !who.member_id.is_empty() && *epoch >= 0);
+    let found = context.cluster.groups.with(group, |group| {
+        if let Some((who, epoch)) = named {
+            group
+                .heartbeat(Instant::now(), who, epoch)
+                .or_else(|code| match code {
+                    ErrorCode::REBALANCE_IN_PROGRESS => Ok(()),
+                    code => Err(code),
+                })?;
+        }
+        Ok(read(group, topics))
+    });
+    found.unwrap_or_else(|| Ok(nothing(topics)))
+}
+
+fn read(group: &Group, topics: &Asked) -> Found {
+    if let Some(topics) = topics {
+        let one = |topic: &str, index: &i32| (*index, group.committed(topic, *index).cloned());
+        return topics
+            .iter()
+            .map(|(topic, indexes)| {
+                (
+                    topic.clone(),
+                    indexes.iter().map(|index| one(topic, index)).collect(),
+                )
+            })
+            .collect();
+    }
+    let mut found: Found = Vec::new();
+    for (topic, partition, committed) in group.all_committed() {
+        let entry = (partition, Some(committed.clone()));
+        match found.last_mut() {
+            Some((last, partitions)) if last == topic => partitions.push(entry),
+            _ => found.push((topic.to_owned(), vec![entry])),
+        }
+    }
+    found
+}
+
+fn nothing(topics: &Asked) -> Found {
+    let topics = topics.as_deref().unwrap_or_default().iter();
+    topics
+        .map(|(topic, indexes)| {
+            (
+                topic.clone(),
+                indexes.iter().map(|index| (*index, None)).collect(),
+            )
+        })
+        .collect()
+}
+
+fn grouped(
+    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
+) -> OffsetFetchResponseTopics {
+    let partitions = partitions.into_iter().map(|(index, committed)| {
+        let told = OffsetFetchResponsePartitions::default().with_partition_index(index);
+        match committed {
+            Some(committed) => told
+                .with_committed_offset(committed.offset)
+                .with_committed_leader_epoch(committed.leader_epoch)
+                .with_metadata(Some(text(committed.metadata))),
+            None => told.with_committed_offset(-1).with_metadata(Some(text(""))),
+        }
+    });
+    OffsetFetchResponseTopics::default()
+        .with_name(topic_name(&topic))
+        .with_partitions(partitions.collect())
+}
+
+fn plain(
+    (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
+    code: i16,
+) -> OffsetFetchResponseTopic {
+    let partitions = partitions.into_iter().map(|(index, committed)| {
+        let told = OffsetFetchResponsePartition::default()
+            .with_partition_index(index)
+            .with_error_code(code);
+        match committed {
+            Some(committed) => told
+                .with_committed_offset(committed.offset)
+                .with_committed_leader_epoch(committed.leader_epoch)
+                .with_metadata(Some(text(committed.metadata))),
+            None => told.with_committed_offset(-1).with_metadata(Some(text(""))),
+        }
+    });
+    OffsetFetchResponseTopic::default()
+        .with_name(topic_name(&topic))
+        .with_partitions(partitions.collect())
+}
+
+pub(super) fn delete(context: &Context, request: &OffsetDeleteRequest) -> Answer {
+    let group = request.group_id.as_str();
+    let mut answer = OffsetDeleteResponse::default().with_throttle_time_ms(context.throttle_ms());
+    let known = context.coordinates(group).and_then(|()| {
+        context
+            .cluster
+            .groups
+            .with(group, |_| ())
+            .ok_or(ErrorCode::GROUP_ID_NOT_FOUND)
+    });
+    if let Err(code) = known {
+        answer.error_code = context.code(code);
+        return context.answer::<OffsetDeleteRequest>(&answer);
+    }
+    answer.topics = request
+        .topics
+        .iter()
+        .map(|topic| {
+            let name = topic.name.as_str();
+            let partitions = topic.partitions.iter().map(|each| {
+                let done = delete_one(context, group, name, each.partition_index);
+                OffsetDeleteResponsePartition::default()
+                    .with_partition_index(each.partition_index)
+                    .with_error_code(context.code_of(&done))
+            });
+            OffsetDeleteResponseTopic::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions.collect())
+        })
+        .collect();
+    context.answer::<OffsetDeleteRequest>(&answer)
+}
+
+fn delete_one(
+    context: &Context,
+    group: &str,
+    topic: &str,
+    partition: i32,
+) -> Result<(), ErrorCode> {
+    if context.cluster.partition(topic, partition).is_none() {
+        return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    }
+    let delete = |group: &mut Group| {
+        if group.reads(topic) {
+            return Err(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
+        }
+        group.forget_offset(topic, partition);
+        Ok(())
+    };
+    context
+        .cluster
+        .groups
+        .with(group, delete)
+        .unwrap_or(Err(ErrorCode::GROUP_ID_NOT_FOUND))
+}
+
+/// `offset.metadata.max.bytes` of real brokers.
+const MAX_METADATA: usize = 4096;

@@ -1,0 +1,278 @@
+//! How a broker is told what to be.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Address, CancelToken, Error, ErrorKind, Result, Timestamp};
+
+use crate::broker::Broker;
+use crate::cluster::{Cluster, NewTopic};
+use crate::listen;
+use crate::node::Node;
+use crate::settings::{Settings, WallClock};
+use crate::topic::TopicConfig;
+
+/// Describes a cluster of embedded brokers, then starts it.
+#[derive(Clone, Debug)]
+#[must_use = "nothing runs before `start`"]
+pub struct BrokerBuilder {
+    brokers: usize,
+    listen: Option<String>,
+    advertised_host: Option<String>,
+    topics: Vec<Wish>,
+    settings: Settings,
+    replication: Option<i16>,
+}
+
+/// A topic to make at the start.
+#[derive(Clone, Debug)]
+struct Wish {
+    name: String,
+    partitions: i32,
+    configs: Vec<(String, String)>,
+}
+
+impl Default for BrokerBuilder {
+    fn default() -> Self {
+        Self {
+            brokers: 1,
+            listen: None,
+            advertised_host: None,
+            topics: Vec::new(),
+            settings: Settings::default(),
+            replication: None,
+        }
+    }
+}
+
+impl BrokerBuilder {
+    /// How many brokers the cluster has; their node ids count from 1. Default: 1.
+    pub fn brokers(mut self, count: usize) -> Self {
+        self.brokers = count;
+        self
+    }
+
+    /// Listens on TCP at this address: `host:port`. Port 0 takes free ports; from another port on, each broker takes the next.
+    ///
+    /// Default: none, so that the brokers can only be dialled in memory.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// The host that clients are told, in place of the one listened at.
+    pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
+        self.advertised_host = Some(host.into());
+        self
+    }
+
+    /// Makes a topic at the start.
+    pub fn topic(self, name: impl Into<String>, partitions: u32) -> Self {
+        self.topic_with(name, partitions, [])
+    }
+
+    /// Makes a topic at the start, with settings such as `("max.message.bytes", "1000")`.
+    pub fn topic_with<'a>(
+        mut self,
+        name: impl Into<String>,
+        partitions: u32,
+        configs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        self.topics.push(Wish {
+            name: name.into(),
+            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            configs: configs
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        });
+        self
+    }
+
+    /// Replicas of a partition where nothing else is said. Default: 3, or all brokers where there are fewer.
+    pub fn replication_factor(mut self, replicas: u16) -> Self {
+        self.replication = Some(i16::try_from(replicas).unwrap_or(i16::MAX));
+        self
+    }
+
+    /// `auto.create.topics.enable`: whether Metadata makes unknown topics. Default: no.
+    pub fn auto_create_topics(mut self, yes: bool) -> Self {
+        self.settings.auto_create_topics = yes;
+        self
+    }
+
+    /// `num.partitions`: partitions of a topic made without a number. Default: 1.
+    pub fn default_partitions(mut self, partitions: u32) -> Self {
+        self.settings.default_partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// `message.max.bytes`: the largest batch, in bytes, where the topic does not say. Default: 1 MiB + 12, as Kafka's.
+    pub fn message_max_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_message_bytes = bytes;
+        self
+    }
+
+    /// Keeps about this many bytes of each partition and drops the oldest batches. Default: keeps everything.
+    pub fn retention_bytes(mut self, bytes: usize) -> Self {
+        self.settings.retention_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether each record of a produced batch is walked, beside header and CRC. Default: yes; benchmarks turn it off.
+    pub fn check_records(mut self, yes: bool) -> Self {
+        self.settings.check_records = yes;
+        self
+    }
+
+    /// How many requests the journal keeps; 0 turns it off. Default: 4096.
+    pub fn journal(mut self, entries: usize) -> Self {
+        self.settings.journal_capacity = entries;
+        self
+    }
+
+    /// `group.initial.rebalance.delay.ms`: how long an empty group waits for more members. Default: none, for short tests.
+    pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
+        self.settings.initial_rebalance_delay = delay;
+        self
+    }
+
+    /// `group.min.session.timeout.ms` and its maximum. Default: 100 ms to 30 min.
+    pub fn session_timeouts(mut self, min: Duration, max: Duration) -> Self {
+        self.settings.min_session_timeout = min;
+        self.settings.max_session_timeout = max;
+        self
+    }
+
+    /// How many fetch sessions a broker keeps; 0 gives none. Default: 1000.
+    pub fn max_fetch_sessions(mut self, sessions: usize) -> Self {
+        self.settings.max_fetch_sessions = sessions;
+        self
+    }
+
+    /// Where append times come from. Default: the system's clock. Timers always follow tokio's clock.
+    pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.settings.clock = WallClock::new(read);
+        self
+    }
+
+    /// Starts the cluster; its tasks run on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when a setting, a topic or the listen address cannot be;
+    /// [`ErrorKind::Transport`] when the address cannot be bound.
+    pub async fn start(mut self) -> Result<Broker> {
+        if self.brokers == 0 {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "a cluster needs at least one broker",
+            ));
+        }
+        let all = i16::try_from(self.brokers).unwrap_or(i16::MAX);
+        self.settings.default_replication = self.replication.unwrap_or(3.min(all));
+        let stop = CancelToken::new();
+        let mut nodes = Vec::with_capacity(self.brokers);
+        let mut listeners = Vec::new();
+        for id in 1..=i32::try_from(self.brokers).unwrap_or(i32::MAX) {
+            let (node, listener) = self.node(id, &stop).await?;
+            let node = Arc::new(node);
+            listeners.extend(listener.map(|listener| (Arc::clone(&node), listener)));
+            nodes.push(node);
+        }
+        let cluster = Arc::new(Cluster::new(self.settings, nodes, stop));
+        cluster.faults.bind(&cluster);
+        cluster.groups.start(&cluster);
+        for wish in self.topics {
+            make(&cluster, wish)?;
+        }
+        for (node, listener) in listeners {
+            listen::accept(&cluster, &node, listener);
+        }
+        Ok(Broker::new(cluster))
+    }
+
+    async fn node(
+        &self,
+        id: i32,
+        stop: &CancelToken,
+    ) -> Result<(Node, Option<tokio::net::TcpListener>)> {
+        let sessions = self.settings.max_fetch_sessions;
+        let Some(listen) = &self.listen else {
+            // Names of their own, so that nothing mistakes them for something on the network.
+            let host = self
+                .advertised_host
+                .clone()
+                .unwrap_or_else(|| format!("broker-{id}.memory"));
+            return Ok((
+                Node::new(id, Address::new(host, 9092), stop, sessions),
+                None,
+            ));
+        };
+        let mut at = resolve(listen).await?;
+        if at.port() != 0 {
+            let port = i32::from(at.port()) + id - 1;
+            let port = u16::try_from(port)
+                .map_err(|_| config(format!("{listen}: there is no port {port}")))?;
+            at.set_port(port);
+        }
+        let failed = |error: io::Error| {
+            Error::new(
+                ErrorKind::Transport,
+                format!("cannot listen at {at}: {error}"),
+            )
+            .with_source(error)
+        };
+        let listener = listen::bind(at).map_err(failed)?;
+        let at = listener.local_addr().map_err(failed)?;
+        let host = self
+            .advertised_host
+            .clone()
+            .unwrap_or_else(|| advertised(at));
+        let node = Node::new(id, Address::new(host, at.port()), stop, sessions).listening(at);
+        Ok((node, Some(listener)))
+    }
+}
+
+async fn resolve(listen: &str) -> Result<SocketAddr> {
+    let wrong = |why: &str| config(format!("the listen address {listen}: {why}"));
+    let mut found = tokio::net::lookup_host(listen)
+        .await
+        .map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("the name has no address"))
+}
+
+/// A host that clients on this machine can use.
+fn advertised(at: SocketAddr) -> String {
+    match at {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => "::1".to_owned(),
+        at => at.ip().to_string(),
+    }
+}
+
+fn make(cluster: &Cluster, wish: Wish) -> Result<()> {
+    let name = wish.name.clone();
+    let mut settings = TopicConfig::default();
+    for (key, value) in &wish.configs {
+        settings
+            .set(key, value)
+            .map_err(|why| config(why).topic(name.as_str()))?;
+    }
+    let new = NewTopic {
+        name: wish.name,
+        partitions: wish.partitions,
+        replication: -1,
+        placed: Vec::new(),
+        config: settings,
+    };
+    match cluster.create_topic(new, false) {
+        Ok(_) => Ok(()),
+        Err((_, why)) => Err(config(why).topic(name.as_str())),
+    }
+}
+
+fn config(why: String) -> Error {
+    Error::new(ErrorKind::Config, why)
+}

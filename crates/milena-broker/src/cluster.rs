@@ -1,0 +1,347 @@
+//! What all brokers of a cluster share: topics, leaders, coordinators, and who is up.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+
+use milena_core::{CancelToken, ErrorCode};
+use parking_lot::{Mutex, RwLock};
+use uuid::Uuid;
+
+use crate::faults::Faults;
+use crate::group::Coordinator;
+use crate::journal::Journal;
+use crate::node::Node;
+use crate::partition::Partition;
+use crate::settings::Settings;
+use crate::tasks::Tasks;
+use crate::topic::{Topic, TopicConfig, name_defect};
+
+/// The cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) settings: Settings,
+    pub(crate) nodes: Vec<Arc<Node>>,
+    topics: RwLock<Topics>,
+    controller: AtomicI32,
+    next_producer_id: AtomicI64,
+    moved_coordinators: Mutex<HashMap<String, i32>>,
+    pub(crate) groups: Coordinator,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) tasks: Tasks,
+    pub(crate) stop: CancelToken,
+}
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    by_id: HashMap<Uuid, Arc<Topic>>,
+    created: usize,
+}
+
+/// Why an administrative request failed, in words for the answer.
+pub(crate) type Refused = (ErrorCode, String);
+
+/// A topic to make.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NewTopic {
+    pub(crate) name: String,
+    /// -1: the cluster's default.
+    pub(crate) partitions: i32,
+    /// -1: the cluster's default.
+    pub(crate) replication: i16,
+    /// The replicas of each partition, where the caller places them.
+    pub(crate) placed: Vec<Vec<i32>>,
+    pub(crate) config: TopicConfig,
+}
+
+impl Cluster {
+    pub(crate) fn new(settings: Settings, nodes: Vec<Arc<Node>>, stop: CancelToken) -> Self {
+        Self {
+            controller: AtomicI32::new(nodes.first().map_or(-1, |node| node.id)),
+            journal: Journal::new(settings.journal_capacity),
+            groups: Coordinator::new(&settings),
+            settings,
+            nodes,
+            topics: RwLock::default(),
+            next_producer_id: AtomicI64::new(1000),
+            moved_coordinators: Mutex::default(),
+            faults: Faults::default(),
+            tasks: Tasks::new(stop.clone()),
+            stop,
+        }
+    }
+
+    pub(crate) fn node(&self, id: i32) -> Option<&Arc<Node>> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    pub(crate) fn up(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.iter().filter(|node| node.is_up())
+    }
+
+    fn is_up(&self, id: i32) -> bool {
+        self.node(id).is_some_and(|node| node.is_up())
+    }
+
+    pub(crate) fn controller(&self) -> i32 {
+        self.controller.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_controller(&self, node: i32) {
+        self.controller.store(node, Ordering::Release);
+    }
+
+    pub(crate) fn next_producer_id(&self) -> i64 {
+        self.next_producer_id.fetch_add(1, Ordering::AcqRel)
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        self.topics.read().by_name.get(name).cloned()
+    }
+
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
+        self.topics.read().by_id.get(&id).cloned()
+    }
+
+    pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
+        self.topics.read().by_name.values().cloned().collect()
+    }
+
+    pub(crate) fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {
+        self.topic(topic)?.partition(index)
+    }
+
+    /// Makes a topic, or only says whether it could (`dry`).
+    pub(crate) fn create_topic(&self, new: NewTopic, dry: bool) -> Result<Arc<Topic>, Refused> {
+        if let Some(defect) = name_defect(&new.name) {
+            return Err((
+                ErrorCode::INVALID_TOPIC_EXCEPTION,
+                format!("Topic name is invalid: {defect}"),
+            ));
+        }
+        let mut topics = self.topics.write();
+        if topics.by_name.contains_key(new.name.as_str()) {
+            let what = format!("Topic '{}' already exists.", new.name);
+            return Err((ErrorCode::TOPIC_ALREADY_EXISTS, what));
+        }
+        let replicas = self.place(&new, topics.created)?;
+        let name: Arc<str> = Arc::from(new.name);
+        let id = Uuid::new_v4();
+        let partitions = replicas
+            .into_iter()
+            .enumerate()
+            .map(|(index, replicas)| Arc::new(Partition::new(index as i32, replicas)))
+            .collect();
+        let topic = Arc::new(Topic {
+            name: Arc::clone(&name),
+            id,
+            partitions: RwLock::new(partitions),
+            config: RwLock::new(new.config),
+        });
+        if !dry {
+            topics.created += 1;
+            topics.by_name.insert(name, Arc::clone(&topic));
+            topics.by_id.insert(id, Arc::clone(&topic));
+        }
+        Ok(topic)
+    }
+
+    /// The replicas of each partition, the leader first; leaders go round the brokers that are up.
+    fn place(&self, new: &NewTopic, start: usize) -> Result<Vec<Vec<i32>>, Refused> {
+        if !new.placed.is_empty() {
+            let known =
+                |ids: &Vec<i32>| !ids.is_empty() && ids.iter().all(|id| self.node(*id).is_some());
+            return if new.placed.iter().all(known) {
+                Ok(new.placed.clone())
+            } else {
+                let what = "an assignment names no broker or an unknown one".to_owned();
+                Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, what))
+            };
+        }
+        let count = match new.partitions {
+            -1 => self.settings.default_partitions,
+            count => count,
+        };
+        if count < 1 {
+            let what = "Number of partitions must be larger than 0.".to_owned();
+            return Err((ErrorCode::INVALID_PARTITIONS, what));
+        }
+        (0..count as usize)
+            .map(|index| self.replicas(start + index, new.replication))
+            .collect()
+    }
+
+    fn replicas(&self, first: usize, replication: i16) -> Result<Vec<i32>, Refused> {
+        let up: Vec<i32> = self.up().map(|node| node.id).collect();
+        let wanted = match replication {
+            -1 => usize::try_from(self.settings.default_replication)
+                .unwrap_or(1)
+                .min(up.len()),
+            wanted => usize::try_from(wanted).unwrap_or(0),
+        };
+        if wanted == 0 || wanted > up.len() {
+            let what = format!(
+                "Unable to replicate the partition {replication} time(s): only {} broker(s) are registered.",
+                up.len()
+            );
+            return Err((ErrorCode::INVALID_REPLICATION_FACTOR, what));
+        }
+        Ok(up
+            .iter()
+            .cycle()
+            .skip(first % up.len())
+            .take(wanted)
+            .copied()
+            .collect())
+    }
+
+    /// Adds partitions until there are `count`.
+    pub(crate) fn add_partitions(
+        &self,
+        topic: &Topic,
+        count: i32,
+        dry: bool,
+    ) -> Result<(), Refused> {
+        let mut partitions = topic.partitions.write();
+        let present = partitions.len();
+        let wanted = usize::try_from(count).unwrap_or(0);
+        if wanted <= present {
+            let what = format!(
+                "The topic has {present} partition(s) already; {count} is not an increase."
+            );
+            return Err((ErrorCode::INVALID_PARTITIONS, what));
+        }
+        if dry {
+            return Ok(());
+        }
+        let replication = partitions
+            .first()
+            .map_or(1, |first| first.lock().replicas.len() as i16);
+        for index in present..wanted {
+            let replicas = self.replicas(index, replication)?;
+            partitions.push(Arc::new(Partition::new(index as i32, replicas)));
+        }
+        Ok(())
+    }
+
+    /// Removes a topic; fetches that wait for it are answered, committed offsets for it go.
+    pub(crate) fn delete_topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let mut topics = self.topics.write();
+        let topic = topics.by_name.remove(name)?;
+        topics.by_id.remove(&topic.id);
+        drop(topics);
+        for partition in topic.all() {
+            partition.lock().deleted = true;
+            partition.wake();
+        }
+        self.groups.forget_topic(name);
+        Some(topic)
+    }
+
+    /// The broker that coordinates `key` (a group or a transactional id); `None` while none is up.
+    pub(crate) fn coordinator(&self, key: &str) -> Option<&Arc<Node>> {
+        let moved = self.moved_coordinators.lock().get(key).copied();
+        if let Some(node) = moved
+            .and_then(|id| self.node(id))
+            .filter(|node| node.is_up())
+        {
+            return Some(node);
+        }
+        let up: Vec<&Arc<Node>> = self.up().collect();
+        // The same spread on every run: FNV-1a over the key.
+        let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let home = self
+            .nodes
+            .get((hash % self.nodes.len().max(1) as u64) as usize)?;
+        if home.is_up() {
+            return Some(home);
+        }
+        up.get((hash % up.len().max(1) as u64) as usize).copied()
+    }
+
+    pub(crate) fn move_coordinator(&self, key: &str, node: i32) {
+        self.moved_coordinators.lock().insert(key.to_owned(), node);
+        self.groups.coordinator_moved(key);
+    }
+
+    /// Makes `node` the leader of a partition; gives whether there is such a partition and broker.
+    pub(crate) fn move_leader(&self, topic: &str, index: i32, node: i32) -> bool {
+        let (Some(partition), Some(_)) = (self.partition(topic, index), self.node(node)) else {
+            return false;
+        };
+        let mut state = partition.lock();
+        if !state.replicas.contains(&node) {
+            // As after a reassignment that replaced the old leader.
+            let old = state.leader;
+            state.replicas.retain(|id| Some(*id) != old);
+            state.replicas.insert(0, node);
+        }
+        drop(state);
+        partition.elect(Some(node));
+        true
+    }
+
+    /// Takes a broker down: others lead and coordinate what it did, where they can.
+    pub(crate) fn broker_down(&self, id: i32) {
+        let Some(node) = self.node(id) else {
+            return;
+        };
+        if !node.stop() {
+            return;
+        }
+        if self.controller() == id {
+            self.set_controller(self.up().next().map_or(-1, |node| node.id));
+        }
+        self.each_partition(|partition| {
+            let state = partition.lock();
+            if state.leader == Some(id) {
+                let next = state.replicas.iter().copied().find(|id| self.is_up(*id));
+                drop(state);
+                partition.elect(next);
+            }
+        });
+        self.groups.broker_down(id);
+    }
+
+    /// Brings a broker back; it leads again what nobody could lead meanwhile. Gives whether it was down.
+    pub(crate) fn broker_up(&self, id: i32) -> bool {
+        let Some(node) = self.node(id) else {
+            return false;
+        };
+        if !node.start(&self.stop) {
+            return false;
+        }
+        if self.controller() < 0 {
+            self.set_controller(id);
+        }
+        self.each_partition(|partition| {
+            let state = partition.lock();
+            if state.leader.is_none() && state.replicas.contains(&id) {
+                drop(state);
+                partition.elect(Some(id));
+            }
+        });
+        true
+    }
+
+    fn each_partition(&self, mut act: impl FnMut(&Partition)) {
+        for topic in self.topics() {
+            for partition in topic.all() {
+                act(&partition);
+            }
+        }
+    }
+
+    /// The replicas of a partition that are up.
+    pub(crate) fn in_sync(&self, replicas: &[i32]) -> Vec<i32> {
+        replicas
+            .iter()
+            .copied()
+            .filter(|id| self.is_up(*id))
+            .collect()
+    }
+}

@@ -1,0 +1,89 @@
+//! The faults that one request met, as its handler asks for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::ErrorCode;
+
+use super::{Action, Scripted};
+use crate::view::View;
+
+/// The faults that apply to one request.
+#[derive(Debug, Default)]
+pub(crate) struct Hits(Vec<Arc<Scripted>>);
+
+impl Hits {
+    pub(crate) fn new(hits: Vec<Arc<Scripted>>) -> Self {
+        Self(hits)
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|hit| hit.fault.name()).collect()
+    }
+
+    pub(crate) fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.0.iter().map(|hit| &hit.fault.action)
+    }
+
+    /// The error for the whole request.
+    pub(crate) fn error(&self) -> Option<ErrorCode> {
+        self.actions().find_map(|action| match action {
+            Action::Error(code) | Action::ApplyThenError(code) => Some(*code),
+            _ => None,
+        })
+    }
+
+    /// The error for a partition that is not to be touched.
+    pub(crate) fn error_at(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
+        self.0.iter().find_map(|hit| match hit.fault.action {
+            Action::Error(code) if hit.fault.covers(topic, partition) => Some(code),
+            _ => None,
+        })
+    }
+
+    /// The error for a whole topic; none where only one of its partitions is meant.
+    pub(crate) fn error_of_topic(&self, topic: &str) -> Option<ErrorCode> {
+        self.0.iter().find_map(|hit| match hit.fault.action {
+            Action::Error(code)
+                if !hit.fault.names_a_partition() && hit.fault.covers(topic, -1) =>
+            {
+                Some(code)
+            }
+            _ => None,
+        })
+    }
+
+    /// The error to answer with after the partition was served.
+    pub(crate) fn error_after(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
+        self.0.iter().find_map(|hit| match hit.fault.action {
+            Action::ApplyThenError(code) if hit.fault.covers(topic, partition) => Some(code),
+            _ => None,
+        })
+    }
+
+    /// Whether the partition is left out.
+    pub(crate) fn omits(&self, topic: &str, partition: i32) -> bool {
+        self.0.iter().any(|hit| {
+            matches!(hit.fault.action, Action::Omit) && hit.fault.covers(topic, partition)
+        })
+    }
+
+    /// The throttle time for the answer, in milliseconds.
+    pub(crate) fn throttle_ms(&self) -> i32 {
+        let throttle = self.actions().find_map(|action| match action {
+            Action::Throttle(time) => Some(*time),
+            _ => None,
+        });
+        i32::try_from(throttle.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(i32::MAX)
+    }
+
+    /// The old picture of the cluster to answer with.
+    pub(crate) fn view(&self) -> Option<Arc<View>> {
+        self.0.iter().find_map(|hit| hit.view.clone())
+    }
+
+    pub(crate) fn hides(&self, topic: &str) -> bool {
+        self.actions()
+            .any(|action| matches!(action, Action::HideTopic(hidden) if hidden == topic))
+    }
+}

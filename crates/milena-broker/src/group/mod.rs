@@ -1,0 +1,22 @@
+//! Groups: who is in, what they own, how far they came.
+
+mod commit;
+mod coordinator;
+mod join;
+mod member;
+mod rebalance;
+mod state;
+mod subscription;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod view;
+
+pub(crate) use commit::{Committed, Committing};
+pub(crate) use coordinator::Coordinator;
+pub(crate) use join::{JoinReply, Joining};
+pub(crate) use member::Identity;
+pub(crate) use state::Group;
+pub(crate) use sync::Syncing;
+pub use view::{GroupState, GroupView, MemberView};

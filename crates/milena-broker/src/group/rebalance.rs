@@ -1,0 +1,131 @@
+//! A rebalance: waiting for all to join, then choosing assignor and leader.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::ErrorCode;
+use tokio::time::Instant;
+
+use super::member::Member;
+use super::state::{FirstWait, Group, Reply};
+use super::view::GroupState;
+
+impl Group {
+    /// Asks everybody to join again.
+    pub(super) fn prepare_rebalance(&mut self, now: Instant) {
+        let mut replies = Vec::new();
+        for member in &mut self.members {
+            if let Some(ticket) = member.syncing.take() {
+                member.renew(now);
+                replies.push((ticket, Reply::Sync(Err(ErrorCode::REBALANCE_IN_PROGRESS))));
+            }
+            if self.state == GroupState::CompletingRebalance {
+                member.assignment = Bytes::new();
+            }
+        }
+        self.replies.extend(replies);
+        self.state = GroupState::PreparingRebalance;
+        self.first_wait = None;
+        self.phase_ends = Some(now + self.rebalance_timeout());
+    }
+
+    /// Holds the first rebalance of an empty group back for a while; a later first member extends it.
+    pub(super) fn wait_for_more(&mut self, now: Instant, was_empty: bool, delay: Duration) {
+        if was_empty && !delay.is_zero() {
+            self.first_wait = Some(FirstWait {
+                until: now + delay,
+                at_most: now + self.rebalance_timeout().max(delay),
+                step: delay,
+            });
+        } else if let Some(wait) = &mut self.first_wait {
+            wait.until = (now + wait.step).min(wait.at_most);
+        }
+    }
+
+    pub(super) fn complete_if_all_joined(&mut self, now: Instant) {
+        let all =
+            self.pending.is_empty() && self.members.iter().all(|member| member.joining.is_some());
+        if self.state == GroupState::PreparingRebalance && self.first_wait.is_none() && all {
+            self.complete(now);
+        }
+    }
+
+    /// Ends the joining phase with those who are there.
+    pub(super) fn complete(&mut self, now: Instant) {
+        // A static member that is late keeps its place until its session ends (KIP-345).
+        self.members
+            .retain(|member| member.joining.is_some() || member.instance_id.is_some());
+        self.first_wait = None;
+        if self.members.is_empty() {
+            self.state = GroupState::Empty;
+            self.generation = next(self.generation);
+            self.phase_ends = None;
+            self.protocol = None;
+            self.leader = None;
+            return;
+        }
+        let Some(first) = self.members.iter().find(|member| member.joining.is_some()) else {
+            self.phase_ends = Some(now + self.rebalance_timeout());
+            return;
+        };
+        let is_here = |id: &String| {
+            self.members
+                .iter()
+                .any(|member| member.id == *id && member.joining.is_some())
+        };
+        if !self.leader.as_ref().is_some_and(is_here) {
+            self.leader = Some(first.id.clone());
+        }
+        self.generation = next(self.generation);
+        self.protocol = self.vote();
+        self.state = GroupState::CompletingRebalance;
+        self.phase_ends = Some(now + self.rebalance_timeout());
+        let joined: Vec<(u64, String)> = self
+            .members
+            .iter_mut()
+            .filter_map(|member| {
+                member.renew(now);
+                Some((member.joining.take()?, member.id.clone()))
+            })
+            .collect();
+        for (ticket, id) in joined {
+            let reply = self.joined(&id);
+            self.replies.push((ticket, Reply::Join(reply)));
+        }
+    }
+
+    /// The assignor that most members like best, of those that all know.
+    fn vote(&self) -> Option<String> {
+        let knows =
+            |member: &Member, name: &str| member.protocols.iter().any(|(known, _)| known == name);
+        let common = |name: &&String| self.members.iter().all(|member| knows(member, name));
+        let mut votes: Vec<(&String, usize)> = Vec::new();
+        for member in &self.members {
+            let Some(best) = member.protocols.iter().map(|(name, _)| name).find(common) else {
+                continue;
+            };
+            match votes.iter_mut().find(|(name, _)| *name == best) {
+                Some((_, count)) => *count += 1,
+                None => votes.push((best, 1)),
+            }
+        }
+        votes
+            .into_iter()
+            .rev()
+            .max_by_key(|(_, count)| *count)
+            .map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn rebalance_timeout(&self) -> Duration {
+        let longest = self
+            .members
+            .iter()
+            .map(|member| member.rebalance_timeout)
+            .max();
+        longest.unwrap_or(Duration::ZERO)
+    }
+}
+
+fn next(generation: i32) -> i32 {
+    generation.checked_add(1).unwrap_or(1)
+}

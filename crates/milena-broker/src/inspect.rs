@@ -1,0 +1,287 @@
+//! The cluster from the inside, for tests: what is stored, who leads, what was committed.
+
+use std::sync::Arc;
+
+use milena_core::{
+    Address, ConsumerRecord, Error, ErrorCode, ErrorKind, Offset, Partition as PartitionNumber,
+    Result, TopicName,
+};
+use milena_protocol::batch::{BatchHeader, Batches};
+use milena_protocol::compression::DEFAULT_MAX_SIZE;
+
+use crate::cluster::{Cluster, NewTopic, Refused};
+use crate::group::GroupView;
+use crate::listen;
+use crate::log::StoredBatch;
+use crate::partition::Partition;
+use crate::topic::TopicConfig;
+
+/// Looks into a running cluster and changes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Inspector<'a> {
+    cluster: &'a Arc<Cluster>,
+}
+
+impl<'a> Inspector<'a> {
+    pub(crate) fn new(cluster: &'a Arc<Cluster>) -> Self {
+        Self { cluster }
+    }
+
+    /// The names of all topics.
+    pub fn topics(&self) -> Vec<String> {
+        self.cluster
+            .topics()
+            .iter()
+            .map(|topic| topic.name.to_string())
+            .collect()
+    }
+
+    /// Makes a topic with the default number of replicas.
+    ///
+    /// # Errors
+    /// With the broker's code, as CreateTopics.
+    pub fn create_topic(&self, name: &str, partitions: u32) -> Result<()> {
+        let new = NewTopic {
+            name: name.to_owned(),
+            partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            replication: -1,
+            ..NewTopic::default()
+        };
+        self.cluster
+            .create_topic(new, false)
+            .map(|_| ())
+            .map_err(|refused| failed(refused, name))
+    }
+
+    /// Deletes a topic; gives whether there was one.
+    pub fn delete_topic(&self, name: &str) -> bool {
+        self.cluster.delete_topic(name).is_some()
+    }
+
+    /// Adds partitions to a topic until there are `count`.
+    ///
+    /// # Errors
+    /// With the broker's code, as CreatePartitions.
+    pub fn add_partitions(&self, name: &str, count: u32) -> Result<()> {
+        let topic = self.cluster.topic(name).ok_or_else(|| unknown(name))?;
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        self.cluster
+            .add_partitions(&topic, count, false)
+            .map_err(|refused| failed(refused, name))
+    }
+
+    /// Sets a topic's configuration, such as `max.message.bytes`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when there is no such key or it cannot have this value.
+    pub fn set_topic_config(&self, name: &str, key: &str, value: &str) -> Result<()> {
+        let topic = self.cluster.topic(name).ok_or_else(|| unknown(name))?;
+        let mut changed: TopicConfig = topic.config.read().clone();
+        changed
+            .set(key, value)
+            .map_err(|why| Error::new(ErrorKind::Config, why).topic(name))?;
+        *topic.config.write() = changed;
+        Ok(())
+    }
+
+    /// How many partitions a topic has; 0 where there is no such topic.
+    pub fn partitions(&self, topic: &str) -> u32 {
+        self.cluster
+            .topic(topic)
+            .map_or(0, |topic| topic.all().len() as u32)
+    }
+
+    /// Where the log begins; `None` for an unknown partition.
+    pub fn start_offset(&self, topic: &str, partition: u32) -> Option<i64> {
+        Some(self.partition(topic, partition)?.lock().log.start())
+    }
+
+    /// The offset of the next record; `None` for an unknown partition.
+    pub fn end_offset(&self, topic: &str, partition: u32) -> Option<i64> {
+        Some(self.partition(topic, partition)?.lock().log.end())
+    }
+
+    /// The bytes that a partition keeps; `None` for an unknown partition.
+    pub fn size(&self, topic: &str, partition: u32) -> Option<usize> {
+        Some(self.partition(topic, partition)?.lock().log.size())
+    }
+
+    /// All records that a partition keeps, decoded.
+    ///
+    /// # Errors
+    /// When there is no such partition, or a batch does not decompress.
+    pub fn records(&self, topic: &str, partition: u32) -> Result<Vec<ConsumerRecord>> {
+        let found = self
+            .partition(topic, partition)
+            .ok_or_else(|| unknown(topic))?;
+        let batches: Vec<_> = found
+            .lock()
+            .log
+            .batches()
+            .map(StoredBatch::to_bytes)
+            .collect();
+        let topic = TopicName::from(topic);
+        let mut records = Vec::new();
+        for batch in batches.into_iter().flat_map(Batches::new) {
+            let batch = batch?;
+            let header = *batch.header();
+            for record in batch.records(DEFAULT_MAX_SIZE)?.owned() {
+                let record = record?;
+                records.push(ConsumerRecord {
+                    topic: topic.clone(),
+                    partition: PartitionNumber::new(partition),
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    timestamp_type: header.attributes.timestamp_type(),
+                    leader_epoch: header.leader_epoch,
+                    key: record.key,
+                    value: record.value,
+                    headers: record.headers,
+                });
+            }
+        }
+        Ok(records)
+    }
+
+    /// The headers of all batches that a partition keeps; empty for an unknown one.
+    pub fn batches(&self, topic: &str, partition: u32) -> Vec<BatchHeader> {
+        let Some(found) = self.partition(topic, partition) else {
+            return Vec::new();
+        };
+        let state = found.lock();
+        let batches: Vec<_> = state.log.batches().map(StoredBatch::to_bytes).collect();
+        drop(state);
+        batches
+            .iter()
+            .filter_map(|batch| BatchHeader::parse(batch).ok())
+            .collect()
+    }
+
+    /// Drops the records before `offset`, as DeleteRecords does.
+    pub fn delete_records(&self, topic: &str, partition: u32, offset: i64) {
+        if let Some(found) = self.partition(topic, partition) {
+            found.lock().log.delete_before(offset);
+            found.wake();
+        }
+    }
+
+    /// Forgets what a partition knows of a producer, as brokers do when its state expires.
+    pub fn forget_producer(&self, topic: &str, partition: u32, producer_id: i64) {
+        if let Some(found) = self.partition(topic, partition) {
+            found.lock().producers.forget(producer_id);
+        }
+    }
+
+    /// The producers that wrote to a partition: id, epoch and last sequence.
+    pub fn producers(&self, topic: &str, partition: u32) -> Vec<(i64, i16, Option<i32>)> {
+        let Some(found) = self.partition(topic, partition) else {
+            return Vec::new();
+        };
+        let state = found.lock();
+        let mut known: Vec<_> = state
+            .producers
+            .iter()
+            .map(|(id, producer)| (id, producer.epoch, producer.last_sequence()))
+            .collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// The leader's node id and epoch; `None` where there is no leader or no such partition.
+    pub fn leader(&self, topic: &str, partition: u32) -> Option<(i32, i32)> {
+        let found = self.partition(topic, partition)?;
+        let state = found.lock();
+        Some((state.leader?, state.leader_epoch))
+    }
+
+    /// Makes `node` the leader, one epoch later; gives whether there are such a partition and broker.
+    pub fn move_leader(&self, topic: &str, partition: u32, node: i32) -> bool {
+        self.cluster
+            .move_leader(topic, i32::try_from(partition).unwrap_or(-1), node)
+    }
+
+    /// The broker that coordinates a group.
+    pub fn coordinator(&self, group: &str) -> Option<i32> {
+        self.cluster.coordinator(group).map(|node| node.id)
+    }
+
+    /// Makes `node` the coordinator of a group; its members stay, as after a reload of the group's log.
+    pub fn move_coordinator(&self, group: &str, node: i32) {
+        self.cluster.move_coordinator(group, node);
+    }
+
+    /// The controller's node id; -1 while no broker is up.
+    pub fn controller(&self) -> i32 {
+        self.cluster.controller()
+    }
+
+    /// Makes `node` the controller.
+    pub fn move_controller(&self, node: i32) {
+        self.cluster.set_controller(node);
+    }
+
+    /// Takes a broker down: its connections end, replicas on other brokers lead on.
+    pub fn broker_down(&self, node: i32) {
+        self.cluster.broker_down(node);
+    }
+
+    /// Brings a broker back at its old address.
+    pub fn broker_up(&self, node: i32) {
+        listen::bring_up(self.cluster, node);
+    }
+
+    /// Closes all connections to a broker, which stays up.
+    pub fn cut_connections(&self, node: i32) {
+        if let Some(node) = self.cluster.node(node) {
+            node.cut(&self.cluster.stop);
+        }
+    }
+
+    /// Tells clients another address for a broker; where it listens stays.
+    pub fn advertise(&self, node: i32, address: Address) {
+        if let Some(node) = self.cluster.node(node) {
+            node.advertise(address);
+        }
+    }
+
+    /// How many fetch sessions a broker keeps.
+    pub fn fetch_sessions(&self, node: i32) -> usize {
+        self.cluster
+            .node(node)
+            .map_or(0, |node| node.sessions.lock().len())
+    }
+
+    /// The names of all groups.
+    pub fn groups(&self) -> Vec<String> {
+        self.cluster.groups.names()
+    }
+
+    /// A group as it stands; `None` where there is none.
+    pub fn group(&self, group: &str) -> Option<GroupView> {
+        self.cluster.groups.view(group)
+    }
+
+    /// The offset that a group committed; `None` where it committed none.
+    pub fn committed(&self, group: &str, topic: &str, partition: u32) -> Option<Offset> {
+        let partition = i32::try_from(partition).ok()?;
+        Offset::from_wire(
+            self.cluster
+                .groups
+                .committed(group, topic, partition)?
+                .offset,
+        )
+    }
+
+    fn partition(&self, topic: &str, partition: u32) -> Option<Arc<Partition>> {
+        self.cluster
+            .partition(topic, i32::try_from(partition).ok()?)
+    }
+}
+
+fn unknown(topic: &str) -> Error {
+    Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).topic(topic)
+}
+
+fn failed((code, _): Refused, topic: &str) -> Error {
+    Error::broker(code).topic(topic)
+}

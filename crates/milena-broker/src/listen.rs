@@ -1,0 +1,111 @@
+//! Where connections come from: TCP sockets and in-memory pipes.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use milena_core::Address;
+use tokio::io::DuplexStream;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::cluster::Cluster;
+use crate::connection::{Peer, serve};
+use crate::node::Node;
+
+/// Binds a listening socket; port 0 takes a free one.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Accepts connections for `node` until its present run ends.
+pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpListener) {
+    let run = node.run();
+    let (of_cluster, node) = (Arc::clone(cluster), Arc::clone(node));
+    cluster.tasks.spawn(async move {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = async { run.cancelled().await; } => return,
+            };
+            let Ok((stream, from)) = accepted else {
+                // Out of file descriptors, or a connection that was reset before it was accepted.
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                continue;
+            };
+            // Without it small answers wait for acknowledgements; a socket that refuses it still works.
+            let _ = stream.set_nodelay(true);
+            let peer = Peer::new(&of_cluster, &node, format!("/{}", from.ip()));
+            of_cluster.tasks.spawn(serve(stream, peer, node.run()));
+        }
+    });
+}
+
+/// Brings a broker back, with its listener where it had one.
+pub(crate) fn bring_up(cluster: &Arc<Cluster>, id: i32) {
+    if !cluster.broker_up(id) {
+        return;
+    }
+    let Some(node) = cluster.node(id) else {
+        return;
+    };
+    if let Some(address) = node.listens_at() {
+        match bind(address) {
+            Ok(listener) => accept(cluster, node, listener),
+            Err(error) => {
+                tracing::error!(node = id, %address, %error, "a broker cannot listen again");
+            }
+        }
+    }
+}
+
+/// Opens a connection in memory to the broker that is advertised at `address`.
+pub(crate) fn dial(cluster: &Arc<Cluster>, address: &Address) -> io::Result<DuplexStream> {
+    let refused = |why: String| io::Error::new(io::ErrorKind::ConnectionRefused, why);
+    if cluster.stop.is_cancelled() {
+        return Err(refused("the cluster was shut down".to_owned()));
+    }
+    let node = cluster
+        .nodes
+        .iter()
+        .find(|node| node.address() == *address)
+        .ok_or_else(|| refused(format!("no broker is at {address}")))?;
+    if !node.is_up() {
+        return Err(refused(format!("the broker at {address} is down")));
+    }
+    let (ours, theirs) = tokio::io::duplex(PIPE_SIZE);
+    let peer = Peer::new(cluster, node, "/127.0.0.1");
+    cluster.tasks.spawn(serve(ours, peer, node.run()));
+    Ok(theirs)
+}
+
+/// A closure over [`dial`], with the cluster held weakly so that it does not outlive its owner.
+pub(crate) fn dialer(
+    cluster: &Arc<Cluster>,
+) -> impl Fn(Address) -> std::pin::Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>
++ Clone
++ Send
++ Sync
++ 'static {
+    let cluster = Arc::downgrade(cluster);
+    move |address: Address| {
+        let dialled = match cluster.upgrade() {
+            Some(cluster) => dial(&cluster, &address),
+            None => Err(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "the cluster is gone",
+            )),
+        };
+        Box::pin(std::future::ready(dialled)) as std::pin::Pin<Box<dyn Future<Output = _> + Send>>
+    }
+}
+
+/// Bytes in flight each way on a connection in memory.
+const PIPE_SIZE: usize = 256 << 10;

@@ -1,0 +1,304 @@
+//! A partition's log in memory: whole batches by offset, read the way brokers read theirs.
+
+use std::collections::VecDeque;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use milena_core::LeaderEpoch;
+use milena_protocol::batch::{BatchHeader, HEADER_LEN};
+
+/// One batch as it is kept: the header rewritten for its place, the body as it was received.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredBatch {
+    pub(crate) base_offset: i64,
+    pub(crate) last_offset: i64,
+    pub(crate) leader_epoch: i32,
+    pub(crate) max_timestamp: i64,
+    pub(crate) header: [u8; HEADER_LEN],
+    pub(crate) body: Bytes,
+}
+
+impl StoredBatch {
+    /// Takes a whole batch apart; a small body is copied so that it does not pin the frame it came in.
+    pub(crate) fn split(parsed: &BatchHeader, batch: &Bytes) -> Option<Self> {
+        let header = *batch.first_chunk::<HEADER_LEN>()?;
+        let body = batch.slice(HEADER_LEN..);
+        Some(Self {
+            base_offset: parsed.base_offset.to_wire(),
+            last_offset: parsed.last_offset().to_wire(),
+            leader_epoch: parsed.leader_epoch.map_or(-1, LeaderEpoch::to_wire),
+            max_timestamp: parsed.max_timestamp,
+            header,
+            body: if body.len() < SHARED_BODY {
+                Bytes::copy_from_slice(&body)
+            } else {
+                body
+            },
+        })
+    }
+
+    /// Gives the batch its place; the CRC does not cover these fields.
+    pub(crate) fn place(&mut self, base_offset: i64, leader_epoch: i32) {
+        self.last_offset = base_offset + (self.last_offset - self.base_offset);
+        self.base_offset = base_offset;
+        self.leader_epoch = leader_epoch;
+        if let Some(place) = self.header.first_chunk_mut::<8>() {
+            *place = base_offset.to_be_bytes();
+        }
+        if let Some(place) = self.header.get_mut(12..16) {
+            place.copy_from_slice(&leader_epoch.to_be_bytes());
+        }
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        HEADER_LEN + self.body.len()
+    }
+
+    /// The batch in one piece.
+    pub(crate) fn to_bytes(&self) -> Bytes {
+        let mut whole = BytesMut::with_capacity(self.size());
+        whole.put_slice(&self.header);
+        whole.put_slice(&self.body);
+        whole.freeze()
+    }
+}
+
+/// Batches as they go out: the last may be cut anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ReadBatches {
+    pub(crate) batches: Vec<StoredBatch>,
+    /// All bytes, the cut included.
+    pub(crate) size: usize,
+}
+
+impl ReadBatches {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+}
+
+/// The batches of one partition, by ascending offset, without holes but those that compaction leaves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Log {
+    batches: VecDeque<StoredBatch>,
+    start: i64,
+    end: i64,
+    size: usize,
+    /// Where each leader epoch began: (epoch, first offset), ascending.
+    epochs: Vec<(i32, i64)>,
+}
+
+impl Log {
+    /// The first offset that can be read.
+    pub(crate) fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// The offset of the next record.
+    pub(crate) fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// All bytes kept.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(crate) fn batches(&self) -> impl DoubleEndedIterator<Item = &StoredBatch> {
+        self.batches.iter()
+    }
+
+    /// Appends a batch at the end under this epoch; gives its base offset.
+    pub(crate) fn append(&mut self, mut batch: StoredBatch, leader_epoch: i32) -> i64 {
+        let base = self.end;
+        batch.place(base, leader_epoch);
+        if self
+            .epochs
+            .last()
+            .is_none_or(|(last, _)| *last < leader_epoch)
+        {
+            self.epochs.push((leader_epoch, base));
+        }
+        self.end = batch.last_offset + 1;
+        self.size += batch.size();
+        self.batches.push_back(batch);
+        base
+    }
+
+    /// Drops whole batches from the front until `keep` bytes are left; the newest batch stays.
+    pub(crate) fn retain(&mut self, keep: usize) {
+        while self.size > keep && self.batches.len() > 1 {
+            if let Some(gone) = self.batches.pop_front() {
+                self.size -= gone.size();
+                self.start = self.start.max(gone.last_offset + 1);
+            }
+        }
+    }
+
+    /// Makes `offset` the first that can be read; batches wholly before it go.
+    pub(crate) fn delete_before(&mut self, offset: i64) {
+        self.start = self.start.max(offset.min(self.end));
+        while let Some(front) = self.batches.front() {
+            if front.last_offset >= self.start {
+                break;
+            }
+            self.size -= front.size();
+            self.batches.pop_front();
+        }
+    }
+
+    /// Reads from the batch that holds `offset`, below `upto`, at most `max` bytes.
+    ///
+    /// With `at_least_one` the first batch is whole even where it is over `max`; without it a
+    /// first batch that does not fit gives nothing. The last batch is cut where `max` falls.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        upto: i64,
+        max: usize,
+        at_least_one: bool,
+    ) -> ReadBatches {
+        let mut read = ReadBatches::default();
+        let from = self
+            .batches
+            .partition_point(|batch| batch.last_offset < offset);
+        let mut left = max;
+        for batch in self.batches.range(from..) {
+            if batch.base_offset >= upto || (left == 0 && !(at_least_one && read.is_empty())) {
+                break;
+            }
+            let size = batch.size();
+            if size > left && read.is_empty() {
+                if !at_least_one {
+                    break;
+                }
+                left = size;
+            }
+            let taken = size.min(left);
+            read.batches.push(batch.clone());
+            read.size += taken;
+            left -= taken;
+        }
+        read
+    }
+
+    /// The first batch from `offset` on.
+    pub(crate) fn batch_at(&self, offset: i64) -> Option<&StoredBatch> {
+        let at = self
+            .batches
+            .partition_point(|batch| batch.last_offset < offset);
+        self.batches.get(at)
+    }
+
+    /// The first batch whose largest timestamp is at least `time`.
+    pub(crate) fn batch_since(&self, time: i64) -> Option<&StoredBatch> {
+        self.batches
+            .iter()
+            .find(|batch| batch.max_timestamp >= time)
+    }
+
+    /// The batch with the largest timestamp, the earliest of equals.
+    pub(crate) fn newest_batch(&self) -> Option<&StoredBatch> {
+        let mut newest: Option<&StoredBatch> = None;
+        for batch in &self.batches {
+            if newest.is_none_or(|known| batch.max_timestamp > known.max_timestamp) {
+                newest = Some(batch);
+            }
+        }
+        newest
+    }
+
+    /// Where epoch `asked` ended: the largest epoch not above it and the offset behind its last record (KIP-279).
+    ///
+    /// `current` is the leader's epoch; `None` when `asked` is above it or before all that is known.
+    pub(crate) fn end_of_epoch(&self, asked: i32, current: i32) -> Option<(i32, i64)> {
+        if asked < 0 || asked > current {
+            return None;
+        }
+        if asked == current {
+            return Some((current, self.end));
+        }
+        let next = self.epochs.partition_point(|(epoch, _)| *epoch <= asked);
+        let end = self.epochs.get(next).map_or(self.end, |(_, start)| *start);
+        match next.checked_sub(1).and_then(|at| self.epochs.get(at)) {
+            Some((epoch, _)) => Some((*epoch, end)),
+            None => Some((asked, end)),
+        }
+    }
+}
+
+/// Bodies from this many bytes on share the frame that brought them.
+const SHARED_BODY: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::batch;
+
+    fn log_of(sizes: &[u32]) -> Log {
+        let mut log = Log::default();
+        for &count in sizes {
+            let bytes = batch(count);
+            let header = BatchHeader::parse(&bytes).unwrap();
+            log.append(StoredBatch::split(&header, &bytes).unwrap(), 3);
+        }
+        log
+    }
+
+    #[test]
+    fn a_read_begins_with_the_batch_that_holds_the_offset() {
+        let log = log_of(&[2, 3, 1]);
+        assert_eq!(log.end(), 6);
+        let read = log.read(3, 6, 1 << 20, true);
+        assert_eq!(read.batches.len(), 2);
+        assert_eq!(read.batches[0].base_offset, 2);
+        let header = BatchHeader::parse(&read.batches[0].to_bytes()).unwrap();
+        assert_eq!(header.base_offset.to_wire(), 2);
+        assert_eq!(header.leader_epoch.unwrap().to_wire(), 3);
+    }
+
+    #[test]
+    fn the_first_batch_is_whole_and_the_last_is_cut_at_the_limit() {
+        let log = log_of(&[2, 3]);
+        let first = log.batches[0].size();
+        assert_eq!(log.read(0, 5, 1, true).size, first);
+        assert!(log.read(0, 5, 1, false).is_empty());
+        let cut = log.read(0, 5, first + 7, true);
+        assert_eq!((cut.batches.len(), cut.size), (2, first + 7));
+        assert_eq!(log.read(0, 5, first, true).batches.len(), 1);
+        assert!(log.read(5, 5, 100, true).is_empty());
+    }
+
+    #[test]
+    fn retention_drops_whole_batches_and_moves_the_start() {
+        let mut log = log_of(&[2, 3, 1]);
+        log.retain(log.batches[2].size());
+        assert_eq!((log.start(), log.end()), (5, 6));
+        log.retain(0);
+        assert_eq!(log.batches.len(), 1, "the newest batch stays");
+    }
+
+    #[test]
+    fn deletion_inside_a_batch_keeps_the_batch() {
+        let mut log = log_of(&[2, 3]);
+        log.delete_before(3);
+        assert_eq!(log.start(), 3);
+        assert_eq!(log.batches.len(), 1);
+        log.delete_before(99);
+        assert_eq!((log.start(), log.size()), (5, 0));
+    }
+
+    #[test]
+    fn an_epoch_ends_where_the_next_begins() {
+        let mut log = Log::default();
+        for epoch in [0, 0, 2, 5] {
+            let bytes = batch(2);
+            let header = BatchHeader::parse(&bytes).unwrap();
+            log.append(StoredBatch::split(&header, &bytes).unwrap(), epoch);
+        }
+        assert_eq!(log.end_of_epoch(0, 5), Some((0, 4)));
+        assert_eq!(log.end_of_epoch(1, 5), Some((0, 4)));
+        assert_eq!(log.end_of_epoch(3, 5), Some((2, 6)));
+        assert_eq!(log.end_of_epoch(5, 5), Some((5, 8)));
+        assert_eq!(log.end_of_epoch(6, 5), None);
+    }
+}

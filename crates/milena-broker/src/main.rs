@@ -1,0 +1,98 @@
+//! `milena-broker`: the embedded broker as a program, for clients of any language.
+
+mod args;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use args::{Args, Parsed};
+use milena_broker::Broker;
+use milena_core::{Error, ErrorKind, Result};
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args().skip(1)) {
+        Ok(Parsed::Run(args)) => args,
+        Ok(Parsed::Help) => {
+            say(args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(why) => {
+            complain(&format!("{why}\n\n{}", args::HELP));
+            return ExitCode::from(2);
+        }
+    };
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => {
+            Err(Error::new(ErrorKind::Config, "the runtime does not start").with_source(error))
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<()> {
+    let mut builder = Broker::builder()
+        .brokers(args.brokers)
+        .listen(args.listen)
+        .auto_create_topics(args.auto_create)
+        .default_partitions(args.default_partitions)
+        .check_records(args.check_records)
+        .initial_rebalance_delay(args.initial_rebalance_delay)
+        .journal(0);
+    if let Some(host) = args.advertised_host {
+        builder = builder.advertised_host(host);
+    }
+    if let Some(bytes) = args.retention_bytes {
+        builder = builder.retention_bytes(bytes);
+    }
+    for (name, partitions) in args.topics {
+        builder = builder.topic(name, partitions);
+    }
+    let broker = builder.start().await?;
+    say(&broker.bootstrap().join(","));
+    signalled().await?;
+    broker.shutdown().await;
+    Ok(())
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn signalled() -> Result<()> {
+    let failed =
+        |error| Error::new(ErrorKind::Config, "signals cannot be awaited").with_source(error);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended.map_err(failed),
+            _ = term.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
+}
+
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reads it: then nobody misses it.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "milena-broker: {line}");
+}

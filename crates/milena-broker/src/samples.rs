@@ -1,0 +1,39 @@
+//! Small batches for the tests of this crate.
+
+use bytes::Bytes;
+use milena_core::{HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use milena_protocol::batch::{BatchBuilder, ProducerStamp};
+use milena_protocol::compression::Compression;
+
+/// A batch of `count` records without a producer's stamp; record `i` has the timestamp `1000 + i`.
+pub(crate) fn batch(count: u32) -> Bytes {
+    build(count, None)
+}
+
+/// The same from an idempotent producer.
+pub(crate) fn stamped(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
+    build(
+        count,
+        Some(ProducerStamp {
+            id: ProducerId::from_wire(id).unwrap(),
+            epoch: ProducerEpoch::from_wire(epoch).unwrap(),
+            sequence: Sequence::from_wire(sequence).unwrap(),
+            transactional: false,
+        }),
+    )
+}
+
+fn build(count: u32, stamp: Option<ProducerStamp>) -> Bytes {
+    let mut open = BatchBuilder::with_capacity(256);
+    for i in 0..count {
+        let value = format!("value {i}");
+        open.append(
+            Timestamp::from_millis(1000 + i64::from(i)),
+            Some(b"key"),
+            Some(value.as_bytes()),
+            HeadersRef::empty(),
+        )
+        .unwrap();
+    }
+    open.seal(Compression::None).unwrap().0.to_bytes(stamp)
+}

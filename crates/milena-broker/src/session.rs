@@ -1,0 +1,340 @@
+//! Fetch sessions: what a client wants to fetch, remembered, so that it sends only changes (KIP-227).
+
+use std::collections::HashMap;
+
+use milena_core::ErrorCode;
+use uuid::Uuid;
+
+/// A partition that a client fetches, and from where. The name is empty where the client knows the id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) topic: String,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) max_bytes: i32,
+    pub(crate) leader_epoch: i32,
+    pub(crate) last_fetched_epoch: i32,
+}
+
+impl Wanted {
+    fn is_at(&self, place: &Place) -> bool {
+        self.partition == place.partition
+            && self.topic_id == place.topic_id
+            && self.topic == place.topic
+    }
+}
+
+/// Names a partition of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) topic: String,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partition: i32,
+}
+
+/// What a client was last told of a partition; it is told again only when this changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) high_watermark: i64,
+    pub(crate) last_stable_offset: i64,
+    pub(crate) log_start: i64,
+}
+
+/// The session part of a Fetch request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) id: i32,
+    pub(crate) epoch: i32,
+    pub(crate) by_id: bool,
+    pub(crate) wanted: Vec<Wanted>,
+    pub(crate) forgotten: Vec<Place>,
+}
+
+/// What to fetch for a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// The session to name in the answer; 0 for none.
+    pub(crate) id: i32,
+    /// Whether partitions without news are left out of the answer.
+    pub(crate) incremental: bool,
+    pub(crate) wanted: Vec<Wanted>,
+}
+
+/// The sessions of one broker.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    max: usize,
+    next_id: i32,
+    by_id: HashMap<i32, Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    next_epoch: i32,
+    by_id: bool,
+    partitions: Vec<(Wanted, Option<Told>)>,
+    /// Where the next fetch begins, so that a busy partition does not starve those behind it.
+    begin: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max,
+            next_id: 1,
+            by_id: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.by_id.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// The partitions of a session.
+    pub(crate) fn wanted(&self, id: i32) -> impl Iterator<Item = &Wanted> {
+        self.by_id
+            .get(&id)
+            .into_iter()
+            .flat_map(|session| session.partitions.iter().map(|(wanted, _)| wanted))
+    }
+
+    /// Takes up a request: opens, continues or closes its session.
+    pub(crate) fn enter(&mut self, asked: Asked) -> Result<Plan, ErrorCode> {
+        let sessionless = |wanted| Plan {
+            id: 0,
+            incremental: false,
+            wanted,
+        };
+        match asked.epoch {
+            FINAL_EPOCH => {
+                self.by_id.remove(&asked.id);
+                Ok(sessionless(asked.wanted))
+            }
+            INITIAL_EPOCH => {
+                self.by_id.remove(&asked.id);
+                if self.by_id.len() >= self.max {
+                    return Ok(sessionless(asked.wanted));
+                }
+                let id = self.next_id;
+                self.next_id = next(id);
+                let session = Session {
+                    next_epoch: 1,
+                    by_id: asked.by_id,
+                    partitions: asked
+                        .wanted
+                        .iter()
+                        .map(|wanted| (wanted.clone(), None))
+                        .collect(),
+                    begin: 0,
+                };
+                self.by_id.insert(id, session);
+                Ok(Plan {
+                    id,
+                    incremental: false,
+                    wanted: asked.wanted,
+                })
+            }
+            epoch => {
+                let session = self
+                    .by_id
+                    .get_mut(&asked.id)
+                    .ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+                if session.next_epoch != epoch {
+                    return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+                }
+                if session.by_id != asked.by_id {
+                    return Err(ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+                }
+                session.next_epoch = next(epoch);
+                session.update(asked.wanted, &asked.forgotten);
+                Ok(Plan {
+                    id: asked.id,
+                    incremental: true,
+                    wanted: session.in_turn(),
+                })
+            }
+        }
+    }
+
+    /// Notes what is about to be told of a partition; gives whether that is news.
+    pub(crate) fn tell(&mut self, id: i32, place: &Place, told: Option<Told>) -> bool {
+        let Some(session) = self.by_id.get_mut(&id) else {
+            return true;
+        };
+        for (wanted, known) in &mut session.partitions {
+            if wanted.is_at(place) {
+                let news = told.is_none() || *known != told;
+                *known = told;
+                return news;
+            }
+        }
+        true
+    }
+
+    /// Lets the next fetch of the session begin behind this partition, which gave records now.
+    pub(crate) fn gave(&mut self, id: i32, place: &Place) {
+        if let Some(session) = self.by_id.get_mut(&id)
+            && let Some(at) = session
+                .partitions
+                .iter()
+                .position(|(wanted, _)| wanted.is_at(place))
+        {
+            session.begin = at + 1;
+        }
+    }
+}
+
+impl Session {
+    fn update(&mut self, wanted: Vec<Wanted>, forgotten: &[Place]) {
+        for place in forgotten {
+            self.partitions.retain(|(wanted, _)| !wanted.is_at(place));
+        }
+        for new in wanted {
+            let place = Place {
+                topic: new.topic.clone(),
+                topic_id: new.topic_id,
+                partition: new.partition,
+            };
+            match self
+                .partitions
+                .iter_mut()
+                .find(|(known, _)| known.is_at(&place))
+            {
+                Some((known, _)) => *known = new,
+                None => self.partitions.push((new, None)),
+            }
+        }
+    }
+
+    fn in_turn(&self) -> Vec<Wanted> {
+        let count = self.partitions.len().max(1);
+        let turned = self.partitions.iter().cycle().skip(self.begin % count);
+        turned
+            .take(self.partitions.len())
+            .map(|(wanted, _)| wanted.clone())
+            .collect()
+    }
+}
+
+fn next(number: i32) -> i32 {
+    if number == i32::MAX { 1 } else { number + 1 }
+}
+
+const INITIAL_EPOCH: i32 = 0;
+const FINAL_EPOCH: i32 = -1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(partition: i32, offset: i64) -> Wanted {
+        Wanted {
+            topic: "orders".to_owned(),
+            topic_id: Uuid::nil(),
+            partition,
+            offset,
+            max_bytes: 100,
+            leader_epoch: -1,
+            last_fetched_epoch: -1,
+        }
+    }
+
+    fn place(partition: i32) -> Place {
+        Place {
+            topic: "orders".to_owned(),
+            topic_id: Uuid::nil(),
+            partition,
+        }
+    }
+
+    fn asked(id: i32, epoch: i32, wanted: Vec<Wanted>) -> Asked {
+        Asked {
+            id,
+            epoch,
+            wanted,
+            ..Asked::default()
+        }
+    }
+
+    const TOLD: Told = Told {
+        high_watermark: 5,
+        last_stable_offset: 5,
+        log_start: 0,
+    };
+
+    #[test]
+    fn an_incremental_fetch_keeps_what_it_does_not_mention() {
+        let mut sessions = Sessions::new(10);
+        let full = sessions
+            .enter(asked(0, 0, vec![wanted(0, 1), wanted(1, 1)]))
+            .unwrap();
+        assert!(!full.incremental && full.id > 0);
+        let next = sessions
+            .enter(asked(full.id, 1, vec![wanted(1, 9)]))
+            .unwrap();
+        assert!(next.incremental);
+        assert_eq!(next.wanted, [wanted(0, 1), wanted(1, 9)]);
+        let mut forget = asked(full.id, 2, vec![]);
+        forget.forgotten = vec![place(0)];
+        assert_eq!(sessions.enter(forget).unwrap().wanted, [wanted(1, 9)]);
+    }
+
+    #[test]
+    fn wrong_ids_and_epochs_are_refused() {
+        let mut sessions = Sessions::new(10);
+        let id = sessions.enter(asked(0, 0, vec![wanted(0, 0)])).unwrap().id;
+        assert_eq!(
+            sessions.enter(asked(id, 2, vec![])),
+            Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH)
+        );
+        assert_eq!(
+            sessions.enter(asked(id + 1, 1, vec![])),
+            Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)
+        );
+        sessions.enter(asked(id, -1, vec![])).unwrap();
+        assert_eq!(
+            sessions.enter(asked(id, 1, vec![])),
+            Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)
+        );
+    }
+
+    #[test]
+    fn a_partition_is_told_again_only_with_news() {
+        let mut sessions = Sessions::new(10);
+        let id = sessions.enter(asked(0, 0, vec![wanted(0, 0)])).unwrap().id;
+        assert!(sessions.tell(id, &place(0), Some(TOLD)));
+        assert!(!sessions.tell(id, &place(0), Some(TOLD)));
+        assert!(
+            sessions.tell(id, &place(0), None),
+            "an error is always told"
+        );
+        assert!(sessions.tell(id, &place(0), Some(TOLD)));
+    }
+
+    #[test]
+    fn the_partition_that_gave_records_goes_to_the_end() {
+        let mut sessions = Sessions::new(10);
+        let id = sessions
+            .enter(asked(0, 0, vec![wanted(0, 0), wanted(1, 0), wanted(2, 0)]))
+            .unwrap()
+            .id;
+        sessions.gave(id, &place(0));
+        let plan = sessions.enter(asked(id, 1, vec![])).unwrap();
+        let order: Vec<i32> = plan.wanted.iter().map(|wanted| wanted.partition).collect();
+        assert_eq!(order, [1, 2, 0]);
+    }
+
+    #[test]
+    fn without_room_a_fetch_has_no_session() {
+        let mut sessions = Sessions::new(0);
+        assert_eq!(
+            sessions.enter(asked(0, 0, vec![wanted(0, 0)])).unwrap().id,
+            0
+        );
+    }
+}

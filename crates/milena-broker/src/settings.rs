@@ -1,0 +1,73 @@
+//! What a broker was told at its start: sizes, waits, and where time comes from.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::Timestamp;
+
+/// A source of wall-clock time, for the timestamps that brokers write.
+#[derive(Clone)]
+pub(crate) struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl WallClock {
+    pub(crate) fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WallClock")
+    }
+}
+
+/// The settings that all brokers of one cluster share.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) cluster_id: String,
+    pub(crate) auto_create_topics: bool,
+    pub(crate) default_partitions: i32,
+    pub(crate) default_replication: i16,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_request_bytes: usize,
+    pub(crate) retention_bytes: Option<usize>,
+    pub(crate) check_records: bool,
+    pub(crate) journal_capacity: usize,
+    pub(crate) initial_rebalance_delay: Duration,
+    pub(crate) min_session_timeout: Duration,
+    pub(crate) max_session_timeout: Duration,
+    pub(crate) max_fetch_sessions: usize,
+    pub(crate) clock: WallClock,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cluster_id: "milena-embedded-cluster".to_owned(),
+            auto_create_topics: false,
+            default_partitions: 1,
+            default_replication: 1,
+            max_message_bytes: (1 << 20) + 12,
+            max_request_bytes: 100 << 20,
+            retention_bytes: None,
+            check_records: true,
+            journal_capacity: 4096,
+            initial_rebalance_delay: Duration::ZERO,
+            min_session_timeout: Duration::from_millis(100),
+            max_session_timeout: Duration::from_secs(1800),
+            max_fetch_sessions: 1000,
+            clock: WallClock::default(),
+        }
+    }
+}

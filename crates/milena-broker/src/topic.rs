@@ -1,0 +1,189 @@
+//! A topic: its id, its partitions and its configuration.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use milena_core::TopicName;
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use crate::partition::Partition;
+
+/// A topic of the cluster.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: Arc<str>,
+    pub(crate) id: Uuid,
+    pub(crate) partitions: RwLock<Vec<Arc<Partition>>>,
+    pub(crate) config: RwLock<TopicConfig>,
+}
+
+impl Topic {
+    pub(crate) fn partition(&self, index: i32) -> Option<Arc<Partition>> {
+        let index = usize::try_from(index).ok()?;
+        self.partitions.read().get(index).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
+        self.partitions.read().clone()
+    }
+}
+
+/// The settings of a topic that were given; the rest has Kafka's defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TopicConfig(BTreeMap<String, String>);
+
+impl TopicConfig {
+    /// Sets `key`; an unknown key or a value that it cannot have is refused with the reason.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let Some((_, _, kind)) = KEYS.iter().find(|(name, ..)| *name == key) else {
+            return Err(format!("Unknown topic config name: {key}"));
+        };
+        if !kind.accepts(value) {
+            return Err(format!("Invalid value {value} for configuration {key}"));
+        }
+        self.0.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Takes `key` back to its default.
+    pub(crate) fn unset(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
+    /// The value given for `key`.
+    pub(crate) fn given(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// Every key: name, value, whether it was given, type on the wire.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, &str, bool, i8)> {
+        KEYS.iter()
+            .map(|(name, default, kind)| match self.given(name) {
+                Some(value) => (*name, value, true, kind.to_wire()),
+                None => (*name, *default, false, kind.to_wire()),
+            })
+    }
+
+    /// The largest batch accepted, in bytes, where the topic says so.
+    pub(crate) fn max_message_bytes(&self) -> Option<usize> {
+        self.given("max.message.bytes")?.parse().ok()
+    }
+
+    pub(crate) fn log_append_time(&self) -> bool {
+        self.given("message.timestamp.type") == Some("LogAppendTime")
+    }
+
+    pub(crate) fn min_insync_replicas(&self) -> usize {
+        self.given("min.insync.replicas")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(1)
+    }
+
+    /// The bytes to keep per partition, where the topic says so.
+    pub(crate) fn retention_bytes(&self) -> Option<usize> {
+        self.given("retention.bytes")?.parse().ok()
+    }
+}
+
+/// Why a topic may not have this name.
+pub(crate) fn name_defect(name: &str) -> Option<&'static str> {
+    TopicName::from(name).defect()
+}
+
+/// What a configuration value must look like.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Boolean,
+    Int,
+    Long,
+    Double,
+    OneOf(&'static [&'static str]),
+    Text,
+}
+
+impl Kind {
+    fn accepts(self, value: &str) -> bool {
+        match self {
+            Self::Boolean => matches!(value, "true" | "false"),
+            Self::Int => value.parse::<i32>().is_ok(),
+            Self::Long => value.parse::<i64>().is_ok(),
+            Self::Double => value.parse::<f64>().is_ok(),
+            Self::OneOf(words) => value.split(',').all(|word| words.contains(&word)),
+            Self::Text => true,
+        }
+    }
+
+    fn to_wire(self) -> i8 {
+        match self {
+            Self::Boolean => 1,
+            Self::Text => 2,
+            Self::OneOf(words) if words.len() == 2 && words.contains(&"compact") => 7,
+            Self::OneOf(_) => 2,
+            Self::Int => 3,
+            Self::Long => 5,
+            Self::Double => 6,
+        }
+    }
+}
+
+const KEYS: &[(&str, &str, Kind)] = &[
+    (
+        "cleanup.policy",
+        "delete",
+        Kind::OneOf(&["delete", "compact"]),
+    ),
+    (
+        "compression.type",
+        "producer",
+        Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+    ),
+    ("delete.retention.ms", "86400000", Kind::Long),
+    ("file.delete.delay.ms", "60000", Kind::Long),
+    ("flush.messages", "9223372036854775807", Kind::Long),
+    ("flush.ms", "9223372036854775807", Kind::Long),
+    ("index.interval.bytes", "4096", Kind::Int),
+    ("max.compaction.lag.ms", "9223372036854775807", Kind::Long),
+    ("max.message.bytes", "1048588", Kind::Int),
+    ("message.timestamp.after.max.ms", "3600000", Kind::Long),
+    (
+        "message.timestamp.before.max.ms",
+        "9223372036854775807",
+        Kind::Long,
+    ),
+    (
+        "message.timestamp.type",
+        "CreateTime",
+        Kind::OneOf(&["CreateTime", "LogAppendTime"]),
+    ),
+    ("min.cleanable.dirty.ratio", "0.5", Kind::Double),
+    ("min.compaction.lag.ms", "0", Kind::Long),
+    ("min.insync.replicas", "1", Kind::Int),
+    ("preallocate", "false", Kind::Boolean),
+    ("retention.bytes", "-1", Kind::Long),
+    ("retention.ms", "604800000", Kind::Long),
+    ("segment.bytes", "1073741824", Kind::Int),
+    ("segment.index.bytes", "10485760", Kind::Int),
+    ("segment.jitter.ms", "0", Kind::Long),
+    ("segment.ms", "604800000", Kind::Long),
+    ("unclean.leader.election.enable", "false", Kind::Boolean),
+    ("follower.replication.throttled.replicas", "", Kind::Text),
+    ("leader.replication.throttled.replicas", "", Kind::Text),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_and_a_bad_value_are_refused() {
+        let mut config = TopicConfig::default();
+        assert!(config.set("no.such.key", "1").is_err());
+        assert!(config.set("max.message.bytes", "many").is_err());
+        config.set("max.message.bytes", "500").unwrap();
+        config.set("cleanup.policy", "compact,delete").unwrap();
+        assert_eq!(config.max_message_bytes(), Some(500));
+        config.unset("max.message.bytes");
+        assert_eq!(config.max_message_bytes(), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! Whether the records field of a Produce request is what a broker may append.
+
+use bytes::Bytes;
+use milena_core::{ErrorCode, ErrorKind};
+use milena_protocol::batch::{Batch, BatchHeader, Batches};
+use milena_protocol::compression::{Codec, DEFAULT_MAX_SIZE};
+
+use crate::log::StoredBatch;
+use crate::producers::Stamp;
+
+/// A batch that was found sound.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    pub(crate) header: BatchHeader,
+    pub(crate) bytes: Bytes,
+    pub(crate) stamp: Option<Stamp>,
+}
+
+impl Checked {
+    pub(crate) fn stored(&self) -> Option<StoredBatch> {
+        StoredBatch::split(&self.header, &self.bytes)
+    }
+}
+
+/// Why a batch was refused, in words for the answer.
+pub(crate) type Refusal = (ErrorCode, &'static str);
+
+/// Checks a records field that came in a Produce request of `version`.
+///
+/// `each_record` also walks the records; without it only the header, the counts and the CRC are held.
+pub(crate) fn check(
+    records: Option<&Bytes>,
+    version: i16,
+    max_bytes: usize,
+    each_record: bool,
+) -> Result<Checked, Refusal> {
+    let records = records
+        .filter(|records| !records.is_empty())
+        .ok_or((ErrorCode::INVALID_RECORD, "there is no record batch"))?;
+    let mut batches = Batches::new(records.clone());
+    let batch = match batches.next() {
+        Some(Ok(batch)) => batch,
+        Some(Err(error)) if error.kind() == ErrorKind::Unsupported => {
+            return Err((ErrorCode::INVALID_RECORD, "the batch has an unknown format"));
+        }
+        _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch does not parse")),
+    };
+    if !batches.tail().is_empty() {
+        return Err((ErrorCode::INVALID_RECORD, "more than one batch was sent"));
+    }
+    let header = *batch.header();
+    if header.magic != 2 {
+        return Err((ErrorCode::INVALID_RECORD, "the batch is not in format 2"));
+    }
+    if header.size > max_bytes {
+        return Err((
+            ErrorCode::MESSAGE_TOO_LARGE,
+            "the batch is over max.message.bytes",
+        ));
+    }
+    if batch.verify_crc().is_err() {
+        return Err((ErrorCode::CORRUPT_MESSAGE, "the CRC is wrong"));
+    }
+    check_header(&header, version)?;
+    if each_record {
+        check_records(&batch)?;
+    }
+    Ok(Checked {
+        stamp: stamp(&header)?,
+        bytes: batch.bytes().clone(),
+        header,
+    })
+}
+
+fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
+    let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
+    if header.base_offset.to_wire() != 0 {
+        return invalid("the base offset of a sent batch is not 0");
+    }
+    if header.attributes.is_control() {
+        return invalid("clients may not write control batches");
+    }
+    if header.count == 0 || header.count != header.last_offset_delta + 1 {
+        return invalid("the record count and the last offset delta disagree");
+    }
+    match header.attributes.codec() {
+        None => invalid("the compression type is unknown"),
+        Some(Codec::Zstd) if version < 7 => Err((
+            ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
+            "zstd needs Produce version 7",
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn check_records(batch: &Batch) -> Result<(), Refusal> {
+    let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
+    let Ok(records) = batch.records(DEFAULT_MAX_SIZE) else {
+        return Err((ErrorCode::CORRUPT_MESSAGE, "the records do not decompress"));
+    };
+    let mut expected = batch.base_offset();
+    for record in records.iter() {
+        let Ok(record) = record else {
+            return invalid("a record does not decode");
+        };
+        if record.offset != expected {
+            return invalid("the records' offsets are not one after the other");
+        }
+        expected = expected.next();
+    }
+    if expected != batch.next_offset() {
+        return invalid("there are fewer records than the batch says");
+    }
+    Ok(())
+}
+
+fn stamp(header: &BatchHeader) -> Result<Option<Stamp>, Refusal> {
+    let Some(id) = header.producer_id else {
+        return Ok(None);
+    };
+    let (Some(epoch), Some(first)) = (header.producer_epoch, header.base_sequence) else {
+        return Err((
+            ErrorCode::INVALID_RECORD,
+            "a batch with a producer id lacks an epoch or a sequence",
+        ));
+    };
+    Ok(Some(Stamp {
+        id: id.to_wire(),
+        epoch: epoch.to_wire(),
+        first: first.to_wire(),
+        delta: header.last_offset_delta,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    fn refused(bytes: &[u8]) -> ErrorCode {
+        check(Some(&Bytes::copy_from_slice(bytes)), 9, 1 << 20, true)
+            .unwrap_err()
+            .0
+    }
+
+    #[test]
+    fn a_sound_batch_passes_with_its_stamp() {
+        let checked = check(Some(&samples::stamped(3, 5, 1, 40)), 9, 1 << 20, true).unwrap();
+        let stamp = checked.stamp.unwrap();
+        assert_eq!(
+            (stamp.id, stamp.epoch, stamp.first, stamp.delta),
+            (5, 1, 40, 2)
+        );
+        assert_eq!(checked.stored().unwrap().size(), checked.bytes.len());
+    }
+
+    #[test]
+    fn damage_is_refused_by_kind() {
+        let good = samples::batch(3);
+        let mut crc = good.to_vec();
+        *crc.last_mut().unwrap() ^= 1;
+        assert_eq!(refused(&crc), ErrorCode::CORRUPT_MESSAGE);
+        let mut magic = good.to_vec();
+        magic[16] = 3;
+        assert_eq!(refused(&magic), ErrorCode::INVALID_RECORD);
+        let mut offset = good.to_vec();
+        offset[7] = 1;
+        assert_eq!(refused(&offset), ErrorCode::INVALID_RECORD);
+        let twice = [&good[..], &good[..]].concat();
+        assert_eq!(refused(&twice), ErrorCode::INVALID_RECORD);
+        assert_eq!(refused(&good[..good.len() - 1]), ErrorCode::CORRUPT_MESSAGE);
+        assert_eq!(refused(&[]), ErrorCode::INVALID_RECORD);
+    }
+
+    #[test]
+    fn a_batch_over_the_limit_is_too_large() {
+        let error = check(Some(&samples::batch(3)), 9, 80, true).unwrap_err();
+        assert_eq!(error.0, ErrorCode::MESSAGE_TOO_LARGE);
+    }
+}

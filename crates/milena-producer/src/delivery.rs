@@ -29,6 +29,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    #[inline]
     pub(crate) fn new(receipt: Arc<Receipt>, index: u32) -> Self {
         Self {
             receipt,
@@ -63,6 +64,7 @@ impl Delivery {
 impl Future for Delivery {
     type Output = Result<RecordMetadata>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         loop {
@@ -205,6 +207,7 @@ impl Receipt {
 }
 
 impl Fate {
+    #[inline]
     fn of(&self, receipt: &Receipt, index: u32) -> Result<RecordMetadata> {
         match self {
             Self::Delivered { base, appended } => Ok(RecordMetadata {

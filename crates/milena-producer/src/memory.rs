@@ -186,8 +186,8 @@ impl Buffers {
         }
     }
 
-    /// Takes a buffer back.
-    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+    /// Takes a buffer back; what lies in it is overwritten, not cleared.
+    pub(crate) fn give(&self, buffer: Vec<u8>) {
         let size = buffer.capacity();
         let Some(class) = self.class(size) else {
             return;
@@ -196,7 +196,6 @@ impl Buffers {
             self.kept.fetch_sub(size, Ordering::Relaxed);
             return;
         }
-        buffer.clear();
         class.lock().push(buffer);
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_core::{Error, HeadersRef, Result, Timestamp, TopicPartition};
 use milena_protocol::batch::{BatchBuilder, HEADER_LEN};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::delivery::{Delivery, Receipt};
@@ -117,6 +117,8 @@ impl Partition {
     /// Encodes a record into the open batch; its order is fixed when this returns [`Placed::Here`].
     ///
     /// `spare` is memory that the caller waited for. With `may_leave` nothing is placed where a batch just ended.
+    // Inlined so that the delivery is built where it is used: it crosses no memory on its way out.
+    #[inline(always)]
     pub(crate) fn place(
         &self,
         record: &Draft<'_>,
@@ -124,11 +126,32 @@ impl Partition {
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
+        let mut open = self.open.lock();
+        match &mut *open {
+            Open {
+                batch: Some(batch),
+                time,
+                closed: None,
+                ..
+            } if batch.has_room(record.size) => batch.append(record, time, desk),
+            _ => self.place_anew(open, record, desk, spare, may_leave),
+        }
+    }
+
+    /// The rare case: the batch has to grow, or a new one to be opened.
+    #[cold]
+    #[inline(never)]
+    fn place_anew(
+        &self,
+        mut open: MutexGuard<'_, Open>,
+        record: &Draft<'_>,
+        desk: &Desk,
+        spare: &mut Option<Charge>,
+        may_leave: bool,
+    ) -> Result<Placed> {
         let mut news = false;
-        let placed = {
-            let mut open = self.open.lock();
-            open.place(self, record, desk, spare, may_leave, &mut news)
-        };
+        let placed = open.place(self, record, desk, spare, may_leave, &mut news);
+        drop(open);
         if news && !self.announced.swap(true, Ordering::AcqRel) {
             desk.ready.announce(self.id);
         }
@@ -160,7 +183,6 @@ impl Partition {
 }
 
 impl Open {
-    #[inline]
     fn place(
         &mut self,
         partition: &Partition,
@@ -199,19 +221,23 @@ impl Open {
                 })
             }
         };
-        let timestamp = match record.timestamp {
-            Some(timestamp) => timestamp,
-            None => self.time.read(&*desk.clock),
-        };
-        let at = batch
-            .builder
-            .append(timestamp, record.key, record.value, record.headers)?;
-        Ok(Placed::Here(Delivery::new(batch.receipt.clone(), at.index)))
+        batch.append(record, &mut self.time, desk)
     }
 }
 
 impl OpenBatch {
-    #[inline]
+    #[inline(always)]
+    fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<Placed> {
+        let timestamp = match record.timestamp {
+            Some(timestamp) => timestamp,
+            None => time.read(&*desk.clock),
+        };
+        let builder = &mut self.builder;
+        let at = builder.append(timestamp, record.key, record.value, record.headers)?;
+        Ok(Placed::Here(Delivery::new(self.receipt.clone(), at.index)))
+    }
+
+    #[inline(always)]
     fn has_room(&self, size: usize) -> bool {
         self.builder.wire_len() + size + SLACK <= self.charge.bytes()
     }

@@ -20,6 +20,7 @@ use crate::ready::Ready;
 use crate::sender::{Command, Sender, closed};
 use crate::service::Readiness;
 use crate::settings::Settings;
+use crate::sticky::Slot;
 use crate::topic::{TopicState, Topics};
 
 /// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
@@ -313,7 +314,7 @@ impl Topic {
 const SMALLEST_BUFFER: usize = 16 * 1024;
 
 impl Inner {
-    #[inline]
+    #[inline(always)]
     fn try_enqueue(
         &self,
         topic: &TopicState,
@@ -358,7 +359,7 @@ impl Inner {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(
         &self,
         topic: &TopicState,
@@ -366,19 +367,28 @@ impl Inner {
         named: Option<Partition>,
         spare: &mut Option<Charge>,
     ) -> Result<Placed> {
-        let mut chosen = topic.choose(&*self.settings.partitioner, draft, named)?;
+        let chosen = topic.choose(&*self.settings.partitioner, draft, named)?;
         let may_leave = topic.may_leave(&chosen);
-        let mut placed = chosen
-            .partition
-            .place(draft, &self.desk, spare, may_leave)?;
-        if matches!(placed, Placed::Elsewhere) {
-            chosen = topic.move_on(chosen.slot)?;
-            placed = chosen.partition.place(draft, &self.desk, spare, false)?;
-        }
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
         }
-        Ok(placed)
+        match chosen.partition.place(draft, &self.desk, spare, may_leave) {
+            Ok(Placed::Elsewhere) => self.place_elsewhere(topic, chosen.slot, draft, spare),
+            placed => placed,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn place_elsewhere(
+        &self,
+        topic: &TopicState,
+        slot: Option<&Slot>,
+        draft: &Draft<'_>,
+        spare: &mut Option<Charge>,
+    ) -> Result<Placed> {
+        let chosen = topic.move_on(slot)?;
+        chosen.partition.place(draft, &self.desk, spare, false)
     }
 
     /// Waits for `bytes` of the budget; the sender is told to hurry meanwhile.

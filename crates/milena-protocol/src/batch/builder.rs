@@ -50,9 +50,13 @@ impl BatchBuilder {
     }
 
     /// The most bytes that a record can take in a batch body, whatever its timestamp and place.
+    #[inline]
     pub fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: HeadersRef<'_>) -> usize {
         const FIXED: usize = 5 + 1 + varint::MAX_LEN + 5 + 5 + 5 + 5;
         let payload = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        if headers.is_empty() {
+            return FIXED + payload;
+        }
         let headers = match headers.as_wire() {
             Some((raw, _)) => raw.len(),
             None => headers

@@ -1,6 +1,7 @@
 //! Answers: each batch of a request gets its verdict, and its records their fate.
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, TopicPartition};
+use milena_protocol::batch::SealedBatch;
 use milena_protocol::hints::TopicRef;
 use milena_protocol::produce::{self, ProducedPartition};
 use tokio::time::Instant;
@@ -47,6 +48,11 @@ impl Sender {
             }
             Ok(body) => match produce::decode_response(&body, version) {
                 Ok(answer) => {
+                    if !answer.throttle.is_zero()
+                        && let Some(link) = self.links.get(&node)
+                    {
+                        link.throttle(answer.throttle);
+                    }
                     self.answers(&sent, &answer.partitions, node, now);
                     None
                 }
@@ -193,7 +199,7 @@ impl Sender {
                         elapsed: now.duration_since(batch.opened),
                     });
                 }
-                if let Some(buffer) = batch.sealed.and_then(|sealed| sealed.reclaim()) {
+                if let Some(buffer) = batch.sealed.and_then(SealedBatch::reclaim) {
                     self.desk.buffers.give(buffer);
                 }
             }

@@ -4,6 +4,8 @@ mod answer;
 mod batch;
 mod delivery;
 mod drain;
+mod ending;
+mod enqueue;
 mod link;
 mod memory;
 mod network;
@@ -13,6 +15,7 @@ mod partitioner;
 mod producer;
 mod queue;
 mod ready;
+mod seal;
 mod sender;
 #[cfg(test)]
 mod sender_tests;
@@ -26,7 +29,8 @@ mod topic;
 mod verdict;
 
 pub use delivery::Delivery;
+pub use enqueue::TryEnqueueError;
 pub use milena_protocol::compression::Compression;
 pub use partitioner::{Choice, Murmur2, Partitioner, Partitioning, murmur2};
-pub use producer::{Producer, Topic, TryEnqueueError};
+pub use producer::{Producer, Topic};
 pub use settings::Acks;

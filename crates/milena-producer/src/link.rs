@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::{Backoff, NodeId};
 use tokio::time::Instant;
@@ -86,6 +87,13 @@ impl Link {
         self.not_before = Some(now + backoff.delay(self.failures));
         self.failures = self.failures.saturating_add(1);
         self.state = LinkState::Down;
+    }
+
+    /// Keeps silent for a while, as the broker asked.
+    pub(crate) fn throttle(&self, wait: Duration) {
+        if let LinkState::Up(wire) = &self.state {
+            wire.throttle(wait);
+        }
     }
 
     /// Notes that partial batches left.

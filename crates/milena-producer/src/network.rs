@@ -63,6 +63,9 @@ pub(crate) trait Wire: Send + Sync + 'static {
         answered: bool,
     ) -> BoxFuture<Result<Bytes>>;
 
+    /// Keeps silent for a while, as the broker asked (KIP-219).
+    fn throttle(&self, wait: Duration);
+
     /// Whether nothing more can be sent.
     fn is_closed(&self) -> bool;
 

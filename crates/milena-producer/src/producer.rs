@@ -8,19 +8,19 @@ use milena_core::{
     Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, Persistence, ProducerRecord,
     RecordMetadata, Result, TopicName, TopicPartition,
 };
-use milena_protocol::batch::HEADER_LEN;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::delivery::Delivery;
-use crate::memory::{Budget, Buffers, Charge};
+use crate::ending::closed;
+use crate::enqueue::{Inner, TryEnqueueError};
+use crate::memory::{Budget, Buffers};
 use crate::network::Network;
-use crate::partition::{Desk, Draft, Placed};
+use crate::partition::{Desk, Draft};
 use crate::ready::Ready;
-use crate::sender::{Command, Sender, closed};
+use crate::sender::{Command, Sender};
 use crate::service::Readiness;
 use crate::settings::Settings;
-use crate::sticky::Slot;
 use crate::topic::{TopicState, Topics};
 
 /// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
@@ -40,27 +40,6 @@ pub struct Producer {
 pub struct Topic {
     inner: Arc<Inner>,
     state: Arc<TopicState>,
-}
-
-/// Why [`Producer::try_enqueue`] did not take a record.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TryEnqueueError {
-    /// `buffer_memory` is used up.
-    Full,
-    /// The topic's partitions are not known yet.
-    NotReady,
-    /// The record or the producer cannot be used.
-    Refused(Error),
-}
-
-/// What all handles share. Its drop tells the sender that no caller is left.
-pub(crate) struct Inner {
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) settings: Arc<Settings>,
-    network: Arc<dyn Network>,
-    topics: Arc<Topics>,
-    commands: mpsc::Sender<Command>,
 }
 
 impl Producer {
@@ -313,180 +292,6 @@ impl Topic {
 /// The first buffer of a batch.
 const SMALLEST_BUFFER: usize = 16 * 1024;
 
-impl Inner {
-    #[inline(always)]
-    fn try_enqueue(
-        &self,
-        topic: &TopicState,
-        draft: &Draft<'_>,
-        named: Option<Partition>,
-    ) -> Result<Delivery, TryEnqueueError> {
-        self.check(draft, topic).map_err(TryEnqueueError::Refused)?;
-        if topic.count() == 0 {
-            return Err(self.not_ready());
-        }
-        match self.place(topic, draft, named, &mut None) {
-            Ok(Placed::Here(delivery)) => Ok(delivery),
-            Ok(_) => {
-                // The sender frees memory by sending what is there.
-                self.desk.ready.ring();
-                Err(TryEnqueueError::Full)
-            }
-            Err(error) => Err(TryEnqueueError::Refused(error)),
-        }
-    }
-
-    async fn enqueue(
-        &self,
-        topic: &TopicState,
-        draft: &Draft<'_>,
-        named: Option<Partition>,
-    ) -> Result<Delivery> {
-        self.check(draft, topic)?;
-        let deadline = Instant::now() + self.settings.max_block;
-        self.partitions(topic, deadline).await?;
-        let mut spare = None;
-        loop {
-            match self.place(topic, draft, named, &mut spare)? {
-                Placed::Here(delivery) => return Ok(delivery),
-                // Only a caller that may leave is told to.
-                Placed::Elsewhere => {}
-                Placed::NeedsMemory(bytes) => {
-                    spare = None;
-                    spare = Some(self.memory(bytes, topic, deadline).await?);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn place(
-        &self,
-        topic: &TopicState,
-        draft: &Draft<'_>,
-        named: Option<Partition>,
-        spare: &mut Option<Charge>,
-    ) -> Result<Placed> {
-        let chosen = topic.choose(&*self.settings.partitioner, draft, named)?;
-        let may_leave = topic.may_leave(&chosen);
-        if let Some(slot) = chosen.slot {
-            slot.route(draft.size);
-        }
-        match chosen.partition.place(draft, &self.desk, spare, may_leave) {
-            Ok(Placed::Elsewhere) => self.place_elsewhere(topic, chosen.slot, draft, spare),
-            placed => placed,
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn place_elsewhere(
-        &self,
-        topic: &TopicState,
-        slot: Option<&Slot>,
-        draft: &Draft<'_>,
-        spare: &mut Option<Charge>,
-    ) -> Result<Placed> {
-        let chosen = topic.move_on(slot)?;
-        chosen.partition.place(draft, &self.desk, spare, false)
-    }
-
-    /// Waits for `bytes` of the budget; the sender is told to hurry meanwhile.
-    async fn memory(&self, bytes: usize, topic: &TopicState, deadline: Instant) -> Result<Charge> {
-        if let Some(error) = self.desk.ready.closed() {
-            return Err(error);
-        }
-        let waiting = self.desk.budget.take(bytes, || self.desk.ready.ring());
-        match timeout_at(deadline, waiting).await {
-            Ok(charge) => Ok(charge),
-            Err(_) => {
-                let limit = self.desk.budget.limit();
-                let waited = self.settings.max_block;
-                let what = format!(
-                    "{bytes} of buffer.memory = {limit} bytes did not become free within {waited:?}"
-                );
-                Err(unwritten(
-                    Error::new(ErrorKind::Timeout, what)
-                        .setting("max.block.ms")
-                        .topic(topic.name.clone()),
-                ))
-            }
-        }
-    }
-
-    /// Waits until the topic's partitions are known.
-    async fn partitions(&self, topic: &TopicState, deadline: Instant) -> Result<()> {
-        if topic.count() > 0 {
-            return Ok(());
-        }
-        if let Some(error) = self.desk.ready.closed() {
-            return Err(error);
-        }
-        if let Some(defect) = topic.name.defect() {
-            let error = Error::new(ErrorKind::Config, defect).topic(topic.name.clone());
-            return Err(unwritten(error));
-        }
-        let asked = timeout_at(deadline, self.network.topic(topic.name.clone())).await;
-        let shape = match asked {
-            Ok(shape) => shape.map_err(|error| unwritten(error.topic(topic.name.clone())))?,
-            Err(_) => {
-                let waited = self.settings.max_block;
-                let what = format!("no metadata of the topic came within {waited:?}");
-                return Err(unwritten(
-                    Error::new(ErrorKind::Timeout, what)
-                        .setting("max.block.ms")
-                        .topic(topic.name.clone()),
-                ));
-            }
-        };
-        topic.take(&shape, &self.desk.ready);
-        if topic.count() == 0 {
-            let error = Error::broker(milena_core::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-            return Err(unwritten(error.topic(topic.name.clone())));
-        }
-        Ok(())
-    }
-
-    /// Refuses what no request and no buffer can hold.
-    #[inline]
-    fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
-        let size = draft.size + HEADER_LEN;
-        if size <= self.settings.max_request_size && size + SLACK <= self.settings.buffer_memory {
-            return Ok(());
-        }
-        Err(self.too_large(size, topic))
-    }
-
-    #[cold]
-    fn too_large(&self, size: usize, topic: &TopicState) -> Error {
-        let (key, limit) = if size > self.settings.max_request_size {
-            ("max.request.size", self.settings.max_request_size)
-        } else {
-            ("buffer.memory", self.settings.buffer_memory)
-        };
-        let what = format!("a record of up to {size} bytes is over {key} = {limit} bytes");
-        unwritten(
-            Error::new(ErrorKind::RecordTooLarge, what)
-                .setting(key)
-                .topic(topic.name.clone()),
-        )
-    }
-
-    #[cold]
-    fn not_ready(&self) -> TryEnqueueError {
-        match self.desk.ready.closed() {
-            Some(error) => TryEnqueueError::Refused(error),
-            None => TryEnqueueError::NotReady,
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.desk.ready.abandon();
-    }
-}
-
 impl Gauges for Producer {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         sink(Gauge::BufferUsed {
@@ -515,28 +320,6 @@ impl fmt::Debug for Topic {
     }
 }
 
-impl fmt::Display for TryEnqueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("buffer.memory is used up"),
-            Self::NotReady => f.write_str("the topic's partitions are not known yet"),
-            Self::Refused(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for TryEnqueueError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Refused(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-/// What a batch needs beyond its records.
-const SLACK: usize = 32;
-
 fn draft(record: &ProducerRecord) -> Draft<'_> {
     let content = &record.record;
     Draft::new(
@@ -545,8 +328,4 @@ fn draft(record: &ProducerRecord) -> Draft<'_> {
         content.headers.view(),
         content.timestamp,
     )
-}
-
-fn unwritten(error: Error) -> Error {
-    error.with_persistence(Persistence::NotWritten)
 }

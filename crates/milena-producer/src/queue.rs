@@ -301,7 +301,7 @@ impl Queue {
         Settled::Failed(batch, error)
     }
 
-    fn retry(&mut self, mut batch: Batch, error: Error, now: Instant, rules: &Rules) -> Settled {
+    fn retry(&mut self, batch: Batch, error: Error, now: Instant, rules: &Rules) -> Settled {
         self.sequences.stumbled();
         if batch.receipt.is_settled() || batch.attempts > rules.retries {
             return self.give_up(batch, error);

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use milena_core::{Error, ErrorKind, Event, LeaderEpoch, NodeId, Persistence, Result};
+use milena_core::{LeaderEpoch, NodeId, Result};
 use milena_protocol::batch::SealedBatch;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::batch::Place;
-use crate::delivery::{Fate, Receipt};
+use crate::delivery::Receipt;
+use crate::ending::{Closing, GivenUp};
 use crate::link::Link;
 use crate::network::{BoxFuture, Network, Wire};
 use crate::partition::{Desk, OpenBatch};
@@ -34,13 +35,6 @@ pub(crate) enum Command {
         deadline: Instant,
         reply: oneshot::Sender<GivenUp>,
     },
-}
-
-/// What a close left undone.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GivenUp {
-    pub(crate) not_written: u64,
-    pub(crate) possibly_written: u64,
 }
 
 /// Something that the sender waited for.
@@ -89,7 +83,7 @@ pub(crate) struct Sender {
     pub(crate) homeless: Vec<u32>,
     pub(crate) ask_again: Option<Instant>,
     commands: mpsc::Receiver<Command>,
-    closing: Option<Closing>,
+    pub(crate) closing: Option<Closing>,
     scratch: Vec<u32>,
 }
 
@@ -100,11 +94,6 @@ pub(crate) struct Outlet {
     pub(crate) timed: bool,
     /// The leader that a broker named in an answer (KIP-951), until the metadata knows as much.
     pub(crate) hint: Option<(NodeId, LeaderEpoch)>,
-}
-
-struct Closing {
-    deadline: Option<Instant>,
-    reply: Option<oneshot::Sender<GivenUp>>,
 }
 
 impl Sender {
@@ -188,7 +177,7 @@ impl Sender {
     }
 
     /// Looks at the partitions that callers announced.
-    fn take_news(&mut self) {
+    pub(crate) fn take_news(&mut self) {
         for partition in self.desk.ready.registered(self.queues.len()) {
             self.queues.push(Outlet {
                 queue: Queue::new(partition),
@@ -334,7 +323,7 @@ impl Sender {
         }
     }
 
-    fn take_all_open(&mut self) {
+    pub(crate) fn take_all_open(&mut self) {
         for id in 0..self.queues.len() {
             let id = u32::try_from(id).unwrap_or(u32::MAX);
             self.collect(id);
@@ -350,88 +339,6 @@ impl Sender {
         queue.open_since = None;
         queue.partition.take_open()
     }
-
-    /// Whether the task ends here; gives up what is left when the time to close is over.
-    fn is_over(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() && self.desk.ready.is_abandoned() {
-            self.take_all_open();
-            self.closing = Some(Closing {
-                deadline: None,
-                reply: None,
-            });
-        }
-        let Some(closing) = &self.closing else {
-            return false;
-        };
-        let late = closing.deadline.is_some_and(|deadline| deadline <= now);
-        if !late && !self.queues.iter().all(|outlet| outlet.queue.is_idle()) {
-            return false;
-        }
-        let given_up = self.end(&closed(
-            "the producer was closed before the record was delivered",
-        ));
-        if let Some(reply) = self.closing.take().and_then(|closing| closing.reply) {
-            let _ = reply.send(given_up);
-        }
-        true
-    }
-
-    /// The deadline of a close, to be awake by.
-    pub(crate) fn close_deadline(&self) -> Option<Instant> {
-        self.closing.as_ref().and_then(|closing| closing.deadline)
-    }
-
-    /// Fails all records that have no fate, and refuses new ones.
-    fn end(&mut self, error: &Error) -> GivenUp {
-        let mut given_up = GivenUp::default();
-        self.desk.ready.close(error);
-        self.take_news();
-        for outlet in &mut self.queues {
-            let queue = &mut outlet.queue;
-            let place = queue.partition.place.clone();
-            let mut failed = queue.fail_all(error);
-            let mut left = Vec::new();
-            queue.partition.collect(&mut left);
-            left.extend(queue.partition.take_open());
-            for batch in left {
-                let error = error.clone().at(&place);
-                let error = error.with_persistence(Persistence::NotWritten);
-                batch.receipt.settle(Fate::Failed(error.clone()));
-                failed.push((batch.builder.count(), error));
-            }
-            for (records, error) in failed {
-                given_up.count(records, &error);
-                self.settings.observers.emit(|| Event::BatchFailed {
-                    partition: &place,
-                    records,
-                    error: &error,
-                });
-            }
-        }
-        given_up
-    }
-}
-
-impl Drop for Sender {
-    /// The runtime may end before the producer does: nobody is left to wait for ever.
-    fn drop(&mut self) {
-        self.end(&closed(
-            "the producer's task ended before the record was delivered",
-        ));
-    }
-}
-
-impl GivenUp {
-    fn count(&mut self, records: u32, error: &Error) {
-        match error.persistence() {
-            Some(Persistence::PossiblyWritten) => self.possibly_written += u64::from(records),
-            _ => self.not_written += u64::from(records),
-        }
-    }
-}
-
-pub(crate) fn closed(what: &'static str) -> Error {
-    Error::new(ErrorKind::Closed, what)
 }
 
 /// The newer of what the metadata and a broker's hint say.

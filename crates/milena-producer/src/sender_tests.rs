@@ -17,6 +17,7 @@ fn producer(stub: &Arc<Stub>, change: impl FnOnce(&mut Draft)) -> Producer {
     Producer::start(draft.check().unwrap(), stub.clone()).unwrap()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "numbers and texts read best")]
 fn record(value: impl ToString) -> ProducerRecord {
     ProducerRecord::new("orders")
         .partition(0)

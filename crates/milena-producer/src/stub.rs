@@ -256,6 +256,8 @@ impl Wire for StubWire {
         })
     }
 
+    fn throttle(&self, _wait: Duration) {}
+
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }

@@ -1,0 +1,99 @@
+//! Sealing: a batch takes its place in the order, is compressed beside the sender, and then stays as it is.
+
+use milena_core::{Error, ErrorKind, Event, Result};
+use milena_protocol::batch::{BatchBuilder, SealedBatch};
+use milena_protocol::compression::Compression;
+
+use crate::batch::{Batch, Place};
+use crate::partition::OpenBatch;
+use crate::sender::{Done, Sender};
+
+impl Sender {
+    /// Closes a batch: it takes its place in the order now, and is compressed where that was asked for.
+    pub(crate) fn close_batch(&mut self, id: u32, open: OpenBatch) {
+        let compression = self.settings.compression;
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        let place = outlet.queue.next_place();
+        let OpenBatch {
+            builder,
+            receipt,
+            charge,
+            opened,
+        } = open;
+        let size = builder.body_len();
+        outlet.queue.push(Batch {
+            place,
+            sealed: None,
+            count: builder.count(),
+            receipt,
+            charge,
+            opened,
+            stamp: None,
+            attempts: 0,
+            doubt: false,
+        });
+        if compression == Compression::None || size <= INLINE_COMPRESSION {
+            let result = builder.seal(compression);
+            self.sealed(id, place, result);
+        } else {
+            self.compress(id, place, builder, compression);
+        }
+    }
+
+    /// Compresses a batch on another thread, as many at a time as there are cores.
+    fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
+        let permits = self.compressing.clone();
+        self.work.push(Box::pin(async move {
+            let _permit = permits.acquire_owned().await;
+            let result = tokio::task::spawn_blocking(move || builder.seal(compression)).await;
+            let result = result.unwrap_or_else(|_| {
+                let what = "the task that compressed the batch ended";
+                Err(Error::new(ErrorKind::Closed, what))
+            });
+            Done::Sealed {
+                queue: id,
+                place,
+                result,
+            }
+        }));
+    }
+
+    /// Takes a closed batch's final bytes.
+    pub(crate) fn sealed(
+        &mut self,
+        id: u32,
+        place: Place,
+        result: Result<(SealedBatch, Option<Vec<u8>>)>,
+    ) {
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        match result {
+            Ok((sealed, spare)) => {
+                if let Some(batch) = outlet.queue.waiting_mut(place) {
+                    if let Some(spare) = spare {
+                        batch.charge.shrink(sealed.wire_len());
+                        self.desk.buffers.give(spare);
+                    }
+                    batch.sealed = Some(sealed);
+                }
+            }
+            Err(error) => {
+                if let Some((records, error)) = outlet.queue.remove(place, error) {
+                    let partition = outlet.queue.partition.place.clone();
+                    self.settings.observers.emit(|| Event::BatchFailed {
+                        partition: &partition,
+                        records,
+                        error: &error,
+                    });
+                }
+            }
+        }
+        self.list(id);
+    }
+}
+
+/// Batches up to this size are compressed on the sender's task; larger ones beside it.
+const INLINE_COMPRESSION: usize = 16 * 1024;

@@ -298,6 +298,12 @@ impl Connection {
         self.0.shared.round_trip.get()
     }
 
+    /// How long an answer may take unless a call says otherwise.
+    #[must_use]
+    pub fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
     /// How many requests were handed over and are not done.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -273,7 +273,8 @@ impl Driver {
             next = Some(idle_end);
         }
         if let Some(next) = next {
-            if next != self.timer.deadline() {
+            // Armed too early it fires once for nothing, which is cheaper than to move it per request.
+            if next < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(next);
             }
             return Ok(self.timer.as_mut().poll(cx).is_ready());

@@ -1,24 +1,41 @@
 //! Connections to a cluster: dialing, handshakes, pipelined requests, pools, metadata, leaders and coordinators.
 //!
-//! [`Connection`] is one connection to one broker.
+//! [`Cluster`] is the handle on a cluster: its picture ([`Metadata`]), short requests to whoever is to
+//! answer them ([`Cluster::send`]), and connections of their own for produce, fetch and group
+//! ([`Cluster::connection`]). [`Connection`] is one connection to one broker.
 
+mod broker;
+mod cluster;
 mod connect;
 mod connection;
+mod coordinator;
 mod driver;
 mod frames;
 mod handshake;
+mod merge;
+mod metadata;
 mod node_backoff;
 mod options;
 mod outgoing;
+mod refresher;
 mod rtt;
+mod send;
+mod settings;
 mod tasks;
 mod tcp;
 mod throttle;
+mod topics;
 mod writes;
 
+pub use broker::Role;
+pub use cluster::Cluster;
 pub use connect::{BoxFuture, BoxStream, Connect, Stream};
 pub use connection::Connection;
+pub use coordinator::CoordinatorKey;
 pub use handshake::{ApiVersionsStep, HandshakeStep, Link};
+pub use metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
 pub use options::ConnectionOptions;
 pub use outgoing::Answer;
+pub use send::Target;
+pub use settings::ClusterBuilder;
 pub use tcp::TcpConnect;

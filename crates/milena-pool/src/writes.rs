@@ -35,11 +35,6 @@ impl WriteQueue {
         self.written
     }
 
-    /// How many bytes wait.
-    pub(crate) const fn waiting(&self) -> u64 {
-        self.queued - self.written
-    }
-
     /// Writes once, as much as the stream takes; then flushes. `Ready(Ok(0))` means that nothing waits.
     pub(crate) fn poll_write<S: AsyncWrite + Unpin + ?Sized>(
         &mut self,
@@ -108,7 +103,7 @@ mod tests {
             all
         });
         while poll_fn(|cx| queue.poll_write(&mut near, cx)).await.unwrap() > 0 {}
-        assert_eq!((queue.written(), queue.waiting()), (7, 0));
+        assert_eq!(queue.written(), 7);
         assert_eq!(&reader.await.unwrap(), b"abcdefg");
     }
 }

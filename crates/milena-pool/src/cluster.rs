@@ -1,0 +1,342 @@
+//! The handle on a cluster: its picture, its brokers, and the connections to them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use milena_core::{
+    Address, CancelToken, Error, ErrorKind, NodeId, Observers, Persistence, Result, TopicName,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::broker::{Broker, Dialer, Role};
+use crate::connection::Connection;
+use crate::coordinator::Coordinators;
+use crate::metadata::Metadata;
+use crate::refresher;
+use crate::settings::{ClusterBuilder, Timing};
+use crate::tasks::closed;
+
+/// A handle on a cluster. A clone leads to the same one, with the same connections.
+///
+/// The connections end with [`close`](Self::close), or with the last clone.
+#[derive(Clone)]
+pub struct Cluster(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) bootstrap: Vec<Address>,
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) timing: Timing,
+    pub(crate) metadata: ArcSwap<Metadata>,
+    changed: watch::Sender<u64>,
+    pub(crate) wanted: Mutex<Wanted>,
+    brokers: Mutex<HashMap<NodeId, Arc<Broker>>>,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) signals: Arc<Signals>,
+    done: watch::Sender<Done>,
+    renewed_at: Mutex<Instant>,
+    started: OnceLock<()>,
+}
+
+/// Which topics the picture shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    All,
+    Some(BTreeSet<TopicName>),
+}
+
+/// What the refresher listens to.
+pub(crate) struct Signals {
+    asked: AtomicU64,
+    pub(crate) wake: Notify,
+    pub(crate) closing: CancelToken,
+}
+
+impl Signals {
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Asks for a renewal that starts after now; returns its number.
+    pub(crate) fn ask(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake.notify_one();
+        number
+    }
+}
+
+/// The last renewal that ended: all asked for up to `number` are served by it.
+#[derive(Clone, Default)]
+struct Done {
+    number: u64,
+    error: Option<Error>,
+}
+
+impl Cluster {
+    /// Begins a handle on the cluster that is reached by `bootstrap`: `host:port` each.
+    pub fn builder<I>(bootstrap: I) -> ClusterBuilder
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        ClusterBuilder::new(bootstrap.into_iter().map(Into::into).collect())
+    }
+
+    pub(crate) async fn start(
+        bootstrap: Vec<Address>,
+        dialer: Arc<Dialer>,
+        timing: Timing,
+    ) -> Result<Self> {
+        let signals = Arc::new(Signals {
+            asked: AtomicU64::new(0),
+            wake: Notify::new(),
+            closing: CancelToken::new(),
+        });
+        let inner = Arc::new(Inner {
+            bootstrap,
+            dialer,
+            timing,
+            metadata: ArcSwap::default(),
+            changed: watch::Sender::new(0),
+            wanted: Mutex::new(Wanted::Some(BTreeSet::new())),
+            brokers: Mutex::default(),
+            coordinators: Coordinators::default(),
+            signals,
+            done: watch::Sender::default(),
+            renewed_at: Mutex::new(Instant::now()),
+            started: OnceLock::new(),
+        });
+        let cluster = Self(inner);
+        cluster.first_contact().await?;
+        let task = refresher::run(Arc::downgrade(&cluster.0));
+        cluster.0.dialer.tasks.spawn_plain(task);
+        Ok(cluster)
+    }
+
+    /// Tries until a broker answers or the API timeout passes.
+    async fn first_contact(&self) -> Result<()> {
+        let mut last = None;
+        let trying = async {
+            let mut attempt = 0;
+            loop {
+                match self.0.renew().await {
+                    Ok(()) => return Ok(()),
+                    Err(error) if error.is_retriable() => last = Some(error),
+                    Err(error) => return Err(error),
+                }
+                tokio::time::sleep(self.0.timing.retry.delay(attempt)).await;
+                attempt += 1;
+            }
+        };
+        let limit = self.0.timing.api_timeout;
+        match timeout(limit, trying).await {
+            Ok(ended) => ended,
+            Err(_) => Err(last.unwrap_or_else(|| {
+                let what = format!("no broker answered within {limit:?}");
+                let error = Error::new(ErrorKind::Timeout, what).setting("bootstrap.servers");
+                self.0.bootstrap.iter().take(1).fold(error, Error::address)
+            })),
+        }
+    }
+
+    /// The present picture of the cluster. Cheap; hold it for one decision, then take it anew.
+    #[must_use]
+    pub fn metadata(&self) -> Arc<Metadata> {
+        self.0.metadata.load_full()
+    }
+
+    /// A watch that changes whenever the picture does; its value counts the changes.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// The connection of `role` to `node`, dialed when there is none that works.
+    ///
+    /// Waits out the broker's backoff, then at most the connect timeout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] for an unknown broker (refresh, then retry); [`ErrorKind::Closed`] after
+    /// [`close`](Self::close); else as [`Connection::open`].
+    pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
+        let broker = self.0.broker(node)?;
+        let opened = broker.connection(role).await;
+        if let Err(error) = &opened
+            && error.kind() != ErrorKind::Closed
+        {
+            // Its leaders may have moved, or its address.
+            self.request_refresh();
+        }
+        opened
+    }
+
+    /// Who is told of what happens.
+    #[must_use]
+    pub fn observers(&self) -> &Observers {
+        &self.0.dialer.options.observers
+    }
+
+    /// How long an answer may take: `request.timeout.ms`.
+    #[must_use]
+    pub fn request_timeout(&self) -> std::time::Duration {
+        self.0.dialer.options.request_timeout
+    }
+
+    /// How long an operation with its retries may take: `default.api.timeout.ms`.
+    #[must_use]
+    pub fn api_timeout(&self) -> std::time::Duration {
+        self.0.timing.api_timeout
+    }
+
+    /// The waits between tries: `retry.backoff.ms`.
+    #[must_use]
+    pub fn backoff(&self) -> milena_core::Backoff {
+        self.0.timing.retry
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.signals.closing.is_cancelled()
+    }
+
+    /// Ends every connection and task of this handle and its clones; requests without an answer fail.
+    ///
+    /// Other handles are untouched, even on the same cluster.
+    pub async fn close(&self) {
+        self.0.signals.closing.cancel();
+        self.0.brokers.lock().clear();
+        self.0.dialer.tasks.close().await;
+        self.0.done.send_modify(|done| {
+            done.number = u64::MAX;
+            done.error = Some(closed());
+        });
+        self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Asks for a renewal of the picture and does not wait: several asked for at once become one.
+    pub fn request_refresh(&self) {
+        self.0.signals.ask();
+    }
+
+    /// Renews the picture and waits until a renewal that started after this call has ended.
+    ///
+    /// # Errors
+    /// Why no broker could be asked.
+    ///
+    /// # Cancel safety
+    /// Dropped, the renewal goes on.
+    pub async fn refresh(&self) -> Result<()> {
+        let number = self.0.signals.ask();
+        let mut done = self.0.done.subscribe();
+        let ended = done.wait_for(|done| done.number >= number);
+        match timeout(self.0.timing.api_timeout, ended).await {
+            Ok(Ok(done)) => done.error.clone().map_or(Ok(()), Err),
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                "the picture of the cluster could not be renewed in time",
+            )),
+        }
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("bootstrap", &self.0.bootstrap)
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// What is held of a broker. One whose address changed starts afresh; its old connections end
+    /// once their requests are answered.
+    pub(crate) fn broker(&self, node: NodeId) -> Result<Arc<Broker>> {
+        if self.signals.closing.is_cancelled() {
+            return Err(closed().with_persistence(Persistence::NotWritten));
+        }
+        let metadata = self.metadata.load();
+        let Some(known) = metadata.broker(node) else {
+            let what = "the broker is not part of the cluster, as far as is known";
+            return Err(Error::new(ErrorKind::State, what)
+                .node(node)
+                .with_persistence(Persistence::NotWritten));
+        };
+        let mut brokers = self.brokers.lock();
+        if let Some(held) = brokers.get(&node)
+            && held.line.address == known.address
+        {
+            return Ok(held.clone());
+        }
+        let fresh = Broker::new(node, known.address.clone(), self.dialer.clone())?;
+        let fresh = Arc::new(fresh);
+        brokers.insert(node, fresh.clone());
+        Ok(fresh)
+    }
+
+    /// The brokers, those first that can be asked soonest: connected and little to do, then not
+    /// connected, then those that wait out a backoff; otherwise by chance.
+    pub(crate) fn by_load(&self) -> Vec<NodeId> {
+        let now = Instant::now();
+        let held = self.brokers.lock();
+        let mut nodes: Vec<_> = self
+            .metadata
+            .load()
+            .brokers()
+            .map(|known| {
+                let rank = match held.get(&known.node) {
+                    Some(broker) if !broker.is_ready(now) => 3,
+                    Some(broker) => broker.rank(),
+                    None => 1,
+                };
+                (rank, fastrand::u32(..), known.node)
+            })
+            .collect();
+        nodes.sort_unstable_by_key(|(rank, chance, _)| (*rank, *chance));
+        nodes.into_iter().map(|(_, _, node)| node).collect()
+    }
+
+    /// Puts the picture that `make` draws from the present one in its place.
+    pub(crate) fn change(&self, make: impl Fn(&Metadata) -> Option<Metadata>) {
+        // The lock orders writers; readers never wait.
+        let mut brokers = self.brokers.lock();
+        let Some(new) = make(&self.metadata.load()) else {
+            return;
+        };
+        brokers.retain(|node, held| {
+            new.broker(*node)
+                .is_some_and(|known| known.address == held.line.address)
+        });
+        self.metadata.store(Arc::new(new));
+        drop(brokers);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    pub(crate) fn renewed(&self) {
+        *self.renewed_at.lock() = Instant::now();
+        let _ = self.started.set(());
+    }
+
+    /// When the picture is too old.
+    pub(crate) fn due(&self) -> Instant {
+        *self.renewed_at.lock() + self.timing.metadata_max_age
+    }
+
+    pub(crate) fn done(&self, number: u64, error: Option<Error>) {
+        self.done.send_modify(|done| {
+            done.number = done.number.max(number);
+            done.error = error;
+        });
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.signals.closing.cancel();
+    }
+}

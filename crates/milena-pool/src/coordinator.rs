@@ -1,0 +1,177 @@
+//! Coordinators of groups and transactions: looked up, remembered, forgotten when they moved.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use milena_core::{Address, Error, ErrorCode, ErrorKind, NodeId, Result};
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+use milena_protocol::{ApiKey, Request, VersionRange};
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout_at};
+
+use crate::cluster::Cluster;
+use crate::connection::Connection;
+use crate::merge;
+
+/// What a coordinator is looked up for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CoordinatorKey {
+    /// A consumer group, by its id.
+    Group(Arc<str>),
+    /// A transactional producer, by its transactional id.
+    Transaction(Arc<str>),
+}
+
+impl CoordinatorKey {
+    /// The coordinator of a group.
+    pub fn group(id: impl Into<Arc<str>>) -> Self {
+        Self::Group(id.into())
+    }
+
+    /// The coordinator of a transactional id.
+    pub fn transaction(id: impl Into<Arc<str>>) -> Self {
+        Self::Transaction(id.into())
+    }
+
+    fn id(&self) -> &str {
+        match self {
+            Self::Group(id) | Self::Transaction(id) => id,
+        }
+    }
+
+    fn wire_type(&self) -> i8 {
+        match self {
+            Self::Group(_) => 0,
+            Self::Transaction(_) => 1,
+        }
+    }
+
+    fn place(&self, error: Error) -> Error {
+        let error = error.api(FindCoordinatorRequest::NAME);
+        match self {
+            Self::Group(id) => error.group(id.clone()),
+            Self::Transaction(_) => error,
+        }
+    }
+}
+
+/// The coordinators that were found.
+#[derive(Default)]
+pub(crate) struct Coordinators(Mutex<HashMap<CoordinatorKey, NodeId>>);
+
+impl Cluster {
+    /// The coordinator of `key`: remembered, or looked up by asking any broker; tried again while it is
+    /// loading or not available, at most the API timeout.
+    ///
+    /// # Errors
+    /// The broker's code when waiting does not help (such as GROUP_AUTHORIZATION_FAILED), else the last
+    /// failure, once the time is up.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is remembered.
+    ///
+    /// # References
+    /// FindCoordinator (key 10), versions 1 to 6.
+    pub async fn coordinator(&self, key: &CoordinatorKey) -> Result<NodeId> {
+        self.coordinator_by(key, Instant::now() + self.api_timeout())
+            .await
+    }
+
+    pub(crate) async fn coordinator_by(
+        &self,
+        key: &CoordinatorKey,
+        deadline: Instant,
+    ) -> Result<NodeId> {
+        let known = self.0.coordinators.0.lock().get(key).copied();
+        if let Some(node) = known.filter(|node| self.metadata().broker(*node).is_some()) {
+            return Ok(node);
+        }
+        let mut attempt = 0;
+        let mut last = None;
+        loop {
+            match timeout_at(deadline, self.look_up(key)).await {
+                Ok(Ok(node)) => return Ok(node),
+                Ok(Err(error)) if error.is_retriable() => last = Some(error),
+                Ok(Err(error)) => return Err(key.place(error)),
+                Err(_) => {}
+            }
+            let wait = self.0.timing.retry.delay(attempt);
+            attempt += 1;
+            if Instant::now() + wait >= deadline {
+                return Err(key.place(last.unwrap_or_else(|| {
+                    Error::new(ErrorKind::Timeout, "the coordinator was not found in time")
+                })));
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Forgets the coordinator of `key`, after it answered that it is none (NOT_COORDINATOR) or could
+    /// not be reached: the next use looks it up anew.
+    pub fn forget_coordinator(&self, key: &CoordinatorKey) {
+        self.0.coordinators.0.lock().remove(key);
+    }
+
+    async fn look_up(&self, key: &CoordinatorKey) -> Result<NodeId> {
+        let connection = self.any_connection().await?;
+        let (node, address) = ask(&connection, key).await?;
+        self.0
+            .change(|old| merge::with_broker(old, node, address.clone()));
+        self.0.coordinators.0.lock().insert(key.clone(), node);
+        Ok(node)
+    }
+}
+
+async fn ask(connection: &Connection, key: &CoordinatorKey) -> Result<(NodeId, Address)> {
+    let api = ApiKey::FindCoordinator;
+    // Version 0 knows groups alone; milena's range begins at 1.
+    let ours: VersionRange = api.supported();
+    let version = connection.versions().negotiate_within(api, ours)?;
+    let id = StrBytes::from_string(key.id().to_owned());
+    let request = FindCoordinatorRequest::default().with_key_type(key.wire_type());
+    let request = if version >= BATCHED_FROM {
+        request.with_coordinator_keys(vec![id])
+    } else {
+        request.with_key(id)
+    };
+    let limit = connection.request_timeout();
+    let answer = connection.call_version(&request, version, limit).await?;
+    read(&answer, key, version)
+}
+
+/// The coordinator in an answer: in a list from version 4 on (KIP-699).
+fn read(
+    answer: &FindCoordinatorResponse,
+    key: &CoordinatorKey,
+    version: i16,
+) -> Result<(NodeId, Address)> {
+    let (code, node, host, port) = if version >= BATCHED_FROM {
+        let found = answer
+            .coordinators
+            .iter()
+            .find(|c| c.key.as_str() == key.id());
+        let found = found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Decode,
+                "the answer leaves out the coordinator asked for",
+            )
+        })?;
+        (found.error_code, found.node_id, &found.host, found.port)
+    } else {
+        (answer.error_code, answer.node_id, &answer.host, answer.port)
+    };
+    if let Some(code) = ErrorCode::from_wire(code) {
+        return Err(Error::broker(code));
+    }
+    let port = u16::try_from(port).ok().filter(|port| *port > 0);
+    match (NodeId::from_wire(node.0), port) {
+        (Some(node), Some(port)) if !host.is_empty() => {
+            Ok((node, Address::new(host.as_str(), port)))
+        }
+        // Some brokers say "none yet" without an error.
+        _ => Err(Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE)),
+    }
+}
+
+const BATCHED_FROM: i16 = 4;

@@ -1,0 +1,167 @@
+//! Short requests to whoever is to answer them, over the pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Persistence, Result, TopicPartition};
+use milena_protocol::Request;
+use tokio::time::{Instant, timeout_at};
+
+use crate::broker::Short;
+use crate::cluster::Cluster;
+use crate::coordinator::CoordinatorKey;
+use crate::tasks::closed;
+
+/// Who is to answer a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Any broker: the one that can be asked soonest.
+    Any,
+    /// This broker.
+    Node(NodeId),
+    /// The controller, or the broker that stands in for it.
+    Controller,
+    /// The leader of a partition.
+    Leader(TopicPartition),
+    /// The coordinator of a group.
+    Group(Arc<str>),
+    /// The coordinator of a transactional id.
+    Transaction(Arc<str>),
+}
+
+impl Target {
+    /// The coordinator of a group.
+    pub fn group(id: impl Into<Arc<str>>) -> Self {
+        Self::Group(id.into())
+    }
+}
+
+impl Cluster {
+    /// Sends `request` to `target` over its pool and waits for the answer.
+    ///
+    /// Finding the target, waiting for a connection and dialing are tried again with a backoff, all
+    /// within the API timeout; the answer may take the request timeout. A request that was written is
+    /// never sent twice: what to do then is the caller's to know. Error codes inside the answer are
+    /// the caller's to read, too; after NOT_COORDINATOR see [`forget_coordinator`](Self::forget_coordinator).
+    ///
+    /// # Errors
+    /// As [`Connection::call`](crate::Connection::call); LEADER_NOT_AVAILABLE with the partition when it
+    /// gets no leader in time.
+    ///
+    /// # Cancel safety
+    /// Dropped after it was written, the request is carried out and its answer discarded.
+    pub async fn send<R: Request>(&self, target: &Target, request: &R) -> Result<R::Response> {
+        self.send_within(target, request, self.request_timeout())
+            .await
+    }
+
+    /// As [`send`](Self::send); the answer may take `limit`.
+    pub async fn send_within<R: Request>(
+        &self,
+        target: &Target,
+        request: &R,
+        limit: Duration,
+    ) -> Result<R::Response> {
+        let deadline = Instant::now() + self.api_timeout();
+        let mut attempt = 0;
+        loop {
+            let error = match self.try_once(target, request, limit, deadline).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let wait = self.0.timing.retry.delay(attempt);
+            let again = error.persistence() == Some(Persistence::NotWritten)
+                && (error.is_retriable() || error.kind() == ErrorKind::State)
+                && Instant::now() + wait < deadline
+                && !self.is_closed();
+            if !again {
+                return Err(error.api(R::NAME));
+            }
+            self.stale(target, &error);
+            attempt += 1;
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn try_once<R: Request>(
+        &self,
+        target: &Target,
+        request: &R,
+        limit: Duration,
+        deadline: Instant,
+    ) -> Result<R::Response> {
+        let connection = match timeout_at(deadline, self.check_out(target, deadline)).await {
+            Ok(connection) => connection.map_err(|error| match error.persistence() {
+                Some(_) => error,
+                None => error.with_persistence(Persistence::NotWritten),
+            })?,
+            Err(_) => {
+                let what = "no connection to the broker was free or could be made in time";
+                return Err(
+                    Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten)
+                );
+            }
+        };
+        connection.call_with(request, limit).await
+    }
+
+    async fn check_out(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {
+        let node = match target {
+            Target::Any => return self.any_connection().await,
+            Target::Node(node) => *node,
+            Target::Controller => match self.metadata().controller() {
+                Some(node) if self.metadata().broker(node).is_some() => node,
+                _ => return self.any_connection().await,
+            },
+            Target::Leader(place) => self.metadata().leader(place).ok_or_else(|| {
+                self.want_topics([place.topic.clone()]);
+                Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place)
+            })?,
+            Target::Group(id) => {
+                let key = CoordinatorKey::Group(id.clone());
+                self.coordinator_by(&key, deadline).await?
+            }
+            Target::Transaction(id) => {
+                let key = CoordinatorKey::Transaction(id.clone());
+                self.coordinator_by(&key, deadline).await?
+            }
+        };
+        self.0.broker(node)?.check_out().await
+    }
+
+    /// A connection to the broker that can be asked soonest; one that cannot be reached is passed over.
+    pub(crate) async fn any_connection(&self) -> Result<Object<Short>> {
+        let mut last = None;
+        for node in self.0.by_load() {
+            match self.0.broker(node)?.check_out().await {
+                Ok(connection) => return Ok(connection),
+                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                Err(error) => last = Some(error),
+            }
+        }
+        self.request_refresh();
+        Err(last.unwrap_or_else(|| {
+            if self.is_closed() {
+                return closed();
+            }
+            Error::new(ErrorKind::Transport, "no broker of the cluster is known")
+                .with_persistence(Persistence::NotWritten)
+        }))
+    }
+
+    /// What a failure says about the picture: look again where the target is.
+    fn stale(&self, target: &Target, error: &Error) {
+        match target {
+            Target::Group(id) => self.forget_coordinator(&CoordinatorKey::Group(id.clone())),
+            Target::Transaction(id) => {
+                self.forget_coordinator(&CoordinatorKey::Transaction(id.clone()));
+            }
+            Target::Any => return,
+            Target::Node(_) | Target::Controller | Target::Leader(_) => {}
+        }
+        if error.code().is_none_or(ErrorCode::is_stale_metadata) {
+            self.request_refresh();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The builder of a cluster handle: Kafka's keys, their defaults, and what they may not be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Address, Backoff, Error, ErrorKind, Observer, Observers, Result};
+
+use crate::broker::Dialer;
+use crate::cluster::Cluster;
+use crate::connect::Connect;
+use crate::handshake::HandshakeStep;
+use crate::options::ConnectionOptions;
+use crate::tasks::Tasks;
+use crate::tcp::TcpConnect;
+
+/// Settings of a [`Cluster`].
+#[must_use]
+pub struct ClusterBuilder {
+    bootstrap: Vec<String>,
+    connector: Arc<dyn Connect>,
+    route: Arc<dyn Fn(&Address) -> Address + Send + Sync>,
+    options: ConnectionOptions,
+    reconnect: Backoff,
+    timing: Timing,
+}
+
+/// The clocks of a cluster handle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) retry: Backoff,
+    pub(crate) api_timeout: Duration,
+    pub(crate) metadata_max_age: Duration,
+}
+
+impl ClusterBuilder {
+    pub(crate) fn new(bootstrap: Vec<String>) -> Self {
+        Self {
+            bootstrap,
+            connector: Arc::new(TcpConnect::new()),
+            route: Arc::new(Address::clone),
+            options: ConnectionOptions::default(),
+            reconnect: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
+            timing: Timing {
+                retry: Backoff::default(),
+                api_timeout: Duration::from_secs(60),
+                metadata_max_age: Duration::from_secs(300),
+            },
+        }
+    }
+
+    /// `client.id`: the name in each request, for logs and quotas of the broker. Default `milena`.
+    pub fn client_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.options.client_id = Some(id.into());
+        self
+    }
+
+    /// How streams are opened. Default [`TcpConnect`].
+    pub fn connector(mut self, connector: impl Connect) -> Self {
+        self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Dials another address in place of some: for brokers behind a tunnel or a port forward, which
+    /// advertise addresses that this client cannot reach. Default: every address as it is.
+    pub fn address_map(
+        mut self,
+        map: impl Fn(&Address) -> Address + Send + Sync + 'static,
+    ) -> Self {
+        self.route = Arc::new(map);
+        self
+    }
+
+    /// `request.timeout.ms`: how long an answer may take. Default 30 s, as Kafka's clients.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.options.request_timeout = timeout;
+        self
+    }
+
+    /// `socket.connection.setup.timeout.ms`: how long dialing and handshake may take. Default 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// `default.api.timeout.ms`: how long an operation with its retries may take, the first contact
+    /// included. Default 60 s, as Kafka's clients.
+    pub fn api_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.api_timeout = timeout;
+        self
+    }
+
+    /// `metadata.max.age.ms`: how old the picture of the cluster may grow. Default 5 min.
+    pub fn metadata_max_age(mut self, age: Duration) -> Self {
+        self.timing.metadata_max_age = age;
+        self
+    }
+
+    /// `connections.max.idle.ms`: how long a connection may be without requests. Default 9 min: below
+    /// the 10 min after which brokers close it.
+    pub fn connections_max_idle(mut self, idle: Duration) -> Self {
+        self.options.max_idle = idle;
+        self
+    }
+
+    /// `retry.backoff.ms` and `retry.backoff.max.ms`: the waits between tries of an operation and
+    /// between refreshes. Default 100 ms to 1 s, jittered (KIP-580).
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.timing.retry = backoff;
+        self
+    }
+
+    /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`: the waits between dials to one broker.
+    /// Default 50 ms to 1 s, jittered.
+    pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
+        self.reconnect = backoff;
+        self
+    }
+
+    /// Who is told of connections and requests. Default nobody.
+    pub fn observers(mut self, observers: Observers) -> Self {
+        self.options.observers = observers;
+        self
+    }
+
+    /// Adds one who is told.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.options.observers = self.options.observers.with(observer);
+        self
+    }
+
+    /// The largest answer accepted, in bytes. Default 100 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.options.max_frame = bytes;
+        self
+    }
+
+    /// What is done on a fresh stream, in order. Default: ApiVersions alone. TLS goes in front of it,
+    /// SASL behind it.
+    pub fn handshake(mut self, steps: Vec<Arc<dyn HandshakeStep>>) -> Self {
+        self.options.steps = steps;
+        self
+    }
+
+    /// Reaches the cluster and resolves once its first picture arrived, within the API timeout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an address or a setting that cannot be used; otherwise what the last
+    /// try failed with, its text naming every address tried and why each failed.
+    ///
+    /// # Cancel safety
+    /// Dropped, everything started is ended.
+    pub async fn connect(self) -> Result<Cluster> {
+        let bootstrap = parse(&self.bootstrap)?;
+        for (key, value) in [
+            ("request.timeout.ms", self.options.request_timeout),
+            (
+                "socket.connection.setup.timeout.ms",
+                self.options.connect_timeout,
+            ),
+            ("default.api.timeout.ms", self.timing.api_timeout),
+            ("metadata.max.age.ms", self.timing.metadata_max_age),
+            ("connections.max.idle.ms", self.options.max_idle),
+        ] {
+            if value.is_zero() || value > LONGEST {
+                let what = format!("{value:?} cannot be used; give more than 0 and at most a year");
+                return Err(Error::new(ErrorKind::Config, what).setting(key));
+            }
+        }
+        let dialer = Arc::new(Dialer {
+            connector: self.connector,
+            route: self.route,
+            options: self.options,
+            backoff: self.reconnect,
+            tasks: Tasks::default(),
+        });
+        Cluster::start(bootstrap, dialer, self.timing).await
+    }
+}
+
+impl std::fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterBuilder")
+            .field("bootstrap", &self.bootstrap)
+            .field("options", &self.options)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads the addresses; one entry may hold several, with commas between, as Kafka writes them.
+fn parse(entries: &[String]) -> Result<Vec<Address>> {
+    let texts = entries.iter().flat_map(|entry| entry.split(','));
+    let mut addresses: Vec<Address> = Vec::new();
+    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
+        let address = text.parse()?;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        let what = "no broker address is given; write at least one host:port";
+        return Err(Error::new(ErrorKind::Config, what).setting("bootstrap.servers"));
+    }
+    Ok(addresses)
+}
+
+/// A bound under which adding to a point in time cannot overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_entry_may_hold_several_addresses() {
+        let parsed = parse(&["a:1, b:2".to_owned(), "a:1".to_owned()]).unwrap();
+        let shown: Vec<_> = parsed.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["a:1", "b:2"]);
+    }
+
+    #[test]
+    fn no_address_is_refused_by_the_setting() {
+        let error = parse(&[String::new()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+    }
+}

@@ -1,9 +1,9 @@
 //! Answers: each batch of a request gets its verdict, and its records their fate.
 
-use milena_core::{Error, ErrorCode, ErrorKind, Event, TopicPartition};
+use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
 use milena_protocol::batch::SealedBatch;
-use milena_protocol::hints::TopicRef;
-use milena_protocol::produce::{self, ProducedPartition};
+use milena_protocol::hints::{NodeEndpoint, TopicRef};
+use milena_protocol::produce::{self, ProduceResponse, ProducedPartition};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Place};
@@ -53,7 +53,7 @@ impl Sender {
                     {
                         link.throttle(answer.throttle);
                     }
-                    self.answers(&sent, &answer.partitions, node, now);
+                    self.answers(&sent, &answer, node, now);
                     None
                 }
                 Err(error) => Some(error),
@@ -81,10 +81,11 @@ impl Sender {
     fn answers(
         &mut self,
         sent: &[(u32, Place)],
-        answers: &[ProducedPartition<'_>],
-        node: milena_core::NodeId,
+        answer: &ProduceResponse<'_>,
+        node: NodeId,
         now: Instant,
     ) {
+        let answers = &answer.partitions;
         let mut next = 0;
         for (id, place) in sent {
             let Some(outlet) = self.queues.get_mut(*id as usize) else {
@@ -105,7 +106,7 @@ impl Sender {
                 continue;
             };
             next = found.map_or(0, |at| at + 1);
-            self.one_answer(*id, *place, one, node, now);
+            self.one_answer(*id, *place, one, &answer.endpoints, node, now);
         }
     }
 
@@ -122,7 +123,8 @@ impl Sender {
         id: u32,
         place: Place,
         answer: &ProducedPartition<'_>,
-        node: milena_core::NodeId,
+        endpoints: &[NodeEndpoint],
+        node: NodeId,
         now: Instant,
     ) {
         let mut verdict = verdict::of_answer(answer.error);
@@ -138,10 +140,11 @@ impl Sender {
         }
         if let Verdict::Retry { stale: true, .. } = verdict {
             self.network.refresh("a broker no longer leads a partition");
-            if let Some(hint) = answer.leader
-                && let Some(outlet) = self.queues.get_mut(id as usize)
+            if let Some(hint) = &answer.leader
+                && let Some(outlet) = self.queues.get(id as usize)
             {
-                outlet.hint = Some((hint.node, hint.epoch));
+                self.network
+                    .learn(&outlet.queue.partition.place, hint, endpoints);
             }
         }
         let each = (!answer.record_errors.is_empty()).then(|| {

@@ -151,19 +151,9 @@ impl Inner {
             let error = Error::new(ErrorKind::Config, defect).topic(topic.name.clone());
             return Err(unwritten(error));
         }
-        let asked = timeout_at(deadline, self.network.topic(topic.name.clone())).await;
-        let shape = match asked {
-            Ok(shape) => shape.map_err(|error| unwritten(error.topic(topic.name.clone())))?,
-            Err(_) => {
-                let waited = self.settings.max_block;
-                let what = format!("no metadata of the topic came within {waited:?}");
-                return Err(unwritten(
-                    Error::new(ErrorKind::Timeout, what)
-                        .setting("max.block.ms")
-                        .topic(topic.name.clone()),
-                ));
-            }
-        };
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let asked = self.network.topic(topic.name.clone(), limit).await;
+        let shape = asked.map_err(|error| unwritten(error.topic(topic.name.clone())))?;
         topic.take(&shape, &self.desk.ready);
         if topic.count() == 0 {
             let error = Error::broker(milena_core::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);

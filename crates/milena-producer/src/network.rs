@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_core::{LeaderEpoch, NodeId, Result, TopicName, TopicPartition};
+use milena_core::{NodeId, Result, TopicName, TopicPartition};
+use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ pub(crate) struct Shape {
 /// The cluster, as the sender sees it.
 pub(crate) trait Network: Send + Sync + 'static {
     /// Who leads a partition, as known now.
-    fn leader(&self, place: &TopicPartition) -> Option<(NodeId, Option<LeaderEpoch>)>;
+    fn leader(&self, place: &TopicPartition) -> Option<NodeId>;
 
     /// The id of a topic, as known now.
     fn topic_id(&self, topic: &str) -> Option<Uuid>;
@@ -32,8 +33,11 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// A topic, as known now.
     fn shape(&self, topic: &str) -> Option<Shape>;
 
-    /// A topic, waited for as long as it is only temporarily unknown.
-    fn topic(&self, topic: TopicName) -> BoxFuture<Result<Shape>>;
+    /// A topic; waits up to `limit` for one that is only temporarily unknown.
+    fn topic(&self, topic: TopicName, limit: Duration) -> BoxFuture<Result<Shape>>;
+
+    /// Takes over what a broker said of a partition's leader (KIP-951).
+    fn learn(&self, place: &TopicPartition, hint: &LeaderHint, endpoints: &[NodeEndpoint]);
 
     /// Asks for a fresh picture, soon.
     fn refresh(&self, reason: &'static str);

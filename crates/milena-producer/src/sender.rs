@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use milena_core::{LeaderEpoch, NodeId, Result};
+use milena_core::{NodeId, Result};
 use milena_protocol::batch::SealedBatch;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -92,8 +92,6 @@ pub(crate) struct Outlet {
     pub(crate) queue: Queue,
     pub(crate) listed: bool,
     pub(crate) timed: bool,
-    /// The leader that a broker named in an answer (KIP-951), until the metadata knows as much.
-    pub(crate) hint: Option<(NodeId, LeaderEpoch)>,
 }
 
 impl Sender {
@@ -183,7 +181,6 @@ impl Sender {
                 queue: Queue::new(partition),
                 listed: false,
                 timed: false,
-                hint: None,
             });
         }
         let mut ids = std::mem::take(&mut self.scratch);
@@ -222,7 +219,7 @@ impl Sender {
         if outlet.listed || !(queue.has_waiting() || queue.open_since.is_some()) {
             return;
         }
-        queue.leader = leader(&*self.network, outlet.hint, &queue.partition.place);
+        queue.leader = self.network.leader(&queue.partition.place);
         outlet.listed = true;
         match queue.leader {
             Some(node) => self
@@ -243,7 +240,7 @@ impl Sender {
         }
         for outlet in &mut self.queues {
             let queue = &mut outlet.queue;
-            let leader = leader(&*self.network, outlet.hint, &queue.partition.place);
+            let leader = self.network.leader(&queue.partition.place);
             if leader.is_some() && leader != queue.leader {
                 queue.leader = leader;
                 queue.hurry();
@@ -338,19 +335,6 @@ impl Sender {
         let queue = &mut self.queues.get_mut(id as usize)?.queue;
         queue.open_since = None;
         queue.partition.take_open()
-    }
-}
-
-/// The newer of what the metadata and a broker's hint say.
-fn leader(
-    network: &dyn Network,
-    hint: Option<(NodeId, LeaderEpoch)>,
-    place: &milena_core::TopicPartition,
-) -> Option<NodeId> {
-    match (network.leader(place), hint) {
-        (Some((_, Some(known))), Some((node, epoch))) if epoch > known => Some(node),
-        (None, Some((node, _))) => Some(node),
-        (known, _) => known.map(|(node, _)| node),
     }
 }
 

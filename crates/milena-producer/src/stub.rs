@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use milena_core::{
-    Error, ErrorCode, ErrorKind, LeaderEpoch, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
+    Error, ErrorCode, ErrorKind, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
     TopicPartition,
 };
 use milena_protocol::batch::Batches;
+use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::kafka::protocol::{Decodable, Encodable};
 use milena_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use milena_protocol::messages::{ProduceRequest, ProduceResponse};
@@ -128,10 +129,10 @@ impl Stub {
 }
 
 impl Network for Stub {
-    fn leader(&self, place: &TopicPartition) -> Option<(NodeId, Option<LeaderEpoch>)> {
+    fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
         let state = self.state.lock();
         let node = (*state.leaders.get(place.partition.index())?)?;
-        Some((NodeId::from_wire(node)?, None))
+        NodeId::from_wire(node)
     }
 
     fn topic_id(&self, _topic: &str) -> Option<Uuid> {
@@ -147,7 +148,7 @@ impl Network for Stub {
         )
     }
 
-    fn topic(&self, topic: TopicName) -> BoxFuture<Result<Shape>> {
+    fn topic(&self, topic: TopicName, _limit: Duration) -> BoxFuture<Result<Shape>> {
         let this = self.this.upgrade().unwrap();
         Box::pin(async move {
             let until = this.state.lock().known_from;
@@ -162,6 +163,8 @@ impl Network for Stub {
                 .ok_or_else(|| Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
         })
     }
+
+    fn learn(&self, _place: &TopicPartition, _hint: &LeaderHint, _endpoints: &[NodeEndpoint]) {}
 
     fn refresh(&self, _reason: &'static str) {}
 

@@ -2,6 +2,8 @@
 
 mod answer;
 mod batch;
+mod builder;
+mod cluster;
 mod delivery;
 mod drain;
 mod ending;
@@ -28,6 +30,7 @@ mod stub;
 mod topic;
 mod verdict;
 
+pub use builder::ProducerBuilder;
 pub use delivery::Delivery;
 pub use enqueue::TryEnqueueError;
 pub use milena_protocol::compression::Compression;

@@ -1,0 +1,157 @@
+//! How a producer is set up: one setter per Kafka setting, checked together in `build`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Backoff, Observer, Observers, Result, Timestamp};
+use milena_pool::Cluster;
+use milena_protocol::compression::Compression;
+
+use crate::cluster::ClusterNetwork;
+use crate::partitioner::Partitioner;
+use crate::producer::Producer;
+use crate::settings::{Acks, Draft};
+
+/// Sets up a [`Producer`].
+#[must_use = "nothing happens before `build`"]
+pub struct ProducerBuilder {
+    cluster: Cluster,
+    draft: Draft,
+}
+
+impl Producer {
+    /// Sets up a producer on `cluster`.
+    pub fn builder(cluster: Cluster) -> ProducerBuilder {
+        ProducerBuilder {
+            cluster,
+            draft: Draft::default(),
+        }
+    }
+}
+
+impl ProducerBuilder {
+    /// `acks`: who must have a batch before it counts as delivered. Default all, so that an acknowledged record survives its leader.
+    ///
+    /// Less than all turns idempotence off, unless [`enable_idempotence`](Self::enable_idempotence) was set as well.
+    pub fn acks(mut self, acks: Acks) -> Self {
+        self.draft.acks = Some(acks);
+        self
+    }
+
+    /// `enable.idempotence`: whether brokers tell retries from new records. Default true: a lost answer makes no duplicate (KIP-98).
+    pub fn enable_idempotence(mut self, enable: bool) -> Self {
+        self.draft.idempotence = Some(enable);
+        self
+    }
+
+    /// `linger.ms`: how long a batch that is not full waits for more records. Default zero, which adapts: nothing waits at rest, and
+    /// while answers are out, partial batches leave each quarter of a round trip.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.draft.linger = linger;
+        self
+    }
+
+    /// `batch.size`: the most bytes of a batch before compression; a larger record goes alone. Default 1 MiB, what brokers take by
+    /// default; buffers grow to it only where records fill them.
+    pub fn batch_size(mut self, bytes: usize) -> Self {
+        self.draft.batch_size = Some(bytes);
+        self
+    }
+
+    /// `max.request.size`: the most bytes of a request, and of a record. Default 8 MiB: several partitions share a request.
+    pub fn max_request_size(mut self, bytes: usize) -> Self {
+        self.draft.max_request_size = bytes;
+        self
+    }
+
+    /// `buffer.memory`: the most bytes of batches without an outcome; callers wait beyond it. Default 64 MiB.
+    pub fn buffer_memory(mut self, bytes: usize) -> Self {
+        self.draft.buffer_memory = bytes;
+        self
+    }
+
+    /// `compression.type` and its level. Default none, since only the user knows whether the records can be compressed.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.draft.compression = compression;
+        self
+    }
+
+    /// `delivery.timeout.ms`: the time from enqueueing to the outcome, retries included. Default 120 s, longer than brokers take to
+    /// elect a leader.
+    pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.delivery_timeout = Some(timeout);
+        self
+    }
+
+    /// `request.timeout.ms`: how long an answer may take. Default 30 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.request_timeout = timeout;
+        self
+    }
+
+    /// `max.block.ms`: how long enqueueing may wait for memory and metadata. Default 60 s.
+    pub fn max_block(mut self, timeout: Duration) -> Self {
+        self.draft.max_block = timeout;
+        self
+    }
+
+    /// `max.in.flight.requests.per.connection`: requests without an answer per broker, 1 to 5 with idempotence. Default 5, as many
+    /// batches as a broker remembers.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.draft.max_in_flight = requests;
+        self
+    }
+
+    /// `retries`: how often a batch is sent again. Default without a limit: the delivery timeout ends it.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.draft.retries = retries;
+        self
+    }
+
+    /// `retry.backoff.ms` and `retry.backoff.max.ms`. Default 100 ms to 1 s (KIP-580).
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.draft.backoff = backoff;
+        self
+    }
+
+    /// `partitioner.class`: who chooses partitions. Default [`Murmur2`](crate::Murmur2), as Java's clients do.
+    pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
+        self.draft.partitioner = Arc::new(partitioner);
+        self
+    }
+
+    /// Adds one who is told of batches delivered, retried and failed. Default nobody.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.draft.observers = self.draft.observers.with(observer);
+        self
+    }
+
+    /// Sets those who are told, in place of the ones so far.
+    pub fn observers(mut self, observers: Observers) -> Self {
+        self.draft.observers = observers;
+        self
+    }
+
+    /// The wall clock that stamps records which bring no timestamp. Default the system's.
+    pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.draft.clock = Arc::new(clock);
+        self
+    }
+
+    /// Checks the settings and starts the producer. Nothing is sent before the first record.
+    ///
+    /// # Errors
+    /// [`Config`](milena_core::ErrorKind::Config) naming Kafka's key, and both values where two settings disagree, or when called
+    /// outside of a tokio runtime; [`Unsupported`](milena_core::ErrorKind::Unsupported) for a codec that was left out of the build.
+    pub fn build(self) -> Result<Producer> {
+        let settings = self.draft.check()?;
+        Producer::start(settings, Arc::new(ClusterNetwork::new(self.cluster)))
+    }
+}
+
+impl fmt::Debug for ProducerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProducerBuilder").finish_non_exhaustive()
+    }
+}

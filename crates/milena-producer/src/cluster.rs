@@ -1,0 +1,158 @@
+//! The sender's network over a real cluster: metadata, one connection for records per broker, producer ids.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::{
+    Error, ErrorCode, ErrorKind, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
+    TopicPartition,
+};
+use milena_pool::{Cluster, Connection, Role, Target, TopicMetadata};
+use milena_protocol::ApiKey;
+use milena_protocol::hints::{LeaderHint, NodeEndpoint};
+use milena_protocol::messages::InitProducerIdRequest;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::network::{BoxFuture, Network, Shape, Wire};
+use crate::sequence::Identity;
+
+/// A [`Cluster`] as the sender needs it.
+pub(crate) struct ClusterNetwork {
+    cluster: Cluster,
+    changes: Mutex<watch::Receiver<u64>>,
+}
+
+struct ConnectionWire(Connection);
+
+impl ClusterNetwork {
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        let changes = Mutex::new(cluster.changed());
+        Self { cluster, changes }
+    }
+}
+
+impl Network for ClusterNetwork {
+    fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
+        self.cluster.metadata().leader(place)
+    }
+
+    fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.cluster.metadata().topic(topic)?.id
+    }
+
+    fn shape(&self, topic: &str) -> Option<Shape> {
+        self.cluster
+            .metadata()
+            .topic(topic)
+            .map(|topic| shape(topic))
+    }
+
+    fn topic(&self, topic: TopicName, limit: Duration) -> BoxFuture<Result<Shape>> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move {
+            let topic = cluster.topic_within(topic, limit).await?;
+            Ok(shape(&topic))
+        })
+    }
+
+    fn learn(&self, place: &TopicPartition, hint: &LeaderHint, endpoints: &[NodeEndpoint]) {
+        self.cluster.learn_leader(place, hint, endpoints);
+    }
+
+    fn refresh(&self, reason: &'static str) {
+        tracing::debug!(reason, "the producer asks for metadata");
+        self.cluster.request_refresh();
+    }
+
+    fn changed(&self) -> BoxFuture<()> {
+        let mut changes = self.changes.lock();
+        let mut receiver = changes.clone();
+        changes.mark_unchanged();
+        Box::pin(async move {
+            if receiver.changed().await.is_err() {
+                // The cluster is closed: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move {
+            let connection = cluster.connection(node, Role::Produce).await?;
+            Ok(Arc::new(ConnectionWire(connection)) as Arc<dyn Wire>)
+        })
+    }
+
+    fn producer_id(&self) -> BoxFuture<Result<Identity>> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move {
+            let request = InitProducerIdRequest::default()
+                .with_transactional_id(None)
+                .with_transaction_timeout_ms(i32::MAX)
+                .with_producer_id((-1).into())
+                .with_producer_epoch(-1);
+            let answer = cluster.send(&Target::Any, &request).await?;
+            if let Some(code) = ErrorCode::from_wire(answer.error_code) {
+                return Err(Error::broker(code).api("InitProducerId"));
+            }
+            let identity = ProducerId::from_wire(answer.producer_id.0)
+                .zip(ProducerEpoch::from_wire(answer.producer_epoch));
+            let (id, epoch) = identity.ok_or_else(|| {
+                Error::new(ErrorKind::Decode, "the answer names no producer id")
+                    .api("InitProducerId")
+            })?;
+            Ok(Identity { id, epoch })
+        })
+    }
+}
+
+impl Wire for ConnectionWire {
+    fn version(&self) -> Result<i16> {
+        self.0.versions().negotiate(ApiKey::Produce)
+    }
+
+    fn send(
+        &self,
+        version: i16,
+        body: Vec<Bytes>,
+        timeout: Duration,
+        answered: bool,
+    ) -> BoxFuture<Result<Bytes>> {
+        if answered {
+            Box::pin(self.0.send_raw(ApiKey::Produce, version, body, timeout))
+        } else {
+            Box::pin(
+                self.0
+                    .send_unanswered(ApiKey::Produce, version, body, timeout),
+            )
+        }
+    }
+
+    fn throttle(&self, wait: Duration) {
+        self.0.throttle(ApiKey::Produce, wait);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    fn muted_until(&self) -> Option<Instant> {
+        self.0.throttled_until()
+    }
+
+    fn srtt(&self) -> Option<Duration> {
+        self.0.srtt()
+    }
+}
+
+fn shape(topic: &TopicMetadata) -> Shape {
+    let led = topic.partitions.iter();
+    Shape {
+        led: led.map(|partition| partition.leader.is_some()).collect(),
+    }
+}

@@ -26,7 +26,7 @@ use milena_protocol::messages::{
     MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse,
     api_versions_response::ApiVersion,
 };
-use milena_protocol::{ApiKey, Request, request, response};
+use milena_protocol::{ApiKey, Request, response};
 use tokio::runtime::Runtime;
 
 const PARTITIONS: i32 = 4;

@@ -77,7 +77,8 @@ impl Inner {
                 // Only a caller that may leave is told to.
                 Placed::Elsewhere => {}
                 Placed::NeedsMemory(bytes) => {
-                    spare = None;
+                    // What does not suffice goes back before the wait.
+                    drop(spare.take());
                     spare = Some(self.memory(bytes, topic, deadline).await?);
                 }
             }

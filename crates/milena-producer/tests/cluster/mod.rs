@@ -1,4 +1,8 @@
 //! A broker in memory and a producer on it.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that goes wrong"
+)]
 
 use std::time::Duration;
 

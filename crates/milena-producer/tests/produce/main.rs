@@ -1,4 +1,9 @@
 //! The producer against the in-process broker, in memory, with the clock paused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first thing that goes wrong"
+)]
 
 #[path = "../cluster/mod.rs"]
 mod cluster;

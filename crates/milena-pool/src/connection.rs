@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_core::{Address, Error, ErrorKind, Event, NodeId, Result};
+use milena_core::{Address, Error, ErrorKind, Event, NodeId, Persistence, Result};
 use milena_protocol::{ApiKey, BrokerVersions, Request, request, response};
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
@@ -177,7 +177,9 @@ impl Connection {
         let frame = request::encode(request, version, correlation, client_id)?;
         let answer = self.push(R::KEY, version, correlation, vec![frame], limit, true);
         let body = answer.await?;
-        response::decode::<R>(body, version).map_err(|e| self.place(e))
+        // An answer that cannot be read says nothing about whether the request was carried out.
+        response::decode::<R>(body, version)
+            .map_err(|e| self.place(e).with_persistence(Persistence::PossiblyWritten))
     }
 
     /// Hands over a request whose body is `segments`; the header is written here. The answer's body

@@ -223,7 +223,10 @@ impl Driver {
                 .observers
                 .emit(|| Event::Throttled { node, api, wait });
         }
-        let body = body.map_err(|e| self.peer.place(e).api(request.api.name()));
+        let body = body.map_err(|e| {
+            let error = self.peer.place(e).api(request.api.name());
+            error.with_persistence(Persistence::PossiblyWritten)
+        });
         self.complete(request, body, frame.len() + 4, now);
     }
 

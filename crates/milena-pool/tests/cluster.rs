@@ -1,4 +1,9 @@
 //! The handle on a cluster, against the embedded broker: its picture, its targets, its pools and its end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 use std::collections::HashSet;
 use std::io;

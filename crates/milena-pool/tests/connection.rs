@@ -1,4 +1,9 @@
 //! One connection against a peer by script: order, deadlines, throttling, and how it ends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! Bugs that Kafka clients had in their networking, each as a test; N14 also sits beside the merge of metadata.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod support;
 

@@ -8,7 +8,7 @@ use milena_protocol::batch::HEADER_LEN;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Receipt};
 use crate::memory::Charge;
 use crate::network::Network;
 use crate::partition::{Desk, Draft, Placed};
@@ -83,6 +83,31 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// The common case of an enqueue that names no partition: everything is there. `None` is any other case, nothing was placed.
+    #[inline(always)]
+    pub(crate) fn enqueue_quickly(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+    ) -> Option<(Arc<Receipt>, u32)> {
+        if !self.fits(draft) || topic.count() == 0 {
+            return None;
+        }
+        let partitioner = &*self.settings.partitioner;
+        let chosen = topic.choose(partitioner, draft, None).ok()?;
+        let placed = chosen.partition.place_quickly(draft, &self.desk)?;
+        if let Some(slot) = chosen.slot {
+            slot.route(draft.size);
+        }
+        Some(placed)
+    }
+
+    #[inline]
+    fn fits(&self, draft: &Draft<'_>) -> bool {
+        let size = draft.size + HEADER_LEN;
+        size <= self.settings.max_request_size && size + SLACK <= self.settings.buffer_memory
     }
 
     #[inline(always)]
@@ -166,11 +191,10 @@ impl Inner {
     /// Refuses what no request and no buffer can hold.
     #[inline]
     fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
-        let size = draft.size + HEADER_LEN;
-        if size <= self.settings.max_request_size && size + SLACK <= self.settings.buffer_memory {
+        if self.fits(draft) {
             return Ok(());
         }
-        Err(self.too_large(size, topic))
+        Err(self.too_large(draft.size + HEADER_LEN, topic))
     }
 
     #[cold]

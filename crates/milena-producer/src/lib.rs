@@ -1,4 +1,37 @@
 //! The way out: records encoded into open batches, sent in order, each ending in exactly one outcome.
+//!
+//! A caller encodes its record straight into its partition's open batch. One sender task takes batches by leader, gives them their
+//! sequences, and sends them; a [`Delivery`] tells what became of a record.
+//!
+//! ```
+//! use milena_broker::Broker;
+//! use milena_core::ProducerRecord;
+//! use milena_pool::Cluster;
+//! use milena_producer::Producer;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> milena_core::Result<()> {
+//! let broker = Broker::builder().topic("orders", 3).start().await?;
+//! let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+//! let producer = Producer::builder(cluster).build()?;
+//!
+//! // One record, and where the broker put it.
+//! let sent = producer.send(ProducerRecord::new("orders").key("order-7").value("{}")).await?;
+//! assert!(sent.offset.is_some());
+//!
+//! // Many: enqueue in order, await later.
+//! let orders = producer.topic("orders");
+//! let mut deliveries = Vec::new();
+//! for number in 0..1000u32 {
+//!     deliveries.push(orders.enqueue(None, Some(&number.to_be_bytes())).await?);
+//! }
+//! for delivery in deliveries {
+//!     delivery.await?;
+//! }
+//! producer.close(std::time::Duration::from_secs(5)).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod answer;
 mod batch;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_core::{Error, HeadersRef, Result, Timestamp, TopicPartition};
 use milena_protocol::batch::{BatchBuilder, HEADER_LEN};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::delivery::{Delivery, Receipt};
@@ -117,7 +117,6 @@ impl Partition {
     /// Encodes a record into the open batch; its order is fixed when this returns [`Placed::Here`].
     ///
     /// `spare` is memory that the caller waited for. With `may_leave` nothing is placed where a batch just ended.
-    // Inlined so that the delivery is built where it is used: it crosses no memory on its way out.
     #[inline(always)]
     pub(crate) fn place(
         &self,
@@ -126,16 +125,37 @@ impl Partition {
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
-        let mut open = self.open.lock();
-        match &mut *open {
-            Open {
-                batch: Some(batch),
-                time,
-                closed: None,
-                ..
-            } if batch.has_room(record.size) => batch.append(record, time, desk),
-            _ => self.place_anew(open, record, desk, spare, may_leave),
+        match self.place_quickly(record, desk) {
+            Some((receipt, index)) => Ok(Placed::Here(Delivery::new(receipt, index))),
+            None => self.place_anew(record, desk, spare, may_leave),
         }
+    }
+
+    /// The common case: the open batch has room.
+    // Inlined, and answered by two values that fit into registers: passed through memory at each level, the answer cost more
+    // than encoding the record.
+    #[inline(always)]
+    pub(crate) fn place_quickly(
+        &self,
+        record: &Draft<'_>,
+        desk: &Desk,
+    ) -> Option<(Arc<Receipt>, u32)> {
+        let mut open = self.open.lock();
+        let Open {
+            batch: Some(batch),
+            time,
+            closed: None,
+            ..
+        } = &mut *open
+        else {
+            return None;
+        };
+        if !batch.has_room(record.size) {
+            return None;
+        }
+        let receipt = batch.receipt.clone();
+        let index = batch.append(record, time, desk).ok()?;
+        Some((receipt, index))
     }
 
     /// The rare case: the batch has to grow, or a new one to be opened.
@@ -143,13 +163,13 @@ impl Partition {
     #[inline(never)]
     fn place_anew(
         &self,
-        mut open: MutexGuard<'_, Open>,
         record: &Draft<'_>,
         desk: &Desk,
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
         let mut news = false;
+        let mut open = self.open.lock();
         let placed = open.place(self, record, desk, spare, may_leave, &mut news);
         drop(open);
         if news && !self.announced.swap(true, Ordering::AcqRel) {
@@ -221,20 +241,22 @@ impl Open {
                 })
             }
         };
-        batch.append(record, &mut self.time, desk)
+        let index = batch.append(record, &mut self.time, desk)?;
+        let receipt = batch.receipt.clone();
+        Ok(Placed::Here(Delivery::new(receipt, index)))
     }
 }
 
 impl OpenBatch {
     #[inline(always)]
-    fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<Placed> {
+    fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<u32> {
         let timestamp = match record.timestamp {
             Some(timestamp) => timestamp,
             None => time.read(&*desk.clock),
         };
         let builder = &mut self.builder;
         let at = builder.append(timestamp, record.key, record.value, record.headers)?;
-        Ok(Placed::Here(Delivery::new(self.receipt.clone(), at.index)))
+        Ok(at.index)
     }
 
     #[inline(always)]

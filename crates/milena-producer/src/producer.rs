@@ -257,10 +257,9 @@ impl Topic {
     /// Dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Delivery> {
         let draft = Draft::new(key, value, HeadersRef::empty(), None);
-        match self.inner.try_enqueue(&self.state, &draft, None) {
-            Ok(delivery) => Ok(delivery),
-            Err(TryEnqueueError::Refused(error)) => Err(error),
-            Err(_) => self.inner.enqueue(&self.state, &draft, None).await,
+        match self.inner.enqueue_quickly(&self.state, &draft) {
+            Some((receipt, index)) => Ok(Delivery::new(receipt, index)),
+            None => self.inner.enqueue(&self.state, &draft, None).await,
         }
     }
 

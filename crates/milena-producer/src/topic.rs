@@ -97,7 +97,7 @@ impl TopicState {
     }
 
     /// Chooses where a record goes; `named` is the partition that the caller named.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn choose(
         &self,
         partitioner: &dyn Partitioner,
@@ -180,7 +180,7 @@ struct Chunk {
 }
 
 impl Growing {
-    #[inline]
+    #[inline(always)]
     fn get(&self, at: u32) -> Option<&Arc<Partition>> {
         let mut chunk = self.first.get()?;
         loop {

@@ -12,17 +12,20 @@ use milena_pool::Cluster;
 use milena_producer::{Delivery, Producer, ProducerBuilder};
 
 /// A running broker and a client's view of it.
-pub struct Bed {
-    pub broker: Broker,
-    pub cluster: Cluster,
+pub(crate) struct Bed {
+    pub(crate) broker: Broker,
+    pub(crate) cluster: Cluster,
 }
 
 /// Two brokers with the topic `orders` of `partitions` partitions.
-pub async fn bed(partitions: u32) -> Bed {
+pub(crate) async fn bed(partitions: u32) -> Bed {
     bed_with(partitions, |builder| builder).await
 }
 
-pub async fn bed_with(partitions: u32, change: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Bed {
+pub(crate) async fn bed_with(
+    partitions: u32,
+    change: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
+) -> Bed {
     let builder = Broker::builder().brokers(2).topic("orders", partitions);
     let broker = change(builder).start().await.unwrap();
     let cluster = Cluster::builder(broker.bootstrap())
@@ -38,16 +41,16 @@ pub async fn bed_with(partitions: u32, change: impl FnOnce(BrokerBuilder) -> Bro
 }
 
 impl Bed {
-    pub fn producer(&self) -> Producer {
+    pub(crate) fn producer(&self) -> Producer {
         self.builder().build().unwrap()
     }
 
-    pub fn builder(&self) -> ProducerBuilder {
+    pub(crate) fn builder(&self) -> ProducerBuilder {
         Producer::builder(self.cluster.clone())
     }
 
     /// The values of a partition, in order.
-    pub fn values(&self, partition: u32) -> Vec<String> {
+    pub(crate) fn values(&self, partition: u32) -> Vec<String> {
         let records = self.broker.inspect().records("orders", partition).unwrap();
         let value = |bytes: bytes::Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         records
@@ -57,7 +60,7 @@ impl Bed {
     }
 
     /// The broker that leads partition 0 and the one that does not.
-    pub fn leader_and_other(&self) -> (i32, i32) {
+    pub(crate) fn leader_and_other(&self) -> (i32, i32) {
         let (leader, _) = self.broker.inspect().leader("orders", 0).unwrap();
         let nodes = self.broker.addresses();
         let other = nodes
@@ -69,18 +72,18 @@ impl Bed {
 }
 
 /// A record for partition 0.
-pub fn record(value: &str) -> ProducerRecord {
+pub(crate) fn record(value: &str) -> ProducerRecord {
     ProducerRecord::new("orders")
         .partition(0)
         .value(value.to_owned())
 }
 
-pub fn numbers(count: usize) -> Vec<String> {
+pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
 }
 
 /// Enqueues numbered records in several batches, pausing a little between them so that they leave one by one.
-pub async fn in_batches(producer: &Producer, count: usize) -> Vec<Delivery> {
+pub(crate) async fn in_batches(producer: &Producer, count: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     for number in numbers(count) {
         deliveries.push(producer.enqueue(record(&number)).await.unwrap());
@@ -90,7 +93,7 @@ pub async fn in_batches(producer: &Producer, count: usize) -> Vec<Delivery> {
 }
 
 /// Waits for all, and says how many were not delivered.
-pub async fn failures(deliveries: Vec<Delivery>) -> usize {
+pub(crate) async fn failures(deliveries: Vec<Delivery>) -> usize {
     let mut failed = 0;
     for delivery in deliveries {
         failed += usize::from(delivery.await.is_err());

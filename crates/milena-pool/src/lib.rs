@@ -3,6 +3,26 @@
 //! [`Cluster`] is the handle on a cluster: its picture ([`Metadata`]), short requests to whoever is to
 //! answer them ([`Cluster::send`]), and connections of their own for produce, fetch and group
 //! ([`Cluster::connection`]). [`Connection`] is one connection to one broker.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> milena_core::Result<()> {
+//! use milena_pool::{Cluster, Target};
+//! use milena_protocol::messages::ListGroupsRequest;
+//!
+//! let broker = milena_broker::Broker::builder().topic("orders", 6).start().await?;
+//! let cluster = Cluster::builder(broker.bootstrap())
+//!     .connector(broker.dialer())
+//!     .client_id("billing")
+//!     .connect()
+//!     .await?;
+//! assert_eq!(cluster.topic("orders").await?.partitions.len(), 6);
+//! let groups = cluster.send(&Target::Any, &ListGroupsRequest::default()).await?;
+//! assert!(groups.groups.is_empty());
+//! cluster.close().await;
+//! # Ok(())
+//! # }
+//! ```
 
 mod broker;
 mod cluster;

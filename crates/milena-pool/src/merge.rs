@@ -141,13 +141,19 @@ fn merge_partitions(
         .flat_map(|known| known.partitions.iter())
         .map(|partition| (partition.partition, partition.clone()))
         .collect();
+    // Without ids a topic made anew is told only by having been gone: its epochs begin at 0 again.
+    let comparable = known.is_some_and(|known| known.id.is_some() || known.error.is_none());
     for partition in answer {
         let Some(new) = read_partition(partition) else {
             continue;
         };
-        let older = by_number.get(&new.partition).is_some_and(|known| {
-            matches!((known.leader_epoch, new.leader_epoch), (Some(known), Some(new)) if new < known)
-        });
+        let known = by_number
+            .get(&new.partition)
+            .and_then(|old| old.leader_epoch);
+        let older = comparable
+            && known
+                .zip(new.leader_epoch)
+                .is_some_and(|(old, new)| new < old);
         if !older {
             by_number.insert(new.partition, new);
         }

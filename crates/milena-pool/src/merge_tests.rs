@@ -87,6 +87,19 @@ fn a_topic_that_a_broker_forgot_for_a_moment_keeps_its_partitions() {
 }
 
 #[test]
+fn a_topic_without_an_id_starts_afresh_after_it_was_gone() {
+    let first = merge(&Metadata::default(), &answer(vec![topic(0, &[(1, 5)])]));
+    let stale = merge(&first, &answer(vec![topic(0, &[(2, 0)])]));
+    assert_eq!(stale.leader(&place()), node(1));
+    let gone = topic(0, &[]).with_error_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.to_wire());
+    let anew = merge(
+        &merge(&first, &answer(vec![gone])),
+        &answer(vec![topic(0, &[(2, 0)])]),
+    );
+    assert_eq!(anew.leader(&place()), node(2));
+}
+
+#[test]
 fn an_answer_without_brokers_keeps_the_known_ones() {
     let first = merge(&Metadata::default(), &answer(vec![]));
     let empty = merge(&first, &MetadataResponse::default());

@@ -142,6 +142,18 @@ async fn renewals_asked_for_at_once_become_few() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn renewals_asked_for_without_pause_are_spaced() {
+    let broker = Broker::builder().start().await.unwrap();
+    let cluster = on(&broker).connect().await.unwrap();
+    let started = Instant::now();
+    for _ in 0..20 {
+        cluster.refresh().await.unwrap();
+    }
+    assert!(started.elapsed() >= SECOND, "{:?}", started.elapsed());
+    cluster.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_is_remembered_until_it_is_forgotten() {
     let broker = Broker::builder().brokers(3).start().await.unwrap();
     let cluster = on(&broker).connect().await.unwrap();

@@ -129,6 +129,21 @@ async fn a_wrong_or_unasked_answer_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_answer_to_another_request_is_refused() {
+    let peer = scripted(|mut peer: Peer, _| async move {
+        let (mut header, _) = peer.read().await.unwrap();
+        header.correlation_id += 1;
+        peer.answer_raw(&header, &[0; 20]).await;
+        peer.read().await;
+    });
+    let options = ConnectionOptions::default();
+    let refused = Connection::open(&peer, &address(), None, &options).await;
+    let error = refused.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.to_string().contains("correlation id"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_call_leaves_the_connection_in_step() {
     let peer = scripted(|mut peer: Peer, _| async move {
         peer.greet().await;

@@ -27,11 +27,14 @@ use milena_protocol::messages::{
     api_versions_response::ApiVersion,
 };
 use milena_protocol::{ApiKey, Request, response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 const PARTITIONS: i32 = 4;
 /// Deliveries that are held before the oldest is awaited.
 const OPEN: usize = 100_000;
+/// Records that the latency is measured with.
+const TICKS: usize = 3_000;
 
 fn produce(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -40,8 +43,10 @@ fn produce(criterion: &mut Criterion) {
         .thread_name("client")
         .build()
         .unwrap();
-    let stub = stub();
-    let stub = runtime.block_on(connect(vec![stub.to_string()]));
+    let address = stub();
+    println!("{}", runtime.block_on(raw_latency(address)));
+    let stub = runtime.block_on(connect(vec![address.to_string()]));
+    println!("{}", runtime.block_on(latency(&stub.topic("orders"))));
     // On threads of its own, so that its work is not counted as the client's.
     let peer = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -110,6 +115,48 @@ fn run(runtime: &Runtime, topic: &Topic, size: usize, records: u64) {
         }
     });
     runtime.block_on(task).unwrap();
+}
+
+/// One record each millisecond, from the call to its outcome.
+async fn latency(topic: &Topic) -> String {
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut times = Vec::new();
+    for _ in 0..TICKS {
+        ticks.tick().await;
+        let start = Instant::now();
+        topic.send(None, Some(&[7; 100])).await.unwrap();
+        times.push(start.elapsed());
+    }
+    percentiles("one record each ms", times)
+}
+
+/// One request and answer each millisecond over a bare socket: what the record's way is held against.
+async fn raw_latency(address: SocketAddr) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    // ApiVersions v0 without a client id.
+    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    let mut answer = [0; 256];
+    let mut ticks = tokio::time::interval(Duration::from_millis(1));
+    let mut times = Vec::new();
+    for _ in 0..TICKS {
+        ticks.tick().await;
+        let start = Instant::now();
+        stream.write_all(&request).await.unwrap();
+        let len = stream.read_u32().await.unwrap() as usize;
+        stream
+            .read_exact(answer.get_mut(..len).unwrap())
+            .await
+            .unwrap();
+        times.push(start.elapsed());
+    }
+    percentiles("raw round trip each ms", times)
+}
+
+fn percentiles(what: &str, mut times: Vec<Duration>) -> String {
+    times.sort();
+    let at = |share: usize| times.get(times.len() * share / 100).unwrap().as_micros();
+    format!("{what}: p50 {} us, p99 {} us", at(50), at(99))
 }
 
 async fn connect(bootstrap: Vec<String>) -> Producer {

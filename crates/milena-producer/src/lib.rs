@@ -36,11 +36,15 @@
 mod answer;
 mod batch;
 mod builder;
+#[cfg(test)]
+mod chaos_tests;
 mod cluster;
 mod delivery;
 mod drain;
 mod ending;
 mod enqueue;
+#[cfg(test)]
+mod limit_tests;
 mod link;
 mod memory;
 mod network;

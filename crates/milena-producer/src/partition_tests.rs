@@ -1,0 +1,137 @@
+//! Placing records: room, growth, memory and time.
+
+use std::sync::atomic::AtomicI64;
+
+use milena_core::{ErrorKind, HeadersRef};
+
+use super::*;
+
+fn desk(memory: usize, batch_size: usize) -> Desk {
+    Desk {
+        budget: Budget::new(memory),
+        buffers: Buffers::new(1024, batch_size, memory),
+        ready: Ready::default(),
+        clock: Arc::new(Timestamp::now),
+        batch_size,
+    }
+}
+
+fn partition() -> Partition {
+    Partition::new(TopicPartition::new("orders", 0), 0)
+}
+
+fn draft(value: &[u8]) -> Draft<'_> {
+    Draft::new(None, Some(value), HeadersRef::empty(), None)
+}
+
+fn place(partition: &Partition, desk: &Desk, value: &[u8]) -> Result<Placed> {
+    partition.place(&draft(value), desk, &mut None, false)
+}
+
+#[test]
+fn a_batch_grows_until_it_is_full_and_the_next_one_starts_as_large() {
+    let (desk, partition) = (desk(1 << 20, 4096), partition());
+    let mut full = Vec::new();
+    while full.is_empty() {
+        assert!(matches!(
+            place(&partition, &desk, &[7; 100]),
+            Ok(Placed::Here(_))
+        ));
+        partition.collect(&mut full);
+    }
+    let first = full.pop().unwrap();
+    assert!(first.builder.wire_len() <= 4096 && first.builder.wire_len() > 3800);
+    assert_eq!(first.charge.bytes(), 4096);
+    let second = partition.take_open().unwrap();
+    assert_eq!((second.builder.count(), second.charge.bytes()), (1, 4096));
+    drop((first, second));
+    assert_eq!(desk.budget.used(), 0);
+}
+
+#[test]
+fn a_full_budget_asks_for_memory_and_a_spare_charge_serves() {
+    let (desk, partition) = (desk(2048, 1024), partition());
+    let held = desk.budget.try_take(2048).unwrap();
+    let Ok(Placed::NeedsMemory(bytes)) = place(&partition, &desk, b"v") else {
+        panic!("nothing is free");
+    };
+    drop(held);
+    let mut spare = desk.budget.try_take(bytes);
+    let placed = partition.place(&draft(b"v"), &desk, &mut spare, false);
+    assert!(matches!(placed, Ok(Placed::Here(_))) && spare.is_none());
+    assert_eq!(desk.budget.used(), bytes);
+}
+
+#[test]
+fn a_record_over_the_batch_size_goes_alone() {
+    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let large = vec![1; 5000];
+    assert!(matches!(
+        place(&partition, &desk, &large),
+        Ok(Placed::Here(_))
+    ));
+    assert!(matches!(
+        place(&partition, &desk, b"small"),
+        Ok(Placed::Here(_))
+    ));
+    let mut full = Vec::new();
+    assert!(partition.collect(&mut full).is_some());
+    assert_eq!(full.iter().map(|one| one.builder.count()).sum::<u32>(), 1);
+    assert!(full[0].charge.bytes() >= 5000);
+}
+
+#[test]
+fn the_sender_hears_of_a_partition_once_until_it_looks() {
+    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    for _ in 0..100 {
+        place(&partition, &desk, &[0; 100]).unwrap();
+    }
+    let mut heard = Vec::new();
+    desk.ready.drain(&mut heard);
+    assert_eq!(heard, [0]);
+    let mut full = Vec::new();
+    assert!(partition.collect(&mut full).is_some());
+    assert!(full.len() > 5);
+    place(&partition, &desk, b"joins the open batch").unwrap();
+    heard.clear();
+    desk.ready.drain(&mut heard);
+    assert!(heard.is_empty());
+}
+
+#[test]
+fn a_caller_that_may_leave_does_so_only_where_a_batch_ended() {
+    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let try_place = || partition.place(&draft(&[0; 300]), &desk, &mut None, true);
+    assert!(matches!(try_place(), Ok(Placed::Elsewhere)));
+    place(&partition, &desk, b"opens a batch").unwrap();
+    assert!(matches!(try_place(), Ok(Placed::Here(_))));
+    assert!(matches!(try_place(), Ok(Placed::Here(_))));
+    assert!(matches!(try_place(), Ok(Placed::Elsewhere)));
+}
+
+#[test]
+fn a_closed_partition_refuses() {
+    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    partition.close(&Error::new(ErrorKind::Closed, "closed"));
+    let error = place(&partition, &desk, b"v").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn slow_records_have_their_own_time_and_quick_ones_share_a_read() {
+    let (now, reads) = (AtomicI64::new(1_000), AtomicI64::new(0));
+    let clock = || {
+        reads.fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_millis(now.load(Ordering::Relaxed))
+    };
+    let mut time = CoarseTime::default();
+    for _ in 0..1_000 {
+        time.read(&clock);
+    }
+    assert!(reads.load(Ordering::Relaxed) < 50);
+    time.refresh();
+    for _ in 0..20 {
+        now.fetch_add(50, Ordering::Relaxed);
+        assert_eq!(time.read(&clock).to_millis(), now.load(Ordering::Relaxed));
+    }
+}

@@ -1,5 +1,13 @@
 //! Small batches for the tests of this crate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 use bytes::Bytes;
 use milena_core::{HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use milena_protocol::batch::{BatchBuilder, ProducerStamp};

@@ -1,0 +1,184 @@
+//! A cluster: brokers that go and come back, elections, shutdown, and TCP.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use milena_broker::{Broker, ErrorCode};
+use milena_core::ErrorKind;
+use milena_protocol::messages::MetadataRequest;
+use support::{Client, batch};
+
+#[tokio::test(start_paused = true)]
+async fn leaders_are_spread_over_the_brokers() {
+    let broker = Broker::builder()
+        .brokers(3)
+        .topic("orders", 6)
+        .start()
+        .await
+        .unwrap();
+    let mut led = [0; 4];
+    for partition in 0..6 {
+        led[broker.inspect().leader("orders", partition).unwrap().0 as usize] += 1;
+    }
+    assert_eq!(led, [0, 2, 2, 2]);
+    assert_eq!(broker.inspect().controller(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_replica_leads_while_a_broker_is_down() {
+    let broker = Broker::builder()
+        .brokers(3)
+        .topic("orders", 1)
+        .start()
+        .await
+        .unwrap();
+    let (leader, epoch) = broker.inspect().leader("orders", 0).unwrap();
+    let mut client = Client::to(&broker, leader).await;
+    client.produce("orders", 0, batch(2, None)).await;
+    broker.inspect().broker_down(leader);
+    assert!(client.frame().await.is_none(), "its connections end");
+    let (_, address) = broker.addresses()[leader as usize - 1].clone();
+    let refused = broker.dialer()(address.clone()).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let (next, next_epoch) = broker.inspect().leader("orders", 0).unwrap();
+    assert!(next != leader && next_epoch == epoch + 1);
+    let mut client = Client::to(&broker, next).await;
+    assert_eq!(
+        client
+            .produce("orders", 0, batch(1, None))
+            .await
+            .base_offset,
+        2
+    );
+    let metadata = client
+        .call(&MetadataRequest::default().with_topics(None), 12)
+        .await;
+    assert_eq!(metadata.brokers.len(), 2);
+    assert_eq!(
+        metadata.topics[0].partitions[0].offline_replicas[0].0,
+        leader
+    );
+    broker.inspect().broker_up(leader);
+    broker.dialer()(address).await.unwrap();
+    assert_eq!(
+        broker.inspect().leader("orders", 0),
+        Some((next, next_epoch))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_without_a_living_replica_has_no_leader_until_it_is_back() {
+    let broker = Broker::builder()
+        .brokers(2)
+        .replication_factor(1)
+        .topic("orders", 2)
+        .start()
+        .await
+        .unwrap();
+    broker.inspect().broker_down(1);
+    let mut client = Client::to(&broker, 2).await;
+    let metadata = client
+        .call(&MetadataRequest::default().with_topics(None), 12)
+        .await;
+    let lost = metadata.topics[0]
+        .partitions
+        .iter()
+        .find(|partition| partition.leader_id.0 == -1)
+        .unwrap();
+    assert_eq!(
+        ErrorCode::from_wire(lost.error_code),
+        Some(ErrorCode::LEADER_NOT_AVAILABLE)
+    );
+    broker.inspect().broker_up(1);
+    assert_eq!(
+        broker
+            .inspect()
+            .leader("orders", lost.partition_index as u32),
+        Some((1, 2))
+    );
+}
+
+#[tokio::test]
+async fn shutdown_ends_connections_and_listeners() {
+    let broker = Broker::builder()
+        .brokers(2)
+        .topic("orders", 1)
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let bootstrap = broker.bootstrap();
+    let mut open = tokio::net::TcpStream::connect(&bootstrap[0]).await.unwrap();
+    let mut in_memory = Client::to(&broker, 1).await;
+    tokio::time::timeout(Duration::from_secs(10), broker.shutdown())
+        .await
+        .unwrap();
+    assert!(in_memory.frame().await.is_none());
+    let mut byte = [0];
+    assert_eq!(
+        tokio::io::AsyncReadExt::read(&mut open, &mut byte)
+            .await
+            .unwrap_or(0),
+        0
+    );
+    assert!(tokio::net::TcpStream::connect(&bootstrap[0]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_broker_comes_back_at_its_tcp_address() {
+    let broker = Broker::builder()
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let address = broker.bootstrap().remove(0);
+    broker.inspect().broker_down(1);
+    let gone = async {
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone)
+        .await
+        .unwrap();
+    broker.inspect().broker_up(1);
+    tokio::net::TcpStream::connect(&address).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_at_the_start() {
+    let named = Broker::builder()
+        .topic("no spaces", 1)
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(named.kind(), ErrorKind::Config);
+    let none = Broker::builder().brokers(0).start().await.unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::Config);
+    let config = Broker::builder()
+        .topic_with("orders", 1, [("no.such", "1")])
+        .start()
+        .await
+        .unwrap_err();
+    assert!(config.to_string().contains("orders"), "{config}");
+    let first = Broker::builder()
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let taken = Broker::builder()
+        .listen(first.bootstrap().remove(0))
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::Transport);
+}

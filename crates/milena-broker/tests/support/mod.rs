@@ -1,0 +1,189 @@
+//! A client of raw messages, in memory, for the tests of the broker.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use bytes::{Bytes, BytesMut};
+use milena_broker::Broker;
+use milena_core::{HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use milena_protocol::batch::{BatchBuilder, ProducerStamp};
+use milena_protocol::compression::Compression;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use milena_protocol::messages::fetch_response::PartitionData;
+use milena_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use milena_protocol::messages::produce_response::PartitionProduceResponse;
+use milena_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, TopicName};
+use milena_protocol::{Request, frame, request, response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+pub fn topic(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+/// A connection to one broker.
+pub struct Client {
+    stream: DuplexStream,
+    buffer: BytesMut,
+    next: i32,
+}
+
+impl Client {
+    /// Connects to the broker with this node id.
+    pub async fn to(broker: &Broker, node: i32) -> Self {
+        let (_, address) = broker
+            .addresses()
+            .into_iter()
+            .find(|(id, _)| *id == node)
+            .unwrap();
+        Self {
+            stream: broker.dialer()(address).await.unwrap(),
+            buffer: BytesMut::new(),
+            next: 1,
+        }
+    }
+
+    /// Sends a request without reading the answer; gives its correlation id.
+    pub async fn send<R: Request>(&mut self, message: &R, version: i16) -> i32 {
+        let id = self.next;
+        self.next += 1;
+        let frame = request::encode(message, version, id, Some("test")).unwrap();
+        self.stream.write_all(&frame).await.unwrap();
+        id
+    }
+
+    /// The next answer's frame, without its length; `None` when the connection was closed.
+    pub async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.buffer, usize::MAX >> 1).unwrap() {
+                return Some(frame);
+            }
+            if self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The bytes that arrive until the connection is closed.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = self.buffer.split().to_vec();
+        let _ = self.stream.read_to_end(&mut rest).await;
+        rest
+    }
+
+    /// Sends any bytes.
+    pub async fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Reads bytes as they come.
+    pub async fn read(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    pub async fn try_call<R: Request>(&mut self, message: &R, version: i16) -> Option<R::Response> {
+        let id = self.send(message, version).await;
+        let frame = self.frame().await?;
+        assert_eq!(response::correlation_id(&frame).unwrap(), id);
+        let body = response::body(R::KEY, version, &frame).unwrap();
+        Some(response::decode::<R>(body, version).unwrap())
+    }
+
+    pub async fn call<R: Request>(&mut self, message: &R, version: i16) -> R::Response {
+        self.try_call(message, version)
+            .await
+            .expect("the connection was closed")
+    }
+
+    /// Produces a batch with acks=all and gives the partition's answer.
+    pub async fn produce(
+        &mut self,
+        name: &str,
+        partition: i32,
+        batch: Bytes,
+    ) -> PartitionProduceResponse {
+        let mut answer = self.call(&producing(name, partition, batch), 9).await;
+        answer.responses.remove(0).partition_responses.remove(0)
+    }
+
+    /// Fetches one partition at once, without a session.
+    pub async fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> PartitionData {
+        let mut answer = self.call(&fetching(name, &[(partition, offset)]), 11).await;
+        answer.responses.remove(0).partitions.remove(0)
+    }
+}
+
+pub fn producing(name: &str, partition: i32, batch: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default()
+        .with_index(partition)
+        .with_records(Some(batch));
+    let topic_data = TopicProduceData::default()
+        .with_name(topic(name))
+        .with_partition_data(vec![data]);
+    ProduceRequest::default()
+        .with_acks(-1)
+        .with_timeout_ms(1000)
+        .with_topic_data(vec![topic_data])
+}
+
+pub fn fetching(name: &str, partitions: &[(i32, i64)]) -> FetchRequest {
+    let partitions = partitions.iter().map(|(partition, offset)| {
+        FetchPartition::default()
+            .with_partition(*partition)
+            .with_current_leader_epoch(-1)
+            .with_fetch_offset(*offset)
+            .with_partition_max_bytes(1 << 20)
+    });
+    FetchRequest::default()
+        .with_max_bytes(1 << 24)
+        .with_session_epoch(-1)
+        .with_topics(vec![
+            FetchTopic::default()
+                .with_topic(topic(name))
+                .with_partitions(partitions.collect()),
+        ])
+}
+
+/// The partitions of a Fetch answer: number, error code, bytes of records.
+pub fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
+    let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+    partitions
+        .map(|each| {
+            (
+                each.partition_index,
+                each.error_code,
+                each.records.as_ref().map_or(0, Bytes::len),
+            )
+        })
+        .collect()
+}
+
+/// A batch of `count` records of 20 bytes, stamped by a producer where one is given: id, epoch, first sequence.
+pub fn batch(count: u32, stamp: Option<(i64, i16, i32)>) -> Bytes {
+    let mut open = BatchBuilder::with_capacity(1024);
+    for i in 0..count {
+        let value = format!("value {i:014}");
+        let at = Timestamp::from_millis(1000 + i64::from(i));
+        open.append(at, None, Some(value.as_bytes()), HeadersRef::empty())
+            .unwrap();
+    }
+    let stamp = stamp.map(|(id, epoch, sequence)| ProducerStamp {
+        id: ProducerId::from_wire(id).unwrap(),
+        epoch: ProducerEpoch::from_wire(epoch).unwrap(),
+        sequence: Sequence::from_wire(sequence).unwrap(),
+        transactional: false,
+    });
+    open.seal(Compression::None).unwrap().0.to_bytes(stamp)
+}

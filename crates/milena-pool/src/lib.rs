@@ -37,6 +37,7 @@ mod metadata;
 mod node_backoff;
 mod options;
 mod outgoing;
+mod race;
 mod refresher;
 mod rtt;
 mod send;

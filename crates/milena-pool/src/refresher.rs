@@ -1,16 +1,18 @@
 //! The task that renews the picture of the cluster: on demand, coalesced, and when it grows old.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, Result};
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::metadata_request::MetadataRequestTopic;
 use milena_protocol::messages::{MetadataRequest, MetadataResponse, TopicName as WireName};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::{Inner, Wanted};
 use crate::connection::Connection;
 use crate::merge::merge;
+use crate::race::first;
 use crate::tasks::closed;
 
 /// Renews the picture until the cluster handle is closed or dropped.
@@ -82,60 +84,46 @@ impl Inner {
         Ok(())
     }
 
-    /// `Err(None)` when no broker is known, else why the last one failed.
+    /// `Err(None)` when no broker is known, else why the last one failed. A broker that hangs does
+    /// not hold the others back: the next one is asked while it is still awaited.
     async fn ask_known(self: &Arc<Self>) -> Result<MetadataResponse, Option<Error>> {
-        let deadline = Instant::now() + self.dialer.options.request_timeout;
-        let mut last = None;
-        for node in self.by_load() {
-            let Ok(broker) = self.broker(node) else {
-                continue;
-            };
-            let asking = async {
-                let connection = broker.check_out().await?;
-                self.ask(&connection).await
-            };
-            match timeout_at(deadline, asking).await {
-                // KIP-1102: the cluster tells its clients to start over.
-                Ok(Ok(answer))
-                    if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.to_wire() =>
-                {
-                    return Err(Some(Error::broker(ErrorCode::REBOOTSTRAP_REQUIRED)));
-                }
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) if error.kind() == ErrorKind::Closed => return Err(Some(error)),
-                Ok(Err(error)) => last = Some(error),
-                Err(_) => {
-                    let what = "no known broker told how the cluster looks in time";
-                    last.get_or_insert(Error::new(ErrorKind::Timeout, what).node(node));
-                    break;
-                }
+        let asked = first(self.by_load(), PATIENCE, |node| async move {
+            let broker = self.broker(node)?;
+            let connection = broker.check_out().await?;
+            self.ask(&connection).await
+        });
+        match asked.await {
+            // KIP-1102: the cluster tells its clients to start over.
+            Ok(answer) if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.to_wire() => {
+                Err(Some(Error::broker(ErrorCode::REBOOTSTRAP_REQUIRED)))
             }
+            Ok(answer) => Ok(answer),
+            Err(failures) => Err(failures.into_iter().last()),
         }
-        Err(last)
     }
 
     /// Starts over from the bootstrap addresses, each resolved anew (KIP-899).
     async fn ask_bootstrap(self: &Arc<Self>, known: Option<Error>) -> Result<MetadataResponse> {
-        let mut failures = Vec::new();
-        let mut last = known;
         let mut addresses = self.bootstrap.clone();
         fastrand::shuffle(&mut addresses);
-        for address in &addresses {
+        let asked = first(&addresses, PATIENCE, |address| async move {
             let asked = match self.dialer.dial(address, None).await {
                 Ok(connection) => self.ask(&connection).await,
                 Err(error) => Err(error),
             };
-            match asked {
-                Ok(answer) => return Ok(answer),
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
-                Err(error) => {
-                    failures.push(format!("{address}: {}", error.message()));
-                    last = Some(error);
-                }
-            }
-        }
+            asked.map_err(|error| (address, error))
+        });
+        let failures = match asked.await {
+            Ok(answer) => return Ok(answer),
+            Err(failures) => failures,
+        };
+        let texts: Vec<_> = failures
+            .iter()
+            .map(|(address, error)| format!("{address}: {}", error.message()))
+            .collect();
+        let last = failures.last().map(|(_, error)| error.clone()).or(known);
         let kind = last.as_ref().map_or(ErrorKind::Transport, Error::kind);
-        let what = format!("no broker could be reached; tried {}", failures.join(", "));
+        let what = format!("no broker could be reached; tried {}", texts.join(", "));
         let error = Error::new(kind, what).setting("bootstrap.servers");
         Err(match (addresses.as_slice(), last) {
             ([only], Some(last)) => error.address(only).with_source(last),
@@ -180,3 +168,6 @@ impl Inner {
         Ok(())
     }
 }
+
+/// How long one broker is awaited before the next one is asked, too.
+const PATIENCE: Duration = Duration::from_secs(1);

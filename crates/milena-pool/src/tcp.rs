@@ -6,14 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use milena_core::Address;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
 
 use crate::connect::{BoxFuture, BoxStream, Connect};
+use crate::race::first;
 
 type Resolve = dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
@@ -114,36 +112,22 @@ fn alternate(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Connects to the addresses, staggered; the first stream wins and the other attempts are dropped.
+/// Connects to the addresses, staggered; the first stream wins.
 async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut waiting = addresses.into_iter();
-    let mut attempts = FuturesUnordered::new();
-    let mut failures = Vec::new();
-    let mut kind = io::ErrorKind::AddrNotAvailable;
-    let attempt = |address: SocketAddr| async move { (address, TcpStream::connect(address).await) };
-    attempts.extend(waiting.next().map(attempt));
-    let mut next_at = Instant::now() + STAGGER;
-    loop {
-        let ended = tokio::select! {
-            ended = attempts.next(), if !attempts.is_empty() => ended,
-            () = sleep_until(next_at), if waiting.len() > 0 => None,
-            else => break,
-        };
-        match ended {
-            Some((_, Ok(stream))) => return Ok(stream),
-            Some((address, Err(error))) => {
-                kind = error.kind();
-                failures.push(format!("{address}: {error}"));
-            }
-            None => {}
-        }
-        attempts.extend(waiting.next().map(attempt));
-        next_at = Instant::now() + STAGGER;
-    }
-    if failures.is_empty() {
+    let attempt = |address| async move {
+        let connected = TcpStream::connect(address).await;
+        connected.map_err(|error| (error.kind(), format!("{address}: {error}")))
+    };
+    let failures = match first(addresses, STAGGER, attempt).await {
+        Ok(stream) => return Ok(stream),
+        Err(failures) => failures,
+    };
+    let Some((kind, _)) = failures.last() else {
+        let kind = io::ErrorKind::AddrNotAvailable;
         return Err(io::Error::new(kind, "the name has no addresses"));
-    }
-    Err(io::Error::new(kind, failures.join("; ")))
+    };
+    let texts: Vec<_> = failures.iter().map(|(_, text)| text.as_str()).collect();
+    Err(io::Error::new(*kind, texts.join("; ")))
 }
 
 const STAGGER: Duration = Duration::from_millis(250);

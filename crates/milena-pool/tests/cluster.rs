@@ -154,6 +154,33 @@ async fn renewals_asked_for_without_pause_are_spaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_hangs_does_not_hold_a_renewal_back() {
+    let broker = Broker::builder().brokers(3).start().await.unwrap();
+    let started_over = Arc::new(AtomicUsize::new(0));
+    let noted = started_over.clone();
+    let cluster = on(&broker)
+        .observer(Arc::new(move |event: &Event<'_>| {
+            if let Event::Rebootstrap { .. } = event {
+                noted.fetch_add(1, Ordering::Relaxed);
+            }
+        }))
+        .connect()
+        .await
+        .unwrap();
+    let hanging = Fault::silence()
+        .on(ApiKey::Metadata)
+        .node(broker.addresses()[0].0);
+    broker.faults().add(hanging.always());
+    for _ in 0..20 {
+        let started = Instant::now();
+        cluster.refresh().await.unwrap();
+        assert!(started.elapsed() <= 2 * SECOND, "{:?}", started.elapsed());
+    }
+    assert_eq!(started_over.load(Ordering::Relaxed), 0);
+    cluster.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_coordinator_is_remembered_until_it_is_forgotten() {
     let broker = Broker::builder().brokers(3).start().await.unwrap();
     let cluster = on(&broker).connect().await.unwrap();

@@ -125,13 +125,20 @@ impl Driver {
         let empty = self.writing.is_empty() && self.awaiting.is_empty();
         match wish {
             Wish::EndNow => return Err(End::Own("the connection was closed by this client")),
-            Wish::EndWhenIdle if empty => return Err(End::Own("the connection was let go")),
+            Wish::EndWhenIdle if self.owes_nobody() => {
+                return Err(End::Own("the connection was let go"));
+            }
             _ => {}
         }
         if wrote || read {
             return Ok(true);
         }
         self.keep_time(cx, now, empty)
+    }
+
+    /// Everything is written and nobody waits for an answer any more.
+    fn owes_nobody(&self) -> bool {
+        self.writing.is_empty() && self.awaiting.iter().all(|next| next.reply.is_closed())
     }
 
     fn admit(&mut self, now: Instant) -> Wish {

@@ -241,6 +241,27 @@ async fn a_connection_that_was_let_go_answers_what_it_owes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_owes_nobody_an_answer_ends_when_it_is_let_go() {
+    let (told, mut ended) = tokio::sync::mpsc::channel(1);
+    let peer = scripted(move |mut peer: Peer, _| {
+        let told = told.clone();
+        async move {
+            peer.greet().await;
+            peer.read().await.unwrap();
+            assert!(peer.read().await.is_none());
+            told.send(()).await.unwrap();
+        }
+    });
+    let connection = open(&peer).await;
+    let answer = connection.send_raw(ApiKey::ListGroups, 2, body(4), 500 * SECOND);
+    drop(answer);
+    let started = Instant::now();
+    drop(connection);
+    ended.recv().await.unwrap();
+    assert!(started.elapsed() < SECOND);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_of_another_protocol_is_named() {
     for (words, name) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "HTTP"),

@@ -23,16 +23,16 @@ use milena_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, Top
 use milena_protocol::{Request, frame, request, response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-pub fn text(text: &str) -> StrBytes {
+pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-pub fn topic(name: &str) -> TopicName {
+pub(crate) fn topic(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
 /// A connection to one broker.
-pub struct Client {
+pub(crate) struct Client {
     stream: DuplexStream,
     buffer: BytesMut,
     next: i32,
@@ -40,7 +40,7 @@ pub struct Client {
 
 impl Client {
     /// Connects to the broker with this node id.
-    pub async fn to(broker: &Broker, node: i32) -> Self {
+    pub(crate) async fn to(broker: &Broker, node: i32) -> Self {
         let (_, address) = broker
             .addresses()
             .into_iter()
@@ -54,7 +54,7 @@ impl Client {
     }
 
     /// Sends a request without reading the answer; gives its correlation id.
-    pub async fn send<R: Request>(&mut self, message: &R, version: i16) -> i32 {
+    pub(crate) async fn send<R: Request>(&mut self, message: &R, version: i16) -> i32 {
         let id = self.next;
         self.next += 1;
         let frame = request::encode(message, version, id, Some("test")).unwrap();
@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// The next answer's frame, without its length; `None` when the connection was closed.
-    pub async fn frame(&mut self) -> Option<Bytes> {
+    pub(crate) async fn frame(&mut self) -> Option<Bytes> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, usize::MAX >> 1).unwrap() {
                 return Some(frame);
@@ -75,25 +75,29 @@ impl Client {
     }
 
     /// The bytes that arrive until the connection is closed.
-    pub async fn rest(&mut self) -> Vec<u8> {
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = self.buffer.split().to_vec();
         let _ = self.stream.read_to_end(&mut rest).await;
         rest
     }
 
     /// Sends any bytes.
-    pub async fn raw(&mut self, bytes: &[u8]) {
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// Reads bytes as they come.
-    pub async fn read(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) async fn read(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.stream.read_exact(&mut bytes).await.unwrap();
         bytes
     }
 
-    pub async fn try_call<R: Request>(&mut self, message: &R, version: i16) -> Option<R::Response> {
+    pub(crate) async fn try_call<R: Request>(
+        &mut self,
+        message: &R,
+        version: i16,
+    ) -> Option<R::Response> {
         let id = self.send(message, version).await;
         let frame = self.frame().await?;
         assert_eq!(response::correlation_id(&frame).unwrap(), id);
@@ -101,14 +105,14 @@ impl Client {
         Some(response::decode::<R>(body, version).unwrap())
     }
 
-    pub async fn call<R: Request>(&mut self, message: &R, version: i16) -> R::Response {
+    pub(crate) async fn call<R: Request>(&mut self, message: &R, version: i16) -> R::Response {
         self.try_call(message, version)
             .await
             .expect("the connection was closed")
     }
 
     /// Produces a batch with acks=all and gives the partition's answer.
-    pub async fn produce(
+    pub(crate) async fn produce(
         &mut self,
         name: &str,
         partition: i32,
@@ -119,13 +123,13 @@ impl Client {
     }
 
     /// Fetches one partition at once, without a session.
-    pub async fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> PartitionData {
+    pub(crate) async fn fetch(&mut self, name: &str, partition: i32, offset: i64) -> PartitionData {
         let mut answer = self.call(&fetching(name, &[(partition, offset)]), 11).await;
         answer.responses.remove(0).partitions.remove(0)
     }
 }
 
-pub fn producing(name: &str, partition: i32, batch: Bytes) -> ProduceRequest {
+pub(crate) fn producing(name: &str, partition: i32, batch: Bytes) -> ProduceRequest {
     let data = PartitionProduceData::default()
         .with_index(partition)
         .with_records(Some(batch));
@@ -138,7 +142,7 @@ pub fn producing(name: &str, partition: i32, batch: Bytes) -> ProduceRequest {
         .with_topic_data(vec![topic_data])
 }
 
-pub fn fetching(name: &str, partitions: &[(i32, i64)]) -> FetchRequest {
+pub(crate) fn fetching(name: &str, partitions: &[(i32, i64)]) -> FetchRequest {
     let partitions = partitions.iter().map(|(partition, offset)| {
         FetchPartition::default()
             .with_partition(*partition)
@@ -157,7 +161,7 @@ pub fn fetching(name: &str, partitions: &[(i32, i64)]) -> FetchRequest {
 }
 
 /// The partitions of a Fetch answer: number, error code, bytes of records.
-pub fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
+pub(crate) fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
     let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
     partitions
         .map(|each| {
@@ -171,7 +175,7 @@ pub fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
 }
 
 /// A batch of `count` records of 20 bytes, stamped by a producer where one is given: id, epoch, first sequence.
-pub fn batch(count: u32, stamp: Option<(i64, i16, i32)>) -> Bytes {
+pub(crate) fn batch(count: u32, stamp: Option<(i64, i16, i32)>) -> Bytes {
     let mut open = BatchBuilder::with_capacity(1024);
     for i in 0..count {
         let value = format!("value {i:014}");

@@ -1,8 +1,8 @@
 //! The handle on a cluster: its picture, its brokers, and the connections to them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use milena_core::{
@@ -38,7 +38,6 @@ pub(crate) struct Inner {
     pub(crate) signals: Arc<Signals>,
     done: watch::Sender<Done>,
     renewed_at: Mutex<Instant>,
-    started: OnceLock<()>,
 }
 
 /// Which topics the picture shows.
@@ -107,7 +106,6 @@ impl Cluster {
             signals,
             done: watch::Sender::default(),
             renewed_at: Mutex::new(Instant::now()),
-            started: OnceLock::new(),
         });
         let cluster = Self(inner);
         cluster.first_contact().await?;
@@ -319,7 +317,6 @@ impl Inner {
 
     pub(crate) fn renewed(&self) {
         *self.renewed_at.lock() = Instant::now();
-        let _ = self.started.set(());
     }
 
     /// When the picture is too old.

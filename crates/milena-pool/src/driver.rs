@@ -71,8 +71,10 @@ pub(crate) struct Driver {
 
 /// Why a driver ended.
 enum End {
-    /// This side closed it, or it was idle.
+    /// This side closed it.
     Own(&'static str),
+    /// Nothing was asked for too long.
+    Idle,
     Failed(Error),
 }
 
@@ -278,7 +280,7 @@ impl Driver {
         } else if empty && next.is_none() {
             let idle_end = self.idle_since + self.max_idle;
             if idle_end <= now {
-                return Err(End::Own("the connection was idle"));
+                return Err(End::Idle);
             }
             next = Some(idle_end);
         }
@@ -311,6 +313,7 @@ impl Driver {
         let now = Instant::now();
         let (error, own) = match end {
             End::Own(why) => (Error::new(ErrorKind::Transport, why), true),
+            End::Idle => (idle(), true),
             End::Failed(error) => (error, false),
         };
         let error = self.peer.place(error);
@@ -363,9 +366,7 @@ impl Future for Driver {
         let this = &mut *self;
         match this.poll_end(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(End::Own("the connection was idle"))
-                if this.shared.close(idle(), true).is_none() =>
-            {
+            Poll::Ready(End::Idle) if this.shared.close(idle(), true).is_none() => {
                 // A request came in at the last moment: it is served.
                 cx.waker().wake_by_ref();
                 this.idle_since = Instant::now();

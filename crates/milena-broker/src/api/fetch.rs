@@ -67,7 +67,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
         }
     }
     let parts = news(context, &plan, parts);
-    fetch_answer::encode(context, plan.id, &parts)
+    fetch_answer::encode(context, plan.id, &parts, limits.committed_only)
 }
 
 #[derive(Clone, Copy, Debug)]

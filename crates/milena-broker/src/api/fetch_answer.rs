@@ -34,8 +34,14 @@ pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
 }
 
 /// The whole answer; consecutive parts of one topic are put together.
-pub(super) fn encode(context: &Context, session_id: i32, parts: &[Part]) -> Answer {
+pub(super) fn encode(
+    context: &Context,
+    session_id: i32,
+    parts: &[Part],
+    committed_only: bool,
+) -> Answer {
     let mut out = Pieces::begin(context);
+    out.committed_only = committed_only;
     out.top(0, session_id);
     let topics: Vec<&[Part]> = parts
         .chunk_by(|a, b| a.place.topic == b.place.topic && a.place.topic_id == b.place.topic_id)
@@ -58,6 +64,7 @@ pub(super) fn encode(context: &Context, session_id: i32, parts: &[Part]) -> Answ
 /// The frame so far: finished pieces, and the bytes that are still written to.
 struct Pieces {
     version: i16,
+    committed_only: bool,
     done: Vec<Bytes>,
     done_len: usize,
     open: BytesMut,
@@ -70,6 +77,7 @@ impl Pieces {
         open.put_i32(context.correlation_id);
         let mut begun = Self {
             version: context.version,
+            committed_only: false,
             done: Vec::new(),
             done_len: 0,
             open,
@@ -107,14 +115,22 @@ impl Pieces {
         if self.version >= 5 {
             self.open.put_i64(part.told.log_start);
         }
-        // No transaction was ever aborted.
-        self.array(0);
+        self.aborted();
         if self.version >= 11 {
             self.open.put_i32(-1);
         }
         self.records(&part.records);
         if self.is_flexible() {
             self.part_tags(part);
+        }
+    }
+
+    /// No transaction was ever aborted: an empty list for who asks for committed records only, else null.
+    fn aborted(&mut self) {
+        match (self.committed_only, self.is_flexible()) {
+            (true, _) => self.array(0),
+            (false, true) => self.open.put_u8(0),
+            (false, false) => self.open.put_i32(-1),
         }
     }
 

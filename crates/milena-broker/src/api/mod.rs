@@ -26,14 +26,7 @@ pub(crate) use api_versions::unsupported as unsupported_api_versions;
 
 /// The versions of `api` that are served; `None` where it is not modelled.
 pub(crate) fn served(api: ApiKey) -> Option<VersionRange> {
-    SERVED.contains(&api).then(|| {
-        let known = api.known();
-        match api {
-            // Version 18 adds what only replicas send.
-            ApiKey::Fetch => VersionRange { max: 17, ..known },
-            _ => known,
-        }
-    })
+    SERVED.contains(&api).then(|| api.known())
 }
 
 /// Serves a request of a served version.

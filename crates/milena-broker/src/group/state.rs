@@ -206,9 +206,12 @@ impl Group {
         self.node
     }
 
-    /// Whether nothing is left to keep.
+    /// Whether nothing is left to keep; a group that once had members stays, as Kafka's do for days.
     pub(crate) fn is_forgettable(&self) -> bool {
-        self.members.is_empty() && self.pending.is_empty() && self.offsets.is_empty()
+        self.generation == 0
+            && self.members.is_empty()
+            && self.pending.is_empty()
+            && self.offsets.is_empty()
     }
 
     pub(crate) fn has_members(&self) -> bool {

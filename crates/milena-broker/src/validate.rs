@@ -1,7 +1,7 @@
 //! Whether the records field of a Produce request is what a broker may append.
 
 use bytes::Bytes;
-use milena_core::{ErrorCode, ErrorKind};
+use milena_core::ErrorCode;
 use milena_protocol::batch::{Batch, BatchHeader, Batches};
 use milena_protocol::compression::{Codec, DEFAULT_MAX_SIZE};
 
@@ -40,9 +40,6 @@ pub(crate) fn check(
     let mut batches = Batches::new(records.clone());
     let batch = match batches.next() {
         Some(Ok(batch)) => batch,
-        Some(Err(error)) if error.kind() == ErrorKind::Unsupported => {
-            return Err((ErrorCode::INVALID_RECORD, "the batch has an unknown format"));
-        }
         _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch does not parse")),
     };
     if !batches.tail().is_empty() {
@@ -162,7 +159,7 @@ mod tests {
         assert_eq!(refused(&crc), ErrorCode::CORRUPT_MESSAGE);
         let mut magic = good.to_vec();
         magic[16] = 3;
-        assert_eq!(refused(&magic), ErrorCode::INVALID_RECORD);
+        assert_eq!(refused(&magic), ErrorCode::CORRUPT_MESSAGE);
         let mut offset = good.to_vec();
         offset[7] = 1;
         assert_eq!(refused(&offset), ErrorCode::INVALID_RECORD);

@@ -21,7 +21,7 @@ use milena_protocol::messages::produce_request::{PartitionProduceData, TopicProd
 use milena_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, TopicName};
 use milena_protocol::{Request, frame, request, response};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -31,9 +31,12 @@ pub(crate) fn topic(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// A connection to one broker.
 pub(crate) struct Client {
-    stream: DuplexStream,
+    stream: Box<dyn Stream>,
     buffer: BytesMut,
     next: i32,
 }
@@ -47,7 +50,16 @@ impl Client {
             .find(|(id, _)| *id == node)
             .unwrap();
         Self {
-            stream: broker.dialer()(address).await.unwrap(),
+            stream: Box::new(broker.dialer()(address).await.unwrap()),
+            buffer: BytesMut::new(),
+            next: 1,
+        }
+    }
+
+    /// Connects over TCP.
+    pub(crate) async fn tcp(address: &str) -> Self {
+        Self {
+            stream: Box::new(tokio::net::TcpStream::connect(address).await.unwrap()),
             buffer: BytesMut::new(),
             next: 1,
         }

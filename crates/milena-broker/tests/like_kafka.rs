@@ -1,0 +1,485 @@
+//! The error codes of a real broker, question by question: the embedded one gives the same.
+//!
+//! With `MILENA_TEST_BOOTSTRAP` set to a single broker, the same questions are put to that one too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use milena_broker::{Broker, ErrorCode};
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::*;
+use support::{Client, batch, fetching, producing, text, topic};
+
+/// What was asked, and the code of the answer (0: none).
+type Asked = (&'static str, i16);
+
+#[tokio::test]
+async fn refusals_carry_the_codes_of_a_real_broker() {
+    let broker = Broker::builder()
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let ours = ask_all(&broker.bootstrap()[0]).await;
+    for (question, code) in &ours {
+        let expected = EXPECTED
+            .iter()
+            .find(|(name, _)| name == question)
+            .map(|(_, code)| *code);
+        assert_eq!(ErrorCode::from_wire(*code), expected.unwrap(), "{question}");
+    }
+    assert_eq!(ours.len(), EXPECTED.len());
+    let Ok(bootstrap) = std::env::var("MILENA_TEST_BOOTSTRAP") else {
+        return;
+    };
+    if bootstrap.contains(',') {
+        // Several brokers: leaders and coordinators would have to be found first.
+        return;
+    }
+    let theirs = ask_all(&bootstrap).await;
+    let differ: Vec<_> = ours
+        .iter()
+        .zip(&theirs)
+        .filter(|(ours, theirs)| ours != theirs)
+        .collect();
+    assert!(differ.is_empty(), "ours beside theirs: {differ:?}");
+}
+
+async fn ask_all(address: &str) -> Vec<Asked> {
+    let mut client = Client::tcp(address).await;
+    let name = format!("like-kafka-{}", uuid::Uuid::new_v4());
+    let mut asked = topics(&mut client, &name).await;
+    asked.extend(produces(&mut client, &name).await);
+    asked.extend(fetches(&mut client, &name).await);
+    asked.extend(groups(&mut client, &name).await);
+    let delete = DeleteTopicsRequest::default()
+        .with_topic_names(vec![topic(&name)])
+        .with_timeout_ms(10_000);
+    asked.push((
+        "a topic is deleted",
+        client.call(&delete, 5).await.responses[0].error_code,
+    ));
+    asked
+}
+
+async fn topics(client: &mut Client, name: &str) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    let new = |name: &str, partitions, replicas| {
+        create_topics_request::CreatableTopic::default()
+            .with_name(topic(name))
+            .with_num_partitions(partitions)
+            .with_replication_factor(replicas)
+    };
+    let bad_config = create_topics_request::CreatableTopicConfig::default()
+        .with_name(text("no.such.config"))
+        .with_value(Some(text("1")));
+    for (question, wish) in [
+        ("a topic is made", new(name, 2, 1)),
+        ("a topic is made twice", new(name, 2, 1)),
+        ("a topic with a space", new("a b", 1, 1)),
+        ("a topic without partitions", new("like-kafka-other", 0, 1)),
+        (
+            "a topic with too many replicas",
+            new("like-kafka-other", 1, 99),
+        ),
+        (
+            "a topic with an unknown setting",
+            new("like-kafka-other", 1, 1).with_configs(vec![bad_config]),
+        ),
+    ] {
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![wish])
+            .with_timeout_ms(10_000);
+        asked.push((
+            question,
+            client.call(&request, 5).await.topics[0].error_code,
+        ));
+    }
+    // A real broker hears of a new topic a moment later than its controller.
+    while client.fetch(name, 1, 0).await.error_code != 0 {
+        tokio::task::yield_now().await;
+    }
+    let fewer = create_partitions_request::CreatePartitionsTopic::default()
+        .with_name(topic(name))
+        .with_count(1)
+        .with_assignments(None);
+    let request = CreatePartitionsRequest::default()
+        .with_topics(vec![fewer])
+        .with_timeout_ms(10_000);
+    asked.push((
+        "fewer partitions",
+        client.call(&request, 2).await.results[0].error_code,
+    ));
+    asked
+}
+
+async fn produces(client: &mut Client, name: &str) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    let good = batch(3, None);
+    let changed = |at: usize, to: u8| {
+        let mut bytes = good.to_vec();
+        bytes[at] = to;
+        bytes::Bytes::from(bytes)
+    };
+    for (question, records) in [
+        ("a sound batch", good.clone()),
+        ("a flipped bit", changed(good.len() - 1, 0xff)),
+        ("two batches", [&good[..], &good[..]].concat().into()),
+        ("a batch in format 3", changed(16, 3)),
+        ("a first sequence of 5", batch(2, Some((77_000, 0, 5)))),
+        ("the next sequence", batch(2, Some((77_000, 0, 7)))),
+        ("the same batch again", batch(2, Some((77_000, 0, 7)))),
+        ("a gap in the sequence", batch(2, Some((77_000, 0, 12)))),
+        ("a new epoch not from 0", batch(2, Some((77_000, 1, 9)))),
+        ("a new epoch", batch(2, Some((77_000, 1, 0)))),
+        ("an old epoch", batch(2, Some((77_000, 0, 9)))),
+    ] {
+        asked.push((question, client.produce(name, 0, records).await.error_code));
+    }
+    asked.push((
+        "an unknown topic",
+        client
+            .produce("like-kafka-unknown", 0, good.clone())
+            .await
+            .error_code,
+    ));
+    asked.push((
+        "an unknown partition",
+        client.produce(name, 9, good.clone()).await.error_code,
+    ));
+    let odd = client.call(&producing(name, 0, good).with_acks(2), 9).await;
+    asked.push((
+        "acks of 2",
+        odd.responses[0].partition_responses[0].error_code,
+    ));
+    asked
+}
+
+async fn fetches(client: &mut Client, name: &str) -> Vec<Asked> {
+    let mut asked = vec![
+        ("past the end", client.fetch(name, 0, 1000).await.error_code),
+        ("at the end", client.fetch(name, 1, 0).await.error_code),
+        (
+            "an unknown topic is fetched",
+            client.fetch("like-kafka-unknown", 0, 0).await.error_code,
+        ),
+    ];
+    let mut request = fetching(name, &[(0, 0)]);
+    request.topics[0].partitions[0].current_leader_epoch = 999;
+    asked.push((
+        "a future leader epoch",
+        client.call(&request, 11).await.responses[0].partitions[0].error_code,
+    ));
+    let session = fetching(name, &[])
+        .with_session_id(123_456_789)
+        .with_session_epoch(4);
+    asked.push((
+        "an unknown session",
+        client.call(&session, 11).await.error_code,
+    ));
+    let full = client
+        .call(&fetching(name, &[(0, 0)]).with_session_epoch(0), 11)
+        .await;
+    let skipped = fetching(name, &[])
+        .with_session_id(full.session_id)
+        .with_session_epoch(9);
+    asked.push((
+        "a session epoch too far",
+        client.call(&skipped, 11).await.error_code,
+    ));
+    for (question, partition, epoch) in [
+        ("the end offset", 0, -1),
+        ("the end offset of an unknown partition", 9, -1),
+        ("the end offset under a future epoch", 0, 999),
+    ] {
+        let partition = list_offsets_request::ListOffsetsPartition::default()
+            .with_partition_index(partition)
+            .with_timestamp(-1)
+            .with_current_leader_epoch(epoch);
+        let topics = list_offsets_request::ListOffsetsTopic::default()
+            .with_name(topic(name))
+            .with_partitions(vec![partition]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![topics]);
+        asked.push((
+            question,
+            client.call(&request, 5).await.topics[0].partitions[0].error_code,
+        ));
+    }
+    asked
+}
+
+async fn groups(client: &mut Client, name: &str) -> Vec<Asked> {
+    let group = || GroupId(text(name));
+    // The coordinator of a real broker is there a moment after it is first looked for.
+    loop {
+        let find = FindCoordinatorRequest::default().with_key(text(name));
+        if client.call(&find, 3).await.error_code == 0 {
+            let probe = HeartbeatRequest::default()
+                .with_group_id(group())
+                .with_member_id(text("x"));
+            if !matches!(client.call(&probe, 3).await.error_code, 14..=16) {
+                break;
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut asked = Vec::new();
+    let protocol = join_group_request::JoinGroupRequestProtocol::default().with_name(text("range"));
+    let join = |member: &StrBytes| {
+        JoinGroupRequest::default()
+            .with_group_id(group())
+            .with_session_timeout_ms(10_000)
+            .with_rebalance_timeout_ms(10_000)
+            .with_member_id(member.clone())
+            .with_protocol_type(text("consumer"))
+            .with_protocols(vec![protocol.clone()])
+    };
+    let short = join(&text("")).with_session_timeout_ms(1);
+    asked.push((
+        "a session too short",
+        client.call(&short, 5).await.error_code,
+    ));
+    asked.push((
+        "an unknown member joins",
+        client.call(&join(&text("x")), 5).await.error_code,
+    ));
+    let none = join(&text("")).with_protocols(vec![]);
+    asked.push((
+        "a join without assignors",
+        client.call(&none, 5).await.error_code,
+    ));
+    let first = client.call(&join(&text("")), 5).await;
+    asked.push(("a first join", first.error_code));
+    let joined = client.call(&join(&first.member_id), 5).await;
+    asked.push(("a join with the id", joined.error_code));
+    let beat = |generation, member: &StrBytes| {
+        HeartbeatRequest::default()
+            .with_group_id(group())
+            .with_generation_id(generation)
+            .with_member_id(member.clone())
+    };
+    let id = &joined.member_id;
+    asked.push((
+        "a heartbeat of a stranger",
+        client.call(&beat(1, &text("x")), 3).await.error_code,
+    ));
+    asked.push((
+        "a heartbeat of an old generation",
+        client.call(&beat(0, id), 3).await.error_code,
+    ));
+    asked.push((
+        "a heartbeat before the sync",
+        client.call(&beat(1, id), 3).await.error_code,
+    ));
+    let commit = |generation, member: &StrBytes| {
+        let partition =
+            offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(1);
+        let topics = offset_commit_request::OffsetCommitRequestTopic::default()
+            .with_name(topic(name))
+            .with_partitions(vec![partition]);
+        OffsetCommitRequest::default()
+            .with_group_id(group())
+            .with_generation_id_or_member_epoch(generation)
+            .with_member_id(member.clone())
+            .with_topics(vec![topics])
+    };
+    let code = |answer: OffsetCommitResponse| answer.topics[0].partitions[0].error_code;
+    asked.push((
+        "a commit before the sync",
+        code(client.call(&commit(1, id), 7).await),
+    ));
+    let sync = SyncGroupRequest::default()
+        .with_group_id(group())
+        .with_generation_id(joined.generation_id)
+        .with_member_id(id.clone());
+    asked.push(("a sync", client.call(&sync, 3).await.error_code));
+    asked.push((
+        "a sync of an old generation",
+        client
+            .call(&sync.clone().with_generation_id(0), 3)
+            .await
+            .error_code,
+    ));
+    asked.push(("a commit", code(client.call(&commit(1, id), 7).await)));
+    asked.push((
+        "a commit of an old generation",
+        code(client.call(&commit(0, id), 7).await),
+    ));
+    asked.push((
+        "a commit of a stranger",
+        code(client.call(&commit(1, &text("x")), 7).await),
+    ));
+    asked.push((
+        "a commit from outside",
+        code(client.call(&commit(-1, &text("")), 7).await),
+    ));
+    let delete = DeleteGroupsRequest::default().with_groups_names(vec![group()]);
+    asked.push((
+        "a group in use is deleted",
+        client.call(&delete, 1).await.results[0].error_code,
+    ));
+    let leave = LeaveGroupRequest::default().with_group_id(group());
+    asked.push((
+        "a stranger leaves",
+        client
+            .call(&leave.clone().with_member_id(text("x")), 2)
+            .await
+            .error_code,
+    ));
+    asked.push((
+        "a member leaves",
+        client
+            .call(&leave.with_member_id(id.clone()), 2)
+            .await
+            .error_code,
+    ));
+    asked.push(("a late commit", code(client.call(&commit(1, id), 7).await)));
+    asked.push((
+        "a group is deleted",
+        client.call(&delete, 1).await.results[0].error_code,
+    ));
+    asked.push((
+        "a group is deleted twice",
+        client.call(&delete, 1).await.results[0].error_code,
+    ));
+    asked
+}
+
+const EXPECTED: &[(&str, Option<ErrorCode>)] = &[
+    ("a topic is made", None),
+    (
+        "a topic is made twice",
+        Some(ErrorCode::TOPIC_ALREADY_EXISTS),
+    ),
+    (
+        "a topic with a space",
+        Some(ErrorCode::INVALID_TOPIC_EXCEPTION),
+    ),
+    (
+        "a topic without partitions",
+        Some(ErrorCode::INVALID_PARTITIONS),
+    ),
+    (
+        "a topic with too many replicas",
+        Some(ErrorCode::INVALID_REPLICATION_FACTOR),
+    ),
+    (
+        "a topic with an unknown setting",
+        Some(ErrorCode::INVALID_CONFIG),
+    ),
+    ("fewer partitions", Some(ErrorCode::INVALID_PARTITIONS)),
+    ("a sound batch", None),
+    ("a flipped bit", Some(ErrorCode::CORRUPT_MESSAGE)),
+    ("two batches", Some(ErrorCode::INVALID_RECORD)),
+    ("a batch in format 3", Some(ErrorCode::CORRUPT_MESSAGE)),
+    ("a first sequence of 5", None),
+    ("the next sequence", None),
+    ("the same batch again", None),
+    (
+        "a gap in the sequence",
+        Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+    ),
+    (
+        "a new epoch not from 0",
+        Some(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+    ),
+    ("a new epoch", None),
+    ("an old epoch", Some(ErrorCode::INVALID_PRODUCER_EPOCH)),
+    (
+        "an unknown topic",
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ),
+    (
+        "an unknown partition",
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ),
+    ("acks of 2", Some(ErrorCode::INVALID_REQUIRED_ACKS)),
+    ("past the end", Some(ErrorCode::OFFSET_OUT_OF_RANGE)),
+    ("at the end", None),
+    (
+        "an unknown topic is fetched",
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ),
+    (
+        "a future leader epoch",
+        Some(ErrorCode::UNKNOWN_LEADER_EPOCH),
+    ),
+    (
+        "an unknown session",
+        Some(ErrorCode::FETCH_SESSION_ID_NOT_FOUND),
+    ),
+    (
+        "a session epoch too far",
+        Some(ErrorCode::INVALID_FETCH_SESSION_EPOCH),
+    ),
+    ("the end offset", None),
+    (
+        "the end offset of an unknown partition",
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ),
+    (
+        "the end offset under a future epoch",
+        Some(ErrorCode::UNKNOWN_LEADER_EPOCH),
+    ),
+    (
+        "a session too short",
+        Some(ErrorCode::INVALID_SESSION_TIMEOUT),
+    ),
+    (
+        "an unknown member joins",
+        Some(ErrorCode::UNKNOWN_MEMBER_ID),
+    ),
+    (
+        "a join without assignors",
+        Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
+    ),
+    ("a first join", Some(ErrorCode::MEMBER_ID_REQUIRED)),
+    ("a join with the id", None),
+    (
+        "a heartbeat of a stranger",
+        Some(ErrorCode::UNKNOWN_MEMBER_ID),
+    ),
+    (
+        "a heartbeat of an old generation",
+        Some(ErrorCode::ILLEGAL_GENERATION),
+    ),
+    ("a heartbeat before the sync", None),
+    (
+        "a commit before the sync",
+        Some(ErrorCode::REBALANCE_IN_PROGRESS),
+    ),
+    ("a sync", None),
+    (
+        "a sync of an old generation",
+        Some(ErrorCode::ILLEGAL_GENERATION),
+    ),
+    ("a commit", None),
+    (
+        "a commit of an old generation",
+        Some(ErrorCode::ILLEGAL_GENERATION),
+    ),
+    ("a commit of a stranger", Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ("a commit from outside", Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+    (
+        "a group in use is deleted",
+        Some(ErrorCode::NON_EMPTY_GROUP),
+    ),
+    ("a stranger leaves", Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ("a member leaves", None),
+    ("a late commit", Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ("a group is deleted", None),
+    (
+        "a group is deleted twice",
+        Some(ErrorCode::GROUP_ID_NOT_FOUND),
+    ),
+    ("a topic is deleted", None),
+];

@@ -1,6 +1,6 @@
 //! Fetch sessions: what a client wants to fetch, remembered, so that it sends only changes (KIP-227).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use milena_core::ErrorCode;
 use uuid::Uuid;
@@ -18,6 +18,14 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    fn place(&self) -> Place {
+        Place {
+            topic: self.topic.clone(),
+            topic_id: self.topic_id,
+            partition: self.partition,
+        }
+    }
+
     fn is_at(&self, place: &Place) -> bool {
         self.partition == place.partition
             && self.topic_id == place.topic_id
@@ -26,7 +34,7 @@ impl Wanted {
 }
 
 /// Names a partition of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) topic: String,
     pub(crate) topic_id: Uuid,
@@ -73,7 +81,8 @@ pub(crate) struct Sessions {
 struct Session {
     next_epoch: i32,
     by_id: bool,
-    partitions: Vec<(Wanted, Option<Told>)>,
+    partitions: Vec<Wanted>,
+    told: HashMap<Place, Told>,
     /// Where the next fetch begins, so that a busy partition does not starve those behind it.
     begin: usize,
 }
@@ -100,7 +109,7 @@ impl Sessions {
         self.by_id
             .get(&id)
             .into_iter()
-            .flat_map(|session| session.partitions.iter().map(|(wanted, _)| wanted))
+            .flat_map(|session| &session.partitions)
     }
 
     /// Takes up a request: opens, continues or closes its session.
@@ -125,11 +134,8 @@ impl Sessions {
                 let session = Session {
                     next_epoch: 1,
                     by_id: asked.by_id,
-                    partitions: asked
-                        .wanted
-                        .iter()
-                        .map(|wanted| (wanted.clone(), None))
-                        .collect(),
+                    partitions: asked.wanted.clone(),
+                    told: HashMap::new(),
                     begin: 0,
                 };
                 self.by_id.insert(id, session);
@@ -166,14 +172,13 @@ impl Sessions {
         let Some(session) = self.by_id.get_mut(&id) else {
             return true;
         };
-        for (wanted, known) in &mut session.partitions {
-            if wanted.is_at(place) {
-                let news = told.is_none() || *known != told;
-                *known = told;
-                return news;
+        match told {
+            Some(told) => session.told.insert(place.clone(), told) != Some(told),
+            None => {
+                session.told.remove(place);
+                true
             }
         }
-        true
     }
 
     /// Lets the next fetch of the session begin behind this partition, which gave records now.
@@ -182,7 +187,7 @@ impl Sessions {
             && let Some(at) = session
                 .partitions
                 .iter()
-                .position(|(wanted, _)| wanted.is_at(place))
+                .position(|wanted| wanted.is_at(place))
         {
             session.begin = at + 1;
         }
@@ -191,22 +196,22 @@ impl Sessions {
 
 impl Session {
     fn update(&mut self, wanted: Vec<Wanted>, forgotten: &[Place]) {
-        for place in forgotten {
-            self.partitions.retain(|(wanted, _)| !wanted.is_at(place));
+        if !forgotten.is_empty() {
+            let gone: HashSet<&Place> = forgotten.iter().collect();
+            self.partitions
+                .retain(|wanted| !gone.contains(&wanted.place()));
+            self.told.retain(|place, _| !gone.contains(place));
         }
+        if wanted.is_empty() {
+            return;
+        }
+        let known = self.partitions.iter().enumerate();
+        let places: HashMap<Place, usize> = known.map(|(at, known)| (known.place(), at)).collect();
         for new in wanted {
-            let place = Place {
-                topic: new.topic.clone(),
-                topic_id: new.topic_id,
-                partition: new.partition,
-            };
-            match self
-                .partitions
-                .iter_mut()
-                .find(|(known, _)| known.is_at(&place))
-            {
-                Some((known, _)) => *known = new,
-                None => self.partitions.push((new, None)),
+            let at = places.get(&new.place());
+            match at.and_then(|at| self.partitions.get_mut(*at)) {
+                Some(known) => *known = new,
+                None => self.partitions.push(new),
             }
         }
     }
@@ -214,10 +219,7 @@ impl Session {
     fn in_turn(&self) -> Vec<Wanted> {
         let count = self.partitions.len().max(1);
         let turned = self.partitions.iter().cycle().skip(self.begin % count);
-        turned
-            .take(self.partitions.len())
-            .map(|(wanted, _)| wanted.clone())
-            .collect()
+        turned.take(self.partitions.len()).cloned().collect()
     }
 }
 

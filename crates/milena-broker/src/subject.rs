@@ -40,11 +40,10 @@ pub(crate) fn of(
                 );
             }
             for wanted in node.sessions.lock().wanted(request.session_id) {
-                let place = (named(&wanted.topic, wanted.topic_id), wanted.partition);
-                if !partitions.contains(&place) {
-                    partitions.push(place);
-                }
+                partitions.push((named(&wanted.topic, wanted.topic_id), wanted.partition));
             }
+            partitions.sort_unstable();
+            partitions.dedup();
         }
         AnyRequest::Metadata(request) => match &request.topics {
             Some(topics) => {

@@ -233,6 +233,7 @@ const SHARED_BODY: usize = 8 << 10;
 mod tests {
     use super::*;
     use crate::samples::batch;
+    use proptest::prelude::*;
 
     fn log_of(sizes: &[u32]) -> Log {
         let mut log = Log::default();
@@ -300,5 +301,34 @@ mod tests {
         assert_eq!(log.end_of_epoch(3, 5), Some((2, 6)));
         assert_eq!(log.end_of_epoch(5, 5), Some((5, 8)));
         assert_eq!(log.end_of_epoch(6, 5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_read_is_a_run_of_the_log_from_the_batch_of_its_offset(
+            counts in prop::collection::vec(1u32..5, 1..12),
+            at in 0i64..60,
+            max in 0usize..2000,
+            at_least_one: bool,
+        ) {
+            let log = log_of(&counts);
+            let offset = at % (log.end() + 1);
+            let read = log.read(offset, log.end(), max, at_least_one);
+            let whole: Vec<u8> = log
+                .batches()
+                .filter(|batch| batch.last_offset >= offset)
+                .flat_map(|batch| batch.to_bytes().to_vec())
+                .collect();
+            let given: Vec<u8> = read.batches.iter().flat_map(|batch| batch.to_bytes().to_vec()).collect();
+            prop_assert!(read.size <= given.len());
+            prop_assert_eq!(&given[..read.size], &whole[..read.size]);
+            let first = log.batch_at(offset).map_or(0, StoredBatch::size);
+            prop_assert!(read.size <= max.max(first));
+            if at_least_one || max >= first {
+                prop_assert!(read.size >= first.min(whole.len()));
+            } else {
+                prop_assert_eq!(read.size, 0);
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_core::ErrorCode;
+use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::commit::Committing;
@@ -455,5 +456,80 @@ impl Stage {
         };
         self.group.sync(self.now, request, 99);
         self.group.take_replies();
+    }
+}
+
+/// What a random client does next.
+#[derive(Clone, Debug)]
+enum Move {
+    Join(usize),
+    Sync(usize),
+    Heartbeat(usize),
+    Leave(usize),
+    Pass(u64),
+    Release,
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let member = 0usize..4;
+    prop::collection::vec(
+        prop_oneof![
+            4 => member.clone().prop_map(Move::Join),
+            4 => member.clone().prop_map(Move::Sync),
+            2 => member.clone().prop_map(Move::Heartbeat),
+            1 => member.prop_map(Move::Leave),
+            1 => (0u64..20).prop_map(Move::Pass),
+            1 => Just(Move::Release),
+        ],
+        1..60,
+    )
+}
+
+proptest! {
+    #[test]
+    fn every_parked_request_is_answered_once_and_generations_only_rise(moves in moves()) {
+        let ids = ["a", "b", "c", "d"];
+        let mut stage = Stage::new();
+        let mut answered = std::collections::HashSet::new();
+        let mut generation = 0;
+        for step in moves {
+            match step {
+                Move::Join(at) if stage.group.has(ids[at]) => {
+                    stage.join(joining(who(ids[at]), "", &["range"]));
+                }
+                Move::Join(at) => {
+                    stage.join(joining(who(""), ids[at], &["range"]));
+                }
+                Move::Sync(at) => {
+                    stage.sync(ids[at], &[(ids[at], "part")]);
+                }
+                Move::Heartbeat(at) => {
+                    let _ = stage.heartbeat(ids[at]);
+                }
+                Move::Leave(at) => {
+                    let _ = stage.group.leave(stage.now, &who(ids[at]));
+                }
+                Move::Pass(seconds) => stage.pass(Duration::from_secs(seconds)),
+                Move::Release => stage.group.release(stage.now, ErrorCode::NOT_COORDINATOR),
+            }
+            for (ticket, _) in stage.group.take_replies() {
+                prop_assert!(answered.insert(ticket), "ticket {} was answered twice", ticket);
+            }
+            let view = stage.group.view();
+            prop_assert!(view.generation >= generation);
+            generation = view.generation;
+            prop_assert_eq!(view.state == GroupState::Empty, view.members.is_empty());
+            let led = view.leader.is_none_or(|leader| view.members.iter().any(|member| member.id == leader));
+            prop_assert!(led, "the leader is no member");
+        }
+        // Whatever is still parked is answered when everybody falls silent.
+        for _ in 0..40 {
+            stage.pass(Duration::from_secs(10));
+            for (ticket, _) in stage.group.take_replies() {
+                prop_assert!(answered.insert(ticket));
+            }
+        }
+        prop_assert_eq!(answered.len() as u64, stage.next_ticket);
+        prop_assert_eq!(stage.state(), GroupState::Empty);
     }
 }

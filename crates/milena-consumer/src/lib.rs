@@ -1,8 +1,48 @@
 //! The way in: membership, fetching, lanes, handlers, and the driver that settles offsets.
+//!
+//! A [`Consumer`] is a member of a group; an [`AssignedConsumer`] reads the partitions it is told. Either processes records with a
+//! handler ([`Consumer::run`]) or gives them out ([`Consumer::recv`], [`Consumer::recv_batch`]).
+//!
+//! A record's way: assignment, where to begin (`positions`), what to ask of which broker (`fetcher`, `session`), the partition's queue
+//! (`partition`, `chunk`), its lane (`lane`, `worker`), the handler, what its answer means (`verdict`), the offset tracker (`offsets`)
+//! and the commit (`commit`). Only the driver settles offsets, and only in the lane that delivered the record.
 
-#![allow(dead_code, reason = "the tasks that use these parts are being built")]
-
+mod assigned;
 mod assignor;
+mod batch;
+mod budget;
+mod builder;
+mod chunk;
+mod commit;
+mod consumer;
+mod core;
+mod engine;
+mod epochs;
+mod fetcher;
+mod gauges;
+mod group;
+mod handoff;
+mod heartbeat;
+mod into_routes;
+mod lane;
+mod member;
 mod offsets;
+mod partition;
 mod pauses;
+mod positions;
+mod receiver;
+mod run;
+mod session;
+mod settings;
 mod subscription;
+mod verdict;
+mod worker;
+
+pub use assigned::{AssignedConsumer, StartAt};
+pub use batch::FetchBatch;
+pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
+pub use consumer::Consumer;
+pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
+pub use milena_protocol::fetch::IsolationLevel;
+pub use run::{RunEnd, RunReport, ShutdownHandle};
+pub use settings::{LaneStopPolicy, OffsetReset, Order};

@@ -107,6 +107,7 @@ impl OffsetTracker {
     }
 
     /// How many offsets the tracker has to remember.
+    #[cfg(test)]
     pub(crate) fn window(&self) -> usize {
         self.open.len()
     }

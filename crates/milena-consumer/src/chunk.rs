@@ -1,0 +1,323 @@
+//! What one fetch brought for one partition: whole batches, read one by one, without those that are not for users.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_core::{LeaderEpoch, Offset, ProducerId, Result};
+use milena_protocol::batch::{Batch, Batches, ControlRecord};
+use milena_protocol::fetch::{AbortedTransaction, IsolationLevel};
+
+use crate::budget::{Budget, Pinned};
+
+/// Fetched batches of one partition, a slice of the answer's frame.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    rest: Batches,
+    aborted: Aborted,
+    pinned: Arc<Pinned>,
+    len: usize,
+}
+
+/// What a look at the batch headers of an answer tells.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Where to fetch next; `None` when there is no whole batch.
+    pub(crate) next: Option<Offset>,
+    /// The leader epoch of the last batch.
+    pub(crate) epoch: Option<LeaderEpoch>,
+    /// The size of the largest batch, the cut one at the end included, in bytes.
+    pub(crate) largest: usize,
+    /// The bytes of whole batches.
+    pub(crate) whole: usize,
+}
+
+/// The next thing in a chunk.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Records for the user.
+    Batch(Batch),
+    /// Nothing for the user below this offset: markers, aborted records, or a batch that compaction emptied.
+    Skip(Offset),
+    /// The chunk is read.
+    End,
+}
+
+/// Walks the batch headers in `records`, front to back; records and checksums are left for their reader.
+///
+/// # Errors
+/// What is wrong with a batch, when it is the first: else the good ones before it are delivered first.
+pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
+    let mut extent = Extent::default();
+    let mut batches = Batches::new(records.clone());
+    for batch in batches.by_ref() {
+        match batch {
+            Ok(batch) => {
+                extent.next = Some(batch.next_offset());
+                extent.epoch = batch.header().leader_epoch.or(extent.epoch);
+                extent.largest = extent.largest.max(batch.header().size);
+                extent.whole += batch.header().size;
+            }
+            Err(error) if extent.next.is_none() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    extent.largest = extent.largest.max(batches.tail_needs().unwrap_or(0));
+    Ok(extent)
+}
+
+impl Chunk {
+    pub(crate) fn new(
+        records: Bytes,
+        aborted: Vec<AbortedTransaction>,
+        isolation: IsolationLevel,
+        pinned: Arc<Pinned>,
+    ) -> Self {
+        Self {
+            len: records.len(),
+            rest: Batches::new(records),
+            aborted: Aborted::new(aborted, isolation),
+            pinned,
+        }
+    }
+
+    /// The bytes it arrived with.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn pinned(&self) -> &Arc<Pinned> {
+        &self.pinned
+    }
+
+    /// The next batch; those that end below `from` are passed over.
+    ///
+    /// # Errors
+    /// A batch whose header cannot be read, or a marker that cannot.
+    pub(crate) fn step(&mut self, from: Offset) -> Result<Step> {
+        loop {
+            let Some(batch) = self.rest.next().transpose()? else {
+                return Ok(Step::End);
+            };
+            let for_user = self.aborted.admits(&batch)?;
+            if batch.next_offset() <= from {
+                continue;
+            }
+            if !for_user || batch.count() == 0 {
+                return Ok(Step::Skip(batch.next_offset()));
+            }
+            return Ok(Step::Batch(batch));
+        }
+    }
+
+    /// Copies its bytes out of a frame that it alone still holds, when that frees memory.
+    pub(crate) fn copy_out(&mut self, budget: &Arc<Budget>) {
+        let own = self.rest.tail().len();
+        let alone = Arc::strong_count(&self.pinned) == 1;
+        if alone && own < self.pinned.bytes() / 4 * 3 {
+            self.rest = Batches::new(Bytes::copy_from_slice(self.rest.tail()));
+            self.pinned = budget.pin(own);
+        }
+    }
+}
+
+/// Which producers' transactions are aborted at the point of reading.
+#[derive(Debug)]
+struct Aborted {
+    /// By first offset, the lowest last; `None` when all records are read.
+    ahead: Option<Vec<AbortedTransaction>>,
+    now: HashSet<ProducerId>,
+}
+
+impl Aborted {
+    fn new(mut list: Vec<AbortedTransaction>, isolation: IsolationLevel) -> Self {
+        list.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.first_offset));
+        Self {
+            ahead: matches!(isolation, IsolationLevel::ReadCommitted).then_some(list),
+            now: HashSet::new(),
+        }
+    }
+
+    /// Whether the batch holds records for the user; to be asked of every batch, in order.
+    fn admits(&mut self, batch: &Batch) -> Result<bool> {
+        let Some(ahead) = &mut self.ahead else {
+            return Ok(!batch.is_control());
+        };
+        while let Some(next) = ahead.pop_if(|next| next.first_offset <= batch.last_offset()) {
+            self.now.insert(next.producer_id);
+        }
+        let Some(producer) = batch.header().producer_id else {
+            return Ok(!batch.is_control());
+        };
+        if batch.is_control() {
+            if !self.now.is_empty() && is_abort(batch)? {
+                self.now.remove(&producer);
+            }
+            return Ok(false);
+        }
+        Ok(!(batch.is_transactional() && self.now.contains(&producer)))
+    }
+}
+
+fn is_abort(batch: &Batch) -> Result<bool> {
+    let records = batch.records(MARKER_BYTES)?;
+    let Some(record) = records.iter().next().transpose()? else {
+        return Ok(false);
+    };
+    let marker = ControlRecord::parse(record.key, record.value)?;
+    Ok(matches!(marker, ControlRecord::Abort { .. }))
+}
+
+/// A marker is some tens of bytes; no honest one is larger.
+const MARKER_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use milena_core::{HeadersRef, ProducerEpoch, Sequence, Timestamp};
+    use milena_protocol::batch::{BatchBuilder, ProducerStamp, rewrite};
+    use milena_protocol::compression::Compression;
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    fn batch(offset: u32, count: usize, producer: Option<i64>) -> Vec<u8> {
+        let mut open = BatchBuilder::with_capacity(64);
+        for _ in 0..count {
+            open.append(
+                Timestamp::from_millis(1),
+                None,
+                Some(b"value"),
+                HeadersRef::empty(),
+            )
+            .unwrap();
+        }
+        let (sealed, _) = open.seal(Compression::None).unwrap();
+        let stamp = producer.map(|id| ProducerStamp {
+            id: ProducerId::from_wire(id).unwrap(),
+            epoch: ProducerEpoch::from_wire(0).unwrap(),
+            sequence: Sequence::ZERO,
+            transactional: true,
+        });
+        let mut bytes = sealed.to_bytes(stamp).to_vec();
+        rewrite::assign(&mut bytes, offset.into(), None).unwrap();
+        bytes
+    }
+
+    fn marker(offset: u32, producer: i64, abort: bool) -> Vec<u8> {
+        let coordinator_epoch = 0;
+        let record = if abort {
+            ControlRecord::Abort { coordinator_epoch }
+        } else {
+            ControlRecord::Commit { coordinator_epoch }
+        };
+        let producer = (
+            ProducerId::from_wire(producer).unwrap(),
+            ProducerEpoch::from_wire(0).unwrap(),
+        );
+        record
+            .to_batch(offset.into(), producer, Timestamp::from_millis(1))
+            .unwrap()
+            .to_vec()
+    }
+
+    fn aborted(producer: i64, first: u32) -> AbortedTransaction {
+        AbortedTransaction {
+            producer_id: ProducerId::from_wire(producer).unwrap(),
+            first_offset: first.into(),
+        }
+    }
+
+    fn chunk(parts: &[Vec<u8>], list: Vec<AbortedTransaction>, level: IsolationLevel) -> Chunk {
+        let budget = Budget::new(1 << 20, Arc::new(Notify::new()));
+        let bytes = Bytes::from(parts.concat());
+        let pinned = budget.pin(bytes.len());
+        Chunk::new(bytes, list, level, pinned)
+    }
+
+    fn steps(mut chunk: Chunk, from: u32) -> Vec<String> {
+        let mut seen = Vec::new();
+        loop {
+            match chunk.step(from.into()).unwrap() {
+                Step::Batch(batch) => seen.push(format!("batch {}", batch.base_offset())),
+                Step::Skip(next) => seen.push(format!("skip to {next}")),
+                Step::End => return seen,
+            }
+        }
+    }
+
+    #[test]
+    fn records_of_an_aborted_transaction_and_markers_are_passed_over() {
+        let parts = [
+            batch(0, 2, Some(7)),
+            batch(2, 1, Some(8)),
+            marker(3, 7, true),
+            batch(4, 1, Some(7)),
+            marker(5, 7, false),
+            marker(6, 8, false),
+            batch(7, 1, None),
+        ];
+        let read = chunk(&parts, vec![aborted(7, 0)], IsolationLevel::ReadCommitted);
+        assert_eq!(
+            steps(read, 0),
+            [
+                "skip to 2",
+                "batch 2",
+                "skip to 4",
+                "batch 4",
+                "skip to 6",
+                "skip to 7",
+                "batch 7"
+            ]
+        );
+    }
+
+    #[test]
+    fn uncommitted_reads_see_all_records_but_no_markers() {
+        let parts = [batch(0, 2, Some(7)), marker(2, 7, true)];
+        let read = chunk(&parts, vec![aborted(7, 0)], IsolationLevel::ReadUncommitted);
+        assert_eq!(steps(read, 0), ["batch 0", "skip to 3"]);
+    }
+
+    #[test]
+    fn the_aborted_list_may_come_in_any_order() {
+        let parts = [batch(0, 1, Some(7)), batch(1, 1, Some(8))];
+        let list = vec![aborted(8, 1), aborted(7, 0)];
+        let read = chunk(&parts, list, IsolationLevel::ReadCommitted);
+        assert_eq!(steps(read, 0), ["skip to 1", "skip to 2"]);
+    }
+
+    #[test]
+    fn batches_below_the_position_are_passed_over_in_silence() {
+        let parts = [batch(0, 2, None), batch(2, 3, None)];
+        let read = chunk(&parts, vec![], IsolationLevel::ReadCommitted);
+        assert_eq!(steps(read, 3), ["batch 2"]);
+    }
+
+    #[test]
+    fn the_extent_covers_whole_batches_and_knows_the_size_of_a_cut_one() {
+        let large = batch(2, 40, None);
+        let mut bytes = batch(0, 2, None);
+        let first = bytes.len();
+        bytes.extend_from_slice(&large[..100]);
+        let extent = extent(&Bytes::from(bytes)).unwrap();
+        assert_eq!(extent.next, Some(2.into()));
+        assert_eq!((extent.whole, extent.largest), (first, large.len()));
+    }
+
+    #[test]
+    fn the_last_holder_of_a_frame_copies_its_slice_out() {
+        let budget = Budget::new(1 << 20, Arc::new(Notify::new()));
+        let bytes = Bytes::from(batch(0, 2, None));
+        let pinned = budget.pin(100 << 10);
+        let level = IsolationLevel::ReadCommitted;
+        let mut first = Chunk::new(bytes.clone(), vec![], level, Arc::clone(&pinned));
+        drop(pinned);
+        let second = Chunk::new(bytes.clone(), vec![], level, Arc::clone(first.pinned()));
+        first.copy_out(&budget);
+        assert_eq!(budget.used(), 100 << 10, "another one holds it");
+        drop(second);
+        first.copy_out(&budget);
+        assert_eq!(budget.used(), bytes.len());
+        assert_eq!(steps(first, 0), ["batch 0"]);
+    }
+}

@@ -1,0 +1,209 @@
+//! Commits: what was processed is told to the coordinator each interval, on revocation and on close.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, ErrorKind, Event, LeaderEpoch, Result, TopicName};
+use milena_pool::Role;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use milena_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::core::Core;
+use crate::member::{Membership, Pulse, pulse};
+use crate::partition::{Committable, Partition};
+
+/// Commits each interval until the consumer closes.
+pub(crate) async fn run(core: Arc<Core>) {
+    loop {
+        tokio::select! {
+            () = sleep(core.settings.commit_interval) => {}
+            () = core.closing.cancelled() => return,
+        }
+        if core.auto_commit.load(Ordering::Acquire)
+            && let Err(error) = commit(&core, &core.partitions(), LIMIT).await
+        {
+            tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed for now");
+        }
+    }
+}
+
+/// Commits what may be committed of `partitions`; tries again what may pass, within `limit`.
+///
+/// # Errors
+/// [`ErrorKind::State`] without a membership, or when the group went on without this member; else why it failed last.
+pub(crate) async fn commit(
+    core: &Core,
+    partitions: &[Arc<Partition>],
+    limit: Duration,
+) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    let turn = timeout_at(deadline, core.committing.acquire()).await;
+    let _turn = turn.map_err(|_| late())?.map_err(|_| late())?;
+    // Taken before the offsets: those of a later membership never go out under an earlier one.
+    let membership = core.membership.borrow().clone();
+    let offsets: Vec<_> = partitions
+        .iter()
+        .filter_map(|partition| Some((Arc::clone(partition), partition.to_commit()?)))
+        .collect();
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let Some(membership) = membership else {
+        return Err(Error::new(
+            ErrorKind::State,
+            "the consumer is no member of its group now",
+        ));
+    };
+    let request = request(core, &membership, &offsets);
+    let started = Instant::now();
+    let mut attempt = 0;
+    let ended = loop {
+        let tried = timeout_at(deadline, send(core, &membership, &request)).await;
+        let error = match tried {
+            Ok(Ok(answer)) => match read(core, &membership, &offsets, &answer) {
+                Ok(()) => break Ok(()),
+                Err(error) => error,
+            },
+            Ok(Err(error)) => error,
+            Err(_) => break Err(late()),
+        };
+        let wait = core.cluster.backoff().delay(attempt);
+        attempt += 1;
+        if !error.is_retriable() || Instant::now() + wait >= deadline {
+            break Err(error);
+        }
+        sleep(wait).await;
+    };
+    core.counts.commits.fetch_add(1, Ordering::Relaxed);
+    core.observers().emit(|| Event::Commit {
+        group: core.settings.group_name(),
+        partitions: offsets.len(),
+        elapsed: started.elapsed(),
+        error: ended.as_ref().err(),
+    });
+    ended
+}
+
+async fn send(
+    core: &Core,
+    membership: &Membership,
+    request: &OffsetCommitRequest,
+) -> Result<OffsetCommitResponse> {
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    // A commit that gets no answer ends the connection, and heartbeats wait behind it: it must give up well within the session.
+    let limit = core.settings.session_timeout / 3;
+    let limit = limit.min(connection.request_timeout());
+    let answer = connection.call_with(request, limit).await;
+    answer.map_err(|error| {
+        if error.is_retriable() {
+            core.relocate();
+        }
+        tracing::debug!(member = %membership.member, %error, "a commit got no answer");
+        error.group(core.settings.group_name())
+    })
+}
+
+fn request(
+    core: &Core,
+    membership: &Membership,
+    offsets: &[(Arc<Partition>, Committable)],
+) -> OffsetCommitRequest {
+    let metadata = StrBytes::from_string(core.settings.commit_metadata.to_string());
+    let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for (_, offset) in offsets {
+        let epoch = offset.epoch.map_or(-1, LeaderEpoch::to_wire);
+        let entry = OffsetCommitRequestPartition::default()
+            .with_partition_index(offset.place.partition.to_wire())
+            .with_committed_offset(offset.offset.to_wire())
+            .with_committed_leader_epoch(epoch)
+            .with_committed_metadata(Some(metadata.clone()));
+        topics.entry(&offset.place.topic).or_default().push(entry);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetCommitRequestTopic::default()
+            .with_name(StrBytes::from_string(topic.to_string()).into())
+            .with_partitions(partitions)
+    });
+    let group = StrBytes::from_string(core.settings.group_name().to_owned());
+    let instance = core.settings.instance.as_deref();
+    OffsetCommitRequest::default()
+        .with_group_id(group.into())
+        .with_generation_id_or_member_epoch(membership.generation)
+        .with_member_id(StrBytes::from_string(membership.member.to_string()))
+        .with_group_instance_id(instance.map(|id| StrBytes::from_string(id.to_owned())))
+        .with_topics(topics.collect())
+}
+
+/// Notes what was committed; the gravest error of the others is the answer's.
+fn read(
+    core: &Core,
+    membership: &Membership,
+    offsets: &[(Arc<Partition>, Committable)],
+    answer: &OffsetCommitResponse,
+) -> Result<()> {
+    let code_of = |offset: &Committable| {
+        let topic = answer
+            .topics
+            .iter()
+            .find(|t| offset.place.topic == t.name.as_str())?;
+        let wire = offset.place.partition.to_wire();
+        let entry = topic
+            .partitions
+            .iter()
+            .find(|p| p.partition_index == wire)?;
+        Some(ErrorCode::from_wire(entry.error_code))
+    };
+    let mut worst: Option<Error> = None;
+    for (partition, offset) in offsets {
+        let Some(code) = code_of(offset) else {
+            let what = "the answer leaves out a partition whose offset was to be committed";
+            worst = Some(Error::new(ErrorKind::Decode, what).at(&offset.place));
+            continue;
+        };
+        let Some(code) = code else {
+            partition.committed_to(offset.offset);
+            let mut committed = core.counts.committed.lock();
+            committed.insert(offset.place.clone(), offset.offset);
+            continue;
+        };
+        let error = Error::broker(code)
+            .api("OffsetCommit")
+            .group(core.settings.group_name())
+            .at(&offset.place);
+        if is_about_the_partition(code) {
+            worst = worst.or(Some(error));
+            continue;
+        }
+        let word = pulse(Some(code));
+        if let Pulse::Unsure { relocate: true } = word {
+            core.relocate();
+        }
+        core.tell_verdict(membership, word);
+        worst = Some(error);
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+/// Whether the code speaks of one partition and not of the membership.
+fn is_about_the_partition(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::OFFSET_METADATA_TOO_LARGE
+            | ErrorCode::INVALID_COMMIT_OFFSET_SIZE
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+    )
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "the commit was not answered in time").api("OffsetCommit")
+}
+
+/// How long one commit may take with its retries; the next one carries newer offsets anyway.
+pub(crate) const LIMIT: Duration = Duration::from_secs(15);

@@ -1,0 +1,320 @@
+//! The consumer of a group: the user's handle on the tasks behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use milena_core::{
+    BoxError, ConsumerRecord, Error, Gauges, GroupMetadata, Incoming, Offset, Outcome, Partition,
+    Reason, Result, Routes, TopicName, TopicPartition,
+};
+use milena_pool::Cluster;
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use crate::batch::FetchBatch;
+use crate::builder::ConsumerBuilder;
+use crate::commit;
+use crate::core::Core;
+use crate::engine::Engine;
+use crate::gauges;
+use crate::into_routes::IntoRoutes;
+use crate::partition::Place;
+use crate::positions;
+use crate::receiver::Receiver;
+use crate::run::{self, RunReport, ShutdownHandle};
+use crate::settings::Settings;
+
+/// Reads topics as a member of a consumer group.
+///
+/// It joins at the first [`run`](Self::run), [`recv`](Self::recv) or [`recv_batch`](Self::recv_batch). Give it a handler with `run`,
+/// and offsets are committed after processing; or receive records yourself and [`commit`](Self::commit) what you have done.
+/// Dropped without [`close`](Self::close) it ends at once and commits nothing more; its partitions go to others when its session runs out.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> milena_core::Result<()> {
+/// use milena_consumer::Consumer;
+/// use milena_core::{Offset, Text};
+/// use milena_pool::Cluster;
+///
+/// let broker = milena_broker::Broker::builder().topic("orders", 3).start().await?;
+/// let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// let consumer = Consumer::builder(cluster, "billing").topics(["orders"]).build()?;
+///
+/// let stop = consumer.shutdown_handle();
+/// tokio::spawn(async move { stop.shutdown() }); // at Ctrl-C, say
+/// let report = consumer
+///     .run(|Text(order): Text, offset: Offset| async move { println!("{offset}: {order}") })
+///     .await?;
+/// assert_eq!(report.processed, 0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # References
+/// The classic group protocol; KIP-394 (member ids), KIP-345 (static members), KIP-227 (fetch sessions).
+pub struct Consumer {
+    engine: Engine,
+    receiver: Receiver,
+}
+
+impl Consumer {
+    /// Sets up a consumer of `group` (`group.id`) on `cluster`.
+    pub fn builder(cluster: Cluster, group: impl Into<Arc<str>>) -> ConsumerBuilder {
+        ConsumerBuilder::new(cluster, group.into())
+    }
+
+    pub(crate) fn new(cluster: Cluster, settings: Settings) -> Self {
+        let core = Core::new(cluster, settings);
+        Self {
+            receiver: Receiver::new(Arc::clone(&core)),
+            engine: Engine::new(core),
+        }
+    }
+
+    fn core(&self) -> &Core {
+        &self.engine.core
+    }
+
+    /// Processes records with a handler until the end, and says what was done.
+    ///
+    /// Takes a stack or a router, a cloneable tower service, or an async function of extractors. Ends by the
+    /// [`shutdown_handle`](Self::shutdown_handle), by [`Outcome::Stop`], or by an error that it cannot get over; in each case lanes are
+    /// drained, offsets committed and the group left first.
+    ///
+    /// Where no layer retries, errors are tried again in place with a bounded backoff (`max_attempts`). A record that can neither be
+    /// processed nor dead-lettered stops its lane: see [`LaneStopPolicy`](crate::LaneStopPolicy).
+    ///
+    /// # Errors
+    /// A topic that does not exist; a group that cannot be joined; a lane that stopped (with the record's place); a fatal error of
+    /// the handler; [`ErrorKind::State`](milena_core::ErrorKind::State) when it runs already.
+    ///
+    /// # Cancel safety
+    /// Dropped, everything ends at once; what was not committed is read again by the next owner.
+    pub async fn run<M, X>(&self, handler: X) -> Result<RunReport>
+    where
+        X: IntoRoutes<M>,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        run::run(&self.engine, handler.into_routes()).await
+    }
+
+    /// The next record of any assigned partition; waits for one.
+    ///
+    /// Partitions take turns by batches. What was returned is committed by [`commit`](Self::commit) only.
+    ///
+    /// # Errors
+    /// Why the consumer ended; a batch that cannot be read, with its place: the same place is read again by the next call, and
+    /// [`seek`](Self::seek) goes past it.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, no record is lost.
+    pub async fn recv(&self) -> Result<ConsumerRecord> {
+        self.engine.start()?;
+        self.receiver.recv().await
+    }
+
+    /// The next batch of any assigned partition; waits for one. The fastest way to read.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, no record is lost.
+    pub async fn recv_batch(&self) -> Result<FetchBatch> {
+        self.engine.start()?;
+        self.receiver.recv_batch().await
+    }
+
+    /// Commits what [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned, all of it, and waits for the answer.
+    ///
+    /// While a handler runs, commits what it has done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) when the group went on without this member: another one reads these
+    /// records again. Else why the coordinator did not answer in time.
+    ///
+    /// # Cancel safety
+    /// Dropped, the offsets may be committed or not.
+    pub async fn commit(&self) -> Result<()> {
+        self.receiver.note_position();
+        let partitions = self.core().partitions();
+        let limit = self.core().cluster.api_timeout();
+        commit::commit(self.core(), &partitions, limit).await
+    }
+
+    /// A handle that ends the consumer in good order.
+    #[must_use]
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        ShutdownHandle(self.core().closing.clone())
+    }
+
+    /// Ends in good order: no record is dispatched any more, lanes drain, a handler's offsets are committed, the group is left.
+    ///
+    /// Waits for lanes at most the drain timeout. What was received without a handler must be committed before.
+    pub async fn close(&self) {
+        self.receiver.note_position();
+        self.engine.close().await;
+    }
+
+    /// The partitions that are assigned to this member now.
+    #[must_use]
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        self.core().assigned()
+    }
+
+    /// The topics that it subscribed to.
+    #[must_use]
+    pub fn subscription(&self) -> &BTreeSet<TopicName> {
+        &self.core().settings.topics
+    }
+
+    /// The partitions of a topic; waits while the topic is not known.
+    ///
+    /// # Errors
+    /// As [`Cluster::topic`].
+    pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<Partition>> {
+        let topic = self.core().cluster.topic(topic).await?;
+        Ok(topic
+            .partitions
+            .iter()
+            .map(|known| known.partition)
+            .collect())
+    }
+
+    /// The offset of the next record to be delivered; `None` while it is being looked up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn position(&self, place: &TopicPartition) -> Result<Option<Offset>> {
+        self.receiver.note_position();
+        Ok(self.core().partition(place)?.position())
+    }
+
+    /// What the group has committed, asked of the coordinator; `None` where it has committed nothing.
+    ///
+    /// # Errors
+    /// Why the coordinator did not tell, after it was asked again for the API timeout.
+    pub async fn committed(
+        &self,
+        places: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, Option<Offset>>> {
+        let places: Vec<_> = places.into_iter().collect();
+        let deadline = Instant::now() + self.core().cluster.api_timeout();
+        let mut attempt = 0;
+        loop {
+            let error = match self.committed_once(&places).await {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let wait = self.core().cluster.backoff().delay(attempt);
+            if !error.is_retriable() || Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            attempt += 1;
+            sleep(wait).await;
+        }
+    }
+
+    async fn committed_once(
+        &self,
+        places: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Option<Offset>>> {
+        let mut found = positions::committed(self.core(), places).await?;
+        let entry = |place: &TopicPartition| match found.remove(place) {
+            Some(Ok(offset)) => Ok((place.clone(), offset.map(|(offset, _)| offset))),
+            Some(Err(code)) => Err(Error::broker(code).api("OffsetFetch").at(place)),
+            None => Ok((place.clone(), None)),
+        };
+        places.iter().map(entry).collect()
+    }
+
+    /// Goes to `offset` in an assigned partition: the next record delivered is that one, and the next commit may be lower than the
+    /// last. What was delivered before no longer counts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn seek(&self, place: &TopicPartition, offset: Offset) -> Result<()> {
+        seek(self.core(), &self.receiver, place, Place::At(offset))
+    }
+
+    /// Pauses an assigned partition: nothing is fetched or received of it until [`resume`](Self::resume). Lanes finish what they have.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn pause(&self, place: &TopicPartition) -> Result<()> {
+        pause(self.core(), &self.receiver, place)
+    }
+
+    /// Lets go of a pause by [`pause`](Self::pause); the partition goes on when nobody else, such as a breaker's gate, holds it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn resume(&self, place: &TopicPartition) -> Result<()> {
+        resume(self.core(), place)
+    }
+
+    /// Who this member is in its group, for transactional producers.
+    #[must_use]
+    pub fn group_metadata(&self) -> GroupMetadata {
+        let membership = self.core().membership.borrow().clone();
+        let settings = &self.core().settings;
+        GroupMetadata {
+            group: settings.group_name().into(),
+            generation: membership.as_ref().map(|m| m.generation),
+            member: membership.map_or_else(|| "".into(), |m| m.member),
+            instance: settings.instance.clone(),
+        }
+    }
+
+    /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.
+    #[must_use]
+    pub fn gauges(&self) -> Arc<dyn Gauges> {
+        gauges::gauges(&self.engine.core)
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("group", &self.core().settings.group_name())
+            .field("assignment", &self.assignment())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn seek(
+    core: &Core,
+    receiver: &Receiver,
+    place: &TopicPartition,
+    to: Place,
+) -> Result<()> {
+    let partition = core.partition(place)?;
+    if receiver.holds(place) {
+        receiver.give_back_current();
+    }
+    partition.go_to(to);
+    core.wake();
+    Ok(())
+}
+
+pub(crate) fn pause(core: &Core, receiver: &Receiver, place: &TopicPartition) -> Result<()> {
+    let partition = core.partition(place)?;
+    if receiver.holds(place) {
+        receiver.give_back_current();
+    }
+    core.pause(&partition, &USER.into(), &Reason::Borrowed("asked for"));
+    Ok(())
+}
+
+pub(crate) fn resume(core: &Core, place: &TopicPartition) -> Result<()> {
+    let partition = core.partition(place)?;
+    core.resume(&partition, USER);
+    Ok(())
+}
+
+/// The holder of pauses that the user asked for.
+const USER: &str = "user";

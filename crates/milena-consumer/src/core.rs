@@ -1,0 +1,313 @@
+//! What the tasks of a consumer share: the assignment, the membership, the signals between them, and how it ends.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use milena_core::{
+    CancelToken, Error, ErrorKind, Event, Observers, Offset, Reason, RebalancePhase, Result,
+    TopicPartition,
+};
+use milena_pool::{Cluster, Connection, CoordinatorKey, Role};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::budget::Budget;
+use crate::member::{Membership, Pulse};
+use crate::partition::{Partition, Place};
+use crate::settings::{LaneStopPolicy, Settings};
+
+pub(crate) struct Core {
+    pub(crate) cluster: Cluster,
+    pub(crate) settings: Settings,
+    pub(crate) budget: Arc<Budget>,
+    /// Wakes the fetcher: something became fetchable.
+    pub(crate) fetch: Arc<Notify>,
+    /// Wakes who looks positions up.
+    pub(crate) lookup: Notify,
+    /// Wakes whoever receives record by record.
+    pub(crate) ready: Notify,
+    /// The consumer is to close in good order.
+    pub(crate) closing: CancelToken,
+    /// One commit at a time, so that an older offset never overtakes a newer one.
+    pub(crate) committing: Semaphore,
+    /// How many large batches are decompressed at once.
+    pub(crate) decompressing: Arc<Semaphore>,
+    /// Whether offsets are committed by themselves: while a handler runs.
+    pub(crate) auto_commit: AtomicBool,
+    pub(crate) membership: watch::Sender<Option<Membership>>,
+    pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
+    pub(crate) counts: Counts,
+    assignment: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
+    lanes: Mutex<Option<Arc<dyn Lanes>>>,
+    end: watch::Sender<Option<End>>,
+}
+
+/// Why a consumer ended.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    /// It was closed.
+    Closed,
+    /// A handler asked for it.
+    Stopped(Reason),
+    /// It could not go on.
+    Failed(Error),
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) processed: AtomicU64,
+    pub(crate) skipped: AtomicU64,
+    pub(crate) late: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,
+}
+
+/// Starts what processes a partition's records.
+pub(crate) trait Lanes: Send + Sync {
+    fn start(&self, partition: &Arc<Partition>);
+}
+
+impl Core {
+    pub(crate) fn new(cluster: Cluster, settings: Settings) -> Arc<Self> {
+        let fetch = Arc::new(Notify::new());
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Arc::new(Self {
+            budget: Budget::new(settings.buffer_memory, Arc::clone(&fetch)),
+            cluster,
+            settings,
+            fetch,
+            lookup: Notify::new(),
+            ready: Notify::new(),
+            closing: CancelToken::new(),
+            committing: Semaphore::new(1),
+            decompressing: Arc::new(Semaphore::new(cores)),
+            auto_commit: AtomicBool::new(false),
+            membership: watch::Sender::new(None),
+            verdict: watch::Sender::new(None),
+            counts: Counts::default(),
+            assignment: Mutex::default(),
+            lanes: Mutex::new(None),
+            end: watch::Sender::new(None),
+        })
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.settings.observers
+    }
+
+    // The assignment.
+
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.assignment.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn partition(&self, place: &TopicPartition) -> Result<Arc<Partition>> {
+        let found = self.assignment.lock().get(place).cloned();
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::State,
+                "the partition is not assigned to this consumer",
+            )
+            .at(place)
+        })
+    }
+
+    pub(crate) fn assigned(&self) -> Vec<TopicPartition> {
+        self.assignment.lock().keys().cloned().collect()
+    }
+
+    /// Takes partitions on; each begins anew, and its lanes with it.
+    pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
+        let fresh: Vec<_> = places
+            .into_iter()
+            .map(|(place, start)| Partition::new(place, start, Arc::clone(&self.fetch)))
+            .collect();
+        for partition in &fresh {
+            let place = partition.place().clone();
+            let old = self.assignment.lock().insert(place, Arc::clone(partition));
+            if let Some(old) = old {
+                old.fence();
+            }
+        }
+        if let Some(lanes) = self.lanes() {
+            for partition in &fresh {
+                lanes.start(partition);
+            }
+        }
+        self.wake();
+    }
+
+    /// Lets partitions go: nothing of them counts from now on.
+    pub(crate) fn release(&self, partitions: &[Arc<Partition>]) {
+        for partition in partitions {
+            partition.fence();
+            let mut assignment = self.assignment.lock();
+            let same = assignment.get(partition.place());
+            if same.is_some_and(|held| Arc::ptr_eq(held, partition)) {
+                assignment.remove(partition.place());
+            }
+        }
+        self.wake();
+    }
+
+    pub(crate) fn wake(&self) {
+        self.fetch.notify_one();
+        self.lookup.notify_one();
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn tell_rebalance(
+        &self,
+        generation: i32,
+        phase: RebalancePhase,
+        partitions: &[TopicPartition],
+    ) {
+        self.observers().emit(|| Event::Rebalance {
+            group: self.settings.group_name(),
+            generation,
+            phase,
+            partitions,
+        });
+    }
+
+    // Lanes.
+
+    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+        self.lanes.lock().clone()
+    }
+
+    /// From now on `lanes` process what is and will be assigned.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] when there are lanes already.
+    pub(crate) fn process_by(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
+        let mut slot = self.lanes.lock();
+        if slot.is_some() {
+            let what = "the consumer runs already: build another one for another handler";
+            return Err(Error::new(ErrorKind::State, what));
+        }
+        *slot = Some(Arc::clone(lanes));
+        self.auto_commit.store(true, Ordering::Release);
+        drop(slot);
+        for partition in self.partitions() {
+            lanes.start(&partition);
+        }
+        Ok(())
+    }
+
+    /// Whether a handler processes the records, so that nobody else may receive them.
+    pub(crate) fn is_processing(&self) -> bool {
+        self.lanes.lock().is_some()
+    }
+
+    /// The lane of `partition` cannot go on: red health, and whatever the policy says.
+    pub(crate) fn lane_stopped(&self, partition: &Partition, route: &str, error: &Error) {
+        let reason = error.to_string();
+        tracing::error!(partition = %partition.place(), route, reason, "a lane stopped");
+        self.observers().emit(|| Event::LaneStopped {
+            partition: partition.place(),
+            route,
+            reason: &reason,
+        });
+        match self.settings.on_lane_stop {
+            LaneStopPolicy::Stop => self.end(End::Failed(error.clone())),
+            LaneStopPolicy::Pause => self.pause(partition, &"lane-stopped".into(), &reason.into()),
+        }
+    }
+
+    // Pausing.
+
+    pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
+        if partition.pause(by, reason.clone()) {
+            self.observers().emit(|| Event::Paused {
+                partition: partition.place(),
+                by,
+                reason,
+            });
+        }
+    }
+
+    pub(crate) fn resume(&self, partition: &Partition, by: &str) {
+        if partition.resume(by) {
+            let place = partition.place();
+            self.observers()
+                .emit(|| Event::Resumed { partition: place });
+        }
+        self.wake();
+    }
+
+    // The coordinator.
+
+    pub(crate) fn coordinator_key(&self) -> CoordinatorKey {
+        CoordinatorKey::group(self.settings.group_name())
+    }
+
+    /// A connection to the group's coordinator.
+    pub(crate) async fn coordinator(&self, role: Role) -> Result<Connection> {
+        let key = self.coordinator_key();
+        let node = self.cluster.coordinator(&key).await?;
+        match self.cluster.connection(node, role).await {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                self.cluster.forget_coordinator(&key);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn relocate(&self) {
+        self.cluster.forget_coordinator(&self.coordinator_key());
+    }
+
+    /// What an answer said about a membership; the gravest word stands.
+    pub(crate) fn tell_verdict(&self, membership: &Membership, pulse: Pulse) {
+        let grave = |pulse: &Pulse| match pulse {
+            Pulse::Alive | Pulse::Unsure { .. } => 0,
+            Pulse::Rebalance => 1,
+            Pulse::Lost { .. } => 2,
+            Pulse::Fail(_) => 3,
+        };
+        let rank = grave(&pulse);
+        self.verdict.send_if_modified(|told| {
+            let known = match told {
+                Some((of, known)) if of == membership => grave(known),
+                _ => 0,
+            };
+            if rank <= known {
+                return false;
+            }
+            *told = Some((membership.clone(), pulse));
+            true
+        });
+    }
+
+    // The end.
+
+    /// Ends the consumer, for the first reason that is given.
+    pub(crate) fn end(&self, end: End) {
+        self.end.send_if_modified(|slot| {
+            let first = slot.is_none();
+            if first {
+                *slot = Some(end);
+            }
+            first
+        });
+        self.ready.notify_waiters();
+    }
+
+    /// Why it ended, when it has.
+    pub(crate) fn ended(&self) -> Option<End> {
+        self.end.borrow().clone()
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn until_end(&self) -> End {
+        let mut end = self.end.subscribe();
+        match end.wait_for(Option::is_some).await {
+            Ok(end) => end.clone().unwrap_or(End::Closed),
+            Err(_) => End::Closed,
+        }
+    }
+}

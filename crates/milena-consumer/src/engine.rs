@@ -1,0 +1,121 @@
+//! The tasks of a consumer: started at first use, ended in good order or with their owner.
+
+use std::sync::Arc;
+
+use milena_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::assignor::RangeAssignor;
+use crate::core::{Core, End};
+use crate::{commit, fetcher, group, heartbeat, positions};
+
+/// Owns the tasks of one consumer.
+pub(crate) struct Engine {
+    pub(crate) core: Arc<Core>,
+    tasks: Mutex<Option<Vec<AbortHandle>>>,
+    /// Whether the group's task has ended, or there is none.
+    left: watch::Sender<bool>,
+}
+
+impl Engine {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            tasks: Mutex::new(None),
+            left: watch::Sender::new(true),
+        }
+    }
+
+    /// Starts the tasks, once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] after the end, [`ErrorKind::State`] outside a tokio runtime.
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut tasks = self.tasks.lock();
+        if tasks.is_some() {
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Handle::try_current().map_err(|cause| {
+            let what = "a consumer needs a tokio runtime around it";
+            Error::new(ErrorKind::State, what).with_source(cause)
+        })?;
+        let core = &self.core;
+        let mut started = vec![
+            runtime.spawn(fetcher::run(Arc::clone(core))).abort_handle(),
+            runtime
+                .spawn(positions::run(Arc::clone(core)))
+                .abort_handle(),
+        ];
+        if core.settings.group.is_some() {
+            self.left.send_replace(false);
+            let left = Left(self.left.clone());
+            let member = group::run(Arc::clone(core), Arc::new(RangeAssignor));
+            let member = async move {
+                let _left = left;
+                member.await;
+            };
+            started.push(runtime.spawn(member).abort_handle());
+            started.push(
+                runtime
+                    .spawn(heartbeat::run(Arc::clone(core)))
+                    .abort_handle(),
+            );
+            started.push(runtime.spawn(commit::run(Arc::clone(core))).abort_handle());
+        }
+        *tasks = Some(started);
+        Ok(())
+    }
+
+    /// Closes in good order: stop dispatch, drain, commit, leave. May be called again, and then waits too.
+    pub(crate) async fn close(&self) {
+        self.core.closing.cancel();
+        let mut left = self.left.subscribe();
+        // The sender lives as long as this.
+        let _ = left.wait_for(|left| *left).await;
+        let partitions = self.core.partitions();
+        for partition in &partitions {
+            partition.stop();
+        }
+        let drained = async {
+            for partition in &partitions {
+                partition.drained().await;
+            }
+        };
+        let _ = timeout(self.core.settings.drain_timeout, drained).await;
+        self.abort();
+    }
+
+    /// Ends everything at once; nothing is committed.
+    pub(crate) fn abort(&self) {
+        for task in self
+            .tasks
+            .lock()
+            .iter_mut()
+            .flat_map(|tasks| tasks.drain(..))
+        {
+            task.abort();
+        }
+        self.core.release(&self.core.partitions());
+        self.core.membership.send_replace(None);
+        self.core.end(End::Closed);
+        self.left.send_replace(true);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// Tells that the group's task has ended, however it did.
+struct Left(watch::Sender<bool>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}

@@ -1,0 +1,437 @@
+//! The task that fetches: one request in flight per broker, from assignment to partition queue.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, Result};
+use milena_pool::Role;
+use milena_protocol::ApiKey;
+use milena_protocol::fetch::{
+    FetchPartition, FetchRequest, FetchResponse, FetchedPartition, TOPIC_IDS_FROM, decode_response,
+};
+use tokio::time::{Instant, sleep_until};
+
+use crate::budget::{self, Pinned};
+use crate::chunk::{self, Chunk};
+use crate::core::{Core, End};
+use crate::partition::{Partition, Place};
+use crate::session::{Planned, Session};
+use crate::settings::OffsetReset;
+
+/// Fetches until it is dropped.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut changed = core.cluster.changed();
+    let mut fetcher = Fetcher {
+        core: Arc::clone(&core),
+        nodes: HashMap::new(),
+        flying: FuturesUnordered::new(),
+    };
+    loop {
+        let wake_at = fetcher.start(Instant::now());
+        tokio::select! {
+            Some(landed) = fetcher.flying.next(), if !fetcher.flying.is_empty() => fetcher.land(landed),
+            () = core.fetch.notified() => {}
+            () = sleep_until(wake_at) => {}
+            gone = changed.changed() => if gone.is_err() || core.cluster.is_closed() {
+                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer")));
+                return;
+            }
+        }
+    }
+}
+
+struct Fetcher {
+    core: Arc<Core>,
+    nodes: HashMap<NodeId, Node>,
+    flying: FuturesUnordered<Flight>,
+}
+
+type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
+
+struct Node {
+    session: Session,
+    /// The bytes asked for by the request in flight.
+    flying: Option<usize>,
+    quiet_until: Option<Instant>,
+    failures: u32,
+}
+
+/// A partition in a request, with what must still be true when the answer comes.
+struct Asked {
+    partition: Arc<Partition>,
+    entry: FetchPartition,
+    turn: u64,
+}
+
+struct Landed {
+    node: NodeId,
+    asked: Vec<Asked>,
+    session: Session,
+    started: Instant,
+    answer: Result<(Bytes, i16)>,
+}
+
+impl Fetcher {
+    /// Sends a fetch to each broker that has none in flight and something to give; says when to look again at the latest.
+    fn start(&mut self, now: Instant) -> Instant {
+        let mut wake_at = now + IDLE;
+        let partitions = self.core.partitions();
+        let limit = self.core.budget.limit();
+        if self.core.budget.used() > limit / 2 {
+            for partition in &partitions {
+                partition.copy_out(&self.core.budget);
+            }
+        }
+        let metadata = self.core.cluster.metadata();
+        let share = budget::share(limit, partitions.len());
+        let least = self.core.settings.partition_fetch_bytes;
+        let mut by_node: HashMap<NodeId, Vec<Asked>> = HashMap::new();
+        let mut leaderless = false;
+        for partition in partitions {
+            wake_at = partition
+                .quiet_until()
+                .filter(|until| *until > now)
+                .map_or(wake_at, |until| wake_at.min(until));
+            let full = |largest| budget::partition_bytes(largest, share, least) as usize;
+            let Some(wish) = partition.wish(now, full) else {
+                continue;
+            };
+            let Some(leader) = metadata.leader(partition.place()) else {
+                leaderless = true;
+                continue;
+            };
+            let entry = FetchPartition {
+                topic: partition.place().topic.clone(),
+                topic_id: metadata
+                    .topic(&partition.place().topic)
+                    .and_then(|topic| topic.id),
+                partition: partition.place().partition,
+                offset: wish.offset,
+                leader_epoch: metadata
+                    .partition(partition.place())
+                    .and_then(|known| known.leader_epoch),
+                last_fetched_epoch: wish.last_epoch,
+                max_bytes: budget::partition_bytes(wish.largest_batch, share, least),
+            };
+            let turn = wish.turn;
+            by_node.entry(leader).or_default().push(Asked {
+                partition,
+                entry,
+                turn,
+            });
+        }
+        if leaderless {
+            self.core.cluster.request_refresh();
+            wake_at = wake_at.min(now + LEADERLESS);
+        }
+        for (id, asked) in by_node {
+            let node = self.nodes.entry(id).or_insert_with(Node::new);
+            if let Some(until) = node.quiet_until.filter(|until| *until > now) {
+                wake_at = wake_at.min(until);
+                continue;
+            }
+            if node.flying.is_none() {
+                self.send(id, asked);
+            }
+        }
+        wake_at
+    }
+
+    fn send(&mut self, id: NodeId, asked: Vec<Asked>) {
+        let budget = Arc::clone(&self.core.budget);
+        let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
+        let free = budget.limit().saturating_sub(budget.used() + flying);
+        let alone = budget.used() + flying == 0;
+        if free < budget::LEAST_FETCH && !alone {
+            // The reader gives bytes back and wakes this task.
+            return;
+        }
+        let wanted: usize = asked.iter().map(|each| each.entry.max_bytes as usize).sum();
+        let max = wanted
+            .min(free.max(1))
+            .min(self.core.settings.fetch_max_bytes);
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.flying = Some(max);
+        let session = std::mem::replace(&mut node.session, Session::new());
+        let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
+        let flight = fly(Arc::clone(&self.core), id, asked, session, by_id, max);
+        self.flying.push(Box::pin(flight));
+    }
+
+    fn land(&mut self, landed: Landed) {
+        let Landed {
+            node: id,
+            asked,
+            mut session,
+            started,
+            answer,
+        } = landed;
+        let now = Instant::now();
+        let read = answer.and_then(|(body, version)| {
+            let answer = decode_response(&body, version)?;
+            if let Some(code) = answer.error {
+                let again = session.refused(code);
+                return Ok(Some((code, again)));
+            }
+            session.answered(answer.session_id);
+            let bytes = self.take(&body, &answer, &asked, now);
+            self.core.observers().emit(|| Event::Fetched {
+                node: id,
+                partitions: answer
+                    .partitions
+                    .iter()
+                    .filter(|p| !p.records.is_empty())
+                    .count(),
+                bytes,
+                elapsed: started.elapsed(),
+            });
+            Ok(None)
+        });
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        node.flying = None;
+        match read {
+            Ok(None) => {
+                node.failures = 0;
+                node.quiet_until = None;
+            }
+            Ok(Some((code, again))) => {
+                tracing::debug!(node = %id, %code, "a fetch was refused as a whole");
+                self.core.cluster.note_error(code);
+                if !again {
+                    node.back_off(&self.core, now);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(node = %id, %error, "a fetch failed");
+                session.restart();
+                self.core.cluster.request_refresh();
+                node.back_off(&self.core, now);
+            }
+        }
+        node.session = session;
+    }
+
+    /// Gives each partition what the answer brought it; the bytes of whole batches.
+    fn take(
+        &self,
+        body: &Bytes,
+        answer: &FetchResponse<'_>,
+        asked: &[Asked],
+        now: Instant,
+    ) -> usize {
+        let mut pinned: Option<Arc<Pinned>> = None;
+        let mut bytes = 0;
+        for entry in &answer.partitions {
+            // An answer lists a handful of partitions, nearly always those asked for in this order.
+            let Some(asked) = asked.iter().find(|asked| {
+                asked.entry.partition == entry.partition
+                    && entry.topic.is(&asked.entry.topic, asked.entry.topic_id)
+            }) else {
+                continue;
+            };
+            if let Some(code) = entry.error {
+                self.refused(asked, entry, code, answer, now);
+                continue;
+            }
+            if let Some(diverging) = entry.diverging {
+                // The log was cut below what was read (unclean election): go on from where both agree.
+                tracing::warn!(partition = %asked.partition.place(), "the log was truncated below the position");
+                if !self.reset(asked, Place::At(diverging.end_offset)) {
+                    self.back_off(asked, now);
+                }
+                continue;
+            }
+            bytes += self.records(body, entry, asked, &mut pinned, now);
+        }
+        bytes
+    }
+
+    fn records(
+        &self,
+        body: &Bytes,
+        entry: &FetchedPartition<'_>,
+        asked: &Asked,
+        pinned: &mut Option<Arc<Pinned>>,
+        now: Instant,
+    ) -> usize {
+        let partition = &asked.partition;
+        let extent = match chunk::extent(&entry.records) {
+            Ok(extent) => extent,
+            Err(error) => {
+                partition.fail(asked.turn, error);
+                self.core.ready.notify_one();
+                return 0;
+            }
+        };
+        partition.note_ends(
+            asked.turn,
+            extent.largest,
+            entry.high_watermark,
+            entry.last_stable_offset,
+        );
+        let Some(next) = extent.next else {
+            if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {
+                // A batch cut short that would have fitted: never from an honest broker, and asking at once would spin.
+                self.back_off(asked, now);
+            }
+            return 0;
+        };
+        let pinned = pinned.get_or_insert_with(|| self.core.budget.pin(body.len()));
+        let records = entry.records.slice(..extent.whole.min(entry.records.len()));
+        let level = self.core.settings.isolation;
+        let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
+        if partition.fetched(asked.turn, chunk, next, extent.epoch) {
+            self.core.ready.notify_one();
+        }
+        extent.whole
+    }
+
+    /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
+    fn refused(
+        &self,
+        asked: &Asked,
+        entry: &FetchedPartition<'_>,
+        code: ErrorCode,
+        answer: &FetchResponse<'_>,
+        now: Instant,
+    ) {
+        let place = asked.partition.place();
+        tracing::debug!(partition = %place, %code, "a fetch was refused");
+        self.core.cluster.note_error(code);
+        if let Some(hint) = &entry.leader {
+            self.core
+                .cluster
+                .learn_leader(place, hint, &answer.endpoints);
+        }
+        match code {
+            ErrorCode::OFFSET_OUT_OF_RANGE => {
+                let reset = match self.core.settings.offset_reset {
+                    OffsetReset::None => {
+                        let what = "the position is out of the log's range and auto.offset.reset is none: seek, or set it";
+                        let error =
+                            Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
+                        asked.partition.fail(asked.turn, error);
+                        self.core.ready.notify_one();
+                        return;
+                    }
+                    policy => Place::Lookup(policy),
+                };
+                if !self.reset(asked, reset) {
+                    self.back_off(asked, now);
+                }
+            }
+            _ if code.is_retriable() || code.is_stale_metadata() => self.back_off(asked, now),
+            _ => {
+                asked
+                    .partition
+                    .fail(asked.turn, Error::broker(code).api("Fetch"));
+                self.core.ready.notify_one();
+            }
+        }
+    }
+
+    fn reset(&self, asked: &Asked, to: Place) -> bool {
+        let done = asked.partition.reset(asked.turn, asked.entry.offset, to);
+        if done {
+            self.core.wake();
+        }
+        done
+    }
+
+    fn back_off(&self, asked: &Asked, now: Instant) {
+        let backoff = self.core.cluster.backoff();
+        asked
+            .partition
+            .back_off(now, |failures| backoff.delay(failures));
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        Self {
+            session: Session::new(),
+            flying: None,
+            quiet_until: None,
+            failures: 0,
+        }
+    }
+
+    fn back_off(&mut self, core: &Core, now: Instant) {
+        self.quiet_until = Some(now + core.cluster.backoff().delay(self.failures));
+        self.failures = self.failures.saturating_add(1);
+    }
+}
+
+/// One fetch, from the connection to the answer's bytes.
+async fn fly(
+    core: Arc<Core>,
+    node: NodeId,
+    asked: Vec<Asked>,
+    mut session: Session,
+    by_id: bool,
+    max_bytes: usize,
+) -> Landed {
+    let started = Instant::now();
+    let answer = ask(&core, node, &asked, &mut session, by_id, max_bytes).await;
+    Landed {
+        node,
+        asked,
+        session,
+        started,
+        answer,
+    }
+}
+
+async fn ask(
+    core: &Core,
+    node: NodeId,
+    asked: &[Asked],
+    session: &mut Session,
+    by_id: bool,
+    max_bytes: usize,
+) -> Result<(Bytes, i16)> {
+    let connection = core.cluster.connection(node, Role::Fetch).await?;
+    let version = connection.versions().negotiate(ApiKey::Fetch)?;
+    // A topic whose id is not known, as on older brokers, can only be fetched by name.
+    let version = if by_id {
+        version
+    } else {
+        version.min(TOPIC_IDS_FROM - 1)
+    };
+    let mut wanted: Vec<_> = asked.iter().map(|each| each.entry.clone()).collect();
+    wanted.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    let Planned {
+        session: at,
+        partitions,
+        forgotten,
+    } = session.plan(wanted, version >= TOPIC_IDS_FROM);
+    let request = FetchRequest {
+        max_wait: core.settings.fetch_max_wait,
+        min_bytes: core.settings.fetch_min_bytes,
+        max_bytes: u32::try_from(max_bytes).unwrap_or(u32::MAX),
+        isolation: core.settings.isolation,
+        session: at,
+        partitions: &partitions,
+        forgotten: &forgotten,
+        rack: "",
+    };
+    let limit = connection.request_timeout() + core.settings.fetch_max_wait;
+    let body = request.encode(version)?;
+    let answer = connection.send_raw(ApiKey::Fetch, version, vec![body], limit);
+    Ok((answer.await?, version))
+}
+
+/// How long nothing at all may go by without a look.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How soon to look again for a leader.
+const LEADERLESS: Duration = Duration::from_millis(250);

@@ -1,0 +1,76 @@
+//! A short queue from the task that reads a partition to its lanes: bounded, for several takers.
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+/// Holds at most as many values as it was made for; whoever gives more waits.
+#[derive(Debug)]
+pub(crate) struct Handoff<T> {
+    items: Mutex<VecDeque<T>>,
+    space: Semaphore,
+    filled: Semaphore,
+}
+
+impl<T> Handoff<T> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            items: Mutex::new(VecDeque::with_capacity(capacity)),
+            space: Semaphore::new(capacity),
+            filled: Semaphore::new(0),
+        }
+    }
+
+    /// Waits for space, then puts the value at the end; once closed, the value is dropped.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the value is not in the queue.
+    pub(crate) async fn give(&self, value: T) {
+        let Ok(space) = self.space.acquire().await else {
+            return;
+        };
+        space.forget();
+        self.items.lock().push_back(value);
+        self.filled.add_permits(1);
+    }
+
+    /// The value at the front; `None` once it is closed and empty.
+    pub(crate) async fn take(&self) -> Option<T> {
+        if let Ok(filled) = self.filled.acquire().await {
+            filled.forget();
+        }
+        let taken = self.items.lock().pop_front();
+        if taken.is_some() {
+            self.space.add_permits(1);
+        }
+        taken
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn close(&self) {
+        self.filled.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_giver_waits_for_space_and_takers_get_all_before_the_end() {
+        let queue = Handoff::new(2);
+        queue.give(1).await;
+        queue.give(2).await;
+        let mut third = std::pin::pin!(queue.give(3));
+        assert!(third.as_mut().now_or_never().is_none());
+        assert_eq!(queue.take().await, Some(1));
+        third.await;
+        queue.close();
+        assert_eq!(queue.take().await, Some(2));
+        assert_eq!(queue.take().await, Some(3));
+        assert_eq!(queue.take().await, None);
+    }
+}

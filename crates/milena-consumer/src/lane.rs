@@ -1,0 +1,250 @@
+//! Lanes: the units of order. Each partition's batches are read by one task and processed by one lane or several.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use milena_core::{BoxError, ConsumerRecord, Gate, GateState, Incoming, Outcome, Routes};
+use tokio::task::{JoinSet, consume_budget};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::batch::{self, Opened, consumer_record};
+use crate::core::{Core, Lanes};
+use crate::handoff::Handoff;
+use crate::offsets::Ticket;
+use crate::partition::Partition;
+use crate::settings::Order;
+use crate::worker::{Go, Worker};
+
+/// Starts the lanes of each assigned partition over one table of routes.
+pub(crate) struct RouteLanes<R> {
+    pub(crate) core: Arc<Core>,
+    pub(crate) routes: Arc<R>,
+}
+
+type Work = (ConsumerRecord, Ticket);
+
+impl<R> Lanes for RouteLanes<R>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    fn start(&self, partition: &Arc<Partition>) {
+        for info in self.routes.routes() {
+            for gate in &info.gates {
+                if info.serves(partition) {
+                    heed(&self.core, partition, gate, &gate.state());
+                }
+            }
+        }
+        let guard = partition.enter();
+        let (core, routes) = (Arc::clone(&self.core), Arc::clone(&self.routes));
+        let own = Arc::clone(partition);
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            match core.settings.order {
+                Order::Partition => in_order(core, routes, own).await,
+                Order::Key(lanes) => by_key(core, routes, own, lanes).await,
+                Order::Unordered(lanes) => unordered(core, routes, own, lanes).await,
+            }
+        });
+        partition.own_task(task.abort_handle());
+    }
+}
+
+/// Pauses or resumes a partition as a gate of its route says.
+pub(crate) fn heed(core: &Core, partition: &Partition, gate: &Gate, state: &GateState) {
+    match state {
+        GateState::Open => {
+            if partition.is_paused_by(gate.name()) {
+                core.resume(partition, gate.name());
+            }
+        }
+        GateState::Closed(reason) => core.pause(partition, &gate.name().into(), reason),
+    }
+}
+
+/// Whether a route may get records of a partition.
+pub(crate) trait Serves {
+    fn serves(&self, partition: &Partition) -> bool;
+}
+
+impl Serves for milena_core::RouteInfo {
+    fn serves(&self, partition: &Partition) -> bool {
+        let topic = &partition.place().topic;
+        self.topics
+            .as_ref()
+            .is_none_or(|topics| topics.contains(topic))
+    }
+}
+
+async fn in_order<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>)
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
+    'batches: while let Some(opened) = next_batch(&core, &partition).await {
+        for record in opened.owned() {
+            let Some((record, ticket)) = deliver(&core, &partition, &opened, record) else {
+                continue 'batches;
+            };
+            let Some(ticket) = ticket else { continue };
+            if worker.process(record, ticket).await == Go::Away {
+                return;
+            }
+            consume_budget().await;
+        }
+        partition.passed(opened.turn, opened.next_offset(), opened.epoch());
+    }
+}
+
+async fn by_key<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>, lanes: usize)
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    let queues: Vec<_> = (0..lanes).map(|_| Arc::new(Handoff::new(DEPTH))).collect();
+    let mut tasks = JoinSet::new();
+    for queue in &queues {
+        let worker = Worker::new(
+            Arc::clone(&core),
+            Arc::clone(&routes),
+            Arc::clone(&partition),
+        );
+        tasks.spawn(lane(worker, Arc::clone(queue), Arc::clone(&partition)));
+    }
+    feed(&core, &partition, |record| {
+        let mut hasher = DefaultHasher::new();
+        record.key.hash(&mut hasher);
+        let at = hasher.finish() % (lanes as u64).max(1);
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| queues.get(at).cloned())
+    })
+    .await;
+    close(&queues, tasks).await;
+}
+
+async fn unordered<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>, lanes: usize)
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    // Short, so that what waits for a free lane is not yet delivered.
+    let queue = Arc::new(Handoff::new(lanes));
+    let mut tasks = JoinSet::new();
+    for _ in 0..lanes {
+        let worker = Worker::new(
+            Arc::clone(&core),
+            Arc::clone(&routes),
+            Arc::clone(&partition),
+        );
+        tasks.spawn(lane(worker, Arc::clone(&queue), Arc::clone(&partition)));
+    }
+    feed(&core, &partition, |_| Some(Arc::clone(&queue))).await;
+    close(&[queue], tasks).await;
+}
+
+/// One of several lanes of a partition.
+async fn lane<R>(mut worker: Worker<R>, queue: Arc<Handoff<Work>>, partition: Arc<Partition>)
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    while let Some((record, ticket)) = queue.take().await {
+        if partition.is_stopping() || worker.process(record, ticket).await == Go::Away {
+            return;
+        }
+        consume_budget().await;
+    }
+}
+
+/// Reads batches and hands each record to the lane that `choose` names.
+async fn feed(
+    core: &Core,
+    partition: &Partition,
+    choose: impl Fn(&ConsumerRecord) -> Option<Arc<Handoff<Work>>>,
+) {
+    'batches: while let Some(opened) = next_batch(core, partition).await {
+        for record in opened.owned() {
+            let Some((record, ticket)) = deliver(core, partition, &opened, record) else {
+                continue 'batches;
+            };
+            let (Some(ticket), Some(queue)) = (ticket, choose(&record)) else {
+                continue;
+            };
+            tokio::select! {
+                biased;
+                () = queue.give((record, ticket)) => {}
+                () = partition.stopped() => return,
+            }
+        }
+        partition.passed(opened.turn, opened.next_offset(), opened.epoch());
+    }
+}
+
+async fn close(queues: &[Arc<Handoff<Work>>], mut tasks: JoinSet<()>) {
+    for queue in queues {
+        queue.close();
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// The next batch; `None` when the partition is to be given back or its lane has stopped.
+async fn next_batch(core: &Core, partition: &Partition) -> Option<Opened> {
+    loop {
+        if partition.is_stopping() {
+            return None;
+        }
+        match batch::open(core, partition).await {
+            Ok(Some(opened)) => return Some(opened),
+            Ok(None) => partition.readable().await,
+            Err(error) => {
+                partition.stop();
+                core.lane_stopped(partition, "", &error);
+                return None;
+            }
+        }
+    }
+}
+
+/// Delivers a record of a batch: `None` ends the batch, no ticket passes the record over.
+fn deliver(
+    core: &Core,
+    partition: &Partition,
+    opened: &Opened,
+    record: milena_core::Result<milena_protocol::batch::OwnedRecord>,
+) -> Option<(ConsumerRecord, Option<Ticket>)> {
+    let epoch = opened.epoch();
+    match record {
+        Ok(record) => {
+            let offset = record.offset;
+            let record = consumer_record(partition.place(), epoch, record);
+            if offset < opened.from {
+                return Some((record, None));
+            }
+            let ticket = partition.deliver(opened.turn, offset, epoch, Instant::now())?;
+            Some((record, Some(ticket)))
+        }
+        Err(error) => {
+            let error = error.at(partition.place());
+            partition.stop();
+            core.lane_stopped(partition, "", &error);
+            None
+        }
+    }
+}
+
+/// How many records wait in front of a key's lane.
+const DEPTH: usize = 16;

@@ -1,0 +1,150 @@
+//! Running a handler: lanes over the assignment, gates that pause it, and the report at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use milena_core::{
+    BoxError, CancelToken, Incoming, Offset, Outcome, Reason, Result, Routes, TopicPartition,
+};
+use tokio::task::JoinSet;
+use tower_service::Service;
+
+use crate::core::{Core, End, Lanes};
+use crate::engine::Engine;
+use crate::lane::{RouteLanes, Serves, heed};
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// Records that the handler acknowledged.
+    pub processed: u64,
+    /// Records that it skipped, with a reason.
+    pub skipped: u64,
+    /// Records that were done too late to count: their partition had been given to another member, which reads them again.
+    pub late: u64,
+    /// The offset that was last committed of each partition.
+    pub committed: BTreeMap<TopicPartition, Offset>,
+    /// Why it ended.
+    pub end: RunEnd,
+}
+
+/// Why a run ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// Someone asked for it by a [`ShutdownHandle`] or `close`.
+    Shutdown,
+    /// The handler answered [`Outcome::Stop`], for this reason.
+    Stopped(Reason),
+}
+
+/// Ends a consumer in good order, from anywhere. A clone ends the same one.
+#[derive(Clone, Debug)]
+pub struct ShutdownHandle(pub(crate) CancelToken);
+
+impl ShutdownHandle {
+    /// Asks for the end and does not wait: no record is dispatched any more, lanes drain, offsets are committed, the group is left,
+    /// and then `run` returns its report.
+    pub fn shutdown(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether someone asked.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// Processes until the end.
+pub(crate) async fn run<R>(engine: &Engine, routes: R) -> Result<RunReport>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    let core = &engine.core;
+    let routes = Arc::new(routes);
+    let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
+        core: Arc::clone(core),
+        routes: Arc::clone(&routes),
+    });
+    core.process_by(&lanes)?;
+    engine.start()?;
+    let abandoned = Abandoned(Some(engine));
+    // Ends with this function.
+    let mut gates = JoinSet::new();
+    for (route, info) in routes.routes().iter().enumerate() {
+        for gate in info.gates.clone() {
+            gates.spawn(watch_gate(
+                Arc::clone(core),
+                Arc::clone(&routes),
+                route,
+                gate,
+            ));
+        }
+    }
+    tokio::select! {
+        biased;
+        _ = core.until_end() => {}
+        () = core.closing.cancelled() => {}
+    }
+    engine.close().await;
+    abandoned.finished();
+    report(core)
+}
+
+async fn watch_gate<R: Routes>(
+    core: Arc<Core>,
+    routes: Arc<R>,
+    route: usize,
+    gate: milena_core::Gate,
+) {
+    let mut watch = gate.watch();
+    let mut state = gate.state();
+    loop {
+        if let Some(info) = routes.routes().get(route) {
+            for partition in core.partitions() {
+                if info.serves(&partition) {
+                    heed(&core, &partition, &gate, &state);
+                }
+            }
+        }
+        state = watch.changed().await;
+    }
+}
+
+fn report(core: &Core) -> Result<RunReport> {
+    let end = match core.ended() {
+        Some(End::Failed(error)) => return Err(error),
+        Some(End::Stopped(reason)) => RunEnd::Stopped(reason),
+        Some(End::Closed) | None => RunEnd::Shutdown,
+    };
+    let counts = &core.counts;
+    Ok(RunReport {
+        processed: counts.processed.load(Ordering::Relaxed),
+        skipped: counts.skipped.load(Ordering::Relaxed),
+        late: counts.late.load(Ordering::Relaxed),
+        committed: counts.committed.lock().clone(),
+        end,
+    })
+}
+
+/// A run whose future is dropped ends at once; nothing of it goes on unseen.
+struct Abandoned<'a>(Option<&'a Engine>);
+
+impl Abandoned<'_> {
+    fn finished(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(engine) = self.0 {
+            engine.abort();
+        }
+    }
+}

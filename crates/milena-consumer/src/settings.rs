@@ -1,0 +1,208 @@
+//! What a consumer was told: every setting with its default, parsed once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Backoff, Error, ErrorKind, Observers, Recorder, Result, Timestamp, TopicName};
+use milena_protocol::fetch::IsolationLevel;
+
+/// Where to begin when a group has committed nothing for a partition, or its offset is out of the log's range
+/// (`auto.offset.reset`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OffsetReset {
+    /// At the first record there is. The default: a fresh group loses nothing.
+    #[default]
+    Earliest,
+    /// Behind the last record there is; resolved to a number once.
+    Latest,
+    /// Nowhere: an error names the partition.
+    None,
+}
+
+/// What keeps its order: the unit in which records are processed one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The records of a partition. The default, and Kafka's own promise.
+    #[default]
+    Partition,
+    /// The records of a key; each partition has that many lanes. Records without a key share a lane.
+    Key(usize),
+    /// Nothing; each partition has that many lanes.
+    Unordered(usize),
+}
+
+/// What to do when a lane cannot go on: its record could neither be processed nor dead-lettered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LaneStopPolicy {
+    /// The consumer ends with a typed error, its other lanes drained. The default: nothing is lost and nobody can miss it.
+    #[default]
+    Stop,
+    /// The partition stays paused and unsettled, the others go on; the event `LaneStopped` turns health red.
+    Pause,
+}
+
+/// A source of wall-clock time.
+pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// `None` for a consumer without a group.
+    pub(crate) group: Option<Arc<str>>,
+    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) topics: BTreeSet<TopicName>,
+    pub(crate) session_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) rebalance_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) commit_interval: Duration,
+    pub(crate) commit_metadata: Arc<str>,
+    pub(crate) offset_reset: OffsetReset,
+    pub(crate) isolation: IsolationLevel,
+    pub(crate) fetch_max_wait: Duration,
+    pub(crate) fetch_min_bytes: u32,
+    pub(crate) fetch_max_bytes: usize,
+    pub(crate) partition_fetch_bytes: usize,
+    pub(crate) buffer_memory: usize,
+    pub(crate) max_batch_size: usize,
+    pub(crate) check_crcs: bool,
+    pub(crate) order: Order,
+    pub(crate) on_lane_stop: LaneStopPolicy,
+    pub(crate) max_attempts: u32,
+    pub(crate) retry_backoff: Backoff,
+    pub(crate) observers: Observers,
+    pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    pub(crate) clock: Clock,
+}
+
+impl Settings {
+    pub(crate) fn new(group: Option<Arc<str>>, observers: Observers) -> Self {
+        Self {
+            group,
+            instance: None,
+            topics: BTreeSet::new(),
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            rebalance_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            commit_interval: Duration::from_secs(1),
+            commit_metadata: "".into(),
+            offset_reset: OffsetReset::default(),
+            isolation: IsolationLevel::ReadCommitted,
+            fetch_max_wait: Duration::from_millis(500),
+            fetch_min_bytes: 1,
+            fetch_max_bytes: 32 << 20,
+            partition_fetch_bytes: 1 << 20,
+            buffer_memory: 64 << 20,
+            max_batch_size: milena_protocol::compression::DEFAULT_MAX_SIZE,
+            check_crcs: true,
+            order: Order::default(),
+            on_lane_stop: LaneStopPolicy::default(),
+            max_attempts: 5,
+            retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+            observers,
+            recorder: None,
+            clock: Arc::new(Timestamp::now),
+        }
+    }
+
+    /// The group's name, empty without one.
+    pub(crate) fn group_name(&self) -> &str {
+        self.group.as_deref().unwrap_or_default()
+    }
+
+    /// Refuses what does not fit together, naming the keys and values.
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(group) = &self.group {
+            if group.is_empty() {
+                return Err(config("group.id", "a group needs a name"));
+            }
+            if self.topics.is_empty() {
+                let what = "a group consumer needs topics: name them with `topics`";
+                return Err(config("topics", what).group(group.clone()));
+            }
+        }
+        for topic in &self.topics {
+            if let Some(defect) = topic.defect() {
+                return Err(config("topics", defect).topic(topic.clone()));
+            }
+        }
+        longer(
+            ("session.timeout.ms", self.session_timeout),
+            ("heartbeat.interval.ms", self.heartbeat_interval),
+        )?;
+        longer(
+            ("rebalance timeout", self.rebalance_timeout),
+            ("drain timeout", self.drain_timeout),
+        )?;
+        let lanes = match self.order {
+            Order::Partition => 1,
+            Order::Key(lanes) | Order::Unordered(lanes) => lanes,
+        };
+        if lanes == 0 || lanes > MAX_LANES {
+            let what = format!("a partition has 1 to {MAX_LANES} lanes, not {lanes}");
+            return Err(config("order", what));
+        }
+        if self.heartbeat_interval.is_zero() || self.commit_interval.is_zero() {
+            let what = "an interval of zero would spin: give it some milliseconds";
+            return Err(config("heartbeat.interval.ms", what));
+        }
+        if self.buffer_memory == 0 || self.partition_fetch_bytes == 0 || self.max_attempts == 0 {
+            let what = "memory, fetch bytes and attempts must be above zero";
+            return Err(config("max.partition.fetch.bytes", what));
+        }
+        Ok(())
+    }
+}
+
+fn longer(long: (&'static str, Duration), short: (&'static str, Duration)) -> Result<()> {
+    if long.1 > short.1 {
+        return Ok(());
+    }
+    let what = format!(
+        "{} of {:?} must be longer than {} of {:?}",
+        long.0, long.1, short.0, short.1
+    );
+    Err(config(long.0, what))
+}
+
+fn config(key: &'static str, what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::Config, what).setting(key)
+}
+
+const MAX_LANES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        let mut settings = Settings::new(Some("billing".into()), Observers::none());
+        settings.topics.insert("orders".into());
+        settings
+    }
+
+    #[test]
+    fn the_defaults_fit_together() {
+        settings().check().unwrap();
+    }
+
+    #[test]
+    fn a_contradiction_names_both_settings_and_values() {
+        let mut settings = settings();
+        settings.drain_timeout = Duration::from_secs(60);
+        let error = settings.check().unwrap_err().to_string();
+        assert!(error.contains("rebalance timeout of 60s"), "{error}");
+        assert!(error.contains("drain timeout of 60s"), "{error}");
+    }
+
+    #[test]
+    fn a_group_without_topics_and_a_lane_count_of_zero_are_refused() {
+        let mut none = settings();
+        none.topics.clear();
+        assert_eq!(none.check().unwrap_err().kind(), ErrorKind::Config);
+        let mut zero = settings();
+        zero.order = Order::Key(0);
+        assert_eq!(zero.check().unwrap_err().kind(), ErrorKind::Config);
+    }
+}

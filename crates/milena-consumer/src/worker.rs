@@ -1,0 +1,276 @@
+//! A lane's worker: takes one record at a time through its route's service and settles it.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use milena_core::{
+    BoxError, ConsumerRecord, ErrorClass, Incoming, Outcome, ProcessError, RouteLabels,
+    RouteRecorder, Routes, Timestamp,
+};
+use tokio::time::{Instant, sleep};
+use tower_service::Service;
+
+use crate::core::{Core, End};
+use crate::offsets::Ticket;
+use crate::partition::Partition;
+use crate::verdict::{Patience, Verdict, judge};
+
+/// One lane's way to process a record; owns a clone of each route's service that it has used.
+pub(crate) struct Worker<R: Routes> {
+    core: Arc<Core>,
+    routes: Arc<R>,
+    partition: Arc<Partition>,
+    lines: Vec<Option<Line<R::Service>>>,
+}
+
+/// A route, as one lane holds it.
+struct Line<S> {
+    service: S,
+    recorder: Option<Arc<dyn RouteRecorder>>,
+    patience: Patience,
+}
+
+/// Whether the lane goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Go {
+    On,
+    /// The lane ends; its record is not settled.
+    Away,
+}
+
+impl<R> Worker<R>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    pub(crate) fn new(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) -> Self {
+        let lines = routes.routes().iter().map(|_| None).collect();
+        Self {
+            core,
+            routes,
+            partition,
+            lines,
+        }
+    }
+
+    /// Processes a delivered record to its end.
+    pub(crate) async fn process(&mut self, record: ConsumerRecord, ticket: Ticket) -> Go {
+        let route = self
+            .routes
+            .select(&record)
+            .min(self.lines.len().saturating_sub(1));
+        let began = Instant::now();
+        let mut attempt = 1;
+        loop {
+            let answer = match self.attempt(route, &record, attempt).await {
+                Some(answer) => answer,
+                None => return Go::Away,
+            };
+            let patience = self.line(route, &record).patience;
+            match judge(answer, attempt, patience) {
+                Verdict::Settle(outcome) => {
+                    self.settle(route, &record, ticket, outcome, began.elapsed());
+                    return Go::On;
+                }
+                Verdict::Again(wait) => {
+                    if !wait_or_stop(&self.partition, wait).await {
+                        return Go::Away;
+                    }
+                    attempt += 1;
+                }
+                Verdict::Hold(until) => {
+                    if !hold(&self.core, &self.partition, until).await {
+                        return Go::Away;
+                    }
+                }
+                Verdict::Stop(reason) => {
+                    tracing::info!(partition = %self.partition.place(), %reason, "the handler stops the consumer");
+                    self.partition.stop();
+                    self.core.end(End::Stopped(reason));
+                    return Go::Away;
+                }
+                Verdict::Fail(error) => {
+                    self.partition.stop();
+                    let error = error.at(self.partition.place()).offset(ticket.offset);
+                    self.core.end(End::Failed(error));
+                    return Go::Away;
+                }
+                Verdict::Stuck(error) => {
+                    let error = error.at(self.partition.place()).offset(ticket.offset);
+                    let name = self
+                        .routes
+                        .routes()
+                        .get(route)
+                        .map(|info| Arc::clone(&info.name));
+                    self.partition.stop();
+                    self.core.lane_stopped(
+                        &self.partition,
+                        name.as_deref().unwrap_or_default(),
+                        &error,
+                    );
+                    return Go::Away;
+                }
+            }
+        }
+    }
+
+    /// One attempt; `None` when the partition is given back before it began.
+    async fn attempt(
+        &mut self,
+        route: usize,
+        record: &ConsumerRecord,
+        attempt: u32,
+    ) -> Option<Result<Outcome, ProcessError>> {
+        let partition = Arc::clone(&self.partition);
+        let line = self.line(route, record);
+        let readiness = poll_ready(&mut line.service, &partition).await?;
+        let began = Instant::now();
+        let answer = match readiness {
+            Ok(()) => {
+                let cancel = partition.cancel_token().clone();
+                let mut incoming = Incoming::with_cancel(record.clone(), cancel);
+                incoming.attempt = attempt;
+                call(&mut line.service, incoming).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Some(recorder) = &line.recorder {
+            let result = match &answer {
+                Ok(outcome) => Ok(outcome.name()),
+                Err(error) => Err(error.class()),
+            };
+            recorder.attempt(began.elapsed(), result);
+        }
+        if matches!(&answer, Err(error) if error.class() == ErrorClass::Panic)
+            && let Some(slot) = self.lines.get_mut(route)
+        {
+            // What a panic left of the service is not to be trusted.
+            *slot = None;
+        }
+        Some(answer)
+    }
+
+    fn line(&mut self, route: usize, record: &ConsumerRecord) -> &mut Line<R::Service> {
+        if self.lines.len() <= route {
+            self.lines.resize_with(route + 1, || None);
+        }
+        let (core, routes) = (&self.core, &self.routes);
+        #[expect(clippy::indexing_slicing, reason = "made that long above")]
+        self.lines[route].get_or_insert_with(|| {
+            let info = routes.routes().get(route);
+            let recorder = core.settings.recorder.as_ref().map(|recorder| {
+                let name = info.map_or_else(|| "handler".into(), |info| Arc::clone(&info.name));
+                recorder.route(&RouteLabels::new(
+                    core.settings.group_name(),
+                    &record.topic,
+                    name,
+                ))
+            });
+            Line {
+                service: routes.service(route),
+                recorder,
+                patience: Patience {
+                    attempts: core.settings.max_attempts,
+                    backoff: core.settings.retry_backoff,
+                    dead_letters: info.is_some_and(|info| info.dead_letters),
+                },
+            }
+        })
+    }
+
+    fn settle(
+        &mut self,
+        route: usize,
+        record: &ConsumerRecord,
+        ticket: Ticket,
+        outcome: &'static str,
+        elapsed: Duration,
+    ) {
+        if let Some(recorder) = &self.line(route, record).recorder {
+            recorder.record(elapsed, outcome);
+        }
+        let counts = &self.core.counts;
+        if !self.partition.settle(ticket) {
+            counts.late.fetch_add(1, Ordering::Relaxed);
+        }
+        let count = if outcome == Outcome::Ack.name() {
+            &counts.processed
+        } else {
+            &counts.skipped
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits; `false` when the partition is given back meanwhile.
+async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
+    tokio::select! {
+        biased;
+        () = partition.stopped() => false,
+        () = sleep(time) => true,
+    }
+}
+
+/// Waits for that time with the partition paused.
+async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
+    let by: Arc<str> = "hold".into();
+    let now = (core.settings.clock)();
+    // A clock that stands still, or a time that is past, must not make this spin.
+    let time = until.since(now).max(Duration::from_millis(1));
+    let reason = format!("the handler holds its record for {time:?}");
+    core.pause(partition, &by, &reason.into());
+    let went_by = wait_or_stop(partition, time).await;
+    core.resume(partition, &by);
+    went_by
+}
+
+/// Waits until the service is ready, without a deadline; `None` when the partition is given back meanwhile.
+async fn poll_ready<S>(service: &mut S, partition: &Partition) -> Option<Result<(), ProcessError>>
+where
+    S: Service<Incoming>,
+    S::Error: Into<BoxError>,
+{
+    let ready = std::future::poll_fn(|cx| service.poll_ready(cx).map_err(classify));
+    let mut ready = std::pin::pin!(AssertUnwindSafe(ready).catch_unwind());
+    let ended = match ready.as_mut().now_or_never() {
+        Some(ended) => ended,
+        None => tokio::select! {
+            biased;
+            () = partition.stopped() => return None,
+            ended = ready => ended,
+        },
+    };
+    Some(flat(ended))
+}
+
+async fn call<S>(service: &mut S, incoming: Incoming) -> Result<Outcome, ProcessError>
+where
+    S: Service<Incoming, Response = Outcome>,
+    S::Error: Into<BoxError>,
+{
+    // The future is made inside, since `call` itself may panic too.
+    let calling = async { service.call(incoming).await.map_err(classify) };
+    flat(AssertUnwindSafe(calling).catch_unwind().await)
+}
+
+fn classify(error: impl Into<BoxError>) -> ProcessError {
+    ProcessError::from_boxed(error.into())
+}
+
+/// A panic is an error like others, of a class of its own.
+fn flat<T>(ended: Result<Result<T, ProcessError>, Box<dyn Any + Send>>) -> Result<T, ProcessError> {
+    ended.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let what = format!("the handler panicked: {}", text.unwrap_or("no text"));
+        Err(ProcessError::new(ErrorClass::Panic, what))
+    })
+}

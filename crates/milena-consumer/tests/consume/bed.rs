@@ -1,0 +1,218 @@
+//! A broker in memory, records in it, and consumers that note what they get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_broker::{Broker, BrokerBuilder};
+use milena_consumer::{Consumer, ConsumerBuilder, RunReport, ShutdownHandle};
+use milena_core::{Backoff, ConsumerRecord, Offset, Partition, ProducerRecord, Result};
+use milena_pool::Cluster;
+use milena_producer::Producer;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything may take, in the clock of the test.
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
+
+pub(crate) struct Bed {
+    pub(crate) broker: Broker,
+}
+
+/// Two brokers with the topic `orders` of `partitions` partitions.
+pub(crate) async fn bed(partitions: u32) -> Bed {
+    bed_with(partitions, |builder| builder).await
+}
+
+pub(crate) async fn bed_with(
+    partitions: u32,
+    change: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
+) -> Bed {
+    let builder = Broker::builder().brokers(2).topic("orders", partitions);
+    let broker = change(builder).start().await.unwrap();
+    Bed { broker }
+}
+
+impl Bed {
+    /// A client of its own, as another process would have.
+    pub(crate) async fn cluster(&self, client_id: &str) -> Cluster {
+        Cluster::builder(self.broker.bootstrap())
+            .connector(self.broker.dialer())
+            .client_id(client_id)
+            .backoff(Backoff::new(
+                Duration::from_millis(50),
+                Duration::from_millis(500),
+            ))
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// A consumer of the group `billing`.
+    pub(crate) async fn builder(&self) -> ConsumerBuilder {
+        self.builder_as("consumer").await
+    }
+
+    pub(crate) async fn builder_as(&self, client_id: &str) -> ConsumerBuilder {
+        Consumer::builder(self.cluster(client_id).await, "billing").topics(["orders"])
+    }
+
+    /// Writes `count` records to each partition; values are numbered from `first`.
+    pub(crate) async fn fill(&self, partitions: u32, first: usize, count: usize) {
+        let cluster = self.cluster("filler").await;
+        let producer = Producer::builder(cluster.clone()).build().unwrap();
+        let mut sent = Vec::new();
+        for number in first..first + count {
+            for partition in 0..partitions {
+                let record = ProducerRecord::new("orders")
+                    .partition(partition)
+                    .key(format!("key-{}", number % 7))
+                    .value(number.to_string());
+                sent.push(producer.enqueue(record).await.unwrap());
+            }
+        }
+        for delivery in sent {
+            delivery.await.unwrap();
+        }
+        producer.close(LIMIT).await.unwrap();
+        cluster.close().await;
+    }
+
+    pub(crate) fn committed(&self, partition: u32) -> Option<i64> {
+        let offset = self
+            .broker
+            .inspect()
+            .committed("billing", "orders", partition);
+        offset.map(Offset::to_wire)
+    }
+
+    pub(crate) fn other_than(&self, node: i32) -> i32 {
+        let nodes = self.broker.addresses();
+        nodes
+            .iter()
+            .map(|(id, _)| *id)
+            .find(|id| *id != node)
+            .unwrap()
+    }
+}
+
+/// What handlers have seen, in order.
+#[derive(Clone, Default)]
+pub(crate) struct Seen(Arc<(Mutex<Vec<(u32, usize)>>, Notify)>);
+
+impl Seen {
+    pub(crate) fn note(&self, record: &ConsumerRecord) {
+        self.note_parts(record.partition, record.value.as_deref().unwrap());
+    }
+
+    pub(crate) fn note_parts(&self, partition: Partition, value: &[u8]) {
+        let value = std::str::from_utf8(value).unwrap().parse().unwrap();
+        let partition = u32::try_from(partition.to_wire()).unwrap();
+        self.0.0.lock().push((partition, value));
+        self.0.1.notify_waiters();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.0.lock().len()
+    }
+
+    pub(crate) fn of(&self, partition: u32) -> Vec<usize> {
+        let all = self.0.0.lock();
+        all.iter()
+            .filter(|(p, _)| *p == partition)
+            .map(|(_, v)| *v)
+            .collect()
+    }
+
+    /// All values of all partitions, sorted.
+    pub(crate) fn sorted(&self) -> Vec<(u32, usize)> {
+        let mut all = self.0.0.lock().clone();
+        all.sort_unstable();
+        all
+    }
+
+    pub(crate) async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let waiting = async {
+            loop {
+                let woken = self.0.1.notified();
+                if done(self) {
+                    return;
+                }
+                woken.await;
+            }
+        };
+        let ended = timeout(LIMIT, waiting).await;
+        ended.unwrap_or_else(|_| panic!("never came: {what}; seen {}", self.len()));
+    }
+
+    pub(crate) async fn until_len(&self, len: usize) {
+        self.until(&format!("{len} records"), |seen| seen.len() >= len)
+            .await;
+    }
+}
+
+/// A consumer that runs until it is told to end.
+pub(crate) struct Running {
+    pub(crate) consumer: Arc<Consumer>,
+    pub(crate) stop: ShutdownHandle,
+    task: JoinHandle<Result<RunReport>>,
+}
+
+impl Running {
+    pub(crate) async fn end(self) -> RunReport {
+        self.stop.shutdown();
+        self.ended().await.unwrap()
+    }
+
+    pub(crate) async fn ended(self) -> Result<RunReport> {
+        timeout(LIMIT, self.task)
+            .await
+            .expect("the run ends")
+            .unwrap()
+    }
+
+    /// Ends it as a crash would: nothing is told to anybody.
+    pub(crate) fn crash(self) {
+        self.task.abort();
+    }
+}
+
+/// Runs a handler that notes each record and acknowledges it.
+pub(crate) fn run_noting(builder: ConsumerBuilder, seen: &Seen) -> Running {
+    let seen = seen.clone();
+    run(
+        builder,
+        move |partition: Partition, milena_core::Value(value): milena_core::Value| {
+            let seen = seen.clone();
+            async move { seen.note_parts(partition, &value) }
+        },
+    )
+}
+
+/// Runs a handler.
+pub(crate) fn run<A: Send + 'static, H: milena_core::Handler<A>>(
+    builder: ConsumerBuilder,
+    handler: H,
+) -> Running {
+    let consumer = Arc::new(builder.build().unwrap());
+    let stop = consumer.shutdown_handle();
+    let running = Arc::clone(&consumer);
+    let task = tokio::spawn(async move { running.run(handler).await });
+    Running {
+        consumer,
+        stop,
+        task,
+    }
+}
+
+/// Waits until `done`, looking whenever the clock has moved a little.
+pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended = timeout(LIMIT, waiting).await;
+    ended.unwrap_or_else(|_| panic!("never came: {what}"));
+}

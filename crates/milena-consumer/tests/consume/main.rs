@@ -1,0 +1,11 @@
+//! Consumers against the embedded broker, in memory and in a paused clock.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+mod basics;
+mod bed;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::broker::Short;
 use crate::cluster::Cluster;
+use crate::connection::Connection;
 use crate::coordinator::CoordinatorKey;
 use crate::tasks::closed;
 
@@ -28,6 +29,26 @@ pub enum Target {
     Group(Arc<str>),
     /// The coordinator of a transactional id.
     Transaction(Arc<str>),
+}
+
+/// A request, or how to build it for the version that a broker and milena agree on.
+enum Form<'a, R> {
+    Given(&'a R),
+    Built(&'a (dyn Fn(i16) -> Result<R> + Send + Sync)),
+}
+
+impl<R: Request> Form<'_, R> {
+    async fn ask(&self, connection: &Connection, limit: Duration) -> Result<R::Response> {
+        match self {
+            Self::Given(request) => connection.call_with(*request, limit).await,
+            Self::Built(build) => {
+                let version = connection.versions().negotiate(R::KEY)?;
+                connection
+                    .call_version(&build(version)?, version, limit)
+                    .await
+            }
+        }
+    }
 }
 
 impl Target {
@@ -57,17 +78,47 @@ impl Cluster {
     }
 
     /// As [`send`](Self::send); the answer may take `limit`.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
     pub async fn send_within<R: Request>(
         &self,
         target: &Target,
         request: &R,
         limit: Duration,
     ) -> Result<R::Response> {
+        self.ask(target, Form::Given(request), limit).await
+    }
+
+    /// As [`send_within`](Self::send_within), for a request whose form depends on the version that was agreed on.
+    ///
+    /// `build` is called with that version, once for each broker that is tried.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); what `build` refuses.
+    pub async fn send_built<R: Request>(
+        &self,
+        target: &Target,
+        limit: Duration,
+        build: impl Fn(i16) -> Result<R> + Send + Sync,
+    ) -> Result<R::Response> {
+        self.ask(target, Form::Built(&build), limit).await
+    }
+
+    async fn ask<R: Request>(
+        &self,
+        target: &Target,
+        form: Form<'_, R>,
+        limit: Duration,
+    ) -> Result<R::Response> {
         let deadline = Instant::now() + self.api_timeout();
         let mut attempt = 0;
         loop {
-            let error = match self.try_once(target, request, limit, deadline).await {
-                Ok(answer) => return Ok(answer),
+            let error = match self.ready_connection(target, deadline).await {
+                Ok(connection) => match form.ask(&connection, limit).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                },
                 Err(error) => error,
             };
             let wait = self.0.timing.retry.delay(attempt);
@@ -84,26 +135,17 @@ impl Cluster {
         }
     }
 
-    async fn try_once<R: Request>(
-        &self,
-        target: &Target,
-        request: &R,
-        limit: Duration,
-        deadline: Instant,
-    ) -> Result<R::Response> {
-        let connection = match timeout_at(deadline, self.check_out(target, deadline)).await {
+    async fn ready_connection(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {
+        match timeout_at(deadline, self.check_out(target, deadline)).await {
             Ok(connection) => connection.map_err(|error| match error.persistence() {
                 Some(_) => error,
                 None => error.with_persistence(Persistence::NotWritten),
-            })?,
+            }),
             Err(_) => {
                 let what = "no connection to the broker was free or could be made in time";
-                return Err(
-                    Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten)
-                );
+                Err(Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten))
             }
-        };
-        connection.call_with(request, limit).await
+        }
     }
 
     async fn check_out(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {

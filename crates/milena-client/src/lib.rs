@@ -1,1 +1,17 @@
-//! The fluent client: producer, consumer and admin over one shared cluster.
+//! The client: one cluster's connections, and the producers, consumers and administrators that share them.
+
+mod builder;
+mod client;
+mod signals;
+
+pub use builder::{Bootstrap, ClientBuilder};
+pub use client::Client;
+pub use signals::shutdown_signal;
+
+pub use milena_admin as admin;
+pub use milena_consumer as consumer;
+pub use milena_core as core;
+pub use milena_middleware as middleware;
+pub use milena_pool as pool;
+pub use milena_producer as producer;
+pub use milena_serializer as serializer;

@@ -1,6 +1,7 @@
 //! A consumer without a group: the user names the partitions and where to begin.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{
@@ -55,7 +56,7 @@ pub enum StartAt {
 /// # }
 /// ```
 pub struct AssignedConsumer {
-    engine: Engine,
+    engine: Arc<Engine>,
     receiver: Receiver,
 }
 
@@ -137,6 +138,28 @@ impl AssignedConsumer {
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
         run::run(&self.engine, handler.into_routes()).await
+    }
+
+    /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_until<M, X>(&self, handler: X, end: impl Future) -> Result<RunReport>
+    where
+        X: IntoRoutes<M>,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        let stop = self.shutdown_handle();
+        let end = async {
+            end.await;
+            stop.shutdown();
+        };
+        run::until(self.run(handler), end).await
     }
 
     /// A handle that ends the consumer in good order.

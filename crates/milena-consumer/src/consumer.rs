@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{
@@ -55,7 +56,7 @@ use crate::settings::Settings;
 /// # References
 /// The classic group protocol; KIP-394 (member ids), KIP-345 (static members), KIP-227 (fetch sessions).
 pub struct Consumer {
-    engine: Engine,
+    engine: Arc<Engine>,
     receiver: Receiver,
 }
 
@@ -100,6 +101,28 @@ impl Consumer {
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
         run::run(&self.engine, handler.into_routes()).await
+    }
+
+    /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_until<M, X>(&self, handler: X, end: impl Future) -> Result<RunReport>
+    where
+        X: IntoRoutes<M>,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        let stop = self.shutdown_handle();
+        let end = async {
+            end.await;
+            stop.shutdown();
+        };
+        run::until(self.run(handler), end).await
     }
 
     /// The next record of any assigned partition; waits for one.

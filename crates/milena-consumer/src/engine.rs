@@ -1,8 +1,9 @@
 //! The tasks of a consumer: started at first use, ended in good order or with their owner.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use milena_core::{Error, ErrorKind, Result};
+use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -21,12 +22,16 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self {
+    /// The engine of a consumer; it ends before the connections of its cluster do.
+    pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
+        let engine = Arc::new(Self {
             core,
             tasks: Mutex::new(None),
             left: watch::Sender::new(true),
-        }
+        });
+        let user: Weak<Self> = Arc::downgrade(&engine);
+        engine.core.cluster.add_user(EndStage::Readers, user);
+        engine
     }
 
     /// Starts the tasks, once.
@@ -102,6 +107,12 @@ impl Engine {
         self.core.membership.send_replace(None);
         self.core.end(End::Closed);
         self.left.send_replace(true);
+    }
+}
+
+impl ClusterUser for Engine {
+    fn end(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.close().await })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Running a handler: lanes over the assignment, gates that pause it, and the report at the end.
 
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -54,6 +56,15 @@ impl ShutdownHandle {
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.0.is_cancelled()
+    }
+}
+
+/// Awaits `running` while `end` runs beside it.
+pub(crate) async fn until<T>(running: impl Future<Output = T>, end: impl Future) -> T {
+    let mut running = pin!(running);
+    tokio::select! {
+        done = &mut running => done,
+        _ = end => running.await,
     }
 }
 

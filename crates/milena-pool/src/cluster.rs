@@ -19,6 +19,7 @@ use crate::metadata::Metadata;
 use crate::refresher;
 use crate::settings::{ClusterBuilder, Timing};
 use crate::tasks::closed;
+use crate::users::Users;
 
 /// A handle on a cluster. A clone leads to the same one, with the same connections.
 ///
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) signals: Arc<Signals>,
     done: watch::Sender<Done>,
     renewed_at: Mutex<Instant>,
+    pub(crate) users: Users,
 }
 
 /// Which topics the picture shows.
@@ -106,6 +108,7 @@ impl Cluster {
             signals,
             done: watch::Sender::default(),
             renewed_at: Mutex::new(Instant::now()),
+            users: Users::default(),
         });
         let cluster = Self(inner);
         cluster.first_contact().await?;
@@ -122,7 +125,10 @@ impl Cluster {
             loop {
                 match self.0.renew().await {
                     Ok(()) => return Ok(()),
-                    Err(error) if error.is_retriable() => last = Some(error),
+                    Err(error) if error.is_retriable() => {
+                        tracing::warn!(%error, "no broker answers yet; trying again");
+                        last = Some(error);
+                    }
                     Err(error) => return Err(error),
                 }
                 tokio::time::sleep(self.0.timing.retry.delay(attempt)).await;

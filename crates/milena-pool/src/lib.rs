@@ -46,6 +46,7 @@ mod tasks;
 mod tcp;
 mod throttle;
 mod topics;
+mod users;
 mod writes;
 
 pub use broker::Role;
@@ -60,3 +61,4 @@ pub use outgoing::Answer;
 pub use send::Target;
 pub use settings::ClusterBuilder;
 pub use tcp::TcpConnect;
+pub use users::{ClusterUser, EndStage};

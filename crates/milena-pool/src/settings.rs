@@ -48,6 +48,16 @@ impl ClusterBuilder {
         }
     }
 
+    /// Adds addresses by which the cluster is reached: `host:port` each.
+    pub fn bootstrap<I>(mut self, addresses: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.bootstrap.extend(addresses.into_iter().map(Into::into));
+        self
+    }
+
     /// `client.id`: the name in each request, for logs and quotas of the broker. Default `milena`.
     pub fn client_id(mut self, id: impl Into<Arc<str>>) -> Self {
         self.options.client_id = Some(id.into());

@@ -1,6 +1,6 @@
 //! The sender's network over a real cluster: metadata, one connection for records per broker, producer ids.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use milena_core::{
     Error, ErrorCode, ErrorKind, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
     TopicPartition,
 };
-use milena_pool::{Cluster, Connection, Role, Target, TopicMetadata};
+use milena_pool::{Cluster, Connection, EndStage, Role, Target, TopicMetadata};
 use milena_protocol::ApiKey;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::messages::InitProducerIdRequest;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::network::{BoxFuture, Network, Shape, Wire};
 use crate::sequence::Identity;
+use crate::user::SenderEnd;
 
 /// A [`Cluster`] as the sender needs it.
 pub(crate) struct ClusterNetwork {
@@ -36,6 +37,10 @@ impl ClusterNetwork {
 }
 
 impl Network for ClusterNetwork {
+    fn add_user(&self, user: Weak<SenderEnd>) {
+        self.cluster.add_user(EndStage::Writers, user);
+    }
+
     fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
         self.cluster.metadata().leader(place)
     }

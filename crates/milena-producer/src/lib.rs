@@ -65,6 +65,7 @@ mod sticky;
 #[cfg(test)]
 mod stub;
 mod topic;
+mod user;
 mod verdict;
 
 pub use builder::ProducerBuilder;

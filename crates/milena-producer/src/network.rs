@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::sequence::Identity;
+use crate::user::SenderEnd;
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -47,6 +48,9 @@ pub(crate) trait Network: Send + Sync + 'static {
 
     /// The connection for records to a broker.
     fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>>;
+
+    /// Has the producer's end awaited before connections end.
+    fn add_user(&self, _user: Weak<SenderEnd>) {}
 
     /// A new producer id (InitProducerId, KIP-98).
     fn producer_id(&self) -> BoxFuture<Result<Identity>>;

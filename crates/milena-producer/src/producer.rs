@@ -1,7 +1,7 @@
 //! The producer: what users hold. Calls place records; the sender does the rest.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use milena_core::{
@@ -22,6 +22,7 @@ use crate::sender::{Command, Sender};
 use crate::service::Readiness;
 use crate::settings::Settings;
 use crate::topic::{TopicState, Topics};
+use crate::user::SenderEnd;
 
 /// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
 ///
@@ -68,16 +69,20 @@ impl Producer {
             topics.clone(),
             received,
         );
+        let inner = Arc::new(Inner {
+            desk,
+            settings,
+            network,
+            topics,
+            commands,
+        });
+        let end = SenderEnd::new(&inner);
+        let user: Weak<SenderEnd> = Arc::downgrade(&end);
+        inner.network.add_user(user);
         // Owned by the handles: it ends after the last one is dropped, or by `close`.
-        runtime.spawn(sender.run());
+        runtime.spawn(end.run(sender));
         Ok(Self {
-            inner: Arc::new(Inner {
-                desk,
-                settings,
-                network,
-                topics,
-                commands,
-            }),
+            inner,
             readiness: Readiness::default(),
         })
     }

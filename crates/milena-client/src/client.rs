@@ -1,0 +1,103 @@
+//! The client: the handle from which producers, consumers and administrators are made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use milena_admin::Admin;
+use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
+use milena_pool::Cluster;
+use milena_producer::{Producer, ProducerBuilder};
+
+use crate::builder::ClientBuilder;
+
+/// A cluster, as this process knows it: one picture of its brokers and topics and one set of connections, which every producer,
+/// consumer and administrator made here shares. A clone is the same client.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> milena_core::Result<()> {
+/// use milena_client::Client;
+/// use milena_core::{ProducerRecord, Text};
+///
+/// let broker = milena_broker::Broker::builder().topic("orders", 4).start().await?;
+/// let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+///
+/// let producer = client.producer().build()?;
+/// producer.send(ProducerRecord::new("orders").key("order-7").value("two stamps")).await?;
+///
+/// let consumer = client.consumer("billing").topics(["orders"]).build()?;
+/// let stop = consumer.shutdown_handle();
+/// let report = consumer
+///     .run(move |Text(order): Text| {
+///         assert_eq!(order, "two stamps");
+///         stop.shutdown(); // one is enough here
+///         async {}
+///     })
+///     .await?;
+/// assert_eq!(report.processed, 1);
+/// client.close().await;
+/// # broker.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    cluster: Cluster,
+}
+
+impl Client {
+    /// Sets up a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    pub(crate) fn new(cluster: Cluster) -> Self {
+        Self { cluster }
+    }
+
+    /// Sets up a producer.
+    pub fn producer(&self) -> ProducerBuilder {
+        Producer::builder(self.cluster.clone())
+    }
+
+    /// Sets up a consumer in the group `group` (`group.id`), which shares topics with the other members and commits what it has
+    /// processed.
+    pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
+        Consumer::builder(self.cluster.clone(), group)
+    }
+
+    /// Sets up a consumer without a group: it reads the partitions that it is told, from where it is told.
+    pub fn assigned_consumer(&self) -> AssignedConsumerBuilder {
+        AssignedConsumer::builder(self.cluster.clone())
+    }
+
+    /// An administrator of the cluster.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster.clone())
+    }
+
+    /// The connections and the picture of the cluster below, for tools.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Ends in good order all that was made here: consumers drain, commit and leave, then producers deliver what they accepted, then
+    /// connections close. Each step has its own limit (drain timeout, delivery timeout).
+    ///
+    /// # Cancel safety
+    /// Dropped, what has not ended yet goes on; call it again.
+    pub async fn close(&self) {
+        self.cluster.end_users().await;
+        self.cluster.close().await;
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("cluster", &self.cluster.metadata().cluster_id())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! A client makes producers, consumers and administrators over one cluster, and ends them in the right order.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+use std::time::Duration;
+
+use milena_broker::{ApiKey, Broker, Fault};
+use milena_client::Client;
+use milena_core::{ErrorKind, Offset, Outcome, ProducerRecord, Text, TopicPartition};
+use tokio::sync::mpsc;
+
+async fn client(broker: &Broker) -> Client {
+    let builder = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer());
+    builder.connect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_are_taken_as_one_text_or_as_a_list() {
+    let broker = Broker::builder().brokers(2).start().await.unwrap();
+    let all = broker.bootstrap();
+    let text = format!(" {},, {} ", all[0], all[1]);
+    let builders = [
+        Client::builder().bootstrap(all[0].as_str()),
+        Client::builder()
+            .bootstrap(text.as_str())
+            .bootstrap([&*all[0]]),
+        Client::builder().bootstrap(&all[..]),
+    ];
+    for builder in builders {
+        let client = builder.connector(broker.dialer()).connect().await.unwrap();
+        assert_eq!(client.cluster().metadata().brokers().count(), 2);
+        client.close().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_an_address_is_refused() {
+    for builder in [Client::builder(), Client::builder().bootstrap(" , ")] {
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_delivers_what_was_enqueued() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let client = client(&broker).await;
+    let slow = Fault::delay(Duration::from_secs(3)).on(ApiKey::Produce);
+    broker.faults().add(slow);
+    let (kept, dropped) = (
+        client.producer().build().unwrap(),
+        client.producer().build().unwrap(),
+    );
+    let mut deliveries = Vec::new();
+    for n in 0..100 {
+        let record = ProducerRecord::new("orders").value(format!("{n}"));
+        deliveries.push(kept.enqueue(record.clone()).await.unwrap());
+        deliveries.push(dropped.enqueue(record).await.unwrap());
+    }
+    drop(dropped);
+    client.close().await;
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    assert_eq!(broker.inspect().end_offset("orders", 0), Some(200));
+    let error = kept
+        .send(ProducerRecord::new("orders").value("late"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_lets_handlers_end_and_write_and_commits_their_offsets() {
+    let broker = Broker::builder()
+        .topic("orders", 1)
+        .topic("bills", 1)
+        .start()
+        .await
+        .unwrap();
+    let client = client(&broker).await;
+    let producer = client.producer().build().unwrap();
+    producer
+        .send(ProducerRecord::new("orders").value("stamps"))
+        .await
+        .unwrap();
+    let consumer = client
+        .consumer("billing")
+        .topics(["orders"])
+        .build()
+        .unwrap();
+    let (begun, mut beginning) = mpsc::channel(1);
+    let running = tokio::spawn(async move {
+        let handler = move |Text(order): Text| {
+            let (begun, producer) = (begun.clone(), producer.clone());
+            async move {
+                begun.send(()).await.unwrap();
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                producer
+                    .send(ProducerRecord::new("bills").value(order))
+                    .await
+                    .unwrap();
+                Outcome::Ack
+            }
+        };
+        consumer.run(handler).await
+    });
+    beginning.recv().await.unwrap();
+    client.close().await;
+    let report = running.await.unwrap().unwrap();
+    assert_eq!(report.processed, 1);
+    assert_eq!(
+        report.committed[&TopicPartition::new("orders", 0)],
+        Offset::from_wire(1).unwrap()
+    );
+    assert_eq!(broker.inspect().end_offset("bills", 0), Some(1));
+    assert_eq!(
+        broker.inspect().committed("billing", "orders", 0),
+        Offset::from_wire(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_ends_in_good_order_when_it_is_told_to() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let client = client(&broker).await;
+    let consumer = client
+        .consumer("billing")
+        .topics(["orders"])
+        .build()
+        .unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(async move { consumer.run_until(async || (), ended).await });
+    tokio::task::yield_now().await;
+    end.send(()).unwrap();
+    let report = running.await.unwrap().unwrap();
+    assert_eq!(report.end, milena_client::consumer::RunEnd::Shutdown);
+}

@@ -4,12 +4,14 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use milena_broker::{ApiKey, Broker, Fault};
 use milena_client::Client;
 use milena_core::{ErrorKind, Offset, Outcome, ProducerRecord, Text, TopicPartition};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 async fn client(broker: &Broker) -> Client {
     let builder = Client::builder()
@@ -140,4 +142,35 @@ async fn a_run_ends_in_good_order_when_it_is_told_to() {
     end.send(()).unwrap();
     let report = running.await.unwrap().unwrap();
     assert_eq!(report.end, milena_client::consumer::RunEnd::Shutdown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_members_on_one_client_do_not_wait_behind_each_others_parked_requests() {
+    let broker = Broker::builder().topic("orders", 4).start().await.unwrap();
+    let client = client(&broker).await;
+    let member = || {
+        let consumer = client
+            .consumer("billing")
+            .topics(["orders"])
+            .build()
+            .unwrap();
+        let consumer = Arc::new(consumer);
+        let running = Arc::clone(&consumer);
+        tokio::spawn(async move { running.run(async || ()).await });
+        consumer
+    };
+    let started = Instant::now();
+    let first = member();
+    while first.assignment().len() < 4 {
+        tokio::time::advance(Duration::from_millis(50)).await;
+    }
+    let second = member();
+    while (first.assignment().len(), second.assignment().len()) != (2, 2) {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{first:?} {second:?}"
+        );
+        tokio::time::advance(Duration::from_millis(50)).await;
+    }
+    client.close().await;
 }

@@ -8,7 +8,7 @@ use milena_core::{
     CancelToken, Error, ErrorKind, Event, Observers, Offset, Reason, RebalancePhase, Result,
     TopicPartition,
 };
-use milena_pool::{Cluster, Connection, CoordinatorKey, Role};
+use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore, watch};
 
@@ -19,6 +19,8 @@ use crate::settings::{LaneStopPolicy, Settings};
 
 pub(crate) struct Core {
     pub(crate) cluster: Cluster,
+    /// Its own: its requests park at brokers, and must not wait behind those of other consumers.
+    pub(crate) connections: OwnConnections,
     pub(crate) settings: Settings,
     pub(crate) budget: Arc<Budget>,
     /// Wakes the fetcher: something became fetchable.
@@ -75,6 +77,7 @@ impl Core {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Arc::new(Self {
             budget: Budget::new(settings.buffer_memory, Arc::clone(&fetch)),
+            connections: OwnConnections::new(cluster.clone()),
             cluster,
             settings,
             fetch,
@@ -248,7 +251,7 @@ impl Core {
     pub(crate) async fn coordinator(&self, role: Role) -> Result<Connection> {
         let key = self.coordinator_key();
         let node = self.cluster.coordinator(&key).await?;
-        match self.cluster.connection(node, role).await {
+        match self.connections.connection(node, role).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
                 self.cluster.forget_coordinator(&key);

@@ -400,7 +400,7 @@ async fn ask(
     by_id: bool,
     max_bytes: usize,
 ) -> Result<(Bytes, i16)> {
-    let connection = core.cluster.connection(node, Role::Fetch).await?;
+    let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
     // A topic whose id is not known, as on older brokers, can only be fetched by name.
     let version = if by_id {

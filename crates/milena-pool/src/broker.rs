@@ -5,13 +5,13 @@ use std::sync::Arc;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use milena_core::{Address, Backoff, Error, ErrorKind, NodeId, Persistence, Result};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connect::Connect;
 use crate::connection::Connection;
 use crate::node_backoff::NodeBackoff;
 use crate::options::ConnectionOptions;
+use crate::own::Slot;
 use crate::tasks::{Tasks, closed};
 
 /// What a connection of its own is for. A broker answers a connection in order, one request at a
@@ -69,12 +69,6 @@ pub(crate) struct Line {
     backoff: Mutex<NodeBackoff>,
 }
 
-/// The connection of a role; the turnstile lets one caller dial at a time.
-struct Slot {
-    turnstile: Semaphore,
-    connection: Mutex<Option<Connection>>,
-}
-
 impl Broker {
     pub(crate) fn new(node: NodeId, address: Address, dialer: Arc<Dialer>) -> Result<Self> {
         let line = Arc::new(Line {
@@ -87,13 +81,9 @@ impl Broker {
             .max_size(SHORT_CONNECTIONS)
             .build()
             .map_err(|error| Error::new(ErrorKind::Config, error.to_string()).node(node))?;
-        let slot = || Slot {
-            turnstile: Semaphore::new(1),
-            connection: Mutex::new(None),
-        };
         Ok(Self {
             line,
-            slots: [slot(), slot(), slot(), slot()],
+            slots: Default::default(),
             pool,
         })
     }
@@ -107,16 +97,7 @@ impl Broker {
             Role::Group => group,
             Role::Heartbeat => heartbeat,
         };
-        if let Some(open) = slot.open() {
-            return Ok(open);
-        }
-        let _turn = slot.turnstile.acquire().await.map_err(|_| closed())?;
-        if let Some(open) = slot.open() {
-            return Ok(open);
-        }
-        let fresh = self.line.dial().await?;
-        *slot.connection.lock() = Some(fresh.clone());
-        Ok(fresh)
+        slot.connection(&self.line).await
     }
 
     /// A connection for one short request; waits while all are in use.
@@ -144,15 +125,8 @@ impl Broker {
     }
 }
 
-impl Slot {
-    fn open(&self) -> Option<Connection> {
-        let slot = self.connection.lock();
-        slot.as_ref().filter(|open| !open.is_closed()).cloned()
-    }
-}
-
 impl Line {
-    async fn dial(&self) -> Result<Connection> {
+    pub(crate) async fn dial(&self) -> Result<Connection> {
         let until = self.backoff.lock().until(Instant::now());
         if let Some(until) = until {
             sleep_until(until).await;

@@ -158,9 +158,9 @@ impl Cluster {
         self.0.changed.subscribe()
     }
 
-    /// The connection of `role` to `node`, dialed when there is none that works.
+    /// The connection of `role` to `node`, dialed when there is none that works; all clones of this handle share it.
     ///
-    /// Waits out the broker's backoff, then at most the connect timeout.
+    /// Who sends requests that park at the broker takes [`OwnConnections`](crate::OwnConnections). Waits out the broker's backoff, then at most the connect timeout.
     ///
     /// # Errors
     /// [`ErrorKind::State`] for an unknown broker (refresh, then retry); [`ErrorKind::Closed`] after
@@ -168,13 +168,18 @@ impl Cluster {
     pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
         let broker = self.0.broker(node)?;
         let opened = broker.connection(role).await;
-        if let Err(error) = &opened
+        self.note_dial(&opened);
+        opened
+    }
+
+    /// After a dial that failed, looks again who is there.
+    pub(crate) fn note_dial(&self, dialed: &Result<Connection>) {
+        if let Err(error) = dialed
             && error.kind() != ErrorKind::Closed
         {
             // Its leaders may have moved, or its address.
             self.request_refresh();
         }
-        opened
     }
 
     /// Who is told of what happens.

@@ -1,1 +1,94 @@
-//! milena: a pure-Rust Kafka client framework with a tower middleware stack.
+//! milena: a pure-Rust Kafka client framework with a tower middleware stack around the handler.
+//!
+//! Start with [`Client::builder`]; everything else hangs on the client: [`producers`](producer), [`consumers`](consumer) and the
+//! [`admin`]istrator share its connections.
+//!
+//! ```
+//! # #[cfg(feature = "broker")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> milena::Result<()> {
+//! use milena::admin::NewTopic;
+//! use milena::{Client, ProducerRecord};
+//!
+//! let broker = milena::broker::Broker::builder().start().await?; // or a Kafka of your own
+//! let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+//! client.admin().create_topics([NewTopic::new("orders").partitions(4)]).await?.all()?;
+//!
+//! let producer = client.producer().build()?;
+//! let sent = producer.send(ProducerRecord::new("orders").key("order-7").value("two stamps")).await?;
+//! assert_eq!(sent.offset.map(|offset| offset.to_wire()), Some(0));
+//! # client.close().await;
+//! # broker.shutdown().await;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "broker"))]
+//! # fn main() {}
+//! ```
+//!
+//! # Features
+//!
+//! | Feature | Default | What it adds |
+//! |---|---|---|
+//! | `zstd` | yes | zstd compression; needs a C compiler |
+//! | `json` | yes | the extractor [`Json`] and `ProducerRecord::json` |
+//! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
+//! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
+
+pub use milena_client::admin::Admin;
+pub use milena_client::consumer::{
+    AssignedConsumer, Consumer, FetchBatch, IsolationLevel, LaneStopPolicy, OffsetReset, Order,
+    RunEnd, RunReport, ShutdownHandle, StartAt,
+};
+pub use milena_client::core::{
+    Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord, Error,
+    ErrorClass, ErrorCode, ErrorKind, Event, Extension, Extensions, FromRecord, Gate, Gauge,
+    Gauges, GroupMetadata, Handler, Header, Headers, Incoming, IntoOutcome, Key, LeaderEpoch,
+    NodeId, Observer, Observers, Offset, Outcome, Partition, Persistence, ProcessError,
+    ProducerRecord, Reason, Record, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes,
+    State, Text, Timestamp, TimestampType, TopicName, TopicPartition, Value,
+};
+pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
+pub use milena_client::{Client, ClientBuilder, shutdown_signal};
+
+/// Administration: topics, each verb with a result per item.
+pub mod admin {
+    pub use milena_client::admin::*;
+}
+
+/// Consumers, in a group and without one, and what `run` takes.
+pub mod consumer {
+    pub use milena_client::consumer::*;
+}
+
+/// Producers, deliveries and partitioners.
+pub mod producer {
+    pub use milena_client::producer::*;
+}
+
+/// Connections to a cluster: how streams are dialed, the picture of the cluster, short requests.
+pub mod pool {
+    pub use milena_client::pool::*;
+}
+
+/// The words that all of milena shares, in full.
+pub mod core {
+    pub use milena_client::core::*;
+}
+
+/// Kafka in this process, over TCP or in memory, for demos and tests.
+#[cfg(feature = "broker")]
+pub mod broker {
+    pub use milena_broker::*;
+}
+
+/// What most programs use.
+///
+/// ```
+/// use milena::prelude::*;
+/// ```
+pub mod prelude {
+    pub use crate::{
+        Client, Consumer, ConsumerRecord, Error, ErrorKind, Outcome, ProcessError, Producer,
+        ProducerRecord, State, Text, TopicPartition,
+    };
+}

@@ -1,0 +1,97 @@
+//! Kafka's own console tools read what milena wrote, and milena reads what they wrote. Only on real Kafka.
+
+use std::process::{Command, Stdio};
+
+use milena::{Compression, ProducerRecord};
+
+use crate::cluster::{World, within};
+
+/// The wrapper that runs one of Kafka's tools.
+fn tool() -> String {
+    let tool = std::env::var("MILENA_KAFKA_TOOL");
+    tool.expect(
+        "MILENA_KAFKA_TOOL is a program that runs Kafka's tools; scripts/test-real-kafka sets it",
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka's own tools; scripts/test-real-kafka runs it"]
+async fn the_console_consumer_reads_each_codec_of_ours() {
+    let (tool, world) = (tool(), World::new().await);
+    for codec in [
+        Compression::None,
+        Compression::GZIP,
+        Compression::Snappy,
+        Compression::LZ4,
+        Compression::ZSTD,
+    ] {
+        let topic = world.topic(1).await;
+        let producer = world.client.producer().compression(codec).build().unwrap();
+        let lines: Vec<String> = (0..200)
+            .map(|n| format!("{codec:?} line {n}, which compresses well, well, well"))
+            .collect();
+        let records = lines
+            .iter()
+            .map(|line| ProducerRecord::new(&topic).key("k").value(line.clone()));
+        for result in within(producer.send_all(records)).await {
+            result.unwrap();
+        }
+        let output = Command::new(&tool)
+            .args([
+                "console-consumer",
+                "--bootstrap-server",
+                &world.cluster.bootstrap()[0],
+                "--topic",
+                &topic,
+            ])
+            .args([
+                "--from-beginning",
+                "--max-messages",
+                "200",
+                "--timeout-ms",
+                "30000",
+            ])
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        let read = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(read.lines().collect::<Vec<_>>(), lines, "{codec:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka's own tools; scripts/test-real-kafka runs it"]
+async fn we_read_each_codec_of_the_console_producer() {
+    let (tool, world) = (tool(), World::new().await);
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let topic = world.topic(1).await;
+        let lines: String = (0..200)
+            .map(|n| format!("{codec} line {n}, which compresses well, well, well\n"))
+            .collect();
+        let mut child = Command::new(&tool)
+            .args([
+                "console-producer",
+                "--bootstrap-server",
+                &world.cluster.bootstrap()[0],
+                "--topic",
+                &topic,
+            ])
+            .args(["--compression-codec", codec])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), lines.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success());
+        let read = world.read(&topic, 200).await;
+        let values: Vec<_> = read
+            .iter()
+            .map(|record| record.value.as_deref().unwrap())
+            .collect();
+        assert_eq!(
+            values,
+            lines.lines().map(str::as_bytes).collect::<Vec<_>>(),
+            "{codec}"
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! What a user sees, on any cluster: on the embedded broker, or on the Kafka that `MILENA_TEST_BOOTSTRAP` names.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+mod admin;
+mod bad_input;
+mod cluster;
+mod console;
+mod consume;
+mod groups;
+mod produce;
+mod volume;

@@ -15,8 +15,11 @@ pub struct Incoming {
     pub attempt: u32,
     /// Values that layers pass inwards.
     pub extensions: Extensions,
-    /// Cancelled when the attempt times out, the partition is revoked or the consumer stops.
+    /// Cancelled when this attempt is to end: it timed out, or the partition was given back and the time to drain is over.
     pub cancel: CancelToken,
+    /// Cancelled when the partition is to be given back or the consumer stops: an attempt under way may end, but nothing should begin
+    /// or be waited for. What is not settled then is read again by the next owner.
+    pub stopping: CancelToken,
 }
 
 impl Incoming {
@@ -28,8 +31,9 @@ impl Incoming {
 
     /// The first delivery of `record`, which `cancel` ends.
     #[must_use]
-    pub const fn with_cancel(record: ConsumerRecord, cancel: CancelToken) -> Self {
+    pub fn with_cancel(record: ConsumerRecord, cancel: CancelToken) -> Self {
         Self {
+            stopping: cancel.clone(),
             record,
             attempt: 1,
             extensions: Extensions::new(),

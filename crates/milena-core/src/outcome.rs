@@ -26,6 +26,8 @@ pub enum Outcome {
     },
     /// To be written to the dead letter topic; without a dead letter layer the lane stops and nothing is lost.
     DeadLetter(Reason),
+    /// Was written to a dead letter topic, where a broker acknowledged it: the offset may be committed. The answer of dead letter layers.
+    DeadLettered(Reason),
     /// Not before that time: the lane waits, the partition pauses, no attempt is counted.
     Hold(Timestamp),
     /// The consumer is to stop; this record is not settled and will be read again.
@@ -67,7 +69,7 @@ impl Outcome {
     /// Whether the offset may be committed once this is returned to the driver.
     #[must_use]
     pub const fn settles(&self) -> bool {
-        matches!(self, Self::Ack | Self::Skip(_))
+        matches!(self, Self::Ack | Self::Skip(_) | Self::DeadLettered(_))
     }
 
     /// One word, for logs and labels.
@@ -78,6 +80,7 @@ impl Outcome {
             Self::Skip(_) => "skip",
             Self::Retry { .. } => "retry",
             Self::DeadLetter(_) => "dead_letter",
+            Self::DeadLettered(_) => "dead_lettered",
             Self::Hold(_) => "hold",
             Self::Stop(_) => "stop",
         }

@@ -145,6 +145,25 @@ pub struct ConsumerRecord {
 }
 
 impl ConsumerRecord {
+    /// A record at that place, without key, value, headers and timestamp; set its fields. For tests of handlers and layers.
+    pub fn new(
+        topic: impl Into<TopicName>,
+        partition: impl Into<Partition>,
+        offset: impl Into<Offset>,
+    ) -> Self {
+        Self {
+            topic: topic.into(),
+            partition: partition.into(),
+            offset: offset.into(),
+            leader_epoch: None,
+            timestamp: None,
+            timestamp_type: TimestampType::Create,
+            key: None,
+            value: None,
+            headers: Headers::new(),
+        }
+    }
+
     /// Topic and partition.
     #[must_use]
     pub fn topic_partition(&self) -> TopicPartition {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ConsumerRecord, Gate, TopicName};
+use crate::{ConsumerRecord, Gate, Result, TopicName};
 
 /// What a driver needs to know of one route.
 #[derive(Clone, Debug)]
@@ -35,6 +35,14 @@ impl RouteInfo {
 pub trait Routes: Send + Sync + 'static {
     /// A route's service: a tower service of [`Incoming`](crate::Incoming) that answers with an [`Outcome`](crate::Outcome).
     type Service: Clone + Send + 'static;
+
+    /// Refuses a table that cannot work, with the reason and the remedy; a driver asks once, before the first record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming what stands in the wrong place.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The routes; their number and order never change. At least one.
     fn routes(&self) -> &[RouteInfo];

@@ -1,1 +1,48 @@
 //! Tower layers around a handler: recovery, retry, timeout, circuit breaker, dead letter, logging, and the stack that orders them.
+//!
+//! A handler is a [`Service`](tower_service::Service) from [`Incoming`](milena_core::Incoming) to [`Outcome`](milena_core::Outcome); an
+//! async function of extractors becomes one. Layers stand around it in a [`Stack`], outermost first: each sees what those inside let
+//! through. An error never means that a record is dropped: what no layer could mend becomes a dead letter, or stops its lane.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use milena_core::{Backoff, Text};
+//! use milena_middleware::{RecoveryLayer, RetryLayer, Stack, TimeoutLayer};
+//!
+//! async fn bill(Text(order): Text) {
+//!     println!("billing {order}");
+//! }
+//!
+//! let stack = Stack::new()
+//!     .layer(RetryLayer::new(Backoff::default()))
+//!     .layer(TimeoutLayer::new(Duration::from_secs(5))) // per attempt
+//!     .layer(RecoveryLayer::new())
+//!     .handler(bill); // goes into `consumer.run`
+//! println!("{}", stack.explain());
+//! # use milena_core::Routes;
+//! # stack.check().unwrap();
+//! ```
+//!
+//! # Readiness
+//! A layer that can be not ready looks at its own state first and at the layers inside it last. A clone is not ready because the
+//! original was. Waiting for readiness is no attempt and has no deadline; a [`Gate`](milena_core::Gate) makes it visible, and the
+//! consumer pauses the partitions meanwhile.
+
+pub mod circuit_breaker;
+pub mod dead_letter;
+pub mod log;
+pub mod recovery;
+pub mod retry;
+pub mod stack;
+pub mod timeout;
+
+mod readiness;
+
+pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
+pub use dead_letter::DeadLetterLayer;
+pub use log::LogLayer;
+pub use recovery::RecoveryLayer;
+pub use retry::RetryLayer;
+pub use stack::{HandlerService, Kind, Profile, Stack, StackLayer, StackRoutes};
+pub use timeout::TimeoutLayer;

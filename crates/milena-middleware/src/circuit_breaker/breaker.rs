@@ -1,0 +1,257 @@
+//! The breaker itself: one state for all who share it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{ErrorClass, Gate};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::window::{Rule, Window};
+
+/// A handle on a breaker: its state, its gate, and the hand that opens and closes it. A clone is the same breaker.
+#[derive(Clone)]
+pub struct CircuitBreaker(pub(super) Arc<Inner>);
+
+/// The state of a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Records pass.
+    Closed,
+    /// Records wait.
+    Open,
+    /// A few records pass to see whether the dependency is back.
+    HalfOpen,
+}
+
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    gate: Gate,
+    state: Mutex<State>,
+    /// Changes whenever someone who waits may have a reason to look again.
+    turns: watch::Sender<u64>,
+}
+
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) name: Arc<str>,
+    pub(super) rule: Rule,
+    pub(super) open_for: Duration,
+    pub(super) probes: u32,
+    pub(super) counts: Arc<dyn Fn(ErrorClass) -> bool + Send + Sync>,
+}
+
+struct State {
+    now: BreakerState,
+    window: Window,
+    /// Counts changes of `now`, so that a late call of an earlier state counts nothing.
+    term: u64,
+    /// Half open: probes under way, and those that went well.
+    out: u32,
+    good: u32,
+    /// Opened by hand: only a hand closes it.
+    held: bool,
+}
+
+/// The right to one call; given back when dropped without an end.
+pub(super) struct Permit {
+    breaker: CircuitBreaker,
+    term: u64,
+    probe: bool,
+    used: bool,
+}
+
+/// How a call ended, as far as a breaker is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Well,
+    Badly,
+    /// It says nothing about the dependency.
+    Neither,
+}
+
+impl CircuitBreaker {
+    pub(super) fn new(settings: Settings) -> Self {
+        let gate = Gate::new(format!("breaker:{}", settings.name));
+        let state = State {
+            now: BreakerState::Closed,
+            window: Window::new(settings.rule),
+            term: 0,
+            out: 0,
+            good: 0,
+            held: false,
+        };
+        Self(Arc::new(Inner {
+            settings,
+            gate,
+            state: Mutex::new(state),
+            turns: watch::Sender::new(0),
+        }))
+    }
+
+    /// The name of the dependency.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.settings.name
+    }
+
+    /// Its state now.
+    #[must_use]
+    pub fn state(&self) -> BreakerState {
+        self.0.state.lock().now
+    }
+
+    /// Its gate, closed while the breaker is open.
+    #[must_use]
+    pub fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    /// Opens it by hand: records wait until [`close`](Self::close).
+    pub fn hold_open(&self, reason: impl Into<milena_core::Reason>) {
+        let mut state = self.0.state.lock();
+        state.enter(BreakerState::Open);
+        state.held = true;
+        self.0.gate.close(reason);
+        drop(state);
+        self.turn();
+    }
+
+    /// Closes it by hand, whatever it has counted.
+    pub fn close(&self) {
+        let mut state = self.0.state.lock();
+        state.enter(BreakerState::Closed);
+        self.0.gate.open();
+        drop(state);
+        self.turn();
+    }
+
+    /// The right to a call, or `None` where it is to be waited for.
+    pub(super) fn admit(&self) -> Option<Permit> {
+        let mut state = self.0.state.lock();
+        let probe = match state.now {
+            BreakerState::Closed => false,
+            BreakerState::HalfOpen if state.out + state.good < self.0.settings.probes => {
+                state.out += 1;
+                true
+            }
+            BreakerState::HalfOpen | BreakerState::Open => return None,
+        };
+        Some(Permit {
+            term: state.term,
+            probe,
+            used: false,
+            breaker: self.clone(),
+        })
+    }
+
+    pub(super) fn turns(&self) -> watch::Receiver<u64> {
+        self.0.turns.subscribe()
+    }
+
+    fn turn(&self) {
+        self.0.turns.send_modify(|turn| *turn += 1);
+    }
+
+    fn ended(&self, term: u64, probe: bool, ended: Ended) {
+        let mut state = self.0.state.lock();
+        if state.term != term {
+            return;
+        }
+        if probe {
+            state.out -= 1;
+        }
+        match (state.now, ended) {
+            (BreakerState::Closed, Ended::Well) => {
+                state.window.note(false);
+            }
+            (BreakerState::Closed, Ended::Badly) => {
+                if let Some(reason) = state.window.note(true) {
+                    self.open(&mut state, reason);
+                }
+            }
+            (BreakerState::HalfOpen, Ended::Well) => {
+                state.good += 1;
+                if state.good >= self.0.settings.probes {
+                    state.enter(BreakerState::Closed);
+                    tracing::info!(breaker = self.name(), "closed: the dependency is back");
+                }
+            }
+            (BreakerState::HalfOpen, Ended::Badly) => {
+                self.open(&mut state, "the probe failed".to_owned());
+            }
+            (BreakerState::Open, _) | (_, Ended::Neither) => {}
+        }
+        let turned = probe || state.term != term;
+        drop(state);
+        if turned {
+            self.turn();
+        }
+    }
+
+    fn open(&self, state: &mut State, reason: String) {
+        state.enter(BreakerState::Open);
+        tracing::warn!(breaker = self.name(), %reason, "opened: records wait");
+        self.0.gate.close(reason);
+        // Half open by itself, so that somebody is let through even where no record waits here.
+        let (breaker, term) = (Arc::downgrade(&self.0), state.term);
+        let open_for = self.0.settings.open_for;
+        tokio::spawn(async move {
+            sleep(open_for).await;
+            if let Some(inner) = breaker.upgrade() {
+                Self(inner).half_open(term);
+            }
+        });
+    }
+
+    fn half_open(&self, term: u64) {
+        let mut state = self.0.state.lock();
+        if state.term != term || state.held {
+            return;
+        }
+        state.enter(BreakerState::HalfOpen);
+        self.0.gate.open();
+        drop(state);
+        self.turn();
+    }
+}
+
+impl State {
+    fn enter(&mut self, now: BreakerState) {
+        self.now = now;
+        self.term += 1;
+        self.window.clear();
+        (self.out, self.good, self.held) = (0, 0, false);
+    }
+}
+
+impl Permit {
+    /// Whether it is good for a call in the breaker's present state.
+    pub(super) fn is_current(&self) -> bool {
+        self.breaker.0.state.lock().term == self.term
+    }
+
+    pub(super) fn end(mut self, ended: Ended) {
+        self.used = true;
+        self.breaker.ended(self.term, self.probe, ended);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.used && self.probe {
+            self.breaker.ended(self.term, self.probe, Ended::Neither);
+        }
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("name", &self.name())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The layer that waits for a dependency.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::ErrorClass;
+use tower_layer::Layer;
+
+use super::breaker::{CircuitBreaker, Settings};
+use super::service::CircuitBreakerService;
+use super::window::Rule;
+use crate::stack::{Kind, Profile, StackLayer};
+
+/// Lets records wait while a dependency is down. Stands inside retry and outside the timeout. A clone shares the breaker.
+///
+/// A setter starts a breaker of its own: set it up first, then clone it.
+#[derive(Clone)]
+pub struct CircuitBreakerLayer {
+    breaker: CircuitBreaker,
+}
+
+impl CircuitBreakerLayer {
+    /// A breaker for the dependency of that name: opens after 5 failures in a row, for 5 s, and closes after one good probe.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self {
+            breaker: CircuitBreaker::new(Settings {
+                name: name.into(),
+                rule: Rule::Consecutive(5),
+                open_for: Duration::from_secs(5),
+                probes: 1,
+                counts: Arc::new(ErrorClass::counts_against_dependency),
+            }),
+        }
+    }
+
+    /// Opens after so many failures without a success between them; at least 1. Default 5.
+    #[must_use]
+    pub fn consecutive(self, failures: u32) -> Self {
+        self.with(|settings| settings.rule = Rule::Consecutive(failures.max(1)))
+    }
+
+    /// Opens when `share` (0 to 1) of the last `calls` calls failed, once there were that many.
+    #[must_use]
+    pub fn failure_rate(self, share: f64, calls: usize) -> Self {
+        let (share, calls) = (share.clamp(f64::MIN_POSITIVE, 1.0), calls.max(1));
+        self.with(|settings| settings.rule = Rule::Rate { share, calls })
+    }
+
+    /// How long it stays open before it lets probes through. Default 5 s.
+    #[must_use]
+    pub fn open_for(self, time: Duration) -> Self {
+        self.with(|settings| settings.open_for = time)
+    }
+
+    /// How many probes have to go well before it closes, each after the other or beside it; at least 1. Default 1.
+    #[must_use]
+    pub fn probes(self, probes: u32) -> Self {
+        self.with(|settings| settings.probes = probes.max(1))
+    }
+
+    /// Which classes of errors speak against the dependency. Default [`ErrorClass::counts_against_dependency`].
+    #[must_use]
+    pub fn counts(self, counts: impl Fn(ErrorClass) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.counts = Arc::new(counts))
+    }
+
+    /// The breaker, to watch it.
+    #[must_use]
+    pub fn breaker(&self) -> CircuitBreaker {
+        self.breaker.clone()
+    }
+
+    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.breaker.0.settings.clone();
+        change(&mut settings);
+        Self {
+            breaker: CircuitBreaker::new(settings),
+        }
+    }
+}
+
+impl<S> Layer<S> for CircuitBreakerLayer {
+    type Service = CircuitBreakerService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CircuitBreakerService::new(inner, self.breaker.clone())
+    }
+}
+
+impl StackLayer for CircuitBreakerLayer {
+    fn profile(&self) -> Profile {
+        let Settings { name, open_for, .. } = &self.breaker.0.settings;
+        let text = format!("`{name}`; open for {open_for:?}, records wait meanwhile");
+        Profile::new(Kind::CircuitBreaker, text).gate(self.breaker.gate().clone())
+    }
+}
+
+impl fmt::Debug for CircuitBreakerLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CircuitBreakerLayer")
+            .field(&self.breaker)
+            .finish()
+    }
+}

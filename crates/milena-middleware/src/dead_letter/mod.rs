@@ -1,0 +1,49 @@
+//! Dead letter: a record that no attempt will ever get through is written to a topic of its own, with its cause.
+//!
+//! Written down are errors that got past retry, of any class but fatal, and [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter).
+//! The source record is done only when a broker has acknowledged the dead letter: nothing is lost between them. While it cannot be
+//! written, the lane waits, and a [`Gate`](milena_core::Gate) named `dead-letter:TOPIC` is closed, so that partitions pause and the
+//! trouble is seen. A record that comes from the dead letter topic itself is never written to it again: its error goes outwards.
+//!
+//! Key, value, headers and timestamp stay as they were. These headers come with it:
+//!
+//! | Header | Value |
+//! |---|---|
+//! | `milena.origin.topic` | where it came from at first; kept when a letter was replayed and failed again |
+//! | `milena.origin.partition` | its partition there, a decimal number |
+//! | `milena.origin.offset` | its offset there, a decimal number |
+//! | `milena.cause.class` | the [class](milena_core::ErrorClass::name) of the error, or `rejected` for [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter) |
+//! | `milena.cause.message` | the error and its causes on one line, at most 1,024 bytes |
+//! | `milena.cause.dependency` | the dependency that failed, where the error names one |
+//! | `milena.attempts` | how many attempts there were, a decimal number |
+//! | `milena.deaths` | how many times it became a dead letter, a decimal number |
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), milena_core::BoxError> {
+//! use milena_core::{Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata};
+//! use milena_middleware::{DeadLetterLayer, Stack};
+//! # use milena_core::{ConsumerRecord, Error, Routes};
+//! # use tower::ServiceExt;
+//!
+//! // A producer is such a sink; so is any service that writes records.
+//! let sink = tower::service_fn(|letter: ProducerRecord| async move {
+//!     assert_eq!(letter.record.headers.text("milena.cause.class"), Some("poison"));
+//!     Ok::<_, Error>(RecordMetadata { topic: letter.topic, partition: 0.into(), offset: None, timestamp: None })
+//! });
+//! let stack = Stack::new()
+//!     .layer(DeadLetterLayer::new("orders.dead", sink))
+//!     .handler(async || Err::<(), _>(ProcessError::poison("no order")));
+//! let record = ConsumerRecord::new("orders", 0, 7);
+//! let outcome = stack.service(0).oneshot(Incoming::new(record)).await?;
+//! assert!(matches!(outcome, Outcome::DeadLettered(_)));
+//! # Ok(())
+//! # }
+//! ```
+
+mod layer;
+mod letter;
+mod service;
+
+pub use layer::DeadLetterLayer;
+pub use service::DeadLetter;

@@ -1,0 +1,129 @@
+//! The service that logs.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use milena_core::{
+    BoxError, ErrorClass, Incoming, Offset, Outcome, Partition, ProcessError, TopicName,
+};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+
+/// What [`LogLayer`](super::LogLayer) makes.
+#[derive(Clone, Debug)]
+pub struct Log<S> {
+    inner: S,
+}
+
+impl<S> Log<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Incoming> for Log<S>
+where
+    S: Service<Incoming, Response = Outcome>,
+    S::Error: Into<BoxError>,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = LogFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        let record = &incoming.record;
+        let place = Place {
+            topic: record.topic.clone(),
+            partition: record.partition,
+            offset: record.offset,
+            attempt: incoming.attempt,
+            began: Instant::now(),
+        };
+        LogFuture {
+            inner: self.inner.call(incoming),
+            place,
+        }
+    }
+}
+
+pin_project! {
+    /// The answer, once logged.
+    pub struct LogFuture<F> {
+        #[pin]
+        inner: F,
+        place: Place,
+    }
+}
+
+struct Place {
+    topic: TopicName,
+    partition: Partition,
+    offset: Offset,
+    attempt: u32,
+    began: Instant,
+}
+
+impl<F, E> Future for LogFuture<F>
+where
+    F: Future<Output = Result<Outcome, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Outcome, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        Poll::Ready(match ready!(this.inner.poll(cx)) {
+            Ok(outcome) => {
+                this.place.ended(&outcome);
+                Ok(outcome)
+            }
+            Err(error) => {
+                let error = ProcessError::from_boxed(error.into());
+                this.place.failed(&error);
+                Err(error.into())
+            }
+        })
+    }
+}
+
+macro_rules! line {
+    ($level:ident, $place:ident, $($rest:tt)*) => {
+        tracing::$level!(
+            target: "milena::process",
+            topic = $place.topic.as_str(),
+            partition = %$place.partition,
+            offset = %$place.offset,
+            attempt = $place.attempt,
+            elapsed = ?$place.began.elapsed(),
+            $($rest)*
+        )
+    };
+}
+
+impl Place {
+    fn ended(&self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Ack => line!(debug, self, "done"),
+            Outcome::Skip(reason) => line!(info, self, %reason, "skipped"),
+            Outcome::Retry { reason, .. } => line!(warn, self, %reason, "to be tried again"),
+            Outcome::DeadLetter(reason) => line!(warn, self, %reason, "a dead letter"),
+            Outcome::Hold(until) => line!(debug, self, ?until, "held"),
+            Outcome::Stop(reason) => line!(warn, self, %reason, "the consumer stops"),
+            other => line!(info, self, outcome = other.name(), "ended"),
+        }
+    }
+
+    fn failed(&self, error: &ProcessError) {
+        let (class, why) = (error.class(), error.chain());
+        match class {
+            ErrorClass::Fatal => line!(error, self, %class, error = %why, "failed for good"),
+            _ => line!(warn, self, %class, error = %why, "failed"),
+        }
+    }
+}

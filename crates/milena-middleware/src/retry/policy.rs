@@ -1,0 +1,122 @@
+//! When to try again, and after what wait. Pure.
+
+use std::time::Duration;
+
+use milena_core::{Backoff, ErrorClass};
+
+/// The settings of a retry layer.
+#[derive(Clone, Debug)]
+pub(super) struct Policy {
+    backoff: Backoff,
+    pub(super) max_attempts: u32,
+    pub(super) max_elapsed: Option<Duration>,
+    own: Vec<(ErrorClass, u32)>,
+}
+
+impl Policy {
+    pub(super) fn new(backoff: Backoff) -> Self {
+        Self {
+            backoff,
+            max_attempts: 5,
+            max_elapsed: None,
+            own: Vec::new(),
+        }
+    }
+
+    pub(super) fn set(&mut self, class: ErrorClass, attempts: u32) {
+        self.own.retain(|(known, _)| *known != class);
+        self.own.push((class, attempts));
+    }
+
+    /// The wait before the next attempt, or `None` where `attempt`, counted from 1, was the last.
+    ///
+    /// `elapsed` is the time since the first attempt began, time not ready aside; `asked` the wait that the error named.
+    pub(super) fn again(
+        &self,
+        class: ErrorClass,
+        attempt: u32,
+        elapsed: Duration,
+        asked: Option<Duration>,
+    ) -> Option<Duration> {
+        if attempt >= self.attempts_for(class) {
+            return None;
+        }
+        let wait = asked.unwrap_or_else(|| self.backoff.delay(attempt - 1));
+        let in_time = self.max_elapsed.is_none_or(|max| elapsed + wait <= max);
+        in_time.then_some(wait)
+    }
+
+    fn attempts_for(&self, class: ErrorClass) -> u32 {
+        let own = self.own.iter().find(|(known, _)| *known == class);
+        match own {
+            Some((_, attempts)) => *attempts,
+            None if class.is_retriable() => self.max_attempts,
+            None => 1,
+        }
+    }
+
+    pub(super) fn most_attempts(&self) -> u32 {
+        let own = self.own.iter().map(|(_, attempts)| *attempts);
+        own.fold(self.max_attempts, u32::max)
+    }
+
+    /// The waits between all attempts, at their longest.
+    pub(super) fn longest_waits(&self) -> Duration {
+        let waits = (0..self.most_attempts() - 1).take(1_000);
+        let longest: Duration = waits.map(|n| self.backoff.delay_at(n, 1.0)).sum();
+        self.max_elapsed.map_or(longest, |max| longest.min(max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        Policy::new(Backoff::new(Duration::from_millis(100), Duration::from_secs(1)).jitter(0.0))
+    }
+
+    const NO_TIME: Duration = Duration::ZERO;
+
+    #[test]
+    fn waits_double_and_end_with_the_last_attempt() {
+        let wait = |attempt| policy().again(ErrorClass::Transient, attempt, NO_TIME, None);
+        assert_eq!(wait(1), Some(Duration::from_millis(100)));
+        assert_eq!(wait(4), Some(Duration::from_millis(800)));
+        assert_eq!(wait(5), None);
+    }
+
+    #[test]
+    fn what_can_never_succeed_is_not_tried_again() {
+        for class in [ErrorClass::Poison, ErrorClass::Business, ErrorClass::Fatal] {
+            assert_eq!(policy().again(class, 1, NO_TIME, None), None);
+        }
+    }
+
+    #[test]
+    fn a_class_can_have_a_number_of_its_own() {
+        let mut policy = policy();
+        policy.set(ErrorClass::Panic, 2);
+        policy.set(ErrorClass::Business, 3);
+        assert!(policy.again(ErrorClass::Panic, 1, NO_TIME, None).is_some());
+        assert!(policy.again(ErrorClass::Panic, 2, NO_TIME, None).is_none());
+        assert!(
+            policy
+                .again(ErrorClass::Business, 2, NO_TIME, None)
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn the_wait_that_an_error_names_goes_before_the_backoff_and_within_the_time() {
+        let mut policy = policy();
+        let asked = Some(Duration::from_secs(7));
+        assert_eq!(
+            policy.again(ErrorClass::Throttled, 1, NO_TIME, asked),
+            asked
+        );
+        policy.max_elapsed = Some(Duration::from_secs(8));
+        let late = Duration::from_secs(2);
+        assert_eq!(policy.again(ErrorClass::Throttled, 1, late, asked), None);
+    }
+}

@@ -1,0 +1,67 @@
+//! An async function of extractors as a tower service.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use milena_core::{BoxError, Handler, Incoming, Outcome};
+use tower_service::Service;
+
+/// A handler with its state; always ready.
+pub struct HandlerService<H, Args, T = ()> {
+    handler: H,
+    state: Arc<T>,
+    args: PhantomData<fn(Args)>,
+}
+
+impl<H, Args, T> HandlerService<H, Args, T> {
+    /// A handler as a service.
+    pub fn new(handler: H, state: T) -> Self {
+        Self {
+            handler,
+            state: Arc::new(state),
+            args: PhantomData,
+        }
+    }
+}
+
+impl<H, Args, T> Service<Incoming> for HandlerService<H, Args, T>
+where
+    H: Handler<Args, T>,
+    T: Send + Sync + 'static,
+    Args: 'static,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        let (handler, state) = (self.handler.clone(), Arc::clone(&self.state));
+        Box::pin(async move { handler.handle(incoming, &state).await.map_err(Into::into) })
+    }
+}
+
+impl<H: Clone, Args, T> Clone for HandlerService<H, Args, T> {
+    fn clone(&self) -> Self {
+        Self {
+            handler: self.handler.clone(),
+            state: Arc::clone(&self.state),
+            args: PhantomData,
+        }
+    }
+}
+
+impl<H, Args, T> fmt::Debug for HandlerService<H, Args, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerService")
+            .field("handler", &std::any::type_name::<H>())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! The stack: layers around a handler, outermost first, with their order checked.
+
+mod handler;
+mod order;
+mod profile;
+mod routes;
+
+use std::fmt;
+
+use milena_core::Handler;
+use tower_layer::{Identity, Layer, Stack as Nested};
+
+pub use handler::HandlerService;
+pub use profile::{Kind, Profile, StackLayer};
+pub use routes::StackRoutes;
+
+/// Layers in the making, outermost first: each sees what those inside let through.
+///
+/// The default order, outermost first, is dead letter, retry, circuit breaker, timeout, recovery, handler; logging goes anywhere. An
+/// order that would lose or repeat something is refused when the stack is run, with the reason and the remedy; see
+/// [`StackRoutes::check`](milena_core::Routes::check).
+///
+/// ```
+/// use milena_core::{Backoff, Routes, State, Text};
+/// use milena_middleware::{RecoveryLayer, RetryLayer, Stack};
+///
+/// async fn bill(State(currency): State<&'static str>, Text(order): Text) {
+///     println!("billing {order} in {currency}");
+/// }
+///
+/// let stack = Stack::new()
+///     .layer(RetryLayer::new(Backoff::default()))
+///     .layer(RecoveryLayer::new())
+///     .with_state("EUR")
+///     .handler(bill);
+/// stack.check()?;
+///
+/// // The other way round a panic would never be tried again.
+/// let wrong = Stack::new()
+///     .layer(RecoveryLayer::new())
+///     .layer(RetryLayer::new(Backoff::default()))
+///     .handler(async || ());
+/// assert!(wrong.check().unwrap_err().to_string().contains("recovery"));
+/// # Ok::<_, milena_core::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a stack does nothing before it has a handler"]
+pub struct Stack<L = Identity, T = ()> {
+    layers: L,
+    state: T,
+    profiles: Vec<Profile>,
+    name: Option<String>,
+    lenient: bool,
+}
+
+impl Stack {
+    /// A stack without layers.
+    pub fn new() -> Self {
+        Self {
+            layers: Identity::new(),
+            state: (),
+            profiles: Vec::new(),
+            name: None,
+            lenient: false,
+        }
+    }
+
+    /// A stack whose order is warned about and not refused, for the plain chain of recovery, logger and retry that other frameworks have.
+    pub fn chain() -> Self {
+        Self {
+            lenient: true,
+            ..Self::new()
+        }
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<L, T> Stack<L, T> {
+    /// Adds a layer inside those so far.
+    pub fn layer<N: StackLayer>(self, layer: N) -> Stack<Nested<N, L>, T> {
+        let profile = layer.profile();
+        self.push(layer, profile)
+    }
+
+    /// Adds any tower layer inside those so far. What it does is not known here, so that its place is not checked.
+    pub fn tower_layer<N>(self, layer: N) -> Stack<Nested<N, L>, T> {
+        let name = std::any::type_name::<N>();
+        let name = name.split('<').next().unwrap_or(name);
+        let name = name.rsplit("::").next().unwrap_or(name).to_owned();
+        self.push(layer, Profile::new(Kind::Other, name))
+    }
+
+    /// Names the route, for logs, metrics and pauses. Default `handler`.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The state that [`State`](milena_core::State) gives to the handler, a clone for each record.
+    pub fn with_state<U: Clone + Send + Sync + 'static>(self, state: U) -> Stack<L, U> {
+        Stack {
+            layers: self.layers,
+            state,
+            profiles: self.profiles,
+            name: self.name,
+            lenient: self.lenient,
+        }
+    }
+
+    /// Puts an async function of extractors inside.
+    pub fn handler<H, Args>(self, handler: H) -> StackRoutes<L::Service>
+    where
+        H: Handler<Args, T>,
+        L: Layer<HandlerService<H, Args, T>>,
+    {
+        let handler = HandlerService::new(handler, self.state);
+        let service = self.layers.layer(handler);
+        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+    }
+
+    /// Puts a tower service inside.
+    pub fn service<S>(self, service: S) -> StackRoutes<L::Service>
+    where
+        L: Layer<S>,
+    {
+        let service = self.layers.layer(service);
+        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+    }
+
+    fn push<N>(mut self, layer: N, profile: Profile) -> Stack<Nested<N, L>, T> {
+        self.profiles.push(profile);
+        Stack {
+            layers: Nested::new(layer, self.layers),
+            state: self.state,
+            profiles: self.profiles,
+            name: self.name,
+            lenient: self.lenient,
+        }
+    }
+}
+
+impl<L, T> fmt::Debug for Stack<L, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stack").field(&self.profiles).finish()
+    }
+}

@@ -1,0 +1,92 @@
+//! A finished stack: one route, for every topic.
+
+use std::fmt;
+
+use milena_core::{ConsumerRecord, Error, ErrorKind, Result, RouteInfo, Routes};
+use parking_lot::Mutex;
+
+use super::order;
+use super::profile::Profile;
+
+/// Layers around a handler, ready for `consumer.run`.
+pub struct StackRoutes<S> {
+    info: [RouteInfo; 1],
+    profiles: Vec<Profile>,
+    lenient: bool,
+    // Behind a lock since a service need not be `Sync`; taken once per lane.
+    service: Mutex<S>,
+}
+
+impl<S> StackRoutes<S> {
+    pub(super) fn new(
+        service: S,
+        profiles: Vec<Profile>,
+        name: Option<String>,
+        lenient: bool,
+    ) -> Self {
+        let mut info = RouteInfo::new(name.unwrap_or_else(|| "handler".to_owned()));
+        for profile in &profiles {
+            info.gates.extend(profile.gates.iter().cloned());
+            info.dead_letters |= profile.dead_letters;
+        }
+        Self {
+            info: [info],
+            profiles,
+            lenient,
+            service: Mutex::new(service),
+        }
+    }
+
+    /// The layers in words, outermost first, and the longest time that a record may take.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        order::explain(&self.profiles)
+    }
+
+    /// Only records of these topics take it, so that only their partitions pause with its gates. Default every topic.
+    #[must_use]
+    pub fn for_topics<I>(mut self, topics: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<milena_core::TopicName>,
+    {
+        let [info] = &mut self.info;
+        info.topics = Some(topics.into_iter().map(Into::into).collect());
+        self
+    }
+}
+
+impl<S: Clone + Send + 'static> Routes for StackRoutes<S> {
+    type Service = S;
+
+    fn check(&self) -> Result<()> {
+        match order::defect(&self.profiles) {
+            None => Ok(()),
+            Some(defect) if self.lenient => {
+                tracing::warn!(%defect, "an unusual order of layers");
+                Ok(())
+            }
+            Some(defect) => Err(Error::new(ErrorKind::Config, defect)),
+        }
+    }
+
+    fn routes(&self) -> &[RouteInfo] {
+        &self.info
+    }
+
+    fn select(&self, _: &ConsumerRecord) -> usize {
+        0
+    }
+
+    fn service(&self, _: usize) -> S {
+        self.service.lock().clone()
+    }
+}
+
+impl<S> fmt::Debug for StackRoutes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackRoutes")
+            .field("layers", &self.profiles)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! While a dependency is down, records wait; nothing is spent on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use milena_core::{Attempt, GateState, Outcome, ProcessError, Routes};
+use milena_middleware::circuit_breaker::BreakerState;
+use milena_middleware::{CircuitBreakerLayer, DeadLetterLayer, RetryLayer, Stack};
+use tokio::time::{Instant, sleep, timeout};
+use tower::{Service, ServiceExt};
+
+use crate::bed::{Sink, call, incoming};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A dependency that can be switched off; counts its calls.
+#[derive(Clone, Default)]
+struct Payments {
+    down: Arc<AtomicBool>,
+    calls: Arc<AtomicU32>,
+}
+
+impl Payments {
+    async fn charge(&self) -> Result<(), ProcessError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(ProcessError::dependency("payments", "connection refused")),
+            false => Ok(()),
+        }
+    }
+
+    fn calls(&self) -> u32 {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+fn layer() -> CircuitBreakerLayer {
+    CircuitBreakerLayer::new("payments")
+        .consecutive(3)
+        .open_for(10 * SECOND)
+}
+
+fn handler(payments: &Payments) -> impl milena_core::Handler<()> {
+    let payments = payments.clone();
+    move || {
+        let payments = payments.clone();
+        async move { payments.charge().await }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_open_it_and_a_good_probe_closes_it() {
+    let payments = Payments::default();
+    let layer = layer();
+    let breaker = layer.breaker();
+    let stack = Stack::new().layer(layer).handler(handler(&payments));
+    payments.down.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        call(&stack, incoming(1)).await.unwrap_err();
+    }
+    assert_eq!(breaker.state(), BreakerState::Open);
+    let GateState::Closed(reason) = stack.routes()[0].gates[0].state() else {
+        panic!("the gate is closed")
+    };
+    assert!(reason.contains("3 failures"), "{reason}");
+
+    let began = Instant::now();
+    payments.down.store(false, Ordering::SeqCst);
+    assert_eq!(call(&stack, incoming(1)).await.unwrap(), Outcome::Ack);
+    assert_eq!(began.elapsed(), 10 * SECOND, "it waited for the probe");
+    assert_eq!(breaker.state(), BreakerState::Closed);
+    assert!(breaker.gate().is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_outlasts_an_outage_of_any_length_within_few_attempts_and_is_no_dead_letter() {
+    let (payments, sink) = (Payments::default(), Sink::default());
+    payments.down.store(true, Ordering::SeqCst);
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("dead", sink.clone()))
+        .layer(RetryLayer::fixed(SECOND / 10).max_attempts(12))
+        .layer(layer())
+        .handler(handler(&payments));
+    let back = payments.clone();
+    let (answer, ()) = tokio::join!(call(&stack, incoming(1)), async move {
+        sleep(75 * SECOND).await;
+        back.down.store(false, Ordering::SeqCst);
+    });
+    assert_eq!(answer.unwrap(), Outcome::Ack);
+    assert!(sink.letters.lock().is_empty());
+    // Three that opened it, a probe each ten seconds, and the one that went well.
+    assert_eq!(payments.calls(), 3 + 7 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_probe_at_a_time_goes_through_whoever_waits() {
+    let payments = Payments::default();
+    let layer = layer();
+    let stack = Arc::new(
+        Stack::new()
+            .layer(layer.clone())
+            .handler(handler(&payments)),
+    );
+    payments.down.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        call(&*stack, incoming(1)).await.unwrap_err();
+    }
+    let lanes: Vec<_> = (0..20)
+        .map(|n| {
+            let stack = Arc::clone(&stack);
+            tokio::spawn(async move { call(&*stack, incoming(n)).await })
+        })
+        .collect();
+    sleep(11 * SECOND).await;
+    assert_eq!(payments.calls(), 4, "one probe, which failed");
+    payments.down.store(false, Ordering::SeqCst);
+    let mut failed = 0;
+    for lane in lanes {
+        failed += u32::from(lane.await.unwrap().is_err());
+    }
+    assert_eq!(failed, 1, "the probe that failed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_is_dropped_is_given_back() {
+    let payments = Payments::default();
+    let stack = Stack::new().layer(layer()).handler(handler(&payments));
+    payments.down.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        call(&stack, incoming(1)).await.unwrap_err();
+    }
+    sleep(11 * SECOND).await;
+    payments.down.store(false, Ordering::SeqCst);
+    let mut holder = stack.service(0);
+    holder.ready().await.unwrap();
+    let mut other = stack.service(0);
+    assert!(
+        timeout(SECOND, other.ready()).await.is_err(),
+        "the probe is taken"
+    );
+    let begun = holder.call(incoming(1));
+    drop((begun, holder));
+    let outcome = other
+        .ready()
+        .await
+        .unwrap()
+        .call(incoming(2))
+        .await
+        .unwrap();
+    assert_eq!(outcome, Outcome::Ack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_about_the_dependency_does_not_count() {
+    let stack = Stack::new()
+        .layer(layer())
+        .handler(async |Attempt(_): Attempt| Err::<(), _>(ProcessError::poison("no order")));
+    for _ in 0..50 {
+        call(&stack, incoming(1)).await.unwrap_err();
+    }
+    assert!(stack.routes()[0].gates[0].is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_held_open_by_hand_stays_so_until_a_hand_closes_it() {
+    let payments = Payments::default();
+    let layer = layer();
+    let breaker = layer.breaker();
+    let stack = Stack::new().layer(layer).handler(handler(&payments));
+    breaker.hold_open("payments are being upgraded");
+    let waiting = timeout(1_000 * SECOND, call(&stack, incoming(1))).await;
+    assert!(waiting.is_err());
+    breaker.close();
+    assert_eq!(call(&stack, incoming(1)).await.unwrap(), Outcome::Ack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_waits_lets_go_when_its_partition_is_given_back() {
+    let payments = Payments::default();
+    let layer = layer();
+    let breaker = layer.breaker();
+    let stack = Stack::new()
+        .layer(RetryLayer::fixed(SECOND))
+        .layer(layer)
+        .handler(handler(&payments));
+    payments.down.store(true, Ordering::SeqCst);
+    let incoming = incoming(1);
+    let stopping = incoming.stopping.clone();
+    let (answer, ()) = tokio::join!(call(&stack, incoming), async {
+        sleep(5 * SECOND).await;
+        assert_eq!(breaker.state(), BreakerState::Open);
+        stopping.cancel();
+    });
+    assert!(!answer.unwrap().settles());
+}

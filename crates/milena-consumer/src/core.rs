@@ -61,6 +61,7 @@ pub(crate) enum End {
 pub(crate) struct Counts {
     pub(crate) processed: AtomicU64,
     pub(crate) skipped: AtomicU64,
+    pub(crate) dead_lettered: AtomicU64,
     pub(crate) late: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,

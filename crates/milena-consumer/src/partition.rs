@@ -510,6 +510,10 @@ impl Partition {
         self.fenced.load(Ordering::Acquire)
     }
 
+    pub(crate) fn stopping_token(&self) -> &CancelToken {
+        &self.stopping
+    }
+
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel
     }

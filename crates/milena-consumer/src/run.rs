@@ -24,6 +24,8 @@ pub struct RunReport {
     pub processed: u64,
     /// Records that it skipped, with a reason.
     pub skipped: u64,
+    /// Records that were written to a dead letter topic.
+    pub dead_lettered: u64,
     /// Records that were done too late to count: their partition had been given to another member, which reads them again.
     pub late: u64,
     /// The offset that was last committed of each partition.
@@ -76,6 +78,7 @@ where
     <R::Service as Service<Incoming>>::Error: Into<BoxError>,
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
+    routes.check()?;
     let core = &engine.core;
     let routes = Arc::new(routes);
     let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
@@ -137,6 +140,7 @@ fn report(core: &Core) -> Result<RunReport> {
     Ok(RunReport {
         processed: counts.processed.load(Ordering::Relaxed),
         skipped: counts.skipped.load(Ordering::Relaxed),
+        dead_lettered: counts.dead_lettered.load(Ordering::Relaxed),
         late: counts.late.load(Ordering::Relaxed),
         committed: counts.committed.lock().clone(),
         end,

@@ -101,6 +101,8 @@ where
                     self.core.end(End::Failed(error));
                     return Go::Away;
                 }
+                // Its layers gave up waiting, since the next owner is to go on.
+                Verdict::Stuck(_) if self.partition.is_stopping() => return Go::Away,
                 Verdict::Stuck(error) => {
                     let error = error.at(self.partition.place()).offset(ticket.offset);
                     let name = self
@@ -135,6 +137,7 @@ where
             Ok(()) => {
                 let cancel = partition.cancel_token().clone();
                 let mut incoming = Incoming::with_cancel(record.clone(), cancel);
+                incoming.stopping = partition.stopping_token().clone();
                 incoming.attempt = attempt;
                 call(&mut line.service, incoming).await
             }
@@ -199,10 +202,10 @@ where
         if !self.partition.settle(ticket) {
             counts.late.fetch_add(1, Ordering::Relaxed);
         }
-        let count = if outcome == Outcome::Ack.name() {
-            &counts.processed
-        } else {
-            &counts.skipped
+        let count = match outcome {
+            "ack" => &counts.processed,
+            "dead_lettered" => &counts.dead_lettered,
+            _ => &counts.skipped,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use milena_broker::{Broker, BrokerBuilder};
 use milena_consumer::{Consumer, ConsumerBuilder, RunReport, ShutdownHandle};
-use milena_core::{Backoff, ConsumerRecord, Offset, Partition, ProducerRecord, Result};
+use milena_core::{Backoff, Offset, Partition, ProducerRecord, Result};
 use milena_pool::Cluster;
 use milena_producer::Producer;
 use parking_lot::Mutex;
@@ -86,26 +86,16 @@ impl Bed {
             .committed("billing", "orders", partition);
         offset.map(Offset::to_wire)
     }
-
-    pub(crate) fn other_than(&self, node: i32) -> i32 {
-        let nodes = self.broker.addresses();
-        nodes
-            .iter()
-            .map(|(id, _)| *id)
-            .find(|id| *id != node)
-            .unwrap()
-    }
 }
 
 /// What handlers have seen, in order.
 #[derive(Clone, Default)]
-pub(crate) struct Seen(Arc<(Mutex<Vec<(u32, usize)>>, Notify)>);
+pub(crate) struct Seen(Arc<Noted>);
+
+/// By partition and number, and who waits for more.
+type Noted = (Mutex<Vec<(u32, usize)>>, Notify);
 
 impl Seen {
-    pub(crate) fn note(&self, record: &ConsumerRecord) {
-        self.note_parts(record.partition, record.value.as_deref().unwrap());
-    }
-
     pub(crate) fn note_parts(&self, partition: Partition, value: &[u8]) {
         let value = std::str::from_utf8(value).unwrap().parse().unwrap();
         let partition = u32::try_from(partition.to_wire()).unwrap();
@@ -123,13 +113,6 @@ impl Seen {
             .filter(|(p, _)| *p == partition)
             .map(|(_, v)| *v)
             .collect()
-    }
-
-    /// All values of all partitions, sorted.
-    pub(crate) fn sorted(&self) -> Vec<(u32, usize)> {
-        let mut all = self.0.0.lock().clone();
-        all.sort_unstable();
-        all
     }
 
     pub(crate) async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -154,7 +137,6 @@ impl Seen {
 
 /// A consumer that runs until it is told to end.
 pub(crate) struct Running {
-    pub(crate) consumer: Arc<Consumer>,
     pub(crate) stop: ShutdownHandle,
     task: JoinHandle<Result<RunReport>>,
 }
@@ -195,15 +177,10 @@ pub(crate) fn run<A: Send + 'static, H: milena_core::Handler<A>>(
     builder: ConsumerBuilder,
     handler: H,
 ) -> Running {
-    let consumer = Arc::new(builder.build().unwrap());
+    let consumer = builder.build().unwrap();
     let stop = consumer.shutdown_handle();
-    let running = Arc::clone(&consumer);
-    let task = tokio::spawn(async move { running.run(handler).await });
-    Running {
-        consumer,
-        stop,
-        task,
-    }
+    let task = tokio::spawn(async move { consumer.run(handler).await });
+    Running { stop, task }
 }
 
 /// Waits until `done`, looking whenever the clock has moved a little.

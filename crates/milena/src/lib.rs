@@ -30,7 +30,7 @@
 //! | Feature | Default | What it adds |
 //! |---|---|---|
 //! | `zstd` | yes | zstd compression; needs a C compiler |
-//! | `json` | yes | the extractor [`Json`] and `ProducerRecord::json` |
+//! | `json` | yes | the extractor `Json` and `record.json(&value)`, by `serde_json` |
 //! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
 //! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
 
@@ -48,6 +48,8 @@ pub use milena_client::core::{
     State, Text, Timestamp, TimestampType, TopicName, TopicPartition, Value,
 };
 pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
+#[cfg(feature = "json")]
+pub use milena_client::serializer::{Json, JsonExt};
 pub use milena_client::{Client, ClientBuilder, shutdown_signal};
 
 /// Administration: topics, each verb with a result per item.
@@ -63,6 +65,17 @@ pub mod consumer {
 /// Producers, deliveries and partitioners.
 pub mod producer {
     pub use milena_client::producer::*;
+}
+
+/// Layers around a handler, and the stack that orders them.
+pub mod middleware {
+    pub use milena_client::middleware::*;
+}
+
+/// User types to bytes and back.
+#[cfg(feature = "json")]
+pub mod serializer {
+    pub use milena_client::serializer::*;
 }
 
 /// Connections to a cluster: how streams are dialed, the picture of the cluster, short requests.
@@ -88,7 +101,9 @@ pub mod broker {
 /// ```
 pub mod prelude {
     pub use crate::{
-        Client, Consumer, ConsumerRecord, Error, ErrorKind, Outcome, ProcessError, Producer,
-        ProducerRecord, State, Text, TopicPartition,
+        Backoff, Client, Consumer, ConsumerRecord, Error, ErrorKind, Outcome, ProcessError,
+        Producer, ProducerRecord, State, Text, TopicPartition,
     };
+    #[cfg(feature = "json")]
+    pub use crate::{Json, JsonExt};
 }

@@ -12,5 +12,6 @@ mod cluster;
 mod console;
 mod consume;
 mod groups;
+mod handlers;
 mod produce;
 mod volume;

@@ -1,0 +1,179 @@
+//! The audit: reads what arrived at the ends of the order system, and says which orders are missing.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use milena::{
+    AssignedConsumer, Client, ConsumerRecord, Result, StartAt, TopicName, TopicPartition,
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::topics::Topics;
+
+/// Follows the topics where orders end, as no member of any group, and remembers every order it sees there.
+pub struct Auditor {
+    consumer: AssignedConsumer,
+    topics: Topics,
+    /// Orders that were paid.
+    pub paid: Orders,
+    /// Orders that were shipped.
+    pub shipped: Orders,
+    /// Dead letters, each with its cause.
+    pub dead_letters: Orders,
+    /// Records that are none of these, by what is wrong with them.
+    pub strange: Vec<String>,
+}
+
+/// Different orders, and how many arrived more than once.
+#[derive(Debug, Default)]
+pub struct Orders {
+    seen: HashSet<u64>,
+    /// Records of an order that was there already.
+    pub again: u64,
+}
+
+impl Orders {
+    fn see(&mut self, id: u64) {
+        self.again += u64::from(!self.seen.insert(id));
+    }
+
+    /// How many different ones.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    /// How many records, different or not.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.count() + self.again
+    }
+}
+
+impl Auditor {
+    /// Begins at the beginning of the topics.
+    ///
+    /// # Errors
+    /// Where a topic is missing or the cluster does not answer.
+    pub async fn start(client: &Client, topics: &Topics) -> Result<Self> {
+        let consumer = client.assigned_consumer().build()?;
+        for topic in [&topics.paid, &topics.shipped, &topics.dead_letters] {
+            let partitions = consumer.partitions_for(topic.clone()).await?;
+            let place = |partition| {
+                (
+                    TopicPartition::new(topic.clone(), partition),
+                    StartAt::Beginning,
+                )
+            };
+            consumer.assign(partitions.into_iter().map(place));
+        }
+        Ok(Self {
+            consumer,
+            topics: topics.clone(),
+            paid: Orders::default(),
+            shipped: Orders::default(),
+            dead_letters: Orders::default(),
+            strange: Vec::new(),
+        })
+    }
+
+    /// Reads on until `done` says so, or nothing arrives for `patience`; says whether it was done.
+    ///
+    /// # Errors
+    /// Where the topics cannot be read.
+    pub async fn follow(
+        &mut self,
+        patience: Duration,
+        done: impl Fn(&Self) -> bool,
+    ) -> Result<bool> {
+        while !done(self) {
+            let Ok(record) = timeout(patience, self.consumer.recv()).await else {
+                return Ok(false);
+            };
+            self.see(&record?);
+        }
+        Ok(true)
+    }
+
+    /// Orders that ended, one way or the other.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.shipped.count() + self.dead_letters.count()
+    }
+
+    /// Orders out of `0..placed` that are neither shipped nor among the dead letters.
+    #[must_use]
+    pub fn lost(&self, placed: u64) -> u64 {
+        let found =
+            |id: &u64| self.shipped.seen.contains(id) || self.dead_letters.seen.contains(id);
+        (0..placed).filter(|id| !found(id)).count() as u64
+    }
+
+    fn see(&mut self, record: &ConsumerRecord) {
+        let is = |topic: &TopicName| record.topic == *topic;
+        let value = record.value.as_deref().unwrap_or_default();
+        let orders = if is(&self.topics.paid) {
+            &mut self.paid
+        } else if is(&self.topics.shipped) {
+            &mut self.shipped
+        } else if record.headers.text("milena.cause.class").is_some() {
+            &mut self.dead_letters
+        } else {
+            let what = format!(
+                "{}-{} at {}: no cause",
+                record.topic, record.partition, record.offset
+            );
+            return self.strange.push(what);
+        };
+        match order_id(value) {
+            Some(id) => orders.see(id),
+            None => {
+                let what = format!(
+                    "{}-{} at {}: no order",
+                    record.topic, record.partition, record.offset
+                );
+                self.strange.push(what);
+            }
+        }
+    }
+}
+
+/// The order that a record speaks of, at whatever stage it is, even where it is not JSON.
+fn order_id(value: &[u8]) -> Option<u64> {
+    let Ok(json) = serde_json::from_slice::<Value>(value) else {
+        let text = std::str::from_utf8(value).ok()?;
+        return text.strip_prefix("order ")?.split(':').next()?.parse().ok();
+    };
+    let id = json.get("id").or_else(|| json.get("order"));
+    id.and_then(|id| id.as_u64().or_else(|| id.get("id")?.as_u64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{PaidOrder, Shipment, place};
+
+    #[test]
+    fn an_order_is_known_at_every_stage() {
+        let order = place(7).value;
+        let paid = PaidOrder {
+            order: serde_json::from_slice(&order).unwrap(),
+            receipt: String::new(),
+        };
+        let shipped = Shipment {
+            order: 7,
+            parcel: String::new(),
+        };
+        let stages = [
+            order,
+            serde_json::to_vec(&paid).unwrap(),
+            serde_json::to_vec(&shipped).unwrap(),
+        ];
+        for stage in stages {
+            assert_eq!(order_id(&stage), Some(7));
+        }
+        assert_eq!(order_id(&place(249).value), Some(249), "not JSON");
+        assert_eq!(order_id(b"{}"), None);
+    }
+}

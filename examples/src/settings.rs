@@ -1,6 +1,7 @@
 //! What the programs read from their environment.
 
 use std::fmt::Display;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -82,6 +83,7 @@ pub fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,milena_pool=warn")),
         )

@@ -119,14 +119,17 @@ impl Cluster {
 
     /// Tries until a broker answers or the API timeout passes.
     async fn first_contact(&self) -> Result<()> {
-        let mut last = None;
+        let mut last: Option<Error> = None;
         let trying = async {
             let mut attempt = 0;
             loop {
                 match self.0.renew().await {
                     Ok(()) => return Ok(()),
                     Err(error) if error.is_retriable() => {
-                        tracing::warn!(%error, "no broker answers yet; trying again");
+                        // Once for each reason: the tries go on for as long as the API timeout.
+                        if last.as_ref().map(ToString::to_string) != Some(error.to_string()) {
+                            tracing::warn!(%error, "no broker answers yet; trying again");
+                        }
                         last = Some(error);
                     }
                     Err(error) => return Err(error),

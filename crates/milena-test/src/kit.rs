@@ -1,0 +1,230 @@
+//! A broker in memory, a client on it, and a clock for both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_broker::{Broker, BrokerBuilder};
+use milena_client::consumer::{IntoRoutes, StartAt};
+use milena_client::core::{
+    Backoff, BoxError, ConsumerRecord, Error, ErrorKind, Incoming, Outcome, ProducerRecord,
+    RecordMetadata, Result, Routes, Timestamp, TopicName, TopicPartition,
+};
+use milena_client::producer::Producer;
+use milena_client::{Client, ClientBuilder};
+use tokio::time::{Instant, sleep, timeout};
+use tower_service::Service;
+
+use crate::running::Running;
+
+/// An embedded broker in memory and a client on it.
+///
+/// Broker, producer and consumers made here read one wall clock, which begins at 2020-01-01 and goes with tokio's: in a paused clock,
+/// time passes exactly as the test lets it.
+pub struct Kit {
+    broker: Broker,
+    client: Client,
+    producer: Producer,
+    clock: Clock,
+}
+
+type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Sets up a [`Kit`].
+#[must_use = "nothing happens before `start`"]
+pub struct KitBuilder {
+    broker: BrokerBuilder,
+}
+
+impl KitBuilder {
+    /// A topic of so many partitions. The broker makes no topics by itself.
+    pub fn topic(mut self, name: impl Into<String>, partitions: u32) -> Self {
+        self.broker = self.broker.topic(name, partitions);
+        self
+    }
+
+    /// How many brokers the cluster has. Default 1.
+    pub fn brokers(mut self, count: usize) -> Self {
+        self.broker = self.broker.brokers(count);
+        self
+    }
+
+    /// Anything else that the broker can be told.
+    pub fn broker(mut self, change: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
+        self.broker = change(self.broker);
+        self
+    }
+
+    /// Starts broker and client.
+    ///
+    /// # Errors
+    /// Where the broker cannot be set up so.
+    pub async fn start(self) -> Result<Kit> {
+        let began = Instant::now();
+        let clock: Clock = Arc::new(move || {
+            let passed = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+            Timestamp::from_millis(BEGINNING.saturating_add(passed))
+        });
+        let wall = Arc::clone(&clock);
+        let broker = self.broker.clock(move || wall()).start().await?;
+        let client = on(&broker).connect().await?;
+        let wall = Arc::clone(&clock);
+        let producer = client.producer().clock(move || wall()).build()?;
+        Ok(Kit {
+            broker,
+            client,
+            producer,
+            clock,
+        })
+    }
+}
+
+impl Kit {
+    /// Sets up a kit: one broker without topics.
+    pub fn builder() -> KitBuilder {
+        KitBuilder {
+            broker: Broker::builder(),
+        }
+    }
+
+    /// The broker: its faults, its journal, and what it holds.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A client of its own on the same broker, as another process would have.
+    ///
+    /// # Errors
+    /// Where the broker is down.
+    pub async fn another_client(&self) -> Result<Client> {
+        on(&self.broker).connect().await
+    }
+
+    /// A producer, for dead letter layers and handlers.
+    #[must_use]
+    pub fn producer(&self) -> Producer {
+        self.producer.clone()
+    }
+
+    /// The time now, as the broker and everything made here read it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Sends a record and waits for the broker.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub async fn send(
+        &self,
+        topic: impl Into<TopicName>,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<RecordMetadata> {
+        let record = ProducerRecord::new(topic.into()).key(key).value(value);
+        self.producer.send(record).await
+    }
+
+    /// Runs a handler, a stack or a router in a group, beside the test. Offsets are committed each 100 ms.
+    ///
+    /// # Errors
+    /// Where a setting is not right.
+    pub fn run<M, X, I>(&self, group: &str, topics: I, handler: X) -> Result<Running>
+    where
+        I: IntoIterator,
+        I::Item: Into<TopicName>,
+        M: 'static,
+        X: IntoRoutes<M> + Send + 'static,
+        X::Routes: Send + Sync + 'static,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        let wall = Arc::clone(&self.clock);
+        let consumer = self
+            .client
+            .consumer(group)
+            .topics(topics)
+            .clock(move || wall());
+        let consumer = consumer
+            .commit_interval(Duration::from_millis(100))
+            .build()?;
+        let stop = consumer.shutdown_handle();
+        let task = tokio::spawn(async move { consumer.run(handler).await });
+        Ok(Running { stop, task })
+    }
+
+    /// How many records of a topic the group has committed, all partitions together.
+    #[must_use]
+    pub fn committed(&self, group: &str, topic: &str) -> u64 {
+        let inspect = self.broker.inspect();
+        let of = |partition| inspect.committed(group, topic, partition);
+        let offsets = (0..inspect.partitions(topic)).filter_map(of);
+        offsets.map(|offset| offset.to_wire().unsigned_abs()).sum()
+    }
+
+    /// Waits until the group has committed so many records of a topic, all partitions together.
+    ///
+    /// # Panics
+    /// When that takes longer than [`PATIENCE`](Self::PATIENCE).
+    pub async fn until_committed(&self, group: &str, topic: &str, count: u64) {
+        let waiting = async {
+            while self.committed(group, topic) < count {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = timeout(Self::PATIENCE, waiting).await;
+        let now = self.committed(group, topic);
+        assert!(
+            ended.is_ok(),
+            "the group `{group}` has committed {now} of {count} records of `{topic}`"
+        );
+    }
+
+    /// The first `count` records of a topic, each partition in its order; waits for them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] when they do not come within [`PATIENCE`](Self::PATIENCE), naming how many came; as
+    /// [`AssignedConsumer::recv`](milena_client::consumer::AssignedConsumer::recv).
+    pub async fn read(&self, topic: &str, count: usize) -> Result<Vec<ConsumerRecord>> {
+        let consumer = self.client.assigned_consumer().build()?;
+        let place = |partition| (TopicPartition::new(topic, partition), StartAt::Beginning);
+        consumer.assign((0..self.broker.inspect().partitions(topic)).map(place));
+        let mut records = Vec::with_capacity(count);
+        while records.len() < count {
+            let received = timeout(Self::PATIENCE, consumer.recv()).await;
+            records.push(received.map_err(|_| {
+                let what = format!("{} of {count} records came", records.len());
+                Error::new(ErrorKind::Timeout, what).topic(topic)
+            })??);
+        }
+        consumer.close().await;
+        Ok(records)
+    }
+
+    /// Ends client and broker.
+    pub async fn close(self) {
+        self.client.close().await;
+        self.broker.shutdown().await;
+    }
+
+    /// How long the kit waits for anything: ten minutes, in the paused clock.
+    pub const PATIENCE: Duration = Duration::from_secs(600);
+}
+
+fn on(broker: &Broker) -> ClientBuilder {
+    let backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
+    let builder = Client::builder().bootstrap(broker.bootstrap());
+    builder.connector(broker.dialer()).backoff(backoff)
+}
+
+/// 2020-01-01 00:00:00 UTC, in milliseconds.
+const BEGINNING: i64 = 1_577_836_800_000;

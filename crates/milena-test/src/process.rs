@@ -1,0 +1,24 @@
+//! A record through a handler and its layers, without a broker.
+
+use std::future::poll_fn;
+
+use milena_client::core::{BoxError, ConsumerRecord, Incoming, Outcome, ProcessError, Routes};
+use tower_service::Service;
+
+/// Takes a record through its route, as a lane of a consumer does: selected, ready, called once.
+///
+/// # Errors
+/// What the layers let through; also an order of layers that is refused.
+pub async fn process<R>(routes: &R, record: ConsumerRecord) -> Result<Outcome, ProcessError>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+{
+    routes.check().map_err(ProcessError::fatal)?;
+    let mut service = routes.service(routes.select(&record));
+    let failed =
+        |error: <R::Service as Service<Incoming>>::Error| ProcessError::from_boxed(error.into());
+    poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+    service.call(Incoming::new(record)).await.map_err(failed)
+}

@@ -94,6 +94,12 @@ pub mod broker {
     pub use milena_broker::*;
 }
 
+/// The test kit: handlers without a broker, and client and broker in one process with the clock paused.
+#[cfg(feature = "test")]
+pub mod test {
+    pub use milena_test::*;
+}
+
 /// What most programs use.
 ///
 /// ```
@@ -106,4 +112,14 @@ pub mod prelude {
     };
     #[cfg(feature = "json")]
     pub use crate::{Json, JsonExt};
+}
+
+/// The programs of README and QUICKSTART, which run as they stand there.
+#[cfg(all(doctest, feature = "json", feature = "test"))]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../../QUICKSTART.md")]
+    struct Quickstart;
 }

@@ -4,12 +4,16 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use milena_broker::{ApiKey, Broker, Fault};
 use milena_client::Client;
-use milena_core::{ErrorKind, Offset, Outcome, ProducerRecord, Text, TopicPartition};
+use milena_client::middleware::{CircuitBreakerLayer, RetryLayer, Stack};
+use milena_core::{
+    Attempt, Backoff, ErrorKind, Event, Observer, Offset, Outcome, ProcessError, ProducerRecord,
+    Text, TopicPartition,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -172,5 +176,125 @@ async fn two_members_on_one_client_do_not_wait_behind_each_others_parked_request
         );
         tokio::time::advance(Duration::from_millis(50)).await;
     }
+    client.close().await;
+}
+
+/// Keeps who paused partitions and when they went on.
+#[derive(Default)]
+struct Pauses(Mutex<Vec<String>>);
+
+impl Observer for Pauses {
+    fn on(&self, event: &Event<'_>) {
+        match event {
+            Event::Paused { partition, by, .. } => {
+                self.0.lock().unwrap().push(format!("{partition} by {by}"));
+            }
+            Event::Resumed { partition } => {
+                self.0.lock().unwrap().push(format!("{partition} on"));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_pauses_its_partitions_by_name_and_fetching_goes_on_after_it() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let pauses = Arc::new(Pauses::default());
+    let builder = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer());
+    let client = builder.observer(pauses.clone()).connect().await.unwrap();
+    let layer = CircuitBreakerLayer::new("payments")
+        .consecutive(1)
+        .open_for(Duration::from_secs(30));
+    let breaker = layer.breaker();
+    let stack = Stack::new()
+        .layer(RetryLayer::new(Backoff::default()))
+        .layer(layer)
+        .handler(async |Attempt(attempt): Attempt| match attempt {
+            1 => Err(ProcessError::dependency("payments", "refused")),
+            _ => Ok(()),
+        });
+    let consumer = client
+        .consumer("billing")
+        .topics(["orders"])
+        .build()
+        .unwrap();
+    let stop = consumer.shutdown_handle();
+    let running = tokio::spawn(async move { consumer.run(stack).await });
+    let producer = client.producer().build().unwrap();
+    producer
+        .send(ProducerRecord::new("orders").value("x"))
+        .await
+        .unwrap();
+    let mut gate = breaker.gate().watch();
+    let limit = Duration::from_secs(120);
+    tokio::time::timeout(limit, gate.changed()).await.unwrap();
+    assert!(!breaker.gate().is_open());
+    let fetches = || broker.journal().requests(ApiKey::Fetch).len();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = fetches();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(
+        fetches(),
+        before,
+        "nothing is fetched for a dependency that is down"
+    );
+    tokio::time::timeout(limit, gate.changed()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    stop.shutdown();
+    assert_eq!(running.await.unwrap().unwrap().processed, 1);
+    let seen = pauses.0.lock().unwrap().clone();
+    assert_eq!(seen, ["orders-0 by breaker:payments", "orders-0 on"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_dies_in_mid_send_costs_neither_a_record_nor_a_second_copy() {
+    let broker = Broker::builder()
+        .brokers(3)
+        .replication_factor(3)
+        .topic("orders", 1);
+    let broker = broker.start().await.unwrap();
+    let client = client(&broker).await;
+    let producer = client.producer().build().unwrap();
+    let record = |n: usize| ProducerRecord::new("orders").value(n.to_string());
+    producer.send(record(0)).await.unwrap();
+    let leader = broker.inspect().leader("orders", 0).unwrap().0;
+    // It writes the batch, dies before it answers, and comes back later.
+    broker.faults().add(
+        Fault::apply_then_disconnect()
+            .on(ApiKey::Produce)
+            .node(leader),
+    );
+    broker.faults().add(
+        Fault::broker_down(leader)
+            .on(ApiKey::Produce)
+            .node(leader)
+            .nth(1),
+    );
+    let mut deliveries = Vec::new();
+    for n in 1..500 {
+        deliveries.push(producer.enqueue(record(n)).await.unwrap());
+        if n % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    broker.inspect().broker_up(leader);
+    for delivery in deliveries {
+        delivery.await.unwrap();
+    }
+    let records = broker.inspect().records("orders", 0).unwrap();
+    let values: Vec<usize> = records
+        .iter()
+        .map(|record| {
+            std::str::from_utf8(record.value.as_deref().unwrap())
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(values, (0..500).collect::<Vec<_>>());
     client.close().await;
 }

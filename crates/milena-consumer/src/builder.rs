@@ -170,7 +170,8 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// The most bytes that fetched records may hold, all partitions together; one batch is always admitted. Default 64 MiB.
+            /// The most bytes that fetched records may hold, all partitions together; one batch of each partition is always admitted, so that
+            /// none starves the others. Default 64 MiB.
             pub fn buffer_memory(mut self, bytes: usize) -> Self {
                 self.settings.buffer_memory = bytes;
                 self

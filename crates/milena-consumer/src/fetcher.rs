@@ -67,6 +67,8 @@ struct Asked {
     partition: Arc<Partition>,
     entry: FetchPartition,
     turn: u64,
+    /// What is asked for where memory is short and nothing of the partition waits: a batch of it.
+    one_batch: Option<u32>,
 }
 
 struct Landed {
@@ -119,11 +121,13 @@ impl Fetcher {
                 last_fetched_epoch: wish.last_epoch,
                 max_bytes: budget::partition_bytes(wish.largest_batch, share, least),
             };
-            let turn = wish.turn;
+            let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
+            let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
             by_node.entry(leader).or_default().push(Asked {
                 partition,
+                turn: wish.turn,
+                one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
                 entry,
-                turn,
             });
         }
         if leaderless {
@@ -143,19 +147,24 @@ impl Fetcher {
         wake_at
     }
 
-    fn send(&mut self, id: NodeId, asked: Vec<Asked>) {
+    fn send(&mut self, id: NodeId, mut asked: Vec<Asked>) {
         let budget = Arc::clone(&self.core.budget);
         let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
-        let free = budget.limit().saturating_sub(budget.used() + flying);
-        let alone = budget.used() + flying == 0;
-        if free < budget::LEAST_FETCH && !alone {
-            // The reader gives bytes back and wakes this task.
+        let mut free = budget.limit().saturating_sub(budget.used() + flying);
+        if free < budget::LEAST_FETCH {
+            // The readers of what is held give bytes back and wake this task. Where one of them stands still, the others go on:
+            // one batch of a partition is always admitted.
+            asked.retain(|each| each.one_batch.is_some());
+            for each in &mut asked {
+                each.entry.max_bytes = each.one_batch.unwrap_or(each.entry.max_bytes);
+            }
+            free = usize::MAX;
+        }
+        if asked.is_empty() {
             return;
         }
         let wanted: usize = asked.iter().map(|each| each.entry.max_bytes as usize).sum();
-        let max = wanted
-            .min(free.max(1))
-            .min(self.core.settings.fetch_max_bytes);
+        let max = wanted.min(free).min(self.core.settings.fetch_max_bytes);
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };

@@ -77,6 +77,8 @@ pub(crate) struct Wish {
     pub(crate) turn: u64,
     pub(crate) last_epoch: Option<LeaderEpoch>,
     pub(crate) largest_batch: usize,
+    /// Nothing of it waits to be read.
+    pub(crate) is_empty: bool,
 }
 
 /// A batch to read, and what must still be true when its records are delivered.
@@ -218,6 +220,7 @@ impl Partition {
             turn: state.turn,
             last_epoch: state.last_epoch,
             largest_batch: state.largest_batch,
+            is_empty: state.queue.is_empty(),
         })
     }
 

@@ -118,7 +118,7 @@ async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
             }
             None => {
                 let what = "the answer leaves out a partition whose committed offset was asked for";
-                worst = Err(Error::new(ErrorKind::Decode, what).at(partition.place()));
+                worst = Err(Error::new(ErrorKind::State, what).at(partition.place()));
             }
         }
     }
@@ -293,7 +293,7 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
             topic.and_then(|topic| topic.partitions.iter().find(|p| p.partition_index == wire));
         let Some(entry) = entry else {
             let what = "the answer leaves out a partition whose offsets were asked for";
-            worst = Err(Error::new(ErrorKind::Decode, what).at(place));
+            worst = Err(Error::new(ErrorKind::State, what).at(place));
             continue;
         };
         match (

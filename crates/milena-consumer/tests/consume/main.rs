@@ -9,3 +9,7 @@
 
 mod basics;
 mod bed;
+mod faults;
+mod flow;
+mod groups;
+mod verdicts;

@@ -26,10 +26,11 @@ test-foreign: ## kcat, librdkafka and kafka-python against the embedded broker
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** FOREIGN CLIENTS NOT RUN ***' >&2; else exit "$$code"; fi
 
 .PHONY: verify
-verify: ## the long runs, optimised: all ignored tests, on the embedded broker and on real Kafka with one and three brokers
-	$(CARGO) test --release --workspace -- --include-ignored
-	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored
-	MILENA_TEST_PROFILE=release MILENA_KAFKA_BROKERS=3 MILENA_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored
+verify: ## the long runs, optimised, on the embedded broker and on real Kafka with one and three brokers
+	$(CARGO) test --release --workspace
+	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume::
+	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored --nocapture
+	MILENA_TEST_PROFILE=release MILENA_KAFKA_BROKERS=3 MILENA_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
 
 .PHONY: check
 check: lint ## what must pass before a commit: lint and the tests that need nothing installed

@@ -115,7 +115,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// `partitioner.class`: who chooses partitions. Default [`Murmur2`](crate::Murmur2), as Java's clients do.
+    /// `partitioner.class`: who chooses partitions. Default [`Murmur2`](crate::partitioner::Murmur2), as Java's clients do.
     pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
         self.draft.partitioner = Arc::new(partitioner);
         self

@@ -122,6 +122,8 @@ impl TopicState {
                 }),
                 None => Err(self.no_partition(number, named.is_some())),
             },
+            Choice::Random => self.anywhere(),
+            Choice::Refuse(reason) => Err(self.refused(reason)),
             Choice::Sticky => {
                 let slot = self.sticky.slot();
                 let known = slot.and_then(Slot::partition);
@@ -131,6 +133,28 @@ impl TopicState {
                 }
             }
         }
+    }
+
+    /// Draws one of those that have a leader.
+    fn anywhere(&self) -> Result<Chosen<'_>> {
+        let available = self.available.load();
+        let drawn = fastrand::usize(..available.len().max(1));
+        let number = available.get(drawn).copied().unwrap_or(0);
+        match self.partitions.get(number) {
+            Some(partition) => Ok(Chosen {
+                partition,
+                slot: None,
+            }),
+            None => Err(self.no_partition(number, false)),
+        }
+    }
+
+    #[cold]
+    fn refused(&self, reason: &'static str) -> Error {
+        Error::new(ErrorKind::Config, reason)
+            .topic(self.name.clone())
+            .setting("partitioner.class")
+            .with_persistence(Persistence::NotWritten)
     }
 
     /// Chooses the next partition for a caller whose share is used up.
@@ -271,6 +295,37 @@ mod tests {
             seen[number(&topic.move_on(again.slot).unwrap()) as usize] += 1;
         }
         assert_eq!(seen, [5, 0, 5]);
+    }
+
+    #[test]
+    fn a_random_choice_meets_every_led_partition_and_no_other() {
+        let (topic, _ready) = topic(&[true, false, true]);
+        let random = |_: &Partitioning<'_>| Choice::Random;
+        let mut seen = [0; 3];
+        for _ in 0..200 {
+            let chosen = topic.choose(&random, &keyless(b"v"), None).unwrap();
+            seen[number(&chosen) as usize] += 1;
+        }
+        assert!(seen[0] > 50 && seen[1] == 0 && seen[2] > 50, "{seen:?}");
+    }
+
+    #[test]
+    fn a_refusal_names_topic_and_setting() {
+        let (topic, _ready) = topic(&[true]);
+        let Err(error) = topic.choose(&crate::partitioner::Manual, &keyless(b"v"), None) else {
+            panic!("no partition is named");
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("orders") && text.contains("partitioner.class"),
+            "{text}"
+        );
+        let named = topic.choose(
+            &crate::partitioner::Manual,
+            &keyless(b"v"),
+            Some(Number::new(0)),
+        );
+        assert_eq!(number(&named.unwrap_or_else(|_| panic!("it is named"))), 0);
     }
 
     #[test]

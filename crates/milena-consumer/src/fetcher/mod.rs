@@ -1,5 +1,8 @@
 //! The task that fetches: one request in flight per broker, from assignment to partition queue.
 
+mod answer;
+mod flight;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -9,20 +12,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, Result};
-use milena_pool::Role;
-use milena_protocol::ApiKey;
-use milena_protocol::fetch::{
-    FetchPartition, FetchRequest, FetchResponse, FetchedPartition, TOPIC_IDS_FROM, decode_response,
-};
+use milena_core::{Error, ErrorKind, Event, NodeId, Result};
+use milena_protocol::fetch::{FetchPartition, decode_response};
 use tokio::time::{Instant, sleep_until};
 
-use crate::budget::{self, Pinned};
-use crate::chunk::{self, Chunk};
+use crate::budget;
 use crate::core::{Core, End};
-use crate::partition::{Partition, Place};
-use crate::session::{Planned, Session};
-use crate::settings::OffsetReset;
+use crate::partition::Partition;
+use crate::session::Session;
+use flight::fly;
 
 /// Fetches until it is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -229,140 +227,6 @@ impl Fetcher {
         }
         node.session = session;
     }
-
-    /// Gives each partition what the answer brought it; the bytes of whole batches.
-    fn take(
-        &self,
-        body: &Bytes,
-        answer: &FetchResponse<'_>,
-        asked: &[Asked],
-        now: Instant,
-    ) -> usize {
-        let mut pinned: Option<Arc<Pinned>> = None;
-        let mut bytes = 0;
-        for entry in &answer.partitions {
-            // An answer lists a handful of partitions, nearly always those asked for in this order.
-            let Some(asked) = asked.iter().find(|asked| {
-                asked.entry.partition == entry.partition
-                    && entry.topic.is(&asked.entry.topic, asked.entry.topic_id)
-            }) else {
-                continue;
-            };
-            if let Some(code) = entry.error {
-                self.refused(asked, entry, code, answer, now);
-                continue;
-            }
-            if let Some(diverging) = entry.diverging {
-                // The log was cut below what was read (unclean election): go on from where both agree.
-                tracing::warn!(partition = %asked.partition.place(), "the log was truncated below the position");
-                if !self.reset(asked, Place::At(diverging.end_offset)) {
-                    self.back_off(asked, now);
-                }
-                continue;
-            }
-            bytes += self.records(body, entry, asked, &mut pinned, now);
-        }
-        bytes
-    }
-
-    fn records(
-        &self,
-        body: &Bytes,
-        entry: &FetchedPartition<'_>,
-        asked: &Asked,
-        pinned: &mut Option<Arc<Pinned>>,
-        now: Instant,
-    ) -> usize {
-        let partition = &asked.partition;
-        let extent = match chunk::extent(&entry.records) {
-            Ok(extent) => extent,
-            Err(error) => {
-                partition.fail(asked.turn, error);
-                self.core.ready.notify_one();
-                return 0;
-            }
-        };
-        partition.note_ends(
-            asked.turn,
-            extent.largest,
-            entry.high_watermark,
-            entry.last_stable_offset,
-        );
-        let Some(next) = extent.next else {
-            if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {
-                // A batch cut short that would have fitted: never from an honest broker, and asking at once would spin.
-                self.back_off(asked, now);
-            }
-            return 0;
-        };
-        let pinned = pinned.get_or_insert_with(|| self.core.budget.pin(body.len()));
-        let records = entry.records.slice(..extent.whole.min(entry.records.len()));
-        let level = self.core.settings.isolation;
-        let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
-        if partition.fetched(asked.turn, chunk, next, extent.epoch) {
-            self.core.ready.notify_one();
-        }
-        extent.whole
-    }
-
-    /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
-    fn refused(
-        &self,
-        asked: &Asked,
-        entry: &FetchedPartition<'_>,
-        code: ErrorCode,
-        answer: &FetchResponse<'_>,
-        now: Instant,
-    ) {
-        let place = asked.partition.place();
-        tracing::debug!(partition = %place, %code, "a fetch was refused");
-        self.core.cluster.note_error(code);
-        if let Some(hint) = &entry.leader {
-            self.core
-                .cluster
-                .learn_leader(place, hint, &answer.endpoints);
-        }
-        match code {
-            ErrorCode::OFFSET_OUT_OF_RANGE => {
-                let reset = match self.core.settings.offset_reset {
-                    OffsetReset::None => {
-                        let what = "the position is out of the log's range and auto.offset.reset is none: seek, or set it";
-                        let error =
-                            Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
-                        asked.partition.fail(asked.turn, error);
-                        self.core.ready.notify_one();
-                        return;
-                    }
-                    policy => Place::Lookup(policy),
-                };
-                if !self.reset(asked, reset) {
-                    self.back_off(asked, now);
-                }
-            }
-            _ if code.is_retriable() || code.is_stale_metadata() => self.back_off(asked, now),
-            _ => {
-                asked
-                    .partition
-                    .fail(asked.turn, Error::broker(code).api("Fetch"));
-                self.core.ready.notify_one();
-            }
-        }
-    }
-
-    fn reset(&self, asked: &Asked, to: Place) -> bool {
-        let done = asked.partition.reset(asked.turn, asked.entry.offset, to);
-        if done {
-            self.core.wake();
-        }
-        done
-    }
-
-    fn back_off(&self, asked: &Asked, now: Instant) {
-        let backoff = self.core.cluster.backoff();
-        asked
-            .partition
-            .back_off(now, |failures| backoff.delay(failures));
-    }
 }
 
 impl Node {
@@ -379,65 +243,6 @@ impl Node {
         self.quiet_until = Some(now + core.cluster.backoff().delay(self.failures));
         self.failures = self.failures.saturating_add(1);
     }
-}
-
-/// One fetch, from the connection to the answer's bytes.
-async fn fly(
-    core: Arc<Core>,
-    node: NodeId,
-    asked: Vec<Asked>,
-    mut session: Session,
-    by_id: bool,
-    max_bytes: usize,
-) -> Landed {
-    let started = Instant::now();
-    let answer = ask(&core, node, &asked, &mut session, by_id, max_bytes).await;
-    Landed {
-        node,
-        asked,
-        session,
-        started,
-        answer,
-    }
-}
-
-async fn ask(
-    core: &Core,
-    node: NodeId,
-    asked: &[Asked],
-    session: &mut Session,
-    by_id: bool,
-    max_bytes: usize,
-) -> Result<(Bytes, i16)> {
-    let connection = core.connections.connection(node, Role::Fetch).await?;
-    let version = connection.versions().negotiate(ApiKey::Fetch)?;
-    // A topic whose id is not known, as on older brokers, can only be fetched by name.
-    let version = if by_id {
-        version
-    } else {
-        version.min(TOPIC_IDS_FROM - 1)
-    };
-    let mut wanted: Vec<_> = asked.iter().map(|each| each.entry.clone()).collect();
-    wanted.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-    let Planned {
-        session: at,
-        partitions,
-        forgotten,
-    } = session.plan(wanted, version >= TOPIC_IDS_FROM);
-    let request = FetchRequest {
-        max_wait: core.settings.fetch_max_wait,
-        min_bytes: core.settings.fetch_min_bytes,
-        max_bytes: u32::try_from(max_bytes).unwrap_or(u32::MAX),
-        isolation: core.settings.isolation,
-        session: at,
-        partitions: &partitions,
-        forgotten: &forgotten,
-        rack: "",
-    };
-    let limit = connection.request_timeout() + core.settings.fetch_max_wait;
-    let body = request.encode(version)?;
-    let answer = connection.send_raw(ApiKey::Fetch, version, vec![body], limit);
-    Ok((answer.await?, version))
 }
 
 /// How long nothing at all may go by without a look.

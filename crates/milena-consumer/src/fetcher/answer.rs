@@ -1,0 +1,150 @@
+//! What an answer to a fetch means for each partition in it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_protocol::fetch::{FetchResponse, FetchedPartition};
+use tokio::time::Instant;
+
+use super::{Asked, Fetcher};
+use crate::budget::Pinned;
+use crate::chunk::{self, Chunk};
+use crate::partition::Place;
+use crate::settings::OffsetReset;
+
+impl Fetcher {
+    /// Gives each partition what the answer brought it; the bytes of whole batches.
+    pub(super) fn take(
+        &self,
+        body: &Bytes,
+        answer: &FetchResponse<'_>,
+        asked: &[Asked],
+        now: Instant,
+    ) -> usize {
+        let mut pinned: Option<Arc<Pinned>> = None;
+        let mut bytes = 0;
+        for entry in &answer.partitions {
+            // An answer lists a handful of partitions, nearly always those asked for in this order.
+            let Some(asked) = asked.iter().find(|asked| {
+                asked.entry.partition == entry.partition
+                    && entry.topic.is(&asked.entry.topic, asked.entry.topic_id)
+            }) else {
+                continue;
+            };
+            if let Some(code) = entry.error {
+                self.refused(asked, entry, code, answer, now);
+                continue;
+            }
+            if let Some(diverging) = entry.diverging {
+                // The log was cut below what was read (unclean election): go on from where both agree.
+                tracing::warn!(partition = %asked.partition.place(), "the log was truncated below the position");
+                if !self.reset(asked, Place::At(diverging.end_offset)) {
+                    self.back_off(asked, now);
+                }
+                continue;
+            }
+            bytes += self.records(body, entry, asked, &mut pinned, now);
+        }
+        bytes
+    }
+
+    fn records(
+        &self,
+        body: &Bytes,
+        entry: &FetchedPartition<'_>,
+        asked: &Asked,
+        pinned: &mut Option<Arc<Pinned>>,
+        now: Instant,
+    ) -> usize {
+        let partition = &asked.partition;
+        let extent = match chunk::extent(&entry.records) {
+            Ok(extent) => extent,
+            Err(error) => {
+                partition.fail(asked.turn, error);
+                self.core.ready.notify_one();
+                return 0;
+            }
+        };
+        partition.note_ends(
+            asked.turn,
+            extent.largest,
+            entry.high_watermark,
+            entry.last_stable_offset,
+        );
+        let Some(next) = extent.next else {
+            if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {
+                // A batch cut short that would have fitted: never from an honest broker, and asking at once would spin.
+                self.back_off(asked, now);
+            }
+            return 0;
+        };
+        let pinned = pinned.get_or_insert_with(|| self.core.budget.pin(body.len()));
+        let records = entry.records.slice(..extent.whole.min(entry.records.len()));
+        let level = self.core.settings.isolation;
+        let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
+        if partition.fetched(asked.turn, chunk, next, extent.epoch) {
+            self.core.ready.notify_one();
+        }
+        extent.whole
+    }
+
+    /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
+    fn refused(
+        &self,
+        asked: &Asked,
+        entry: &FetchedPartition<'_>,
+        code: ErrorCode,
+        answer: &FetchResponse<'_>,
+        now: Instant,
+    ) {
+        let place = asked.partition.place();
+        tracing::debug!(partition = %place, %code, "a fetch was refused");
+        self.core.cluster.note_error(code);
+        if let Some(hint) = &entry.leader {
+            self.core
+                .cluster
+                .learn_leader(place, hint, &answer.endpoints);
+        }
+        match code {
+            ErrorCode::OFFSET_OUT_OF_RANGE => {
+                let reset = match self.core.settings.offset_reset {
+                    OffsetReset::None => {
+                        let what = "the position is out of the log's range and auto.offset.reset is none: seek, or set it";
+                        let error =
+                            Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
+                        asked.partition.fail(asked.turn, error);
+                        self.core.ready.notify_one();
+                        return;
+                    }
+                    policy => Place::Lookup(policy),
+                };
+                if !self.reset(asked, reset) {
+                    self.back_off(asked, now);
+                }
+            }
+            _ if code.is_retriable() || code.is_stale_metadata() => self.back_off(asked, now),
+            _ => {
+                asked
+                    .partition
+                    .fail(asked.turn, Error::broker(code).api("Fetch"));
+                self.core.ready.notify_one();
+            }
+        }
+    }
+
+    fn reset(&self, asked: &Asked, to: Place) -> bool {
+        let done = asked.partition.reset(asked.turn, asked.entry.offset, to);
+        if done {
+            self.core.wake();
+        }
+        done
+    }
+
+    fn back_off(&self, asked: &Asked, now: Instant) {
+        let backoff = self.core.cluster.backoff();
+        asked
+            .partition
+            .back_off(now, |failures| backoff.delay(failures));
+    }
+}

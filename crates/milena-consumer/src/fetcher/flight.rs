@@ -1,0 +1,73 @@
+//! One fetch on its way: from the session's plan to the answer's bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_core::{NodeId, Result};
+use milena_pool::Role;
+use milena_protocol::ApiKey;
+use milena_protocol::fetch::{FetchRequest, TOPIC_IDS_FROM};
+use tokio::time::Instant;
+
+use super::{Asked, Landed};
+use crate::core::Core;
+use crate::session::{Planned, Session};
+
+/// One fetch, from the connection to the answer's bytes.
+pub(super) async fn fly(
+    core: Arc<Core>,
+    node: NodeId,
+    asked: Vec<Asked>,
+    mut session: Session,
+    by_id: bool,
+    max_bytes: usize,
+) -> Landed {
+    let started = Instant::now();
+    let answer = ask(&core, node, &asked, &mut session, by_id, max_bytes).await;
+    Landed {
+        node,
+        asked,
+        session,
+        started,
+        answer,
+    }
+}
+
+async fn ask(
+    core: &Core,
+    node: NodeId,
+    asked: &[Asked],
+    session: &mut Session,
+    by_id: bool,
+    max_bytes: usize,
+) -> Result<(Bytes, i16)> {
+    let connection = core.connections.connection(node, Role::Fetch).await?;
+    let version = connection.versions().negotiate(ApiKey::Fetch)?;
+    // A topic whose id is not known, as on older brokers, can only be fetched by name.
+    let version = if by_id {
+        version
+    } else {
+        version.min(TOPIC_IDS_FROM - 1)
+    };
+    let mut wanted: Vec<_> = asked.iter().map(|each| each.entry.clone()).collect();
+    wanted.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    let Planned {
+        session: at,
+        partitions,
+        forgotten,
+    } = session.plan(wanted, version >= TOPIC_IDS_FROM);
+    let request = FetchRequest {
+        max_wait: core.settings.fetch_max_wait,
+        min_bytes: core.settings.fetch_min_bytes,
+        max_bytes: u32::try_from(max_bytes).unwrap_or(u32::MAX),
+        isolation: core.settings.isolation,
+        session: at,
+        partitions: &partitions,
+        forgotten: &forgotten,
+        rack: "",
+    };
+    let limit = connection.request_timeout() + core.settings.fetch_max_wait;
+    let body = request.encode(version)?;
+    let answer = connection.send_raw(ApiKey::Fetch, version, vec![body], limit);
+    Ok((answer.await?, version))
+}

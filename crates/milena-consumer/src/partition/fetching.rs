@@ -1,0 +1,117 @@
+//! What is fetched of a partition, and what becomes of the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, LeaderEpoch, Offset};
+use tokio::time::Instant;
+
+use super::{Partition, Place};
+use crate::budget::Budget;
+use crate::chunk::Chunk;
+
+/// What a fetch of a partition is to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) offset: Offset,
+    pub(crate) turn: u64,
+    pub(crate) last_epoch: Option<LeaderEpoch>,
+    pub(crate) largest_batch: usize,
+    /// Nothing of it waits to be read.
+    pub(crate) is_empty: bool,
+}
+
+impl Partition {
+    /// What to fetch next, unless the partition is paused, failed, quiet for now or has `full` bytes waiting.
+    pub(crate) fn wish(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Option<Wish> {
+        let state = self.state.lock();
+        let Place::At(offset) = state.place else {
+            return None;
+        };
+        let held = state.pauses.is_paused()
+            || state.failure.is_some()
+            || state.quiet_until.is_some_and(|until| until > now)
+            || self.stopping.is_cancelled();
+        if held || state.queued >= full(state.largest_batch) {
+            return None;
+        }
+        Some(Wish {
+            offset,
+            turn: state.turn,
+            last_epoch: state.last_epoch,
+            largest_batch: state.largest_batch,
+            is_empty: state.queue.is_empty(),
+        })
+    }
+
+    pub(crate) fn quiet_until(&self) -> Option<Instant> {
+        self.state.lock().quiet_until
+    }
+
+    /// Takes what a fetch brought, up to `next`; `false` when a seek, a reset or a revocation has overtaken it.
+    pub(crate) fn fetched(
+        &self,
+        turn: u64,
+        chunk: Chunk,
+        next: Offset,
+        epoch: Option<LeaderEpoch>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        if state.turn != turn || self.is_fenced() {
+            return false;
+        }
+        state.place = Place::At(next);
+        state.last_epoch = epoch.or(state.last_epoch);
+        state.queued += chunk.len();
+        state.queue.push_back(chunk);
+        drop(state);
+        self.readable.notify_one();
+        true
+    }
+
+    /// What an answer told besides records.
+    pub(crate) fn note_ends(
+        &self,
+        turn: u64,
+        largest_batch: usize,
+        high_watermark: Option<Offset>,
+        stable_end: Option<Offset>,
+    ) {
+        let mut state = self.state.lock();
+        if state.turn == turn {
+            state.largest_batch = if largest_batch == 0 {
+                state.largest_batch
+            } else {
+                largest_batch.max(state.largest_batch / 2)
+            };
+            state.high_watermark = high_watermark.or(state.high_watermark);
+            state.stable_end = stable_end.or(state.stable_end);
+            state.failures = 0;
+            state.quiet_until = None;
+        }
+    }
+
+    /// A passing error: not fetched again before the wait that `delay` gives for the number of failures in a row.
+    pub(crate) fn back_off(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
+        let mut state = self.state.lock();
+        state.quiet_until = Some(now + delay(state.failures));
+        state.failures = state.failures.saturating_add(1);
+    }
+
+    /// An error that its reader has to hear of; nothing is fetched before that.
+    pub(crate) fn fail(&self, turn: u64, error: Error) {
+        let mut state = self.state.lock();
+        if state.turn == turn && state.failure.is_none() {
+            state.failure = Some(error);
+        }
+        drop(state);
+        self.readable.notify_one();
+    }
+
+    /// Copies what waits here out of frames that nothing else holds.
+    pub(crate) fn copy_out(&self, budget: &Arc<Budget>) {
+        for chunk in &mut self.state.lock().queue {
+            chunk.copy_out(budget);
+        }
+    }
+}

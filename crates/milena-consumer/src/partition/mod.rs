@@ -1,0 +1,249 @@
+//! One assigned partition: where it is read, what was fetched and not yet read, what was delivered, and who holds it paused.
+
+mod ending;
+mod fetching;
+mod reading;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, TopicPartition};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::chunk::Chunk;
+use crate::epochs::EpochTrail;
+use crate::offsets::OffsetTracker;
+use crate::pauses::Pauses;
+use crate::settings::OffsetReset;
+
+pub(crate) use reading::{Committable, Pulled};
+
+/// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
+pub(crate) struct Partition {
+    place: TopicPartition,
+    state: Mutex<State>,
+    /// Told when there is something to read, or nothing more to come.
+    readable: Notify,
+    /// No record is dispatched any more; what runs may end.
+    stopping: CancelToken,
+    /// Nothing counts any more.
+    fenced: AtomicBool,
+    /// Given to handlers; cancelled when they must not go on.
+    cancel: CancelToken,
+    /// How many lanes work on it.
+    lanes: watch::Sender<usize>,
+    tasks: Mutex<Vec<AbortHandle>>,
+    /// Wakes the fetcher: there is room again.
+    fetch: Arc<Notify>,
+}
+
+struct State {
+    place: Place,
+    /// Counts seeks and resets: an answer or a batch from before one is dropped.
+    turn: u64,
+    queue: VecDeque<Chunk>,
+    queued: usize,
+    last_epoch: Option<LeaderEpoch>,
+    largest_batch: usize,
+    tracker: OffsetTracker,
+    epochs: EpochTrail,
+    oldest: VecDeque<(Offset, Instant)>,
+    committed: Option<Offset>,
+    reset_from: Option<Offset>,
+    high_watermark: Option<Offset>,
+    stable_end: Option<Offset>,
+    pauses: Pauses,
+    failure: Option<Error>,
+    quiet_until: Option<Instant>,
+    failures: u32,
+}
+
+/// Where a partition is fetched next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// As the group committed; not asked yet.
+    Committed,
+    /// To be looked up in the log.
+    Lookup(OffsetReset),
+    /// At this offset.
+    At(Offset),
+}
+
+impl Partition {
+    pub(crate) fn new(place: TopicPartition, start: Place, fetch: Arc<Notify>) -> Arc<Self> {
+        let offset = match start {
+            Place::At(offset) => offset,
+            Place::Committed | Place::Lookup(_) => Offset::ZERO,
+        };
+        Arc::new(Self {
+            place,
+            state: Mutex::new(State {
+                place: start,
+                turn: 0,
+                queue: VecDeque::new(),
+                queued: 0,
+                last_epoch: None,
+                largest_batch: 0,
+                tracker: OffsetTracker::new(offset),
+                epochs: EpochTrail::default(),
+                oldest: VecDeque::new(),
+                committed: None,
+                reset_from: None,
+                high_watermark: None,
+                stable_end: None,
+                pauses: Pauses::default(),
+                failure: None,
+                quiet_until: None,
+                failures: 0,
+            }),
+            readable: Notify::new(),
+            stopping: CancelToken::new(),
+            fenced: AtomicBool::new(false),
+            cancel: CancelToken::new(),
+            lanes: watch::Sender::new(0),
+            tasks: Mutex::new(Vec::new()),
+            fetch,
+        })
+    }
+
+    pub(crate) fn place(&self) -> &TopicPartition {
+        &self.place
+    }
+
+    // Positions.
+
+    pub(crate) fn where_to_fetch(&self) -> (Place, u64) {
+        let state = self.state.lock();
+        (state.place, state.turn)
+    }
+
+    /// The next offset to deliver; `None` while it is being looked up.
+    pub(crate) fn position(&self) -> Option<Offset> {
+        let state = self.state.lock();
+        matches!(state.place, Place::At(_)).then(|| state.tracker.position())
+    }
+
+    /// What the group committed, as it was read when the partition was assigned.
+    pub(crate) fn note_committed(&self, offset: Offset) {
+        self.state.lock().committed = Some(offset);
+    }
+
+    /// Moves to `place`, dropping what was fetched: a seek.
+    pub(crate) fn go_to(&self, place: Place) {
+        let mut state = self.state.lock();
+        state.restart(place);
+        // A seek is the one way backwards: what was committed before it does not stop the next commit.
+        state.committed = None;
+        drop(state);
+        self.readable.notify_waiters();
+    }
+
+    /// The answer to a lookup; one that a seek has overtaken changes nothing and gives `false`.
+    pub(crate) fn resolve(&self, turn: u64, place: Place, epoch: Option<LeaderEpoch>) -> bool {
+        let mut state = self.state.lock();
+        if state.turn != turn || matches!(state.place, Place::At(_)) {
+            return false;
+        }
+        state.restart(place);
+        state.last_epoch = epoch;
+        if matches!(place, Place::At(_)) {
+            state.reset_from = None;
+        }
+        true
+    }
+
+    /// The offset that was out of range, while its successor is looked up.
+    pub(crate) fn reset_from(&self) -> Option<Offset> {
+        self.state.lock().reset_from
+    }
+
+    /// The log does not hold the offset at which it was fetched: it is to be looked up anew, once what was fetched before is read.
+    /// Returns `false` when the fetch is out of date.
+    pub(crate) fn reset(&self, turn: u64, at: Offset, to: Place) -> bool {
+        let mut state = self.state.lock();
+        if state.turn != turn || state.place != Place::At(at) || !state.queue.is_empty() {
+            return false;
+        }
+        state.restart(to);
+        state.committed = None;
+        state.reset_from = Some(at);
+        true
+    }
+
+    // Pausing.
+
+    /// `by` holds it paused; `true` when that is news.
+    pub(crate) fn pause(&self, by: &Arc<str>, reason: Reason) -> bool {
+        self.state.lock().pauses.hold(Arc::clone(by), reason)
+    }
+
+    /// `by` lets go; `true` when nobody holds it any more.
+    pub(crate) fn resume(&self, by: &str) -> bool {
+        let last = self.state.lock().pauses.release(by);
+        self.readable.notify_one();
+        last
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state.lock().pauses.is_paused()
+    }
+
+    pub(crate) fn is_paused_by(&self, by: &str) -> bool {
+        self.state.lock().pauses.is_held_by(by)
+    }
+
+    // Figures.
+
+    pub(crate) fn figures(&self, now: Instant) -> Figures {
+        let state = self.state.lock();
+        let end = state.stable_end.or(state.high_watermark);
+        Figures {
+            lag: end.map(|end| end.since(state.tracker.committable())),
+            unsettled: state.tracker.unsettled(),
+            oldest: state
+                .oldest
+                .front()
+                .map(|(_, since)| now.duration_since(*since)),
+            pauses: state.pauses.holders().cloned().collect(),
+        }
+    }
+}
+
+/// Figures of one partition, as they stand.
+pub(crate) struct Figures {
+    pub(crate) lag: Option<u64>,
+    pub(crate) unsettled: usize,
+    pub(crate) oldest: Option<Duration>,
+    pub(crate) pauses: Vec<Arc<str>>,
+}
+
+impl State {
+    fn restart(&mut self, place: Place) {
+        self.turn += 1;
+        self.place = place;
+        self.queue.clear();
+        self.queued = 0;
+        self.last_epoch = None;
+        self.oldest.clear();
+        self.epochs.clear();
+        self.failure = None;
+        self.quiet_until = None;
+        if let Place::At(offset) = place {
+            self.tracker.restart(offset);
+        }
+    }
+
+    /// Fetches again from `from`; what was delivered stays delivered.
+    fn restart_at(&mut self, from: Offset) {
+        self.turn += 1;
+        self.place = Place::At(from);
+        self.queue.clear();
+        self.queued = 0;
+        self.last_epoch = None;
+    }
+}

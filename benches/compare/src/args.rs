@@ -1,0 +1,151 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args as Flags, Parser, Subcommand};
+
+use crate::case::{Client, Codec, Settings};
+
+/// Compares Kafka clients on the same target.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Compare producing.
+    Produce(Box<ProduceFlags>),
+    /// Draw charts from the JSON of earlier runs.
+    Chart(ChartFlags),
+    /// One client, one measurement; started by the other commands.
+    #[command(hide = true)]
+    Worker { job: String },
+    /// A broker that acknowledges and stores nothing; started by the other commands.
+    #[command(hide = true)]
+    Stub(StubFlags),
+    /// The embedded broker over TCP; started by the other commands.
+    #[command(hide = true)]
+    Embedded(EmbeddedFlags),
+}
+
+/// What to compare. Lists are separated by commas; every combination is run.
+#[derive(Flags, Clone)]
+pub(crate) struct ProduceFlags {
+    /// `stub`, `embedded`, or the host:port of a Kafka.
+    #[arg(long, default_value = "stub")]
+    pub(crate) target: String,
+    /// Bytes of a record's value.
+    #[arg(long, value_delimiter = ',', default_value = "100")]
+    pub(crate) size: Vec<usize>,
+    /// How often everything is measured; clients take turns within a round.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Who takes part; all, where nothing is said.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) clients: Vec<Client>,
+    /// How the peers are set up. milena always runs at its defaults.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_enum,
+        default_value = "default,tuned"
+    )]
+    pub(crate) settings: Vec<Settings>,
+    /// Compression.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "none")]
+    pub(crate) codec: Vec<Codec>,
+    /// Partitions of the topic.
+    #[arg(long, value_delimiter = ',', default_value = "4")]
+    pub(crate) partitions: Vec<u32>,
+    /// Give every record a key of 16 bytes, placed by murmur2.
+    #[arg(long)]
+    pub(crate) keys: bool,
+    /// The most bytes of a batch, the same for all; without it, each client's own.
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// Delay each answer of the stub by this much.
+    #[arg(long, value_parser = duration, default_value = "0ms")]
+    pub(crate) rtt: Duration,
+    /// The stub answers a connection's requests one at a time, as Kafka does.
+    #[arg(long)]
+    pub(crate) serial: bool,
+    /// Offer this many records a second and measure latency, in place of the maximum and shares of it.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rate: Vec<u64>,
+    /// Measure the maximum only, not the latency at shares of it.
+    #[arg(long)]
+    pub(crate) max_only: bool,
+    /// Seconds of one measurement.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+    /// Let the system place target and clients; without it, they get disjoint cores.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// Write the results here.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw the results here.
+    #[arg(long)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Flags)]
+pub(crate) struct ChartFlags {
+    /// Files that `--json` wrote.
+    #[arg(required = true)]
+    pub(crate) json: Vec<PathBuf>,
+    /// Where to draw.
+    #[arg(long)]
+    pub(crate) svg: PathBuf,
+}
+
+#[derive(Flags)]
+pub(crate) struct StubFlags {
+    #[arg(long)]
+    pub(crate) partitions: u32,
+    #[arg(long, value_parser = duration)]
+    pub(crate) rtt: Duration,
+    #[arg(long)]
+    pub(crate) serial: bool,
+    /// The core to stay on.
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+}
+
+#[derive(Flags)]
+pub(crate) struct EmbeddedFlags {
+    /// The core to stay on.
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+}
+
+/// Reads `2ms`, `250us` or `1s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let number: f64 = digits
+        .parse()
+        .map_err(|_| format!("no number in {text:?}"))?;
+    let unit = match text.strip_prefix(digits) {
+        Some("us") => 1e-6,
+        Some("ms") => 1e-3,
+        Some("s") => 1.0,
+        _ => return Err(format!("{text:?} needs a unit: us, ms or s")),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_carry_their_unit() {
+        assert_eq!(duration("2ms"), Ok(Duration::from_millis(2)));
+        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
+        assert!(duration("2").is_err());
+    }
+}

@@ -1,0 +1,54 @@
+//! The clients: one file each, all driven by the same load.
+
+mod confluent_kafka;
+mod krafka;
+mod librdkafka;
+mod librdkafka_c;
+mod milena;
+mod rdkafka_base;
+mod rdkafka_future;
+mod rskafka;
+
+use crate::case::{Client, Job, Sample};
+
+/// Runs a producer as the job says, in this process.
+pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
+    match job.client {
+        Client::Milena => block_on(job, milena::produce(job)),
+        Client::LibrdkafkaC => librdkafka_c::produce(job),
+        Client::RdkafkaBase => rdkafka_base::produce(job),
+        Client::RdkafkaFuture => block_on(job, rdkafka_future::produce(job)),
+        Client::ConfluentKafka => block_on(job, confluent_kafka::produce(job)),
+        Client::Krafka => block_on(job, krafka::produce(job)),
+        Client::Rskafka => block_on(job, rskafka::produce(job)),
+    }
+}
+
+/// All asynchronous clients get the same runtime: a worker for each core that is theirs.
+fn block_on(
+    job: &Job,
+    work: impl Future<Output = Result<Sample, String>>,
+) -> Result<Sample, String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = if job.cores.is_empty() {
+        cores
+    } else {
+        job.cores.len()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(text)?;
+    runtime.block_on(work)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Settings as one line.
+fn listed<V: std::fmt::Display>(settings: &[(&str, V)]) -> String {
+    let each = settings.iter().map(|(key, value)| format!("{key}={value}"));
+    each.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,202 @@
+//! Runs every combination: rounds in which the clients take turns, at their maximum first and then at fixed rates.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+
+use crate::args::ProduceFlags;
+use crate::case::{Client, Codec, Job, Sample, Settings};
+use crate::report::{self, Row};
+use crate::target::{Target, Wish};
+use crate::worker;
+
+/// One combination of what the flags list.
+struct Case<'a> {
+    flags: &'a ProduceFlags,
+    size: usize,
+    codec: Codec,
+    partitions: u32,
+}
+
+/// One client in one of its forms, with what its rounds gave.
+struct Entry {
+    client: Client,
+    settings: Settings,
+    rounds: Vec<Round>,
+    error: Option<String>,
+}
+
+/// One measurement.
+pub(crate) struct Round {
+    pub(crate) sample: Sample,
+    /// Produce requests and records that the stub saw, warm-up included.
+    pub(crate) seen: Option<(u64, u64)>,
+}
+
+pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
+    let mut rows = Vec::new();
+    for &size in &flags.size {
+        for &codec in &flags.codec {
+            for &partitions in &flags.partitions {
+                let case = Case {
+                    flags,
+                    size,
+                    codec,
+                    partitions,
+                };
+                rows.extend(case.run()?);
+                // After each case, so that a long run that is cut short has told something.
+                report::save(flags, &rows)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Case<'_> {
+    fn run(&self) -> Result<Vec<Row>, String> {
+        let mut target = Target::start(&Wish {
+            name: &self.flags.target,
+            partitions: self.partitions,
+            rtt: self.flags.rtt,
+            serial: self.flags.serial,
+            core: self.target_core(),
+        })?;
+        let mut all = Vec::new();
+        let mut rates: Vec<Option<u64>> = self.flags.rate.iter().copied().map(Some).collect();
+        if rates.is_empty() {
+            let fastest = self.rounds(&mut target, None);
+            if !self.flags.max_only {
+                rates = shares_of_slowest(&fastest);
+            }
+            all.extend(fastest);
+        }
+        for rate in rates {
+            all.extend(self.rounds(&mut target, rate));
+        }
+        Ok(all)
+    }
+
+    /// Everybody's rounds at one load, told when they are done.
+    fn rounds(&self, target: &mut Target, rate: Option<u64>) -> Vec<Row> {
+        let mut entries = entries(self.flags);
+        for round in 0..self.flags.rounds {
+            // The order turns by one in each round, so that nobody always runs first.
+            for at in 0..entries.len() {
+                let at = (at + round) % entries.len();
+                if let Some(entry) = entries.get_mut(at).filter(|entry| entry.error.is_none()) {
+                    progress(&format!("round {}: {}", round + 1, entry.name()));
+                    target.counts();
+                    match worker::measure(&self.job(target, entry, rate)) {
+                        Ok(sample) => entry.rounds.push(Round {
+                            sample,
+                            seen: target.counts(),
+                        }),
+                        Err(error) => entry.error = Some(error),
+                    }
+                }
+            }
+        }
+        progress("");
+        let rows = entries.into_iter().map(|entry| self.row(entry, rate));
+        let rows: Vec<Row> = rows.collect();
+        print!("{}", report::table(&rows));
+        rows
+    }
+
+    fn job(&self, target: &Target, entry: &Entry, rate: Option<u64>) -> Job {
+        Job {
+            client: entry.client,
+            settings: entry.settings,
+            bootstrap: target.bootstrap.clone(),
+            topic: target.topic.clone(),
+            partitions: self.partitions,
+            size: self.size,
+            codec: self.codec,
+            keys: self.flags.keys,
+            batch_size: self.flags.batch_size,
+            rate,
+            seconds: self.flags.seconds,
+            cores: self.client_cores(),
+        }
+    }
+
+    fn row(&self, entry: Entry, rate: Option<u64>) -> Row {
+        let shape = report::Shape {
+            client: entry.client.name(),
+            settings: entry.settings.name(),
+            mode: "produce".to_owned(),
+            target: self.flags.target.clone(),
+            size: self.size,
+            codec: self.codec.name(),
+            partitions: self.partitions,
+            keys: self.flags.keys,
+            batch_size: self.flags.batch_size,
+            rtt_ms: self.flags.rtt.as_secs_f64() * 1e3,
+            serial: self.flags.serial,
+            rate,
+        };
+        Row::new(shape, &entry.rounds, entry.error)
+    }
+
+    /// The last core is the target's, where we start it and there are enough.
+    fn target_core(&self) -> Option<usize> {
+        let ours = ["stub", "embedded"].contains(&self.flags.target.as_str());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (ours && !self.flags.no_pin && cores > 2).then_some(cores - 1)
+    }
+
+    fn client_cores(&self) -> Vec<usize> {
+        self.target_core()
+            .map(|core| (0..core).collect())
+            .unwrap_or_default()
+    }
+}
+
+impl Entry {
+    fn name(&self) -> String {
+        format!("{} {}", self.client.name(), self.settings.name())
+    }
+}
+
+/// milena at its defaults, and every peer in each of the forms asked for.
+fn entries(flags: &ProduceFlags) -> Vec<Entry> {
+    let clients = match flags.clients.as_slice() {
+        [] => Client::value_variants(),
+        some => some,
+    };
+    let forms = |&client: &Client| {
+        let forms = match client {
+            Client::Milena => &[Settings::Default],
+            _ => flags.settings.as_slice(),
+        };
+        forms.iter().map(move |&settings| Entry {
+            client,
+            settings,
+            rounds: Vec::new(),
+            error: None,
+        })
+    };
+    clients.iter().flat_map(forms).collect()
+}
+
+/// 10, 50 and 80 % of what the slowest can take.
+fn shares_of_slowest(rows: &[Row]) -> Vec<Option<u64>> {
+    let rates = rows
+        .iter()
+        .filter_map(|row| row.records_per_second.as_ref());
+    let slowest = rates.map(|figure| figure.median).min_by(f64::total_cmp);
+    let share = |share| slowest.map(|slowest| (slowest * share) as u64);
+    [0.1, 0.5, 0.8]
+        .map(share)
+        .into_iter()
+        .filter(Option::is_some)
+        .collect()
+}
+
+/// Who runs now, for somebody who watches.
+fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r{what:<60}\r");
+    }
+}

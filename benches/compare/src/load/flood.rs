@@ -1,0 +1,135 @@
+//! Load for asynchronous clients, from one task that awaits every delivery.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::case::{Job, Sample};
+use crate::load::{Due, OPEN, Pace, RUN, Record, Source, WARM_UP, settled};
+use crate::measure::Meter;
+
+/// An asynchronous client that produces to one topic.
+pub(crate) trait Sender: Send + Sync + 'static {
+    /// What tells that a record was acknowledged.
+    type Delivery: Send + 'static;
+
+    /// Takes a record, waiting for room where the client has none.
+    fn enqueue(
+        &self,
+        record: Record<'_>,
+    ) -> impl Future<Output = Result<Self::Delivery, String>> + Send;
+
+    /// Waits for a record's acknowledgement.
+    fn settle(delivery: Self::Delivery) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Sends what lingers.
+    fn flush(&self) -> impl Future<Output = Result<(), String>> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// Warms the client up and measures it, as the job says, on a task of the runtime as users' code would be.
+pub(crate) async fn run<S: Sender>(job: &Job, sender: S) -> Result<Sample, String> {
+    let (job, sender) = (job.clone(), Arc::new(sender));
+    let task = tokio::spawn(async move {
+        let source = Source::new(&job);
+        let seconds = job.seconds;
+        match job.rate {
+            None => {
+                flood(&*sender, &source, WARM_UP).await?;
+                let meter = Meter::start();
+                let records = flood(&*sender, &source, seconds).await?;
+                Ok(meter.stop(records))
+            }
+            Some(rate) => {
+                paced(&sender, &source, Pace::new(rate, WARM_UP)).await?;
+                let meter = Meter::start();
+                let (records, times) = paced(&sender, &source, Pace::new(rate, seconds)).await?;
+                let latencies_ms = settled(times);
+                Ok(Sample {
+                    latencies_ms,
+                    ..meter.stop(records)
+                })
+            }
+        }
+    });
+    task.await.map_err(|error| error.to_string())?
+}
+
+async fn flood<S: Sender>(sender: &S, source: &Source, seconds: f64) -> Result<u64, String> {
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let mut open = VecDeque::with_capacity(OPEN + 1);
+    let mut sent = 0;
+    while Instant::now() < end {
+        for _ in 0..RUN {
+            open.push_back(sender.enqueue(source.record(sent)).await?);
+            sent += 1;
+            if open.len() > OPEN
+                && let Some(oldest) = open.pop_front()
+            {
+                S::settle(oldest).await?;
+            }
+        }
+    }
+    sender.flush().await?;
+    for delivery in open {
+        S::settle(delivery).await?;
+    }
+    Ok(sent)
+}
+
+/// Records sent, and the milliseconds of the first and last record of each tick.
+async fn paced<S: Sender>(
+    sender: &Arc<S>,
+    source: &Source,
+    mut pace: Pace,
+) -> Result<(u64, Vec<f64>), String> {
+    // The records between a tick's first and last are awaited too, in order and without a clock.
+    let (others, mut incoming) = mpsc::unbounded_channel::<Vec<S::Delivery>>();
+    let awaited = tokio::spawn(async move {
+        while let Some(deliveries) = incoming.recv().await {
+            for delivery in deliveries {
+                S::settle(delivery).await?;
+            }
+        }
+        Ok::<_, String>(())
+    });
+    let (mut sent, mut sampled, mut slept) = (0, Vec::new(), false);
+    loop {
+        match pace.due(Instant::now(), slept) {
+            Due::Over => break,
+            Due::At(next) => {
+                tokio::time::sleep_until(next.into()).await;
+                slept = true;
+            }
+            Due::Now { records, since } => {
+                slept = false;
+                let mut between = Vec::with_capacity(records as usize);
+                for number in 0..records {
+                    let delivery = sender.enqueue(source.record(sent)).await?;
+                    sent += 1;
+                    if number == 0 || number + 1 == records {
+                        sampled.push(tokio::spawn(async move {
+                            S::settle(delivery).await?;
+                            Ok::<_, String>(since.elapsed().as_secs_f64() * 1e3)
+                        }));
+                    } else {
+                        between.push(delivery);
+                    }
+                }
+                drop(others.send(between));
+            }
+        }
+    }
+    drop(others);
+    sender.flush().await?;
+    let mut times = Vec::with_capacity(sampled.len());
+    for sample in sampled {
+        times.push(sample.await.map_err(|error| error.to_string())??);
+    }
+    awaited.await.map_err(|error| error.to_string())??;
+    Ok((sent, times))
+}

@@ -1,0 +1,35 @@
+//! Runs milena beside other Kafka clients on the same target, each in a process of its own, and compares what they cost.
+
+mod args;
+mod case;
+mod clients;
+mod driver;
+mod load;
+mod measure;
+mod report;
+mod stub;
+mod target;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Produce(flags) => driver::produce(&flags),
+        Command::Chart(flags) => report::redraw(&flags),
+        Command::Worker { job } => worker::run(&job),
+        Command::Stub(flags) => stub::run(&flags),
+        Command::Embedded(flags) => target::embedded(&flags),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

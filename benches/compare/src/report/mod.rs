@@ -1,0 +1,43 @@
+//! What comes out: rows with medians, as a table, as JSON and as a chart.
+
+mod chart;
+mod row;
+mod table;
+
+use std::path::Path;
+
+pub(crate) use row::{Row, Shape};
+pub(crate) use table::table;
+
+use crate::args::{ChartFlags, ProduceFlags};
+
+/// Writes what the flags ask for.
+pub(crate) fn save(flags: &ProduceFlags, rows: &[Row]) -> Result<(), String> {
+    if let Some(path) = &flags.json {
+        let json = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
+        write(path, &json)?;
+    }
+    if let Some(path) = &flags.svg {
+        write(path, &chart::draw(rows))?;
+    }
+    Ok(())
+}
+
+/// Draws earlier results.
+pub(crate) fn redraw(flags: &ChartFlags) -> Result<(), String> {
+    let mut rows: Vec<Row> = Vec::new();
+    for path in &flags.json {
+        let json = std::fs::read_to_string(path).map_err(|error| told(path, error))?;
+        let more: Vec<Row> = serde_json::from_str(&json).map_err(|error| told(path, error))?;
+        rows.extend(more);
+    }
+    write(&flags.svg, &chart::draw(&rows))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| told(path, error))
+}
+
+fn told(path: &Path, error: impl std::fmt::Display) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,135 @@
+//! A broker that acknowledges and stores nothing: what is measured on it is the client.
+//!
+//! A thread per connection reads requests and answers them in order. With a delay, answers leave through a second thread, so that
+//! pipelined requests are answered together; `--serial` makes the connection wait for each answer instead, as Kafka does.
+
+mod control;
+mod produce;
+mod wire;
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use crate::args::StubFlags;
+use crate::measure;
+
+/// Serves until standard input ends. Prints its address, and its counts whenever a line comes in.
+pub(crate) fn run(flags: &StubFlags) -> Result<(), String> {
+    measure::stay_on(flags.core.as_slice());
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let stub = Arc::new(Stub {
+        address,
+        partitions: flags.partitions,
+        next: (0..flags.partitions).map(|_| AtomicI64::new(0)).collect(),
+        requests: AtomicU64::new(0),
+        records: AtomicU64::new(0),
+        rtt: flags.rtt,
+        serial: flags.serial,
+    });
+    let shared = stub.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let stub = shared.clone();
+            std::thread::spawn(move || stub.serve(stream));
+        }
+    });
+    println!("{address}");
+    for _ in io::stdin().lines() {
+        let requests = stub.requests.swap(0, Ordering::Relaxed);
+        let records = stub.records.swap(0, Ordering::Relaxed);
+        println!("{requests} {records}");
+    }
+    Ok(())
+}
+
+/// What all connections share.
+struct Stub {
+    address: SocketAddr,
+    partitions: u32,
+    /// The next offset of each partition.
+    next: Vec<AtomicI64>,
+    /// Produce requests since the counts were last asked for.
+    requests: AtomicU64,
+    /// Records since the counts were last asked for.
+    records: AtomicU64,
+    rtt: Duration,
+    serial: bool,
+}
+
+impl Stub {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut reader = BufReader::with_capacity(READ_BUFFER, stream.try_clone()?);
+        let mut way_out = self.way_out(stream);
+        loop {
+            if let Some(answer) = self.answer(&mut reader)? {
+                way_out.send(answer)?;
+            }
+        }
+    }
+
+    /// Reads one request; `None` where it wants no answer.
+    fn answer(&self, reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+        let len = u64::from(wire::u32(reader)?);
+        let mut frame = reader.take(len);
+        let head = wire::Head::read(&mut frame)?;
+        let answer = if head.api == produce::API {
+            produce::answer(self, &head, &mut frame)?
+        } else {
+            Some(control::answer(self, &head, &mut frame)?)
+        };
+        wire::skip(&mut frame, u64::MAX)?;
+        Ok(answer)
+    }
+
+    fn way_out(&self, mut stream: TcpStream) -> WayOut {
+        if self.rtt.is_zero() {
+            return WayOut::AtOnce(stream);
+        }
+        if self.serial {
+            return WayOut::OneByOne(stream, self.rtt);
+        }
+        let (later, answers) = mpsc::channel::<(Instant, Vec<u8>)>();
+        std::thread::spawn(move || {
+            for (due, answer) in answers {
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if stream.write_all(&answer).is_err() {
+                    break;
+                }
+            }
+        });
+        WayOut::Later(later, self.rtt)
+    }
+}
+
+/// How answers leave a connection.
+enum WayOut {
+    AtOnce(TcpStream),
+    /// Nothing else is read until the answer is out.
+    OneByOne(TcpStream, Duration),
+    Later(mpsc::Sender<(Instant, Vec<u8>)>, Duration),
+}
+
+impl WayOut {
+    fn send(&mut self, answer: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::AtOnce(stream) => stream.write_all(&answer),
+            Self::OneByOne(stream, rtt) => {
+                std::thread::sleep(*rtt);
+                stream.write_all(&answer)
+            }
+            Self::Later(later, rtt) => {
+                let sent = later.send((Instant::now() + *rtt, answer));
+                sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+            }
+        }
+    }
+}
+
+/// Small enough to stay in the core's cache, large enough for few reads.
+const READ_BUFFER: usize = 256 * 1024;

@@ -1,0 +1,82 @@
+//! One client in one process: the driver starts it with a job and reads a line of JSON.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::case::{Job, Sample};
+use crate::{clients, measure};
+
+/// The worker's side.
+pub(crate) fn run(job: &str) -> Result<(), String> {
+    let job: Job = serde_json::from_str(job).map_err(|error| error.to_string())?;
+    measure::stay_on(&job.cores);
+    let sample = clients::produce(&job)?;
+    let line = serde_json::to_string(&sample).map_err(|error| error.to_string())?;
+    println!("{line}");
+    // Peers may wait for their connections on the way out; the measurement is over.
+    std::process::exit(0);
+}
+
+/// The driver's side: runs a job in a process of its own.
+pub(crate) fn measure(job: &Job) -> Result<Sample, String> {
+    let text = serde_json::to_string(job).map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut child = Command::new(program)
+        .args(["worker", &text])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start a worker: {error}"))?;
+    let out = drain(child.stdout.take());
+    let complaints = drain(child.stderr.take());
+    let ended = wait(
+        &mut child,
+        Duration::from_secs_f64(job.seconds * 4.0 + 60.0),
+    )?;
+    let (out, complaints) = (text_of(out), text_of(complaints));
+    if ended {
+        let last = out.lines().last().unwrap_or_default();
+        if let Ok(sample) = serde_json::from_str(last) {
+            return Ok(sample);
+        }
+    }
+    let why = complaints.lines().rfind(|line| !line.trim().is_empty());
+    match (ended, why) {
+        (false, _) => Err("gave no result in time".to_owned()),
+        (true, Some(why)) => Err(why.trim().to_owned()),
+        (true, None) => Err("ended without a word".to_owned()),
+    }
+}
+
+/// Whether the worker ended by itself.
+fn wait(child: &mut Child, limit: Duration) -> Result<bool, String> {
+    let end = Instant::now() + limit;
+    while Instant::now() < end {
+        match child.try_wait() {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    drop(child.kill());
+    drop(child.wait());
+    Ok(false)
+}
+
+type Text = std::thread::JoinHandle<String>;
+
+/// Reads a pipe beside the wait, so that a talkative worker is not held up.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> Text {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            drop(pipe.read_to_end(&mut bytes));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+fn text_of(text: Text) -> String {
+    text.join().unwrap_or_default()
+}

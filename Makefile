@@ -4,7 +4,7 @@ CARGO ?= cargo
 MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localhost:9092)
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
-SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/console-tools scripts/golden/make .ci/run
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/console-tools scripts/golden/make benches/compare/run .ci/run
 
 .PHONY: help
 help: ## list the targets
@@ -39,6 +39,7 @@ check: lint ## what must pass before a commit: lint and the tests that need noth
 .PHONY: lint
 lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shellcheck where they are installed
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
 	@grep -q "MILENA_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
@@ -48,6 +49,10 @@ lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shell
 .PHONY: bench
 bench: ## criterion benchmarks (see benches/README.md)
 	$(CARGO) bench -p milena-benches
+
+.PHONY: compare
+compare: ## milena beside other clients (builds them; needs a C compiler); redraws the charts of benches/README.md
+	benches/compare/run
 
 .PHONY: build
 build: ## everything, optimised

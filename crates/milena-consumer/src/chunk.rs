@@ -30,6 +30,8 @@ pub(crate) struct Extent {
     pub(crate) largest: usize,
     /// The bytes of whole batches.
     pub(crate) whole: usize,
+    /// Their records, markers aside.
+    pub(crate) records: u64,
 }
 
 /// The next thing in a chunk.
@@ -57,6 +59,9 @@ pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
                 extent.epoch = batch.header().leader_epoch.or(extent.epoch);
                 extent.largest = extent.largest.max(batch.header().size);
                 extent.whole += batch.header().size;
+                if !batch.is_control() {
+                    extent.records += u64::from(batch.header().count);
+                }
             }
             Err(error) if extent.next.is_none() => return Err(error),
             Err(_) => break,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use milena_core::{
-    CancelToken, Error, ErrorKind, Event, Observers, Offset, Reason, RebalancePhase, Result,
+    CancelToken, Error, ErrorKind, Event, Gauge, Observers, Offset, Reason, RebalancePhase, Result,
     TopicPartition,
 };
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
@@ -70,6 +70,9 @@ pub(crate) struct Counts {
 /// Starts what processes a partition's records.
 pub(crate) trait Lanes: Send + Sync {
     fn start(&self, partition: &Arc<Partition>);
+
+    /// Shows the figures of the routes.
+    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>));
 }
 
 impl Core {
@@ -178,7 +181,7 @@ impl Core {
 
     // Lanes.
 
-    fn lanes(&self) -> Option<Arc<dyn Lanes>> {
+    pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         self.lanes.lock().clone()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use milena_core::{Error, ErrorKind, Result};
+use milena_core::{Error, ErrorKind, Gauge, Result};
 use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::assignor::RangeAssignor;
 use crate::core::{Core, End};
-use crate::{commit, fetcher, group, heartbeat, positions};
+use crate::{commit, fetcher, gauges, group, heartbeat, positions};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
@@ -113,6 +113,10 @@ impl Engine {
 impl ClusterUser for Engine {
     fn end(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move { self.close().await })
+    }
+
+    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        gauges::read(&self.core, sink);
     }
 }
 

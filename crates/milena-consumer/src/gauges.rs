@@ -1,6 +1,7 @@
 //! A consumer's figures, read when someone looks.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use milena_core::{Gauge, Gauges};
 use tokio::time::Instant;
@@ -13,38 +14,67 @@ pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
 impl Gauges for ConsumerGauges {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         let Some(core) = self.0.upgrade() else { return };
-        let now = Instant::now();
-        sink(Gauge::BufferUsed {
-            buffer: "consumer",
-            used: core.budget.used() as u64,
-            limit: core.budget.limit() as u64,
+        read(&core, sink);
+    }
+}
+
+/// Shows all figures of a consumer.
+pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
+    let now = Instant::now();
+    let clock = (core.settings.clock)();
+    sink(Gauge::BufferUsed {
+        buffer: "consumer",
+        used: core.budget.used() as u64,
+        limit: core.budget.limit() as u64,
+    });
+    if core.settings.group.is_some() && !core.closing.is_cancelled() {
+        let generation = core.membership.borrow().as_ref().map(|m| m.generation);
+        sink(Gauge::Member {
+            group: core.settings.group_name(),
+            generation,
         });
-        for partition in core.partitions() {
-            let figures = partition.figures(now);
-            let place = partition.place();
-            if let Some(records) = figures.lag {
-                sink(Gauge::Lag {
-                    group: core.settings.group_name(),
-                    partition: place,
-                    records,
-                });
-            }
-            sink(Gauge::LaneDepth {
+    }
+    if let Some(lanes) = core.lanes() {
+        lanes.read_gauges(sink);
+    }
+    for partition in core.partitions() {
+        let figures = partition.figures(now);
+        let place = partition.place();
+        if let Some(records) = figures.lag {
+            sink(Gauge::Lag {
+                group: core.settings.group_name(),
                 partition: place,
-                records: figures.unsettled as u64,
+                records,
             });
-            if let Some(age) = figures.oldest {
-                sink(Gauge::OldestUnsettled {
-                    partition: place,
-                    age,
-                });
-            }
-            for by in &figures.pauses {
-                sink(Gauge::Paused {
-                    partition: place,
-                    by,
-                });
-            }
+            let age = figures.reading.map_or(Duration::ZERO, |at| clock.since(at));
+            sink(Gauge::LagTime {
+                group: core.settings.group_name(),
+                partition: place,
+                age: if records == 0 { Duration::ZERO } else { age },
+            });
+        }
+        if let Some(offset) = figures.settled {
+            sink(Gauge::Settled {
+                group: core.settings.group_name(),
+                partition: place,
+                offset,
+            });
+        }
+        sink(Gauge::LaneDepth {
+            partition: place,
+            records: figures.unsettled as u64,
+        });
+        if let Some(age) = figures.oldest {
+            sink(Gauge::OldestUnsettled {
+                partition: place,
+                age,
+            });
+        }
+        for by in &figures.pauses {
+            sink(Gauge::Paused {
+                partition: place,
+                by,
+            });
         }
     }
 }

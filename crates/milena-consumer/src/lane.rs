@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use milena_core::{BoxError, ConsumerRecord, Gate, GateState, Incoming, Outcome, Routes};
+use milena_core::{BoxError, ConsumerRecord, Gate, GateState, Gauge, Incoming, Outcome, Routes};
 use tokio::task::{JoinSet, consume_budget};
 use tokio::time::Instant;
 use tower_service::Service;
@@ -51,6 +51,24 @@ where
             }
         });
         partition.own_task(task.abort_handle());
+    }
+
+    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        for info in self.routes.routes() {
+            for gate in &info.gates {
+                let closed = match gate.state() {
+                    GateState::Open => None,
+                    GateState::Closed(reason) => Some(reason),
+                };
+                sink(Gauge::Gate {
+                    name: gate.name(),
+                    closed: closed.as_deref(),
+                });
+            }
+            for gauges in &info.gauges {
+                gauges.read(sink);
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use milena_core::{
-    BoxError, ConsumerRecord, ErrorClass, Incoming, Outcome, ProcessError, RouteLabels,
+    BoxError, ConsumerRecord, ErrorClass, Incoming, Outcome, ProcessError, Recording, RouteLabels,
     RouteRecorder, Routes, Timestamp,
 };
 use tokio::time::{Instant, sleep};
@@ -31,6 +31,8 @@ pub(crate) struct Worker<R: Routes> {
 struct Line<S> {
     service: S,
     recorder: Option<Arc<dyn RouteRecorder>>,
+    /// For a layer that records the attempts in place of this.
+    recording: Option<Arc<Recording>>,
     patience: Patience,
 }
 
@@ -139,16 +141,19 @@ where
                 let mut incoming = Incoming::with_cancel(record.clone(), cancel);
                 incoming.stopping = partition.stopping_token().clone();
                 incoming.attempt = attempt;
+                if let Some(recording) = &line.recording {
+                    incoming.extensions.insert_shared(Arc::clone(recording));
+                }
                 call(&mut line.service, incoming).await
             }
             Err(error) => Err(error),
         };
-        if let Some(recorder) = &line.recorder {
+        if let (Some(recorder), None) = (&line.recorder, &line.recording) {
             let result = match &answer {
                 Ok(outcome) => Ok(outcome.name()),
                 Err(error) => Err(error.class()),
             };
-            recorder.attempt(began.elapsed(), result);
+            recorder.attempt(attempt, began.elapsed(), result);
         }
         if matches!(&answer, Err(error) if error.class() == ErrorClass::Panic)
             && let Some(slot) = self.lines.get_mut(route)
@@ -175,9 +180,14 @@ where
                     name,
                 ))
             });
+            let recording = recorder
+                .as_ref()
+                .filter(|_| info.is_some_and(|info| info.records_attempts))
+                .map(|recorder| Arc::new(Recording(Arc::clone(recorder))));
             Line {
                 service: routes.service(route),
                 recorder,
+                recording,
                 patience: Patience {
                     attempts: core.settings.max_attempts,
                     backoff: core.settings.retry_backoff,

@@ -85,6 +85,12 @@ pub enum Event<'a> {
         records: u32,
         /// Its size.
         bytes: usize,
+        /// Its size before compression.
+        plain: usize,
+        /// How large it might have grown before compression: `batch.size`.
+        limit: usize,
+        /// From the first record's enqueueing to the first sending.
+        queued: Duration,
         /// From the first record's enqueueing to the answer.
         elapsed: Duration,
     },
@@ -118,6 +124,15 @@ pub enum Event<'a> {
         bytes: usize,
         /// From the request to the answer.
         elapsed: Duration,
+    },
+    /// A fetch brought records of a partition.
+    Received {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How many records, those of aborted transactions included.
+        records: u64,
+        /// How many bytes of whole batches.
+        bytes: usize,
     },
     /// A group's assignment changed.
     Rebalance {

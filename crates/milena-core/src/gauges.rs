@@ -1,8 +1,9 @@
 //! Gauges: figures that are asked for when someone looks, not told as they change.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::TopicPartition;
+use crate::{Address, NodeId, Offset, TopicPartition};
 
 /// A figure as it stands now.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,7 +18,32 @@ pub enum Gauge<'a> {
         /// Records.
         records: u64,
     },
-    /// How many fetched records wait in a partition's lanes.
+    /// How long ago the record was written that is being read where a partition lags behind; zero where it does not.
+    LagTime {
+        /// The group; empty without one.
+        group: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The record's age, to the batch.
+        age: Duration,
+    },
+    /// How far a partition is settled: the offset that may be committed.
+    Settled {
+        /// The group; empty without one.
+        group: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// One past the last settled record.
+        offset: Offset,
+    },
+    /// Whether a consumer is a member of its group.
+    Member {
+        /// The group.
+        group: &'a str,
+        /// The generation or member epoch; `None` while it is no member.
+        generation: Option<i32>,
+    },
+    /// How many delivered records of a partition are not settled.
     LaneDepth {
         /// The partition.
         partition: &'a TopicPartition,
@@ -47,10 +73,66 @@ pub enum Gauge<'a> {
         /// A gate's name.
         by: &'a str,
     },
+    /// A gate of a consumer's routes.
+    Gate {
+        /// Its name, such as `breaker:payments` or `dead-letter:orders.dead`.
+        name: &'a str,
+        /// Why it is closed; `None` while it is open.
+        closed: Option<&'a str>,
+    },
+    /// A circuit breaker.
+    Breaker {
+        /// The dependency.
+        name: &'a str,
+        /// What it does.
+        state: BreakerPhase,
+    },
+    /// The connections for short requests to a broker.
+    Pool {
+        /// The broker.
+        node: NodeId,
+        /// Where it is.
+        address: &'a Address,
+        /// How many there are.
+        size: usize,
+        /// How many of them are free.
+        idle: usize,
+        /// How many callers wait for one.
+        waiting: usize,
+    },
 }
 
-/// Something with figures to show: a producer, a consumer.
+/// What a circuit breaker does with records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BreakerPhase {
+    /// They pass.
+    Closed,
+    /// A few pass, to see whether the dependency is back.
+    HalfOpen,
+    /// They wait.
+    Open,
+}
+
+impl BreakerPhase {
+    /// One word, for labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// Something with figures to show: a producer, a consumer, a cluster with all who share it.
 pub trait Gauges: Send + Sync {
     /// Shows each figure to `sink`, as it stands now.
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>));
+}
+
+impl fmt::Debug for dyn Gauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gauges")
+    }
 }

@@ -1,5 +1,6 @@
 //! Recorders: told of each attempt and each record, through handles that are resolved per route ahead.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,10 +39,21 @@ impl RouteLabels {
     }
 }
 
+/// A route's recorder among the [extensions](crate::Incoming::extensions) of a record, put there by the driver for a layer that
+/// [records attempts](crate::RouteInfo::records_attempts).
+#[derive(Clone)]
+pub struct Recording(pub Arc<dyn RouteRecorder>);
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recording")
+    }
+}
+
 /// Counts one route's attempts and records; each call takes nanoseconds.
 pub trait RouteRecorder: Send + Sync {
-    /// An attempt of the handler ended after `elapsed`: with an outcome's [name](crate::Outcome::name), or an error's class.
-    fn attempt(&self, elapsed: Duration, result: Result<&'static str, ErrorClass>);
+    /// An attempt of the handler, counted from 1, ended after `elapsed`: with an outcome's [name](crate::Outcome::name), or an error's class.
+    fn attempt(&self, attempt: u32, elapsed: Duration, result: Result<&'static str, ErrorClass>);
 
     /// A record was settled `elapsed` after its first attempt began, with an outcome's [name](crate::Outcome::name).
     fn record(&self, elapsed: Duration, outcome: &'static str);

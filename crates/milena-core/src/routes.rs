@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ConsumerRecord, Gate, Result, TopicName};
+use crate::{ConsumerRecord, Gate, Gauges, Result, TopicName};
 
 /// What a driver needs to know of one route.
 #[derive(Clone, Debug)]
@@ -13,6 +13,10 @@ pub struct RouteInfo {
     pub topics: Option<Vec<TopicName>>,
     /// The gates of its layers: while one is closed, the route's partitions pause.
     pub gates: Vec<Gate>,
+    /// The figures of its layers, which a consumer shows with its own.
+    pub gauges: Vec<Arc<dyn Gauges>>,
+    /// Whether one of its layers records attempts, so that the driver leaves it to that layer.
+    pub records_attempts: bool,
     /// Whether the stack writes dead letters itself, so that an error that reaches the driver means "cannot go on".
     pub dead_letters: bool,
 }
@@ -24,6 +28,8 @@ impl RouteInfo {
             name: name.into(),
             topics: None,
             gates: Vec::new(),
+            gauges: Vec::new(),
+            records_attempts: false,
             dead_letters: false,
         }
     }

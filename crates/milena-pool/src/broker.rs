@@ -69,6 +69,14 @@ pub(crate) struct Line {
     backoff: Mutex<NodeBackoff>,
 }
 
+/// How a pool is used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PoolStatus {
+    pub(crate) size: usize,
+    pub(crate) available: usize,
+    pub(crate) waiting: usize,
+}
+
 impl Broker {
     pub(crate) fn new(node: NodeId, address: Address, dialer: Arc<Dialer>) -> Result<Self> {
         let line = Arc::new(Line {
@@ -112,6 +120,16 @@ impl Broker {
     /// Whether a dial would start at once.
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
         self.line.backoff.lock().until(now).is_none()
+    }
+
+    /// How its connections for short requests are used.
+    pub(crate) fn pool_status(&self) -> PoolStatus {
+        let status = self.pool.status();
+        PoolStatus {
+            size: status.size,
+            available: status.available,
+            waiting: status.waiting,
+        }
     }
 
     /// How soon a short request would be served: 0 at once, 1 after a dial, 2 after others.

@@ -291,6 +291,11 @@ impl Inner {
         Ok(fresh)
     }
 
+    /// What is held of brokers now.
+    pub(crate) fn held_brokers(&self) -> HashMap<NodeId, Arc<Broker>> {
+        self.brokers.lock().clone()
+    }
+
     /// The brokers, those first that can be asked soonest: connected and little to do, then not
     /// connected, then those that wait out a backoff; otherwise by chance.
     pub(crate) fn by_load(&self) -> Vec<NodeId> {

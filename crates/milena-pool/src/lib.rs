@@ -31,6 +31,7 @@ mod connection;
 mod coordinator;
 mod driver;
 mod frames;
+mod gauges;
 mod handshake;
 mod merge;
 mod metadata;

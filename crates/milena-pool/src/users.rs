@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use milena_core::Gauge;
 use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
@@ -11,6 +12,11 @@ use crate::connect::BoxFuture;
 pub trait ClusterUser: Send + Sync + 'static {
     /// Ends in good order, within a limit of its own; called again, waits for the same end.
     fn end(self: Arc<Self>) -> BoxFuture<'static, ()>;
+
+    /// Shows its figures to `sink`. Default none.
+    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        let _ = sink;
+    }
 }
 
 /// When a user ends: those who read end first, since what they do last may be to write.
@@ -37,6 +43,14 @@ impl Users {
         let users = self.0.lock();
         let of_stage = users.iter().filter(|(stage, _)| *stage == wanted);
         of_stage.filter_map(|(_, user)| user.upgrade()).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<dyn ClusterUser>> {
+        let users = self.0.lock();
+        users
+            .iter()
+            .filter_map(|(_, user)| user.upgrade())
+            .collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers: each batch of a request gets its verdict, and its records their fate.
 
+use std::time::Duration;
+
 use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
 use milena_protocol::batch::SealedBatch;
 use milena_protocol::hints::{NodeEndpoint, TopicRef};
@@ -199,6 +201,11 @@ impl Sender {
                         partition: &partition,
                         records: batch.count,
                         bytes: batch.wire_len(),
+                        plain: batch.plain_len(),
+                        limit: self.settings.batch_size,
+                        queued: batch.first_sent.map_or(Duration::ZERO, |sent| {
+                            sent.saturating_duration_since(batch.opened)
+                        }),
                         elapsed: now.duration_since(batch.opened),
                     });
                 }
@@ -286,6 +293,7 @@ impl Sender {
                 sealed: Some(sealed),
                 receipt,
                 opened: batch.opened,
+                first_sent: batch.first_sent,
                 stamp,
                 attempts,
                 doubt: batch.doubt,

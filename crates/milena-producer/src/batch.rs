@@ -27,6 +27,8 @@ pub(crate) struct Batch {
     pub(crate) receipt: Arc<Receipt>,
     pub(crate) charge: Charge,
     pub(crate) opened: Instant,
+    /// When it was sent first.
+    pub(crate) first_sent: Option<Instant>,
     /// The sequence range, from the first sending on.
     pub(crate) stamp: Option<ProducerStamp>,
     /// How often it was sent.
@@ -39,6 +41,13 @@ impl Batch {
     /// The bytes that it takes on the wire.
     pub(crate) fn wire_len(&self) -> usize {
         self.sealed.as_ref().map_or(0, SealedBatch::wire_len)
+    }
+
+    /// The bytes of its records before compression, with the header.
+    pub(crate) fn plain_len(&self) -> usize {
+        self.sealed.as_ref().map_or(0, |sealed| {
+            sealed.wire_len() - sealed.body().len() + sealed.uncompressed_len()
+        })
     }
 
     /// Whether its records may be in the log although nobody acknowledged them.

@@ -23,10 +23,11 @@ pub struct ProducerBuilder {
 impl Producer {
     /// Sets up a producer on `cluster`.
     pub fn builder(cluster: Cluster) -> ProducerBuilder {
-        ProducerBuilder {
-            cluster,
-            draft: Draft::default(),
-        }
+        let draft = Draft {
+            observers: cluster.observers().clone(),
+            ..Draft::default()
+        };
+        ProducerBuilder { cluster, draft }
     }
 }
 
@@ -121,7 +122,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Adds one who is told of batches delivered, retried and failed. Default nobody.
+    /// Adds one who is told of batches delivered, retried and failed. Default those of the cluster.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.draft.observers = self.draft.observers.with(observer);
         self

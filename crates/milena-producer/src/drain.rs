@@ -203,7 +203,7 @@ impl Sender {
                     {
                         return Turn::Full;
                     }
-                    load_batch(queue, at, id, &self.settings, &*self.network, parcel);
+                    load_batch(queue, at, id, &self.settings, &*self.network, parcel, now);
                     return Turn::Keep;
                 }
                 Next::Open => {
@@ -356,11 +356,13 @@ fn load_batch(
     settings: &crate::settings::Settings,
     network: &dyn crate::network::Network,
     parcel: &mut Parcel,
+    now: Instant,
 ) {
     let place = queue.partition.place.clone();
     let Some(batch) = queue.launch(at, &settings.rules) else {
         return;
     };
+    batch.first_sent.get_or_insert(now);
     let Some(sealed) = &batch.sealed else { return };
     parcel.bytes += sealed.wire_len();
     parcel.sent.push((id, batch.place));

@@ -298,10 +298,17 @@ const SMALLEST_BUFFER: usize = 16 * 1024;
 
 impl Gauges for Producer {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        self.inner.read_gauges(sink);
+    }
+}
+
+impl Inner {
+    /// Shows the producer's figures.
+    pub(crate) fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         sink(Gauge::BufferUsed {
             buffer: "producer",
-            used: self.inner.desk.budget.used() as u64,
-            limit: self.inner.desk.budget.limit() as u64,
+            used: self.desk.budget.used() as u64,
+            limit: self.desk.budget.limit() as u64,
         });
     }
 }

@@ -230,7 +230,7 @@ impl Queue {
     }
 
     /// Moves the waiting batch at `at` into flight, with its sequence range.
-    pub(crate) fn launch(&mut self, at: usize, rules: &Rules) -> Option<&Batch> {
+    pub(crate) fn launch(&mut self, at: usize, rules: &Rules) -> Option<&mut Batch> {
         let mut batch = self.waiting.remove(at)?;
         if rules.idempotent && batch.stamp.is_none() {
             batch.stamp = self.sequences.stamp(batch.count);
@@ -239,7 +239,7 @@ impl Queue {
         self.flying_at = self.leader;
         // Only a doubtful batch overtakes others, and it flies alone.
         self.flying.push_back(batch);
-        self.flying.back()
+        self.flying.back_mut()
     }
 
     /// Takes note of an answer for the batch at `place`.

@@ -62,6 +62,7 @@ fn batch(queue: &mut Queue) -> Batch {
         receipt: Receipt::new(queue.partition.place.clone()),
         charge: Budget::new(1000).try_take(64).unwrap(),
         opened: Instant::now(),
+        first_sent: None,
         stamp: None,
         attempts: 0,
         doubt: false,

@@ -30,6 +30,7 @@ impl Sender {
             receipt,
             charge,
             opened,
+            first_sent: None,
             stamp: None,
             attempts: 0,
             doubt: false,

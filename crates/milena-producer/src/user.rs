@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use milena_core::CancelToken;
+use milena_core::{CancelToken, Gauge};
 use milena_pool::{BoxFuture, ClusterUser};
 
 use crate::enqueue::Inner;
@@ -54,5 +54,11 @@ impl ClusterUser for SenderEnd {
             }
             self.ended.cancelled().await;
         })
+    }
+
+    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.read_gauges(sink);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_core::{Error, ErrorCode, ErrorKind, Event};
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use tokio::time::Instant;
 
@@ -86,6 +86,11 @@ impl Fetcher {
         if partition.fetched(asked.turn, chunk, next, extent.epoch) {
             self.core.ready.notify_one();
         }
+        self.core.observers().emit(|| Event::Received {
+            partition: partition.place(),
+            records: extent.records,
+            bytes: extent.whole,
+        });
         extent.whole
     }
 

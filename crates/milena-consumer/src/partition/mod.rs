@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, TopicPartition};
+use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -57,6 +57,8 @@ struct State {
     reset_from: Option<Offset>,
     high_watermark: Option<Offset>,
     stable_end: Option<Offset>,
+    /// The newest timestamp of the batch that is being read.
+    reading: Option<Timestamp>,
     pauses: Pauses,
     failure: Option<Error>,
     quiet_until: Option<Instant>,
@@ -96,6 +98,7 @@ impl Partition {
                 reset_from: None,
                 high_watermark: None,
                 stable_end: None,
+                reading: None,
                 pauses: Pauses::default(),
                 failure: None,
                 quiet_until: None,
@@ -204,6 +207,8 @@ impl Partition {
         let end = state.stable_end.or(state.high_watermark);
         Figures {
             lag: end.map(|end| end.since(state.tracker.committable())),
+            reading: state.reading,
+            settled: matches!(state.place, Place::At(_)).then(|| state.tracker.committable()),
             unsettled: state.tracker.unsettled(),
             oldest: state
                 .oldest
@@ -217,6 +222,10 @@ impl Partition {
 /// Figures of one partition, as they stand.
 pub(crate) struct Figures {
     pub(crate) lag: Option<u64>,
+    /// The newest timestamp of the batch that is being read.
+    pub(crate) reading: Option<Timestamp>,
+    /// What may be committed; `None` while it is being looked up.
+    pub(crate) settled: Option<Offset>,
     pub(crate) unsettled: usize,
     pub(crate) oldest: Option<Duration>,
     pub(crate) pauses: Vec<Arc<str>>,

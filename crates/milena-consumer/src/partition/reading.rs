@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use milena_core::{LeaderEpoch, Offset, Result, TopicPartition};
+use milena_core::{LeaderEpoch, Offset, Result, Timestamp, TopicPartition};
 use milena_protocol::batch::Batch;
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ impl Partition {
             match chunk.step(from) {
                 Ok(Step::Batch(batch)) => {
                     let pinned = Arc::clone(chunk.pinned());
+                    state.reading = Timestamp::from_wire(batch.header().max_timestamp);
                     let turn = state.turn;
                     return Ok(Some(Pulled {
                         batch,

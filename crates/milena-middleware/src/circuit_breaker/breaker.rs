@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{ErrorClass, Gate};
+use milena_core::{BreakerPhase, ErrorClass, Gate, Gauge, Gauges};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -244,6 +244,19 @@ impl Drop for Permit {
         if !self.used && self.probe {
             self.breaker.ended(self.term, self.probe, Ended::Neither);
         }
+    }
+}
+
+impl Gauges for CircuitBreaker {
+    fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        sink(Gauge::Breaker {
+            name: self.name(),
+            state: match self.state() {
+                BreakerState::Closed => BreakerPhase::Closed,
+                BreakerState::HalfOpen => BreakerPhase::HalfOpen,
+                BreakerState::Open => BreakerPhase::Open,
+            },
+        });
     }
 }
 

@@ -92,7 +92,10 @@ impl StackLayer for CircuitBreakerLayer {
     fn profile(&self) -> Profile {
         let Settings { name, open_for, .. } = &self.breaker.0.settings;
         let text = format!("`{name}`; open for {open_for:?}, records wait meanwhile");
-        Profile::new(Kind::CircuitBreaker, text).gate(self.breaker.gate().clone())
+        let breaker = self.breaker();
+        Profile::new(Kind::CircuitBreaker, text)
+            .gate(breaker.gate().clone())
+            .gauges(Arc::new(breaker))
     }
 }
 

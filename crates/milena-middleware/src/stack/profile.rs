@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::Gate;
+use milena_core::{Gate, Gauges};
 
 /// A layer that a [`Stack`](super::Stack) knows: it says what it is.
 ///
@@ -21,6 +22,8 @@ pub struct Profile {
     pub(super) kind: Kind,
     pub(super) text: Cow<'static, str>,
     pub(super) gates: Vec<Gate>,
+    pub(super) gauges: Vec<Arc<dyn Gauges>>,
+    pub(super) records_attempts: bool,
     pub(super) dead_letters: bool,
     pub(super) attempts: u32,
     pub(super) waits: Duration,
@@ -75,6 +78,8 @@ impl Profile {
             kind,
             text: text.into(),
             gates: Vec::new(),
+            gauges: Vec::new(),
+            records_attempts: false,
             dead_letters: false,
             attempts: 1,
             waits: Duration::ZERO,
@@ -85,6 +90,18 @@ impl Profile {
     /// A gate that it closes while it is not ready.
     pub fn gate(mut self, gate: Gate) -> Self {
         self.gates.push(gate);
+        self
+    }
+
+    /// Figures that it has to show.
+    pub fn gauges(mut self, gauges: Arc<dyn Gauges>) -> Self {
+        self.gauges.push(gauges);
+        self
+    }
+
+    /// It records attempts, by the [`Recording`](milena_core::Recording) among a record's extensions.
+    pub fn records_attempts(mut self) -> Self {
+        self.records_attempts = true;
         self
     }
 

@@ -27,6 +27,8 @@ impl<S> StackRoutes<S> {
         let mut info = RouteInfo::new(name.unwrap_or_else(|| "handler".to_owned()));
         for profile in &profiles {
             info.gates.extend(profile.gates.iter().cloned());
+            info.gauges.extend(profile.gauges.iter().cloned());
+            info.records_attempts |= profile.records_attempts;
             info.dead_letters |= profile.dead_letters;
         }
         Self {

@@ -1,0 +1,43 @@
+//! A cluster's figures: its pools, and what all who share it have to show.
+
+use std::sync::{Arc, Weak};
+
+use milena_core::{Gauge, Gauges};
+
+use crate::cluster::{Cluster, Inner};
+
+/// Holds the cluster weakly: figures must not keep connections open.
+struct ClusterGauges(Weak<Inner>);
+
+impl Gauges for ClusterGauges {
+    fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        let Some(cluster) = self.0.upgrade() else {
+            return;
+        };
+        let held = cluster.held_brokers();
+        for known in cluster.metadata.load().brokers() {
+            let pool = held
+                .get(&known.node)
+                .map(|broker| broker.pool_status())
+                .unwrap_or_default();
+            sink(Gauge::Pool {
+                node: known.node,
+                address: &known.address,
+                size: pool.size,
+                idle: pool.available,
+                waiting: pool.waiting,
+            });
+        }
+        for user in cluster.users.all() {
+            user.read_gauges(sink);
+        }
+    }
+}
+
+impl Cluster {
+    /// The figures of its brokers and of all producers and consumers that share it; they vanish with their owners.
+    #[must_use]
+    pub fn gauges(&self) -> Arc<dyn Gauges> {
+        Arc::new(ClusterGauges(Arc::downgrade(&self.0)))
+    }
+}

@@ -14,5 +14,4 @@ pub use milena_core as core;
 pub use milena_middleware as middleware;
 pub use milena_pool as pool;
 pub use milena_producer as producer;
-#[cfg(feature = "json")]
 pub use milena_serializer as serializer;

@@ -1,34 +1,57 @@
 //! What a codec is: bytes from a value, and a value from bytes.
 
+use std::fmt;
+
 use bytes::Bytes;
-use milena_core::{Error, ErrorKind, Headers, Incoming, ProcessError, Result, TopicName};
+use milena_core::{ConsumerRecord, Error, ErrorKind, Headers, Result, TopicName};
 
 /// Makes the bytes of a key or a value.
 ///
 /// ```
 /// use bytes::Bytes;
-/// use milena_core::{Headers, Result, TopicName};
-/// use milena_serializer::Serializer;
+/// use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
+/// use milena_serializer::{Deserializer, Place, Serializer};
 ///
-/// /// Cents, as eight bytes, the highest first.
+/// /// An amount of money as text: `12.34`.
 /// struct Cents;
 ///
 /// impl Serializer<u64> for Cents {
-///     fn serialize(&self, _: &TopicName, _: &mut Headers, cents: &u64) -> Result<Bytes> {
-///         Ok(Bytes::copy_from_slice(&cents.to_be_bytes()))
+///     fn serialize(&self, _: &TopicName, _: &mut Headers, cents: &u64) -> Result<Option<Bytes>> {
+///         Ok(Some(format!("{}.{:02}", cents / 100, cents % 100).into()))
 ///     }
 /// }
-/// # assert_eq!(Cents.serialize(&"t".into(), &mut Headers::new(), &1).unwrap().len(), 8);
+///
+/// impl Deserializer<u64> for Cents {
+///     fn deserialize(&self, _: Place<'_>, bytes: Option<&Bytes>) -> Result<u64> {
+///         let text = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok());
+///         let parts = text.and_then(|text| text.split_once('.'));
+///         parts
+///             .and_then(|(whole, rest)| format!("{whole}{rest}").parse().ok())
+///             .ok_or_else(|| Error::new(ErrorKind::Decode, "no amount of money, such as 12.34"))
+///     }
+/// }
+///
+/// let topic = "payments".into();
+/// let bytes = Cents.serialize(&topic, &mut Headers::new(), &1234)?;
+/// assert_eq!(bytes.as_deref(), Some(&b"12.34"[..]));
+/// assert_eq!(Cents.deserialize(Place::value(&topic, &Headers::new()), bytes.as_ref())?, 1234);
+/// # Ok::<_, Error>(())
 /// ```
 pub trait Serializer<T: ?Sized> {
-    /// The bytes of `value`, for a record of `topic`; may add to the record's headers.
+    /// The bytes of `value`, for a record of `topic`; may add to the record's headers. `None` is Kafka's null: a missing key, or the
+    /// tombstone that deletes its key from a compacted topic.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] or another kind for a value that cannot be written.
-    fn serialize(&self, topic: &TopicName, headers: &mut Headers, value: &T) -> Result<Bytes>;
+    fn serialize(
+        &self,
+        topic: &TopicName,
+        headers: &mut Headers,
+        value: &T,
+    ) -> Result<Option<Bytes>>;
 }
 
-/// Makes a key or a value from its bytes.
+/// Makes a key or a value from its bytes. [`Serializer`] has an example.
 pub trait Deserializer<T> {
     /// The value that `bytes` hold; `None` is a missing key or a tombstone.
     ///
@@ -45,35 +68,96 @@ pub struct Place<'a> {
     pub topic: &'a TopicName,
     /// The record's headers.
     pub headers: &'a Headers,
+    /// Which part of the record.
+    pub part: Part,
+}
+
+/// A part of a record that has a codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The key.
+    Key,
+    /// The value.
+    Value,
 }
 
 impl<'a> Place<'a> {
-    /// A place.
+    /// The value of a record.
     #[must_use]
-    pub fn new(topic: &'a TopicName, headers: &'a Headers) -> Self {
-        Self { topic, headers }
+    pub fn value(topic: &'a TopicName, headers: &'a Headers) -> Self {
+        Self {
+            topic,
+            headers,
+            part: Part::Value,
+        }
+    }
+
+    /// The key of a record.
+    #[must_use]
+    pub fn key(topic: &'a TopicName, headers: &'a Headers) -> Self {
+        Self {
+            part: Part::Key,
+            ..Self::value(topic, headers)
+        }
     }
 }
 
-/// Decodes the value of a record; what cannot be decoded is poison, and the error names the record.
-pub(crate) fn value<T>(
-    codec: &impl Deserializer<T>,
-    incoming: &Incoming,
-) -> Result<T, ProcessError> {
-    let record = &incoming.record;
-    let place = Place::new(&record.topic, &record.headers);
-    codec
-        .deserialize(place, record.value.as_ref())
-        .map_err(|error| {
-            let place = record.topic_partition();
-            ProcessError::poison(error.at(&place).offset(record.offset))
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Key => "key",
+            Self::Value => "value",
         })
+    }
+}
+
+/// Decodes a part of a record; the error names the record's topic, partition and offset.
+///
+/// # Errors
+/// [`ErrorKind::Decode`], or what the codec failed with.
+pub(crate) fn decode<T>(
+    codec: &(impl Deserializer<T> + ?Sized),
+    record: &ConsumerRecord,
+    part: Part,
+) -> Result<T> {
+    let (place, bytes) = match part {
+        Part::Key => (Place::key(&record.topic, &record.headers), &record.key),
+        Part::Value => (Place::value(&record.topic, &record.headers), &record.value),
+    };
+    codec
+        .deserialize(place, bytes.as_ref())
+        .map_err(|error| error.at(&record.topic_partition()).offset(record.offset))
 }
 
 /// The error for bytes that are missing.
-pub(crate) fn missing(wanted: &str) -> Error {
+pub(crate) fn missing(part: Part, wanted: &str) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("the record has no value, where {wanted} is expected"),
+        format!("the record has no {part}, where {wanted} is expected"),
     )
 }
+
+/// The error for a number of bytes that is not the form's.
+pub(crate) fn wrong_length(part: Part, wanted: &str, length: usize, given: usize) -> Error {
+    Error::new(
+        ErrorKind::Decode,
+        format!("the {part} is no {wanted}: {given} bytes, where {length} are expected"),
+    )
+}
+
+macro_rules! shared {
+    ($($pointer:ty),*) => {
+        $(impl<T: ?Sized, C: Serializer<T> + ?Sized> Serializer<T> for $pointer {
+            fn serialize(&self, topic: &TopicName, headers: &mut Headers, value: &T) -> Result<Option<Bytes>> {
+                (**self).serialize(topic, headers, value)
+            }
+        }
+
+        impl<T, C: Deserializer<T> + ?Sized> Deserializer<T> for $pointer {
+            fn deserialize(&self, place: Place<'_>, bytes: Option<&Bytes>) -> Result<T> {
+                (**self).deserialize(place, bytes)
+            }
+        })*
+    };
+}
+shared!(&C, Box<C>, std::sync::Arc<C>);

@@ -3,14 +3,12 @@
 use std::future::{Future, ready};
 
 use bytes::Bytes;
-use milena_core::{
-    Error, ErrorKind, FromRecord, Headers, Incoming, ProcessError, ProducerRecord, Result,
-    TopicName,
-};
+use milena_core::{FromRecord, Headers, Incoming, ProcessError, ProducerRecord, Result, TopicName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Deserializer, Place, Serializer, missing, value};
+use crate::codec::{Deserializer, Part, Place, Serializer, decode};
+use crate::format::{null, undecodable, unwritable};
 
 /// A record's value as JSON, decoded into `T`: an argument of a handler.
 ///
@@ -19,23 +17,31 @@ use crate::codec::{Deserializer, Place, Serializer, missing, value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// JSON as a codec.
+/// JSON as a codec, for every type that serde knows.
+///
+/// JSON's `null` and Kafka's null are one: an `Option::None` is sent as a tombstone, and a tombstone is read as `None`. Values may be
+/// nested 127 levels deep; deeper ones are refused before they could exhaust the stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JsonCodec;
 
 impl<T: Serialize + ?Sized> Serializer<T> for JsonCodec {
-    fn serialize(&self, topic: &TopicName, _: &mut Headers, value: &T) -> Result<Bytes> {
-        encode(value).map_err(|error| error.topic(topic))
+    fn serialize(&self, topic: &TopicName, _: &mut Headers, value: &T) -> Result<Option<Bytes>> {
+        let bytes = serde_json::to_vec(value)
+            .map_err(|cause| unwritable::<T>("JSON", cause).topic(topic))?;
+        Ok((bytes != NULL).then(|| bytes.into()))
     }
 }
 
 impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
-    fn deserialize(&self, _: Place<'_>, bytes: Option<&Bytes>) -> Result<T> {
-        match bytes {
-            Some(bytes) => decode(bytes),
-            // An optional type reads a tombstone as `null`.
-            None => decode(b"null").map_err(|_| missing("JSON")),
-        }
+    fn deserialize(&self, place: Place<'_>, bytes: Option<&Bytes>) -> Result<T> {
+        let Some(bytes) = bytes else {
+            return null(place.part, "JSON");
+        };
+        // The path costs time to follow: it is looked for only where something is wrong.
+        serde_json::from_slice(bytes).map_err(|_| {
+            let mut reader = serde_json::Deserializer::from_slice(bytes);
+            undecodable::<T, _>(place.part, "JSON", &mut reader)
+        })
     }
 }
 
@@ -44,61 +50,28 @@ impl<T: DeserializeOwned + Send, S: Sync> FromRecord<S> for Json<T> {
         incoming: &Incoming,
         _: &S,
     ) -> impl Future<Output = Result<Self, ProcessError>> + Send {
-        ready(value(&JsonCodec, incoming).map(Json))
+        ready(
+            decode(&JsonCodec, &incoming.record, Part::Value)
+                .map(Json)
+                .map_err(ProcessError::poison),
+        )
     }
 }
 
 /// JSON values for records to be sent.
 pub trait JsonExt: Sized {
-    /// Sets the value to `value` as JSON.
+    /// Sets the value to `value` as JSON; `null` is a tombstone.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a value that JSON cannot hold, such as a map whose keys are no texts.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a value that JSON cannot hold, such as a map whose keys are no texts.
     fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self>;
 }
 
 impl JsonExt for ProducerRecord {
     fn json<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self> {
-        let bytes = JsonCodec.serialize(&self.topic, &mut self.record.headers, value)?;
-        self.record.value = Some(bytes);
+        self.record.value = JsonCodec.serialize(&self.topic, &mut self.record.headers, value)?;
         Ok(self)
     }
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes> {
-    let bytes = serde_json::to_vec(value).map_err(|cause| {
-        let what = format!(
-            "a value of type `{}` cannot be written as JSON",
-            std::any::type_name::<T>()
-        );
-        Error::new(ErrorKind::Config, what).with_source(cause)
-    })?;
-    Ok(bytes.into())
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let wanted = short(std::any::type_name::<T>());
-        let what = match path.as_str() {
-            "." => format!("the value is no JSON of type `{wanted}`"),
-            _ => format!("the value is no JSON of type `{wanted}`: wrong at `{path}`"),
-        };
-        Error::new(ErrorKind::Decode, what).with_source(error.into_inner())
-    })?;
-    reader.end().map_err(|cause| {
-        Error::new(
-            ErrorKind::Decode,
-            "the value goes on after its JSON has ended",
-        )
-        .with_source(cause)
-    })?;
-    Ok(value)
-}
-
-/// The last part of a type's path.
-fn short(name: &str) -> &str {
-    let base = name.split('<').next().unwrap_or(name);
-    base.rsplit("::").next().unwrap_or(name)
-}
+const NULL: &[u8] = b"null";

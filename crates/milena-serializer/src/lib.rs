@@ -1,6 +1,20 @@
 //! User types to bytes and back: codecs, the extractors over them, and values for records to be sent.
 //!
+//! | Codec | Types | Bytes |
+//! |---|---|---|
+//! | [`BytesCodec`] | `Bytes`, `Vec<u8>` | as they are |
+//! | [`TextCodec`] | `String`, `str` | UTF-8 |
+//! | [`BigEndianCodec`] | integers and floats | fixed width, the highest byte first, as Java's serializers |
+//! | [`BoolCodec`] | `bool` | one byte, as Java's |
+//! | `UuidCodec` (feature `uuid`) | `Uuid` | 36 characters, as Java's |
+//! | `JsonCodec` (feature `json`) | whatever serde knows | JSON |
+//! | `XmlCodec` (feature `xml`) | whatever serde knows | XML |
+//!
+//! Each reads and writes `Option<T>` too, for keys that may be missing and for tombstones. A codec of your own is a few lines:
+//! [`Serializer`] has an example. [`MediaType::with_content_type`] names the form in a header, and [`ByContentType`] reads by it.
+//!
 //! ```
+//! # #[cfg(feature = "json")] {
 //! use milena_core::ProducerRecord;
 //! use milena_serializer::{Json, JsonExt};
 //! use serde::{Deserialize, Serialize};
@@ -21,13 +35,40 @@
 //! }
 //! # fn check<A>(_: impl milena_core::Handler<A>) {}
 //! # check(bill);
+//! # }
 //! # Ok::<_, milena_core::Error>(())
 //! ```
 
 mod codec;
+mod content_type;
+mod decode;
+mod encode;
+mod extract;
+#[cfg(any(feature = "json", feature = "xml"))]
+mod format;
+#[cfg(feature = "json")]
 mod json;
+mod nullable;
+mod number;
 mod plain;
+mod typed;
+#[cfg(feature = "uuid")]
+mod uuid;
+#[cfg(feature = "xml")]
+mod xml;
 
-pub use codec::{Deserializer, Place, Serializer};
+pub use codec::{Deserializer, Part, Place, Serializer};
+pub use content_type::{ByContentType, CONTENT_TYPE, MediaType, WithContentType};
+pub use decode::{Decode, DecodeLayer};
+pub use encode::{Encode, EncodeLayer};
+pub use extract::{KeyAs, ValueAs};
+#[cfg(feature = "json")]
 pub use json::{Json, JsonCodec, JsonExt};
+pub use nullable::Nullable;
+pub use number::{BigEndianCodec, BoolCodec};
 pub use plain::{BytesCodec, TextCodec};
+pub use typed::{Decoded, Decoder, Encoder, TypedRecord, Undecodable};
+#[cfg(feature = "uuid")]
+pub use uuid::UuidCodec;
+#[cfg(feature = "xml")]
+pub use xml::{Xml, XmlCodec, XmlExt};

@@ -9,9 +9,12 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use milena_core::{
     ConsumerRecord, ErrorClass, ErrorKind, FromRecord, Headers, Incoming, ProcessError,
-    ProducerRecord,
+    ProducerRecord, Result,
 };
-use milena_serializer::{BytesCodec, Deserializer, Json, JsonExt, Place, Serializer, TextCodec};
+use milena_serializer::{
+    BigEndianCodec, BytesCodec, Deserializer, Json, JsonCodec, JsonExt, KeyAs, Place, Serializer,
+    TextCodec, ValueAs,
+};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,16 @@ async fn read<T: FromRecord>(value: Option<&str>) -> Result<T, ProcessError> {
     let mut record = ConsumerRecord::new("orders", 3, 17);
     record.value = value.map(|text| Bytes::copy_from_slice(text.as_bytes()));
     T::from_record(&Incoming::new(record), &()).await
+}
+
+fn write<T: ?Sized>(codec: &impl Serializer<T>, value: &T) -> Option<Bytes> {
+    codec
+        .serialize(&"orders".into(), &mut Headers::new(), value)
+        .unwrap()
+}
+
+fn decode<T>(codec: &impl Deserializer<T>, bytes: Option<&Bytes>) -> Result<T> {
+    codec.deserialize(Place::value(&"orders".into(), &Headers::new()), bytes)
 }
 
 #[tokio::test]
@@ -75,10 +88,43 @@ async fn what_is_wrong_is_named_with_its_place_and_path() {
 }
 
 #[tokio::test]
+async fn json_that_is_nested_too_deep_is_poison_and_exhausts_no_stack() {
+    let deep = "[".repeat(1_000_000);
+    let error = read::<Json<serde_json_like::Any>>(Some(&deep))
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Poison);
+    assert!(error.chain().contains("recursion limit"), "{error}");
+    let allowed = format!("{}{}", "[".repeat(100), "]".repeat(100));
+    read::<Json<serde_json_like::Any>>(Some(&allowed))
+        .await
+        .unwrap();
+}
+
+/// A type that may be nested without end.
+mod serde_json_like {
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    pub(crate) struct Any(#[allow(dead_code, reason = "it is nested, that is all")] Vec<Any>);
+}
+
+#[tokio::test]
 async fn a_tombstone_is_none_where_the_type_allows_it() {
     assert_eq!(read::<Json<Option<u8>>>(None).await.unwrap(), Json(None));
     let error = read::<Json<Order>>(None).await.unwrap_err();
     assert!(error.to_string().contains("no value"), "{error}");
+}
+
+#[test]
+fn none_is_sent_as_a_tombstone_by_every_codec() {
+    assert_eq!(write(&JsonCodec, &None::<Order>), None);
+    assert_eq!(write(&TextCodec, &None::<String>), None);
+    assert_eq!(write(&BytesCodec, &None::<Bytes>), None);
+    assert_eq!(write(&BigEndianCodec, &None::<i64>), None);
+    assert_eq!(write(&JsonCodec, &Some(7)).as_deref(), Some(&b"7"[..]));
+    assert_eq!(decode::<Option<i64>>(&BigEndianCodec, None).unwrap(), None);
+    assert_eq!(decode::<Option<String>>(&TextCodec, None).unwrap(), None);
 }
 
 #[test]
@@ -94,16 +140,40 @@ fn a_value_that_json_cannot_hold_is_refused_by_its_type() {
 
 #[test]
 fn text_and_bytes_stay_as_they_are() {
-    let (topic, mut headers) = ("orders".into(), Headers::new());
-    let bytes = TextCodec.serialize(&topic, &mut headers, "blåbær").unwrap();
-    let place = Place::new(&topic, &headers);
-    let text: String = TextCodec.deserialize(place, Some(&bytes)).unwrap();
-    assert_eq!(text, "blåbær");
-    let same: Bytes = BytesCodec.deserialize(place, Some(&bytes)).unwrap();
-    assert_eq!(same, bytes);
-    let none: Option<Bytes> = BytesCodec.deserialize(place, None).unwrap();
-    assert_eq!(none, None);
+    let bytes = write(&TextCodec, "blåbær");
+    assert_eq!(
+        decode::<String>(&TextCodec, bytes.as_ref()).unwrap(),
+        "blåbær"
+    );
+    assert_eq!(decode::<Bytes>(&BytesCodec, bytes.as_ref()).ok(), bytes);
+    assert_eq!(decode::<Option<Bytes>>(&BytesCodec, None).unwrap(), None);
     let bad = Bytes::from_static(&[0xff]);
-    let error = Deserializer::<String>::deserialize(&TextCodec, place, Some(&bad)).unwrap_err();
+    let error = decode::<String>(&TextCodec, Some(&bad)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
+}
+
+#[tokio::test]
+async fn a_handler_takes_key_and_value_by_codecs() {
+    let mut record = ConsumerRecord::new("orders", 3, 17);
+    record.key = Some(Bytes::from_static(&[0, 0, 0, 7]));
+    let incoming = Incoming::new(record);
+    let KeyAs(key, _) = KeyAs::<i32, BigEndianCodec>::from_record(&incoming, &())
+        .await
+        .unwrap();
+    assert_eq!(key, 7);
+    let error = KeyAs::<i64, BigEndianCodec>::from_record(&incoming, &())
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Poison);
+    let text = error.to_string();
+    for part in [
+        "the key is no i64",
+        "4 bytes",
+        "8 are expected",
+        "offset 17",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+    let missing = ValueAs::<String, TextCodec>::from_record(&incoming, &()).await;
+    assert!(missing.unwrap_err().to_string().contains("no value"));
 }

@@ -30,7 +30,9 @@
 //! | Feature | Default | What it adds |
 //! |---|---|---|
 //! | `zstd` | yes | zstd compression; needs a C compiler |
-//! | `json` | yes | the extractor `Json` and `record.json(&value)`, by `serde_json` |
+//! | `json` | yes | `JsonCodec`, the extractor `Json` and `record.json(&value)`, by `serde_json` |
+//! | `xml` | no | `XmlCodec`, the extractor `Xml` and `record.xml(&value)`, by `quick-xml` |
+//! | `uuid` | no | `UuidCodec`, by `uuid` |
 //! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
 //! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
 
@@ -49,7 +51,9 @@ pub use milena_client::core::{
 };
 pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
 #[cfg(feature = "json")]
-pub use milena_client::serializer::{Json, JsonExt};
+pub use milena_client::serializer::{Json, JsonCodec, JsonExt};
+#[cfg(feature = "xml")]
+pub use milena_client::serializer::{Xml, XmlCodec, XmlExt};
 pub use milena_client::{Client, ClientBuilder, shutdown_signal};
 
 /// Administration: topics, each verb with a result per item.
@@ -73,7 +77,6 @@ pub mod middleware {
 }
 
 /// User types to bytes and back.
-#[cfg(feature = "json")]
 pub mod serializer {
     pub use milena_client::serializer::*;
 }

@@ -1,0 +1,57 @@
+//! The layer that decodes records.
+
+use std::fmt;
+
+use bytes::Bytes;
+use tower_layer::Layer;
+
+use super::service::Decode;
+use crate::codec::Deserializer;
+use crate::plain::BytesCodec;
+use crate::typed::Decoder;
+
+/// Decodes key and value of each record and puts them among its extensions, as [`Decoded<K, V>`](crate::Decoded).
+pub struct DecodeLayer<K, V> {
+    decoder: Decoder<K, V>,
+}
+
+impl<K, V> DecodeLayer<K, V> {
+    /// Reads keys and values by these codecs.
+    pub fn new(
+        key: impl Deserializer<K> + Send + Sync + 'static,
+        value: impl Deserializer<V> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            decoder: Decoder::new(key, value),
+        }
+    }
+}
+
+impl<V> DecodeLayer<Option<Bytes>, V> {
+    /// Reads values by this codec, and leaves keys as they are.
+    pub fn value(value: impl Deserializer<V> + Send + Sync + 'static) -> Self {
+        Self::new(BytesCodec, value)
+    }
+}
+
+impl<S, K, V> Layer<S> for DecodeLayer<K, V> {
+    type Service = Decode<S, K, V>;
+
+    fn layer(&self, inner: S) -> Decode<S, K, V> {
+        Decode::new(inner, self.decoder.clone())
+    }
+}
+
+impl<K, V> Clone for DecodeLayer<K, V> {
+    fn clone(&self) -> Self {
+        Self {
+            decoder: self.decoder.clone(),
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for DecodeLayer<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DecodeLayer").field(&self.decoder).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! What the codecs over serde have in common.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ValueError, UnitDeserializer};
+
+use milena_core::{Error, ErrorKind};
+
+use crate::codec::{Part, missing};
+
+/// The value of a missing key or a tombstone: `None` for an optional type.
+pub(crate) fn null<T: DeserializeOwned>(part: Part, format: &str) -> Result<T, Error> {
+    let nothing: UnitDeserializer<ValueError> = ().into_deserializer();
+    T::deserialize(nothing).map_err(|_| missing(part, format))
+}
+
+/// The error for bytes that are not of the format and type, with the path of the field that is wrong.
+pub(crate) fn undecodable<'de, T, D>(part: Part, format: &str, reader: D) -> Error
+where
+    T: Deserialize<'de>,
+    D: serde::Deserializer<'de, Error: Send + Sync + 'static>,
+{
+    let wanted = short(std::any::type_name::<T>());
+    let what = format!("the {part} is no {format} of type `{wanted}`");
+    let Err(error) = serde_path_to_error::deserialize::<D, T>(reader) else {
+        let what = format!("the {part} goes on after its {format} has ended");
+        return Error::new(ErrorKind::Decode, what);
+    };
+    let path = error.path().to_string();
+    let what = match path.as_str() {
+        "." => what,
+        _ => format!("{what}: wrong at `{path}`"),
+    };
+    Error::new(ErrorKind::Decode, what).with_source(error.into_inner())
+}
+
+/// The error for a value that the format cannot hold.
+pub(crate) fn unwritable<T: ?Sized>(
+    format: &str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    let what = format!(
+        "a value of type `{}` cannot be written as {format}",
+        std::any::type_name::<T>()
+    );
+    Error::new(ErrorKind::Config, what).with_source(cause)
+}
+
+/// The last part of a type's path.
+fn short(name: &str) -> &str {
+    let base = name.split('<').next().unwrap_or(name);
+    base.rsplit("::").next().unwrap_or(name)
+}

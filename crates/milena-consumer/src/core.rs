@@ -62,6 +62,7 @@ pub(crate) struct Counts {
     pub(crate) processed: AtomicU64,
     pub(crate) skipped: AtomicU64,
     pub(crate) dead_lettered: AtomicU64,
+    pub(crate) forwarded: AtomicU64,
     pub(crate) late: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,

@@ -26,6 +26,8 @@ pub struct RunReport {
     pub skipped: u64,
     /// Records that were written to a dead letter topic.
     pub dead_lettered: u64,
+    /// Records that were written to a retry topic, to be read again later.
+    pub forwarded: u64,
     /// Records that were done too late to count: their partition had been given to another member, which reads them again.
     pub late: u64,
     /// The offset that was last committed of each partition.
@@ -141,6 +143,7 @@ fn report(core: &Core) -> Result<RunReport> {
         processed: counts.processed.load(Ordering::Relaxed),
         skipped: counts.skipped.load(Ordering::Relaxed),
         dead_lettered: counts.dead_lettered.load(Ordering::Relaxed),
+        forwarded: counts.forwarded.load(Ordering::Relaxed),
         late: counts.late.load(Ordering::Relaxed),
         committed: counts.committed.lock().clone(),
         end,

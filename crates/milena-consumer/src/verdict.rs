@@ -42,9 +42,7 @@ pub(crate) fn judge(
     let wait = |asked: Option<Duration>| asked.unwrap_or(patience.backoff.delay(attempt - 1));
     let again = attempt < patience.attempts && !patience.dead_letters;
     match answer {
-        Ok(outcome @ (Outcome::Ack | Outcome::Skip(_) | Outcome::DeadLettered(_))) => {
-            Verdict::Settle(outcome.name())
-        }
+        Ok(outcome) if outcome.settles() => Verdict::Settle(outcome.name()),
         Ok(Outcome::Retry { after, .. }) if again => Verdict::Again(wait(after)),
         Ok(Outcome::Retry { reason, .. }) => {
             Verdict::Stuck(stuck(format!("gave up after {attempt} attempts: {reason}")))

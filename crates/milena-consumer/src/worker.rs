@@ -215,6 +215,7 @@ where
         let count = match outcome {
             "ack" => &counts.processed,
             "dead_lettered" => &counts.dead_lettered,
+            "forwarded" => &counts.forwarded,
             _ => &counts.skipped,
         };
         count.fetch_add(1, Ordering::Relaxed);

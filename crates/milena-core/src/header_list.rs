@@ -6,7 +6,7 @@ use crate::{HeaderIter, HeaderRef, HeadersRef};
 
 /// One header of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Header {
+pub struct RecordHeader {
     /// The key: text by convention, any bytes on the wire.
     pub key: Bytes,
     /// The value; `None` is Kafka's null, which is not the same as empty.
@@ -20,7 +20,7 @@ pub struct Headers(Repr);
 #[derive(Clone, Debug)]
 enum Repr {
     Wire { raw: Bytes, count: usize },
-    List(Vec<Header>),
+    List(Vec<RecordHeader>),
 }
 
 impl Headers {
@@ -38,7 +38,7 @@ impl Headers {
 
     /// Adds a header at the end; one of the same key stays.
     pub fn push(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.list().push(Header {
+        self.list().push(RecordHeader {
             key: key.into(),
             value: Some(value.into()),
         });
@@ -46,7 +46,7 @@ impl Headers {
 
     /// Adds a header with a null value at the end.
     pub fn push_null(&mut self, key: impl Into<Bytes>) {
-        self.list().push(Header {
+        self.list().push(RecordHeader {
             key: key.into(),
             value: None,
         });
@@ -64,7 +64,7 @@ impl Headers {
         let key = key.into();
         let list = self.list();
         list.retain(|header| header.key != key);
-        list.push(Header {
+        list.push(RecordHeader {
             key,
             value: Some(value.into()),
         });
@@ -119,7 +119,7 @@ impl Headers {
             }),
             Repr::List(list) => Self(Repr::List(
                 list.iter()
-                    .map(|header| Header {
+                    .map(|header| RecordHeader {
                         key: Bytes::copy_from_slice(&header.key),
                         value: header.value.as_deref().map(Bytes::copy_from_slice),
                     })
@@ -128,12 +128,12 @@ impl Headers {
         }
     }
 
-    fn list(&mut self) -> &mut Vec<Header> {
+    fn list(&mut self) -> &mut Vec<RecordHeader> {
         if let Repr::Wire { raw, count } = &self.0 {
             let owned = |part: &[u8]| raw.slice_ref(part);
             let list = HeadersRef::wire(raw, *count)
                 .iter()
-                .map(|HeaderRef { key, value }| Header {
+                .map(|HeaderRef { key, value }| RecordHeader {
                     key: owned(key),
                     value: value.map(owned),
                 })

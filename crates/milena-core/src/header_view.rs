@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::Header;
+use crate::RecordHeader;
 
 /// One header, borrowed. Keys are text by convention only: the wire allows any bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ enum Repr<'a> {
         raw: &'a [u8],
         count: usize,
     },
-    List(&'a [Header]),
+    List(&'a [RecordHeader]),
 }
 
 impl<'a> HeadersRef<'a> {
@@ -50,7 +50,7 @@ impl<'a> HeadersRef<'a> {
 
     /// Views a list.
     #[must_use]
-    pub const fn list(list: &'a [Header]) -> Self {
+    pub const fn list(list: &'a [RecordHeader]) -> Self {
         Self(Repr::List(list))
     }
 
@@ -209,11 +209,11 @@ mod tests {
     #[test]
     fn a_view_over_a_list_equals_one_over_the_wire() {
         let list = [
-            Header {
+            RecordHeader {
                 key: "a".into(),
                 value: Some("xy".into()),
             },
-            Header {
+            RecordHeader {
                 key: "a".into(),
                 value: None,
             },

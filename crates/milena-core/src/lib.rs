@@ -9,7 +9,9 @@ mod address;
 mod backoff;
 mod cancel;
 mod code;
+mod emitter;
 mod error;
+mod error_map;
 mod event;
 mod extensions;
 mod extract;
@@ -35,15 +37,20 @@ pub use address::Address;
 pub use backoff::Backoff;
 pub use cancel::{CancelToken, Cancelled};
 pub use code::ErrorCode;
+pub use emitter::Emitter;
 pub use error::{Error, ErrorKind, Persistence, Place, Result};
+pub use error_map::ErrorMap;
 pub use event::{Event, RebalancePhase};
 pub use extensions::Extensions;
-pub use extract::{Attempt, Extension, FromRecord, Key, State, Text, Value};
+pub use extract::{
+    Attempt, Extension, FromBytes, FromRecord, FromRef, Header, HeaderName, Key, Parsed, State,
+    Text, Topic, Value,
+};
 pub use gate::{Gate, GateState, GateWatch};
 pub use gauges::{BreakerPhase, Gauge, Gauges};
 pub use group::GroupMetadata;
 pub use handler::{Handler, IntoOutcome};
-pub use header_list::{Header, Headers};
+pub use header_list::{Headers, RecordHeader};
 pub use header_view::{HeaderIter, HeaderRef, HeadersRef};
 pub use ids::{LeaderEpoch, NodeId, Offset, Partition, ProducerEpoch, ProducerId, Sequence};
 pub use incoming::Incoming;

@@ -28,6 +28,9 @@ pub enum Outcome {
     DeadLetter(Reason),
     /// Was written to a dead letter topic, where a broker acknowledged it: the offset may be committed. The answer of dead letter layers.
     DeadLettered(Reason),
+    /// Was written to a retry topic, where a broker acknowledged it and from where it is read again when its time has come: the offset
+    /// may be committed. The answer of delayed retry layers.
+    Forwarded(Reason),
     /// Not before that time: the lane waits, the partition pauses, no attempt is counted.
     Hold(Timestamp),
     /// The consumer is to stop; this record is not settled and will be read again.
@@ -69,7 +72,10 @@ impl Outcome {
     /// Whether the offset may be committed once this is returned to the driver.
     #[must_use]
     pub const fn settles(&self) -> bool {
-        matches!(self, Self::Ack | Self::Skip(_) | Self::DeadLettered(_))
+        matches!(
+            self,
+            Self::Ack | Self::Skip(_) | Self::DeadLettered(_) | Self::Forwarded(_)
+        )
     }
 
     /// One word, for logs and labels.
@@ -81,6 +87,7 @@ impl Outcome {
             Self::Retry { .. } => "retry",
             Self::DeadLetter(_) => "dead_letter",
             Self::DeadLettered(_) => "dead_lettered",
+            Self::Forwarded(_) => "forwarded",
             Self::Hold(_) => "hold",
             Self::Stop(_) => "stop",
         }

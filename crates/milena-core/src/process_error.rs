@@ -111,6 +111,8 @@ struct Inner {
     class: ErrorClass,
     retry_after: Option<Duration>,
     dependency: Option<Arc<str>>,
+    /// Whether somebody chose the class.
+    classified: bool,
     source: BoxError,
 }
 
@@ -121,6 +123,7 @@ impl ProcessError {
             class,
             retry_after: None,
             dependency: None,
+            classified: true,
             source: source.into(),
         }))
     }
@@ -178,9 +181,29 @@ impl ProcessError {
             Ok(carried) => carried.0,
             Err(other) => match other.downcast::<Error>() {
                 Ok(error) => Self::classified(*error),
-                Err(other) => Self::transient(other),
+                Err(other) => Self::unknown(other),
             },
         }
+    }
+
+    /// An error that nobody classified.
+    fn unknown(source: impl Into<BoxError>) -> Self {
+        let mut error = Self::transient(source);
+        error.0.classified = false;
+        error
+    }
+
+    /// Gives it another class.
+    #[must_use]
+    pub fn with_class(mut self, class: ErrorClass) -> Self {
+        (self.0.class, self.0.classified) = (class, true);
+        self
+    }
+
+    /// Whether somebody chose its class; else it is [`ErrorClass::Transient`] since nobody did.
+    #[must_use]
+    pub fn is_classified(&self) -> bool {
+        self.0.classified
     }
 
     /// Names the wait before the next attempt.
@@ -249,7 +272,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for ProcessError {
     fn from(error: E) -> Self {
         match (&error as &dyn Any).downcast_ref::<Error>() {
             Some(own) => Self::classified(own.clone()),
-            None => Self::transient(error),
+            None => Self::unknown(error),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use milena_core::{Header, HeadersRef, Timestamp};
+use milena_core::{HeadersRef, RecordHeader, Timestamp};
 use milena_protocol::batch::{BatchBuilder, Batches};
 use milena_protocol::compression::{Compression, DEFAULT_MAX_SIZE};
 
@@ -49,7 +49,7 @@ fn count<T>(work: impl FnOnce() -> T) -> (usize, T) {
 
 #[test]
 fn appending_to_a_buffer_that_is_large_enough_allocates_nothing() {
-    let headers = [Header {
+    let headers = [RecordHeader {
         key: "trace".into(),
         value: Some("abc".into()),
     }];
@@ -69,7 +69,7 @@ fn appending_to_a_buffer_that_is_large_enough_allocates_nothing() {
 #[test]
 fn reading_a_batch_allocates_nothing_per_record() {
     let mut open = BatchBuilder::default();
-    let headers = [Header {
+    let headers = [RecordHeader {
         key: "trace".into(),
         value: None,
     }];

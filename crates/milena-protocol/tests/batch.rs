@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use milena_core::{
-    ErrorKind, Header, HeadersRef, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence,
+    ErrorKind, HeadersRef, LeaderEpoch, Offset, ProducerEpoch, ProducerId, RecordHeader, Sequence,
     Timestamp, TimestampType,
 };
 use milena_protocol::batch::{
@@ -67,11 +67,11 @@ fn values(batch: &Batch) -> Vec<(i64, String)> {
 fn a_record_is_laid_out_as_the_protocol_guide_says() {
     let mut open = BatchBuilder::default();
     let headers = [
-        Header {
+        RecordHeader {
             key: "h".into(),
             value: Some("v".into()),
         },
-        Header {
+        RecordHeader {
             key: "h".into(),
             value: None,
         },

@@ -7,7 +7,7 @@
 )]
 
 use bytes::Bytes;
-use milena_core::{Header, HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
+use milena_core::{HeadersRef, ProducerEpoch, ProducerId, RecordHeader, Sequence, Timestamp};
 use milena_protocol::batch::{BatchBuilder, Batches, ProducerStamp};
 use milena_protocol::compression::{Codec, Compression, decompress};
 use milena_protocol::request::RequestHeader;
@@ -76,10 +76,10 @@ fn stamp() -> Option<ProducerStamp> {
 fn build(records: &[Written], compression: Compression) -> Bytes {
     let mut open = BatchBuilder::default();
     for record in records {
-        let headers: Vec<Header> = record
+        let headers: Vec<RecordHeader> = record
             .headers
             .iter()
-            .map(|(key, value)| Header {
+            .map(|(key, value)| RecordHeader {
                 key: key.clone().into(),
                 value: value.clone().map(Bytes::from),
             })

@@ -42,12 +42,13 @@ pub use milena_client::consumer::{
     RunEnd, RunReport, ShutdownHandle, StartAt,
 };
 pub use milena_client::core::{
-    Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord, Error,
-    ErrorClass, ErrorCode, ErrorKind, Event, Extension, Extensions, FromRecord, Gate, Gauge,
-    Gauges, GroupMetadata, Handler, Header, Headers, Incoming, IntoOutcome, Key, LeaderEpoch,
-    NodeId, Observer, Observers, Offset, Outcome, Partition, Persistence, ProcessError,
-    ProducerRecord, Reason, Record, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes,
-    State, Text, Timestamp, TimestampType, TopicName, TopicPartition, Value,
+    Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord,
+    Emitter, Error, ErrorClass, ErrorCode, ErrorKind, ErrorMap, Event, Extension, Extensions,
+    FromBytes, FromRecord, FromRef, Gate, Gauge, Gauges, GroupMetadata, Handler, Header,
+    HeaderName, Headers, Incoming, IntoOutcome, Key, LeaderEpoch, NodeId, Observer, Observers,
+    Offset, Outcome, Parsed, Partition, Persistence, ProcessError, ProducerRecord, Reason, Record,
+    RecordHeader, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes, State, Text,
+    Timestamp, TimestampType, Topic, TopicName, TopicPartition, Value,
 };
 pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
 #[cfg(feature = "json")]

@@ -1,0 +1,46 @@
+//! Extractors of a record's parts, as they are.
+
+use std::future::{Future, ready};
+
+use super::{FromRecord, lacks};
+use crate::{
+    CancelToken, ConsumerRecord, Emitter, Extensions, Headers, Incoming, Offset, Partition,
+    ProcessError, Timestamp, TopicName, TopicPartition,
+};
+
+/// The topic that the record was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Topic(pub TopicName);
+
+/// Which attempt this is, counted from 1; attempts before a detour by a retry topic included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt(pub u32);
+
+macro_rules! extract {
+    ($($type:ty: |$incoming:ident| $make:expr;)*) => {
+        $(impl<S: Sync> FromRecord<S> for $type {
+            fn from_record($incoming: &Incoming, _: &S) -> impl Future<Output = Result<Self, ProcessError>> + Send {
+                ready($make)
+            }
+        })*
+    };
+}
+
+extract! {
+    Incoming: |incoming| Ok(incoming.clone());
+    ConsumerRecord: |incoming| Ok(incoming.record.clone());
+    Headers: |incoming| Ok(incoming.record.headers.clone());
+    Topic: |incoming| Ok(Topic(incoming.record.topic.clone()));
+    TopicName: |incoming| Ok(incoming.record.topic.clone());
+    TopicPartition: |incoming| Ok(incoming.record.topic_partition());
+    Partition: |incoming| Ok(incoming.record.partition);
+    Offset: |incoming| Ok(incoming.record.offset);
+    Timestamp: |incoming| incoming.record.timestamp.ok_or_else(|| lacks(incoming, "timestamp"));
+    Option<Timestamp>: |incoming| Ok(incoming.record.timestamp);
+    Attempt: |incoming| Ok(Attempt(incoming.attempt));
+    CancelToken: |incoming| Ok(incoming.cancel.clone());
+    Extensions: |incoming| Ok(incoming.extensions.clone());
+    Emitter: |incoming| incoming.extensions.get::<Emitter>().cloned().ok_or_else(|| {
+        ProcessError::fatal("the handler emits records, but no layer sends them; add an `EmitLayer` to the stack")
+    });
+}

@@ -144,6 +144,11 @@ async fn faulty(context: &Context, message: AnyRequest) -> Sending {
                 }
                 Sending::Frame(vec![whole.freeze()])
             }
+            (Action::Garbled, Sending::Frame(pieces)) => {
+                let mut whole = joined(&pieces, usize::MAX);
+                whole.iter_mut().skip(8).for_each(|byte| *byte = 0xff);
+                Sending::Frame(vec![whole.freeze()])
+            }
             (_, sending) => sending,
         };
     }

@@ -42,6 +42,7 @@ pub(crate) enum Action {
     Raw(Bytes),
     Truncate(usize),
     WrongCorrelationId,
+    Garbled,
     Omit,
     Throttle(Duration),
     StaleMetadata,
@@ -137,6 +138,11 @@ impl Fault {
     /// Does what was asked and answers under another correlation id.
     pub fn wrong_correlation_id() -> Self {
         Self::new(Action::WrongCorrelationId)
+    }
+
+    /// Does what was asked and answers with a frame of the right length and correlation id that cannot be decoded.
+    pub fn garbled() -> Self {
+        Self::new(Action::Garbled)
     }
 
     /// Leaves the partitions that the filters pick out of the answer, and does nothing for them.

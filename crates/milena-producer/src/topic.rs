@@ -55,6 +55,8 @@ impl Topics {
 pub(crate) struct TopicState {
     pub(crate) name: TopicName,
     partitions: Growing,
+    /// How many of them the topic has: fewer than were seen where it was deleted and made again smaller.
+    count: AtomicU32,
     /// The partitions that have a leader; all, where none has.
     available: ArcSwap<Vec<u32>>,
     sticky: Sticky,
@@ -71,6 +73,7 @@ impl TopicState {
         Self {
             name,
             partitions: Growing::default(),
+            count: AtomicU32::new(0),
             available: ArcSwap::default(),
             sticky: Sticky::new(slots, fastrand::usize(..1 << 16)),
         }
@@ -78,11 +81,14 @@ impl TopicState {
 
     /// How many partitions are known; 0 before the metadata came.
     pub(crate) fn count(&self) -> u32 {
-        self.partitions.len.load(Ordering::Acquire)
+        self.count.load(Ordering::Acquire)
     }
 
-    /// Takes over what the metadata says; the partition count never shrinks.
+    /// Takes over what the metadata says; a topic that is without partitions for a moment keeps those it had.
     pub(crate) fn take(&self, shape: &Shape, ready: &Ready) {
+        if shape.led.is_empty() {
+            return;
+        }
         let all = 0..u32::try_from(shape.led.len()).unwrap_or(u32::MAX);
         let led = all.clone().zip(&shape.led).filter(|(_, led)| **led);
         let mut available: Vec<u32> = led.map(|(partition, _)| partition).collect();
@@ -94,6 +100,16 @@ impl TopicState {
             ready.register(|id| Partition::new(place, id))
         });
         self.available.store(Arc::new(available));
+        self.count.store(all.end, Ordering::Release);
+    }
+
+    /// A partition that the topic has.
+    #[inline(always)]
+    fn partition(&self, number: u32, count: u32) -> Option<&Arc<Partition>> {
+        if number >= count {
+            return None;
+        }
+        self.partitions.get(number)
     }
 
     /// Chooses where a record goes; `named` is the partition that the caller named.
@@ -115,7 +131,7 @@ impl TopicState {
             }),
         };
         match choice {
-            Choice::Partition(number) => match self.partitions.get(number) {
+            Choice::Partition(number) => match self.partition(number, partitions) {
                 Some(partition) => Ok(Chosen {
                     partition,
                     slot: None,
@@ -127,7 +143,7 @@ impl TopicState {
             Choice::Sticky => {
                 let slot = self.sticky.slot();
                 let known = slot.and_then(Slot::partition);
-                match known.and_then(|number| self.partitions.get(number)) {
+                match known.and_then(|number| self.partition(number, partitions)) {
                     Some(partition) => Ok(Chosen { partition, slot }),
                     None => self.move_on(slot),
                 }
@@ -279,6 +295,30 @@ mod tests {
         assert_eq!(topic.count(), 10);
         assert_eq!(topic.partitions.get(9).unwrap().id, 9);
         assert!(topic.partitions.get(10).is_none());
+    }
+
+    #[test]
+    fn a_topic_made_again_smaller_is_used_within_its_size() {
+        let (topic, ready) = topic(&[true; 4]);
+        let slot = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap().slot;
+        slot.unwrap().stick_to(3);
+        topic.take(&Shape { led: Vec::new() }, &ready);
+        assert_eq!(topic.count(), 4, "it is only gone for a moment");
+        topic.take(&Shape { led: vec![true; 2] }, &ready);
+        assert_eq!(topic.count(), 2);
+        let chosen = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
+        assert!(number(&chosen) < 2);
+        assert!(
+            topic
+                .choose(&Murmur2, &keyless(b"v"), Some(Number::new(3)))
+                .is_err()
+        );
+        topic.take(&Shape { led: vec![true; 3] }, &ready);
+        let named = topic.choose(&Murmur2, &keyless(b"v"), Some(Number::new(2)));
+        assert_eq!(
+            named.unwrap_or_else(|_| panic!("it is back")).partition.id,
+            2
+        );
     }
 
     #[test]

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
 use milena_protocol::batch::SealedBatch;
-use milena_protocol::hints::{NodeEndpoint, TopicRef};
+use milena_protocol::hints::NodeEndpoint;
 use milena_protocol::produce::{self, ProduceResponse, ProducedPartition};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::batch::{Batch, Place};
 use crate::delivery::Fate;
 use crate::queue::Settled;
-use crate::sender::{Answer, Sender};
+use crate::sender::{Answer, Sender, Sent};
 use crate::settings::Acks;
 use crate::verdict::{self, Verdict};
 
@@ -36,15 +37,9 @@ impl Sender {
         }
         let failed = match result {
             Ok(_) if self.settings.acks == Acks::None => {
-                for (id, place) in &sent {
-                    self.settle(
-                        *id,
-                        *place,
-                        Verdict::Delivered,
-                        Written::default(),
-                        None,
-                        now,
-                    );
+                for Sent { queue, place, .. } in &sent {
+                    let (delivered, written) = (Verdict::Delivered, Written::default());
+                    self.settle(*queue, *place, delivered, written, None, now);
                 }
                 None
             }
@@ -71,33 +66,35 @@ impl Sender {
             if matches!(verdict, Verdict::Retry { stale: true, .. }) {
                 self.network.refresh("a broker did not answer");
             }
-            for (id, place) in &sent {
-                self.settle(*id, *place, verdict.clone(), Written::default(), None, now);
+            for Sent { queue, place, .. } in &sent {
+                let (verdict, written) = (verdict.clone(), Written::default());
+                self.settle(*queue, *place, verdict, written, None, now);
             }
         }
-        for (id, _) in sent {
-            self.list(id);
+        for Sent { queue, .. } in sent {
+            self.list(queue);
         }
     }
 
-    fn answers(
-        &mut self,
-        sent: &[(u32, Place)],
-        answer: &ProduceResponse<'_>,
-        node: NodeId,
-        now: Instant,
-    ) {
+    fn answers(&mut self, sent: &[Sent], answer: &ProduceResponse<'_>, node: NodeId, now: Instant) {
         let answers = &answer.partitions;
         let mut next = 0;
-        for (id, place) in sent {
+        for Sent {
+            queue: id,
+            place,
+            topic_id,
+        } in sent
+        {
             let Some(outlet) = self.queues.get_mut(*id as usize) else {
                 continue;
             };
             let partition = outlet.queue.partition.place.clone();
             // Brokers answer in the order of the request, mostly: the search starts where the last one ended.
-            let found = (next..answers.len())
-                .chain(0..next)
-                .find(|at| answers.get(*at).is_some_and(|one| self.is(one, &partition)));
+            let found = (next..answers.len()).chain(0..next).find(|at| {
+                answers
+                    .get(*at)
+                    .is_some_and(|one| is(one, &partition, *topic_id))
+            });
             let Some(one) = found.and_then(|at| answers.get(at)) else {
                 let what = "the answer leaves the partition out";
                 let error = Error::new(ErrorKind::Decode, what)
@@ -112,14 +109,6 @@ impl Sender {
         }
     }
 
-    fn is(&self, answer: &ProducedPartition<'_>, partition: &TopicPartition) -> bool {
-        answer.partition == partition.partition
-            && match answer.topic {
-                TopicRef::Name(name) => partition.topic == name,
-                id => id.is(&partition.topic, self.network.topic_id(&partition.topic)),
-            }
-    }
-
     fn one_answer(
         &mut self,
         id: u32,
@@ -132,6 +121,7 @@ impl Sender {
         let mut verdict = verdict::of_answer(answer.error);
         if let Verdict::Retry { error, .. }
         | Verdict::OutOfOrder(error)
+        | Verdict::Duplicate(error)
         | Verdict::TooLarge(error)
         | Verdict::Fail { error, .. } = &mut verdict
         {
@@ -253,7 +243,8 @@ impl Sender {
             return Settled::Gone;
         };
         let (attempts, records) = (batch.attempts, batch.count);
-        if batch.receipt.is_settled() {
+        // In doubt, it may be in the log as a whole: its parts would be taken for other records and written again.
+        if batch.receipt.is_settled() || batch.doubt {
             return outlet.queue.give_up(batch, error);
         }
         let half = records / 2;
@@ -305,6 +296,11 @@ impl Sender {
             error,
         }
     }
+}
+
+/// Whether an answer is for `partition` of the topic that had `topic_id` when the batch was sent.
+fn is(answer: &ProducedPartition<'_>, partition: &TopicPartition, topic_id: Option<Uuid>) -> bool {
+    answer.partition == partition.partition && answer.topic.is(&partition.topic, topic_id)
 }
 
 /// With acks=0 nobody tells whether a record was written, and sending it again would be a guess.

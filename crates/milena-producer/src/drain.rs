@@ -7,20 +7,19 @@ use milena_core::{Event, NodeId, Persistence};
 use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use tokio::time::Instant;
 
-use crate::batch::Place;
 use crate::delivery::Fate;
 use crate::link;
 use crate::network::Wire;
 use crate::pace::{self, Load, When};
 use crate::queue::{Next, Queue};
-use crate::sender::{Answer, Done, Sender, Standing};
+use crate::sender::{Answer, Done, Sender, Sent, Standing};
 use crate::settings::Acks;
 
 /// A request in the making.
 #[derive(Default)]
 struct Parcel {
     batches: Vec<PartitionBatch>,
-    sent: Vec<(u32, Place)>,
+    sent: Vec<Sent>,
     bytes: usize,
     partial: bool,
 }
@@ -365,10 +364,15 @@ fn load_batch(
     batch.first_sent.get_or_insert(now);
     let Some(sealed) = &batch.sealed else { return };
     parcel.bytes += sealed.wire_len();
-    parcel.sent.push((id, batch.place));
+    let topic_id = network.topic_id(&place.topic);
+    parcel.sent.push(Sent {
+        queue: id,
+        place: batch.place,
+        topic_id,
+    });
     parcel.batches.push(PartitionBatch {
         topic: place.topic.clone(),
-        topic_id: network.topic_id(&place.topic),
+        topic_id,
         partition: place.partition,
         header: sealed.header(batch.stamp),
         body: sealed.body().clone(),

@@ -256,8 +256,8 @@ impl Queue {
         let Some(mut batch) = self.flying.remove(at) else {
             return Settled::Gone;
         };
-        match verdict {
-            Verdict::Delivered => {
+        match verdict.of_batch(batch.doubt) {
+            Verdict::Delivered | Verdict::Duplicate(_) => {
                 self.sequences.acknowledged();
                 self.failures = 0;
                 self.not_before = None;

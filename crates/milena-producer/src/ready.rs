@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use milena_core::Error;
+use milena_core::{Error, Persistence};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -66,9 +66,11 @@ impl Ready {
     /// Refuses records in all partitions, and in those still to come.
     pub(crate) fn close(&self, error: &Error) {
         let mut registry = self.partitions.lock();
-        registry.closed = Some(error.clone());
+        let error = error.clone().with_persistence(Persistence::NotWritten);
+        // The first reason stays.
+        let error = registry.closed.get_or_insert(error).clone();
         for partition in &registry.all {
-            partition.close(error);
+            partition.close(&error);
         }
     }
 

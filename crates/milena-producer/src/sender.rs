@@ -14,6 +14,7 @@ use milena_core::{NodeId, Result};
 use milena_protocol::batch::SealedBatch;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::batch::Place;
 use crate::delivery::Receipt;
@@ -53,9 +54,18 @@ pub(crate) enum Done {
 pub(crate) struct Answer {
     pub(crate) node: NodeId,
     pub(crate) version: i16,
-    /// Queue and place of each batch, in the order of the request.
-    pub(crate) sent: Vec<(u32, Place)>,
+    /// The batches, in the order of the request.
+    pub(crate) sent: Vec<Sent>,
     pub(crate) result: Result<Bytes>,
+}
+
+/// A batch of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    pub(crate) queue: u32,
+    pub(crate) place: Place,
+    /// The topic's id as it was sent: the topic may have been made again since.
+    pub(crate) topic_id: Option<Uuid>,
 }
 
 /// Where the producer's identity stands.
@@ -246,10 +256,14 @@ impl Sender {
                 queue.hurry();
             }
         }
-        for id in ids {
-            if let Some(outlet) = self.queues.get_mut(id as usize) {
+        for id in &ids {
+            if let Some(outlet) = self.queues.get_mut(*id as usize) {
                 outlet.listed = false;
             }
+        }
+        // They keep their order, or those at the end would never have their turn while metadata comes often.
+        for id in ids {
+            self.list(id);
         }
         for id in 0..self.queues.len() {
             self.list(u32::try_from(id).unwrap_or(u32::MAX));

@@ -93,6 +93,8 @@ impl Sequences {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn identity(epoch: i16) -> Identity {
@@ -137,5 +139,41 @@ mod tests {
         let stamp = sequences.stamp(1).unwrap();
         assert_eq!((stamp.epoch.to_wire(), stamp.sequence), (1, Sequence::ZERO));
         assert_eq!(identity(i16::MAX - 1).bump(), None);
+    }
+    fn sequence(raw: i32) -> Sequence {
+        Sequence::from_wire(raw).unwrap()
+    }
+
+    #[test]
+    fn behind_the_largest_sequence_the_ranges_go_on_at_zero() {
+        let mut sequences = Sequences::default();
+        sequences.begin(identity(0));
+        sequences.next = sequence(i32::MAX - 3);
+        let starts: Vec<_> = (0..10)
+            .map(|_| sequences.stamp(1).unwrap().sequence.to_wire())
+            .collect();
+        assert_eq!(
+            starts[..4],
+            [i32::MAX - 3, i32::MAX - 2, i32::MAX - 1, i32::MAX]
+        );
+        assert_eq!(starts[4..], [0, 1, 2, 3, 4, 5]);
+    }
+
+    proptest! {
+        #[test]
+        fn around_the_whole_ring_each_range_begins_where_the_last_one_ended(
+            start in prop_oneof![0..=i32::MAX, i32::MAX - 5000..=i32::MAX],
+            counts in prop::collection::vec(1u32..2000, 1..40),
+        ) {
+            let mut sequences = Sequences::default();
+            sequences.begin(identity(0));
+            sequences.next = sequence(start);
+            let mut expected = i64::from(start);
+            for count in counts {
+                let stamp = sequences.stamp(count).unwrap();
+                prop_assert_eq!(i64::from(stamp.sequence.to_wire()), expected);
+                expected = (expected + i64::from(count)) % (1 << 31);
+            }
+        }
     }
 }

@@ -5,8 +5,10 @@ use milena_core::{Error, ErrorCode, ErrorKind, Persistence};
 /// What becomes of a batch after an attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// It is in the log; also when the broker had it from an earlier attempt.
+    /// It is in the log; also when the broker had it from an earlier attempt and says where.
     Delivered,
+    /// The broker holds its sequence range from an earlier attempt, and does not say where.
+    Duplicate(Error),
     /// Send the same bytes again after a while.
     Retry {
         /// Why.
@@ -29,6 +31,18 @@ pub(crate) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The same, for a batch of which an earlier attempt may, or may not, have been written.
+    pub(crate) fn of_batch(self, doubt: bool) -> Self {
+        match self {
+            Self::Duplicate(_) if doubt => Self::Delivered,
+            // Never in doubt, it cannot be the batch that the broker holds under this range.
+            Self::Duplicate(error) => Self::OutOfOrder(error),
+            verdict => verdict,
+        }
+    }
+}
+
 /// Reads the code of an answer; `None` is success.
 pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
     let Some(code) = code else {
@@ -36,8 +50,7 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
     };
     let error = Error::broker(code).api("Produce");
     match code {
-        // The broker has the batch from an attempt whose answer was lost.
-        ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Verdict::Delivered,
+        ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Verdict::Duplicate(error),
         ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
         | ErrorCode::UNKNOWN_PRODUCER_ID
         | ErrorCode::INVALID_PRODUCER_EPOCH => Verdict::OutOfOrder(error),
@@ -50,11 +63,15 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
             .api("Produce"),
             doubt: false,
         },
-        // Appended by the leader, or perhaps: only a retry with the same sequence tells.
+        // Appended by the leader, or perhaps: only a retry with the same sequence tells. A leader that waits for its followers
+        // answers with the codes of stale metadata too, when the partition was moved or deleted meanwhile.
         ErrorCode::REQUEST_TIMED_OUT
         | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
         | ErrorCode::NETWORK_EXCEPTION
-        | ErrorCode::KAFKA_STORAGE_ERROR => Verdict::Retry {
+        | ErrorCode::KAFKA_STORAGE_ERROR
+        | ErrorCode::NOT_LEADER_OR_FOLLOWER
+        | ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+        | ErrorCode::UNKNOWN_TOPIC_ID => Verdict::Retry {
             error,
             doubt: true,
             stale: code.is_stale_metadata(),
@@ -98,9 +115,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duplicate_is_a_delivery() {
+    fn a_duplicate_is_told_from_a_delivery() {
         let verdict = of_answer(Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER));
-        assert!(matches!(verdict, Verdict::Delivered));
+        assert!(matches!(verdict, Verdict::Duplicate(_)));
+        assert!(matches!(of_answer(None), Verdict::Delivered));
     }
 
     #[test]
@@ -113,7 +131,7 @@ mod tests {
         assert!(doubt(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND));
         assert!(doubt(ErrorCode::UNKNOWN_SERVER_ERROR));
         assert!(!doubt(ErrorCode::NOT_ENOUGH_REPLICAS));
-        assert!(!doubt(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+        assert!(doubt(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         assert!(!doubt(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
     }
 

@@ -1,15 +1,22 @@
 //! A broker in memory and a producer on it.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "a test stops at the first thing that goes wrong"
 )]
+#![allow(dead_code, unused_imports, reason = "each test program uses its part")]
+
+mod ledger;
 
 use std::time::Duration;
 
-use milena_broker::{Broker, BrokerBuilder};
-use milena_core::{Backoff, ProducerRecord};
-use milena_pool::Cluster;
+use milena_broker::{ApiKey, Broker, BrokerBuilder};
+use milena_core::{Backoff, Gauge, Gauges, ProducerRecord, TopicPartition};
+use milena_pool::{Cluster, ClusterBuilder, Connect};
 use milena_producer::{Delivery, Producer, ProducerBuilder};
+use milena_protocol::batch::BatchHeader;
+
+pub(crate) use ledger::Ledger;
 
 /// A running broker and a client's view of it.
 pub(crate) struct Bed {
@@ -28,15 +35,23 @@ pub(crate) async fn bed_with(
 ) -> Bed {
     let builder = Broker::builder().brokers(2).topic("orders", partitions);
     let broker = change(builder).start().await.unwrap();
-    let cluster = Cluster::builder(broker.bootstrap())
-        .connector(broker.dialer())
+    let dialer = broker.dialer();
+    connect(broker, dialer, |cluster| cluster).await
+}
+
+/// A client of `broker` that dials by `connector`.
+pub(crate) async fn connect(
+    broker: Broker,
+    connector: impl Connect,
+    change: impl FnOnce(ClusterBuilder) -> ClusterBuilder,
+) -> Bed {
+    let builder = Cluster::builder(broker.bootstrap())
+        .connector(connector)
         .backoff(Backoff::new(
             Duration::from_millis(50),
             Duration::from_millis(500),
-        ))
-        .connect()
-        .await
-        .unwrap();
+        ));
+    let cluster = change(builder).connect().await.unwrap();
     Bed { broker, cluster }
 }
 
@@ -49,14 +64,40 @@ impl Bed {
         Producer::builder(self.cluster.clone())
     }
 
-    /// The values of a partition, in order.
+    /// The values of a partition of `orders`, in order.
     pub(crate) fn values(&self, partition: u32) -> Vec<String> {
-        let records = self.broker.inspect().records("orders", partition).unwrap();
+        self.values_of("orders", partition)
+    }
+
+    pub(crate) fn values_of(&self, topic: &str, partition: u32) -> Vec<String> {
+        let records = self.broker.inspect().records(topic, partition).unwrap();
         let value = |bytes: bytes::Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         records
             .into_iter()
             .map(|record| record.value.map(value).unwrap_or_default())
             .collect()
+    }
+
+    /// Every batch that was sent to a partition of `orders`, in the order in which brokers took them up.
+    pub(crate) fn sent(&self, partition: u32) -> Vec<BatchHeader> {
+        let requests = self.broker.journal().requests(ApiKey::Produce);
+        let batches = requests.iter().flat_map(|entry| entry.batches());
+        let to = TopicPartition::new("orders", partition);
+        batches
+            .filter(|(place, _)| *place == to)
+            .map(|(_, header)| header)
+            .collect()
+    }
+
+    /// The bytes of `buffer_memory` that a producer holds.
+    pub(crate) fn held(producer: &Producer) -> u64 {
+        let mut held = 0;
+        producer.read(&mut |gauge| {
+            if let Gauge::BufferUsed { used, .. } = gauge {
+                held = used;
+            }
+        });
+        held
     }
 
     /// The broker that leads partition 0 and the one that does not.
@@ -69,6 +110,25 @@ impl Bed {
             .find(|node| *node != leader);
         (leader, other.unwrap())
     }
+}
+
+/// Epoch, first sequence and count of a batch.
+pub(crate) fn stamp(header: &BatchHeader) -> (i16, i32, u32) {
+    let stamp = header
+        .stamp()
+        .expect("an idempotent producer stamps its batches");
+    (
+        stamp.epoch.to_wire(),
+        stamp.sequence.to_wire(),
+        header.count,
+    )
+}
+
+/// A record for a partition of `orders`.
+pub(crate) fn record_at(partition: u32, value: impl Into<String>) -> ProducerRecord {
+    ProducerRecord::new("orders")
+        .partition(partition)
+        .value(value.into())
 }
 
 /// A record for partition 0.

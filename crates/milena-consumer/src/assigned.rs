@@ -5,34 +5,21 @@ use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{
-    BoxError, ConsumerRecord, Gauges, Incoming, Offset, Outcome, Partition, Result, Routes,
-    TopicName, TopicPartition,
+    BoxError, ConsumerRecord, Incoming, Outcome, Result, Routes, TopicName, TopicPartition,
 };
 use milena_pool::Cluster;
 use tower_service::Service;
 
 use crate::batch::FetchBatch;
 use crate::builder::AssignedConsumerBuilder;
-use crate::consumer::{pause, resume, seek};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
-use crate::partition::Place;
 use crate::receiver::Receiver;
 use crate::run::{self, RunReport, ShutdownHandle};
-use crate::settings::{OffsetReset, Settings};
-
-/// Where to begin to read a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// At the first record there is.
-    Beginning,
-    /// Behind the last record there is now.
-    End,
-    /// At this offset.
-    Offset(Offset),
-}
+use crate::settings::Settings;
+use crate::start::StartAt;
 
 /// Reads partitions that it is told, as no member of any group; it commits nothing.
 ///
@@ -89,38 +76,16 @@ impl AssignedConsumer {
         self.core().assign(starts);
     }
 
-    /// Reads these partitions no more.
+    /// Reads these partitions no more; the others go on.
+    ///
+    /// No record of them is given or dispatched after this returns. Handlers that have one are left to end, for the drain timeout
+    /// at most.
     pub fn unassign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
         for place in partitions {
             if let Ok(partition) = self.core().partition(&place) {
-                self.core().release(&[partition]);
+                self.engine.let_go(partition);
             }
         }
-    }
-
-    /// The next record of any assigned partition; waits for one.
-    ///
-    /// # Errors
-    /// Why the consumer ended; a batch that cannot be read, with its place: the same place is read again by the next call, and
-    /// [`seek`](Self::seek) goes past it.
-    ///
-    /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
-    pub async fn recv(&self) -> Result<ConsumerRecord> {
-        self.engine.start()?;
-        self.receiver.recv().await
-    }
-
-    /// The next batch of any assigned partition; waits for one. The fastest way to read.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
-    pub async fn recv_batch(&self) -> Result<FetchBatch> {
-        self.engine.start()?;
-        self.receiver.recv_batch().await
     }
 
     /// Processes records with a handler until the end; as [`Consumer::run`](crate::Consumer::run), without commits.
@@ -162,85 +127,13 @@ impl AssignedConsumer {
         run::until(self.run(handler), end).await
     }
 
-    /// A handle that ends the consumer in good order.
-    #[must_use]
-    pub fn shutdown_handle(&self) -> ShutdownHandle {
-        ShutdownHandle(self.core().closing.clone())
-    }
-
     /// Ends in good order: lanes drain, at most the drain timeout.
     pub async fn close(&self) {
         self.engine.close().await;
     }
-
-    /// The partitions that it reads.
-    #[must_use]
-    pub fn assignment(&self) -> Vec<TopicPartition> {
-        self.core().assigned()
-    }
-
-    /// The partitions of a topic; waits while the topic is not known.
-    ///
-    /// # Errors
-    /// As [`Cluster::topic`].
-    pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<Partition>> {
-        let topic = self.core().cluster.topic(topic).await?;
-        Ok(topic
-            .partitions
-            .iter()
-            .map(|known| known.partition)
-            .collect())
-    }
-
-    /// The offset of the next record to be delivered; `None` while it is being looked up.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn position(&self, place: &TopicPartition) -> Result<Option<Offset>> {
-        self.receiver.note_position();
-        Ok(self.core().partition(place)?.position())
-    }
-
-    /// Goes elsewhere in an assigned partition: what was fetched of it is dropped.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn seek(&self, place: &TopicPartition, to: StartAt) -> Result<()> {
-        seek(self.core(), &self.receiver, place, to.place())
-    }
-
-    /// Pauses an assigned partition: nothing is fetched or received of it until [`resume`](Self::resume).
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn pause(&self, place: &TopicPartition) -> Result<()> {
-        pause(self.core(), &self.receiver, place)
-    }
-
-    /// Lets go of a pause by [`pause`](Self::pause).
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn resume(&self, place: &TopicPartition) -> Result<()> {
-        resume(self.core(), place)
-    }
-
-    /// Its figures: lag, memory used, pauses.
-    #[must_use]
-    pub fn gauges(&self) -> Arc<dyn Gauges> {
-        gauges::gauges(&self.engine.core)
-    }
 }
 
-impl StartAt {
-    fn place(self) -> Place {
-        match self {
-            Self::Beginning => Place::Lookup(OffsetReset::Earliest),
-            Self::End => Place::Lookup(OffsetReset::Latest),
-            Self::Offset(offset) => Place::At(offset),
-        }
-    }
-}
+crate::reader::reading!(AssignedConsumer);
 
 impl fmt::Debug for AssignedConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

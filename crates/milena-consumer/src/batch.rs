@@ -1,16 +1,11 @@
-//! A fetched batch, opened: checked, decompressed, and read as views or as owned records.
+//! A fetched batch, opened: read as views or as owned records.
 
 use std::sync::Arc;
 
-use milena_core::{
-    ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, RecordRef, Result, TopicPartition,
-};
+use milena_core::{ConsumerRecord, LeaderEpoch, Offset, RecordRef, Result, TopicPartition};
 use milena_protocol::batch::{OwnedRecord, OwnedRecords, Records};
-use milena_protocol::compression::Codec;
 
 use crate::budget::Pinned;
-use crate::core::Core;
-use crate::partition::{Partition, Pulled};
 
 /// A batch of fetched records of one partition, in order.
 ///
@@ -78,6 +73,7 @@ impl FetchBatch {
 }
 
 /// A batch on its way to lanes or a receiver.
+#[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) records: Records,
     pub(crate) from: Offset,
@@ -108,57 +104,6 @@ impl Opened {
     }
 }
 
-/// Checks and decompresses the next batch of `partition`, if one is there; a large compressed one on a thread of its own.
-///
-/// # Errors
-/// What is wrong with the batch, with its place; it is fetched again then.
-///
-/// # Cancel safety
-/// Dropped, the batch is fetched again.
-pub(crate) async fn open(core: &Core, partition: &Partition) -> Result<Option<Opened>> {
-    let Some(pulled) = partition.pull()? else {
-        return Ok(None);
-    };
-    let refetch = Refetch(Some((partition, pulled.turn)));
-    let Pulled {
-        batch,
-        from,
-        turn,
-        pinned,
-    } = pulled;
-    let check = core.settings.check_crcs;
-    let cap = core.settings.max_batch_size;
-    let apart =
-        batch.bytes().len() >= APART && batch.header().attributes.codec() != Some(Codec::None);
-    let unpack = move || {
-        if check {
-            batch.verify_crc()?;
-        }
-        batch.records(cap)
-    };
-    let opened = if apart {
-        let permit = Arc::clone(&core.decompressing).acquire_owned().await;
-        let ended = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            unpack()
-        });
-        ended.await.unwrap_or_else(|cause| {
-            let what = "a batch could not be decompressed";
-            Err(Error::new(ErrorKind::State, what).with_source(cause))
-        })
-    } else {
-        unpack()
-    };
-    let records = opened.map_err(|error| error.at(partition.place()))?;
-    refetch.done();
-    Ok(Some(Opened {
-        records,
-        from,
-        turn,
-        pinned,
-    }))
-}
-
 pub(crate) fn consumer_record(
     place: &TopicPartition,
     leader_epoch: Option<LeaderEpoch>,
@@ -176,23 +121,3 @@ pub(crate) fn consumer_record(
         headers: record.headers,
     }
 }
-
-/// Fetches the pulled batch again unless it was opened.
-struct Refetch<'a>(Option<(&'a Partition, u64)>);
-
-impl Refetch<'_> {
-    fn done(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Refetch<'_> {
-    fn drop(&mut self) {
-        if let Some((partition, turn)) = self.0 {
-            partition.refetch(turn);
-        }
-    }
-}
-
-/// Compressed batches from this size on, in bytes, are unpacked beside the task that reads them.
-const APART: usize = 32 << 10;

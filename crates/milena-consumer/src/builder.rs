@@ -10,7 +10,7 @@ use milena_protocol::fetch::IsolationLevel;
 
 use crate::assigned::AssignedConsumer;
 use crate::consumer::Consumer;
-use crate::settings::{LaneStopPolicy, OffsetReset, Order, Settings};
+use crate::settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, Settings};
 
 /// Sets up a [`Consumer`].
 #[must_use = "nothing happens before `build`"]
@@ -186,6 +186,12 @@ macro_rules! shared_setters {
             /// `check.crcs`: whether checksums of batches are checked. Default true.
             pub fn check_crcs(mut self, check: bool) -> Self {
                 self.settings.check_crcs = check;
+                self
+            }
+
+            /// What to do with a batch that cannot be read. Default [`CorruptPolicy::Stop`].
+            pub fn on_corrupt(mut self, policy: CorruptPolicy) -> Self {
+                self.settings.on_corrupt = policy;
                 self
             }
 

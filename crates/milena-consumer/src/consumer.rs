@@ -6,8 +6,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{
-    BoxError, ConsumerRecord, Error, Gauges, GroupMetadata, Incoming, Offset, Outcome, Partition,
-    Reason, Result, Routes, TopicName, TopicPartition,
+    BoxError, ConsumerRecord, Error, GroupMetadata, Incoming, Offset, Outcome, Result, Routes,
+    TopicName, TopicPartition,
 };
 use milena_pool::Cluster;
 use tokio::time::{Instant, sleep};
@@ -20,7 +20,6 @@ use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
-use crate::partition::Place;
 use crate::positions;
 use crate::receiver::Receiver;
 use crate::run::{self, RunReport, ShutdownHandle};
@@ -125,33 +124,6 @@ impl Consumer {
         run::until(self.run(handler), end).await
     }
 
-    /// The next record of any assigned partition; waits for one.
-    ///
-    /// Partitions take turns by batches. What was returned is committed by [`commit`](Self::commit) only.
-    ///
-    /// # Errors
-    /// Why the consumer ended; a batch that cannot be read, with its place: the same place is read again by the next call, and
-    /// [`seek`](Self::seek) goes past it.
-    ///
-    /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
-    pub async fn recv(&self) -> Result<ConsumerRecord> {
-        self.engine.start()?;
-        self.receiver.recv().await
-    }
-
-    /// The next batch of any assigned partition; waits for one. The fastest way to read.
-    ///
-    /// # Errors
-    /// As [`recv`](Self::recv).
-    ///
-    /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
-    pub async fn recv_batch(&self) -> Result<FetchBatch> {
-        self.engine.start()?;
-        self.receiver.recv_batch().await
-    }
-
     /// Commits what [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned, all of it, and waits for the answer.
     ///
     /// While a handler runs, commits what it has done.
@@ -169,12 +141,6 @@ impl Consumer {
         commit::commit(self.core(), &partitions, limit).await
     }
 
-    /// A handle that ends the consumer in good order.
-    #[must_use]
-    pub fn shutdown_handle(&self) -> ShutdownHandle {
-        ShutdownHandle(self.core().closing.clone())
-    }
-
     /// Ends in good order: no record is dispatched any more, lanes drain, a handler's offsets are committed, the group is left.
     ///
     /// Waits for lanes at most the drain timeout. What was received without a handler must be committed before.
@@ -183,38 +149,10 @@ impl Consumer {
         self.engine.close().await;
     }
 
-    /// The partitions that are assigned to this member now.
-    #[must_use]
-    pub fn assignment(&self) -> Vec<TopicPartition> {
-        self.core().assigned()
-    }
-
     /// The topics that it subscribed to.
     #[must_use]
     pub fn subscription(&self) -> &BTreeSet<TopicName> {
         &self.core().settings.topics
-    }
-
-    /// The partitions of a topic; waits while the topic is not known.
-    ///
-    /// # Errors
-    /// As [`Cluster::topic`].
-    pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<Partition>> {
-        let topic = self.core().cluster.topic(topic).await?;
-        Ok(topic
-            .partitions
-            .iter()
-            .map(|known| known.partition)
-            .collect())
-    }
-
-    /// The offset of the next record to be delivered; `None` while it is being looked up.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn position(&self, place: &TopicPartition) -> Result<Option<Offset>> {
-        self.receiver.note_position();
-        Ok(self.core().partition(place)?.position())
     }
 
     /// What the group has committed, asked of the coordinator; `None` where it has committed nothing.
@@ -255,31 +193,6 @@ impl Consumer {
         places.iter().map(entry).collect()
     }
 
-    /// Goes to `offset` in an assigned partition: the next record delivered is that one, and the next commit may be lower than the
-    /// last. What was delivered before no longer counts.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn seek(&self, place: &TopicPartition, offset: Offset) -> Result<()> {
-        seek(self.core(), &self.receiver, place, Place::At(offset))
-    }
-
-    /// Pauses an assigned partition: nothing is fetched or received of it until [`resume`](Self::resume). Lanes finish what they have.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn pause(&self, place: &TopicPartition) -> Result<()> {
-        pause(self.core(), &self.receiver, place)
-    }
-
-    /// Lets go of a pause by [`pause`](Self::pause); the partition goes on when nobody else, such as a breaker's gate, holds it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
-    pub fn resume(&self, place: &TopicPartition) -> Result<()> {
-        resume(self.core(), place)
-    }
-
     /// Who this member is in its group, for transactional producers.
     #[must_use]
     pub fn group_metadata(&self) -> GroupMetadata {
@@ -292,13 +205,9 @@ impl Consumer {
             instance: settings.instance.clone(),
         }
     }
-
-    /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.
-    #[must_use]
-    pub fn gauges(&self) -> Arc<dyn Gauges> {
-        gauges::gauges(&self.engine.core)
-    }
 }
+
+crate::reader::reading!(Consumer);
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -308,36 +217,3 @@ impl fmt::Debug for Consumer {
             .finish_non_exhaustive()
     }
 }
-
-pub(crate) fn seek(
-    core: &Core,
-    receiver: &Receiver,
-    place: &TopicPartition,
-    to: Place,
-) -> Result<()> {
-    let partition = core.partition(place)?;
-    if receiver.holds(place) {
-        receiver.give_back_current();
-    }
-    partition.go_to(to);
-    core.wake();
-    Ok(())
-}
-
-pub(crate) fn pause(core: &Core, receiver: &Receiver, place: &TopicPartition) -> Result<()> {
-    let partition = core.partition(place)?;
-    if receiver.holds(place) {
-        receiver.give_back_current();
-    }
-    core.pause(&partition, &USER.into(), &Reason::Borrowed("asked for"));
-    Ok(())
-}
-
-pub(crate) fn resume(core: &Core, place: &TopicPartition) -> Result<()> {
-    let partition = core.partition(place)?;
-    core.resume(&partition, USER);
-    Ok(())
-}
-
-/// The holder of pauses that the user asked for.
-const USER: &str = "user";

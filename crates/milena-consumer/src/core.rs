@@ -1,15 +1,17 @@
 //! What the tasks of a consumer share: the assignment, the membership, the signals between them, and how it ends.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use milena_core::{
     CancelToken, Error, ErrorKind, Event, Gauge, Observers, Offset, Reason, RebalancePhase, Result,
     TopicPartition,
 };
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::budget::Budget;
@@ -40,10 +42,15 @@ pub(crate) struct Core {
     pub(crate) membership: watch::Sender<Option<Membership>>,
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
     pub(crate) counts: Counts,
-    assignment: Mutex<BTreeMap<TopicPartition, Arc<Partition>>>,
+    assignment: Mutex<Assignment>,
+    /// The assignment as a list, for those who read it often.
+    listed: ArcSwap<Vec<Arc<Partition>>>,
+    runtime: OnceLock<Handle>,
     lanes: Mutex<Option<Arc<dyn Lanes>>>,
     end: watch::Sender<Option<End>>,
 }
+
+type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
 
 /// Why a consumer ended.
 #[derive(Clone, Debug)]
@@ -64,6 +71,7 @@ pub(crate) struct Counts {
     pub(crate) dead_lettered: AtomicU64,
     pub(crate) forwarded: AtomicU64,
     pub(crate) late: AtomicU64,
+    pub(crate) corrupt: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,
 }
@@ -96,6 +104,8 @@ impl Core {
             verdict: watch::Sender::new(None),
             counts: Counts::default(),
             assignment: Mutex::default(),
+            listed: ArcSwap::default(),
+            runtime: OnceLock::new(),
             lanes: Mutex::new(None),
             end: watch::Sender::new(None),
         })
@@ -108,7 +118,27 @@ impl Core {
     // The assignment.
 
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
-        self.assignment.lock().values().cloned().collect()
+        self.listed.load().to_vec()
+    }
+
+    /// As [`partitions`](Self::partitions), at the cost of a reference.
+    pub(crate) fn listed(&self) -> arc_swap::Guard<Arc<Vec<Arc<Partition>>>> {
+        self.listed.load()
+    }
+
+    fn list(&self, assignment: &MutexGuard<'_, Assignment>) {
+        let listed = assignment.values().cloned().collect();
+        self.listed.store(Arc::new(listed));
+    }
+
+    /// The runtime that its tasks run on, once it was started.
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.runtime.get()
+    }
+
+    pub(crate) fn run_on(&self, runtime: Handle) {
+        // Set once, when it is started.
+        let _ = self.runtime.set(runtime);
     }
 
     pub(crate) fn partition(&self, place: &TopicPartition) -> Result<Arc<Partition>> {
@@ -134,7 +164,10 @@ impl Core {
             .collect();
         for partition in &fresh {
             let place = partition.place().clone();
-            let old = self.assignment.lock().insert(place, Arc::clone(partition));
+            let mut assignment = self.assignment.lock();
+            let old = assignment.insert(place, Arc::clone(partition));
+            self.list(&assignment);
+            drop(assignment);
             if let Some(old) = old {
                 old.fence();
             }
@@ -151,19 +184,26 @@ impl Core {
     pub(crate) fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
             partition.fence();
-            let mut assignment = self.assignment.lock();
-            let same = assignment.get(partition.place());
-            if same.is_some_and(|held| Arc::ptr_eq(held, partition)) {
-                assignment.remove(partition.place());
-            }
+            self.forget(partition);
         }
+    }
+
+    /// Takes a partition out of the assignment.
+    pub(crate) fn forget(&self, partition: &Arc<Partition>) {
+        let mut assignment = self.assignment.lock();
+        let same = assignment.get(partition.place());
+        if same.is_some_and(|held| Arc::ptr_eq(held, partition)) {
+            assignment.remove(partition.place());
+            self.list(&assignment);
+        }
+        drop(assignment);
         self.wake();
     }
 
     pub(crate) fn wake(&self) {
         self.fetch.notify_one();
         self.lookup.notify_one();
-        self.ready.notify_one();
+        self.ready.notify_waiters();
     }
 
     pub(crate) fn tell_rebalance(

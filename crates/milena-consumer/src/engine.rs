@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::assignor::RangeAssignor;
 use crate::core::{Core, End};
+use crate::partition::Partition;
 use crate::{commit, fetcher, gauges, group, heartbeat, positions};
 
 /// Owns the tasks of one consumer.
@@ -48,6 +49,7 @@ impl Engine {
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
         let core = &self.core;
+        core.run_on(runtime.clone());
         let mut started = vec![
             runtime.spawn(fetcher::run(Arc::clone(core))).abort_handle(),
             runtime
@@ -91,6 +93,23 @@ impl Engine {
         };
         let _ = timeout(self.core.settings.drain_timeout, drained).await;
         self.abort();
+    }
+
+    /// Takes a partition out of the assignment; what its lanes are at may end.
+    pub(crate) fn let_go(&self, partition: Arc<Partition>) {
+        let core = &self.core;
+        partition.stop();
+        core.forget(&partition);
+        let limit = core.settings.drain_timeout;
+        match core.runtime() {
+            Some(runtime) if partition.is_worked_on() => {
+                drop(runtime.spawn(async move {
+                    let _ = timeout(limit, partition.drained()).await;
+                    partition.fence();
+                }));
+            }
+            _ => partition.fence(),
+        }
     }
 
     /// Ends everything at once; nothing is committed.

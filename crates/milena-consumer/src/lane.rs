@@ -8,12 +8,13 @@ use tokio::task::{JoinSet, consume_budget};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::batch::{self, Opened, consumer_record};
+use crate::batch::{Opened, consumer_record};
 use crate::core::{Core, Lanes};
 use crate::handoff::Handoff;
 use crate::offsets::Ticket;
 use crate::partition::Partition;
 use crate::settings::Order;
+use crate::unpack;
 use crate::worker::{Go, Worker};
 
 /// Starts the lanes of each assigned partition over one table of routes.
@@ -190,8 +191,8 @@ where
 
 /// Reads batches and hands each record to the lane that `choose` names.
 async fn feed(
-    core: &Core,
-    partition: &Partition,
+    core: &Arc<Core>,
+    partition: &Arc<Partition>,
     choose: impl Fn(&ConsumerRecord) -> Option<Arc<Handoff<Work>>>,
 ) {
     'batches: while let Some(opened) = next_batch(core, partition).await {
@@ -220,12 +221,12 @@ async fn close(queues: &[Arc<Handoff<Work>>], mut tasks: JoinSet<()>) {
 }
 
 /// The next batch; `None` when the partition is to be given back or its lane has stopped.
-async fn next_batch(core: &Core, partition: &Partition) -> Option<Opened> {
+async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Opened> {
     loop {
         if partition.is_stopping() {
             return None;
         }
-        match batch::open(core, partition).await {
+        match unpack::open(core, partition) {
             Ok(Some(opened)) => return Some(opened),
             Ok(None) => partition.readable().await,
             Err(error) => {
@@ -256,9 +257,11 @@ fn deliver(
             Some((record, Some(ticket)))
         }
         Err(error) => {
-            let error = error.at(partition.place());
-            partition.stop();
-            core.lane_stopped(partition, "", &error);
+            let next = Some(opened.next_offset());
+            if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, &error) {
+                partition.stop();
+                core.lane_stopped(partition, "", &error);
+            }
             None
         }
     }

@@ -33,6 +33,9 @@ impl Pauses {
     }
 }
 
+/// The holder of pauses that the user asked for.
+pub(crate) const USER: &str = "user";
+
 #[cfg(test)]
 mod tests {
     use super::*;

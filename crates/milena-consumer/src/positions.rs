@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::{
-    Error, ErrorCode, ErrorKind, Event, LeaderEpoch, NodeId, Offset, Result, TopicName,
+    Error, ErrorCode, ErrorKind, Event, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicName,
     TopicPartition,
 };
 use milena_pool::{Role, Target};
@@ -135,7 +136,7 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
             turn,
             Error::new(ErrorKind::State, what).setting("auto.offset.reset"),
         );
-        core.ready.notify_one();
+        core.ready.notify_waiters();
     }
     core.lookup.notify_one();
 }
@@ -264,11 +265,7 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
         let entry = ListOffsetsPartition::default()
             .with_partition_index(place.partition.to_wire())
             .with_current_leader_epoch(epoch.map_or(-1, LeaderEpoch::to_wire))
-            .with_timestamp(if *reset == OffsetReset::Latest {
-                LATEST
-            } else {
-                EARLIEST
-            });
+            .with_timestamp(time_of(*reset, (core.settings.clock)()));
         topics.entry(&place.topic).or_default().push(entry);
     }
     let topics = topics.into_iter().map(|(topic, partitions)| {
@@ -282,7 +279,7 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
         .with_topics(topics.collect());
     let answer = core.cluster.send(&Target::Node(leader), &request).await?;
     let mut worst = Ok(());
-    for ((partition, turn), _) in lookups {
+    for ((partition, turn), reset) in lookups {
         let place = partition.place();
         let topic = answer
             .topics
@@ -313,6 +310,13 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
                     });
                 }
             }
+            (None, None)
+                if matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_)) =>
+            {
+                // All records are older: what comes next is the first that is not.
+                partition.resolve(*turn, Place::Lookup(OffsetReset::Latest), None);
+                core.lookup.notify_one();
+            }
             (None, None) => {
                 let what = "the answer gives no offset";
                 worst = Err(Error::new(ErrorKind::Decode, what).at(place));
@@ -331,6 +335,17 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
         }
     }
     worst
+}
+
+/// What ListOffsets is asked for.
+fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    match reset {
+        OffsetReset::Latest => LATEST,
+        OffsetReset::Earliest | OffsetReset::None => EARLIEST,
+        OffsetReset::Timestamp(time) => time.to_millis().max(0),
+        OffsetReset::Duration(back) => now.to_millis().saturating_sub(millis(back)).max(0),
+    }
 }
 
 const EARLIEST: i64 = -2;

@@ -1,18 +1,23 @@
-//! Reading without a handler: record by record, or batch by batch for speed.
+//! Reading without a handler: record by record, some at a time, or batch by batch for speed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
-use milena_protocol::batch::OwnedRecords;
-use parking_lot::Mutex;
+use milena_protocol::batch::{OwnedRecords, Records};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::time::timeout;
 
-use crate::batch::{self, FetchBatch, Opened, consumer_record};
+use crate::batch::{FetchBatch, Opened, consumer_record};
 use crate::budget::Pinned;
 use crate::core::{Core, End};
 use crate::partition::Partition;
+use crate::unpack;
 
 /// Hands out records of all partitions in turn, a batch of each at a time.
+///
+/// Whatever it gives is taken and given within one step that does not wait, so that a future dropped while it waits has nothing.
 pub(crate) struct Receiver {
     core: Arc<Core>,
     current: Mutex<Option<Current>>,
@@ -22,14 +27,15 @@ pub(crate) struct Receiver {
 /// The batch whose records are being handed out.
 struct Current {
     partition: Arc<Partition>,
-    records: OwnedRecords,
+    records: Records,
+    rest: OwnedRecords,
     turn: u64,
     from: Offset,
     /// One past the last record handed out.
     position: Offset,
     next: Offset,
     epoch: Option<LeaderEpoch>,
-    _pinned: Arc<Pinned>,
+    pinned: Arc<Pinned>,
 }
 
 impl Receiver {
@@ -41,24 +47,114 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     pub(crate) async fn recv(&self) -> Result<ConsumerRecord> {
-        loop {
-            if let Some(record) = self.current.lock().as_mut().and_then(Current::next) {
-                return record;
-            }
-            self.settle_current();
-            let (partition, opened) = self.next_batch().await?;
-            self.settle_current();
-            *self.current.lock() = Some(Current::new(partition, opened));
-        }
+        self.wait_for(|| self.try_recv()).await
     }
 
     pub(crate) async fn recv_batch(&self) -> Result<FetchBatch> {
+        self.wait_for(|| self.try_recv_batch()).await
+    }
+
+    /// Up to `max` records, as soon as there is one; none when `wait` is over first.
+    pub(crate) async fn next_batch(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>> {
+        let mut records = Vec::new();
+        if max == 0 {
+            return Ok(records);
+        }
+        let Ok(first) = timeout(wait, self.recv()).await else {
+            return Ok(records);
+        };
+        records.push(first?);
+        while records.len() < max {
+            match self.try_recv() {
+                Ok(Some(record)) => records.push(record),
+                // An error is told by the next call, which meets it again.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(records)
+    }
+
+    /// Waits until `take` gives something.
+    async fn wait_for<T>(&self, mut take: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+        loop {
+            let mut woken = std::pin::pin!(self.core.ready.notified());
+            woken.as_mut().enable();
+            if let Some(taken) = take()? {
+                return Ok(taken);
+            }
+            woken.await;
+        }
+    }
+
+    /// The next record, if one is there.
+    pub(crate) fn try_recv(&self) -> Result<Option<ConsumerRecord>> {
+        let mut current = self.current.lock();
+        loop {
+            if let Some(batch) = current.as_mut() {
+                if let Some(record) = batch.next(&self.core) {
+                    return record.map(Some);
+                }
+                put_back(&mut current);
+            }
+            let Some((partition, opened)) = self.take()? else {
+                return Ok(None);
+            };
+            *current = Some(Current::new(partition, opened));
+        }
+    }
+
+    /// The next batch, if one is there.
+    pub(crate) fn try_recv_batch(&self) -> Result<Option<FetchBatch>> {
+        let mut current = self.current.lock();
         // What a receiver of single records has begun goes first, so that order holds.
-        self.give_back_current();
-        let (partition, opened) = self.next_batch().await?;
+        put_back(&mut current);
+        let Some((partition, opened)) = self.take()? else {
+            return Ok(None);
+        };
         partition.passed(opened.turn, opened.next_offset(), opened.epoch());
-        Ok(opened.into_batch(partition.place()))
+        Ok(Some(opened.into_batch(partition.place())))
+    }
+
+    fn check(&self) -> Result<()> {
+        if let Some(end) = self.core.ended() {
+            return Err(ended(end));
+        }
+        if self.core.is_processing() {
+            let what = "the consumer runs a handler, which gets its records";
+            return Err(Error::new(ErrorKind::State, what));
+        }
+        Ok(())
+    }
+
+    /// The next batch of any partition that is not paused, taken in hand.
+    fn take(&self) -> Result<Option<(Arc<Partition>, Opened)>> {
+        self.check()?;
+        let partitions = self.core.listed();
+        let start = self.turn.fetch_add(1, Ordering::Relaxed);
+        for at in 0..partitions.len() {
+            let at = start.wrapping_add(at) % partitions.len();
+            let Some(partition) = partitions.get(at) else {
+                continue;
+            };
+            if partition.is_paused() {
+                continue;
+            }
+            if let Some(opened) = unpack::open(&self.core, partition)? {
+                // Others may wait for what is left.
+                self.core.ready.notify_waiters();
+                return Ok(Some((Arc::clone(partition), opened)));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes how far the records were handed out.
@@ -68,96 +164,57 @@ impl Receiver {
         }
     }
 
-    /// The batch in hand is done or out of date.
-    fn settle_current(&self) {
-        if let Some(current) = self.current.lock().take() {
-            if current.is_done() {
-                current
-                    .partition
-                    .passed(current.turn, current.next, current.epoch);
-            } else {
-                current.note();
-            }
-        }
-    }
-
-    /// The rest of the batch in hand is to be read again, by batch.
-    pub(crate) fn give_back_current(&self) {
-        if let Some(current) = self.current.lock().take() {
-            current.note();
-            if current.is_done() {
-                current
-                    .partition
-                    .passed(current.turn, current.next, current.epoch);
-            } else {
-                current.partition.refetch(current.turn);
-            }
-        }
-    }
-
-    /// Waits for the next batch of any partition that is not paused.
-    async fn next_batch(&self) -> Result<(Arc<Partition>, Opened)> {
-        loop {
-            let woken = self.core.ready.notified();
-            let mut woken = std::pin::pin!(woken);
-            woken.as_mut().enable();
-            if let Some(end) = self.core.ended() {
-                return Err(ended(end));
-            }
-            if self.core.is_processing() {
-                let what = "the consumer runs a handler, which gets its records";
-                return Err(Error::new(ErrorKind::State, what));
-            }
-            let partitions = self.core.partitions();
-            let start = self.turn.fetch_add(1, Ordering::Relaxed);
-            for at in 0..partitions.len() {
-                let at = start.wrapping_add(at) % partitions.len();
-                let Some(partition) = partitions.get(at) else {
-                    continue;
-                };
-                if partition.is_paused() {
-                    continue;
-                }
-                if let Some(opened) = batch::open(&self.core, partition).await? {
-                    // Others may wait for what is left.
-                    self.core.ready.notify_one();
-                    return Ok((Arc::clone(partition), opened));
-                }
-            }
-            woken.await;
-        }
-    }
-
-    /// Whether the batch in hand is of this partition.
-    pub(crate) fn holds(&self, place: &TopicPartition) -> bool {
-        let current = self.current.lock();
-        current
+    /// The rest of the batch in hand, if it is of this partition, is kept until the partition is read again.
+    pub(crate) fn lay_aside(&self, place: &TopicPartition) {
+        let mut current = self.current.lock();
+        if current
             .as_ref()
             .is_some_and(|current| current.partition.place() == place)
+        {
+            put_back(&mut current);
+        }
     }
+}
+
+/// What is left of the batch in hand goes back to its partition.
+fn put_back(current: &mut MutexGuard<'_, Option<Current>>) {
+    let Some(batch) = current.take() else { return };
+    if !batch.has_more() {
+        batch.partition.passed(batch.turn, batch.next, batch.epoch);
+        return;
+    }
+    batch.note();
+    batch.partition.put_back(Opened {
+        records: batch.records,
+        from: batch.position,
+        turn: batch.turn,
+        pinned: batch.pinned,
+    });
 }
 
 impl Current {
     fn new(partition: Arc<Partition>, opened: Opened) -> Self {
         Self {
-            records: opened.owned(),
+            rest: opened.owned(),
             turn: opened.turn,
             from: opened.from,
             position: opened.from,
             next: opened.next_offset(),
             epoch: opened.epoch(),
             partition,
-            _pinned: opened.pinned,
+            records: opened.records,
+            pinned: opened.pinned,
         }
     }
 
     /// The next record; `None` at the end, or when the partition was sought, revoked or paused.
-    fn next(&mut self) -> Option<Result<ConsumerRecord>> {
+    #[inline]
+    fn next(&mut self, core: &Core) -> Option<Result<ConsumerRecord>> {
         if !self.partition.is_current(self.turn) {
             return None;
         }
         loop {
-            match self.records.next() {
+            match self.rest.next() {
                 Some(Ok(record)) if record.offset < self.from => {}
                 Some(Ok(record)) => {
                     self.position = record.offset.next();
@@ -169,8 +226,11 @@ impl Current {
                 }
                 Some(Err(error)) => {
                     self.note();
-                    self.partition.refetch(self.turn);
-                    return Some(Err(error.at(self.partition.place()).offset(self.position)));
+                    let next = Some(self.next);
+                    let told =
+                        unpack::unreadable(core, &self.partition, self.turn, next, &error).err();
+                    self.position = self.next;
+                    return told.map(Err);
                 }
                 None => {
                     self.position = self.next;
@@ -180,16 +240,17 @@ impl Current {
         }
     }
 
-    fn is_done(&self) -> bool {
-        self.position >= self.next
+    fn has_more(&self) -> bool {
+        self.position < self.next
     }
 
     fn note(&self) {
-        self.partition.passed(self.turn, self.position, self.epoch);
+        self.partition
+            .note_read(self.turn, self.position, self.epoch);
     }
 }
 
-fn ended(end: End) -> Error {
+pub(crate) fn ended(end: End) -> Error {
     match end {
         End::Failed(error) => error,
         End::Closed => Error::new(ErrorKind::Closed, "the consumer is closed"),

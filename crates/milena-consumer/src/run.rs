@@ -30,6 +30,8 @@ pub struct RunReport {
     pub forwarded: u64,
     /// Records that were done too late to count: their partition had been given to another member, which reads them again.
     pub late: u64,
+    /// Batches that could not be read and were passed over, as [`CorruptPolicy::Skip`](crate::CorruptPolicy::Skip) says.
+    pub corrupt: u64,
     /// The offset that was last committed of each partition.
     pub committed: BTreeMap<TopicPartition, Offset>,
     /// Why it ended.
@@ -145,6 +147,7 @@ fn report(core: &Core) -> Result<RunReport> {
         dead_lettered: counts.dead_lettered.load(Ordering::Relaxed),
         forwarded: counts.forwarded.load(Ordering::Relaxed),
         late: counts.late.load(Ordering::Relaxed),
+        corrupt: counts.corrupt.load(Ordering::Relaxed),
         committed: counts.committed.lock().clone(),
         end,
     })

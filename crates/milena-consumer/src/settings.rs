@@ -16,6 +16,11 @@ pub enum OffsetReset {
     Earliest,
     /// Behind the last record there is; resolved to a number once.
     Latest,
+    /// At the first record that has this timestamp or a later one; behind the last where there is none.
+    Timestamp(Timestamp),
+    /// At the first record of this last stretch of time, counted from when the position is looked up (KIP-1106's `by_duration`);
+    /// behind the last where there is none.
+    Duration(Duration),
     /// Nowhere: an error names the partition.
     None,
 }
@@ -42,6 +47,18 @@ pub enum LaneStopPolicy {
     Pause,
 }
 
+/// What to do with a batch that cannot be read: its checksum is wrong, it does not decompress, or it would grow over the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CorruptPolicy {
+    /// Tell it, with topic, partition and offset, and go no further: a handler's lane stops, a receiver gets the error. The default:
+    /// nothing is lost unseen.
+    #[default]
+    Stop,
+    /// Pass it over, told by the event `CorruptSkipped` and counted in the report. Where not even the batch's header can be read, its
+    /// end is not known, and it is told as by `Stop`.
+    Skip,
+}
+
 /// A source of wall-clock time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -66,6 +83,7 @@ pub(crate) struct Settings {
     pub(crate) buffer_memory: usize,
     pub(crate) max_batch_size: usize,
     pub(crate) check_crcs: bool,
+    pub(crate) on_corrupt: CorruptPolicy,
     pub(crate) order: Order,
     pub(crate) on_lane_stop: LaneStopPolicy,
     pub(crate) max_attempts: u32,
@@ -96,6 +114,7 @@ impl Settings {
             buffer_memory: 64 << 20,
             max_batch_size: milena_protocol::compression::DEFAULT_MAX_SIZE,
             check_crcs: true,
+            on_corrupt: CorruptPolicy::default(),
             order: Order::default(),
             on_lane_stop: LaneStopPolicy::default(),
             max_attempts: 5,

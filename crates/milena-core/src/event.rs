@@ -197,6 +197,37 @@ pub enum Event<'a> {
         /// The new position.
         to: i64,
     },
+    /// Records that could not be read were passed over, as the consumer's policy says.
+    CorruptSkipped {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The first offset passed over.
+        from: i64,
+        /// Where reading goes on.
+        to: i64,
+        /// What is wrong with them.
+        error: &'a Error,
+    },
+    /// The log was cut below the position, after an unclean election: records that were read are gone (KIP-320).
+    LogTruncated {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The position.
+        from: i64,
+        /// Where the log and what was read part, which is where reading goes on; `None` where that is not known.
+        to: Option<i64>,
+    },
+    /// A handler has had a record for longer than `max_processing_time`; it goes on.
+    HandlerStuck {
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// The record's offset.
+        offset: i64,
+        /// The route.
+        route: &'a str,
+        /// How long it has had it.
+        elapsed: Duration,
+    },
     /// The partition count of a topic grew.
     PartitionsAdded {
         /// The topic.

@@ -38,8 +38,8 @@
 
 pub use milena_client::admin::Admin;
 pub use milena_client::consumer::{
-    AssignedConsumer, Consumer, FetchBatch, IsolationLevel, LaneStopPolicy, OffsetReset, Order,
-    RunEnd, RunReport, ShutdownHandle, StartAt,
+    AssignedConsumer, BatchStream, Consumer, CorruptPolicy, FetchBatch, IsolationLevel,
+    LaneStopPolicy, OffsetReset, Order, RecordStream, RunEnd, RunReport, ShutdownHandle, StartAt,
 };
 pub use milena_client::core::{
     Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord,

@@ -62,7 +62,7 @@ impl Fetcher {
             Ok(extent) => extent,
             Err(error) => {
                 partition.fail(asked.turn, error);
-                self.core.ready.notify_one();
+                self.core.ready.notify_waiters();
                 return 0;
             }
         };
@@ -84,7 +84,7 @@ impl Fetcher {
         let level = self.core.settings.isolation;
         let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
         if partition.fetched(asked.turn, chunk, next, extent.epoch) {
-            self.core.ready.notify_one();
+            self.core.ready.notify_waiters();
         }
         self.core.observers().emit(|| Event::Received {
             partition: partition.place(),
@@ -119,7 +119,7 @@ impl Fetcher {
                         let error =
                             Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
                         asked.partition.fail(asked.turn, error);
-                        self.core.ready.notify_one();
+                        self.core.ready.notify_waiters();
                         return;
                     }
                     policy => Place::Lookup(policy),
@@ -133,7 +133,7 @@ impl Fetcher {
                 asked
                     .partition
                     .fail(asked.turn, Error::broker(code).api("Fetch"));
-                self.core.ready.notify_one();
+                self.core.ready.notify_waiters();
             }
         }
     }

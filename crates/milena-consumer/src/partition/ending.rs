@@ -24,6 +24,11 @@ impl Partition {
         self.stopping.cancelled().await;
     }
 
+    /// Whether a lane works on it.
+    pub(crate) fn is_worked_on(&self) -> bool {
+        *self.lanes.borrow() > 0
+    }
+
     /// Waits until no lane works on it.
     pub(crate) async fn drained(&self) {
         let mut lanes = self.lanes.subscribe();
@@ -37,8 +42,7 @@ impl Partition {
         self.fenced.store(true, Ordering::Release);
         self.cancel.cancel();
         let mut state = self.state.lock();
-        state.queue.clear();
-        state.queued = 0;
+        state.drop_fetched();
         drop(state);
         for task in self.tasks.lock().drain(..) {
             task.abort();

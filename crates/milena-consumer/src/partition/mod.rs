@@ -1,12 +1,13 @@
 //! One assigned partition: where it is read, what was fetched and not yet read, what was delivered, and who holds it paused.
 
+mod ahead;
 mod ending;
 mod fetching;
 mod reading;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
@@ -15,13 +16,17 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::batch::Opened;
 use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
 use crate::offsets::OffsetTracker;
 use crate::pauses::Pauses;
 use crate::settings::OffsetReset;
 
-pub(crate) use reading::{Committable, Pulled};
+use ahead::Ahead;
+
+pub(crate) use ahead::Closed;
+pub(crate) use reading::{Committable, Given};
 
 /// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
 pub(crate) struct Partition {
@@ -29,6 +34,8 @@ pub(crate) struct Partition {
     state: Mutex<State>,
     /// Told when there is something to read, or nothing more to come.
     readable: Notify,
+    /// As in the state, to be read without its lock.
+    turn: Arc<AtomicU64>,
     /// No record is dispatched any more; what runs may end.
     stopping: CancelToken,
     /// Nothing counts any more.
@@ -46,8 +53,19 @@ struct State {
     place: Place,
     /// Counts seeks and resets: an answer or a batch from before one is dropped.
     turn: u64,
+    turn_told: Arc<AtomicU64>,
     queue: VecDeque<Chunk>,
     queued: usize,
+    /// A batch that was given back, to be read next.
+    front: Option<Opened>,
+    /// Batches taken from the queue, in order, while they are being unpacked.
+    ahead: VecDeque<Ahead>,
+    /// How many batches were ever taken ahead.
+    taken: u64,
+    /// Somebody has a batch in hand: the next one is not given before it is passed or put back.
+    in_hand: bool,
+    /// How often in a row the place was found unreadable.
+    spoiled: u32,
     last_epoch: Option<LeaderEpoch>,
     largest_batch: usize,
     tracker: OffsetTracker,
@@ -82,13 +100,21 @@ impl Partition {
             Place::At(offset) => offset,
             Place::Committed | Place::Lookup(_) => Offset::ZERO,
         };
+        let turn = Arc::new(AtomicU64::new(0));
         Arc::new(Self {
             place,
+            turn: Arc::clone(&turn),
             state: Mutex::new(State {
                 place: start,
                 turn: 0,
+                turn_told: turn,
                 queue: VecDeque::new(),
                 queued: 0,
+                front: None,
+                ahead: VecDeque::new(),
+                taken: 0,
+                in_hand: false,
+                spoiled: 0,
                 last_epoch: None,
                 largest_batch: 0,
                 tracker: OffsetTracker::new(offset),
@@ -169,7 +195,7 @@ impl Partition {
     /// Returns `false` when the fetch is out of date.
     pub(crate) fn reset(&self, turn: u64, at: Offset, to: Place) -> bool {
         let mut state = self.state.lock();
-        if state.turn != turn || state.place != Place::At(at) || !state.queue.is_empty() {
+        if state.turn != turn || state.place != Place::At(at) || state.has_unread() {
             return false;
         }
         state.restart(to);
@@ -233,15 +259,13 @@ pub(crate) struct Figures {
 
 impl State {
     fn restart(&mut self, place: Place) {
-        self.turn += 1;
+        self.drop_fetched();
         self.place = place;
-        self.queue.clear();
-        self.queued = 0;
-        self.last_epoch = None;
         self.oldest.clear();
         self.epochs.clear();
         self.failure = None;
         self.quiet_until = None;
+        self.spoiled = 0;
         if let Place::At(offset) = place {
             self.tracker.restart(offset);
         }
@@ -249,10 +273,24 @@ impl State {
 
     /// Fetches again from `from`; what was delivered stays delivered.
     fn restart_at(&mut self, from: Offset) {
-        self.turn += 1;
+        self.drop_fetched();
         self.place = Place::At(from);
+    }
+
+    /// Whether something that was fetched is not yet read, or is being read.
+    fn has_unread(&self) -> bool {
+        self.in_hand || self.front.is_some() || !self.ahead.is_empty() || !self.queue.is_empty()
+    }
+
+    /// A new turn: whatever was fetched or is in hand is out of date.
+    fn drop_fetched(&mut self) {
+        self.turn += 1;
+        self.turn_told.store(self.turn, Ordering::Release);
         self.queue.clear();
         self.queued = 0;
+        self.front = None;
+        self.ahead.clear();
+        self.in_hand = false;
         self.last_epoch = None;
     }
 }

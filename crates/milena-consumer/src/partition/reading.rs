@@ -1,24 +1,27 @@
 //! What is read of a partition: batches pulled from its queue, records delivered and settled, and what of it may be committed.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use milena_core::{LeaderEpoch, Offset, Result, Timestamp, TopicPartition};
+use milena_core::{LeaderEpoch, Offset, Timestamp, TopicPartition};
 use milena_protocol::batch::Batch;
 use tokio::time::Instant;
 
-use super::{Partition, Place};
-use crate::budget::Pinned;
+use super::ahead::{self, Ahead, Bad, Closed};
+use super::{Partition, Place, State};
+use crate::batch::Opened;
 use crate::chunk::Step;
 use crate::offsets::Ticket;
 
-/// A batch to read, and what must still be true when its records are delivered.
+/// What a pull gives its reader, who has it in hand from then on.
 #[derive(Debug)]
-pub(crate) struct Pulled {
-    pub(crate) batch: Batch,
-    /// Records below it were read before.
-    pub(crate) from: Offset,
-    pub(crate) turn: u64,
-    pub(crate) pinned: Arc<Pinned>,
+pub(crate) enum Given {
+    /// A batch to read.
+    Open(Opened),
+    /// A batch to open first; records below the offset were read before.
+    Closed(Closed, Offset),
+    /// A place that cannot be read, and the turn it was found in.
+    Bad(Bad, u64),
 }
 
 /// An offset to commit.
@@ -30,58 +33,119 @@ pub(crate) struct Committable {
 }
 
 impl Partition {
-    /// The next batch to read, if one is there.
+    /// The next batch to read, if one is there, and one that is to be opened beside its reader, if it may be.
     ///
-    /// # Errors
-    /// What the partition cannot be read past; told once, then the same place is fetched again.
-    pub(crate) fn pull(&self) -> Result<Option<Pulled>> {
+    /// One batch is in hand at a time, until it is [`passed`](Self::passed), [put back](Self::put_back) or given up.
+    pub(crate) fn pull(&self, apart: impl Fn(&Batch) -> bool) -> (Option<Given>, Option<Closed>) {
         let mut state = self.state.lock();
-        if self.is_stopping() {
-            return Ok(None);
+        if self.is_stopping() || state.in_hand {
+            return (None, None);
         }
+        if let Some(opened) = state.front.take() {
+            state.in_hand = true;
+            return (Some(Given::Open(opened)), None);
+        }
+        let (given, mut beside) = self.next(&mut state, &apart);
+        if matches!(given, Some(Given::Open(_))) && state.ahead.len() < ahead::MOST {
+            beside = self.step(&mut state, &apart);
+        }
+        state.in_hand = given.is_some();
+        (given, beside)
+    }
+
+    /// The first thing to read; a batch to open beside the reader comes alone.
+    fn next(
+        &self,
+        state: &mut State,
+        apart: &impl Fn(&Batch) -> bool,
+    ) -> (Option<Given>, Option<Closed>) {
         loop {
             let from = state.tracker.position();
-            let Some(chunk) = state.queue.front_mut() else {
-                return match state.failure.take() {
-                    Some(error) => {
-                        self.fetch.notify_one();
-                        Err(error.at(&self.place))
-                    }
-                    None => Ok(None),
-                };
-            };
-            match chunk.step(from) {
-                Ok(Step::Batch(batch)) => {
-                    let pinned = Arc::clone(chunk.pinned());
-                    state.reading = Timestamp::from_wire(batch.header().max_timestamp);
-                    let turn = state.turn;
-                    return Ok(Some(Pulled {
-                        batch,
+            let turn = state.turn;
+            match state.ahead.pop_front() {
+                Some(Ahead::Skip(next)) => state.tracker.skip_to(next),
+                Some(Ahead::Closed(closed)) => return (Some(Given::Closed(closed, from)), None),
+                Some(Ahead::Open(records, pinned)) => {
+                    let opened = Opened {
+                        records,
                         from,
                         turn,
                         pinned,
-                    }));
+                    };
+                    return (Some(Given::Open(opened)), None);
                 }
-                Ok(Step::Skip(next)) => state.tracker.skip_to(next),
+                Some(Ahead::Bad(bad)) => return (Some(Given::Bad(bad, turn)), None),
+                Some(opening @ Ahead::Opening(_)) => {
+                    state.ahead.push_front(opening);
+                    let full = state.ahead.len() >= ahead::MOST;
+                    let beside = (!full).then(|| self.step(state, apart)).flatten();
+                    return (None, beside);
+                }
+                None => {
+                    let beside = self.step(state, apart);
+                    if beside.is_some() {
+                        return (None, beside);
+                    }
+                    if state.ahead.is_empty() {
+                        let told = state.failure.take();
+                        let bad = told.map(|error| Given::Bad(Bad { error, next: None }, turn));
+                        return (bad, None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one step of the log ahead, if there is one; gives the batch that is to be opened beside its reader.
+    fn step(&self, state: &mut State, apart: &impl Fn(&Batch) -> bool) -> Option<Closed> {
+        let from = state.tracker.position();
+        let turn = state.turn;
+        loop {
+            let chunk = state.queue.front_mut()?;
+            let step = match chunk.step(from) {
+                Ok(Step::Batch(batch)) => {
+                    state.taken += 1;
+                    let id = state.taken;
+                    let beside = apart(&batch);
+                    state.reading = Timestamp::from_wire(batch.header().max_timestamp);
+                    let closed = Closed {
+                        batch,
+                        turn,
+                        pinned: std::sync::Arc::clone(chunk.pinned()),
+                        id,
+                    };
+                    if beside {
+                        state.ahead.push_back(Ahead::Opening(id));
+                        return Some(closed);
+                    }
+                    Ahead::Closed(closed)
+                }
+                Ok(Step::Skip(next)) => Ahead::Skip(next),
                 Ok(Step::End) => {
                     let len = chunk.len();
                     state.queue.pop_front();
                     state.queued -= len;
                     self.fetch.notify_one();
+                    continue;
                 }
-                Err(error) => {
-                    state.restart_at(from);
-                    self.fetch.notify_one();
-                    return Err(error.at(&self.place));
-                }
-            }
+                Err(error) => Ahead::Bad(Bad { error, next: None }),
+            };
+            state.ahead.push_back(step);
+            return None;
         }
     }
 
     /// Whether reading would give something at once.
     pub(crate) fn has_something(&self) -> bool {
         let state = self.state.lock();
-        !state.queue.is_empty() || state.failure.is_some()
+        if state.in_hand {
+            return false;
+        }
+        match state.ahead.front() {
+            Some(Ahead::Opening(_)) => false,
+            Some(_) => true,
+            None => state.front.is_some() || !state.queue.is_empty() || state.failure.is_some(),
+        }
     }
 
     /// Waits until [`pull`](Self::pull) may give something, or the partition is to be let go.
@@ -95,12 +159,24 @@ impl Partition {
         }
     }
 
-    /// The batch pulled last cannot be read: what follows is dropped, and fetched again from its first unread record.
-    pub(crate) fn refetch(&self, turn: u64) {
+    /// The rest of a batch in hand is to be read next, by whoever comes.
+    pub(crate) fn put_back(&self, opened: Opened) {
+        let mut state = self.state.lock();
+        if state.turn == opened.turn && !self.is_fenced() {
+            state.front = Some(opened);
+            state.in_hand = false;
+        }
+    }
+
+    /// What is in hand cannot be read: what follows is dropped, and fetched again from its first unread record, after the wait that
+    /// `delay` gives for the number of times in a row.
+    pub(crate) fn spoiled(&self, turn: u64, now: Instant, delay: impl FnOnce(u32) -> Duration) {
         let mut state = self.state.lock();
         if state.turn == turn {
             let from = state.tracker.position();
             state.restart_at(from);
+            state.quiet_until = Some(now + delay(state.spoiled));
+            state.spoiled = state.spoiled.saturating_add(1);
             self.fetch.notify_one();
         }
     }
@@ -141,8 +217,19 @@ impl Partition {
         true
     }
 
-    /// All records below `next` were delivered, or are in the user's hands.
+    /// All records below `next` were delivered, or are in the user's hands, and the batch that ends there is no longer in hand.
     pub(crate) fn passed(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) -> bool {
+        let passed = self.note_read(turn, next, epoch);
+        if passed {
+            let mut state = self.state.lock();
+            state.in_hand = false;
+            state.spoiled = 0;
+        }
+        passed
+    }
+
+    /// All records below `next` were delivered, of a batch that stays in hand.
+    pub(crate) fn note_read(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
         if state.turn != turn || self.is_fenced() {
             return false;
@@ -155,7 +242,7 @@ impl Partition {
 
     /// Whether a record of that turn may still be delivered.
     pub(crate) fn is_current(&self, turn: u64) -> bool {
-        !self.is_stopping() && self.state.lock().turn == turn
+        !self.is_stopping() && self.turn.load(Ordering::Acquire) == turn
     }
 
     /// The offset to commit, when it differs from what is committed.

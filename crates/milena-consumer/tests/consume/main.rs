@@ -13,3 +13,4 @@ mod faults;
 mod flow;
 mod groups;
 mod verdicts;
+mod ways;

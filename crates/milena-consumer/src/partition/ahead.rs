@@ -1,0 +1,67 @@
+//! Batches of a partition that are unpacked beside their reader, in the order of the log.
+
+use std::sync::Arc;
+
+use milena_core::{Error, Offset, Result};
+use milena_protocol::batch::{Batch, Records};
+
+use super::Partition;
+use crate::budget::Pinned;
+
+/// One step of the log, taken ahead of the reader.
+#[derive(Debug)]
+pub(super) enum Ahead {
+    /// Nothing for the user below this offset.
+    Skip(Offset),
+    /// A batch that its reader opens.
+    Closed(Closed),
+    /// A batch that is being opened elsewhere.
+    Opening(u64),
+    /// A batch that was opened elsewhere.
+    Open(Records, Arc<Pinned>),
+    /// What was found in place of a batch.
+    Bad(Bad),
+}
+
+/// A batch as it was fetched.
+#[derive(Clone, Debug)]
+pub(crate) struct Closed {
+    pub(crate) batch: Batch,
+    pub(crate) turn: u64,
+    pub(crate) pinned: Arc<Pinned>,
+    /// By which its opening is told.
+    pub(crate) id: u64,
+}
+
+/// A batch that cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Bad {
+    pub(crate) error: Error,
+    /// One past it, where its header could be read.
+    pub(crate) next: Option<Offset>,
+}
+
+impl Partition {
+    /// A batch taken ahead was opened, or cannot be.
+    pub(crate) fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>)>) {
+        let mut state = self.state.lock();
+        if state.turn != closed.turn {
+            return;
+        }
+        let opening = |step: &&mut Ahead| matches!(step, Ahead::Opening(id) if *id == closed.id);
+        if let Some(step) = state.ahead.iter_mut().find(opening) {
+            *step = match opened {
+                Ok((records, pinned)) => Ahead::Open(records, pinned),
+                Err(error) => Ahead::Bad(Bad {
+                    error,
+                    next: Some(closed.batch.next_offset()),
+                }),
+            };
+        }
+        drop(state);
+        self.readable.notify_one();
+    }
+}
+
+/// How many batches of a partition are taken ahead at most.
+pub(super) const MOST: usize = 2;

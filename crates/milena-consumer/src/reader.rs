@@ -1,0 +1,146 @@
+//! What every consumer can do, with or without a group: receive, move about, pause, and tell where it stands.
+
+/// The methods that both kinds of consumers have.
+macro_rules! reading {
+    ($consumer:ident) => {
+        impl $consumer {
+            /// The next record of any assigned partition; waits for one.
+            ///
+            /// Partitions take turns by batches. Any number of tasks may receive at once; each record goes to one of them.
+            ///
+            /// # Errors
+            /// Why the consumer ended; a batch that cannot be read, with topic, partition and offset: the same place is fetched
+            /// again after a backoff and told again, until [`seek`](Self::seek) goes past it. See
+            /// [`CorruptPolicy`](crate::CorruptPolicy).
+            ///
+            /// # Cancel safety
+            /// Dropped before it resolves, no record is lost.
+            pub async fn recv(&self) -> Result<ConsumerRecord> {
+                self.engine.start()?;
+                self.receiver.recv().await
+            }
+
+            /// The next batch of any assigned partition; waits for one. The fastest way to read.
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv).
+            ///
+            /// # Cancel safety
+            /// Dropped before it resolves, no record is lost.
+            pub async fn recv_batch(&self) -> Result<FetchBatch> {
+                self.engine.start()?;
+                self.receiver.recv_batch().await
+            }
+
+            /// Up to `max` records, as many as are there once there is one; none when `wait` is over before the first.
+            ///
+            /// # Errors
+            /// As [`recv`](Self::recv); records that come before an error are given first.
+            ///
+            /// # Cancel safety
+            /// Dropped before it resolves, no record is lost.
+            pub async fn next_batch(
+                &self,
+                max: usize,
+                wait: std::time::Duration,
+            ) -> Result<Vec<ConsumerRecord>> {
+                self.engine.start()?;
+                self.receiver.next_batch(max, wait).await
+            }
+
+            /// The records as a stream, by the same turns as [`recv`](Self::recv).
+            pub fn stream(&self) -> crate::RecordStream<'_> {
+                crate::RecordStream::new(&self.engine, &self.receiver)
+            }
+
+            /// The batches as a stream, by the same turns as [`recv_batch`](Self::recv_batch).
+            pub fn batches(&self) -> crate::BatchStream<'_> {
+                crate::BatchStream::new(&self.engine, &self.receiver)
+            }
+
+            /// A handle that ends the consumer in good order.
+            #[must_use]
+            pub fn shutdown_handle(&self) -> ShutdownHandle {
+                ShutdownHandle(self.core().closing.clone())
+            }
+
+            /// The partitions that are assigned to this consumer now.
+            #[must_use]
+            pub fn assignment(&self) -> Vec<TopicPartition> {
+                self.core().assigned()
+            }
+
+            /// The partitions of a topic; waits while the topic is not known.
+            ///
+            /// # Errors
+            /// As [`Cluster::topic`].
+            pub async fn partitions_for(
+                &self,
+                topic: impl Into<TopicName>,
+            ) -> Result<Vec<milena_core::Partition>> {
+                let topic = self.core().cluster.topic(topic).await?;
+                let partitions = topic.partitions.iter();
+                Ok(partitions.map(|known| known.partition).collect())
+            }
+
+            /// The offset of the next record to be delivered; `None` while it is being looked up.
+            ///
+            /// # Errors
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            pub fn position(&self, place: &TopicPartition) -> Result<Option<milena_core::Offset>> {
+                self.receiver.note_position();
+                Ok(self.core().partition(place)?.position())
+            }
+
+            /// Goes elsewhere in an assigned partition: to an offset, the beginning, the end, or a time.
+            ///
+            /// What was fetched of the partition is dropped, the next record delivered is that one, and the next commit may be
+            /// lower than the last: what was delivered before no longer counts.
+            ///
+            /// # Errors
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            pub fn seek(
+                &self,
+                place: &TopicPartition,
+                to: impl Into<crate::StartAt>,
+            ) -> Result<()> {
+                let partition = self.core().partition(place)?;
+                partition.go_to(to.into().place());
+                self.core().wake();
+                Ok(())
+            }
+
+            /// Pauses an assigned partition: nothing is fetched or received of it until [`resume`](Self::resume). What was
+            /// fetched before is kept; lanes finish what they have.
+            ///
+            /// # Errors
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            pub fn pause(&self, place: &TopicPartition) -> Result<()> {
+                let partition = self.core().partition(place)?;
+                let reason = milena_core::Reason::Borrowed("asked for");
+                self.core()
+                    .pause(&partition, &crate::pauses::USER.into(), &reason);
+                self.receiver.lay_aside(place);
+                Ok(())
+            }
+
+            /// Lets go of a pause by [`pause`](Self::pause); the partition goes on when nobody else, such as a breaker's gate,
+            /// holds it.
+            ///
+            /// # Errors
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            pub fn resume(&self, place: &TopicPartition) -> Result<()> {
+                let partition = self.core().partition(place)?;
+                self.core().resume(&partition, crate::pauses::USER);
+                Ok(())
+            }
+
+            /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.
+            #[must_use]
+            pub fn gauges(&self) -> Arc<dyn milena_core::Gauges> {
+                gauges::gauges(&self.engine.core)
+            }
+        }
+    };
+}
+pub(crate) use reading;

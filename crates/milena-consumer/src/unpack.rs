@@ -1,0 +1,151 @@
+//! Opens batches: checksums and decompression, large ones beside their reader, and what becomes of those that cannot be read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use milena_core::{Error, Event, Offset, Result};
+use milena_protocol::batch::{Batch, Records};
+use milena_protocol::compression::Codec;
+use tokio::time::Instant;
+
+use crate::batch::Opened;
+use crate::budget::Pinned;
+use crate::core::Core;
+use crate::partition::{Closed, Given, Partition};
+use crate::settings::CorruptPolicy;
+
+/// The next batch of `partition`, if one is there, checked and decompressed. Never waits: a large compressed one is opened on a
+/// thread of its own and given by a later call, before which the partition's and the consumer's readers are woken.
+///
+/// # Errors
+/// What is wrong with the batch, with its place; it is fetched again then, after a wait.
+pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
+    loop {
+        let (given, beside) = partition.pull(is_heavy);
+        let more = beside.is_some();
+        if let Some(closed) = beside {
+            open_beside(core, partition, closed);
+        }
+        match given {
+            None if more => {}
+            None => return Ok(None),
+            Some(Given::Open(opened)) => return Ok(Some(opened)),
+            Some(Given::Closed(closed, from)) => {
+                let turn = closed.turn;
+                match unpack(core, &closed) {
+                    Ok((records, pinned)) => {
+                        return Ok(Some(Opened {
+                            records,
+                            from,
+                            turn,
+                            pinned,
+                        }));
+                    }
+                    Err(error) => {
+                        let next = Some(closed.batch.next_offset());
+                        unreadable(core, partition, turn, next, &error)?;
+                    }
+                }
+            }
+            Some(Given::Bad(bad, turn)) => {
+                unreadable(core, partition, turn, bad.next, &bad.error)?;
+            }
+        }
+    }
+}
+
+/// What cannot be read is passed over or told, as the policy says; `next` is the offset behind it, where that is known.
+///
+/// # Errors
+/// The error, when it is to be told.
+pub(crate) fn unreadable(
+    core: &Core,
+    partition: &Partition,
+    turn: u64,
+    next: Option<Offset>,
+    error: &Error,
+) -> Result<()> {
+    let place = partition.place();
+    let from = partition.position();
+    let offset = error.place().offset.or(from);
+    let error = error.clone().at(place);
+    let error = match offset {
+        Some(offset) => error.offset(offset),
+        None => error,
+    };
+    let skipped = next.filter(|next| {
+        core.settings.on_corrupt == CorruptPolicy::Skip
+            && milena_core::ErrorKind::Decode == error.kind()
+            && from.is_some_and(|from| *next > from)
+            && partition.passed(turn, *next, None)
+    });
+    let Some(next) = skipped else {
+        let backoff = core.cluster.backoff();
+        partition.spoiled(turn, Instant::now(), |times| backoff.delay(times));
+        return Err(error);
+    };
+    let from = from.unwrap_or(next);
+    tracing::error!(partition = %place, %from, to = %next, %error, "unreadable records are passed over");
+    core.counts.corrupt.fetch_add(1, Ordering::Relaxed);
+    core.observers().emit(|| Event::CorruptSkipped {
+        partition: place,
+        from: from.to_wire(),
+        to: next.to_wire(),
+        error: &error,
+    });
+    Ok(())
+}
+
+fn open_beside(core: &Arc<Core>, partition: &Arc<Partition>, closed: Closed) {
+    let Some(runtime) = core.runtime() else {
+        // Only before the consumer was started, when nothing is fetched.
+        return;
+    };
+    let work = {
+        let (core, partition) = (Arc::clone(core), Arc::clone(partition));
+        move || {
+            partition.opened(&closed, unpack(&core, &closed));
+            core.ready.notify_waiters();
+        }
+    };
+    let limit = Arc::clone(&core.decompressing);
+    let blocking = runtime.clone();
+    let guarded = |permit| {
+        move || {
+            work();
+            drop(permit);
+        }
+    };
+    if let Ok(permit) = Arc::clone(&limit).try_acquire_owned() {
+        drop(runtime.spawn_blocking(guarded(permit)));
+        return;
+    }
+    drop(runtime.spawn(async move {
+        // Never closed.
+        if let Ok(permit) = limit.acquire_owned().await {
+            drop(blocking.spawn_blocking(guarded(permit)));
+        }
+    }));
+}
+
+/// Checks and decompresses one batch. What it decompressed to counts from then on, in place of what was fetched.
+fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>)> {
+    let batch = &closed.batch;
+    if core.settings.check_crcs {
+        batch.verify_crc()?;
+    }
+    let records = batch.records(core.settings.max_batch_size)?;
+    let pinned = match batch.header().attributes.codec() {
+        Some(Codec::None) => Arc::clone(&closed.pinned),
+        _ => core.budget.pin(records.body().len()),
+    };
+    Ok((records, pinned))
+}
+
+/// Whether a batch takes long to open.
+fn is_heavy(batch: &Batch) -> bool {
+    batch.bytes().len() >= HEAVY && batch.header().attributes.codec() != Some(Codec::None)
+}
+
+/// Compressed batches from this size on, in bytes, are opened beside the task that reads them.
+const HEAVY: usize = 32 << 10;

@@ -1,21 +1,63 @@
 //! Names of topics and of their partitions, cheap to clone.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Partition;
 
 /// The name of a topic, shared: a clone copies a pointer.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicName(Arc<str>);
+#[derive(Clone)]
+pub struct TopicName(Text);
+
+/// Names that the process keeps anyway are copied without counting who holds them.
+#[derive(Clone)]
+enum Text {
+    Kept(&'static str),
+    Shared(Arc<str>),
+}
+
+/// The names that are kept until the process ends.
+static KEPT: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+
+/// So many names are kept at most; at the longest name, 4 MiB.
+const MOST_KEPT: usize = 1 << 14;
 
 impl TopicName {
     /// The name as text.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Kept(name) => name,
+            Text::Shared(name) => name,
+        }
+    }
+
+    /// The same name, kept until the process ends, so that its clones cost nothing: for names that a cluster has confirmed and that
+    /// many records carry.
+    ///
+    /// One copy of a name is kept, and at most 16,384 names; beyond that a name stays as it is.
+    #[must_use]
+    pub fn keep(&self) -> Self {
+        let Text::Shared(name) = &self.0 else {
+            return self.clone();
+        };
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.get_or_insert_default();
+        if let Some(known) = kept.get(&**name) {
+            return Self(Text::Kept(known));
+        }
+        if kept.len() >= MOST_KEPT {
+            return self.clone();
+        }
+        let name: &'static str = Box::leak(Box::from(&**name));
+        kept.insert(name);
+        Self(Text::Kept(name))
     }
 
     /// Why Kafka would refuse this name, or `None` where it is legal.
@@ -41,38 +83,66 @@ impl TopicName {
 impl Deref for TopicName {
     type Target = str;
 
+    #[inline]
     fn deref(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl Borrow<str> for TopicName {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl AsRef<str> for TopicName {
     fn as_ref(&self) -> &str {
-        &self.0
+        self.as_str()
+    }
+}
+
+impl PartialEq for TopicName {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for TopicName {}
+
+impl Hash for TopicName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `str` does it: maps are asked by `&str`.
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for TopicName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TopicName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
     }
 }
 
 impl From<&str> for TopicName {
     fn from(name: &str) -> Self {
-        Self(name.into())
+        Self(Text::Shared(name.into()))
     }
 }
 
 impl From<String> for TopicName {
     fn from(name: String) -> Self {
-        Self(name.into())
+        Self(Text::Shared(name.into()))
     }
 }
 
 impl From<&String> for TopicName {
     fn from(name: &String) -> Self {
-        Self(name.as_str().into())
+        Self::from(name.as_str())
     }
 }
 
@@ -96,13 +166,13 @@ impl PartialEq<&str> for TopicName {
 
 impl fmt::Display for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
     }
 }
 
 impl fmt::Debug for TopicName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&*self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -153,6 +223,18 @@ mod tests {
                 .unwrap()
                 .contains("249")
         );
+    }
+
+    #[test]
+    fn a_kept_name_is_the_same_name_and_is_kept_once() {
+        let (kept, shared) = (TopicName::from("kept").keep(), TopicName::from("kept"));
+        assert_eq!(kept, shared);
+        assert_eq!(
+            std::collections::HashMap::from([(kept.clone(), 1)])["kept"],
+            1
+        );
+        assert!(std::ptr::eq(kept.as_str(), shared.keep().as_str()));
+        assert!(std::ptr::eq(kept.as_str(), kept.keep().as_str()));
     }
 
     #[test]

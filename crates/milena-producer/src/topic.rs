@@ -96,7 +96,8 @@ impl TopicState {
             available.extend(all.clone());
         }
         self.partitions.grow(all.end, |number| {
-            let place = TopicPartition::new(self.name.clone(), Number::new(number));
+            // The cluster has confirmed the name, and each record's metadata carries it.
+            let place = TopicPartition::new(self.name.keep(), Number::new(number));
             ready.register(|id| Partition::new(place, id))
         });
         self.available.store(Arc::new(available));

@@ -2,11 +2,19 @@
 
 mod builder;
 mod client;
+mod extend;
+mod layered;
 mod signals;
+mod typed;
 
 pub use builder::{Bootstrap, ClientBuilder};
 pub use client::Client;
+pub use extend::{ConsumerBuilderExt, ProducerBuilderExt};
+pub use layered::{LayeredConsumer, LayeredConsumerBuilder};
 pub use signals::shutdown_signal;
+pub use typed::{
+    TypedConsumer, TypedConsumerBuilder, TypedProducer, TypedProducerBuilder, TypedTopic,
+};
 
 pub use milena_admin as admin;
 pub use milena_consumer as consumer;

@@ -42,7 +42,9 @@
 mod codec;
 mod content_type;
 mod decode;
+mod decoder;
 mod encode;
+mod encoder;
 mod extract;
 #[cfg(any(feature = "json", feature = "xml"))]
 mod format;
@@ -51,7 +53,7 @@ mod json;
 mod nullable;
 mod number;
 mod plain;
-mod typed;
+mod record;
 #[cfg(feature = "uuid")]
 mod uuid;
 #[cfg(feature = "xml")]
@@ -60,14 +62,16 @@ mod xml;
 pub use codec::{Deserializer, Part, Place, Serializer};
 pub use content_type::{ByContentType, CONTENT_TYPE, MediaType, WithContentType};
 pub use decode::{Decode, DecodeLayer};
+pub use decoder::Decoder;
 pub use encode::{Encode, EncodeLayer};
+pub use encoder::Encoder;
 pub use extract::{KeyAs, ValueAs};
 #[cfg(feature = "json")]
 pub use json::{Json, JsonCodec, JsonExt};
 pub use nullable::Nullable;
 pub use number::{BigEndianCodec, BoolCodec};
 pub use plain::{BytesCodec, TextCodec};
-pub use typed::{Decoded, Decoder, Encoder, TypedRecord, Undecodable};
+pub use record::{Decoded, TypedRecord, Undecodable};
 #[cfg(feature = "uuid")]
 pub use uuid::UuidCodec;
 #[cfg(feature = "xml")]

@@ -55,7 +55,10 @@ pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqu
 pub use milena_client::serializer::{Json, JsonCodec, JsonExt};
 #[cfg(feature = "xml")]
 pub use milena_client::serializer::{Xml, XmlCodec, XmlExt};
-pub use milena_client::{Client, ClientBuilder, shutdown_signal};
+pub use milena_client::{
+    Client, ClientBuilder, ConsumerBuilderExt, LayeredConsumer, ProducerBuilderExt, TypedConsumer,
+    TypedProducer, TypedTopic, shutdown_signal,
+};
 
 /// Administration: topics, each verb with a result per item.
 pub mod admin {
@@ -111,8 +114,8 @@ pub mod test {
 /// ```
 pub mod prelude {
     pub use crate::{
-        Backoff, Client, Consumer, ConsumerRecord, Error, ErrorKind, Outcome, ProcessError,
-        Producer, ProducerRecord, State, Text, TopicPartition,
+        Backoff, Client, Consumer, ConsumerBuilderExt, ConsumerRecord, Error, ErrorKind, Outcome,
+        ProcessError, Producer, ProducerBuilderExt, ProducerRecord, State, Text, TopicPartition,
     };
     #[cfg(feature = "json")]
     pub use crate::{Json, JsonExt};

@@ -7,8 +7,8 @@ use tower_layer::Layer;
 
 use super::service::Decode;
 use crate::codec::Deserializer;
+use crate::decoder::Decoder;
 use crate::plain::BytesCodec;
-use crate::typed::Decoder;
 
 /// Decodes key and value of each record and puts them among its extensions, as [`Decoded<K, V>`](crate::Decoded).
 pub struct DecodeLayer<K, V> {

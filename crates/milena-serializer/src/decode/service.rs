@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use milena_core::{BoxError, Incoming, Outcome, ProcessError};
 use tower_service::Service;
 
-use crate::typed::Decoder;
+use crate::decoder::Decoder;
 
 /// What [`DecodeLayer`](super::DecodeLayer) makes.
 pub struct Decode<S, K, V> {

@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use super::service::Encode;
 use crate::codec::Serializer;
-use crate::typed::Encoder;
+use crate::encoder::Encoder;
 
 /// Makes a service of [`TypedRecord`](crate::TypedRecord)s from one of [`ProducerRecord`](milena_core::ProducerRecord)s.
 pub struct EncodeLayer<K, V> {

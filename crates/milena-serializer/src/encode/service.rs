@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use milena_core::{Error, ProducerRecord};
 use tower_service::Service;
 
-use crate::typed::{Encoder, TypedRecord};
+use crate::encoder::Encoder;
+use crate::record::TypedRecord;
 
 /// What [`EncodeLayer`](super::EncodeLayer) makes. A record that cannot be encoded fails without a call of what is inside.
 pub struct Encode<S, K, V> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args as Flags, Parser, Subcommand};
 
-use crate::case::{Client, Codec, Settings};
+use crate::case::{Client, Codec, Mode, Settings};
 
 /// Compares Kafka clients on the same target.
 #[derive(Parser)]
@@ -19,11 +19,13 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Compare producing.
     Produce(Box<ProduceFlags>),
+    /// Compare consuming.
+    Consume(Box<ConsumeFlags>),
     /// Draw charts from the JSON of earlier runs.
     Chart(ChartFlags),
     /// One client, one measurement; started by the other commands.
     #[command(hide = true)]
-    Worker { job: String },
+    Worker { task: String },
     /// A broker that acknowledges and stores nothing; started by the other commands.
     #[command(hide = true)]
     Stub(StubFlags),
@@ -93,6 +95,67 @@ pub(crate) struct ProduceFlags {
     pub(crate) svg: Option<PathBuf>,
 }
 
+/// What to compare. Lists are separated by commas; every combination is run.
+#[derive(Flags, Clone)]
+pub(crate) struct ConsumeFlags {
+    /// `stub`, `embedded`, or the host:port of a Kafka.
+    #[arg(long, default_value = "stub")]
+    pub(crate) target: String,
+    /// Bytes of a record's value.
+    #[arg(long, value_delimiter = ',', default_value = "100")]
+    pub(crate) size: Vec<usize>,
+    /// How often everything is measured; clients take turns within a round.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Who takes part; all, where nothing is said.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) clients: Vec<Client>,
+    /// How records are taken in; in every way that a client has, where nothing is said.
+    #[arg(long, value_delimiter = ',', value_enum)]
+    pub(crate) mode: Vec<Mode>,
+    /// How the peers are set up. milena always runs at its defaults.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_enum,
+        default_value = "default,tuned"
+    )]
+    pub(crate) settings: Vec<Settings>,
+    /// Compression.
+    #[arg(long, value_delimiter = ',', value_enum, default_value = "none")]
+    pub(crate) codec: Vec<Codec>,
+    /// Partitions of the topic.
+    #[arg(long, value_delimiter = ',', default_value = "4")]
+    pub(crate) partitions: Vec<u32>,
+    /// Members of one group in the same process, which share the partitions; without it, one consumer without a group.
+    #[arg(long, value_delimiter = ',', default_value = "1")]
+    pub(crate) members: Vec<usize>,
+    /// Bytes of uncompressed records in a batch of the log.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) batch_size: usize,
+    /// Records in the log of a target that stores; without it, half a gigabyte of them.
+    #[arg(long)]
+    pub(crate) records: Option<u64>,
+    /// Delay each answer of the stub by this much.
+    #[arg(long, value_parser = duration, default_value = "0ms")]
+    pub(crate) rtt: Duration,
+    /// Write so many records a second and measure the time from end to end, in place of reading as fast as it goes.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rate: Vec<u64>,
+    /// Seconds of one measurement.
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) seconds: f64,
+    /// Let the system place target and clients; without it, they get disjoint cores.
+    #[arg(long)]
+    pub(crate) no_pin: bool,
+    /// Write the results here.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw the results here.
+    #[arg(long)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
 #[derive(Flags)]
 pub(crate) struct ChartFlags {
     /// Files that `--json` wrote.
@@ -111,6 +174,18 @@ pub(crate) struct StubFlags {
     pub(crate) rtt: Duration,
     #[arg(long)]
     pub(crate) serial: bool,
+    /// Bytes of a value that is served.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) size: usize,
+    /// Bytes of uncompressed records in a batch that is served.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) batch_size: usize,
+    /// How the batches that are served are compressed.
+    #[arg(long, value_enum, default_value = "none")]
+    pub(crate) codec: Codec,
+    /// Records a second that are there to be read; without it, there is no end of them.
+    #[arg(long)]
+    pub(crate) rate: Option<u64>,
     /// The core to stay on.
     #[arg(long)]
     pub(crate) core: Option<usize>,

@@ -1,11 +1,11 @@
-//! Runs every combination: rounds in which the clients take turns, at their maximum first and then at fixed rates.
+//! Producing: runs every combination, rounds in which the clients take turns, at their maximum first and then at fixed rates.
 
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
 use crate::args::ProduceFlags;
-use crate::case::{Client, Codec, Job, Sample, Settings};
+use crate::case::{Client, Codec, Job, Sample, Settings, Task};
 use crate::report::{self, Row};
 use crate::target::{Target, Wish};
 use crate::worker;
@@ -29,7 +29,7 @@ struct Entry {
 /// One measurement.
 pub(crate) struct Round {
     pub(crate) sample: Sample,
-    /// Produce requests and records that the stub saw, warm-up included.
+    /// Requests and records that the stub saw, warm-up included.
     pub(crate) seen: Option<(u64, u64)>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
                 };
                 rows.extend(case.run()?);
                 // After each case, so that a long run that is cut short has told something.
-                report::save(flags, &rows)?;
+                report::save(flags.json.as_deref(), flags.svg.as_deref(), &rows)?;
             }
         }
     }
@@ -60,6 +60,7 @@ impl Case<'_> {
             partitions: self.partitions,
             rtt: self.flags.rtt,
             serial: self.flags.serial,
+            serves: None,
             core: self.target_core(),
         })?;
         let mut all = Vec::new();
@@ -87,10 +88,11 @@ impl Case<'_> {
                 if let Some(entry) = entries.get_mut(at).filter(|entry| entry.error.is_none()) {
                     progress(&format!("round {}: {}", round + 1, entry.name()));
                     target.counts();
-                    match worker::measure(&self.job(target, entry, rate)) {
+                    let task = Task::Produce(self.job(target, entry, rate));
+                    match worker::measure(&task, self.flags.seconds * 4.0 + 60.0) {
                         Ok(sample) => entry.rounds.push(Round {
                             sample,
-                            seen: target.counts(),
+                            seen: target.counts().map(|seen| (seen.requests, seen.records)),
                         }),
                         Err(error) => entry.error = Some(error),
                     }
@@ -125,11 +127,13 @@ impl Case<'_> {
         let shape = report::Shape {
             client: entry.client.name(),
             settings: entry.settings.name(),
-            mode: "produce".to_owned(),
+            work: "produce".to_owned(),
+            mode: "batch".to_owned(),
             target: self.flags.target.clone(),
             size: self.size,
             codec: self.codec.name(),
             partitions: self.partitions,
+            members: None,
             keys: self.flags.keys,
             batch_size: self.flags.batch_size,
             rtt_ms: self.flags.rtt.as_secs_f64() * 1e3,
@@ -177,7 +181,8 @@ fn entries(flags: &ProduceFlags) -> Vec<Entry> {
             error: None,
         })
     };
-    clients.iter().flat_map(forms).collect()
+    let producers = clients.iter().filter(|client| client.produces());
+    producers.flat_map(forms).collect()
 }
 
 /// 10, 50 and 80 % of what the slowest can take.
@@ -195,7 +200,7 @@ fn shares_of_slowest(rows: &[Row]) -> Vec<Option<u64>> {
 }
 
 /// Who runs now, for somebody who watches.
-fn progress(what: &str) {
+pub(crate) fn progress(what: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{what:<60}\r");
     }

@@ -3,6 +3,7 @@
 mod args;
 mod case;
 mod clients;
+mod consume;
 mod driver;
 mod load;
 mod measure;
@@ -20,8 +21,9 @@ use crate::args::{Args, Command};
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Produce(flags) => driver::produce(&flags),
+        Command::Consume(flags) => consume::consume(&flags),
         Command::Chart(flags) => report::redraw(&flags),
-        Command::Worker { job } => worker::run(&job),
+        Command::Worker { task } => worker::run(&task),
         Command::Stub(flags) => stub::run(&flags),
         Command::Embedded(flags) => target::embedded(&flags),
     };

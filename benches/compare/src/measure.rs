@@ -66,3 +66,40 @@ fn peak_rss_mib() -> f64 {
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or_default() / 1024.0
 }
+
+/// Nanoseconds of the system's monotonic clock, which all processes share.
+#[expect(unsafe_code, reason = "the call is only there in C")]
+pub(crate) fn monotonic() -> u64 {
+    // SAFETY: the struct is plain numbers, and the call fills it.
+    let time = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time);
+        time
+    };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Bytes that this process's open TCP connections have received so far; `None` where the system does not tell.
+pub(crate) fn bytes_received() -> Option<u64> {
+    let open = std::fs::read_dir("/proc/self/fd").ok()?;
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Some(numbers.filter_map(received_by).sum())
+}
+
+/// `None` for what is no TCP connection.
+#[expect(unsafe_code, reason = "the call is only there in C")]
+fn received_by(descriptor: i32) -> Option<u64> {
+    let mut info = [0u8; 256];
+    let mut len = info.len() as libc::socklen_t;
+    // SAFETY: the call writes at most `len` bytes into the buffer and refuses what is no TCP socket.
+    let answer = unsafe {
+        let (at, len) = (info.as_mut_ptr().cast(), &raw mut len);
+        libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, at, len)
+    };
+    let bytes = info.get(BYTES_RECEIVED..BYTES_RECEIVED + 8)?;
+    (answer == 0 && len as usize >= BYTES_RECEIVED + 8)
+        .then(|| Some(u64::from_ne_bytes(*bytes.first_chunk()?)))?
+}
+
+/// Where `tcpi_bytes_received` stands in Linux's `struct tcp_info`.
+const BYTES_RECEIVED: usize = 128;

@@ -8,6 +8,7 @@ use milena::admin::NewTopic;
 use milena_broker::Broker;
 
 use crate::args::EmbeddedFlags;
+use crate::case::Due;
 use crate::measure;
 
 /// A running target with one topic; a process that was started for it ends with it.
@@ -32,7 +33,52 @@ pub(crate) struct Wish<'a> {
     pub(crate) partitions: u32,
     pub(crate) rtt: Duration,
     pub(crate) serial: bool,
+    /// What is to be read from it; nothing where it is only written to.
+    pub(crate) serves: Option<Served>,
     pub(crate) core: Option<usize>,
+}
+
+/// What a target is to serve.
+pub(crate) struct Served {
+    pub(crate) size: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) codec: String,
+    pub(crate) rate: Option<u64>,
+}
+
+/// What the stub tells of itself.
+pub(crate) struct Counts {
+    pub(crate) requests: u64,
+    pub(crate) records: u64,
+    origin: u64,
+    tick: u64,
+    /// Records of a batch that is served.
+    pub(crate) batch: u64,
+    pub(crate) batch_bytes: u64,
+}
+
+impl Counts {
+    /// When its records were written.
+    pub(crate) fn clock(&self) -> Due {
+        Due::ByOffset {
+            origin: self.origin,
+            tick: self.tick,
+            batch: self.batch,
+        }
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.split(' ').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self {
+            requests: next()?,
+            records: next()?,
+            origin: next()?,
+            tick: next()?,
+            batch: next()?,
+            batch_bytes: next()?,
+        })
+    }
 }
 
 impl Target {
@@ -48,12 +94,21 @@ impl Target {
                 arguments.extend(["--partitions".to_owned(), wish.partitions.to_string()]);
                 arguments.extend(["--rtt".to_owned(), format!("{}us", wish.rtt.as_micros())]);
                 arguments.extend(wish.serial.then(|| "--serial".to_owned()));
+                if let Some(served) = &wish.serves {
+                    arguments.extend(["--size".to_owned(), served.size.to_string()]);
+                    arguments.extend(["--batch-size".to_owned(), served.batch_size.to_string()]);
+                    arguments.extend(["--codec".to_owned(), served.codec.clone()]);
+                    let rate = served
+                        .rate
+                        .map(|rate| ["--rate".to_owned(), rate.to_string()]);
+                    arguments.extend(rate.into_iter().flatten());
+                }
                 Self::spawn(&arguments, name, true)
             }
             "embedded" => {
                 arguments.insert(0, "embedded".to_owned());
                 let mut target = Self::spawn(&arguments, name, false)?;
-                target.make_topic(wish.partitions)?;
+                target.make_topic(wish.partitions, wish.serves.is_some())?;
                 Ok(target)
             }
             address => {
@@ -64,7 +119,7 @@ impl Target {
                     counts: false,
                     made_topic: false,
                 };
-                target.make_topic(wish.partitions)?;
+                target.make_topic(wish.partitions, wish.serves.is_some())?;
                 Ok(target)
             }
         }
@@ -92,20 +147,19 @@ impl Target {
         })
     }
 
-    /// Produce requests and records since this was last asked; only the stub counts.
-    pub(crate) fn counts(&mut self) -> Option<(u64, u64)> {
+    /// Requests and records since this was last asked, which also begins the log of a paced stub anew; only the stub counts.
+    pub(crate) fn counts(&mut self) -> Option<Counts> {
         let process = self.process.as_mut().filter(|_| self.counts)?;
         process.to.write_all(b"\n").ok()?;
-        let line = process.line().ok()?;
-        let (requests, records) = line.split_once(' ')?;
-        Some((requests.parse().ok()?, records.parse().ok()?))
+        Counts::parse(&process.line().ok()?)
     }
 
-    fn make_topic(&mut self, partitions: u32) -> Result<(), String> {
-        // Small segments and little kept: the comparison must not fill the disk.
+    fn make_topic(&mut self, partitions: u32, kept: bool) -> Result<(), String> {
+        // Small segments, and little kept of what is only written: the comparison must not fill the disk.
+        let retention = if kept { "-1" } else { "134217728" };
         let topic = NewTopic::new(self.topic.as_str())
             .partitions(partitions as i32)
-            .config("retention.bytes", "134217728")
+            .config("retention.bytes", retention)
             .config("segment.bytes", "67108864");
         self.administer(async |admin| {
             let created = admin.create_topics([topic]).await?;

@@ -1,39 +1,68 @@
-//! One client in one process: the driver starts it with a job and reads a line of JSON.
+//! One client in one process: the driver starts it with a task and reads a line of JSON.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::case::{Job, Sample};
-use crate::{clients, measure};
+use crate::case::{Sample, Task};
+use crate::{clients, consume, measure};
 
 /// The worker's side.
-pub(crate) fn run(job: &str) -> Result<(), String> {
-    let job: Job = serde_json::from_str(job).map_err(|error| error.to_string())?;
-    measure::stay_on(&job.cores);
-    let sample = clients::produce(&job)?;
+pub(crate) fn run(task: &str) -> Result<(), String> {
+    let task: Task = serde_json::from_str(task).map_err(|error| error.to_string())?;
+    let sample = match task {
+        Task::Produce(job) => {
+            measure::stay_on(&job.cores);
+            clients::produce(&job)?
+        }
+        Task::Consume(job) => {
+            measure::stay_on(&job.cores);
+            consume::measure(&job)?
+        }
+        Task::Feed(job) => consume::feed(&job)?,
+    };
     let line = serde_json::to_string(&sample).map_err(|error| error.to_string())?;
     println!("{line}");
     // Peers may wait for their connections on the way out; the measurement is over.
     std::process::exit(0);
 }
 
-/// The driver's side: runs a job in a process of its own.
-pub(crate) fn measure(job: &Job) -> Result<Sample, String> {
-    let text = serde_json::to_string(job).map_err(|error| error.to_string())?;
+/// A worker that runs beside others and ends with this.
+pub(crate) struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The driver's side: starts a task that has no end of its own.
+pub(crate) fn start(task: &Task) -> Result<Running, String> {
+    let child = command(task)?.stdout(Stdio::null()).spawn();
+    child
+        .map(Running)
+        .map_err(|error| format!("cannot start a worker: {error}"))
+}
+
+fn command(task: &Task) -> Result<Command, String> {
+    let text = serde_json::to_string(task).map_err(|error| error.to_string())?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut child = Command::new(program)
-        .args(["worker", &text])
+    let mut command = Command::new(program);
+    command.args(["worker", &text]);
+    Ok(command)
+}
+
+/// The driver's side: runs a task in a process of its own, at most for so many seconds.
+pub(crate) fn measure(task: &Task, seconds: f64) -> Result<Sample, String> {
+    let mut child = command(task)?
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| format!("cannot start a worker: {error}"))?;
     let out = drain(child.stdout.take());
     let complaints = drain(child.stderr.take());
-    let ended = wait(
-        &mut child,
-        Duration::from_secs_f64(job.seconds * 4.0 + 60.0),
-    )?;
+    let ended = wait(&mut child, Duration::from_secs_f64(seconds))?;
     let (out, complaints) = (text_of(out), text_of(complaints));
     if ended {
         let last = out.lines().last().unwrap_or_default();

@@ -20,6 +20,7 @@ pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
         Client::RdkafkaFuture => block_on(job, rdkafka_future::produce(job)),
         Client::ConfluentKafka => block_on(job, confluent_kafka::produce(job)),
         Client::Krafka => block_on(job, krafka::produce(job)),
+        Client::RdkafkaStream => Err("a consumer's interface".to_owned()),
         Client::Rskafka => block_on(job, rskafka::produce(job)),
     }
 }

@@ -68,7 +68,7 @@ impl Source {
 const RING: usize = 1024;
 
 /// Text of a JSON kind that compresses as such text does.
-fn value(number: usize, size: usize) -> Vec<u8> {
+pub(crate) fn value(number: usize, size: usize) -> Vec<u8> {
     let mut state = number as u64 + 11;
     let mut text = String::with_capacity(size + 64);
     text.push('{');

@@ -102,11 +102,14 @@ fn text(x: usize, y: usize, anchor: &str, weight: &str, words: &str) -> String {
 
 fn title(row: &Row) -> String {
     let shape = &row.shape;
-    let mut title = format!("{} on {}, {} B", shape.mode, shape.target, shape.size);
+    let mut title = format!("{} on {}, {} B", shape.work, shape.target, shape.size);
     title.push_str(&format!(
         ", {} partitions, codec {}",
         shape.partitions, shape.codec
     ));
+    if let Some(members) = shape.members {
+        title.push_str(&format!(", a group of {members}"));
+    }
     if shape.keys {
         title.push_str(", keys");
     }
@@ -125,7 +128,7 @@ fn title(row: &Row) -> String {
 /// What a column shows, how it is read, and the unit that it is divided by.
 type Column = (&'static str, fn(&Row) -> Option<Figure>, f64);
 
-const NAMES: usize = 200;
+const NAMES: usize = 240;
 const COLUMN: usize = 320;
 const BAR: f64 = 240.0;
 const ROW: usize = 18;

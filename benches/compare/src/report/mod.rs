@@ -9,15 +9,15 @@ use std::path::Path;
 pub(crate) use row::{Row, Shape};
 pub(crate) use table::table;
 
-use crate::args::{ChartFlags, ProduceFlags};
+use crate::args::ChartFlags;
 
-/// Writes what the flags ask for.
-pub(crate) fn save(flags: &ProduceFlags, rows: &[Row]) -> Result<(), String> {
-    if let Some(path) = &flags.json {
+/// Writes what was asked for.
+pub(crate) fn save(json: Option<&Path>, svg: Option<&Path>, rows: &[Row]) -> Result<(), String> {
+    if let Some(path) = json {
         let json = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;
         write(path, &json)?;
     }
-    if let Some(path) = &flags.svg {
+    if let Some(path) = svg {
         write(path, &chart::draw(rows))?;
     }
     Ok(())

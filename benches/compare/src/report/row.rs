@@ -15,12 +15,15 @@ pub(crate) struct Row {
     pub(crate) cpu_us_per_record: Option<Figure>,
     /// The most memory that the client's process held.
     pub(crate) rss_mib: Option<Figure>,
-    /// From send to acknowledgement; only at a fixed rate.
+    /// From send to acknowledgement, or from the log to the consumer; only at a fixed rate.
     pub(crate) p50_ms: Option<Figure>,
     pub(crate) p99_ms: Option<Figure>,
     pub(crate) p999_ms: Option<Figure>,
     /// Only the stub counts requests.
     pub(crate) requests_per_second: Option<Figure>,
+    /// Bytes received per byte of the batches that were delivered; only of consumers.
+    #[serde(default)]
+    pub(crate) read_amplification: Option<Figure>,
     /// Every setting that differs from the client's defaults.
     pub(crate) set: String,
     pub(crate) error: Option<String>,
@@ -31,11 +34,18 @@ pub(crate) struct Row {
 pub(crate) struct Shape {
     pub(crate) client: String,
     pub(crate) settings: String,
+    /// `produce` or `consume`.
+    #[serde(default)]
+    pub(crate) work: String,
+    /// How records are handed over: `batch`, `stream` or `handler`.
     pub(crate) mode: String,
     pub(crate) target: String,
     pub(crate) size: usize,
     pub(crate) codec: String,
     pub(crate) partitions: u32,
+    /// Members of a group that share the partitions; null without a group of several.
+    #[serde(default)]
+    pub(crate) members: Option<usize>,
     pub(crate) keys: bool,
     pub(crate) batch_size: Option<usize>,
     pub(crate) rtt_ms: f64,
@@ -90,6 +100,12 @@ impl Row {
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             requests_per_second: Figure::of(requests),
+            read_amplification: Figure::of(
+                rounds
+                    .iter()
+                    .filter_map(|round| round.sample.read_amplification)
+                    .filter(|share| share.is_finite()),
+            ),
             set: rounds
                 .first()
                 .map(|round| round.sample.set.clone())
@@ -101,9 +117,13 @@ impl Row {
 
     /// Name and form, as tables and charts show it.
     pub(crate) fn who(&self) -> String {
+        let client = match (self.shape.work.as_str(), self.shape.mode.as_str()) {
+            ("consume", mode) => format!("{} {mode}", self.shape.client),
+            _ => self.shape.client.clone(),
+        };
         match (self.shape.client.as_str(), self.shape.settings.as_str()) {
-            ("milena", _) => "milena".to_owned(),
-            (client, settings) => format!("{client} ({settings})"),
+            ("milena", _) => client,
+            (_, settings) => format!("{client} ({settings})"),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::report::row::{Figure, Row};
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = rows.first().map(title).unwrap_or_default();
     text.push_str(&format!(
-        "{:<26}{:>24}{:>9}{:>22}{:>9}{:>9}{:>9}{:>9}{:>10}{:>12}\n",
+        "{:<32}{:>24}{:>9}{:>22}{:>9}{:>9}{:>9}{:>9}{:>10}{:>8}{:>12}\n",
         "client",
         "records/s (min-max)",
         "MB/s",
@@ -16,11 +16,13 @@ pub(crate) fn table(rows: &[Row]) -> String {
         "p99 ms",
         "p99.9 ms",
         "req/s",
+        "bytes x",
         "milena is",
     ));
-    let milena = rows.iter().find(|row| row.shape.client == "milena");
     for row in rows {
-        text.push_str(&line(row, milena));
+        let alike =
+            |other: &&Row| other.shape.client == "milena" && other.shape.mode == row.shape.mode;
+        text.push_str(&line(row, rows.iter().find(alike)));
     }
     for row in rows.iter().filter(|row| !row.set.is_empty()) {
         text.push_str(&format!("  {}: {}\n", row.who(), row.set));
@@ -33,13 +35,16 @@ fn title(row: &Row) -> String {
     let shape = &row.shape;
     let mut text = format!(
         "\n{} on {}: {} B, {} partitions, codec {}",
-        shape.mode, shape.target, shape.size, shape.partitions, shape.codec
+        shape.work, shape.target, shape.size, shape.partitions, shape.codec
     );
-    text.push_str(if shape.keys {
-        ", with keys"
-    } else {
-        ", without keys"
+    text.push_str(match (shape.work.as_str(), shape.keys) {
+        ("consume", _) => "",
+        (_, true) => ", with keys",
+        (_, false) => ", without keys",
     });
+    if let Some(members) = shape.members {
+        text.push_str(&format!(", a group of {members}"));
+    }
     if shape.rtt_ms > 0.0 {
         text.push_str(&format!(", {} ms to each answer", shape.rtt_ms));
     }
@@ -77,7 +82,7 @@ fn line(row: &Row, milena: Option<&Row>) -> String {
         )
     };
     let mut text = format!(
-        "{:<26}{:>24}{:>9}{:>22}{:>9}{:>9}{:>9}{:>9}{:>10}{:>12}",
+        "{:<32}{:>24}{:>9}{:>22}{:>9}{:>9}{:>9}{:>9}{:>10}{:>8}{:>12}",
         row.who(),
         spread(&row.records_per_second, 3, 1e6) + " M",
         median(&row.mb_per_second, 0),
@@ -87,6 +92,7 @@ fn line(row: &Row, milena: Option<&Row>) -> String {
         median(&row.p99_ms, 3),
         median(&row.p999_ms, 3),
         median(&row.requests_per_second, 0),
+        median(&row.read_amplification, 3),
         milena.map(|milena| ratio(milena, row)).unwrap_or_default(),
     );
     if let Some(error) = &row.error {

@@ -1,20 +1,24 @@
-//! The requests before the load: versions, metadata, a producer id.
+//! The requests beside the load: versions, metadata, a producer id, where logs begin and end, and a group of one.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, InitProducerIdResponse, MetadataRequest, MetadataResponse,
-    RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsResponse, HeartbeatResponse, InitProducerIdResponse, JoinGroupRequest,
+    LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetCommitRequest, OffsetFetchRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::stub::wire::Head;
-use crate::stub::{Stub, produce};
+use crate::stub::{Stub, fetch, group, produce};
 
 pub(super) fn answer(stub: &Stub, head: &Head, from: &mut impl Read) -> io::Result<Vec<u8>> {
     let api = ApiKey::try_from(head.api).map_err(|()| io::ErrorKind::InvalidData)?;
@@ -49,6 +53,29 @@ pub(super) fn answer(stub: &Stub, head: &Head, from: &mut impl Read) -> io::Resu
                 .with_producer_id(id.into())
                 .encode(&mut out, version)
         }
+        ApiKey::ListOffsets => {
+            let request = ListOffsetsRequest::decode(&mut request, version).map_err(odd)?;
+            list_offsets(stub, request, version).encode(&mut out, version)
+        }
+        ApiKey::FindCoordinator => group::coordinator(stub).encode(&mut out, version),
+        ApiKey::JoinGroup => {
+            let request = JoinGroupRequest::decode(&mut request, version).map_err(odd)?;
+            group::join(request).encode(&mut out, version)
+        }
+        ApiKey::SyncGroup => {
+            let request = SyncGroupRequest::decode(&mut request, version).map_err(odd)?;
+            group::sync(request).encode(&mut out, version)
+        }
+        ApiKey::OffsetFetch => {
+            let request = OffsetFetchRequest::decode(&mut request, version).map_err(odd)?;
+            group::committed(request).encode(&mut out, version)
+        }
+        ApiKey::OffsetCommit => {
+            let request = OffsetCommitRequest::decode(&mut request, version).map_err(odd)?;
+            group::commit(request).encode(&mut out, version)
+        }
+        ApiKey::Heartbeat => HeartbeatResponse::default().encode(&mut out, version),
+        ApiKey::LeaveGroup => LeaveGroupResponse::default().encode(&mut out, version),
         _ => return Err(io::ErrorKind::Unsupported.into()),
     }
     .map_err(odd)?;
@@ -65,13 +92,24 @@ fn odd(error: impl std::fmt::Display) -> io::Error {
 
 static NEXT_PRODUCER: AtomicI64 = AtomicI64::new(1);
 
-/// librdkafka judges what a broker can do by versions of Fetch and FindCoordinator too, which are never called here.
-const NAMED_ONLY: [(i16, i16, i16); 2] = [(1, 4, 12), (10, 0, 3)];
-
 fn versions(refused: bool) -> ApiVersionsResponse {
     let (min, max) = produce::VERSIONS;
-    // Metadata ends before topic ids.
-    let served = [(produce::API, min, max), (3, 0, 9), (18, 0, 3), (22, 0, 4)];
+    let (first, last) = fetch::VERSIONS;
+    let served = [
+        (produce::API, min, max),
+        (fetch::API, first, last),
+        (2, 1, 5),  // ListOffsets
+        (3, 0, 9),  // Metadata ends before topic ids.
+        (8, 2, 7),  // OffsetCommit
+        (9, 1, 5),  // OffsetFetch
+        (10, 0, 3), // FindCoordinator
+        (11, 0, 5), // JoinGroup
+        (12, 0, 3), // Heartbeat
+        (13, 0, 3), // LeaveGroup
+        (14, 0, 3), // SyncGroup
+        (18, 0, 3), // ApiVersions
+        (22, 0, 4), // InitProducerId
+    ];
     let range = |(key, min, max)| {
         ApiVersion::default()
             .with_api_key(key)
@@ -81,7 +119,7 @@ fn versions(refused: bool) -> ApiVersionsResponse {
     let error = if refused { 35 } else { 0 };
     ApiVersionsResponse::default()
         .with_error_code(error)
-        .with_api_keys(served.into_iter().chain(NAMED_ONLY).map(range).collect())
+        .with_api_keys(served.into_iter().map(range).collect())
 }
 
 /// Whatever topic is asked for is there.
@@ -109,4 +147,26 @@ fn metadata(stub: &Stub, request: MetadataRequest) -> MetadataResponse {
         .with_cluster_id(Some(StrBytes::from_static_str("stub")))
         .with_controller_id(node.into())
         .with_topics(topics.collect())
+}
+
+fn list_offsets(stub: &Stub, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| {
+            let end = asked.timestamp == -1;
+            let offset = if end {
+                stub.log.end(asked.partition_index)
+            } else {
+                0
+            };
+            ListOffsetsPartitionResponse::default()
+                .with_partition_index(asked.partition_index)
+                .with_timestamp(-1)
+                .with_offset(offset)
+                .with_leader_epoch(if version >= 4 { 0 } else { -1 })
+        });
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name)
+            .with_partitions(partitions.collect())
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
 }

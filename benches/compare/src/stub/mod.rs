@@ -1,9 +1,12 @@
-//! A broker that acknowledges and stores nothing: what is measured on it is the client.
+//! A broker that acknowledges and stores nothing, and serves one batch for ever: what is measured on it is the client.
 //!
 //! A thread per connection reads requests and answers them in order. With a delay, answers leave through a second thread, so that
 //! pipelined requests are answered together; `--serial` makes the connection wait for each answer instead, as Kafka does.
 
 mod control;
+mod fetch;
+mod group;
+mod log;
 mod produce;
 mod wire;
 
@@ -28,6 +31,7 @@ pub(crate) fn run(flags: &StubFlags) -> Result<(), String> {
         next: (0..flags.partitions).map(|_| AtomicI64::new(0)).collect(),
         requests: AtomicU64::new(0),
         records: AtomicU64::new(0),
+        log: log::Log::new(flags)?,
         rtt: flags.rtt,
         serial: flags.serial,
     });
@@ -42,7 +46,9 @@ pub(crate) fn run(flags: &StubFlags) -> Result<(), String> {
     for _ in io::stdin().lines() {
         let requests = stub.requests.swap(0, Ordering::Relaxed);
         let records = stub.records.swap(0, Ordering::Relaxed);
-        println!("{requests} {records}");
+        let (origin, tick, batch) = stub.log.restart();
+        let bytes = stub.log.batch.len();
+        println!("{requests} {records} {origin} {tick} {batch} {bytes}");
     }
     Ok(())
 }
@@ -53,7 +59,8 @@ struct Stub {
     partitions: u32,
     /// The next offset of each partition.
     next: Vec<AtomicI64>,
-    /// Produce requests since the counts were last asked for.
+    log: log::Log,
+    /// Produce and fetch requests since the counts were last asked for.
     requests: AtomicU64,
     /// Records since the counts were last asked for.
     records: AtomicU64,
@@ -66,22 +73,32 @@ impl Stub {
         stream.set_nodelay(true)?;
         let mut reader = BufReader::with_capacity(READ_BUFFER, stream.try_clone()?);
         let mut way_out = self.way_out(stream);
+        let mut session = fetch::Session::default();
         loop {
-            if let Some(answer) = self.answer(&mut reader)? {
-                way_out.send(answer)?;
+            match self.answer(&mut reader, &mut session)? {
+                Some(Answer::Small(answer)) => way_out.send(answer)?,
+                Some(Answer::Fetched(answer)) => way_out.send_fetched(&answer, &self.log)?,
+                None => {}
             }
         }
     }
 
     /// Reads one request; `None` where it wants no answer.
-    fn answer(&self, reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    fn answer(
+        &self,
+        reader: &mut impl BufRead,
+        session: &mut fetch::Session,
+    ) -> io::Result<Option<Answer>> {
         let len = u64::from(wire::u32(reader)?);
         let mut frame = reader.take(len);
         let head = wire::Head::read(&mut frame)?;
-        let answer = if head.api == produce::API {
-            produce::answer(self, &head, &mut frame)?
-        } else {
-            Some(control::answer(self, &head, &mut frame)?)
+        let answer = match head.api {
+            produce::API => produce::answer(self, &head, &mut frame)?.map(Answer::Small),
+            fetch::API => {
+                let answer = fetch::answer(self, &head, &mut frame, session)?;
+                Some(Answer::Fetched(answer))
+            }
+            _ => Some(Answer::Small(control::answer(self, &head, &mut frame)?)),
         };
         wire::skip(&mut frame, u64::MAX)?;
         Ok(answer)
@@ -107,6 +124,11 @@ impl Stub {
     }
 }
 
+enum Answer {
+    Small(Vec<u8>),
+    Fetched(fetch::Answer),
+}
+
 /// How answers leave a connection.
 enum WayOut {
     AtOnce(TcpStream),
@@ -116,6 +138,13 @@ enum WayOut {
 }
 
 impl WayOut {
+    fn send_fetched(&mut self, answer: &fetch::Answer, log: &log::Log) -> io::Result<()> {
+        match self {
+            Self::AtOnce(stream) => answer.write(log, stream),
+            _ => self.send(answer.whole(log)?),
+        }
+    }
+
     fn send(&mut self, answer: Vec<u8>) -> io::Result<()> {
         match self {
             Self::AtOnce(stream) => stream.write_all(&answer),

@@ -1,0 +1,202 @@
+//! Where the tasks of a consumer write down how far they are, and who looks at it.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::case::{ConsumeJob, Due, Sample};
+use crate::load::{WARM_UP, settled};
+use crate::measure::{Meter, bytes_received, monotonic};
+
+/// One process's counts.
+pub(crate) struct Board {
+    lanes: Vec<Lane>,
+    over: AtomicBool,
+    failed: Mutex<Option<String>>,
+    latencies_ms: Mutex<Vec<f64>>,
+    set: Mutex<String>,
+    due: Due,
+    partitions: u64,
+    endless: bool,
+}
+
+/// The counts of a partition, or of a task; on a cache line of their own.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Lane {
+    pub(crate) records: AtomicU64,
+    pub(crate) next: AtomicI64,
+    pub(crate) sum: AtomicU64,
+}
+
+impl Board {
+    pub(crate) fn new(job: &ConsumeJob) -> Self {
+        Self {
+            lanes: (0..job.partitions).map(|_| Lane::default()).collect(),
+            over: AtomicBool::new(false),
+            failed: Mutex::default(),
+            latencies_ms: Mutex::default(),
+            set: Mutex::default(),
+            due: job.clock,
+            partitions: u64::from(job.partitions.max(1)),
+            endless: job.records.is_none(),
+        }
+    }
+
+    pub(crate) fn lane(&self, at: i32) -> Option<&Lane> {
+        self.lanes.get(usize::try_from(at).ok()?)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_timed(&self) -> bool {
+        self.due != Due::Never
+    }
+
+    /// After how many records a task that gets them singly writes its count down: each, where the last one matters.
+    pub(crate) fn every(&self) -> u64 {
+        if self.endless && !self.is_timed() {
+            256
+        } else {
+            1
+        }
+    }
+
+    /// Every setting that differs from the client's defaults.
+    pub(crate) fn set(&self, set: String) {
+        if let Ok(mut told) = self.set.lock() {
+            *told = set;
+        }
+    }
+
+    pub(crate) fn fail(&self, why: String) {
+        if let Ok(mut failed) = self.failed.lock() {
+            failed.get_or_insert(why);
+        }
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// One record of a partition, in a function that runs beside others: its place is checked, its time noted.
+    pub(crate) fn note(&self, partition: i32, offset: i64, value: &[u8]) {
+        let Some(lane) = self.lane(partition) else {
+            return;
+        };
+        // Only one function at a time has a partition's records.
+        let next = lane.next.load(Ordering::Relaxed);
+        if next != offset && next != 0 {
+            self.fail(format!(
+                "partition {partition}: {offset} came behind {next}"
+            ));
+        }
+        lane.next.store(offset + 1, Ordering::Relaxed);
+        let sum = lane.sum.load(Ordering::Relaxed);
+        lane.sum.store(
+            sum + value.first().map_or(0, |byte| u64::from(*byte)),
+            Ordering::Relaxed,
+        );
+        let records = lane.records.load(Ordering::Relaxed);
+        lane.records.store(records + 1, Ordering::Relaxed);
+        if self.is_timed()
+            && let Some(since) = self.age_ms(partition, offset, value)
+        {
+            self.times(&mut vec![since]);
+        }
+    }
+
+    /// How long ago a record was written; `None` where it is none of those looked at.
+    pub(crate) fn age_ms(&self, partition: i32, offset: i64, value: &[u8]) -> Option<f64> {
+        let written = match self.due {
+            Due::Never => return None,
+            Due::ByOffset {
+                origin,
+                tick,
+                batch,
+            } => {
+                let offset = offset.unsigned_abs();
+                // The first record of a batch speaks for it.
+                if !offset.is_multiple_of(batch) {
+                    return None;
+                }
+                let number = offset / batch * self.partitions + u64::from(partition.unsigned_abs());
+                origin + number * tick
+            }
+            Due::InValue => match u64::from_le_bytes(*value.first_chunk()?) {
+                0 => return None,
+                written => written,
+            },
+        };
+        Some(monotonic().saturating_sub(written) as f64 / 1e6)
+    }
+
+    pub(crate) fn times(&self, some: &mut Vec<f64>) {
+        if let Ok(mut all) = self.latencies_ms.lock() {
+            all.append(some);
+        }
+    }
+
+    /// Waits for the first record, lets the client warm up, and measures.
+    pub(crate) fn watch(&self, job: &ConsumeJob) -> Result<Sample, String> {
+        let patience = Instant::now() + Duration::from_secs(40);
+        while self.records() == 0 {
+            self.check()?;
+            if Instant::now() > patience {
+                return Err("no record came within 40 s".to_owned());
+            }
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        if job.records.is_none() {
+            std::thread::sleep(Duration::from_secs_f64(WARM_UP));
+        }
+        if let Ok(mut all) = self.latencies_ms.lock() {
+            all.clear();
+        }
+        let (before, received, meter) = (self.records(), bytes_received(), Meter::start());
+        match job.records {
+            None => std::thread::sleep(Duration::from_secs_f64(job.seconds)),
+            Some(all) => {
+                let patience = Instant::now() + Duration::from_secs(60);
+                while self.records() < all && Instant::now() < patience {
+                    self.check()?;
+                    std::thread::sleep(Duration::from_micros(500));
+                }
+            }
+        }
+        let records = self.records();
+        let sample = meter.stop(records - before);
+        let received = bytes_received().zip(received).map(|(now, then)| now - then);
+        self.check()?;
+        if job.records.is_some_and(|all| records != all) {
+            return Err(format!("{records} of {:?} records came", job.records));
+        }
+        self.over.store(true, Ordering::Relaxed);
+        // A log with an end was fetched in part before the first look: all that came counts.
+        let (bytes, count) = match job.records {
+            Some(all) => (bytes_received(), all),
+            None => (received, sample.records),
+        };
+        Ok(Sample {
+            read_amplification: bytes.map(|bytes| bytes as f64 / (count as f64 * job.stored)),
+            latencies_ms: self
+                .latencies_ms
+                .lock()
+                .map(|times| settled(times.clone()))
+                .unwrap_or_default(),
+            set: self.set.lock().map(|set| set.clone()).unwrap_or_default(),
+            ..sample
+        })
+    }
+
+    fn records(&self) -> u64 {
+        let counts = self.lanes.iter();
+        counts
+            .map(|lane| lane.records.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let failed = self.failed.lock().map_err(|error| error.to_string())?;
+        failed.clone().map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,38 @@
+//! librdkafka's settings, for its C interface and for the wrapper around it.
+
+use crate::case::{ConsumeJob, Mode};
+
+/// Every setting that differs from librdkafka's defaults.
+pub(super) fn settings(job: &ConsumeJob) -> Vec<(&'static str, String)> {
+    let mut set = vec![
+        ("bootstrap.servers", job.bootstrap.clone()),
+        // librdkafka wants a group's name even where nothing joins.
+        ("group.id", super::group()),
+        // Off by default; the others check.
+        ("check.crcs", "true".to_owned()),
+        ("enable.auto.offset.store", "false".to_owned()),
+    ];
+    let reset = if super::from_end(job) {
+        "latest"
+    } else {
+        "earliest"
+    };
+    set.push(("auto.offset.reset", reset.to_owned()));
+    if job.mode == Mode::Handler {
+        set.push(("auto.commit.interval.ms", "1000".to_owned()));
+    } else {
+        set.push(("enable.auto.commit", "false".to_owned()));
+    }
+    if job.tuned() {
+        set.push(("fetch.queue.backoff.ms", "0".to_owned()));
+        set.push(("queued.min.messages", "1000000".to_owned()));
+        set.push(("max.partition.fetch.bytes", "4194304".to_owned()));
+    }
+    set
+}
+
+/// What of it is told: all but where the target is and the group's name.
+pub(super) fn told(job: &ConsumeJob) -> String {
+    let settings = settings(job);
+    super::listed(settings.get(2..).unwrap_or_default())
+}

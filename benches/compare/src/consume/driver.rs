@@ -1,0 +1,240 @@
+//! Runs every combination: rounds in which the clients take turns.
+
+use clap::ValueEnum;
+
+use crate::args::ConsumeFlags;
+use crate::case::{Amount, Client, Codec, ConsumeJob, Due, FeedJob, Mode, Settings, Task};
+use crate::driver::{Round, progress};
+use crate::report::{self, Row};
+use crate::target::{Served, Target, Wish};
+use crate::worker;
+
+/// One combination of what the flags list.
+struct Case<'a> {
+    flags: &'a ConsumeFlags,
+    size: usize,
+    codec: Codec,
+    partitions: u32,
+    members: usize,
+    rate: Option<u64>,
+}
+
+/// One client in one of its forms, with what its rounds gave.
+struct Entry {
+    client: Client,
+    settings: Settings,
+    mode: Mode,
+    rounds: Vec<Round>,
+    error: Option<String>,
+}
+
+/// What the target holds.
+struct Held {
+    records: Option<u64>,
+    stored: f64,
+}
+
+pub(crate) fn consume(flags: &ConsumeFlags) -> Result<(), String> {
+    let mut rates: Vec<_> = flags.rate.iter().copied().map(Some).collect();
+    if rates.is_empty() {
+        rates.push(None);
+    }
+    let mut rows = Vec::new();
+    for &size in &flags.size {
+        for &codec in &flags.codec {
+            for &partitions in &flags.partitions {
+                for &members in &flags.members {
+                    for &rate in &rates {
+                        let case = Case {
+                            flags,
+                            size,
+                            codec,
+                            partitions,
+                            members: members.max(1),
+                            rate,
+                        };
+                        rows.extend(case.run()?);
+                        // After each case, so that a long run that is cut short has told something.
+                        report::save(flags.json.as_deref(), flags.svg.as_deref(), &rows)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Case<'_> {
+    fn run(&self) -> Result<Vec<Row>, String> {
+        let mut target = Target::start(&Wish {
+            name: &self.flags.target,
+            partitions: self.partitions,
+            rtt: self.flags.rtt,
+            serial: false,
+            serves: Some(Served {
+                size: self.size,
+                batch_size: self.flags.batch_size,
+                codec: self.codec.name(),
+                rate: self.rate,
+            }),
+            core: target_core(self.flags),
+        })?;
+        let held = self.fill(&mut target)?;
+        let mut entries = self.entries();
+        for round in 0..self.flags.rounds {
+            // The order turns by one in each round, so that nobody always runs first.
+            for at in 0..entries.len() {
+                let at = (at + round) % entries.len();
+                if let Some(entry) = entries.get_mut(at).filter(|entry| entry.error.is_none()) {
+                    progress(&format!("round {}: {}", round + 1, entry.client.name()));
+                    match self.measure(&mut target, &held, entry) {
+                        Ok(round) => entry.rounds.push(round),
+                        Err(error) => entry.error = Some(error),
+                    }
+                }
+            }
+        }
+        progress("");
+        let rows: Vec<Row> = entries.into_iter().map(|entry| self.row(entry)).collect();
+        print!("{}", report::table(&rows));
+        Ok(rows)
+    }
+
+    /// Writes the log of a target that stores, unless it is to be written while it is read.
+    fn fill(&self, target: &mut Target) -> Result<Held, String> {
+        if let Some(counts) = target.counts() {
+            return Ok(Held {
+                records: None,
+                stored: counts.batch_bytes as f64 / counts.batch as f64,
+            });
+        }
+        let records = self
+            .flags
+            .records
+            .unwrap_or(LOG_BYTES / self.size.max(1) as u64);
+        let amount = match self.rate {
+            None => Amount::Records(records),
+            Some(_) => {
+                return Ok(Held {
+                    records: None,
+                    stored: f64::NAN,
+                });
+            }
+        };
+        let filled = worker::measure(&Task::Feed(self.feed(target, amount)), 300.0)?;
+        Ok(Held {
+            records: Some(filled.records),
+            stored: filled.read_amplification.unwrap_or(f64::NAN),
+        })
+    }
+
+    fn feed(&self, target: &Target, amount: Amount) -> FeedJob {
+        FeedJob {
+            bootstrap: target.bootstrap.clone(),
+            topic: target.topic.clone(),
+            size: self.size,
+            codec: self.codec,
+            batch_size: Some(self.flags.batch_size),
+            amount,
+        }
+    }
+
+    fn measure(&self, target: &mut Target, held: &Held, entry: &Entry) -> Result<Round, String> {
+        let counts = target.counts();
+        let (clock, feeder) = match (self.rate, &counts) {
+            (None, _) => (Due::Never, None),
+            (Some(_), Some(counts)) => (counts.clock(), None),
+            (Some(rate), None) => {
+                let job = self.feed(target, Amount::PerSecond(rate));
+                (Due::InValue, Some(worker::start(&Task::Feed(job))?))
+            }
+        };
+        let job = ConsumeJob {
+            client: entry.client,
+            settings: entry.settings,
+            mode: entry.mode,
+            bootstrap: target.bootstrap.clone(),
+            topic: target.topic.clone(),
+            partitions: self.partitions,
+            members: self.members,
+            records: held.records,
+            clock,
+            stored: held.stored,
+            seconds: self.flags.seconds,
+            cores: client_cores(self.flags),
+        };
+        let sample = worker::measure(&Task::Consume(job), self.flags.seconds * 4.0 + 120.0);
+        drop(feeder);
+        Ok(Round {
+            sample: sample?,
+            seen: target
+                .counts()
+                .map(|counts| (counts.requests, counts.records)),
+        })
+    }
+
+    /// milena at its defaults, and every peer in each of the forms asked for.
+    fn entries(&self) -> Vec<Entry> {
+        let clients = match self.flags.clients.as_slice() {
+            [] => Client::value_variants(),
+            some => some,
+        };
+        let mut entries = Vec::new();
+        for &client in clients {
+            let forms = match client {
+                Client::Milena => &[Settings::Default],
+                _ => self.flags.settings.as_slice(),
+            };
+            let wanted = |mode: &&Mode| {
+                (self.flags.mode.is_empty() || self.flags.mode.contains(mode))
+                    && (self.members == 1 || (client, **mode) == (Client::Milena, Mode::Handler))
+            };
+            for &mode in client.modes().iter().filter(wanted) {
+                entries.extend(forms.iter().map(|&settings| Entry {
+                    client,
+                    settings,
+                    mode,
+                    rounds: Vec::new(),
+                    error: None,
+                }));
+            }
+        }
+        entries
+    }
+
+    fn row(&self, entry: Entry) -> Row {
+        let shape = report::Shape {
+            client: entry.client.name(),
+            settings: entry.settings.name(),
+            work: "consume".to_owned(),
+            mode: entry.mode.name(),
+            target: self.flags.target.clone(),
+            size: self.size,
+            codec: self.codec.name(),
+            partitions: self.partitions,
+            members: (self.members > 1).then_some(self.members),
+            keys: false,
+            batch_size: Some(self.flags.batch_size),
+            rtt_ms: self.flags.rtt.as_secs_f64() * 1e3,
+            serial: false,
+            rate: self.rate,
+        };
+        Row::new(shape, &entry.rounds, entry.error)
+    }
+}
+
+/// The last core is the target's, where we start it and there are enough.
+fn target_core(flags: &ConsumeFlags) -> Option<usize> {
+    let ours = ["stub", "embedded"].contains(&flags.target.as_str());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (ours && !flags.no_pin && cores > 2).then_some(cores - 1)
+}
+
+fn client_cores(flags: &ConsumeFlags) -> Vec<usize> {
+    target_core(flags)
+        .map(|core| (0..core).collect())
+        .unwrap_or_default()
+}
+
+/// What a target that stores is given to hold.
+const LOG_BYTES: u64 = 512 << 20;

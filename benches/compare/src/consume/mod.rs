@@ -1,0 +1,27 @@
+//! Consuming: what all clients count in the same way, and the watch that turns counts into a measurement.
+
+mod board;
+mod clients;
+mod driver;
+mod feed;
+mod tally;
+
+use std::sync::Arc;
+
+pub(crate) use driver::consume;
+pub(crate) use feed::feed;
+
+use crate::case::{ConsumeJob, Sample};
+use board::Board;
+
+/// Runs a consumer as the job says, in this process, until enough is measured; the process ends then, and the consumer with it.
+pub(crate) fn measure(job: &ConsumeJob) -> Result<Sample, String> {
+    let board = Arc::new(Board::new(job));
+    let (own, job_of) = (Arc::clone(&board), job.clone());
+    std::thread::spawn(move || {
+        if let Err(error) = clients::run(&job_of, &own) {
+            own.fail(error);
+        }
+    });
+    board.watch(job)
+}

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Address, Backoff, Observer, Result};
+use milena_core::{Address, Backoff, Observer, Recorder, Result};
+#[cfg(feature = "metrics")]
+use milena_metrics::Metrics;
 use milena_pool::{Cluster, ClusterBuilder, Connect};
 
 use crate::client::Client;
@@ -15,6 +17,9 @@ pub struct ClientBuilder {
     bootstrap: Vec<String>,
     // Each setter in turn, since the cluster's builder begins with the addresses.
     cluster: ClusterBuilder,
+    recorder: Option<Arc<dyn Recorder>>,
+    #[cfg(feature = "metrics")]
+    metrics: Vec<Metrics>,
 }
 
 impl ClientBuilder {
@@ -22,6 +27,9 @@ impl ClientBuilder {
         Self {
             bootstrap: Vec::new(),
             cluster: Cluster::builder(Vec::<String>::new()),
+            recorder: None,
+            #[cfg(feature = "metrics")]
+            metrics: Vec::new(),
         }
     }
 
@@ -101,6 +109,32 @@ impl ClientBuilder {
         self.with(|cluster| cluster.observer(observer))
     }
 
+    /// Who counts records and attempts of consumers that set no [recorder](milena_consumer::ConsumerBuilder::recorder) of their own.
+    /// Default nobody.
+    pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// Counts all that this client, its producers, consumers and handlers do.
+    ///
+    /// Handlers are counted by record, and by attempt of the driver; where a retry layer tries again, put a
+    /// [`MetricsLayer`](milena_middleware::MetricsLayer) inside it.
+    ///
+    /// ```
+    /// # use milena_client::{Client, metrics::Metrics};
+    /// let metrics = Metrics::new();
+    /// let client = Client::builder().bootstrap("localhost:9092").metrics(&metrics);
+    /// println!("{}", metrics.text());
+    /// # let _ = client;
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, metrics: &Metrics) -> Self {
+        self.metrics.push(metrics.clone());
+        self.observer(Arc::new(metrics.clone()))
+            .recorder(Arc::new(metrics.clone()))
+    }
+
     /// Reaches the cluster; resolves with its first answer, within the API timeout.
     ///
     /// # Errors
@@ -110,15 +144,17 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropped before it resolves, everything started is ended.
     pub async fn connect(self) -> Result<Client> {
-        let cluster = self.cluster.bootstrap(self.bootstrap);
-        Ok(Client::new(cluster.connect().await?))
+        let cluster = self.cluster.bootstrap(self.bootstrap).connect().await?;
+        #[cfg(feature = "metrics")]
+        for metrics in &self.metrics {
+            metrics.watch(cluster.gauges());
+        }
+        Ok(Client::new(cluster, self.recorder))
     }
 
-    fn with(self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
-        Self {
-            bootstrap: self.bootstrap,
-            cluster: set(self.cluster),
-        }
+    fn with(mut self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
+        self.cluster = set(self.cluster);
+        self
     }
 }
 

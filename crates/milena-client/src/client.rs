@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use milena_admin::Admin;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
+use milena_core::Recorder;
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
@@ -43,6 +44,7 @@ use crate::builder::ClientBuilder;
 #[derive(Clone)]
 pub struct Client {
     cluster: Cluster,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl Client {
@@ -51,8 +53,8 @@ impl Client {
         ClientBuilder::new()
     }
 
-    pub(crate) fn new(cluster: Cluster) -> Self {
-        Self { cluster }
+    pub(crate) fn new(cluster: Cluster, recorder: Option<Arc<dyn Recorder>>) -> Self {
+        Self { cluster, recorder }
     }
 
     /// Sets up a producer.
@@ -63,12 +65,20 @@ impl Client {
     /// Sets up a consumer in the group `group` (`group.id`), which shares topics with the other members and commits what it has
     /// processed.
     pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
-        Consumer::builder(self.cluster.clone(), group)
+        let builder = Consumer::builder(self.cluster.clone(), group);
+        let recorder = self.recorder.clone();
+        recorder
+            .into_iter()
+            .fold(builder, ConsumerBuilder::recorder)
     }
 
     /// Sets up a consumer without a group: it reads the partitions that it is told, from where it is told.
     pub fn assigned_consumer(&self) -> AssignedConsumerBuilder {
-        AssignedConsumer::builder(self.cluster.clone())
+        let builder = AssignedConsumer::builder(self.cluster.clone());
+        let recorder = self.recorder.clone();
+        recorder
+            .into_iter()
+            .fold(builder, AssignedConsumerBuilder::recorder)
     }
 
     /// An administrator of the cluster.

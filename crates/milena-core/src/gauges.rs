@@ -129,6 +129,11 @@ impl BreakerPhase {
 pub trait Gauges: Send + Sync {
     /// Shows each figure to `sink`, as it stands now.
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>));
+
+    /// Whether what they are of is gone, so that nobody needs to look again. Default never.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for dyn Gauges {

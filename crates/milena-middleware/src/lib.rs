@@ -32,6 +32,7 @@
 pub mod circuit_breaker;
 pub mod dead_letter;
 pub mod log;
+pub mod metrics;
 pub mod recovery;
 pub mod retry;
 pub mod stack;
@@ -42,6 +43,7 @@ mod readiness;
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 pub use dead_letter::DeadLetterLayer;
 pub use log::LogLayer;
+pub use metrics::MetricsLayer;
 pub use recovery::RecoveryLayer;
 pub use retry::RetryLayer;
 pub use stack::{HandlerService, Kind, Profile, Stack, StackLayer, StackRoutes};

@@ -32,6 +32,10 @@ impl Gauges for ClusterGauges {
             user.read_gauges(sink);
         }
     }
+
+    fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
 }
 
 impl Cluster {

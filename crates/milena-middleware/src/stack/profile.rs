@@ -46,6 +46,8 @@ pub enum Kind {
     Recovery,
     /// Logs; may stand anywhere.
     Log,
+    /// Counts attempts; may stand anywhere.
+    Metrics,
     /// Anything else; may stand anywhere.
     Other,
 }
@@ -53,7 +55,7 @@ pub enum Kind {
 impl Kind {
     /// Whether its place matters.
     pub(super) fn has_place(self) -> bool {
-        !matches!(self, Self::Log | Self::Other)
+        !matches!(self, Self::Log | Self::Metrics | Self::Other)
     }
 }
 
@@ -66,6 +68,7 @@ impl fmt::Display for Kind {
             Self::Timeout => "timeout",
             Self::Recovery => "recovery",
             Self::Log => "log",
+            Self::Metrics => "metrics",
             Self::Other => "other",
         })
     }

@@ -1,0 +1,211 @@
+//! Connections and requests.
+
+use std::time::Duration;
+
+use milena_core::{Error, NodeId};
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts,
+};
+
+use crate::bound::{Keyed, Limit};
+use crate::buckets;
+use crate::observe::kind;
+
+/// The metrics of connections and requests.
+pub(crate) struct NetworkMetrics {
+    nodes: Keyed<Node>,
+    apis: Keyed<Api>,
+    failed: IntCounterVec,
+    lost: IntCounterVec,
+    errors: IntCounterVec,
+    connect: Histogram,
+    refresh: Histogram,
+    rebootstraps: IntCounter,
+    others: Vec<Box<dyn Fn() -> Box<dyn Collector> + Send + Sync>>,
+}
+
+/// The children of one broker.
+#[derive(Clone)]
+struct Node {
+    name: Box<str>,
+    open: IntGauge,
+    opened: IntCounter,
+    sent: IntCounter,
+    received: IntCounter,
+    throttled: Counter,
+}
+
+/// The children of one kind of request.
+#[derive(Clone)]
+struct Api {
+    name: Box<str>,
+    latency: Histogram,
+}
+
+/// A request that ended.
+pub(crate) struct Request<'a> {
+    pub(crate) node: Option<NodeId>,
+    pub(crate) api: &'static str,
+    pub(crate) elapsed: Duration,
+    pub(crate) sent: usize,
+    pub(crate) received: usize,
+    pub(crate) error: Option<&'a Error>,
+}
+
+impl NetworkMetrics {
+    pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
+        let name = |name: &str| format!("milena_{name}");
+        let counter = |short: &str, labels: &[&str], help: &str| {
+            IntCounterVec::new(Opts::new(name(short), help), labels)
+        };
+        let times = |short: &str, help: &str| {
+            HistogramOpts::new(name(short), help).buckets(buckets::SECONDS.to_vec())
+        };
+        let opened = counter(
+            "connections_opened_total",
+            &["node"],
+            "Connections that were made.",
+        )?;
+        let sent = counter("sent_bytes_total", &["node"], "Bytes of requests.")?;
+        let received = counter("received_bytes_total", &["node"], "Bytes of answers.")?;
+        let open = Opts::new(name("connections"), "Connections that are open.");
+        let open = IntGaugeVec::new(open, &["node"])?;
+        let throttled = Opts::new(
+            name("throttled_seconds_total"),
+            "How long brokers asked to wait.",
+        );
+        let throttled = CounterVec::new(throttled, &["node"])?;
+        let latency = times(
+            "request_seconds",
+            "From a request's last byte to its answer.",
+        );
+        let latency = HistogramVec::new(latency, &["api"])?;
+        let others = vec![
+            collector(&opened),
+            collector(&sent),
+            collector(&received),
+            collector(&open),
+            collector(&throttled),
+            collector(&latency),
+        ];
+        Ok(Self {
+            nodes: Keyed::new(limit, move |node| Node {
+                name: node.into(),
+                open: open.with_label_values(&[node]),
+                opened: opened.with_label_values(&[node]),
+                sent: sent.with_label_values(&[node]),
+                received: received.with_label_values(&[node]),
+                throttled: throttled.with_label_values(&[node]),
+            }),
+            apis: Keyed::new(limit, move |api| Api {
+                name: api.into(),
+                latency: latency.with_label_values(&[api]),
+            }),
+            failed: counter(
+                "connections_failed_total",
+                &["kind", "node"],
+                "Connections that could not be made.",
+            )?,
+            lost: counter(
+                "connections_lost_total",
+                &["kind", "node"],
+                "Connections that broke.",
+            )?,
+            errors: counter(
+                "request_errors_total",
+                &["api", "kind"],
+                "Requests that got no answer that can be read.",
+            )?,
+            connect: Histogram::with_opts(times(
+                "connect_seconds",
+                "How long dialing and handshake took.",
+            ))?,
+            refresh: Histogram::with_opts(times(
+                "metadata_refresh_seconds",
+                "How long the picture of the cluster took to renew.",
+            ))?,
+            rebootstraps: IntCounter::new(
+                name("rebootstraps_total"),
+                "Times that all known brokers were gone.",
+            )?,
+            others,
+        })
+    }
+
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let mut all: Vec<Box<dyn Collector>> = self.others.iter().map(|make| make()).collect();
+        all.push(Box::new(self.failed.clone()));
+        all.push(Box::new(self.lost.clone()));
+        all.push(Box::new(self.errors.clone()));
+        all.push(Box::new(self.connect.clone()));
+        all.push(Box::new(self.refresh.clone()));
+        all.push(Box::new(self.rebootstraps.clone()));
+        all
+    }
+
+    pub(crate) fn connected(&self, node: Option<NodeId>, elapsed: Duration) {
+        let node = self.node(node);
+        node.open.inc();
+        node.opened.inc();
+        self.connect.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn connect_failed(&self, node: Option<NodeId>, error: &Error) {
+        let node = self.node(node);
+        self.failed
+            .with_label_values(&[kind(error), &node.name])
+            .inc();
+    }
+
+    pub(crate) fn disconnected(&self, node: Option<NodeId>, error: Option<&Error>) {
+        let node = self.node(node);
+        node.open.dec();
+        if let Some(error) = error {
+            self.lost
+                .with_label_values(&[kind(error), &node.name])
+                .inc();
+        }
+    }
+
+    pub(crate) fn request(&self, request: &Request<'_>) {
+        let node = self.node(request.node);
+        node.sent.inc_by(request.sent as u64);
+        node.received.inc_by(request.received as u64);
+        let api = self.apis.of(request.api);
+        match request.error {
+            None => api.latency.observe(request.elapsed.as_secs_f64()),
+            Some(error) => self
+                .errors
+                .with_label_values(&[&*api.name, kind(error)])
+                .inc(),
+        }
+    }
+
+    pub(crate) fn throttled(&self, node: Option<NodeId>, wait: Duration) {
+        self.node(node).throttled.inc_by(wait.as_secs_f64());
+    }
+
+    pub(crate) fn refreshed(&self, elapsed: Duration) {
+        self.refresh.observe(elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn rebootstrapped(&self) {
+        self.rebootstraps.inc();
+    }
+
+    fn node(&self, node: Option<NodeId>) -> Node {
+        match node {
+            Some(node) => self.nodes.of(&node.to_string()),
+            None => self.nodes.of("bootstrap"),
+        }
+    }
+}
+
+fn collector<C: Collector + Clone + 'static>(
+    of: &C,
+) -> Box<dyn Fn() -> Box<dyn Collector> + Send + Sync> {
+    let of = of.clone();
+    Box::new(move || Box::new(of.clone()))
+}

@@ -1,0 +1,105 @@
+//! Events, each counted where it belongs.
+
+use milena_core::{Error, ErrorKind, Event};
+
+use crate::metrics::Inner;
+use crate::network::Request;
+use crate::producer::Delivered;
+
+/// Counts an event.
+pub(crate) fn on(metrics: &Inner, event: &Event<'_>) {
+    let Inner {
+        producer,
+        consumer,
+        network,
+        ..
+    } = metrics;
+    match *event {
+        Event::Connected { node, elapsed, .. } => network.connected(node, elapsed),
+        Event::ConnectFailed { node, error, .. } => network.connect_failed(node, error),
+        Event::Disconnected { node, error, .. } => network.disconnected(node, error),
+        Event::Request {
+            node,
+            api,
+            elapsed,
+            sent,
+            received,
+            error,
+            ..
+        } => network.request(&Request {
+            node,
+            api,
+            elapsed,
+            sent,
+            received,
+            error,
+        }),
+        Event::Throttled { node, wait, .. } => network.throttled(node, wait),
+        Event::MetadataRefreshed { elapsed, .. } => network.refreshed(elapsed),
+        Event::Rebootstrap { .. } => network.rebootstrapped(),
+        Event::BatchDelivered {
+            partition,
+            records,
+            bytes,
+            plain,
+            limit,
+            queued,
+            elapsed,
+        } => producer.delivered(
+            &partition.topic,
+            &Delivered {
+                records,
+                bytes,
+                plain,
+                limit,
+                queued,
+                elapsed,
+            },
+        ),
+        Event::BatchRetried { partition, .. } => producer.retried(&partition.topic),
+        Event::BatchFailed {
+            partition,
+            records,
+            error,
+        } => producer.failed(&partition.topic, records, error),
+        Event::Fetched { elapsed, .. } => consumer.fetched(elapsed),
+        Event::Received {
+            partition,
+            records,
+            bytes,
+        } => consumer.received(&partition.topic, records, bytes),
+        Event::Rebalance { group, phase, .. } => consumer.rebalanced(group, phase),
+        Event::Heartbeat {
+            group,
+            elapsed,
+            error,
+        } => consumer.heartbeat(group, elapsed, error.is_none()),
+        Event::Commit {
+            group,
+            elapsed,
+            error,
+            ..
+        } => consumer.committed(group, elapsed, error.is_none()),
+        Event::LaneStopped { partition, .. } => consumer.lane_stopped(&partition.topic),
+        Event::OffsetReset { partition, .. } => consumer.reset(&partition.topic),
+        _ => {}
+    }
+}
+
+/// An error as a label: few values, none of them made up by a peer.
+pub(crate) fn kind(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Broker(code) => code.name().unwrap_or("unknown_code"),
+        ErrorKind::Transport => "transport",
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::Config => "config",
+        ErrorKind::Decode => "decode",
+        ErrorKind::Closed => "closed",
+        ErrorKind::Fenced => "fenced",
+        ErrorKind::RecordTooLarge => "record_too_large",
+        ErrorKind::Unsupported => "unsupported",
+        ErrorKind::Security => "security",
+        ErrorKind::State => "state",
+        _ => "other",
+    }
+}

@@ -1,0 +1,137 @@
+//! What producers do: counted by the batch.
+
+use std::time::Duration;
+
+use milena_core::Error;
+use prometheus::core::Collector;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
+
+use crate::bound::{Keyed, Limit};
+use crate::buckets;
+use crate::observe::kind;
+
+/// The metrics of producers.
+pub(crate) struct ProducerMetrics {
+    topics: Keyed<Topic>,
+    vectors: [IntCounterVec; 4],
+    errors: IntCounterVec,
+    fill: Histogram,
+    compression: Histogram,
+    queue: Histogram,
+    delivery: Histogram,
+}
+
+/// The children of one topic.
+#[derive(Clone)]
+struct Topic {
+    name: Box<str>,
+    records: IntCounter,
+    bytes: IntCounter,
+    batches: IntCounter,
+    retries: IntCounter,
+}
+
+/// An acknowledged batch.
+pub(crate) struct Delivered {
+    pub(crate) records: u32,
+    pub(crate) bytes: usize,
+    pub(crate) plain: usize,
+    pub(crate) limit: usize,
+    pub(crate) queued: Duration,
+    pub(crate) elapsed: Duration,
+}
+
+impl ProducerMetrics {
+    pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str| {
+            IntCounterVec::new(
+                Opts::new(format!("milena_producer_{name}"), help),
+                &["topic"],
+            )
+        };
+        let histogram = |name: &str, help: &str, bounds: &[f64]| {
+            let opts = HistogramOpts::new(format!("milena_producer_{name}"), help);
+            Histogram::with_opts(opts.buckets(bounds.to_vec()))
+        };
+        let records = counter("records_total", "Records that were acknowledged.")?;
+        let bytes = counter(
+            "bytes_total",
+            "Bytes of acknowledged batches, as they went over the wire.",
+        )?;
+        let batches = counter("batches_total", "Batches that were acknowledged.")?;
+        let retries = counter("retries_total", "Batches that were sent again.")?;
+        let vectors = [records, bytes, batches, retries];
+        let [records, bytes, batches, retries] = vectors.clone();
+        Ok(Self {
+            topics: Keyed::new(limit, move |topic| Topic {
+                name: topic.into(),
+                records: records.with_label_values(&[topic]),
+                bytes: bytes.with_label_values(&[topic]),
+                batches: batches.with_label_values(&[topic]),
+                retries: retries.with_label_values(&[topic]),
+            }),
+            vectors,
+            errors: IntCounterVec::new(
+                Opts::new(
+                    "milena_producer_errors_total",
+                    "Records that were given up.",
+                ),
+                &["kind", "topic"],
+            )?,
+            fill: histogram(
+                "batch_fill_ratio",
+                "How full batches were, before compression.",
+                &buckets::SHARES,
+            )?,
+            compression: histogram(
+                "compression_ratio",
+                "Size of a batch over its size before compression.",
+                &buckets::SHARES,
+            )?,
+            queue: histogram(
+                "queue_seconds",
+                "From a batch's first record to its first sending.",
+                &buckets::SECONDS,
+            )?,
+            delivery: histogram(
+                "delivery_seconds",
+                "From a batch's first record to its acknowledgement.",
+                &buckets::SECONDS,
+            )?,
+        })
+    }
+
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let counters = self.vectors.iter().chain([&self.errors]);
+        let histograms = [&self.fill, &self.compression, &self.queue, &self.delivery];
+        let counters = counters.map(|one| Box::new(one.clone()) as Box<dyn Collector>);
+        let histograms = histograms.map(|one| Box::new(one.clone()) as Box<dyn Collector>);
+        counters.chain(histograms).collect()
+    }
+
+    pub(crate) fn delivered(&self, topic: &str, batch: &Delivered) {
+        let topic = self.topics.of(topic);
+        topic.records.inc_by(u64::from(batch.records));
+        topic.bytes.inc_by(batch.bytes as u64);
+        topic.batches.inc();
+        if batch.limit > 0 {
+            self.fill.observe(batch.plain as f64 / batch.limit as f64);
+        }
+        if batch.plain > 0 {
+            self.compression
+                .observe(batch.bytes as f64 / batch.plain as f64);
+        }
+        self.queue.observe(batch.queued.as_secs_f64());
+        self.delivery.observe(batch.elapsed.as_secs_f64());
+    }
+
+    pub(crate) fn retried(&self, topic: &str) {
+        self.topics.of(topic).retries.inc();
+    }
+
+    pub(crate) fn failed(&self, topic: &str, records: u32, error: &Error) {
+        let topic = self.topics.of(topic);
+        let errors = self.errors.with_label_values(&[kind(error), &topic.name]);
+        errors.inc_by(u64::from(records));
+    }
+}

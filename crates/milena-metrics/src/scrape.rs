@@ -1,0 +1,278 @@
+//! Figures that are read when someone looks: lag, buffers, pauses, gates, pools.
+
+use std::sync::Arc;
+
+use milena_core::{BreakerPhase, Gauge, Gauges, TopicPartition};
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge as Value, GaugeVec, Opts};
+
+use crate::bound::{Limit, OVERFLOW, Seen};
+
+/// Reads the figures of all that it watches at each scrape.
+#[derive(Clone)]
+pub(crate) struct Scrape(Arc<Shared>);
+
+struct Shared {
+    limit: Limit,
+    watched: Mutex<Vec<Arc<dyn Gauges>>>,
+    vectors: [GaugeVec; METRICS.len()],
+    /// One scrape at a time: each draws all figures anew.
+    drawing: Mutex<()>,
+}
+
+/// Names, labels in the order of their names, and what they are.
+const METRICS: [(&str, &[&str], &str); 15] = [
+    (
+        "producer_buffer_bytes",
+        &[],
+        "Memory that records hold which are not acknowledged.",
+    ),
+    (
+        "producer_buffer_limit_bytes",
+        &[],
+        "Memory that they may hold.",
+    ),
+    (
+        "consumer_buffer_bytes",
+        &[],
+        "Memory that fetched records hold.",
+    ),
+    (
+        "consumer_buffer_limit_bytes",
+        &[],
+        "Memory that they may hold.",
+    ),
+    (
+        "consumer_lag_records",
+        &["group", "partition", "topic"],
+        "Records behind the end of the log that are not settled.",
+    ),
+    (
+        "consumer_lag_seconds",
+        &["group", "partition", "topic"],
+        "Age of what is being read while there is a lag.",
+    ),
+    (
+        "consumer_lane_depth_records",
+        &["partition", "topic"],
+        "Records that were delivered and are not settled.",
+    ),
+    (
+        "consumer_oldest_unsettled_seconds",
+        &["partition", "topic"],
+        "How long the oldest of them has waited.",
+    ),
+    (
+        "consumer_paused_partitions",
+        &["by"],
+        "Partitions that are paused, by who holds them.",
+    ),
+    (
+        "consumer_members",
+        &["group"],
+        "Consumers here that are members of their group.",
+    ),
+    (
+        "gate_closed",
+        &["gate"],
+        "1 while a route's gate is closed, so that records wait.",
+    ),
+    (
+        "breaker_state",
+        &["breaker"],
+        "0 closed, 1 half open, 2 open.",
+    ),
+    (
+        "pool_connections",
+        &["node"],
+        "Connections for short requests.",
+    ),
+    ("pool_idle_connections", &["node"], "Those that are free."),
+    ("pool_waiting", &["node"], "Callers that wait for one."),
+];
+
+impl Scrape {
+    pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
+        let mut vectors = Vec::with_capacity(METRICS.len());
+        for (name, labels, help) in METRICS {
+            let opts = Opts::new(format!("milena_{name}"), help);
+            vectors.push(GaugeVec::new(opts, labels)?);
+        }
+        let vectors = vectors.try_into();
+        Ok(Self(Arc::new(Shared {
+            limit: limit.clone(),
+            watched: Mutex::default(),
+            vectors: vectors.map_err(|_| prometheus::Error::Msg("a metric is missing".into()))?,
+            drawing: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn watch(&self, gauges: Arc<dyn Gauges>) {
+        self.0.watched.lock().push(gauges);
+    }
+}
+
+/// One drawing of all figures.
+struct Drawing<'a> {
+    vectors: &'a [GaugeVec; METRICS.len()],
+    partitions: Seen<TopicPartition>,
+    names: Seen<String>,
+}
+
+impl Drawing<'_> {
+    fn draw(&mut self, gauge: &Gauge<'_>) {
+        let [
+            producer,
+            producer_limit,
+            consumer,
+            consumer_limit,
+            lag,
+            lag_time,
+            depth,
+            oldest,
+            paused,
+            members,
+            gate,
+            breaker,
+            pool,
+            idle,
+            waiting,
+        ] = self.vectors;
+        match *gauge {
+            Gauge::BufferUsed {
+                buffer,
+                used,
+                limit,
+            } => {
+                let (of, most) = match buffer {
+                    "producer" => (producer, producer_limit),
+                    "consumer" => (consumer, consumer_limit),
+                    _ => return,
+                };
+                add(&of.with_label_values::<&str>(&[]), used as f64);
+                add(&most.with_label_values::<&str>(&[]), limit as f64);
+            }
+            Gauge::Lag {
+                group,
+                partition,
+                records,
+            } => {
+                let (number, topic) = self.place(partition);
+                add(
+                    &lag.with_label_values(&[group, &number, topic]),
+                    records as f64,
+                );
+            }
+            Gauge::LagTime {
+                group,
+                partition,
+                age,
+            } => {
+                let (number, topic) = self.place(partition);
+                raise(
+                    &lag_time.with_label_values(&[group, &number, topic]),
+                    age.as_secs_f64(),
+                );
+            }
+            Gauge::LaneDepth { partition, records } => {
+                let (number, topic) = self.place(partition);
+                add(&depth.with_label_values(&[&*number, topic]), records as f64);
+            }
+            Gauge::OldestUnsettled { partition, age } => {
+                let (number, topic) = self.place(partition);
+                raise(
+                    &oldest.with_label_values(&[&*number, topic]),
+                    age.as_secs_f64(),
+                );
+            }
+            Gauge::Paused { by, .. } => add(&paused.with_label_values(&[self.name(by)]), 1.0),
+            Gauge::Member { group, generation } => {
+                let member = f64::from(u8::from(generation.is_some()));
+                add(&members.with_label_values(&[self.name(group)]), member);
+            }
+            // Routes may share one: closed is closed, once.
+            Gauge::Gate { name, closed } => {
+                let closed = f64::from(u8::from(closed.is_some()));
+                raise(&gate.with_label_values(&[self.name(name)]), closed);
+            }
+            Gauge::Breaker { name, state } => {
+                let state = match state {
+                    BreakerPhase::Closed => 0.0,
+                    BreakerPhase::HalfOpen => 1.0,
+                    BreakerPhase::Open => 2.0,
+                };
+                raise(&breaker.with_label_values(&[self.name(name)]), state);
+            }
+            Gauge::Pool {
+                node,
+                size,
+                idle: free,
+                waiting: callers,
+                ..
+            } => {
+                let node = node.to_string();
+                let node = self.name(&node);
+                add(&pool.with_label_values(&[node]), size as f64);
+                add(&idle.with_label_values(&[node]), free as f64);
+                add(&waiting.with_label_values(&[node]), callers as f64);
+            }
+            _ => {}
+        }
+    }
+
+    /// The labels of a partition; those past the bound are counted together, whatever their topic.
+    fn place<'p>(&mut self, partition: &'p TopicPartition) -> (String, &'p str) {
+        if self.partitions.admit(partition.clone()) {
+            (partition.partition.to_string(), partition.topic.as_str())
+        } else {
+            (OVERFLOW.to_owned(), OVERFLOW)
+        }
+    }
+
+    fn name<'n>(&mut self, name: &'n str) -> &'n str {
+        if self.names.admit(name.to_owned()) {
+            name
+        } else {
+            OVERFLOW
+        }
+    }
+}
+
+/// Figures of the same labels are those of several clients, or past the bound: they add up …
+fn add(value: &Value, more: f64) {
+    value.add(more);
+}
+
+/// … or the largest stands for all.
+fn raise(value: &Value, other: f64) {
+    value.set(value.get().max(other));
+}
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.vectors.iter().flat_map(Collector::desc).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let shared = &*self.0;
+        let _drawing = shared.drawing.lock();
+        shared.vectors.iter().for_each(GaugeVec::reset);
+        let mut watched = shared.watched.lock();
+        watched.retain(|gauges| !gauges.is_gone());
+        let watched = watched.clone();
+        let mut drawing = Drawing {
+            vectors: &shared.vectors,
+            partitions: Seen::new(&shared.limit),
+            names: Seen::new(&shared.limit),
+        };
+        for gauges in &watched {
+            gauges.read(&mut |gauge| drawing.draw(&gauge));
+        }
+        let families = shared.vectors.iter().flat_map(Collector::collect);
+        families
+            .filter(|family| !family.get_metric().is_empty())
+            .collect()
+    }
+}

@@ -1,0 +1,356 @@
+//! The table of the crate's documentation against what a registry shows after one of everything has happened.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{
+    Address, BreakerPhase, Error, ErrorClass, ErrorCode, ErrorKind, Event, Gauge, Gauges, NodeId,
+    Observer, Offset, RebalancePhase, Recorder, RouteLabels, TopicPartition,
+};
+use milena_metrics::Metrics;
+use prometheus::Registry;
+use prometheus::proto::MetricType;
+
+const SOME_TIME: Duration = Duration::from_millis(2);
+
+fn node() -> Option<NodeId> {
+    NodeId::from_wire(1)
+}
+
+fn everything(metrics: &Metrics) {
+    let address: Address = "kafka-1:9092".parse().unwrap();
+    let place = TopicPartition::new("orders", 0);
+    let partition = &place;
+    let error = &Error::broker(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    let (node, address, elapsed) = (node(), &address, SOME_TIME);
+    let group = "billing";
+    let events = [
+        Event::Connected {
+            node,
+            address,
+            elapsed,
+        },
+        Event::ConnectFailed {
+            node,
+            address,
+            error,
+        },
+        Event::Disconnected {
+            node,
+            address,
+            error: Some(error),
+        },
+        Event::Request {
+            node,
+            api: "Fetch",
+            version: 12,
+            elapsed,
+            sent: 100,
+            received: 200,
+            error: None,
+        },
+        Event::Request {
+            node,
+            api: "Fetch",
+            version: 12,
+            elapsed,
+            sent: 100,
+            received: 0,
+            error: Some(error),
+        },
+        Event::Throttled {
+            node,
+            api: "Fetch",
+            wait: elapsed,
+        },
+        Event::MetadataRefreshed {
+            brokers: 1,
+            topics: 1,
+            elapsed,
+        },
+        Event::Rebootstrap { error },
+        Event::BatchDelivered {
+            partition,
+            records: 3,
+            bytes: 300,
+            plain: 600,
+            limit: 1_000,
+            queued: elapsed,
+            elapsed,
+        },
+        Event::BatchRetried {
+            partition,
+            records: 3,
+            attempts: 1,
+            error,
+        },
+        Event::BatchFailed {
+            partition,
+            records: 3,
+            error,
+        },
+        Event::Fetched {
+            node: node.unwrap(),
+            partitions: 1,
+            bytes: 300,
+            elapsed,
+        },
+        Event::Received {
+            partition,
+            records: 3,
+            bytes: 300,
+        },
+        Event::Rebalance {
+            group,
+            generation: 1,
+            phase: RebalancePhase::Assigned,
+            partitions: &[],
+        },
+        Event::Heartbeat {
+            group,
+            elapsed,
+            error: None,
+        },
+        Event::Commit {
+            group,
+            partitions: 1,
+            elapsed,
+            error: None,
+        },
+        Event::LaneStopped {
+            partition,
+            route: "handler",
+            reason: "poison",
+        },
+        Event::OffsetReset {
+            partition,
+            from: 0,
+            to: 7,
+        },
+    ];
+    events.iter().for_each(|event| metrics.on(event));
+    let route = metrics.route(&RouteLabels::new(group, "orders", "bill"));
+    route.attempt(1, SOME_TIME, Err(ErrorClass::Timeout));
+    route.attempt(2, SOME_TIME, Ok("ack"));
+    route.record(2 * SOME_TIME, "ack");
+    metrics.watch(Arc::new(Figures));
+}
+
+struct Figures;
+
+impl Gauges for Figures {
+    fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        let place = TopicPartition::new("orders", 0);
+        let partition = &place;
+        let address: Address = "kafka-1:9092".parse().unwrap();
+        let group = "billing";
+        for buffer in ["producer", "consumer"] {
+            sink(Gauge::BufferUsed {
+                buffer,
+                used: 10,
+                limit: 100,
+            });
+        }
+        sink(Gauge::Lag {
+            group,
+            partition,
+            records: 5,
+        });
+        sink(Gauge::LagTime {
+            group,
+            partition,
+            age: SOME_TIME,
+        });
+        sink(Gauge::Settled {
+            group,
+            partition,
+            offset: Offset::ZERO,
+        });
+        sink(Gauge::LaneDepth {
+            partition,
+            records: 2,
+        });
+        sink(Gauge::OldestUnsettled {
+            partition,
+            age: SOME_TIME,
+        });
+        sink(Gauge::Paused {
+            partition,
+            by: "breaker:payments",
+        });
+        sink(Gauge::Member {
+            group,
+            generation: Some(1),
+        });
+        sink(Gauge::Gate {
+            name: "breaker:payments",
+            closed: Some("down"),
+        });
+        sink(Gauge::Breaker {
+            name: "payments",
+            state: BreakerPhase::Open,
+        });
+        sink(Gauge::Pool {
+            node: node().unwrap(),
+            address: &address,
+            size: 2,
+            idle: 1,
+            waiting: 0,
+        });
+    }
+}
+
+/// Name, type and labels of each row.
+fn documented() -> BTreeMap<String, (String, Vec<String>)> {
+    let rows = include_str!("../METRICS.md").lines().skip(2);
+    let rows = rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let labels = cells[4].split(", ").filter(|label| *label != "–");
+        let labels = labels.map(|label| label.trim_matches('`').to_owned());
+        let name = cells[1].trim_matches('`').to_owned();
+        (name, (cells[2].to_owned(), labels.collect()))
+    });
+    rows.collect()
+}
+
+fn shown(registry: &Registry) -> BTreeMap<String, (String, Vec<String>)> {
+    let families = registry.gather();
+    let families = families.iter().map(|family| {
+        let kind = match family.get_field_type() {
+            MetricType::COUNTER => "counter",
+            MetricType::GAUGE => "gauge",
+            MetricType::HISTOGRAM => "histogram",
+            _ => "other",
+        };
+        let labels = family.get_metric()[0].get_label();
+        let labels = labels.iter().map(|label| label.name().to_owned());
+        let name = family.name().to_owned();
+        (name, (kind.to_owned(), labels.collect()))
+    });
+    families.collect()
+}
+
+#[test]
+fn the_table_lists_every_metric_with_its_type_and_labels_and_no_other() {
+    let metrics = Metrics::new();
+    everything(&metrics);
+    let (documented, shown) = (documented(), shown(metrics.registry()));
+    assert_eq!(
+        documented.keys().collect::<Vec<_>>(),
+        shown.keys().collect::<Vec<_>>()
+    );
+    assert_eq!(documented, shown);
+    for (name, (kind, _)) in &documented {
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+    }
+}
+
+#[test]
+fn a_programs_own_registry_holds_them_beside_its_own_and_only_once() {
+    let registry = Registry::new();
+    let own = prometheus::IntCounter::new("orders_total", "orders").unwrap();
+    registry.register(Box::new(own.clone())).unwrap();
+    let metrics = Metrics::builder().registry(&registry).build().unwrap();
+    own.inc();
+    everything(&metrics);
+    let text = metrics.text();
+    assert!(text.contains("orders_total 1"), "{text}");
+    assert!(
+        text.contains("milena_producer_records_total{topic=\"orders\"} 3"),
+        "{text}"
+    );
+    let again = Metrics::builder().registry(&registry).build().unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Config);
+}
+
+#[test]
+fn a_flood_of_label_values_is_counted_together_and_told() {
+    let metrics = Metrics::builder().max_label_values(10).build().unwrap();
+    for number in 0..10_000 {
+        let place = TopicPartition::new(format!("topic-{number}"), 0);
+        metrics.on(&Event::Received {
+            partition: &place,
+            records: 1,
+            bytes: 100,
+        });
+        let labels = RouteLabels::new("group", &place.topic, format!("route-{number}"));
+        metrics.route(&labels).record(SOME_TIME, "ack");
+    }
+    metrics.watch(Arc::new(Flood));
+    let text = metrics.text();
+    assert!(
+        text.contains("milena_consumer_records_total{topic=\"_overflow\"} 9990"),
+        "{text}"
+    );
+    let lag =
+        "milena_consumer_lag_records{group=\"g\",partition=\"_overflow\",topic=\"_overflow\"}";
+    assert!(text.contains(&format!("{lag} 990")), "{text}");
+    assert!(
+        text.lines().count() < 1_000,
+        "{} lines",
+        text.lines().count()
+    );
+    let overflow = "milena_metrics_overflow_total ";
+    let told = text.lines().find_map(|line| line.strip_prefix(overflow));
+    assert!(told.unwrap().parse::<u64>().unwrap() >= 9_990);
+}
+
+struct Flood;
+
+impl Gauges for Flood {
+    fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        for number in 0..1_000 {
+            sink(Gauge::Lag {
+                group: "g",
+                partition: &TopicPartition::new("orders", number),
+                records: 1,
+            });
+        }
+    }
+}
+
+#[test]
+fn what_a_lane_counted_stays_when_the_lane_ends() {
+    let metrics = Metrics::new();
+    let labels = RouteLabels::new("billing", "orders", "bill");
+    let lanes = [metrics.route(&labels), metrics.route(&labels)];
+    for lane in &lanes {
+        lane.attempt(1, SOME_TIME, Ok("dead_lettered"));
+        lane.record(SOME_TIME, "dead_lettered");
+    }
+    let count = "milena_process_record_seconds_count{group=\"billing\",outcome=\"dead_lettered\",route=\"bill\",topic=\"orders\"} 2";
+    let letters =
+        "milena_process_dead_letters_total{group=\"billing\",route=\"bill\",topic=\"orders\"} 2";
+    let before = metrics.text();
+    drop(lanes);
+    for text in [before, metrics.text()] {
+        assert!(text.contains(count), "{text}");
+        assert!(text.contains(letters), "{text}");
+    }
+}
+
+#[test]
+fn figures_whose_owner_is_gone_are_not_read_any_more() {
+    struct Gone;
+    impl Gauges for Gone {
+        fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+            sink(Gauge::BufferUsed {
+                buffer: "producer",
+                used: 1,
+                limit: 1,
+            });
+        }
+        fn is_gone(&self) -> bool {
+            true
+        }
+    }
+    let metrics = Metrics::new();
+    metrics.watch(Arc::new(Gone));
+    assert!(!metrics.text().contains("milena_producer_buffer_bytes"));
+}

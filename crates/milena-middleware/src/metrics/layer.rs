@@ -1,0 +1,32 @@
+//! The layer that counts attempts.
+
+use tower_layer::Layer;
+
+use super::service::Measured;
+use crate::stack::{Kind, Profile, StackLayer};
+
+/// Counts each attempt with its time and its end. Stands inside retry; without a recorder on the consumer it does nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MetricsLayer;
+
+impl MetricsLayer {
+    /// The layer; the recorder is the consumer's.
+    #[must_use]
+    pub fn new() -> Self {
+        Self
+    }
+}
+
+impl<S> Layer<S> for MetricsLayer {
+    type Service = Measured<S>;
+
+    fn layer(&self, inner: S) -> Measured<S> {
+        Measured::new(inner)
+    }
+}
+
+impl StackLayer for MetricsLayer {
+    fn profile(&self) -> Profile {
+        Profile::new(Kind::Metrics, "counts each attempt").records_attempts()
+    }
+}

@@ -1,0 +1,148 @@
+//! What a client's metrics say, against what was done.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+use std::time::Duration;
+
+use milena::broker::Broker;
+use milena::metrics::Metrics;
+use milena::middleware::{CircuitBreakerLayer, DeadLetterLayer, MetricsLayer, RetryLayer, Stack};
+use milena::{Attempt, Backoff, Client, Outcome, ProcessError, ProducerRecord, Text};
+
+/// The value of a metric by its name and labels as they stand in the text.
+fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| {
+        let (found, value) = line.rsplit_once(' ')?;
+        (found == name).then_some(value)
+    });
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+        .parse()
+        .unwrap()
+}
+
+async fn work(attempt: u32, text: &str) -> Result<Outcome, ProcessError> {
+    match text {
+        "broken" => Err(ProcessError::poison("no order")),
+        "second" if attempt == 1 => Err(ProcessError::transient("not yet")),
+        _ => Ok(Outcome::Ack),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
+    let broker = Broker::builder().topic("orders", 1).topic("dead", 1);
+    let broker = broker.start().await.unwrap();
+    let metrics = Metrics::new();
+    let client = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer())
+        .metrics(&metrics);
+    let client = client.connect().await.unwrap();
+    let producer = client.producer().build().unwrap();
+    for text in ["first", "second", "broken", "last"] {
+        let record = ProducerRecord::new("orders").value(text);
+        producer.send(record).await.unwrap();
+    }
+
+    let consumer = client.consumer("billing").topics(["orders"]);
+    let consumer = consumer.build().unwrap();
+    let stop = consumer.shutdown_handle();
+    let (done, mut last) = tokio::sync::mpsc::channel(1);
+    let stack = Stack::new()
+        .named("bill")
+        .layer(DeadLetterLayer::new("dead", producer.clone()))
+        .layer(RetryLayer::new(Backoff::default()))
+        .layer(CircuitBreakerLayer::new("payments"))
+        .layer(MetricsLayer::new())
+        .handler(move |Attempt(attempt): Attempt, Text(text): Text| {
+            let done = done.clone();
+            async move {
+                if text == "last" {
+                    done.send(()).await.unwrap();
+                    // Until the figures were read.
+                    done.closed().await;
+                }
+                work(attempt, &text).await
+            }
+        });
+    let running = tokio::spawn(async move { consumer.run(stack).await });
+    last.recv().await.unwrap();
+
+    let text = metrics.text();
+    let labels = "group=\"billing\",partition=\"0\",topic=\"orders\"";
+    let while_running = [
+        (format!("milena_consumer_lag_records{{{labels}}}"), 1.0),
+        ("milena_consumer_members{group=\"billing\"}".into(), 1.0),
+        ("milena_breaker_state{breaker=\"payments\"}".into(), 0.0),
+        ("milena_gate_closed{gate=\"dead-letter:dead\"}".into(), 0.0),
+        (
+            "milena_producer_buffer_limit_bytes".into(),
+            64e6 * 1.048_576,
+        ),
+        ("milena_pool_waiting{node=\"1\"}".into(), 0.0),
+    ];
+    for (name, expected) in while_running {
+        assert_eq!(value(&text, &name), expected, "{name}");
+    }
+    drop(last);
+    stop.shutdown();
+    let report = tokio::time::timeout(Duration::from_secs(60), running);
+    let report = report.await.unwrap().unwrap().unwrap();
+    assert_eq!((report.processed, report.dead_lettered), (3, 1));
+
+    let text = metrics.text();
+    let route = "route=\"bill\",topic=\"orders\"";
+    let attempts = |end: &str| {
+        format!(
+            "milena_process_attempt_seconds_count{{group=\"billing\",outcome=\"{end}\",{route}}}"
+        )
+    };
+    let records = |end: &str| {
+        format!(
+            "milena_process_record_seconds_count{{group=\"billing\",outcome=\"{end}\",{route}}}"
+        )
+    };
+    let in_the_end = [
+        (
+            "milena_producer_records_total{topic=\"orders\"}".into(),
+            4.0,
+        ),
+        ("milena_producer_records_total{topic=\"dead\"}".into(), 1.0),
+        (
+            "milena_consumer_records_total{topic=\"orders\"}".into(),
+            4.0,
+        ),
+        (attempts("ack"), 3.0),
+        (attempts("transient"), 1.0),
+        (attempts("poison"), 1.0),
+        (records("ack"), 3.0),
+        (records("dead_lettered"), 1.0),
+        (
+            format!("milena_process_retries_total{{group=\"billing\",{route}}}"),
+            1.0,
+        ),
+        (
+            format!("milena_process_dead_letters_total{{group=\"billing\",{route}}}"),
+            1.0,
+        ),
+        (
+            "milena_consumer_rebalances_total{group=\"billing\",phase=\"assigned\"}".into(),
+            1.0,
+        ),
+    ];
+    for (name, expected) in in_the_end {
+        assert_eq!(value(&text, &name), expected, "{name}");
+    }
+    assert!(value(&text, "milena_producer_queue_seconds_count") >= 2.0);
+    client.close().await;
+    drop((client, producer));
+    assert!(
+        !metrics.text().contains("milena_producer_buffer_bytes"),
+        "a closed client's figures are gone"
+    );
+    broker.shutdown().await;
+}

@@ -243,6 +243,10 @@ async fn every_offered_version_is_answered_and_decodes() {
     .await;
     all(&broker, 0, |_| DescribeClusterRequest::default()).await;
     all(&broker, 0, |_| {
+        ElectLeadersRequest::default().with_topic_partitions(None)
+    })
+    .await;
+    all(&broker, 0, |_| {
         let name =
             describe_topic_partitions_request::TopicRequest::default().with_name(topic("orders"));
         DescribeTopicPartitionsRequest::default()

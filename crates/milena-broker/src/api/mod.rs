@@ -1,5 +1,6 @@
 //! The APIs that are served, each by its own file, and the versions they are served in.
 
+mod admin;
 mod api_versions;
 mod cluster_info;
 mod configs;
@@ -47,6 +48,7 @@ pub(crate) async fn handle(context: &Context, message: AnyRequest) -> Answer {
         AnyRequest::DescribeTopicPartitions(request) => partitions::describe(context, &request),
         AnyRequest::DescribeConfigs(request) => configs::describe(context, &request),
         AnyRequest::IncrementalAlterConfigs(request) => configs::alter(context, &request),
+        AnyRequest::ElectLeaders(request) => admin::elections::elect(context, &request),
         AnyRequest::DescribeCluster(request) => cluster_info::handle(context, &request),
         AnyRequest::JoinGroup(request) => membership::join(context, *request).await,
         AnyRequest::SyncGroup(request) => membership::sync(context, *request).await,
@@ -85,6 +87,7 @@ const SERVED: &[ApiKey] = &[
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
+    ApiKey::ElectLeaders,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,

@@ -17,6 +17,7 @@ pub struct NewTopic {
     pub(crate) name: TopicName,
     pub(crate) partitions: Option<i32>,
     pub(crate) replication_factor: Option<i16>,
+    pub(crate) replicas: Vec<Vec<NodeId>>,
     pub(crate) configs: BTreeMap<String, String>,
 }
 
@@ -28,6 +29,7 @@ impl NewTopic {
             name: name.into(),
             partitions: None,
             replication_factor: None,
+            replicas: Vec::new(),
             configs: BTreeMap::new(),
         }
     }
@@ -44,6 +46,28 @@ impl NewTopic {
     pub fn replication_factor(mut self, replicas: i16) -> Self {
         self.replication_factor = Some(replicas);
         self
+    }
+
+    /// Places the replicas of each partition by hand, in the order of the partitions, the preferred leader first; this says how many
+    /// partitions and replicas there are, in place of [`partitions`](Self::partitions) and
+    /// [`replication_factor`](Self::replication_factor).
+    #[must_use]
+    pub fn replicas<I>(mut self, partitions: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: IntoIterator<Item = NodeId>,
+    {
+        let lists = partitions.into_iter();
+        self.replicas = lists.map(|nodes| nodes.into_iter().collect()).collect();
+        self.partitions = None;
+        self.replication_factor = None;
+        self
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &TopicName {
+        &self.name
     }
 
     /// Sets a topic config by Kafka's key, such as `cleanup.policy`.

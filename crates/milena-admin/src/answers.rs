@@ -1,0 +1,90 @@
+//! Codes and names of answers, in milena's words.
+
+use std::collections::BTreeMap;
+
+use milena_core::{
+    Error, ErrorCode, ErrorKind, NodeId, Partition, Result, TopicName, TopicPartition,
+};
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::{self, BrokerId, GroupId};
+use uuid::Uuid;
+
+/// Refuses a name that Kafka does not allow, before it is sent.
+pub(crate) fn check_name(name: &TopicName) -> Result<()> {
+    match name.defect() {
+        None => Ok(()),
+        Some(defect) => Err(Error::new(ErrorKind::Config, defect).topic(name)),
+    }
+}
+
+/// A broker's code with its own words; fine where the code is 0.
+pub(crate) fn check(code: i16, message: Option<&StrBytes>, api: &'static str) -> Result<()> {
+    match ErrorCode::from_wire(code) {
+        None => Ok(()),
+        Some(code) => {
+            let words = message
+                .map(|text| text.trim_end_matches('.').to_owned())
+                .unwrap_or_default();
+            Err(Error::new(ErrorKind::Broker(code), words).api(api))
+        }
+    }
+}
+
+pub(crate) fn unanswered(api: &'static str) -> Error {
+    let what = "the broker's answer does not speak of this";
+    Error::new(ErrorKind::Decode, what).api(api)
+}
+
+pub(crate) fn wire(text: impl Into<String>) -> StrBytes {
+    StrBytes::from_string(text.into())
+}
+
+pub(crate) fn wire_name(name: &TopicName) -> messages::TopicName {
+    messages::TopicName(wire(name.as_str()))
+}
+
+pub(crate) fn wire_group(group: &str) -> GroupId {
+    GroupId(wire(group))
+}
+
+pub(crate) fn nodes(ids: &[BrokerId]) -> Vec<NodeId> {
+    ids.iter()
+        .filter_map(|id| NodeId::from_wire(id.0))
+        .collect()
+}
+
+/// A zero id means that the broker knows no topic ids.
+pub(crate) fn known_id(id: Uuid) -> Option<Uuid> {
+    (!id.is_nil()).then_some(id)
+}
+
+/// Text that may be empty on the wire where there is none.
+pub(crate) fn text(text: &StrBytes) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_string())
+}
+
+/// Topics with numbers of partitions, as answers list them; negative numbers are left out.
+pub(crate) fn places<'a>(
+    topics: impl IntoIterator<Item = (&'a str, &'a [i32])>,
+) -> Vec<TopicPartition> {
+    let mut places = Vec::new();
+    for (topic, partitions) in topics {
+        let topic = TopicName::from(topic);
+        let partitions = partitions.iter().copied().filter_map(Partition::from_wire);
+        places.extend(partitions.map(|partition| TopicPartition::new(&topic, partition)));
+    }
+    places.sort();
+    places
+}
+
+/// Items that lie in partitions, grouped by topic as requests want them.
+pub(crate) fn by_topic<T>(
+    items: impl IntoIterator<Item = (TopicPartition, T)>,
+) -> BTreeMap<TopicName, Vec<(i32, T)>> {
+    let mut topics: BTreeMap<TopicName, Vec<(i32, T)>> = BTreeMap::new();
+    for (place, item) in items {
+        let partitions = topics.entry(place.topic).or_default();
+        partitions.push((place.partition.to_wire(), item));
+    }
+    topics
+}

@@ -1,0 +1,247 @@
+//! ConsumerGroupDescribe, and DescribeGroups for classic groups.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Result};
+use milena_pool::Target;
+use milena_protocol::messages::consumer_group_describe_response as consumer;
+use milena_protocol::messages::describe_groups_response as classic;
+use milena_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
+
+use super::members::{assignment, subscription};
+use super::types::{GroupDescription, GroupState, GroupType, MemberDescription};
+use crate::PerItem;
+use crate::admin::Admin;
+use crate::answers::{check, places, text, unanswered, wire_group};
+use crate::shard::{Home, Shard};
+
+impl Admin {
+    /// Describes groups with their members, classic ones and those of KIP-848. Each succeeds or fails alone.
+    ///
+    /// # Errors
+    /// Of an item: `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED` and their like; a timeout.
+    ///
+    /// # References
+    /// ConsumerGroupDescribe, api key 69; DescribeGroups, api key 15.
+    pub async fn describe_groups<G: Into<String>>(
+        &self,
+        groups: impl IntoIterator<Item = G>,
+    ) -> PerItem<String, GroupDescription> {
+        let groups: Vec<String> = groups.into_iter().map(Into::into).collect();
+        let items: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(&**group)).collect();
+        let results = self.sharded(&DescribeGroups, &items).await;
+        let results = groups.into_iter().zip(results);
+        PerItem::new(
+            results
+                .map(|(group, result)| {
+                    let result = result.map_err(|error| error.group(group.as_str()));
+                    (group, result)
+                })
+                .collect(),
+        )
+    }
+
+    /// Refuses, naming the members, where `group` has any; a group that does not exist has none.
+    pub(crate) async fn check_idle(&self, group: &str) -> Result<()> {
+        let described = self.describe_groups([group]).await.all();
+        let described = match described {
+            Ok(described) => described,
+            Err(error) if error.code() == Some(ErrorCode::GROUP_ID_NOT_FOUND) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let members: Vec<_> = described.iter().flat_map(|group| &group.members).collect();
+        if members.is_empty() {
+            return Ok(());
+        }
+        let mut named: Vec<String> = members
+            .iter()
+            .take(NAMED)
+            .map(ToString::to_string)
+            .collect();
+        if members.len() > NAMED {
+            named.push(format!("and {} more", members.len() - NAMED));
+        }
+        let what = format!("the group has active members: {}", named.join(", "));
+        Err(Error::new(ErrorKind::State, what).group(group))
+    }
+}
+
+struct DescribeGroups;
+
+impl Shard for DescribeGroups {
+    type Item = Arc<str>;
+    type Value = GroupDescription;
+    const REPEATABLE: bool = true;
+
+    fn home(&self, group: &Self::Item) -> Home {
+        Home::Coordinator(Arc::clone(group))
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        groups: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<GroupDescription>>> {
+        let mut results = by_consumer_protocol(admin, node, &groups, limit).await?;
+        let open: Vec<usize> = (0..groups.len())
+            .filter(|at| results.get(*at).is_none_or(is_for_classic))
+            .collect();
+        if !open.is_empty() {
+            let asked: Vec<Arc<str>> = open
+                .iter()
+                .filter_map(|at| groups.get(*at).cloned())
+                .collect();
+            let told = by_classic_protocol(admin, node, &asked, limit).await?;
+            for (at, result) in open.into_iter().zip(told) {
+                if let Some(place) = results.get_mut(at) {
+                    *place = result;
+                }
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Whether DescribeGroups is to be asked instead.
+fn is_for_classic(result: &Result<GroupDescription>) -> bool {
+    let code = result.as_ref().err().map(Error::code);
+    matches!(
+        code,
+        Some(Some(
+            ErrorCode::GROUP_ID_NOT_FOUND | ErrorCode::UNSUPPORTED_VERSION
+        ))
+    )
+}
+
+async fn by_consumer_protocol(
+    admin: &Admin,
+    node: NodeId,
+    groups: &[Arc<str>],
+    limit: Duration,
+) -> Result<Vec<Result<GroupDescription>>> {
+    let ids = groups.iter().map(|group| wire_group(group)).collect();
+    let request = ConsumerGroupDescribeRequest::default().with_group_ids(ids);
+    let sent = admin
+        .cluster
+        .send_within(&Target::Node(node), &request, limit)
+        .await;
+    let answer = match sent {
+        Ok(answer) => answer,
+        Err(error) if error.kind() == ErrorKind::Unsupported => {
+            let unsupported = || Err(Error::broker(ErrorCode::UNSUPPORTED_VERSION));
+            return Ok(groups.iter().map(|_| unsupported()).collect());
+        }
+        Err(error) => return Err(error),
+    };
+    let result = |group: &Arc<str>| {
+        let mut told = answer.groups.iter();
+        let told = told.find(|told| *told.group_id.0 == **group);
+        let told = told.ok_or_else(|| unanswered("ConsumerGroupDescribe"))?;
+        let words = told.error_message.as_ref();
+        check(told.error_code, words, "ConsumerGroupDescribe")?;
+        Ok(of_consumer(told, node))
+    };
+    Ok(groups.iter().map(result).collect())
+}
+
+fn of_consumer(told: &consumer::DescribedGroup, node: NodeId) -> GroupDescription {
+    let list = |assignment: &consumer::Assignment| {
+        let topics = assignment.topic_partitions.iter();
+        places(topics.map(|topic| (topic.topic_name.0.as_str(), &topic.partitions[..])))
+    };
+    let member = |told: &consumer::Member| MemberDescription {
+        id: told.member_id.to_string(),
+        instance_id: told.instance_id.as_ref().map(ToString::to_string),
+        client_id: told.client_id.to_string(),
+        client_host: told.client_host.to_string(),
+        rack: told.rack_id.as_ref().map(ToString::to_string),
+        epoch: Some(told.member_epoch),
+        subscribed: told
+            .subscribed_topic_names
+            .iter()
+            .map(|name| name.0.as_str().into())
+            .collect(),
+        assignment: list(&told.assignment),
+        target: Some(list(&told.target_assignment)),
+    };
+    GroupDescription {
+        group: told.group_id.to_string(),
+        kind: GroupType::Consumer,
+        state: GroupState::from_word(&told.group_state),
+        protocol_type: "consumer".to_owned(),
+        assignor: text(&told.assignor_name),
+        epoch: Some(told.group_epoch),
+        coordinator: node,
+        members: told.members.iter().map(member).collect(),
+    }
+}
+
+async fn by_classic_protocol(
+    admin: &Admin,
+    node: NodeId,
+    groups: &[Arc<str>],
+    limit: Duration,
+) -> Result<Vec<Result<GroupDescription>>> {
+    let ids = groups.iter().map(|group| wire_group(group)).collect();
+    let request = DescribeGroupsRequest::default().with_groups(ids);
+    let answer = admin
+        .cluster
+        .send_within(&Target::Node(node), &request, limit)
+        .await?;
+    let result = |group: &Arc<str>| {
+        let mut told = answer.groups.iter();
+        let told = told.find(|told| *told.group_id.0 == **group);
+        let told = told.ok_or_else(|| unanswered("DescribeGroups"))?;
+        check(
+            told.error_code,
+            told.error_message.as_ref(),
+            "DescribeGroups",
+        )?;
+        let described = of_classic(told, node);
+        // Before version 6 a group that does not exist is a dead one (KIP-1043).
+        if described.state == GroupState::Dead {
+            return Err(Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).api("DescribeGroups"));
+        }
+        Ok(described)
+    };
+    Ok(groups.iter().map(result).collect())
+}
+
+fn of_classic(told: &classic::DescribedGroup, node: NodeId) -> GroupDescription {
+    let of_consumers = *told.protocol_type == *"consumer";
+    let member = |told: &classic::DescribedGroupMember| MemberDescription {
+        id: told.member_id.to_string(),
+        instance_id: told.group_instance_id.as_ref().map(ToString::to_string),
+        client_id: told.client_id.to_string(),
+        client_host: told.client_host.to_string(),
+        rack: None,
+        epoch: None,
+        subscribed: if of_consumers {
+            subscription(&told.member_metadata)
+        } else {
+            Vec::new()
+        },
+        assignment: if of_consumers {
+            assignment(&told.member_assignment)
+        } else {
+            Vec::new()
+        },
+        target: None,
+    };
+    GroupDescription {
+        group: told.group_id.to_string(),
+        kind: GroupType::Classic,
+        state: GroupState::from_word(&told.group_state),
+        protocol_type: told.protocol_type.to_string(),
+        assignor: text(&told.protocol_data),
+        epoch: None,
+        coordinator: node,
+        members: told.members.iter().map(member).collect(),
+    }
+}
+
+/// How many members a refusal names.
+const NAMED: usize = 10;

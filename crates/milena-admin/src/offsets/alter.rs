@@ -1,0 +1,119 @@
+//! OffsetCommit from outside of a group: where it shall resume.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, NodeId, Offset, Result, TopicPartition};
+use milena_pool::Target;
+use milena_protocol::messages::OffsetCommitRequest;
+use milena_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+
+use crate::PerItem;
+use crate::admin::Admin;
+use crate::answers::{by_topic, check, unanswered, wire, wire_group, wire_name};
+use crate::shard::{Home, Shard};
+
+impl Admin {
+    /// Sets where a group resumes. Each partition succeeds or fails alone; a group that does not exist comes into being.
+    ///
+    /// # Errors
+    /// [`State`](milena_core::ErrorKind::State) naming the members while there are any, and nothing is changed: they would commit over it.
+    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like; a timeout.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the offsets may or may not be set.
+    ///
+    /// # References
+    /// OffsetCommit, api key 8 (KIP-396).
+    pub async fn alter_offsets(
+        &self,
+        group: &str,
+        offsets: impl IntoIterator<Item = (TopicPartition, Offset)>,
+    ) -> Result<PerItem<TopicPartition, ()>> {
+        self.check_idle(group).await?;
+        let items: Vec<_> = offsets.into_iter().collect();
+        let shard = AlterOffsets(Arc::from(group));
+        let results = self.sharded(&shard, &items).await;
+        // Somebody joined in between: the broker refused, and they are named as above.
+        let refused = |result: &Result<()>| {
+            let code = result.as_ref().err().and_then(Error::code);
+            code.is_some_and(|code| ACTIVE.contains(&code))
+        };
+        if results.iter().any(refused) {
+            self.check_idle(group).await?;
+        }
+        let results = items.into_iter().zip(results);
+        Ok(PerItem::new(
+            results
+                .map(|((place, _), result)| {
+                    let result = result.map_err(|error| error.group(group).at(&place));
+                    (place, result)
+                })
+                .collect(),
+        ))
+    }
+}
+
+struct AlterOffsets(Arc<str>);
+
+impl Shard for AlterOffsets {
+    type Item = (TopicPartition, Offset);
+    type Value = ();
+    const REPEATABLE: bool = true;
+
+    fn home(&self, _: &Self::Item) -> Home {
+        Home::Coordinator(Arc::clone(&self.0))
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        items: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<()>>> {
+        let topics = by_topic(items.iter().cloned()).into_iter();
+        let topics = topics.map(|(topic, partitions)| {
+            let partitions = partitions.into_iter().map(|(partition, offset)| {
+                OffsetCommitRequestPartition::default()
+                    .with_partition_index(partition)
+                    .with_committed_offset(offset.to_wire())
+                    .with_committed_leader_epoch(-1)
+                    .with_committed_metadata(Some(wire("")))
+            });
+            OffsetCommitRequestTopic::default()
+                .with_name(wire_name(&topic))
+                .with_partitions(partitions.collect())
+        });
+        let request = OffsetCommitRequest::default()
+            .with_group_id(wire_group(&self.0))
+            .with_generation_id_or_member_epoch(-1)
+            .with_retention_time_ms(-1)
+            .with_topics(topics.collect());
+        let answer = admin
+            .cluster
+            .send_within(&Target::Node(node), &request, limit)
+            .await?;
+        let result = |(place, _): &Self::Item| {
+            let topics = answer.topics.iter();
+            let mut partitions = topics
+                .filter(|topic| *topic.name.0 == *place.topic)
+                .flat_map(|topic| &topic.partitions);
+            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
+            let told = told.ok_or_else(|| unanswered("OffsetCommit"))?;
+            check(told.error_code, None, "OffsetCommit")
+        };
+        Ok(items.iter().map(result).collect())
+    }
+}
+
+/// What a coordinator answers to a stranger while the group has members.
+const ACTIVE: [ErrorCode; 5] = [
+    ErrorCode::UNKNOWN_MEMBER_ID,
+    ErrorCode::ILLEGAL_GENERATION,
+    ErrorCode::STALE_MEMBER_EPOCH,
+    ErrorCode::FENCED_MEMBER_EPOCH,
+    ErrorCode::REBALANCE_IN_PROGRESS,
+];

@@ -1,0 +1,202 @@
+//! OffsetFetch: what groups have committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{
+    Error, ErrorKind, LeaderEpoch, NodeId, Offset, Partition, Result, TopicName, TopicPartition,
+};
+use milena_pool::Target;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
+
+use crate::PerItem;
+use crate::admin::Admin;
+use crate::answers::{check, text, unanswered, wire_group};
+use crate::shard::{Home, Shard};
+
+/// Where a group resumes in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommittedOffset {
+    /// The next offset to read.
+    pub offset: Offset,
+    /// The leader epoch of the last record before it.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// What was written beside it.
+    pub metadata: Option<String>,
+}
+
+/// The committed offsets of a group.
+pub(crate) type Committed = BTreeMap<TopicPartition, CommittedOffset>;
+
+impl Admin {
+    /// What groups have committed, by partition. Each succeeds or fails alone; a group that does not exist has committed nothing.
+    ///
+    /// # Errors
+    /// Of an item: `GROUP_AUTHORIZATION_FAILED` and its like; a timeout.
+    ///
+    /// # References
+    /// OffsetFetch, api key 9, versions 2 to 9; many groups in one request from version 8 on (KIP-709).
+    pub async fn group_offsets<G: Into<String>>(
+        &self,
+        groups: impl IntoIterator<Item = G>,
+    ) -> PerItem<String, BTreeMap<TopicPartition, CommittedOffset>> {
+        let groups: Vec<String> = groups.into_iter().map(Into::into).collect();
+        let items: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(&**group)).collect();
+        let results = self.sharded(&GroupOffsets, &items).await;
+        let results = groups.into_iter().zip(results);
+        PerItem::new(
+            results
+                .map(|(group, result)| {
+                    let result = result.map_err(|error| error.group(group.as_str()));
+                    (group, result)
+                })
+                .collect(),
+        )
+    }
+}
+
+struct GroupOffsets;
+
+impl Shard for GroupOffsets {
+    type Item = Arc<str>;
+    type Value = Committed;
+    const REPEATABLE: bool = true;
+
+    fn home(&self, group: &Self::Item) -> Home {
+        Home::Coordinator(Arc::clone(group))
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        groups: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<Committed>>> {
+        match fetch(admin, node, &groups, limit).await {
+            // A broker of before version 8 takes one group at a time.
+            Err(error) if error.kind() == ErrorKind::Unsupported && groups.len() > 1 => {
+                let mut results = Vec::new();
+                for group in &groups {
+                    let one = fetch(admin, node, std::slice::from_ref(group), limit).await;
+                    let one = one.and_then(|mut one| {
+                        one.pop().unwrap_or_else(|| Err(unanswered("OffsetFetch")))
+                    });
+                    results.push(one);
+                }
+                Ok(results)
+            }
+            results => results,
+        }
+    }
+}
+
+async fn fetch(
+    admin: &Admin,
+    node: NodeId,
+    groups: &[Arc<str>],
+    limit: Duration,
+) -> Result<Vec<Result<Committed>>> {
+    let build = |version: i16| {
+        let request = OffsetFetchRequest::default();
+        if version >= 8 {
+            let asked = groups.iter().map(|group| {
+                OffsetFetchRequestGroup::default()
+                    .with_group_id(wire_group(group))
+                    .with_member_epoch(-1)
+                    .with_topics(None)
+            });
+            return Ok(request.with_groups(asked.collect()));
+        }
+        match groups {
+            [group] => Ok(request.with_group_id(wire_group(group)).with_topics(None)),
+            _ => Err(Error::new(
+                ErrorKind::Unsupported,
+                "the broker takes one group at a time",
+            )),
+        }
+    };
+    let answer = admin
+        .cluster
+        .send_built(&Target::Node(node), limit, build)
+        .await?;
+    if answer.groups.is_empty() {
+        return Ok(vec![of_one(&answer)]);
+    }
+    let result = |group: &Arc<str>| {
+        let mut told = answer.groups.iter();
+        let told = told.find(|told| *told.group_id.0 == **group);
+        let told = told.ok_or_else(|| unanswered("OffsetFetch"))?;
+        check(told.error_code, None, "OffsetFetch")?;
+        let topics = told.topics.iter().flat_map(|topic| {
+            let partitions = topic.partitions.iter();
+            partitions.map(|each| {
+                (
+                    topic.name.0.as_str(),
+                    Told {
+                        partition: each.partition_index,
+                        offset: each.committed_offset,
+                        epoch: each.committed_leader_epoch,
+                        metadata: each.metadata.as_ref(),
+                        error: each.error_code,
+                    },
+                )
+            })
+        });
+        gather(topics)
+    };
+    Ok(groups.iter().map(result).collect())
+}
+
+/// The answer to a request for one group, in the form before version 8.
+fn of_one(answer: &OffsetFetchResponse) -> Result<Committed> {
+    check(answer.error_code, None, "OffsetFetch")?;
+    gather(answer.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|each| {
+            (
+                topic.name.0.as_str(),
+                Told {
+                    partition: each.partition_index,
+                    offset: each.committed_offset,
+                    epoch: each.committed_leader_epoch,
+                    metadata: each.metadata.as_ref(),
+                    error: each.error_code,
+                },
+            )
+        })
+    }))
+}
+
+struct Told<'a> {
+    partition: i32,
+    offset: i64,
+    epoch: i32,
+    metadata: Option<&'a StrBytes>,
+    error: i16,
+}
+
+fn gather<'a>(told: impl Iterator<Item = (&'a str, Told<'a>)>) -> Result<Committed> {
+    let mut found = Committed::new();
+    for (topic, told) in told {
+        let Some(partition) = Partition::from_wire(told.partition) else {
+            continue;
+        };
+        let place = TopicPartition::new(TopicName::from(topic), partition);
+        check(told.error, None, "OffsetFetch").map_err(|error| error.at(&place))?;
+        // Asked for all, brokers may still list partitions where nothing is committed.
+        if let Some(offset) = Offset::from_wire(told.offset) {
+            let committed = CommittedOffset {
+                offset,
+                leader_epoch: LeaderEpoch::from_wire(told.epoch),
+                metadata: told.metadata.and_then(text),
+            };
+            found.insert(place, committed);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,99 @@
+//! OffsetDelete: a group forgets where it resumes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{NodeId, Result, TopicPartition};
+use milena_pool::Target;
+use milena_protocol::messages::OffsetDeleteRequest;
+use milena_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+
+use crate::PerItem;
+use crate::admin::Admin;
+use crate::answers::{by_topic, check, unanswered, wire_group, wire_name};
+use crate::shard::{Home, Shard};
+
+impl Admin {
+    /// Makes a group forget where it resumes in these partitions. Each succeeds or fails alone.
+    ///
+    /// Unlike [`alter_offsets`](Self::alter_offsets) it is possible beside active members, for topics that none of them reads.
+    ///
+    /// # Errors
+    /// Of an item: `GROUP_SUBSCRIBED_TO_TOPIC` while a member reads the topic, `GROUP_ID_NOT_FOUND`, `UNKNOWN_TOPIC_OR_PARTITION` and their
+    /// like; a timeout.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the offsets may or may not be deleted.
+    ///
+    /// # References
+    /// OffsetDelete, api key 47 (KIP-496).
+    pub async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: impl IntoIterator<Item = TopicPartition>,
+    ) -> PerItem<TopicPartition, ()> {
+        let items: Vec<_> = partitions.into_iter().collect();
+        let shard = DeleteOffsets(Arc::from(group));
+        let results = self.sharded(&shard, &items).await;
+        let results = items.into_iter().zip(results);
+        PerItem::new(
+            results
+                .map(|(place, result)| {
+                    let result = result.map_err(|error| error.group(group).at(&place));
+                    (place, result)
+                })
+                .collect(),
+        )
+    }
+}
+
+struct DeleteOffsets(Arc<str>);
+
+impl Shard for DeleteOffsets {
+    type Item = TopicPartition;
+    type Value = ();
+    const REPEATABLE: bool = true;
+
+    fn home(&self, _: &Self::Item) -> Home {
+        Home::Coordinator(Arc::clone(&self.0))
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        items: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<()>>> {
+        let topics = by_topic(items.iter().map(|place| (place.clone(), ()))).into_iter();
+        let topics = topics.map(|(topic, partitions)| {
+            let partitions = partitions.into_iter().map(|(partition, ())| {
+                OffsetDeleteRequestPartition::default().with_partition_index(partition)
+            });
+            OffsetDeleteRequestTopic::default()
+                .with_name(wire_name(&topic))
+                .with_partitions(partitions.collect())
+        });
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(wire_group(&self.0))
+            .with_topics(topics.collect());
+        let answer = admin
+            .cluster
+            .send_within(&Target::Node(node), &request, limit)
+            .await?;
+        let whole = check(answer.error_code, None, "OffsetDelete");
+        let result = |place: &Self::Item| {
+            whole.clone()?;
+            let topics = answer.topics.iter();
+            let mut partitions = topics
+                .filter(|topic| *topic.name.0 == *place.topic)
+                .flat_map(|topic| &topic.partitions);
+            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
+            let told = told.ok_or_else(|| unanswered("OffsetDelete"))?;
+            check(told.error_code, None, "OffsetDelete")
+        };
+        Ok(items.iter().map(result).collect())
+    }
+}

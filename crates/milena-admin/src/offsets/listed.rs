@@ -1,0 +1,151 @@
+//! ListOffsets: where partitions begin and end, and where a time is.
+
+use std::time::Duration;
+
+use milena_core::{
+    Error, ErrorKind, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicPartition,
+};
+use milena_pool::Target;
+use milena_protocol::messages::ListOffsetsRequest;
+use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+
+use crate::PerItem;
+use crate::admin::Admin;
+use crate::answers::{by_topic, check, unanswered, wire_name};
+use crate::shard::{Home, Shard};
+
+/// Which offset of a partition is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OffsetSpec {
+    /// The first that is there.
+    Earliest,
+    /// The one after the last that all replicas in sync have: the high watermark.
+    Latest,
+    /// That of the first record written at this time or later.
+    Timestamp(Timestamp),
+    /// That of the record with the largest timestamp (KIP-734: Kafka 3.0 and later).
+    MaxTimestamp,
+}
+
+impl OffsetSpec {
+    fn to_wire(self) -> i64 {
+        match self {
+            Self::Earliest => -2,
+            Self::Latest => -1,
+            Self::Timestamp(time) => time.to_millis(),
+            Self::MaxTimestamp => -3,
+        }
+    }
+}
+
+/// An offset of a partition, as its leader told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedOffset {
+    /// The offset; `None` where no record answers the question, such as one after the newest.
+    pub offset: Option<Offset>,
+    /// The timestamp of the record there; only where a time was asked for.
+    pub timestamp: Option<Timestamp>,
+    /// The leader epoch of the record there.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+impl Admin {
+    /// Finds offsets of partitions. Each succeeds or fails alone; a partition may be asked about once.
+    ///
+    /// # Errors
+    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like; [`Unsupported`](ErrorKind::Unsupported) for
+    /// [`OffsetSpec::MaxTimestamp`] on brokers before 3.0; a timeout.
+    ///
+    /// # References
+    /// ListOffsets, api key 2, versions 1 to 10; asked of each partition's leader.
+    pub async fn list_offsets(
+        &self,
+        partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
+    ) -> PerItem<TopicPartition, ListedOffset> {
+        let items: Vec<_> = partitions.into_iter().collect();
+        let results = self.sharded(&ListOffsets, &items).await;
+        let results = items.into_iter().zip(results);
+        PerItem::new(
+            results
+                .map(|((place, _), result)| {
+                    let result = result.map_err(|error| error.at(&place));
+                    (place, result)
+                })
+                .collect(),
+        )
+    }
+}
+
+struct ListOffsets;
+
+impl Shard for ListOffsets {
+    type Item = (TopicPartition, OffsetSpec);
+    type Value = ListedOffset;
+    const REPEATABLE: bool = true;
+
+    fn home(&self, (place, _): &Self::Item) -> Home {
+        Home::Leader(place.clone())
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        items: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<ListedOffset>>> {
+        let build = |version: i16| request(&items, version, limit);
+        let answer = admin
+            .cluster
+            .send_built(&Target::Node(node), limit, build)
+            .await?;
+        let result = |(place, _): &Self::Item| {
+            let topics = answer.topics.iter();
+            let mut partitions = topics
+                .filter(|topic| *topic.name.0 == *place.topic)
+                .flat_map(|topic| &topic.partitions);
+            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
+            let told = told.ok_or_else(|| unanswered("ListOffsets"))?;
+            check(told.error_code, None, "ListOffsets")?;
+            Ok(ListedOffset {
+                offset: Offset::from_wire(told.offset),
+                timestamp: Timestamp::from_wire(told.timestamp),
+                leader_epoch: LeaderEpoch::from_wire(told.leader_epoch),
+            })
+        };
+        Ok(items.iter().map(result).collect())
+    }
+}
+
+fn request(
+    items: &[(TopicPartition, OffsetSpec)],
+    version: i16,
+    limit: Duration,
+) -> Result<ListOffsetsRequest> {
+    let newest = |(_, spec): &(TopicPartition, OffsetSpec)| *spec == OffsetSpec::MaxTimestamp;
+    if version < 7 && items.iter().any(newest) {
+        let what = "the broker is too old to find the largest timestamp";
+        return Err(Error::new(ErrorKind::Unsupported, what).api("ListOffsets"));
+    }
+    let topics = by_topic(items.iter().cloned()).into_iter();
+    let topics = topics.map(|(topic, partitions)| {
+        let partitions = partitions.into_iter().map(|(partition, spec)| {
+            ListOffsetsPartition::default()
+                .with_partition_index(partition)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(spec.to_wire())
+        });
+        ListOffsetsTopic::default()
+            .with_name(wire_name(&topic))
+            .with_partitions(partitions.collect())
+    });
+    let mut request = ListOffsetsRequest::default()
+        .with_replica_id((-1).into())
+        .with_topics(topics.collect());
+    if version >= 10 {
+        request.timeout_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    }
+    Ok(request)
+}

@@ -1,0 +1,225 @@
+//! Partitions: more of them for a topic, and their oldest records deleted.
+
+use std::time::Duration;
+
+use milena_core::{NodeId, Offset, Result, TopicName, TopicPartition};
+use milena_pool::Target;
+use milena_protocol::messages::create_partitions_request::{
+    CreatePartitionsAssignment, CreatePartitionsTopic,
+};
+use milena_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
+use milena_protocol::messages::{
+    BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, DeleteRecordsRequest,
+};
+
+use crate::PerItem;
+use crate::admin::{Admin, moved};
+use crate::answers::{by_topic, check, check_name, unanswered, wire_name};
+use crate::shard::{Home, Shard};
+
+/// A topic that is to have more partitions.
+///
+/// The records that are there stay where they are: a key may land in another partition from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPartitions {
+    topic: TopicName,
+    total: i32,
+    replicas: Vec<Vec<NodeId>>,
+}
+
+impl NewPartitions {
+    /// `topic` with `total` partitions in all, the present ones among them.
+    pub fn new(topic: impl Into<TopicName>, total: i32) -> Self {
+        Self {
+            topic: topic.into(),
+            total,
+            replicas: Vec::new(),
+        }
+    }
+
+    /// Places the replicas of the new partitions by hand, in their order. Default: the cluster chooses.
+    #[must_use]
+    pub fn replicas<I>(mut self, partitions: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: IntoIterator<Item = NodeId>,
+    {
+        let lists = partitions.into_iter();
+        self.replicas = lists.map(|nodes| nodes.into_iter().collect()).collect();
+        self
+    }
+}
+
+impl Admin {
+    /// Adds partitions to topics. Each succeeds or fails alone.
+    ///
+    /// # Errors
+    /// Where no controller answers in time. Of an item: `INVALID_PARTITIONS` where that is no increase, `UNKNOWN_TOPIC_OR_PARTITION` and
+    /// their like.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the partitions may or may not be added.
+    ///
+    /// # References
+    /// CreatePartitions, api key 37, versions 0 to 3 (KIP-195).
+    pub async fn create_partitions(
+        &self,
+        topics: impl IntoIterator<Item = NewPartitions>,
+    ) -> Result<PerItem<TopicName, ()>> {
+        self.add_partitions(topics.into_iter().collect(), false)
+            .await
+    }
+
+    /// Asks whether partitions could be added, and adds none (`validate_only`).
+    ///
+    /// # Errors
+    /// As [`create_partitions`](Self::create_partitions).
+    pub async fn validate_partitions(
+        &self,
+        topics: impl IntoIterator<Item = NewPartitions>,
+    ) -> Result<PerItem<TopicName, ()>> {
+        self.add_partitions(topics.into_iter().collect(), true)
+            .await
+    }
+
+    async fn add_partitions(
+        &self,
+        topics: Vec<NewPartitions>,
+        validate_only: bool,
+    ) -> Result<PerItem<TopicName, ()>> {
+        let legal = topics.iter().filter(|each| each.topic.defect().is_none());
+        let wanted: Vec<_> = legal.map(creatable).collect();
+        let mut answers = Vec::new();
+        if !wanted.is_empty() {
+            let request = CreatePartitionsRequest::default()
+                .with_topics(wanted)
+                .with_timeout_ms(self.timeout_ms())
+                .with_validate_only(validate_only);
+            let codes = |answer: &CreatePartitionsResponse| {
+                answer.results.iter().any(|topic| moved(topic.error_code))
+            };
+            let answered = self.at_controller(|_| Ok(request.clone()), codes).await?;
+            answers = answered.results;
+        }
+        let result = |topic: &TopicName| {
+            check_name(topic)?;
+            let answer = answers.iter().find(|answer| *answer.name.0 == **topic);
+            let answer = answer.ok_or_else(|| unanswered("CreatePartitions").topic(topic))?;
+            let words = answer.error_message.as_ref();
+            check(answer.error_code, words, "CreatePartitions").map_err(|error| error.topic(topic))
+        };
+        let results = topics
+            .iter()
+            .map(|each| (each.topic.clone(), result(&each.topic)));
+        Ok(PerItem::new(results.collect()))
+    }
+
+    /// Deletes the oldest records of partitions, for good. Each succeeds or fails alone, and gives the first offset that is left.
+    ///
+    /// Records go from the view of consumers at once; brokers free the room by whole segments, later.
+    ///
+    /// # Errors
+    /// Of an item: `OFFSET_OUT_OF_RANGE` beyond the end of the partition, `UNKNOWN_TOPIC_OR_PARTITION`, `POLICY_VIOLATION` of a compacted
+    /// topic and their like; a timeout.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the records may or may not be deleted.
+    ///
+    /// # References
+    /// DeleteRecords, api key 21, versions 0 to 2 (KIP-107); asked of each partition's leader.
+    pub async fn delete_records(
+        &self,
+        partitions: impl IntoIterator<Item = (TopicPartition, DeleteUpTo)>,
+    ) -> PerItem<TopicPartition, Offset> {
+        let items: Vec<_> = partitions.into_iter().collect();
+        let results = self.sharded(&DeleteRecords, &items).await;
+        let places = items.into_iter().map(|(place, _)| place);
+        let results = places
+            .zip(results)
+            .map(|(place, result)| {
+                let result = result.map_err(|error| error.at(&place));
+                (place, result)
+            })
+            .collect();
+        PerItem::new(results)
+    }
+}
+
+/// Up to where records are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteUpTo {
+    /// All records before this offset; the one at it stays.
+    Offset(Offset),
+    /// All records that are there.
+    End,
+}
+
+fn creatable(topic: &NewPartitions) -> CreatePartitionsTopic {
+    let assignment = |nodes: &Vec<NodeId>| {
+        let ids = nodes.iter().map(|node| BrokerId(node.to_wire()));
+        CreatePartitionsAssignment::default().with_broker_ids(ids.collect())
+    };
+    let assignments = topic.replicas.iter().map(assignment).collect();
+    CreatePartitionsTopic::default()
+        .with_name(wire_name(&topic.topic))
+        .with_count(topic.total)
+        .with_assignments((!topic.replicas.is_empty()).then_some(assignments))
+}
+
+struct DeleteRecords;
+
+impl Shard for DeleteRecords {
+    type Item = (TopicPartition, DeleteUpTo);
+    type Value = Offset;
+    const REPEATABLE: bool = true;
+
+    fn home(&self, (place, _): &Self::Item) -> Home {
+        Home::Leader(place.clone())
+    }
+
+    async fn ask(
+        &self,
+        admin: &Admin,
+        node: NodeId,
+        items: Vec<Self::Item>,
+        limit: Duration,
+    ) -> Result<Vec<Result<Offset>>> {
+        let topics = by_topic(items.iter().cloned())
+            .into_iter()
+            .map(|(topic, partitions)| {
+                let partitions = partitions.into_iter().map(|(partition, upto)| {
+                    let offset = match upto {
+                        DeleteUpTo::Offset(offset) => offset.to_wire(),
+                        DeleteUpTo::End => -1,
+                    };
+                    DeleteRecordsPartition::default()
+                        .with_partition_index(partition)
+                        .with_offset(offset)
+                });
+                DeleteRecordsTopic::default()
+                    .with_name(wire_name(&topic))
+                    .with_partitions(partitions.collect())
+            });
+        let request = DeleteRecordsRequest::default()
+            .with_topics(topics.collect())
+            .with_timeout_ms(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
+        let answer = admin
+            .cluster
+            .send_within(&Target::Node(node), &request, limit)
+            .await?;
+        let result = |(place, _): &Self::Item| {
+            let topic = answer
+                .topics
+                .iter()
+                .find(|topic| *topic.name.0 == *place.topic);
+            let mut partitions = topic.into_iter().flat_map(|topic| &topic.partitions);
+            let told = partitions.find(|each| each.partition_index == place.partition.to_wire());
+            let told = told.ok_or_else(|| unanswered("DeleteRecords"))?;
+            check(told.error_code, None, "DeleteRecords")?;
+            Ok(Offset::from_wire(told.low_watermark).unwrap_or_default())
+        };
+        Ok(items.iter().map(result).collect())
+    }
+}

@@ -1,0 +1,8 @@
+//! Topics: what is said of them, the verbs over them, and the manager that holds them against what is wanted.
+
+mod manager;
+mod types;
+mod verbs;
+
+pub use manager::{Difference, TopicManager, TopicState};
+pub use types::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};

@@ -1,0 +1,108 @@
+//! ElectLeaders: the preferred replica, or any that is up, is made the leader (KIP-183, KIP-460).
+
+use std::sync::Arc;
+
+use milena_core::ErrorCode;
+use milena_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+use milena_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
+
+use crate::cluster::Refused;
+use crate::context::{Answer, Context, text, topic_name};
+use crate::partition::Partition;
+
+pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) -> Answer {
+    let mut answer = ElectLeadersResponse::default().with_throttle_time_ms(context.throttle_ms());
+    if let Err(code) = context.fault() {
+        answer.error_code = context.code(code);
+        return context.answer::<ElectLeadersRequest>(&answer);
+    }
+    let all = request.topic_partitions.is_none();
+    for (topic, partitions) in asked(context, request) {
+        let results = partitions.into_iter().filter_map(|index| {
+            let done = elect_one(context, &topic, index, request.election_type);
+            // Asked for all, those that needed none are not told.
+            let needless = matches!(done, Err((ErrorCode::ELECTION_NOT_NEEDED, _)));
+            if all && needless {
+                return None;
+            }
+            let told = PartitionResult::default().with_partition_id(index);
+            Some(match done {
+                Ok(()) => told,
+                Err((code, why)) => told
+                    .with_error_code(context.code(code))
+                    .with_error_message(Some(text(why))),
+            })
+        });
+        let result = ReplicaElectionResult::default()
+            .with_topic(topic_name(&topic))
+            .with_partition_result(results.collect());
+        if !all || !result.partition_result.is_empty() {
+            answer.replica_election_results.push(result);
+        }
+    }
+    context.answer::<ElectLeadersRequest>(&answer)
+}
+
+fn asked(context: &Context, request: &ElectLeadersRequest) -> Vec<(String, Vec<i32>)> {
+    let Some(topics) = &request.topic_partitions else {
+        let topics = context.cluster.topics();
+        let every = |topic: &Arc<crate::topic::Topic>| {
+            let partitions = topic.all();
+            let indexes = partitions.iter().map(|partition| partition.index);
+            (topic.name.to_string(), indexes.collect())
+        };
+        return topics.iter().map(every).collect();
+    };
+    let topics = topics.iter();
+    topics
+        .map(|topic| (topic.topic.to_string(), topic.partitions.clone()))
+        .collect()
+}
+
+fn elect_one(context: &Context, topic: &str, index: i32, kind: i8) -> Result<(), Refused> {
+    if let Some(code) = context.hits.error_at(topic, index) {
+        return Err((code, "a fault was asked for".to_owned()));
+    }
+    let partition = context.cluster.partition(topic, index).ok_or_else(|| {
+        let what = format!("No such topic as {topic}");
+        (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, what)
+    })?;
+    let next = match kind {
+        PREFERRED => preferred(context, &partition)?,
+        UNCLEAN => any(context, &partition)?,
+        other => {
+            let what = format!("there is no election type {other}");
+            return Err((ErrorCode::INVALID_REQUEST, what));
+        }
+    };
+    partition.elect(Some(next));
+    Ok(())
+}
+
+fn preferred(context: &Context, partition: &Partition) -> Result<i32, Refused> {
+    let state = partition.lock();
+    let first = state.replicas.first().copied();
+    if first.is_some() && state.leader == first {
+        return Err((ErrorCode::ELECTION_NOT_NEEDED, String::new()));
+    }
+    let up = first.filter(|node| context.cluster.in_sync(&[*node]).len() == 1);
+    up.ok_or_else(|| {
+        let what = "the preferred leader is not in sync".to_owned();
+        (ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, what)
+    })
+}
+
+fn any(context: &Context, partition: &Partition) -> Result<i32, Refused> {
+    let state = partition.lock();
+    if state.leader.is_some() {
+        return Err((ErrorCode::ELECTION_NOT_NEEDED, String::new()));
+    }
+    let up = context.cluster.in_sync(&state.replicas);
+    up.first().copied().ok_or_else(|| {
+        let what = "no replica is up".to_owned();
+        (ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE, what)
+    })
+}
+
+const PREFERRED: i8 = 0;
+const UNCLEAN: i8 = 1;

@@ -1,0 +1,3 @@
+//! Administrative requests beside topics, configs and groups.
+
+pub(super) mod elections;

@@ -152,6 +152,13 @@ impl BrokerBuilder {
         self
     }
 
+    /// `replica.lag.time.max.ms`: when a follower that was stopped and lacks records leaves the in-sync replicas. Default: 30 s, as
+    /// Kafka's.
+    pub fn replica_lag_time_max(mut self, time: Duration) -> Self {
+        self.settings.replica_lag_time_max = time;
+        self
+    }
+
     /// Where append times come from. Default: the system's clock. Timers always follow tokio's clock.
     pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.settings.clock = WallClock::new(read);

@@ -81,7 +81,7 @@ impl Cluster {
         self.nodes.iter().filter(|node| node.is_up())
     }
 
-    fn is_up(&self, id: i32) -> bool {
+    pub(crate) fn is_up(&self, id: i32) -> bool {
         self.node(id).is_some_and(|node| node.is_up())
     }
 
@@ -218,7 +218,7 @@ impl Cluster {
         }
         let replication = partitions
             .first()
-            .map_or(1, |first| first.lock().replicas.len() as i16);
+            .map_or(1, |first| first.lock().replicas.all().len() as i16);
         for index in present..wanted {
             let replicas = self.replicas(index, replication)?;
             partitions.push(Arc::new(Partition::new(index as i32, replicas)));
@@ -266,82 +266,5 @@ impl Cluster {
     pub(crate) fn move_coordinator(&self, key: &str, node: i32) {
         self.moved_coordinators.lock().insert(key.to_owned(), node);
         self.groups.coordinator_moved(key);
-    }
-
-    /// Makes `node` the leader of a partition; gives whether there is such a partition and broker.
-    pub(crate) fn move_leader(&self, topic: &str, index: i32, node: i32) -> bool {
-        let (Some(partition), Some(_)) = (self.partition(topic, index), self.node(node)) else {
-            return false;
-        };
-        let mut state = partition.lock();
-        if !state.replicas.contains(&node) {
-            // As after a reassignment that replaced the old leader.
-            let old = state.leader;
-            state.replicas.retain(|id| Some(*id) != old);
-            state.replicas.insert(0, node);
-        }
-        drop(state);
-        partition.elect(Some(node));
-        true
-    }
-
-    /// Takes a broker down: others lead and coordinate what it did, where they can.
-    pub(crate) fn broker_down(&self, id: i32) {
-        let Some(node) = self.node(id) else {
-            return;
-        };
-        if !node.stop() {
-            return;
-        }
-        if self.controller() == id {
-            self.set_controller(self.up().next().map_or(-1, |node| node.id));
-        }
-        self.each_partition(|partition| {
-            let state = partition.lock();
-            if state.leader == Some(id) {
-                let next = state.replicas.iter().copied().find(|id| self.is_up(*id));
-                drop(state);
-                partition.elect(next);
-            }
-        });
-        self.groups.broker_down(id);
-    }
-
-    /// Brings a broker back; it leads again what nobody could lead meanwhile. Gives whether it was down.
-    pub(crate) fn broker_up(&self, id: i32) -> bool {
-        let Some(node) = self.node(id) else {
-            return false;
-        };
-        if !node.start(&self.stop) {
-            return false;
-        }
-        if self.controller() < 0 {
-            self.set_controller(id);
-        }
-        self.each_partition(|partition| {
-            let state = partition.lock();
-            if state.leader.is_none() && state.replicas.contains(&id) {
-                drop(state);
-                partition.elect(Some(id));
-            }
-        });
-        true
-    }
-
-    fn each_partition(&self, mut act: impl FnMut(&Partition)) {
-        for topic in self.topics() {
-            for partition in topic.all() {
-                act(&partition);
-            }
-        }
-    }
-
-    /// The replicas of a partition that are up.
-    pub(crate) fn in_sync(&self, replicas: &[i32]) -> Vec<i32> {
-        replicas
-            .iter()
-            .copied()
-            .filter(|id| self.is_up(*id))
-            .collect()
     }
 }

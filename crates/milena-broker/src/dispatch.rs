@@ -10,6 +10,7 @@ use milena_protocol::request::RequestHeader;
 use parking_lot::Mutex;
 
 use crate::api;
+use crate::cluster::NewTopic;
 use crate::connection::Peer;
 use crate::context::{Answer, Context};
 use crate::faults::{Action, Hits, Step, Subject};
@@ -164,6 +165,32 @@ fn act(context: &Context, step: &Step) {
         Step::MoveCoordinator(group, node) => cluster.move_coordinator(group, *node),
         Step::BrokerDown(node) => cluster.broker_down(*node),
         Step::BrokerUp(node) => crate::listen::bring_up(cluster, *node),
+        Step::CutConnections(node) => {
+            if let Some(node) = cluster.node(*node) {
+                node.cut(&cluster.stop);
+            }
+        }
+        Step::CreateTopic(name, partitions) => {
+            let new = NewTopic {
+                name: name.clone(),
+                partitions: i32::try_from(*partitions).unwrap_or(i32::MAX),
+                replication: -1,
+                ..NewTopic::default()
+            };
+            // A topic that is there already is what was asked for.
+            let _ = cluster.create_topic(new, false);
+        }
+        Step::DeleteTopic(name) => drop(cluster.delete_topic(name)),
+        Step::AddPartitions(name, count) => {
+            if let Some(topic) = cluster.topic(name) {
+                // As many as asked for, or more, are there already.
+                let count = i32::try_from(*count).unwrap_or(i32::MAX);
+                let _ = cluster.add_partitions(&topic, count, false);
+            }
+        }
+        Step::StopReplica(topic, partition, node) => {
+            cluster.stop_replica(topic, *partition, *node);
+        }
     }
 }
 

@@ -200,6 +200,43 @@ impl<'a> Inspector<'a> {
             .move_leader(topic, i32::try_from(partition).unwrap_or(-1), node)
     }
 
+    /// The replicas of a partition, the preferred leader first; empty for an unknown one.
+    pub fn replicas(&self, topic: &str, partition: u32) -> Vec<i32> {
+        let found = self.partition(topic, partition);
+        found.map_or_else(Vec::new, |found| found.lock().replicas.all().to_vec())
+    }
+
+    /// The replicas that are in sync; empty for an unknown partition.
+    pub fn in_sync(&self, topic: &str, partition: u32) -> Vec<i32> {
+        let found = self.partition(topic, partition);
+        found.map_or_else(Vec::new, |found| found.lock().replicas.in_sync().to_vec())
+    }
+
+    /// The first offset that not every replica in sync has; `None` for an unknown partition.
+    pub fn high_watermark(&self, topic: &str, partition: u32) -> Option<i64> {
+        Some(self.partition(topic, partition)?.lock().high_watermark())
+    }
+
+    /// Lets a follower fetch nothing more. While it is in sync it holds the high watermark back; it leaves when it lacks records and
+    /// [`replica_lag_time_max`](crate::BrokerBuilder::replica_lag_time_max) is over. Elected meanwhile, it cuts the log. Gives whether
+    /// there is such a follower.
+    pub fn stop_replica(&self, topic: &str, partition: u32, node: i32) -> bool {
+        let partition = i32::try_from(partition).unwrap_or(-1);
+        self.cluster.stop_replica(topic, partition, node)
+    }
+
+    /// Takes a follower out of those in sync at once; it fetches nothing more. Gives whether there is such a partition.
+    pub fn shrink_in_sync(&self, topic: &str, partition: u32, node: i32) -> bool {
+        let partition = i32::try_from(partition).unwrap_or(-1);
+        self.cluster.shrink_in_sync(topic, partition, node)
+    }
+
+    /// Lets a stopped follower fetch again: it catches up and is in sync. Gives whether there is such a partition.
+    pub fn resume_replica(&self, topic: &str, partition: u32, node: i32) -> bool {
+        let partition = i32::try_from(partition).unwrap_or(-1);
+        self.cluster.resume_replica(topic, partition, node)
+    }
+
     /// The broker that coordinates a group.
     pub fn coordinator(&self, group: &str) -> Option<i32> {
         self.cluster.coordinator(group).map(|node| node.id)

@@ -2,12 +2,14 @@
 //!
 //! One [`Broker`] is a cluster of any number of brokers. Clients reach it over TCP or in memory,
 //! where everything runs in tokio's clock, which tests may pause. It validates what it is sent,
-//! keeps sequence windows, leader epochs, fetch sessions and group generations as Kafka does, and
-//! refuses what it does not model. [`Faults`] make it misbehave by script; the [`Journal`] tells
+//! keeps sequence windows, leader epochs, in-sync replicas, fetch sessions and group generations as
+//! Kafka does, and refuses what it does not model. [`Faults`] make it misbehave by script; the [`Journal`] tells
 //! what was asked.
 //!
-//! Not modelled yet: transactions, authentication, quotas, groups of KIP-848, share groups,
-//! replication as such (all replicas of a partition are always in sync while their broker is up).
+//! Replicas have no logs of their own: one that fetches has everything at once, one that was stopped
+//! ends where it was, holds the high watermark back, and cuts the log when it is elected.
+//!
+//! Not modelled yet: transactions, authentication, quotas, groups of KIP-848, share groups.
 
 mod api;
 mod broker;
@@ -20,11 +22,13 @@ mod faults;
 mod group;
 mod inspect;
 mod journal;
+mod leaders;
 mod listen;
 mod log;
 mod node;
 mod partition;
 mod producers;
+mod replicas;
 #[cfg(test)]
 mod samples;
 mod session;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use milena_core::LeaderEpoch;
+use milena_core::{LeaderEpoch, TimestampType};
 use milena_protocol::batch::{BatchHeader, HEADER_LEN};
 
 /// One batch as it is kept: the header rewritten for its place, the body as it was received.
@@ -51,6 +51,22 @@ impl StoredBatch {
 
     pub(crate) fn size(&self) -> usize {
         HEADER_LEN + self.body.len()
+    }
+
+    /// The header, read.
+    pub(crate) fn parsed(&self) -> Option<BatchHeader> {
+        BatchHeader::parse(&self.header).ok()
+    }
+
+    /// The append time; -1 where the batch keeps the writer's.
+    pub(crate) fn append_time(&self) -> i64 {
+        let kind = self
+            .parsed()
+            .map(|header| header.attributes.timestamp_type());
+        match kind {
+            Some(TimestampType::LogAppend) => self.max_timestamp,
+            _ => -1,
+        }
     }
 
     /// The batch in one piece.
@@ -132,6 +148,15 @@ impl Log {
                 self.start = self.start.max(gone.last_offset + 1);
             }
         }
+    }
+
+    /// Drops the batches from `end` on, which is where a batch ends.
+    pub(crate) fn truncate(&mut self, end: i64) {
+        while let Some(gone) = self.batches.pop_back_if(|last| last.last_offset >= end) {
+            self.size -= gone.size();
+        }
+        self.epochs.retain(|(_, first)| *first < end);
+        self.end = end.max(self.start);
     }
 
     /// Makes `offset` the first that can be read; batches wholly before it go.
@@ -286,6 +311,19 @@ mod tests {
         assert_eq!(log.batches.len(), 1);
         log.delete_before(99);
         assert_eq!((log.start(), log.size()), (5, 0));
+    }
+
+    #[test]
+    fn a_log_that_is_cut_goes_on_where_it_was_cut() {
+        let mut log = log_of(&[2, 3, 1]);
+        log.truncate(2);
+        assert_eq!((log.end(), log.batches.len()), (2, 1));
+        assert_eq!(log.size(), log.batches[0].size());
+        let bytes = batch(4);
+        let header = BatchHeader::parse(&bytes).unwrap();
+        let base = log.append(StoredBatch::split(&header, &bytes).unwrap(), 4);
+        assert_eq!((base, log.end()), (2, 6));
+        assert_eq!(log.end_of_epoch(3, 4), Some((3, 2)));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use crate::log::{Log, StoredBatch};
-use crate::producers::{Producers, Verdict};
+use crate::producers::{Producers, Stamp, Verdict};
+use crate::replicas::Replicas;
 use crate::validate::{Checked, Refusal};
 
 /// A partition; shared by all brokers of the cluster, served by its leader.
@@ -25,7 +26,7 @@ pub(crate) struct Partition {
 pub(crate) struct State {
     pub(crate) leader: Option<i32>,
     pub(crate) leader_epoch: i32,
-    pub(crate) replicas: Vec<i32>,
+    pub(crate) replicas: Replicas,
     pub(crate) deleted: bool,
     pub(crate) log: Log,
     pub(crate) producers: Producers,
@@ -46,6 +47,10 @@ pub(crate) struct Appended {
     /// The append time; -1 where the batch keeps the writer's.
     pub(crate) append_time: i64,
     pub(crate) log_start: i64,
+    /// The offset behind it.
+    pub(crate) end: i64,
+    /// Whether every replica in sync has it.
+    pub(crate) committed: bool,
 }
 
 impl Partition {
@@ -55,7 +60,7 @@ impl Partition {
             state: Mutex::new(State {
                 leader: replicas.first().copied(),
                 leader_epoch: 0,
-                replicas,
+                replicas: Replicas::new(replicas),
                 deleted: false,
                 log: Log::default(),
                 producers: Producers::default(),
@@ -85,10 +90,13 @@ impl Partition {
                     base_offset,
                     append_time,
                 } => {
+                    let end = base_offset + i64::from(batch.header.count);
                     return Ok(Appended {
                         base_offset,
                         append_time,
                         log_start: state.log.start(),
+                        end,
+                        committed: state.high_watermark() >= end,
                     });
                 }
                 Verdict::Refuse(code) => {
@@ -105,23 +113,17 @@ impl Partition {
         if let Some(keep) = policy.retention_bytes {
             state.log.retain(keep);
         }
-        let log_start = state.log.start();
+        let (log_start, end) = (state.log.start(), state.log.end());
+        let committed = state.high_watermark() >= end;
         drop(guard);
         self.wake();
         Ok(Appended {
             base_offset,
             append_time,
             log_start,
+            end,
+            committed,
         })
-    }
-
-    /// Makes `node` the leader, one epoch later.
-    pub(crate) fn elect(&self, leader: Option<i32>) {
-        let mut state = self.state.lock();
-        state.leader = leader;
-        state.leader_epoch += 1;
-        drop(state);
-        self.wake();
     }
 
     /// Wakes every fetch that waits here.
@@ -177,15 +179,61 @@ impl State {
         Ok(())
     }
 
-    /// The first offset behind all committed records; all appended ones are.
+    /// Changes the leader, one epoch later. What the new leader lacks is lost.
+    pub(crate) fn elect(&mut self, leader: Option<i32>) {
+        self.leader = leader;
+        self.leader_epoch += 1;
+        let Some(leader) = leader else { return };
+        let end = self.replicas.promote(leader, self.log.end());
+        if end < self.log.end() {
+            self.log.truncate(end);
+            self.producers = producers_of(&self.log);
+        }
+    }
+
+    /// Whether the replicas in sync have everything below `end`, which `node` appended as the leader; `None` while they have not.
+    pub(crate) fn replicated(
+        &self,
+        node: i32,
+        end: i64,
+        min_in_sync: usize,
+    ) -> Option<Result<(), Refusal>> {
+        if let Err(refusal) = self.led_by(node, -1) {
+            return Some(Err(refusal));
+        }
+        if self.high_watermark() < end {
+            return None;
+        }
+        if self.replicas.in_sync().len() < min_in_sync {
+            return Some(Err((
+                ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+                "fewer replicas were in sync after the append than min.insync.replicas",
+            )));
+        }
+        Some(Ok(()))
+    }
+
+    /// The first offset that not every replica in sync has.
     pub(crate) fn high_watermark(&self) -> i64 {
-        self.log.end()
+        self.replicas.committed(self.log.end())
     }
 
     /// The first offset of a transaction still open; without transactions the high watermark.
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.log.end()
+        self.high_watermark()
     }
+}
+
+/// What a leader knows of producers once it has read its log.
+fn producers_of(log: &Log) -> Producers {
+    let mut producers = Producers::default();
+    for batch in log.batches() {
+        let stamp = batch.parsed().and_then(|header| Stamp::of(&header));
+        if let Some(stamp) = stamp {
+            producers.note(stamp, batch.base_offset, batch.append_time());
+        }
+    }
+    producers
 }
 
 fn stored(batch: &Checked, append_time: Option<Timestamp>) -> Option<(StoredBatch, i64)> {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use milena_core::ErrorCode;
+use milena_protocol::batch::BatchHeader;
 
 /// The stamp of a batch about to be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// The stamp of a stored batch; `None` where it has none.
+    pub(crate) fn of(header: &BatchHeader) -> Option<Self> {
+        let stamp = header.stamp()?;
+        Some(Self {
+            id: stamp.id.to_wire(),
+            epoch: stamp.epoch.to_wire(),
+            first: stamp.sequence.to_wire(),
+            delta: header.last_offset_delta,
+        })
+    }
+
     fn last(self) -> i32 {
         advance(self.first, self.delta)
     }

@@ -48,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) min_session_timeout: Duration,
     pub(crate) max_session_timeout: Duration,
     pub(crate) max_fetch_sessions: usize,
+    pub(crate) replica_lag_time_max: Duration,
     pub(crate) clock: WallClock,
 }
 
@@ -67,6 +68,7 @@ impl Default for Settings {
             min_session_timeout: Duration::from_millis(100),
             max_session_timeout: Duration::from_secs(1800),
             max_fetch_sessions: 1000,
+            replica_lag_time_max: Duration::from_secs(30),
             clock: WallClock::default(),
         }
     }

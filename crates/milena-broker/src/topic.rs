@@ -80,6 +80,11 @@ impl TopicConfig {
             .unwrap_or(1)
     }
 
+    /// Whether a replica that is not in sync may lead where no other can.
+    pub(crate) fn unclean_election(&self) -> bool {
+        self.given("unclean.leader.election.enable") == Some("true")
+    }
+
     /// The bytes to keep per partition, where the topic says so.
     pub(crate) fn retention_bytes(&self) -> Option<usize> {
         self.given("retention.bytes")?.parse().ok()

@@ -112,21 +112,13 @@ fn check_records(batch: &Batch) -> Result<(), Refusal> {
 }
 
 fn stamp(header: &BatchHeader) -> Result<Option<Stamp>, Refusal> {
-    let Some(id) = header.producer_id else {
-        return Ok(None);
-    };
-    let (Some(epoch), Some(first)) = (header.producer_epoch, header.base_sequence) else {
-        return Err((
+    match Stamp::of(header) {
+        None if header.producer_id.is_some() => Err((
             ErrorCode::INVALID_RECORD,
             "a batch with a producer id lacks an epoch or a sequence",
-        ));
-    };
-    Ok(Some(Stamp {
-        id: id.to_wire(),
-        epoch: epoch.to_wire(),
-        first: first.to_wire(),
-        delta: header.last_offset_delta,
-    }))
+        )),
+        stamp => Ok(stamp),
+    }
 }
 
 #[cfg(test)]

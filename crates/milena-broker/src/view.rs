@@ -48,8 +48,8 @@ impl View {
                                 index: partition.index,
                                 leader: state.leader,
                                 leader_epoch: state.leader_epoch,
-                                in_sync: cluster.in_sync(&state.replicas),
-                                replicas: state.replicas.clone(),
+                                in_sync: state.replicas.in_sync().to_vec(),
+                                replicas: state.replicas.all().to_vec(),
                             }
                         })
                         .collect();

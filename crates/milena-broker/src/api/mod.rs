@@ -35,7 +35,7 @@ pub(crate) async fn handle(context: &Context, message: AnyRequest) -> Answer {
     match message {
         AnyRequest::ApiVersions(request) => api_versions::handle(context, &request),
         AnyRequest::Metadata(request) => metadata::handle(context, &request),
-        AnyRequest::Produce(request) => produce::handle(context, *request),
+        AnyRequest::Produce(request) => produce::handle(context, *request).await,
         AnyRequest::Fetch(request) => fetch::handle(context, *request).await,
         AnyRequest::ListOffsets(request) => list_offsets::handle(context, &request),
         AnyRequest::OffsetForLeaderEpoch(request) => epochs::handle(context, &request),

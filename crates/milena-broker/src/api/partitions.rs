@@ -169,7 +169,8 @@ fn topic(
         } else {
             0
         };
-        let offline = each.replicas.iter().filter(|id| !each.in_sync.contains(id));
+        let is_up = |id: &i32| view.brokers.iter().any(|(up, _)| up == id);
+        let offline = each.replicas.iter().filter(|id| !is_up(id));
         DescribeTopicPartitionsResponsePartition::default()
             .with_error_code(code)
             .with_partition_index(each.index)

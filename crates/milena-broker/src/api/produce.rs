@@ -1,6 +1,7 @@
 //! Produce: batches are checked, ordered by their sequences and appended by the partition's leader.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::produce_request::PartitionProduceData;
@@ -8,18 +9,27 @@ use milena_protocol::messages::produce_response::{
     LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use milena_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::context::{Answer, Context, text};
 use crate::partition::{AppendPolicy, Appended, Partition};
 use crate::topic::Topic;
 use crate::validate::{self, Refusal};
 
-pub(super) fn handle(context: &Context, request: ProduceRequest) -> Answer {
+/// A partition of a request, and what became of its batch so far.
+struct Part {
+    index: i32,
+    result: Result<Appended, Refusal>,
+    /// Where the batch was appended and not every replica in sync has it: the partition, and how many of those there must be.
+    waits: Option<(Arc<Partition>, usize)>,
+}
+
+pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer {
     let acks = request.acks;
-    let mut answer = ProduceResponse::default().with_throttle_time_ms(context.throttle_ms());
-    let mut failed = false;
+    let by_id = context.version >= 13;
+    let mut topics = Vec::with_capacity(request.topic_data.len());
     for data in request.topic_data {
-        let by_id = context.version >= 13;
         let topic = if by_id {
             context.cluster.topic_by_id(data.topic_id)
         } else {
@@ -28,30 +38,43 @@ pub(super) fn handle(context: &Context, request: ProduceRequest) -> Answer {
         let name = topic
             .as_ref()
             .map_or_else(|| data.name.to_string(), |topic| topic.name.to_string());
-        let mut partitions = Vec::with_capacity(data.partition_data.len());
+        let mut parts = Vec::with_capacity(data.partition_data.len());
         for sent in data.partition_data {
             if context.hits.omits(&name, sent.index) {
                 continue;
             }
-            let result = match &topic {
+            parts.push(match &topic {
                 Some(topic) => append(context, topic, &sent, acks),
-                None if by_id => Err((ErrorCode::UNKNOWN_TOPIC_ID, "")),
-                None => Err((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "")),
+                None => Part::refused(sent.index, (unknown(by_id), "")),
+            });
+        }
+        topics.push((data.name, data.topic_id, topic, parts));
+    }
+    let waits = |part: &Part| part.waits.is_some();
+    if acks == -1 && topics.iter().any(|(.., parts)| parts.iter().any(waits)) {
+        let timeout = u64::try_from(request.timeout_ms).unwrap_or(0);
+        let parts = topics.iter_mut().flat_map(|(.., parts)| parts);
+        replicate(context, parts.collect(), Duration::from_millis(timeout)).await;
+    }
+    let mut answer = ProduceResponse::default().with_throttle_time_ms(context.throttle_ms());
+    let mut failed = false;
+    for (name, id, topic, parts) in topics {
+        let topic = topic.as_deref();
+        let told = parts.into_iter().map(|part| {
+            let fault = topic.and_then(|topic| context.hits.error_after(&topic.name, part.index));
+            let result = match (part.result, fault) {
+                (Ok(_), Some(code)) => Err((code, "a fault was asked for")),
+                (result, _) => result,
             };
             failed |= result.is_err();
-            partitions.push(told(
-                context,
-                topic.as_deref(),
-                sent.index,
-                result,
-                &mut answer,
-            ));
-        }
+            told(context, topic, part.index, result, &mut answer)
+        });
+        let told = told.collect();
         answer.responses.push(
             TopicProduceResponse::default()
-                .with_name(data.name)
-                .with_topic_id(data.topic_id)
-                .with_partition_responses(partitions),
+                .with_name(name)
+                .with_topic_id(id)
+                .with_partition_responses(told),
         );
     }
     match acks {
@@ -62,11 +85,52 @@ pub(super) fn handle(context: &Context, request: ProduceRequest) -> Answer {
     }
 }
 
-fn append(
+fn unknown(by_id: bool) -> ErrorCode {
+    match by_id {
+        true => ErrorCode::UNKNOWN_TOPIC_ID,
+        false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    }
+}
+
+impl Part {
+    fn refused(index: i32, refusal: Refusal) -> Self {
+        Self {
+            index,
+            result: Err(refusal),
+            waits: None,
+        }
+    }
+}
+
+fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i16) -> Part {
+    let Some(partition) = topic.partition(sent.index) else {
+        return Part::refused(sent.index, (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""));
+    };
+    let (max_bytes, policy, min_in_sync) = rules(context, topic);
+    let min_in_sync = if acks == -1 { min_in_sync } else { 0 };
+    let result = check_and_append(
+        context,
+        topic,
+        &partition,
+        sent,
+        acks,
+        (max_bytes, policy, min_in_sync),
+    );
+    let committed = result.as_ref().map_or(true, |appended| appended.committed);
+    Part {
+        index: sent.index,
+        result,
+        waits: (!committed).then_some((partition, min_in_sync)),
+    }
+}
+
+fn check_and_append(
     context: &Context,
     topic: &Topic,
+    partition: &Partition,
     sent: &PartitionProduceData,
     acks: i16,
+    (max_bytes, policy, min_in_sync): (usize, AppendPolicy, usize),
 ) -> Result<Appended, Refusal> {
     if let Some(code) = context.hits.error_at(&topic.name, sent.index) {
         return Err((code, "a fault was asked for"));
@@ -74,13 +138,16 @@ fn append(
     if !(-1..=1).contains(&acks) {
         return Err((ErrorCode::INVALID_REQUIRED_ACKS, ""));
     }
-    let partition = topic
-        .partition(sent.index)
-        .ok_or((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""))?;
-    let (max_bytes, policy, min_in_sync) = rules(context, topic);
-    partition.lock().led_by(context.node.id, -1)?;
-    if acks == -1 {
-        enough_replicas(context, &partition, min_in_sync)?;
+    {
+        let state = partition.lock();
+        state.led_by(context.node.id, -1)?;
+        // As brokers do, it does not ask for more replicas than there are.
+        if state.replicas.in_sync().len() < min_in_sync.min(state.replicas.all().len()) {
+            return Err((
+                ErrorCode::NOT_ENOUGH_REPLICAS,
+                "fewer replicas are in sync than min.insync.replicas",
+            ));
+        }
     }
     let settings = &context.cluster.settings;
     let checked = validate::check(
@@ -95,10 +162,58 @@ fn append(
             "transactions are not modelled",
         ));
     }
-    let appended = partition.append(context.node.id, &checked, policy)?;
-    match context.hits.error_after(&topic.name, sent.index) {
-        Some(code) => Err((code, "a fault was asked for")),
-        None => Ok(appended),
+    partition.append(context.node.id, &checked, policy)
+}
+
+/// Waits until the replicas in sync have what was appended, at most `timeout`.
+async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) {
+    let mut open: Vec<&mut Part> = parts
+        .into_iter()
+        .filter(|part| part.waits.is_some())
+        .collect();
+    if open.is_empty() {
+        return;
+    }
+    let deadline = Instant::now() + timeout;
+    let wake = Arc::new(Notify::new());
+    while !open.is_empty() {
+        // Watched first, looked at after: a change in between is not missed.
+        for (partition, _) in open.iter().filter_map(|part| part.waits.as_ref()) {
+            partition.watch(&wake);
+        }
+        open.retain_mut(|part| !part.is_replicated(context));
+        if open.is_empty() || Instant::now() >= deadline {
+            break;
+        }
+        tokio::select! {
+            () = wake.notified() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+    for part in open {
+        part.result = Err((
+            ErrorCode::REQUEST_TIMED_OUT,
+            "not every replica in sync has the batch in time",
+        ));
+    }
+}
+
+impl Part {
+    /// Whether nothing is waited for any more.
+    fn is_replicated(&mut self, context: &Context) -> bool {
+        let (Some((partition, min_in_sync)), Ok(appended)) = (&self.waits, &self.result) else {
+            return true;
+        };
+        let state = partition.lock();
+        let min = (*min_in_sync).min(state.replicas.all().len());
+        let Some(result) = state.replicated(context.node.id, appended.end, min) else {
+            return false;
+        };
+        drop(state);
+        if let Err(refusal) = result {
+            self.result = Err(refusal);
+        }
+        true
     }
 }
 
@@ -113,24 +228,6 @@ fn rules(context: &Context, topic: &Topic) -> (usize, AppendPolicy, usize) {
         .max_message_bytes()
         .unwrap_or(settings.max_message_bytes);
     (max_bytes, policy, config.min_insync_replicas())
-}
-
-fn enough_replicas(
-    context: &Context,
-    partition: &Arc<Partition>,
-    min: usize,
-) -> Result<(), Refusal> {
-    if min <= 1 {
-        return Ok(());
-    }
-    let replicas = partition.lock().replicas.clone();
-    if context.cluster.in_sync(&replicas).len() < min {
-        return Err((
-            ErrorCode::NOT_ENOUGH_REPLICAS,
-            "fewer replicas are in sync than min.insync.replicas",
-        ));
-    }
-    Ok(())
 }
 
 fn told(

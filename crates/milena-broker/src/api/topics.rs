@@ -99,7 +99,7 @@ fn create_one(
         .with_replication_factor(
             partitions
                 .first()
-                .map_or(1, |first| first.lock().replicas.len() as i16),
+                .map_or(1, |first| first.lock().replicas.all().len() as i16),
         )
         .with_configs(Some(configs.collect()));
     if context.version >= 7 && !dry {

@@ -57,6 +57,11 @@ pub(crate) enum Step {
     MoveCoordinator(String, i32),
     BrokerDown(i32),
     BrokerUp(i32),
+    CutConnections(i32),
+    CreateTopic(String, u32),
+    DeleteTopic(String),
+    AddPartitions(String, u32),
+    StopReplica(String, i32, i32),
 }
 
 /// What a request is about, for filters.
@@ -183,6 +188,31 @@ impl Fault {
     /// Brings `node` back just before the request is taken up.
     pub fn broker_up(node: i32) -> Self {
         Self::new(Action::Do(Step::BrokerUp(node)))
+    }
+
+    /// Closes all connections to `node`, which stays up, just before the request is taken up; it is not answered.
+    pub fn cut_connections(node: i32) -> Self {
+        Self::new(Action::Do(Step::CutConnections(node)))
+    }
+
+    /// Makes a topic just before the request is taken up.
+    pub fn create_topic(topic: impl Into<String>, partitions: u32) -> Self {
+        Self::new(Action::Do(Step::CreateTopic(topic.into(), partitions)))
+    }
+
+    /// Deletes a topic just before the request is taken up.
+    pub fn delete_topic(topic: impl Into<String>) -> Self {
+        Self::new(Action::Do(Step::DeleteTopic(topic.into())))
+    }
+
+    /// Adds partitions to a topic until there are `count`, just before the request is taken up.
+    pub fn add_partitions(topic: impl Into<String>, count: u32) -> Self {
+        Self::new(Action::Do(Step::AddPartitions(topic.into(), count)))
+    }
+
+    /// Lets a follower fetch nothing more from just before the request is taken up.
+    pub fn stop_replica(topic: impl Into<String>, partition: i32, node: i32) -> Self {
+        Self::new(Action::Do(Step::StopReplica(topic.into(), partition, node)))
     }
 
     /// Names the fault, for messages and the journal.

@@ -311,7 +311,7 @@ async fn no_batch_leaves_without_an_identity_while_it_is_asked_for_and_renewed()
     let late = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
     faults.add(Fault::error(late).on(ApiKey::InitProducerId).times(2));
     faults.add(Fault::disconnect().on(ApiKey::InitProducerId).nth(3));
-    for nth in [3, 7, 15, 31] {
+    for nth in [3, 6, 9, 12] {
         let forgot = Fault::error(ErrorCode::UNKNOWN_PRODUCER_ID).on(ApiKey::Produce);
         faults.add(forgot.nth(nth));
     }
@@ -326,7 +326,7 @@ async fn no_batch_leaves_without_an_identity_while_it_is_asked_for_and_renewed()
                         .partition(task % 4)
                         .value(value);
                     ledger.enqueue(&producer, record).await;
-                    tokio::time::sleep(Duration::from_millis(u64::from(task))).await;
+                    tokio::time::sleep(Duration::from_millis(20 + u64::from(task))).await;
                 }
                 ledger
             })

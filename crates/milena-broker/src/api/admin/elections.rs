@@ -75,17 +75,18 @@ fn elect_one(context: &Context, topic: &str, index: i32, kind: i8) -> Result<(),
             return Err((ErrorCode::INVALID_REQUEST, what));
         }
     };
-    partition.elect(Some(next));
+    context.cluster.move_leader(topic, index, next);
     Ok(())
 }
 
 fn preferred(context: &Context, partition: &Partition) -> Result<i32, Refused> {
     let state = partition.lock();
-    let first = state.replicas.first().copied();
+    let first = state.replicas.all().first().copied();
     if first.is_some() && state.leader == first {
         return Err((ErrorCode::ELECTION_NOT_NEEDED, String::new()));
     }
-    let up = first.filter(|node| context.cluster.in_sync(&[*node]).len() == 1);
+    let in_sync = |node: &i32| state.replicas.in_sync().contains(node);
+    let up = first.filter(|node| in_sync(node) && context.cluster.is_up(*node));
     up.ok_or_else(|| {
         let what = "the preferred leader is not in sync".to_owned();
         (ErrorCode::PREFERRED_LEADER_NOT_AVAILABLE, what)
@@ -97,8 +98,10 @@ fn any(context: &Context, partition: &Partition) -> Result<i32, Refused> {
     if state.leader.is_some() {
         return Err((ErrorCode::ELECTION_NOT_NEEDED, String::new()));
     }
-    let up = context.cluster.in_sync(&state.replicas);
-    up.first().copied().ok_or_else(|| {
+    let up = state
+        .replicas
+        .candidate(|id| context.cluster.is_up(id), true);
+    up.ok_or_else(|| {
         let what = "no replica is up".to_owned();
         (ErrorCode::ELIGIBLE_LEADERS_NOT_AVAILABLE, what)
     })

@@ -92,10 +92,7 @@ pub(crate) trait Serves {
 
 impl Serves for milena_core::RouteInfo {
     fn serves(&self, partition: &Partition) -> bool {
-        let topic = &partition.place().topic;
-        self.topics
-            .as_ref()
-            .is_none_or(|topics| topics.contains(topic))
+        self.takes(&partition.place().topic)
     }
 }
 

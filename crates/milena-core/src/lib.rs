@@ -31,6 +31,7 @@ mod recorder;
 mod routes;
 mod timestamp;
 mod topic;
+mod topic_pattern;
 mod wakers;
 
 pub use address::Address;
@@ -62,3 +63,4 @@ pub use recorder::{Recorder, Recording, RouteLabels, RouteRecorder};
 pub use routes::{RouteInfo, Routes};
 pub use timestamp::{Timestamp, TimestampType};
 pub use topic::{TopicName, TopicPartition};
+pub use topic_pattern::TopicPattern;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::{ConsumerRecord, Gate, Gauges, Result, TopicName};
+use crate::{ConsumerRecord, Gate, Gauges, Result, TopicName, TopicPattern};
 
 /// What a driver needs to know of one route.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
     /// Its name, for logs, metrics and pauses.
     pub name: Arc<str>,
-    /// The topics whose records may take it; `None` means any topic.
+    /// The topics whose records may take it; `None` without patterns means any topic.
     pub topics: Option<Vec<TopicName>>,
+    /// Patterns of topics whose records may take it too.
+    pub patterns: Vec<TopicPattern>,
     /// The gates of its layers: while one is closed, the route's partitions pause.
     pub gates: Vec<Gate>,
     /// The figures of its layers, which a consumer shows with its own.
@@ -27,10 +29,23 @@ impl RouteInfo {
         Self {
             name: name.into(),
             topics: None,
+            patterns: Vec::new(),
             gates: Vec::new(),
             gauges: Vec::new(),
             records_attempts: false,
             dead_letters: false,
+        }
+    }
+
+    /// Whether records of that topic may take it.
+    #[must_use]
+    pub fn takes(&self, topic: &TopicName) -> bool {
+        match &self.topics {
+            None if self.patterns.is_empty() => true,
+            topics => {
+                let named = topics.as_ref().is_some_and(|topics| topics.contains(topic));
+                named || self.patterns.iter().any(|pattern| pattern.matches(topic))
+            }
         }
     }
 }

@@ -31,10 +31,12 @@
 
 pub mod circuit_breaker;
 pub mod dead_letter;
+pub mod hold;
 pub mod log;
 pub mod metrics;
 pub mod recovery;
 pub mod retry;
+pub mod router;
 pub mod stack;
 pub mod timeout;
 
@@ -42,9 +44,11 @@ mod readiness;
 
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 pub use dead_letter::DeadLetterLayer;
+pub use hold::HoldLayer;
 pub use log::LogLayer;
 pub use metrics::MetricsLayer;
 pub use recovery::RecoveryLayer;
 pub use retry::RetryLayer;
+pub use router::{On, Router};
 pub use stack::{HandlerService, Kind, Profile, Stack, StackLayer, StackRoutes};
 pub use timeout::TimeoutLayer;

@@ -49,7 +49,7 @@ pub use milena_client::core::{
     HeaderName, Headers, Incoming, IntoOutcome, Key, LeaderEpoch, NodeId, Observer, Observers,
     Offset, Outcome, Parsed, Partition, Persistence, ProcessError, ProducerRecord, Reason, Record,
     RecordHeader, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes, State, Text,
-    Timestamp, TimestampType, Topic, TopicName, TopicPartition, Value,
+    Timestamp, TimestampType, Topic, TopicName, TopicPartition, TopicPattern, Value,
 };
 pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
 #[cfg(feature = "json")]

@@ -1,23 +1,27 @@
 //! The stack: layers around a handler, outermost first, with their order checked.
 
 mod handler;
-mod order;
+pub(crate) mod order;
 mod profile;
 mod routes;
 
 use std::fmt;
 
-use milena_core::Handler;
+use milena_core::{Gate, Handler};
 use tower_layer::{Identity, Layer, Stack as Nested};
+
+use crate::hold::HoldLayer;
 
 pub use handler::HandlerService;
 pub use profile::{Kind, Profile, StackLayer};
 pub use routes::StackRoutes;
 
+pub(crate) use routes::route_info;
+
 /// Layers in the making, outermost first: each sees what those inside let through.
 ///
-/// The default order, outermost first, is dead letter, retry, circuit breaker, timeout, recovery, handler; logging goes anywhere. An
-/// order that would lose or repeat something is refused when the stack is run, with the reason and the remedy; see
+/// The default order, outermost first, is dead letter, delayed retry, dedup, retry, emit, circuit breaker, rate limit, concurrency,
+/// timeout, recovery, handler; logging goes anywhere. An order that would lose or repeat something is refused when the stack is run, with the reason and the remedy; see
 /// [`StackRoutes::check`](milena_core::Routes::check).
 ///
 /// ```
@@ -89,10 +93,12 @@ impl<L, T> Stack<L, T> {
 
     /// Adds any tower layer inside those so far. What it does is not known here, so that its place is not checked.
     pub fn tower_layer<N>(self, layer: N) -> Stack<Nested<N, L>, T> {
-        let name = std::any::type_name::<N>();
-        let name = name.split('<').next().unwrap_or(name);
-        let name = name.rsplit("::").next().unwrap_or(name).to_owned();
-        self.push(layer, Profile::new(Kind::Other, name))
+        self.push(layer, Profile::new(Kind::Other, short_name::<N>()))
+    }
+
+    /// Holds the route back while `gate` is closed: by a person, say. What has begun goes on; see [`hold`](crate::hold).
+    pub fn gate(self, gate: Gate) -> Stack<Nested<HoldLayer, L>, T> {
+        self.layer(HoldLayer::new(gate))
     }
 
     /// Names the route, for logs, metrics and pauses. Default `handler`.
@@ -142,6 +148,13 @@ impl<L, T> Stack<L, T> {
             lenient: self.lenient,
         }
     }
+}
+
+/// The last part of a type's name.
+pub(crate) fn short_name<N>() -> String {
+    let name = std::any::type_name::<N>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name).to_owned()
 }
 
 impl<L, T> fmt::Debug for Stack<L, T> {

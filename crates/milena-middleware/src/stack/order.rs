@@ -6,17 +6,15 @@ use std::time::Duration;
 use super::profile::{Kind, Profile};
 
 /// What is wrong with the order of layers, outermost first, with the remedy.
-pub(super) fn defect(profiles: &[Profile]) -> Option<String> {
+pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     for (at, outer) in profiles.iter().enumerate() {
         for inner in profiles.iter().skip(at + 1) {
             let (out, inn) = (outer.kind, inner.kind);
-            if !out.has_place() || !inn.has_place() {
-                continue;
-            }
-            if out == inn && matches!(out, Kind::DeadLetter | Kind::Retry) {
+            let single = matches!(out, Kind::DeadLetter | Kind::DelayedRetry | Kind::Retry);
+            if out == inn && single {
                 return Some(format!("there are two {out} layers; keep the inner one"));
             }
-            if out > inn {
+            if is_wrong(outer, inner) {
                 let why = reason(out, inn);
                 return Some(format!(
                     "the {out} layer stands outside the {inn} layer: {why}; put {out} inside {inn}"
@@ -27,29 +25,107 @@ pub(super) fn defect(profiles: &[Profile]) -> Option<String> {
     None
 }
 
+fn is_wrong(outer: &Profile, inner: &Profile) -> bool {
+    let (out, inn) = (outer.kind, inner.kind);
+    if out == Kind::Classify {
+        return matches!(
+            inn,
+            Kind::DeadLetter
+                | Kind::DelayedRetry
+                | Kind::Retry
+                | Kind::CircuitBreaker
+                | Kind::Concurrency
+        );
+    }
+    if outer.asks_for_dead_letters && inn == Kind::DeadLetter {
+        return true;
+    }
+    out.has_place() && inn.has_place() && out > inn
+}
+
 fn reason(outer: Kind, inner: Kind) -> &'static str {
     match (outer, inner) {
         (Kind::Recovery, Kind::DeadLetter) => "a panic would not become a dead letter",
         (Kind::Recovery, Kind::Retry) => "a panic would not be tried again",
         (Kind::Recovery, _) => "a panic would pass it unseen",
+        (Kind::Classify, _) => "it would see errors before they have their class",
+        (Kind::Expiry, _) => "nothing would write down what it gives up",
+        (Kind::DelayedRetry, _) => {
+            "the first failure would become a dead letter, and nothing be left for the retry topics"
+        }
+        (Kind::Dedup, Kind::DeadLetter) => {
+            "while its store cannot be asked, nothing would hold the dead letter back"
+        }
+        (Kind::Dedup, Kind::DelayedRetry) => {
+            "a record that was sent to a retry topic would look like one that is done"
+        }
         (Kind::Retry, Kind::DeadLetter) => {
             "the first failure would become a dead letter, and nothing be left to try again"
         }
+        (Kind::Retry, Kind::DelayedRetry) => {
+            "the first failure would go to a retry topic, and nothing be left to try again in place"
+        }
+        (Kind::Retry, Kind::Dedup) => "the store would be asked anew for each attempt",
+        (Kind::Emit, Kind::Retry) => {
+            "what failed attempts made would be sent beside what the last one made"
+        }
+        (Kind::Emit, _) => "it would send what the handler made of a record that is not done",
         (Kind::CircuitBreaker, Kind::Retry) => {
             "it would count a record's attempts as one, and a record would use up its attempts against a dependency that is down"
         }
-        (Kind::CircuitBreaker, Kind::DeadLetter) => "a dead letter would look like a success to it",
+        (Kind::CircuitBreaker, Kind::Emit) => {
+            "a broker that does not answer would count against the dependency"
+        }
+        (Kind::CircuitBreaker, Kind::DeadLetter | Kind::DelayedRetry) => {
+            "what is written down would look like a success to it"
+        }
+        (Kind::RateLimit, Kind::Retry) => "only the first attempt would spend a token",
+        (Kind::RateLimit, Kind::CircuitBreaker) => {
+            "it would keep a token while the breaker is open"
+        }
+        (Kind::Concurrency, Kind::Retry) => {
+            "a record would keep its permit through the waits between its attempts"
+        }
+        (Kind::Concurrency, Kind::CircuitBreaker) => {
+            "it would keep a permit while the breaker is open, and hold back other routes"
+        }
+        (Kind::Concurrency, Kind::RateLimit) => "it would keep a permit while it waits for a token",
         (Kind::Timeout, Kind::CircuitBreaker) => "the breaker would never see a timeout",
+        (Kind::Timeout, Kind::Concurrency) => "the limit would never see a timeout",
         (Kind::Timeout, Kind::Retry) => {
             "it would end the waits between attempts; the retry layer's `max_elapsed` bounds the whole"
         }
-        (Kind::Timeout, Kind::DeadLetter) => "it would end the writing of a dead letter",
+        (Kind::Timeout, Kind::Emit) => "it would end the sending of what the handler made",
+        (Kind::Timeout, Kind::DeadLetter | Kind::DelayedRetry) => {
+            "it would end the writing of what failed"
+        }
         _ => "it is meant to stand inside",
     }
 }
 
+/// What is right and may surprise, for people.
+fn notes(profiles: &[Profile]) -> Vec<&'static str> {
+    let has = |kind| profiles.iter().any(|profile| profile.kind == kind);
+    let mut notes = Vec::new();
+    if has(Kind::DeadLetter) && !has(Kind::Retry) && !has(Kind::DelayedRetry) {
+        notes.push("without a retry layer, whatever fails once is a dead letter");
+    }
+    if has(Kind::DelayedRetry) && !has(Kind::DeadLetter) {
+        notes.push(
+            "without a dead letter layer, what fails after the last retry topic stops its lane",
+        );
+    }
+    if profiles.iter().any(|profile| profile.asks_for_dead_letters) && !has(Kind::DeadLetter) {
+        notes.push("without a dead letter layer, what is too old stops its lane");
+    }
+    if has(Kind::Fault) {
+        notes.push("a fault layer fails records on purpose");
+    }
+    notes
+}
+
 /// The layers, outermost first, and the longest that a record may take.
-pub(super) fn explain(profiles: &[Profile]) -> String {
+pub(crate) fn explain(profiles: &[Profile]) -> String {
     let mut text = String::new();
     let width = profiles
         .iter()
@@ -76,6 +152,9 @@ pub(super) fn explain(profiles: &[Profile]) -> String {
     }
     if profiles.iter().any(|profile| !profile.gates.is_empty()) {
         text.push_str(", and the time that a closed gate holds it back");
+    }
+    for note in notes(profiles) {
+        let _ = write!(text, "\nnote: {note}");
     }
     text
 }
@@ -126,8 +205,13 @@ mod tests {
     fn any_two_in_the_wrong_order_are_named_with_a_reason_and_a_remedy() {
         let placed = [
             Kind::DeadLetter,
+            Kind::DelayedRetry,
+            Kind::Dedup,
             Kind::Retry,
+            Kind::Emit,
             Kind::CircuitBreaker,
+            Kind::RateLimit,
+            Kind::Concurrency,
             Kind::Timeout,
             Kind::Recovery,
         ];
@@ -142,6 +226,21 @@ mod tests {
             }
         }
         assert!(defect(&stack(&[Kind::Retry, Kind::Retry])).is_some());
+    }
+
+    #[test]
+    fn a_class_is_given_inside_of_whatever_asks_for_it() {
+        assert!(defect(&stack(&[Kind::Classify, Kind::Retry])).is_some());
+        assert!(defect(&stack(&[Kind::Retry, Kind::Classify, Kind::Recovery])).is_none());
+        assert!(defect(&stack(&[Kind::Retry, Kind::Recovery, Kind::Classify])).is_none());
+    }
+
+    #[test]
+    fn what_is_right_and_may_surprise_is_said() {
+        let text = explain(&stack(&[Kind::DeadLetter, Kind::Recovery]));
+        assert!(text.contains("note: without a retry layer"), "{text}");
+        let text = explain(&stack(&[Kind::DeadLetter, Kind::Retry]));
+        assert!(!text.contains("note"), "{text}");
     }
 
     #[test]

@@ -19,31 +19,53 @@ pub trait StackLayer {
 #[derive(Clone, Debug)]
 #[must_use = "a profile describes a layer to its stack"]
 pub struct Profile {
-    pub(super) kind: Kind,
-    pub(super) text: Cow<'static, str>,
-    pub(super) gates: Vec<Gate>,
-    pub(super) gauges: Vec<Arc<dyn Gauges>>,
-    pub(super) records_attempts: bool,
-    pub(super) dead_letters: bool,
-    pub(super) attempts: u32,
-    pub(super) waits: Duration,
-    pub(super) longest: Option<Duration>,
+    pub(crate) kind: Kind,
+    pub(crate) text: Cow<'static, str>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) gauges: Vec<Arc<dyn Gauges>>,
+    pub(crate) records_attempts: bool,
+    pub(crate) dead_letters: bool,
+    pub(crate) attempts: u32,
+    pub(crate) waits: Duration,
+    pub(crate) longest: Option<Duration>,
+    pub(crate) suffixes: Vec<String>,
+    pub(crate) asks_for_dead_letters: bool,
 }
 
-/// The kinds of layers whose places matter to each other, in their default order, outermost first.
+/// The kinds of layers, those whose places matter to each other first, in their default order, outermost first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
     /// Writes what cannot be processed elsewhere.
     DeadLetter,
+    /// Sends what failed to a retry topic, to be read again later.
+    DelayedRetry,
+    /// Passes over what was done before.
+    Dedup,
     /// Tries again.
     Retry,
+    /// Sends the records that the handler made.
+    Emit,
     /// Waits for a dependency.
     CircuitBreaker,
+    /// Spreads attempts over time.
+    RateLimit,
+    /// Bounds how many attempts there are at once.
+    Concurrency,
     /// Ends attempts.
     Timeout,
     /// Catches panics.
     Recovery,
+    /// Gives errors their class; has to stand inside whatever asks for it.
+    Classify,
+    /// Passes over what is too old; may stand nearly anywhere.
+    Expiry,
+    /// Passes over what is not wanted; may stand anywhere.
+    Filter,
+    /// Is held by hand; may stand anywhere.
+    Hold,
+    /// Makes faults, for tests; may stand anywhere.
+    Fault,
     /// Logs; may stand anywhere.
     Log,
     /// Counts attempts; may stand anywhere.
@@ -53,9 +75,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether its place matters.
+    /// Whether its place among the others of its like matters.
     pub(super) fn has_place(self) -> bool {
-        !matches!(self, Self::Log | Self::Metrics | Self::Other)
+        self <= Self::Recovery
     }
 }
 
@@ -63,10 +85,20 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DeadLetter => "dead letter",
+            Self::DelayedRetry => "delayed retry",
+            Self::Dedup => "dedup",
             Self::Retry => "retry",
+            Self::Emit => "emit",
             Self::CircuitBreaker => "circuit breaker",
+            Self::RateLimit => "rate limit",
+            Self::Concurrency => "concurrency",
             Self::Timeout => "timeout",
             Self::Recovery => "recovery",
+            Self::Classify => "classify",
+            Self::Expiry => "expiry",
+            Self::Filter => "filter",
+            Self::Hold => "hold",
+            Self::Fault => "fault",
             Self::Log => "log",
             Self::Metrics => "metrics",
             Self::Other => "other",
@@ -87,6 +119,8 @@ impl Profile {
             attempts: 1,
             waits: Duration::ZERO,
             longest: None,
+            suffixes: Vec::new(),
+            asks_for_dead_letters: false,
         }
     }
 
@@ -124,6 +158,22 @@ impl Profile {
     /// It lets what is inside take at most `longest`.
     pub fn limits(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
+        self
+    }
+
+    /// Its retry topics are named by these endings, so that what is read from them takes the route of the topic that they belong to.
+    pub fn retry_topics<I>(mut self, suffixes: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.suffixes = suffixes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// It may answer [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter), so that a dead letter layer has to stand outside of it.
+    pub fn asks_for_dead_letters(mut self) -> Self {
+        self.asks_for_dead_letters = true;
         self
     }
 }

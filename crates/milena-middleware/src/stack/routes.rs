@@ -2,15 +2,20 @@
 
 use std::fmt;
 
-use milena_core::{ConsumerRecord, Error, ErrorKind, Result, RouteInfo, Routes};
+use milena_core::{
+    BoxError, ConsumerRecord, Error, ErrorKind, Incoming, Outcome, Result, RouteInfo, Routes,
+};
 use parking_lot::Mutex;
+use tower_service::Service;
 
 use super::order;
 use super::profile::Profile;
+use crate::router::{BoxRoute, Route};
 
 /// Layers around a handler, ready for `consumer.run`.
 pub struct StackRoutes<S> {
     info: [RouteInfo; 1],
+    name: Option<String>,
     profiles: Vec<Profile>,
     lenient: bool,
     // Behind a lock since a service need not be `Sync`; taken once per lane.
@@ -24,15 +29,10 @@ impl<S> StackRoutes<S> {
         name: Option<String>,
         lenient: bool,
     ) -> Self {
-        let mut info = RouteInfo::new(name.unwrap_or_else(|| "handler".to_owned()));
-        for profile in &profiles {
-            info.gates.extend(profile.gates.iter().cloned());
-            info.gauges.extend(profile.gauges.iter().cloned());
-            info.records_attempts |= profile.records_attempts;
-            info.dead_letters |= profile.dead_letters;
-        }
+        let named = name.clone().unwrap_or_else(|| "handler".to_owned());
         Self {
-            info: [info],
+            info: [route_info(named, &profiles)],
+            name,
             profiles,
             lenient,
             service: Mutex::new(service),
@@ -56,6 +56,31 @@ impl<S> StackRoutes<S> {
         info.topics = Some(topics.into_iter().map(Into::into).collect());
         self
     }
+}
+
+impl<S> StackRoutes<S>
+where
+    S: Service<Incoming, Response = Outcome> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    /// The stack as one route of several.
+    pub(crate) fn into_single_route(self) -> Route {
+        let service = BoxRoute::new(self.service.into_inner());
+        Route::new(service, self.name, self.profiles, self.lenient)
+    }
+}
+
+/// What the driver is told of a route with these layers.
+pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
+    let mut info = RouteInfo::new(name);
+    for profile in profiles {
+        info.gates.extend(profile.gates.iter().cloned());
+        info.gauges.extend(profile.gauges.iter().cloned());
+        info.records_attempts |= profile.records_attempts;
+        info.dead_letters |= profile.dead_letters;
+    }
+    info
 }
 
 impl<S: Clone + Send + 'static> Routes for StackRoutes<S> {

@@ -12,6 +12,7 @@ mod breaker;
 mod dead_letters;
 mod recovery;
 mod retry;
+mod router;
 mod stack;
 mod timeout;
 mod whole;

@@ -1,0 +1,128 @@
+//! What a route of a router takes: an async function, a stack, a tower service.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::marker::PhantomData;
+
+use milena_core::{BoxError, Handler, Incoming, Outcome};
+use parking_lot::Mutex;
+use tower_service::Service;
+
+use super::Shared;
+use super::boxed::BoxRoute;
+use crate::stack::{HandlerService, Profile, StackRoutes};
+
+/// Whatever [`Router::route`](super::Router::route) takes.
+///
+/// `Marker` only tells the three kinds apart and is always inferred; `T` is the router's state.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a route of a router whose state is `{T}`",
+    note = "give an async function of extractors, a stack with a handler, or a cloneable tower service from `Incoming` to `Outcome`",
+    note = "a handler that asks for `State<…>` goes in after `with_state`"
+)]
+pub trait IntoRoute<Marker, T> {
+    /// Makes the route.
+    fn into_route(self, state: &T) -> Route;
+}
+
+/// Marks an async function of these extractors.
+#[derive(Debug)]
+pub struct AsHandler<Args>(Infallible, PhantomData<Args>);
+
+/// Marks a tower service.
+#[derive(Debug)]
+pub struct AsService(Infallible);
+
+/// Marks a stack.
+#[derive(Debug)]
+pub struct AsStack(Infallible);
+
+/// A handler with the layers of its route.
+pub struct Route {
+    pub(super) name: Option<String>,
+    pub(super) profiles: Vec<Profile>,
+    pub(super) lenient: bool,
+    // Behind a lock since a service need not be `Sync`; taken once per lane.
+    service: Mutex<BoxRoute>,
+}
+
+impl Route {
+    pub(crate) fn new(
+        service: BoxRoute,
+        name: Option<String>,
+        profiles: Vec<Profile>,
+        lenient: bool,
+    ) -> Self {
+        Self {
+            name,
+            profiles,
+            lenient,
+            service: Mutex::new(service),
+        }
+    }
+
+    pub(super) fn service(&self) -> BoxRoute {
+        self.service.lock().clone()
+    }
+
+    /// The route inside of one more layer.
+    pub(super) fn inside(self, layer: &Shared) -> Self {
+        let service = (layer.apply)(self.service.into_inner());
+        let mut profiles = vec![layer.profile.clone()];
+        profiles.extend(self.profiles);
+        Self::new(service, self.name, profiles, self.lenient)
+    }
+
+    /// A copy of it, which shares what its layers share.
+    pub(super) fn copy(&self) -> Self {
+        Self::new(
+            self.service(),
+            self.name.clone(),
+            self.profiles.clone(),
+            self.lenient,
+        )
+    }
+}
+
+impl<H, Args, T> IntoRoute<AsHandler<Args>, T> for H
+where
+    H: Handler<Args, T>,
+    Args: 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    fn into_route(self, state: &T) -> Route {
+        let service = HandlerService::new(self, state.clone());
+        Route::new(BoxRoute::new(service), None, Vec::new(), false)
+    }
+}
+
+impl<S, T> IntoRoute<AsService, T> for S
+where
+    S: Service<Incoming, Response = Outcome> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    fn into_route(self, _: &T) -> Route {
+        Route::new(BoxRoute::new(self), None, Vec::new(), false)
+    }
+}
+
+impl<S, T> IntoRoute<AsStack, T> for StackRoutes<S>
+where
+    S: Service<Incoming, Response = Outcome> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    fn into_route(self, _: &T) -> Route {
+        self.into_single_route()
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("name", &self.name)
+            .field("layers", &self.profiles)
+            .finish_non_exhaustive()
+    }
+}

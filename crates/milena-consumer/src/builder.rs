@@ -16,7 +16,7 @@ use crate::settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, Setting
 #[must_use = "nothing happens before `build`"]
 pub struct ConsumerBuilder {
     cluster: Cluster,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 /// Sets up an [`AssignedConsumer`].

@@ -184,7 +184,11 @@ fn read(
         if let Pulse::Unsure { relocate: true } = word {
             core.relocate();
         }
-        core.tell_verdict(membership, word);
+        // That a rebalance is under way is the heartbeat's to tell: between a join's answer and its sync a commit is refused so,
+        // and says nothing about the generation that is just beginning.
+        if !matches!(word, Pulse::Rebalance) {
+            core.tell_verdict(membership, word);
+        }
         worst = Some(error);
     }
     worst.map_or(Ok(()), Err)

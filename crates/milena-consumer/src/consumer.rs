@@ -73,7 +73,7 @@ impl Consumer {
         }
     }
 
-    fn core(&self) -> &Core {
+    pub(crate) fn core(&self) -> &Core {
         &self.engine.core
     }
 
@@ -149,10 +149,11 @@ impl Consumer {
         self.engine.close().await;
     }
 
-    /// The topics that it subscribed to.
+    /// The topics that it subscribed to, and those there are now that its pattern fits.
     #[must_use]
-    pub fn subscription(&self) -> &BTreeSet<TopicName> {
-        &self.core().settings.topics
+    pub fn subscription(&self) -> BTreeSet<TopicName> {
+        let subscription = self.core().group.subscription.borrow();
+        subscription.resolve(&self.core().cluster.metadata())
     }
 
     /// What the group has committed, asked of the coordinator; `None` where it has committed nothing.

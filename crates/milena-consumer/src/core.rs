@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::budget::Budget;
+use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
 use crate::settings::{LaneStopPolicy, Settings};
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) decompressing: Arc<Semaphore>,
     /// Whether offsets are committed by themselves: while a handler runs.
     pub(crate) auto_commit: AtomicBool,
+    /// What the user asks of the group's task.
+    pub(crate) group: Signals,
     pub(crate) membership: watch::Sender<Option<Membership>>,
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
     pub(crate) counts: Counts,
@@ -92,6 +95,7 @@ impl Core {
             budget: Budget::new(settings.buffer_memory, Arc::clone(&fetch)),
             connections: OwnConnections::new(cluster.clone()),
             cluster,
+            group: settings.signals(),
             settings,
             fetch,
             lookup: Notify::new(),
@@ -158,10 +162,24 @@ impl Core {
 
     /// Takes partitions on; each begins anew, and its lanes with it.
     pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
+        self.assign_held(places, None);
+    }
+
+    /// As [`assign`](Self::assign), paused by `hold` where it is given.
+    pub(crate) fn assign_held(
+        &self,
+        places: impl IntoIterator<Item = (TopicPartition, Place)>,
+        hold: Option<&Arc<str>>,
+    ) {
         let fresh: Vec<_> = places
             .into_iter()
             .map(|(place, start)| Partition::new(place, start, Arc::clone(&self.fetch)))
             .collect();
+        if let Some(by) = hold {
+            for partition in &fresh {
+                self.pause(partition, by, &HELD);
+            }
+        }
         for partition in &fresh {
             let place = partition.place().clone();
             let mut assignment = self.assignment.lock();
@@ -292,6 +310,12 @@ impl Core {
         CoordinatorKey::group(self.settings.group_name())
     }
 
+    /// The generation or member epoch; -1 outside the group.
+    pub(crate) fn generation(&self) -> i32 {
+        let membership = self.membership.borrow();
+        membership.as_ref().map_or(-1, |m| m.generation)
+    }
+
     /// A connection to the group's coordinator.
     pub(crate) async fn coordinator(&self, role: Role) -> Result<Connection> {
         let key = self.coordinator_key();
@@ -314,8 +338,9 @@ impl Core {
         let grave = |pulse: &Pulse| match pulse {
             Pulse::Alive | Pulse::Unsure { .. } => 0,
             Pulse::Rebalance => 1,
-            Pulse::Lost { .. } => 2,
-            Pulse::Fail(_) => 3,
+            Pulse::Superseded => 2,
+            Pulse::Lost { .. } => 3,
+            Pulse::Fail(_) => 4,
         };
         let rank = grave(&pulse);
         self.verdict.send_if_modified(|told| {

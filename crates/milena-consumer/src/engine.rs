@@ -9,10 +9,9 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::assignor::RangeAssignor;
 use crate::core::{Core, End};
 use crate::partition::Partition;
-use crate::{commit, fetcher, gauges, group, heartbeat, positions};
+use crate::{commit, fetcher, gauges, group, positions};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
@@ -59,17 +58,12 @@ impl Engine {
         if core.settings.group.is_some() {
             self.left.send_replace(false);
             let left = Left(self.left.clone());
-            let member = group::run(Arc::clone(core), Arc::new(RangeAssignor));
+            let member = group::run(Arc::clone(core));
             let member = async move {
                 let _left = left;
                 member.await;
             };
             started.push(runtime.spawn(member).abort_handle());
-            started.push(
-                runtime
-                    .spawn(heartbeat::run(Arc::clone(core)))
-                    .abort_handle(),
-            );
             started.push(runtime.spawn(commit::run(Arc::clone(core))).abort_handle());
         }
         *tasks = Some(started);

@@ -64,7 +64,7 @@ async fn beat(core: &Core, membership: &Membership) {
                 next = Instant::now() + core.cluster.backoff().delay(failures).min(interval);
                 failures += 1;
             }
-            Pulse::Lost { .. } | Pulse::Fail(_) => {}
+            Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_) => {}
         }
         core.tell_verdict(membership, word);
         if started.duration_since(alive) >= core.settings.session_timeout {

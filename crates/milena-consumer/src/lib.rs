@@ -43,9 +43,14 @@ mod verdict;
 mod worker;
 
 pub use assigned::AssignedConsumer;
+pub use assignor::{
+    Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
+    RebalanceProtocol, RoundRobinAssignor, StickyAssignor,
+};
 pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
 pub use consumer::Consumer;
+pub use group::{GroupMembershipOperation, RebalanceListener};
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use milena_protocol::fetch::IsolationLevel;
 pub use run::{RunEnd, RunReport, ShutdownHandle};

@@ -38,6 +38,9 @@ pub(crate) enum Pulse {
     Alive,
     /// The group rebalances: give back what is owned, then join again.
     Rebalance,
+    /// The group is in another generation than the one that was named: between rebalances that means that it went on without this
+    /// member, during one nothing.
+    Superseded,
     /// The group went on without this member: nothing of it can be committed any more.
     Lost {
         /// Whether the coordinator has forgotten the member id too.
@@ -66,6 +69,17 @@ impl Member {
         })
     }
 
+    /// Whether the coordinator counts it among the group's members, as far as is known.
+    pub(crate) fn is_in(&self) -> bool {
+        self.generation.is_some()
+    }
+
+    /// Whether `generation` follows on the one this member was in, so that the group cannot have gone on without it.
+    pub(crate) fn is_next(&self, generation: i32) -> bool {
+        self.generation
+            .is_none_or(|known| generation <= known.saturating_add(1))
+    }
+
     /// The join was answered well.
     pub(crate) fn joined(&mut self, id: &str, generation: i32) {
         self.id = Some(id.into());
@@ -83,15 +97,9 @@ impl Member {
                 self.forget(true);
                 Next::Later
             }
-            ErrorCode::INCONSISTENT_GROUP_PROTOCOL => Next::Fail(
-                Error::broker(code)
-                    .setting("partition.assignment.strategy")
-                    .with_source(Error::new(
-                        ErrorKind::Config,
-                        "the group's members offer other assignors than `range`, or the group is of another kind: \
-                         use another group.id, or let all members offer `range`",
-                    )),
-            ),
+            ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+                Next::Fail(Error::broker(code).setting("partition.assignment.strategy"))
+            }
             ErrorCode::INVALID_SESSION_TIMEOUT => {
                 Next::Fail(Error::broker(code).setting("session.timeout.ms"))
             }
@@ -132,7 +140,7 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
     };
     match code {
         ErrorCode::REBALANCE_IN_PROGRESS => Pulse::Rebalance,
-        ErrorCode::ILLEGAL_GENERATION => Pulse::Lost { forgotten: false },
+        ErrorCode::ILLEGAL_GENERATION => Pulse::Superseded,
         ErrorCode::UNKNOWN_MEMBER_ID => Pulse::Lost { forgotten: true },
         ErrorCode::FENCED_INSTANCE_ID => Pulse::Fail(fenced(code)),
         _ if code.is_stale_coordinator() => Pulse::Unsure { relocate: true },
@@ -223,7 +231,7 @@ mod tests {
         ));
         assert!(matches!(
             pulse(Some(ErrorCode::ILLEGAL_GENERATION)),
-            Pulse::Lost { forgotten: false }
+            Pulse::Superseded
         ));
     }
 

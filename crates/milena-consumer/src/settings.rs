@@ -7,6 +7,9 @@ use std::time::Duration;
 use milena_core::{Backoff, Error, ErrorKind, Observers, Recorder, Result, Timestamp, TopicName};
 use milena_protocol::fetch::IsolationLevel;
 
+use crate::group::{GroupSettings, Signals};
+use crate::subscription::Subscription;
+
 /// Where to begin when a group has committed nothing for a partition, or its offset is out of the log's range
 /// (`auto.offset.reset`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) group: Option<Arc<str>>,
     pub(crate) instance: Option<Arc<str>>,
     pub(crate) topics: BTreeSet<TopicName>,
+    pub(crate) membership: GroupSettings,
     pub(crate) session_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) rebalance_timeout: Duration,
@@ -99,6 +103,7 @@ impl Settings {
             group,
             instance: None,
             topics: BTreeSet::new(),
+            membership: GroupSettings::default(),
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),
             rebalance_timeout: Duration::from_secs(60),
@@ -130,21 +135,29 @@ impl Settings {
         self.group.as_deref().unwrap_or_default()
     }
 
+    /// What it reads at first.
+    pub(crate) fn subscription(&self) -> Subscription {
+        Subscription {
+            topics: self.topics.clone(),
+            pattern: self.membership.pattern.clone(),
+        }
+    }
+
+    pub(crate) fn signals(&self) -> Signals {
+        Signals::new(self.subscription(), self.membership.on_close)
+    }
+
     /// Refuses what does not fit together, naming the keys and values.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(group) = &self.group {
             if group.is_empty() {
                 return Err(config("group.id", "a group needs a name"));
             }
-            if self.topics.is_empty() {
-                let what = "a group consumer needs topics: name them with `topics`";
-                return Err(config("topics", what).group(group.clone()));
-            }
-        }
-        for topic in &self.topics {
-            if let Some(defect) = topic.defect() {
-                return Err(config("topics", defect).topic(topic.clone()));
-            }
+            self.membership.check()?;
+            let subscription = self.subscription();
+            subscription
+                .check()
+                .map_err(|error| error.group(group.clone()))?;
         }
         longer(
             ("session.timeout.ms", self.session_timeout),

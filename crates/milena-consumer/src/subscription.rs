@@ -1,197 +1,122 @@
-//! What classic members tell each other through the coordinator: subscriptions in JoinGroup, assignments in SyncGroup.
+//! What a consumer reads: topics by name, by a pattern, or both; it may change while the consumer runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use milena_core::{Error, ErrorKind, Partition, Result, TopicName, TopicPartition};
-use milena_protocol::kafka::protocol::{Decodable, Encodable, StrBytes};
-use milena_protocol::messages::consumer_protocol_assignment::TopicPartition as AssignedTopic;
-use milena_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+use milena_core::{Error, ErrorKind, Result, TopicName};
+use milena_pool::Metadata;
+use regex::bytes::{Regex, RegexBuilder};
 
-/// A member's subscription, as JoinGroup carries it.
-///
-/// # References
-/// Protocol type `consumer`, ConsumerProtocolSubscription version 1.
-pub(crate) fn encode_subscription(topics: &BTreeSet<TopicName>) -> Result<Bytes> {
-    let message = ConsumerProtocolSubscription::default().with_topics(
-        topics
-            .iter()
-            .map(|topic| StrBytes::from_string(topic.to_string()))
-            .collect(),
-    );
-    encode(&message)
+/// The topics that a consumer subscribed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) topics: BTreeSet<TopicName>,
+    pub(crate) pattern: Option<Pattern>,
 }
 
-/// The topics that a member subscribed to, whatever version it wrote.
-pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<BTreeSet<TopicName>> {
-    guard(bytes, Shape::Subscription)?;
-    let message: ConsumerProtocolSubscription = decode(bytes, 3)?;
-    let topics = message.topics.iter();
-    Ok(topics.map(|topic| topic.as_str().into()).collect())
-}
-
-/// What a member is assigned, as SyncGroup carries it.
-///
-/// # References
-/// Protocol type `consumer`, ConsumerProtocolAssignment version 1.
-pub(crate) fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes> {
-    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
-    for place in partitions {
-        let list = topics.entry(&place.topic).or_default();
-        list.push(place.partition.to_wire());
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        AssignedTopic::default()
-            .with_topic(StrBytes::from_string(topic.to_string()).into())
-            .with_partitions(partitions)
-    });
-    encode(&ConsumerProtocolAssignment::default().with_assigned_partitions(topics.collect()))
-}
-
-/// The partitions of an assignment, each once; no bytes at all mean none.
-pub(crate) fn decode_assignment(bytes: &Bytes) -> Result<BTreeSet<TopicPartition>> {
-    if bytes.is_empty() {
-        return Ok(BTreeSet::new());
-    }
-    guard(bytes, Shape::Assignment)?;
-    let message: ConsumerProtocolAssignment = decode(bytes, 3)?;
-    let mut partitions = BTreeSet::new();
-    for topic in &message.assigned_partitions {
-        let name = TopicName::from(topic.topic.as_str());
-        for raw in &topic.partitions {
-            let partition =
-                Partition::from_wire(*raw).ok_or_else(|| bad("a negative partition"))?;
-            partitions.insert(TopicPartition::new(&name, partition));
+impl Subscription {
+    /// The topics by name, and those there are that the pattern fits; never an internal one by pattern.
+    pub(crate) fn resolve(&self, metadata: &Metadata) -> BTreeSet<TopicName> {
+        let mut found = self.topics.clone();
+        if let Some(pattern) = &self.pattern {
+            let there = metadata.topics().filter(|topic| {
+                topic.error.is_none() && !topic.internal && pattern.fits(&topic.name)
+            });
+            found.extend(there.map(|topic| topic.name.clone()));
         }
+        found
     }
-    Ok(partitions)
-}
 
-fn encode(message: &impl Encodable) -> Result<Bytes> {
-    let mut out = BytesMut::new();
-    out.put_i16(VERSION);
-    message.encode(&mut out, VERSION).map_err(|cause| {
-        let what = format!("the group's metadata cannot be written: {cause}");
-        Error::new(ErrorKind::Config, what)
-    })?;
-    Ok(out.freeze())
-}
-
-fn decode<M: Decodable>(bytes: &Bytes, newest: i16) -> Result<M> {
-    let mut bytes = bytes.clone();
-    let version = bytes.try_get_i16().map_err(|_| bad("no version"))?;
-    if version < 0 {
-        return Err(bad("a negative version"));
-    }
-    // Newer versions only append fields, which are left unread.
-    M::decode(&mut bytes, version.min(newest)).map_err(|cause| bad(&cause.to_string()))
-}
-
-#[derive(Clone, Copy)]
-enum Shape {
-    Subscription,
-    Assignment,
-}
-
-/// Checks the counts of the leading list against the bytes that are there, before anything is reserved by them: another member,
-/// not the broker, wrote these bytes.
-fn guard(bytes: &Bytes, shape: Shape) -> Result<()> {
-    let mut rest: &[u8] = bytes;
-    let short = |_| bad("bytes cut short");
-    let version = rest.try_get_i16().map_err(short)?;
-    let topics = |rest: &mut &[u8], lists: bool| -> Result<()> {
-        let count = rest.try_get_i32().map_err(short)?;
-        for _ in 0..count.max(0) {
-            let len = usize::try_from(rest.try_get_i16().map_err(short)?)
-                .map_err(|_| bad("a null topic"))?;
-            *rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
-            if lists {
-                let count = usize::try_from(rest.try_get_i32().map_err(short)?).unwrap_or(0);
-                let len = count
-                    .checked_mul(4)
-                    .ok_or_else(|| bad("a count too large"))?;
-                *rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
+    /// # Errors
+    /// [`ErrorKind::Config`] for nothing at all, and for a name that no topic can have.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.topics.is_empty() && self.pattern.is_none() {
+            let what =
+                "a group consumer needs topics: name them with `topics`, or give a `topic_pattern`";
+            return Err(Error::new(ErrorKind::Config, what).setting("topics"));
+        }
+        for topic in &self.topics {
+            if let Some(defect) = topic.defect() {
+                let error = Error::new(ErrorKind::Config, defect).setting("topics");
+                return Err(error.topic(topic.clone()));
             }
         }
         Ok(())
-    };
-    match shape {
-        Shape::Assignment => topics(&mut rest, true),
-        Shape::Subscription => {
-            topics(&mut rest, false)?;
-            let len = usize::try_from(rest.try_get_i32().map_err(short)?).unwrap_or(0);
-            rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
-            if version >= 1 {
-                topics(&mut rest, true)?;
-            }
-            Ok(())
-        }
     }
 }
 
-fn bad(what: &str) -> Error {
-    let what = format!("the group's metadata cannot be read: {what}");
-    Error::new(ErrorKind::Decode, what)
+/// A regular expression over whole topic names, in the syntax that brokers use too (RE2).
+#[derive(Clone)]
+pub(crate) struct Pattern {
+    text: Arc<str>,
+    whole: Regex,
 }
 
-/// Version 1 is what all clients of Kafka 2.4 and above can read; later ones serve cooperative assignors.
-const VERSION: i16 = 1;
+impl Pattern {
+    /// # Errors
+    /// [`ErrorKind::Config`] with the place of the mistake.
+    pub(crate) fn new(text: &str) -> Result<Self> {
+        // As the brokers' engine: classes such as `\w` are ASCII, and a name must fit from its first to its last character.
+        let compile = |text: &str| RegexBuilder::new(text).unicode(false).build();
+        let whole = compile(text)
+            .and_then(|_| compile(&format!("^(?:{text})$")))
+            .map_err(|cause| {
+                let what = format!("`{text}` is no regular expression");
+                Error::new(ErrorKind::Config, what)
+                    .setting("topic_pattern")
+                    .with_source(cause)
+            })?;
+        Ok(Self {
+            text: text.into(),
+            whole,
+        })
+    }
+
+    fn fits(&self, topic: &str) -> bool {
+        self.whole.is_match(topic.as_bytes())
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}/", self.text)
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_subscription_comes_back_as_it_was() {
-        let topics: BTreeSet<TopicName> = ["orders".into(), "payments".into()].into();
-        let bytes = encode_subscription(&topics).unwrap();
-        assert_eq!(decode_subscription(&bytes).unwrap(), topics);
-    }
-
-    #[test]
-    fn a_subscription_has_the_bytes_that_kafka_defines() {
-        let bytes = encode_subscription(&["ab".into()].into()).unwrap();
-        // version, one topic, its length and name, null user data, no owned partitions
-        let expected = b"\0\x01\0\0\0\x01\0\x02ab\xff\xff\xff\xff\0\0\0\0";
-        assert_eq!(&bytes[..], expected);
-    }
-
-    #[test]
-    fn an_assignment_comes_back_as_it_was() {
-        let partitions = [
-            TopicPartition::new("a", 0),
-            TopicPartition::new("a", 3),
-            TopicPartition::new("b", 1),
-        ];
-        let bytes = encode_assignment(&partitions).unwrap();
-        assert_eq!(decode_assignment(&bytes).unwrap(), partitions.into());
-        assert!(decode_assignment(&Bytes::new()).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_subscription_of_version_0_and_of_a_later_version_is_read() {
-        let old = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff");
-        assert_eq!(decode_subscription(&old).unwrap(), ["t".into()].into());
-        let new = Bytes::from_static(
-            b"\0\x09\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\0\0\0\0\x07\0\x01r+more",
+    fn a_pattern_fits_whole_names_only() {
+        let pattern = Pattern::new("orders|pay.*").unwrap();
+        assert!(pattern.fits("orders") && pattern.fits("payments"));
+        assert!(
+            !pattern.fits("orders.old") && !pattern.fits("old-orders") && !pattern.fits("repay")
         );
-        assert_eq!(decode_subscription(&new).unwrap(), ["t".into()].into());
+        assert!(Pattern::new(r"\w+-\d").unwrap().fits("topic-1"));
     }
 
     #[test]
-    fn hostile_bytes_are_an_error_and_never_a_panic_or_a_large_reserve() {
-        for bytes in [
-            &b""[..],
-            b"\0",
-            b"\0\x01\x7f\xff\xff\xff",
-            b"\0\x01\0\0\0\x01\xff\xff",
-            b"\0\x01\0\0\0\x01\0\x01t\x7f\xff\xff\xff",
-            b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff\x7f\xff\xff\xff",
-        ] {
-            let bytes = Bytes::from_static(bytes);
-            assert!(decode_subscription(&bytes).is_err());
-            let _ = decode_assignment(&bytes);
+    fn what_is_no_regular_expression_is_told_with_its_cause() {
+        for wrong in ["(", "a)|(b", "[z-a]"] {
+            let error = Pattern::new(wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(std::error::Error::source(&error).is_some());
         }
-        assert!(decode_assignment(&Bytes::from_static(b"\0\x01\x7f\xff\xff\xff")).is_err());
+    }
+
+    #[test]
+    fn nothing_at_all_is_refused() {
+        assert!(Subscription::default().check().is_err());
     }
 }

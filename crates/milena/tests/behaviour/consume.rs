@@ -105,7 +105,7 @@ async fn what_was_committed_is_where_the_next_member_begins() {
         .unwrap();
     assert_eq!(number(&within(next.recv()).await.unwrap()), 4);
     assert_eq!(next.assignment(), [place]);
-    assert_eq!(next.subscription(), &BTreeSet::from([topic.clone()]));
+    assert_eq!(next.subscription(), BTreeSet::from([topic.clone()]));
     assert_eq!(within(next.partitions_for(topic)).await.unwrap().len(), 1);
     within(next.close()).await;
 }

@@ -1,0 +1,98 @@
+//! Evening out: a member with more passes a partition on, over others where need be, until no such move evens anything out.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "every index is a number that the plan gave out for one of its own vectors"
+)]
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use super::plan::Plan;
+
+/// How a member is reached: from whom, by a partition of which topic.
+type Steps = Vec<Option<(usize, usize)>>;
+
+impl Plan {
+    /// Moves partitions until shares are as even as subscriptions allow.
+    ///
+    /// Each move along a path takes one from a member and adds one to a member with at least two less, which lowers the sum of the
+    /// squares of all shares: it ends on any input, and the bound below is never reached.
+    pub(super) fn balance(&mut self) {
+        let bound = self.places.len().saturating_mul(self.load.len() + 1);
+        loop {
+            let mut moved = false;
+            // From the richest at each step, so that nobody gives what the others would have to give back.
+            let mut givers: BTreeSet<_> = (0..self.load.len()).collect();
+            while let Some(giver) = givers
+                .iter()
+                .copied()
+                .min_by_key(|member| (Reverse(self.load[*member]), *member))
+            {
+                if self.moves < bound && self.pass_on(giver) {
+                    moved = true;
+                } else {
+                    givers.remove(&giver);
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Passes one partition of `giver` on, if that evens anything out.
+    fn pass_on(&mut self, giver: usize) -> bool {
+        let enough = self.load[giver];
+        if enough < 2 {
+            return false;
+        }
+        let mut steps: Steps = vec![None; self.load.len()];
+        let mut seen = BTreeSet::from([giver]);
+        // Topics whose subscribers have all been seen lead nowhere new.
+        let mut done = BTreeSet::new();
+        let mut ring = vec![giver];
+        while !ring.is_empty() {
+            let mut next = Vec::new();
+            for member in ring {
+                for (topic, held) in &self.held[member] {
+                    if held.is_empty() || !done.insert(*topic) {
+                        continue;
+                    }
+                    for other in &self.subscribers[*topic] {
+                        if seen.insert(*other) {
+                            steps[*other] = Some((member, *topic));
+                            next.push(*other);
+                        }
+                    }
+                }
+            }
+            let least = next.iter().copied().min_by_key(|member| self.load[*member]);
+            if let Some(taker) = least
+                && self.load[taker] + 2 <= enough
+            {
+                self.walk(&steps, taker);
+                return true;
+            }
+            ring = next;
+        }
+        false
+    }
+
+    /// Moves a partition along each step of the path to `taker`.
+    fn walk(&mut self, steps: &Steps, taker: usize) {
+        let mut to = taker;
+        while let Some((from, topic)) = steps[to] {
+            let held = self.held[from].get(&topic).into_iter().flatten().copied();
+            // Best one that was the taker's before, then one that the giver did not have before.
+            let best = held.min_by_key(|partition| match self.before[*partition] {
+                Some(before) if before == to => (0, *partition),
+                Some(before) if before == from => (2, *partition),
+                _ => (1, *partition),
+            });
+            let Some(partition) = best else { return };
+            self.give(partition, to);
+            self.moves += 1;
+            to = from;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! An assignment in the making: who had what, who may have what, who has what now. Members, topics and partitions are numbers here.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "every index is a number that this plan gave out for one of its own vectors"
+)]
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use milena_core::TopicPartition;
+
+use crate::assignor::{GroupAssignment, GroupMember, GroupTopics, in_order};
+
+/// What a member says it had.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claim {
+    pub(super) owned: BTreeSet<TopicPartition>,
+    pub(super) generation: Option<i32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    ids: Vec<String>,
+    pub(super) places: Vec<TopicPartition>,
+    /// The topic of each partition.
+    pub(super) topic: Vec<usize>,
+    /// Who subscribed to each topic, in Kafka's order.
+    pub(super) subscribers: Vec<Vec<usize>>,
+    /// Whose each partition was, as far as that member may keep it.
+    pub(super) before: Vec<Option<usize>>,
+    pub(super) owner: Vec<Option<usize>>,
+    pub(super) load: Vec<usize>,
+    /// By member and topic, what it has now.
+    pub(super) held: Vec<BTreeMap<usize, BTreeSet<usize>>>,
+    /// By partition, the subscribers that stand in a rack of its replicas.
+    near: Vec<BTreeSet<usize>>,
+    /// How many moves balancing took; bounded, whatever the input.
+    pub(super) moves: usize,
+}
+
+impl Plan {
+    pub(super) fn new(members: &[GroupMember], claims: Vec<Claim>, topics: &GroupTopics) -> Self {
+        let claims: HashMap<&str, Claim> = members
+            .iter()
+            .zip(claims)
+            .map(|(member, claim)| (member.id.as_str(), claim))
+            .collect();
+        let members = in_order(members);
+        let numbers: BTreeMap<_, _> = topics.counts().zip(0..).map(|((t, _), n)| (t, n)).collect();
+        let subscribers: Vec<Vec<usize>> = numbers
+            .keys()
+            .map(|topic| {
+                let all = 0..members.len();
+                all.filter(|m| members[*m].topics.contains(*topic))
+                    .collect()
+            })
+            .collect();
+        let places: Vec<_> = topics.partitions().collect();
+        let topic: Vec<usize> = places.iter().map(|place| numbers[&place.topic]).collect();
+        let near = |place: &TopicPartition| {
+            let racks = topics.racks(place);
+            let all = 0..members.len();
+            all.filter(|m| {
+                let rack = members[*m].rack.as_ref();
+                rack.is_some_and(|rack| racks.is_some_and(|racks| racks.contains(rack)))
+            })
+            .collect()
+        };
+        let racks = members.iter().any(|member| member.rack.is_some());
+        let mut plan = Self {
+            ids: members.iter().map(|member| member.id.clone()).collect(),
+            near: match racks {
+                true => places.iter().map(near).collect(),
+                false => vec![BTreeSet::new(); places.len()],
+            },
+            before: vec![None; places.len()],
+            owner: vec![None; places.len()],
+            load: vec![0; members.len()],
+            held: vec![BTreeMap::new(); members.len()],
+            places,
+            topic,
+            subscribers,
+            moves: 0,
+        };
+        plan.note_claims(&claims);
+        plan
+    }
+
+    /// The newest claim counts. Of two claims of one generation neither does: one of them is wrong, and nobody knows which.
+    fn note_claims(&mut self, claims: &HashMap<&str, Claim>) {
+        let at: HashMap<TopicPartition, usize> = self.places.iter().cloned().zip(0..).collect();
+        let mut newest: Vec<(i32, Option<usize>)> = vec![(i32::MIN, None); self.places.len()];
+        for (member, id) in self.ids.iter().enumerate() {
+            let Some(claim) = claims.get(id.as_str()) else {
+                continue;
+            };
+            let generation = claim.generation.unwrap_or(-1);
+            for partition in claim.owned.iter().filter_map(|place| at.get(place)) {
+                let known = &mut newest[*partition];
+                if generation > known.0 {
+                    *known = (generation, Some(member));
+                } else if generation == known.0 {
+                    known.1 = None;
+                }
+            }
+        }
+        for (partition, (_, member)) in newest.into_iter().enumerate() {
+            let subscribed = |m: &usize| self.may_have(*m, partition);
+            self.before[partition] = member.filter(subscribed);
+            if let Some(member) = self.before[partition] {
+                self.give(partition, member);
+            }
+        }
+    }
+
+    pub(super) fn may_have(&self, member: usize, partition: usize) -> bool {
+        let subscribers = &self.subscribers[self.topic[partition]];
+        subscribers.binary_search(&member).is_ok()
+    }
+
+    /// Gives what nobody has to the subscriber with the least, those first that few may have.
+    pub(super) fn place_free(&mut self) {
+        let mut free: Vec<_> = (0..self.places.len())
+            .filter(|partition| self.owner[*partition].is_none())
+            .collect();
+        free.sort_by_key(|partition| self.subscribers[self.topic[*partition]].len());
+        for partition in free {
+            let takers = self.subscribers[self.topic[partition]].iter();
+            let least = takers.min_by_key(|m| {
+                let far = !self.near[partition].contains(m);
+                let alike = self.held[**m].get(&self.topic[partition]);
+                (self.load[**m], far, alike.map_or(0, BTreeSet::len))
+            });
+            if let Some(member) = least.copied() {
+                self.give(partition, member);
+            }
+        }
+    }
+
+    pub(super) fn give(&mut self, partition: usize, member: usize) {
+        if let Some(old) = self.owner[partition].replace(member) {
+            self.load[old] -= 1;
+            if let Some(held) = self.held[old].get_mut(&self.topic[partition]) {
+                held.remove(&partition);
+            }
+        }
+        self.load[member] += 1;
+        let held = self.held[member].entry(self.topic[partition]);
+        held.or_default().insert(partition);
+    }
+
+    pub(super) fn into_assignment(self) -> GroupAssignment {
+        let mut lists: Vec<Vec<TopicPartition>> = vec![Vec::new(); self.ids.len()];
+        for (place, owner) in self.places.into_iter().zip(self.owner) {
+            if let Some(owner) = owner {
+                lists[owner].push(place);
+            }
+        }
+        self.ids.into_iter().zip(lists).collect()
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a group cannot be joined, in words: what its members agree on and what this one offers.
+
+use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_pool::Role;
+use milena_protocol::messages::DescribeGroupsRequest;
+
+use super::classic::ClassicTask;
+use super::text;
+use crate::core::Core;
+
+impl ClassicTask {
+    /// Adds to a refusal what the group looks like.
+    pub(super) async fn explain(&self, error: Error) -> Error {
+        if error.code() != Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL) {
+            return error;
+        }
+        let ours: Vec<_> = self.assignors.iter().map(|a| a.name()).collect();
+        let theirs = match describe(&self.core).await {
+            Ok(group) if !group.protocol_data.is_empty() => {
+                format!(
+                    "the group's members agree on `{}`",
+                    group.protocol_data.as_str()
+                )
+            }
+            Ok(group) if !matches!(group.protocol_type.as_str(), "" | "consumer") => {
+                format!(
+                    "the group is of the kind `{}`",
+                    group.protocol_type.as_str()
+                )
+            }
+            _ => "the group's members offer other assignors".to_owned(),
+        };
+        let what = format!(
+            "{theirs}, and this one offers `{}`: let all members offer one in common with `assignors`, or use another group.id",
+            ours.join("`, `")
+        );
+        let cause = Error::new(ErrorKind::Config, what);
+        error
+            .setting("partition.assignment.strategy")
+            .with_source(cause)
+    }
+}
+
+/// The group as its coordinator describes it, for classic groups.
+pub(super) async fn describe(
+    core: &Core,
+) -> milena_core::Result<milena_protocol::messages::describe_groups_response::DescribedGroup> {
+    let request =
+        DescribeGroupsRequest::default().with_groups(vec![text(core.settings.group_name()).into()]);
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    let answer = connection.call(&request).await?;
+    let group = answer.groups.into_iter().next().ok_or_else(|| {
+        Error::new(ErrorKind::Decode, "the answer leaves out the group").api("DescribeGroups")
+    })?;
+    match ErrorCode::from_wire(group.error_code) {
+        Some(code) => Err(Error::broker(code).api("DescribeGroups")),
+        None => Ok(group),
+    }
+}

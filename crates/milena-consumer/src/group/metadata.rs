@@ -1,0 +1,284 @@
+//! What classic members tell each other through the coordinator: subscriptions in JoinGroup, assignments in SyncGroup.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use milena_core::{Error, ErrorKind, Partition, Result, TopicName, TopicPartition};
+use milena_protocol::kafka::protocol::{Decodable, Encodable, StrBytes};
+use milena_protocol::messages::consumer_protocol_assignment::TopicPartition as AssignedTopic;
+use milena_protocol::messages::consumer_protocol_subscription::TopicPartition as OwnedTopic;
+use milena_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
+
+/// What a member tells the leader about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) topics: BTreeSet<TopicName>,
+    /// What it holds on to during the rebalance.
+    pub(crate) owned: BTreeSet<TopicPartition>,
+    pub(crate) generation: Option<i32>,
+    pub(crate) rack: Option<String>,
+    pub(crate) user_data: Option<Bytes>,
+}
+
+/// A member's subscription, as JoinGroup carries it: in the lowest version that can carry it, so that every client can read it.
+///
+/// # References
+/// Protocol type `consumer`, ConsumerProtocolSubscription versions 1 to 3.
+pub(crate) fn encode_subscription(told: &Subscription) -> Result<Bytes> {
+    let names = told.topics.iter();
+    let owned = by_topic(&told.owned)
+        .into_iter()
+        .map(|(topic, partitions)| {
+            OwnedTopic::default()
+                .with_topic(StrBytes::from_string(topic.to_string()).into())
+                .with_partitions(partitions)
+        });
+    let version = match (&told.rack, told.generation) {
+        (Some(_), _) => 3,
+        (None, Some(_)) => 2,
+        (None, None) => 1,
+    };
+    let mut message = ConsumerProtocolSubscription::default()
+        .with_topics(
+            names
+                .map(|topic| StrBytes::from_string(topic.to_string()))
+                .collect(),
+        )
+        .with_user_data(told.user_data.clone())
+        .with_owned_partitions(owned.collect());
+    if version >= 2 {
+        message.generation_id = told.generation.unwrap_or(-1);
+    }
+    if version >= 3 {
+        message.rack_id = told.rack.clone().map(StrBytes::from_string);
+    }
+    encode(&message, version)
+}
+
+/// What a member told, whatever version it wrote.
+pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
+    guard(bytes, Shape::Subscription)?;
+    let message: ConsumerProtocolSubscription = decode(bytes, 3)?;
+    let topics = message.topics.iter();
+    let mut owned = BTreeSet::new();
+    for topic in &message.owned_partitions {
+        let name = TopicName::from(topic.topic.as_str());
+        // A partition that cannot be is left out: another member's mistake must not end this one.
+        let numbers = topic.partitions.iter().copied();
+        owned.extend(
+            numbers
+                .filter_map(Partition::from_wire)
+                .map(|partition| TopicPartition::new(&name, partition)),
+        );
+    }
+    Ok(Subscription {
+        topics: topics.map(|topic| topic.as_str().into()).collect(),
+        owned,
+        generation: (message.generation_id >= 0).then_some(message.generation_id),
+        rack: message.rack_id.map(|rack| rack.to_string()),
+        user_data: message.user_data,
+    })
+}
+
+/// What a member is assigned, as SyncGroup carries it.
+///
+/// # References
+/// Protocol type `consumer`, ConsumerProtocolAssignment version 1.
+pub(crate) fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes> {
+    let topics = by_topic(partitions).into_iter().map(|(topic, partitions)| {
+        AssignedTopic::default()
+            .with_topic(StrBytes::from_string(topic.to_string()).into())
+            .with_partitions(partitions)
+    });
+    let message = ConsumerProtocolAssignment::default().with_assigned_partitions(topics.collect());
+    // Version 1 is what all clients of Kafka 2.4 and above can read; later ones add nothing.
+    encode(&message, 1)
+}
+
+fn by_topic<'a>(
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+) -> BTreeMap<&'a TopicName, Vec<i32>> {
+    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+    for place in partitions {
+        let list = topics.entry(&place.topic).or_default();
+        list.push(place.partition.to_wire());
+    }
+    topics
+}
+
+/// The partitions of an assignment, each once; no bytes at all mean none.
+pub(crate) fn decode_assignment(bytes: &Bytes) -> Result<BTreeSet<TopicPartition>> {
+    if bytes.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    guard(bytes, Shape::Assignment)?;
+    let message: ConsumerProtocolAssignment = decode(bytes, 3)?;
+    let mut partitions = BTreeSet::new();
+    for topic in &message.assigned_partitions {
+        let name = TopicName::from(topic.topic.as_str());
+        for raw in &topic.partitions {
+            let partition =
+                Partition::from_wire(*raw).ok_or_else(|| bad("a negative partition"))?;
+            partitions.insert(TopicPartition::new(&name, partition));
+        }
+    }
+    Ok(partitions)
+}
+
+fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
+    let mut out = BytesMut::new();
+    out.put_i16(version);
+    message.encode(&mut out, version).map_err(|cause| {
+        let what = format!("the group's metadata cannot be written: {cause}");
+        Error::new(ErrorKind::Config, what)
+    })?;
+    Ok(out.freeze())
+}
+
+fn decode<M: Decodable>(bytes: &Bytes, newest: i16) -> Result<M> {
+    let mut bytes = bytes.clone();
+    let version = bytes.try_get_i16().map_err(|_| bad("no version"))?;
+    if version < 0 {
+        return Err(bad("a negative version"));
+    }
+    // Newer versions only append fields, which are left unread.
+    M::decode(&mut bytes, version.min(newest)).map_err(|cause| bad(&cause.to_string()))
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Subscription,
+    Assignment,
+}
+
+/// Checks the counts of the leading list against the bytes that are there, before anything is reserved by them: another member,
+/// not the broker, wrote these bytes.
+fn guard(bytes: &Bytes, shape: Shape) -> Result<()> {
+    let mut rest: &[u8] = bytes;
+    let short = |_| bad("bytes cut short");
+    let version = rest.try_get_i16().map_err(short)?;
+    let topics = |rest: &mut &[u8], lists: bool| -> Result<()> {
+        let count = rest.try_get_i32().map_err(short)?;
+        for _ in 0..count.max(0) {
+            let len = usize::try_from(rest.try_get_i16().map_err(short)?)
+                .map_err(|_| bad("a null topic"))?;
+            *rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
+            if lists {
+                let count = usize::try_from(rest.try_get_i32().map_err(short)?).unwrap_or(0);
+                let len = count
+                    .checked_mul(4)
+                    .ok_or_else(|| bad("a count too large"))?;
+                *rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
+            }
+        }
+        Ok(())
+    };
+    match shape {
+        Shape::Assignment => topics(&mut rest, true),
+        Shape::Subscription => {
+            topics(&mut rest, false)?;
+            let len = usize::try_from(rest.try_get_i32().map_err(short)?).unwrap_or(0);
+            rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
+            if version >= 1 {
+                topics(&mut rest, true)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn bad(what: &str) -> Error {
+    let what = format!("the group's metadata cannot be read: {what}");
+    Error::new(ErrorKind::Decode, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(topics: &[&str]) -> Subscription {
+        Subscription {
+            topics: topics.iter().map(|topic| (*topic).into()).collect(),
+            ..Subscription::default()
+        }
+    }
+
+    fn full() -> Subscription {
+        Subscription {
+            owned: [TopicPartition::new("ab", 2), TopicPartition::new("ab", 5)].into(),
+            generation: Some(7),
+            rack: Some("r".into()),
+            user_data: Some(Bytes::from_static(b"u")),
+            ..of(&["ab"])
+        }
+    }
+
+    #[test]
+    fn a_subscription_comes_back_as_it_was() {
+        for told in [of(&["orders", "payments"]), full()] {
+            let bytes = encode_subscription(&told).unwrap();
+            assert_eq!(decode_subscription(&bytes).unwrap(), told);
+        }
+    }
+
+    #[test]
+    fn a_subscription_has_the_bytes_that_kafka_defines_in_the_lowest_version_that_carries_it() {
+        let bytes = encode_subscription(&of(&["ab"])).unwrap();
+        // Version, one topic, its length and name, null user data, no owned partitions.
+        let expected = b"\0\x01\0\0\0\x01\0\x02ab\xff\xff\xff\xff\0\0\0\0";
+        assert_eq!(&bytes[..], expected);
+        let mut told = full();
+        let bytes = encode_subscription(&told).unwrap();
+        // Then user data, one owned topic with two partitions, the generation, the rack.
+        let version_3 = b"\0\x03\0\0\0\x01\0\x02ab\0\0\0\x01u\0\0\0\x01\0\x02ab\0\0\0\x02\0\0\0\x02\0\0\0\x05\0\0\0\x07\0\x01r";
+        assert_eq!(&bytes[..], version_3);
+        told.rack = None;
+        let bytes = encode_subscription(&told).unwrap();
+        assert_eq!(&bytes[..2], b"\0\x02");
+        assert_eq!(&bytes[2..], &version_3[2..version_3.len() - 3]);
+    }
+
+    #[test]
+    fn an_assignment_comes_back_as_it_was() {
+        let partitions = [
+            TopicPartition::new("a", 0),
+            TopicPartition::new("a", 3),
+            TopicPartition::new("b", 1),
+        ];
+        let bytes = encode_assignment(&partitions).unwrap();
+        assert_eq!(decode_assignment(&bytes).unwrap(), partitions.into());
+        assert!(decode_assignment(&Bytes::new()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_subscription_of_version_0_and_of_a_later_version_is_read() {
+        let old = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01t\xff\xff\xff\xff");
+        assert_eq!(decode_subscription(&old).unwrap(), of(&["t"]));
+        let new = Bytes::from_static(
+            b"\0\x09\0\0\0\x01\0\x01t\xff\xff\xff\xff\0\0\0\0\0\0\0\x07\0\x01r+more",
+        );
+        let read = decode_subscription(&new).unwrap();
+        assert_eq!(read.topics, of(&["t"]).topics);
+        assert_eq!(
+            (read.generation, read.rack.as_deref()),
+            (Some(7), Some("r"))
+        );
+    }
+
+    #[test]
+    fn hostile_bytes_are_an_error_and_never_a_panic_or_a_large_reserve() {
+        for bytes in [
+            &b""[..],
+            b"\0",
+            b"\0\x01\x7f\xff\xff\xff",
+            b"\0\x01\0\0\0\x01\xff\xff",
+            b"\0\x01\0\0\0\x01\0\x01t\x7f\xff\xff\xff",
+            b"\0\x01\0\0\0\x01\0\x01t\xff\xff\xff\xff\x7f\xff\xff\xff",
+        ] {
+            let bytes = Bytes::from_static(bytes);
+            assert!(decode_subscription(&bytes).is_err());
+            let _ = decode_assignment(&bytes);
+        }
+        assert!(decode_assignment(&Bytes::from_static(b"\0\x01\x7f\xff\xff\xff")).is_err());
+    }
+}

@@ -1,0 +1,57 @@
+//! What the user asks of the group's task while it runs: another subscription, a rebalance, how to end.
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::subscription::Subscription;
+
+/// What becomes of the membership when the consumer closes.
+///
+/// # References
+/// KIP-1092.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GroupMembershipOperation {
+    /// A dynamic member leaves, a static one stays. The default.
+    #[default]
+    Default,
+    /// The group is left, by a static member too: its partitions go to others at once.
+    LeaveGroup,
+    /// The group is not left: partitions stay where they are until the session runs out. For a restart that is over before that.
+    RemainInGroup,
+}
+
+impl GroupMembershipOperation {
+    pub(crate) fn leaves(self, is_static: bool) -> bool {
+        match self {
+            Self::Default => !is_static,
+            Self::LeaveGroup => true,
+            Self::RemainInGroup => false,
+        }
+    }
+}
+
+/// The user's side of the group's task.
+pub(crate) struct Signals {
+    pub(crate) subscription: watch::Sender<Subscription>,
+    /// Counts the rebalances asked for, with the last reason.
+    pub(crate) rebalance: watch::Sender<(u64, String)>,
+    pub(crate) on_close: Mutex<GroupMembershipOperation>,
+}
+
+impl Signals {
+    pub(crate) fn new(subscription: Subscription, on_close: GroupMembershipOperation) -> Self {
+        Self {
+            subscription: watch::Sender::new(subscription),
+            rebalance: watch::Sender::new((0, String::new())),
+            on_close: Mutex::new(on_close),
+        }
+    }
+
+    /// Asks for a rebalance.
+    pub(crate) fn rebalance(&self, reason: &str) {
+        self.rebalance.send_modify(|asked| {
+            asked.0 += 1;
+            reason.clone_into(&mut asked.1);
+        });
+    }
+}

@@ -169,10 +169,10 @@ impl Sender {
         each: Option<Vec<(u32, Error)>>,
         now: Instant,
     ) {
-        let rules = self.settings.rules;
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
         };
+        let rules = outlet.queue.partition.flow.rules;
         let mut settled = outlet.queue.answer(place, verdict, now, &rules);
         if let Settled::TooLarge(batch, error) = settled {
             settled = self.split(id, batch, error);
@@ -192,7 +192,7 @@ impl Sender {
                         records: batch.count,
                         bytes: batch.wire_len(),
                         plain: batch.plain_len(),
-                        limit: self.settings.batch_size,
+                        limit: outlet.queue.partition.flow.batch_size,
                         queued: batch.first_sent.map_or(Duration::ZERO, |sent| {
                             sent.saturating_duration_since(batch.opened)
                         }),
@@ -247,10 +247,12 @@ impl Sender {
         if batch.receipt.is_settled() || batch.doubt {
             return outlet.queue.give_up(batch, error);
         }
+        let compression = outlet.queue.partition.flow.compression;
         let half = records / 2;
-        let parts = batch.sealed.as_ref().map_or(Ok(None), |sealed| {
-            sealed.split(half, self.settings.compression)
-        });
+        let parts = batch
+            .sealed
+            .as_ref()
+            .map_or(Ok(None), |sealed| sealed.split(half, compression));
         let (front, back) = match parts {
             Ok(Some(parts)) => parts,
             Ok(None) => {

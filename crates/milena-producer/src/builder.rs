@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Observer, Observers, Result, Timestamp};
+use milena_core::{Backoff, Observer, Observers, Result, Timestamp, TopicName};
 use milena_pool::Cluster;
 use milena_protocol::compression::Compression;
 
 use crate::cluster::ClusterNetwork;
+use crate::flow::{Batching, TopicSettings};
 use crate::partitioner::Partitioner;
 use crate::producer::Producer;
 use crate::settings::{Acks, Draft};
@@ -49,14 +50,40 @@ impl ProducerBuilder {
     /// `linger.ms`: how long a batch that is not full waits for more records. Default zero, which adapts: nothing waits at rest, and
     /// while answers are out, partial batches leave each quarter of a round trip.
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.draft.linger = linger;
+        self.draft.batching.interval = Some(linger);
         self
     }
 
     /// `batch.size`: the most bytes of a batch before compression; a larger record goes alone. Default 1 MiB, what brokers take by
     /// default; buffers grow to it only where records fill them.
     pub fn batch_size(mut self, bytes: usize) -> Self {
-        self.draft.batch_size = Some(bytes);
+        self.draft.batching.bytes = Some(bytes);
+        self
+    }
+
+    /// The most records of a batch, at least 1. Default no limit but [`batch_size`](Self::batch_size).
+    pub fn batch_records(mut self, records: u32) -> Self {
+        self.draft.batching.records = Some(records);
+        self
+    }
+
+    /// Batch bytes, batch records and flush interval at once; what it leaves out stays as it is.
+    pub fn batching(mut self, batching: Batching) -> Self {
+        self.draft.batching = self.draft.batching.or(batching);
+        self
+    }
+
+    /// Settings of one topic in place of the producer's.
+    ///
+    /// ```
+    /// # fn set(builder: milena_producer::ProducerBuilder) -> milena_producer::ProducerBuilder {
+    /// use milena_producer::{Compression, TopicSettings};
+    ///
+    /// builder.topic_settings("clicks", TopicSettings::new().compression(Compression::LZ4))
+    /// # }
+    /// ```
+    pub fn topic_settings(mut self, topic: impl Into<TopicName>, settings: TopicSettings) -> Self {
+        self.draft.topics.insert(topic.into(), settings);
         self
     }
 

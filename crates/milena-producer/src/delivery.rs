@@ -38,6 +38,11 @@ impl Delivery {
         }
     }
 
+    /// The batch's receipt and the record's place in it.
+    pub(crate) fn into_place(self) -> (Arc<Receipt>, u32) {
+        (self.receipt, self.index)
+    }
+
     /// The partition that the record was placed in.
     #[must_use]
     pub fn partition(&self) -> &TopicPartition {
@@ -172,6 +177,31 @@ impl Receipt {
             if let Some(Fate::Split(parts)) = receipt.fate.get() {
                 open.extend(parts.iter().map(|(_, part)| part.clone()));
             }
+        }
+    }
+
+    /// Waits for `count` records from index `first` on; the first error among them.
+    pub(crate) async fn all_delivered(self: Arc<Self>, first: u32, count: u32) -> Result<()> {
+        let mut result = Delivery::new(self.clone(), first).await.map(drop);
+        if let Some(Fate::Delivered { .. }) = self.fate.get() {
+            return result;
+        }
+        // Given up, refused or split: each record has an outcome of its own.
+        for index in first + 1..first + count {
+            let outcome = Delivery::new(self.clone(), index).await;
+            if result.is_ok() {
+                result = outcome.map(drop);
+            }
+        }
+        result
+    }
+
+    /// A record's outcome, where the batch has its fate and was not split.
+    #[inline]
+    pub(crate) fn outcome_if_whole(&self, index: u32) -> Option<Result<RecordMetadata>> {
+        match self.fate.get()? {
+            Fate::Split(_) => None,
+            fate => Some(fate.of(self, index)),
         }
     }
 

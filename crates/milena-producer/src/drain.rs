@@ -66,11 +66,11 @@ impl Sender {
                 return;
             }
             self.timers.pop();
-            let rules = self.settings.rules;
             let Some(outlet) = self.queues.get_mut(id as usize) else {
                 continue;
             };
             let queue = &mut outlet.queue;
+            let rules = queue.partition.flow.rules;
             let place = queue.partition.place.clone();
             let mut failed = queue.expire(now, &rules);
             let open_due = queue
@@ -175,7 +175,6 @@ impl Sender {
         parcel: &mut Parcel,
         wake: &mut Wake,
     ) -> Turn {
-        let rules = self.settings.rules;
         loop {
             let current = match self.identity {
                 Standing::Known(identity) => Some(identity),
@@ -194,7 +193,8 @@ impl Sender {
             if !queue.has_waiting() && queue.open_since.is_none() {
                 return Turn::Leave;
             }
-            match queue.next(now, &rules, current) {
+            let flow = queue.partition.flow.clone();
+            match queue.next(now, &flow.rules, current) {
                 Next::Send(at) => {
                     let more = queue.waiting_len(at);
                     if !parcel.batches.is_empty()
@@ -202,7 +202,7 @@ impl Sender {
                     {
                         return Turn::Full;
                     }
-                    load_batch(queue, at, id, &self.settings, &*self.network, parcel, now);
+                    load_batch(queue, at, id, &*self.network, parcel, now);
                     return Turn::Keep;
                 }
                 Next::Open => {
@@ -210,7 +210,7 @@ impl Sender {
                         return Turn::Leave;
                     };
                     let hurry = self.desk.budget.waiting() > 0;
-                    let when = pace::partial_batch(now, opened, self.settings.linger, hurry, load);
+                    let when = pace::partial_batch(now, opened, flow.linger, hurry, load);
                     match when {
                         When::At(time) => {
                             wake.at(time);
@@ -352,13 +352,13 @@ fn load_batch(
     queue: &mut Queue,
     at: usize,
     id: u32,
-    settings: &crate::settings::Settings,
     network: &dyn crate::network::Network,
     parcel: &mut Parcel,
     now: Instant,
 ) {
     let place = queue.partition.place.clone();
-    let Some(batch) = queue.launch(at, &settings.rules) else {
+    let flow = queue.partition.flow.clone();
+    let Some(batch) = queue.launch(at, &flow.rules) else {
         return;
     };
     batch.first_sent.get_or_insert(now);

@@ -8,6 +8,8 @@ use milena_protocol::batch::HEADER_LEN;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
+use crate::callbacks::Callbacks;
+use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::memory::Charge;
 use crate::network::Network;
@@ -36,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) callbacks: Callbacks,
 }
 
 impl Inner {
@@ -95,13 +98,44 @@ impl Inner {
         if !self.fits(draft) || topic.count() == 0 {
             return None;
         }
-        let partitioner = &*self.settings.partitioner;
-        let chosen = topic.choose(partitioner, draft, None).ok()?;
+        let chosen = topic.choose(draft, None).ok()?;
         let placed = chosen.partition.place_quickly(draft, &self.desk)?;
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
         }
         Some(placed)
+    }
+
+    /// Places records in order, each with an outcome of its own.
+    pub(crate) async fn enqueue_all<'a>(
+        &self,
+        topic: &TopicState,
+        drafts: impl Iterator<Item = Draft<'a>>,
+        into: &mut Deliveries,
+    ) {
+        let mut drafts = drafts.peekable();
+        while let Some(draft) = drafts.peek() {
+            if self.fits(draft)
+                && draft.key.is_none()
+                && topic.count() > 0
+                && let Ok(chosen) = topic.choose(draft, None)
+                && let Some(slot) = chosen.slot
+                && let Some(run) = chosen
+                    .partition
+                    .place_run(&mut drafts, &self.desk, &|next| {
+                        next.key.is_none() && self.fits(next)
+                    })
+            {
+                slot.route(run.bytes);
+                into.placed(run.receipt, run.first, run.count);
+                continue;
+            }
+            let Some(draft) = drafts.next() else { break };
+            match self.enqueue(topic, &draft, None).await {
+                Ok(delivery) => into.add(delivery),
+                Err(error) => into.refused(error),
+            }
+        }
     }
 
     #[inline]
@@ -118,7 +152,7 @@ impl Inner {
         named: Option<Partition>,
         spare: &mut Option<Charge>,
     ) -> Result<Placed> {
-        let chosen = topic.choose(&*self.settings.partitioner, draft, named)?;
+        let chosen = topic.choose(draft, named)?;
         let may_leave = topic.may_leave(&chosen);
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);

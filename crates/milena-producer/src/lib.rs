@@ -36,13 +36,16 @@
 mod answer;
 mod batch;
 mod builder;
+mod callbacks;
 #[cfg(test)]
 mod chaos_tests;
 mod cluster;
+mod deliveries;
 mod delivery;
 mod drain;
 mod ending;
 mod enqueue;
+mod flow;
 #[cfg(test)]
 mod limit_tests;
 mod link;
@@ -61,6 +64,7 @@ mod sender_tests;
 mod sequence;
 mod service;
 mod settings;
+mod sink;
 mod sticky;
 #[cfg(test)]
 mod stub;
@@ -69,9 +73,12 @@ mod user;
 mod verdict;
 
 pub use builder::ProducerBuilder;
+pub use deliveries::Deliveries;
 pub use delivery::Delivery;
 pub use enqueue::TryEnqueueError;
+pub use flow::{Batching, TopicSettings};
 pub use milena_protocol::compression::Compression;
 pub use partitioner::{Choice, Partitioner, Partitioning};
 pub use producer::{Producer, Topic};
 pub use settings::Acks;
+pub use sink::RecordSink;

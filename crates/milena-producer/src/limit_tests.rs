@@ -62,8 +62,8 @@ async fn a_full_buffer_makes_callers_wait_and_then_go_on() {
     let stub = Stub::new(1);
     let producer = producer(&stub, |draft| {
         draft.buffer_memory = 32 << 10;
-        draft.batch_size = Some(16 << 10);
-        draft.linger = Duration::from_secs(20);
+        draft.batching.bytes = Some(16 << 10);
+        draft.batching.interval = Some(Duration::from_secs(20));
     });
     let mut all = Vec::new();
     for number in 0..10_000 {
@@ -119,7 +119,9 @@ async fn an_enqueue_that_is_dropped_while_it_waits_was_not_enqueued() {
 #[tokio::test(start_paused = true)]
 async fn a_linger_is_kept_and_flush_overrides_it() {
     let stub = Stub::new(1);
-    let producer = producer(&stub, |draft| draft.linger = Duration::from_secs(5));
+    let producer = producer(&stub, |draft| {
+        draft.batching.interval = Some(Duration::from_secs(5));
+    });
     let start = Instant::now();
     producer.send(record("a")).await.unwrap();
     assert_eq!(start.elapsed().as_secs(), 5);
@@ -132,7 +134,9 @@ async fn a_linger_is_kept_and_flush_overrides_it() {
 #[tokio::test(start_paused = true)]
 async fn close_sends_what_is_there_and_refuses_more() {
     let stub = Stub::new(1);
-    let producer = producer(&stub, |draft| draft.linger = Duration::from_secs(60));
+    let producer = producer(&stub, |draft| {
+        draft.batching.interval = Some(Duration::from_secs(60));
+    });
     let delivery = producer.enqueue(record("a")).await.unwrap();
     producer.close(Duration::from_secs(10)).await.unwrap();
     assert!(delivery.outcome().is_some_and(|outcome| outcome.is_ok()));
@@ -174,7 +178,9 @@ async fn a_close_that_times_out_gives_the_rest_up_with_what_is_known_of_them() {
 #[tokio::test(start_paused = true)]
 async fn what_was_enqueued_is_sent_after_the_last_handle_is_dropped() {
     let stub = Stub::new(1);
-    let producer = producer(&stub, |draft| draft.linger = Duration::from_secs(60));
+    let producer = producer(&stub, |draft| {
+        draft.batching.interval = Some(Duration::from_secs(60));
+    });
     let delivery = producer.enqueue(record("a")).await.unwrap();
     drop(producer);
     delivery.await.unwrap();

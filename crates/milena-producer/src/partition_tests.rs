@@ -12,12 +12,18 @@ fn desk(memory: usize, batch_size: usize) -> Desk {
         buffers: Buffers::new(1024, batch_size, memory),
         ready: Ready::default(),
         clock: Arc::new(Timestamp::now),
-        batch_size,
     }
 }
 
-fn partition() -> Partition {
-    Partition::new(TopicPartition::new("orders", 0), 0)
+fn partition(batch_size: usize) -> Partition {
+    partition_of(|draft| draft.batching.bytes = Some(batch_size))
+}
+
+fn partition_of(set: impl FnOnce(&mut crate::settings::Draft)) -> Partition {
+    let mut draft = crate::settings::Draft::default();
+    set(&mut draft);
+    let flow = draft.check().unwrap().flows.usual().clone();
+    Partition::new(TopicPartition::new("orders", 0), 0, flow)
 }
 
 fn draft(value: &[u8]) -> Draft<'_> {
@@ -30,7 +36,7 @@ fn place(partition: &Partition, desk: &Desk, value: &[u8]) -> Result<Placed> {
 
 #[test]
 fn a_batch_grows_until_it_is_full_and_the_next_one_starts_as_large() {
-    let (desk, partition) = (desk(1 << 20, 4096), partition());
+    let (desk, partition) = (desk(1 << 20, 4096), partition(4096));
     let mut full = Vec::new();
     while full.is_empty() {
         assert!(matches!(
@@ -50,7 +56,7 @@ fn a_batch_grows_until_it_is_full_and_the_next_one_starts_as_large() {
 
 #[test]
 fn a_full_budget_asks_for_memory_and_a_spare_charge_serves() {
-    let (desk, partition) = (desk(2048, 1024), partition());
+    let (desk, partition) = (desk(2048, 1024), partition(1024));
     let held = desk.budget.try_take(2048).unwrap();
     let Ok(Placed::NeedsMemory(bytes)) = place(&partition, &desk, b"v") else {
         panic!("nothing is free");
@@ -64,7 +70,7 @@ fn a_full_budget_asks_for_memory_and_a_spare_charge_serves() {
 
 #[test]
 fn a_record_over_the_batch_size_goes_alone() {
-    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
     let large = vec![1; 5000];
     assert!(matches!(
         place(&partition, &desk, &large),
@@ -82,7 +88,7 @@ fn a_record_over_the_batch_size_goes_alone() {
 
 #[test]
 fn the_sender_hears_of_a_partition_once_until_it_looks() {
-    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
     for _ in 0..100 {
         place(&partition, &desk, &[0; 100]).unwrap();
     }
@@ -100,7 +106,7 @@ fn the_sender_hears_of_a_partition_once_until_it_looks() {
 
 #[test]
 fn a_caller_that_may_leave_does_so_only_where_a_batch_ended() {
-    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
     let try_place = || partition.place(&draft(&[0; 300]), &desk, &mut None, true);
     assert!(matches!(try_place(), Ok(Placed::Elsewhere)));
     place(&partition, &desk, b"opens a batch").unwrap();
@@ -111,7 +117,7 @@ fn a_caller_that_may_leave_does_so_only_where_a_batch_ended() {
 
 #[test]
 fn a_closed_partition_refuses() {
-    let (desk, partition) = (desk(1 << 20, 1024), partition());
+    let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
     partition.close(&Error::new(ErrorKind::Closed, "closed"));
     let error = place(&partition, &desk, b"v").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed);
@@ -134,4 +140,40 @@ fn slow_records_have_their_own_time_and_quick_ones_share_a_read() {
         now.fetch_add(50, Ordering::Relaxed);
         assert_eq!(time.read(&clock).to_millis(), now.load(Ordering::Relaxed));
     }
+}
+
+#[test]
+fn a_batch_ends_with_the_last_record_that_it_may_have() {
+    let desk = desk(1 << 20, 4096);
+    let partition = partition_of(|draft| draft.batching.records = Some(3));
+    for _ in 0..7 {
+        assert!(matches!(
+            place(&partition, &desk, b"v"),
+            Ok(Placed::Here(_))
+        ));
+    }
+    let mut full = Vec::new();
+    assert!(partition.collect(&mut full).is_some());
+    let counts: Vec<_> = full.iter().map(|batch| batch.builder.count()).collect();
+    assert_eq!(counts, [3, 3]);
+    assert_eq!(
+        partition.take_open().map(|batch| batch.builder.count()),
+        Some(1)
+    );
+}
+
+#[test]
+fn a_batch_of_one_record_is_full_at_once_and_announced() {
+    let desk = desk(1 << 20, 4096);
+    let partition = partition_of(|draft| draft.batching.records = Some(1));
+    assert!(matches!(
+        place(&partition, &desk, b"v"),
+        Ok(Placed::Here(_))
+    ));
+    let mut news = Vec::new();
+    desk.ready.drain(&mut news);
+    assert_eq!(news, [0]);
+    let mut full = Vec::new();
+    assert!(partition.collect(&mut full).is_none());
+    assert_eq!(full.len(), 1);
 }

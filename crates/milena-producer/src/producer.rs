@@ -11,6 +11,8 @@ use milena_core::{
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::callbacks::Callbacks;
+use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
 use crate::ending::closed;
 use crate::enqueue::{Inner, TryEnqueueError};
@@ -52,15 +54,15 @@ impl Producer {
         })?;
         let settings = Arc::new(settings);
         let memory = settings.buffer_memory;
-        let smallest = SMALLEST_BUFFER.min(settings.batch_size);
+        let largest = settings.flows.largest_batch();
+        let smallest = SMALLEST_BUFFER.min(largest);
         let desk = Arc::new(Desk {
             budget: Budget::new(memory),
-            buffers: Buffers::new(smallest, settings.batch_size, memory),
+            buffers: Buffers::new(smallest, largest, memory),
             ready: Ready::default(),
             clock: settings.clock.clone(),
-            batch_size: settings.batch_size,
         });
-        let topics = Arc::new(Topics::new());
+        let topics = Arc::new(Topics::new(settings.flows.clone()));
         let (commands, received) = mpsc::channel(16);
         let sender = Sender::new(
             desk.clone(),
@@ -75,6 +77,7 @@ impl Producer {
             network,
             topics,
             commands,
+            callbacks: Callbacks::new(),
         });
         let end = SenderEnd::new(&inner);
         let user: Weak<SenderEnd> = Arc::downgrade(&end);
@@ -135,6 +138,50 @@ impl Producer {
             .try_enqueue(&state, &draft(record), record.partition)
     }
 
+    /// Enqueues a record and calls `callback` with its outcome; the callbacks of a partition are called in the order of its
+    /// records, on tasks of their own, so that a slow one delays its partition's callbacks and nothing else.
+    ///
+    /// Waits as [`enqueue`](Self::enqueue) does, and while 65,536 callbacks were not called yet. [`flush`](Self::flush) waits for the
+    /// callbacks, too. A callback that panics is logged.
+    ///
+    /// # Errors
+    /// As [`enqueue`](Self::enqueue); then the callback is not called.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, nothing was enqueued.
+    pub async fn enqueue_then(
+        &self,
+        record: ProducerRecord,
+        callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
+    ) -> Result<()> {
+        let callbacks = &self.inner.callbacks;
+        let Some(room) = callbacks.room().await else {
+            return Err(closed("the producer was closed"));
+        };
+        callbacks.add(self.enqueue(record).await?, room, callback);
+        Ok(())
+    }
+
+    /// Enqueues records in order, as one awaitable of all their outcomes. Records of one topic are best kept together.
+    ///
+    /// A record that cannot be enqueued (see [`enqueue`](Self::enqueue)) has that error as its outcome; the others go on.
+    ///
+    /// # Cancel safety
+    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    pub async fn enqueue_all(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord>,
+    ) -> Deliveries {
+        let mut all = Deliveries::default();
+        for record in records {
+            match self.enqueue(record).await {
+                Ok(delivery) => all.add(delivery),
+                Err(error) => all.refused(error),
+            }
+        }
+        all
+    }
+
     /// Sends records, in order, and waits for all; the results are in the order of the records.
     ///
     /// # Cancel safety
@@ -143,23 +190,12 @@ impl Producer {
         &self,
         records: impl IntoIterator<Item = ProducerRecord>,
     ) -> Vec<Result<RecordMetadata>> {
-        let mut deliveries = Vec::new();
-        for record in records {
-            deliveries.push(self.enqueue(record).await);
-        }
-        let mut results = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            results.push(match delivery {
-                Ok(delivery) => delivery.await,
-                Err(error) => Err(error),
-            });
-        }
-        results
+        self.enqueue_all(records).await.await
     }
 
     /// Sends what is enqueued without further waiting, and waits until each record enqueued before this call has its outcome.
     ///
-    /// The outcomes are told by the deliveries alone.
+    /// The outcomes are told by the deliveries alone. The callbacks of those records have ended, too.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] after `close`.
@@ -174,6 +210,7 @@ impl Producer {
         for receipt in answer.await.map_err(gone)? {
             receipt.settled().await;
         }
+        self.inner.callbacks.idle().await;
         Ok(())
     }
 
@@ -214,6 +251,8 @@ impl Producer {
         let Ok(given_up) = answer.await else {
             return Ok(());
         };
+        // A callback that does not end must not keep the producer open.
+        let _ = tokio::time::timeout_at(deadline, self.inner.callbacks.idle()).await;
         let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
         if unsent + doubtful == 0 {
             return Ok(());
@@ -266,6 +305,25 @@ impl Topic {
             Some((receipt, index)) => Ok(Delivery::new(receipt, index)),
             None => self.inner.enqueue(&self.state, &draft, None).await,
         }
+    }
+
+    /// Enqueues keys and values in order, as one awaitable of all their outcomes: the fastest way to send many, since records without a
+    /// key are placed by the run and not one by one.
+    ///
+    /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome; the others go on.
+    ///
+    /// # Cancel safety
+    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    pub async fn enqueue_all<'a>(
+        &self,
+        records: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
+    ) -> Deliveries {
+        let mut all = Deliveries::default();
+        let drafts = records
+            .into_iter()
+            .map(|(key, value)| Draft::new(key, value, HeadersRef::empty(), None));
+        self.inner.enqueue_all(&self.state, drafts, &mut all).await;
+        all
     }
 
     /// As [`enqueue`](Self::enqueue), without waiting.

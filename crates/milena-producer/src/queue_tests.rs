@@ -34,7 +34,13 @@ fn identity(epoch: i16) -> Identity {
 /// A queue with `count` batches of two records each, the first of which is acknowledged where `steady`.
 fn queue(count: usize, steady: bool) -> Queue {
     let place = TopicPartition::new("orders", 0);
-    let mut queue = Queue::new(Arc::new(Partition::new(place, 0)));
+    let flow = crate::settings::Draft::default()
+        .check()
+        .unwrap()
+        .flows
+        .usual()
+        .clone();
+    let mut queue = Queue::new(Arc::new(Partition::new(place, 0, flow)));
     queue.leader = NODE;
     queue.begin(identity(0));
     if steady {

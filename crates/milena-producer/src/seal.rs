@@ -11,16 +11,17 @@ use crate::sender::{Done, Sender};
 impl Sender {
     /// Closes a batch: it takes its place in the order now, and is compressed where that was asked for.
     pub(crate) fn close_batch(&mut self, id: u32, open: OpenBatch) {
-        let compression = self.settings.compression;
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
         };
+        let compression = outlet.queue.partition.flow.compression;
         let place = outlet.queue.next_place();
         let OpenBatch {
             builder,
             receipt,
             charge,
             opened,
+            ..
         } = open;
         let size = builder.body_len();
         outlet.queue.push(Batch {

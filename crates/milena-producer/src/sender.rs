@@ -221,7 +221,7 @@ impl Sender {
         };
         let queue = &mut outlet.queue;
         if !outlet.timed
-            && let Some(due) = queue.deadline(&self.settings.rules)
+            && let Some(due) = queue.deadline(&queue.partition.flow.rules)
         {
             outlet.timed = true;
             self.timers.push(Reverse((due, id)));

@@ -1,12 +1,14 @@
 //! What a producer was told: settings, checked together once.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp};
+use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp, TopicName};
 use milena_protocol::compression::Compression;
 
+use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
 use crate::partition::Clock;
 use crate::partitioner::{Murmur2, Partitioner};
 use crate::queue::Rules;
@@ -46,8 +48,7 @@ impl Acks {
 pub(crate) struct Draft {
     pub(crate) acks: Option<Acks>,
     pub(crate) idempotence: Option<bool>,
-    pub(crate) linger: Duration,
-    pub(crate) batch_size: Option<usize>,
+    pub(crate) batching: Batching,
     pub(crate) max_request_size: usize,
     pub(crate) buffer_memory: usize,
     pub(crate) compression: Compression,
@@ -58,6 +59,7 @@ pub(crate) struct Draft {
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
     pub(crate) partitioner: Arc<dyn Partitioner>,
+    pub(crate) topics: HashMap<TopicName, TopicSettings>,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
 }
@@ -65,16 +67,13 @@ pub(crate) struct Draft {
 /// The settings as checked.
 pub(crate) struct Settings {
     pub(crate) acks: Acks,
-    pub(crate) linger: Duration,
-    pub(crate) batch_size: usize,
+    pub(crate) flows: Flows,
     pub(crate) max_request_size: usize,
     pub(crate) buffer_memory: usize,
-    pub(crate) compression: Compression,
     pub(crate) request_timeout: Duration,
     pub(crate) max_block: Duration,
     pub(crate) max_in_flight: usize,
     pub(crate) rules: Rules,
-    pub(crate) partitioner: Arc<dyn Partitioner>,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
 }
@@ -84,8 +83,7 @@ impl Default for Draft {
         Self {
             acks: None,
             idempotence: None,
-            linger: Duration::ZERO,
-            batch_size: None,
+            batching: Batching::new(),
             max_request_size: 8 << 20,
             buffer_memory: 64 << 20,
             compression: Compression::None,
@@ -96,6 +94,7 @@ impl Default for Draft {
             retries: u32::MAX,
             backoff: Backoff::default(),
             partitioner: Arc::new(Murmur2),
+            topics: HashMap::new(),
             observers: Observers::none(),
             clock: Arc::new(Timestamp::now),
         }
@@ -126,33 +125,30 @@ impl Draft {
                 "0 cannot be combined with enable.idempotence=true",
             ));
         }
-        self.compression.check()?;
-        let delivery_timeout = self.timeouts()?;
-        let batch_size = self.sizes()?;
+        self.check_sizes()?;
+        self.check_request_timeout()?;
         // Without sequences a retry could be overtaken: order is kept by one at a time. Nobody answers acks=0, nothing is retried.
         let in_flight = if idempotent || acks == Acks::None || self.retries == 0 {
             self.max_in_flight
         } else {
             1
         };
+        let usual = self.flow(&TopicSettings::new(), in_flight, idempotent)?;
+        let rules = usual.rules;
+        let mut flows = Flows::new(usual);
+        for (topic, own) in &self.topics {
+            let flow = self.flow(own, in_flight, idempotent);
+            flows.insert(topic.clone(), flow.map_err(of_topic(topic))?);
+        }
         Ok(Settings {
             acks,
-            linger: self.linger,
-            batch_size,
+            flows,
             max_request_size: self.max_request_size,
             buffer_memory: self.buffer_memory,
-            compression: self.compression,
             request_timeout: self.request_timeout,
             max_block: self.max_block,
             max_in_flight: self.max_in_flight,
-            rules: Rules {
-                idempotent,
-                in_flight,
-                delivery_timeout,
-                retries: self.retries,
-                backoff: self.backoff,
-            },
-            partitioner: self.partitioner,
+            rules,
             observers: self.observers,
             clock: self.clock,
         })
@@ -173,20 +169,48 @@ impl Draft {
         }
     }
 
-    fn timeouts(&self) -> Result<Duration> {
+    /// The flow of a topic with settings of its `own`.
+    fn flow(&self, own: &TopicSettings, in_flight: usize, idempotent: bool) -> Result<Flow> {
+        let batching = self.batching.or(own.batching);
+        let linger = batching.interval.unwrap_or_default();
+        let compression = own.compression.unwrap_or(self.compression);
+        compression.check()?;
+        let partitioner = own.partitioner.as_ref().unwrap_or(&self.partitioner);
+        Ok(Flow {
+            linger,
+            batch_size: self.batch_size(batching.bytes)?,
+            batch_records: check_records(batching.records)?,
+            compression,
+            partitioner: partitioner.clone(),
+            rules: Rules {
+                idempotent,
+                in_flight,
+                delivery_timeout: self
+                    .delivery_timeout(linger, own.delivery_timeout.or(self.delivery_timeout))?,
+                retries: self.retries,
+                backoff: self.backoff,
+            },
+        })
+    }
+
+    fn check_request_timeout(&self) -> Result<()> {
         if self.request_timeout.is_zero() {
             return Err(config(
                 "request.timeout.ms",
                 "0 would give up every request",
             ));
         }
-        let least = self.linger.saturating_add(self.request_timeout);
-        match self.delivery_timeout {
+        Ok(())
+    }
+
+    fn delivery_timeout(&self, linger: Duration, given: Option<Duration>) -> Result<Duration> {
+        let least = linger.saturating_add(self.request_timeout);
+        match given {
             Some(given) if given < least => Err(config(
                 "delivery.timeout.ms",
                 format!(
-                    "{given:?} is below linger.ms + request.timeout.ms = {:?} + {:?}",
-                    self.linger, self.request_timeout
+                    "{given:?} is below linger.ms + request.timeout.ms = {linger:?} + {:?}",
+                    self.request_timeout
                 ),
             )),
             Some(given) => Ok(given),
@@ -194,7 +218,7 @@ impl Draft {
         }
     }
 
-    fn sizes(&self) -> Result<usize> {
+    fn check_sizes(&self) -> Result<()> {
         let (request, memory) = (self.max_request_size, self.buffer_memory);
         if request < 1024 || request > i32::MAX as usize {
             return Err(config(
@@ -208,7 +232,12 @@ impl Draft {
                 format!("{memory} bytes is below 1 KiB"),
             ));
         }
-        let Some(batch) = self.batch_size else {
+        Ok(())
+    }
+
+    fn batch_size(&self, given: Option<usize>) -> Result<usize> {
+        let (request, memory) = (self.max_request_size, self.buffer_memory);
+        let Some(batch) = given else {
             return Ok((1 << 20).min(request).min(memory));
         };
         let over = |key: &str, value: usize| {
@@ -231,12 +260,9 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("acks", &self.acks)
-            .field("linger", &self.linger)
-            .field("batch_size", &self.batch_size)
+            .field("flow", self.flows.usual())
             .field("max_request_size", &self.max_request_size)
             .field("buffer_memory", &self.buffer_memory)
-            .field("compression", &self.compression)
-            .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
 }
@@ -261,7 +287,7 @@ mod tests {
         assert_eq!(settings.acks, Acks::All);
         assert!(settings.rules.idempotent);
         assert_eq!(settings.rules.in_flight, 5);
-        assert_eq!(settings.batch_size, 1 << 20);
+        assert_eq!(settings.flows.usual().batch_size, 1 << 20);
     }
 
     #[test]
@@ -291,7 +317,7 @@ mod tests {
             "{text}"
         );
         let text = refused(|draft| {
-            draft.batch_size = Some(4096);
+            draft.batching.bytes = Some(4096);
             draft.buffer_memory = 2048;
         });
         assert!(
@@ -306,11 +332,43 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_may_differ_and_the_rest_stays() {
+        let mut draft = Draft::default();
+        draft.batching.interval = Some(Duration::from_millis(5));
+        let own = TopicSettings::new()
+            .batch_size(2048)
+            .batch_records(10)
+            .delivery_timeout(Duration::from_secs(40));
+        draft.topics.insert("clicks".into(), own);
+        let flows = draft.check().unwrap().flows;
+        let (clicks, orders) = (flows.of(&"clicks".into()), flows.of(&"orders".into()));
+        assert_eq!((clicks.batch_size, orders.batch_size), (2048, 1 << 20));
+        assert_eq!((clicks.batch_records, orders.batch_records), (10, u32::MAX));
+        assert_eq!(clicks.linger, orders.linger);
+        assert_eq!(clicks.rules.delivery_timeout, Duration::from_secs(40));
+        assert_eq!(flows.longest_timeout(), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_topic_s_settings_are_checked_like_the_others_and_it_is_named() {
+        let text = refused(|draft| {
+            let own = TopicSettings::new().delivery_timeout(Duration::from_secs(5));
+            draft.topics.insert("clicks".into(), own);
+        });
+        assert!(
+            text.contains("clicks") && text.contains("delivery.timeout.ms") && text.contains("30s"),
+            "{text}"
+        );
+        let text = refused(|draft| draft.batching.records = Some(0));
+        assert!(text.contains("batch.records"), "{text}");
+    }
+
+    #[test]
     fn a_batch_size_that_was_not_given_follows_the_memory() {
         let draft = Draft {
             buffer_memory: 64 << 10,
             ..Draft::default()
         };
-        assert_eq!(draft.check().unwrap().batch_size, 64 << 10);
+        assert_eq!(draft.check().unwrap().flows.usual().batch_size, 64 << 10);
     }
 }

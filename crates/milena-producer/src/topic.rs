@@ -10,6 +10,7 @@ use milena_core::{
 };
 use parking_lot::{Mutex, RwLock};
 
+use crate::flow::{Flow, Flows};
 use crate::network::{Network, Shape};
 use crate::partition::{Draft, Partition};
 use crate::partitioner::{Choice, Partitioner, Partitioning};
@@ -19,13 +20,15 @@ use crate::sticky::{Slot, Sticky};
 /// All topics that records were sent to.
 pub(crate) struct Topics {
     by_name: RwLock<HashMap<TopicName, Arc<TopicState>>>,
+    flows: Flows,
     slots: usize,
 }
 
 impl Topics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(flows: Flows) -> Self {
         Self {
             by_name: RwLock::default(),
+            flows,
             slots: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
@@ -36,7 +39,8 @@ impl Topics {
             return topic.clone();
         }
         let mut topics = self.by_name.write();
-        let make = || Arc::new(TopicState::new(name.clone(), self.slots));
+        let flow = self.flows.of(name);
+        let make = || Arc::new(TopicState::new(name.clone(), flow.clone(), self.slots));
         topics.entry(name.clone()).or_insert_with(make).clone()
     }
 
@@ -54,6 +58,7 @@ impl Topics {
 /// One topic.
 pub(crate) struct TopicState {
     pub(crate) name: TopicName,
+    pub(crate) flow: Arc<Flow>,
     partitions: Growing,
     /// How many of them the topic has: fewer than were seen where it was deleted and made again smaller.
     count: AtomicU32,
@@ -69,9 +74,10 @@ pub(crate) struct Chosen<'a> {
 }
 
 impl TopicState {
-    fn new(name: TopicName, slots: usize) -> Self {
+    fn new(name: TopicName, flow: Arc<Flow>, slots: usize) -> Self {
         Self {
             name,
+            flow,
             partitions: Growing::default(),
             count: AtomicU32::new(0),
             available: ArcSwap::default(),
@@ -98,7 +104,7 @@ impl TopicState {
         self.partitions.grow(all.end, |number| {
             // The cluster has confirmed the name, and each record's metadata carries it.
             let place = TopicPartition::new(self.name.keep(), Number::new(number));
-            ready.register(|id| Partition::new(place, id))
+            ready.register(|id| Partition::new(place, id, self.flow.clone()))
         });
         self.available.store(Arc::new(available));
         self.count.store(all.end, Ordering::Release);
@@ -115,7 +121,12 @@ impl TopicState {
 
     /// Chooses where a record goes; `named` is the partition that the caller named.
     #[inline(always)]
-    pub(crate) fn choose(
+    pub(crate) fn choose(&self, record: &Draft<'_>, named: Option<Number>) -> Result<Chosen<'_>> {
+        self.choose_by(&*self.flow.partitioner, record, named)
+    }
+
+    #[inline(always)]
+    fn choose_by(
         &self,
         partitioner: &dyn Partitioner,
         record: &Draft<'_>,
@@ -263,11 +274,18 @@ mod tests {
 
     use super::*;
     use crate::partitioner::Murmur2;
+    use crate::settings::Draft as SettingsDraft;
     use crate::sticky::SHARE;
 
     fn topic(led: &[bool]) -> (TopicState, Ready) {
         let ready = Ready::default();
-        let topic = TopicState::new("orders".into(), 1);
+        let flow = SettingsDraft::default()
+            .check()
+            .unwrap()
+            .flows
+            .usual()
+            .clone();
+        let topic = TopicState::new("orders".into(), flow, 1);
         topic.take(&Shape { led: led.to_vec() }, &ready);
         (topic, ready)
     }
@@ -301,21 +319,24 @@ mod tests {
     #[test]
     fn a_topic_made_again_smaller_is_used_within_its_size() {
         let (topic, ready) = topic(&[true; 4]);
-        let slot = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap().slot;
+        let slot = topic
+            .choose_by(&Murmur2, &keyless(b"v"), None)
+            .unwrap()
+            .slot;
         slot.unwrap().stick_to(3);
         topic.take(&Shape { led: Vec::new() }, &ready);
         assert_eq!(topic.count(), 4, "it is only gone for a moment");
         topic.take(&Shape { led: vec![true; 2] }, &ready);
         assert_eq!(topic.count(), 2);
-        let chosen = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
+        let chosen = topic.choose_by(&Murmur2, &keyless(b"v"), None).unwrap();
         assert!(number(&chosen) < 2);
         assert!(
             topic
-                .choose(&Murmur2, &keyless(b"v"), Some(Number::new(3)))
+                .choose_by(&Murmur2, &keyless(b"v"), Some(Number::new(3)))
                 .is_err()
         );
         topic.take(&Shape { led: vec![true; 3] }, &ready);
-        let named = topic.choose(&Murmur2, &keyless(b"v"), Some(Number::new(2)));
+        let named = topic.choose_by(&Murmur2, &keyless(b"v"), Some(Number::new(2)));
         assert_eq!(
             named.unwrap_or_else(|_| panic!("it is back")).partition.id,
             2
@@ -325,8 +346,8 @@ mod tests {
     #[test]
     fn records_without_a_key_stay_and_then_take_turns_among_led_partitions() {
         let (topic, _ready) = topic(&[true, false, true]);
-        let first = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
-        let again = topic.choose(&Murmur2, &keyless(b"v"), None).unwrap();
+        let first = topic.choose_by(&Murmur2, &keyless(b"v"), None).unwrap();
+        let again = topic.choose_by(&Murmur2, &keyless(b"v"), None).unwrap();
         assert_eq!(number(&first), number(&again));
         assert!(!topic.may_leave(&again));
         again.slot.unwrap().route(SHARE);
@@ -344,7 +365,7 @@ mod tests {
         let random = |_: &Partitioning<'_>| Choice::Random;
         let mut seen = [0; 3];
         for _ in 0..200 {
-            let chosen = topic.choose(&random, &keyless(b"v"), None).unwrap();
+            let chosen = topic.choose_by(&random, &keyless(b"v"), None).unwrap();
             seen[number(&chosen) as usize] += 1;
         }
         assert!(seen[0] > 50 && seen[1] == 0 && seen[2] > 50, "{seen:?}");
@@ -353,7 +374,7 @@ mod tests {
     #[test]
     fn a_refusal_names_topic_and_setting() {
         let (topic, _ready) = topic(&[true]);
-        let Err(error) = topic.choose(&crate::partitioner::Manual, &keyless(b"v"), None) else {
+        let Err(error) = topic.choose_by(&crate::partitioner::Manual, &keyless(b"v"), None) else {
             panic!("no partition is named");
         };
         let text = error.to_string();
@@ -361,7 +382,7 @@ mod tests {
             text.contains("orders") && text.contains("partitioner.class"),
             "{text}"
         );
-        let named = topic.choose(
+        let named = topic.choose_by(
             &crate::partitioner::Manual,
             &keyless(b"v"),
             Some(Number::new(0)),
@@ -372,7 +393,7 @@ mod tests {
     #[test]
     fn a_partition_that_is_not_there_is_named() {
         let (topic, _ready) = topic(&[true]);
-        let Err(error) = topic.choose(&Murmur2, &keyless(b"v"), Some(Number::new(7))) else {
+        let Err(error) = topic.choose_by(&Murmur2, &keyless(b"v"), Some(Number::new(7))) else {
             panic!("there is only partition 0");
         };
         let text = error.to_string();
@@ -381,6 +402,6 @@ mod tests {
             "{text}"
         );
         let odd = |_: &Partitioning<'_>| Choice::Partition(3);
-        assert!(topic.choose(&odd, &keyless(b"v"), None).is_err());
+        assert!(topic.choose_by(&odd, &keyless(b"v"), None).is_err());
     }
 }

@@ -44,7 +44,7 @@ impl ClusterUser for SenderEnd {
     fn end(self: Arc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             if let Some(inner) = self.inner.upgrade() {
-                let timeout = inner.settings.rules.delivery_timeout;
+                let timeout = inner.settings.flows.longest_timeout();
                 let producer = Producer {
                     inner,
                     readiness: Readiness::default(),

@@ -1,0 +1,148 @@
+//! The producer as a `Sink`, for streams to be forwarded into.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_sink::Sink;
+use milena_core::{Error, ProducerRecord, Result};
+
+use crate::delivery::Delivery;
+use crate::enqueue::TryEnqueueError;
+use crate::network::BoxFuture;
+use crate::producer::Producer;
+
+/// A [`Sink`] of records over a producer, made by [`Producer::sink`].
+///
+/// It takes records while the producer's buffer has room. Flushing waits until each record that it took was delivered; closing
+/// it is a flush, the producer lives on.
+///
+/// ```
+/// # use milena_broker::Broker;
+/// # use milena_pool::Cluster;
+/// # use milena_producer::Producer;
+/// use futures_util::{SinkExt, StreamExt, stream};
+/// use milena_core::ProducerRecord;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> milena_core::Result<()> {
+/// # let broker = Broker::builder().topic("orders", 3).start().await?;
+/// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// # let producer = Producer::builder(cluster).build()?;
+/// let orders = stream::iter(0..100).map(|id| Ok(ProducerRecord::new("orders").value(format!("{id}"))));
+/// orders.forward(producer.sink()).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of [`Producer::enqueue`] and of [`Delivery`]: each record that fails gives one error, at a later call; the sink can be used on.
+pub struct RecordSink {
+    producer: Producer,
+    entering: Option<BoxFuture<Result<Delivery>>>,
+    flushing: Flushing,
+    open: VecDeque<Delivery>,
+}
+
+/// Whether the producer was asked to send what lingers.
+enum Flushing {
+    NotAsked,
+    Asked(BoxFuture<Result<()>>),
+    Done,
+}
+
+impl Producer {
+    /// This producer as a [`Sink`].
+    #[must_use]
+    pub fn sink(&self) -> RecordSink {
+        RecordSink {
+            producer: self.clone(),
+            entering: None,
+            flushing: Flushing::NotAsked,
+            open: VecDeque::new(),
+        }
+    }
+}
+
+impl RecordSink {
+    /// Finishes the record that waits for room.
+    fn poll_entered(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some(entering) = &mut self.entering {
+            let entered = ready!(entering.as_mut().poll(cx));
+            self.entering = None;
+            self.open.push_back(entered?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes out the oldest records as far as their outcomes are known; pending while any is open.
+    fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        while let Some(oldest) = self.open.front_mut() {
+            let outcome = ready!(Pin::new(oldest).poll(cx));
+            self.open.pop_front();
+            outcome?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Sink<ProducerRecord> for RecordSink {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        ready!(this.poll_entered(cx))?;
+        if let Poll::Ready(Err(error)) = this.poll_settled(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, record: ProducerRecord) -> Result<()> {
+        let this = &mut *self;
+        this.flushing = Flushing::NotAsked;
+        match this.producer.try_enqueue(&record) {
+            Ok(delivery) => this.open.push_back(delivery),
+            Err(TryEnqueueError::Refused(error)) => return Err(error),
+            Err(_) => {
+                let producer = this.producer.clone();
+                this.entering = Some(Box::pin(async move { producer.enqueue(record).await }));
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let this = &mut *self;
+        ready!(this.poll_entered(cx))?;
+        if !this.open.is_empty() {
+            // What lingers is sent now; the outcomes come from the deliveries.
+            if matches!(this.flushing, Flushing::NotAsked) {
+                let producer = this.producer.clone();
+                this.flushing = Flushing::Asked(Box::pin(async move { producer.flush().await }));
+            }
+            if let Flushing::Asked(flush) = &mut this.flushing
+                && flush.as_mut().poll(cx).is_ready()
+            {
+                this.flushing = Flushing::Done;
+            }
+        }
+        ready!(this.poll_settled(cx))?;
+        this.flushing = Flushing::NotAsked;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl fmt::Debug for RecordSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSink")
+            .field("open", &self.open.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! Batches that end by records, by bytes or by time; and topics with settings of their own.
+
+use std::time::Duration;
+
+use milena_core::ProducerRecord;
+use milena_producer::{Batching, Compression, TopicSettings};
+use tokio::time::Instant;
+
+use crate::cluster::{bed, bed_with, numbers, record};
+
+#[tokio::test(start_paused = true)]
+async fn batches_end_at_the_number_of_records_and_the_rest_after_the_interval() {
+    let bed = bed(1).await;
+    let interval = Duration::from_millis(200);
+    let batching = Batching::new().records(100).interval(interval);
+    let producer = bed.builder().batching(batching).build().unwrap();
+    // The first record fetches the metadata.
+    producer.send(record("first")).await.unwrap();
+    let start = Instant::now();
+    let mut all = Vec::new();
+    for number in numbers(250) {
+        all.push(producer.enqueue(record(&number)).await.unwrap());
+    }
+    let last = all.pop().unwrap();
+    for delivery in all.drain(..200) {
+        delivery.await.unwrap();
+    }
+    assert!(
+        start.elapsed() < interval,
+        "full batches waited for {:?}",
+        start.elapsed()
+    );
+    last.await.unwrap();
+    assert!(
+        start.elapsed() >= interval,
+        "the rest waited for {:?}",
+        start.elapsed()
+    );
+    let counts: Vec<_> = bed.sent(0).iter().map(|batch| batch.count).collect();
+    assert_eq!(counts, [1, 100, 100, 50]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_with_settings_of_its_own_is_compressed_alone() {
+    let bed = bed_with(1, |broker| broker.topic("clicks", 1)).await;
+    let own = TopicSettings::new()
+        .compression(Compression::LZ4)
+        .batch_records(500);
+    let producer = bed.builder().topic_settings("clicks", own).build().unwrap();
+    for topic in ["orders", "clicks"] {
+        let value = "the same words again and again ".repeat(10);
+        let records = (0..1000).map(|_| ProducerRecord::new(topic).value(value.clone()));
+        let sent = producer.enqueue_all(records).await;
+        sent.all_delivered().await.unwrap();
+    }
+    let inspect = bed.broker.inspect();
+    let (orders, clicks) = (inspect.batches("orders", 0), inspect.batches("clicks", 0));
+    assert!(clicks.iter().all(|batch| batch.count <= 500));
+    let (plain, packed) = (
+        inspect.size("orders", 0).unwrap(),
+        inspect.size("clicks", 0).unwrap(),
+    );
+    assert!(packed * 5 < plain, "{packed} of {plain} bytes");
+    assert_eq!(orders.iter().map(|batch| batch.count).sum::<u32>(), 1000);
+    assert_eq!(inspect.records("clicks", 0).unwrap().len(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_s_partitioner_and_interval_are_its_own() {
+    let bed = bed_with(4, |broker| broker.topic("clicks", 4)).await;
+    let interval = Duration::from_secs(2);
+    let own = TopicSettings::new()
+        .linger(interval)
+        .partitioner(|_: &milena_producer::Partitioning<'_>| milena_producer::Choice::Partition(3));
+    let producer = bed.builder().topic_settings("clicks", own).build().unwrap();
+    producer.send(record("fetches the metadata")).await.unwrap();
+    let start = Instant::now();
+    producer.send(record("orders do not wait")).await.unwrap();
+    assert!(start.elapsed() < interval);
+    let click = ProducerRecord::new("clicks").key("any").value("click");
+    let sent = producer.send(click).await.unwrap();
+    assert!(start.elapsed() >= interval);
+    assert_eq!(sent.partition.to_wire(), 3);
+}

@@ -1,0 +1,13 @@
+//! The ways to produce: many as one awaitable, with a callback, through a sink, in batches of a size; the clock is paused.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+mod batching;
+mod callbacks;
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod sink;
+mod together;

@@ -1,0 +1,112 @@
+//! Many records as one awaitable.
+
+use milena_broker::{ApiKey, Fault};
+use milena_core::{ErrorCode, ErrorKind, Offset, ProducerRecord};
+
+use crate::cluster::{bed, bed_with, numbers, record};
+
+#[tokio::test(start_paused = true)]
+async fn records_enqueued_together_keep_their_order_and_each_has_its_offset() {
+    let bed = bed(1).await;
+    let orders = bed.producer().topic("orders");
+    let values = numbers(5000);
+    let sent = orders
+        .enqueue_all(values.iter().map(|value| (None, Some(value.as_bytes()))))
+        .await;
+    assert_eq!(sent.len(), 5000);
+    let offsets: Vec<_> = sent
+        .await
+        .into_iter()
+        .map(|one| one.unwrap().offset)
+        .collect();
+    let expected: Vec<_> = (0..5000_u32)
+        .map(|offset| Some(Offset::from(offset)))
+        .collect();
+    assert_eq!(offsets, expected);
+    assert_eq!(bed.values(0), values);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_with_and_without_keys_go_where_each_alone_would_go() {
+    let bed = bed(4).await;
+    let producer = bed.producer();
+    let orders = producer.topic("orders");
+    let keys: Vec<_> = (0..100).map(|key| format!("customer-{key}")).collect();
+    let records = keys
+        .iter()
+        .map(|key| (Some(key.as_bytes()), Some(key.as_bytes())));
+    let together = orders.enqueue_all(records).await.await;
+    for (key, outcome) in keys.iter().zip(together) {
+        let alone = orders.send(Some(key.as_bytes()), None).await.unwrap();
+        assert_eq!(outcome.unwrap().partition, alone.partition, "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_refused_has_its_own_error_and_the_others_go_on() {
+    let bed = bed(1).await;
+    let producer = bed.builder().max_request_size(2048).build().unwrap();
+    let large = "x".repeat(3000);
+    let values = ["a", "b", large.as_str(), "c"];
+    let records = || values.iter().map(|value| (None, Some(value.as_bytes())));
+    let outcomes = producer.topic("orders").enqueue_all(records()).await.await;
+    let kinds: Vec<_> = outcomes
+        .iter()
+        .map(|one| one.as_ref().err().map(milena_core::Error::kind))
+        .collect();
+    assert_eq!(kinds, [None, None, Some(ErrorKind::RecordTooLarge), None]);
+    assert_eq!(bed.values(0), ["a", "b", "c"]);
+    let sent = producer.topic("orders").enqueue_all(records()).await;
+    let error = sent.all_delivered().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_error_of_any_record_is_told_and_all_are_waited_for() {
+    let bed = bed(1).await;
+    let fault = Fault::error(ErrorCode::TOPIC_AUTHORIZATION_FAILED).on(ApiKey::Produce);
+    bed.broker.faults().add(fault);
+    let producer = bed.producer();
+    let records = numbers(10).into_iter().map(|value| record(&value));
+    let error = producer
+        .enqueue_all(records)
+        .await
+        .all_delivered()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    let records = numbers(10).into_iter().map(|value| record(&value));
+    producer
+        .enqueue_all(records)
+        .await
+        .all_delivered()
+        .await
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_a_batch_that_was_split_have_their_offsets_still() {
+    let bed = bed_with(1, |broker| broker.message_max_bytes(1000)).await;
+    let values = numbers(500);
+    let orders = bed.producer().topic("orders");
+    let sent = orders
+        .enqueue_all(values.iter().map(|value| (None, Some(value.as_bytes()))))
+        .await;
+    let outcomes = sent.await;
+    assert_eq!(bed.values(0), values);
+    for (number, outcome) in outcomes.into_iter().enumerate() {
+        let expected = Offset::from(u32::try_from(number).unwrap());
+        assert_eq!(outcome.unwrap().offset, Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_enqueued_is_delivered_at_once() {
+    let bed = bed(1).await;
+    let producer = bed.producer();
+    let none = producer
+        .enqueue_all(std::iter::empty::<ProducerRecord>())
+        .await;
+    assert!(none.is_empty());
+    none.all_delivered().await.unwrap();
+}

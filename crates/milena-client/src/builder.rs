@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Address, Backoff, Observer, Recorder, Result};
+#[cfg(feature = "health")]
+use milena_health::Health;
 #[cfg(feature = "metrics")]
 use milena_metrics::Metrics;
 use milena_pool::{Cluster, ClusterBuilder, Connect};
@@ -18,6 +20,8 @@ pub struct ClientBuilder {
     // Each setter in turn, since the cluster's builder begins with the addresses.
     cluster: ClusterBuilder,
     recorder: Option<Arc<dyn Recorder>>,
+    #[cfg(feature = "health")]
+    health: Vec<Health>,
     #[cfg(feature = "metrics")]
     metrics: Vec<Metrics>,
 }
@@ -28,6 +32,8 @@ impl ClientBuilder {
             bootstrap: Vec::new(),
             cluster: Cluster::builder(Vec::<String>::new()),
             recorder: None,
+            #[cfg(feature = "health")]
+            health: Vec::new(),
             #[cfg(feature = "metrics")]
             metrics: Vec::new(),
         }
@@ -135,6 +141,27 @@ impl ClientBuilder {
             .recorder(Arc::new(metrics.clone()))
     }
 
+    /// Has this client, its producers, consumers and handlers judged by `health`, and each broker asked for a sign of life now and
+    /// then. Closing the client makes it not ready.
+    ///
+    /// ```no_run
+    /// # async fn run() -> milena_core::Result<()> {
+    /// # use milena_client::{Client, health::Health};
+    /// let health = Health::new();
+    /// let server = health.http().serve().await?; // tells that it is starting
+    /// let client = Client::builder().bootstrap("localhost:9092").health(&health).connect().await?;
+    /// // … and after the work:
+    /// client.close().await; // not ready, still alive
+    /// server.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "health")]
+    pub fn health(mut self, health: &Health) -> Self {
+        self.health.push(health.clone());
+        self.observer(Arc::new(health.clone()))
+    }
+
     /// Reaches the cluster; resolves with its first answer, within the API timeout.
     ///
     /// # Errors
@@ -149,7 +176,10 @@ impl ClientBuilder {
         for metrics in &self.metrics {
             metrics.watch(cluster.gauges());
         }
-        Ok(Client::new(cluster, self.recorder))
+        let client = Client::new(cluster, self.recorder);
+        #[cfg(feature = "health")]
+        let client = client.with_health(self.health);
+        Ok(client)
     }
 
     fn with(mut self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {

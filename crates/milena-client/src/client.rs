@@ -6,6 +6,8 @@ use std::sync::Arc;
 use milena_admin::Admin;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
 use milena_core::Recorder;
+#[cfg(feature = "health")]
+use milena_health::Health;
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
@@ -45,6 +47,8 @@ use crate::builder::ClientBuilder;
 pub struct Client {
     cluster: Cluster,
     recorder: Option<Arc<dyn Recorder>>,
+    #[cfg(feature = "health")]
+    health: Vec<Health>,
 }
 
 impl Client {
@@ -54,7 +58,22 @@ impl Client {
     }
 
     pub(crate) fn new(cluster: Cluster, recorder: Option<Arc<dyn Recorder>>) -> Self {
-        Self { cluster, recorder }
+        Self {
+            cluster,
+            recorder,
+            #[cfg(feature = "health")]
+            health: Vec::new(),
+        }
+    }
+
+    #[cfg(feature = "health")]
+    pub(crate) fn with_health(mut self, health: Vec<Health>) -> Self {
+        for each in &health {
+            each.watch(self.cluster.gauges());
+            self.cluster.keep_probing(each.probe_interval());
+        }
+        self.health = health;
+        self
     }
 
     /// Sets up a producer.
@@ -99,6 +118,8 @@ impl Client {
     /// # Cancel safety
     /// Dropped, what has not ended yet goes on; call it again.
     pub async fn close(&self) {
+        #[cfg(feature = "health")]
+        self.health.iter().for_each(Health::shut_down);
         self.cluster.end_users().await;
         self.cluster.close().await;
     }

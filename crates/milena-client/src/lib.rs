@@ -19,6 +19,8 @@ pub use typed::{
 pub use milena_admin as admin;
 pub use milena_consumer as consumer;
 pub use milena_core as core;
+#[cfg(feature = "health")]
+pub use milena_health as health;
 #[cfg(feature = "metrics")]
 pub use milena_metrics as metrics;
 pub use milena_middleware as middleware;

@@ -39,6 +39,7 @@ mod node_backoff;
 mod options;
 mod outgoing;
 mod own;
+mod probe;
 mod race;
 mod refresher;
 mod rtt;

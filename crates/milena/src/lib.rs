@@ -33,6 +33,7 @@
 //! | `json` | yes | `JsonCodec`, the extractor `Json` and `record.json(&value)`, by `serde_json` |
 //! | `xml` | no | `XmlCodec`, the extractor `Xml` and `record.xml(&value)`, by `quick-xml` |
 //! | `uuid` | no | `UuidCodec`, by `uuid` |
+//! | `health` | no | [`health`](mod@health): health judged from progress, and an HTTP page for it, by `axum` |
 //! | `metrics` | no | [`metrics`](mod@metrics): Prometheus metrics of all that a client does |
 //! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
 //! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
@@ -79,6 +80,12 @@ pub mod producer {
 /// Layers around a handler, and the stack that orders them.
 pub mod middleware {
     pub use milena_client::middleware::*;
+}
+
+/// Health, judged from progress, and an HTTP page for it.
+#[cfg(feature = "health")]
+pub mod health {
+    pub use milena_client::health::*;
 }
 
 /// Prometheus metrics of all that a client does.

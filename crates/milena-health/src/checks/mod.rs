@@ -1,0 +1,98 @@
+//! The checks: pure looks at what was noted and sampled.
+
+mod brokers;
+mod consumer;
+mod handler;
+mod producer;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::notes::Notes;
+use crate::report::State;
+use crate::sample::{Sample, Since};
+use crate::settings::HealthBuilder;
+
+/// What a check says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) name: String,
+    pub(crate) state: State,
+    pub(crate) reason: String,
+    /// Whether a restart would help.
+    pub(crate) dead: bool,
+}
+
+impl Verdict {
+    pub(crate) fn new(name: &str, state: State, reason: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            state,
+            reason: reason.into(),
+            dead: false,
+        }
+    }
+
+    fn dead(mut self) -> Self {
+        self.dead = true;
+        self
+    }
+}
+
+/// All that there is to look at.
+pub(crate) struct Look<'a> {
+    pub(crate) now: Instant,
+    pub(crate) notes: &'a Notes,
+    pub(crate) sample: &'a Sample,
+    pub(crate) memory: &'a Memory,
+    pub(crate) settings: &'a HealthBuilder,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    roll: brokers::Roll,
+    progress: Since<(String, milena_core::TopicPartition), (Option<milena_core::Offset>, bool)>,
+    members: Since<String, bool>,
+    full: Since<(), bool>,
+}
+
+impl Memory {
+    pub(crate) fn keep(&mut self, now: Instant, sample: &Sample) {
+        self.roll.keep(now, &sample.nodes);
+        let places = sample.partitions.iter();
+        // One that has caught up begins anew when it lags again.
+        let places = places.map(|(key, place)| (key.clone(), (place.settled, place.lag > 0)));
+        self.progress.keep(now, places);
+        let members = sample.members.iter();
+        self.members
+            .keep(now, members.map(|(group, member)| (group.clone(), *member)));
+        let full = producer::is_full(sample);
+        self.full.keep(now, [((), full)]);
+    }
+}
+
+impl Look<'_> {
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let mut all = vec![brokers::check(self)];
+        if !self.sample.members.is_empty() || !self.sample.partitions.is_empty() {
+            all.push(consumer::progress(self));
+        }
+        if !self.sample.members.is_empty() {
+            all.push(consumer::group(self));
+            all.push(consumer::commits(self));
+        }
+        all.extend(handler::lanes(self));
+        all.extend(handler::dead_letters(self));
+        all.extend(handler::breakers(self));
+        all.extend(producer::buffer(self));
+        all
+    }
+
+    fn age(&self, since: Option<Instant>) -> Duration {
+        since.map_or(Duration::ZERO, |since| {
+            self.now.saturating_duration_since(since)
+        })
+    }
+}

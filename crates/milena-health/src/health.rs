@@ -1,0 +1,226 @@
+//! The health: who is watched, what is remembered, and the judgement.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use milena_core::{Event, Gauges, Observer, Timestamp};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::checks::{Look, Memory, Verdict};
+use crate::http::HttpBuilder;
+use crate::notes::Notes;
+use crate::report::{Check, Phase, Report, State};
+use crate::sample::Sample;
+use crate::settings::HealthBuilder;
+
+/// The health of this process' clients. A clone is the same health.
+#[derive(Clone)]
+pub struct Health(Arc<Inner>);
+
+struct Inner {
+    settings: HealthBuilder,
+    notes: Mutex<Notes>,
+    watched: Mutex<Vec<Arc<dyn Gauges>>>,
+    own: Mutex<Vec<(String, Own)>>,
+    judged: Mutex<Judged>,
+    stopping: AtomicBool,
+}
+
+/// A program's own check.
+type Own = Arc<dyn Fn() -> (State, String) + Send + Sync>;
+
+/// What is remembered from one judgement to the next.
+#[derive(Default)]
+struct Judged {
+    memory: Memory,
+    since: HashMap<String, (State, Instant)>,
+    joined: BTreeSet<String>,
+    started: bool,
+}
+
+impl Health {
+    /// A health with the usual limits.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// Sets up a health.
+    pub fn builder() -> HealthBuilder {
+        HealthBuilder::default()
+    }
+
+    pub(crate) fn start(settings: HealthBuilder) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            notes: Mutex::default(),
+            watched: Mutex::default(),
+            own: Mutex::default(),
+            judged: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    /// Looks at these figures, too. A client that is given the health has its own looked at already.
+    pub fn watch(&self, gauges: Arc<dyn Gauges>) {
+        self.0.watched.lock().push(gauges);
+    }
+
+    /// Adds a check of the program's own; asked at each look, it must answer at once.
+    ///
+    /// ```
+    /// use milena_health::{Health, State};
+    ///
+    /// let health = Health::new();
+    /// health.check("warehouse", || (State::Degraded, "open on weekdays".into()));
+    /// assert_eq!(health.report().check("warehouse").unwrap().state, State::Degraded);
+    /// ```
+    pub fn check(
+        &self,
+        name: impl Into<String>,
+        look: impl Fn() -> (State, String) + Send + Sync + 'static,
+    ) {
+        self.0.own.lock().push((name.into(), Arc::new(look)));
+    }
+
+    /// From now on it is not ready, and still alive: the program is shutting down. Closing a client that was given the health does it.
+    pub fn shut_down(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+    }
+
+    /// How often brokers are to be asked for a sign of life.
+    #[must_use]
+    pub fn probe_interval(&self) -> Duration {
+        self.0.settings.probe_interval
+    }
+
+    /// Sets up the page.
+    pub fn http(&self) -> HttpBuilder {
+        HttpBuilder::new(self.clone())
+    }
+
+    /// Looks, and judges.
+    ///
+    /// Time without progress is counted from the look that saw it first: someone has to look now and then, as
+    /// [`HttpBuilder::serve`] does each second.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let inner = &*self.0;
+        let (now, clock) = (Instant::now(), Timestamp::now());
+        // Clients' own locks are taken within: none of this one's is held meanwhile.
+        let watched = {
+            let mut watched = inner.watched.lock();
+            watched.retain(|gauges| !gauges.is_gone());
+            watched.clone()
+        };
+        let sample = Sample::take(&watched);
+        let own = inner.own.lock().clone();
+        let own = own.into_iter().map(|(name, look)| {
+            let (state, reason) = look();
+            Verdict::new(&name, state, reason)
+        });
+        let own: Vec<_> = own.collect();
+
+        let mut judged = inner.judged.lock();
+        judged.memory.keep(now, &sample);
+        let (mut verdicts, contact) = {
+            let notes = inner.notes.lock();
+            let look = Look {
+                now,
+                notes: &notes,
+                sample: &sample,
+                memory: &judged.memory,
+                settings: &inner.settings,
+            };
+            (look.verdicts(), notes.contact)
+        };
+        verdicts.extend(own);
+        judged.report(
+            verdicts,
+            &sample,
+            contact,
+            inner.stopping.load(Ordering::Acquire),
+            (now, clock),
+        )
+    }
+}
+
+impl Judged {
+    fn report(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        sample: &Sample,
+        contact: bool,
+        stopping: bool,
+        (now, clock): (Instant, Timestamp),
+    ) -> Report {
+        let joined = sample.members.iter().filter(|(_, member)| **member);
+        self.joined.extend(joined.map(|(group, _)| group.clone()));
+        let all_joined = sample
+            .members
+            .keys()
+            .all(|group| self.joined.contains(group));
+        self.started |= contact && all_joined;
+        let state = verdicts.iter().map(|verdict| verdict.state).max();
+        let state = state.unwrap_or(State::Ok);
+        // Where Kafka itself is away, a restart does not help.
+        let reachable = !verdicts
+            .iter()
+            .any(|verdict| verdict.name == "brokers" && verdict.state == State::Failing);
+        let live = !(reachable && verdicts.iter().any(|verdict| verdict.dead));
+        let mut before = std::mem::take(&mut self.since);
+        let checks = verdicts.into_iter().map(|verdict| {
+            let since = match before.remove(&verdict.name) {
+                Some((same, since)) if same == verdict.state => since,
+                _ => now,
+            };
+            self.since
+                .insert(verdict.name.clone(), (verdict.state, since));
+            let age = now.saturating_duration_since(since).as_millis();
+            let age = i64::try_from(age).unwrap_or(i64::MAX);
+            Check {
+                name: verdict.name,
+                state: verdict.state,
+                reason: verdict.reason,
+                since: Timestamp::from_millis(clock.to_millis().saturating_sub(age)),
+            }
+        });
+        let checks = checks.collect();
+        Report {
+            state,
+            phase: match (stopping, self.started) {
+                (true, _) => Phase::Stopping,
+                (false, true) => Phase::Running,
+                (false, false) => Phase::Starting,
+            },
+            live,
+            ready: self.started && !stopping && state != State::Failing,
+            started: self.started,
+            checks,
+        }
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observer for Health {
+    fn on(&self, event: &Event<'_>) {
+        self.0.notes.lock().on(event);
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("settings", &self.0.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,79 @@
+//! The paths and their answers.
+
+use axum::Router;
+use axum::extract::State as Shared;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use super::Page;
+use crate::health::Health;
+use crate::report::State;
+
+pub(super) fn router(health: Health, metrics: Option<Page>) -> Router {
+    let router = Router::new()
+        .route("/health", get(whole))
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/health/startup", get(startup))
+        .with_state(health);
+    match metrics {
+        None => router,
+        Some(page) => router.route(
+            "/metrics",
+            get(async move || ([(header::CONTENT_TYPE, PROMETHEUS)], page())),
+        ),
+    }
+}
+
+async fn whole(Shared(health): Shared<Health>) -> Response {
+    let report = health.report();
+    json(report.state != State::Failing, &report)
+}
+
+async fn live(Shared(health): Shared<Health>) -> Response {
+    let report = health.report();
+    answer(report.live, report.reasons())
+}
+
+async fn ready(Shared(health): Shared<Health>) -> Response {
+    let report = health.report();
+    answer(report.ready, report.reasons())
+}
+
+async fn startup(Shared(health): Shared<Health>) -> Response {
+    let report = health.report();
+    answer(report.started, report.reasons())
+}
+
+/// A probe's answer: the status says all, the body why.
+#[derive(Serialize)]
+struct Answer {
+    ok: bool,
+    reasons: Vec<String>,
+}
+
+fn answer(ok: bool, reasons: Vec<String>) -> Response {
+    json(ok, &Answer { ok, reasons })
+}
+
+fn json(ok: bool, body: &impl Serialize) -> Response {
+    let status = if ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    match serde_json::to_vec(body) {
+        Ok(body) => (status, JSON, body).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+const JSON: [(HeaderName, &str); 2] = [
+    (header::CONTENT_TYPE, "application/json"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Prometheus' text format.
+const PROMETHEUS: &str = "text/plain; version=0.0.4";

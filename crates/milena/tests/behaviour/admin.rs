@@ -18,11 +18,19 @@ async fn a_topic_is_created_described_listed_and_deleted() {
     .await;
     assert_eq!(created.unwrap().all().unwrap()[0].partitions, Some(3));
 
-    let described = within(admin.describe_topics([name.as_str()]))
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
+    let described = within(async {
+        // Brokers learn of a creation one after the other, too.
+        loop {
+            let described = admin.describe_topics([name.as_str()]).await.unwrap().all();
+            match described {
+                Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
+                    tokio::task::yield_now().await;
+                }
+                described => break described.unwrap(),
+            }
+        }
+    })
+    .await;
     assert_eq!(described[0].partitions.len(), 3);
     assert!(
         described[0]

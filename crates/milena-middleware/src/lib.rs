@@ -1,4 +1,4 @@
-//! Tower layers around a handler: recovery, retry, timeout, circuit breaker, dead letter, logging, and the stack that orders them.
+//! Tower layers around a handler, the stack that orders them, and the router that finds a record's stack.
 //!
 //! A handler is a [`Service`](tower_service::Service) from [`Incoming`](milena_core::Incoming) to [`Outcome`](milena_core::Outcome); an
 //! async function of extractors becomes one. Layers stand around it in a [`Stack`], outermost first: each sees what those inside let
@@ -30,23 +30,42 @@
 //! consumer pauses the partitions meanwhile.
 
 pub mod circuit_breaker;
+pub mod classify;
+pub mod concurrency;
 pub mod dead_letter;
+pub mod dedup;
+pub mod emit;
+pub mod expiry;
+pub mod fault;
+pub mod filter;
 pub mod hold;
 pub mod log;
 pub mod metrics;
+pub mod rate_limit;
 pub mod recovery;
 pub mod retry;
 pub mod router;
 pub mod stack;
 pub mod timeout;
 
+mod early;
+mod origin;
 mod readiness;
 
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
+pub use classify::ClassifyLayer;
+pub use concurrency::ConcurrencyLayer;
 pub use dead_letter::DeadLetterLayer;
+pub use dedup::DedupLayer;
+pub use early::EarlyFuture;
+pub use emit::EmitLayer;
+pub use expiry::ExpiryLayer;
+pub use fault::FaultLayer;
+pub use filter::FilterLayer;
 pub use hold::HoldLayer;
 pub use log::LogLayer;
 pub use metrics::MetricsLayer;
+pub use rate_limit::RateLimitLayer;
 pub use recovery::RecoveryLayer;
 pub use retry::RetryLayer;
 pub use router::{On, Router};

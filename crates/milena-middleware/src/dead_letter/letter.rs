@@ -2,6 +2,8 @@
 
 use milena_core::{ConsumerRecord, ProcessError, ProducerRecord, TopicName};
 
+use crate::origin;
+
 /// Why a record becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cause {
@@ -35,29 +37,22 @@ pub(super) fn letter(
     attempts: u32,
     topic: &TopicName,
 ) -> ProducerRecord {
-    let (origin, partition, offset) = (record.topic.clone(), record.partition, record.offset);
     let mut letter = ProducerRecord::new(topic);
+    let mut headers = record.headers.clone();
+    origin::note(&record, &mut headers);
     letter.record = record.into_record();
-    let headers = &mut letter.record.headers;
-    if headers.get("milena.origin.topic").is_none() {
-        headers.set("milena.origin.topic", origin.as_str().to_owned());
-        headers.set("milena.origin.partition", partition.to_string());
-        headers.set("milena.origin.offset", offset.to_string());
-    }
-    let deaths = headers
-        .text("milena.deaths")
-        .and_then(|n| n.parse::<u64>().ok());
-    headers.set(
-        "milena.deaths",
-        (deaths.unwrap_or(0).saturating_add(1)).to_string(),
-    );
-    headers.set("milena.cause.class", cause.class);
-    headers.set("milena.cause.message", capped(&cause.message).to_owned());
+    // The broker's time: with an old one, retention would delete the letter at once.
+    letter.record.timestamp = None;
+    let deaths = origin::number(&headers, origin::DEATHS).unwrap_or(0u64);
+    headers.set(origin::DEATHS, deaths.saturating_add(1).to_string());
+    headers.set(origin::CAUSE_CLASS, cause.class);
+    headers.set(origin::CAUSE_MESSAGE, capped(&cause.message).to_owned());
     match &cause.dependency {
-        Some(name) => headers.set("milena.cause.dependency", capped(name).to_owned()),
-        None => headers.remove("milena.cause.dependency"),
+        Some(name) => headers.set(origin::CAUSE_DEPENDENCY, capped(name).to_owned()),
+        None => headers.remove(origin::CAUSE_DEPENDENCY),
     }
-    headers.set("milena.attempts", attempts.to_string());
+    headers.set(origin::ATTEMPTS, attempts.to_string());
+    letter.record.headers = headers;
     letter
 }
 

@@ -5,13 +5,15 @@
 //! written, the lane waits, and a [`Gate`](milena_core::Gate) named `dead-letter:TOPIC` is closed, so that partitions pause and the
 //! trouble is seen. A record that comes from the dead letter topic itself is never written to it again: its error goes outwards.
 //!
-//! Key, value, headers and timestamp stay as they were. These headers come with it:
+//! Key, value and headers stay as they were; the timestamp is that of the writing, since retention would delete a letter of an old record
+//! at once. These headers come with it:
 //!
 //! | Header | Value |
 //! |---|---|
 //! | `milena.origin.topic` | where it came from at first; kept when a letter was replayed and failed again |
 //! | `milena.origin.partition` | its partition there, a decimal number |
 //! | `milena.origin.offset` | its offset there, a decimal number |
+//! | `milena.origin.timestamp` | its timestamp there, in milliseconds since 1970, where it had one |
 //! | `milena.cause.class` | the [class](milena_core::ErrorClass::name) of the error, or `rejected` for [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter) |
 //! | `milena.cause.message` | the error and its causes on one line, at most 1,024 bytes |
 //! | `milena.cause.dependency` | the dependency that failed, where the error names one |

@@ -10,6 +10,9 @@
 mod bed;
 mod breaker;
 mod dead_letters;
+mod emit;
+mod limits;
+mod passing_over;
 mod recovery;
 mod retry;
 mod router;

@@ -1,0 +1,100 @@
+//! The permits of a limit: handed out, given back, and more or fewer of them as the limit changes.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::limit::{Bounds, Ended, Limit};
+
+#[derive(Debug)]
+pub(super) struct Permits {
+    semaphore: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: Limit,
+    /// Permits there are, those that are out included.
+    made: usize,
+}
+
+/// The right to one attempt; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    permit: Option<OwnedSemaphorePermit>,
+    permits: Arc<Permits>,
+}
+
+impl Permits {
+    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+        let limit = Limit::new(bounds);
+        let made = limit.size();
+        Arc::new(Self {
+            semaphore: Arc::new(Semaphore::new(made)),
+            state: Mutex::new(State { limit, made }),
+        })
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.state.lock().limit.size()
+    }
+
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Permit> {
+        let permit = Arc::clone(&self.semaphore).try_acquire_owned().ok()?;
+        Some(self.permit(Some(permit)))
+    }
+
+    /// Waits for a permit, in turn.
+    pub(super) async fn take(self: Arc<Self>) -> Permit {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.semaphore).acquire_owned().await.ok();
+        self.permit(permit)
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_full(&self) -> bool {
+        self.semaphore.available_permits() == 0
+    }
+
+    pub(super) fn ended(&self, began: Instant, overloaded: bool, unrelated: bool, full: bool) {
+        let mut state = self.state.lock();
+        state.limit.ended(Ended {
+            began,
+            now: Instant::now(),
+            overloaded,
+            unrelated,
+            full,
+        });
+        let size = state.limit.size();
+        if size > state.made {
+            self.semaphore.add_permits(size - state.made);
+            state.made = size;
+        } else if size < state.made {
+            // Those that are out go when they come back.
+            state.made -= self.semaphore.forget_permits(state.made - size);
+        }
+    }
+
+    fn permit(self: &Arc<Self>, permit: Option<OwnedSemaphorePermit>) -> Permit {
+        Permit {
+            permit,
+            permits: Arc::clone(self),
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else {
+            return;
+        };
+        let mut state = self.permits.state.lock();
+        if state.made > state.limit.size() {
+            state.made -= 1;
+            permit.forget();
+        }
+    }
+}

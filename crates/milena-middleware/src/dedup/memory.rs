@@ -1,0 +1,124 @@
+//! Identities in memory, of which the oldest go first.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::future::{Future, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_core::BoxError;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::store::DedupStore;
+
+/// Keeps identities in memory, up to a number and for a time.
+///
+/// Each takes about its own length and 100 bytes. A restart, and a partition that comes from another member, begin with nothing.
+pub struct MemoryStore {
+    capacity: usize,
+    keep_for: Option<Duration>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    known: HashSet<Bytes>,
+    /// In the order of their coming, the oldest in front.
+    order: VecDeque<(Bytes, Instant)>,
+}
+
+impl MemoryStore {
+    /// Keeps up to `capacity` identities; at least 1. The oldest goes when another comes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            keep_for: None,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// Forgets each after that time. Default never.
+    #[must_use]
+    pub fn keep_for(mut self, time: Duration) -> Self {
+        self.keep_for = Some(time);
+        self
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.kept.lock().known.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn forget_old(&self, kept: &mut Kept, room_for: usize) {
+        let now = Instant::now();
+        let is_old = |since: &Instant| self.keep_for.is_some_and(|time| now - *since > time);
+        while let Some((identity, since)) = kept.order.front()
+            && (is_old(since) || kept.order.len() + room_for > self.capacity)
+        {
+            kept.known.remove(identity);
+            kept.order.pop_front();
+        }
+    }
+}
+
+impl DedupStore for MemoryStore {
+    fn contains(&self, identity: &Bytes) -> impl Future<Output = Result<bool, BoxError>> + Send {
+        let mut kept = self.kept.lock();
+        self.forget_old(&mut kept, 0);
+        ready(Ok(kept.known.contains(identity)))
+    }
+
+    fn insert(&self, identity: &Bytes) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let mut kept = self.kept.lock();
+        if !kept.known.contains(identity) {
+            self.forget_old(&mut kept, 1);
+            // A copy: a slice would keep the whole fetch that it came with.
+            let identity = Bytes::copy_from_slice(identity);
+            kept.known.insert(identity.clone());
+            kept.order.push_back((identity, Instant::now()));
+        }
+        ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn has(store: &MemoryStore, identity: &'static str) -> bool {
+        store.contains(&identity.into()).await.unwrap_or(false)
+    }
+
+    async fn put(store: &MemoryStore, identity: &'static str) {
+        assert!(store.insert(&identity.into()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_goes_when_it_is_full_and_each_after_its_time() {
+        let store = MemoryStore::new(2).keep_for(Duration::from_secs(10));
+        for identity in ["a", "b", "b", "c"] {
+            put(&store, identity).await;
+        }
+        assert!(!has(&store, "a").await && has(&store, "b").await && has(&store, "c").await);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert!(!has(&store, "c").await && store.is_empty());
+    }
+}

@@ -1,0 +1,87 @@
+//! The layer that passes over what is too old.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::Timestamp;
+use tower_layer::Layer;
+
+use super::service::{Expiry, Limit, Rules};
+use crate::stack::{Kind, Profile, StackLayer};
+
+/// Passes over records that are too old. Stands inside the dead letter layer where it makes dead letters; else anywhere.
+#[derive(Clone)]
+pub struct ExpiryLayer {
+    rules: Rules,
+}
+
+impl ExpiryLayer {
+    /// Skips records that were made longer ago than `age`.
+    #[must_use]
+    pub fn after(age: Duration) -> Self {
+        Self::new(Limit::Age(age))
+    }
+
+    /// Skips records whose header of that name holds a time that is past, in milliseconds since 1970 as decimal text. A record without
+    /// the header, or with one that is no such number, does not expire.
+    #[must_use]
+    pub fn by_header(name: impl Into<Arc<str>>) -> Self {
+        Self::new(Limit::Header(name.into()))
+    }
+
+    /// What is too old becomes a dead letter, and is not skipped.
+    #[must_use]
+    pub fn to_dead_letters(mut self) -> Self {
+        self.rules.dead_letters = true;
+        self
+    }
+
+    /// The wall clock. Default the system's.
+    #[must_use]
+    pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.rules.clock = Arc::new(read);
+        self
+    }
+
+    fn new(limit: Limit) -> Self {
+        Self {
+            rules: Rules {
+                limit,
+                dead_letters: false,
+                clock: Arc::new(Timestamp::now),
+            },
+        }
+    }
+}
+
+impl<S> Layer<S> for ExpiryLayer {
+    type Service = Expiry<S>;
+
+    fn layer(&self, inner: S) -> Expiry<S> {
+        Expiry::new(inner, self.rules.clone())
+    }
+}
+
+impl StackLayer for ExpiryLayer {
+    fn profile(&self) -> Profile {
+        let when = match &self.rules.limit {
+            Limit::Age(age) => format!("after {age:?}"),
+            Limit::Header(name) => format!("when the header `{name}` says so"),
+        };
+        match self.rules.dead_letters {
+            false => Profile::new(Kind::Expiry, format!("{when}, skipped")),
+            true => {
+                Profile::new(Kind::Expiry, format!("{when}, a dead letter")).asks_for_dead_letters()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ExpiryLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExpiryLayer")
+            .field(&self.rules.limit)
+            .finish()
+    }
+}

@@ -1,0 +1,93 @@
+//! The service that passes over what is too old.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use milena_core::{BoxError, ConsumerRecord, Incoming, Outcome, Timestamp};
+use tower_service::Service;
+
+use crate::early::EarlyFuture;
+use crate::origin;
+
+/// What [`ExpiryLayer`](super::ExpiryLayer) makes.
+#[derive(Clone)]
+pub struct Expiry<S> {
+    inner: S,
+    rules: Rules,
+}
+
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) limit: Limit,
+    pub(super) dead_letters: bool,
+    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Limit {
+    Age(Duration),
+    Header(Arc<str>),
+}
+
+impl Limit {
+    /// Until when a record is worth its work.
+    fn end(&self, record: &ConsumerRecord) -> Option<Timestamp> {
+        match self {
+            Self::Age(age) => Some(origin::timestamp(record)?.plus(*age)),
+            Self::Header(name) => {
+                let millis = record.headers.text(name)?.parse().ok()?;
+                Some(Timestamp::from_millis(millis))
+            }
+        }
+    }
+}
+
+impl<S> Expiry<S> {
+    pub(super) fn new(inner: S, rules: Rules) -> Self {
+        Self { inner, rules }
+    }
+
+    fn verdict(&self, record: &ConsumerRecord) -> Option<Outcome> {
+        let (end, now) = (self.rules.limit.end(record)?, (self.rules.clock)());
+        if now <= end {
+            return None;
+        }
+        let reason = format!("it expired {:?} ago", now.since(end));
+        Some(match self.rules.dead_letters {
+            false => Outcome::skip(reason),
+            true => Outcome::dead_letter(reason),
+        })
+    }
+}
+
+impl<S> Service<Incoming> for Expiry<S>
+where
+    S: Service<Incoming, Response = Outcome>,
+    S::Error: Into<BoxError>,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = EarlyFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        match self.verdict(&incoming.record) {
+            Some(outcome) => EarlyFuture::decided(outcome),
+            None => EarlyFuture::running(self.inner.call(incoming)),
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Expiry<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Expiry")
+            .field("inner", &self.inner)
+            .field("limit", &self.rules.limit)
+            .finish_non_exhaustive()
+    }
+}

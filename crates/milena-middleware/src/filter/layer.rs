@@ -1,0 +1,52 @@
+//! The layer that passes over records.
+
+use std::fmt;
+use std::sync::Arc;
+
+use milena_core::{ConsumerRecord, Reason};
+use tower_layer::Layer;
+
+use super::service::{Filter, Keep};
+use crate::stack::{Kind, Profile, StackLayer};
+
+/// Lets only some records through. May stand anywhere; outside of costly layers it spares them work.
+#[derive(Clone)]
+pub struct FilterLayer {
+    reason: Reason,
+    keep: Keep,
+}
+
+impl FilterLayer {
+    /// Lets those records through for which `keep` holds; the others are skipped for that reason. It is asked on the lane: it must return
+    /// at once.
+    #[must_use]
+    pub fn new(
+        reason: impl Into<Reason>,
+        keep: impl Fn(&ConsumerRecord) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            reason: reason.into(),
+            keep: Arc::new(keep),
+        }
+    }
+}
+
+impl<S> Layer<S> for FilterLayer {
+    type Service = Filter<S>;
+
+    fn layer(&self, inner: S) -> Filter<S> {
+        Filter::new(inner, self.reason.clone(), Arc::clone(&self.keep))
+    }
+}
+
+impl StackLayer for FilterLayer {
+    fn profile(&self) -> Profile {
+        Profile::new(Kind::Filter, format!("skips what is {}", self.reason))
+    }
+}
+
+impl fmt::Debug for FilterLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FilterLayer").field(&self.reason).finish()
+    }
+}

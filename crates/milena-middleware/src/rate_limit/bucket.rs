@@ -1,0 +1,72 @@
+//! When the next token is there. Pure: times in, times out.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Tokens that come at a steady pace, of which some may be saved up.
+#[derive(Clone, Debug)]
+pub(super) struct Bucket {
+    /// One token each.
+    pub(super) interval: Duration,
+    /// How many may be there at once.
+    pub(super) burst: u32,
+    /// When a full bucket's worth of tokens would be there again, if nobody took one from now on.
+    full_at: Option<Instant>,
+}
+
+impl Bucket {
+    pub(super) fn new(interval: Duration, burst: u32) -> Self {
+        Self {
+            interval,
+            burst: burst.max(1),
+            full_at: None,
+        }
+    }
+
+    /// Takes the next token, and says when it is there.
+    pub(super) fn take(&mut self, now: Instant) -> Instant {
+        let full_at = self.full_at.map_or(now, |at| at.max(now));
+        self.full_at = Some(full_at + self.interval);
+        let saved = self.interval.saturating_mul(self.burst - 1);
+        full_at.checked_sub(saved).map_or(now, |at| at.max(now))
+    }
+
+    /// Gives a token back that was not used.
+    pub(super) fn give_back(&mut self) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(self.interval));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_saved_goes_at_once_and_the_rest_at_the_pace() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(SECOND, 3);
+        let waits: Vec<_> = (0..6).map(|_| bucket.take(now) - now).collect();
+        assert_eq!(
+            waits.iter().map(Duration::as_secs).collect::<Vec<_>>(),
+            [0, 0, 0, 1, 2, 3]
+        );
+        let later = now + 10 * SECOND;
+        let waits: Vec<_> = (0..4)
+            .map(|_| (bucket.take(later) - later).as_secs())
+            .collect();
+        assert_eq!(waits, [0, 0, 0, 1], "no more is saved than the burst");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_given_back_is_there_again() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(SECOND, 1);
+        assert_eq!(bucket.take(now), now);
+        assert_eq!(bucket.take(now), now + SECOND);
+        bucket.give_back();
+        assert_eq!(bucket.take(now), now + SECOND);
+    }
+}

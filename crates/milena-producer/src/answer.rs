@@ -121,6 +121,7 @@ impl Sender {
         let mut verdict = verdict::of_answer(answer.error);
         if let Verdict::Retry { error, .. }
         | Verdict::OutOfOrder(error)
+        | Verdict::Forgotten(error)
         | Verdict::Duplicate(error)
         | Verdict::TooLarge(error)
         | Verdict::Fail { error, .. } = &mut verdict
@@ -130,13 +131,15 @@ impl Sender {
                 *error = error.clone().with_source(message.to_owned());
             }
         }
-        if let Verdict::Retry { stale: true, .. } = verdict {
-            self.network.refresh("a broker no longer leads a partition");
-            if let Some(hint) = &answer.leader
-                && let Some(outlet) = self.queues.get(id as usize)
-            {
-                self.network
-                    .learn(&outlet.queue.partition.place, hint, endpoints);
+        if let Verdict::Retry { stale: true, .. } = verdict
+            && let Some(outlet) = self.queues.get(id as usize)
+        {
+            let place = &outlet.queue.partition.place;
+            if let Some(hint) = &answer.leader {
+                self.network.learn(place, hint, endpoints);
+            }
+            if self.network.leader(place).is_none_or(|known| known == node) {
+                self.network.refresh("a broker no longer leads a partition");
             }
         }
         let each = (!answer.record_errors.is_empty()).then(|| {

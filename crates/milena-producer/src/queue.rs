@@ -131,6 +131,12 @@ impl Queue {
         self.trouble = Some(error.clone());
     }
 
+    /// As [`blame`](Self::blame), where nothing worse is known.
+    pub(crate) fn lacks_leader(&mut self) {
+        self.trouble
+            .get_or_insert_with(|| Error::new(ErrorKind::State, "no leader of it is known"));
+    }
+
     /// Fails a batch that cannot be closed.
     pub(crate) fn remove(&mut self, place: Place, error: Error) -> Option<(u32, Error)> {
         let at = self.waiting.iter().position(|batch| batch.place == place)?;
@@ -224,9 +230,7 @@ impl Queue {
     /// Takes up a new identity: what waits is numbered anew from zero.
     pub(crate) fn begin(&mut self, identity: Identity) {
         self.sequences.begin(identity);
-        for batch in &mut self.waiting {
-            batch.stamp = None;
-        }
+        self.waiting.iter_mut().for_each(|batch| batch.stamp = None);
     }
 
     /// Moves the waiting batch at `at` into flight, with its sequence range.
@@ -268,8 +272,8 @@ impl Queue {
                 batch.doubt |= doubt;
                 self.retry(batch, error, now, rules)
             }
-            Verdict::OutOfOrder(error) => {
-                // It answers for earlier attempts as well: the broker knows the last five batches.
+            // It answers for earlier attempts as well: the broker knows the last five batches.
+            Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
                 batch.doubt = false;
                 let same = batch.stamp.map(|stamp| (stamp.id, stamp.epoch))
                     == self.sequences.identity().map(|own| (own.id, own.epoch));

@@ -238,7 +238,10 @@ impl Sender {
                 .or_insert_with(|| Link::new(node))
                 .turn
                 .push_back(id),
-            None => self.homeless.push(id),
+            None => {
+                queue.lacks_leader();
+                self.homeless.push(id);
+            }
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     },
     /// The broker misses what comes before it: of the oldest batch it means that the broker forgot this producer.
     OutOfOrder(Error),
+    /// The broker does not know this producer, and so cannot tell whether an earlier attempt was written.
+    Forgotten(Error),
     /// The broker takes no batch as large: send it in parts.
     TooLarge(Error),
     /// Give it up.
@@ -38,6 +40,9 @@ impl Verdict {
             Self::Duplicate(_) if doubt => Self::Delivered,
             // Never in doubt, it cannot be the batch that the broker holds under this range.
             Self::Duplicate(error) => Self::OutOfOrder(error),
+            // Under a new epoch it might be written twice.
+            Self::Forgotten(error) if doubt => Self::Fail { error, doubt },
+            Self::Forgotten(error) => Self::OutOfOrder(error),
             verdict => verdict,
         }
     }
@@ -51,9 +56,10 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
     let error = Error::broker(code).api("Produce");
     match code {
         ErrorCode::DUPLICATE_SEQUENCE_NUMBER => Verdict::Duplicate(error),
-        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-        | ErrorCode::UNKNOWN_PRODUCER_ID
-        | ErrorCode::INVALID_PRODUCER_EPOCH => Verdict::OutOfOrder(error),
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Verdict::OutOfOrder(error),
+        ErrorCode::UNKNOWN_PRODUCER_ID | ErrorCode::INVALID_PRODUCER_EPOCH => {
+            Verdict::Forgotten(error)
+        }
         ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Verdict::TooLarge(error),
         ErrorCode::PRODUCER_FENCED => Verdict::Fail {
             error: Error::new(

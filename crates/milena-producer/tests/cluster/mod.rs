@@ -16,7 +16,7 @@ use milena_pool::{Cluster, ClusterBuilder, Connect};
 use milena_producer::{Delivery, Producer, ProducerBuilder};
 use milena_protocol::batch::BatchHeader;
 
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Counts, Ledger};
 
 /// A running broker and a client's view of it.
 pub(crate) struct Bed {

@@ -362,3 +362,22 @@ async fn sequences_go_on_batch_by_batch_without_a_hole() {
     }
     assert_eq!(next, 50);
 }
+
+/// P1, P11: a broker that lost what it knew of a producer cannot tell whether it has the batch.
+#[tokio::test(start_paused = true)]
+async fn a_batch_in_doubt_is_not_written_again_where_the_producer_was_forgotten() {
+    let bed = bed(1).await;
+    let producer = bed.producer();
+    producer.send(record("warm")).await.unwrap();
+    let faults = bed.broker.faults();
+    faults.add(Fault::apply_then_disconnect().on(ApiKey::Produce));
+    let forgot = Fault::error(ErrorCode::UNKNOWN_PRODUCER_ID).on(ApiKey::Produce);
+    faults.add(forgot.nth(2));
+    let mut ledger = Ledger::default();
+    ledger.enqueue(&producer, record("doubtful")).await;
+    producer.flush().await.unwrap();
+    ledger.enqueue(&producer, record("next")).await;
+    let counts = ledger.hold(&bed).await;
+    assert_eq!((counts.possibly_written, counts.delivered), (1, 1));
+    assert_eq!(bed.values(0), ["warm", "doubtful", "next"]);
+}

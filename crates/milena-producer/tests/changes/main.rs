@@ -1,0 +1,15 @@
+//! The cluster changes while a producer produces: nothing is lost, written twice, out of order, or waits for ever.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod leaders;
+mod replicas;
+mod storm;
+mod topics;

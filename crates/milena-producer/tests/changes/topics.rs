@@ -1,0 +1,211 @@
+//! Topics that grow, are hidden, lose partitions from the metadata, or are deleted for good.
+
+use std::time::Duration;
+
+use milena_broker::{ApiKey, Broker, Fault};
+use milena_core::{ErrorCode, Persistence, ProducerRecord};
+use tokio::time::{Instant, timeout};
+
+use crate::cluster::{Ledger, bed, bed_with, connect, numbers, record, record_at};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn partitions_that_are_added_are_used_within_the_age_of_the_metadata() {
+    let broker = Broker::builder().brokers(2).topic("orders", 2);
+    let broker = broker.start().await.unwrap();
+    let dialer = broker.dialer();
+    let bed = connect(broker, dialer, |cluster| {
+        cluster.metadata_max_age(5 * SECOND)
+    })
+    .await;
+    let producer = bed.producer();
+    let mut ledger = Ledger::default();
+    for number in 0..400u32 {
+        if number == 100 {
+            bed.broker.inspect().add_partitions("orders", 5).unwrap();
+        }
+        let record = ProducerRecord::new("orders").value(format!("{number}{}", "x".repeat(4000)));
+        ledger.enqueue(&producer, record).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ledger.hold(&bed).await.delivered, 400);
+    for partition in 0..5 {
+        assert!(
+            !bed.values(partition).is_empty(),
+            "partition {partition} is used"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_keep_their_partitions_until_partitions_are_added() {
+    let bed = bed(4).await;
+    let producer = bed.producer();
+    let send = async |key: &str| {
+        let record = ProducerRecord::new("orders").key(key.to_owned()).value("v");
+        producer.send(record).await.unwrap().partition
+    };
+    let before = send("order-7").await;
+    bed.broker
+        .faults()
+        .add(Fault::hide_topic("orders").times(3));
+    for _ in 0..3 {
+        bed.cluster.refresh().await.unwrap();
+        assert_eq!(send("order-7").await, before);
+    }
+    bed.broker.faults().assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_metadata_leaves_out_for_a_moment_is_written_to_all_the_same() {
+    let bed = bed(3).await;
+    let producer = bed.producer();
+    let faults = bed.broker.faults();
+    let mut ledger = Ledger::default();
+    for number in 0..90u32 {
+        if number % 10 == 5 {
+            for partition in 1..3 {
+                faults.add(
+                    Fault::omit_partition()
+                        .on(ApiKey::Metadata)
+                        .partition(partition),
+                );
+            }
+            bed.cluster.request_refresh();
+        }
+        let record = record_at(number % 3, number.to_string());
+        ledger.enqueue(&producer, record).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(ledger.hold(&bed).await.delivered, 90);
+    faults.assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_an_answer_leaves_out_is_sent_again_and_written_once() {
+    let bed = bed(2).await;
+    let producer = bed.producer();
+    producer.send(record("warm")).await.unwrap();
+    let faults = bed.broker.faults();
+    faults.add(
+        Fault::omit_partition()
+            .on(ApiKey::Produce)
+            .partition(1)
+            .times(2),
+    );
+    let mut ledger = Ledger::default();
+    for number in 0..20u32 {
+        ledger
+            .enqueue(&producer, record_at(number % 2, number.to_string()))
+            .await;
+    }
+    assert_eq!(ledger.hold(&bed).await.delivered, 20);
+    faults.assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_for_a_topic_that_was_deleted_end_in_time_with_the_brokers_reason() {
+    let bed = bed_with(1, |broker| broker.topic("other", 1)).await;
+    let builder = bed.builder().request_timeout(3 * SECOND);
+    let producer = builder.delivery_timeout(10 * SECOND).build().unwrap();
+    producer.send(record("warm")).await.unwrap();
+    bed.broker.inspect().delete_topic("orders");
+    let start = Instant::now();
+    let gone = producer.enqueue(record("gone")).await.unwrap();
+    for number in numbers(100) {
+        let other = ProducerRecord::new("other").value(number);
+        let sent = timeout(SECOND, producer.send(other)).await;
+        sent.expect("other topics go on").unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let error = gone.await.unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 10);
+    // The leader may have had it when the topic went.
+    assert_eq!(error.persistence(), Some(Persistence::PossiblyWritten));
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    let codes = [
+        ErrorCode::UNKNOWN_TOPIC_ID,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    ];
+    assert!(
+        codes
+            .iter()
+            .any(|code| cause.contains(code.name().unwrap())),
+        "{cause}"
+    );
+    assert_eq!(bed.values_of("other", 0), numbers(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_for_partitions_that_a_smaller_topic_lost_end_in_time() {
+    let bed = bed(3).await;
+    let builder = bed.builder().request_timeout(3 * SECOND);
+    let producer = builder.delivery_timeout(10 * SECOND).build().unwrap();
+    for partition in 0..3 {
+        producer.send(record_at(partition, "warm")).await.unwrap();
+    }
+    bed.broker.inspect().delete_topic("orders");
+    let lost = producer.enqueue(record_at(2, "lost")).await.unwrap();
+    bed.broker.inspect().create_topic("orders", 1).unwrap();
+    let error = timeout(11 * SECOND, lost).await.unwrap().unwrap_err();
+    assert!(std::error::Error::source(&error).is_some(), "it says why");
+    timeout(SECOND, producer.send(record("next")))
+        .await
+        .unwrap()
+        .unwrap();
+    let refused = producer
+        .send(record_at(2, "no such partition"))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("partition 2 of 1"),
+        "{refused}"
+    );
+    timeout(SECOND, producer.flush()).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_made_again_in_mid_stream_takes_what_comes_in_order() {
+    for moment in (0..40).step_by(3) {
+        let bed = bed(1).await;
+        let producer = bed.producer();
+        producer.send(record("warm")).await.unwrap();
+        let faults = bed.broker.faults();
+        faults.add(
+            Fault::delay_answer(Duration::from_millis(9))
+                .on(ApiKey::Produce)
+                .times(3),
+        );
+        let changing = async {
+            tokio::time::sleep(Duration::from_millis(moment)).await;
+            bed.broker.inspect().delete_topic("orders");
+            tokio::time::sleep(Duration::from_millis(moment % 7)).await;
+            bed.broker.inspect().create_topic("orders", 1).unwrap();
+        };
+        let sending = async {
+            let mut sent = Vec::new();
+            for number in 0..50 {
+                sent.push(producer.enqueue(record(&number.to_string())).await.unwrap());
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            sent
+        };
+        let ((), sent) = tokio::join!(changing, sending);
+        for delivery in sent {
+            delivery.await.unwrap();
+        }
+        // What the old topic acknowledged went with it; the rest is there, once and in order.
+        let left: Vec<u32> = bed
+            .values(0)
+            .iter()
+            .map(|value| value.parse().unwrap())
+            .collect();
+        let first = *left.first().unwrap_or(&50);
+        assert_eq!(
+            left,
+            (first..50).collect::<Vec<_>>(),
+            "made again at {moment} ms"
+        );
+    }
+}

@@ -201,6 +201,14 @@ macro_rules! shared_setters {
                 self
             }
 
+            /// How many records of a partition may be delivered from the lowest one on that is not done, with keys or without order. Where
+            /// one is so slow that as many wait behind it to be committed, its partition is paused (by `window`), and no other. Default
+            /// 10,000: a crash repeats no more than that.
+            pub fn max_out_of_order(mut self, records: usize) -> Self {
+                self.settings.max_out_of_order = records;
+                self
+            }
+
             /// What to do when a lane cannot go on. Default [`LaneStopPolicy::Stop`].
             pub fn on_lane_stop(mut self, policy: LaneStopPolicy) -> Self {
                 self.settings.on_lane_stop = policy;

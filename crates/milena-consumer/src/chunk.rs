@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{LeaderEpoch, Offset, ProducerId, Result};
+use milena_core::{LeaderEpoch, Offset, ProducerId, Result, Timestamp};
 use milena_protocol::batch::{Batch, Batches, ControlRecord};
 use milena_protocol::fetch::{AbortedTransaction, IsolationLevel};
 
 use crate::budget::{Budget, Pinned};
+use crate::partition::batch_time;
 
 /// Fetched batches of one partition, a slice of the answer's frame.
 #[derive(Debug)]
@@ -95,6 +96,13 @@ impl Chunk {
         &self.pinned
     }
 
+    /// The first timestamp of the first batch that does not end below `from`.
+    pub(crate) fn first_time(&self, from: Offset) -> Option<Timestamp> {
+        let batches = self.rest.clone().filter_map(Result::ok);
+        let mut ahead = batches.filter(|batch| batch.next_offset() > from && !batch.is_control());
+        ahead.next().and_then(|batch| batch_time(batch.header()))
+    }
+
     /// The next batch; those that end below `from` are passed over.
     ///
     /// # Errors
@@ -178,7 +186,7 @@ const MARKER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use milena_core::{HeadersRef, ProducerEpoch, Sequence, Timestamp};
+    use milena_core::{HeadersRef, ProducerEpoch, Sequence};
     use milena_protocol::batch::{BatchBuilder, ProducerStamp, rewrite};
     use milena_protocol::compression::Compression;
     use tokio::sync::Notify;

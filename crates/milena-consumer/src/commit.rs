@@ -12,17 +12,22 @@ use milena_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use milena_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::core::Core;
 use crate::member::{Membership, Pulse, pulse};
 use crate::partition::{Committable, Partition};
 
-/// Commits each interval until the consumer closes.
+/// Commits each interval, and what is asked for meanwhile, until the consumer closes.
 pub(crate) async fn run(core: Arc<Core>) {
+    let mut due = Instant::now() + core.settings.commit_interval;
     loop {
         tokio::select! {
-            () = sleep(core.settings.commit_interval) => {}
+            () = sleep_until(due) => {}
+            () = core.later.wanted.notified() => {
+                flush(&core).await;
+                continue;
+            }
             () = core.closing.cancelled() => return,
         }
         if core.auto_commit.load(Ordering::Acquire)
@@ -30,6 +35,19 @@ pub(crate) async fn run(core: Arc<Core>) {
         {
             tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed for now");
         }
+        due = Instant::now() + core.settings.commit_interval;
+    }
+}
+
+/// Commits what was left to the commit task.
+pub(crate) async fn flush(core: &Core) {
+    if let Some(mut round) = core.later.take() {
+        let offsets = std::mem::take(&mut round.offsets);
+        let ended = commit_these(core, || offsets.into_values().collect(), LIMIT).await;
+        if let Err(error) = &ended {
+            tracing::warn!(group = core.settings.group_name(), %error, "offsets were not committed");
+        }
+        round.ended(ended);
     }
 }
 
@@ -42,17 +60,35 @@ pub(crate) async fn commit(
     partitions: &[Arc<Partition>],
     limit: Duration,
 ) -> Result<()> {
+    let offsets = || {
+        let each = partitions.iter();
+        each.filter_map(|partition| Some((Arc::clone(partition), partition.to_commit()?)))
+            .collect()
+    };
+    commit_these(core, offsets, limit).await
+}
+
+/// Commits these offsets, which are taken when it is this commit's turn.
+///
+/// # Errors
+/// As [`commit`].
+pub(crate) async fn commit_these(
+    core: &Core,
+    offsets: impl FnOnce() -> Vec<(Arc<Partition>, Committable)>,
+    limit: Duration,
+) -> Result<()> {
     let deadline = Instant::now() + limit;
     let turn = timeout_at(deadline, core.committing.acquire()).await;
     let _turn = turn.map_err(|_| late())?.map_err(|_| late())?;
     // Taken before the offsets: those of a later membership never go out under an earlier one.
     let membership = core.membership.borrow().clone();
-    let offsets: Vec<_> = partitions
-        .iter()
-        .filter_map(|partition| Some((Arc::clone(partition), partition.to_commit()?)))
-        .collect();
+    let offsets = offsets();
     if offsets.is_empty() {
         return Ok(());
+    }
+    if let Some((gone, _)) = offsets.iter().find(|(partition, _)| partition.is_fenced()) {
+        let what = "the partition was given away before its offset was committed";
+        return Err(Error::new(ErrorKind::State, what).at(gone.place()));
     }
     let Some(membership) = membership else {
         return Err(Error::new(
@@ -114,7 +150,7 @@ fn request(
     membership: &Membership,
     offsets: &[(Arc<Partition>, Committable)],
 ) -> OffsetCommitRequest {
-    let metadata = StrBytes::from_string(core.settings.commit_metadata.to_string());
+    let default = &core.settings.commit_metadata;
     let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
     for (_, offset) in offsets {
         let epoch = offset.epoch.map_or(-1, LeaderEpoch::to_wire);
@@ -122,7 +158,9 @@ fn request(
             .with_partition_index(offset.place.partition.to_wire())
             .with_committed_offset(offset.offset.to_wire())
             .with_committed_leader_epoch(epoch)
-            .with_committed_metadata(Some(metadata.clone()));
+            .with_committed_metadata(Some(StrBytes::from_string(
+                offset.metadata.as_ref().unwrap_or(default).to_string(),
+            )));
         topics.entry(&offset.place.topic).or_default().push(entry);
     }
     let topics = topics.into_iter().map(|(topic, partitions)| {
@@ -167,7 +205,7 @@ fn read(
             continue;
         };
         let Some(code) = code else {
-            partition.committed_to(offset.offset);
+            partition.committed_to(offset);
             let mut committed = core.counts.committed.lock();
             committed.insert(offset.place.clone(), offset.offset);
             continue;

@@ -16,10 +16,12 @@ use tower_service::Service;
 use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
 use crate::commit;
+use crate::committing::{OffsetAndMetadata, PendingCommit};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
+use crate::partition::{Committable, Partition};
 use crate::positions;
 use crate::receiver::Receiver;
 use crate::run::{self, RunReport, ShutdownHandle};
@@ -135,17 +137,141 @@ impl Consumer {
     /// # Cancel safety
     /// Dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
-        self.receiver.note_position();
         let partitions = self.core().partitions();
         let limit = self.core().cluster.api_timeout();
         commit::commit(self.core(), &partitions, limit).await
+    }
+
+    /// Commits that this record, and what came before it in its partition, is done, and waits for the answer.
+    ///
+    /// Never goes back: where as much is committed already, or the partition was away and came back since the record was received,
+    /// nothing happens.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned; else as [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    /// Dropped, the offset may be committed or not.
+    pub async fn commit_record(&self, record: &ConsumerRecord) -> Result<()> {
+        let after = self.after_record(record)?;
+        self.commit_now(after).await
+    }
+
+    /// As [`commit_record`](Self::commit_record), for all records of a batch.
+    ///
+    /// # Errors
+    /// As [`commit_record`](Self::commit_record).
+    ///
+    /// # Cancel safety
+    /// Dropped, the offset may be committed or not.
+    pub async fn commit_batch(&self, batch: &FetchBatch) -> Result<()> {
+        let after = self.after_batch(batch)?;
+        self.commit_now(after).await
+    }
+
+    /// Commits exactly these offsets of assigned partitions, with a text beside each where one is given, and waits for the answer. This
+    /// may go back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned, and then nothing is committed; a text
+    /// that is too long for the broker (`OFFSET_METADATA_TOO_LARGE`); else as [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    /// Dropped, the offsets may be committed or not.
+    pub async fn commit_offsets<O: Into<OffsetAndMetadata>>(
+        &self,
+        offsets: impl IntoIterator<Item = (TopicPartition, O)>,
+    ) -> Result<()> {
+        let named = self.named(offsets)?;
+        self.commit_now(named).await
+    }
+
+    /// As [`commit`](Self::commit), and does not wait: the commit goes on by itself.
+    pub fn commit_async(&self) -> PendingCommit {
+        let partitions = self.core().partitions().into_iter();
+        let offsets = partitions.filter_map(|partition| {
+            let offset = partition.to_commit()?;
+            Some((partition, offset))
+        });
+        self.core().later.add(offsets)
+    }
+
+    /// As [`commit_record`](Self::commit_record), and does not wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn commit_record_async(&self, record: &ConsumerRecord) -> Result<PendingCommit> {
+        Ok(self.core().later.add(self.after_record(record)?))
+    }
+
+    /// As [`commit_batch`](Self::commit_batch), and does not wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn commit_batch_async(&self, batch: &FetchBatch) -> Result<PendingCommit> {
+        Ok(self.core().later.add(self.after_batch(batch)?))
+    }
+
+    /// As [`commit_offsets`](Self::commit_offsets), and does not wait.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    pub fn commit_offsets_async<O: Into<OffsetAndMetadata>>(
+        &self,
+        offsets: impl IntoIterator<Item = (TopicPartition, O)>,
+    ) -> Result<PendingCommit> {
+        Ok(self.core().later.add(self.named(offsets)?))
+    }
+
+    fn after_record(&self, record: &ConsumerRecord) -> Result<Vec<(Arc<Partition>, Committable)>> {
+        let place = TopicPartition {
+            topic: record.topic.clone(),
+            partition: record.partition,
+        };
+        self.after(&place, record.offset.next(), record.leader_epoch)
+    }
+
+    fn after_batch(&self, batch: &FetchBatch) -> Result<Vec<(Arc<Partition>, Committable)>> {
+        let (next, epoch) = (batch.next_offset(), batch.leader_epoch());
+        self.after(batch.topic_partition(), next, epoch)
+    }
+
+    fn after(
+        &self,
+        place: &TopicPartition,
+        next: Offset,
+        epoch: Option<milena_core::LeaderEpoch>,
+    ) -> Result<Vec<(Arc<Partition>, Committable)>> {
+        let partition = self.core().partition(place)?;
+        let offset = partition.to_commit_after(next, epoch);
+        Ok(offset
+            .map(|offset| (partition, offset))
+            .into_iter()
+            .collect())
+    }
+
+    fn named<O: Into<OffsetAndMetadata>>(
+        &self,
+        offsets: impl IntoIterator<Item = (TopicPartition, O)>,
+    ) -> Result<Vec<(Arc<Partition>, Committable)>> {
+        let named = offsets.into_iter().map(|(place, offset)| {
+            let partition = self.core().partition(&place)?;
+            let offset = partition.to_commit_as(offset.into());
+            Ok((partition, offset))
+        });
+        named.collect()
+    }
+
+    async fn commit_now(&self, offsets: Vec<(Arc<Partition>, Committable)>) -> Result<()> {
+        let limit = self.core().cluster.api_timeout();
+        commit::commit_these(self.core(), || offsets, limit).await
     }
 
     /// Ends in good order: no record is dispatched any more, lanes drain, a handler's offsets are committed, the group is left.
     ///
     /// Waits for lanes at most the drain timeout. What was received without a handler must be committed before.
     pub async fn close(&self) {
-        self.receiver.note_position();
+        commit::flush(self.core()).await;
         self.engine.close().await;
     }
 
@@ -164,6 +290,19 @@ impl Consumer {
         &self,
         places: impl IntoIterator<Item = TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>> {
+        let found = self.committed_offsets(places).await?.into_iter();
+        let offsets = found.map(|(place, found)| (place, found.map(|found| found.offset)));
+        Ok(offsets.collect())
+    }
+
+    /// As [`committed`](Self::committed), with the epoch and the text that were committed beside each offset.
+    ///
+    /// # Errors
+    /// As [`committed`](Self::committed).
+    pub async fn committed_offsets(
+        &self,
+        places: impl IntoIterator<Item = TopicPartition>,
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>> {
         let places: Vec<_> = places.into_iter().collect();
         let deadline = Instant::now() + self.core().cluster.api_timeout();
         let mut attempt = 0;
@@ -184,10 +323,10 @@ impl Consumer {
     async fn committed_once(
         &self,
         places: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Option<Offset>>> {
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>> {
         let mut found = positions::committed(self.core(), places).await?;
         let entry = |place: &TopicPartition| match found.remove(place) {
-            Some(Ok(offset)) => Ok((place.clone(), offset.map(|(offset, _)| offset))),
+            Some(Ok(found)) => Ok((place.clone(), found)),
             Some(Err(code)) => Err(Error::broker(code).api("OffsetFetch").at(place)),
             None => Ok((place.clone(), None)),
         };

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::budget::Budget;
+use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) closing: CancelToken,
     /// One commit at a time, so that an older offset never overtakes a newer one.
     pub(crate) committing: Semaphore,
+    /// What the commit task is to commit beside its interval.
+    pub(crate) later: Later,
     /// How many large batches are decompressed at once.
     pub(crate) decompressing: Arc<Semaphore>,
     /// Whether offsets are committed by themselves: while a handler runs.
@@ -102,6 +105,7 @@ impl Core {
             ready: Notify::new(),
             closing: CancelToken::new(),
             committing: Semaphore::new(1),
+            later: Later::default(),
             decompressing: Arc::new(Semaphore::new(cores)),
             auto_commit: AtomicBool::new(false),
             membership: watch::Sender::new(None),

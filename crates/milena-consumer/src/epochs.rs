@@ -27,6 +27,14 @@ impl EpochTrail {
         (*first < resume).then_some(*epoch)
     }
 
+    /// The epoch of the record in front of `offset`, as far as it is remembered.
+    pub(crate) fn of(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let mut newest_first = self.0.iter().rev();
+        newest_first
+            .find(|(first, _)| *first < offset)
+            .map(|(_, epoch)| *epoch)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -1,7 +1,6 @@
 //! A consumer's figures, read when someone looks.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use milena_core::{Gauge, Gauges};
 use tokio::time::Instant;
@@ -46,12 +45,13 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
                 partition: place,
                 records,
             });
-            let age = figures.reading.map_or(Duration::ZERO, |at| clock.since(at));
-            sink(Gauge::LagTime {
-                group: core.settings.group_name(),
-                partition: place,
-                age: if records == 0 { Duration::ZERO } else { age },
-            });
+            if let Some(age) = figures.behind(clock) {
+                sink(Gauge::LagTime {
+                    group: core.settings.group_name(),
+                    partition: place,
+                    age,
+                });
+            }
         }
         if let Some(offset) = figures.settled {
             sink(Gauge::Settled {

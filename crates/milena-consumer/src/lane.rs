@@ -12,7 +12,7 @@ use crate::batch::{Opened, consumer_record};
 use crate::core::{Core, Lanes};
 use crate::handoff::Handoff;
 use crate::offsets::Ticket;
-use crate::partition::Partition;
+use crate::partition::{Delivery, Partition};
 use crate::settings::Order;
 use crate::unpack;
 use crate::worker::{Go, Worker};
@@ -106,7 +106,7 @@ where
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
     'batches: while let Some(opened) = next_batch(&core, &partition).await {
         for record in opened.owned() {
-            let Some((record, ticket)) = deliver(&core, &partition, &opened, record) else {
+            let Some((record, ticket)) = deliver(&core, &partition, &opened, record).await else {
                 continue 'batches;
             };
             let Some(ticket) = ticket else { continue };
@@ -194,7 +194,7 @@ async fn feed(
 ) {
     'batches: while let Some(opened) = next_batch(core, partition).await {
         for record in opened.owned() {
-            let Some((record, ticket)) = deliver(core, partition, &opened, record) else {
+            let Some((record, ticket)) = deliver(core, partition, &opened, record).await else {
                 continue 'batches;
             };
             let (Some(ticket), Some(queue)) = (ticket, choose(&record)) else {
@@ -236,32 +236,47 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
 }
 
 /// Delivers a record of a batch: `None` ends the batch, no ticket passes the record over.
-fn deliver(
+async fn deliver(
     core: &Core,
     partition: &Partition,
     opened: &Opened,
     record: milena_core::Result<milena_protocol::batch::OwnedRecord>,
 ) -> Option<(ConsumerRecord, Option<Ticket>)> {
     let epoch = opened.epoch();
-    match record {
-        Ok(record) => {
-            let offset = record.offset;
-            let record = consumer_record(partition.place(), epoch, record);
-            if offset < opened.from {
-                return Some((record, None));
-            }
-            let ticket = partition.deliver(opened.turn, offset, epoch, Instant::now())?;
-            Some((record, Some(ticket)))
-        }
+    let record = match record {
+        Ok(record) => record,
         Err(error) => {
             let next = Some(opened.next_offset());
             if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, &error) {
                 partition.stop();
                 core.lane_stopped(partition, "", &error);
             }
-            None
+            return None;
+        }
+    };
+    let (offset, timestamp) = (record.offset, record.timestamp);
+    let record = consumer_record(partition.place(), epoch, record);
+    if offset < opened.from {
+        return Some((record, None));
+    }
+    let window = core.settings.max_out_of_order;
+    loop {
+        let now = Instant::now();
+        match partition.deliver(opened.turn, offset, epoch, timestamp, now, window) {
+            Delivery::Ticket(ticket) => return Some((record, Some(ticket))),
+            Delivery::Over => return None,
+            Delivery::Full => wait_for_room(core, partition, window).await,
         }
     }
+}
+
+/// Holds the partition, and no other, until the records behind a slow one are few again.
+async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
+    let by: Arc<str> = "window".into();
+    let reason = format!("{window} records are delivered from one on that is not done");
+    core.pause(partition, &by, &reason.into());
+    partition.has_room().await;
+    core.resume(partition, &by);
 }
 
 /// How many records wait in front of a key's lane.

@@ -106,8 +106,7 @@ impl OffsetTracker {
         self.unsettled
     }
 
-    /// How many offsets the tracker has to remember.
-    #[cfg(test)]
+    /// How many offsets the tracker has to remember: those from the lowest open one on.
     pub(crate) fn window(&self) -> usize {
         self.open.len()
     }

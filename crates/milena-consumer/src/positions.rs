@@ -5,43 +5,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{
-    Error, ErrorCode, ErrorKind, Event, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicName,
+    Error, ErrorCode, ErrorKind, Event, LeaderEpoch, Offset, Result, Timestamp, TopicName,
     TopicPartition,
 };
-use milena_pool::{Role, Target};
+use milena_pool::Role;
 use milena_protocol::ApiKey;
 use milena_protocol::kafka::protocol::StrBytes;
-use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use milena_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
-use milena_protocol::messages::{ListOffsetsRequest, OffsetFetchRequest, OffsetFetchResponse};
+use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use tokio::time::sleep;
 
+use crate::committing::OffsetAndMetadata;
 use crate::core::{Core, End};
 use crate::partition::{Partition, Place};
 use crate::settings::OffsetReset;
+use crate::{query, truncation};
 
 /// Looks positions up as they are wanted, until it is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut attempt = 0;
     loop {
-        let (committed, lookups) = pending(&core);
-        if committed.is_empty() && lookups.is_empty() {
+        let wanted = Wanted::of(&core);
+        if wanted.is_empty() {
             attempt = 0;
             core.lookup.notified().await;
             continue;
         }
-        let mut done = Ok(());
-        if !committed.is_empty() {
-            done = from_group(&core, committed).await;
-        }
-        if !lookups.is_empty() {
-            let looked_up = from_log(&core, lookups).await;
-            done = done.and(looked_up);
-        }
+        // Side by side: a coordinator that is away keeps nobody from asking leaders.
+        let (committed, looked_up, validated) = tokio::join!(
+            from_group(&core, wanted.committed),
+            from_log(&core, wanted.lookups),
+            validate(&core, wanted.unsure),
+        );
         core.fetch.notify_one();
-        match done {
+        match committed.and(looked_up).and(validated) {
             Ok(()) => attempt = 0,
             Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
                 // Never a reset for what only passes: the same is asked again.
@@ -61,19 +60,37 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
+/// A partition, and the turn that its answer must still find.
 type Turned = (Arc<Partition>, u64);
 
-fn pending(core: &Core) -> (Vec<Turned>, Vec<(Turned, OffsetReset)>) {
-    let (mut committed, mut lookups) = (Vec::new(), Vec::new());
-    for partition in core.partitions() {
-        match partition.where_to_fetch() {
-            (Place::Committed, turn) => committed.push((partition, turn)),
-            // What has no answer was told to the reader; only a seek helps.
-            (Place::Lookup(OffsetReset::None) | Place::At(_), _) => {}
-            (Place::Lookup(reset), turn) => lookups.push(((partition, turn), reset)),
+/// What is to be asked.
+#[derive(Default)]
+struct Wanted {
+    committed: Vec<Turned>,
+    lookups: Vec<(Turned, OffsetReset)>,
+    unsure: Vec<(Turned, Offset, LeaderEpoch)>,
+}
+
+impl Wanted {
+    fn of(core: &Core) -> Self {
+        let mut wanted = Self::default();
+        for partition in core.partitions() {
+            match partition.where_to_fetch() {
+                (Place::Committed, turn) => wanted.committed.push((partition, turn)),
+                // What has no answer was told to the reader; only a seek helps.
+                (Place::Lookup(OffsetReset::None) | Place::At(_), _) => {}
+                (Place::Lookup(reset), turn) => wanted.lookups.push(((partition, turn), reset)),
+                (Place::Unsure(offset, epoch), turn) => {
+                    wanted.unsure.push(((partition, turn), offset, epoch));
+                }
+            }
         }
+        wanted
     }
-    (committed, lookups)
+
+    fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.lookups.is_empty() && self.unsure.is_empty()
+    }
 }
 
 /// What the group committed for each of `places`, as the coordinator answers.
@@ -100,15 +117,23 @@ pub(crate) async fn committed(
 
 /// Begins where the group committed; where it did not, the log is looked at next.
 async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
+    if partitions.is_empty() {
+        return Ok(());
+    }
     let places: Vec<_> = partitions.iter().map(|(p, _)| p.place().clone()).collect();
     let committed = committed(core, &places).await?;
     let mut worst = Ok(());
     for (partition, turn) in partitions {
         let found = committed.get(partition.place());
         match found {
-            Some(Ok(Some((offset, epoch)))) => {
-                if partition.resolve(turn, Place::At(*offset), *epoch) {
-                    partition.note_committed(*offset);
+            Some(Ok(Some(found))) => {
+                let place = match found.leader_epoch {
+                    Some(epoch) => Place::Unsure(found.offset, epoch),
+                    None => Place::At(found.offset),
+                };
+                if partition.resolve(turn, place, found.leader_epoch) {
+                    partition.note_committed(found.offset);
+                    core.lookup.notify_one();
                 }
             }
             Some(Ok(None)) => begin(core, &partition, turn),
@@ -173,7 +198,7 @@ fn committed_request(group: &str, places: &[TopicPartition], version: i16) -> Of
 }
 
 /// A committed offset with its epoch, none, or why it is not told.
-pub(crate) type Found = Result<Option<(Offset, Option<LeaderEpoch>)>, ErrorCode>;
+pub(crate) type Found = Result<Option<OffsetAndMetadata>, ErrorCode>;
 
 fn read_committed(
     group: &str,
@@ -181,15 +206,18 @@ fn read_committed(
     version: i16,
 ) -> Result<HashMap<TopicPartition, Found>> {
     let mut found = HashMap::new();
-    let mut note = |topic: &str, partition: i32, code: i16, offset: i64, epoch: i32| {
+    let mut note = |topic: &str, partition: i32, told: (i16, i64, i32, Option<&StrBytes>)| {
         let Some(partition) = milena_core::Partition::from_wire(partition) else {
             return;
         };
+        let (code, offset, epoch, metadata) = told;
         let entry = match ErrorCode::from_wire(code) {
             Some(code) => Err(code),
-            None => {
-                Ok(Offset::from_wire(offset).map(|offset| (offset, LeaderEpoch::from_wire(epoch))))
-            }
+            None => Ok(Offset::from_wire(offset).map(|offset| OffsetAndMetadata {
+                offset,
+                leader_epoch: LeaderEpoch::from_wire(epoch),
+                metadata: metadata.map_or("", |text| text.as_str()).into(),
+            })),
         };
         found.insert(TopicPartition::new(topic, partition), entry);
     };
@@ -203,26 +231,28 @@ fn read_committed(
             code = entry.error_code;
             for topic in &entry.topics {
                 for p in &topic.partitions {
-                    note(
-                        &topic.name,
-                        p.partition_index,
+                    let metadata = p.metadata.as_ref();
+                    let told = (
                         p.error_code,
                         p.committed_offset,
                         p.committed_leader_epoch,
+                        metadata,
                     );
+                    note(&topic.name, p.partition_index, told);
                 }
             }
         }
     } else {
         for topic in &answer.topics {
             for p in &topic.partitions {
-                note(
-                    &topic.name,
-                    p.partition_index,
+                let metadata = p.metadata.as_ref();
+                let told = (
                     p.error_code,
                     p.committed_offset,
                     p.committed_leader_epoch,
+                    metadata,
                 );
+                note(&topic.name, p.partition_index, told);
             }
         }
     }
@@ -232,74 +262,21 @@ fn read_committed(
     }
 }
 
-/// Asks the leaders for the first offset or the one behind the last.
+/// Asks the leaders for the first offset, the one behind the last, or that of a time.
 async fn from_log(core: &Core, lookups: Vec<(Turned, OffsetReset)>) -> Result<()> {
-    let metadata = core.cluster.metadata();
-    let mut by_leader: BTreeMap<NodeId, Vec<(Turned, OffsetReset)>> = BTreeMap::new();
-    let mut worst = Ok(());
-    for lookup in lookups {
-        let place = lookup.0.0.place();
-        match metadata.leader(place) {
-            Some(leader) => by_leader.entry(leader).or_default().push(lookup),
-            None => {
-                core.cluster.want_topics([place.topic.clone()]);
-                worst = Err(Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place));
-            }
-        }
-    }
-    for (leader, lookups) in by_leader {
-        let asked = ask_leader(core, leader, &lookups).await;
-        worst = worst.and(asked);
-    }
-    worst
-}
-
-async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset)]) -> Result<()> {
-    let mut topics: BTreeMap<&TopicName, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for ((partition, _), reset) in lookups {
-        let place = partition.place();
-        let metadata = core.cluster.metadata();
-        let epoch = metadata
-            .partition(place)
-            .and_then(|known| known.leader_epoch);
-        let entry = ListOffsetsPartition::default()
-            .with_partition_index(place.partition.to_wire())
-            .with_current_leader_epoch(epoch.map_or(-1, LeaderEpoch::to_wire))
-            .with_timestamp(time_of(*reset, (core.settings.clock)()));
-        topics.entry(&place.topic).or_default().push(entry);
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        ListOffsetsTopic::default()
-            .with_name(StrBytes::from_string(topic.to_string()).into())
-            .with_partitions(partitions)
-    });
-    let request = ListOffsetsRequest::default()
-        .with_replica_id((-1).into())
-        .with_isolation_level(core.settings.isolation.to_wire())
-        .with_topics(topics.collect());
-    let answer = core.cluster.send(&Target::Node(leader), &request).await?;
+    let now = (core.settings.clock)();
+    let questions = lookups
+        .iter()
+        .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)));
+    let mut listed = query::list_offsets(core, questions.collect()).await;
     let mut worst = Ok(());
     for ((partition, turn), reset) in lookups {
         let place = partition.place();
-        let topic = answer
-            .topics
-            .iter()
-            .find(|topic| place.topic == topic.name.as_str());
-        let wire = place.partition.to_wire();
-        let entry =
-            topic.and_then(|topic| topic.partitions.iter().find(|p| p.partition_index == wire));
-        let Some(entry) = entry else {
-            let what = "the answer leaves out a partition whose offsets were asked for";
-            worst = Err(Error::new(ErrorKind::State, what).at(place));
-            continue;
-        };
-        match (
-            ErrorCode::from_wire(entry.error_code),
-            Offset::from_wire(entry.offset),
-        ) {
-            (None, Some(offset)) => {
+        let by_time = matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_));
+        match listed.remove(place) {
+            Some(Ok((Some(offset), _, _))) => {
                 let before = partition.reset_from();
-                if partition.resolve(*turn, Place::At(offset), None)
+                if partition.resolve(turn, Place::At(offset), None)
                     && let Some(before) = before
                 {
                     tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
@@ -310,27 +287,43 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
                     });
                 }
             }
-            (None, None)
-                if matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_)) =>
-            {
+            Some(Ok((None, _, _))) if by_time => {
                 // All records are older: what comes next is the first that is not.
-                partition.resolve(*turn, Place::Lookup(OffsetReset::Latest), None);
+                partition.resolve(turn, Place::Lookup(OffsetReset::Latest), None);
                 core.lookup.notify_one();
             }
-            (None, None) => {
+            Some(Ok((None, _, _))) | None => {
                 let what = "the answer gives no offset";
-                worst = Err(Error::new(ErrorKind::Decode, what).at(place));
+                worst = Err(Error::new(ErrorKind::State, what).at(place));
             }
-            (Some(code), _) => {
-                core.cluster.note_error(code);
-                let error = Error::broker(code).api("ListOffsets").at(place);
-                worst = Err(if code.is_stale_metadata() && !code.is_retriable() {
-                    Error::new(ErrorKind::State, "the leader is not known yet")
-                        .at(place)
-                        .with_source(error)
-                } else {
-                    error
-                });
+            Some(Err(error)) => worst = Err(error),
+        }
+    }
+    worst
+}
+
+/// Asks the leaders where the epochs ended that positions were read in: a log that was cut since is noticed (KIP-320).
+async fn validate(core: &Core, positions: Vec<(Turned, Offset, LeaderEpoch)>) -> Result<()> {
+    let questions = positions
+        .iter()
+        .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch));
+    let mut ends = query::epoch_ends(core, questions.collect()).await;
+    let mut worst = Ok(());
+    for ((partition, turn), offset, epoch) in positions {
+        match ends.remove(partition.place()) {
+            Some(Ok(Some((_, end)))) if end >= offset => partition.validated(turn),
+            Some(Ok(Some((_, end)))) => truncation::found(core, &partition, turn, Some(end)),
+            Some(Ok(None)) => truncation::found(core, &partition, turn, None),
+            Some(Err(error)) if error.kind() == ErrorKind::Unsupported => {
+                // A broker that cannot tell: as before KIP-320.
+                partition.validated(turn);
+            }
+            Some(Err(error)) => worst = Err(error),
+            None => {
+                let what = "an epoch was asked for and not answered";
+                let error = Error::new(ErrorKind::State, what).at(partition.place());
+                worst = Err(error.offset(offset));
+                tracing::debug!(%epoch, "no answer about an epoch");
             }
         }
     }
@@ -341,14 +334,12 @@ async fn ask_leader(core: &Core, leader: NodeId, lookups: &[(Turned, OffsetReset
 fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     match reset {
-        OffsetReset::Latest => LATEST,
-        OffsetReset::Earliest | OffsetReset::None => EARLIEST,
+        OffsetReset::Latest => query::LATEST,
+        OffsetReset::Earliest | OffsetReset::None => query::EARLIEST,
         OffsetReset::Timestamp(time) => time.to_millis().max(0),
         OffsetReset::Duration(back) => now.to_millis().saturating_sub(millis(back)).max(0),
     }
 }
 
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 /// The first version of OffsetFetch that lists groups (KIP-709).
 const GROUPS_FROM: i16 = 8;

@@ -88,7 +88,6 @@ macro_rules! reading {
             /// # Errors
             /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
             pub fn position(&self, place: &TopicPartition) -> Result<Option<milena_core::Offset>> {
-                self.receiver.note_position();
                 Ok(self.core().partition(place)?.position())
             }
 
@@ -133,6 +132,37 @@ macro_rules! reading {
                 let partition = self.core().partition(place)?;
                 self.core().resume(&partition, crate::pauses::USER);
                 Ok(())
+            }
+
+            /// How far each assigned partition is behind, in records and in time; those of which no fetch has told the end yet are
+            /// left out. Asks nobody.
+            #[must_use]
+            pub fn lag(&self) -> std::collections::BTreeMap<TopicPartition, crate::Lag> {
+                crate::lag::read(self.core())
+            }
+
+            /// The first offset of each partition whose record is not older than its time, asked of the leaders; `None` where all
+            /// records are older. The partitions need not be assigned.
+            ///
+            /// # Errors
+            /// Why a leader did not answer, after it was asked again for the API timeout; a topic that does not exist.
+            pub async fn offsets_for_times(
+                &self,
+                times: impl IntoIterator<Item = (TopicPartition, milena_core::Timestamp)>,
+            ) -> Result<
+                std::collections::BTreeMap<TopicPartition, Option<crate::OffsetAndTimestamp>>,
+            > {
+                let times = times.into_iter();
+                let questions = times.map(|(place, time)| (place, time.to_millis().max(0)));
+                crate::query::for_times(self.core(), questions.collect()).await
+            }
+
+            /// Where the log of a partition begins and ends for this consumer, asked of its leader. It need not be assigned.
+            ///
+            /// # Errors
+            /// As [`offsets_for_times`](Self::offsets_for_times).
+            pub async fn watermarks(&self, place: &TopicPartition) -> Result<crate::Watermarks> {
+                crate::query::watermarks(self.core(), place).await
             }
 
             /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.

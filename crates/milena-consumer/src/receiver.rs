@@ -157,13 +157,6 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Notes how far the records were handed out.
-    pub(crate) fn note_position(&self) {
-        if let Some(current) = &*self.current.lock() {
-            current.note();
-        }
-    }
-
     /// The rest of the batch in hand, if it is of this partition, is kept until the partition is read again.
     pub(crate) fn lay_aside(&self, place: &TopicPartition) {
         let mut current = self.current.lock();
@@ -218,6 +211,7 @@ impl Current {
                 Some(Ok(record)) if record.offset < self.from => {}
                 Some(Ok(record)) => {
                     self.position = record.offset.next();
+                    self.partition.hand_out(self.position);
                     return Some(Ok(consumer_record(
                         self.partition.place(),
                         self.epoch,

@@ -89,6 +89,7 @@ pub(crate) struct Settings {
     pub(crate) check_crcs: bool,
     pub(crate) on_corrupt: CorruptPolicy,
     pub(crate) order: Order,
+    pub(crate) max_out_of_order: usize,
     pub(crate) on_lane_stop: LaneStopPolicy,
     pub(crate) max_attempts: u32,
     pub(crate) retry_backoff: Backoff,
@@ -121,6 +122,7 @@ impl Settings {
             check_crcs: true,
             on_corrupt: CorruptPolicy::default(),
             order: Order::default(),
+            max_out_of_order: 10_000,
             on_lane_stop: LaneStopPolicy::default(),
             max_attempts: 5,
             retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
@@ -174,6 +176,10 @@ impl Settings {
         if lanes == 0 || lanes > MAX_LANES {
             let what = format!("a partition has 1 to {MAX_LANES} lanes, not {lanes}");
             return Err(config("order", what));
+        }
+        if self.max_out_of_order == 0 {
+            let what = "a window of no records lets none through";
+            return Err(config("max.out.of.order", what));
         }
         if self.heartbeat_interval.is_zero() || self.commit_interval.is_zero() {
             let what = "an interval of zero would spin: give it some milliseconds";

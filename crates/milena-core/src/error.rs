@@ -51,6 +51,9 @@ pub enum ErrorKind {
     Unsupported,
     /// The peer could not be authenticated, or refused this client's credentials.
     Security,
+    /// The log was cut below what was read of it, after an unclean election: records that were processed are gone. The offset, where it
+    /// is known, is where the log and what was read part (KIP-320).
+    LogTruncated,
     /// The operation does not fit the present state, such as a commit of a partition that was lost.
     State,
 }
@@ -314,6 +317,7 @@ impl ErrorKind {
             Self::Broker(_) => "broker answered an error",
             Self::Transport => "the connection failed",
             Self::Timeout => "the deadline passed",
+            Self::LogTruncated => "the log was cut below the position",
             Self::Config => "a setting cannot be used",
             Self::Decode => "the bytes cannot be read",
             Self::Closed => "closed",

@@ -40,8 +40,9 @@
 
 pub use milena_client::admin::Admin;
 pub use milena_client::consumer::{
-    AssignedConsumer, BatchStream, Consumer, CorruptPolicy, FetchBatch, IsolationLevel,
-    LaneStopPolicy, OffsetReset, Order, RecordStream, RunEnd, RunReport, ShutdownHandle, StartAt,
+    AssignedConsumer, BatchStream, Consumer, CorruptPolicy, FetchBatch, IsolationLevel, Lag,
+    LaneStopPolicy, OffsetAndMetadata, OffsetAndTimestamp, OffsetReset, Order, PendingCommit,
+    RecordStream, RunEnd, RunReport, ShutdownHandle, StartAt, Watermarks,
 };
 pub use milena_client::core::{
     Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord,

@@ -12,6 +12,7 @@ use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
 use crate::partition::Place;
 use crate::settings::OffsetReset;
+use crate::truncation;
 
 impl Fetcher {
     /// Gives each partition what the answer brought it; the bytes of whole batches.
@@ -37,11 +38,9 @@ impl Fetcher {
                 continue;
             }
             if let Some(diverging) = entry.diverging {
-                // The log was cut below what was read (unclean election): go on from where both agree.
-                tracing::warn!(partition = %asked.partition.place(), "the log was truncated below the position");
-                if !self.reset(asked, Place::At(diverging.end_offset)) {
-                    self.back_off(asked, now);
-                }
+                // The broker noticed itself that the log was cut (unclean election).
+                let end = Some(diverging.end_offset);
+                truncation::found(&self.core, &asked.partition, asked.turn, end);
                 continue;
             }
             bytes += self.records(body, entry, asked, &mut pinned, now);
@@ -83,7 +82,7 @@ impl Fetcher {
         let records = entry.records.slice(..extent.whole.min(entry.records.len()));
         let level = self.core.settings.isolation;
         let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
-        if partition.fetched(asked.turn, chunk, next, extent.epoch) {
+        if partition.fetched(asked.turn, asked.entry.offset, chunk, next, extent.epoch) {
             self.core.ready.notify_waiters();
         }
         self.core.observers().emit(|| Event::Received {

@@ -98,6 +98,10 @@ impl Fetcher {
                 .quiet_until()
                 .filter(|until| *until > now)
                 .map_or(wake_at, |until| wake_at.min(until));
+            let known = metadata.partition(partition.place());
+            if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
+                self.core.lookup.notify_one();
+            }
             let full = |largest| budget::partition_bytes(largest, share, least) as usize;
             let Some(wish) = partition.wish(now, full) else {
                 continue;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milena_core::{Error, Offset, Result};
-use milena_protocol::batch::{Batch, Records};
+use milena_protocol::batch::{Batch, BatchHeader, Records};
 
 use super::Partition;
 use crate::budget::Pinned;
@@ -16,7 +16,7 @@ pub(super) enum Ahead {
     /// A batch that its reader opens.
     Closed(Closed),
     /// A batch that is being opened elsewhere.
-    Opening(u64),
+    Opening(u64, BatchHeader),
     /// A batch that was opened elsewhere.
     Open(Records, Arc<Pinned>),
     /// What was found in place of a batch.
@@ -41,6 +41,18 @@ pub(crate) struct Bad {
     pub(crate) next: Option<Offset>,
 }
 
+impl Ahead {
+    /// The batch's header, where it is one.
+    pub(super) fn header(&self) -> Option<BatchHeader> {
+        match self {
+            Self::Closed(closed) => Some(*closed.batch.header()),
+            Self::Opening(_, header) => Some(*header),
+            Self::Open(records, _) => Some(*records.header()),
+            Self::Skip(_) | Self::Bad(_) => None,
+        }
+    }
+}
+
 impl Partition {
     /// A batch taken ahead was opened, or cannot be.
     pub(crate) fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>)>) {
@@ -48,7 +60,7 @@ impl Partition {
         if state.turn != closed.turn {
             return;
         }
-        let opening = |step: &&mut Ahead| matches!(step, Ahead::Opening(id) if *id == closed.id);
+        let opening = |step: &&mut Ahead| matches!(step, Ahead::Opening(id, _) if *id == closed.id);
         if let Some(step) = state.ahead.iter_mut().find(opening) {
             *step = match opened {
                 Ok((records, pinned)) => Ahead::Open(records, pinned),

@@ -52,12 +52,14 @@ impl Partition {
     pub(crate) fn fetched(
         &self,
         turn: u64,
+        from: Offset,
         chunk: Chunk,
         next: Offset,
         epoch: Option<LeaderEpoch>,
     ) -> bool {
         let mut state = self.state.lock();
-        if state.turn != turn || self.is_fenced() {
+        // Two answers for one offset, from a leader and the next, or one that comes while the position is unsure, count once at most.
+        if state.turn != turn || state.place != Place::At(from) || self.is_fenced() {
             return false;
         }
         state.place = Place::At(next);

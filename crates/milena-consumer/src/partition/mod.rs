@@ -7,10 +7,13 @@ mod reading;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
+use milena_core::{
+    CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TimestampType, TopicPartition,
+};
+use milena_protocol::batch::BatchHeader;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -26,7 +29,7 @@ use crate::settings::OffsetReset;
 use ahead::Ahead;
 
 pub(crate) use ahead::Closed;
-pub(crate) use reading::{Committable, Given};
+pub(crate) use reading::{Committable, Delivery, Given};
 
 /// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
 pub(crate) struct Partition {
@@ -34,8 +37,12 @@ pub(crate) struct Partition {
     state: Mutex<State>,
     /// Told when there is something to read, or nothing more to come.
     readable: Notify,
+    /// Told when the window has room again.
+    room: Notify,
     /// As in the state, to be read without its lock.
     turn: Arc<AtomicU64>,
+    /// How far a receiver has given out the batch in hand.
+    handed: Arc<AtomicI64>,
     /// No record is dispatched any more; what runs may end.
     stopping: CancelToken,
     /// Nothing counts any more.
@@ -54,6 +61,7 @@ struct State {
     /// Counts seeks and resets: an answer or a batch from before one is dropped.
     turn: u64,
     turn_told: Arc<AtomicU64>,
+    handed: Arc<AtomicI64>,
     queue: VecDeque<Chunk>,
     queued: usize,
     /// A batch that was given back, to be read next.
@@ -67,20 +75,31 @@ struct State {
     /// How often in a row the place was found unreadable.
     spoiled: u32,
     last_epoch: Option<LeaderEpoch>,
+    /// The newest leader's, as metadata told.
+    leader_epoch: Option<LeaderEpoch>,
     largest_batch: usize,
     tracker: OffsetTracker,
+    /// Someone waits until the tracker's window is below this.
+    room_below: Option<usize>,
     epochs: EpochTrail,
-    oldest: VecDeque<(Offset, Instant)>,
+    oldest: VecDeque<Delivered>,
     committed: Option<Offset>,
     reset_from: Option<Offset>,
     high_watermark: Option<Offset>,
     stable_end: Option<Offset>,
-    /// The newest timestamp of the batch that is being read.
-    reading: Option<Timestamp>,
+    /// The batch in hand: one past it, and its first timestamp.
+    hand: Option<(Offset, Option<Timestamp>)>,
     pauses: Pauses,
     failure: Option<Error>,
     quiet_until: Option<Instant>,
     failures: u32,
+}
+
+/// A record that was delivered, and when.
+struct Delivered {
+    offset: Offset,
+    since: Instant,
+    timestamp: Option<Timestamp>,
 }
 
 /// Where a partition is fetched next.
@@ -90,24 +109,47 @@ pub(crate) enum Place {
     Committed,
     /// To be looked up in the log.
     Lookup(OffsetReset),
+    /// At this offset, once the leader says that its log still holds what was read before it, in this epoch.
+    Unsure(Offset, LeaderEpoch),
     /// At this offset.
     At(Offset),
 }
 
+/// What a cut of the log took away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// A seek was faster.
+    Overtaken,
+    /// Only what was not read yet.
+    Unread,
+    /// What was read, up to this position.
+    Read(Offset),
+}
+
+impl Place {
+    /// The offset, where it is known.
+    fn offset(self) -> Option<Offset> {
+        match self {
+            Self::At(offset) | Self::Unsure(offset, _) => Some(offset),
+            Self::Committed | Self::Lookup(_) => None,
+        }
+    }
+}
+
 impl Partition {
     pub(crate) fn new(place: TopicPartition, start: Place, fetch: Arc<Notify>) -> Arc<Self> {
-        let offset = match start {
-            Place::At(offset) => offset,
-            Place::Committed | Place::Lookup(_) => Offset::ZERO,
-        };
+        let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
+        let handed = Arc::new(AtomicI64::new(0));
         Arc::new(Self {
             place,
             turn: Arc::clone(&turn),
+            handed: Arc::clone(&handed),
             state: Mutex::new(State {
                 place: start,
                 turn: 0,
                 turn_told: turn,
+                handed,
                 queue: VecDeque::new(),
                 queued: 0,
                 front: None,
@@ -116,21 +158,24 @@ impl Partition {
                 in_hand: false,
                 spoiled: 0,
                 last_epoch: None,
+                leader_epoch: None,
                 largest_batch: 0,
                 tracker: OffsetTracker::new(offset),
+                room_below: None,
                 epochs: EpochTrail::default(),
                 oldest: VecDeque::new(),
                 committed: None,
                 reset_from: None,
                 high_watermark: None,
                 stable_end: None,
-                reading: None,
+                hand: None,
                 pauses: Pauses::default(),
                 failure: None,
                 quiet_until: None,
                 failures: 0,
             }),
             readable: Notify::new(),
+            room: Notify::new(),
             stopping: CancelToken::new(),
             fenced: AtomicBool::new(false),
             cancel: CancelToken::new(),
@@ -153,8 +198,9 @@ impl Partition {
 
     /// The next offset to deliver; `None` while it is being looked up.
     pub(crate) fn position(&self) -> Option<Offset> {
-        let state = self.state.lock();
-        matches!(state.place, Place::At(_)).then(|| state.tracker.position())
+        let mut state = self.state.lock();
+        state.absorb();
+        state.place.offset().map(|_| state.tracker.position())
     }
 
     /// What the group committed, as it was read when the partition was assigned.
@@ -170,20 +216,67 @@ impl Partition {
         state.committed = None;
         drop(state);
         self.readable.notify_waiters();
+        self.room.notify_one();
     }
 
     /// The answer to a lookup; one that a seek has overtaken changes nothing and gives `false`.
     pub(crate) fn resolve(&self, turn: u64, place: Place, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
-        if state.turn != turn || matches!(state.place, Place::At(_)) {
+        if state.turn != turn || state.place.offset().is_some() {
             return false;
         }
         state.restart(place);
         state.last_epoch = epoch;
-        if matches!(place, Place::At(_)) {
+        if place.offset().is_some() {
             state.reset_from = None;
         }
         true
+    }
+
+    /// Who leads, and since which epoch: under a new leader the position is unsure, where it is known in which epoch it was read.
+    /// Returns whether it became so.
+    pub(crate) fn meet_leader(&self, epoch: Option<LeaderEpoch>) -> bool {
+        let mut state = self.state.lock();
+        let Some(epoch) = epoch else { return false };
+        let newer = state.leader_epoch.is_some_and(|known| epoch > known);
+        state.leader_epoch = state.leader_epoch.max(Some(epoch));
+        match (state.place, state.last_epoch) {
+            (Place::At(offset), Some(last)) if newer => {
+                state.place = Place::Unsure(offset, last);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The leader's log holds what was read.
+    pub(crate) fn validated(&self, turn: u64) {
+        let mut state = self.state.lock();
+        if let Place::Unsure(offset, _) = state.place
+            && state.turn == turn
+        {
+            state.place = Place::At(offset);
+        }
+    }
+
+    /// The log parts from what was fetched at `end`: what was fetched of it is dropped; where it was read already, it is read `to`.
+    pub(crate) fn cut(&self, turn: u64, end: Option<Offset>, to: Place) -> Cut {
+        let mut state = self.state.lock();
+        if state.turn != turn || state.place.offset().is_none() {
+            return Cut::Overtaken;
+        }
+        state.absorb();
+        let read = state.tracker.position();
+        if end.is_some_and(|end| end >= read) {
+            state.restart_at(read);
+            return Cut::Unread;
+        }
+        state.restart(to);
+        state.committed = None;
+        drop(state);
+        self.readable.notify_waiters();
+        self.room.notify_one();
+        Cut::Read(read)
     }
 
     /// The offset that was out of range, while its successor is looked up.
@@ -229,17 +322,18 @@ impl Partition {
     // Figures.
 
     pub(crate) fn figures(&self, now: Instant) -> Figures {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.absorb();
         let end = state.stable_end.or(state.high_watermark);
         Figures {
             lag: end.map(|end| end.since(state.tracker.committable())),
-            reading: state.reading,
-            settled: matches!(state.place, Place::At(_)).then(|| state.tracker.committable()),
+            waiting: state.first_unsettled(),
+            settled: state.place.offset().map(|_| state.tracker.committable()),
             unsettled: state.tracker.unsettled(),
             oldest: state
                 .oldest
                 .front()
-                .map(|(_, since)| now.duration_since(*since)),
+                .map(|first| now.duration_since(first.since)),
             pauses: state.pauses.holders().cloned().collect(),
         }
     }
@@ -248,13 +342,23 @@ impl Partition {
 /// Figures of one partition, as they stand.
 pub(crate) struct Figures {
     pub(crate) lag: Option<u64>,
-    /// The newest timestamp of the batch that is being read.
-    pub(crate) reading: Option<Timestamp>,
+    /// The timestamp of the first record that is not settled, to the batch where it was not delivered; `None` where it is not here.
+    pub(crate) waiting: Option<Timestamp>,
     /// What may be committed; `None` while it is being looked up.
     pub(crate) settled: Option<Offset>,
     pub(crate) unsettled: usize,
     pub(crate) oldest: Option<Duration>,
     pub(crate) pauses: Vec<Arc<str>>,
+}
+
+impl Figures {
+    /// How old the first record is that is not settled; zero where there is none, `None` where it is not known yet.
+    pub(crate) fn behind(&self, now: Timestamp) -> Option<Duration> {
+        match self.lag? {
+            0 => Some(Duration::ZERO),
+            _ => self.waiting.map(|first| now.since(first)),
+        }
+    }
 }
 
 impl State {
@@ -266,7 +370,7 @@ impl State {
         self.failure = None;
         self.quiet_until = None;
         self.spoiled = 0;
-        if let Place::At(offset) = place {
+        if let Some(offset) = place.offset() {
             self.tracker.restart(offset);
         }
     }
@@ -275,11 +379,39 @@ impl State {
     fn restart_at(&mut self, from: Offset) {
         self.drop_fetched();
         self.place = Place::At(from);
+        self.last_epoch = self.epochs.of(from);
+    }
+
+    /// Notes what a receiver has given out of the batch in hand.
+    fn absorb(&mut self) {
+        if self.in_hand
+            && let Some(handed) = Offset::from_wire(self.handed.load(Ordering::Acquire))
+        {
+            self.tracker.skip_to(handed);
+        }
     }
 
     /// Whether something that was fetched is not yet read, or is being read.
     fn has_unread(&self) -> bool {
         self.in_hand || self.front.is_some() || !self.ahead.is_empty() || !self.queue.is_empty()
+    }
+
+    fn first_unsettled(&self) -> Option<Timestamp> {
+        let first = self.tracker.committable();
+        if let Some(delivered) = self.oldest.front() {
+            return delivered.timestamp;
+        }
+        if let Some((_, timestamp)) = self.hand.filter(|(next, _)| first < *next) {
+            return timestamp;
+        }
+        if let Some(front) = &self.front {
+            return batch_time(front.records.header());
+        }
+        let ahead = self.ahead.iter().find_map(Ahead::header);
+        ahead.map_or_else(
+            || self.queue.iter().find_map(|chunk| chunk.first_time(first)),
+            |header| batch_time(&header),
+        )
     }
 
     /// A new turn: whatever was fetched or is in hand is out of date.
@@ -291,6 +423,18 @@ impl State {
         self.front = None;
         self.ahead.clear();
         self.in_hand = false;
+        self.handed.store(0, Ordering::Release);
+        self.hand = None;
+        self.room_below = None;
         self.last_epoch = None;
     }
+}
+
+/// The timestamp of a batch's first record.
+pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
+    let raw = match header.attributes.timestamp_type() {
+        TimestampType::LogAppend => header.max_timestamp,
+        TimestampType::Create => header.base_timestamp,
+    };
+    Timestamp::from_wire(raw)
 }

@@ -1,16 +1,18 @@
 //! What is read of a partition: batches pulled from its queue, records delivered and settled, and what of it may be committed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{LeaderEpoch, Offset, Timestamp, TopicPartition};
-use milena_protocol::batch::Batch;
+use milena_protocol::batch::{Batch, BatchHeader};
 use tokio::time::Instant;
 
 use super::ahead::{self, Ahead, Bad, Closed};
-use super::{Partition, Place, State};
+use super::{Delivered, Partition, State, batch_time};
 use crate::batch::Opened;
 use crate::chunk::Step;
+use crate::committing::OffsetAndMetadata;
 use crate::offsets::Ticket;
 
 /// What a pull gives its reader, who has it in hand from then on.
@@ -24,12 +26,27 @@ pub(crate) enum Given {
     Bad(Bad, u64),
 }
 
+/// Whether a record may be given to a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It may.
+    Ticket(Ticket),
+    /// Not before others are done: too many are, behind one that is not.
+    Full,
+    /// It must not: the partition was sought, revoked or is being drained.
+    Over,
+}
+
 /// An offset to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committable {
     pub(crate) place: TopicPartition,
     pub(crate) offset: Offset,
     pub(crate) epoch: Option<LeaderEpoch>,
+    /// A text of its own, in place of the one that all commits carry.
+    pub(crate) metadata: Option<Arc<str>>,
+    /// It was named by the user, who may go back with it.
+    pub(crate) explicit: bool,
 }
 
 impl Partition {
@@ -42,14 +59,19 @@ impl Partition {
             return (None, None);
         }
         if let Some(opened) = state.front.take() {
-            state.in_hand = true;
+            state.take_in_hand(opened.records.header());
             return (Some(Given::Open(opened)), None);
         }
         let (given, mut beside) = self.next(&mut state, &apart);
         if matches!(given, Some(Given::Open(_))) && state.ahead.len() < ahead::MOST {
             beside = self.step(&mut state, &apart);
         }
-        state.in_hand = given.is_some();
+        match &given {
+            Some(Given::Open(opened)) => state.take_in_hand(opened.records.header()),
+            Some(Given::Closed(closed, _)) => state.take_in_hand(closed.batch.header()),
+            Some(Given::Bad(..)) => state.in_hand = true,
+            None => {}
+        }
         (given, beside)
     }
 
@@ -75,7 +97,7 @@ impl Partition {
                     return (Some(Given::Open(opened)), None);
                 }
                 Some(Ahead::Bad(bad)) => return (Some(Given::Bad(bad, turn)), None),
-                Some(opening @ Ahead::Opening(_)) => {
+                Some(opening @ Ahead::Opening(..)) => {
                     state.ahead.push_front(opening);
                     let full = state.ahead.len() >= ahead::MOST;
                     let beside = (!full).then(|| self.step(state, apart)).flatten();
@@ -107,15 +129,15 @@ impl Partition {
                     state.taken += 1;
                     let id = state.taken;
                     let beside = apart(&batch);
-                    state.reading = Timestamp::from_wire(batch.header().max_timestamp);
+                    let header = *batch.header();
                     let closed = Closed {
                         batch,
                         turn,
-                        pinned: std::sync::Arc::clone(chunk.pinned()),
+                        pinned: Arc::clone(chunk.pinned()),
                         id,
                     };
                     if beside {
-                        state.ahead.push_back(Ahead::Opening(id));
+                        state.ahead.push_back(Ahead::Opening(id, header));
                         return Some(closed);
                     }
                     Ahead::Closed(closed)
@@ -142,7 +164,7 @@ impl Partition {
             return false;
         }
         match state.ahead.front() {
-            Some(Ahead::Opening(_)) => false,
+            Some(Ahead::Opening(..)) => false,
             Some(_) => true,
             None => state.front.is_some() || !state.queue.is_empty() || state.failure.is_some(),
         }
@@ -173,8 +195,14 @@ impl Partition {
     pub(crate) fn spoiled(&self, turn: u64, now: Instant, delay: impl FnOnce(u32) -> Duration) {
         let mut state = self.state.lock();
         if state.turn == turn {
+            state.absorb();
             let from = state.tracker.position();
+            let place = state.place;
             state.restart_at(from);
+            if place.offset().is_none() {
+                // Only a seek helps.
+                state.place = place;
+            }
             state.quiet_until = Some(now + delay(state.spoiled));
             state.spoiled = state.spoiled.saturating_add(1);
             self.fetch.notify_one();
@@ -183,21 +211,31 @@ impl Partition {
 
     // Delivering.
 
-    /// A handler is about to get the record; `None` when it must not, since the partition was sought, revoked or is being drained.
+    /// A handler is about to get the record.
     pub(crate) fn deliver(
         &self,
         turn: u64,
         offset: Offset,
         epoch: Option<LeaderEpoch>,
-        now: Instant,
-    ) -> Option<Ticket> {
+        timestamp: Option<Timestamp>,
+        since: Instant,
+        window: usize,
+    ) -> Delivery {
         let mut state = self.state.lock();
         if state.turn != turn || self.is_stopping() {
-            return None;
+            return Delivery::Over;
+        }
+        if state.tracker.window() >= window {
+            state.room_below = Some(window - window / 4);
+            return Delivery::Full;
         }
         state.epochs.note(offset, epoch);
-        state.oldest.push_back((offset, now));
-        Some(state.tracker.deliver(offset))
+        state.oldest.push_back(Delivered {
+            offset,
+            since,
+            timestamp,
+        });
+        Delivery::Ticket(state.tracker.deliver(offset))
     }
 
     /// The record ended well; returns `false` when its end comes too late to count.
@@ -207,14 +245,31 @@ impl Partition {
             return false;
         }
         let low = state.tracker.committable();
-        while state
-            .oldest
-            .front()
-            .is_some_and(|(offset, _)| *offset < low)
-        {
+        while state.oldest.front().is_some_and(|first| first.offset < low) {
             state.oldest.pop_front();
         }
+        if state
+            .room_below
+            .is_some_and(|below| state.tracker.window() < below)
+        {
+            state.room_below = None;
+            drop(state);
+            self.room.notify_one();
+        }
         true
+    }
+
+    /// Waits until the window has room again, or no record is dispatched any more.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            if self.state.lock().room_below.is_none() || self.is_stopping() {
+                return;
+            }
+            tokio::select! {
+                () = self.room.notified() => {}
+                () = self.stopping.cancelled() => {}
+            }
+        }
     }
 
     /// All records below `next` were delivered, or are in the user's hands, and the batch that ends there is no longer in hand.
@@ -226,6 +281,11 @@ impl Partition {
             state.spoiled = 0;
         }
         passed
+    }
+
+    /// The records below `next`, of the batch in hand, were given out.
+    pub(crate) fn hand_out(&self, next: Offset) {
+        self.handed.store(next.to_wire(), Ordering::Release);
     }
 
     /// All records below `next` were delivered, of a batch that stays in hand.
@@ -248,9 +308,10 @@ impl Partition {
     /// The offset to commit, when it differs from what is committed.
     pub(crate) fn to_commit(&self) -> Option<Committable> {
         let mut state = self.state.lock();
-        if self.is_fenced() || !matches!(state.place, Place::At(_)) {
+        if self.is_fenced() || state.place.offset().is_none() {
             return None;
         }
+        state.absorb();
         let offset = state.tracker.committable();
         if state.committed.is_some_and(|done| done >= offset) {
             return None;
@@ -259,12 +320,60 @@ impl Partition {
             place: self.place.clone(),
             offset,
             epoch: state.epochs.before(offset),
+            metadata: None,
+            explicit: false,
         })
     }
 
-    /// The coordinator holds `offset` now.
-    pub(crate) fn committed_to(&self, offset: Offset) {
+    /// One past a record that is done; `None` where that much is committed already.
+    pub(crate) fn to_commit_after(
+        &self,
+        next: Offset,
+        epoch: Option<LeaderEpoch>,
+    ) -> Option<Committable> {
         let mut state = self.state.lock();
-        state.committed = state.committed.max(Some(offset));
+        state.absorb();
+        // What was read before the partition came back to this member is others' to commit by now.
+        let known = state.place.offset().is_some() && next <= state.tracker.position();
+        if self.is_fenced() || !known || state.committed.is_some_and(|done| done >= next) {
+            return None;
+        }
+        Some(Committable {
+            place: self.place.clone(),
+            offset: next,
+            epoch,
+            metadata: None,
+            explicit: false,
+        })
+    }
+
+    /// What the user names.
+    pub(crate) fn to_commit_as(&self, asked: OffsetAndMetadata) -> Committable {
+        let known = self.state.lock().epochs.of(asked.offset);
+        Committable {
+            place: self.place.clone(),
+            offset: asked.offset,
+            epoch: asked.leader_epoch.or(known),
+            metadata: (!asked.metadata.is_empty()).then_some(asked.metadata),
+            explicit: true,
+        }
+    }
+
+    /// The coordinator holds the offset now.
+    pub(crate) fn committed_to(&self, done: &Committable) {
+        let mut state = self.state.lock();
+        state.committed = if done.explicit {
+            Some(done.offset)
+        } else {
+            state.committed.max(Some(done.offset))
+        };
+    }
+}
+
+impl State {
+    fn take_in_hand(&mut self, header: &BatchHeader) {
+        self.in_hand = true;
+        self.handed.store(0, Ordering::Release);
+        self.hand = Some((header.next_offset(), batch_time(header)));
     }
 }

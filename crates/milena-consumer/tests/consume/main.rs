@@ -12,5 +12,7 @@ mod bed;
 mod faults;
 mod flow;
 mod groups;
+mod offsets;
+mod truncation;
 mod verdicts;
 mod ways;

@@ -1,0 +1,53 @@
+//! A log that was cut below what was read of it: told by the policy, and never gone over in silence (KIP-320).
+
+use std::sync::Arc;
+
+use milena_core::{Error, ErrorKind, Event, Offset};
+
+use crate::core::Core;
+use crate::partition::{Cut, Partition, Place};
+use crate::settings::OffsetReset;
+
+/// The log of `partition` parts from what was read of it at `end`; `None` where nobody knows where.
+pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
+    let policy = core.settings.offset_reset;
+    let to = match (policy, end) {
+        // As Kafka's clients: the first offset that is not what was read, whichever way the policy points.
+        (OffsetReset::None, _) => Place::Lookup(OffsetReset::None),
+        (_, Some(end)) => Place::At(end),
+        (policy, None) => Place::Lookup(policy),
+    };
+    let place = partition.place();
+    match partition.cut(turn, end, to) {
+        Cut::Overtaken => return,
+        Cut::Unread => {
+            tracing::info!(partition = %place, "the log was cut above what was read; the rest is fetched anew");
+        }
+        Cut::Read(from) => {
+            tracing::error!(partition = %place, %from, to = ?end, "the log was cut below the position: records that were read are gone");
+            core.observers().emit(|| Event::LogTruncated {
+                partition: place,
+                from: from.to_wire(),
+                to: end.map(Offset::to_wire),
+            });
+            if policy == OffsetReset::None {
+                let error = Error::new(ErrorKind::LogTruncated, tell(from, end)).at(place);
+                let error = error.setting("auto.offset.reset");
+                let (_, turn) = partition.where_to_fetch();
+                partition.fail(turn, error.offset(end.unwrap_or(from)));
+                core.ready.notify_waiters();
+            }
+        }
+    }
+    core.wake();
+}
+
+fn tell(from: Offset, end: Option<Offset>) -> String {
+    let where_to = match end {
+        Some(end) => format!("what the log holds from offset {end} on is not what was read"),
+        None => "nobody knows where what the log holds parts from what was read".to_owned(),
+    };
+    format!(
+        "the log was cut below the position {from}: {where_to}; auto.offset.reset is none: seek, or set it"
+    )
+}

@@ -7,13 +7,16 @@ use std::time::Duration;
 use milena_core::{Backoff, Gate, TopicName};
 use tower_layer::Layer;
 
-use super::service::{DeadLetter, Desk};
+use super::dialect::Dialect;
+use super::letter::{Form, MESSAGE_CAP};
+use super::service::{DeadLetter, Office};
+use crate::desk::Desk;
 use crate::stack::{Kind, Profile, StackLayer};
 
 /// Writes what cannot be processed to a topic of its own. Stands outside retry. A clone shares the gate.
 #[derive(Clone)]
 pub struct DeadLetterLayer<P> {
-    desk: Arc<Desk>,
+    office: Arc<Office>,
     sink: P,
 }
 
@@ -22,10 +25,18 @@ impl<P> DeadLetterLayer<P> {
     pub fn new(topic: impl Into<TopicName>, sink: P) -> Self {
         let topic = topic.into();
         Self {
-            desk: Arc::new(Desk {
-                gate: Gate::new(format!("dead-letter:{topic}")),
-                topic,
-                backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+            office: Arc::new(Office {
+                desk: Desk {
+                    what: "dead letter",
+                    gate: Gate::new(format!("dead-letter:{topic}")),
+                    backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+                },
+                form: Form {
+                    topic,
+                    dialects: Vec::new(),
+                    group: None,
+                    cap: MESSAGE_CAP,
+                },
             }),
             sink,
         }
@@ -33,19 +44,44 @@ impl<P> DeadLetterLayer<P> {
 
     /// The waits between tries to write a letter; there is no limit to their number. Default 100 ms to 10 s.
     #[must_use]
-    pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.desk = Arc::new(Desk {
-            backoff,
-            gate: self.desk.gate.clone(),
-            topic: self.desk.topic.clone(),
-        });
-        self
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.with(|office| office.desk.backoff = backoff)
+    }
+
+    /// Writes the headers of another dialect too, for the tools that know it; may be called for several. Default only milena's own.
+    #[must_use]
+    pub fn dialect(self, dialect: Dialect) -> Self {
+        self.with(|office| {
+            if dialect != Dialect::Milena {
+                office.form.dialects.push(dialect);
+            }
+        })
+    }
+
+    /// Names the group in the letters. Default not.
+    #[must_use]
+    pub fn group(self, group: impl Into<String>) -> Self {
+        self.with(|office| office.form.group = Some(group.into()))
+    }
+
+    /// The most bytes of an error's text in a letter. Default 1,024: a letter must not outgrow the limit that its record kept. If it does all
+    /// the same, it is written again without the text and the other dialects.
+    #[must_use]
+    pub fn message_cap(self, bytes: usize) -> Self {
+        self.with(|office| office.form.cap = bytes)
     }
 
     /// The gate that is closed while letters cannot be written.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.desk.gate.clone()
+        self.office.desk.gate.clone()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
+        let mut office = Office::clone(&self.office);
+        change(&mut office);
+        self.office = Arc::new(office);
+        self
     }
 }
 
@@ -53,22 +89,22 @@ impl<S, P: Clone> Layer<S> for DeadLetterLayer<P> {
     type Service = DeadLetter<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadLetter::new(inner, self.sink.clone(), Arc::clone(&self.desk))
+        DeadLetter::new(inner, self.sink.clone(), Arc::clone(&self.office))
     }
 }
 
 impl<P> StackLayer for DeadLetterLayer<P> {
     fn profile(&self) -> Profile {
-        let text = format!("to `{}`, acknowledged first", self.desk.topic);
+        let text = format!("to `{}`, acknowledged first", self.office.form.topic);
         let profile = Profile::new(Kind::DeadLetter, text);
-        profile.gate(self.desk.gate.clone()).dead_letters()
+        profile.gate(self.gate()).dead_letters()
     }
 }
 
 impl<P> fmt::Debug for DeadLetterLayer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetterLayer")
-            .field("topic", &self.desk.topic)
+            .field("topic", &self.office.form.topic)
             .finish_non_exhaustive()
     }
 }

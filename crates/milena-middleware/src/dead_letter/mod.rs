@@ -17,8 +17,12 @@
 //! | `milena.cause.class` | the [class](milena_core::ErrorClass::name) of the error, or `rejected` for [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter) |
 //! | `milena.cause.message` | the error and its causes on one line, at most 1,024 bytes |
 //! | `milena.cause.dependency` | the dependency that failed, where the error names one |
+//! | `milena.origin.group` | the group, where the layer was told it |
 //! | `milena.attempts` | how many attempts there were, a decimal number |
 //! | `milena.deaths` | how many times it became a dead letter, a decimal number |
+//!
+//! [By option](DeadLetterLayer::dialect) it says the same in the headers of another [`Dialect`] too; [`Letter`] reads them all. A letter
+//! that the broker finds too large is written again without the words. What only retry topics need to know is removed.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -43,9 +47,13 @@
 //! # }
 //! ```
 
+mod dialect;
 mod layer;
 mod letter;
+mod reader;
 mod service;
 
+pub use dialect::Dialect;
 pub use layer::DeadLetterLayer;
+pub use reader::Letter;
 pub use service::DeadLetter;

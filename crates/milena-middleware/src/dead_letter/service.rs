@@ -1,18 +1,17 @@
 //! The service that writes dead letters.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use milena_core::{
-    Backoff, BoxError, ErrorClass, Gate, Incoming, Outcome, ProcessError, ProducerRecord,
-    RecordMetadata, TopicName,
+    BoxError, ErrorClass, Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata,
 };
-use tokio::time::sleep;
 use tower_service::Service;
 
-use super::letter::{Cause, letter};
+use super::letter::{Cause, Form};
+use crate::desk::Desk;
 use crate::readiness::classify;
 use crate::retry::AttemptCount;
 
@@ -21,20 +20,23 @@ use crate::retry::AttemptCount;
 pub struct DeadLetter<S, P> {
     inner: S,
     sink: P,
-    desk: Arc<Desk>,
+    office: Arc<Office>,
 }
 
 /// What all lanes share.
-#[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) topic: TopicName,
-    pub(super) gate: Gate,
-    pub(super) backoff: Backoff,
+#[derive(Clone, Debug)]
+pub(super) struct Office {
+    pub(super) desk: Desk,
+    pub(super) form: Form,
 }
 
 impl<S, P> DeadLetter<S, P> {
-    pub(super) fn new(inner: S, sink: P, desk: Arc<Desk>) -> Self {
-        Self { inner, sink, desk }
+    pub(super) fn new(inner: S, sink: P, office: Arc<Office>) -> Self {
+        Self {
+            inner,
+            sink,
+            office,
+        }
     }
 }
 
@@ -61,7 +63,7 @@ where
         count.set(incoming.attempt);
         incoming.extensions.insert(count.clone());
         let processing = self.inner.call(incoming);
-        let (desk, sink) = (Arc::clone(&self.desk), self.sink.clone());
+        let (office, sink) = (Arc::clone(&self.office), self.sink.clone());
         Box::pin(async move {
             let answer = processing.await.map_err(classify);
             let cause = match &answer {
@@ -76,75 +78,47 @@ where
                 }
                 Ok(_) | Err(_) => return answer.map_err(BoxError::from),
             };
-            if kept.record.topic == desk.topic {
-                let what = format!(
-                    "a record of the dead letter topic `{}` cannot become a dead letter of it: {}",
-                    desk.topic, cause.message
-                );
-                return Err(ProcessError::poison(what).into());
-            }
-            let attempts = count.get();
-            match desk.write(sink, &kept, &cause, attempts).await {
-                Some(reason) => Ok(Outcome::DeadLettered(reason.into())),
-                None => Ok(Outcome::retry(
-                    "the partition is given back before its dead letter is written",
-                )),
-            }
+            // Boxed, so that a record that goes well does not carry the room for it.
+            Box::pin(office.bury(sink, kept, cause, count.get())).await
         })
     }
 }
 
-impl Desk {
-    /// Writes the letter, however long that takes, and says where; `None` when the partition is to be given back first.
-    async fn write<P>(
+impl Office {
+    /// Writes the letter and says where.
+    async fn bury<P>(
         &self,
-        mut sink: P,
-        incoming: &Incoming,
-        cause: &Cause,
+        sink: P,
+        kept: Incoming,
+        cause: Cause,
         attempts: u32,
-    ) -> Option<String>
+    ) -> Result<Outcome, BoxError>
     where
         P: Service<ProducerRecord, Response = RecordMetadata>,
         P::Error: Into<BoxError>,
     {
-        let mut failures = 0;
-        loop {
-            let letter = letter(incoming.record.clone(), cause, attempts, &self.topic);
-            // Once begun it is seen through: half a letter is none.
-            let written = async {
-                poll_fn(|cx| sink.poll_ready(cx)).await?;
-                sink.call(letter).await
-            };
-            let error = match written.await {
-                Ok(written) => {
-                    self.gate.open();
-                    let offset = written
-                        .offset
-                        .map_or_else(String::new, |at| format!(" at {at}"));
-                    let (topic, partition) = (written.topic, written.partition);
-                    return Some(format!(
-                        "{}: {}; {topic}-{partition}{offset}",
-                        cause.class, cause.message
-                    ));
-                }
-                Err(error) => classify(error),
-            };
-            let reason = error.chain();
-            tracing::warn!(
-                topic = self.topic.as_str(),
-                origin = %incoming.record.topic_partition(),
-                offset = %incoming.record.offset,
-                error = %reason,
-                "a dead letter cannot be written; its lane waits"
+        if kept.record.topic == self.form.topic {
+            let what = format!(
+                "a record of the dead letter topic `{}` cannot become a dead letter of it: {}",
+                self.form.topic, cause.message
             );
-            self.gate
-                .close(format!("a dead letter cannot be written: {reason}"));
-            tokio::select! {
-                biased;
-                () = incoming.stopping.cancelled() => return None,
-                () = sleep(self.backoff.delay(failures)) => {}
-            }
-            failures += 1;
+            return Err(ProcessError::poison(what).into());
         }
+        let letter = |size| {
+            let record = kept.record.clone();
+            self.form.letter(record, &cause, attempts, size)
+        };
+        let Some(written) = self.desk.write(sink, &kept, letter).await else {
+            let what = "the partition is given back before its dead letter is written";
+            return Ok(Outcome::retry(what));
+        };
+        let (topic, partition) = (written.topic, written.partition);
+        let offset = written
+            .offset
+            .map_or_else(String::new, |at| format!(" at {at}"));
+        let Cause { class, message, .. } = cause;
+        Ok(Outcome::DeadLettered(
+            format!("{class}: {message}; {topic}-{partition}{offset}").into(),
+        ))
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use milena_core::{Backoff, BoxError, ConsumerRecord, Gate, Incoming, Outcome, ProcessError};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::sleep;
 use tower_service::Service;
 
@@ -33,20 +33,32 @@ pub(super) struct Ledger<D> {
     pub(super) identify: Identify,
     pub(super) gate: Gate,
     pub(super) backoff: Backoff,
-    /// Identities that are being processed, each with the end of it.
-    pub(super) busy: Mutex<HashMap<Bytes, watch::Receiver<()>>>,
+    /// Identities that are being processed, each with the queue for it.
+    pub(super) busy: Mutex<HashMap<Bytes, Queue>>,
 }
 
-/// The only one to process an identity; lets the next one in when dropped.
+type Queue = Arc<tokio::sync::Mutex<()>>;
+
+/// A place in the queue for an identity, and then the turn to process it; lets the next one in when dropped.
 struct Turn<D> {
     ledger: Arc<Ledger<D>>,
     identity: Bytes,
-    _end: watch::Sender<()>,
+    queue: Option<Queue>,
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl<D> Drop for Turn<D> {
     fn drop(&mut self) {
-        self.ledger.busy.lock().remove(&self.identity);
+        self.turn = None;
+        let mut busy = self.ledger.busy.lock();
+        self.queue = None;
+        // The last one takes the queue along.
+        if busy
+            .get(&self.identity)
+            .is_some_and(|queue| Arc::strong_count(queue) == 1)
+        {
+            busy.remove(&self.identity);
+        }
     }
 }
 
@@ -92,21 +104,15 @@ where
     let Some(identity) = (ledger.identify)(&incoming.record) else {
         return inner.call(incoming).await.map_err(Into::into);
     };
-    let mut waited = false;
-    let turn = loop {
-        let other = match Turn::take(&ledger, &identity) {
-            Ok(turn) => break turn,
-            Err(other) => other,
-        };
-        if !waited {
-            // A permit must not be kept while another record is in the way.
-            inner = inner.clone();
-            waited = true;
-        }
-        if !over(other, &incoming).await {
+    let mut turn = Turn::queue(&ledger, &identity);
+    let waited = !turn.is_next();
+    if waited {
+        // A permit must not be kept while another record is in the way.
+        inner = inner.clone();
+        if !turn.wait(&incoming).await {
             return Ok(unsettled());
         }
-    };
+    }
     match ledger.is_done(&identity, &incoming).await {
         None => return Ok(unsettled()),
         Some(true) => return Ok(Outcome::skip("it was done before")),
@@ -126,34 +132,42 @@ where
     answer
 }
 
-/// Waits for the end of another one's turn; `false` when the partition is given back first.
-async fn over(mut other: watch::Receiver<()>, incoming: &Incoming) -> bool {
-    tokio::select! {
-        biased;
-        () = incoming.stopping.cancelled() => false,
-        // Its sender is dropped with the turn.
-        _ = other.changed() => true,
-    }
-}
-
 fn unsettled() -> Outcome {
     Outcome::retry("the partition is given back before it is known whether this was done")
 }
 
 impl<D> Turn<D> {
-    /// The turn, or the end of the one that is in the way.
-    fn take(ledger: &Arc<Ledger<D>>, identity: &Bytes) -> Result<Self, watch::Receiver<()>> {
+    fn queue(ledger: &Arc<Ledger<D>>, identity: &Bytes) -> Self {
         let mut busy = ledger.busy.lock();
-        if let Some(other) = busy.get(identity) {
-            return Err(other.clone());
-        }
-        let (end, ended) = watch::channel(());
-        busy.insert(identity.clone(), ended);
-        Ok(Self {
+        let queue = busy.entry(identity.clone()).or_default();
+        Self {
             ledger: Arc::clone(ledger),
             identity: identity.clone(),
-            _end: end,
-        })
+            queue: Some(Arc::clone(queue)),
+            turn: None,
+        }
+    }
+
+    /// Takes the turn where nobody else has it.
+    fn is_next(&mut self) -> bool {
+        let queue = self.queue.clone();
+        self.turn = queue.and_then(|queue| queue.try_lock_owned().ok());
+        self.turn.is_some()
+    }
+
+    /// Waits for the turn; `false` when the partition is given back first.
+    async fn wait(&mut self, incoming: &Incoming) -> bool {
+        let Some(queue) = self.queue.clone() else {
+            return false;
+        };
+        tokio::select! {
+            biased;
+            () = incoming.stopping.cancelled() => false,
+            turn = queue.lock_owned() => {
+                self.turn = Some(turn);
+                true
+            }
+        }
     }
 }
 

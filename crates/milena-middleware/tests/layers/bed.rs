@@ -54,6 +54,13 @@ impl Sink {
         sink
     }
 
+    /// Refuses the first record for that reason.
+    pub(crate) fn refusing(kind: ErrorKind) -> Self {
+        let sink = Self::default();
+        sink.failures.lock().push_back(Error::new(kind, "refused"));
+        sink
+    }
+
     pub(crate) fn failures_left(&self) -> usize {
         self.failures.lock().len()
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use milena_core::{Backoff, ErrorClass, Incoming, Outcome, ProcessError, Routes};
+use milena_core::{Backoff, ErrorClass, ErrorKind, Incoming, Outcome, ProcessError, Routes};
+use milena_middleware::dead_letter::{Dialect, Letter};
 use milena_middleware::{DeadLetterLayer, RetryLayer, Stack};
 use tokio::time::{Instant, sleep};
 
@@ -121,4 +122,49 @@ async fn a_record_of_the_dead_letter_topic_is_not_written_to_it_again() {
     let answer = call(&stack, Incoming::new(letter)).await;
     assert_eq!(class(&answer), Some(ErrorClass::Poison));
     assert!(sink.letters.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_letter_speaks_other_dialects_by_option_and_names_its_group() {
+    let sink = Sink::default();
+    let stack = Stack::new()
+        .layer(
+            layer(&sink)
+                .dialect(Dialect::Spring)
+                .dialect(Dialect::ShareGroup)
+                .group("billing"),
+        )
+        .handler(async || Err::<(), _>(ProcessError::poison("no order")));
+    assert!(call(&stack, incoming(7)).await.unwrap().settles());
+    let letters = sink.letters.lock();
+    let headers = &letters[0].record.headers;
+    for dialect in [Dialect::Milena, Dialect::Spring, Dialect::ShareGroup] {
+        let letter = Letter::read_as(dialect, headers).unwrap();
+        assert_eq!(
+            (letter.topic.as_str(), letter.offset),
+            ("orders", Some(7.into()))
+        );
+        assert_eq!(letter.group.as_deref(), Some("billing"));
+        assert_eq!(letter.message.as_deref(), Some("no order"));
+    }
+    assert_eq!(Letter::read_as(Dialect::Connect, headers), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_too_large_is_written_without_its_words() {
+    let sink = Sink::refusing(ErrorKind::RecordTooLarge);
+    let stack = Stack::new()
+        .layer(layer(&sink).dialect(Dialect::Spring))
+        .handler(async || Err::<(), _>(ProcessError::poison("no order")));
+    let began = Instant::now();
+    assert!(call(&stack, incoming(7)).await.unwrap().settles());
+    assert!(began.elapsed().is_zero());
+    let letters = sink.letters.lock();
+    let letter = Letter::read(&letters[0].record.headers).unwrap();
+    assert_eq!(
+        (letter.offset, letter.class.as_deref()),
+        (Some(7.into()), Some("poison"))
+    );
+    assert_eq!(letter.message.as_deref(), Some(""));
+    assert_eq!(letters[0].record.value.as_deref(), Some(&b"7"[..]));
 }

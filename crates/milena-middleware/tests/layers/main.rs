@@ -10,6 +10,7 @@
 mod bed;
 mod breaker;
 mod dead_letters;
+mod delayed;
 mod emit;
 mod limits;
 mod passing_over;

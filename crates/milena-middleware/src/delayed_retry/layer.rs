@@ -1,0 +1,95 @@
+//! The layer that sends what failed to retry topics.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Backoff, Gate, Timestamp};
+use tower_layer::Layer;
+
+use super::service::{DelayedRetry, Office};
+use super::topics::RetryTopics;
+use crate::desk::Desk;
+use crate::stack::{Kind, Profile, StackLayer};
+
+/// Sends what failed to retry topics. Stands inside the dead letter layer and outside retry. A clone shares the gate.
+#[derive(Clone)]
+pub struct DelayedRetryLayer<P> {
+    office: Arc<Office>,
+    sink: P,
+}
+
+impl<P> DelayedRetryLayer<P> {
+    /// Writes to these topics by `sink`: a producer, or any tower service that answers once a broker has the record.
+    pub fn new(topics: RetryTopics, sink: P) -> Self {
+        let suffix = topics.suffixes().next().unwrap_or_default();
+        Self {
+            office: Arc::new(Office {
+                topics,
+                desk: Desk {
+                    what: "record for a retry topic",
+                    gate: Gate::new(format!("delayed-retry:*{suffix}")),
+                    backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+                },
+                clock: Arc::new(Timestamp::now),
+            }),
+            sink,
+        }
+    }
+
+    /// The waits between tries to write a record; there is no limit to their number. Default 100 ms to 10 s.
+    #[must_use]
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.with(|office| office.desk.backoff = backoff)
+    }
+
+    /// The wall clock, by which records fall due. Default the system's; it should be the consumer's.
+    #[must_use]
+    pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.with(|office| office.clock = Arc::new(read))
+    }
+
+    /// The gate that is closed while records cannot be written to a retry topic.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.office.desk.gate.clone()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
+        let mut office = Office::clone(&self.office);
+        change(&mut office);
+        self.office = Arc::new(office);
+        self
+    }
+}
+
+impl<S, P: Clone> Layer<S> for DelayedRetryLayer<P> {
+    type Service = DelayedRetry<S, P>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        DelayedRetry::new(inner, self.sink.clone(), Arc::clone(&self.office))
+    }
+}
+
+impl<P> StackLayer for DelayedRetryLayer<P> {
+    fn profile(&self) -> Profile {
+        let topics = &self.office.topics;
+        let delays: Vec<_> = topics.delays().iter().map(|d| format!("{d:?}")).collect();
+        let text = format!(
+            "up to {} more rounds, after {}",
+            delays.len(),
+            delays.join(", ")
+        );
+        Profile::new(Kind::DelayedRetry, text)
+            .gate(self.gate())
+            .retry_topics(topics.suffixes())
+    }
+}
+
+impl<P> fmt::Debug for DelayedRetryLayer<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayedRetryLayer")
+            .field("topics", &self.office.topics)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,132 @@
+//! The service that sends what failed to retry topics, and holds what comes from them until it is due.
+
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use milena_core::{
+    BoxError, Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata, Timestamp,
+};
+use tower_service::Service;
+
+use super::forward::{Round, forward, in_words};
+use super::topics::RetryTopics;
+use crate::desk::Desk;
+use crate::origin;
+use crate::readiness::classify;
+use crate::retry::AttemptCount;
+
+/// What [`DelayedRetryLayer`](super::DelayedRetryLayer) makes.
+#[derive(Clone, Debug)]
+pub struct DelayedRetry<S, P> {
+    inner: S,
+    sink: P,
+    office: Arc<Office>,
+}
+
+/// What all lanes share.
+#[derive(Clone)]
+pub(super) struct Office {
+    pub(super) topics: RetryTopics,
+    pub(super) desk: Desk,
+    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl<S, P> DelayedRetry<S, P> {
+    pub(super) fn new(inner: S, sink: P, office: Arc<Office>) -> Self {
+        Self {
+            inner,
+            sink,
+            office,
+        }
+    }
+}
+
+impl<S, P> Service<Incoming> for DelayedRetry<S, P>
+where
+    S: Service<Incoming, Response = Outcome>,
+    S::Error: Into<BoxError> + 'static,
+    S::Future: Send + 'static,
+    P: Service<ProducerRecord, Response = RecordMetadata> + Clone + Send + 'static,
+    P::Error: Into<BoxError>,
+    P::Future: Send,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut incoming: Incoming) -> Self::Future {
+        let kept = incoming.clone();
+        let round = Round::of(&incoming.record, &self.office.topics);
+        if round.number > 0 {
+            if let Some(due) = round.due.filter(|due| *due > (self.office.clock)()) {
+                // The consumer waits with the partition paused, and counts no attempt.
+                return Box::pin(ready(Ok(Outcome::Hold(due))));
+            }
+            incoming.record.timestamp = origin::timestamp(&incoming.record);
+            incoming.attempt = incoming.attempt.saturating_add(round.attempts);
+        }
+        let count = incoming.extensions.get::<AttemptCount>().cloned();
+        let count = count.unwrap_or_default();
+        count.set(incoming.attempt);
+        incoming.extensions.insert(count.clone());
+        let processing = self.inner.call(incoming);
+        let (office, sink) = (Arc::clone(&self.office), self.sink.clone());
+        Box::pin(async move {
+            let answer = processing.await.map_err(classify);
+            let error = match answer {
+                Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
+                    ProcessError::transient(format!("asked for another attempt: {reason}"))
+                }
+                // What failed because its partition is given back is read again by the next owner.
+                Err(error) if error.class().is_retriable() && !kept.cancel.is_cancelled() => error,
+                answer => return answer.map_err(BoxError::from),
+            };
+            // Boxed, so that a record that goes well does not carry the room for it.
+            Box::pin(office.send_on(sink, kept, round, error, count.get())).await
+        })
+    }
+}
+
+impl Office {
+    async fn send_on<P>(
+        &self,
+        sink: P,
+        kept: Incoming,
+        round: Round,
+        error: ProcessError,
+        attempts: u32,
+    ) -> Result<Outcome, BoxError>
+    where
+        P: Service<ProducerRecord, Response = RecordMetadata>,
+        P::Error: Into<BoxError>,
+    {
+        let Some((to, delay)) = self.topics.next(&round.base, round.number) else {
+            return Err(error.into());
+        };
+        let make = |_| {
+            let due = (self.clock)().plus(delay);
+            let record = kept.record.clone();
+            forward(record, &to, round.number + 1, due, &error, attempts)
+        };
+        Ok(match self.desk.write(sink, &kept, make).await {
+            Some(_) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
+            None => Outcome::retry("the partition is given back before its record is sent on"),
+        })
+    }
+}
+
+impl fmt::Debug for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Office")
+            .field("topics", &self.topics)
+            .field("desk", &self.desk)
+            .finish_non_exhaustive()
+    }
+}

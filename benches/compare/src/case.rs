@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Client {
     Milena,
+    /// Records enqueued by the run, as librdkafka's batch call takes them; for producing at the maximum.
+    MilenaBatch,
     LibrdkafkaC,
     RdkafkaBase,
     RdkafkaFuture,
@@ -163,7 +165,7 @@ impl Client {
             }
             Self::RdkafkaBase => &[Mode::Stream],
             Self::RdkafkaStream => &[Mode::Stream, Mode::Handler],
-            Self::RdkafkaFuture => &[],
+            Self::MilenaBatch | Self::RdkafkaFuture => &[],
         }
     }
 

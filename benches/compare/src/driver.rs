@@ -81,6 +81,7 @@ impl Case<'_> {
     /// Everybody's rounds at one load, told when they are done.
     fn rounds(&self, target: &mut Target, rate: Option<u64>) -> Vec<Row> {
         let mut entries = entries(self.flags);
+        entries.retain(|entry| rate.is_none() || entry.client != Client::MilenaBatch);
         for round in 0..self.flags.rounds {
             // The order turns by one in each round, so that nobody always runs first.
             for at in 0..entries.len() {
@@ -171,7 +172,7 @@ fn entries(flags: &ProduceFlags) -> Vec<Entry> {
     };
     let forms = |&client: &Client| {
         let forms = match client {
-            Client::Milena => &[Settings::Default],
+            Client::Milena | Client::MilenaBatch => &[Settings::Default],
             _ => flags.settings.as_slice(),
         };
         forms.iter().map(move |&settings| Entry {

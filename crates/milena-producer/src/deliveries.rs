@@ -26,7 +26,7 @@ use crate::delivery::{Delivery, Receipt};
 /// # let producer = Producer::builder(cluster).build()?;
 /// let orders = producer.topic("orders");
 /// let lines = ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"];
-/// let sent = orders.enqueue_all(lines.iter().map(|line| (None, Some(line.as_bytes())))).await;
+/// let sent = orders.enqueue_all(&lines).await;
 /// sent.all_delivered().await?;
 /// # Ok(())
 /// # }

@@ -11,13 +11,14 @@ use tokio::time::{Instant, timeout_at};
 use crate::callbacks::Callbacks;
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
+use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
-use crate::partition::{Desk, Draft, Placed};
+use crate::partition::{Desk, Draft, Placed, Placing};
 use crate::sender::Command;
 use crate::settings::Settings;
 use crate::sticky::Slot;
-use crate::topic::{TopicState, Topics};
+use crate::topic::{Chosen, TopicState, Topics};
 
 /// Why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
 #[derive(Clone, Debug)]
@@ -39,6 +40,26 @@ pub(crate) struct Inner {
     pub(crate) topics: Arc<Topics>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) callbacks: Callbacks,
+}
+
+/// Records with the next one at hand. Not `Peekable`, which spells the next one by the iterator's type: then futures that hold
+/// closures are not seen to be `Send`.
+pub(crate) struct Ahead<I, R> {
+    rest: I,
+    next: Option<R>,
+}
+
+impl<I: Iterator<Item = R>, R> Ahead<I, R> {
+    pub(crate) fn new(records: impl IntoIterator<IntoIter = I>) -> Self {
+        let mut rest = records.into_iter();
+        let next = rest.next();
+        Self { rest, next }
+    }
+
+    #[inline]
+    fn step(&mut self) {
+        self.next = self.rest.next();
+    }
 }
 
 impl Inner {
@@ -107,35 +128,51 @@ impl Inner {
     }
 
     /// Places records in order, each with an outcome of its own.
-    pub(crate) async fn enqueue_all<'a>(
+    pub(crate) async fn enqueue_all<R: KeyValue>(
         &self,
         topic: &TopicState,
-        drafts: impl Iterator<Item = Draft<'a>>,
+        mut records: Ahead<impl Iterator<Item = R>, R>,
         into: &mut Deliveries,
     ) {
-        let mut drafts = drafts.peekable();
-        while let Some(draft) = drafts.peek() {
-            if self.fits(draft)
-                && draft.key.is_none()
-                && topic.count() > 0
-                && let Ok(chosen) = topic.choose(draft, None)
-                && let Some(slot) = chosen.slot
-                && let Some(run) = chosen
-                    .partition
-                    .place_run(&mut drafts, &self.desk, &|next| {
-                        next.key.is_none() && self.fits(next)
-                    })
-            {
-                slot.route(run.bytes);
+        loop {
+            if let Some(run) = self.place_run(topic, &mut records) {
                 into.placed(run.receipt, run.first, run.count);
                 continue;
             }
-            let Some(draft) = drafts.next() else { break };
-            match self.enqueue(topic, &draft, None).await {
+            // Alone: it has a place of its own, needs a new batch, or has to wait.
+            let Some(record) = &records.next else { return };
+            match self.enqueue(topic, &Draft::of(record), None).await {
                 Ok(delivery) => into.add(delivery),
                 Err(error) => into.refused(error),
             }
+            records.step();
         }
+    }
+
+    /// Places records that may go anywhere into one batch, as far as they fit; `None` where not even the next one does.
+    fn place_run<R: KeyValue>(
+        &self,
+        topic: &TopicState,
+        records: &mut Ahead<impl Iterator<Item = R>, R>,
+    ) -> Option<Placing> {
+        let alike = |draft: &Draft<'_>| topic.is_sticky(draft) && self.fits(draft);
+        let first = Draft::of(records.next.as_ref()?);
+        if !alike(&first) || topic.count() == 0 {
+            return None;
+        }
+        let Chosen { partition, slot } = topic.choose(&first, None).ok()?;
+        let slot = slot?;
+        let mut batch = partition.lock_open(&self.desk)?;
+        while let Some(record) = &records.next {
+            let draft = Draft::of(record);
+            if !alike(&draft) || !batch.append(&draft) {
+                break;
+            }
+            records.step();
+        }
+        let run = batch.placed()?;
+        slot.route(run.bytes);
+        Some(run)
     }
 
     #[inline]

@@ -46,6 +46,7 @@ mod drain;
 mod ending;
 mod enqueue;
 mod flow;
+mod key_value;
 #[cfg(test)]
 mod limit_tests;
 mod link;
@@ -77,6 +78,7 @@ pub use deliveries::Deliveries;
 pub use delivery::Delivery;
 pub use enqueue::TryEnqueueError;
 pub use flow::{Batching, TopicSettings};
+pub use key_value::{KeyValue, Part};
 pub use milena_protocol::compression::Compression;
 pub use partitioner::{Choice, Partitioner, Partitioning};
 pub use producer::{Producer, Topic};

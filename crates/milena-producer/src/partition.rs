@@ -1,17 +1,17 @@
 //! One partition on the callers' side: records are encoded straight into its open batch, under one short lock.
 
 use std::collections::VecDeque;
-use std::iter::Peekable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_core::{Error, HeadersRef, Result, Timestamp, TopicPartition};
 use milena_protocol::batch::{BatchBuilder, HEADER_LEN};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::delivery::{Delivery, Receipt};
 use crate::flow::Flow;
+use crate::key_value::KeyValue;
 use crate::memory::{Budget, Buffers, Charge};
 use crate::ready::Ready;
 
@@ -28,6 +28,11 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    #[inline]
+    pub(crate) fn of(record: &'a impl KeyValue) -> Self {
+        Self::new(record.key(), record.value(), HeadersRef::empty(), None)
+    }
+
     #[inline]
     pub(crate) fn new(
         key: Option<&'a [u8]>,
@@ -106,6 +111,48 @@ pub(crate) struct Placing {
     pub(crate) bytes: usize,
 }
 
+/// An open batch that one caller holds.
+pub(crate) struct LockedBatch<'a> {
+    open: MutexGuard<'a, Open>,
+    desk: &'a Desk,
+    first: u32,
+    limit: u32,
+    bytes: usize,
+}
+
+impl LockedBatch<'_> {
+    /// Appends a record; false where it has no room, and nothing was appended.
+    #[inline(always)]
+    pub(crate) fn append(&mut self, draft: &Draft<'_>) -> bool {
+        let Open {
+            batch: Some(batch),
+            time,
+            ..
+        } = &mut *self.open
+        else {
+            return false;
+        };
+        let room = batch.has_room(draft.size) && batch.builder.count() < self.limit;
+        let appended = room && batch.append(draft, time, self.desk).is_ok();
+        if appended {
+            self.bytes += draft.size;
+        }
+        appended
+    }
+
+    /// What was appended, if anything was.
+    pub(crate) fn placed(self) -> Option<Placing> {
+        let batch = self.open.batch.as_ref()?;
+        let count = batch.builder.count() - self.first;
+        (count > 0).then(|| Placing {
+            receipt: batch.receipt.clone(),
+            first: self.first,
+            count,
+            bytes: self.bytes,
+        })
+    }
+}
+
 /// The most records placed under one lock, about 10 µs: other callers and the sender wait meanwhile.
 const LONGEST_RUN: u32 = 512;
 
@@ -173,40 +220,17 @@ impl Partition {
         Some((receipt, index))
     }
 
-    /// As [`place_quickly`](Self::place_quickly) for as many records as there is room for and `joins` allows, under one lock.
-    pub(crate) fn place_run<'a>(
-        &self,
-        drafts: &mut Peekable<impl Iterator<Item = Draft<'a>>>,
-        desk: &Desk,
-        joins: &dyn Fn(&Draft<'a>) -> bool,
-    ) -> Option<Placing> {
-        let mut open = self.open.lock();
-        let Open {
-            batch: Some(batch),
-            time,
-            closed: None,
-            ..
-        } = &mut *open
-        else {
-            return None;
-        };
-        let (first, mut bytes) = (batch.builder.count(), 0);
-        let limit = first.saturating_add(LONGEST_RUN);
-        while let Some(draft) = drafts.peek()
-            && batch.builder.count() < limit
-            && batch.has_room(draft.size)
-            && joins(draft)
-            && batch.append(draft, time, desk).is_ok()
-        {
-            bytes += draft.size;
-            drafts.next();
-        }
-        let count = batch.builder.count() - first;
-        (count > 0).then(|| Placing {
-            receipt: batch.receipt.clone(),
+    /// The open batch, to place many records under one lock.
+    pub(crate) fn lock_open<'a>(&'a self, desk: &'a Desk) -> Option<LockedBatch<'a>> {
+        let open = self.open.lock();
+        let batch = open.batch.as_ref().filter(|_| open.closed.is_none())?;
+        let first = batch.builder.count();
+        Some(LockedBatch {
             first,
-            count,
-            bytes,
+            limit: first.saturating_add(LONGEST_RUN),
+            bytes: 0,
+            desk,
+            open,
         })
     }
 

@@ -15,7 +15,8 @@ use crate::callbacks::Callbacks;
 use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
 use crate::ending::closed;
-use crate::enqueue::{Inner, TryEnqueueError};
+use crate::enqueue::{Ahead, Inner, TryEnqueueError};
+use crate::key_value::KeyValue;
 use crate::memory::{Budget, Buffers};
 use crate::network::Network;
 use crate::partition::{Desk, Draft};
@@ -307,22 +308,20 @@ impl Topic {
         }
     }
 
-    /// Enqueues keys and values in order, as one awaitable of all their outcomes: the fastest way to send many, since records without a
+    /// Enqueues values, or pairs of key and value ([`KeyValue`]), in order, as one awaitable of all their outcomes: the fastest way to send many, since records without a
     /// key are placed by the run and not one by one.
     ///
     /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome; the others go on.
     ///
     /// # Cancel safety
     /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
-    pub async fn enqueue_all<'a>(
+    pub async fn enqueue_all<R: KeyValue>(
         &self,
-        records: impl IntoIterator<Item = (Option<&'a [u8]>, Option<&'a [u8]>)>,
+        records: impl IntoIterator<Item = R>,
     ) -> Deliveries {
         let mut all = Deliveries::default();
-        let drafts = records
-            .into_iter()
-            .map(|(key, value)| Draft::new(key, value, HeadersRef::empty(), None));
-        self.inner.enqueue_all(&self.state, drafts, &mut all).await;
+        let records = Ahead::new(records);
+        self.inner.enqueue_all(&self.state, records, &mut all).await;
         all
     }
 

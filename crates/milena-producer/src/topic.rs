@@ -125,6 +125,18 @@ impl TopicState {
         self.choose_by(&*self.flow.partitioner, record, named)
     }
 
+    /// Whether a record goes where the caller's last ones went.
+    #[inline]
+    pub(crate) fn is_sticky(&self, record: &Draft<'_>) -> bool {
+        let choice = self.flow.partitioner.choose(&Partitioning {
+            topic: &self.name,
+            key: record.key,
+            value: record.value,
+            partitions: self.count(),
+        });
+        matches!(choice, Choice::Sticky)
+    }
+
     #[inline(always)]
     fn choose_by(
         &self,

@@ -1,13 +1,60 @@
 //! milena, always at its defaults.
 
-use milena::producer::Topic;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use milena::producer::{Deliveries, Topic};
 use milena::{Client, Compression, Delivery};
 
 use crate::case::{Codec, Job, Sample};
 use crate::clients::{listed, text};
-use crate::load::{self, Record, Sender};
+use crate::load::{self, Record, Sender, Source};
+use crate::measure::Meter;
 
 pub(super) async fn produce(job: &Job) -> Result<Sample, String> {
+    let (topic, set) = topic(job).await?;
+    let sample = load::run(job, topic).await?;
+    Ok(Sample { set, ..sample })
+}
+
+pub(super) async fn produce_batches(job: &Job) -> Result<Sample, String> {
+    let (topic, set) = topic(job).await?;
+    let job = job.clone();
+    // On a task of the runtime, as users' code would be.
+    let sample = tokio::spawn(async move {
+        let source = Source::new(&job);
+        flood(&topic, &source, load::WARM_UP).await?;
+        let meter = Meter::start();
+        let records = flood(&topic, &source, job.seconds).await?;
+        Ok::<_, String>(meter.stop(records))
+    });
+    let sample = sample.await.map_err(text)??;
+    Ok(Sample { set, ..sample })
+}
+
+async fn flood(topic: &Topic, source: &Source, seconds: f64) -> Result<u64, String> {
+    let end = Instant::now() + Duration::from_secs_f64(seconds);
+    let (mut open, mut sent) = (VecDeque::<Deliveries>::new(), 0);
+    while Instant::now() < end {
+        let run = (sent..sent + load::RUN as u64).map(|number| {
+            let record = source.record(number);
+            (record.key, Some(record.value))
+        });
+        open.push_back(topic.enqueue_all(run).await);
+        sent += load::RUN as u64;
+        if open.len() * load::RUN > load::OPEN
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.all_delivered().await.map_err(text)?;
+        }
+    }
+    for deliveries in open {
+        deliveries.all_delivered().await.map_err(text)?;
+    }
+    Ok(sent)
+}
+
+async fn topic(job: &Job) -> Result<(Topic, String), String> {
     let client = Client::builder()
         .bootstrap([job.bootstrap.as_str()])
         .connect()
@@ -24,11 +71,7 @@ pub(super) async fn produce(job: &Job) -> Result<Sample, String> {
         set.push(("batch.size", bytes.to_string()));
     }
     let producer = builder.build().map_err(text)?;
-    let sample = load::run(job, producer.topic(job.topic.as_str())).await?;
-    Ok(Sample {
-        set: listed(&set),
-        ..sample
-    })
+    Ok((producer.topic(job.topic.as_str()), listed(&set)))
 }
 
 fn compression(codec: Codec) -> Compression {

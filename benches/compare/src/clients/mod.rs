@@ -15,6 +15,7 @@ use crate::case::{Client, Job, Sample};
 pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
     match job.client {
         Client::Milena => block_on(job, milena::produce(job)),
+        Client::MilenaBatch => block_on(job, milena::produce_batches(job)),
         Client::LibrdkafkaC => librdkafka_c::produce(job),
         Client::RdkafkaBase => rdkafka_base::produce(job),
         Client::RdkafkaFuture => block_on(job, rdkafka_future::produce(job)),

@@ -10,9 +10,7 @@ async fn records_enqueued_together_keep_their_order_and_each_has_its_offset() {
     let bed = bed(1).await;
     let orders = bed.producer().topic("orders");
     let values = numbers(5000);
-    let sent = orders
-        .enqueue_all(values.iter().map(|value| (None, Some(value.as_bytes()))))
-        .await;
+    let sent = orders.enqueue_all(&values).await;
     assert_eq!(sent.len(), 5000);
     let offsets: Vec<_> = sent
         .await
@@ -32,9 +30,7 @@ async fn records_with_and_without_keys_go_where_each_alone_would_go() {
     let producer = bed.producer();
     let orders = producer.topic("orders");
     let keys: Vec<_> = (0..100).map(|key| format!("customer-{key}")).collect();
-    let records = keys
-        .iter()
-        .map(|key| (Some(key.as_bytes()), Some(key.as_bytes())));
+    let records = keys.iter().map(|key| (key, key));
     let together = orders.enqueue_all(records).await.await;
     for (key, outcome) in keys.iter().zip(together) {
         let alone = orders.send(Some(key.as_bytes()), None).await.unwrap();
@@ -48,15 +44,14 @@ async fn a_record_that_is_refused_has_its_own_error_and_the_others_go_on() {
     let producer = bed.builder().max_request_size(2048).build().unwrap();
     let large = "x".repeat(3000);
     let values = ["a", "b", large.as_str(), "c"];
-    let records = || values.iter().map(|value| (None, Some(value.as_bytes())));
-    let outcomes = producer.topic("orders").enqueue_all(records()).await.await;
+    let outcomes = producer.topic("orders").enqueue_all(values).await.await;
     let kinds: Vec<_> = outcomes
         .iter()
         .map(|one| one.as_ref().err().map(milena_core::Error::kind))
         .collect();
     assert_eq!(kinds, [None, None, Some(ErrorKind::RecordTooLarge), None]);
     assert_eq!(bed.values(0), ["a", "b", "c"]);
-    let sent = producer.topic("orders").enqueue_all(records()).await;
+    let sent = producer.topic("orders").enqueue_all(values).await;
     let error = sent.all_delivered().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
 }
@@ -89,9 +84,7 @@ async fn records_of_a_batch_that_was_split_have_their_offsets_still() {
     let bed = bed_with(1, |broker| broker.message_max_bytes(1000)).await;
     let values = numbers(500);
     let orders = bed.producer().topic("orders");
-    let sent = orders
-        .enqueue_all(values.iter().map(|value| (None, Some(value.as_bytes()))))
-        .await;
+    let sent = orders.enqueue_all(&values).await;
     let outcomes = sent.await;
     assert_eq!(bed.values(0), values);
     for (number, outcome) in outcomes.into_iter().enumerate() {
@@ -109,4 +102,17 @@ async fn nothing_enqueued_is_delivered_at_once() {
         .await;
     assert!(none.is_empty());
     none.all_delivered().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_may_enqueue_what_it_makes_as_it_goes() {
+    let bed = bed(1).await;
+    let orders = bed.producer().topic("orders");
+    let values = numbers(100);
+    let sent = tokio::spawn(async move {
+        let records = (0..100).map(|at: usize| (None::<&str>, values.get(at).map(String::as_str)));
+        orders.enqueue_all(records).await.all_delivered().await
+    });
+    sent.await.unwrap().unwrap();
+    assert_eq!(bed.values(0), numbers(100));
 }

@@ -27,3 +27,5 @@ pub use milena_middleware as middleware;
 pub use milena_pool as pool;
 pub use milena_producer as producer;
 pub use milena_serializer as serializer;
+#[cfg(feature = "tracing")]
+pub use milena_tracing as trace;

@@ -35,6 +35,8 @@
 //! | `uuid` | no | `UuidCodec`, by `uuid` |
 //! | `health` | no | [`health`](mod@health): health judged from progress, and an HTTP page for it, by `axum` |
 //! | `metrics` | no | [`metrics`](mod@metrics): Prometheus metrics of all that a client does |
+//! | `tracing` | no | [`trace`](mod@trace): W3C trace context in headers, and spans by OpenTelemetry's conventions |
+//! | `otlp` | no | export of those spans by OTLP over HTTP; implies `tracing` |
 //! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
 //! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
 
@@ -93,6 +95,12 @@ pub mod health {
 #[cfg(feature = "metrics")]
 pub mod metrics {
     pub use milena_client::metrics::*;
+}
+
+/// Traces through Kafka: context in headers, spans, and their export.
+#[cfg(feature = "tracing")]
+pub mod trace {
+    pub use milena_client::trace::*;
 }
 
 /// User types to bytes and back.

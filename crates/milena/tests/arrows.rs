@@ -17,11 +17,12 @@ use toml::{Table, Value};
 /// A crate and the floors right below it; using a floor includes the floors below that one.
 ///
 /// A row may be here before its crate is; a crate may not be there without a row.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("milena-core", &[]),
     ("milena-protocol", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
+    ("milena-tracing", &["milena-middleware"]),
     ("milena-metrics", &["milena-core"]),
     ("milena-health", &["milena-core"]),
     ("milena-pool", &["milena-protocol"]),
@@ -36,6 +37,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "milena-admin",
             "milena-serializer",
             "milena-middleware",
+            "milena-tracing",
             "milena-metrics",
             "milena-health",
         ],

@@ -68,6 +68,8 @@ pub enum Kind {
     Fault,
     /// Logs; may stand anywhere.
     Log,
+    /// Makes spans; may stand anywhere.
+    Trace,
     /// Counts attempts; may stand anywhere.
     Metrics,
     /// Anything else; may stand anywhere.
@@ -100,6 +102,7 @@ impl fmt::Display for Kind {
             Self::Hold => "hold",
             Self::Fault => "fault",
             Self::Log => "log",
+            Self::Trace => "trace",
             Self::Metrics => "metrics",
             Self::Other => "other",
         })

@@ -1,0 +1,43 @@
+//! Between contexts in headers and the spans of `tracing-opentelemetry`.
+
+use std::str::FromStr;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::context::TraceContext;
+
+/// Hangs a new span below `parent`. Does nothing where no layer makes OpenTelemetry's spans of it.
+pub(crate) fn hang(span: &Span, parent: &TraceContext) {
+    let state = parent
+        .state()
+        .and_then(|state| TraceState::from_str(state).ok());
+    let parent = SpanContext::new(
+        TraceId::from_bytes(parent.trace_id().to_be_bytes()),
+        SpanId::from_bytes(parent.span_id().to_be_bytes()),
+        if parent.is_sampled() {
+            TraceFlags::SAMPLED
+        } else {
+            TraceFlags::default()
+        },
+        true,
+        state.unwrap_or_default(),
+    );
+    let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+}
+
+/// The context of a span; `None` where no layer makes OpenTelemetry's spans of it.
+pub(crate) fn context(span: &Span) -> Option<TraceContext> {
+    if span.is_disabled() {
+        return None;
+    }
+    let context = span.context();
+    let span = context.span();
+    let known = span.span_context();
+    let trace = u128::from_be_bytes(known.trace_id().to_bytes());
+    let id = u64::from_be_bytes(known.span_id().to_bytes());
+    let context = TraceContext::new(trace, id, known.is_sampled())?;
+    Some(context.with_state(&known.trace_state().header()))
+}

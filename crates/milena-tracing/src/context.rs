@@ -1,0 +1,235 @@
+//! The context of a trace, as W3C writes it into headers.
+
+use std::fmt::{self, Write};
+use std::sync::Arc;
+
+use milena_core::Headers;
+
+/// Which trace something belongs to, below which span, and whether it is sampled.
+///
+/// # References
+/// W3C Trace Context, level 1, sections 3.2 (`traceparent`) and 3.3 (`tracestate`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: u128,
+    span: u64,
+    flags: u8,
+    /// Carried, never read.
+    state: Option<Arc<str>>,
+}
+
+impl TraceContext {
+    /// A context; `None` where an id is zero, which means "none".
+    #[must_use]
+    pub fn new(trace: u128, span: u64, sampled: bool) -> Option<Self> {
+        (trace != 0 && span != 0).then_some(Self {
+            trace,
+            span,
+            flags: u8::from(sampled),
+            state: None,
+        })
+    }
+
+    /// The beginning of a trace that nobody records, so that no stage after this one decides anew.
+    pub(crate) fn unsampled() -> Self {
+        Self {
+            trace: fastrand::u128(1..),
+            span: fastrand::u64(1..),
+            flags: 0,
+            state: None,
+        }
+    }
+
+    /// Reads the value of a `traceparent` header; `None` where it is not valid, as the standard asks.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        let dash = |at: usize| bytes.get(at) == Some(&b'-');
+        let version = hex(text.get(..2)?)?;
+        // Later versions may have more to say behind another dash.
+        let long = match (version, bytes.len()) {
+            (0xff, _) | (_, ..55) => return None,
+            (0, length) => length == 55,
+            (_, length) => length == 55 || dash(55),
+        };
+        if !(long && dash(2) && dash(35) && dash(52)) {
+            return None;
+        }
+        let trace = hex(text.get(3..35)?)?;
+        let span = u64::try_from(hex(text.get(36..52)?)?).ok()?;
+        let flags = u8::try_from(hex(text.get(53..55)?)?).ok()?;
+        let context = Self::new(trace, span, false)?;
+        Some(Self { flags, ..context })
+    }
+
+    /// The same with a `tracestate`, which is carried as it is; one over 512 bytes is left out.
+    #[must_use]
+    pub fn with_state(mut self, state: &str) -> Self {
+        let fits = !state.is_empty() && state.len() <= STATE_CAP && state.is_ascii();
+        self.state = fits.then(|| state.into());
+        self
+    }
+
+    /// The context in a record's headers; of several the last counts.
+    #[must_use]
+    pub fn extract(headers: &Headers) -> Option<Self> {
+        if headers.is_empty() {
+            return None;
+        }
+        let context = Self::parse(headers.text(PARENT)?)?;
+        Some(match headers.text(STATE) {
+            Some(state) => context.with_state(state),
+            None => context,
+        })
+    }
+
+    /// Writes it into a record's headers, in place of one that is there.
+    pub fn inject(&self, headers: &mut Headers) {
+        headers.set(PARENT, self.to_string());
+        match &self.state {
+            Some(state) => headers.set(STATE, state.as_bytes().to_vec()),
+            None => headers.remove(STATE),
+        }
+    }
+
+    /// What the code that runs now belongs to, where a layer or [`in_trace`](Self::in_trace) stands around it.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        crate::current::current()
+    }
+
+    /// Runs `future` as a part of this trace: what it sends through a [`TraceSendLayer`](crate::TraceSendLayer) belongs to it. For
+    /// tasks that a handler spawns.
+    pub fn in_trace<F: Future>(self, future: F) -> crate::InTrace<F> {
+        crate::InTrace::new(Some(self), future)
+    }
+
+    /// The trace.
+    #[must_use]
+    pub fn trace_id(&self) -> u128 {
+        self.trace
+    }
+
+    /// The span that what comes next hangs below.
+    #[must_use]
+    pub fn span_id(&self) -> u64 {
+        self.span
+    }
+
+    /// Whether the trace is recorded.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// The `tracestate`, where there is one.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+}
+
+/// The value of a `traceparent` header, in version 00.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Made in one piece, since the formatter would pad each part by itself.
+        let mut text = String::with_capacity(55);
+        // Only "sampled" is known in this version; other bits are not to be passed on.
+        let flags = self.flags & 1;
+        write!(
+            text,
+            "00-{:032x}-{:016x}-{flags:02x}",
+            self.trace, self.span
+        )?;
+        f.write_str(&text)
+    }
+}
+
+/// Lower-case digits only, as the standard asks.
+fn hex(text: &str) -> Option<u128> {
+    let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    text.as_bytes()
+        .iter()
+        .all(digit)
+        .then(|| u128::from_str_radix(text, 16).ok())?
+}
+
+const PARENT: &str = "traceparent";
+const STATE: &str = "tracestate";
+/// What everybody has to be able to carry.
+const STATE_CAP: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn the_example_of_the_standard_is_read_and_written() {
+        let context = TraceContext::parse(EXAMPLE).unwrap();
+        assert_eq!(
+            context.trace_id(),
+            0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736
+        );
+        assert_eq!(context.span_id(), 0x00f0_67aa_0ba9_02b7);
+        assert!(context.is_sampled());
+        assert_eq!(context.to_string(), EXAMPLE);
+    }
+
+    #[test]
+    fn what_is_not_valid_is_as_if_it_were_not_there() {
+        let zeros = "0".repeat(32);
+        let wrong = [
+            "",
+            "00",
+            "garbage",
+            &EXAMPLE[..54],
+            &format!("{EXAMPLE}-more"),
+            &EXAMPLE.replace("00-4b", "ff-4b"),
+            &EXAMPLE.to_uppercase(),
+            &EXAMPLE.replace("4bf92f3577b34da6a3ce929d0e0e4736", &zeros),
+            &EXAMPLE.replace("00f067aa0ba902b7", &zeros[..16]),
+            &EXAMPLE.replace("-00f0", "_00f0"),
+            &EXAMPLE.replace("-01", "-zz"),
+            &EXAMPLE.replace("4bf9", "+bf9"),
+            "00-äbf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+        ];
+        for text in wrong {
+            assert_eq!(TraceContext::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_far_as_it_is_known() {
+        let later = EXAMPLE.replace("00-4b", "cc-4b") + "-what-comes";
+        assert_eq!(TraceContext::parse(&later).unwrap().to_string(), EXAMPLE);
+        assert_eq!(TraceContext::parse(&later.replace("01-w", "01w")), None);
+    }
+
+    #[test]
+    fn headers_hold_one_context_however_often_it_is_written() {
+        let mut headers = Headers::new();
+        assert_eq!(TraceContext::extract(&headers), None);
+        headers.push("traceparent", "garbage");
+        headers.push("tracestate", "old=1");
+        headers.push("shop", "7");
+        assert_eq!(TraceContext::extract(&headers), None);
+        let context = TraceContext::parse(EXAMPLE).unwrap();
+        let stated = context.clone().with_state("vendor=opaque");
+        stated.inject(&mut headers);
+        stated.inject(&mut headers);
+        assert_eq!(TraceContext::extract(&headers), Some(stated));
+        assert_eq!(headers.len(), 3);
+        context.inject(&mut headers);
+        assert_eq!(TraceContext::extract(&headers), Some(context));
+        assert_eq!(headers.text("tracestate"), None);
+    }
+
+    #[test]
+    fn an_overlong_state_is_left_out() {
+        let context = TraceContext::parse(EXAMPLE).unwrap();
+        assert_eq!(context.clone().with_state(&"a".repeat(513)).state(), None);
+        assert_eq!(context.with_state("ä=1").state(), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Export by OTLP, OpenTelemetry's own protocol, over plain HTTP to a collector nearby.
+
+use std::fmt;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorKind, Result};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tokio::runtime::Handle;
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Sets up the export of spans. Begun by [`exporter`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is exported before `start`"]
+pub struct OtlpBuilder {
+    service: String,
+    endpoint: String,
+    timeout: Duration,
+}
+
+/// Spans of the service of that name, as `service.name` tells it apart.
+///
+/// ```no_run
+/// use milena_tracing::otlp;
+/// use tracing_subscriber::prelude::*;
+///
+/// # async fn run() -> milena_core::Result<()> {
+/// let export = otlp::exporter("order-system").start()?;
+/// tracing_subscriber::registry().with(export.layer()).init();
+/// // … and after the work:
+/// export.shutdown().await
+/// # }
+/// ```
+pub fn exporter(service: impl Into<String>) -> OtlpBuilder {
+    OtlpBuilder {
+        service: service.into(),
+        endpoint: "http://127.0.0.1:4318".to_owned(),
+        timeout: Duration::from_secs(10),
+    }
+}
+
+impl OtlpBuilder {
+    /// Where the collector listens. Default `http://127.0.0.1:4318`, the port that OpenTelemetry gave it. Without TLS: put a collector
+    /// on this machine, and have it forward.
+    pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+
+    /// How long the collector may take for a batch of spans. Default 10 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Begins to export, by a thread of its own, in batches. Spans that the collector does not take are lost; nothing waits for it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for an endpoint that is none; [`ErrorKind::State`] outside of a tokio runtime.
+    pub fn start(self) -> Result<Otlp> {
+        let runtime = Handle::try_current().map_err(|cause| {
+            let what = "the export of spans needs a tokio runtime around it";
+            Error::new(ErrorKind::State, what).with_source(cause)
+        })?;
+        if !self.endpoint.starts_with("http://") {
+            let what = format!(
+                "`{}` is no address of a collector: it begins with http://",
+                self.endpoint
+            );
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        let client = OnRuntime {
+            client: HyperClient::with_default_connector(self.timeout, None),
+            runtime,
+        };
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(format!("{}/v1/traces", self.endpoint.trim_end_matches('/')))
+            .with_timeout(self.timeout)
+            .build()
+            .map_err(|cause| {
+                let what = format!("spans cannot be exported to `{}`", self.endpoint);
+                Error::new(ErrorKind::Config, what).with_source(cause)
+            })?;
+        let resource = Resource::builder().with_service_name(self.service).build();
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(resource)
+            .build();
+        Ok(Otlp { provider })
+    }
+}
+
+/// An export of spans.
+#[derive(Clone)]
+pub struct Otlp {
+    provider: SdkTracerProvider,
+}
+
+impl Otlp {
+    /// The layer for `tracing`'s subscriber.
+    pub fn layer<S>(&self) -> OpenTelemetryLayer<S, SdkTracer>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        tracing_opentelemetry::layer().with_tracer(self.provider.tracer("milena"))
+    }
+
+    /// Exports what there is, and ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transport`] where the collector did not take it.
+    pub async fn shutdown(self) -> Result<()> {
+        let provider = self.provider;
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown()).await;
+        let failed = |cause: Box<dyn std::error::Error + Send + Sync>| {
+            let what = "the last spans were not exported";
+            Error::new(ErrorKind::Transport, what).with_source(cause)
+        };
+        match ended {
+            Ok(ended) => ended.map_err(|cause| failed(cause.into())),
+            Err(cause) => Err(failed(cause.into())),
+        }
+    }
+}
+
+impl fmt::Debug for Otlp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Otlp").finish_non_exhaustive()
+    }
+}
+
+/// The exporter's thread knows no runtime, and the client needs one.
+#[derive(Clone, Debug)]
+struct OnRuntime {
+    client: HyperClient,
+    runtime: Handle,
+}
+
+impl HttpClient for OnRuntime {
+    fn send_bytes<'a, 'b>(
+        &'a self,
+        request: Request<Bytes>,
+    ) -> std::pin::Pin<
+        Box<dyn Future<Output = std::result::Result<Response<Bytes>, HttpError>> + Send + 'b>,
+    >
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        let client = self.client.clone();
+        let sending = self
+            .runtime
+            .spawn(async move { client.send_bytes(request).await });
+        Box::pin(async move { sending.await? })
+    }
+}

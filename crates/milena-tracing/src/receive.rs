@@ -1,0 +1,86 @@
+//! Records that are received one by one, without a handler.
+
+use milena_core::ConsumerRecord;
+use tracing::Span;
+use tracing::instrument::{Instrument, Instrumented};
+
+use crate::bridge;
+use crate::context::TraceContext;
+use crate::current::InTrace;
+use crate::process::body_size;
+use crate::sampling::{Decision, Ratio};
+
+/// A record that was received, as a part of its trace. Its span ends when this, and what runs within, is dropped.
+#[derive(Debug)]
+#[must_use = "the span ends when this is dropped"]
+pub struct Received {
+    span: Span,
+    context: Option<TraceContext>,
+}
+
+/// Continues the trace of a record that was received one by one in a `receive` span. A record without a context begins a trace.
+///
+/// ```
+/// use milena_core::ConsumerRecord;
+/// use milena_tracing::receive;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let record = ConsumerRecord::new("orders", 0, 7); // from `consumer.recv().await?`
+/// let received = receive(&record);
+/// received.run(async {
+///     // What is sent here belongs to the record's trace.
+/// }).await;
+/// # }
+/// ```
+pub fn receive(record: &ConsumerRecord) -> Received {
+    let parent = match Ratio::ALL.decide(TraceContext::extract(&record.headers)) {
+        Decision::Record(parent) => parent,
+        Decision::PassOn(context) => {
+            return Received {
+                span: Span::none(),
+                context: Some(context),
+            };
+        }
+    };
+    let topic = record.topic.as_str();
+    let span = tracing::info_span!(
+        target: "milena::trace",
+        parent: None,
+        "receive",
+        otel.name = format!("receive {topic}"),
+        otel.kind = "client",
+        messaging.system = "kafka",
+        messaging.operation.name = "receive",
+        messaging.operation.type = "receive",
+        messaging.destination.name = topic,
+        messaging.destination.partition.id = %record.partition,
+        messaging.kafka.offset = record.offset.to_wire(),
+        messaging.message.body.size = body_size(record),
+        messaging.kafka.message.tombstone = record.value.is_none().then_some(true),
+    );
+    if let Some(parent) = &parent {
+        bridge::hang(&span, parent);
+    }
+    let context = bridge::context(&span).or(parent);
+    Received { span, context }
+}
+
+impl Received {
+    /// Runs `future` as a part of the record's trace, below its span.
+    pub fn run<F: Future>(&self, future: F) -> Instrumented<InTrace<F>> {
+        InTrace::new(self.context.clone(), future).instrument(self.span.clone())
+    }
+
+    /// The context of what hangs below it.
+    #[must_use]
+    pub fn context(&self) -> Option<&TraceContext> {
+        self.context.as_ref()
+    }
+
+    /// The span, for attributes of one's own.
+    #[must_use]
+    pub fn span(&self) -> &Span {
+        &self.span
+    }
+}

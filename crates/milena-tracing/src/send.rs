@@ -1,0 +1,161 @@
+//! The service that writes the context into each record.
+
+use std::fmt::Display;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use milena_core::{ProducerRecord, RecordMetadata};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::bridge;
+use crate::context::TraceContext;
+use crate::current::current;
+use crate::sampling::{Decision, Ratio};
+
+/// What [`TraceSendLayer`](crate::TraceSendLayer) makes: around a producer it is one, for handlers and for dead letters.
+#[derive(Clone, Debug)]
+pub struct TraceSend<S> {
+    inner: S,
+    ratio: Ratio,
+}
+
+impl<S> TraceSend<S> {
+    pub(crate) fn new(inner: S, ratio: Ratio) -> Self {
+        Self { inner, ratio }
+    }
+
+    /// What is inside.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Sends a record once there is room, and waits for its outcome.
+    ///
+    /// # Errors
+    /// Those of the producer.
+    ///
+    /// # Cancel safety
+    /// As the producer's own `send`.
+    pub async fn send(&self, record: ProducerRecord) -> Result<RecordMetadata, S::Error>
+    where
+        S: Service<ProducerRecord, Response = RecordMetadata> + Clone,
+        S::Error: Display,
+    {
+        let mut ready = self.clone();
+        poll_fn(|cx| ready.poll_ready(cx)).await?;
+        ready.call(record).await
+    }
+
+    /// Writes the context into a record that is sent in another way, by `enqueue` for instance, and gives the span to be dropped when it
+    /// was sent; where it is not sampled, none.
+    pub fn start(&self, record: &mut ProducerRecord) -> Span {
+        let (span, context) = self.begin(record);
+        if let Some(context) = context {
+            context.inject(&mut record.record.headers);
+        }
+        span
+    }
+
+    /// The context that the record is to carry, and the span that it is sent in.
+    fn begin(&self, record: &ProducerRecord) -> (Span, Option<TraceContext>) {
+        let parent = current()
+            .or_else(|| bridge::context(&Span::current()))
+            .or_else(|| TraceContext::extract(&record.record.headers));
+        let parent = match self.ratio.decide(parent) {
+            Decision::Record(parent) => parent,
+            Decision::PassOn(context) => return (Span::none(), Some(context)),
+        };
+        let topic = record.topic.as_str();
+        let value = record.record.value.as_ref();
+        let span = tracing::info_span!(
+            target: "milena::trace",
+            parent: None,
+            "send",
+            otel.name = format!("send {topic}"),
+            otel.kind = "producer",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            messaging.system = "kafka",
+            messaging.operation.name = "send",
+            messaging.operation.type = "send",
+            messaging.destination.name = topic,
+            messaging.destination.partition.id = Empty,
+            messaging.kafka.offset = Empty,
+            messaging.message.body.size = value.map_or(0, |value| value.len() as u64),
+            messaging.kafka.message.tombstone = value.is_none().then_some(true),
+            error.type = Empty,
+        );
+        if let Some(parent) = &parent {
+            bridge::hang(&span, parent);
+        }
+        let context = bridge::context(&span).or(parent);
+        (span, context)
+    }
+}
+
+impl<S> Service<ProducerRecord> for TraceSend<S>
+where
+    S: Service<ProducerRecord, Response = RecordMetadata>,
+    S::Error: Display,
+{
+    type Response = RecordMetadata;
+    type Error = S::Error;
+    type Future = SendFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut record: ProducerRecord) -> Self::Future {
+        let span = self.start(&mut record);
+        let inner = span.in_scope(|| self.inner.call(record));
+        SendFuture { inner, span }
+    }
+}
+
+pin_project! {
+    /// The outcome; the span ends with it, or where it is dropped.
+    pub struct SendFuture<F> {
+        #[pin]
+        inner: F,
+        span: Span,
+    }
+}
+
+impl<F, E: Display> Future for SendFuture<F>
+where
+    F: Future<Output = Result<RecordMetadata, E>>,
+{
+    type Output = Result<RecordMetadata, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let sent = {
+            let _in_span = this.span.enter();
+            ready!(this.inner.poll(cx))
+        };
+        match &sent {
+            Ok(written) => {
+                let partition = tracing::field::display(written.partition);
+                this.span
+                    .record("messaging.destination.partition.id", partition);
+                if let Some(offset) = written.offset {
+                    this.span.record("messaging.kafka.offset", offset.to_wire());
+                }
+            }
+            Err(error) => {
+                this.span.record("error.type", "send");
+                this.span.record("otel.status_code", "ERROR");
+                let what = tracing::field::display(error);
+                this.span.record("otel.status_description", what);
+            }
+        }
+        *this.span = Span::none();
+        Poll::Ready(sent)
+    }
+}

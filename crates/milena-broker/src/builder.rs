@@ -146,6 +146,22 @@ impl BrokerBuilder {
         self
     }
 
+    /// The feature level `group.version`: 1 serves groups of the consumer protocol (KIP-848), 0 only classic ones. Default: 0.
+    pub fn group_version(mut self, level: u8) -> Self {
+        self.settings.group_version = i16::from(level);
+        self
+    }
+
+    /// `group.consumer.session.timeout.ms` and `group.consumer.heartbeat.interval.ms`, which groups of the consumer protocol are given.
+    /// Default: 45 s and 5 s, as Kafka's.
+    pub fn consumer_group_timing(mut self, session: Duration, heartbeat: Duration) -> Self {
+        self.settings.consumer_timing = crate::group::Timing {
+            session,
+            interval: heartbeat,
+        };
+        self
+    }
+
     /// How many fetch sessions a broker keeps; 0 gives none. Default: 1000.
     pub fn max_fetch_sessions(mut self, sessions: usize) -> Self {
         self.settings.max_fetch_sessions = sessions;

@@ -9,7 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::faults::Faults;
-use crate::group::Coordinator;
+use crate::group::{Coordinator, World};
 use crate::journal::Journal;
 use crate::node::Node;
 use crate::partition::Partition;
@@ -107,6 +107,14 @@ impl Cluster {
 
     pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
         self.topics.read().by_name.values().cloned().collect()
+    }
+
+    /// The topics as groups see them.
+    pub(crate) fn world(&self) -> World {
+        let topics = self.topics();
+        let each = topics.iter();
+        each.map(|topic| (topic.name.to_string(), (topic.id, topic.all().len())))
+            .collect()
     }
 
     pub(crate) fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use milena_core::Timestamp;
 
+use crate::group::Timing;
+
 /// A source of wall-clock time, for the timestamps that brokers write.
 #[derive(Clone)]
 pub(crate) struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
@@ -47,6 +49,9 @@ pub(crate) struct Settings {
     pub(crate) initial_rebalance_delay: Duration,
     pub(crate) min_session_timeout: Duration,
     pub(crate) max_session_timeout: Duration,
+    /// `group.version`: 1 where the consumer protocol is finalised.
+    pub(crate) group_version: i16,
+    pub(crate) consumer_timing: Timing,
     pub(crate) max_fetch_sessions: usize,
     pub(crate) replica_lag_time_max: Duration,
     pub(crate) clock: WallClock,
@@ -67,6 +72,11 @@ impl Default for Settings {
             initial_rebalance_delay: Duration::ZERO,
             min_session_timeout: Duration::from_millis(100),
             max_session_timeout: Duration::from_secs(1800),
+            group_version: 0,
+            consumer_timing: Timing {
+                session: Duration::from_secs(45),
+                interval: Duration::from_secs(5),
+            },
             max_fetch_sessions: 1000,
             replica_lag_time_max: Duration::from_secs(30),
             clock: WallClock::default(),

@@ -102,6 +102,7 @@ pub(crate) fn of(
         AnyRequest::JoinGroup(request) => groups.push(request.group_id.to_string()),
         AnyRequest::SyncGroup(request) => groups.push(request.group_id.to_string()),
         AnyRequest::Heartbeat(request) => groups.push(request.group_id.to_string()),
+        AnyRequest::ConsumerGroupHeartbeat(request) => groups.push(request.group_id.to_string()),
         AnyRequest::LeaveGroup(request) => groups.push(request.group_id.to_string()),
         AnyRequest::FindCoordinator(request) => {
             groups.push(request.key.to_string());

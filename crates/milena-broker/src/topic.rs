@@ -91,6 +91,14 @@ impl TopicConfig {
     }
 }
 
+/// Whether brokers keep the topic for themselves.
+pub(crate) fn is_internal(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state"
+    )
+}
+
 /// Why a topic may not have this name.
 pub(crate) fn name_defect(name: &str) -> Option<&'static str> {
     TopicName::from(name).defect()

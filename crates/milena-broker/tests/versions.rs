@@ -254,6 +254,14 @@ async fn every_offered_version_is_answered_and_decodes() {
             .with_response_partition_limit(100)
     })
     .await;
+    all(&broker, 0, |_| {
+        ConsumerGroupHeartbeatRequest::default().with_group_id(GroupId(text("members")))
+    })
+    .await;
+    all(&broker, 0, |_| {
+        ConsumerGroupDescribeRequest::default().with_group_ids(vec![group()])
+    })
+    .await;
     let mut called: Vec<ApiKey> = broker
         .journal()
         .entries()

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use milena_core::{ErrorCode, Result};
-use milena_protocol::messages::api_versions_response::ApiVersion;
+use milena_protocol::messages::api_versions_response::{
+    ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
+};
 use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use milena_protocol::{ApiKey, response};
 
 use super::served;
-use crate::context::{Answer, Context};
+use crate::context::{Answer, Context, text};
 
 pub(super) fn handle(context: &Context, request: &ApiVersionsRequest) -> Answer {
     let mut answer = ApiVersionsResponse::default().with_throttle_time_ms(if context.version > 0 {
@@ -23,6 +25,21 @@ pub(super) fn handle(context: &Context, request: &ApiVersionsRequest) -> Answer 
         Ok(()) if !named => context.code(ErrorCode::INVALID_REQUEST),
         Ok(()) => {
             answer.api_keys = keys();
+            if context.version >= 3 {
+                let level = context.cluster.settings.group_version;
+                answer.supported_features = vec![
+                    SupportedFeatureKey::default()
+                        .with_name(text("group.version"))
+                        .with_max_version(1),
+                ];
+                answer.finalized_features_epoch = 0;
+                answer.finalized_features = vec![
+                    FinalizedFeatureKey::default()
+                        .with_name(text("group.version"))
+                        .with_min_version_level(level)
+                        .with_max_version_level(level),
+                ];
+            }
             0
         }
     };

@@ -46,7 +46,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
         if !states.is_empty() && !states.contains(&state.to_lowercase()) {
             continue;
         }
-        if !types.is_empty() && !types.iter().any(|kind| kind == "classic") {
+        if !types.is_empty() && !types.iter().any(|kind| kind == view.kind) {
             continue;
         }
         let mut listed = ListedGroup::default()
@@ -56,7 +56,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
             listed.group_state = text(state);
         }
         if context.version >= 5 {
-            listed.group_type = text("classic");
+            listed.group_type = text(view.kind);
         }
         answer.groups.push(listed);
     }
@@ -69,7 +69,8 @@ pub(super) fn describe(context: &Context, request: &DescribeGroupsRequest) -> An
         if let Err(code) = context.coordinates(group.as_str()) {
             return told.with_error_code(context.code(code));
         }
-        match context.cluster.groups.view(group.as_str()) {
+        let view = context.cluster.groups.view(group.as_str());
+        match view.filter(|view| view.kind == "classic") {
             Some(view) => described(context, told, view),
             // Up to version 5 an unknown group is a dead one; then it is an error (KIP-1043).
             None if context.version < 6 => told.with_group_state(text(GroupState::Dead.name())),

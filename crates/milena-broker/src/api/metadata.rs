@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::cluster::NewTopic;
 use crate::context::{Answer, Context, text, topic_name};
-use crate::topic::name_defect;
+use crate::topic::{is_internal, name_defect};
 use crate::view::{PartitionView, TopicView, View};
 
 pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
@@ -119,7 +119,10 @@ fn known(context: &Context, view: &View, name: &str, topic: &TopicView) -> Metad
         .partitions
         .iter()
         .filter(|each| !context.hits.omits(name, each.index));
-    answer.with_topic_id(topic.id).with_partitions(
+    let answer = answer
+        .with_topic_id(topic.id)
+        .with_is_internal(is_internal(name));
+    answer.with_partitions(
         shown
             .map(|each| partition(context, view, name, each))
             .collect(),

@@ -4,6 +4,7 @@ mod admin;
 mod api_versions;
 mod cluster_info;
 mod configs;
+mod consumer_groups;
 mod coordinator;
 mod epochs;
 mod fetch;
@@ -57,6 +58,10 @@ pub(crate) async fn handle(context: &Context, message: AnyRequest) -> Answer {
         AnyRequest::OffsetCommit(request) => offsets::commit(context, &request),
         AnyRequest::OffsetFetch(request) => offsets::fetch(context, &request),
         AnyRequest::OffsetDelete(request) => offsets::delete(context, &request),
+        AnyRequest::ConsumerGroupHeartbeat(request) => {
+            consumer_groups::heartbeat(context, &request)
+        }
+        AnyRequest::ConsumerGroupDescribe(request) => consumer_groups::describe(context, &request),
         AnyRequest::ListGroups(request) => groups::list(context, &request),
         AnyRequest::DescribeGroups(request) => groups::describe(context, &request),
         AnyRequest::DeleteGroups(request) => groups::delete(context, &request),
@@ -92,4 +97,6 @@ const SERVED: &[ApiKey] = &[
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];

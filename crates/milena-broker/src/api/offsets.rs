@@ -186,12 +186,7 @@ fn look_up(
     let named = member.filter(|(who, epoch)| !who.member_id.is_empty() && *epoch >= 0);
     let found = context.cluster.groups.with(group, |group| {
         if let Some((who, epoch)) = named {
-            group
-                .heartbeat(Instant::now(), who, epoch)
-                .or_else(|code| match code {
-                    ErrorCode::REBALANCE_IN_PROGRESS => Ok(()),
-                    code => Err(code),
-                })?;
+            group.may_read(Instant::now(), who, epoch)?;
         }
         Ok(read(group, topics))
     });

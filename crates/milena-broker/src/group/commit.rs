@@ -34,11 +34,14 @@ impl Group {
             && commit.who.member_id.is_empty()
             && commit.who.instance_id.is_none()
         {
-            return if self.state == GroupState::Empty {
+            return if self.state == GroupState::Empty && !self.has_consumers() {
                 Ok(())
             } else {
                 Err(ErrorCode::UNKNOWN_MEMBER_ID)
             };
+        }
+        if let Some(group) = self.consumer.as_ref().filter(|group| !group.is_empty()) {
+            return group.check(&commit.who, commit.generation);
         }
         self.check_member(&commit.who)?;
         self.check_generation(commit.generation)?;
@@ -47,7 +50,10 @@ impl Group {
         }
         match self.state {
             GroupState::CompletingRebalance => Err(ErrorCode::REBALANCE_IN_PROGRESS),
-            GroupState::Empty | GroupState::Dead => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            GroupState::Empty
+            | GroupState::Dead
+            | GroupState::Assigning
+            | GroupState::Reconciling => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             GroupState::PreparingRebalance | GroupState::Stable => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::commit::Committed;
+use super::consumer::{Beat, BeatReply, Refused, Timing, World};
 use super::join::{JoinReply, Joining};
 use super::member::Ticket;
 use super::state::{Group, Reply};
@@ -26,6 +27,7 @@ pub(crate) struct Coordinator {
     changed: Arc<Notify>,
     initial_delay: Duration,
     sessions: (Duration, Duration),
+    timing: Timing,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +64,7 @@ impl Coordinator {
             changed: Arc::default(),
             initial_delay: settings.initial_rebalance_delay,
             sessions: (settings.min_session_timeout, settings.max_session_timeout),
+            timing: settings.consumer_timing,
         }
     }
 
@@ -183,6 +186,39 @@ impl Coordinator {
             Ok(Reply::Sync(reply)) => reply,
             _ => Err(ErrorCode::NOT_COORDINATOR),
         }
+    }
+
+    /// Takes a heartbeat of the consumer protocol; answered at once.
+    pub(crate) fn beat(
+        &self,
+        group: &str,
+        beat: &Beat,
+        world: &World,
+    ) -> Result<BeatReply, Refused> {
+        if group.is_empty() {
+            return Err((
+                ErrorCode::INVALID_REQUEST,
+                "GroupId can't be empty.".to_owned(),
+            ));
+        }
+        let timing = self.timing;
+        let joins = beat.epoch == 0;
+        let act = |found: &mut Group| match found.consumer_group() {
+            Some(group) => group.beat(Instant::now(), beat, world, timing),
+            // Members of both protocols beside each other are not modelled.
+            None => {
+                let what = format!("Group {group} is not a consumer group.");
+                Err((ErrorCode::GROUP_ID_NOT_FOUND, what))
+            }
+        };
+        if joins {
+            return self.with_new(group, act);
+        }
+        let unknown = || {
+            let what = format!("Group {group} not found.");
+            Err((ErrorCode::UNKNOWN_MEMBER_ID, what))
+        };
+        self.with(group, act).unwrap_or_else(unknown)
     }
 
     /// Another broker coordinates the group now: what is parked is sent there.

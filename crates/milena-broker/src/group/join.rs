@@ -76,6 +76,11 @@ impl Group {
         {
             return refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
+        // Members of both protocols beside each other are not modelled.
+        if self.has_consumers() {
+            return refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
+        }
+        self.consumer = None;
         if asked_id.is_empty() {
             return self.join_new(now, request, ticket);
         }
@@ -87,7 +92,10 @@ impl Group {
             return refused(code);
         }
         match self.state {
-            GroupState::Empty | GroupState::Dead => refused(ErrorCode::UNKNOWN_MEMBER_ID),
+            GroupState::Empty
+            | GroupState::Dead
+            | GroupState::Assigning
+            | GroupState::Reconciling => refused(ErrorCode::UNKNOWN_MEMBER_ID),
             GroupState::PreparingRebalance => {
                 self.rejoin(now, &asked_id, request, ticket);
                 Ok(())
@@ -219,18 +227,18 @@ impl Group {
         new_id.clone_into(&mut member.id);
         member.joining = None;
         member.syncing = None;
-        let protocols_before = std::mem::replace(&mut member.protocols, request.protocols.clone());
+        member.protocols.clone_from(&request.protocols);
         member.renew(now);
         self.answer_gone(&before, ErrorCode::FENCED_INSTANCE_ID);
         let was_leader = old_leader.as_deref() == Some(old_id);
         if was_leader {
             self.leader = Some(new_id.to_owned());
         }
-        if self.state != GroupState::Stable || protocols_before != request.protocols {
+        if self.state != GroupState::Stable || self.vote() != self.protocol {
             self.rejoin(now, new_id, request, ticket);
             return;
         }
-        // The assignment stands: no rebalance for a restart (KIP-345).
+        // The assignment stands: no rebalance for a restart (KIP-345), whatever it subscribes to now.
         let mut reply = self.joined(new_id);
         if was_leader {
             if request.can_skip {

@@ -1,6 +1,7 @@
 //! Groups: who is in, what they own, how far they came.
 
 mod commit;
+mod consumer;
 mod coordinator;
 mod join;
 mod member;
@@ -14,6 +15,7 @@ mod timers;
 mod view;
 
 pub(crate) use commit::{Committed, Committing};
+pub(crate) use consumer::{Beat, ConsumerGroup, Places, Refused, Timing, World};
 pub(crate) use coordinator::Coordinator;
 pub(crate) use join::{JoinReply, Joining};
 pub(crate) use member::Identity;

@@ -95,7 +95,7 @@ impl Group {
     }
 
     /// The assignor that most members like best, of those that all know.
-    fn vote(&self) -> Option<String> {
+    pub(super) fn vote(&self) -> Option<String> {
         let knows =
             |member: &Member, name: &str| member.protocols.iter().any(|(known, _)| known == name);
         let common = |name: &&String| self.members.iter().all(|member| knows(member, name));

@@ -7,12 +7,13 @@ use milena_core::ErrorCode;
 use tokio::time::Instant;
 
 use super::commit::Committed;
+use super::consumer::ConsumerGroup;
 use super::join::JoinReply;
 use super::member::{Identity, Member, Ticket};
 use super::sync::SyncReply;
 use super::view::GroupState;
 
-/// A group of the classic protocol, or one that only keeps offsets.
+/// A group of either protocol, or one that only keeps offsets.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
     pub(super) state: GroupState,
@@ -29,6 +30,8 @@ pub(crate) struct Group {
     /// When an empty group stops waiting for more first members.
     pub(super) first_wait: Option<FirstWait>,
     pub(super) offsets: BTreeMap<(String, i32), Committed>,
+    /// The members, where they are of the consumer protocol; the classic part is empty then.
+    pub(super) consumer: Option<ConsumerGroup>,
     /// Replies to parked requests, for the shell to deliver.
     pub(super) replies: Vec<(Ticket, Reply)>,
     /// Which broker the members last spoke to.
@@ -63,6 +66,7 @@ impl Group {
             phase_ends: None,
             first_wait: None,
             offsets: BTreeMap::new(),
+            consumer: None,
             replies: Vec::new(),
             node: -1,
         }
@@ -121,7 +125,10 @@ impl Group {
         }
         match self.state {
             GroupState::PreparingRebalance => Err(ErrorCode::REBALANCE_IN_PROGRESS),
-            GroupState::Empty | GroupState::Dead => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            GroupState::Empty
+            | GroupState::Dead
+            | GroupState::Assigning
+            | GroupState::Reconciling => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             GroupState::CompletingRebalance | GroupState::Stable => Ok(()),
         }
     }
@@ -209,12 +216,49 @@ impl Group {
     /// Whether nothing is left to keep; a group that once had members stays, as Kafka's do for days.
     pub(crate) fn is_forgettable(&self) -> bool {
         self.generation == 0
+            && self.consumer.is_none()
             && self.members.is_empty()
             && self.pending.is_empty()
             && self.offsets.is_empty()
     }
 
     pub(crate) fn has_members(&self) -> bool {
-        !self.members.is_empty() || !self.pending.is_empty()
+        !self.members.is_empty() || !self.pending.is_empty() || self.has_consumers()
+    }
+
+    /// Whether there are members of the consumer protocol.
+    pub(crate) fn has_consumers(&self) -> bool {
+        self.consumer
+            .as_ref()
+            .is_some_and(|group| !group.is_empty())
+    }
+
+    /// The group as one of the consumer protocol.
+    pub(crate) fn as_consumer(&self) -> Option<&ConsumerGroup> {
+        self.consumer.as_ref()
+    }
+
+    /// The group as one of the consumer protocol, which an empty one becomes; `None` while it has classic members.
+    pub(crate) fn consumer_group(&mut self) -> Option<&mut ConsumerGroup> {
+        if !self.members.is_empty() || !self.pending.is_empty() {
+            return None;
+        }
+        Some(self.consumer.get_or_insert_default())
+    }
+
+    /// Whether who reads committed offsets, and says so, is a member of this epoch or generation.
+    pub(crate) fn may_read(
+        &mut self,
+        now: Instant,
+        who: &Identity,
+        epoch: i32,
+    ) -> Result<(), ErrorCode> {
+        if let Some(group) = self.consumer.as_ref().filter(|group| !group.is_empty()) {
+            return group.check(who, epoch);
+        }
+        match self.heartbeat(now, who, epoch) {
+            Err(ErrorCode::REBALANCE_IN_PROGRESS) => Ok(()),
+            other => other,
+        }
     }
 }

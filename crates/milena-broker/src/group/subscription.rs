@@ -5,6 +5,10 @@ use super::state::Group;
 impl Group {
     /// Whether a member reads `topic`; unknown protocols count as reading everything.
     pub(crate) fn reads(&self, topic: &str) -> bool {
+        let consumer = self.consumer.as_ref();
+        if consumer.is_some_and(|group| group.reads(topic)) {
+            return true;
+        }
         self.members.iter().any(|member| {
             let metadata = member.metadata(self.protocol.as_deref());
             topics(&metadata).is_none_or(|topics| topics.contains(&topic.as_bytes()))

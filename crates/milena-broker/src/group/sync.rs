@@ -54,7 +54,10 @@ impl Group {
         }
         let id = request.who.member_id;
         match self.state {
-            GroupState::Empty | GroupState::Dead => Err(ErrorCode::UNKNOWN_MEMBER_ID),
+            GroupState::Empty
+            | GroupState::Dead
+            | GroupState::Assigning
+            | GroupState::Reconciling => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             GroupState::PreparingRebalance => Err(ErrorCode::REBALANCE_IN_PROGRESS),
             GroupState::CompletingRebalance => {
                 let earlier = self.member(&id).and_then(|member| {

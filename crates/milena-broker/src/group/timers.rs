@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::consumer::ConsumerGroup;
 use super::state::Group;
 use super::view::GroupState;
 
@@ -14,15 +15,23 @@ impl Group {
             .filter(|member| !member.is_parked())
             .map(|member| member.session_ends);
         let first_wait = self.first_wait.map(|wait| wait.until);
+        let consumer = self
+            .consumer
+            .as_ref()
+            .and_then(ConsumerGroup::next_deadline);
         sessions
             .chain(self.pending.values().copied())
             .chain(first_wait)
+            .chain(consumer)
             .chain(self.phase_ends)
             .min()
     }
 
     /// Lets all that is due by `now` happen.
     pub(crate) fn tick(&mut self, now: Instant) {
+        if let Some(group) = &mut self.consumer {
+            group.tick(now);
+        }
         let pending_before = self.pending.len();
         self.pending.retain(|_, until| *until > now);
         if self.pending.len() < pending_before {

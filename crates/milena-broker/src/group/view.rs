@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::state::Group;
 
-/// The state of a classic group.
+/// The state of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupState {
     /// No members; there may be committed offsets.
@@ -15,6 +15,10 @@ pub enum GroupState {
     CompletingRebalance,
     /// Everybody has an assignment.
     Stable,
+    /// Of a group of the consumer protocol: the target is to be made anew.
+    Assigning,
+    /// Of a group of the consumer protocol: members are on their way to their targets.
+    Reconciling,
     /// There is no such group.
     Dead,
 }
@@ -27,6 +31,8 @@ impl GroupState {
             Self::PreparingRebalance => "PreparingRebalance",
             Self::CompletingRebalance => "CompletingRebalance",
             Self::Stable => "Stable",
+            Self::Assigning => "Assigning",
+            Self::Reconciling => "Reconciling",
             Self::Dead => "Dead",
         }
     }
@@ -36,9 +42,11 @@ impl GroupState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupView {
+    /// The protocol of its members: `classic` or `consumer`.
+    pub kind: &'static str,
     /// Its state.
     pub state: GroupState,
-    /// The generation; rises with each rebalance.
+    /// The generation, which rises with each rebalance; under the consumer protocol the group epoch.
     pub generation: i32,
     /// The kind of members, `consumer` for consumers.
     pub protocol_type: Option<String>,
@@ -66,11 +74,19 @@ pub struct MemberView {
     pub metadata: Bytes,
     /// Its assignment, as the leader wrote it.
     pub assignment: Bytes,
+    /// Its epoch; `None` for a classic member.
+    pub epoch: Option<i32>,
+    /// What it was assigned, by topic and partition; empty for a classic member, whose assignment the broker cannot read.
+    pub partitions: Vec<(String, i32)>,
 }
 
 impl Group {
     pub(crate) fn view(&self) -> GroupView {
+        if let Some(group) = self.consumer.as_ref().filter(|_| self.members.is_empty()) {
+            return group.view();
+        }
         GroupView {
+            kind: "classic",
             state: self.state,
             generation: self.generation,
             protocol_type: self.protocol_type.clone(),
@@ -86,6 +102,8 @@ impl Group {
                     client_host: member.client_host.clone(),
                     metadata: member.metadata(self.protocol.as_deref()),
                     assignment: member.assignment.clone(),
+                    epoch: None,
+                    partitions: Vec::new(),
                 })
                 .collect(),
         }

@@ -1,0 +1,49 @@
+//! What tests of groups share: the bed of the other tests, and an ear that notes what a listener hears.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+#[path = "../consume/bed.rs"]
+pub(crate) mod bed;
+pub(crate) mod ear;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use milena_broker::GroupState;
+use milena_consumer::{Consumer, ConsumerBuilder};
+use milena_pool::Cluster;
+
+use bed::{Bed, eventually};
+
+impl Bed {
+    /// A member of the classic group `billing`, reading `orders`.
+    pub(crate) async fn classic(&self, client_id: &str) -> ConsumerBuilder {
+        self.builder_as(client_id).await
+    }
+
+    /// A member of the classic group `billing`, reading these topics.
+    pub(crate) async fn classic_of(&self, topics: &[&str]) -> ConsumerBuilder {
+        let cluster = Cluster::builder(self.broker.bootstrap())
+            .connector(self.broker.dialer())
+            .metadata_max_age(Duration::from_secs(10));
+        Consumer::builder(cluster.connect().await.unwrap(), "billing")
+            .topics(topics.iter().copied())
+    }
+}
+
+/// How many members the group has.
+pub(crate) fn members(bed: &Bed) -> usize {
+    let group = bed.broker.inspect().group("billing");
+    group.map_or(0, |group| group.members.len())
+}
+
+/// Waits until the group has so many members, at rest, with all partitions given out.
+pub(crate) async fn stable_with(bed: &Bed, count: usize) {
+    let stable = || {
+        let group = bed.broker.inspect().group("billing");
+        group.is_some_and(|group| {
+            let clients: BTreeSet<_> = group.members.iter().map(|m| &m.id).collect();
+            clients.len() == count && group.state == GroupState::Stable
+        })
+    };
+    eventually("the group is stable", stable).await;
+}

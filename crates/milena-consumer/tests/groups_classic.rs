@@ -1,0 +1,458 @@
+//! Classic groups: what moves stops and the rest goes on, members come back, subscriptions change, and refusals say why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+#[path = "groups/mod.rs"]
+mod groups;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use groups::bed::{LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
+use groups::ear::{Ear, Heard};
+use groups::{members, stable_with};
+use milena_broker::{ErrorCode, Fault};
+use milena_consumer::{
+    Assignor, GroupAssignment, GroupMember, GroupMembershipOperation, GroupTopics,
+};
+use milena_core::{ErrorKind, Offset, Partition, TopicPartition, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+fn place(number: u32) -> TopicPartition {
+    TopicPartition::new("orders", number)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_stops_what_moves_and_nothing_else() {
+    let bed = bed(4).await;
+    let (seen, ear) = (Seen::default(), Ear::default());
+    let noted = seen.clone();
+    let slow = move |partition: Partition, Value(value): Value| {
+        let noted = noted.clone();
+        async move {
+            if partition == Partition::new(0) {
+                sleep(Duration::from_secs(20)).await;
+            }
+            noted.note_parts(partition, &value);
+        }
+    };
+    let builder = bed.classic("first").await.rebalance_listener(ear.clone());
+    let first = run(builder, slow);
+    stable_with(&bed, 1).await;
+    bed.fill(4, 0, 1).await;
+    seen.until_len(3).await;
+    let second = run_noting(bed.classic("second").await, &seen);
+    let started = Instant::now();
+    eventually("the first member hears of the second", || {
+        members(&bed) == 2
+    })
+    .await;
+    bed.fill(4, 1, 1).await;
+    seen.until("the kept partitions go on", |seen| seen.of(3).len() == 2)
+        .await;
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "while partition 0 drains"
+    );
+    seen.until("all is processed", |seen| {
+        (0..4).all(|p| seen.of(p) == [0, 1])
+    })
+    .await;
+    let moved = vec![place(0), place(1)];
+    let all = (0..4).map(place).collect();
+    assert_eq!(ear.heard(), [Heard::Assigned(all), Heard::Revoked(moved)]);
+    first.end().await;
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_assignor_divides_a_group_and_hands_over_when_members_come_and_go() {
+    for name in ["range", "roundrobin", "sticky", "cooperative-sticky"] {
+        let bed = bed(5).await;
+        let seen = Seen::default();
+        let member = async |id: &str| run_noting(bed.classic(id).await.assignors([name]), &seen);
+        let first = member("first").await;
+        bed.fill(5, 0, 20).await;
+        seen.until_len(100).await;
+        let second = member("second").await;
+        stable_with(&bed, 2).await;
+        let group = bed.broker.inspect().group("billing").unwrap();
+        assert_eq!(group.protocol.as_deref(), Some(name));
+        bed.fill(5, 20, 20).await;
+        seen.until_len(200).await;
+        first.end().await;
+        bed.fill(5, 40, 20).await;
+        seen.until_len(300).await;
+        second.end().await;
+        for partition in 0..5 {
+            assert_eq!(seen.of(partition), (0..60).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
+    let bed = bed(4).await;
+    let (seen, ear) = (Seen::default(), Ear::default());
+    let other = bed.classic("other").await.rebalance_listener(ear.clone());
+    let other = run_noting(other, &seen);
+    let fixed =
+        async |seen: &Seen| run_noting(bed.classic("fixed").await.group_instance_id("pod-1"), seen);
+    let first = fixed(&seen).await;
+    stable_with(&bed, 2).await;
+    eventually("the partitions are shared", || ear.now().len() == 2).await;
+    bed.fill(4, 0, 5).await;
+    seen.until_len(20).await;
+    let before = bed.broker.inspect().group("billing").unwrap();
+    first.end().await;
+    assert_eq!(members(&bed), 2, "it stays a member");
+    let again = fixed(&seen).await;
+    bed.fill(4, 5, 5).await;
+    seen.until_len(40).await;
+    let after = bed.broker.inspect().group("billing").unwrap();
+    assert_eq!(after.generation, before.generation, "no rebalance");
+    assert_eq!(ear.heard().len(), 2, "assigned all, then revoked half");
+    again.end().await;
+    other.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_consumers_with_one_instance_id_the_older_ends_with_a_typed_error() {
+    let bed = bed(2).await;
+    let seen = Seen::default();
+    let fixed = async || run_noting(bed.classic("twin").await.group_instance_id("pod-1"), &seen);
+    let first = fixed().await;
+    stable_with(&bed, 1).await;
+    let second = fixed().await;
+    let error = first.ended().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    assert_eq!(error.place().setting.as_deref(), Some("group.instance.id"));
+    bed.fill(2, 0, 3).await;
+    seen.until_len(6).await;
+    second.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_leaves_or_stays_at_the_end_as_it_is_told() {
+    use GroupMembershipOperation::{Default, LeaveGroup, RemainInGroup};
+    for (operation, instance, stays) in [
+        (Default, None, false),
+        (Default, Some("pod-1"), true),
+        (LeaveGroup, Some("pod-1"), false),
+        (RemainInGroup, None, true),
+    ] {
+        let bed = bed(2).await;
+        let builder = bed
+            .classic("one")
+            .await
+            .group_membership_on_close(operation);
+        let builder = match instance {
+            Some(id) => builder.group_instance_id(id),
+            None => builder,
+        };
+        let running = run_noting(builder, &Seen::default());
+        stable_with(&bed, 1).await;
+        running.end().await;
+        assert_eq!(
+            members(&bed),
+            usize::from(stays),
+            "{operation:?} {instance:?}"
+        );
+        eventually("the session is over", || members(&bed) == 0).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_reads_what_fits_as_a_whole_also_topics_and_partitions_that_come_later() {
+    let bed = bed_with(1, |b| {
+        b.topic("orders.eu", 1)
+            .topic("old-orders", 1)
+            .topic("__consumer_offsets", 1)
+    })
+    .await;
+    let ear = Ear::default();
+    let builder = bed
+        .classic_of(&[])
+        .await
+        .topic_pattern(r"orders(\..+)?|__.*");
+    let consumer = builder.rebalance_listener(ear.clone()).build().unwrap();
+    let stop = consumer.shutdown_handle();
+    let running = tokio::spawn(async move { consumer.run(async || {}).await });
+    let names = |ear: &Ear| {
+        ear.now()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    eventually("both topics are read", || names(&ear).len() >= 2).await;
+    bed.broker.inspect().create_topic("orders.us", 1).unwrap();
+    bed.broker.inspect().add_partitions("orders", 2).unwrap();
+    eventually("the new ones, too", || names(&ear).len() >= 4).await;
+    let expected = ["orders-0", "orders-1", "orders.eu-0", "orders.us-0"];
+    let read: Vec<_> = names(&ear)
+        .into_iter()
+        .filter(|name| !name.starts_with("__"))
+        .collect();
+    assert_eq!(read, expected);
+    stop.shutdown();
+    timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_subscription_takes_effect_while_running_and_what_is_in_both_goes_on() {
+    let bed = bed_with(2, |b| b.topic("payments", 2).topic("refunds", 1)).await;
+    let ear = Ear::default();
+    let builder = bed.classic_of(&["orders", "payments"]).await;
+    let consumer = Arc::new(builder.rebalance_listener(ear.clone()).build().unwrap());
+    let running = tokio::spawn({
+        let consumer = Arc::clone(&consumer);
+        async move { consumer.run(async || {}).await }
+    });
+    eventually("four partitions", || ear.now().len() == 4).await;
+    consumer.subscribe(["payments", "refunds"]).unwrap();
+    eventually("the new topic is read", || {
+        ear.now()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            == ["payments-0", "payments-1", "refunds-0"]
+    })
+    .await;
+    let revoked: Vec<_> = ear
+        .heard()
+        .into_iter()
+        .filter(|h| matches!(h, Heard::Revoked(_)))
+        .collect();
+    assert_eq!(revoked, [Heard::Revoked(vec![place(0), place(1)])]);
+    assert!(
+        consumer.subscribe(Vec::<&str>::new()).is_err(),
+        "nothing is no subscription"
+    );
+    assert!(consumer.subscribe_pattern("(").is_err());
+    assert_eq!(consumer.subscription().len(), 2);
+    consumer.close().await;
+    timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebalance_can_be_asked_for_and_interrupts_nothing() {
+    for assignor in ["cooperative-sticky", "range"] {
+        let bed = bed(2).await;
+        let ears = [Ear::default(), Ear::default()];
+        let mut consumers = Vec::new();
+        for (name, ear) in ["a", "b"].iter().zip(&ears) {
+            let builder = bed.classic(name).await.assignors([assignor]);
+            let consumer = Arc::new(builder.rebalance_listener(ear.clone()).build().unwrap());
+            let running = Arc::clone(&consumer);
+            consumers.push((
+                consumer,
+                tokio::spawn(async move { running.run(async || {}).await }),
+            ));
+        }
+        eventually("both have one", || {
+            ears.iter().all(|ear| ear.now().len() == 1)
+        })
+        .await;
+        stable_with(&bed, 2).await;
+        for (consumer, _) in &consumers {
+            let before = bed.broker.inspect().group("billing").unwrap().generation;
+            let heard = ears.each_ref().map(|ear| ear.heard().len());
+            consumer.enforce_rebalance("a test");
+            eventually("another generation", || {
+                bed.broker.inspect().group("billing").unwrap().generation > before
+            })
+            .await;
+            stable_with(&bed, 2).await;
+            if assignor == "cooperative-sticky" {
+                assert_eq!(ears.each_ref().map(|ear| ear.heard().len()), heard);
+            }
+            eventually("both have one", || {
+                ears.iter().all(|ear| ear.now().len() == 1)
+            })
+            .await;
+        }
+        for (consumer, running) in consumers {
+            consumer.close().await;
+            timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+        }
+    }
+}
+
+/// The first member reads everything.
+struct OneReader;
+
+impl Assignor for OneReader {
+    fn name(&self) -> &str {
+        "one-reader"
+    }
+
+    fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {
+        let first = members.iter().min_by_key(|member| &member.id).unwrap();
+        [(first.id.clone(), topics.partitions().collect())].into()
+    }
+}
+
+/// Gives everything to everybody.
+struct Careless;
+
+impl Assignor for Careless {
+    fn name(&self) -> &str {
+        "careless"
+    }
+
+    fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {
+        let everything = |member: &GroupMember| (member.id.clone(), topics.partitions().collect());
+        members.iter().map(everything).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_assignor_of_ones_own_is_used_and_one_that_gives_a_partition_twice_is_refused() {
+    let bed = bed(3).await;
+    let seen = Seen::default();
+    let one = run_noting(bed.classic("a").await.assignor(OneReader), &seen);
+    let two = run_noting(bed.classic("b").await.assignor(OneReader), &seen);
+    stable_with(&bed, 2).await;
+    bed.fill(3, 0, 4).await;
+    seen.until_len(12).await;
+    let reports = [one.end().await.processed, two.end().await.processed];
+    assert!(reports.contains(&0), "{reports:?}");
+
+    let one = run_noting(bed.classic("a").await.assignor(Careless), &seen);
+    stable_with(&bed, 1).await;
+    let two = run_noting(bed.classic("b").await.assignor(Careless), &seen);
+    let error = one.ended().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("`careless` gave"), "{error}");
+    two.crash();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_may_seek_before_the_first_record_and_hears_of_a_loss() {
+    let bed = bed(1).await;
+    bed.fill(1, 0, 10).await;
+    let ear = Ear::default();
+    let consumer = bed.classic("one").await.rebalance_listener(ear.clone());
+    let consumer = Arc::new(consumer.build().unwrap());
+    let seeker = Arc::downgrade(&consumer);
+    ear.on_assigned(move |partitions| {
+        let consumer = seeker.upgrade().unwrap();
+        for partition in partitions {
+            consumer.seek(partition, Offset::from(7)).unwrap();
+        }
+    });
+    let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+    assert_eq!(record.offset, Offset::from(7));
+    // The coordinator forgets the member.
+    bed.broker
+        .faults()
+        .add(Fault::error(ErrorCode::UNKNOWN_MEMBER_ID).on(milena_broker::ApiKey::Heartbeat));
+    let next = timeout(LIMIT, async {
+        loop {
+            let record = consumer.recv().await.unwrap();
+            if ear.heard().len() > 2 {
+                return record;
+            }
+        }
+    });
+    bed.fill(1, 10, 1).await;
+    let filler = async {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            bed.fill(1, 11, 1).await;
+        }
+    };
+    tokio::select! { record = next => drop(record.unwrap()), () = filler => {} }
+    let heard = ear.heard();
+    assert_eq!(heard[1], Heard::Lost(vec![place(0)]));
+    assert_eq!(heard[2], Heard::Assigned(vec![place(0)]));
+    consumer.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_is_told_with_the_setting_to_change() {
+    let bed = bed(1).await;
+    let wrong = bed
+        .classic("a")
+        .await
+        .assignors(["rnage"])
+        .build()
+        .unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Config);
+    assert_eq!(
+        wrong.place().setting.as_deref(),
+        Some("partition.assignment.strategy")
+    );
+    let wrong = bed
+        .classic("a")
+        .await
+        .topic_pattern("(")
+        .build()
+        .unwrap_err();
+    assert_eq!(wrong.place().setting.as_deref(), Some("topic_pattern"));
+    let wrong = bed.classic_of(&[]).await.build().unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Config);
+
+    let refused = Fault::error(ErrorCode::INVALID_GROUP_ID).on(milena_broker::ApiKey::JoinGroup);
+    bed.broker.faults().add(refused);
+    let error = run_noting(bed.classic("a").await, &Seen::default())
+        .ended()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::INVALID_GROUP_ID));
+    assert_eq!(error.place().setting.as_deref(), Some("group.id"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_members_with_other_assignors_the_error_names_both_sets() {
+    let bed = bed(1).await;
+    let range = run_noting(
+        bed.classic("a").await.assignors(["range"]),
+        &Seen::default(),
+    );
+    stable_with(&bed, 1).await;
+    let builder = bed.classic("b").await.assignors(["sticky", "roundrobin"]);
+    let error = run_noting(builder, &Seen::default())
+        .ended()
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL));
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        why.contains("`range`") && why.contains("`sticky`, `roundrobin`"),
+        "{why}"
+    );
+    range.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_moves_from_range_to_cooperative_in_two_rounds() {
+    let bed = bed(4).await;
+    let seen = Seen::default();
+    let old = run_noting(bed.classic("old").await.assignors(["range"]), &seen);
+    let both = ["cooperative-sticky", "range"];
+    let first = run_noting(bed.classic("new-1").await.assignors(both), &seen);
+    stable_with(&bed, 2).await;
+    bed.fill(4, 0, 10).await;
+    seen.until_len(40).await;
+    old.end().await;
+    let second = run_noting(
+        bed.classic("new-2").await.assignors(["cooperative-sticky"]),
+        &seen,
+    );
+    stable_with(&bed, 2).await;
+    bed.fill(4, 10, 10).await;
+    seen.until_len(80).await;
+    let group = bed.broker.inspect().group("billing").unwrap();
+    assert_eq!(group.protocol.as_deref(), Some("cooperative-sticky"));
+    first.end().await;
+    second.end().await;
+    for partition in 0..4 {
+        assert_eq!(seen.of(partition), (0..20).collect::<Vec<_>>());
+    }
+}

@@ -7,6 +7,7 @@
 
 mod address;
 mod backoff;
+mod batch_outcome;
 mod cancel;
 mod code;
 mod emitter;
@@ -36,6 +37,7 @@ mod wakers;
 
 pub use address::Address;
 pub use backoff::Backoff;
+pub use batch_outcome::{BatchError, BatchOutcome, IntoBatchOutcome};
 pub use cancel::{CancelToken, Cancelled};
 pub use code::ErrorCode;
 pub use emitter::Emitter;

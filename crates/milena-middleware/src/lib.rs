@@ -29,6 +29,7 @@
 //! original was. Waiting for readiness is no attempt and has no deadline; a [`Gate`](milena_core::Gate) makes it visible, and the
 //! consumer pauses the partitions meanwhile.
 
+pub mod batch;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod concurrency;

@@ -40,6 +40,7 @@ pub(super) struct Settings {
     pub(super) rule: Rule,
     pub(super) open_for: Duration,
     pub(super) probes: u32,
+    pub(super) slow_start: u32,
     pub(super) counts: Arc<dyn Fn(ErrorClass) -> bool + Send + Sync>,
 }
 
@@ -48,9 +49,11 @@ struct State {
     window: Window,
     /// Counts changes of `now`, so that a late call of an earlier state counts nothing.
     term: u64,
-    /// Half open: probes under way, and those that went well.
+    /// Half open or starting slowly: calls under way, and those that went well.
     out: u32,
     good: u32,
+    /// Closed, and only some calls at once.
+    slow: bool,
     /// Opened by hand: only a hand closes it.
     held: bool,
 }
@@ -81,6 +84,7 @@ impl CircuitBreaker {
             term: 0,
             out: 0,
             good: 0,
+            slow: false,
             held: false,
         };
         Self(Arc::new(Inner {
@@ -132,12 +136,16 @@ impl CircuitBreaker {
     pub(super) fn admit(&self) -> Option<Permit> {
         let mut state = self.0.state.lock();
         let probe = match state.now {
-            BreakerState::Closed => false,
+            BreakerState::Closed if !state.slow => false,
+            BreakerState::Closed if state.out <= state.good => {
+                state.out += 1;
+                true
+            }
             BreakerState::HalfOpen if state.out + state.good < self.0.settings.probes => {
                 state.out += 1;
                 true
             }
-            BreakerState::HalfOpen | BreakerState::Open => return None,
+            BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open => return None,
         };
         Some(Permit {
             term: state.term,
@@ -165,6 +173,8 @@ impl CircuitBreaker {
         }
         match (state.now, ended) {
             (BreakerState::Closed, Ended::Well) => {
+                state.good = state.good.saturating_add(1);
+                state.slow &= state.good < self.0.settings.slow_start;
                 state.window.note(false);
             }
             (BreakerState::Closed, Ended::Badly) => {
@@ -176,6 +186,7 @@ impl CircuitBreaker {
                 state.good += 1;
                 if state.good >= self.0.settings.probes {
                     state.enter(BreakerState::Closed);
+                    state.slow = self.0.settings.slow_start > 0;
                     tracing::info!(breaker = self.name(), "closed: the dependency is back");
                 }
             }
@@ -223,7 +234,7 @@ impl State {
         self.now = now;
         self.term += 1;
         self.window.clear();
-        (self.out, self.good, self.held) = (0, 0, false);
+        (self.out, self.good, self.held, self.slow) = (0, 0, false, false);
     }
 }
 

@@ -29,6 +29,7 @@ impl CircuitBreakerLayer {
                 rule: Rule::Consecutive(5),
                 open_for: Duration::from_secs(5),
                 probes: 1,
+                slow_start: 0,
                 counts: Arc::new(ErrorClass::counts_against_dependency),
             }),
         }
@@ -57,6 +58,13 @@ impl CircuitBreakerLayer {
     #[must_use]
     pub fn probes(self, probes: u32) -> Self {
         self.with(|settings| settings.probes = probes.max(1))
+    }
+
+    /// How many calls have to go well after it has closed before any number may run at once: until then there may be one more at a time
+    /// than have gone well. Default 0: all at once.
+    #[must_use]
+    pub fn slow_start(self, calls: u32) -> Self {
+        self.with(|settings| settings.slow_start = calls)
     }
 
     /// Which classes of errors speak against the dependency. Default [`ErrorClass::counts_against_dependency`].

@@ -6,6 +6,7 @@ use std::time::Duration;
 use milena_core::{Backoff, ErrorClass};
 use tower_layer::Layer;
 
+use super::budget::RetryBudget;
 use super::policy::Policy;
 use super::service::Retry;
 use crate::stack::{Kind, Profile, StackLayer};
@@ -50,6 +51,18 @@ impl RetryLayer {
         self.with(|policy| policy.max_elapsed = Some(elapsed))
     }
 
+    /// The waits after errors of one class. Default as for the others.
+    #[must_use]
+    pub fn backoff_for(self, class: ErrorClass, backoff: Backoff) -> Self {
+        self.with(|policy| policy.set_backoff(class, backoff))
+    }
+
+    /// Repeats are covered by this budget, which other layers may share; one that is not yet covered waits. Default without one.
+    #[must_use]
+    pub fn budget(self, budget: RetryBudget) -> Self {
+        self.with(|policy| policy.budget = Some(budget))
+    }
+
     fn with(self, change: impl FnOnce(&mut Policy)) -> Self {
         let mut policy = Arc::unwrap_or_clone(self.policy);
         change(&mut policy);
@@ -70,7 +83,11 @@ impl<S> Layer<S> for RetryLayer {
 impl StackLayer for RetryLayer {
     fn profile(&self) -> Profile {
         let attempts = self.policy.most_attempts();
-        let profile = Profile::new(Kind::Retry, format!("up to {attempts} attempts"));
+        let covered = match self.policy.budget {
+            Some(_) => ", repeats within a budget",
+            None => "",
+        };
+        let profile = Profile::new(Kind::Retry, format!("up to {attempts} attempts{covered}"));
         profile.repeats(attempts, self.policy.longest_waits())
     }
 }

@@ -5,6 +5,9 @@
 //! that the error names goes before the backoff. Time in which the layers inside are not ready, behind an open breaker say, is neither
 //! an attempt nor elapsed time.
 //!
+//! A class of errors can have a [number](RetryLayer::max_attempts_for) and a [backoff](RetryLayer::backoff_for) of its own. A
+//! [budget](RetryBudget), shared by several layers, spreads repeats over time when much fails at once.
+//!
 //! When attempts are used up, the last error goes outwards, with its class. When the partition is to be given back, waiting ends at
 //! once and the record stays unsettled: the next owner reads it again.
 //!
@@ -31,10 +34,12 @@
 //! # run(stack);
 //! ```
 
+mod budget;
 mod layer;
 mod policy;
 mod service;
 
+pub use budget::RetryBudget;
 pub use layer::RetryLayer;
 pub use service::Retry;
 

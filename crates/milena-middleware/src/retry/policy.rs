@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use milena_core::{Backoff, ErrorClass};
 
+use super::budget::RetryBudget;
+
 /// The settings of a retry layer.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     backoff: Backoff,
     pub(super) max_attempts: u32,
     pub(super) max_elapsed: Option<Duration>,
+    pub(super) budget: Option<RetryBudget>,
     own: Vec<(ErrorClass, u32)>,
+    own_backoffs: Vec<(ErrorClass, Backoff)>,
 }
 
 impl Policy {
@@ -19,13 +23,20 @@ impl Policy {
             backoff,
             max_attempts: 5,
             max_elapsed: None,
+            budget: None,
             own: Vec::new(),
+            own_backoffs: Vec::new(),
         }
     }
 
     pub(super) fn set(&mut self, class: ErrorClass, attempts: u32) {
         self.own.retain(|(known, _)| *known != class);
         self.own.push((class, attempts));
+    }
+
+    pub(super) fn set_backoff(&mut self, class: ErrorClass, backoff: Backoff) {
+        self.own_backoffs.retain(|(known, _)| *known != class);
+        self.own_backoffs.push((class, backoff));
     }
 
     /// The wait before the next attempt, or `None` where `attempt`, counted from 1, was the last.
@@ -41,7 +52,7 @@ impl Policy {
         if attempt >= self.attempts_for(class) {
             return None;
         }
-        let wait = asked.unwrap_or_else(|| self.backoff.delay(attempt - 1));
+        let wait = asked.unwrap_or_else(|| self.backoff_for(class).delay(attempt - 1));
         let in_time = self.max_elapsed.is_none_or(|max| elapsed + wait <= max);
         in_time.then_some(wait)
     }
@@ -55,6 +66,11 @@ impl Policy {
         }
     }
 
+    fn backoff_for(&self, class: ErrorClass) -> Backoff {
+        let own = self.own_backoffs.iter().find(|(known, _)| *known == class);
+        own.map_or(self.backoff, |(_, backoff)| *backoff)
+    }
+
     pub(super) fn most_attempts(&self) -> u32 {
         let own = self.own.iter().map(|(_, attempts)| *attempts);
         own.fold(self.max_attempts, u32::max)
@@ -63,7 +79,12 @@ impl Policy {
     /// The waits between all attempts, at their longest.
     pub(super) fn longest_waits(&self) -> Duration {
         let waits = (0..self.most_attempts() - 1).take(1_000);
-        let longest: Duration = waits.map(|n| self.backoff.delay_at(n, 1.0)).sum();
+        let own = self.own_backoffs.iter().map(|(_, backoff)| backoff);
+        let longest = |n| {
+            let all = own.clone().chain([&self.backoff]);
+            all.map(|backoff| backoff.delay_at(n, 1.0)).max()
+        };
+        let longest: Duration = waits.filter_map(longest).sum();
         self.max_elapsed.map_or(longest, |max| longest.min(max))
     }
 }
@@ -105,6 +126,20 @@ mod tests {
                 .again(ErrorClass::Business, 2, NO_TIME, None)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_class_can_have_a_backoff_of_its_own() {
+        let mut policy = policy();
+        let minute = Duration::from_secs(60);
+        policy.set_backoff(
+            ErrorClass::Throttled,
+            Backoff::new(minute, minute).jitter(0.0),
+        );
+        let wait = |class| policy.again(class, 1, NO_TIME, None);
+        assert_eq!(wait(ErrorClass::Throttled), Some(minute));
+        assert_eq!(wait(ErrorClass::Timeout), Some(Duration::from_millis(100)));
+        assert_eq!(policy.longest_waits(), 4 * minute);
     }
 
     #[test]

@@ -76,6 +76,9 @@ where
     let count = incoming.extensions.get::<AttemptCount>().cloned();
     let began = Instant::now();
     let mut not_ready = Duration::ZERO;
+    if let Some(budget) = &policy.budget {
+        budget.first();
+    }
     // The driver may have tried before.
     let before = incoming.attempt - 1;
     loop {
@@ -92,10 +95,17 @@ where
         let Some(wait) = policy.again(class, incoming.attempt - before, elapsed, asked) else {
             return failure.last(incoming.attempt);
         };
+        // What the budget does not cover yet waits, which is no elapsed time.
+        let covered = policy
+            .budget
+            .as_ref()
+            .map(|budget| budget.repeat(Instant::now()));
+        let covered = covered.unwrap_or_default().saturating_sub(wait);
+        not_ready += covered;
         tokio::select! {
             biased;
             () = incoming.stopping.cancelled() => return failure.unsettled(),
-            () = sleep(wait) => {}
+            () = sleep(wait + covered) => {}
         }
         let waiting = Instant::now();
         match ready(&mut inner, &incoming).await {

@@ -6,10 +6,12 @@ mod profile;
 mod routes;
 
 use std::fmt;
+use std::future::Future;
 
-use milena_core::{Gate, Handler};
+use milena_core::{FromRecord, Gate, Handler, IntoBatchOutcome};
 use tower_layer::{Identity, Layer, Stack as Nested};
 
+use crate::batch::{BatchService, Batching};
 use crate::hold::HoldLayer;
 
 pub use handler::HandlerService;
@@ -126,6 +128,24 @@ impl<L, T> Stack<L, T> {
     {
         let handler = HandlerService::new(handler, self.state);
         let service = self.layers.layer(handler);
+        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+    }
+
+    /// Puts an async function of several records inside: it gets what lanes have ready at the same time; see [`batch`](crate::batch).
+    pub fn batch<H, A, Fut>(mut self, batching: Batching, handler: H) -> StackRoutes<L::Service>
+    where
+        H: Fn(Vec<A>) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future + Send + 'static,
+        Fut::Output: IntoBatchOutcome + Send,
+        A: FromRecord<T> + Send + 'static,
+        T: Send + Sync + 'static,
+        L: Layer<BatchService>,
+    {
+        let Batching { most, within } = batching;
+        let text = format!("up to {most} records that come within {within:?}");
+        self.profiles.push(Profile::new(Kind::Batch, text));
+        let service = BatchService::new(batching, handler, self.state);
+        let service = self.layers.layer(service);
         StackRoutes::new(service, self.profiles, self.name, self.lenient)
     }
 

@@ -56,6 +56,8 @@ pub enum Kind {
     Timeout,
     /// Catches panics.
     Recovery,
+    /// Gathers records for the handler; always innermost.
+    Batch,
     /// Gives errors their class; has to stand inside whatever asks for it.
     Classify,
     /// Passes over what is too old; may stand nearly anywhere.
@@ -96,6 +98,7 @@ impl fmt::Display for Kind {
             Self::Concurrency => "concurrency",
             Self::Timeout => "timeout",
             Self::Recovery => "recovery",
+            Self::Batch => "batch",
             Self::Classify => "classify",
             Self::Expiry => "expiry",
             Self::Filter => "filter",

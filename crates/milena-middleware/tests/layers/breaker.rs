@@ -194,3 +194,51 @@ async fn a_lane_that_waits_lets_go_when_its_partition_is_given_back() {
     });
     assert!(!answer.unwrap().settles());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_is_just_back_is_met_by_few_calls_at_first() {
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (counted, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let layer = layer().slow_start(8);
+    let breaker = layer.breaker();
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let stack = Arc::new(Stack::new().layer(layer).handler(move || {
+        let (counted, peak, is_down) = (
+            Arc::clone(&counted),
+            Arc::clone(&peak),
+            Arc::clone(&is_down),
+        );
+        async move {
+            if is_down.load(Ordering::SeqCst) {
+                return Err(ProcessError::dependency("payments", "refused"));
+            }
+            peak.fetch_max(counted.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(SECOND).await;
+            counted.fetch_sub(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }));
+    for _ in 0..3 {
+        call(&*stack, incoming(1)).await.unwrap_err();
+    }
+    down.store(false, Ordering::SeqCst);
+    let lanes: Vec<_> = (0..40)
+        .map(|n| {
+            let stack = Arc::clone(&stack);
+            tokio::spawn(async move { call(&*stack, incoming(n)).await })
+        })
+        .collect();
+    // Half open at 10 s, one probe for a second, then one more at a time than have gone well.
+    let mut peaks = Vec::new();
+    sleep(10 * SECOND + SECOND / 2).await;
+    for _ in 0..6 {
+        peaks.push(most.load(Ordering::SeqCst));
+        sleep(SECOND).await;
+    }
+    assert_eq!(peaks, [1, 1, 2, 4, 8, 24]);
+    for lane in lanes {
+        assert_eq!(lane.await.unwrap().unwrap(), Outcome::Ack);
+    }
+    assert_eq!(breaker.state(), BreakerState::Closed);
+}

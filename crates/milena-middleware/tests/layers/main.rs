@@ -7,6 +7,7 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod batch;
 mod bed;
 mod breaker;
 mod dead_letters;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Attempt, Backoff, ErrorClass, Outcome, ProcessError};
+use milena_middleware::retry::RetryBudget;
 use milena_middleware::{RetryLayer, Stack};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -108,4 +109,25 @@ async fn a_partition_that_is_given_back_ends_the_wait_and_leaves_the_record_unse
     });
     assert!(!answer.unwrap().settles());
     assert_eq!(began.elapsed(), Duration::from_millis(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn repeats_that_the_budget_does_not_cover_wait_and_none_is_given_up() {
+    let began = Instant::now();
+    let budget = RetryBudget::new(0.0, 1.0);
+    let layer = RetryLayer::fixed(Duration::ZERO)
+        .max_attempts(3)
+        .budget(budget);
+    let stack =
+        Stack::new()
+            .layer(layer)
+            .handler(async |Attempt(attempt): Attempt| match attempt {
+                3 => Ok(Outcome::Ack),
+                _ => Err(ProcessError::transient("busy")),
+            });
+    for n in 0..10 {
+        assert_eq!(call(&stack, incoming(n)).await.unwrap(), Outcome::Ack);
+    }
+    // Twenty repeats: ten were saved up, ten come one a second.
+    assert_eq!(began.elapsed().as_secs(), 10);
 }

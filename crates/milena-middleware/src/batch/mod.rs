@@ -1,0 +1,64 @@
+//! Batch: a handler that takes several records at once, inside of the same layers as any other.
+//!
+//! The records of lanes that are ready at the same time are gathered, up to a number and for a short time, and given to the handler
+//! together. Each record still has its own way: it went through its layers alone, gets its own answer, and is retried, dead-lettered or
+//! counted alone. So the order is that of the consumer, and the batch is as large as lanes are ready: with order by partition a batch holds
+//! one record of each partition; give the consumer many lanes (`Order::Key`, `Order::Unordered`) for large ones.
+//!
+//! The handler takes a `Vec` of any extractor, or of a tuple of several. A record from which it cannot be made is answered alone, and the
+//! handler does not see it. It answers for all at once, with a `Vec` of one answer for each, or with
+//! [`BatchError::failed_from`](milena_core::BatchError::failed_from): then the records before are done, that one failed, and those behind it
+//! are given to the handler again at once, without it, so that one record never uses up the attempts of others. Any other error fails all.
+//!
+//! When an attempt of one record is ended, by a timeout say, the whole batch is: its records fail alike, and no attempt goes on unseen.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use milena_core::{Backoff, Key, Outcome, ProcessError, Text};
+//! use milena_middleware::batch::Batching;
+//! use milena_middleware::{RetryLayer, Stack};
+//!
+//! async fn store(orders: Vec<(Key, Text)>) -> Result<Vec<Outcome>, ProcessError> {
+//!     println!("storing {} orders at once", orders.len());
+//!     Ok(orders.iter().map(|_| Outcome::Ack).collect())
+//! }
+//!
+//! let stack = Stack::new()
+//!     .layer(RetryLayer::new(Backoff::default()))
+//!     .batch(Batching::up_to(500).within(Duration::from_millis(5)), store);
+//! # let _ = stack;
+//! ```
+
+mod gather;
+mod run;
+mod service;
+
+use std::time::Duration;
+
+pub use service::{BatchFuture, BatchService};
+
+/// How many records a batch takes, and for how long it waits for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Batching {
+    pub(crate) most: usize,
+    pub(crate) within: Duration,
+}
+
+impl Batching {
+    /// Up to so many records, at least 1, that come within 5 ms.
+    #[must_use]
+    pub fn up_to(records: usize) -> Self {
+        Self {
+            most: records.max(1),
+            within: Duration::from_millis(5),
+        }
+    }
+
+    /// How long the first record of a batch waits for others. Default 5 ms; zero takes what is ready at once.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = time;
+        self
+    }
+}

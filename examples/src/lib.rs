@@ -12,3 +12,4 @@ pub mod shop;
 pub mod stages;
 pub mod tally;
 pub mod topics;
+pub mod watch;

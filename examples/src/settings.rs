@@ -5,7 +5,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use milena::{Client, Error, ErrorKind, Result};
+use milena::trace::otlp::Otlp;
+use milena::{Client, ClientBuilder, Error, ErrorKind, Result};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// What the programs can be told by environment variables.
 #[derive(Clone, Debug)]
@@ -47,12 +51,15 @@ impl Settings {
     /// # Errors
     /// Where no broker answers there.
     pub async fn connect(&self, client_id: &str) -> Result<Client> {
+        self.client(client_id).connect().await
+    }
+
+    /// Sets up a client of that cluster.
+    pub fn client(&self, client_id: &str) -> ClientBuilder {
         let bootstrap = self.bootstrap.as_deref().unwrap_or("localhost:9092");
         Client::builder()
             .bootstrap([bootstrap])
             .client_id(client_id)
-            .connect()
-            .await
     }
 }
 
@@ -80,13 +87,24 @@ fn number<T: FromStr<Err: Display> + PartialOrd + From<u8>>(
 
 /// Logs errors, and brokers that cannot be reached, to the standard error stream, or what `RUST_LOG` asks for.
 pub fn log() {
+    log_with(None);
+}
+
+/// As [`log`], and exports spans.
+pub fn log_with(export: Option<&Otlp>) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
+    let filter =
+        filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,milena_pool=warn"));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(
-            filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,milena_pool=warn")),
-        )
+        .with_ansi(std::io::stderr().is_terminal());
+    let spans = export.map(|export| {
+        let ours = Targets::new().with_target("milena::trace", LevelFilter::INFO);
+        export.layer().with_filter(ours)
+    });
+    tracing_subscriber::registry()
+        .with(spans)
+        .with(lines.with_filter(filter))
         .init();
 }
 

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use milena::middleware::{
-    CircuitBreakerLayer, DeadLetterLayer, LogLayer, RecoveryLayer, RetryLayer, Stack, TimeoutLayer,
+    CircuitBreakerLayer, DeadLetterLayer, LogLayer, MetricsLayer, RecoveryLayer, RetryLayer, Stack,
+    TimeoutLayer,
 };
+use milena::trace::TraceLayer;
 use milena::{
     Attempt, Backoff, BoxError, Client, Consumer, Error, ErrorKind, Gate, Handler, Incoming, Json,
-    JsonExt, Outcome, ProcessError, Producer, ProducerRecord, Result, Routes, RunReport,
-    ShutdownHandle, State,
+    JsonExt, Outcome, ProcessError, ProducerRecord, Result, Routes, RunReport, ShutdownHandle,
+    State,
 };
 use tokio::task::{JoinError, JoinSet};
 use tower_service::Service;
@@ -17,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::order::{Order, PaidOrder, Shipment};
 use crate::tally::Tally;
 use crate::topics::Topics;
+use crate::watch::Writer;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -24,7 +27,7 @@ pub struct Shop {
     /// Where the next stage's records go.
     pub topics: Topics,
     /// Writes them.
-    pub producer: Producer,
+    pub producer: Writer,
     /// Takes payments.
     pub gateway: Gateway,
     /// Counts.
@@ -109,14 +112,19 @@ impl Stages {
         let validating = group("validate").topics([&shop.topics.orders]).build()?;
         stages.run(
             validating,
-            stack(shop, CircuitBreakerLayer::new("stock"), validate),
+            stack(
+                "validate",
+                shop,
+                CircuitBreakerLayer::new("stock"),
+                validate,
+            ),
         );
         let paying = group("pay").topics([&shop.topics.validated]).build()?;
-        stages.run(paying, stack(shop, payments, pay));
+        stages.run(paying, stack("pay", shop, payments, pay));
         let shipping = group("ship").topics([&shop.topics.paid]).build()?;
         stages.run(
             shipping,
-            stack(shop, CircuitBreakerLayer::new("carrier"), ship),
+            stack("ship", shop, CircuitBreakerLayer::new("carrier"), ship),
         );
         Ok(stages)
     }
@@ -184,11 +192,13 @@ impl<R> Stage for R where
 /// What fails for good goes to the dead letter topic with its cause; what may pass is tried again. While the dependency is down, its
 /// breaker holds the partitions back instead of spending attempts.
 fn stack<H: Handler<Args, Shop>, Args: 'static>(
+    name: &str,
     shop: &Shop,
     dependency: CircuitBreakerLayer,
     handler: H,
 ) -> impl Stage {
     Stack::new()
+        .layer(TraceLayer::new().group(name).sample(0.0))
         .layer(LogLayer::new())
         .layer(DeadLetterLayer::new(
             &shop.topics.dead_letters,
@@ -201,9 +211,12 @@ fn stack<H: Handler<Args, Shop>, Args: 'static>(
             ))
             .max_attempts(12),
         )
+        .layer(TraceLayer::attempts())
+        .layer(MetricsLayer::new())
         .layer(dependency)
         .layer(TimeoutLayer::new(Duration::from_secs(5)))
         .layer(RecoveryLayer::new())
+        .named(name)
         .with_state(shop.clone())
         .handler(handler)
 }

@@ -45,6 +45,28 @@ counters! {
     count_retried, retried, "paid only after another attempt";
 }
 
+impl Tally {
+    /// The counts in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = "# HELP order_system_orders_total Orders by what happened to them.\n\
+            # TYPE order_system_orders_total counter\n"
+            .to_owned();
+        for (state, count) in [
+            ("placed", self.placed()),
+            ("validated", self.validated()),
+            ("paid", self.paid()),
+            ("shipped", self.shipped()),
+            ("retried", self.retried()),
+        ] {
+            text.push_str(&format!(
+                "order_system_orders_total{{state=\"{state}\"}} {count}\n"
+            ));
+        }
+        text
+    }
+}
+
 /// What an audit of the topics found after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Audit {

@@ -10,6 +10,7 @@ use milena_examples::settings::{self, Settings};
 use milena_examples::stages::{Shop, Stages};
 use milena_examples::tally::Tally;
 use milena_examples::topics::Topics;
+use milena_examples::watch::writer;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -25,7 +26,7 @@ async fn run() -> Result<()> {
     let client = settings.connect("order-consumer").await?;
     let shop = Shop {
         topics: Topics::with_prefix(&settings.prefix),
-        producer: client.producer().build()?,
+        producer: writer(client.producer().build()?, 0.0),
         gateway: Gateway::new(None),
         tally: Tally::default(),
     };

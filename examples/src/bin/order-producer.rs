@@ -7,6 +7,7 @@ use milena_examples::settings::{self, Settings};
 use milena_examples::shop;
 use milena_examples::tally::Tally;
 use milena_examples::topics::Topics;
+use milena_examples::watch::writer;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,7 +23,8 @@ async fn run() -> Result<()> {
     let client = settings.connect("order-producer").await?;
     let topics = Topics::with_prefix(&settings.prefix);
     let tally = Tally::default();
-    let placed = shop::place_orders(&client, &topics, settings.orders, &tally).await;
+    let writer = writer(client.producer().build()?, 0.0);
+    let placed = shop::place_orders(&writer, &topics, settings.orders, &tally).await;
     client.close().await;
     println!("{} orders placed", tally.placed());
     placed

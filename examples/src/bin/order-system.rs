@@ -1,7 +1,8 @@
 //! The whole order system in one process: places orders, handles them, audits the result, and ends with a table.
 //!
 //! On an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names, where its topics are deleted again. The exit code is 1 when
-//! the sums do not agree.
+//! the sums do not agree. `--http 127.0.0.1:0` serves health and metrics and prints where, `--otlp http://127.0.0.1:4318` exports the
+//! trace of every order.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,12 +15,12 @@ use milena_examples::settings::{self, Settings};
 use milena_examples::stages::{Shop, Stages};
 use milena_examples::tally::{Audit, Tally};
 use milena_examples::topics::Topics;
+use milena_examples::watch::{Options, Watch};
 use milena_examples::{progress, shop};
 use tokio::time::Instant;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
     match run().await {
         Ok(code) => code,
         Err(error) => settings::failed(&error),
@@ -27,8 +28,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode> {
+    let options = Options::read(std::env::args().skip(1))?;
     let settings = Settings::read()?;
-    let (client, broker) = connect(&settings).await?;
+    let tally = Tally::default();
+    let watch = Watch::start(&options, &tally).await?;
+    let (client, broker) = connect(&settings, &watch).await?;
     // A run of its own on a shared cluster.
     let run = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -38,7 +42,7 @@ async fn run() -> Result<ExitCode> {
     let topics = Topics::with_prefix(&prefix);
     topics.set_up(&client, settings.partitions).await?;
 
-    let audit = process(&client, &topics, &prefix, settings.orders).await;
+    let audit = process(&client, &topics, &prefix, settings.orders, &tally, &watch).await;
     if broker.is_none() {
         topics.tear_down(&client).await?;
     }
@@ -48,7 +52,7 @@ async fn run() -> Result<ExitCode> {
     }
     let audit = audit?;
     println!("{audit}");
-    Ok(match audit.complaint() {
+    let code = match audit.complaint() {
         None => {
             println!(
                 "Every order was shipped or is a dead letter with its cause. Nothing was lost."
@@ -59,12 +63,15 @@ async fn run() -> Result<ExitCode> {
             eprintln!("The sums do not agree: {complaint}.");
             ExitCode::FAILURE
         }
-    })
+    };
+    watch.end(LAST_FIGURES).await?;
+    Ok(code)
 }
 
-async fn connect(settings: &Settings) -> Result<(Client, Option<Broker>)> {
+async fn connect(settings: &Settings, watch: &Watch) -> Result<(Client, Option<Broker>)> {
     if settings.bootstrap.is_some() {
-        return Ok((settings.connect("order-system").await?, None));
+        let client = watch.client(settings.client("order-system"));
+        return Ok((client.connect().await?, None));
     }
     let broker = Broker::builder()
         .listen("127.0.0.1:0")
@@ -78,21 +85,26 @@ async fn connect(settings: &Settings) -> Result<(Client, Option<Broker>)> {
     );
     let client = Client::builder()
         .bootstrap(bootstrap)
-        .client_id("order-system")
-        .connect()
-        .await?;
+        .client_id("order-system");
+    let client = watch.client(client).connect().await?;
     Ok((client, Some(broker)))
 }
 
-async fn process(client: &Client, topics: &Topics, prefix: &str, orders: u64) -> Result<Audit> {
-    let tally = Tally::default();
+async fn process(
+    client: &Client,
+    topics: &Topics,
+    prefix: &str,
+    orders: u64,
+    tally: &Tally,
+    watch: &Watch,
+) -> Result<Audit> {
     let outage = Outage {
         after: orders * 2 / 5,
         lasting: Duration::from_millis(1_500),
     };
     let shop = Shop {
         topics: topics.clone(),
-        producer: client.producer().build()?,
+        producer: watch.writer(client.producer().build()?),
         gateway: Gateway::new(Some(outage)),
         tally: tally.clone(),
     };
@@ -105,7 +117,7 @@ async fn process(client: &Client, topics: &Topics, prefix: &str, orders: u64) ->
     ));
 
     let mut auditor = Auditor::start(client, topics).await?;
-    let placing = shop::place_orders(client, topics, orders, &tally);
+    let placing = shop::place_orders(&shop.producer, topics, orders, tally);
     let following = auditor.follow(PATIENCE, |audit| audit.ended() >= orders);
     let (placed, followed) = tokio::join!(placing, following);
     let elapsed = started.elapsed();
@@ -139,5 +151,7 @@ async fn process(client: &Client, topics: &Topics, prefix: &str, orders: u64) ->
     })
 }
 
+/// How long the last figures can be scraped.
+const LAST_FIGURES: Duration = Duration::from_secs(30);
 /// How long nothing may arrive before the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,6 +12,7 @@ use milena_metrics::Metrics;
 use milena_pool::{Cluster, ClusterBuilder, Connect};
 
 use crate::client::Client;
+use crate::config::Settings;
 
 /// Sets up a [`Client`]. Begun by [`Client::builder`].
 #[must_use = "nothing happens before `connect`"]
@@ -19,6 +20,8 @@ pub struct ClientBuilder {
     bootstrap: Vec<String>,
     // Each setter in turn, since the cluster's builder begins with the addresses.
     cluster: ClusterBuilder,
+    group: Option<Arc<str>>,
+    settings: Settings,
     recorder: Option<Arc<dyn Recorder>>,
     #[cfg(feature = "health")]
     health: Vec<Health>,
@@ -31,6 +34,8 @@ impl ClientBuilder {
         Self {
             bootstrap: Vec::new(),
             cluster: Cluster::builder(Vec::<String>::new()),
+            group: None,
+            settings: Settings::default(),
             recorder: None,
             #[cfg(feature = "health")]
             health: Vec::new(),
@@ -62,6 +67,12 @@ impl ClientBuilder {
     /// `client.id`: the name under which brokers log and meter this client. Default `milena`.
     pub fn client_id(self, id: impl Into<Arc<str>>) -> Self {
         self.with(|cluster| cluster.client_id(id))
+    }
+
+    /// `group.id`: the group that [`Client::group`] names, for programs that leave it to their settings. Default none.
+    pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
+        self.group = Some(group.into());
+        self
     }
 
     /// `request.timeout.ms`: how long a broker may take for an answer. Default 30 s, as Kafka's clients.
@@ -176,10 +187,20 @@ impl ClientBuilder {
         for metrics in &self.metrics {
             metrics.watch(cluster.gauges());
         }
-        let client = Client::new(cluster, self.recorder);
+        let client = Client::new(cluster, self.group, self.settings, self.recorder);
         #[cfg(feature = "health")]
         let client = client.with_health(self.health);
         Ok(client)
+    }
+
+    /// As [`bootstrap`](Self::bootstrap), in place of the addresses so far.
+    pub(crate) fn only_bootstrap(mut self, servers: Vec<String>) -> Self {
+        self.bootstrap.clear();
+        self.bootstrap(servers)
+    }
+
+    pub(crate) fn settings(&mut self) -> &mut Settings {
+        &mut self.settings
     }
 
     fn with(mut self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
@@ -192,6 +213,8 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("bootstrap", &self.bootstrap)
+            .field("group", &self.group)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

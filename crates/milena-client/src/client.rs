@@ -12,6 +12,7 @@ use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
 use crate::builder::ClientBuilder;
+use crate::config::Settings;
 
 /// A cluster, as this process knows it: one picture of its brokers and topics and one set of connections, which every producer,
 /// consumer and administrator made here shares. A clone is the same client.
@@ -46,6 +47,8 @@ use crate::builder::ClientBuilder;
 #[derive(Clone)]
 pub struct Client {
     cluster: Cluster,
+    group: Option<Arc<str>>,
+    settings: Arc<Settings>,
     recorder: Option<Arc<dyn Recorder>>,
     #[cfg(feature = "health")]
     health: Vec<Health>,
@@ -57,9 +60,16 @@ impl Client {
         ClientBuilder::new()
     }
 
-    pub(crate) fn new(cluster: Cluster, recorder: Option<Arc<dyn Recorder>>) -> Self {
+    pub(crate) fn new(
+        cluster: Cluster,
+        group: Option<Arc<str>>,
+        settings: Settings,
+        recorder: Option<Arc<dyn Recorder>>,
+    ) -> Self {
         Self {
             cluster,
+            group,
+            settings: Arc::new(settings),
             recorder,
             #[cfg(feature = "health")]
             health: Vec::new(),
@@ -76,15 +86,23 @@ impl Client {
         self
     }
 
-    /// Sets up a producer.
+    /// The group that the client's settings name (`group.id`), to be given to [`consumer`](Self::consumer).
+    #[must_use]
+    pub fn group(&self) -> Option<&Arc<str>> {
+        self.group.as_ref()
+    }
+
+    /// Sets up a producer, with what the client's settings say of producers.
     pub fn producer(&self) -> ProducerBuilder {
-        Producer::builder(self.cluster.clone())
+        let builder = Producer::builder(self.cluster.clone());
+        self.settings.producer(builder)
     }
 
     /// Sets up a consumer in the group `group` (`group.id`), which shares topics with the other members and commits what it has
     /// processed.
     pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
         let builder = Consumer::builder(self.cluster.clone(), group);
+        let builder = self.settings.member(builder);
         let recorder = self.recorder.clone();
         recorder
             .into_iter()
@@ -94,6 +112,7 @@ impl Client {
     /// Sets up a consumer without a group: it reads the partitions that it is told, from where it is told.
     pub fn assigned_consumer(&self) -> AssignedConsumerBuilder {
         let builder = AssignedConsumer::builder(self.cluster.clone());
+        let builder = self.settings.assigned(builder);
         let recorder = self.recorder.clone();
         recorder
             .into_iter()
@@ -129,6 +148,7 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("cluster", &self.cluster.metadata().cluster_id())
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,8 @@
 
 mod builder;
 mod client;
+pub mod config;
+mod configure;
 mod extend;
 mod layered;
 mod signals;

@@ -37,6 +37,7 @@
 //! | `metrics` | no | [`metrics`](mod@metrics): Prometheus metrics of all that a client does |
 //! | `tracing` | no | [`trace`](mod@trace): W3C trace context in headers, and spans by OpenTelemetry's conventions |
 //! | `otlp` | no | export of those spans by OTLP over HTTP; implies `tracing` |
+//! | `yaml`, `toml` | yes | configuration files in these forms |
 //! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
 //! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
 
@@ -73,6 +74,11 @@ pub mod admin {
 /// Consumers, in a group and without one, and what `run` takes.
 pub mod consumer {
     pub use milena_client::consumer::*;
+}
+
+/// Settings from files, from the environment, and by the names of other clients.
+pub mod config {
+    pub use milena_client::config::*;
 }
 
 /// Producers, deliveries and partitioners.

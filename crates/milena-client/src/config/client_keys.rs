@@ -1,0 +1,82 @@
+//! The settings that all share.
+
+use milena_core::{Address, Backoff};
+
+use super::key::{Change, Key, Section};
+use super::value::{DURATION, Form, LIST, RANGE, TEXT};
+
+macro_rules! keys {
+    ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
+        /// The settings that all share.
+        pub(super) const KEYS: &[Key] = &[$(Key {
+            section: Section::Client,
+            name: $name,
+            kafka: $kafka,
+            allowed: $form.allowed,
+            default: $default,
+            about: $about,
+            read: |raw| {
+                let $value = ($form.read)(raw)?;
+                Some(Change::Client(Box::new(move |$builder| $set)))
+            },
+        },)*];
+    };
+}
+
+keys! {
+    "bootstrap", "bootstrap.servers", LIST, "", "brokers of the cluster, host:port each; one that answers is enough":
+        |builder, value| builder.only_bootstrap(value);
+    "client_id", "client.id", TEXT, "milena", "the name under which brokers log and meter this client":
+        |builder, value| builder.client_id(value);
+    "group", "group.id", TEXT, "", "the group that `client.group()` names":
+        |builder, value| builder.group(value);
+    "request_timeout", "request.timeout.ms", DURATION, "30s", "how long a broker may take for an answer":
+        |builder, value| builder.request_timeout(value);
+    "connect_timeout", "socket.connection.setup.timeout.ms", DURATION, "10s", "how long dialing a broker and its handshake may take":
+        |builder, value| builder.connect_timeout(value);
+    "api_timeout", "default.api.timeout.ms", DURATION, "60s", "how long an operation with its retries may take":
+        |builder, value| builder.api_timeout(value);
+    "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "how old the picture of the cluster may grow":
+        |builder, value| builder.metadata_max_age(value);
+    "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "how long a connection may be without requests":
+        |builder, value| builder.connections_max_idle(value);
+    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the waits between tries of an operation":
+        |builder, value| builder.backoff(Backoff::new(value.0, value.1));
+    "reconnect_backoff", "reconnect.backoff.ms", RANGE, "50ms..1s", "the waits between dials to one broker":
+        |builder, value| builder.reconnect_backoff(Backoff::new(value.0, value.1));
+    "address_map", "", ADDRESSES, "", "other addresses to dial in place of some, for tunnels and port forwards":
+        |builder, value| builder.address_map(move |address| replaced(&value, address));
+}
+
+/// Pairs of addresses.
+const ADDRESSES: Form<Vec<(Address, Address)>> = Form {
+    allowed: "a list of host:port=host:port",
+    read: |raw| {
+        let pair = |text: &String| {
+            let (from, to) = text.split_once('=')?;
+            Some((from.parse().ok()?, to.parse().ok()?))
+        };
+        (LIST.read)(raw)?.iter().map(pair).collect()
+    },
+};
+
+fn replaced(map: &[(Address, Address)], address: &Address) -> Address {
+    let found = map.iter().find(|(from, _)| from == address);
+    found.map_or_else(|| address.clone(), |(_, to)| to.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::Raw;
+
+    #[test]
+    fn addresses_are_replaced_in_pairs() {
+        let raw = Raw::Text("kafka-1:9092=localhost:19092, kafka-2:9092=[::1]:9".to_owned());
+        let map = (ADDRESSES.read)(&raw).unwrap();
+        let to = |text: &str| replaced(&map, &text.parse().unwrap()).to_string();
+        assert_eq!(to("kafka-1:9092"), "localhost:19092");
+        assert_eq!(to("kafka-3:9092"), "kafka-3:9092");
+        assert!((ADDRESSES.read)(&Raw::Text("kafka-1:9092".to_owned())).is_none());
+    }
+}

@@ -1,0 +1,167 @@
+//! The settings of consumers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_consumer::{
+    AssignedConsumerBuilder, ConsumerBuilder, CorruptPolicy, IsolationLevel, LaneStopPolicy,
+    OffsetReset, Order,
+};
+use milena_core::{Backoff, Timestamp};
+
+use super::key::{Change, ConsumerChange, Key, Section};
+use super::value::{
+    BOOL, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration,
+};
+
+macro_rules! keys {
+    ($($who:ident $name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
+        /// The settings of consumers.
+        pub(super) const KEYS: &[Key] = &[$(Key {
+            section: Section::Consumer,
+            name: $name,
+            kafka: $kafka,
+            allowed: $form.allowed,
+            default: $default,
+            about: $about,
+            read: |raw| {
+                let given = ($form.read)(raw)?;
+                Some(Change::Consumer(keys!(@change $who given |$builder, $value| $set)))
+            },
+        },)*];
+    };
+    (@change member $given:ident |$builder:ident, $value:ident| $set:expr) => {
+        ConsumerChange {
+            member: Arc::new(move |$builder: ConsumerBuilder| {
+                let $value = $given.clone();
+                $set
+            }),
+            assigned: None,
+        }
+    };
+    (@change every $given:ident |$builder:ident, $value:ident| $set:expr) => {
+        ConsumerChange {
+            member: Arc::new(move |$builder: ConsumerBuilder| {
+                let $value = $given;
+                $set
+            }),
+            assigned: Some(Arc::new(move |$builder: AssignedConsumerBuilder| {
+                let $value = $given;
+                $set
+            })),
+        }
+    };
+}
+
+// `member` are settings of consumers in a group alone.
+keys! {
+    member "topics", "", LIST, "", "the topics to read, beside those that the program names":
+        |builder, value| builder.topics(value);
+    member "group_instance_id", "group.instance.id", TEXT, "", "makes this a static member, whose restart moves no partitions":
+        |builder, value| builder.group_instance_id(value);
+    member "session_timeout", "session.timeout.ms", DURATION, "45s", "how long the coordinator waits for heartbeats":
+        |builder, value| builder.session_timeout(value);
+    member "heartbeat_interval", "heartbeat.interval.ms", DURATION, "3s", "how often the coordinator hears of this member":
+        |builder, value| builder.heartbeat_interval(value);
+    member "rebalance_timeout", "max.poll.interval.ms", DURATION, "60s", "how long the coordinator waits for members to join again":
+        |builder, value| builder.rebalance_timeout(value);
+    every "drain_timeout", "", DURATION, "30s", "how long handlers may take to end when their partition is given back":
+        |builder, value| builder.drain_timeout(value);
+    member "commit_interval", "auto.commit.interval.ms", DURATION, "1s", "how often a running handler's offsets are committed":
+        |builder, value| builder.commit_interval(value);
+    member "commit_metadata", "", TEXT, "", "a text that goes into each commit":
+        |builder, value| builder.commit_metadata(value);
+    every "auto_offset_reset", "auto.offset.reset", RESET, "earliest", "where to begin without a committed offset, or when it is out of range":
+        |builder, value| builder.auto_offset_reset(value);
+    every "isolation_level", "isolation.level", ISOLATION, "read_committed", "whether records of open and aborted transactions are seen":
+        |builder, value| builder.isolation_level(value);
+    every "fetch_max_wait", "fetch.max.wait.ms", DURATION, "500ms", "how long a broker may wait for fetch_min_bytes":
+        |builder, value| builder.fetch_max_wait(value);
+    every "fetch_min_bytes", "fetch.min.bytes", SMALL_SIZE, "1", "how many bytes are worth an answer":
+        |builder, value| builder.fetch_min_bytes(value);
+    every "fetch_max_bytes", "fetch.max.bytes", SIZE, "32MiB", "the most bytes of one answer":
+        |builder, value| builder.fetch_max_bytes(value);
+    every "max_partition_fetch_bytes", "max.partition.fetch.bytes", SIZE, "1MiB", "how much to ask of a partition at first":
+        |builder, value| builder.max_partition_fetch_bytes(value);
+    every "buffer_memory", "", SIZE, "64MiB", "the most bytes that fetched records may hold":
+        |builder, value| builder.buffer_memory(value);
+    every "max_batch_size", "", SIZE, "128MiB", "the most bytes that one batch may decompress to":
+        |builder, value| builder.max_batch_size(value);
+    every "check_crcs", "check.crcs", BOOL, "true", "whether checksums of batches are checked":
+        |builder, value| builder.check_crcs(value);
+    every "on_corrupt", "", CORRUPT, "stop", "what to do with a batch that cannot be read":
+        |builder, value| builder.on_corrupt(value);
+    every "order", "", ORDER, "partition", "what keeps its order while a handler runs":
+        |builder, value| builder.order(value);
+    every "on_lane_stop", "", LANE_STOP, "stop", "what to do when a lane cannot go on":
+        |builder, value| builder.on_lane_stop(value);
+    every "max_attempts", "", SMALL_COUNT, "5", "how often a record is tried where no layer retries":
+        |builder, value| builder.max_attempts(value);
+    every "retry_backoff", "", RANGE, "100ms..10s", "the waits between those attempts":
+        |builder, value| builder.retry_backoff(Backoff::new(value.0, value.1));
+}
+
+const RESET: Form<OffsetReset> = Form {
+    allowed: "earliest, latest, none, duration:TIME such as duration:6h, or timestamp:MILLISECONDS",
+    read: |raw| match raw.text()? {
+        "earliest" => Some(OffsetReset::Earliest),
+        "latest" => Some(OffsetReset::Latest),
+        "none" => Some(OffsetReset::None),
+        text => match text.split_once(':')? {
+            ("duration", time) => duration(time)
+                .filter(|time| *time > Duration::ZERO)
+                .map(OffsetReset::Duration),
+            ("timestamp", millis) => {
+                let at = Timestamp::from_wire(millis.parse().ok()?)?;
+                Some(OffsetReset::Timestamp(at))
+            }
+            _ => None,
+        },
+    },
+};
+
+const ISOLATION: Form<IsolationLevel> = Form {
+    allowed: "read_committed or read_uncommitted",
+    read: |raw| match raw.text()? {
+        "read_committed" => Some(IsolationLevel::ReadCommitted),
+        "read_uncommitted" => Some(IsolationLevel::ReadUncommitted),
+        _ => None,
+    },
+};
+
+const ORDER: Form<Order> = Form {
+    allowed: "partition, or key:LANES or unordered:LANES, such as key:8",
+    read: |raw| match raw.text()? {
+        "partition" => Some(Order::Partition),
+        text => {
+            let (order, lanes) = text.split_once(':')?;
+            let lanes = lanes
+                .parse()
+                .ok()
+                .filter(|lanes| (1..=4096).contains(lanes));
+            match order {
+                "key" => lanes.map(Order::Key),
+                "unordered" => lanes.map(Order::Unordered),
+                _ => None,
+            }
+        }
+    },
+};
+
+const LANE_STOP: Form<LaneStopPolicy> = Form {
+    allowed: "stop or pause",
+    read: |raw| match raw.text()? {
+        "stop" => Some(LaneStopPolicy::Stop),
+        "pause" => Some(LaneStopPolicy::Pause),
+        _ => None,
+    },
+};
+
+const CORRUPT: Form<CorruptPolicy> = Form {
+    allowed: "stop or skip",
+    read: |raw| match raw.text()? {
+        "stop" => Some(CorruptPolicy::Stop),
+        "skip" => Some(CorruptPolicy::Skip),
+        _ => None,
+    },
+};

@@ -1,0 +1,141 @@
+//! One setting as somebody wrote it, and the errors that send them back to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use milena_core::{Error, ErrorKind, Result};
+
+use super::key::{Change, Key, Section, keys};
+use super::nearest::nearest;
+use super::value::Raw;
+
+/// One setting as it was written.
+pub(crate) struct Entry {
+    pub(crate) origin: Origin,
+    /// The section as it was written; `None` is the top.
+    pub(crate) section: Option<String>,
+    pub(crate) key: String,
+    pub(crate) value: Raw,
+}
+
+/// Where a setting was written.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// The file, or what stands for it.
+    pub(crate) source: Arc<str>,
+    /// The line, counted from 1.
+    pub(crate) line: Option<usize>,
+}
+
+impl Origin {
+    pub(crate) fn line(source: &Arc<str>, line: usize) -> Self {
+        Self {
+            source: Arc::clone(source),
+            line: Some(line),
+        }
+    }
+
+    pub(crate) fn whole(source: impl Into<Arc<str>>) -> Self {
+        Self {
+            source: source.into(),
+            line: None,
+        }
+    }
+
+    /// An error that names the place.
+    pub(crate) fn refuse(&self, what: impl fmt::Display) -> Error {
+        Error::new(ErrorKind::Config, format!("{self}: {what}"))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        match self.line {
+            Some(line) => write!(f, " line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Entry {
+    /// Its key with its section, as it was written.
+    pub(crate) fn path(&self) -> String {
+        match &self.section {
+            None => self.key.clone(),
+            Some(section) => format!("{section}.{}", self.key),
+        }
+    }
+
+    /// The setting and what it does.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the place, the key, and what is allowed.
+    pub(crate) fn read(&self) -> Result<(&'static Key, Change)> {
+        let section = self.find_section()?;
+        let Some(key) = section.key(&self.key) else {
+            return Err(self.unknown(section));
+        };
+        let Some(change) = (key.read)(&self.value) else {
+            let (path, allowed) = (self.path(), key.allowed);
+            // The value of a secret is never shown.
+            let shown = match is_secret(key.name) {
+                true => "what is given".to_owned(),
+                false => format!("`{}`", self.value.shown()),
+            };
+            let what = format!("`{path}` cannot be {shown}; write {allowed}");
+            return Err(self.origin.refuse(what).setting(path));
+        };
+        Ok((key, change))
+    }
+
+    fn find_section(&self) -> Result<Section> {
+        let name = self.section.as_deref();
+        let found = Section::ALL.into_iter().find(|one| one.name() == name);
+        found.ok_or_else(|| {
+            let names: Vec<_> = Section::ALL.iter().filter_map(|one| one.name()).collect();
+            let path = self.path();
+            let what = format!(
+                "`{}` is no section; there are {}",
+                self.section.as_deref().unwrap_or_default(),
+                names.join(" and ")
+            );
+            self.origin.refuse(what).setting(path)
+        })
+    }
+
+    fn unknown(&self, section: Section) -> Error {
+        let path = self.path();
+        let names = section.keys().iter().map(|key| key.name);
+        let kafka = |key: &&Key| !key.kafka.is_empty() && key.kafka == self.key;
+        let elsewhere = |key: &&Key| key.name == self.key;
+        let hint = if let Some(key) = section.keys().iter().find(kafka) {
+            format!("here that is `{}`: {}", key.path(), key.allowed)
+        } else if let Some(key) = keys().find(elsewhere) {
+            format!("it belongs to the other settings, as `{}`", key.path())
+        } else if let Some(near) = nearest(&self.key, names.clone()) {
+            format!("did you mean `{near}`?")
+        } else {
+            let names: Vec<_> = names.collect();
+            format!("there are {}", names.join(", "))
+        };
+        let what = format!("`{path}` is no setting; {hint}");
+        self.origin.refuse(what).setting(path)
+    }
+}
+
+/// Whether values of that name must not be shown.
+pub(crate) fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [
+        "password",
+        "secret",
+        "token",
+        "jaas",
+        "credential",
+        "ssl.key",
+        "ssl_key",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
+}

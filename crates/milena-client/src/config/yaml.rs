@@ -1,0 +1,158 @@
+//! YAML: the part of it that a flat configuration needs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use milena_core::{Error, Result};
+use saphyr_parser::{Event, Parser, Span};
+
+use super::entry::{Entry, Origin};
+use super::value::Raw;
+
+/// The settings of a YAML document: keys with values, lists, and sections of such.
+///
+/// # Errors
+/// What is no YAML; a duplicate key; anchors, aliases, tags, and what is nested deeper.
+pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
+    let mut reader = Reader {
+        source: Arc::clone(source),
+        events: Parser::new_from_str(text),
+        entries: Vec::new(),
+        known: BTreeSet::new(),
+    };
+    reader.document()?;
+    Ok(reader.entries)
+}
+
+struct Reader<'a> {
+    source: Arc<str>,
+    events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    entries: Vec<Entry>,
+    known: BTreeSet<(Option<String>, String)>,
+}
+
+/// A piece of a document that a configuration may have.
+enum Piece {
+    Text(String),
+    ListBegins,
+    ListEnds,
+    MapBegins,
+    MapEnds,
+    DocumentBegins,
+    DocumentEnds,
+    End,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Result<()> {
+        let mut documents = 0;
+        loop {
+            let (piece, line) = self.next()?;
+            match piece {
+                Piece::DocumentBegins => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.refuse(line, "a configuration is one document"));
+                    }
+                }
+                Piece::MapBegins => self.map(None)?,
+                Piece::DocumentEnds => {}
+                Piece::End => return Ok(()),
+                // What an empty document holds.
+                Piece::Text(text) if text.is_empty() || text == "~" => {}
+                _ => return Err(self.refuse(line, "a configuration is keys with values")),
+            }
+        }
+    }
+
+    fn map(&mut self, section: Option<&str>) -> Result<()> {
+        loop {
+            let (piece, line) = self.next()?;
+            let key = match piece {
+                Piece::MapEnds => return Ok(()),
+                Piece::Text(key) => key,
+                _ => return Err(self.refuse(line, "a key is a plain text")),
+            };
+            if !self.known.insert((section.map(str::to_owned), key.clone())) {
+                let what = format!("`{key}` is there a second time");
+                return Err(self.refuse(line, &what));
+            }
+            let value = match self.next()?.0 {
+                Piece::Text(text) => Raw::Text(text),
+                Piece::ListBegins => Raw::List(self.list(&key)?),
+                Piece::MapBegins if section.is_none() => {
+                    self.map(Some(&key))?;
+                    continue;
+                }
+                _ => {
+                    let what = format!("`{key}` holds keys, where it is to hold a value");
+                    return Err(self.refuse(line, &what));
+                }
+            };
+            self.entries.push(Entry {
+                origin: Origin::line(&self.source, line),
+                section: section.map(str::to_owned),
+                key,
+                value,
+            });
+        }
+    }
+
+    fn list(&mut self, key: &str) -> Result<Vec<String>> {
+        let mut items = Vec::new();
+        loop {
+            let (piece, line) = self.next()?;
+            match piece {
+                Piece::Text(text) => items.push(text),
+                Piece::ListEnds => return Ok(items),
+                _ => {
+                    let what = format!("`{key}` is a list of plain texts");
+                    return Err(self.refuse(line, &what));
+                }
+            }
+        }
+    }
+
+    /// The next piece, and the line on which it begins.
+    fn next(&mut self) -> Result<(Piece, usize)> {
+        loop {
+            let (event, span) = match self.events.next() {
+                None => return Ok((Piece::End, 0)),
+                Some(Ok(next)) => next,
+                Some(Err(cause)) => {
+                    let line = cause.marker().line();
+                    let what = format!("no YAML: {}", cause.info());
+                    return Err(self.refuse(line, &what));
+                }
+            };
+            let line = line(&span);
+            return Ok((
+                match event {
+                    Event::Nothing | Event::StreamStart => continue,
+                    Event::Scalar(text, _, 0, None) => Piece::Text(text.into_owned()),
+                    Event::SequenceStart(0, None) => Piece::ListBegins,
+                    Event::SequenceEnd => Piece::ListEnds,
+                    Event::MappingStart(0, None) => Piece::MapBegins,
+                    Event::MappingEnd => Piece::MapEnds,
+                    Event::DocumentStart(_) => Piece::DocumentBegins,
+                    Event::DocumentEnd => Piece::DocumentEnds,
+                    Event::StreamEnd => Piece::End,
+                    // Aliases can make a small file huge; a configuration needs none.
+                    _ => {
+                        let what = "anchors, aliases and tags are not read";
+                        return Err(self.refuse(line, what));
+                    }
+                },
+                line,
+            ));
+        }
+    }
+
+    fn refuse(&self, line: usize, what: &str) -> Error {
+        Origin::line(&self.source, line).refuse(what)
+    }
+}
+
+fn line(span: &Span) -> usize {
+    span.start.line()
+}

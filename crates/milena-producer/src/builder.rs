@@ -149,6 +149,20 @@ impl ProducerBuilder {
         self
     }
 
+    /// `partitioner.adaptive.partitioning.enable`: whether records that may go anywhere go rather to partitions for which less waits, so
+    /// that a slow broker gets fewer (KIP-794). Default true.
+    pub fn adaptive_partitioning(mut self, enable: bool) -> Self {
+        self.draft.adaptive = enable;
+        self
+    }
+
+    /// `partitioner.availability.timeout.ms`: how long nothing may leave for a partition before records that may go anywhere avoid it.
+    /// Default none: they go there less often, but they go.
+    pub fn partitioner_availability_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.availability = Some(timeout);
+        self
+    }
+
     /// Adds one who is told of batches delivered, retried and failed. Default those of the cluster.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.draft.observers = self.draft.observers.with(observer);

@@ -157,7 +157,7 @@ impl Inner {
     ) -> Option<Placing> {
         let alike = |draft: &Draft<'_>| topic.is_sticky(draft) && self.fits(draft);
         let first = Draft::of(records.next.as_ref()?);
-        if !alike(&first) || topic.count() == 0 {
+        if topic.count() == 0 || !alike(&first) {
             return None;
         }
         let Chosen { partition, slot } = topic.choose(&first, None).ok()?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use milena_core::{Error, ErrorKind, Result, TopicName};
 use milena_protocol::compression::Compression;
 
+use crate::adaptive::Spread;
 use crate::partitioner::Partitioner;
 use crate::queue::Rules;
 
@@ -133,6 +134,7 @@ pub(crate) struct Flow {
     pub(crate) batch_records: u32,
     pub(crate) compression: Compression,
     pub(crate) partitioner: Arc<dyn Partitioner>,
+    pub(crate) spread: Spread,
     pub(crate) rules: Rules,
 }
 

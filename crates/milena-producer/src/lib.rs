@@ -33,6 +33,7 @@
 //! # }
 //! ```
 
+mod adaptive;
 mod answer;
 mod batch;
 mod builder;

@@ -9,6 +9,7 @@ use milena_protocol::batch::{BatchBuilder, HEADER_LEN};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::adaptive::Backlog;
 use crate::delivery::{Delivery, Receipt};
 use crate::flow::Flow;
 use crate::key_value::KeyValue;
@@ -79,6 +80,7 @@ pub(crate) struct Partition {
     /// Its number in the sender.
     pub(crate) id: u32,
     pub(crate) flow: Arc<Flow>,
+    pub(crate) backlog: Backlog,
     announced: AtomicBool,
     open: Mutex<Open>,
 }
@@ -165,6 +167,7 @@ impl Partition {
             place: Arc::new(place),
             id,
             flow,
+            backlog: Backlog::new(),
             announced: AtomicBool::new(false),
             open: Mutex::new(Open {
                 batch: None,

@@ -109,6 +109,12 @@ impl Queue {
             .waiting
             .partition_point(|other| other.place < batch.place);
         self.waiting.insert(at, batch);
+        self.tell_backlog(false);
+    }
+
+    /// Lets callers know what waits here.
+    fn tell_backlog(&self, moved: bool) {
+        self.partition.backlog.set(self.waiting.len(), moved);
     }
 
     /// The waiting batch at `place`, to be given its compressed body.
@@ -141,6 +147,7 @@ impl Queue {
     pub(crate) fn remove(&mut self, place: Place, error: Error) -> Option<(u32, Error)> {
         let at = self.waiting.iter().position(|batch| batch.place == place)?;
         let batch = self.waiting.remove(at)?;
+        self.tell_backlog(false);
         let error = batch.failure(error, &self.partition.place);
         batch.fail(error.clone()).then_some((batch.count, error))
     }
@@ -236,6 +243,7 @@ impl Queue {
     /// Moves the waiting batch at `at` into flight, with its sequence range.
     pub(crate) fn launch(&mut self, at: usize, rules: &Rules) -> Option<&mut Batch> {
         let mut batch = self.waiting.remove(at)?;
+        self.tell_backlog(true);
         if rules.idempotent && batch.stamp.is_none() {
             batch.stamp = self.sequences.stamp(batch.count);
         }
@@ -356,6 +364,7 @@ impl Queue {
                 failed.push((batch.count, error));
             }
         }
+        self.tell_backlog(false);
         failed
     }
 
@@ -377,6 +386,7 @@ impl Queue {
                 failed.push((batch.count, error));
             }
         }
+        self.tell_backlog(false);
         failed
     }
 }

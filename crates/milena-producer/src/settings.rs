@@ -8,6 +8,7 @@ use std::time::Duration;
 use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp, TopicName};
 use milena_protocol::compression::Compression;
 
+use crate::adaptive::Spread;
 use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
 use crate::partition::Clock;
 use crate::partitioner::{Murmur2, Partitioner};
@@ -59,6 +60,8 @@ pub(crate) struct Draft {
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
     pub(crate) partitioner: Arc<dyn Partitioner>,
+    pub(crate) adaptive: bool,
+    pub(crate) availability: Option<Duration>,
     pub(crate) topics: HashMap<TopicName, TopicSettings>,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
@@ -94,6 +97,8 @@ impl Default for Draft {
             retries: u32::MAX,
             backoff: Backoff::default(),
             partitioner: Arc::new(Murmur2),
+            adaptive: true,
+            availability: None,
             topics: HashMap::new(),
             observers: Observers::none(),
             clock: Arc::new(Timestamp::now),
@@ -117,6 +122,16 @@ impl Draft {
             return Err(config(
                 "max.in.flight.requests.per.connection",
                 "0 would never send anything",
+            ));
+        }
+        if let (false, Some(limit)) = (self.adaptive, self.availability)
+            && !limit.is_zero()
+        {
+            return Err(config(
+                "partitioner.availability.timeout.ms",
+                format!(
+                    "{limit:?} needs partitioner.adaptive.partitioning.enable=true, but false was set"
+                ),
             ));
         }
         if idempotent && self.retries == 0 {
@@ -182,6 +197,10 @@ impl Draft {
             batch_records: check_records(batching.records)?,
             compression,
             partitioner: partitioner.clone(),
+            spread: Spread {
+                adaptive: self.adaptive,
+                availability: self.availability.filter(|limit| !limit.is_zero()),
+            },
             rules: Rules {
                 idempotent,
                 in_flight,

@@ -47,6 +47,11 @@ impl Sticky {
         self.slots.get(shard() % self.slots.len().max(1))
     }
 
+    /// Whose turn it is.
+    pub(crate) fn peek(&self) -> usize {
+        self.cursor.load(Ordering::Relaxed)
+    }
+
     /// The next of `available` partitions, in turn: over time each gets the same share.
     pub(crate) fn next(&self, available: &[u32]) -> Option<u32> {
         let turn = self.cursor.fetch_add(1, Ordering::Relaxed);

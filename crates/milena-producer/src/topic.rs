@@ -10,6 +10,7 @@ use milena_core::{
 };
 use parking_lot::{Mutex, RwLock};
 
+use crate::adaptive::{self, LOOKED_AT};
 use crate::flow::{Flow, Flows};
 use crate::network::{Network, Shape};
 use crate::partition::{Draft, Partition};
@@ -199,7 +200,11 @@ impl TopicState {
 
     /// Chooses the next partition for a caller whose share is used up.
     pub(crate) fn move_on<'a>(&'a self, slot: Option<&'a Slot>) -> Result<Chosen<'a>> {
-        let number = self.sticky.next(&self.available.load()).unwrap_or(0);
+        let available = self.available.load();
+        let number = match self.lighter(&available) {
+            Some(number) => number,
+            None => self.sticky.next(&available).unwrap_or(0),
+        };
         if let Some(slot) = slot {
             slot.stick_to(number);
         }
@@ -207,6 +212,23 @@ impl TopicState {
             Some(partition) => Ok(Chosen { partition, slot }),
             None => Err(self.no_partition(number, false)),
         }
+    }
+
+    /// One of those for which less waits than for others.
+    fn lighter(&self, available: &[u32]) -> Option<u32> {
+        let spread = self.flow.spread;
+        if !spread.adaptive || available.len() < 2 {
+            return None;
+        }
+        let looked_at = available.len().min(LOOKED_AT);
+        let first = self.sticky.peek() % available.len();
+        let turn = available.iter().cycle().skip(first).take(looked_at);
+        let backlogs = turn.clone().map(|number| {
+            let partition = self.partitions.get(*number)?;
+            partition.backlog.read(spread.availability)
+        });
+        let at = adaptive::pick(backlogs, |below| fastrand::u64(..below))?;
+        turn.clone().nth(at).copied()
     }
 
     /// Whether a caller may leave a partition for another when its batch ends.

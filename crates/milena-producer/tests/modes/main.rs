@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test stops at the first thing that goes wrong"
 )]
 
@@ -10,4 +11,5 @@ mod callbacks;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod sink;
+mod spreading;
 mod together;

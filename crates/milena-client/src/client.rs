@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use milena_admin::Admin;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
-use milena_core::Recorder;
+use milena_core::{Recorder, TopicName};
 #[cfg(feature = "health")]
 use milena_health::Health;
 use milena_pool::Cluster;
@@ -13,6 +13,7 @@ use milena_producer::{Producer, ProducerBuilder};
 
 use crate::builder::ClientBuilder;
 use crate::config::Settings;
+use crate::dead_letters::DeadLetters;
 
 /// A cluster, as this process knows it: one picture of its brokers and topics and one set of connections, which every producer,
 /// consumer and administrator made here shares. A clone is the same client.
@@ -123,6 +124,12 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
+    }
+
+    /// The letters of a dead letter topic: to look through, and to send back.
+    #[must_use]
+    pub fn dead_letters(&self, topic: impl Into<TopicName>) -> DeadLetters {
+        DeadLetters::new(self.clone(), topic.into())
     }
 
     /// The connections and the picture of the cluster below, for tools.

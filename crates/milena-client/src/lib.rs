@@ -4,8 +4,10 @@ mod builder;
 mod client;
 pub mod config;
 mod configure;
+pub mod dead_letters;
 mod extend;
 mod layered;
+mod retry_topics;
 mod signals;
 mod typed;
 

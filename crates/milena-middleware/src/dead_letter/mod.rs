@@ -51,6 +51,7 @@ mod dialect;
 mod layer;
 mod letter;
 mod reader;
+mod replay;
 mod service;
 
 pub use dialect::Dialect;

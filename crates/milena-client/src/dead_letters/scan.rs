@@ -1,0 +1,119 @@
+//! Reading a dead letter topic from its beginning to where its end was.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use milena_admin::OffsetSpec;
+use milena_consumer::{AssignedConsumer, StartAt};
+use milena_core::{Error, ErrorKind, Offset, Result, TopicName, TopicPartition};
+use tokio::time::{Instant, timeout};
+
+use super::filter::LetterFilter;
+use super::found::FoundLetter;
+use crate::client::Client;
+
+/// Letters, one by one, up to where the topic ended when it was begun.
+pub struct LetterScan {
+    consumer: AssignedConsumer,
+    filter: LetterFilter,
+    /// Where each partition that is not done ends.
+    ends: BTreeMap<TopicPartition, Offset>,
+    heard: Instant,
+}
+
+impl LetterScan {
+    pub(super) async fn start(
+        client: &Client,
+        topic: &TopicName,
+        filter: LetterFilter,
+    ) -> Result<Self> {
+        let (admin, consumer) = (client.admin(), client.assigned_consumer().build()?);
+        let partitions = consumer.partitions_for(topic.clone()).await?;
+        let at = |spec: OffsetSpec| {
+            let place = |partition: &_| (TopicPartition::new(topic, *partition), spec);
+            partitions.iter().map(place).collect::<Vec<_>>()
+        };
+        let first = filter
+            .since
+            .map_or(OffsetSpec::Earliest, OffsetSpec::Timestamp);
+        let starts = admin.list_offsets(at(first)).await;
+        let ends = admin.list_offsets(at(OffsetSpec::Latest)).await;
+        let mut open = BTreeMap::new();
+        let mut assigned = Vec::new();
+        for (place, end) in ends.iter() {
+            let end = end.as_ref().map_err(Clone::clone)?.offset;
+            let start = match starts.of(place) {
+                Some(start) => start.as_ref().map_err(Clone::clone)?.offset,
+                None => None,
+            };
+            if let (Some(start), Some(end)) = (start, end)
+                && start < end
+            {
+                open.insert(place.clone(), end);
+                assigned.push((place.clone(), StartAt::Offset(start)));
+            }
+        }
+        consumer.assign(assigned);
+        Ok(Self {
+            consumer,
+            filter,
+            ends: open,
+            heard: Instant::now(),
+        })
+    }
+
+    /// The next letter that passes the filter; `None` at the end.
+    ///
+    /// # Errors
+    /// Why the topic cannot be read; [`ErrorKind::Timeout`] when nothing came for half a minute though the end was not reached, as behind a
+    /// transaction that stays open.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, no letter is lost.
+    pub async fn next(&mut self) -> Result<Option<FoundLetter>> {
+        loop {
+            // What stands behind the last letter may be no record: then only the position moves.
+            let consumer = &self.consumer;
+            self.ends.retain(|place, end| {
+                let position = consumer.position(place).ok().flatten();
+                position.is_none_or(|position| position < *end)
+            });
+            if self.ends.is_empty() {
+                return Ok(None);
+            }
+            let Ok(record) = timeout(LOOK, self.consumer.recv()).await else {
+                if self.heard.elapsed() > PATIENCE {
+                    let what = "nothing came, and the end of the dead letters was not reached";
+                    return Err(Error::new(ErrorKind::Timeout, what));
+                }
+                continue;
+            };
+            let record = record?;
+            self.heard = Instant::now();
+            let place = record.topic_partition();
+            // What was written since is not ours.
+            let is_ours = self
+                .ends
+                .get(&place)
+                .is_some_and(|end| record.offset < *end);
+            let found = FoundLetter::new(record);
+            if is_ours && self.filter.wants(&found) {
+                return Ok(Some(found));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for LetterScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LetterScan")
+            .field("ends", &self.ends)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How often it is looked whether the end is reached, while nothing comes.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long nothing may come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);

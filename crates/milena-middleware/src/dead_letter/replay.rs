@@ -1,0 +1,100 @@
+//! What a dead letter looks like when it is sent back to be processed again. Pure.
+
+use milena_core::{ConsumerRecord, ProducerRecord, TopicName};
+
+use super::dialect::Dialect;
+use super::reader::Letter;
+use crate::origin;
+
+impl Letter {
+    /// The record for `topic` that this letter, read as `record`, becomes: its key, value and headers, without the cause.
+    ///
+    /// It keeps where it came from at first, and counts its replays, so that one that always comes back can be told
+    /// ([`replays`](Self::replays)). Its timestamp is that of the sending; where it came from a dialect other than milena's, its origin is
+    /// written in milena's headers too.
+    #[must_use]
+    pub fn replay(&self, record: &ConsumerRecord, topic: impl Into<TopicName>) -> ProducerRecord {
+        let mut headers = record.headers.clone();
+        for dialect in Dialect::ALL {
+            let names = dialect.names();
+            for name in [names.class, names.message, names.attempts]
+                .into_iter()
+                .flatten()
+            {
+                headers.remove(name);
+            }
+        }
+        headers.remove(origin::CAUSE_DEPENDENCY);
+        origin::forget_retries(&mut headers);
+        if headers.get(origin::TOPIC).is_none() {
+            headers.set(origin::TOPIC, self.topic.as_str().to_owned());
+            let numbers = [
+                (
+                    origin::PARTITION,
+                    self.partition.map(|n| i64::from(n.to_wire())),
+                ),
+                (
+                    origin::OFFSET,
+                    self.offset.map(milena_core::Offset::to_wire),
+                ),
+                (
+                    origin::TIMESTAMP,
+                    self.timestamp.map(milena_core::Timestamp::to_millis),
+                ),
+            ];
+            for (name, number) in numbers {
+                if let Some(number) = number {
+                    headers.set(name, number.to_string());
+                }
+            }
+        }
+        headers.set(origin::DEATHS, self.deaths.to_string());
+        headers.set(origin::REPLAYS, self.replays.saturating_add(1).to_string());
+        let mut replayed = ProducerRecord::new(topic.into()).headers(headers);
+        replayed.record.key = record.key.clone();
+        replayed.record.value = record.value.clone();
+        replayed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replayed_letter_keeps_its_origin_loses_its_cause_and_counts() {
+        let mut record = ConsumerRecord::new("dead", 0, 5);
+        record.key = Some("k".into());
+        record.value = Some("v".into());
+        record.headers.extend([
+            ("trace", "7"),
+            ("__connect.errors.topic", "orders"),
+            ("__connect.errors.partition", "3"),
+            ("__connect.errors.offset", "17"),
+            ("__connect.errors.exception.message", "no order"),
+            ("milena.retry.round", "2"),
+            ("milena.replays", "1"),
+        ]);
+        let Some(letter) = Letter::read(&record.headers) else {
+            panic!("it is a letter")
+        };
+        let replayed = letter.replay(&record, "orders");
+        let headers = &replayed.record.headers;
+        assert_eq!(
+            (replayed.topic.as_str(), replayed.partition),
+            ("orders", None)
+        );
+        assert_eq!(replayed.record.value.as_deref(), Some(&b"v"[..]));
+        for (name, value) in [
+            ("trace", Some("7")),
+            ("milena.origin.topic", Some("orders")),
+            ("milena.origin.offset", Some("17")),
+            ("milena.replays", Some("2")),
+            ("milena.deaths", Some("1")),
+            ("milena.retry.round", None),
+            ("__connect.errors.exception.message", None),
+        ] {
+            assert_eq!(headers.text(name), value, "{name}");
+        }
+    }
+}

@@ -80,6 +80,12 @@ impl TopicConfig {
             .unwrap_or(1)
     }
 
+    /// Whether each record needs a key.
+    pub(crate) fn is_compacted(&self) -> bool {
+        let policy = self.given("cleanup.policy").unwrap_or_default();
+        policy.split(',').any(|word| word == "compact")
+    }
+
     /// Whether a replica that is not in sync may lead where no other can.
     pub(crate) fn unclean_election(&self) -> bool {
         self.given("unclean.leader.election.enable") == Some("true")

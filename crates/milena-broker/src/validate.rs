@@ -17,6 +17,18 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
+    /// The indexes of the records without a key, which a compacted topic does not take.
+    pub(crate) fn keyless(&self) -> Vec<i32> {
+        let batch = Batches::new(self.bytes.clone()).find_map(Result::ok);
+        let Some(Ok(records)) = batch.map(|batch| batch.records(DEFAULT_MAX_SIZE)) else {
+            return Vec::new();
+        };
+        let each = records.iter().zip(0i32..);
+        each.filter(|(record, _)| record.as_ref().is_ok_and(|record| record.key.is_none()))
+            .map(|(_, index)| index)
+            .collect()
+    }
+
     pub(crate) fn stored(&self) -> Option<StoredBatch> {
         StoredBatch::split(&self.header, &self.bytes)
     }

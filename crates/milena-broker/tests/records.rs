@@ -372,3 +372,22 @@ async fn retention_keeps_a_partition_small() {
     assert_eq!(broker.inspect().end_offset("orders", 0), Some(100));
     assert!(broker.inspect().start_offset("orders", 0).unwrap() > 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_compacted_topic_names_the_records_that_lack_a_key() {
+    let builder = Broker::builder().topic_with("orders", 1, [("cleanup.policy", "compact")]);
+    let broker = builder.start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    let refused = client.produce("orders", 0, batch(2, None)).await;
+    assert_eq!(
+        ErrorCode::from_wire(refused.error_code),
+        Some(ErrorCode::INVALID_RECORD)
+    );
+    let each: Vec<_> = refused
+        .record_errors
+        .iter()
+        .map(|one| one.batch_index)
+        .collect();
+    assert_eq!(each, [0, 1]);
+    assert_eq!(broker.inspect().end_offset("orders", 0), Some(0));
+}

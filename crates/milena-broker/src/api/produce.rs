@@ -6,7 +6,8 @@ use std::time::Duration;
 use milena_core::ErrorCode;
 use milena_protocol::messages::produce_request::PartitionProduceData;
 use milena_protocol::messages::produce_response::{
-    LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    TopicProduceResponse,
 };
 use milena_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use tokio::sync::Notify;
@@ -21,6 +22,8 @@ use crate::validate::{self, Refusal};
 struct Part {
     index: i32,
     result: Result<Appended, Refusal>,
+    /// The records for which the batch was refused, where it was for some of them (KIP-467).
+    rejected: Vec<i32>,
     /// Where the batch was appended and not every replica in sync has it: the partition, and how many of those there must be.
     waits: Option<(Arc<Partition>, usize)>,
 }
@@ -67,7 +70,12 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
                 (result, _) => result,
             };
             failed |= result.is_err();
-            told(context, topic, part.index, result, &mut answer)
+            let mut told = told(context, topic, part.index, result, &mut answer);
+            if context.version >= 8 {
+                let name = topic.map_or("", |topic| &*topic.name);
+                told.record_errors = rejections(name, part.index, &part.rejected);
+            }
+            told
         });
         let told = told.collect();
         answer.responses.push(
@@ -97,6 +105,7 @@ impl Part {
         Self {
             index,
             result: Err(refusal),
+            rejected: Vec::new(),
             waits: None,
         }
     }
@@ -108,6 +117,7 @@ fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i
     };
     let (max_bytes, policy, min_in_sync) = rules(context, topic);
     let min_in_sync = if acks == -1 { min_in_sync } else { 0 };
+    let mut rejected = Vec::new();
     let result = check_and_append(
         context,
         topic,
@@ -115,11 +125,13 @@ fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i
         sent,
         acks,
         (max_bytes, policy, min_in_sync),
+        &mut rejected,
     );
     let committed = result.as_ref().map_or(true, |appended| appended.committed);
     Part {
         index: sent.index,
         result,
+        rejected,
         waits: (!committed).then_some((partition, min_in_sync)),
     }
 }
@@ -131,6 +143,7 @@ fn check_and_append(
     sent: &PartitionProduceData,
     acks: i16,
     (max_bytes, policy, min_in_sync): (usize, AppendPolicy, usize),
+    rejected: &mut Vec<i32>,
 ) -> Result<Appended, Refusal> {
     if let Some(code) = context.hits.error_at(&topic.name, sent.index) {
         return Err((code, "a fault was asked for"));
@@ -161,6 +174,15 @@ fn check_and_append(
             ErrorCode::INVALID_TXN_STATE,
             "transactions are not modelled",
         ));
+    }
+    if topic.config.read().is_compacted() {
+        *rejected = checked.keyless();
+        if !rejected.is_empty() {
+            return Err((
+                ErrorCode::INVALID_RECORD,
+                "One or more records have been rejected",
+            ));
+        }
     }
     partition.append(context.node.id, &checked, policy)
 }
@@ -281,6 +303,18 @@ fn told(
         }
     }
     told
+}
+
+fn rejections(topic: &str, partition: i32, records: &[i32]) -> Vec<BatchIndexAndErrorMessage> {
+    let told = |index: &i32| {
+        let what = format!(
+            "Compacted topic cannot accept message without key in topic partition {topic}-{partition}."
+        );
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(*index)
+            .with_batch_index_error_message(Some(text(what)))
+    };
+    records.iter().map(told).collect()
 }
 
 fn leader_of(topic: Option<&Topic>, index: i32) -> Option<(i32, i32)> {

@@ -37,7 +37,8 @@ impl Cluster {
         }
         let deadline = Instant::now() + limit;
         let mut last = None;
-        if let Some(found) = self.settled(&name, &mut last)? {
+        // A refusal may have been lifted since it was heard.
+        if let Ok(Some(found)) = self.settled(&name, &mut last) {
             return Ok(found);
         }
         self.add_wanted([name.clone()]);

@@ -70,6 +70,19 @@ impl Headers {
         });
     }
 
+    /// Replaces in each key what is not UTF-8. A producer refuses such keys in headers that were made or changed here; brokers hand
+    /// them on as other clients wrote them.
+    pub fn keys_to_text(&mut self) {
+        let unreadable = |header: HeaderRef<'_>| std::str::from_utf8(header.key).is_err();
+        if !self.iter().any(unreadable) {
+            return;
+        }
+        for header in self.list() {
+            let text = String::from_utf8_lossy(&header.key).into_owned();
+            header.key = text.into();
+        }
+    }
+
     /// The value of the last header of that key; `Some(None)` is a header with a null value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Option<&[u8]>> {
@@ -189,6 +202,17 @@ impl<'a> IntoIterator for &'a Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_are_no_text_can_be_made_text() {
+        let mut headers = Headers::new();
+        headers.push("größe", &b"\xff"[..]);
+        headers.push(&b"odd\xff"[..], "1");
+        headers.keys_to_text();
+        let keys: Vec<_> = headers.iter().map(|header| header.key_text()).collect();
+        assert_eq!(keys, ["größe", "odd\u{fffd}"]);
+        assert_eq!(headers.get("größe"), Some(Some(&b"\xff"[..])));
+    }
 
     #[test]
     fn duplicates_and_nulls_stay_in_order() {

@@ -82,6 +82,8 @@ impl Form {
         letter.record = record.into_record();
         // The time of writing: with an old one, retention would delete the letter at once.
         letter.record.timestamp = None;
+        // A letter that no producer takes would hold its lane up for ever.
+        headers.keys_to_text();
         letter.record.headers = headers;
         letter
     }
@@ -167,6 +169,14 @@ mod tests {
 
     fn letter(record: ConsumerRecord, cause: &Cause, attempts: u32) -> ProducerRecord {
         form().letter(record, cause, attempts, Size::Full)
+    }
+
+    #[test]
+    fn a_header_key_that_no_producer_takes_becomes_text() {
+        let mut record = record();
+        record.headers.push(&b"odd\xff"[..], "1");
+        let letter = letter(record, &Cause::rejected("no".into()), 1);
+        assert_eq!(letter.record.headers.text("odd\u{fffd}"), Some("1"));
     }
 
     #[test]

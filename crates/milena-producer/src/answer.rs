@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::batch::{Batch, Place};
 use crate::delivery::Fate;
 use crate::queue::Settled;
-use crate::sender::{Answer, Sender, Sent};
+use crate::sender::{Answer, Sender, Sent, Standing};
 use crate::settings::Acks;
 use crate::verdict::{self, Verdict};
 
@@ -142,6 +142,13 @@ impl Sender {
                 self.network.refresh("a broker no longer leads a partition");
             }
         }
+        if let Verdict::Fail { error, .. } = &verdict
+            && error.kind() == ErrorKind::Fenced
+            && matches!(self.identity, Standing::Known(_))
+        {
+            // Who fenced it goes on under the old id.
+            self.identity = Standing::None;
+        }
         let each = (!answer.record_errors.is_empty()).then(|| {
             let errors = answer.record_errors.iter().map(|one| {
                 let error =
@@ -246,8 +253,7 @@ impl Sender {
             return Settled::Gone;
         };
         let (attempts, records) = (batch.attempts, batch.count);
-        // In doubt, it may be in the log as a whole: its parts would be taken for other records and written again.
-        if batch.receipt.is_settled() || batch.doubt {
+        if batch.receipt.is_settled() {
             return outlet.queue.give_up(batch, error);
         }
         let compression = outlet.queue.partition.flow.compression;
@@ -293,6 +299,7 @@ impl Sender {
                 stamp,
                 attempts,
                 doubt: batch.doubt,
+                suspect: batch.doubt,
             });
         }
         Settled::Retried {

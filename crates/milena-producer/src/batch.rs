@@ -35,6 +35,8 @@ pub(crate) struct Batch {
     pub(crate) attempts: u32,
     /// Whether an attempt may have been written.
     pub(crate) doubt: bool,
+    /// Whether it is a part of a batch that was cut while in doubt: out of order, the broker may hold the whole.
+    pub(crate) suspect: bool,
 }
 
 impl Batch {

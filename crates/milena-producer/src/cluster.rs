@@ -73,6 +73,15 @@ impl Network for ClusterNetwork {
         self.cluster.request_refresh();
     }
 
+    fn renew(&self) -> BoxFuture<()> {
+        let cluster = self.cluster.clone();
+        Box::pin(async move {
+            if let Err(error) = cluster.refresh().await {
+                tracing::debug!(%error, "the metadata could not be renewed");
+            }
+        })
+    }
+
     fn changed(&self) -> BoxFuture<()> {
         let mut changes = self.changes.lock();
         let mut receiver = changes.clone();

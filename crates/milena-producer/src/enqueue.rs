@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Partition, Persistence, Result};
-use milena_protocol::batch::HEADER_LEN;
+use milena_core::{Error, ErrorKind, Partition, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -15,6 +14,7 @@ use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
 use crate::partition::{Desk, Draft, Placed, Placing};
+use crate::refusal::unwritten;
 use crate::sender::Command;
 use crate::settings::Settings;
 use crate::sticky::Slot;
@@ -81,7 +81,7 @@ impl Inner {
                 self.desk.ready.ring();
                 Err(TryEnqueueError::Full)
             }
-            Err(error) => Err(TryEnqueueError::Refused(error)),
+            Err(error) => Err(TryEnqueueError::Refused(self.unplaced(error))),
         }
     }
 
@@ -96,7 +96,11 @@ impl Inner {
         self.partitions(topic, deadline).await?;
         let mut spare = None;
         loop {
-            match self.place(topic, draft, named, &mut spare)? {
+            let placed = match self.place(topic, draft, named, &mut spare) {
+                Err(_) if self.found_since(topic, named, deadline).await => continue,
+                placed => placed.map_err(|error| self.unplaced(error))?,
+            };
+            match placed {
                 Placed::Here(delivery) => return Ok(delivery),
                 // Only a caller that may leave is told to.
                 Placed::Elsewhere => {}
@@ -173,12 +177,6 @@ impl Inner {
         let run = batch.placed()?;
         slot.route(run.bytes);
         Some(run)
-    }
-
-    #[inline]
-    fn fits(&self, draft: &Draft<'_>) -> bool {
-        let size = draft.size + HEADER_LEN;
-        size <= self.settings.max_request_size && size + SLACK <= self.settings.buffer_memory
     }
 
     #[inline(always)]
@@ -259,28 +257,13 @@ impl Inner {
         Ok(())
     }
 
-    /// Refuses what no request and no buffer can hold.
+    /// Refuses what cannot be taken.
     #[inline]
     fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
         if self.fits(draft) {
             return Ok(());
         }
-        Err(self.too_large(draft.size + HEADER_LEN, topic))
-    }
-
-    #[cold]
-    fn too_large(&self, size: usize, topic: &TopicState) -> Error {
-        let (key, limit) = if size > self.settings.max_request_size {
-            ("max.request.size", self.settings.max_request_size)
-        } else {
-            ("buffer.memory", self.settings.buffer_memory)
-        };
-        let what = format!("a record of up to {size} bytes is over {key} = {limit} bytes");
-        unwritten(
-            Error::new(ErrorKind::RecordTooLarge, what)
-                .setting(key)
-                .topic(topic.name.clone()),
-        )
+        Err(self.refusal(draft, topic))
     }
 
     #[cold]
@@ -315,11 +298,4 @@ impl std::error::Error for TryEnqueueError {
             _ => None,
         }
     }
-}
-
-/// What a batch needs beyond its records.
-const SLACK: usize = 32;
-
-fn unwritten(error: Error) -> Error {
-    error.with_persistence(Persistence::NotWritten)
 }

@@ -59,6 +59,7 @@ pub mod partitioner;
 mod producer;
 mod queue;
 mod ready;
+mod refusal;
 mod seal;
 mod sender;
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// Asks for a fresh picture, soon.
     fn refresh(&self, reason: &'static str);
 
+    /// Asks for a fresh picture, and waits for it; where that fails, the present one stays.
+    fn renew(&self) -> BoxFuture<()>;
+
     /// Resolves when the picture changed since the last call of this.
     fn changed(&self) -> BoxFuture<()>;
 

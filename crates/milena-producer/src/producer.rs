@@ -23,7 +23,7 @@ use crate::partition::{Desk, Draft};
 use crate::ready::Ready;
 use crate::sender::{Command, Sender};
 use crate::service::Readiness;
-use crate::settings::Settings;
+use crate::settings::{FOR_EVER, Settings};
 use crate::topic::{TopicState, Topics};
 use crate::user::SenderEnd;
 
@@ -244,7 +244,7 @@ impl Producer {
             .ready
             .close(&closed("the producer was closed").with_persistence(Persistence::NotWritten));
         let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.min(FOR_EVER);
         let command = Command::Close { deadline, reply };
         if self.inner.commands.send(command).await.is_err() {
             return Ok(());

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::batch::{Batch, Place};
 use crate::partition::Partition;
 use crate::sequence::{Identity, Sequences};
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, timed_out};
 
 /// The batches of one partition, in order.
 pub(crate) struct Queue {
@@ -280,13 +280,19 @@ impl Queue {
                 batch.doubt |= doubt;
                 self.retry(batch, error, now, rules)
             }
-            // It answers for earlier attempts as well: the broker knows the last five batches.
             Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
-                batch.doubt = false;
                 let same = batch.stamp.map(|stamp| (stamp.id, stamp.epoch))
                     == self.sequences.identity().map(|own| (own.id, own.epoch));
-                let oldest = self.flying.iter().chain(&self.waiting);
-                if same && oldest.map(|other| other.place).all(|other| other > place) {
+                let mut others = self.flying.iter().chain(&self.waiting);
+                let oldest = same && others.all(|other| other.place > place);
+                if batch.suspect && (oldest || self.sequences.has_gap()) {
+                    // Perhaps since the whole that it was cut from is in the log.
+                    batch.doubt = true;
+                    return self.give_up(batch, error);
+                }
+                // It answers for earlier attempts as well: the broker knows the last five batches.
+                batch.doubt &= batch.suspect;
+                if oldest {
                     self.sequences.lost();
                 }
                 self.retry(batch, error, now, rules)
@@ -388,19 +394,6 @@ impl Queue {
         }
         self.tell_backlog(false);
         failed
-    }
-}
-
-fn timed_out(attempts: u32, timeout: Duration, trouble: Option<&Error>) -> Error {
-    let what = match attempts {
-        0 => "the record was not sent",
-        _ => "no broker acknowledged the record",
-    };
-    let error = Error::new(ErrorKind::Timeout, format!("{what} within {timeout:?}"))
-        .setting("delivery.timeout.ms");
-    match trouble {
-        Some(cause) => error.with_source(cause.clone()),
-        None => error,
     }
 }
 

@@ -72,6 +72,7 @@ fn batch(queue: &mut Queue) -> Batch {
         stamp: None,
         attempts: 0,
         doubt: false,
+        suspect: false,
     }
 }
 

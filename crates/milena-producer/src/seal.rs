@@ -35,6 +35,7 @@ impl Sender {
             stamp: None,
             attempts: 0,
             doubt: false,
+            suspect: false,
         });
         if compression == Compression::None || size <= INLINE_COMPRESSION {
             let result = builder.seal(compression);

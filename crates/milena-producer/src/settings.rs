@@ -108,14 +108,16 @@ impl Default for Draft {
 
 impl Draft {
     /// Holds the settings against each other.
-    pub(crate) fn check(self) -> Result<Settings> {
+    pub(crate) fn check(mut self) -> Result<Settings> {
+        self.request_timeout = self.request_timeout.min(FOR_EVER);
+        self.max_block = self.max_block.min(FOR_EVER);
         let (acks, idempotent) = self.reliability()?;
         if idempotent && !(1..=5).contains(&self.max_in_flight) {
             let key = "max.in.flight.requests.per.connection";
             let value = self.max_in_flight;
             return Err(config(
                 key,
-                format!("{value} is outside 1 to 5, which enable.idempotence needs"),
+                format!("{value} is outside 1 to 5, which enable.idempotence=true needs"),
             ));
         }
         if self.max_in_flight == 0 {
@@ -187,7 +189,7 @@ impl Draft {
     /// The flow of a topic with settings of its `own`.
     fn flow(&self, own: &TopicSettings, in_flight: usize, idempotent: bool) -> Result<Flow> {
         let batching = self.batching.or(own.batching);
-        let linger = batching.interval.unwrap_or_default();
+        let linger = batching.interval.unwrap_or_default().min(FOR_EVER);
         let compression = own.compression.unwrap_or(self.compression);
         compression.check()?;
         let partitioner = own.partitioner.as_ref().unwrap_or(&self.partitioner);
@@ -232,7 +234,7 @@ impl Draft {
                     self.request_timeout
                 ),
             )),
-            Some(given) => Ok(given),
+            Some(given) => Ok(given.min(FOR_EVER).max(least)),
             None => Ok(Duration::from_secs(120).max(least)),
         }
     }
@@ -285,6 +287,9 @@ impl fmt::Debug for Settings {
             .finish_non_exhaustive()
     }
 }
+
+/// What a longer time counts as: clocks cannot count much further.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 fn config(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Config, message).setting(key)

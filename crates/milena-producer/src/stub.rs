@@ -168,6 +168,10 @@ impl Network for Stub {
 
     fn refresh(&self, _reason: &'static str) {}
 
+    fn renew(&self) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn changed(&self) -> BoxFuture<()> {
         let mut seen = self.seen.lock();
         let mut receiver = seen.clone();

@@ -1,5 +1,7 @@
 //! What a broker's answer for one batch means: a pure reading of its error code.
 
+use std::time::Duration;
+
 use milena_core::{Error, ErrorCode, ErrorKind, Persistence};
 
 /// What becomes of a batch after an attempt.
@@ -113,6 +115,20 @@ pub(crate) fn of_failure(error: Error) -> Verdict {
             stale: false,
         },
         _ => Verdict::Fail { error, doubt },
+    }
+}
+
+/// The error of records that ran out of time after so many `attempts`; `trouble` is why nothing could be sent lately.
+pub(crate) fn timed_out(attempts: u32, timeout: Duration, trouble: Option<&Error>) -> Error {
+    let what = match attempts {
+        0 => "the record was not sent",
+        _ => "no broker acknowledged the record",
+    };
+    let error = Error::new(ErrorKind::Timeout, format!("{what} within {timeout:?}"))
+        .setting("delivery.timeout.ms");
+    match trouble {
+        Some(cause) => error.with_source(cause.clone()),
+        None => error,
     }
 }
 

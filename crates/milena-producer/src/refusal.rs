@@ -1,0 +1,84 @@
+//! What is refused at the call: records that no request, no buffer and no reader can take.
+
+use milena_core::{Error, ErrorKind, HeadersRef, Partition, Persistence};
+use milena_protocol::batch::HEADER_LEN;
+use tokio::time::{Instant, timeout_at};
+
+use crate::enqueue::Inner;
+use crate::partition::Draft;
+use crate::topic::TopicState;
+
+impl Inner {
+    /// Whether a record can be taken at all.
+    #[inline]
+    pub(crate) fn fits(&self, draft: &Draft<'_>) -> bool {
+        let size = draft.size + HEADER_LEN;
+        size <= self.settings.max_request_size
+            && size + SLACK <= self.settings.buffer_memory
+            && (draft.headers.is_empty() || unreadable_key(draft.headers).is_none())
+    }
+
+    /// Why a record cannot be taken that does not [`fit`](Self::fits).
+    #[cold]
+    pub(crate) fn refusal(&self, draft: &Draft<'_>, topic: &TopicState) -> Error {
+        let error = match unreadable_key(draft.headers) {
+            Some(key) => {
+                let what = format!("the header key \"{}\" is not UTF-8", key.escape_ascii());
+                Error::new(ErrorKind::Config, what)
+            }
+            None => self.too_large(draft.size + HEADER_LEN),
+        };
+        unwritten(error.topic(topic.name.clone()))
+    }
+
+    /// The error of a record that was not placed: that the producer is closed comes first.
+    #[cold]
+    pub(crate) fn unplaced(&self, error: Error) -> Error {
+        self.desk.ready.closed().unwrap_or(error)
+    }
+
+    fn too_large(&self, size: usize) -> Error {
+        let (key, limit) = if size > self.settings.max_request_size {
+            ("max.request.size", self.settings.max_request_size)
+        } else {
+            ("buffer.memory", self.settings.buffer_memory)
+        };
+        let what = format!("a record of up to {size} bytes is over {key} = {limit} bytes");
+        Error::new(ErrorKind::RecordTooLarge, what).setting(key)
+    }
+
+    /// Whether the record names a partition that is not known, which may have been added since: then the cluster is asked once more.
+    #[cold]
+    pub(crate) async fn found_since(
+        &self,
+        topic: &TopicState,
+        named: Option<Partition>,
+        deadline: Instant,
+    ) -> bool {
+        let Some(named) = named else { return false };
+        let known = || (named.index() as u64) < u64::from(topic.count());
+        if known() || self.desk.ready.closed().is_some() {
+            return false;
+        }
+        // What the cluster did not tell in time counts as not there.
+        let _ = timeout_at(deadline, self.network.renew()).await;
+        self.topics.refresh(&*self.network, &self.desk.ready);
+        known()
+    }
+}
+
+/// A key that readers could not take as text. Those of a consumed record stay as they came.
+fn unreadable_key(headers: HeadersRef<'_>) -> Option<&[u8]> {
+    if headers.as_wire().is_some() {
+        return None;
+    }
+    let mut keys = headers.iter().map(|header| header.key);
+    keys.find(|key| std::str::from_utf8(key).is_err())
+}
+
+/// What a batch needs beyond its records.
+const SLACK: usize = 32;
+
+pub(crate) fn unwritten(error: Error) -> Error {
+    error.with_persistence(Persistence::NotWritten)
+}

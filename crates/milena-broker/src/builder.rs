@@ -23,6 +23,7 @@ pub struct BrokerBuilder {
     advertised_host: Option<String>,
     topics: Vec<Wish>,
     settings: Settings,
+    racks: Vec<String>,
     replication: Option<i16>,
 }
 
@@ -42,6 +43,7 @@ impl Default for BrokerBuilder {
             advertised_host: None,
             topics: Vec::new(),
             settings: Settings::default(),
+            racks: Vec::new(),
             replication: None,
         }
     }
@@ -94,6 +96,13 @@ impl BrokerBuilder {
     /// Replicas of a partition where nothing else is said. Default: 3, or all brokers where there are fewer.
     pub fn replication_factor(mut self, replicas: u16) -> Self {
         self.replication = Some(i16::try_from(replicas).unwrap_or(i16::MAX));
+        self
+    }
+
+    /// `broker.rack` of each broker in turn. With racks, consumers that name theirs are sent to a replica in it, and followers in sync
+    /// serve them, as with Kafka's rack-aware replica selector (KIP-392). Default: none, and only leaders are read from.
+    pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
+        self.racks = racks.into_iter().map(Into::into).collect();
         self
     }
 
@@ -200,7 +209,10 @@ impl BrokerBuilder {
         let mut listeners = Vec::new();
         for id in 1..=i32::try_from(self.brokers).unwrap_or(i32::MAX) {
             let (node, listener) = self.node(id, &stop).await?;
-            let node = Arc::new(node);
+            let rack = usize::try_from(id - 1)
+                .ok()
+                .and_then(|at| self.racks.get(at));
+            let node = Arc::new(node.racked(rack));
             listeners.extend(listener.map(|listener| (Arc::clone(&node), listener)));
             nodes.push(node);
         }

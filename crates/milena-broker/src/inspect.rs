@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use milena_core::{
     Address, ConsumerRecord, Error, ErrorCode, ErrorKind, Offset, Partition as PartitionNumber,
     Result, TopicName,
 };
-use milena_protocol::batch::{BatchHeader, Batches};
+use milena_protocol::batch::{BatchHeader, Batches, HEADER_LEN, rewrite};
 use milena_protocol::compression::DEFAULT_MAX_SIZE;
 
 use crate::cluster::{Cluster, NewTopic, Refused};
@@ -155,6 +156,60 @@ impl<'a> Inspector<'a> {
             .iter()
             .filter_map(|batch| BatchHeader::parse(batch).ok())
             .collect()
+    }
+
+    /// Appends a whole batch as it is, its checksum unchecked: of a transaction too, or the marker that ends one (see
+    /// [`ControlRecord::to_batch`](milena_protocol::batch::ControlRecord::to_batch)). Gives its base offset.
+    ///
+    /// # Errors
+    /// When there is no such partition, or the bytes do not begin with a batch's header.
+    pub fn append(&self, topic: &str, partition: u32, batch: &Bytes) -> Result<i64> {
+        let found = self
+            .partition(topic, partition)
+            .ok_or_else(|| unknown(topic))?;
+        let header = BatchHeader::parse(batch)?;
+        let cut = || Error::new(ErrorKind::Decode, "the batch is cut short").topic(topic);
+        let stored = StoredBatch::split(&header, batch).ok_or_else(cut)?;
+        let base = found.lock().append(stored);
+        found.wake();
+        Ok(base)
+    }
+
+    /// Changes the bytes of the batch that holds `offset`, as a bad disk might: the log keeps its place for it. Gives whether there is
+    /// one.
+    pub fn damage(
+        &self,
+        topic: &str,
+        partition: u32,
+        offset: i64,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> bool {
+        let found = self.partition(topic, partition);
+        found.is_some_and(|found| found.lock().log.replace(offset, change))
+    }
+
+    /// Takes all records out of the batch that holds `offset` and keeps its header, as compaction leaves the last batch of a producer.
+    /// Gives whether there is one.
+    pub fn empty_batch(&self, topic: &str, partition: u32, offset: i64) -> bool {
+        self.damage(topic, partition, offset, |bytes| {
+            bytes.truncate(HEADER_LEN);
+            set(
+                bytes,
+                8,
+                &i32::try_from(HEADER_LEN - 12).unwrap_or(0).to_be_bytes(),
+            );
+            set(bytes, 57, &[0; 4]);
+            rewrite::renew_crc(bytes);
+        })
+    }
+
+    /// The offset up to which all transactions are decided; `None` for an unknown partition.
+    pub fn last_stable_offset(&self, topic: &str, partition: u32) -> Option<i64> {
+        Some(
+            self.partition(topic, partition)?
+                .lock()
+                .last_stable_offset(),
+        )
     }
 
     /// Drops the records before `offset`, as DeleteRecords does.
@@ -312,6 +367,12 @@ impl<'a> Inspector<'a> {
     fn partition(&self, topic: &str, partition: u32) -> Option<Arc<Partition>> {
         self.cluster
             .partition(topic, i32::try_from(partition).ok()?)
+    }
+}
+
+fn set(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(place) = bytes.get_mut(at..at + value.len()) {
+        place.copy_from_slice(value);
     }
 }
 

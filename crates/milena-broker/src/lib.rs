@@ -36,6 +36,7 @@ mod settings;
 mod subject;
 mod tasks;
 mod topic;
+mod transactions;
 mod validate;
 mod view;
 

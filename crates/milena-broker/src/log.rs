@@ -206,6 +206,26 @@ impl Log {
         read
     }
 
+    /// Puts other bytes in the place of the batch that holds `offset`; its offsets in this index stay. Gives whether there is one.
+    pub(crate) fn replace(&mut self, offset: i64, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let at = self
+            .batches
+            .partition_point(|batch| batch.last_offset < offset);
+        let Some(batch) = self.batches.get_mut(at) else {
+            return false;
+        };
+        let before = batch.size();
+        let mut bytes = batch.to_bytes().to_vec();
+        change(&mut bytes);
+        bytes.resize(bytes.len().max(HEADER_LEN), 0);
+        if let Some(header) = bytes.first_chunk::<HEADER_LEN>() {
+            batch.header = *header;
+        }
+        batch.body = Bytes::from(bytes).slice(HEADER_LEN..);
+        self.size = (self.size + batch.size()).saturating_sub(before);
+        true
+    }
+
     /// The first batch from `offset` on.
     pub(crate) fn batch_at(&self, offset: i64) -> Option<&StoredBatch> {
         let at = self

@@ -12,6 +12,7 @@ use crate::session::Sessions;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: i32,
+    pub(crate) rack: Option<String>,
     advertised: RwLock<Address>,
     listens_at: Option<SocketAddr>,
     up: AtomicBool,
@@ -29,12 +30,19 @@ impl Node {
     ) -> Self {
         Self {
             id,
+            rack: None,
             listens_at: None,
             advertised: RwLock::new(advertised),
             up: AtomicBool::new(true),
             run: Mutex::new(stop.child()),
             sessions: Mutex::new(Sessions::new(max_sessions)),
         }
+    }
+
+    /// The same, in this rack.
+    pub(crate) fn racked(mut self, rack: Option<&String>) -> Self {
+        self.rack = rack.cloned();
+        self
     }
 
     /// The same, at this socket address too.

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::log::{Log, StoredBatch};
 use crate::producers::{Producers, Stamp, Verdict};
 use crate::replicas::Replicas;
+use crate::transactions::Transactions;
 use crate::validate::{Checked, Refusal};
 
 /// A partition; shared by all brokers of the cluster, served by its leader.
@@ -30,6 +31,7 @@ pub(crate) struct State {
     pub(crate) deleted: bool,
     pub(crate) log: Log,
     pub(crate) producers: Producers,
+    pub(crate) transactions: Transactions,
 }
 
 /// How an append is to be done.
@@ -64,6 +66,7 @@ impl Partition {
                 deleted: false,
                 log: Log::default(),
                 producers: Producers::default(),
+                transactions: Transactions::default(),
             }),
             waiting: Mutex::default(),
         }
@@ -106,7 +109,7 @@ impl Partition {
         }
         let (stored, append_time) = stored(batch, policy.append_time)
             .ok_or((ErrorCode::CORRUPT_MESSAGE, "the batch is cut short"))?;
-        let base_offset = state.log.append(stored, state.leader_epoch);
+        let base_offset = state.append(stored);
         if let Some(stamp) = batch.stamp {
             state.producers.note(stamp, base_offset, append_time);
         }
@@ -188,6 +191,7 @@ impl State {
         if end < self.log.end() {
             self.log.truncate(end);
             self.producers = producers_of(&self.log);
+            self.transactions = Transactions::of(&self.log);
         }
     }
 
@@ -220,7 +224,16 @@ impl State {
 
     /// The first offset of a transaction still open; without transactions the high watermark.
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.high_watermark()
+        self.transactions.stable_end(self.high_watermark())
+    }
+
+    /// Appends a batch and notes what it says of transactions; gives its base offset.
+    pub(crate) fn append(&mut self, batch: StoredBatch) -> i64 {
+        let base = self.log.append(batch, self.leader_epoch);
+        if let Some(appended) = self.log.batches().next_back() {
+            self.transactions.note(appended);
+        }
+        base
     }
 }
 

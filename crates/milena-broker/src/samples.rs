@@ -31,6 +31,19 @@ pub(crate) fn stamped(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
     )
 }
 
+/// The same from a transactional producer.
+pub(crate) fn transactional(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
+    build(
+        count,
+        Some(ProducerStamp {
+            id: ProducerId::from_wire(id).unwrap(),
+            epoch: ProducerEpoch::from_wire(epoch).unwrap(),
+            sequence: Sequence::from_wire(sequence).unwrap(),
+            transactional: true,
+        }),
+    )
+}
+
 fn build(count: u32, stamp: Option<ProducerStamp>) -> Bytes {
     let mut open = BatchBuilder::with_capacity(256);
     for i in 0..count {

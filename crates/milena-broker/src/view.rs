@@ -11,6 +11,7 @@ use crate::cluster::Cluster;
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) brokers: Vec<(i32, Address)>,
+    pub(crate) racks: BTreeMap<i32, String>,
     pub(crate) controller: i32,
     pub(crate) topics: BTreeMap<String, TopicView>,
 }
@@ -34,6 +35,10 @@ impl View {
     pub(crate) fn of(cluster: &Cluster) -> Self {
         Self {
             brokers: cluster.up().map(|node| (node.id, node.address())).collect(),
+            racks: cluster
+                .up()
+                .filter_map(|node| Some((node.id, node.rack.clone()?)))
+                .collect(),
             controller: cluster.controller(),
             topics: cluster
                 .topics()

@@ -10,7 +10,7 @@ use milena_protocol::fetch::IsolationLevel;
 
 use crate::assigned::AssignedConsumer;
 use crate::consumer::Consumer;
-use crate::settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, Settings};
+use crate::settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, Settings, StuckPolicy};
 
 /// Sets up a [`Consumer`].
 #[must_use = "nothing happens before `build`"]
@@ -119,6 +119,13 @@ impl AssignedConsumerBuilder {
         self
     }
 
+    /// `client.rack`: where this consumer is. Leaders then name a replica in the same rack to read from, where there is one in sync
+    /// (KIP-392). Default none.
+    pub fn client_rack(mut self, rack: impl Into<Arc<str>>) -> Self {
+        self.settings.membership.rack = Some(rack.into());
+        self
+    }
+
     /// How long handlers may take to end when the consumer closes. Default 30 s.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.settings.drain_timeout = timeout;
@@ -212,6 +219,26 @@ macro_rules! shared_setters {
             /// What to do when a lane cannot go on. Default [`LaneStopPolicy::Stop`].
             pub fn on_lane_stop(mut self, policy: LaneStopPolicy) -> Self {
                 self.settings.on_lane_stop = policy;
+                self
+            }
+
+            /// How long a handler may have a record, by attempt, before that is reported, with the route's name and the offset, and again
+            /// each time as much has passed. Nothing is lost by it: heartbeats go on for as long as it takes. Default 5 min, as
+            /// `max.poll.interval.ms` of Kafka's clients.
+            pub fn max_processing_time(mut self, time: Duration) -> Self {
+                self.settings.max_processing_time = time;
+                self
+            }
+
+            /// What to do beside the report when a handler has a record for longer. Default [`StuckPolicy::Report`].
+            pub fn on_stuck(mut self, policy: StuckPolicy) -> Self {
+                self.settings.on_stuck = policy;
+                self
+            }
+
+            /// How long closing may take in all: draining, committing, leaving. What is not done then is cut off. Default 60 s.
+            pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+                self.settings.shutdown_timeout = timeout;
                 self
             }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use milena_core::{
@@ -19,7 +20,7 @@ use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
-use crate::settings::{LaneStopPolicy, Settings};
+use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
 
 pub(crate) struct Core {
     pub(crate) cluster: Cluster,
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) ready: Notify,
     /// The consumer is to close in good order.
     pub(crate) closing: CancelToken,
+    /// It is to end at once.
+    pub(crate) at_once: CancelToken,
     /// One commit at a time, so that an older offset never overtakes a newer one.
     pub(crate) committing: Semaphore,
     /// What the commit task is to commit beside its interval.
@@ -104,6 +107,7 @@ impl Core {
             lookup: Notify::new(),
             ready: Notify::new(),
             closing: CancelToken::new(),
+            at_once: CancelToken::new(),
             committing: Semaphore::new(1),
             later: Later::default(),
             decompressing: Arc::new(Semaphore::new(cores)),
@@ -284,6 +288,31 @@ impl Core {
         match self.settings.on_lane_stop {
             LaneStopPolicy::Stop => self.end(End::Failed(error.clone())),
             LaneStopPolicy::Pause => self.pause(partition, &"lane-stopped".into(), &reason.into()),
+        }
+    }
+
+    /// A handler has had a record for longer than it may.
+    pub(crate) fn handler_stuck(
+        &self,
+        partition: &Partition,
+        route: &str,
+        offset: Offset,
+        elapsed: Duration,
+        first: bool,
+    ) {
+        let place = partition.place();
+        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for long");
+        self.observers().emit(|| Event::HandlerStuck {
+            partition: place,
+            offset: offset.to_wire(),
+            route,
+            elapsed,
+        });
+        if first && self.settings.on_stuck == StuckPolicy::StopLane {
+            let what = format!("the handler `{route}` has had a record for {elapsed:?}");
+            let error = Error::new(ErrorKind::Timeout, what).at(place);
+            partition.stop();
+            self.lane_stopped(partition, route, &error.offset(offset));
         }
     }
 

@@ -73,6 +73,20 @@ impl Engine {
     /// Closes in good order: stop dispatch, drain, commit, leave. May be called again, and then waits too.
     pub(crate) async fn close(&self) {
         self.core.closing.cancel();
+        tokio::select! {
+            biased;
+            () = self.core.at_once.cancelled() => tracing::warn!("the consumer ends at once"),
+            ended = timeout(self.core.settings.shutdown_timeout, self.wind_up()) => {
+                if ended.is_err() {
+                    tracing::warn!("the consumer did not end in time, and is cut off");
+                }
+            }
+        }
+        self.abort();
+    }
+
+    /// Waits until the group is left and lanes have drained.
+    async fn wind_up(&self) {
         let mut left = self.left.subscribe();
         // The sender lives as long as this.
         let _ = left.wait_for(|left| *left).await;
@@ -86,7 +100,6 @@ impl Engine {
             }
         };
         let _ = timeout(self.core.settings.drain_timeout, drained).await;
-        self.abort();
     }
 
     /// Takes a partition out of the assignment; what its lanes are at may end.

@@ -61,6 +61,6 @@ pub use lag::Lag;
 pub use milena_protocol::fetch::IsolationLevel;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use run::{RunEnd, RunReport, ShutdownHandle};
-pub use settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order};
+pub use settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, StuckPolicy};
 pub use start::StartAt;
 pub use stream::{BatchStream, RecordStream};

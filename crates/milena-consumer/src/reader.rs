@@ -61,7 +61,10 @@ macro_rules! reading {
             /// A handle that ends the consumer in good order.
             #[must_use]
             pub fn shutdown_handle(&self) -> ShutdownHandle {
-                ShutdownHandle(self.core().closing.clone())
+                ShutdownHandle {
+                    closing: self.core().closing.clone(),
+                    at_once: self.core().at_once.clone(),
+                }
             }
 
             /// The partitions that are assigned to this consumer now.

@@ -49,19 +49,37 @@ pub enum RunEnd {
 
 /// Ends a consumer in good order, from anywhere. A clone ends the same one.
 #[derive(Clone, Debug)]
-pub struct ShutdownHandle(pub(crate) CancelToken);
+pub struct ShutdownHandle {
+    pub(crate) closing: CancelToken,
+    pub(crate) at_once: CancelToken,
+}
 
 impl ShutdownHandle {
     /// Asks for the end and does not wait: no record is dispatched any more, lanes drain, offsets are committed, the group is left,
     /// and then `run` returns its report.
     pub fn shutdown(&self) {
-        self.0.cancel();
+        self.closing.cancel();
+    }
+
+    /// Ends it at once: handlers are cut off, nothing more is committed, and what is not committed is read again by the next owner.
+    pub fn shutdown_now(&self) {
+        self.closing.cancel();
+        self.at_once.cancel();
+    }
+
+    /// What to call on each signal to end: the first is a [`shutdown`](Self::shutdown), a second one a
+    /// [`shutdown_now`](Self::shutdown_now).
+    pub fn signal(&self) {
+        if self.closing.is_cancelled() {
+            self.at_once.cancel();
+        }
+        self.closing.cancel();
     }
 
     /// Whether someone asked.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
-        self.0.is_cancelled()
+        self.closing.is_cancelled()
     }
 }
 

@@ -62,6 +62,16 @@ pub enum CorruptPolicy {
     Skip,
 }
 
+/// What to do with a handler that has a record for longer than `max_processing_time`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StuckPolicy {
+    /// Report it, by the event `HandlerStuck` and in the log, and wait on. The default: slow is not wrong.
+    #[default]
+    Report,
+    /// Stop its lane as well, as [`LaneStopPolicy`] says: with `Stop` the consumer ends, and others get the partition.
+    StopLane,
+}
+
 /// A source of wall-clock time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -90,6 +100,9 @@ pub(crate) struct Settings {
     pub(crate) on_corrupt: CorruptPolicy,
     pub(crate) order: Order,
     pub(crate) max_out_of_order: usize,
+    pub(crate) max_processing_time: Duration,
+    pub(crate) on_stuck: StuckPolicy,
+    pub(crate) shutdown_timeout: Duration,
     pub(crate) on_lane_stop: LaneStopPolicy,
     pub(crate) max_attempts: u32,
     pub(crate) retry_backoff: Backoff,
@@ -123,6 +136,9 @@ impl Settings {
             on_corrupt: CorruptPolicy::default(),
             order: Order::default(),
             max_out_of_order: 10_000,
+            max_processing_time: Duration::from_secs(300),
+            on_stuck: StuckPolicy::default(),
+            shutdown_timeout: Duration::from_secs(60),
             on_lane_stop: LaneStopPolicy::default(),
             max_attempts: 5,
             retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
@@ -176,6 +192,10 @@ impl Settings {
         if lanes == 0 || lanes > MAX_LANES {
             let what = format!("a partition has 1 to {MAX_LANES} lanes, not {lanes}");
             return Err(config("order", what));
+        }
+        if self.max_processing_time.is_zero() {
+            let what = "no handler can do anything in no time";
+            return Err(config("max.poll.interval.ms", what));
         }
         if self.max_out_of_order == 0 {
             let what = "a window of no records lets none through";

@@ -1,17 +1,19 @@
 //! A lane's worker: takes one record at a time through its route's service and settles it.
 
 use std::any::Any;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use milena_core::{
-    BoxError, ConsumerRecord, ErrorClass, Incoming, Outcome, ProcessError, Recording, RouteLabels,
-    RouteRecorder, Routes, Timestamp,
+    BoxError, ConsumerRecord, ErrorClass, Incoming, Offset, Outcome, ProcessError, Recording,
+    RouteLabels, RouteRecorder, Routes, Timestamp,
 };
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tower_service::Service;
 
 use crate::core::{Core, End};
@@ -131,9 +133,17 @@ where
         record: &ConsumerRecord,
         attempt: u32,
     ) -> Option<Result<Outcome, ProcessError>> {
-        let partition = Arc::clone(&self.partition);
-        let line = self.line(route, record);
-        let readiness = poll_ready(&mut line.service, &partition).await?;
+        self.line(route, record);
+        let Self {
+            core,
+            routes,
+            partition,
+            lines,
+        } = self;
+        let Some(Some(line)) = lines.get_mut(route) else {
+            return None;
+        };
+        let readiness = poll_ready(&mut line.service, partition).await?;
         let began = Instant::now();
         let answer = match readiness {
             Ok(()) => {
@@ -144,7 +154,8 @@ where
                 if let Some(recording) = &line.recording {
                     incoming.extensions.insert_shared(Arc::clone(recording));
                 }
-                call(&mut line.service, incoming).await
+                let calling = call(&mut line.service, incoming);
+                watched(core, partition, &**routes, route, record.offset, calling).await
             }
             Err(error) => Err(error),
         };
@@ -271,6 +282,40 @@ where
     // The future is made inside, since `call` itself may panic too.
     let calling = async { service.call(incoming).await.map_err(classify) };
     flat(AssertUnwindSafe(calling).catch_unwind().await)
+}
+
+/// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed.
+async fn watched<R: Routes, T>(
+    core: &Core,
+    partition: &Partition,
+    routes: &R,
+    route: usize,
+    offset: Offset,
+    calling: impl Future<Output = T>,
+) -> T {
+    let mut calling = std::pin::pin!(calling);
+    // Most answers are there at once, and need no timer.
+    let first = std::future::poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+    if let Poll::Ready(answer) = first {
+        return answer;
+    }
+    let began = Instant::now();
+    let limit = core.settings.max_processing_time;
+    let mut reported = 0_u32;
+    loop {
+        reported = reported.saturating_add(1);
+        tokio::select! {
+            biased;
+            answer = &mut calling => return answer,
+            () = sleep_until(began + limit.saturating_mul(reported)) => {}
+        }
+        let name = routes
+            .routes()
+            .get(route)
+            .map(|info| Arc::clone(&info.name));
+        let name = name.as_deref().unwrap_or_default();
+        core.handler_stuck(partition, name, offset, began.elapsed(), reported == 1);
+    }
 }
 
 fn classify(error: impl Into<BoxError>) -> ProcessError {

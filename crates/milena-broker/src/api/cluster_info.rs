@@ -12,6 +12,7 @@ pub(super) fn handle(context: &Context, request: &DescribeClusterRequest) -> Ans
             .with_broker_id(BrokerId(node.id))
             .with_host(text(address.host()))
             .with_port(i32::from(address.port()))
+            .with_rack(node.rack.as_ref().map(|rack| text(rack.as_str())))
     });
     let mut answer = DescribeClusterResponse::default()
         .with_throttle_time_ms(context.throttle_ms())

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::fetch_answer::{self, Part, Parts};
 use crate::context::{Answer, Context};
 use crate::log::ReadBatches;
-use crate::partition::Partition;
+use crate::partition::{Partition, State};
 use crate::session::{Asked, Place, Plan, Told, Wanted};
 use crate::topic::Topic;
 
@@ -28,6 +28,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
         committed_only: request.isolation_level == 1,
     };
+    let rack = request.rack_id.as_str();
     let deadline =
         Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
@@ -39,12 +40,10 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
     let wake = Arc::new(Notify::new());
     let mut watched = false;
     let parts = loop {
-        let parts = read_all(context, &plan, &places, limits);
+        let parts = read_all(context, &plan, &places, limits, rack);
         let done = request.max_wait_ms <= 0
             || plan.wanted.is_empty()
-            || parts
-                .iter()
-                .any(|part| part.error.is_some() || part.diverging.is_some())
+            || parts.iter().any(Part::is_urgent)
             || parts.iter().map(|part| part.records.size).sum::<usize>() >= min_bytes
             || Instant::now() >= deadline;
         if done {
@@ -169,7 +168,7 @@ fn find(context: &Context, wanted: &Wanted) -> Found {
 }
 
 /// Reads every partition in turn, within the request's byte limit; the first batch of all is given whole.
-fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits) -> Parts {
+fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits, rack: &str) -> Parts {
     let mut left = limits.max_bytes;
     let mut nothing_yet = true;
     let mut parts = Vec::with_capacity(places.len());
@@ -181,8 +180,10 @@ fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits) ->
                 if context.hits.omits(&topic.name, wanted.partition) {
                     continue;
                 }
+                let preferred = nearer(context, &partition.lock(), rack);
                 match context.hits.error_at(&topic.name, wanted.partition) {
                     Some(code) => part.error = Some(code),
+                    None if preferred.is_some() => part.preferred = preferred,
                     None => read(
                         context,
                         wanted,
@@ -212,7 +213,15 @@ fn read(
     part: &mut Part,
 ) {
     let state = partition.lock();
-    if let Err((code, _)) = state.led_by(context.node.id, wanted.leader_epoch) {
+    // A replica in sync serves as well as the leader does, where brokers have racks.
+    let serves = context.version >= 11
+        && context.node.rack.is_some()
+        && state.replicas.in_sync().contains(&context.node.id);
+    let asked = match state.leader {
+        Some(leader) if serves => leader,
+        _ => context.node.id,
+    };
+    if let Err((code, _)) = state.led_by(asked, wanted.leader_epoch) {
         part.error = Some(code);
         part.leader = state.leader.map(|leader| (leader, state.leader_epoch));
         return;
@@ -250,7 +259,27 @@ fn read(
         high_watermark
     };
     let max = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
+    if limits.committed_only {
+        part.aborted = state.transactions.aborted(wanted.offset, upto);
+    }
     part.records = state.log.read(wanted.offset, upto, max, at_least_one);
+}
+
+/// The replica in the consumer's rack, where this broker leads and is not in it.
+fn nearer(context: &Context, state: &State, rack: &str) -> Option<i32> {
+    let own = context.node.rack.as_deref()?;
+    if context.version < 11
+        || rack.is_empty()
+        || own == rack
+        || state.leader != Some(context.node.id)
+    {
+        return None;
+    }
+    let in_rack = |id: &i32| {
+        let node = context.cluster.node(*id);
+        node.is_some_and(|node| node.is_up() && node.rack.as_deref() == Some(rack))
+    };
+    state.replicas.in_sync().iter().copied().find(in_rack)
 }
 
 /// Leaves out of an incremental answer what the client knows already.
@@ -263,7 +292,7 @@ fn news(context: &Context, plan: &Plan, parts: Parts) -> Parts {
     let told = parts
         .into_iter()
         .filter(|part| {
-            let plain = part.error.is_none() && part.diverging.is_none();
+            let plain = !part.is_urgent();
             let news = sessions.tell(plan.id, &part.place, plain.then_some(part.told));
             if !part.records.is_empty() {
                 last_given = Some(part.place.clone());
@@ -293,7 +322,14 @@ impl Part {
             },
             diverging: None,
             leader: None,
+            preferred: None,
+            aborted: Vec::new(),
             records: ReadBatches::default(),
         }
+    }
+
+    /// Whether it says something that is worth an answer without records.
+    fn is_urgent(&self) -> bool {
+        self.error.is_some() || self.diverging.is_some() || self.preferred.is_some()
     }
 }

@@ -7,6 +7,7 @@ use milena_protocol::batch::HEADER_LEN;
 use crate::context::{Answer, Context};
 use crate::log::ReadBatches;
 use crate::session::{Place, Told};
+use crate::transactions::Aborted;
 
 /// What is told of one partition.
 #[derive(Clone, Debug)]
@@ -18,6 +19,10 @@ pub(super) struct Part {
     pub(super) diverging: Option<(i32, i64)>,
     /// The leader and its epoch, where this broker is not it.
     pub(super) leader: Option<(i32, i32)>,
+    /// The replica to read from instead (KIP-392).
+    pub(super) preferred: Option<i32>,
+    /// Transactions among the records that are not to be seen.
+    pub(super) aborted: Vec<Aborted>,
     pub(super) records: ReadBatches,
 }
 
@@ -115,9 +120,9 @@ impl Pieces {
         if self.version >= 5 {
             self.open.put_i64(part.told.log_start);
         }
-        self.aborted();
+        self.aborted(&part.aborted);
         if self.version >= 11 {
-            self.open.put_i32(-1);
+            self.open.put_i32(part.preferred.unwrap_or(-1));
         }
         self.records(&part.records);
         if self.is_flexible() {
@@ -125,10 +130,17 @@ impl Pieces {
         }
     }
 
-    /// No transaction was ever aborted: an empty list for who asks for committed records only, else null.
-    fn aborted(&mut self) {
+    /// The aborted transactions, for who asks for committed records only, else null.
+    fn aborted(&mut self, aborted: &[Aborted]) {
         match (self.committed_only, self.is_flexible()) {
-            (true, _) => self.array(0),
+            (true, _) => {
+                self.array(aborted.len());
+                for each in aborted {
+                    self.open.put_i64(each.producer);
+                    self.open.put_i64(each.first);
+                    self.tags();
+                }
+            }
             (false, true) => self.open.put_u8(0),
             (false, false) => self.open.put_i32(-1),
         }

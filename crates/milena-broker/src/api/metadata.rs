@@ -56,6 +56,7 @@ pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
             .with_node_id(BrokerId(*id))
             .with_host(text(address.host()))
             .with_port(i32::from(address.port()))
+            .with_rack(view.racks.get(id).map(|rack| text(rack.as_str())))
     });
     let answer = MetadataResponse::default()
         .with_throttle_time_ms(context.throttle_ms())

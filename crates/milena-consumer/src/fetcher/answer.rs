@@ -37,6 +37,16 @@ impl Fetcher {
                 self.refused(asked, entry, code, answer, now);
                 continue;
             }
+            if let Some(nearer) = entry.preferred_read_replica
+                && asked.at_leader
+            {
+                let known = self.core.cluster.metadata().broker(nearer).is_some();
+                tracing::debug!(partition = %asked.partition.place(), %nearer, known, "the leader names a nearer replica");
+                asked.partition.prefer(nearer, known, now);
+                if !known {
+                    self.core.cluster.request_refresh();
+                }
+            }
             if let Some(diverging) = entry.diverging {
                 // The broker noticed itself that the log was cut (unclean election).
                 let end = Some(diverging.end_offset);
@@ -75,6 +85,15 @@ impl Fetcher {
             if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {
                 // A batch cut short that would have fitted: never from an honest broker, and asking at once would spin.
                 self.back_off(asked, now);
+                if partition.cut_short() >= CUT_SHORT {
+                    let what = format!(
+                        "a record batch of {} bytes is cut short each time it is fetched",
+                        extent.largest
+                    );
+                    let error = Error::new(ErrorKind::Decode, what).offset(asked.entry.offset);
+                    partition.fail(asked.turn, error);
+                    self.core.ready.notify_waiters();
+                }
             }
             return 0;
         };
@@ -109,6 +128,11 @@ impl Fetcher {
             self.core
                 .cluster
                 .learn_leader(place, hint, &answer.endpoints);
+        }
+        if !asked.at_leader {
+            // Only the leader's word counts: a follower may be behind, or begin later.
+            asked.partition.back_to_leader(now);
+            return;
         }
         match code {
             ErrorCode::OFFSET_OUT_OF_RANGE => {
@@ -152,3 +176,6 @@ impl Fetcher {
             .back_off(now, |failures| backoff.delay(failures));
     }
 }
+
+/// How often in a row a batch may come cut short before that is told.
+const CUT_SHORT: u32 = 3;

@@ -64,7 +64,11 @@ async fn ask(
         session: at,
         partitions: &partitions,
         forgotten: &forgotten,
-        rack: "",
+        rack: if asked.iter().all(|each| each.names_rack) {
+            core.settings.membership.rack.as_deref().unwrap_or_default()
+        } else {
+            ""
+        },
     };
     let limit = connection.request_timeout() + core.settings.fetch_max_wait;
     let body = request.encode(version)?;

@@ -65,6 +65,9 @@ struct Asked {
     partition: Arc<Partition>,
     entry: FetchPartition,
     turn: u64,
+    at_leader: bool,
+    /// Whether the broker may name a nearer replica.
+    names_rack: bool,
     /// What is asked for where memory is short and nothing of the partition waits: a batch of it.
     one_batch: Option<u32>,
 }
@@ -110,6 +113,15 @@ impl Fetcher {
                 leaderless = true;
                 continue;
             };
+            let nearer = partition.nearer(now).filter(|node| *node != leader);
+            let node = match nearer {
+                Some(node) if metadata.broker(node).is_some() && !self.is_quiet(node, now) => node,
+                Some(_) => {
+                    partition.back_to_leader(now);
+                    leader
+                }
+                None => leader,
+            };
             let entry = FetchPartition {
                 topic: partition.place().topic.clone(),
                 topic_id: metadata
@@ -125,7 +137,9 @@ impl Fetcher {
             };
             let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
             let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
-            by_node.entry(leader).or_default().push(Asked {
+            by_node.entry(node).or_default().push(Asked {
+                at_leader: node == leader,
+                names_rack: !partition.wants_leader(now),
                 partition,
                 turn: wish.turn,
                 one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
@@ -147,6 +161,12 @@ impl Fetcher {
             }
         }
         wake_at
+    }
+
+    /// Whether a broker is left alone for now.
+    fn is_quiet(&self, node: NodeId, now: Instant) -> bool {
+        let known = self.nodes.get(&node).and_then(|node| node.quiet_until);
+        known.is_some_and(|until| until > now)
     }
 
     fn send(&mut self, id: NodeId, mut asked: Vec<Asked>) {
@@ -225,6 +245,9 @@ impl Fetcher {
             Err(error) => {
                 tracing::debug!(node = %id, %error, "a fetch failed");
                 session.restart();
+                for each in asked.iter().filter(|each| !each.at_leader) {
+                    each.partition.back_to_leader(now);
+                }
                 self.core.cluster.request_refresh();
                 node.back_off(&self.core, now);
             }

@@ -63,6 +63,7 @@ impl Partition {
             return false;
         }
         state.place = Place::At(next);
+        state.cut_short = 0;
         state.last_epoch = epoch.or(state.last_epoch);
         state.queued += chunk.len();
         state.queue.push_back(chunk);
@@ -91,6 +92,13 @@ impl Partition {
             state.failures = 0;
             state.quiet_until = None;
         }
+    }
+
+    /// An answer held less than one batch, which would have fitted; gives how often in a row.
+    pub(crate) fn cut_short(&self) -> u32 {
+        let mut state = self.state.lock();
+        state.cut_short = state.cut_short.saturating_add(1);
+        state.cut_short
     }
 
     /// A passing error: not fetched again before the wait that `delay` gives for the number of failures in a row.

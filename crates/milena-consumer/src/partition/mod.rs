@@ -4,6 +4,7 @@ mod ahead;
 mod ending;
 mod fetching;
 mod reading;
+mod replica;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::pauses::Pauses;
 use crate::settings::OffsetReset;
 
 use ahead::Ahead;
+use replica::Replica;
 
 pub(crate) use ahead::Closed;
 pub(crate) use reading::{Committable, Delivery, Given};
@@ -85,6 +87,9 @@ struct State {
     oldest: VecDeque<Delivered>,
     committed: Option<Offset>,
     reset_from: Option<Offset>,
+    replica: Replica,
+    /// How often in a row an answer held less than a batch that would have fitted.
+    cut_short: u32,
     high_watermark: Option<Offset>,
     stable_end: Option<Offset>,
     /// The batch in hand: one past it, and its first timestamp.
@@ -166,6 +171,8 @@ impl Partition {
                 oldest: VecDeque::new(),
                 committed: None,
                 reset_from: None,
+                replica: Replica::default(),
+                cut_short: 0,
                 high_watermark: None,
                 stable_end: None,
                 hand: None,

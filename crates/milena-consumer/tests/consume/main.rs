@@ -9,9 +9,11 @@
 
 mod basics;
 mod bed;
+mod damage;
 mod faults;
 mod flow;
 mod groups;
+mod nearby;
 mod offsets;
 mod truncation;
 mod verdicts;

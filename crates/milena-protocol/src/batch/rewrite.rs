@@ -23,6 +23,12 @@ pub fn assign(
     Ok(())
 }
 
+/// Renews the CRC over whatever `batch` holds behind it: for tests that change a batch by hand.
+pub fn renew_crc(batch: &mut [u8]) {
+    let crc = crc32c(batch.get(CRC_START..).unwrap_or_default(), &[]);
+    set(batch, 17, crc.to_be_bytes());
+}
+
 /// Sets the append time as every record's timestamp and renews the CRC (`message.timestamp.type=LogAppendTime`).
 ///
 /// # Errors

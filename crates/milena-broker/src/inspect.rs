@@ -292,6 +292,23 @@ impl<'a> Inspector<'a> {
         self.cluster.resume_replica(topic, partition, node)
     }
 
+    /// Makes `node` the leader under the same epoch, as brokers from before KIP-320 do; gives whether there is such a partition.
+    pub fn move_leader_quietly(&self, topic: &str, partition: u32, node: i32) -> bool {
+        let found = self.partition(topic, partition);
+        found.is_some_and(|found| {
+            found.lock().leader = Some(node);
+            found.wake();
+            true
+        })
+    }
+
+    /// Sends consumers that name a rack to this replica, whether there is such a broker or not; `None` ends that.
+    pub fn name_replica(&self, topic: &str, partition: u32, node: Option<i32>) {
+        if let Some(found) = self.partition(topic, partition) {
+            found.lock().named_replica = node;
+        }
+    }
+
     /// The broker that coordinates a group.
     pub fn coordinator(&self, group: &str) -> Option<i32> {
         self.cluster.coordinator(group).map(|node| node.id)

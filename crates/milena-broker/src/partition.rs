@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) log: Log,
     pub(crate) producers: Producers,
     pub(crate) transactions: Transactions,
+    /// The replica that consumers with a rack are sent to, whether there is such a broker or not.
+    pub(crate) named_replica: Option<i32>,
 }
 
 /// How an append is to be done.
@@ -67,6 +69,7 @@ impl Partition {
                 log: Log::default(),
                 producers: Producers::default(),
                 transactions: Transactions::default(),
+                named_replica: None,
             }),
             waiting: Mutex::default(),
         }

@@ -42,6 +42,25 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     core.wake();
 }
 
+/// The topic was deleted and made again under its name: positions in the old one are out of the new one's range, whatever their number.
+pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
+    let policy = core.settings.offset_reset;
+    let Some(from) = partition.made_again(Place::Lookup(policy)) else {
+        return;
+    };
+    let place = partition.place();
+    tracing::warn!(partition = %place, %from, "the topic was made again; the position in the old one does not count");
+    if policy == OffsetReset::None {
+        let what =
+            "the topic was deleted and made again, and auto.offset.reset is none: seek, or set it";
+        let error = Error::new(ErrorKind::State, what).at(place).offset(from);
+        let (_, turn) = partition.where_to_fetch();
+        partition.fail(turn, error.setting("auto.offset.reset"));
+        core.ready.notify_waiters();
+    }
+    core.wake();
+}
+
 fn tell(from: Offset, end: Option<Offset>) -> String {
     let where_to = match end {
         Some(end) => format!("what the log holds from offset {end} on is not what was read"),

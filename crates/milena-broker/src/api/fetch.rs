@@ -267,6 +267,10 @@ fn read(
 
 /// The replica in the consumer's rack, where this broker leads and is not in it.
 fn nearer(context: &Context, state: &State, rack: &str) -> Option<i32> {
+    let named = state.named_replica.filter(|_| !rack.is_empty());
+    if named.is_some() {
+        return named;
+    }
     let own = context.node.rack.as_deref()?;
     if context.version < 11
         || rack.is_empty()

@@ -20,6 +20,7 @@ use crate::budget;
 use crate::core::{Core, End};
 use crate::partition::Partition;
 use crate::session::Session;
+use crate::truncation;
 use flight::fly;
 
 /// Fetches until it is dropped.
@@ -102,6 +103,10 @@ impl Fetcher {
                 .filter(|until| *until > now)
                 .map_or(wake_at, |until| wake_at.min(until));
             let known = metadata.partition(partition.place());
+            let topic = metadata.topic(&partition.place().topic);
+            if partition.meet_topic(topic.and_then(|topic| topic.id)) {
+                truncation::made_again(&self.core, &partition);
+            }
             if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
                 self.core.lookup.notify_one();
             }
@@ -238,7 +243,10 @@ impl Fetcher {
             Ok(Some((code, again))) => {
                 tracing::debug!(node = %id, %code, "a fetch was refused as a whole");
                 self.core.cluster.note_error(code);
-                if !again {
+                // A session that is gone is opened anew at once, but not again and again.
+                if again && node.failures == 0 {
+                    node.failures = 1;
+                } else {
                     node.back_off(&self.core, now);
                 }
             }

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::batch::Opened;
 use crate::chunk::Chunk;
@@ -77,6 +78,7 @@ struct State {
     /// How often in a row the place was found unreadable.
     spoiled: u32,
     last_epoch: Option<LeaderEpoch>,
+    topic_id: Option<Uuid>,
     /// The newest leader's, as metadata told.
     leader_epoch: Option<LeaderEpoch>,
     largest_batch: usize,
@@ -163,6 +165,7 @@ impl Partition {
                 in_hand: false,
                 spoiled: 0,
                 last_epoch: None,
+                topic_id: None,
                 leader_epoch: None,
                 largest_batch: 0,
                 tracker: OffsetTracker::new(offset),
@@ -238,6 +241,34 @@ impl Partition {
             state.reset_from = None;
         }
         true
+    }
+
+    /// Which topic it is of; `true` when that is another than before, though of the same name.
+    pub(crate) fn meet_topic(&self, id: Option<Uuid>) -> bool {
+        let mut state = self.state.lock();
+        let Some(id) = id else { return false };
+        let other = state.topic_id.is_some_and(|known| known != id);
+        state.topic_id = Some(id);
+        if other {
+            // Nothing of the old topic counts in the new one.
+            state.leader_epoch = None;
+        }
+        other
+    }
+
+    /// The topic is another one: what was read of it says nothing about this one. Gives the position in the old one.
+    pub(crate) fn made_again(&self, to: Place) -> Option<Offset> {
+        let mut state = self.state.lock();
+        state.absorb();
+        state.place.offset()?;
+        let from = state.tracker.position();
+        state.restart(to);
+        state.committed = None;
+        state.reset_from = Some(from);
+        drop(state);
+        self.readable.notify_waiters();
+        self.room.notify_one();
+        Some(from)
     }
 
     /// Who leads, and since which epoch: under a new leader the position is unsure, where it is known in which epoch it was read.

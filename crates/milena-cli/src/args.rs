@@ -1,0 +1,139 @@
+//! The arguments: what holds for every command, and the commands.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::output::Format;
+
+/// Looks after a Kafka cluster, and reads and writes its records.
+#[derive(Debug, Parser)]
+#[command(name = "milena", version, max_term_width = 120, after_help = EXIT_CODES, subcommand_required = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// Brokers to begin with, by commas.
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "MILENA_BOOTSTRAP",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        default_value = "localhost:9092"
+    )]
+    pub(crate) bootstrap: Vec<String>,
+    /// How results are written: tables on a terminal, else plain lines, by default.
+    #[arg(short, long, global = true, value_enum)]
+    pub(crate) output: Option<Format>,
+    /// Answers yes to every question.
+    #[arg(short, long, global = true)]
+    pub(crate) yes: bool,
+    /// How long brokers may take, such as 30s or 500ms.
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// The client id that brokers see.
+    #[arg(long, global = true, value_name = "ID", default_value = "milena-cli")]
+    pub(crate) client_id: String,
+    /// Tells more on stderr; twice, still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists, describes, creates, alters and deletes topics.
+    #[command(subcommand)]
+    Topics(commands::topics::Verb),
+    /// Lists, describes and deletes groups.
+    #[command(subcommand)]
+    Groups(commands::groups::Verb),
+    /// Shows, resets and deletes what groups have committed.
+    #[command(subcommand)]
+    Offsets(commands::offsets::Verb),
+    /// Shows and alters configs of topics, brokers and groups.
+    #[command(subcommand)]
+    Configs(commands::configs::Verb),
+    /// Shows brokers, controller and features.
+    Cluster,
+    /// Elects leaders.
+    Elect(commands::elect::Elect),
+    /// Shows how far groups are behind, in records and seconds.
+    Lag(commands::lag::Lag),
+    /// Asks how the cluster, or a program that uses milena, is.
+    Health(commands::health::Health),
+    /// Writes records from standard input, a line each or by a format.
+    Produce(commands::produce::Produce),
+    /// Reads records to standard output, a line each or by a format.
+    Consume(commands::consume::Consume),
+    /// Measures producing or consuming.
+    #[command(subcommand)]
+    Perf(commands::perf::Verb),
+    /// Shows the partition of a key under every client's scheme.
+    Partition(commands::partition::Partition),
+    /// Runs a Kafka broker in memory until it is interrupted.
+    Broker(commands::broker::BrokerArgs),
+    /// Prints completions for a shell.
+    Completions(commands::completions::Completions),
+    /// Takes the flags of sarama's console producer.
+    SaramaProducer,
+    /// Takes the flags of sarama's console consumer.
+    SaramaConsumer,
+}
+
+/// Reads a time such as `500ms`, `30s`, `5m`, `2h` or `1d`; without a unit, seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = text.get(..text.len() - unit.len()).unwrap_or_default();
+    let scale = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(format!("'{unit}' is none of ms, s, m, h, d")),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("'{text}' is not a time such as 30s"))?;
+    Duration::try_from_secs_f64(number * scale).map_err(|_| format!("'{text}' is too long"))
+}
+
+/// Reads `KEY=VALUE`.
+pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parts.ok_or_else(|| format!("'{text}' is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not in the present
+state (active members, not confirmed), 6 broker too old, 7 input or output failed, 130 interrupted.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("1.5s").unwrap(), Duration::from_millis(1500));
+        assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(duration("2d").unwrap(), Duration::from_secs(172_800));
+        assert!(duration("s").is_err() && duration("5w").is_err() && duration("-1").is_err());
+    }
+}

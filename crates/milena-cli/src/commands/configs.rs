@@ -1,0 +1,121 @@
+//! `milena configs`: of topics, brokers and groups.
+
+use clap::{Args, Subcommand, ValueEnum};
+use milena::NodeId;
+use milena::admin::{ConfigChange, ConfigResource};
+use serde_json::json;
+
+use super::topics::alter_configs;
+use crate::args::setting;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// What is done with configs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows the configs of something.
+    Show {
+        #[command(flatten)]
+        of: Of,
+        /// Shows those at Kafka's own default, too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Sets and unsets configs; what is not named stays.
+    Alter {
+        #[command(flatten)]
+        of: Of,
+        #[command(flatten)]
+        changes: Changes,
+    },
+}
+
+/// What has the configs.
+#[derive(Debug, Args)]
+pub(crate) struct Of {
+    #[arg(value_enum)]
+    kind: Kind,
+    /// The topic, the broker's number (without it, the defaults of all brokers), or the group.
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Topic,
+    Broker,
+    Group,
+}
+
+impl Of {
+    fn resource(self) -> Result<ConfigResource, Failure> {
+        let name = |what: &str| Failure::usage(format!("which {what}?"));
+        match (self.kind, self.name) {
+            (Kind::Topic, topic) => topic
+                .map(ConfigResource::topic)
+                .ok_or_else(|| name("topic")),
+            (Kind::Group, group) => group
+                .map(ConfigResource::Group)
+                .ok_or_else(|| name("group")),
+            (Kind::Broker, None) => Ok(ConfigResource::AllBrokers),
+            (Kind::Broker, Some(number)) => {
+                let node = number.parse().ok().and_then(NodeId::from_wire);
+                let node = node.ok_or_else(|| {
+                    Failure::usage(format!("'{number}' is not the number of a broker"))
+                })?;
+                Ok(ConfigResource::Broker(node))
+            }
+        }
+    }
+}
+
+/// Changes of configs.
+#[derive(Debug, Args)]
+pub(crate) struct Changes {
+    /// Sets a config; may be given again.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Takes a config back to its default; may be given again.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
+    /// Only asks whether it could be changed.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Changes {
+    /// The changes, and whether they are only asked about.
+    pub(super) fn read(self) -> (Vec<ConfigChange>, bool) {
+        let set = self.set.into_iter();
+        let set = set.map(|(key, value)| ConfigChange::set(key, value));
+        let unset = self.unset.into_iter().map(ConfigChange::unset);
+        (set.chain(unset).collect(), self.dry_run)
+    }
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Show { of, all } => {
+            let resource = of.resource()?;
+            let described = session.admin.describe_configs([resource]).await.all()?;
+            let mut table = Table::new(&["config", "value", "source", "read_only"]);
+            let entries = described.into_iter().flatten();
+            for entry in entries.filter(|entry| all || !entry.is_default()) {
+                table.row([
+                    json!(entry.name),
+                    json!(entry.value),
+                    json!(entry.source.to_string()),
+                    json!(entry.read_only),
+                ]);
+            }
+            output::show(session.format(), &table)
+        }
+        Verb::Alter { of, changes } => {
+            let (changes, dry_run) = changes.read();
+            if changes.is_empty() {
+                return Err(Failure::usage("nothing to change: --set or --unset"));
+            }
+            alter_configs(session, of.resource()?, changes, dry_run).await
+        }
+    }
+}

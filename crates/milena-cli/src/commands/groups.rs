@@ -1,0 +1,130 @@
+//! `milena groups`: list, describe, delete.
+
+use clap::Subcommand;
+use milena::admin::{GroupDescription, GroupState, GroupType, ListGroups};
+use serde_json::json;
+
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// What is done with groups.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists groups.
+    List {
+        /// Only groups in this state, such as Stable or Empty; may be given again.
+        #[arg(long = "state", value_parser = state)]
+        states: Vec<GroupState>,
+        /// Only groups of this type, such as Classic or Consumer; may be given again.
+        #[arg(long = "type", value_parser = kind)]
+        types: Vec<GroupType>,
+    },
+    /// Describes groups with their members.
+    Describe {
+        /// The groups.
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Deletes groups with what they have committed.
+    Delete {
+        /// The groups.
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+}
+
+fn state(word: &str) -> Result<GroupState, String> {
+    match GroupState::from_word(word) {
+        GroupState::Unknown => Err(format!("'{word}' is no state of a group")),
+        state => Ok(state),
+    }
+}
+
+fn kind(word: &str) -> Result<GroupType, String> {
+    match GroupType::from_word(word) {
+        GroupType::Unknown => Err(format!("'{word}' is no type of a group")),
+        kind => Ok(kind),
+    }
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::List { states, types } => {
+            let which = ListGroups::all().states(states).types(types);
+            let groups = session.admin.list_groups(which).await?.all()?;
+            let mut table = Table::new(&["group", "state", "type", "protocol", "coordinator"]);
+            for group in groups {
+                table.row([
+                    json!(group.group),
+                    json!(group.state.map(GroupState::word)),
+                    json!(group.kind.map(GroupType::word)),
+                    json!(group.protocol_type),
+                    json!(group.coordinator.to_wire()),
+                ]);
+            }
+            output::show(session.format(), &table)
+        }
+        Verb::Describe { groups } => {
+            let described = session.admin.describe_groups(groups).await;
+            session
+                .good(described, |groups| {
+                    let groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
+                    show(session, &groups)
+                })
+                .await
+        }
+        Verb::Delete { groups } => {
+            confirm(&session.global, &format!("delete {}", groups.join(", ")))?;
+            let deleted = session.admin.delete_groups(groups).await;
+            session.good(deleted, |_| Ok(())).await
+        }
+    }
+}
+
+fn show(session: &Session, groups: &[GroupDescription]) -> Result<(), Failure> {
+    let mut about = Table::new(&[
+        "group",
+        "state",
+        "type",
+        "assignor",
+        "coordinator",
+        "members",
+    ]);
+    let mut members = Table::new(&[
+        "group",
+        "member",
+        "client",
+        "host",
+        "instance",
+        "partitions",
+    ]);
+    for group in groups {
+        about.row([
+            json!(group.group),
+            json!(group.state.word()),
+            json!(group.kind.word()),
+            json!(group.assignor),
+            json!(group.coordinator.to_wire()),
+            json!(group.members.len()),
+        ]);
+        for member in &group.members {
+            let places: Vec<String> = member.assignment.iter().map(ToString::to_string).collect();
+            members.row([
+                json!(group.group),
+                json!(member.id),
+                json!(member.client_id),
+                json!(member.client_host.trim_start_matches('/')),
+                json!(member.instance_id),
+                json!(places),
+            ]);
+        }
+    }
+    let value = json!({"groups": about.to_value(), "members": members.to_value()});
+    let mut tables = vec![about];
+    if groups.iter().any(|group| !group.members.is_empty()) {
+        tables.push(members);
+    }
+    output::show_with(session.format(), &tables, || value)
+}

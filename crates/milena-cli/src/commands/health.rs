@@ -1,0 +1,131 @@
+//! `milena health`: whether a cluster, or a program that serves its health, is well.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use milena::admin::ConfigResource;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::session::Session;
+
+/// What is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Asks a program that serves its health, such as http://127.0.0.1:9464/health, in place of the cluster.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+/// Every broker answers, and every partition has a leader and all its replicas.
+pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
+    let mut table = Table::new(&["check", "state", "detail"]);
+    let mut ill = 0;
+    let mut row = |check: String, well: bool, detail: String| {
+        ill += usize::from(!well);
+        let state = if well { "ok" } else { "failing" };
+        table.row([json!(check), json!(state), json!(detail)]);
+    };
+    let cluster = session.admin.describe_cluster().await?;
+    for broker in &cluster.brokers {
+        let asked = Instant::now();
+        let resource = ConfigResource::Broker(broker.node);
+        let answered = session.admin.describe_configs([resource]).await.all();
+        let took = asked.elapsed().as_secs_f64() * 1000.0;
+        let detail = match &answered {
+            Ok(_) => format!("{} answered in {took:.1} ms", broker.address),
+            Err(error) => error.to_string(),
+        };
+        row(format!("broker {}", broker.node), answered.is_ok(), detail);
+    }
+    let topics = session.admin.list_topics().await?;
+    let names = topics.into_iter().map(|topic| topic.name);
+    let described = session.admin.describe_topics(names).await?;
+    let (mut leaderless, mut behind, mut all) = (Vec::new(), Vec::new(), 0);
+    for (topic, described) in described.iter() {
+        let partitions = described
+            .as_ref()
+            .map_or(&[][..], |topic| &topic.partitions);
+        for partition in partitions {
+            all += 1;
+            let name = || format!("{topic}-{}", partition.partition);
+            if partition.leader.is_none() {
+                leaderless.push(name());
+            } else if partition.in_sync.len() < partition.replicas.len() {
+                behind.push(name());
+            }
+        }
+    }
+    let told = |bad: &[String]| match bad {
+        [] => format!("all {all} partitions"),
+        bad => format!("{} of {all} partitions not: {}", bad.len(), some(bad)),
+    };
+    row(
+        "leaders".to_owned(),
+        leaderless.is_empty(),
+        told(&leaderless),
+    );
+    row(
+        "replicas in sync".to_owned(),
+        behind.is_empty(),
+        told(&behind),
+    );
+    output::show(session.format(), &table)?;
+    match ill {
+        0 => Ok(()),
+        ill => Err(Failure::failed(format!("{ill} checks fail"))),
+    }
+}
+
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        ..=5 => shown,
+        _ => format!("{shown} ..."),
+    }
+}
+
+/// Asks a program, by HTTP without encryption.
+pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Failure> {
+    let url = args.url.as_deref().unwrap_or_default();
+    let rest = url
+        .strip_prefix("http://")
+        .ok_or_else(|| Failure::usage(format!("'{url}' does not begin with http://")))?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, "health"));
+    let asked = timeout(global.timeout.min(LONGEST), get(host, path)).await;
+    let answer = match asked {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(Failure::unreached(format!("{host}: {error}"))),
+        Err(_) => return Err(Failure::unreached(format!("{host} did not answer in time"))),
+    };
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split_whitespace().nth(1).unwrap_or_default();
+    match serde_json::from_str::<Value>(body) {
+        Ok(value) => output::show_with(output::Format::Json, &[], || value)?,
+        Err(_) => output::say(body.trim_end())?,
+    }
+    match status {
+        "200" => Ok(()),
+        other => Err(Failure::failed(format!(
+            "{host} answered with status {other}"
+        ))),
+    }
+}
+
+async fn get(host: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(host).await?;
+    let request =
+        format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.take(MOST).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+const LONGEST: Duration = Duration::from_secs(10);
+const MOST: u64 = 4 << 20;

@@ -1,0 +1,201 @@
+//! `milena offsets`: what groups have committed.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use milena::admin::{ResetPlan, ResetScope, ResetTo};
+use milena::{Offset, Timestamp, TopicPartition};
+use serde_json::json;
+
+use super::topics::{Scope, scope};
+use crate::args::duration;
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::output::{self, Format, Table};
+use crate::session::Session;
+
+/// What is done with committed offsets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows what groups have committed.
+    Show {
+        /// The groups.
+        #[arg(required = true, value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Moves a group, shown first and then asked about; the group must have no members.
+    Reset(Reset),
+    /// Makes a group forget a topic or partition, which it begins anew then.
+    Delete {
+        group: String,
+        /// Topics or partitions.
+        #[arg(required = true, value_name = "TOPIC[:PARTITION]", value_parser = scope)]
+        places: Vec<Scope>,
+    },
+}
+
+/// Where to.
+#[derive(Debug, Args)]
+pub(crate) struct Reset {
+    group: String,
+    /// A topic or partition; may be given again.
+    #[arg(long = "topic", value_name = "TOPIC[:PARTITION]", value_parser = scope, required_unless_present = "all_topics")]
+    topics: Vec<Scope>,
+    /// All partitions where the group has committed.
+    #[arg(long, conflicts_with = "topics")]
+    all_topics: bool,
+    #[command(flatten)]
+    to: To,
+    /// Only shows what would be done.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct To {
+    /// To the first record there is.
+    #[arg(long)]
+    to_earliest: bool,
+    /// Behind the last record.
+    #[arg(long)]
+    to_latest: bool,
+    /// To where it is, held within what is there.
+    #[arg(long)]
+    to_current: bool,
+    /// To this offset.
+    #[arg(long, value_name = "N")]
+    to_offset: Option<i64>,
+    /// So many records further; back where negative.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    shift_by: Option<i64>,
+    /// To the first record since this time: milliseconds since 1970, or 2026-02-17T09:30:00Z.
+    #[arg(long, value_name = "TIME", value_parser = super::source::time)]
+    to_datetime: Option<i64>,
+    /// To the first record of the last 30m, 2h, 1d ...
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    by_duration: Option<Duration>,
+}
+
+impl To {
+    fn target(&self) -> Result<ResetTo, Failure> {
+        Ok(match self {
+            Self {
+                to_earliest: true, ..
+            } => ResetTo::Earliest,
+            Self {
+                to_latest: true, ..
+            } => ResetTo::Latest,
+            Self {
+                to_offset: Some(offset),
+                ..
+            } => {
+                let offset = Offset::from_wire(*offset);
+                ResetTo::Offset(offset.ok_or_else(|| Failure::usage("no offset is negative"))?)
+            }
+            Self {
+                shift_by: Some(by), ..
+            } => ResetTo::ShiftBy(*by),
+            Self {
+                to_datetime: Some(time),
+                ..
+            } => ResetTo::Timestamp(Timestamp::from_millis(*time)),
+            Self {
+                by_duration: Some(time),
+                ..
+            } => ResetTo::Duration(*time),
+            Self { .. } => ResetTo::Current,
+        })
+    }
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Show { groups } => {
+            let committed = session.admin.group_offsets(groups).await;
+            session
+                .good(committed, |groups| {
+                    let columns = [
+                        "group",
+                        "topic",
+                        "partition",
+                        "offset",
+                        "leader_epoch",
+                        "metadata",
+                    ];
+                    let mut table = Table::new(&columns);
+                    for (group, offsets) in groups {
+                        for (place, committed) in offsets {
+                            table.row([
+                                json!(group),
+                                json!(place.topic.as_str()),
+                                json!(place.partition.to_wire()),
+                                json!(committed.offset.to_wire()),
+                                json!(committed.leader_epoch.map(milena::LeaderEpoch::to_wire)),
+                                json!(committed.metadata),
+                            ]);
+                        }
+                    }
+                    output::show(session.format(), &table)
+                })
+                .await
+        }
+        Verb::Reset(args) => reset(session, args).await,
+        Verb::Delete { group, places } => {
+            let what = format!("make {group} forget where it is");
+            confirm(&session.global, &what)?;
+            let places = super::topics::places(session, places).await?;
+            let deleted = session.admin.delete_offsets(&group, places).await;
+            session.good(deleted, |_| Ok(())).await
+        }
+    }
+}
+
+async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
+    let to = args.to.target()?;
+    let scope = args
+        .topics
+        .into_iter()
+        .map(|(topic, partition)| match partition {
+            Some(partition) => ResetScope::Partition(TopicPartition::new(topic, partition)),
+            None => ResetScope::Topic(topic.into()),
+        });
+    let mut scope: Vec<ResetScope> = scope.collect();
+    if args.all_topics {
+        scope.push(ResetScope::Committed);
+    }
+    let plan = session.admin.plan_reset(&args.group, scope, to).await?;
+    show(session, &plan).await?;
+    if args.dry_run || plan.moves.is_empty() {
+        return Ok(());
+    }
+    let moves = plan.moves.len();
+    confirm(
+        &session.global,
+        &format!("move {} in {moves} partitions", args.group),
+    )?;
+    let applied = session.admin.apply_reset(&plan).await?;
+    session.good(applied, |_| Ok(())).await
+}
+
+async fn show(session: &Session, plan: &ResetPlan) -> Result<(), Failure> {
+    let format: Format = session.format();
+    session
+        .good(plan.moves.clone(), |moves| {
+            let columns = ["group", "topic", "partition", "from", "to", "start", "end"];
+            let mut table = Table::new(&columns);
+            for (place, planned) in moves {
+                table.row([
+                    json!(plan.group),
+                    json!(place.topic.as_str()),
+                    json!(place.partition.to_wire()),
+                    json!(planned.from.map(Offset::to_wire)),
+                    json!(planned.to.to_wire()),
+                    json!(planned.start.to_wire()),
+                    json!(planned.end.to_wire()),
+                ]);
+            }
+            output::show(format, &table)
+        })
+        .await
+}

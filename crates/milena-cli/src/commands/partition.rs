@@ -1,0 +1,61 @@
+//! `milena partition`: where a key lands under every client's scheme.
+
+use clap::Args;
+use milena::producer::partitioner::{NAMES, by_name};
+use milena::producer::{Choice, Partitioning};
+use serde_json::{Value, json};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::{self, Format, Table};
+use crate::session::Session;
+
+/// Which key, among how many partitions.
+#[derive(Debug, Args)]
+pub(crate) struct Partition {
+    /// The key.
+    key: String,
+    /// How many partitions.
+    #[arg(short, long, value_name = "N", required_unless_present = "topic", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) partitions: Option<u32>,
+    /// As many partitions as this topic has.
+    #[arg(long, value_name = "NAME", conflicts_with = "partitions")]
+    topic: Option<String>,
+    /// Only this scheme.
+    #[arg(long, value_name = "NAME")]
+    scheme: Option<String>,
+}
+
+/// Needs no cluster.
+pub(crate) fn offline(args: &Partition, global: &Global) -> Result<(), Failure> {
+    let partitions = args.partitions.unwrap_or(1);
+    show(args, partitions, Format::chosen(global.output))
+}
+
+pub(super) async fn on_cluster(args: &Partition, session: &Session) -> Result<(), Failure> {
+    let topic = args.topic.as_deref().unwrap_or_default();
+    let partitions = session.partitions_of(topic).await?;
+    show(args, partitions, session.format())
+}
+
+fn show(args: &Partition, partitions: u32, format: Format) -> Result<(), Failure> {
+    let topic = args.topic.as_deref().unwrap_or("topic");
+    let record = Partitioning::new(topic, Some(args.key.as_bytes()), None, partitions);
+    let names: Vec<&str> = match &args.scheme {
+        Some(name) => vec![name.as_str()],
+        None => NAMES.to_vec(),
+    };
+    let mut table = Table::new(&["scheme", "partition"]);
+    for name in names {
+        let scheme = by_name(name)
+            .ok_or_else(|| Failure::usage(format!("'{name}' is none of {}", NAMES.join(", "))))?;
+        let choice: Value = match scheme.choose(&record) {
+            Choice::Partition(number) => json!(number),
+            Choice::Sticky => json!("any, for a while"),
+            Choice::Random => json!("any"),
+            Choice::Refuse(why) => json!(format!("refused: {why}")),
+        };
+        table.row([json!(name), choice]);
+    }
+    output::show(format, &table)
+}

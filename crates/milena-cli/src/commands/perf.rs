@@ -1,0 +1,188 @@
+//! `milena perf`: how fast a cluster takes records, and gives them.
+
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::produce::How;
+use super::source::{From, Given, Source};
+use crate::args::duration;
+use crate::failure::Failure;
+use crate::output::{self, Table};
+use crate::progress::Progress;
+use crate::session::Session;
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Sends records as fast as the cluster takes them, or at a rate, and tells how long they took.
+    Produce(Produce),
+    /// Reads a topic from its beginning.
+    Consume(Consume),
+}
+
+/// What is sent.
+#[derive(Debug, Args)]
+pub(crate) struct Produce {
+    topic: String,
+    /// How many records.
+    #[arg(short, long, value_name = "N", default_value_t = 1_000_000)]
+    count: u64,
+    /// The size of a value, in bytes.
+    #[arg(short, long, value_name = "BYTES", default_value_t = 100)]
+    size: usize,
+    /// At most so many records per second.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What is read.
+#[derive(Debug, Args)]
+pub(crate) struct Consume {
+    topic: String,
+    /// Ends after so many records.
+    #[arg(short, long, value_name = "N", default_value_t = 1_000_000)]
+    count: u64,
+    /// Ends when nothing came for so long.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    idle: Duration,
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::Produce(args) => produce(args, session).await,
+        Verb::Consume(args) => consume(args, session).await,
+    }
+}
+
+async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
+    session.partitions_of(&args.topic).await?;
+    let producer = args.how.producer(session)?;
+    let topic = producer.topic(args.topic.as_str());
+    let noise = noise(args.size + SPREAD);
+    let mut progress = Progress::new("sent", Some(args.count), false);
+    let (told, mut times) = mpsc::unbounded_channel();
+    let started = Instant::now();
+    for number in 0..args.count {
+        if let Some(rate) = args.rate {
+            pace(started, number, rate).await;
+        }
+        // A window that moves over noise: no two values alike, and nothing to compress.
+        let from = usize::try_from(number).unwrap_or(0).wrapping_mul(31) % SPREAD;
+        let value = noise.get(from..from + args.size).unwrap_or_default();
+        let asked = Instant::now();
+        let delivery = topic.enqueue(None, Some(value)).await?;
+        if number % sample(args.count) == 0 {
+            let told = told.clone();
+            tokio::spawn(async move {
+                let outcome = delivery.await;
+                let _ = told.send(outcome.map(|_| asked.elapsed()));
+            });
+        }
+        progress.at(number);
+    }
+    producer.flush().await?;
+    let took = started.elapsed();
+    progress.end();
+    drop(told);
+    let mut sampled = Vec::new();
+    while let Some(time) = times.recv().await {
+        sampled.push(time?);
+    }
+    sampled.sort_unstable();
+    let at = |share: f64| {
+        let index = (sampled.len().saturating_sub(1)) as f64 * share;
+        let time = sampled.get(index as usize).copied().unwrap_or_default();
+        (time.as_secs_f64() * 1e6).round() / 1000.0
+    };
+    let mut table = Table::new(&COLUMNS);
+    let bytes = args.count * args.size as u64;
+    let figures = figures(args.count, bytes, took);
+    table.row(
+        figures
+            .into_iter()
+            .chain([json!(at(0.5)), json!(at(0.99)), json!(at(1.0))]),
+    );
+    output::show(session.format(), &table)
+}
+
+async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
+    let places = session.chosen(&args.topic, &[]).await?;
+    let consumer = session.client.assigned_consumer().build()?;
+    consumer.assign(session.starts(&places, From::Beginning).await?);
+    let source = Source::Assigned(consumer);
+    let mut progress = Progress::new("read", Some(args.count), false);
+    let started = Instant::now();
+    let (mut count, mut bytes, mut last) = (0, 0, started);
+    while count < args.count {
+        let Some(Given::Batch(batch)) = source.next(args.idle).await? else {
+            break;
+        };
+        for record in batch.iter() {
+            let record = record?;
+            let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len) as u64;
+            bytes += len(record.key) + len(record.value);
+            count += 1;
+        }
+        last = Instant::now();
+        progress.at(count);
+    }
+    progress.end();
+    source.close().await?;
+    let mut table = Table::new(COLUMNS.get(..4).unwrap_or_default());
+    table.row(figures(count, bytes, last - started));
+    output::show(session.format(), &table)
+}
+
+fn figures(count: u64, bytes: u64, took: Duration) -> [serde_json::Value; 4] {
+    let seconds = took.as_secs_f64().max(1e-6);
+    let round = |number: f64| (number * 1000.0).round() / 1000.0;
+    [
+        json!(count),
+        json!(round(seconds)),
+        json!((count as f64 / seconds).round()),
+        json!(round(bytes as f64 / seconds / 1e6)),
+    ]
+}
+
+async fn pace(started: Instant, number: u64, rate: u64) {
+    let due = Duration::from_secs_f64(number as f64 / rate as f64);
+    let ahead = due.saturating_sub(started.elapsed());
+    // Sleeps are no shorter than a millisecond; until then the records go together.
+    if ahead >= Duration::from_millis(1) {
+        tokio::time::sleep(ahead).await;
+    }
+}
+
+/// Every how many records one is timed: about ten thousand of them.
+fn sample(count: u64) -> u64 {
+    (count / 10_000).max(1)
+}
+
+/// Bytes that do not compress, the same on every run (xorshift).
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
+}
+
+const COLUMNS: [&str; 7] = [
+    "records",
+    "seconds",
+    "records_per_s",
+    "mb_per_s",
+    "p50_ms",
+    "p99_ms",
+    "max_ms",
+];
+const SPREAD: usize = 64 << 10;

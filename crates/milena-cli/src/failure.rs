@@ -1,0 +1,159 @@
+//! Why a command did not do what it was asked for, and the exit code of that.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+use milena::{Error, ErrorCode, ErrorKind};
+
+/// A failure, in words for the user.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    kind: Kind,
+    words: String,
+    /// The topic that was not there.
+    pub(crate) topic: Option<String>,
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The reader of the output went away: nothing to complain of.
+    Quiet,
+    Failed,
+    Usage,
+    Unreached,
+    NotFound,
+    State,
+    TooOld,
+    InOut,
+    Interrupted,
+}
+
+impl Failure {
+    fn new(kind: Kind, words: impl Into<String>) -> Self {
+        Self {
+            kind,
+            words: words.into(),
+            topic: None,
+            hint: None,
+        }
+    }
+
+    pub(crate) fn failed(words: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, words)
+    }
+
+    pub(crate) fn usage(words: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, words)
+    }
+
+    pub(crate) fn state(words: impl Into<String>) -> Self {
+        Self::new(Kind::State, words)
+    }
+
+    pub(crate) fn unreached(words: impl Into<String>) -> Self {
+        Self::new(Kind::Unreached, words)
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted")
+    }
+
+    /// What went wrong when reading `what`.
+    pub(crate) fn input(what: &str, error: &io::Error) -> Self {
+        Self::new(Kind::InOut, format!("{what} cannot be read: {error}"))
+    }
+
+    /// Adds what may help.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says what it is about.
+    pub(crate) fn before(mut self, what: impl fmt::Display) -> Self {
+        self.words = format!("{what}: {}", self.words);
+        self
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.kind == Kind::Quiet
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self.kind {
+            Kind::Quiet => 0,
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Unreached => 3,
+            Kind::NotFound => 4,
+            Kind::State => 5,
+            Kind::TooOld => 6,
+            Kind::InOut => 7,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)?;
+        match &self.hint {
+            Some(hint) => write!(f, "; {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Transport | ErrorKind::Timeout => Kind::Unreached,
+            ErrorKind::Config => Kind::Usage,
+            ErrorKind::State => Kind::State,
+            ErrorKind::Unsupported | ErrorKind::Broker(ErrorCode::UNSUPPORTED_VERSION) => {
+                Kind::TooOld
+            }
+            ErrorKind::Broker(
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                | ErrorCode::UNKNOWN_TOPIC_ID
+                | ErrorCode::GROUP_ID_NOT_FOUND,
+            ) => Kind::NotFound,
+            ErrorKind::Broker(
+                ErrorCode::NON_EMPTY_GROUP | ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
+            ) => Kind::State,
+            _ => Kind::Failed,
+        };
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            let why = next.to_string();
+            // Errors that say their cause themselves need not say it twice.
+            if !words.contains(&why) {
+                words.push_str(": ");
+                words.push_str(&why);
+            }
+            cause = next.source();
+        }
+        let topic = error.place().topic.as_ref().map(ToString::to_string);
+        Self {
+            topic: topic.filter(|_| kind == Kind::NotFound),
+            ..Self::new(kind, words)
+        }
+    }
+}
+
+/// What went wrong when writing the output.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::Quiet, "the output was closed"),
+            _ => Self::new(
+                Kind::InOut,
+                format!("the output cannot be written: {error}"),
+            ),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Bytes as text: as they are, hexadecimal, base64, or a JSON string.
+
+use std::borrow::Cow;
+
+/// How bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Raw,
+    Hex,
+    Base64,
+    Json,
+}
+
+impl Encoding {
+    pub(super) fn by_name(name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "raw" => Self::Raw,
+            "hex" => Self::Hex,
+            "base64" => Self::Base64,
+            "json" => Self::Json,
+            _ => return Err(format!("'{name}' is none of raw, hex, base64, json")),
+        })
+    }
+
+    pub(super) fn write(self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::Raw => out.extend_from_slice(bytes),
+            Self::Hex => out.extend(bytes.iter().flat_map(|byte| {
+                let digit = |half: u8| b"0123456789abcdef".get(usize::from(half)).copied();
+                [digit(byte >> 4), digit(byte & 15)].into_iter().flatten()
+            })),
+            Self::Base64 => base64(bytes, out),
+            Self::Json => {
+                let text = String::from_utf8_lossy(bytes);
+                out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn read(self, text: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+        match self {
+            Self::Raw => Ok(Cow::Borrowed(text)),
+            Self::Hex => unhex(text).map(Cow::Owned),
+            Self::Base64 => unbase64(text).map(Cow::Owned),
+            Self::Json => match serde_json::from_slice::<String>(text) {
+                Ok(text) => Ok(Cow::Owned(text.into_bytes())),
+                Err(error) => Err(format!("not a JSON string: {error}")),
+            },
+        }
+    }
+}
+
+fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(high)? * 16 + digit(low)?).ok(),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = text.chunks(2).map(pair).collect();
+    bytes.ok_or_else(|| "not pairs of hexadecimal digits".to_owned())
+}
+
+pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    for three in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for at in 0..4 {
+            let index = (bits >> (18 - 6 * at)) & 63;
+            let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
+            out.push(if at <= three.len() { letter } else { b'=' });
+        }
+    }
+}
+
+fn unbase64(text: &[u8]) -> Result<Vec<u8>, String> {
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let text = text.strip_suffix(b"=").unwrap_or(text);
+    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
+    for four in text.chunks(4) {
+        let mut bits = 0u32;
+        for letter in four {
+            let value = ALPHABET.iter().position(|known| known == letter);
+            let value = value.ok_or("not base64")?;
+            bits = bits << 6 | u32::try_from(value).unwrap_or(0);
+        }
+        let missing = 4 - four.len();
+        if missing == 3 {
+            return Err("base64 cut short".to_owned());
+        }
+        let [_, three @ ..] = (bits << (6 * missing)).to_be_bytes();
+        bytes.extend(three.iter().take(3 - missing));
+    }
+    Ok(bytes)
+}
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_comes_back_through_hex_and_base64() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for encoding in [Encoding::Hex, Encoding::Base64] {
+            for len in 0..bytes.len() {
+                let mut text = Vec::new();
+                encoding.write(&bytes[..len], &mut text);
+                assert_eq!(&*encoding.read(&text).unwrap(), &bytes[..len]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_forms_are_the_usual_ones() {
+        let written = |encoding: Encoding, bytes: &[u8]| {
+            let mut out = Vec::new();
+            encoding.write(bytes, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(written(Encoding::Base64, b"hello!!"), "aGVsbG8hIQ==");
+        assert_eq!(written(Encoding::Hex, &[0, 171]), "00ab");
+        assert_eq!(written(Encoding::Json, b"a\"\n"), "\"a\\\"\\n\"");
+        assert!(Encoding::Hex.read(b"0g").is_err() && Encoding::Hex.read(b"012").is_err());
+        assert!(Encoding::Base64.read(b"a!").is_err() && Encoding::Base64.read(b"a").is_err());
+    }
+}

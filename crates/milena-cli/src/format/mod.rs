@@ -1,0 +1,77 @@
+//! The format of records, as printf has it: one for writing them out and for reading them in.
+//!
+//! | Verb | Means |
+//! |---|---|
+//! | `%t` `%p` `%o` | topic, partition, offset |
+//! | `%T` `%D` | timestamp in milliseconds since 1970; the same as a date (writing only) |
+//! | `%k` `%v` (or `%s`) | key, value |
+//! | `%K` `%V` (or `%S`) | length of key, of value; -1 where it is null |
+//! | `%h` `%H` | headers as `name=value,name=value`; how many there are (writing only) |
+//! | `%h{name}` | the value of the header of that name (writing only) |
+//! | `%%` `\n` `\r` `\t` `\0` `\\` `\xHH` | a percent sign, control characters, any byte |
+//!
+//! `%k`, `%v` and `%h{name}` take an encoding: `%k{hex}`, `%v{base64}`, `%v{json}` (a JSON string, or `null`; writing only). When reading,
+//! a field ends where the text that follows it begins; `%K` and `%V` before `%k` and `%v` tell their length, so that they may hold any
+//! byte, and -1 for null: `%K %V %k%v\n` carries every key and value unchanged.
+
+mod encoding;
+mod headers;
+mod parse;
+mod read;
+mod write;
+
+use encoding::Encoding;
+pub(crate) use headers::push as push_header;
+pub(crate) use read::{InRecord, Reader};
+pub(crate) use write::{Shown, json_line};
+
+/// A format, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordFormat {
+    pieces: Vec<Piece>,
+    /// How a null key or value is written, and what is read as one.
+    null: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(Vec<u8>),
+    Field(Field),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Field {
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    Date,
+    Key(Encoding),
+    Value(Encoding),
+    KeyLength,
+    ValueLength,
+    Headers,
+    HeaderCount,
+    Header(String, Encoding),
+}
+
+impl RecordFormat {
+    /// A key, `separator`, a value, a line each.
+    pub(crate) fn key_value(separator: &str) -> Self {
+        Self {
+            pieces: vec![
+                Piece::Field(Field::Key(Encoding::Raw)),
+                Piece::Literal(separator.as_bytes().to_vec()),
+                Piece::Field(Field::Value(Encoding::Raw)),
+                Piece::Literal(b"\n".to_vec()),
+            ],
+            null: None,
+        }
+    }
+
+    /// Nulls are written as `null`, and `null` is read as one.
+    pub(crate) fn null(mut self, null: Option<&str>) -> Self {
+        self.null = null.map(|text| text.as_bytes().to_vec());
+        self
+    }
+}

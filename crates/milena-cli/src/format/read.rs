@@ -1,0 +1,432 @@
+//! Records, read in by a format.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use milena::Headers;
+
+use super::{Encoding, Field, Piece, RecordFormat, headers};
+
+/// A record as the input has it; what the format does not name is `None`, and a value is null where the input says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct InRecord<'a> {
+    pub(crate) topic: Option<Cow<'a, str>>,
+    pub(crate) partition: Option<u32>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<Cow<'a, [u8]>>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
+    pub(crate) headers: Option<Headers>,
+}
+
+/// Cuts input into records.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    format: RecordFormat,
+    buffer: Vec<u8>,
+    at: usize,
+    /// How far the buffer was searched for the end of a field that is not there yet.
+    searched: usize,
+    ended: bool,
+    number: u64,
+    /// `%v` and one byte: the plain case.
+    delimiter: Option<u8>,
+    /// What ends a record, where no length tells that.
+    end_mark: Option<Vec<u8>>,
+}
+
+/// A field of the record at hand, in the buffer.
+type Span = (usize, Range<usize>);
+
+enum Cut {
+    /// The spans of the fields, and where the record ends.
+    Record(Vec<Span>, usize),
+    /// More input is needed.
+    Short,
+}
+
+impl Reader {
+    /// A reader by `format`.
+    ///
+    /// # Errors
+    /// Where the format cannot be read by: two fields with nothing between, or one that only makes sense written.
+    pub(crate) fn new(format: RecordFormat) -> Result<Self, String> {
+        check(&format)?;
+        let delimiter = match &format.pieces[..] {
+            [
+                Piece::Field(Field::Value(Encoding::Raw)),
+                Piece::Literal(end),
+            ] => match end[..] {
+                [byte] => Some(byte),
+                _ => None,
+            },
+            _ => None,
+        };
+        let has_length = format
+            .pieces
+            .iter()
+            .any(|piece| matches!(piece, Piece::Field(Field::KeyLength | Field::ValueLength)));
+        let end_mark = match format.pieces.last() {
+            Some(Piece::Literal(mark)) if !has_length => Some(mark.clone()),
+            _ => None,
+        };
+        Ok(Self {
+            format,
+            buffer: Vec::new(),
+            at: 0,
+            searched: 0,
+            ended: false,
+            number: 0,
+            delimiter,
+            end_mark,
+        })
+    }
+
+    /// Takes more input.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.at);
+        self.searched = self.searched.saturating_sub(self.at);
+        self.at = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// No more input comes: what is there is the last record, also without what ends one.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+        self.searched = 0;
+    }
+
+    /// Whether no more input comes.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next record; `None` where more input is needed.
+    ///
+    /// # Errors
+    /// Where the input is not as the format says; it names the record.
+    pub(crate) fn next(&mut self) -> Result<Option<InRecord<'_>>, String> {
+        if self.at >= self.buffer.len() {
+            return Ok(None);
+        }
+        let number = self.number + 1;
+        let wrong = |what: String| format!("record {number} of the input: {what}");
+        if let Some(byte) = self.delimiter {
+            let rest = self
+                .buffer
+                .get(self.searched.max(self.at)..)
+                .unwrap_or_default();
+            let found = memchr::memchr(byte, rest).map(|at| at + self.searched.max(self.at));
+            let (end, next) = match found {
+                Some(end) => (end, end + 1),
+                None if self.ended => (self.buffer.len(), self.buffer.len()),
+                None => {
+                    self.searched = self.buffer.len();
+                    return Ok(None);
+                }
+            };
+            let bytes = self.buffer.get(self.at..end).unwrap_or_default();
+            (self.at, self.searched, self.number) = (next, next, number);
+            return Ok(Some(InRecord {
+                value: self.format.nullable(bytes),
+                ..InRecord::default()
+            }));
+        }
+        let (limit, ended) = match &self.end_mark {
+            None => (self.buffer.len(), self.ended),
+            Some(mark) => {
+                // A record ends at the mark whatever its fields are: the next line is never part of this one.
+                let from = self.searched.max(self.at);
+                let rest = self.buffer.get(from..).unwrap_or_default();
+                match memchr::memmem::find(rest, mark) {
+                    Some(at) => (from + at + mark.len(), true),
+                    None if self.ended => (self.buffer.len(), true),
+                    None => {
+                        self.searched = (self.buffer.len() + 1).saturating_sub(mark.len());
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        match self.cut(limit, ended).map_err(wrong)? {
+            Cut::Short => Ok(None),
+            Cut::Record(spans, end) => {
+                (self.at, self.searched, self.number) = (end, end, number);
+                self.record(spans).map(Some).map_err(wrong)
+            }
+        }
+    }
+
+    /// Finds the fields of the record at hand.
+    fn cut(&self, limit: usize, ended: bool) -> Result<Cut, String> {
+        let mut at = self.at;
+        let mut spans = Vec::new();
+        let (mut key_len, mut value_len) = (None, None);
+        let mut pieces = self.format.pieces.iter().enumerate().peekable();
+        while let Some((index, piece)) = pieces.next() {
+            let rest = self.buffer.get(at..limit).unwrap_or_default();
+            let field = match piece {
+                Piece::Literal(text) if rest.starts_with(text) => {
+                    at += text.len();
+                    continue;
+                }
+                Piece::Literal(text) if text.starts_with(rest) => {
+                    // The last record may lack what ends it.
+                    match ended && pieces.peek().is_none() {
+                        true => return Ok(Cut::Record(spans, limit)),
+                        false if ended => return Err(expected(text)),
+                        false => return Ok(Cut::Short),
+                    }
+                }
+                Piece::Literal(text) => return Err(expected(text)),
+                Piece::Field(field) => field,
+            };
+            let known = match field {
+                Field::Key(_) => key_len.take(),
+                Field::Value(_) => value_len.take(),
+                _ => None,
+            };
+            let len = match (known, pieces.peek()) {
+                // Null: there is nothing of it in the input.
+                (Some(None), _) => continue,
+                (Some(Some(len)), _) if len <= rest.len() => len,
+                (Some(Some(_)), _) if ended => return Err("it is cut short".to_owned()),
+                (Some(Some(_)), _) => return Ok(Cut::Short),
+                (None, Some((_, Piece::Literal(end)))) => match memchr::memmem::find(rest, end) {
+                    Some(len) => len,
+                    None if !ended => return Ok(Cut::Short),
+                    None if index + 2 == self.format.pieces.len() => rest.len(),
+                    None => return Err(expected(end)),
+                },
+                (None, _) if ended => rest.len(),
+                (None, _) => return Ok(Cut::Short),
+            };
+            let span = at..at + len;
+            match field {
+                Field::KeyLength => key_len = Some(self.length(&span)?),
+                Field::ValueLength => value_len = Some(self.length(&span)?),
+                _ => spans.push((index, span.clone())),
+            }
+            at = span.end;
+        }
+        Ok(Cut::Record(spans, at))
+    }
+
+    fn text(&self, span: &Range<usize>) -> Result<&str, String> {
+        let bytes = self.buffer.get(span.clone()).unwrap_or_default();
+        std::str::from_utf8(bytes).map_err(|_| "a number or a name is not text".to_owned())
+    }
+
+    /// A length; `None` for -1, which is null.
+    fn length(&self, span: &Range<usize>) -> Result<Option<usize>, String> {
+        let text = self.text(span)?;
+        match text {
+            "-1" => Ok(None),
+            text => text
+                .parse()
+                .map(Some)
+                .map_err(|_| format!("'{text}' is no length")),
+        }
+    }
+
+    fn record(&self, spans: Vec<Span>) -> Result<InRecord<'_>, String> {
+        let mut record = InRecord::default();
+        for (index, span) in spans {
+            let bytes = self.buffer.get(span.clone()).unwrap_or_default();
+            match self.format.pieces.get(index) {
+                Some(Piece::Field(Field::Topic)) => {
+                    record.topic = Some(Cow::Borrowed(self.text(&span)?));
+                }
+                Some(Piece::Field(Field::Partition)) => {
+                    let text = self.text(&span)?;
+                    let number = text
+                        .parse()
+                        .map_err(|_| format!("'{text}' is no partition"));
+                    record.partition = Some(number?);
+                }
+                Some(Piece::Field(Field::Timestamp)) => {
+                    let text = self.text(&span)?;
+                    let number: i64 = text
+                        .parse()
+                        .map_err(|_| format!("'{text}' is no timestamp"))?;
+                    record.timestamp = Some(number).filter(|number| *number >= 0);
+                }
+                Some(Piece::Field(Field::Key(encoding))) => {
+                    record.key = self.decoded(bytes, *encoding)?;
+                }
+                Some(Piece::Field(Field::Value(encoding))) => {
+                    record.value = self.decoded(bytes, *encoding)?;
+                }
+                Some(Piece::Field(Field::Headers)) => record.headers = Some(headers::read(bytes)),
+                _ => {}
+            }
+        }
+        Ok(record)
+    }
+
+    fn decoded<'a>(
+        &self,
+        bytes: &'a [u8],
+        encoding: Encoding,
+    ) -> Result<Option<Cow<'a, [u8]>>, String> {
+        if encoding == Encoding::Json && bytes == b"null" {
+            return Ok(None);
+        }
+        match self.format.nullable(bytes) {
+            None => Ok(None),
+            Some(_) => encoding.read(bytes).map(Some),
+        }
+    }
+}
+
+impl RecordFormat {
+    /// The bytes, unless they are the word for null.
+    fn nullable<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match &self.null {
+            Some(null) if null == bytes => None,
+            _ => Some(Cow::Borrowed(bytes)),
+        }
+    }
+}
+
+fn expected(text: &[u8]) -> String {
+    format!("'{}' was expected", text.escape_ascii())
+}
+
+fn check(format: &RecordFormat) -> Result<(), String> {
+    let mut pieces = format.pieces.iter().peekable();
+    let (mut key_len, mut value_len) = (false, false);
+    while let Some(piece) = pieces.next() {
+        let Piece::Field(field) = piece else { continue };
+        let known = match field {
+            Field::Date | Field::HeaderCount | Field::Header(..) => {
+                return Err("%D, %H and %h{name} can be written, not read".to_owned());
+            }
+            Field::KeyLength => {
+                key_len = true;
+                false
+            }
+            Field::ValueLength => {
+                value_len = true;
+                false
+            }
+            Field::Key(_) => key_len,
+            Field::Value(_) => value_len,
+            _ => false,
+        };
+        if !known && matches!(pieces.peek(), Some(Piece::Field(_))) {
+            return Err("two fields need text between them, or a length before".to_owned());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+    /// Keys and values, with the input cut into pieces of `step` bytes.
+    fn read(
+        format: &str,
+        null: Option<&str>,
+        input: &[u8],
+        step: usize,
+    ) -> Result<Vec<Pair>, String> {
+        let format: RecordFormat = format.parse()?;
+        let mut reader = Reader::new(format.null(null))?;
+        let mut found = Vec::new();
+        let take = |reader: &mut Reader, found: &mut Vec<Pair>| -> Result<(), String> {
+            while let Some(record) = reader.next()? {
+                let owned = |bytes: Option<Cow<'_, [u8]>>| bytes.map(Cow::into_owned);
+                found.push((owned(record.key), owned(record.value)));
+            }
+            Ok(())
+        };
+        for piece in input.chunks(step) {
+            reader.feed(piece);
+            take(&mut reader, &mut found)?;
+        }
+        reader.end();
+        take(&mut reader, &mut found)?;
+        Ok(found)
+    }
+
+    fn pair(key: Option<&str>, value: Option<&str>) -> Pair {
+        (
+            key.map(std::convert::Into::into),
+            value.map(std::convert::Into::into),
+        )
+    }
+
+    #[test]
+    fn lines_are_values_however_the_input_comes() {
+        let wanted = [
+            pair(None, Some("one")),
+            pair(None, Some("")),
+            pair(None, Some("three")),
+        ];
+        for step in 1..12 {
+            assert_eq!(read("%v\\n", None, b"one\n\nthree", step).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn keys_end_where_the_text_between_begins() {
+        let wanted = [pair(Some("k1"), Some("v=1")), pair(Some(""), None)];
+        for step in 1..12 {
+            let input = b"k1=>v=1\n=>NULL\n";
+            assert_eq!(
+                read("%k=>%v\\n", Some("NULL"), input, step).unwrap(),
+                wanted
+            );
+        }
+    }
+
+    #[test]
+    fn lengths_carry_any_byte_and_null() {
+        let wanted = [
+            pair(Some("a\n"), Some("b\nc")),
+            pair(None, Some("")),
+            pair(Some(""), None),
+        ];
+        for step in 1..12 {
+            let input = b"2 3 a\nb\nc\n-1 0 \n0 -1 \n";
+            assert_eq!(read("%K %V %k%v\\n", None, input, step).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_format_without_an_end_takes_the_whole_input() {
+        let wanted = [pair(None, Some("a\nb\n"))];
+        assert_eq!(read("%v", None, b"a\nb\n", 2).unwrap(), wanted);
+    }
+
+    #[test]
+    fn input_that_is_not_as_the_format_says_is_named() {
+        let error = read("%K %k\\n", None, b"1 a\nx b\n", 3).unwrap_err();
+        assert_eq!(error, "record 2 of the input: 'x' is no length");
+        let error = read("%k\\t%v\\n", None, b"a\tb\nc\n", 3).unwrap_err();
+        assert_eq!(error, "record 2 of the input: '\\t' was expected");
+        let error = read("%k\\t%v\\n", None, b"a\nb\tc\n", 3).unwrap_err();
+        assert_eq!(error, "record 1 of the input: '\\t' was expected");
+        let error = read("%V %v\\n", None, b"9 a\n", 3).unwrap_err();
+        assert!(error.contains("cut short"), "{error}");
+        assert!(read("%k%v\\n", None, b"", 1).is_err());
+        assert!(read("%D\\n", None, b"", 1).is_err());
+    }
+
+    #[test]
+    fn all_that_can_be_read_is_read() {
+        let format: RecordFormat = "%t %p %T %h %o %v{hex}\\n".parse().unwrap();
+        let mut reader = Reader::new(format).unwrap();
+        reader.feed(b"orders 3 1700 a=1,b 9 6869\n");
+        let record = reader.next().unwrap().unwrap();
+        assert_eq!(record.topic.as_deref(), Some("orders"));
+        assert_eq!((record.partition, record.timestamp), (Some(3), Some(1700)));
+        assert_eq!(record.value.as_deref(), Some(&b"hi"[..]));
+        let headers = record.headers.unwrap();
+        assert_eq!(headers.get("a"), Some(Some(&b"1"[..])));
+        assert_eq!(headers.get("b"), Some(None));
+    }
+}

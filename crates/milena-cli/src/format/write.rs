@@ -1,0 +1,219 @@
+//! A record, written out.
+
+use std::io::Write as _;
+
+use milena::core::HeadersRef;
+use milena::{ConsumerRecord, RecordRef, TopicPartition};
+use serde_json::{Map, Value, json};
+
+use super::encoding::{Encoding, base64};
+use super::{Field, Piece, RecordFormat};
+
+/// What is shown of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) place: &'a TopicPartition,
+    pub(crate) offset: i64,
+    /// Milliseconds since 1970; -1 where there is none.
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: HeadersRef<'a>,
+}
+
+impl<'a> Shown<'a> {
+    pub(crate) fn of(place: &'a TopicPartition, record: &RecordRef<'a>) -> Self {
+        Self {
+            place,
+            offset: record.offset.to_wire(),
+            timestamp: record.timestamp.map_or(-1, milena::Timestamp::to_millis),
+            key: record.key,
+            value: record.value,
+            headers: record.headers,
+        }
+    }
+
+    pub(crate) fn owned(place: &'a TopicPartition, record: &'a ConsumerRecord) -> Self {
+        Self {
+            place,
+            offset: record.offset.to_wire(),
+            timestamp: record.timestamp.map_or(-1, milena::Timestamp::to_millis),
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: record.headers.view(),
+        }
+    }
+}
+
+impl RecordFormat {
+    /// Writes a record at the end of `out`.
+    pub(crate) fn write(&self, record: &Shown<'_>, out: &mut Vec<u8>) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(text) => out.extend_from_slice(text),
+                Piece::Field(field) => self.field(field, record, out),
+            }
+        }
+    }
+
+    fn field(&self, field: &Field, record: &Shown<'_>, out: &mut Vec<u8>) {
+        let length = |bytes: Option<&[u8]>| {
+            bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+        };
+        match field {
+            Field::Topic => out.extend_from_slice(record.place.topic.as_bytes()),
+            Field::Partition => number(record.place.partition.to_wire().into(), out),
+            Field::Offset => number(record.offset, out),
+            Field::Timestamp => number(record.timestamp, out),
+            Field::Date => out.extend_from_slice(date(record.timestamp).as_bytes()),
+            Field::Key(encoding) => self.bytes(record.key, *encoding, out),
+            Field::Value(encoding) => self.bytes(record.value, *encoding, out),
+            Field::KeyLength => number(length(record.key), out),
+            Field::ValueLength => number(length(record.value), out),
+            Field::HeaderCount => number(record.headers.len() as i64, out),
+            Field::Headers => {
+                for (at, header) in record.headers.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(header.key);
+                    match (header.value, &self.null) {
+                        (Some(value), _) => {
+                            out.push(b'=');
+                            out.extend_from_slice(value);
+                        }
+                        (None, Some(null)) => {
+                            out.push(b'=');
+                            out.extend_from_slice(null);
+                        }
+                        (None, None) => {}
+                    }
+                }
+            }
+            Field::Header(name, encoding) => {
+                let value = record.headers.get(name).flatten();
+                self.bytes(value, *encoding, out);
+            }
+        }
+    }
+
+    fn bytes(&self, bytes: Option<&[u8]>, encoding: Encoding, out: &mut Vec<u8>) {
+        match (bytes, &self.null) {
+            (Some(bytes), _) => encoding.write(bytes, out),
+            (None, _) if encoding == Encoding::Json => out.extend_from_slice(b"null"),
+            (None, Some(null)) => out.extend_from_slice(null),
+            (None, None) => {}
+        }
+    }
+}
+
+/// A record as one line of JSON; bytes that are not UTF-8 stand in base64 under `key_base64` and the like.
+pub(crate) fn json_line(record: &Shown<'_>, out: &mut Vec<u8>) {
+    let mut object = Map::new();
+    object.insert("topic".to_owned(), json!(record.place.topic.as_str()));
+    object.insert(
+        "partition".to_owned(),
+        json!(record.place.partition.to_wire()),
+    );
+    object.insert("offset".to_owned(), json!(record.offset));
+    object.insert("timestamp".to_owned(), json!(record.timestamp));
+    insert(&mut object, "key", record.key);
+    insert(&mut object, "value", record.value);
+    let headers = record.headers.iter().map(|header| {
+        let mut object = Map::new();
+        object.insert("name".to_owned(), json!(header.key_text()));
+        insert(&mut object, "value", header.value);
+        Value::Object(object)
+    });
+    object.insert("headers".to_owned(), Value::Array(headers.collect()));
+    out.extend_from_slice(Value::Object(object).to_string().as_bytes());
+    out.push(b'\n');
+}
+
+fn insert(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+    match bytes.map(std::str::from_utf8) {
+        None => object.insert(name.to_owned(), Value::Null),
+        Some(Ok(text)) => object.insert(name.to_owned(), json!(text)),
+        Some(Err(_)) => {
+            let mut text = Vec::new();
+            base64(bytes.unwrap_or_default(), &mut text);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            object.insert(format!("{name}_base64"), json!(text))
+        }
+    };
+}
+
+fn number(number: i64, out: &mut Vec<u8>) {
+    // Writing to memory does not fail.
+    let _ = write!(out, "{number}");
+}
+
+/// `2026-02-17T09:30:00.250Z` of milliseconds since 1970; empty where there is no time.
+pub(crate) fn date(millis: i64) -> String {
+    if millis < 0 {
+        return String::new();
+    }
+    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
+    // Days are counted in eras of 400 years, whose years begin in March.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let shifted = (5 * day + 2) / 153;
+    let day = day - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year + era * 400 + i64::from(month <= 2);
+    let (seconds, millis) = (rest / 1000, rest % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use milena::Headers;
+
+    fn written(format: &str, null: Option<&str>) -> String {
+        let place = TopicPartition::new("orders", 3);
+        let mut headers = Headers::new();
+        headers.push("a", "1");
+        headers.push_null("b");
+        let record = Shown {
+            place: &place,
+            offset: 42,
+            timestamp: 1_771_320_600_250,
+            key: None,
+            value: Some(b"two \x01stamps"),
+            headers: headers.view(),
+        };
+        let format: RecordFormat = format.parse().unwrap();
+        let mut out = Vec::new();
+        format.null(null).write(&record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_field_is_written() {
+        assert_eq!(written("%t-%p@%o %T", None), "orders-3@42 1771320600250");
+        assert_eq!(written("%D", None), "2026-02-17T09:30:00.250Z");
+        assert_eq!(written("[%k] %K %V", None), "[] -1 11");
+        assert_eq!(written("[%k] %h", Some("NULL")), "[NULL] a=1,b=NULL");
+        assert_eq!(written("%H %h{a} [%h{b}]", None), "2 1 []");
+        assert_eq!(
+            written("%k{json} %v{json}", None),
+            "null \"two \\u0001stamps\""
+        );
+        assert_eq!(written("%v{hex}", None), "74776f20017374616d7073");
+    }
+
+    #[test]
+    fn leap_days_are_dates_too() {
+        assert_eq!(date(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(date(1_709_164_800_000), "2024-02-29T00:00:00.000Z");
+        assert_eq!(date(-1), "");
+    }
+}

@@ -1,0 +1,75 @@
+//! The name that was probably meant.
+
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// Adds the nearest name to the failure of a topic that is not there.
+pub(crate) async fn hint(session: &Session, failure: Failure) -> Failure {
+    let Some(unknown) = failure.topic.clone() else {
+        return failure;
+    };
+    let Ok(topics) = session.admin.list_topics().await else {
+        return failure;
+    };
+    let names = topics.iter().map(|topic| topic.name.as_str());
+    match nearest(&unknown, names) {
+        Some(name) => failure.hint(format!("did you mean '{name}'?")),
+        None => failure,
+    }
+}
+
+/// The name that the fewest changes lead to, where that is few enough to be a slip.
+fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let enough = (wanted.chars().count() / 3).max(2);
+    names
+        .filter(|name| *name != wanted)
+        .map(|name| (distance(wanted, name), name))
+        .filter(|(changes, _)| *changes <= enough)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// How many letters have to be changed, added, left out or swapped with their neighbour.
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let at = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
+            let mut best = at(&above, j) + usize::from(a != b);
+            best = best.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
+            let swapped =
+                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
+            if swapped {
+                best = best.min(at(&before, j - 1) + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_the_name_that_was_meant() {
+        let names = ["orders", "orders.dlq", "payments"];
+        let found = |wanted| nearest(wanted, names.iter().copied());
+        assert_eq!(found("order"), Some("orders"));
+        assert_eq!(found("oredrs"), Some("orders"));
+        assert_eq!(found("paymets"), Some("payments"));
+        assert_eq!(found("shipments"), None);
+    }
+
+    #[test]
+    fn a_swap_is_one_change() {
+        assert_eq!(distance("abcd", "abdc"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

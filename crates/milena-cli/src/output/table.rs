@@ -1,0 +1,133 @@
+//! A table: a heading and rows of values.
+
+use serde_json::{Map, Value};
+
+/// Rows under a heading.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<Value>>,
+}
+
+impl Table {
+    /// An empty table with these columns, named as the document's keys.
+    pub(crate) fn new(columns: &[&'static str]) -> Self {
+        Self {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a row; a value for each column.
+    pub(crate) fn row(&mut self, values: impl IntoIterator<Item = Value>) {
+        self.rows.push(values.into_iter().collect());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The rows as objects.
+    pub(crate) fn to_value(&self) -> Value {
+        let object = |row: &Vec<Value>| {
+            let pairs = self.columns.iter().zip(row);
+            let pairs = pairs.map(|(name, value)| ((*name).to_owned(), value.clone()));
+            Value::Object(pairs.collect::<Map<_, _>>())
+        };
+        Value::Array(self.rows.iter().map(object).collect())
+    }
+
+    /// A line each, by tabs.
+    pub(crate) fn plain(&self) -> String {
+        let line = |row: &Vec<Value>| {
+            let cells: Vec<String> = row.iter().map(|value| cell(value, "")).collect();
+            cells.join("\t") + "\n"
+        };
+        self.rows.iter().map(line).collect()
+    }
+
+    /// Aligned columns under a heading; numbers to the right.
+    pub(crate) fn aligned(&self) -> String {
+        let heads = self
+            .columns
+            .iter()
+            .map(|name| name.replace('_', " ").to_uppercase());
+        let heads: Vec<String> = heads.collect();
+        let rows = self.rows.iter();
+        let rows: Vec<Vec<String>> = rows
+            .map(|row| row.iter().map(|value| cell(value, "-")).collect())
+            .collect();
+        let width = |at: usize| {
+            let cells = rows.iter().chain([&heads]).filter_map(|row| row.get(at));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+        let right: Vec<bool> = (0..heads.len())
+            .map(|at| {
+                let mut cells = self.rows.iter().filter_map(|row| row.get(at)).peekable();
+                cells.peek().is_some() && cells.all(|value| value.is_number() || value.is_null())
+            })
+            .collect();
+        let mut text = String::new();
+        for row in [&heads].into_iter().chain(&rows) {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
+                match right {
+                    true => line.push_str(&format!("{cell:>width$}  ")),
+                    false => line.push_str(&format!("{cell:<width$}  ")),
+                }
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A value in a line; control characters would break the table.
+fn cell(value: &Value, nothing: &str) -> String {
+    let text = match value {
+        Value::Null => nothing.to_owned(),
+        Value::String(text) if text.is_empty() => nothing.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => {
+            let each: Vec<String> = values.iter().map(|value| cell(value, "")).collect();
+            each.join(",")
+        }
+        other => other.to_string(),
+    };
+    match text.contains(char::is_control) {
+        true => text.replace(char::is_control, " "),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["topic", "lag_records"]);
+        table.row([json!("orders"), json!(5)]);
+        table.row([json!("a"), Value::Null]);
+        table.row([json!("b\nc"), json!(1000)]);
+        table
+    }
+
+    #[test]
+    fn columns_are_aligned_and_numbers_stand_right() {
+        let drawn =
+            "TOPIC   LAG RECORDS\norders            5\na                 -\nb c            1000\n";
+        assert_eq!(table().aligned(), drawn);
+    }
+
+    #[test]
+    fn a_program_gets_tabs_and_objects() {
+        assert_eq!(table().plain(), "orders\t5\na\t\nb c\t1000\n");
+        assert_eq!(
+            table().to_value()[0],
+            json!({"topic": "orders", "lag_records": 5})
+        );
+    }
+}

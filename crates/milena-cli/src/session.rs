@@ -1,0 +1,72 @@
+//! A connected client, and what holds for every command.
+
+use std::io::Write;
+
+use milena::admin::PerItem;
+use milena::{Admin, Client};
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// What commands work with.
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) admin: Admin,
+    pub(crate) global: Global,
+}
+
+impl Session {
+    pub(crate) async fn connect(global: Global) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .bootstrap(global.bootstrap.clone())
+            .client_id(global.client_id.as_str())
+            .api_timeout(global.timeout)
+            .connect()
+            .await?;
+        let admin = client.admin().timeout(global.timeout);
+        Ok(Self {
+            client,
+            admin,
+            global,
+        })
+    }
+
+    /// How results are written.
+    pub(crate) fn format(&self) -> Format {
+        Format::chosen(self.global.output)
+    }
+
+    /// The values; the failures are told on stderr, and the last of them is the command's, once `then` was done with the values.
+    pub(crate) async fn good<K, T>(
+        &self,
+        items: PerItem<K, T>,
+        then: impl FnOnce(Vec<(K, T)>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for (item, result) in items {
+            match result {
+                Ok(value) => good.push((item, value)),
+                Err(error) => bad.push(Failure::from(error)),
+            }
+        }
+        if !good.is_empty() || bad.is_empty() {
+            then(good)?;
+        }
+        let Some(last) = bad.pop() else {
+            return Ok(());
+        };
+        for failure in bad {
+            let failure = crate::nearest::hint(self, failure).await;
+            let _ = writeln!(std::io::stderr(), "milena: {failure}");
+        }
+        Err(last)
+    }
+
+    /// Fails, naming the nearest one, where a topic does not exist; gives how many partitions it has.
+    pub(crate) async fn partitions_of(&self, topic: &str) -> Result<u32, Failure> {
+        let described = self.admin.describe_topics([topic]).await?.all()?;
+        let partitions = described.first().map_or(0, |topic| topic.partitions.len());
+        Ok(u32::try_from(partitions).unwrap_or(u32::MAX))
+    }
+}

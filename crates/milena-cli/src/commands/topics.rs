@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use milena::admin::{
-    ConfigChange, ConfigResource, DeleteUpTo, NewPartitions, NewTopic, TopicDescription,
+    ConfigChange, ConfigResource, ConfigSource, DeleteUpTo, NewPartitions, NewTopic,
+    TopicDescription,
 };
 use milena::{ErrorCode, Offset, Partition, TopicPartition};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub(crate) enum Verb {
         #[arg(long)]
         internal: bool,
     },
-    /// Describes topics with their partitions and the configs that were set.
+    /// Describes topics with their partitions and the configs that were set for them.
     Describe {
         /// The topics.
         #[arg(required = true, value_name = "NAME")]
@@ -170,7 +171,10 @@ async fn describe(session: &Session, names: Vec<String>) -> Result<(), Failure> 
             continue;
         };
         let entries = entries.as_ref().map_or(&[][..], Vec::as_slice);
-        for entry in entries.iter().filter(|entry| !entry.is_default()) {
+        for entry in entries
+            .iter()
+            .filter(|entry| entry.source == ConfigSource::Topic)
+        {
             given.row([
                 json!(name.as_str()),
                 json!(entry.name),

@@ -1,0 +1,17 @@
+//! The command, run as a user runs it: on an embedded broker, or on the Kafka that `MILENA_TEST_BOOTSTRAP` names.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+mod bad_input;
+mod console;
+mod groups;
+mod kcat;
+mod records;
+mod sarama;
+mod topics;
+mod world;

@@ -1,0 +1,125 @@
+//! Topics, configs and the cluster from a shell.
+
+use crate::world::{World, run, unique, until};
+
+#[test]
+fn a_topic_is_created_listed_described_altered_and_deleted() {
+    let world = World::new();
+    let name = unique("cli");
+    let create = [
+        "topics",
+        "create",
+        &name,
+        "--partitions",
+        "3",
+        "-r",
+        "1",
+        "--config",
+        "retention.ms=1000",
+    ];
+    let made = world.out(&create);
+    assert!(made.starts_with(&format!("{name}\t3\t1\t")), "{made}");
+    let (code, told) = world.fails(&create);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("TOPIC_ALREADY_EXISTS"), "{told}");
+    world.out(&["topics", "create", &name, "--if-not-exists"]);
+
+    until(|| {
+        world
+            .out(&["topics", "list"])
+            .contains(&format!("{name}\t3\t"))
+    });
+    world.out(&[
+        "topics",
+        "alter",
+        &name,
+        "--partitions",
+        "5",
+        "--unset",
+        "retention.ms",
+    ]);
+    until(|| {
+        let described = world.out(&["topics", "describe", &name, "-o", "plain"]);
+        described
+            .lines()
+            .filter(|line| line.starts_with(&name))
+            .count()
+            == 5
+    });
+    let json = world.out(&["topics", "describe", &name, "-o", "json"]);
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["partitions"].as_array().unwrap().len(), 5);
+
+    let (code, told) = world.fails(&["topics", "delete", &name]);
+    assert_eq!(code, 5, "without a terminal nobody can confirm: {told}");
+    assert!(told.contains("--yes"), "{told}");
+    world.out(&["topics", "delete", &name, "--yes"]);
+    until(|| !world.out(&["topics", "list"]).contains(&name));
+}
+
+#[test]
+fn one_missing_topic_does_not_hide_the_others() {
+    let world = World::new();
+    let name = world.topic(1);
+    let output = run(
+        world.milena(&["topics", "describe", "no-such-topic", &name]),
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(4));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.starts_with(&name), "{told}");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        told.contains("no-such-topic") && !told.contains(&name),
+        "{told}"
+    );
+}
+
+#[test]
+fn records_are_trimmed_and_offsets_begin_behind_them() {
+    let world = World::new();
+    let name = world.topic(1);
+    world.piped(&["produce", &name], b"a\nb\nc\n");
+    let first = world.out(&["topics", "trim", &name, "--before", "2", "--yes"]);
+    assert_eq!(first, format!("{name}\t0\t2\n"));
+    let read = world.out(&[
+        "consume",
+        &name,
+        "--from-beginning",
+        "--until",
+        "end",
+        "-f",
+        "%o %v\\n",
+    ]);
+    assert_eq!(read, "2 c\n");
+}
+
+#[test]
+fn configs_and_the_cluster_are_shown_in_every_form() {
+    let world = World::new();
+    let name = world.topic(1);
+    world.out(&[
+        "configs",
+        "alter",
+        "topic",
+        &name,
+        "--set",
+        "cleanup.policy=compact",
+    ]);
+    until(|| {
+        world
+            .out(&["configs", "show", "topic", &name])
+            .contains("cleanup.policy\tcompact\ttopic\t")
+    });
+    let table = world.out(&["configs", "show", "topic", &name, "-o", "table"]);
+    assert!(table.starts_with("CONFIG"), "{table}");
+    let yaml = world.out(&["cluster", "-o", "yaml"]);
+    assert!(yaml.contains("brokers:\n  - address: "), "{yaml}");
+    let json: serde_json::Value =
+        serde_json::from_str(&world.out(&["cluster", "-o", "json"])).unwrap();
+    assert!(!json["brokers"].as_array().unwrap().is_empty());
+    let health = world.out(&["health"]);
+    assert!(health.contains("\tok\t"), "{health}");
+    let elected = world.out(&["elect", &name]);
+    assert_eq!(elected, format!("{name}\t0\tnot needed\n"));
+}

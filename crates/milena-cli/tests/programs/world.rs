@@ -1,0 +1,142 @@
+//! A cluster, and the command beside it.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use milena::broker::Broker;
+use tokio::runtime::Runtime;
+
+pub(crate) struct World {
+    pub(crate) bootstrap: String,
+    /// Keeps the embedded broker alive; `None` on a real Kafka.
+    _embedded: Option<(Runtime, Broker)>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        if let Ok(bootstrap) = std::env::var("MILENA_TEST_BOOTSTRAP")
+            && !bootstrap.is_empty()
+        {
+            return Self {
+                bootstrap,
+                _embedded: None,
+            };
+        }
+        let runtime = Runtime::new().unwrap();
+        let broker = Broker::builder()
+            .listen("127.0.0.1:0")
+            .initial_rebalance_delay(Duration::ZERO);
+        let broker = runtime.block_on(broker.start()).unwrap();
+        Self {
+            bootstrap: broker.bootstrap().join(","),
+            _embedded: Some((runtime, broker)),
+        }
+    }
+
+    /// The command on this cluster.
+    pub(crate) fn milena(&self, args: &[&str]) -> Command {
+        let mut command = milena(args);
+        command.env("MILENA_BOOTSTRAP", &self.bootstrap);
+        command
+    }
+
+    /// What it prints; it has to succeed.
+    pub(crate) fn out(&self, args: &[&str]) -> String {
+        self.piped(args, b"")
+    }
+
+    /// What it prints when it reads `input`; it has to succeed.
+    pub(crate) fn piped(&self, args: &[&str], input: &[u8]) -> String {
+        let output = run(self.milena(args), input);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{args:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Its exit code and what it complains of.
+    pub(crate) fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = run(self.milena(args), b"");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code().unwrap_or(-1), told)
+    }
+
+    /// A topic of this test's own.
+    pub(crate) fn topic(&self, partitions: u32) -> String {
+        let name = unique("cli");
+        let partitions = partitions.to_string();
+        self.out(&[
+            "topics",
+            "create",
+            &name,
+            "-r",
+            "1",
+            "--partitions",
+            &partitions,
+        ]);
+        // Brokers of a real cluster learn of it one after the other.
+        until(|| {
+            let described = run(self.milena(&["topics", "describe", &name]), b"");
+            described.status.success()
+        });
+        name
+    }
+}
+
+/// The command, without a cluster.
+pub(crate) fn milena(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
+    command
+        .args(args)
+        .env_remove("MILENA_BOOTSTRAP")
+        .env_remove("KAFKA_PEERS")
+        .env_remove("RUST_LOG");
+    command
+}
+
+/// Runs a program to its end, feeding it `input`.
+pub(crate) fn run(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeding = std::thread::spawn(move || {
+        // It may end before it has read all.
+        let _ = stdin.write_all(&input);
+    });
+    let (told, ended) = std::sync::mpsc::channel();
+    let id = child.id().to_string();
+    let watching = std::thread::spawn(move || {
+        if ended.recv_timeout(DEADLINE).is_err() {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    let _ = told.send(());
+    watching.join().unwrap();
+    feeding.join().unwrap();
+    output
+}
+
+/// Asks again until it holds.
+pub(crate) fn until(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it did not come to be in time");
+    }
+}
+
+/// A name that no other test uses, nor another run on the same cluster.
+pub(crate) fn unique(what: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let run = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
+    format!("{what}-{run}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Longer than any of them takes.
+const DEADLINE: Duration = Duration::from_secs(60);

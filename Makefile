@@ -3,6 +3,7 @@
 CARGO ?= cargo
 MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localhost:9092)
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
+MILENA = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(CARGO) run -q -p milena-cli --bin milena --
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
 SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/console-tools scripts/golden/make benches/compare/run .ci/run
 
@@ -44,6 +45,7 @@ lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shell
 	$(CARGO) test -q -p milena --test arrows
 	@grep -q "MILENA_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi
+	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/milena.rules.yml && promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/milena.rules.test.yml; else echo 'lint: promtool is not installed; the alert rules were not checked'; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); else echo 'lint: shellcheck is not installed; the scripts were not checked'; fi
 
 .PHONY: bench
@@ -62,9 +64,13 @@ build: ## everything, optimised
 docker-up: ## Kafka at localhost:9092 by Docker Compose
 	docker compose up --detach --wait
 
+.PHONY: docker-watch
+docker-watch: ## Prometheus at 127.0.0.1:9090 and Grafana at 127.0.0.1:3000, for programs that serve 127.0.0.1:9404/metrics
+	docker compose --profile watch up --detach --wait prometheus grafana
+
 .PHONY: docker-down
 docker-down: ## end it and delete its data
-	docker compose down --volumes
+	docker compose --profile watch down --volumes
 
 .PHONY: run-order-setup
 run-order-setup: ## create the order system's topics (MILENA_BOOTSTRAP, default localhost:9092)
@@ -85,3 +91,24 @@ run-producer: ## the smallest producer
 .PHONY: run-consumer
 run-consumer: ## the smallest consumer
 	@$(ON_CLUSTER) consumer
+
+.PHONY: topics-list
+topics-list: ## list topics (MILENA_BOOTSTRAP, default localhost:9092)
+	@$(MILENA) topics list -o table
+
+.PHONY: topics-create
+topics-create: ## create TOPIC with PARTITIONS (default 3)
+	@test -n "$(TOPIC)" || { echo 'usage: make topics-create TOPIC=orders [PARTITIONS=3]' >&2; exit 2; }
+	@$(MILENA) topics create "$(TOPIC)" --partitions "$(if $(PARTITIONS),$(PARTITIONS),3)" -o table
+
+.PHONY: groups-describe
+groups-describe: ## describe GROUP, or all groups
+	@$(MILENA) groups describe $(GROUP) -o table
+
+.PHONY: lag
+lag: ## how far GROUP, or every group, is behind
+	@$(MILENA) lag $(GROUP) -o table
+
+.PHONY: health
+health: ## whether the cluster is well, or the program at URL (http://127.0.0.1:9404/health)
+	@$(MILENA) health $(if $(URL),--url $(URL)) -o table

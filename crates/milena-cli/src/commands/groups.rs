@@ -23,8 +23,8 @@ pub(crate) enum Verb {
     },
     /// Describes groups with their members.
     Describe {
-        /// The groups.
-        #[arg(required = true, value_name = "GROUP")]
+        /// The groups; none means all.
+        #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
     /// Deletes groups with what they have committed.
@@ -66,7 +66,11 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             }
             output::show(session.format(), &table)
         }
-        Verb::Describe { groups } => {
+        Verb::Describe { mut groups } => {
+            if groups.is_empty() {
+                let all = session.admin.list_groups(ListGroups::all()).await?.all()?;
+                groups.extend(all.into_iter().map(|group| group.group));
+            }
             let described = session.admin.describe_groups(groups).await;
             session
                 .good(described, |groups| {

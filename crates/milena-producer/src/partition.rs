@@ -266,9 +266,14 @@ impl Partition {
         open.batch.as_ref().map(|batch| batch.opened)
     }
 
-    /// Hands the open batch to the sender, full or not.
+    /// Hands the oldest batch to the sender, full or not: the open one, as a rule.
     pub(crate) fn take_open(&self) -> Option<OpenBatch> {
         let mut open = self.open.lock();
+        // Invariant: batches leave in the order in which they were opened. The one that was open when the sender last looked may
+        // have become full since, and another one be open behind it; its caller has announced that, so the rest is collected.
+        if let Some(full) = open.full.pop_front() {
+            return Some(full);
+        }
         let batch = open.batch.take()?;
         open.last_size = batch.builder.wire_len();
         Some(batch)

@@ -55,6 +55,22 @@ fn a_batch_grows_until_it_is_full_and_the_next_one_starts_as_large() {
 }
 
 #[test]
+fn a_batch_that_fills_after_the_sender_looked_is_taken_before_the_one_behind_it() {
+    let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
+    place(&partition, &desk, b"first").unwrap();
+    assert!(partition.collect(&mut Vec::new()).is_some());
+    place(&partition, &desk, &[7; 1000]).unwrap();
+    let taken = partition.take_open().unwrap();
+    assert!(
+        taken.builder.wire_len() < 500,
+        "the one with the first record"
+    );
+    let behind = partition.take_open().unwrap();
+    assert!(behind.builder.wire_len() > 1000);
+    assert!(partition.take_open().is_none());
+}
+
+#[test]
 fn a_full_budget_asks_for_memory_and_a_spare_charge_serves() {
     let (desk, partition) = (desk(2048, 1024), partition(1024));
     let held = desk.budget.try_take(2048).unwrap();

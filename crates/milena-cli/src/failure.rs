@@ -131,7 +131,8 @@ impl From<Error> for Failure {
         while let Some(next) = cause {
             let why = next.to_string();
             // Errors that say their cause themselves need not say it twice.
-            if !words.contains(&why) {
+            let what = why.split(" (").next().unwrap_or_default();
+            if !words.contains(what) {
                 words.push_str(": ");
                 words.push_str(&why);
             }

@@ -80,9 +80,44 @@ pub(crate) async fn commit_these(
     let deadline = Instant::now() + limit;
     let turn = timeout_at(deadline, core.committing.acquire()).await;
     let _turn = turn.map_err(|_| late())?.map_err(|_| late())?;
+    let mut memberships = core.membership.subscribe();
     // Taken before the offsets: those of a later membership never go out under an earlier one.
-    let membership = core.membership.borrow().clone();
+    let mut used = memberships.borrow_and_update().clone();
     let offsets = offsets();
+    loop {
+        let Err(error) = once(core, &offsets, used.clone(), deadline).await else {
+            return Ok(());
+        };
+        let passed = matches!(
+            error.code(),
+            Some(ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::ILLEGAL_GENERATION)
+        );
+        // The group moved on while the commit was under way: what is still owned goes out again under the new epoch or generation.
+        let newer = |now: &Option<Membership>| match (now, &used) {
+            (Some(now), Some(used)) => now.member == used.member && now != used,
+            _ => false,
+        };
+        let patience = deadline.min(Instant::now() + NEWER);
+        let moved = timeout_at(patience, async {
+            let now = memberships.wait_for(newer).await;
+            now.ok().and_then(|now| now.clone())
+        });
+        match passed {
+            true => match moved.await {
+                Ok(Some(now)) => used = Some(now),
+                Ok(None) | Err(_) => return Err(error),
+            },
+            false => return Err(error),
+        }
+    }
+}
+
+async fn once(
+    core: &Core,
+    offsets: &[(Arc<Partition>, Committable)],
+    membership: Option<Membership>,
+    deadline: Instant,
+) -> Result<()> {
     if offsets.is_empty() {
         return Ok(());
     }
@@ -96,13 +131,13 @@ pub(crate) async fn commit_these(
             "the consumer is no member of its group now",
         ));
     };
-    let request = request(core, &membership, &offsets);
+    let request = request(core, &membership, offsets);
     let started = Instant::now();
     let mut attempt = 0;
     let ended = loop {
         let tried = timeout_at(deadline, send(core, &membership, &request)).await;
         let error = match tried {
-            Ok(Ok(answer)) => match read(core, &membership, &offsets, &answer) {
+            Ok(Ok(answer)) => match read(core, &membership, offsets, &answer) {
                 Ok(()) => break Ok(()),
                 Err(error) => error,
             },
@@ -247,5 +282,7 @@ fn late() -> Error {
     Error::new(ErrorKind::Timeout, "the commit was not answered in time").api("OffsetCommit")
 }
 
+/// How long a commit waits for the epoch that made its own stale.
+const NEWER: Duration = Duration::from_secs(5);
 /// How long one commit may take with its retries; the next one carries newer offsets anyway.
 pub(crate) const LIMIT: Duration = Duration::from_secs(15);

@@ -55,7 +55,7 @@ pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
 pub use committing::{OffsetAndMetadata, PendingCommit};
 pub use consumer::Consumer;
-pub use group::{GroupMembershipOperation, RebalanceListener};
+pub use group::{GroupMembershipOperation, GroupProtocol, RebalanceListener};
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use lag::Lag;
 pub use milena_protocol::fetch::IsolationLevel;

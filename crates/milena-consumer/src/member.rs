@@ -142,6 +142,9 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
         ErrorCode::REBALANCE_IN_PROGRESS => Pulse::Rebalance,
         ErrorCode::ILLEGAL_GENERATION => Pulse::Superseded,
         ErrorCode::UNKNOWN_MEMBER_ID => Pulse::Lost { forgotten: true },
+        ErrorCode::FENCED_MEMBER_EPOCH => Pulse::Lost { forgotten: false },
+        // A newer one is on its way with a heartbeat's answer.
+        ErrorCode::STALE_MEMBER_EPOCH => Pulse::Unsure { relocate: false },
         ErrorCode::FENCED_INSTANCE_ID => Pulse::Fail(fenced(code)),
         _ if code.is_stale_coordinator() => Pulse::Unsure { relocate: true },
         _ if code.is_retriable() => Pulse::Unsure { relocate: false },

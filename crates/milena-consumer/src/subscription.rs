@@ -73,6 +73,11 @@ impl Pattern {
         })
     }
 
+    /// As it was given, for brokers that match it themselves.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     fn fits(&self, topic: &str) -> bool {
         self.whole.is_match(topic.as_bytes())
     }

@@ -65,10 +65,6 @@ enum Turn {
 impl ClassicTask {
     async fn live(&mut self) -> Result<()> {
         let core = Arc::clone(&self.core);
-        tokio::select! {
-            found = self.topics_exist() => found?,
-            () = core.closing.cancelled() => return Ok(()),
-        }
         loop {
             let joined = tokio::select! {
                 joined = self.join() => Some(joined?),
@@ -106,19 +102,6 @@ impl ClassicTask {
                 core.membership.send_replace(None);
             }
         }
-    }
-
-    /// A topic that does not exist is told at the start, with its name, and not waited for.
-    async fn topics_exist(&self) -> Result<()> {
-        let wanted = self.core.group.subscription.borrow().clone();
-        if wanted.pattern.is_some() {
-            self.core.cluster.want_all_topics();
-            self.core.cluster.refresh().await?;
-        }
-        for topic in &wanted.topics {
-            self.core.cluster.topic(topic).await?;
-        }
-        Ok(())
     }
 
     /// Joins until there is an assignment. What is kept meanwhile is lost as soon as the coordinator has forgotten this member.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::listener::RebalanceListener;
+use super::protocol::GroupProtocol;
 use super::signals::GroupMembershipOperation;
 use crate::assignor::Assignor;
 use crate::builder::ConsumerBuilder;
@@ -27,6 +28,19 @@ impl ConsumerBuilder {
     /// Offers an assignor of your own, behind those given before.
     pub fn assignor(mut self, assignor: impl Assignor) -> Self {
         self.settings.membership.add(Arc::new(assignor));
+        self
+    }
+
+    /// `group.protocol`: who assigns partitions, the members or the coordinator. Default [`GroupProtocol::Auto`].
+    pub fn group_protocol(mut self, protocol: GroupProtocol) -> Self {
+        self.settings.membership.protocol = protocol;
+        self
+    }
+
+    /// `group.remote.assignor`: the coordinator's assignor under the consumer protocol, such as `uniform` or `range`. Default the
+    /// coordinator's choice.
+    pub fn group_remote_assignor(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.settings.membership.remote_assignor = Some(name.into());
         self
     }
 

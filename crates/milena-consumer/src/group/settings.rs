@@ -6,6 +6,7 @@ use std::sync::Arc;
 use milena_core::{Error, ErrorKind, Result};
 
 use super::listener::Listener;
+use super::protocol::GroupProtocol;
 use super::signals::GroupMembershipOperation;
 use crate::assignor::{Assignor, RebalanceProtocol, named};
 use crate::subscription::Pattern;
@@ -19,6 +20,8 @@ pub(crate) struct GroupSettings {
     defect: Option<Error>,
     pub(crate) pattern: Option<Pattern>,
     pub(crate) listener: Option<Arc<dyn Listener>>,
+    pub(crate) protocol: GroupProtocol,
+    pub(crate) remote_assignor: Option<Arc<str>>,
     pub(crate) on_close: GroupMembershipOperation,
     pub(crate) rack: Option<Arc<str>>,
 }
@@ -50,6 +53,11 @@ impl GroupSettings {
         self.assignors.clone()
     }
 
+    /// Whether assignors were named or added, which implies the classic protocol.
+    pub(crate) fn has_assignors(&self) -> bool {
+        !self.assignors.is_empty()
+    }
+
     /// Whether partitions are kept while the group rebalances: where every assignor allows it.
     pub(crate) fn is_cooperative(&self) -> bool {
         let assignors = self.assignors();
@@ -66,6 +74,14 @@ impl GroupSettings {
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(error) = &self.defect {
             return Err(error.clone());
+        }
+        if self.protocol == GroupProtocol::Consumer && self.has_assignors() {
+            let what = format!(
+                "group.protocol is `consumer`, under which the coordinator assigns, and partition.assignment.strategy is `{}`: \
+                 leave one out, or choose the coordinator's assignor with `group_remote_assignor`",
+                self.names().join("`, `")
+            );
+            return Err(Error::new(ErrorKind::Config, what).setting("group.protocol"));
         }
         let names = self.names();
         for (at, name) in names.iter().enumerate() {

@@ -43,7 +43,8 @@ impl Consumer {
         Ok(())
     }
 
-    /// Lets the group rebalance soon, for this reason, which goes into the coordinator's log.
+    /// Lets the group rebalance soon, for this reason, which goes into the coordinator's log. Under the consumer protocol the
+    /// coordinator alone decides, and this does nothing.
     ///
     /// # References
     /// KIP-568, KIP-800.

@@ -1,0 +1,308 @@
+//! Heartbeats of the consumer protocol: the one request by which a member joins, confirms, hears of its assignment and leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, ErrorKind, Event, Result};
+use milena_pool::Role;
+use milena_protocol::ApiKey;
+use milena_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use uuid::Uuid;
+
+use super::epoch::{Refusal, refusal};
+use super::requests::millis;
+use super::text;
+use crate::core::Core;
+use crate::member::{Membership, Pulse};
+use crate::subscription::Subscription;
+
+/// Partitions by topic id.
+pub(super) type Places = BTreeMap<Uuid, BTreeSet<i32>>;
+
+/// What the coordinator said, for whoever reconciles.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    /// Rises whenever the membership was lost, and everything with it.
+    pub(super) life: u64,
+    /// What the member may use.
+    pub(super) target: Option<Places>,
+    /// Why the member cannot go on.
+    pub(super) failed: Option<Error>,
+}
+
+/// What is owned, for the next heartbeat to confirm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Owned {
+    pub(super) life: u64,
+    pub(super) places: Places,
+}
+
+/// What a heartbeat says: what is to be read, and what is owned.
+type Said = (Subscription, Places);
+
+/// The task that beats; it alone knows the epoch.
+pub(super) struct Beats {
+    core: Arc<Core>,
+    member: Arc<str>,
+    told: watch::Sender<Told>,
+    owned: watch::Receiver<Owned>,
+    life: u64,
+    /// 0 until the member has joined.
+    epoch: i32,
+    /// What the coordinator knows from the last request that it answered; `None` where everything is to be sent.
+    sent: Option<Said>,
+    /// Whether a pattern was ever sent, which a later subscription has to take back.
+    patterned: bool,
+    interval: Duration,
+    alive: Instant,
+    failures: u32,
+}
+
+impl Beats {
+    pub(super) fn new(
+        core: Arc<Core>,
+        member: Arc<str>,
+        told: watch::Sender<Told>,
+        owned: watch::Receiver<Owned>,
+    ) -> Self {
+        Self {
+            interval: core.settings.heartbeat_interval,
+            core,
+            member,
+            told,
+            owned,
+            life: 0,
+            epoch: 0,
+            sent: None,
+            patterned: false,
+            alive: Instant::now(),
+            failures: 0,
+        }
+    }
+
+    /// Beats until it is dropped or the member cannot go on.
+    pub(super) async fn run(mut self) {
+        let core = Arc::clone(&self.core);
+        let mut subscription = core.group.subscription.subscribe();
+        let mut next = Instant::now();
+        loop {
+            let calm = self.failures == 0;
+            let waits = self.owned.borrow().life != self.life;
+            tokio::select! {
+                () = sleep_until(next) => {}
+                Ok(()) = self.owned.changed(), if calm || waits => {}
+                Ok(()) = subscription.changed(), if calm => {}
+                word = word(&core) => match word {
+                    Pulse::Fail(error) => return self.fail(error),
+                    _ => self.lose(),
+                },
+            }
+            if self.owned.borrow_and_update().life != self.life {
+                // What was lost is to be let go first: who joins owns nothing.
+                next = Instant::now() + self.interval;
+                continue;
+            }
+            let started = Instant::now();
+            let said = (
+                core.group.subscription.borrow().clone(),
+                self.owned.borrow().places.clone(),
+            );
+            let answer = self.beat(&said).await;
+            core.observers().emit(|| Event::Heartbeat {
+                group: core.settings.group_name(),
+                elapsed: started.elapsed(),
+                error: answer.as_ref().err(),
+            });
+            next = match answer {
+                Ok(answer) => match ErrorCode::from_wire(answer.error_code) {
+                    None => self.take(started, said, &answer),
+                    Some(code) => {
+                        let refusal = refusal(code, answer.error_message.as_deref());
+                        match self.refused(refusal) {
+                            Ok(next) => next,
+                            Err(error) => return self.fail(error),
+                        }
+                    }
+                },
+                Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
+                    tracing::debug!(group = core.settings.group_name(), %error, "a heartbeat got no answer");
+                    core.relocate();
+                    self.again()
+                }
+                Err(error) => return self.fail(error),
+            };
+            let silent = Instant::now().duration_since(self.alive);
+            if self.epoch > 0 && silent >= core.settings.session_timeout {
+                // The coordinator has given the partitions to others by now: going on would be to work twice.
+                self.lose();
+            }
+        }
+    }
+
+    async fn beat(&self, said: &Said) -> Result<ConsumerGroupHeartbeatResponse> {
+        let limit = self.core.settings.session_timeout / 3;
+        let asking = async {
+            let connection = self.core.coordinator(Role::Heartbeat).await?;
+            let version = connection
+                .versions()
+                .negotiate(ApiKey::ConsumerGroupHeartbeat)?;
+            let request = self.request(said, version)?;
+            let limit = limit.min(connection.request_timeout());
+            connection.call_version(&request, version, limit).await
+        };
+        timeout(limit, asking).await.map_err(|_| {
+            let what = "the coordinator did not answer a heartbeat in time";
+            Error::new(ErrorKind::Timeout, what).api("ConsumerGroupHeartbeat")
+        })?
+    }
+
+    /// Everything where the coordinator may not know it, else only what changed.
+    fn request(&self, said: &Said, version: i16) -> Result<ConsumerGroupHeartbeatRequest> {
+        let settings = &self.core.settings;
+        let (wanted, owned) = said;
+        let mut request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(text(settings.group_name()).into())
+            .with_member_id(text(&self.member))
+            .with_member_epoch(self.epoch)
+            .with_instance_id(settings.instance.as_deref().map(text));
+        let known = self.sent.as_ref().filter(|_| self.epoch > 0);
+        if known.is_none() {
+            request.rebalance_timeout_ms = millis(settings.rebalance_timeout);
+            request.rack_id = settings.membership.rack.as_deref().map(text);
+            request.server_assignor = settings.membership.remote_assignor.as_deref().map(text);
+        }
+        if known.is_none_or(|(before, _)| before != wanted) {
+            let names = wanted.topics.iter().map(|name| text(name).into());
+            request.subscribed_topic_names = Some(names.collect());
+            let pattern = wanted.pattern.as_ref().map(|pattern| text(pattern.text()));
+            if pattern.is_some() && version < PATTERNS_FROM {
+                let what = "the broker does not match topic patterns for this protocol";
+                return Err(Error::new(ErrorKind::Unsupported, what).setting("group.protocol"));
+            }
+            // An empty one takes an earlier one back.
+            let took_back = self.patterned.then(|| text(""));
+            request.subscribed_topic_regex = pattern.or(took_back);
+        }
+        if known.is_none_or(|(_, before)| before != owned) {
+            request.topic_partitions = Some(wire(owned));
+        }
+        Ok(request)
+    }
+
+    /// The heartbeat was answered well.
+    fn take(
+        &mut self,
+        started: Instant,
+        said: Said,
+        answer: &ConsumerGroupHeartbeatResponse,
+    ) -> Instant {
+        self.patterned |= said.0.pattern.is_some();
+        self.sent = Some(said);
+        self.alive = started;
+        self.failures = 0;
+        self.epoch = answer.member_epoch;
+        let interval = u64::try_from(answer.heartbeat_interval_ms).unwrap_or(0);
+        self.interval = Duration::from_millis(interval).max(SHORTEST);
+        let membership = Some(Membership {
+            member: Arc::clone(&self.member),
+            generation: self.epoch,
+        });
+        self.core.membership.send_if_modified(|known| {
+            let news = *known != membership;
+            *known = membership;
+            news
+        });
+        if let Some(assignment) = &answer.assignment {
+            let mut target = Places::new();
+            for topic in &assignment.topic_partitions {
+                let partitions = target.entry(topic.topic_id).or_default();
+                partitions.extend(topic.partitions.iter().copied());
+            }
+            self.told.send_modify(|told| told.target = Some(target));
+        }
+        started + self.interval
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> Result<Instant> {
+        match refusal {
+            Refusal::Rejoin => {
+                self.lose();
+                return Ok(self.again());
+            }
+            Refusal::Relocate => self.core.relocate(),
+            Refusal::Later => {}
+            Refusal::Held(error) => {
+                let limit = self.core.settings.session_timeout + self.interval;
+                if Instant::now().duration_since(self.alive) > limit {
+                    return Err(error);
+                }
+            }
+            Refusal::Fail(error) => return Err(error),
+        }
+        Ok(self.again())
+    }
+
+    /// When to ask again; everything goes into the request then.
+    fn again(&mut self) -> Instant {
+        self.sent = None;
+        let wait = self.core.cluster.backoff().delay(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        Instant::now() + wait.min(self.interval)
+    }
+
+    /// The membership is gone, and everything with it.
+    fn lose(&mut self) {
+        self.life += 1;
+        self.epoch = 0;
+        self.sent = None;
+        self.alive = Instant::now();
+        self.core.membership.send_replace(None);
+        let life = self.life;
+        self.told.send_modify(|told| {
+            told.life = life;
+            told.target = None;
+        });
+    }
+
+    fn fail(&self, error: Error) {
+        self.told.send_modify(|told| told.failed = Some(error));
+    }
+}
+
+/// Waits for what a commit's answer says of this membership, where it is grave.
+async fn word(core: &Core) -> Pulse {
+    let mut told = core.verdict.subscribe();
+    let grave = |told: &Option<(Membership, Pulse)>| match told {
+        Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
+            core.membership.borrow().as_ref() == Some(of)
+        }
+        _ => false,
+    };
+    if let Ok(Some((_, word))) = told.wait_for(grave).await.as_deref() {
+        return word.clone();
+    }
+    // Only when the consumer itself is gone.
+    std::future::pending().await
+}
+
+fn wire(places: &Places) -> Vec<TopicPartitions> {
+    let topics = places
+        .iter()
+        .filter(|(_, partitions)| !partitions.is_empty());
+    topics
+        .map(|(id, partitions)| {
+            TopicPartitions::default()
+                .with_topic_id(*id)
+                .with_partitions(partitions.iter().copied().collect())
+        })
+        .collect()
+}
+
+/// The first version that carries patterns.
+const PATTERNS_FROM: i16 = 1;
+/// Never more often, whatever a broker says.
+const SHORTEST: Duration = Duration::from_millis(10);

@@ -1,0 +1,233 @@
+//! A member of a group of the consumer protocol: brings what it reads in line with what the coordinator says, partition by partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorKind, Partition as PartitionNumber, Result, TopicPartition};
+use milena_pool::Role;
+use milena_protocol::messages::ConsumerGroupHeartbeatRequest;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::beats::{Beats, Owned, Places, Told};
+use super::{handover, text};
+use crate::core::Core;
+use crate::member::Pulse;
+use crate::partition::Partition;
+
+/// Lives as a member until the consumer closes.
+pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
+    let (told, owned) = (
+        watch::Sender::new(Told::default()),
+        watch::Sender::new(Owned::default()),
+    );
+    let mut task = ConsumerTask {
+        core: Arc::clone(core),
+        // Kept for as long as the consumer lives, whatever becomes of its memberships.
+        member: Uuid::new_v4().to_string().into(),
+        told: told.subscribe(),
+        owned,
+        held: BTreeMap::new(),
+    };
+    let beats = Beats::new(
+        Arc::clone(core),
+        Arc::clone(&task.member),
+        told,
+        task.owned.subscribe(),
+    );
+    // Beside this task, so that beats wait for nothing; ends with it.
+    let mut beating = JoinSet::new();
+    beating.spawn(beats.run());
+    let lived = task.live().await;
+    if lived.is_ok() {
+        task.give_back(core.partitions()).await?;
+        beating.shutdown().await;
+        core.membership.send_replace(None);
+        task.leave().await;
+    }
+    lived
+}
+
+struct ConsumerTask {
+    core: Arc<Core>,
+    member: Arc<str>,
+    told: watch::Receiver<Told>,
+    owned: watch::Sender<Owned>,
+    /// What it reads, by what the coordinator calls it: a topic that is made again has another id.
+    held: BTreeMap<(Uuid, i32), TopicPartition>,
+}
+
+impl ConsumerTask {
+    async fn live(&mut self) -> Result<()> {
+        let core = Arc::clone(&self.core);
+        let mut metadata = core.cluster.changed();
+        let mut subscription = core.group.subscription.subscribe();
+        subscription.mark_changed();
+        loop {
+            let told = self.told.borrow_and_update().clone();
+            let missing = self.reconcile(told).await?;
+            let attempt = if missing { RESOLVE } else { Duration::MAX };
+            tokio::select! {
+                changed = self.told.changed() => if changed.is_err() {
+                    return Err(Error::new(ErrorKind::Closed, "the group's heartbeats have ended"));
+                },
+                () = core.closing.cancelled() => return Ok(()),
+                Ok(()) = subscription.changed() => {
+                    let wanted = subscription.borrow_and_update().clone();
+                    if wanted.pattern.is_some() {
+                        // The coordinator matches; names and leaders of what it finds are looked up here.
+                        core.cluster.want_all_topics();
+                    }
+                    core.cluster.want_topics(wanted.topics);
+                }
+                changed = metadata.changed() => if changed.is_err() || core.cluster.is_closed() {
+                    return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
+                },
+                () = sleep(attempt), if missing => core.cluster.request_refresh(),
+            }
+        }
+    }
+
+    /// One step towards what the coordinator said; `true` while topics of it are not known here yet.
+    async fn reconcile(&mut self, told: Told) -> Result<bool> {
+        let core = Arc::clone(&self.core);
+        if let Some(error) = told.failed {
+            return Err(error);
+        }
+        if told.life != self.owned.borrow().life {
+            handover::lose(&core, &core.partitions()).await;
+            self.held.clear();
+            self.owned.send_replace(Owned {
+                life: told.life,
+                places: Places::new(),
+            });
+        }
+        let Some(target) = told.target else {
+            return Ok(false);
+        };
+        let is_told = |(id, number): &(Uuid, i32)| {
+            target
+                .get(id)
+                .is_some_and(|partitions| partitions.contains(number))
+        };
+        let gone: Vec<_> = self
+            .held
+            .keys()
+            .filter(|key| !is_told(key))
+            .copied()
+            .collect();
+        if !gone.is_empty() {
+            let places: Vec<_> = gone.iter().filter_map(|key| self.held.get(key)).collect();
+            let mut partitions = core.partitions();
+            partitions.retain(|partition| places.contains(&partition.place()));
+            self.give_back(partitions).await?;
+            for key in gone {
+                self.held.remove(&key);
+            }
+            // While that took its time the coordinator may have spoken again.
+            if self.told.has_changed().unwrap_or(true) {
+                return Ok(false);
+            }
+        }
+        let missing = self.take(&target).await;
+        self.confirm();
+        Ok(missing)
+    }
+
+    /// Takes what is new and known here; `true` when some of it is not.
+    async fn take(&mut self, target: &Places) -> bool {
+        let metadata = self.core.cluster.metadata();
+        let (mut added, mut missing) = (Vec::new(), false);
+        for (id, partitions) in target {
+            let topic = metadata.topic_by_id(*id);
+            for number in partitions {
+                let key = (*id, *number);
+                if self.held.contains_key(&key) {
+                    continue;
+                }
+                match (topic, PartitionNumber::from_wire(*number)) {
+                    (Some(topic), Some(partition)) => {
+                        let place = TopicPartition::new(&topic.name, partition);
+                        self.held.insert(key, place.clone());
+                        added.push(place);
+                    }
+                    _ => missing = true,
+                }
+            }
+        }
+        if !added.is_empty() {
+            handover::take(&self.core, added.into_iter().collect()).await;
+        }
+        missing
+    }
+
+    /// Tells the heartbeats what is owned; a change is sent at once.
+    fn confirm(&self) {
+        let mut places = Places::new();
+        for (id, number) in self.held.keys() {
+            places.entry(*id).or_default().insert(*number);
+        }
+        self.owned.send_if_modified(|owned| {
+            let news = owned.places != places;
+            owned.places = places;
+            news
+        });
+    }
+
+    /// Gives partitions back, unless all is lost meanwhile.
+    async fn give_back(&mut self, partitions: Vec<Arc<Partition>>) -> Result<()> {
+        let mut told = self.told.clone();
+        let life = self.owned.borrow().life;
+        let loss = async {
+            let over = |told: &Told| told.life != life || told.failed.is_some();
+            let failed = told.wait_for(over).await.map(|told| told.failed.clone());
+            match failed {
+                Ok(Some(error)) => Pulse::Fail(error),
+                Ok(None) => Pulse::Lost { forgotten: false },
+                Err(_) => std::future::pending().await,
+            }
+        };
+        match handover::give_back(&self.core, &partitions, loss).await {
+            Some(Pulse::Fail(error)) => Err(error),
+            // The next step lets everything else go, too.
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Tells the coordinator at once, where that is wanted at the end; a static member says that it will come back.
+    async fn leave(&self) {
+        let settings = &self.core.settings;
+        let instance = settings.instance.as_deref();
+        let leaves = self.core.group.on_close.lock().leaves(instance.is_some());
+        let epoch = match (leaves, instance) {
+            (true, _) => LEAVES,
+            (false, Some(_)) => LEAVES_FOR_A_WHILE,
+            (false, None) => return,
+        };
+        let request = ConsumerGroupHeartbeatRequest::default()
+            .with_group_id(text(settings.group_name()).into())
+            .with_member_id(text(&self.member))
+            .with_member_epoch(epoch)
+            .with_instance_id(instance.map(text));
+        let leaving = async {
+            let connection = self.core.coordinator(Role::Heartbeat).await?;
+            connection.call_with(&request, LEAVE).await
+        };
+        match timeout(LEAVE, leaving).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "leaving the group failed"),
+            Err(_) => tracing::debug!("leaving the group took too long"),
+        }
+    }
+}
+
+/// The epochs by which members leave.
+const LEAVES: i32 = -1;
+const LEAVES_FOR_A_WHILE: i32 = -2;
+/// How long leaving may take: at the end nobody wants to wait.
+const LEAVE: Duration = Duration::from_secs(5);
+/// How soon to look again for topics that the coordinator named and nobody knows here.
+const RESOLVE: Duration = Duration::from_millis(250);

@@ -1,0 +1,87 @@
+//! What an answer of the consumer protocol means for a member. Pure.
+
+use milena_core::{Error, ErrorCode, ErrorKind};
+
+use super::protocol::refused;
+
+/// What to do after a heartbeat was refused.
+#[derive(Clone, Debug)]
+pub(super) enum Refusal {
+    /// The partitions are others': give all up, and join again as a new member of the same id.
+    Rejoin,
+    /// Another broker may coordinate the group now; ask again after a wait, with everything in the request.
+    Relocate,
+    /// Ask again after a wait, with everything in the request.
+    Later,
+    /// A static member that crashed still holds the instance id: ask again until its session is over.
+    Held(Error),
+    /// The member cannot go on.
+    Fail(Error),
+}
+
+/// What a refusal means.
+pub(super) fn refusal(code: ErrorCode, why: Option<&str>) -> Refusal {
+    match code {
+        ErrorCode::FENCED_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID => Refusal::Rejoin,
+        ErrorCode::FENCED_INSTANCE_ID => Refusal::Fail(fenced(
+            code,
+            "another consumer joined with the same group.instance.id",
+        )),
+        ErrorCode::UNRELEASED_INSTANCE_ID => Refusal::Held(fenced(
+            code,
+            "another consumer holds the same group.instance.id",
+        )),
+        _ if code.is_stale_coordinator() => Refusal::Relocate,
+        _ if code.is_retriable() => Refusal::Later,
+        _ => Refusal::Fail(refused(code, why)),
+    }
+}
+
+fn fenced(code: ErrorCode, what: &'static str) -> Error {
+    Error::new(ErrorKind::Fenced, what)
+        .setting("group.instance.id")
+        .with_source(Error::broker(code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fenced_epoch_joins_again_and_a_fenced_instance_ends() {
+        for code in [ErrorCode::FENCED_MEMBER_EPOCH, ErrorCode::UNKNOWN_MEMBER_ID] {
+            assert!(matches!(refusal(code, None), Refusal::Rejoin));
+        }
+        let Refusal::Fail(error) = refusal(ErrorCode::FENCED_INSTANCE_ID, None) else {
+            panic!("a twin took over");
+        };
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+    }
+
+    #[test]
+    fn a_coordinator_that_moves_or_loads_changes_nothing() {
+        for code in [
+            ErrorCode::NOT_COORDINATOR,
+            ErrorCode::COORDINATOR_NOT_AVAILABLE,
+        ] {
+            assert!(matches!(refusal(code, None), Refusal::Relocate));
+        }
+        let loading = refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, None);
+        assert!(matches!(loading, Refusal::Later));
+    }
+
+    #[test]
+    fn what_waiting_cannot_mend_names_the_setting_and_the_brokers_words() {
+        for (code, key) in [
+            (ErrorCode::UNSUPPORTED_ASSIGNOR, "group.remote.assignor"),
+            (ErrorCode::INVALID_REGULAR_EXPRESSION, "topic_pattern"),
+            (ErrorCode::GROUP_ID_NOT_FOUND, "group.protocol"),
+        ] {
+            let Refusal::Fail(error) = refusal(code, Some("because")) else {
+                panic!("{code:?} cannot be mended by waiting");
+            };
+            assert_eq!(error.place().setting.as_deref(), Some(key));
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+}

@@ -261,6 +261,8 @@ impl Beats {
         self.sent = None;
         self.alive = Instant::now();
         self.core.membership.send_replace(None);
+        // A member that joins again may get the very epoch that it had: what was said of the lost one is not about it.
+        self.core.verdict.send_replace(None);
         let life = self.life;
         self.told.send_modify(|told| {
             told.life = life;

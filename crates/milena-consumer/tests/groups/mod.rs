@@ -4,6 +4,8 @@
 #[path = "../consume/bed.rs"]
 pub(crate) mod bed;
 pub(crate) mod ear;
+pub(crate) mod hostile;
+pub(crate) mod owners;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,0 +1,265 @@
+//! Groups on a real cluster: the one that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+#[path = "groups/ear.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod ear;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ear::{Ear, Heard};
+use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
+use milena_core::{Partition, ProducerRecord, Value};
+use milena_pool::{Cluster, Target};
+use milena_producer::Producer;
+use milena_protocol::ApiKey;
+use milena_protocol::messages::CreateTopicsRequest;
+use milena_protocol::messages::create_topics_request::CreatableTopic;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+const LIMIT: Duration = Duration::from_secs(90);
+const PARTITIONS: u32 = 6;
+
+/// A topic and a group of this test's own.
+struct Bed {
+    cluster: Cluster,
+    name: String,
+}
+
+impl Bed {
+    async fn new(what: &str) -> Self {
+        let cluster = cluster().await;
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        let bed = Self {
+            cluster,
+            name: format!("groups-{what}-{nanos}"),
+        };
+        bed.create(&bed.name, PARTITIONS).await;
+        bed
+    }
+
+    async fn create(&self, name: &str, partitions: u32) {
+        let topic = CreatableTopic::default()
+            .with_name(text(name).into())
+            .with_num_partitions(partitions as i32)
+            .with_replication_factor(1);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(20_000);
+        let answer = self
+            .cluster
+            .send(&Target::Controller, &request)
+            .await
+            .unwrap();
+        assert_eq!(answer.topics[0].error_code, 0);
+    }
+
+    async fn fill(&self, first: usize, count: usize) {
+        let producer = Producer::builder(self.cluster.clone()).build().unwrap();
+        for number in first..first + count {
+            for partition in 0..PARTITIONS {
+                let record = ProducerRecord::new(self.name.as_str())
+                    .partition(partition)
+                    .value(number.to_string());
+                drop(producer.enqueue(record).await.unwrap());
+            }
+        }
+        producer.flush().await.unwrap();
+        producer.close(LIMIT).await.unwrap();
+    }
+
+    async fn member(&self, protocol: GroupProtocol) -> ConsumerBuilder {
+        Consumer::builder(cluster().await, self.name.as_str())
+            .topics([self.name.as_str()])
+            .group_protocol(protocol)
+            .heartbeat_interval(Duration::from_millis(500))
+    }
+}
+
+async fn cluster() -> Cluster {
+    let bootstrap =
+        std::env::var("MILENA_TEST_BOOTSTRAP").expect("MILENA_TEST_BOOTSTRAP names a cluster");
+    let builder = Cluster::builder(bootstrap.split(',').map(str::to_owned))
+        .metadata_max_age(Duration::from_secs(3));
+    builder.connect().await.unwrap()
+}
+
+fn text(value: &str) -> milena_protocol::kafka::protocol::StrBytes {
+    milena_protocol::kafka::protocol::StrBytes::from_string(value.to_owned())
+}
+
+/// What was processed, and who is at each partition.
+#[derive(Clone, Default)]
+struct Seen(Arc<Noted>);
+
+/// Numbers by partition, and how many handlers are at each.
+type Noted = (
+    Mutex<BTreeMap<Partition, Vec<usize>>>,
+    Mutex<BTreeMap<Partition, usize>>,
+);
+
+impl Seen {
+    fn run(&self, builder: ConsumerBuilder) -> (Arc<Consumer>, tokio::task::JoinHandle<()>) {
+        let consumer = Arc::new(builder.build().unwrap());
+        let (seen, running) = (self.clone(), Arc::clone(&consumer));
+        let task = tokio::spawn(async move {
+            let handler = move |partition: Partition, Value(value): Value| {
+                let seen = seen.clone();
+                async move {
+                    let others = seen.0.1.lock().insert(partition, 1);
+                    assert!(others.unwrap_or(0) == 0, "{partition} is with two members");
+                    let number = std::str::from_utf8(&value).unwrap().parse().unwrap();
+                    seen.0.0.lock().entry(partition).or_default().push(number);
+                    seen.0.1.lock().insert(partition, 0);
+                }
+            };
+            running.run(handler).await.unwrap();
+        });
+        (consumer, task)
+    }
+
+    async fn until(&self, count: usize) {
+        let total = || self.0.0.lock().values().map(Vec::len).sum::<usize>();
+        until(&format!("{count} records"), || total() >= count).await;
+    }
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(LIMIT, waiting)
+        .await
+        .unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+/// Whether the cluster has finalised the consumer protocol.
+async fn is_modern(cluster: &Cluster) -> bool {
+    let node = cluster.metadata().brokers().next().unwrap().node;
+    let connection = cluster
+        .connection(node, milena_pool::Role::Heartbeat)
+        .await
+        .unwrap();
+    let versions = connection.versions();
+    versions
+        .finalized("group.version")
+        .is_some_and(|level| level >= 1)
+        && versions.supports(ApiKey::ConsumerGroupHeartbeat)
+}
+
+async fn share_and_hand_over(protocol: GroupProtocol) {
+    let bed = Bed::new("share").await;
+    let (seen, ear) = (Seen::default(), Ear::default());
+    let first = seen.run(bed.member(protocol).await.rebalance_listener(ear.clone()));
+    bed.fill(0, 100).await;
+    seen.until(600).await;
+    let second = seen.run(bed.member(protocol).await);
+    let started = Instant::now();
+    until("the second has its share", || {
+        second.0.assignment().len() == 3
+    })
+    .await;
+    println!(
+        "{protocol:?}: a second member had its share after {:?}",
+        started.elapsed()
+    );
+    bed.fill(100, 100).await;
+    seen.until(1_200).await;
+    first.0.close().await;
+    let started = Instant::now();
+    until("the second has everything", || {
+        second.0.assignment().len() == 6
+    })
+    .await;
+    println!(
+        "{protocol:?}: the one that stayed had everything after {:?}",
+        started.elapsed()
+    );
+    bed.fill(200, 100).await;
+    seen.until(1_800).await;
+    second.0.close().await;
+    for (partition, numbers) in &*seen.0.0.lock() {
+        assert_eq!(*numbers, (0..300).collect::<Vec<_>>(), "{partition}");
+    }
+    let revoked = ear
+        .heard()
+        .iter()
+        .filter(|heard| matches!(heard, Heard::Revoked(places) if places.len() == 3))
+        .count();
+    assert!(
+        revoked >= 1,
+        "only what moved was revoked: {:?}",
+        ear.heard()
+    );
+    first.1.await.unwrap();
+    second.1.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn classic_members_share_and_hand_over_without_loss_or_repeat() {
+    share_and_hand_over(GroupProtocol::Classic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn members_of_the_consumer_protocol_share_and_hand_over_without_loss_or_repeat() {
+    if is_modern(&cluster().await).await {
+        share_and_hand_over(GroupProtocol::Consumer).await;
+        share_and_hand_over(GroupProtocol::Auto).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn patterns_static_members_and_other_subscriptions_work_under_each_protocol() {
+    let modern = is_modern(&cluster().await).await;
+    for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+        if protocol == GroupProtocol::Consumer && !modern {
+            continue;
+        }
+        let bed = Bed::new("pattern").await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let build = async || {
+            Consumer::builder(cluster().await, bed.name.as_str())
+                .topic_pattern(format!("{}.*", bed.name))
+                .group_protocol(protocol)
+                .group_instance_id("pod-1")
+        };
+        let (consumer, task) = seen.run(build().await.rebalance_listener(ear.clone()));
+        until("the topic is read", || ear.now().len() == 6).await;
+        bed.create(&format!("{}-more", bed.name), 2).await;
+        until("the new topic, too", || ear.now().len() == 8).await;
+        consumer.subscribe([bed.name.as_str()]).unwrap();
+        until("the other subscription is in effect", || {
+            ear.now().len() == 6
+        })
+        .await;
+        consumer.close().await;
+        task.await.unwrap();
+        let started = Instant::now();
+        let again = Ear::default();
+        let (consumer, task) = seen.run(build().await.rebalance_listener(again.clone()));
+        until("it is back", || !again.now().is_empty()).await;
+        println!(
+            "{protocol:?}: a static member was back after {:?}",
+            started.elapsed()
+        );
+        consumer.close().await;
+        task.await.unwrap();
+    }
+}

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_broker::{Broker, BrokerBuilder};
-use milena_client::consumer::{IntoRoutes, StartAt};
+use milena_client::consumer::{ConsumerBuilder, IntoRoutes, StartAt};
 use milena_client::core::{
-    Backoff, BoxError, ConsumerRecord, Error, ErrorKind, Incoming, Outcome, ProducerRecord,
+    Backoff, BoxError, ConsumerRecord, Error, ErrorKind, Incoming, Offset, Outcome, ProducerRecord,
     RecordMetadata, Result, Routes, Timestamp, TopicName, TopicPartition,
 };
 use milena_client::producer::Producer;
@@ -15,7 +15,9 @@ use milena_client::{Client, ClientBuilder};
 use tokio::time::{Instant, sleep, timeout};
 use tower_service::Service;
 
+use crate::processed::Journal;
 use crate::running::Running;
+use crate::watched::Watched;
 
 /// An embedded broker in memory and a client on it.
 ///
@@ -133,11 +135,43 @@ impl Kit {
         self.producer.send(record).await
     }
 
+    /// Sends a record as it is and waits for the broker.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Result<RecordMetadata> {
+        self.producer.send(record.into()).await
+    }
+
     /// Runs a handler, a stack or a router in a group, beside the test. Offsets are committed each 100 ms.
     ///
     /// # Errors
     /// Where a setting is not right.
     pub fn run<M, X, I>(&self, group: &str, topics: I, handler: X) -> Result<Running>
+    where
+        I: IntoIterator,
+        I::Item: Into<TopicName>,
+        M: 'static,
+        X: IntoRoutes<M> + Send + 'static,
+        X::Routes: Send + Sync + 'static,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        self.run_with(group, topics, handler, |consumer| consumer)
+    }
+
+    /// As [`run`](Self::run), with other settings of the consumer.
+    ///
+    /// # Errors
+    /// Where a setting is not right.
+    pub fn run_with<M, X, I>(
+        &self,
+        group: &str,
+        topics: I,
+        handler: X,
+        change: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
+    ) -> Result<Running>
     where
         I: IntoIterator,
         I::Item: Into<TopicName>,
@@ -154,12 +188,42 @@ impl Kit {
             .consumer(group)
             .topics(topics)
             .clock(move || wall());
-        let consumer = consumer
-            .commit_interval(Duration::from_millis(100))
-            .build()?;
+        let consumer = consumer.commit_interval(Duration::from_millis(100));
+        let consumer = change(consumer).build()?;
         let stop = consumer.shutdown_handle();
-        let task = tokio::spawn(async move { consumer.run(handler).await });
-        Ok(Running { stop, task })
+        let journal = Journal::new();
+        let routes = Watched::new(handler.into_routes(), journal.clone());
+        let task = tokio::spawn(async move { consumer.run(routes).await });
+        Ok(Running {
+            stop,
+            task,
+            journal,
+        })
+    }
+
+    /// What the group has committed for a partition: where it would resume.
+    #[must_use]
+    pub fn committed_at(&self, group: &str, topic: &str, partition: u32) -> Option<Offset> {
+        self.broker.inspect().committed(group, topic, partition)
+    }
+
+    /// The records that a topic holds now, each partition in its order.
+    ///
+    /// # Errors
+    /// Where a batch cannot be read.
+    pub fn records(&self, topic: &str) -> Result<Vec<ConsumerRecord>> {
+        let inspect = self.broker.inspect();
+        let partitions = 0..inspect.partitions(topic);
+        let read: Result<Vec<_>> = partitions
+            .map(|partition| inspect.records(topic, partition))
+            .collect();
+        Ok(read?.into_iter().flatten().collect())
+    }
+
+    /// How long ago the kit was started.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.now().since(Timestamp::from_millis(BEGINNING))
     }
 
     /// How many records of a topic the group has committed, all partitions together.
@@ -227,4 +291,4 @@ fn on(broker: &Broker) -> ClientBuilder {
 }
 
 /// 2020-01-01 00:00:00 UTC, in milliseconds.
-const BEGINNING: i64 = 1_577_836_800_000;
+pub(crate) const BEGINNING: i64 = 1_577_836_800_000;

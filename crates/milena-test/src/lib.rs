@@ -1,12 +1,13 @@
 //! The test kit: handlers without a broker, and client and broker in one process, with the clock paused.
 //!
-//! A handler with its layers is tested by [`process`], without any broker. A whole program is tested in a [`Kit`]: an embedded broker in
-//! memory and a client on it. Both want tokio's paused clock, so that timeouts, backoffs and session timeouts cost no time.
+//! A handler with its layers is tested in a [`Trial`], without any broker: records go in, what becomes of them comes out, and dead letters
+//! and emitted records are in a [`Sink`]. A whole program is tested in a [`Kit`]: an embedded broker in memory and a client on it. Both
+//! want tokio's paused clock, so that timeouts, backoffs and session timeouts cost no time and are exact.
 //!
 //! ```
-//! use milena_client::core::{ConsumerRecord, Outcome, Text};
+//! use milena_client::core::{Outcome, ProducerRecord, Text};
 //! use milena_client::middleware::Stack;
-//! use milena_test::{Kit, process};
+//! use milena_test::{Kit, Trial};
 //!
 //! async fn bill(Text(order): Text) -> Outcome {
 //!     if order.is_empty() { Outcome::skip("nothing to bill") } else { Outcome::Ack }
@@ -15,13 +16,14 @@
 //! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
 //! # runtime.block_on(async {
 //! // In a test: #[tokio::test(start_paused = true)]
-//! let mut record = ConsumerRecord::new("orders", 0, 0);
-//! record.value = Some("two stamps".into());
-//! assert_eq!(process(&Stack::new().handler(bill), record).await?, Outcome::Ack);
+//! let order = ProducerRecord::new("orders").key("customer-7").value("two stamps");
+//! let trial = Trial::new(Stack::new().handler(bill))?;
+//! assert_eq!(trial.feed(order.clone()).await.outcome(), &Outcome::Ack);
 //!
 //! let kit = Kit::builder().topic("orders", 2).start().await?;
 //! let running = kit.run("billing", ["orders"], Stack::new().handler(bill))?;
-//! kit.send("orders", "customer-7", "two stamps").await?;
+//! let sent = kit.feed(order).await?;
+//! assert_eq!(running.until_settled(&sent).await.outcome(), &Outcome::Ack);
 //! kit.until_committed("billing", "orders", 1).await;
 //! let report = running.stop().await?;
 //! assert_eq!(report.processed, 1);
@@ -32,8 +34,15 @@
 
 mod kit;
 mod process;
+mod processed;
 mod running;
+mod sink;
+mod trial;
+mod watched;
 
 pub use kit::{Kit, KitBuilder};
 pub use process::process;
+pub use processed::{Failed, Processed};
 pub use running::Running;
+pub use sink::Sink;
+pub use trial::Trial;

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use milena_client::core::{Attempt, Backoff, ErrorClass, Outcome, ProcessError, Text};
+use milena_client::core::{
+    Attempt, Backoff, ErrorClass, Outcome, ProcessError, ProducerRecord, Text,
+};
 use milena_client::middleware::{DeadLetterLayer, RetryLayer, Stack, TimeoutLayer};
 use milena_test::{Kit, process};
 use tokio::time::Instant;
@@ -112,4 +114,41 @@ async fn a_crash_loses_nothing_that_was_not_committed() {
     let running = kit.run("billing", ["orders"], async |_: Text| ()).unwrap();
     kit.until_committed("billing", "orders", 1).await;
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_became_of_each_record_is_told_with_its_time() {
+    let kit = Kit::builder().topic("orders", 2).start().await.unwrap();
+    let wait = Duration::from_secs(300);
+    let stack = Stack::new()
+        .layer(RetryLayer::new(Backoff::new(wait, wait).jitter(0.0)))
+        .handler(async |Attempt(attempt): Attempt| {
+            if attempt == 1 {
+                Err(ProcessError::transient("busy"))
+            } else {
+                Ok(Outcome::Ack)
+            }
+        });
+    let lanes = |consumer: milena_client::consumer::ConsumerBuilder| {
+        consumer.order(milena_client::consumer::Order::Unordered(4))
+    };
+    let running = kit.run_with("billing", ["orders"], stack, lanes).unwrap();
+    let mut sent = Vec::new();
+    for n in 0..4u32 {
+        let record = ProducerRecord::new("orders")
+            .partition(n % 2)
+            .value("stamps");
+        sent.push(kit.feed(record).await.unwrap());
+    }
+    for metadata in &sent {
+        let processed = running.until_settled(metadata).await;
+        assert_eq!((processed.outcome(), processed.took), (&Outcome::Ack, wait));
+    }
+    assert_eq!(running.until_processed(4).await.len(), 4);
+    assert!(kit.elapsed() >= wait && kit.elapsed() < wait + Duration::from_secs(60));
+    kit.until_committed("billing", "orders", 4).await;
+    assert_eq!(kit.committed_at("billing", "orders", 1), Some(2.into()));
+    assert_eq!(kit.records("orders").unwrap().len(), 4);
+    running.stop().await.unwrap();
+    kit.close().await;
 }

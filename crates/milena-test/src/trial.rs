@@ -1,0 +1,207 @@
+//! A handler, a stack or a router under trial: records go in, what becomes of them comes out, without a broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use milena_client::consumer::IntoRoutes;
+use milena_client::core::{
+    BoxError, ConsumerRecord, Incoming, Offset, Outcome, Partition, ProcessError, ProducerRecord,
+    Result, Routes, Timestamp, TopicName, TopicPartition,
+};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::kit::BEGINNING;
+use crate::processed::{Failed, Processed};
+
+/// A handler with its layers, fed by the test in place of a consumer.
+///
+/// Records get offsets as in a log, each partition its own. What the layers let through is told as it is: nothing is tried again that no
+/// layer tries again, and a record that is [held](Outcome::Hold) is not waited for. Dead letters and what handlers emit go to a
+/// [`Sink`](crate::Sink). In tokio's paused clock no wait costs time, and [`Processed::took`] is exact.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use milena_client::core::{Backoff, Emitter, Outcome, ProcessError, ProducerRecord, Text};
+/// use milena_client::middleware::{DeadLetterLayer, EmitLayer, RetryLayer, Stack};
+/// use milena_test::{Sink, Trial};
+///
+/// async fn bill(Text(order): Text, bills: Emitter) -> Result<(), ProcessError> {
+///     if order == "nothing" {
+///         return Err(ProcessError::business("there is nothing to bill"));
+///     }
+///     bills.emit(ProducerRecord::new("bills").value(format!("for {order}")));
+///     Ok(())
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+/// # runtime.block_on(async {
+/// let sink = Sink::new();
+/// let second = Duration::from_secs(1);
+/// let trial = Trial::new(
+///     Stack::new()
+///         .layer(DeadLetterLayer::new("orders.dead", sink.clone()))
+///         .layer(RetryLayer::new(Backoff::new(second, second).jitter(0.0)))
+///         .layer(EmitLayer::new(sink.clone()))
+///         .handler(bill),
+/// )?;
+/// sink.fail(1); // the first bill cannot be written, and is made again
+/// let billed = trial.feed(ProducerRecord::new("orders").value("two stamps")).await;
+/// assert_eq!((billed.outcome(), billed.took), (&Outcome::Ack, second));
+/// trial.feed(ProducerRecord::new("orders").value("nothing")).await;
+///
+/// assert_eq!(sink.values("bills"), ["for two stamps"]);
+/// assert_eq!(sink.values("orders.dead"), ["nothing"]);
+/// assert_eq!(trial.committable("orders", 0), Some(2.into()));
+/// # Ok::<_, milena_client::core::BoxError>(())
+/// # })?;
+/// # Ok::<_, milena_client::core::BoxError>(())
+/// ```
+pub struct Trial<R> {
+    routes: R,
+    began: Instant,
+    logs: Mutex<BTreeMap<TopicPartition, Log>>,
+}
+
+/// What was fed to one partition.
+#[derive(Default)]
+struct Log {
+    end: u32,
+    unsettled: BTreeSet<u32>,
+}
+
+impl<R> Trial<R>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+{
+    /// Puts a handler, a stack, a router, or a tower service under trial.
+    ///
+    /// # Errors
+    /// An order of layers that is refused, with the reason and the remedy.
+    pub fn new<M, X: IntoRoutes<M, Routes = R>>(handler: X) -> Result<Self> {
+        let routes = handler.into_routes();
+        routes.check()?;
+        Ok(Self {
+            routes,
+            began: Instant::now(),
+            logs: Mutex::default(),
+        })
+    }
+
+    /// Takes a record through its route, as a lane of a consumer does: selected, ready, called once. Without a partition it goes to
+    /// partition 0.
+    ///
+    /// Feed several at once, by `tokio::join!` say, where a handler takes them together.
+    pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Processed {
+        let record = self.append(record.into());
+        let route = self.routes.select(&record);
+        let routes = self.routes.routes();
+        let info = routes.get(route).or_else(|| routes.last());
+        let name = info.map_or_else(|| "".into(), |info| info.name.clone());
+        let mut began = Instant::now();
+        let calling = async {
+            let mut service = self.routes.service(route);
+            let ready = poll_fn(|cx| service.poll_ready(cx)).await;
+            began = Instant::now();
+            match ready {
+                Ok(()) => service.call(Incoming::new(record.clone())).await,
+                Err(error) => Err(error),
+            }
+        };
+        let answer = calling.await.map_err(|error| {
+            let boxed: BoxError = error.into();
+            Failed::from(&ProcessError::from_boxed(boxed))
+        });
+        let processed = Processed {
+            record,
+            route: name,
+            result: answer,
+            took: began.elapsed(),
+        };
+        if processed.settles() {
+            self.settle(&processed.record);
+        }
+        processed
+    }
+
+    /// Takes records one after the other.
+    pub async fn feed_all<I>(&self, records: I) -> Vec<Processed>
+    where
+        I: IntoIterator,
+        I::Item: Into<ProducerRecord>,
+    {
+        let mut all = Vec::new();
+        for record in records {
+            all.push(self.feed(record).await);
+        }
+        all
+    }
+
+    /// The routes, to look at their gates and to explain them.
+    #[must_use]
+    pub fn routes(&self) -> &R {
+        &self.routes
+    }
+
+    /// What a consumer would commit: the lowest offset that is not settled; `None` where nothing was fed.
+    #[must_use]
+    pub fn committable(
+        &self,
+        topic: impl Into<TopicName>,
+        partition: impl Into<Partition>,
+    ) -> Option<Offset> {
+        let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = logs.get(&TopicPartition {
+            topic: topic.into(),
+            partition: partition.into(),
+        })?;
+        Some(log.unsettled.first().copied().unwrap_or(log.end).into())
+    }
+
+    /// How long the trial goes on.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The time now, as records are stamped that bring none: the trial begins at 2020-01-01.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(BEGINNING).plus(self.began.elapsed())
+    }
+
+    fn append(&self, record: ProducerRecord) -> ConsumerRecord {
+        let partition = record.partition.unwrap_or_else(|| 0.into());
+        let mut read = ConsumerRecord::new(record.topic, partition, 0);
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = logs.entry(read.topic_partition()).or_default();
+        read.offset = log.end.into();
+        log.unsettled.insert(log.end);
+        log.end += 1;
+        read.timestamp = record.record.timestamp.or_else(|| Some(self.now()));
+        read.key = record.record.key;
+        read.value = record.record.value;
+        read.headers = record.record.headers;
+        read
+    }
+
+    fn settle(&self, record: &ConsumerRecord) {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = logs.get_mut(&record.topic_partition()) {
+            log.unsettled
+                .retain(|offset| Offset::from(*offset) != record.offset);
+        }
+    }
+}
+
+impl<R> fmt::Debug for Trial<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trial").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! Routes with a journal: what their layers let through is noted, and passed on as it is.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use milena_client::core::{
+    BoxError, ConsumerRecord, Incoming, Outcome, ProcessError, Result, RouteInfo, Routes,
+};
+use tokio::time::Instant;
+use tower_service::Service;
+
+use crate::processed::{Failed, Journal, Processed};
+
+pub(crate) struct Watched<R> {
+    inner: R,
+    journal: Journal,
+}
+
+impl<R> Watched<R> {
+    pub(crate) fn new(inner: R, journal: Journal) -> Self {
+        Self { inner, journal }
+    }
+}
+
+impl<R> Routes for Watched<R>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    type Service = Watching<R::Service>;
+
+    fn check(&self) -> Result<()> {
+        self.inner.check()
+    }
+
+    fn routes(&self) -> &[RouteInfo] {
+        self.inner.routes()
+    }
+
+    fn select(&self, record: &ConsumerRecord) -> usize {
+        self.inner.select(record)
+    }
+
+    fn service(&self, route: usize) -> Self::Service {
+        let routes = self.inner.routes();
+        let info = routes.get(route).or_else(|| routes.last());
+        Watching {
+            inner: self.inner.service(route),
+            route: info.map_or_else(|| "".into(), |info| Arc::clone(&info.name)),
+            journal: self.journal.clone(),
+        }
+    }
+}
+
+/// A route's service that notes what it answers.
+#[derive(Clone)]
+pub(crate) struct Watching<S> {
+    inner: S,
+    route: Arc<str>,
+    journal: Journal,
+}
+
+impl<S> Service<Incoming> for Watching<S>
+where
+    S: Service<Incoming, Response = Outcome>,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        let began = Instant::now();
+        let (route, journal) = (Arc::clone(&self.route), self.journal.clone());
+        let record = incoming.record.clone();
+        let calling = self.inner.call(incoming);
+        Box::pin(async move {
+            let answer = calling.await.map_err(|error| {
+                let boxed: BoxError = error.into();
+                ProcessError::from_boxed(boxed)
+            });
+            journal.add(Processed {
+                record,
+                route,
+                result: answer.as_ref().map(Outcome::clone).map_err(Failed::from),
+                took: began.elapsed(),
+            });
+            answer.map_err(Into::into)
+        })
+    }
+}

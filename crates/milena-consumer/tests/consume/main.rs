@@ -10,6 +10,7 @@
 mod basics;
 mod bed;
 mod damage;
+mod endings;
 mod faults;
 mod flow;
 mod groups;

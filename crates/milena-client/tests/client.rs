@@ -298,3 +298,43 @@ async fn a_broker_that_dies_in_mid_send_costs_neither_a_record_nor_a_second_copy
     assert_eq!(values, (0..500).collect::<Vec<_>>());
     client.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn with_manual_commits_nothing_is_committed_by_itself() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let client = client(&broker).await;
+    let producer = client.producer().build().unwrap();
+    let consumer = client
+        .consumer("billing")
+        .topics(["orders"])
+        .manual_commit()
+        .build()
+        .unwrap();
+    let (done, mut handled) = mpsc::channel(1);
+    let stop = consumer.shutdown_handle();
+    let driving = async {
+        for value in ["first", "second"] {
+            let record = ProducerRecord::new("orders").value(value);
+            producer.send(record).await.unwrap();
+            handled.recv().await.unwrap();
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            let committed = broker.inspect().committed("billing", "orders", 0);
+            match value {
+                "first" => {
+                    assert_eq!(committed, None);
+                    consumer.commit().await.unwrap();
+                }
+                _ => stop.shutdown(),
+            }
+        }
+    };
+    let handler = move |_: Text| {
+        let done = done.clone();
+        async move { done.send(()).await.unwrap() }
+    };
+    let (report, ()) = tokio::join!(consumer.run(handler), driving);
+    assert_eq!(report.unwrap().processed, 2);
+    client.close().await;
+    let committed = broker.inspect().committed("billing", "orders", 0);
+    assert_eq!(committed, Some(Offset::from(1)));
+}

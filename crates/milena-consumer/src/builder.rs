@@ -84,6 +84,14 @@ impl ConsumerBuilder {
         self
     }
 
+    /// `enable.auto.commit` off: nothing that a handler has done is committed by itself, neither each interval nor when partitions are given
+    /// back or the consumer closes; [`Consumer::commit`] does. What is received without a handler is never committed by itself. Default
+    /// off: a handler's offsets are committed.
+    pub fn manual_commit(mut self) -> Self {
+        self.settings.manual_commit = true;
+        self
+    }
+
     /// A text that goes into each commit, for people and tools. Default empty.
     pub fn commit_metadata(mut self, text: impl Into<Arc<str>>) -> Self {
         self.settings.commit_metadata = text.into();

@@ -263,7 +263,8 @@ impl Core {
             return Err(Error::new(ErrorKind::State, what));
         }
         *slot = Some(Arc::clone(lanes));
-        self.auto_commit.store(true, Ordering::Release);
+        let auto = !self.settings.manual_commit;
+        self.auto_commit.store(auto, Ordering::Release);
         drop(slot);
         for partition in self.partitions() {
             lanes.start(&partition);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_consumer::{
-    AssignedConsumerBuilder, ConsumerBuilder, CorruptPolicy, IsolationLevel, LaneStopPolicy,
-    OffsetReset, Order,
+    AssignedConsumerBuilder, ConsumerBuilder, CorruptPolicy, GroupMembershipOperation,
+    IsolationLevel, LaneStopPolicy, OffsetReset, Order,
 };
 use milena_core::{Backoff, Timestamp};
 
 use super::key::{Change, ConsumerChange, Key, Section};
 use super::value::{
-    BOOL, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration,
+    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration,
 };
 
 macro_rules! keys {
@@ -41,12 +41,15 @@ macro_rules! keys {
     };
     (@change every $given:ident |$builder:ident, $value:ident| $set:expr) => {
         ConsumerChange {
-            member: Arc::new(move |$builder: ConsumerBuilder| {
-                let $value = $given;
-                $set
-            }),
+            member: {
+                let given = $given.clone();
+                Arc::new(move |$builder: ConsumerBuilder| {
+                    let $value = given.clone();
+                    $set
+                })
+            },
             assigned: Some(Arc::new(move |$builder: AssignedConsumerBuilder| {
-                let $value = $given;
+                let $value = $given.clone();
                 $set
             })),
         }
@@ -57,6 +60,14 @@ macro_rules! keys {
 keys! {
     member "topics", "", LIST, "", "the topics to read, beside those that the program names":
         |builder, value| builder.topics(value);
+    member "topic_pattern", "", TEXT, "", "a regular expression: topics whose whole name fits it are read too":
+        |builder, value| builder.topic_pattern(value);
+    member "assignors", "partition.assignment.strategy", ASSIGNORS, "cooperative-sticky", "how members divide partitions, best first":
+        |builder, value| builder.assignors(value);
+    every "client_rack", "client.rack", TEXT, "", "where the consumer stands, to read from replicas near by":
+        |builder, value| builder.client_rack(value);
+    member "group_membership_on_close", "", ON_CLOSE, "default", "what becomes of the membership at the end":
+        |builder, value| builder.group_membership_on_close(value);
     member "group_instance_id", "group.instance.id", TEXT, "", "makes this a static member, whose restart moves no partitions":
         |builder, value| builder.group_instance_id(value);
     member "session_timeout", "session.timeout.ms", DURATION, "45s", "how long the coordinator waits for heartbeats":
@@ -69,6 +80,8 @@ keys! {
         |builder, value| builder.drain_timeout(value);
     member "commit_interval", "auto.commit.interval.ms", DURATION, "1s", "how often a running handler's offsets are committed":
         |builder, value| builder.commit_interval(value);
+    member "manual_commit", "", BOOL, "false", "whether offsets are committed by the program alone":
+        |builder, value| if value { builder.manual_commit() } else { builder };
     member "commit_metadata", "", TEXT, "", "a text that goes into each commit":
         |builder, value| builder.commit_metadata(value);
     every "auto_offset_reset", "auto.offset.reset", RESET, "earliest", "where to begin without a committed offset, or when it is out of range":
@@ -93,6 +106,8 @@ keys! {
         |builder, value| builder.on_corrupt(value);
     every "order", "", ORDER, "partition", "what keeps its order while a handler runs":
         |builder, value| builder.order(value);
+    every "max_out_of_order", "", COUNT, "10000", "how many records may wait to be committed behind one that is not done":
+        |builder, value| builder.max_out_of_order(value);
     every "on_lane_stop", "", LANE_STOP, "stop", "what to do when a lane cannot go on":
         |builder, value| builder.on_lane_stop(value);
     every "max_attempts", "", SMALL_COUNT, "5", "how often a record is tried where no layer retries":
@@ -117,6 +132,26 @@ const RESET: Form<OffsetReset> = Form {
             }
             _ => None,
         },
+    },
+};
+
+const ASSIGNORS: Form<Vec<String>> = Form {
+    allowed: "a list of cooperative-sticky, sticky, range and roundrobin",
+    read: |raw| {
+        let known = ["cooperative-sticky", "sticky", "range", "roundrobin"];
+        let names = (LIST.read)(raw)?;
+        let all = names.iter().all(|name| known.contains(&name.as_str()));
+        all.then_some(names)
+    },
+};
+
+const ON_CLOSE: Form<GroupMembershipOperation> = Form {
+    allowed: "default, leave_group or remain_in_group",
+    read: |raw| match raw.text()? {
+        "default" => Some(GroupMembershipOperation::Default),
+        "leave_group" => Some(GroupMembershipOperation::LeaveGroup),
+        "remain_in_group" => Some(GroupMembershipOperation::RemainInGroup),
+        _ => None,
     },
 };
 

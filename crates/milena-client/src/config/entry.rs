@@ -139,3 +139,21 @@ pub(crate) fn is_secret(name: &str) -> bool {
     .iter()
     .any(|word| name.contains(word))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in [
+            "ssl.keystore.password",
+            "sasl.jaas.config",
+            "client_secret",
+            "SSL.KEY.PEM",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        assert!(!is_secret("linger") && !is_secret("key.serializer"));
+    }
+}

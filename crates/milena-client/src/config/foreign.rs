@@ -89,6 +89,14 @@ struct Settled {
 }
 
 impl Settled {
+    /// Kept, and says nothing by itself.
+    fn nothing() -> Self {
+        Self {
+            fate: Fate::Kept,
+            entries: Vec::new(),
+        }
+    }
+
     fn refused(why: impl Into<String>) -> Self {
         Self {
             fate: Fate::Refused(why.into()),
@@ -113,22 +121,15 @@ fn settled(one: &(Origin, String, String), given: &[(Origin, String, String)]) -
     };
     match &known.rule {
         Rule::Refused(why) => Settled::refused(*why),
-        Rule::Only(allowed, why) if allowed.iter().any(|one| one.eq_ignore_ascii_case(value)) => {
-            let _ = why;
-            Settled {
-                fate: Fate::Kept,
-                entries: Vec::new(),
-            }
+        Rule::Only(allowed, _) if allowed.iter().any(|one| one.eq_ignore_ascii_case(value)) => {
+            Settled::nothing()
         }
         Rule::Only(allowed, why) => {
             Settled::refused(format!("{why}; only {} is taken", allowed.join(" or ")))
         }
         Rule::With(main, alone) => match (of(main), alone) {
             // Read together with the other one.
-            (Some(_), _) | (None, None) => Settled {
-                fate: Fate::Kept,
-                entries: Vec::new(),
-            },
+            (Some(_), _) | (None, None) => Settled::nothing(),
             (None, Some(alone)) => match find(main) {
                 Some(main) => becomes(origin, main, alone, &of),
                 None => Settled::refused("its partner is unknown"),
@@ -150,6 +151,9 @@ fn becomes(
     let Some(converted) = convert(value, of) else {
         return Settled::refused(format!("its value cannot be `{value}`"));
     };
+    if converted.is_empty() && !value.is_empty() {
+        return Settled::nothing();
+    }
     let mut entries = Vec::new();
     let mut kept = true;
     for (section, target) in *targets {

@@ -2,8 +2,8 @@
 
 use super::foreign::{CLIENT, CONSUMER, PRODUCER};
 use super::foreign_values::{
-    Convert, class, compression, fraction, kibibytes, lower, millis, reconnect, reset, retry, same,
-    times,
+    Convert, above_zero, assignors, class, compression, fraction, kibibytes, lower, millis, not,
+    reconnect, reset, retry, same, times,
 };
 use super::key::Section;
 
@@ -40,7 +40,7 @@ const BYTES: &str = "buffers are bounded by bytes, not by records: see `buffer_m
 const LOGS: &str = "logs go to `tracing`; choose them by its subscriber";
 const ONE_LIMIT: &str = "each dial has the same limit: `socket.connection.setup.timeout.ms`";
 const TRANSACTIONS: &str = "a transactional producer is asked for in the program";
-const ASSIGNORS: &str = "assignors are chosen in the program";
+const ASSIGNORS: &str = "the assignors of brokers are chosen in the program";
 const POLL: &str = "there is no poll to bound: lanes take a record at a time, and backpressure is `consumer.buffer_memory`";
 
 /// All names, in the order of the documents.
@@ -119,10 +119,7 @@ pub(super) const NAMES: &[Name] = &[
             "a name is resolved to all its addresses",
         ),
     ),
-    name(
-        "client.rack",
-        Refused("the nearest replica is chosen in the program"),
-    ),
+    name("client.rack", Is(&[(CONSUMER, "client_rack")], same)),
     name("security.protocol", Only(&["PLAINTEXT"], SECURITY)),
     name("security.", Refused(SECURITY)),
     name("sasl.", Refused(SECURITY)),
@@ -188,7 +185,7 @@ pub(super) const NAMES: &[Name] = &[
     name("batch.size", Is(&[(PRODUCER, "batch_size")], same)),
     name(
         "batch.num.messages",
-        Refused("a batch is bounded by bytes: `batch.size`"),
+        Is(&[(PRODUCER, "batch_records")], same),
     ),
     name(
         "max.request.size",
@@ -243,11 +240,14 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "partitioner.adaptive.partitioning.enable",
-        Only(&["true"], "records without a key go where there is room"),
+        Is(&[(PRODUCER, "adaptive_partitioning")], lower),
     ),
     name(
         "partitioner.availability.timeout.ms",
-        Only(&["0"], "partitions without a leader are passed over"),
+        Is(
+            &[(PRODUCER, "partitioner_availability_timeout")],
+            above_zero,
+        ),
     ),
     name(
         "sticky.partitioning.linger.ms",
@@ -265,10 +265,13 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "group.protocol",
-        Refused("the group protocol is chosen in the program"),
+        Only(&["classic"], "the group protocol is chosen in the program"),
     ),
     name("group.remote.assignor", Refused(ASSIGNORS)),
-    name("partition.assignment.strategy", Refused(ASSIGNORS)),
+    name(
+        "partition.assignment.strategy",
+        Is(&[(CONSUMER, "assignors")], assignors),
+    ),
     name(
         "session.timeout.ms",
         Is(&[(CONSUMER, "session_timeout")], millis),
@@ -284,16 +287,13 @@ pub(super) const NAMES: &[Name] = &[
     name("max.poll.records", Refused(POLL)),
     name(
         "enable.auto.commit",
-        Only(
-            &["true"],
-            "without commits of its own, read by `recv` and call `commit`",
-        ),
+        Is(&[(CONSUMER, "manual_commit")], not),
     ),
     name(
         "enable.auto.offset.store",
         Only(
             &["true"],
-            "without commits of its own, read by `recv` and call `commit`",
+            "commit by yourself with `enable.auto.commit=false`",
         ),
     ),
     name(

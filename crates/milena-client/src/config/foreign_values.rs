@@ -1,6 +1,6 @@
 //! Values as other clients write them, turned into milena's.
 
-/// Turns a value into milena's form; may look at other properties. `None` cannot be read.
+/// Turns a value into milena's form; may look at other properties. `None` cannot be read, an empty text sets nothing.
 pub(super) type Convert = fn(&str, &dyn Fn(&str) -> Option<String>) -> Option<String>;
 
 /// As it is.
@@ -16,6 +16,36 @@ pub(super) fn lower(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<S
 /// Milliseconds.
 pub(super) fn millis(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     value.parse::<u64>().ok().map(|ms| format!("{ms}ms"))
+}
+
+/// Milliseconds, of which zero says nothing.
+pub(super) fn above_zero(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    match value.parse::<u64>().ok()? {
+        0 => Some(String::new()),
+        ms => Some(format!("{ms}ms")),
+    }
+}
+
+/// The opposite truth value.
+pub(super) fn not(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let value: bool = value.to_ascii_lowercase().parse().ok()?;
+    Some((!value).to_string())
+}
+
+/// Assignors by Java's classes or librdkafka's names.
+pub(super) fn assignors(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let name = |class: &str| {
+        let name = class.trim().rsplit('.').next().unwrap_or_default();
+        match name {
+            "RangeAssignor" => "range".to_owned(),
+            "RoundRobinAssignor" => "roundrobin".to_owned(),
+            "StickyAssignor" => "sticky".to_owned(),
+            "CooperativeStickyAssignor" => "cooperative-sticky".to_owned(),
+            other => other.to_owned(),
+        }
+    };
+    let names: Vec<_> = value.split(',').map(name).collect();
+    Some(names.join(", "))
 }
 
 /// Milliseconds, where librdkafka takes fractions.

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! TOML has the sections as `[producer]` and `[consumer]`. The environment has them as `MILENA_BOOTSTRAP` and `MILENA_PRODUCER_LINGER`;
-//! variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are not settings. What is called later wins: a file, then the
+//! `MILENA_CONFIG` names a file to begin with; variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are not settings. What is called later wins: a file, then the
 //! environment, then methods.
 //!
 //! ```

@@ -36,6 +36,8 @@ keys! {
         |builder, value| builder.linger(value);
     "batch_size", "batch.size", SIZE, "1MiB", "the most bytes of a batch before compression":
         |builder, value| builder.batch_size(value);
+    "batch_records", "", SMALL_COUNT, "", "the most records of a batch":
+        |builder, value| builder.batch_records(value);
     "max_request_size", "max.request.size", SIZE, "8MiB", "the most bytes of a request, and of a record":
         |builder, value| builder.max_request_size(value);
     "buffer_memory", "buffer.memory", SIZE, "64MiB", "the most bytes without an outcome; callers wait beyond it":
@@ -59,6 +61,10 @@ keys! {
             Some(partitioner) => builder.partitioner(partitioner),
             None => builder,
         };
+    "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records that may go anywhere go where less waits":
+        |builder, value| builder.adaptive_partitioning(value);
+    "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "how long nothing may leave for a partition before it is avoided":
+        |builder, value| builder.partitioner_availability_timeout(value);
 }
 
 const ACKS: Form<Acks> = Form {

@@ -73,7 +73,7 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
             let mut told = told(context, topic, part.index, result, &mut answer);
             if context.version >= 8 {
                 let name = topic.map_or("", |topic| &*topic.name);
-                told.record_errors = rejections(name, part.index, &part.rejected);
+                reject(name, &part.rejected, &mut told);
             }
             told
         });
@@ -305,16 +305,28 @@ fn told(
     told
 }
 
-fn rejections(topic: &str, partition: i32, records: &[i32]) -> Vec<BatchIndexAndErrorMessage> {
-    let told = |index: &i32| {
-        let what = format!(
-            "Compacted topic cannot accept message without key in topic partition {topic}-{partition}."
-        );
+/// Tells of the records for which a batch was refused, in the words of real brokers.
+fn reject(topic: &str, records: &[i32], told: &mut PartitionProduceResponse) {
+    if records.is_empty() {
+        return;
+    }
+    let why = format!(
+        "Compacted topic cannot accept message without key in topic partition {topic}-{}",
+        told.index
+    );
+    let each = |index: &i32| format!("RecordError(batchIndex={index}, message='{why}')");
+    let first: Vec<_> = records.iter().take(3).map(each).collect();
+    told.error_message = Some(text(format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
+        records.len(),
+        first.join(", ")
+    )));
+    let each = |index: &i32| {
         BatchIndexAndErrorMessage::default()
             .with_batch_index(*index)
-            .with_batch_index_error_message(Some(text(what)))
+            .with_batch_index_error_message(Some(text(why.clone())))
     };
-    records.iter().map(told).collect()
+    told.record_errors = records.iter().map(each).collect();
 }
 
 fn leader_of(topic: Option<&Topic>, index: i32) -> Option<(i32, i32)> {

@@ -172,7 +172,7 @@ async fn a_caller_that_waits_for_memory_overrides_a_long_linger() {
     assert_eq!(ledger.hold(&bed).await.delivered, 10);
 }
 
-/// P26; there is no ring of outcomes: a batch has one, which its deliveries look at.
+/// P26; a batch has one outcome, which its deliveries look at; callbacks that are not called yet are limited (`modes/callbacks.rs`).
 #[tokio::test(start_paused = true)]
 async fn records_that_fail_faster_than_anyone_looks_hold_no_memory() {
     let bed = bed(1).await;

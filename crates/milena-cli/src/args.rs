@@ -80,6 +80,12 @@ pub(crate) enum Command {
     Perf(commands::perf::Verb),
     /// Shows the partition of a key under every client's scheme.
     Partition(commands::partition::Partition),
+    /// Looks through dead letters, and sends them back.
+    #[command(subcommand)]
+    Dlq(commands::dlq::Verb),
+    /// Checks configuration files, and lists settings.
+    #[command(subcommand)]
+    Config(commands::config::Verb),
     /// Runs a Kafka broker in memory until it is interrupted.
     Broker(commands::broker::BrokerArgs),
     /// Prints completions for a shell.

@@ -57,10 +57,14 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
         return ExitCode::SUCCESS;
     };
     if !failure.is_quiet() {
-        // Nobody reads it: then nobody misses it.
-        let _ = writeln!(std::io::stderr(), "milena: {failure}");
+        complain(&failure);
     }
     ExitCode::from(failure.code())
+}
+
+fn complain(failure: &Failure) {
+    // Nobody reads it: then nobody misses it.
+    let _ = writeln!(std::io::stderr(), "milena: {failure}");
 }
 
 /// Runs `future` on a runtime of its own, with what is worth telling on stderr.
@@ -93,6 +97,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
     match cli.command {
         Command::Broker(args) => return commands::broker::run(args).await,
+        Command::Config(verb) => return commands::config::run(verb, &global),
         Command::Completions(args) => return commands::completions::run(&args),
         Command::Health(args) if args.url.is_some() => {
             return commands::health::of_program(&args, &global).await;

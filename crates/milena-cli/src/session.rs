@@ -1,7 +1,5 @@
 //! A connected client, and what holds for every command.
 
-use std::io::Write;
-
 use milena::admin::PerItem;
 use milena::{Admin, Client};
 
@@ -58,7 +56,7 @@ impl Session {
         };
         for failure in bad {
             let failure = crate::nearest::hint(self, failure).await;
-            let _ = writeln!(std::io::stderr(), "milena: {failure}");
+            crate::complain(&failure);
         }
         Err(last)
     }

@@ -2,8 +2,10 @@
 
 pub(crate) mod broker;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod configs;
 pub(crate) mod consume;
+pub(crate) mod dlq;
 pub(crate) mod elect;
 pub(crate) mod groups;
 pub(crate) mod health;
@@ -36,7 +38,9 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Consume(args) => consume::run(args, session).await,
         Command::Perf(verb) => perf::run(verb, session).await,
         Command::Partition(args) => partition::on_cluster(&args, session).await,
+        Command::Dlq(verb) => dlq::run(verb, session).await,
         Command::Broker(_)
+        | Command::Config(_)
         | Command::Completions(_)
         | Command::SaramaProducer
         | Command::SaramaConsumer => Ok(()),

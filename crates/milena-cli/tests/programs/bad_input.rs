@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
+use milena::broker::{ApiKey, ErrorCode, Fault};
+
 use crate::world::{World, milena, run, until};
 
 #[test]
@@ -23,6 +25,21 @@ fn an_unknown_topic_is_named_with_the_one_that_was_meant() {
             "{args:?}: {told}"
         );
     }
+}
+
+#[test]
+fn a_verb_that_the_broker_is_too_old_for_is_said() {
+    let world = World::new();
+    let topic = world.topic(1);
+    let Some(broker) = world.broker() else { return };
+    let old = Fault::error(ErrorCode::UNSUPPORTED_VERSION);
+    broker.faults().add(old.on(ApiKey::ElectLeaders));
+    let (code, told) = world.fails(&["elect", &topic]);
+    assert_eq!(code, 6, "{told}");
+    assert!(
+        told.contains("UNSUPPORTED_VERSION") && told.contains("ElectLeaders"),
+        "{told}"
+    );
 }
 
 #[test]

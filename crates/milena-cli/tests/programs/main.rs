@@ -8,7 +8,9 @@
 )]
 
 mod bad_input;
+mod config;
 mod console;
+mod dlq;
 mod groups;
 mod kcat;
 mod records;

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 pub(crate) struct World {
     pub(crate) bootstrap: String,
     /// Keeps the embedded broker alive; `None` on a real Kafka.
-    _embedded: Option<(Runtime, Broker)>,
+    embedded: Option<(Runtime, Broker)>,
 }
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
         {
             return Self {
                 bootstrap,
-                _embedded: None,
+                embedded: None,
             };
         }
         let runtime = Runtime::new().unwrap();
@@ -31,8 +31,13 @@ impl World {
         let broker = runtime.block_on(broker.start()).unwrap();
         Self {
             bootstrap: broker.bootstrap().join(","),
-            _embedded: Some((runtime, broker)),
+            embedded: Some((runtime, broker)),
         }
+    }
+
+    /// The embedded broker; `None` on a real Kafka.
+    pub(crate) fn broker(&self) -> Option<&Broker> {
+        self.embedded.as_ref().map(|(_, broker)| broker)
     }
 
     /// The command on this cluster.

@@ -1,0 +1,95 @@
+//! `milena config`: settings, checked before a program meets them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use milena::Client;
+use milena::config::{Fate, explain_properties, keys};
+use serde_json::json;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::{self, Format, Table};
+
+/// What is done with settings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Reads configuration files (YAML, TOML, or properties of Kafka's Java clients and librdkafka) and says what is wrong with them.
+    Check {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Lists all settings with their variables, what may be written, and defaults.
+    Keys,
+}
+
+/// Needs no cluster.
+pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
+    let format = Format::chosen(global.output);
+    match verb {
+        Verb::Keys => {
+            let mut table = Table::new(&[
+                "setting", "kafka", "variable", "allowed", "default", "about",
+            ]);
+            for key in keys() {
+                table.row([
+                    json!(key.path()),
+                    json!(key.kafka),
+                    json!(key.variable()),
+                    json!(key.allowed),
+                    json!(key.default),
+                    json!(key.about),
+                ]);
+            }
+            output::show(format, &table)
+        }
+        Verb::Check { files } => {
+            let mut table = Table::new(&["file", "setting", "result"]);
+            let mut last = None;
+            for file in &files {
+                if let Err(failure) = check(file, &mut table) {
+                    let earlier: Option<Failure> = last.replace(failure);
+                    if let Some(failure) = earlier {
+                        crate::complain(&failure);
+                    }
+                }
+            }
+            output::show(format, &table)?;
+            last.map_or(Ok(()), Err)
+        }
+    }
+}
+
+fn check(file: &Path, table: &mut Table) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::input(&name, &error))?;
+    if file
+        .extension()
+        .is_some_and(|ending| ending == "properties")
+    {
+        for property in explain_properties(properties(&text)) {
+            let result = match property.fate {
+                Fate::Kept => "kept".to_owned(),
+                Fate::Mapped(settings) => settings.join(", "),
+                Fate::Refused(why) => format!("refused: {why}"),
+                _ => String::new(),
+            };
+            table.row([json!(name), json!(property.name), json!(result)]);
+        }
+    }
+    // Read, and not connected to.
+    let _ = Client::builder().file(file)?;
+    table.row([json!(name), json!(""), json!("ok")]);
+    Ok(())
+}
+
+/// The names and values, for telling what becomes of each; the file itself is read by the client.
+fn properties(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
+    lines.filter_map(|line| {
+        let (name, value) = line.split_once(['=', ':'])?;
+        Some((name.trim(), value.trim()))
+    })
+}

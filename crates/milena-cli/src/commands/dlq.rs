@@ -1,0 +1,307 @@
+//! `milena dlq`: dead letters, looked through and sent back.
+
+use clap::{Args, Subcommand};
+use milena::{Offset, Partition, Timestamp};
+use milena_client::dead_letters::{FoundLetter, LetterFilter};
+use serde_json::json;
+
+use super::source::time;
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::format::{Shown, json_line};
+use crate::output::{self, Format, Table};
+use crate::session::Session;
+
+/// What is done with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Counts letters by the topic that they came from and the class of their error.
+    Summary {
+        /// The dead letter topic.
+        topic: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Lists letters with what they say of themselves.
+    List {
+        /// The dead letter topic.
+        topic: String,
+        #[command(flatten)]
+        which: Which,
+        /// At most so many.
+        #[arg(short, long, value_name = "N", default_value_t = 100)]
+        count: usize,
+    },
+    /// Shows one letter with its headers, as JSON.
+    Show {
+        /// The dead letter topic.
+        topic: String,
+        partition: u32,
+        #[arg(value_parser = clap::value_parser!(i64).range(0..))]
+        offset: i64,
+    },
+    /// Writes letters as lines of JSON.
+    Export {
+        /// The dead letter topic.
+        topic: String,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Sends letters back to the topics that they came from; they stay in the dead letter topic.
+    Replay(Replay),
+}
+
+/// Which letters.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Only those that came from this topic.
+    #[arg(long, value_name = "TOPIC")]
+    origin: Option<String>,
+    /// Only those whose error is of this class, such as timeout or poison.
+    #[arg(long)]
+    class: Option<String>,
+    /// Only those that this group gave up.
+    #[arg(long)]
+    group: Option<String>,
+    /// Only those whose error says this somewhere.
+    #[arg(long, value_name = "TEXT")]
+    message: Option<String>,
+    /// Only those with this key.
+    #[arg(long)]
+    key: Option<String>,
+    /// Only those written at this time or later.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<i64>,
+    /// Only those written before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<i64>,
+}
+
+/// What is sent back, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The dead letter topic.
+    topic: String,
+    #[command(flatten)]
+    which: Which,
+    /// Sends all to this topic.
+    #[arg(long, value_name = "TOPIC")]
+    to: Option<String>,
+    /// At most so many per second.
+    #[arg(long, value_name = "N")]
+    rate: Option<u32>,
+    /// Leaves those that were sent back so often before.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    max_replays: u64,
+    /// Only says how many there would be.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Which {
+    fn filter(self) -> LetterFilter {
+        let mut filter = LetterFilter::new();
+        if let Some(topic) = self.origin {
+            filter = filter.origin(topic);
+        }
+        if let Some(class) = self.class {
+            filter = filter.class(class);
+        }
+        if let Some(group) = self.group {
+            filter = filter.group(group);
+        }
+        if let Some(text) = self.message {
+            filter = filter.message_contains(text);
+        }
+        if let Some(key) = self.key {
+            filter = filter.key(key);
+        }
+        if let Some(time) = self.since {
+            filter = filter.since(Timestamp::from_millis(time));
+        }
+        if let Some(time) = self.until {
+            filter = filter.until(Timestamp::from_millis(time));
+        }
+        filter
+    }
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    let client = &session.client;
+    match verb {
+        Verb::Summary { topic, which } => {
+            session.partitions_of(&topic).await?;
+            let counts = client.dead_letters(topic).summary(&which.filter()).await?;
+            let mut table = Table::new(&["origin", "class", "letters"]);
+            for (origin, class, count) in counts {
+                table.row([json!(origin), json!(class), json!(count)]);
+            }
+            output::show(session.format(), &table)
+        }
+        Verb::List {
+            topic,
+            which,
+            count,
+        } => {
+            session.partitions_of(&topic).await?;
+            let letters = client
+                .dead_letters(topic)
+                .list(&which.filter(), count)
+                .await?;
+            list(session, &letters)
+        }
+        Verb::Show {
+            topic,
+            partition,
+            offset,
+        } => {
+            let places = session.chosen(&topic, &[partition]).await?;
+            let wanted = Offset::from_wire(offset).unwrap_or_default();
+            let letters = client.dead_letters(topic.as_str());
+            let found = letters.show(Partition::new(partition), wanted).await?;
+            let (Some(found), Some(place)) = (found, places.first()) else {
+                return Err(Failure::failed(format!(
+                    "there is no letter at {topic}-{partition}@{offset}"
+                )));
+            };
+            let mut line = Vec::new();
+            json_line(&Shown::owned(place, &found.record), &mut line);
+            match session.format() {
+                Format::Yaml => {
+                    let value = serde_json::from_slice(&line).unwrap_or_default();
+                    output::show_with(Format::Yaml, &[], || value)
+                }
+                _ => output::write(&line),
+            }
+        }
+        Verb::Export { topic, which } => {
+            session.partitions_of(&topic).await?;
+            let mut out = Output::default();
+            let exported = client
+                .dead_letters(topic)
+                .export(&which.filter(), &mut out)
+                .await;
+            // What went wrong with the output says more than that the export failed.
+            out.end()?;
+            exported?;
+            Ok(())
+        }
+        Verb::Replay(args) => replay(args, session).await,
+    }
+}
+
+fn list(session: &Session, letters: &[FoundLetter]) -> Result<(), Failure> {
+    let columns = [
+        "partition",
+        "offset",
+        "origin",
+        "from_partition",
+        "from_offset",
+        "group",
+        "class",
+        "attempts",
+        "replays",
+        "message",
+    ];
+    let mut table = Table::new(&columns);
+    for found in letters {
+        let letter = found.letter.as_ref();
+        table.row([
+            json!(found.record.partition.to_wire()),
+            json!(found.record.offset.to_wire()),
+            json!(letter.map(|letter| letter.topic.as_str())),
+            json!(
+                letter
+                    .and_then(|letter| letter.partition)
+                    .map(Partition::to_wire)
+            ),
+            json!(letter.and_then(|letter| letter.offset).map(Offset::to_wire)),
+            json!(letter.and_then(|letter| letter.group.as_ref())),
+            json!(letter.and_then(|letter| letter.class.as_ref())),
+            json!(letter.and_then(|letter| letter.attempts)),
+            json!(letter.map(|letter| letter.replays)),
+            json!(letter.and_then(|letter| letter.message.as_ref())),
+        ]);
+    }
+    output::show(session.format(), &table)
+}
+
+async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
+    session.partitions_of(&args.topic).await?;
+    let letters = session.client.dead_letters(args.topic.as_str());
+    let filter = args.which.filter();
+    let prepared = || {
+        let mut replay = letters.replay(filter.clone()).max_replays(args.max_replays);
+        if let Some(topic) = &args.to {
+            replay = replay.to(topic.as_str());
+        }
+        match args.rate {
+            Some(rate) => replay.rate(rate),
+            None => replay,
+        }
+    };
+    let planned = prepared().dry_run().run().await?;
+    let report = match args.dry_run || planned.replayed == 0 {
+        true => planned,
+        false => {
+            confirm(
+                &session.global,
+                &format!("send back {} letters", planned.replayed),
+            )?;
+            prepared().run().await?
+        }
+    };
+    let mut table = Table::new(&["replayed", "looping", "homeless", "failed"]);
+    table.row([
+        json!(report.replayed),
+        json!(report.looping),
+        json!(report.homeless),
+        json!(report.failed.len()),
+    ]);
+    output::show(session.format(), &table)?;
+    match report.failed.into_iter().next() {
+        Some((place, offset, error)) => {
+            Err(Failure::from(error).before(format!("{place}@{offset}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Standard output that remembers why it failed.
+#[derive(Default)]
+struct Output {
+    held: Vec<u8>,
+    failed: Option<std::io::Error>,
+}
+
+impl Output {
+    fn end(mut self) -> Result<(), Failure> {
+        let flushed = std::io::Write::flush(&mut self);
+        match self.failed.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(flushed?),
+        }
+    }
+}
+
+impl std::io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= HELD {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(&self.held).and_then(|()| stdout.flush());
+        self.held.clear();
+        written.inspect_err(|error| {
+            let seen = error.raw_os_error().map(std::io::Error::from_raw_os_error);
+            self.failed = Some(seen.unwrap_or_else(|| error.kind().into()));
+        })
+    }
+}
+
+const HELD: usize = 64 << 10;

@@ -1,0 +1,76 @@
+//! Dead letters from a shell.
+
+use crate::world::{World, run};
+
+/// Three letters: two timeouts of `origin`, one poison record of another topic.
+fn letters(world: &World, origin: &str) -> String {
+    let dead = world.topic(1);
+    let letter = |from: &str, class: &str, offset: &str, value: &str| {
+        let headers = [
+            format!("milena.origin.topic={from}"),
+            "milena.origin.partition=0".to_owned(),
+            format!("milena.origin.offset={offset}"),
+            format!("milena.cause.class={class}"),
+        ];
+        let mut args = vec!["produce", &dead, "--value", value];
+        for header in &headers {
+            args.extend(["-H", header]);
+        }
+        world.out(&args);
+    };
+    letter(origin, "timeout", "3", "one");
+    letter(origin, "timeout", "4", "two");
+    letter("elsewhere", "poison", "9", "three");
+    dead
+}
+
+#[test]
+fn letters_are_counted_listed_shown_and_exported() {
+    let world = World::new();
+    let origin = world.topic(1);
+    let dead = letters(&world, &origin);
+    let summary = world.out(&["dlq", "summary", &dead]);
+    assert!(
+        summary.contains(&format!("{origin}\ttimeout\t2\n")),
+        "{summary}"
+    );
+    assert!(summary.contains("elsewhere\tpoison\t1\n"), "{summary}");
+    let listed = world.out(&["dlq", "list", &dead, "--class", "poison"]);
+    assert!(listed.starts_with("0\t2\telsewhere\t0\t9\t"), "{listed}");
+    let shown = world.out(&["dlq", "show", &dead, "0", "1"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["value"], "two");
+    let exported = world.out(&["dlq", "export", &dead, "--origin", &origin]);
+    assert_eq!(exported.lines().count(), 2, "{exported}");
+    let (code, told) = world.fails(&["dlq", "summary", "no-such-dlq"]);
+    assert_eq!(code, 4, "{told}");
+}
+
+#[test]
+fn letters_go_back_to_where_they_came_from_only_when_confirmed() {
+    let world = World::new();
+    let origin = world.topic(1);
+    let dead = letters(&world, &origin);
+    let replay = ["dlq", "replay", &dead, "--class", "timeout"];
+    let with = |more: &str| {
+        let mut args = replay.to_vec();
+        args.push(more);
+        args.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let args = |args: &Vec<String>| {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = run(world.milena(&args), b"");
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    assert_eq!(
+        args(&with("--dry-run")),
+        (Some(0), "2\t0\t0\t0\n".to_owned())
+    );
+    assert_eq!(world.fails(&replay).0, 5);
+    assert_eq!(args(&with("--yes")), (Some(0), "2\t0\t0\t0\n".to_owned()));
+    let read = ["consume", &origin, "--from-beginning", "--until", "end"];
+    assert_eq!(world.out(&read), "one\ntwo\n");
+}

@@ -91,6 +91,11 @@ impl OffsetTracker {
         true
     }
 
+    /// What deliveries carry that count.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
     /// The offset to commit: where a successor is to resume.
     pub(crate) fn committable(&self) -> Offset {
         self.open.front().map_or(self.next, |slot| slot.offset)

@@ -65,6 +65,10 @@ where
 
     /// Processes a delivered record to its end.
     pub(crate) async fn process(&mut self, record: ConsumerRecord, ticket: Ticket) -> Go {
+        if !self.partition.counts(ticket) {
+            // Overtaken by a seek while it waited for this lane: it is not for the handler any more.
+            return Go::On;
+        }
         let route = self
             .routes
             .select(&record)

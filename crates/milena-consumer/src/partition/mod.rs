@@ -44,6 +44,8 @@ pub(crate) struct Partition {
     room: Notify,
     /// As in the state, to be read without its lock.
     turn: Arc<AtomicU64>,
+    /// Which deliveries count.
+    epoch: Arc<AtomicU64>,
     /// How far a receiver has given out the batch in hand.
     handed: Arc<AtomicI64>,
     /// No record is dispatched any more; what runs may end.
@@ -64,6 +66,7 @@ struct State {
     /// Counts seeks and resets: an answer or a batch from before one is dropped.
     turn: u64,
     turn_told: Arc<AtomicU64>,
+    epoch_told: Arc<AtomicU64>,
     handed: Arc<AtomicI64>,
     queue: VecDeque<Chunk>,
     queued: usize,
@@ -148,14 +151,17 @@ impl Partition {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
+        let epoch = Arc::new(AtomicU64::new(0));
         Arc::new(Self {
             place,
             turn: Arc::clone(&turn),
             handed: Arc::clone(&handed),
+            epoch: Arc::clone(&epoch),
             state: Mutex::new(State {
                 place: start,
                 turn: 0,
                 turn_told: turn,
+                epoch_told: epoch,
                 handed,
                 queue: VecDeque::new(),
                 queued: 0,
@@ -410,6 +416,8 @@ impl State {
         self.spoiled = 0;
         if let Some(offset) = place.offset() {
             self.tracker.restart(offset);
+            self.epoch_told
+                .store(self.tracker.epoch(), Ordering::Release);
         }
     }
 

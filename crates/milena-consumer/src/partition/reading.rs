@@ -300,6 +300,11 @@ impl Partition {
         true
     }
 
+    /// Whether a delivery still counts, for a record that has waited since.
+    pub(crate) fn counts(&self, ticket: Ticket) -> bool {
+        self.epoch.load(Ordering::Acquire) == ticket.epoch
+    }
+
     /// Whether a record of that turn may still be delivered.
     pub(crate) fn is_current(&self, turn: u64) -> bool {
         !self.is_stopping() && self.turn.load(Ordering::Acquire) == turn

@@ -124,6 +124,40 @@ async fn one_slow_key_holds_neither_other_keys_nor_other_partitions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seek_overtakes_what_waits_for_its_lane() {
+    let bed = bed(1).await;
+    bed.fill(1, 0, 1_400).await;
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&done);
+    let builder = bed.builder().await.order(Order::Key(4));
+    let consumer = Arc::new(builder.build().unwrap());
+    let stop = consumer.shutdown_handle();
+    let work = move |offset: Offset| {
+        let noted = Arc::clone(&noted);
+        async move {
+            noted.lock().push(offset.to_wire());
+            sleep(Duration::from_secs(10)).await;
+        }
+    };
+    let running = tokio::spawn({
+        let consumer = Arc::clone(&consumer);
+        async move { consumer.run(work).await }
+    });
+    eventually("it is at work", || done.lock().len() >= 3).await;
+    let place = TopicPartition::new("orders", 0);
+    consumer.seek(&place, Offset::from(1_399_u32)).unwrap();
+    let begun = done.lock().len();
+    eventually("the last is committed", || bed.committed(0) == Some(1_400)).await;
+    assert_eq!(
+        done.lock()[begun..],
+        [1_399],
+        "what waited is not processed"
+    );
+    stop.shutdown();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_drains_commits_leaves_and_then_returns() {
     let bed = bed(1).await;
     bed.fill(1, 0, 10).await;

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use milena::{Compression, ProducerRecord};
+use milena::serializer::{BigEndianCodec, TextCodec};
+use milena::{Compression, ProducerBuilderExt, ProducerRecord};
 
 use crate::cluster::{World, within};
 
@@ -93,5 +94,64 @@ async fn we_read_each_codec_of_the_console_producer() {
             lines.lines().map(str::as_bytes).collect::<Vec<_>>(),
             "{codec}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Kafka's own tools; scripts/test-real-kafka runs it"]
+async fn javas_deserializers_read_our_numbers_and_texts() {
+    let (tool, world) = (tool(), World::new().await);
+    let producer = world.client.producer().key::<i64>(BigEndianCodec);
+    let long = producer.value::<f64>(BigEndianCodec).build().unwrap();
+    let producer = world.client.producer().key::<i32>(BigEndianCodec);
+    let int = producer.value::<f32>(BigEndianCodec).build().unwrap();
+    let producer = world.client.producer().key::<i16>(BigEndianCodec);
+    let short = producer.value::<str>(TextCodec).build().unwrap();
+    let topics = [
+        world.topic(1).await,
+        world.topic(1).await,
+        world.topic(1).await,
+    ];
+    let sent = long
+        .topic(&topics[0])
+        .send(Some(&i64::MIN), Some(&-0.15625))
+        .await;
+    sent.unwrap();
+    int.topic(&topics[1])
+        .send(Some(&-2), Some(&1.5))
+        .await
+        .unwrap();
+    short
+        .topic(&topics[2])
+        .send(Some(&4660), Some("blåbær"))
+        .await
+        .unwrap();
+    for (topic, key, value, expected) in [
+        (
+            &topics[0],
+            "Long",
+            "Double",
+            "-9223372036854775808\t-0.15625",
+        ),
+        (&topics[1], "Integer", "Float", "-2\t1.5"),
+        (&topics[2], "Short", "String", "4660\tblåbær"),
+    ] {
+        let class =
+            |name: &str| format!("org.apache.kafka.common.serialization.{name}Deserializer");
+        let output = Command::new(&tool)
+            .args(["console-consumer", "--bootstrap-server"])
+            .args([&world.cluster.bootstrap()[0], "--topic", topic])
+            .args(["--from-beginning", "--max-messages", "1"])
+            .args(["--timeout-ms", "30000", "--property", "print.key=true"])
+            .args(["--property", &format!("key.deserializer={}", class(key))])
+            .args([
+                "--property",
+                &format!("value.deserializer={}", class(value)),
+            ])
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
+        let read = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(read.trim_end(), expected, "{key} and {value}");
     }
 }

@@ -14,4 +14,5 @@ mod consume;
 mod groups;
 mod handlers;
 mod produce;
+mod typed;
 mod volume;

@@ -20,6 +20,7 @@ use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
+use crate::pauses::Pause;
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
 
 pub(crate) struct Core {
@@ -318,6 +319,15 @@ impl Core {
     }
 
     // Pausing.
+
+    /// Who holds what paused.
+    pub(crate) fn pauses(&self) -> Vec<Pause> {
+        let partitions = self.partitions();
+        partitions
+            .iter()
+            .flat_map(|partition| partition.pauses())
+            .collect()
+    }
 
     pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
         if partition.pause(by, reason.clone()) {

@@ -59,6 +59,7 @@ pub use group::{GroupMembershipOperation, GroupProtocol, RebalanceListener};
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use lag::Lag;
 pub use milena_protocol::fetch::IsolationLevel;
+pub use pauses::Pause;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use run::{RunEnd, RunReport, ShutdownHandle};
 pub use settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, StuckPolicy};

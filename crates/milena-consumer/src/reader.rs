@@ -168,6 +168,12 @@ macro_rules! reading {
                 crate::query::watermarks(self.core(), place).await
             }
 
+            /// Who holds which of its partitions paused, why, and for how long.
+            #[must_use]
+            pub fn pauses(&self) -> Vec<crate::pauses::Pause> {
+                self.core().pauses()
+            }
+
             /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.
             #[must_use]
             pub fn gauges(&self) -> Arc<dyn milena_core::Gauges> {

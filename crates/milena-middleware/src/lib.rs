@@ -73,5 +73,5 @@ pub use rate_limit::RateLimitLayer;
 pub use recovery::RecoveryLayer;
 pub use retry::RetryLayer;
 pub use router::{On, Router};
-pub use stack::{HandlerService, Kind, Profile, Stack, StackLayer, StackRoutes};
+pub use stack::{Chain, HandlerService, Kind, Profile, Stack, StackLayer, StackRoutes};
 pub use timeout::TimeoutLayer;

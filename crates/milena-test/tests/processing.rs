@@ -311,3 +311,46 @@ async fn what_a_handler_emits_is_there_before_its_record_is_committed() {
     assert_eq!(bills[7].value.as_deref(), Some(&b"bill for 7"[..]));
     running.stop().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_holds_a_partition_is_told_with_reason_and_age() {
+    let kit = kit().await;
+    let gate = Gate::new("operator:stocktaking");
+    let stack = Stack::new()
+        .gate(gate.clone())
+        .handler(async |_: Offset| ());
+    gate.close("the warehouse is moving");
+    let consumer = kit
+        .client()
+        .consumer("billing")
+        .topics(["orders"])
+        .build()
+        .unwrap();
+    let consumer = Arc::new(consumer);
+    let runs = Arc::clone(&consumer);
+    let running = tokio::spawn(async move { runs.run(stack).await });
+    while consumer.assignment().len() < 2 {
+        sleep(SECOND / 10).await;
+    }
+    sleep(60 * SECOND).await;
+    let pauses = consumer.pauses();
+    assert_eq!(pauses.len(), 2, "{pauses:?}");
+    for pause in &pauses {
+        assert_eq!(
+            (&*pause.by, &*pause.reason),
+            (gate.name(), "the warehouse is moving")
+        );
+        assert!(pause.age >= 60 * SECOND, "{pause:?}");
+    }
+    consumer.pause(&pauses[0].partition).unwrap();
+    gate.open();
+    sleep(SECOND).await;
+    let left = consumer.pauses();
+    assert_eq!(
+        (left.len(), &*left[0].by),
+        (1, "user"),
+        "the last holder counts"
+    );
+    consumer.shutdown_handle().shutdown();
+    running.await.unwrap().unwrap();
+}

@@ -86,6 +86,11 @@ pub mod producer {
     pub use milena_client::producer::*;
 }
 
+/// Dead letters: looked through, written out, and sent back to be processed again.
+pub mod dead_letters {
+    pub use milena_client::dead_letters::*;
+}
+
 /// Layers around a handler, and the stack that orders them.
 pub mod middleware {
     pub use milena_client::middleware::*;

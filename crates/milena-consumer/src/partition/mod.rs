@@ -25,7 +25,7 @@ use crate::batch::Opened;
 use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
 use crate::offsets::OffsetTracker;
-use crate::pauses::Pauses;
+use crate::pauses::{Pause, Pauses};
 use crate::settings::OffsetReset;
 
 use ahead::Ahead;
@@ -353,6 +353,11 @@ impl Partition {
         let last = self.state.lock().pauses.release(by);
         self.readable.notify_one();
         last
+    }
+
+    /// Who holds it paused.
+    pub(crate) fn pauses(&self) -> Vec<Pause> {
+        self.state.lock().pauses.told(&self.place)
     }
 
     pub(crate) fn is_paused(&self) -> bool {

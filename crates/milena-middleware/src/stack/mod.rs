@@ -2,6 +2,7 @@
 
 mod handler;
 pub(crate) mod order;
+mod presets;
 mod profile;
 mod routes;
 
@@ -15,6 +16,7 @@ use crate::batch::{BatchService, Batching};
 use crate::hold::HoldLayer;
 
 pub use handler::HandlerService;
+pub use presets::{Chain, ChainLayers, StandardLayers};
 pub use profile::{Kind, Profile, StackLayer};
 pub use routes::StackRoutes;
 

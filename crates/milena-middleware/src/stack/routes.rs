@@ -1,6 +1,6 @@
 //! A finished stack: one route, for every topic.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use milena_core::{
     BoxError, ConsumerRecord, Error, ErrorKind, Incoming, Outcome, Result, RouteInfo, Routes,
@@ -42,7 +42,11 @@ impl<S> StackRoutes<S> {
     /// The layers in words, outermost first, and the longest time that a record may take.
     #[must_use]
     pub fn explain(&self) -> String {
-        order::explain(&self.profiles)
+        let mut text = order::explain(&self.profiles);
+        if let Some(defect) = order::defect(&self.profiles) {
+            let _ = write!(text, "\nwarning: {defect}");
+        }
+        text
     }
 
     /// Only records of these topics take it, so that only their partitions pause with its gates. Default every topic.

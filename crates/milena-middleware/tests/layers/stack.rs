@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use milena_core::{ErrorKind, Outcome, Routes, State};
 use milena_middleware::{
-    CircuitBreakerLayer, DeadLetterLayer, LogLayer, RecoveryLayer, RetryLayer, Stack, TimeoutLayer,
+    Chain, CircuitBreakerLayer, DeadLetterLayer, LogLayer, RecoveryLayer, RetryLayer, Stack,
+    TimeoutLayer,
 };
 use tower::layer::util::Identity;
 
@@ -59,6 +60,30 @@ fn a_plain_chain_is_only_warned_about() {
         .layer(RetryLayer::fixed(Duration::ZERO))
         .handler(async || ());
     chain.check().unwrap();
+}
+
+#[test]
+fn the_presets_are_in_order_and_say_what_they_do() {
+    let text = |text: String| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let standard = Stack::standard().handler(async || ());
+    standard.check().unwrap();
+    let explained = text(standard.explain());
+    assert!(
+        explained.contains("worst case per record: 152.3s"),
+        "{explained}"
+    );
+    let whole = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", Sink::default()))
+        .with_standard()
+        .handler(async || ());
+    whole.check().unwrap();
+    let chain = Chain::new(RetryLayer::fixed(Duration::ZERO)).handler(async || ());
+    chain.check().unwrap();
+    let explained = text(chain.explain());
+    assert!(
+        explained.contains("warning: the recovery layer stands outside"),
+        "{explained}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Bugs that groups of other clients had, G1 to G12 and G14: each would fail its test here.
 //!
 //! G9 and G10 (a partition given in the generation in which it is revoked; an assignor that never ends) are held by the property tests
-//! of the sticky assignor, beside `members_that_come_and_go_never_own_a_partition_together` here.
+//! of the sticky assignor, beside `members_that_come_and_go_never_own_a_partition_together` here. The others are in `groups_known_bugs_coordinator.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milena_core::{ConsumerRecord, LeaderEpoch, Offset, RecordRef, Result, TopicPartition};
-use milena_protocol::batch::{OwnedRecord, OwnedRecords, Records};
+use milena_protocol::batch::{OwnedRecords, Records, owned_headers};
 
 use crate::budget::Pinned;
 
@@ -61,13 +61,11 @@ impl FetchBatch {
 
     /// The records as owned values that share the fetched bytes.
     pub fn records(&self) -> impl Iterator<Item = Result<ConsumerRecord>> + use<> {
-        let from = self.from;
+        let mut rest = Rest::new(&self.records, self.from);
         let place = self.place.clone();
-        let epoch = self.leader_epoch();
-        self.records.owned().filter_map(move |record| match record {
-            Ok(record) if record.offset < from => None,
-            Ok(record) => Some(Ok(consumer_record(&place, epoch, record))),
-            Err(error) => Some(Err(error.at(&place))),
+        std::iter::from_fn(move || {
+            let record = rest.next(&place)?;
+            Some(record.map_err(|error| error.at(&place)))
         })
     }
 }
@@ -90,8 +88,8 @@ impl Opened {
         self.records.header().leader_epoch
     }
 
-    pub(crate) fn owned(&self) -> OwnedRecords {
-        self.records.owned()
+    pub(crate) fn rest(&self) -> Rest {
+        Rest::new(&self.records, self.from)
     }
 
     pub(crate) fn into_batch(self, place: &TopicPartition) -> FetchBatch {
@@ -104,20 +102,38 @@ impl Opened {
     }
 }
 
-pub(crate) fn consumer_record(
-    place: &TopicPartition,
-    leader_epoch: Option<LeaderEpoch>,
-    record: OwnedRecord,
-) -> ConsumerRecord {
-    ConsumerRecord {
-        topic: place.topic.clone(),
-        partition: place.partition,
-        offset: record.offset,
-        leader_epoch,
-        timestamp: record.timestamp,
-        timestamp_type: record.timestamp_type,
-        key: record.key,
-        value: record.value,
-        headers: record.headers,
+/// The records of a batch that were not read yet, one by one, as owned values.
+pub(crate) struct Rest {
+    records: OwnedRecords,
+    epoch: Option<LeaderEpoch>,
+}
+
+impl Rest {
+    /// Slices are counted by the batch: slices of the fetch itself would have the lanes of all its partitions contend for one count.
+    fn new(records: &Records, from: Offset) -> Self {
+        let epoch = records.header().leader_epoch;
+        let mut records = records.counted_apart().owned();
+        records.skip_to(from);
+        Self { records, epoch }
+    }
+
+    /// The next record, of the partition at `place`; an error, which has no place yet, ends the batch.
+    #[inline(always)]
+    pub(crate) fn next(&mut self, place: &TopicPartition) -> Option<Result<ConsumerRecord>> {
+        let (record, body) = match self.records.next_view()? {
+            Ok(view) => view,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Ok(ConsumerRecord {
+            topic: place.topic.clone(),
+            partition: place.partition,
+            offset: record.offset,
+            leader_epoch: self.epoch,
+            timestamp: record.timestamp,
+            timestamp_type: record.timestamp_type,
+            key: record.key.map(|key| body.slice_ref(key)),
+            value: record.value.map(|value| body.slice_ref(value)),
+            headers: owned_headers(record.headers, body),
+        }))
     }
 }

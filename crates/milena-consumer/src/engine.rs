@@ -1,5 +1,6 @@
 //! The tasks of a consumer: started at first use, ended in good order or with their owner.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use milena_core::{Error, ErrorKind, Gauge, Result};
@@ -17,6 +18,8 @@ use crate::{commit, fetcher, gauges, group, positions};
 pub(crate) struct Engine {
     pub(crate) core: Arc<Core>,
     tasks: Mutex<Option<Vec<AbortHandle>>>,
+    /// Whether they were started: asked for with every record.
+    started: AtomicBool,
     /// Whether the group's task has ended, or there is none.
     left: watch::Sender<bool>,
 }
@@ -27,6 +30,7 @@ impl Engine {
         let engine = Arc::new(Self {
             core,
             tasks: Mutex::new(None),
+            started: AtomicBool::new(false),
             left: watch::Sender::new(true),
         });
         let user: Weak<Self> = Arc::downgrade(&engine);
@@ -39,6 +43,9 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Closed`] after the end, [`ErrorKind::State`] outside a tokio runtime.
     pub(crate) fn start(&self) -> Result<()> {
+        if self.started.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut tasks = self.tasks.lock();
         if tasks.is_some() {
             return Ok(());
@@ -67,6 +74,7 @@ impl Engine {
             started.push(runtime.spawn(commit::run(Arc::clone(core))).abort_handle());
         }
         *tasks = Some(started);
+        self.started.store(true, Ordering::Release);
         Ok(())
     }
 

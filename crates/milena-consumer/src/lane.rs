@@ -8,7 +8,7 @@ use tokio::task::{JoinSet, consume_budget};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::batch::{Opened, consumer_record};
+use crate::batch::Opened;
 use crate::core::{Core, Lanes};
 use crate::handoff::Handoff;
 use crate::offsets::Ticket;
@@ -105,12 +105,19 @@ where
 {
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
     'batches: while let Some(opened) = next_batch(&core, &partition).await {
-        for record in opened.owned() {
-            let Some((record, ticket)) = deliver(&core, &partition, &opened, record).await else {
+        let mut rest = opened.rest();
+        while let Some(record) = rest.next(partition.place()) {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    unreadable(&core, &partition, &opened, &error);
+                    continue 'batches;
+                }
+            };
+            let Some(ticket) = deliver(&core, &partition, &opened, &record).await else {
                 continue 'batches;
             };
-            let Some(ticket) = ticket else { continue };
-            if worker.process(record, ticket).await == Go::Away {
+            if worker.process(&record, ticket).await == Go::Away {
                 return;
             }
             consume_budget().await;
@@ -179,7 +186,7 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     while let Some((record, ticket)) = queue.take().await {
-        if partition.is_stopping() || worker.process(record, ticket).await == Go::Away {
+        if partition.is_stopping() || worker.process(&record, ticket).await == Go::Away {
             return;
         }
         consume_budget().await;
@@ -193,11 +200,19 @@ async fn feed(
     choose: impl Fn(&ConsumerRecord) -> Option<Arc<Handoff<Work>>>,
 ) {
     'batches: while let Some(opened) = next_batch(core, partition).await {
-        for record in opened.owned() {
-            let Some((record, ticket)) = deliver(core, partition, &opened, record).await else {
+        let mut rest = opened.rest();
+        while let Some(record) = rest.next(partition.place()) {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    unreadable(core, partition, &opened, &error);
+                    continue 'batches;
+                }
+            };
+            let Some(ticket) = deliver(core, partition, &opened, &record).await else {
                 continue 'batches;
             };
-            let (Some(ticket), Some(queue)) = (ticket, choose(&record)) else {
+            let Some(queue) = choose(&record) else {
                 continue;
             };
             tokio::select! {
@@ -235,35 +250,28 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
     }
 }
 
-/// Delivers a record of a batch: `None` ends the batch, no ticket passes the record over.
+/// What cannot be read ends the batch, and the lane unless it may be passed over.
+#[cold]
+fn unreadable(core: &Core, partition: &Partition, opened: &Opened, error: &milena_core::Error) {
+    let next = Some(opened.next_offset());
+    if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, error) {
+        partition.stop();
+        core.lane_stopped(partition, "", &error);
+    }
+}
+
+/// Delivers a record of a batch; `None` ends the batch.
 async fn deliver(
     core: &Core,
     partition: &Partition,
     opened: &Opened,
-    record: milena_core::Result<milena_protocol::batch::OwnedRecord>,
-) -> Option<(ConsumerRecord, Option<Ticket>)> {
-    let epoch = opened.epoch();
-    let record = match record {
-        Ok(record) => record,
-        Err(error) => {
-            let next = Some(opened.next_offset());
-            if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, &error) {
-                partition.stop();
-                core.lane_stopped(partition, "", &error);
-            }
-            return None;
-        }
-    };
-    let (offset, timestamp) = (record.offset, record.timestamp);
-    let record = consumer_record(partition.place(), epoch, record);
-    if offset < opened.from {
-        return Some((record, None));
-    }
+    record: &ConsumerRecord,
+) -> Option<Ticket> {
     let window = core.settings.max_out_of_order;
     loop {
-        let now = Instant::now();
-        match partition.deliver(opened.turn, offset, epoch, timestamp, now, window) {
-            Delivery::Ticket(ticket) => return Some((record, Some(ticket))),
+        let (offset, epoch, now) = (record.offset, opened.epoch(), Instant::now());
+        match partition.deliver(opened.turn, offset, epoch, record.timestamp, now, window) {
+            Delivery::Ticket(ticket) => return Some(ticket),
             Delivery::Over => return None,
             Delivery::Full => wait_for_room(core, partition, window).await,
         }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
-use milena_protocol::batch::{OwnedRecords, Records};
+use milena_protocol::batch::Records;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-use crate::batch::{FetchBatch, Opened, consumer_record};
+use crate::batch::{FetchBatch, Opened, Rest};
 use crate::budget::Pinned;
 use crate::core::{Core, End};
 use crate::partition::Partition;
@@ -28,9 +28,8 @@ pub(crate) struct Receiver {
 struct Current {
     partition: Arc<Partition>,
     records: Records,
-    rest: OwnedRecords,
+    rest: Rest,
     turn: u64,
-    from: Offset,
     /// One past the last record handed out.
     position: Offset,
     next: Offset,
@@ -75,53 +74,62 @@ impl Receiver {
         records.push(first?);
         while records.len() < max {
             match self.try_recv() {
-                Ok(Some(record)) => records.push(record),
+                Some(Ok(record)) => records.push(record),
                 // An error is told by the next call, which meets it again.
-                Ok(None) | Err(_) => break,
+                None | Some(Err(_)) => break,
             }
         }
         Ok(records)
     }
 
     /// Waits until `take` gives something.
-    async fn wait_for<T>(&self, mut take: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    async fn wait_for<T>(&self, mut take: impl FnMut() -> Option<Result<T>>) -> Result<T> {
+        // To wait costs more than to take what is there.
+        if let Some(taken) = take() {
+            return taken;
+        }
         loop {
             let mut woken = std::pin::pin!(self.core.ready.notified());
             woken.as_mut().enable();
-            if let Some(taken) = take()? {
-                return Ok(taken);
+            if let Some(taken) = take() {
+                return taken;
             }
             woken.await;
         }
     }
 
     /// The next record, if one is there.
-    pub(crate) fn try_recv(&self) -> Result<Option<ConsumerRecord>> {
+    #[inline]
+    pub(crate) fn try_recv(&self) -> Option<Result<ConsumerRecord>> {
         let mut current = self.current.lock();
         loop {
             if let Some(batch) = current.as_mut() {
                 if let Some(record) = batch.next(&self.core) {
-                    return record.map(Some);
+                    return Some(record);
                 }
                 put_back(&mut current);
             }
-            let Some((partition, opened)) = self.take()? else {
-                return Ok(None);
-            };
-            *current = Some(Current::new(partition, opened));
+            match self.take() {
+                Ok(Some((partition, opened))) => *current = Some(Current::new(partition, opened)),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
         }
     }
 
     /// The next batch, if one is there.
-    pub(crate) fn try_recv_batch(&self) -> Result<Option<FetchBatch>> {
+    pub(crate) fn try_recv_batch(&self) -> Option<Result<FetchBatch>> {
         let mut current = self.current.lock();
         // What a receiver of single records has begun goes first, so that order holds.
         put_back(&mut current);
-        let Some((partition, opened)) = self.take()? else {
-            return Ok(None);
-        };
-        partition.passed(opened.turn, opened.next_offset(), opened.epoch());
-        Ok(Some(opened.into_batch(partition.place())))
+        match self.take() {
+            Ok(Some((partition, opened))) => {
+                partition.passed(opened.turn, opened.next_offset(), opened.epoch());
+                Some(Ok(opened.into_batch(partition.place())))
+            }
+            Ok(None) => None,
+            Err(error) => Some(Err(error)),
+        }
     }
 
     fn check(&self) -> Result<()> {
@@ -188,9 +196,8 @@ fn put_back(current: &mut MutexGuard<'_, Option<Current>>) {
 impl Current {
     fn new(partition: Arc<Partition>, opened: Opened) -> Self {
         Self {
-            rest: opened.owned(),
+            rest: opened.rest(),
             turn: opened.turn,
-            from: opened.from,
             position: opened.from,
             next: opened.next_offset(),
             epoch: opened.epoch(),
@@ -201,35 +208,27 @@ impl Current {
     }
 
     /// The next record; `None` at the end, or when the partition was sought, revoked or paused.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self, core: &Core) -> Option<Result<ConsumerRecord>> {
         if !self.partition.is_current(self.turn) {
             return None;
         }
-        loop {
-            match self.rest.next() {
-                Some(Ok(record)) if record.offset < self.from => {}
-                Some(Ok(record)) => {
-                    self.position = record.offset.next();
-                    self.partition.hand_out(self.position);
-                    return Some(Ok(consumer_record(
-                        self.partition.place(),
-                        self.epoch,
-                        record,
-                    )));
-                }
-                Some(Err(error)) => {
-                    self.note();
-                    let next = Some(self.next);
-                    let told =
-                        unpack::unreadable(core, &self.partition, self.turn, next, &error).err();
-                    self.position = self.next;
-                    return told.map(Err);
-                }
-                None => {
-                    self.position = self.next;
-                    return None;
-                }
+        match self.rest.next(self.partition.place()) {
+            Some(Ok(record)) => {
+                self.position = record.offset.next();
+                self.partition.hand_out(self.position);
+                Some(Ok(record))
+            }
+            Some(Err(error)) => {
+                self.note();
+                let next = Some(self.next);
+                let told = unpack::unreadable(core, &self.partition, self.turn, next, &error).err();
+                self.position = self.next;
+                told.map(Err)
+            }
+            None => {
+                self.position = self.next;
+                None
             }
         }
     }

@@ -160,7 +160,7 @@ fn report(core: &Core) -> Result<RunReport> {
     };
     let counts = &core.counts;
     Ok(RunReport {
-        processed: counts.processed.load(Ordering::Relaxed),
+        processed: counts.processed.sum(),
         skipped: counts.skipped.load(Ordering::Relaxed),
         dead_lettered: counts.dead_lettered.load(Ordering::Relaxed),
         forwarded: counts.forwarded.load(Ordering::Relaxed),

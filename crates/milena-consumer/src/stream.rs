@@ -79,7 +79,7 @@ impl<'a> Feed<'a> {
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl Fn(&Receiver) -> Result<Option<T>>,
+        take: impl Fn(&Receiver) -> Option<Result<T>>,
     ) -> Poll<Option<Result<T>>> {
         if self.ended {
             return Poll::Ready(None);
@@ -93,9 +93,9 @@ impl<'a> Feed<'a> {
         }
         loop {
             match take(self.receiver) {
-                Ok(Some(taken)) => return Poll::Ready(Some(Ok(taken))),
-                Ok(None) => {}
-                Err(error) => {
+                Some(Ok(taken)) => return Poll::Ready(Some(Ok(taken))),
+                None => {}
+                Some(Err(error)) => {
                     let over = self.receiver.core().ended().is_some();
                     self.ended = over || error.kind() == ErrorKind::Closed;
                     if error.kind() == ErrorKind::Closed {

@@ -64,26 +64,28 @@ where
     }
 
     /// Processes a delivered record to its end.
-    pub(crate) async fn process(&mut self, record: ConsumerRecord, ticket: Ticket) -> Go {
+    pub(crate) async fn process(&mut self, record: &ConsumerRecord, ticket: Ticket) -> Go {
         if !self.partition.counts(ticket) {
             // Overtaken by a seek while it waited for this lane: it is not for the handler any more.
             return Go::On;
         }
         let route = self
             .routes
-            .select(&record)
+            .select(record)
             .min(self.lines.len().saturating_sub(1));
-        let began = Instant::now();
+        let timed = self.core.settings.recorder.is_some();
+        let began = timed.then(Instant::now);
         let mut attempt = 1;
         loop {
-            let answer = match self.attempt(route, &record, attempt).await {
+            let answer = match self.attempt(route, record, attempt).await {
                 Some(answer) => answer,
                 None => return Go::Away,
             };
-            let patience = self.line(route, &record).patience;
+            let patience = self.line(route, record).patience;
             match judge(answer, attempt, patience) {
                 Verdict::Settle(outcome) => {
-                    self.settle(route, &record, ticket, outcome, began.elapsed());
+                    let elapsed = began.map(|began| began.elapsed());
+                    self.settle(route, record, ticket, outcome, elapsed);
                     return Go::On;
                 }
                 Verdict::Again(wait) => {
@@ -148,12 +150,13 @@ where
             return None;
         };
         let readiness = poll_ready(&mut line.service, partition).await?;
-        let began = Instant::now();
+        // Reading the clock costs as much as all else here: only for somebody who asks.
+        let began = line.recorder.is_some().then(Instant::now);
         let answer = match readiness {
             Ok(()) => {
                 let cancel = partition.cancel_token().clone();
-                let mut incoming = Incoming::with_cancel(record.clone(), cancel);
-                incoming.stopping = partition.stopping_token().clone();
+                let stopping = partition.stopping_token().clone();
+                let mut incoming = Incoming::with_tokens(record.clone(), cancel, stopping);
                 incoming.attempt = attempt;
                 if let Some(recording) = &line.recording {
                     incoming.extensions.insert_shared(Arc::clone(recording));
@@ -163,7 +166,7 @@ where
             }
             Err(error) => Err(error),
         };
-        if let (Some(recorder), None) = (&line.recorder, &line.recording) {
+        if let (Some(recorder), None, Some(began)) = (&line.recorder, &line.recording, began) {
             let result = match &answer {
                 Ok(outcome) => Ok(outcome.name()),
                 Err(error) => Err(error.class()),
@@ -218,9 +221,11 @@ where
         record: &ConsumerRecord,
         ticket: Ticket,
         outcome: &'static str,
-        elapsed: Duration,
+        elapsed: Option<Duration>,
     ) {
-        if let Some(recorder) = &self.line(route, record).recorder {
+        if let Some(elapsed) = elapsed
+            && let Some(recorder) = &self.line(route, record).recorder
+        {
             recorder.record(elapsed, outcome);
         }
         let counts = &self.core.counts;
@@ -228,7 +233,7 @@ where
             counts.late.fetch_add(1, Ordering::Relaxed);
         }
         let count = match outcome {
-            "ack" => &counts.processed,
+            "ack" => return counts.processed.add_one(self.partition.place()),
             "dead_lettered" => &counts.dead_lettered,
             "forwarded" => &counts.forwarded,
             _ => &counts.skipped,
@@ -283,9 +288,14 @@ where
     S: Service<Incoming, Response = Outcome>,
     S::Error: Into<BoxError>,
 {
-    // The future is made inside, since `call` itself may panic too.
-    let calling = async { service.call(incoming).await.map_err(classify) };
-    flat(AssertUnwindSafe(calling).catch_unwind().await)
+    // `call` itself may panic too. It is no part of the future below, through which the record would be copied some times more.
+    match std::panic::catch_unwind(AssertUnwindSafe(|| service.call(incoming))) {
+        Ok(answer) => {
+            let answer = async { answer.await.map_err(classify) };
+            flat(AssertUnwindSafe(answer).catch_unwind().await)
+        }
+        Err(panic) => flat(Err(panic)),
+    }
 }
 
 /// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed.

@@ -32,12 +32,20 @@ impl Incoming {
     /// The first delivery of `record`, which `cancel` ends.
     #[must_use]
     pub fn with_cancel(record: ConsumerRecord, cancel: CancelToken) -> Self {
+        let stopping = cancel.clone();
+        Self::with_tokens(record, cancel, stopping)
+    }
+
+    /// The first delivery of `record`, which `cancel` ends, and after which nothing is to begin once `stopping` is cancelled.
+    #[must_use]
+    #[inline]
+    pub fn with_tokens(record: ConsumerRecord, cancel: CancelToken, stopping: CancelToken) -> Self {
         Self {
-            stopping: cancel.clone(),
             record,
             attempt: 1,
             extensions: Extensions::new(),
             cancel,
+            stopping,
         }
     }
 }

@@ -147,11 +147,13 @@ impl Place {
 }
 
 impl Partition {
-    pub(crate) fn new(place: TopicPartition, start: Place, fetch: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn new(mut place: TopicPartition, start: Place, fetch: Arc<Notify>) -> Arc<Self> {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
         let epoch = Arc::new(AtomicU64::new(0));
+        // Every record carries the name: a kept one is copied without a count that all lanes would share.
+        place.topic = place.topic.keep();
         Arc::new(Self {
             place,
             turn: Arc::clone(&turn),

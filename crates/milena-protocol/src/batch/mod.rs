@@ -37,5 +37,5 @@ pub use batches::{Batch, Batches};
 pub use builder::{AppendInfo, BatchBuilder};
 pub use control::ControlRecord;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, ProducerStamp};
-pub use records::{OwnedRecord, OwnedRecords, RecordIter, Records};
+pub use records::{OwnedRecord, OwnedRecords, RecordIter, Records, owned_headers};
 pub use sealed::SealedBatch;

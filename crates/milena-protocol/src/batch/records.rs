@@ -42,6 +42,17 @@ impl Records {
         self.header.count
     }
 
+    /// The same records, of which owned ones share a count of their own, not that of the memory they lie in.
+    ///
+    /// One allocation, for batches of one fetch that are read on several threads.
+    #[must_use]
+    pub fn counted_apart(&self) -> Self {
+        Self {
+            header: self.header,
+            body: Bytes::from_owner(self.body.clone()),
+        }
+    }
+
     /// Decodes the records, front to back, as views.
     ///
     /// An error ends the iteration; the records before it are good.
@@ -150,11 +161,11 @@ pub struct OwnedRecords {
     failed: bool,
 }
 
-impl Iterator for OwnedRecords {
-    type Item = Result<OwnedRecord>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+impl OwnedRecords {
+    /// The next record as a view, with the body that it lies in, for those who make their own kind of record of it: it is large in
+    /// memory, and should be written once.
+    #[inline(always)]
+    pub fn next_view(&mut self) -> Option<Result<(RecordRef<'_>, &Bytes)>> {
         let Records { header, body } = &self.records;
         let mut rest = body.get(self.at..).unwrap_or_default();
         if self.left == 0 {
@@ -171,9 +182,41 @@ impl Iterator for OwnedRecords {
             return Some(Err(corrupt(header, "a record that does not decode")));
         };
         self.at = body.len() - rest.len();
-        let headers = match record.headers.as_wire() {
-            Some((raw, count)) if count > 0 => Headers::from_wire(body.slice_ref(raw), count),
-            _ => Headers::new(),
+        Some(Ok((record, body)))
+    }
+
+    /// Passes over the records below `from`.
+    pub fn skip_to(&mut self, from: Offset) {
+        loop {
+            let (at, left, failed) = (self.at, self.left, self.failed);
+            match self.next_view() {
+                Some(Ok((record, _))) if record.offset < from => {}
+                _ => {
+                    (self.at, self.left, self.failed) = (at, left, failed);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The headers as an owned slice of `body`, in which they lie.
+#[inline]
+pub fn owned_headers(headers: HeadersRef<'_>, body: &Bytes) -> Headers {
+    match headers.as_wire() {
+        Some((raw, count)) if count > 0 => Headers::from_wire(body.slice_ref(raw), count),
+        _ => Headers::new(),
+    }
+}
+
+impl Iterator for OwnedRecords {
+    type Item = Result<OwnedRecord>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let (record, body) = match self.next_view()? {
+            Ok(view) => view,
+            Err(error) => return Some(Err(error)),
         };
         Some(Ok(OwnedRecord {
             offset: record.offset,
@@ -181,7 +224,7 @@ impl Iterator for OwnedRecords {
             timestamp_type: record.timestamp_type,
             key: record.key.map(|key| body.slice_ref(key)),
             value: record.value.map(|value| body.slice_ref(value)),
-            headers,
+            headers: owned_headers(record.headers, body),
         }))
     }
 

@@ -1,6 +1,6 @@
 //! milena, always at its defaults.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use milena::consumer::{AssignedConsumer, StartAt};
 use milena::{Client, ConsumerRecord, OffsetReset, Outcome, TopicPartition};
@@ -77,6 +77,7 @@ async fn stream(
 
 /// An asynchronous function for each record, in a group that commits what was processed.
 async fn handle(job: &ConsumeJob, client: &Client, board: &Arc<Board>) -> Result<(), String> {
+    let _ = BOARD.set(Arc::clone(board));
     let mut members = JoinSet::new();
     for _ in 0..job.members {
         let reset = if from_end(job) {
@@ -90,21 +91,20 @@ async fn handle(job: &ConsumeJob, client: &Client, board: &Arc<Board>) -> Result
             .auto_offset_reset(reset)
             .build()
             .map_err(text)?;
-        let board = Arc::clone(board);
-        members.spawn(async move {
-            let handler = move |record: ConsumerRecord| {
-                let board = Arc::clone(&board);
-                async move {
-                    let value = record.value.as_deref().unwrap_or_default();
-                    board.note(record.partition.to_wire(), record.offset.to_wire(), value);
-                    Outcome::Ack
-                }
-            };
-            consumer.run(handler).await.map(drop).map_err(text)
-        });
+        members.spawn(async move { consumer.run(note).await.map(drop).map_err(text) });
     }
     while let Some(ended) = members.join_next().await {
         ended.map_err(text)??;
     }
     Ok(())
 }
+
+async fn note(record: ConsumerRecord) -> Outcome {
+    if let Some(board) = BOARD.get() {
+        let value = record.value.as_deref().unwrap_or_default();
+        board.note(record.partition.to_wire(), record.offset.to_wire(), value);
+    }
+    Outcome::Ack
+}
+
+static BOARD: OnceLock<Arc<Board>> = OnceLock::new();

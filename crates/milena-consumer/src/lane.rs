@@ -1,5 +1,6 @@
 //! Lanes: the units of order. Each partition's batches are read by one task and processed by one lane or several.
 
+use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tower_service::Service;
 use crate::batch::Opened;
 use crate::core::{Core, Lanes};
 use crate::handoff::Handoff;
+use crate::keyed::KeyQueue;
 use crate::offsets::Ticket;
 use crate::partition::{Delivery, Partition};
 use crate::settings::Order;
@@ -133,26 +135,24 @@ where
     <R::Service as Service<Incoming>>::Error: Into<BoxError>,
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
-    let queues: Vec<_> = (0..lanes).map(|_| Arc::new(Handoff::new(DEPTH))).collect();
+    let queue = Arc::new(KeyQueue::new(lanes));
     let mut tasks = JoinSet::new();
-    for queue in &queues {
+    for _ in 0..lanes {
         let worker = Worker::new(
             Arc::clone(&core),
             Arc::clone(&routes),
             Arc::clone(&partition),
         );
-        tasks.spawn(lane(worker, Arc::clone(queue), Arc::clone(&partition)));
+        tasks.spawn(keyed(worker, Arc::clone(&queue), Arc::clone(&partition)));
     }
-    feed(&core, &partition, |record| {
+    feed(&core, &partition, |work| {
         let mut hasher = DefaultHasher::new();
-        record.key.hash(&mut hasher);
-        let at = hasher.finish() % (lanes as u64).max(1);
-        usize::try_from(at)
-            .ok()
-            .and_then(|at| queues.get(at).cloned())
+        work.0.key.hash(&mut hasher);
+        queue.give(hasher.finish(), work)
     })
     .await;
-    close(&queues, tasks).await;
+    queue.close();
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn unordered<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>, lanes: usize)
@@ -173,8 +173,26 @@ where
         );
         tasks.spawn(lane(worker, Arc::clone(&queue), Arc::clone(&partition)));
     }
-    feed(&core, &partition, |_| Some(Arc::clone(&queue))).await;
-    close(&[queue], tasks).await;
+    feed(&core, &partition, |work| queue.give(work)).await;
+    queue.close();
+    while tasks.join_next().await.is_some() {}
+}
+
+/// One of the lanes of a partition, between which its keys go round.
+async fn keyed<R>(mut worker: Worker<R>, queue: Arc<KeyQueue<Work>>, partition: Arc<Partition>)
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    while let Some((key, (record, ticket))) = queue.take().await {
+        if partition.is_stopping() || worker.process(&record, ticket).await == Go::Away {
+            return;
+        }
+        queue.done(key);
+        consume_budget().await;
+    }
 }
 
 /// One of several lanes of a partition.
@@ -193,11 +211,11 @@ where
     }
 }
 
-/// Reads batches and hands each record to the lane that `choose` names.
-async fn feed(
+/// Reads batches and gives each record to the lanes.
+async fn feed<G: Future<Output = ()>>(
     core: &Arc<Core>,
     partition: &Arc<Partition>,
-    choose: impl Fn(&ConsumerRecord) -> Option<Arc<Handoff<Work>>>,
+    give: impl Fn(Work) -> G,
 ) {
     'batches: while let Some(opened) = next_batch(core, partition).await {
         let mut rest = opened.rest();
@@ -212,24 +230,14 @@ async fn feed(
             let Some(ticket) = deliver(core, partition, &opened, &record).await else {
                 continue 'batches;
             };
-            let Some(queue) = choose(&record) else {
-                continue;
-            };
             tokio::select! {
                 biased;
-                () = queue.give((record, ticket)) => {}
+                () = give((record, ticket)) => {}
                 () = partition.stopped() => return,
             }
         }
         partition.passed(opened.turn, opened.next_offset(), opened.epoch());
     }
-}
-
-async fn close(queues: &[Arc<Handoff<Work>>], mut tasks: JoinSet<()>) {
-    for queue in queues {
-        queue.close();
-    }
-    while tasks.join_next().await.is_some() {}
 }
 
 /// The next batch; `None` when the partition is to be given back or its lane has stopped.
@@ -286,6 +294,3 @@ async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
     partition.has_room().await;
     core.resume(partition, &by);
 }
-
-/// How many records wait in front of a key's lane.
-const DEPTH: usize = 16;

@@ -25,6 +25,7 @@ mod group;
 mod handoff;
 mod heartbeat;
 mod into_routes;
+mod keyed;
 mod lag;
 mod lane;
 mod member;

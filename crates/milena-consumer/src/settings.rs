@@ -34,7 +34,8 @@ pub enum Order {
     /// The records of a partition. The default, and Kafka's own promise.
     #[default]
     Partition,
-    /// The records of a key; each partition has that many lanes. Records without a key share a lane.
+    /// The records of a key; each partition has that many lanes, and a free lane takes the next record whose key nobody works on.
+    /// Records without a key count as of one key.
     Key(usize),
     /// Nothing; each partition has that many lanes.
     Unordered(usize),

@@ -5,7 +5,7 @@ MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localho
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
 MILENA = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(CARGO) run -q -p milena-cli --bin milena --
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
-SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/console-tools scripts/golden/make benches/compare/run .ci/run
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/prometheus-scrape scripts/console-tools scripts/golden/make benches/compare/run .ci/run
 
 .PHONY: help
 help: ## list the targets
@@ -16,15 +16,21 @@ demo: ## the order system, on the embedded broker or on MILENA_BOOTSTRAP; ends b
 	@$(EXAMPLE) order-system
 
 .PHONY: test
-test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages on the embedded broker
+test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages and Prometheus on the embedded broker
 	$(CARGO) test --workspace
 	scripts/test-real-kafka
 	@$(MAKE) --no-print-directory test-foreign
+	@$(MAKE) --no-print-directory test-prometheus
 
 .PHONY: test-foreign
 test-foreign: ## kcat, librdkafka and kafka-python against the embedded broker
 	@code=0; scripts/foreign-clients || code=$$?; \
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** FOREIGN CLIENTS NOT RUN ***' >&2; else exit "$$code"; fi
+
+.PHONY: test-prometheus
+test-prometheus: ## the alert rules, and Prometheus's figures of the order system against its table
+	@code=0; scripts/prometheus-scrape || code=$$?; \
+	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** PROMETHEUS NOT RUN ***' >&2; else exit "$$code"; fi
 
 .PHONY: verify
 verify: ## the long runs, optimised, on the embedded broker and on real Kafka with one and three brokers

@@ -1,5 +1,7 @@
 //! Topics: what is said of them, the verbs over them, and the manager that holds them against what is wanted.
 
+#[cfg(feature = "toml")]
+mod file;
 mod manager;
 mod types;
 mod verbs;

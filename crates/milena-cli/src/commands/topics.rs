@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use milena::admin::{
     ConfigChange, ConfigResource, ConfigSource, DeleteUpTo, NewPartitions, NewTopic,
-    TopicDescription,
+    TopicDescription, TopicManager, TopicState,
 };
 use milena::{ErrorCode, Offset, Partition, TopicPartition};
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ pub(crate) enum Verb {
     Create(Create),
     /// Adds partitions to a topic, and sets or unsets its configs.
     Alter(Alter),
+    /// Makes sure that the topics of a TOML file exist as written there, and says where they differ.
+    Ensure(Ensure),
     /// Deletes the oldest records of a topic or partition.
     Trim {
         /// The topic, or one partition of it.
@@ -82,6 +84,19 @@ pub(crate) struct Alter {
     changes: super::configs::Changes,
 }
 
+/// Topics of a file.
+#[derive(Debug, Args)]
+pub(crate) struct Ensure {
+    /// The file: a table [topics.NAME] each, with partitions, replication_factor and configs.
+    file: std::path::PathBuf,
+    /// Changes topics that differ, where that can be done in place.
+    #[arg(long, conflicts_with = "check")]
+    mend: bool,
+    /// Only says how they stand; ends with code 1 where one is missing or differs.
+    #[arg(long)]
+    check: bool,
+}
+
 /// All of a topic, or one partition of it.
 pub(crate) type Scope = (String, Option<u32>);
 
@@ -119,6 +134,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         Verb::Describe { names } => describe(session, names).await,
         Verb::Create(args) => create(session, args).await,
         Verb::Alter(args) => alter(session, args).await,
+        Verb::Ensure(args) => ensure(session, args).await,
         Verb::Trim { place, before } => trim(session, place, before).await,
         Verb::Delete { names } => {
             confirm(&session.global, &format!("delete {}", names.join(", ")))?;
@@ -285,6 +301,38 @@ pub(super) async fn alter_configs(
     };
     done.all()?;
     Ok(())
+}
+
+async fn ensure(session: &Session, args: Ensure) -> Result<(), Failure> {
+    let name = args.file.display().to_string();
+    let text = std::fs::read_to_string(&args.file);
+    let text = text.map_err(|error| Failure::input(&name, &error))?;
+    let manager = TopicManager::new(session.admin.clone()).mend(args.mend);
+    let manager = manager
+        .toml(&text)
+        .map_err(|error| Failure::from(error).before(&name))?;
+    let states = match args.check {
+        true => manager.check().await?,
+        false => manager.ensure().await?,
+    };
+    let mut differ = 0;
+    let told = session.good(states, |states| {
+        let mut table = Table::new(&["topic", "state"]);
+        for (topic, state) in states {
+            let fine = matches!(state, TopicState::Created | TopicState::AsWanted);
+            let mended = matches!(&state, TopicState::Mended { left, .. } if left.is_empty());
+            differ += usize::from(!fine && !mended);
+            table.row([json!(topic.as_str()), json!(state.to_string())]);
+        }
+        output::show(session.format(), &table)
+    });
+    told.await?;
+    match differ {
+        0 => Ok(()),
+        differ => Err(Failure::failed(format!(
+            "{differ} topics are not as {name} wants them"
+        ))),
+    }
 }
 
 async fn trim(session: &Session, place: Scope, before: Option<i64>) -> Result<(), Failure> {

@@ -123,3 +123,34 @@ fn configs_and_the_cluster_are_shown_in_every_form() {
     let elected = world.out(&["elect", &name]);
     assert_eq!(elected, format!("{name}\t0\tnot needed\n"));
 }
+
+#[test]
+fn topics_of_a_file_are_made_and_differences_are_told() {
+    let world = World::new();
+    let name = unique("cli");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let want = |partitions: u32| {
+        let text = format!("[topics.{name}]\npartitions = {partitions}\nreplication_factor = 1\n");
+        std::fs::write(path, text).unwrap();
+    };
+    want(2);
+    assert_eq!(world.fails(&["topics", "ensure", path, "--check"]).0, 1);
+    assert_eq!(
+        world.out(&["topics", "ensure", path]),
+        format!("{name}\tcreated\n")
+    );
+    until(|| world.fails(&["topics", "ensure", path, "--check"]).0 == 0);
+    want(3);
+    let (code, told) = world.fails(&["topics", "ensure", path]);
+    assert_eq!(code, 1, "{told}");
+    let told = world.out(&["topics", "ensure", path, "--mend"]);
+    assert_eq!(told, format!("{name}\tmended: partitions is 2, wanted 3\n"));
+    std::fs::write(path, format!("[topics.{name}]\npartitions = \"many\"\n")).unwrap();
+    let (code, told) = world.fails(&["topics", "ensure", path]);
+    assert_eq!(code, 2, "{told}");
+    assert!(
+        told.contains(&name) && told.contains("partitions"),
+        "{told}"
+    );
+}

@@ -1,0 +1,109 @@
+//! Wanted topics, written in TOML.
+
+use milena_core::{Error, ErrorKind, Result};
+use toml::{Table, Value};
+
+use super::manager::TopicManager;
+use super::types::NewTopic;
+
+impl TopicManager {
+    /// Adds the topics of a TOML text, one table each:
+    ///
+    /// ```toml
+    /// [topics.orders]
+    /// partitions = 12
+    /// replication_factor = 3
+    /// configs = { "retention.ms" = 86400000, "cleanup.policy" = "compact" }
+    ///
+    /// [topics."orders.dlq"]
+    /// ```
+    ///
+    /// What else stands in the text, outside of `topics`, is left alone, so that it may be a program's own configuration file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the topic and the setting, or line and column where the text is no TOML.
+    pub fn toml(self, text: &str) -> Result<Self> {
+        let document: Table = text.parse().map_err(|error: toml::de::Error| {
+            let what = format!(
+                "the topics cannot be read: {}",
+                error.to_string().trim_end()
+            );
+            Error::new(ErrorKind::Config, what.replace('\n', " "))
+        })?;
+        let topics = match document.get("topics") {
+            None => return Ok(self),
+            Some(Value::Table(topics)) => topics,
+            Some(_) => return Err(Error::new(ErrorKind::Config, "`topics` is not a table")),
+        };
+        let topics: Result<Vec<NewTopic>> =
+            topics.iter().map(|(name, told)| read(name, told)).collect();
+        Ok(self.topics(topics?))
+    }
+}
+
+fn read(name: &str, told: &Value) -> Result<NewTopic> {
+    let wrong = |what: String| Error::new(ErrorKind::Config, what).topic(name);
+    let Value::Table(told) = told else {
+        return Err(wrong("the topic is not a table of settings".to_owned()));
+    };
+    let mut topic = NewTopic::new(name);
+    if let Some(defect) = topic.name().defect() {
+        return Err(wrong(defect.to_owned()));
+    }
+    for (key, value) in told {
+        topic = match (key.as_str(), value) {
+            ("partitions", value) => topic.partitions(count(value).ok_or_else(|| {
+                wrong(format!(
+                    "`partitions` is a number from 1 on, not {}",
+                    shown(value)
+                ))
+            })?),
+            ("replication_factor", value) => {
+                topic.replication_factor(count(value).ok_or_else(|| {
+                    wrong(format!(
+                        "`replication_factor` is a number from 1 on, not {}",
+                        shown(value)
+                    ))
+                })?)
+            }
+            ("configs", Value::Table(configs)) => {
+                let mut topic = topic;
+                for (key, value) in configs {
+                    let value = text(value).ok_or_else(|| {
+                        wrong(format!(
+                            "the config `{key}` is a word or a number, not {}",
+                            shown(value)
+                        ))
+                    })?;
+                    topic = topic.config(key, value);
+                }
+                topic
+            }
+            ("configs", _) => return Err(wrong("`configs` is not a table".to_owned())),
+            (key, _) => {
+                let what = "is none of partitions, replication_factor, configs";
+                return Err(wrong(format!("`{key}` {what}")));
+            }
+        };
+    }
+    Ok(topic)
+}
+
+fn count<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    let number = value.as_integer().filter(|number| *number > 0)?;
+    T::try_from(number).ok()
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(yes) => Some(yes.to_string()),
+        _ => None,
+    }
+}
+
+fn shown(value: &Value) -> String {
+    text(value).unwrap_or_else(|| format!("a {}", value.type_str()))
+}

@@ -223,6 +223,48 @@ async fn close_at_any_moment_delivers_what_was_accepted_and_refuses_the_rest() {
 }
 
 /// P29
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_accepted_while_another_thread_closes_is_delivered() {
+    for round in 0..8 {
+        let bed = bed(4).await;
+        let producer = bed.producer();
+        producer.send(record("warm")).await.unwrap();
+        let writers: Vec<_> = (0..4)
+            .map(|writer| {
+                let topic = producer.topic("orders");
+                tokio::spawn(async move {
+                    let mut accepted = Vec::new();
+                    for number in 0..20_000 {
+                        let value = format!("{writer}.{number}");
+                        match topic.enqueue(None, Some(value.as_bytes())).await {
+                            Ok(delivery) => accepted.push(delivery),
+                            Err(error) => {
+                                assert_eq!(error.kind(), ErrorKind::Closed);
+                                break;
+                            }
+                        }
+                    }
+                    let mut delivered = 0;
+                    for delivery in accepted {
+                        delivery.await.unwrap();
+                        delivered += 1;
+                    }
+                    delivered
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_micros(round * 300)).await;
+        producer.close(30 * SECOND).await.unwrap();
+        let mut delivered = 1;
+        for writer in writers {
+            delivered += writer.await.unwrap();
+        }
+        let written: usize = (0..4).map(|partition| bed.values(partition).len()).sum();
+        assert_eq!(written, delivered);
+    }
+}
+
+/// P29
 #[tokio::test(start_paused = true)]
 async fn flush_and_close_end_while_no_identity_is_to_be_had() {
     let bed = bed(1).await;

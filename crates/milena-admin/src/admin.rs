@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use milena_core::{ErrorCode, Result, TopicName};
+use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicName};
 use milena_pool::{Cluster, Target};
 use milena_protocol::Request;
 use milena_protocol::messages::metadata_request::MetadataRequestTopic;
 use milena_protocol::messages::{MetadataRequest, MetadataResponse};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::answers::wire_name;
 
@@ -41,9 +41,33 @@ impl Admin {
         let request = MetadataRequest::default()
             .with_topics(topics)
             .with_allow_auto_topic_creation(false);
-        self.cluster
-            .send_within(&Target::Any, &request, self.timeout)
-            .await
+        self.ask(&Target::Any, |_| Ok(request.clone())).await
+    }
+
+    /// Asks `target` within the administrator's timeout, the time to find and reach it included.
+    pub(crate) async fn ask<R: Request>(
+        &self,
+        target: &Target,
+        build: impl Fn(i16) -> Result<R> + Send + Sync,
+    ) -> Result<R::Response> {
+        self.ask_within(target, self.timeout, build).await
+    }
+
+    async fn ask_within<R: Request>(
+        &self,
+        target: &Target,
+        limit: Duration,
+        build: impl Fn(i16) -> Result<R> + Send + Sync,
+    ) -> Result<R::Response> {
+        let asking = Box::pin(self.cluster.send_built(target, limit, build));
+        // An answer that is late is told by the request itself, which knows more of it.
+        match timeout(limit + GRACE, asking).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                let what = "no broker could be asked within the administrator's timeout";
+                Err(Error::new(ErrorKind::Timeout, what).api(R::NAME))
+            }
+        }
     }
 
     /// Asks the controller, and the new one where it has moved: a broker that is not the controller refuses without doing anything.
@@ -55,10 +79,8 @@ impl Admin {
         let deadline = Instant::now() + self.timeout;
         let mut attempt = 0;
         loop {
-            let answer = self
-                .cluster
-                .send_built(&Target::Controller, self.timeout, &build)
-                .await?;
+            let limit = deadline.saturating_duration_since(Instant::now());
+            let answer = self.ask_within(&Target::Controller, limit, &build).await?;
             let wait = self.cluster.backoff().delay(attempt);
             if !has_moved(&answer) || Instant::now() + wait >= deadline {
                 return Ok(answer);
@@ -78,3 +100,5 @@ impl Admin {
 pub(crate) fn moved(code: i16) -> bool {
     ErrorCode::from_wire(code) == Some(ErrorCode::NOT_CONTROLLER)
 }
+
+const GRACE: Duration = Duration::from_millis(500);

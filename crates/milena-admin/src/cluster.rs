@@ -65,10 +65,7 @@ impl Admin {
             let request = DescribeClusterRequest::default().with_endpoint_type(1);
             Ok(request.with_include_fenced_brokers(version >= 2))
         };
-        let sent = self
-            .cluster
-            .send_built(&Target::Any, self.timeout, build)
-            .await;
+        let sent = self.ask(&Target::Any, build).await;
         let mut described = match sent {
             Ok(answer) => {
                 check(
@@ -109,10 +106,7 @@ impl Admin {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(wire("milena"))
             .with_client_software_version(wire(env!("CARGO_PKG_VERSION")));
-        let answer: ApiVersionsResponse = self
-            .cluster
-            .send_within(&Target::Any, &request, self.timeout)
-            .await?;
+        let answer: ApiVersionsResponse = self.ask(&Target::Any, |_| Ok(request.clone())).await?;
         check(answer.error_code, None, "ApiVersions")?;
         let mut features: BTreeMap<String, Feature> = BTreeMap::new();
         let named = |name: &str| Feature {

@@ -212,8 +212,7 @@ impl Admin {
                 .with_configuration_keys(None);
             let request = DescribeConfigsRequest::default().with_resources(vec![asked]);
             let told = self
-                .cluster
-                .send_within(&resource.target(), &request, self.timeout)
+                .ask(&resource.target(), |_| Ok(request.clone()))
                 .await
                 .and_then(|answer| {
                     let told = answer.results.into_iter().next();
@@ -285,11 +284,7 @@ impl Admin {
             };
             let answered = match resource.target() {
                 Target::Controller => self.at_controller(|_| Ok(request.clone()), codes).await,
-                target => {
-                    self.cluster
-                        .send_within(&target, &request, self.timeout)
-                        .await
-                }
+                target => self.ask(&target, |_| Ok(request.clone())).await,
             };
             let done = answered
                 .and_then(|answer| {

@@ -219,10 +219,7 @@ impl Admin {
                 .with_topics(vec![topic]))
         };
         self.cluster.want_topics([place.topic.clone()]);
-        let answer = self
-            .cluster
-            .send_built(&Target::Leader(place.clone()), self.timeout, build)
-            .await?;
+        let answer = self.ask(&Target::Leader(place.clone()), build).await?;
         check(answer.error_code, None, "Fetch")?;
         let mut partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
         let told = partitions.next().ok_or_else(|| unanswered("Fetch"))?;

@@ -118,3 +118,18 @@ async fn a_silent_controller_ends_in_a_timeout() {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     broker.faults().assert_all_fired();
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_verb_ends_in_time_though_no_broker_can_be_reached() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let admin = admin(&broker).await.timeout(Duration::from_secs(5));
+    broker.inspect().broker_down(1);
+    let begun = tokio::time::Instant::now();
+    let error = admin.create_topics(["fresh"]).await.unwrap_err();
+    assert!(error.is_retriable(), "{error}");
+    assert!(admin.list_topics().await.is_err());
+    let groups = admin.group_offsets(["billing"]).await;
+    assert!(groups.all().is_err());
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(20), "three verbs took {took:?}");
+}

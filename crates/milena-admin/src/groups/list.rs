@@ -65,8 +65,7 @@ impl Admin {
         let asked = nodes.into_iter().map(|node| async move {
             let build = |version: i16| request(which, version);
             let answer = self
-                .cluster
-                .send_built(&Target::Node(node), self.timeout, build)
+                .ask(&Target::Node(node), build)
                 .await
                 .and_then(|answer| {
                     check(answer.error_code, None, "ListGroups")?;

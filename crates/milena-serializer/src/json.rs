@@ -1,5 +1,6 @@
 //! JSON, by `serde_json`.
 
+use std::cell::Cell;
 use std::future::{Future, ready};
 
 use bytes::Bytes;
@@ -26,9 +27,16 @@ pub struct JsonCodec;
 
 impl<T: Serialize + ?Sized> Serializer<T> for JsonCodec {
     fn serialize(&self, topic: &TopicName, _: &mut Headers, value: &T) -> Result<Option<Bytes>> {
-        let bytes = serde_json::to_vec(value)
-            .map_err(|cause| unwritable::<T>("JSON", cause).topic(topic))?;
-        Ok((bytes != NULL).then(|| bytes.into()))
+        // Taken out, not borrowed: a value may use this codec for a part of itself.
+        let mut buffer = BUFFER.take();
+        buffer.clear();
+        let written = serde_json::to_writer(&mut buffer, value);
+        let bytes = (buffer != NULL).then(|| Bytes::copy_from_slice(&buffer));
+        if buffer.capacity() <= KEPT {
+            BUFFER.set(buffer);
+        }
+        written.map_err(|cause| unwritable::<T>("JSON", cause).topic(topic))?;
+        Ok(bytes)
     }
 }
 
@@ -73,5 +81,13 @@ impl JsonExt for ProducerRecord {
         Ok(self)
     }
 }
+
+thread_local! {
+    /// Where values are written, so that each costs one allocation, of its own size.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The largest buffer that is kept, in bytes.
+const KEPT: usize = 64 << 10;
 
 const NULL: &[u8] = b"null";

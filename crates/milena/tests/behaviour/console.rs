@@ -152,6 +152,7 @@ async fn javas_deserializers_read_our_numbers_and_texts() {
             .output()
             .unwrap();
         let read = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(read.trim_end(), expected, "{key} and {value}");
+        // Newer tools say before it that their option has another name now.
+        assert_eq!(read.lines().last(), Some(expected), "{key} and {value}");
     }
 }

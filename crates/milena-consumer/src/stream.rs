@@ -1,7 +1,7 @@
 //! Records and batches as streams, over the same queues as every other way to receive.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -29,11 +29,27 @@ impl<'a> RecordStream<'a> {
     pub(crate) fn new(engine: &'a Engine, receiver: &'a Receiver) -> Self {
         Self(Feed::new(engine, receiver))
     }
+
+    /// The next item; waits for one, and gives `None` at the end. For those who have no extension trait of streams at hand.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<ConsumerRecord>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    }
 }
 
 impl<'a> BatchStream<'a> {
     pub(crate) fn new(engine: &'a Engine, receiver: &'a Receiver) -> Self {
         Self(Feed::new(engine, receiver))
+    }
+
+    /// The next item; waits for one, and gives `None` at the end. For those who have no extension trait of streams at hand.
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<FetchBatch>> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 }
 

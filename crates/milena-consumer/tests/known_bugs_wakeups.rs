@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use milena_consumer::{AssignedConsumer, StartAt};
 use milena_core::{Offset, TopicPartition};
 use tokio::time::{Instant, sleep, timeout};

@@ -74,6 +74,8 @@ pub(crate) async fn give_back(
         if let Some(listener) = &core.settings.membership.listener {
             hear(listener.revoked(&places), core.settings.drain_timeout).await;
         }
+        // What was to be committed without anybody waiting is this member's to commit for a moment yet.
+        commit::flush(core).await;
     };
     tokio::select! {
         () = returning => {

@@ -67,6 +67,23 @@ async fn a_stream_gives_every_record_and_ends_with_the_consumer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn streams_combine_as_all_streams_do() {
+    let bed = bed(1).await;
+    bed.fill(1, 0, 40).await;
+    let consumer = reading(&bed, 1).await;
+    let first = StreamExt::take(consumer.stream(), 7).collect::<Vec<_>>();
+    let first = timeout(LIMIT, first).await.unwrap();
+    let offsets = first.into_iter().map(|r| r.unwrap().offset.to_wire());
+    assert!(offsets.eq(0..7));
+    let batches = consumer.batches().map(|batch| batch.unwrap().next_offset());
+    let next = timeout(LIMIT, StreamExt::take(batches, 1).collect::<Vec<_>>()).await;
+    assert!(
+        next.unwrap()[0].to_wire() > 7,
+        "the rest of the batch, and on"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_nobody_polls_takes_no_wake_up_from_others() {
     let bed = bed(1).await;
     let consumer = reading(&bed, 1).await;

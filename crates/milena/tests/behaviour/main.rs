@@ -13,6 +13,7 @@ mod console;
 mod consume;
 mod groups;
 mod handlers;
+mod offsets;
 mod processing;
 mod produce;
 mod typed;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorCode, ErrorKind, Event};
-use milena_protocol::fetch::{FetchResponse, FetchedPartition};
+use milena_protocol::fetch::{FetchResponse, FetchedPartition, IsolationLevel};
 use tokio::time::Instant;
 
 use super::{Asked, Fetcher};
@@ -79,7 +79,10 @@ impl Fetcher {
             asked.turn,
             extent.largest,
             entry.high_watermark,
-            entry.last_stable_offset,
+            // Who reads uncommitted records too is behind their end.
+            entry
+                .last_stable_offset
+                .filter(|_| self.core.settings.isolation == IsolationLevel::ReadCommitted),
         );
         let Some(next) = extent.next else {
             if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {

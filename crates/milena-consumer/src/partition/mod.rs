@@ -3,18 +3,16 @@
 mod ahead;
 mod ending;
 mod fetching;
+mod figures;
+mod moving;
 mod reading;
 mod replica;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
 
-use milena_core::{
-    CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TimestampType, TopicPartition,
-};
-use milena_protocol::batch::BatchHeader;
+use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -32,6 +30,8 @@ use ahead::Ahead;
 use replica::Replica;
 
 pub(crate) use ahead::Closed;
+pub(crate) use figures::batch_time;
+pub(crate) use moving::Cut;
 pub(crate) use reading::{Committable, Delivery, Given};
 
 /// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
@@ -123,17 +123,6 @@ pub(crate) enum Place {
     Unsure(Offset, LeaderEpoch),
     /// At this offset.
     At(Offset),
-}
-
-/// What a cut of the log took away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// A seek was faster.
-    Overtaken,
-    /// Only what was not read yet.
-    Unread,
-    /// What was read, up to this position.
-    Read(Offset),
 }
 
 impl Place {
@@ -251,80 +240,6 @@ impl Partition {
         true
     }
 
-    /// Which topic it is of; `true` when that is another than before, though of the same name.
-    pub(crate) fn meet_topic(&self, id: Option<Uuid>) -> bool {
-        let mut state = self.state.lock();
-        let Some(id) = id else { return false };
-        let other = state.topic_id.is_some_and(|known| known != id);
-        state.topic_id = Some(id);
-        if other {
-            // Nothing of the old topic counts in the new one.
-            state.leader_epoch = None;
-        }
-        other
-    }
-
-    /// The topic is another one: what was read of it says nothing about this one. Gives the position in the old one.
-    pub(crate) fn made_again(&self, to: Place) -> Option<Offset> {
-        let mut state = self.state.lock();
-        state.absorb();
-        state.place.offset()?;
-        let from = state.tracker.position();
-        state.restart(to);
-        state.committed = None;
-        state.reset_from = Some(from);
-        drop(state);
-        self.readable.notify_waiters();
-        self.room.notify_one();
-        Some(from)
-    }
-
-    /// Who leads, and since which epoch: under a new leader the position is unsure, where it is known in which epoch it was read.
-    /// Returns whether it became so.
-    pub(crate) fn meet_leader(&self, epoch: Option<LeaderEpoch>) -> bool {
-        let mut state = self.state.lock();
-        let Some(epoch) = epoch else { return false };
-        let newer = state.leader_epoch.is_some_and(|known| epoch > known);
-        state.leader_epoch = state.leader_epoch.max(Some(epoch));
-        match (state.place, state.last_epoch) {
-            (Place::At(offset), Some(last)) if newer => {
-                state.place = Place::Unsure(offset, last);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The leader's log holds what was read.
-    pub(crate) fn validated(&self, turn: u64) {
-        let mut state = self.state.lock();
-        if let Place::Unsure(offset, _) = state.place
-            && state.turn == turn
-        {
-            state.place = Place::At(offset);
-        }
-    }
-
-    /// The log parts from what was fetched at `end`: what was fetched of it is dropped; where it was read already, it is read `to`.
-    pub(crate) fn cut(&self, turn: u64, end: Option<Offset>, to: Place) -> Cut {
-        let mut state = self.state.lock();
-        if state.turn != turn || state.place.offset().is_none() {
-            return Cut::Overtaken;
-        }
-        state.absorb();
-        let read = state.tracker.position();
-        if end.is_some_and(|end| end >= read) {
-            state.restart_at(read);
-            return Cut::Unread;
-        }
-        state.restart(to);
-        state.committed = None;
-        drop(state);
-        self.readable.notify_waiters();
-        self.room.notify_one();
-        Cut::Read(read)
-    }
-
     /// The offset that was out of range, while its successor is looked up.
     pub(crate) fn reset_from(&self) -> Option<Offset> {
         self.state.lock().reset_from
@@ -369,47 +284,6 @@ impl Partition {
     pub(crate) fn is_paused_by(&self, by: &str) -> bool {
         self.state.lock().pauses.is_held_by(by)
     }
-
-    // Figures.
-
-    pub(crate) fn figures(&self, now: Instant) -> Figures {
-        let mut state = self.state.lock();
-        state.absorb();
-        let end = state.stable_end.or(state.high_watermark);
-        Figures {
-            lag: end.map(|end| end.since(state.tracker.committable())),
-            waiting: state.first_unsettled(),
-            settled: state.place.offset().map(|_| state.tracker.committable()),
-            unsettled: state.tracker.unsettled(),
-            oldest: state
-                .oldest
-                .front()
-                .map(|first| now.duration_since(first.since)),
-            pauses: state.pauses.holders().cloned().collect(),
-        }
-    }
-}
-
-/// Figures of one partition, as they stand.
-pub(crate) struct Figures {
-    pub(crate) lag: Option<u64>,
-    /// The timestamp of the first record that is not settled, to the batch where it was not delivered; `None` where it is not here.
-    pub(crate) waiting: Option<Timestamp>,
-    /// What may be committed; `None` while it is being looked up.
-    pub(crate) settled: Option<Offset>,
-    pub(crate) unsettled: usize,
-    pub(crate) oldest: Option<Duration>,
-    pub(crate) pauses: Vec<Arc<str>>,
-}
-
-impl Figures {
-    /// How old the first record is that is not settled; zero where there is none, `None` where it is not known yet.
-    pub(crate) fn behind(&self, now: Timestamp) -> Option<Duration> {
-        match self.lag? {
-            0 => Some(Duration::ZERO),
-            _ => self.waiting.map(|first| now.since(first)),
-        }
-    }
 }
 
 impl State {
@@ -449,24 +323,6 @@ impl State {
         self.in_hand || self.front.is_some() || !self.ahead.is_empty() || !self.queue.is_empty()
     }
 
-    fn first_unsettled(&self) -> Option<Timestamp> {
-        let first = self.tracker.committable();
-        if let Some(delivered) = self.oldest.front() {
-            return delivered.timestamp;
-        }
-        if let Some((_, timestamp)) = self.hand.filter(|(next, _)| first < *next) {
-            return timestamp;
-        }
-        if let Some(front) = &self.front {
-            return batch_time(front.records.header());
-        }
-        let ahead = self.ahead.iter().find_map(Ahead::header);
-        ahead.map_or_else(
-            || self.queue.iter().find_map(|chunk| chunk.first_time(first)),
-            |header| batch_time(&header),
-        )
-    }
-
     /// A new turn: whatever was fetched or is in hand is out of date.
     fn drop_fetched(&mut self) {
         self.turn += 1;
@@ -481,13 +337,4 @@ impl State {
         self.room_below = None;
         self.last_epoch = None;
     }
-}
-
-/// The timestamp of a batch's first record.
-pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
-    let raw = match header.attributes.timestamp_type() {
-        TimestampType::LogAppend => header.max_timestamp,
-        TimestampType::Create => header.base_timestamp,
-    };
-    Timestamp::from_wire(raw)
 }

@@ -250,6 +250,8 @@ impl<'a> Inspector<'a> {
     }
 
     /// Makes `node` the leader, one epoch later; gives whether there are such a partition and broker.
+    ///
+    /// One that was stopped loses what it lacks for all, as an unclean election does where it was not in sync.
     pub fn move_leader(&self, topic: &str, partition: u32, node: i32) -> bool {
         self.cluster
             .move_leader(topic, i32::try_from(partition).unwrap_or(-1), node)
@@ -280,7 +282,7 @@ impl<'a> Inspector<'a> {
         self.cluster.stop_replica(topic, partition, node)
     }
 
-    /// Takes a follower out of those in sync at once; it fetches nothing more. Gives whether there is such a partition.
+    /// Takes a follower out of those in sync at once; it fetches nothing more. Gives whether there is such a follower.
     pub fn shrink_in_sync(&self, topic: &str, partition: u32, node: i32) -> bool {
         let partition = i32::try_from(partition).unwrap_or(-1);
         self.cluster.shrink_in_sync(topic, partition, node)

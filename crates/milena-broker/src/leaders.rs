@@ -104,13 +104,10 @@ impl Cluster {
     /// Stops a follower's fetching; it leaves the in-sync replicas once it lags and the lag time is over. Gives whether there is such
     /// a follower.
     pub(crate) fn stop_replica(self: &Arc<Self>, topic: &str, index: i32, node: i32) -> bool {
-        let Some(partition) = self.partition(topic, index) else {
+        let Some(partition) = self.follower(topic, index, node) else {
             return false;
         };
         let mut state = partition.lock();
-        if state.leader == Some(node) || !state.replicas.all().contains(&node) {
-            return false;
-        }
         let end = state.log.end();
         state.replicas.hold(node, end);
         drop(state);
@@ -121,28 +118,38 @@ impl Cluster {
 
     /// Takes a replica out of those in sync at once.
     pub(crate) fn shrink_in_sync(&self, topic: &str, index: i32, node: i32) -> bool {
-        self.change_replicas(topic, index, |state| {
-            let end = state.log.end();
-            state.replicas.hold(node, end);
-            state.replicas.leave(node);
-        })
+        let Some(partition) = self.follower(topic, index, node) else {
+            return false;
+        };
+        let mut state = partition.lock();
+        let end = state.log.end();
+        state.replicas.hold(node, end);
+        state.replicas.leave(node);
+        drop(state);
+        partition.wake();
+        true
     }
 
     /// Lets a stopped replica fetch again.
     pub(crate) fn resume_replica(&self, topic: &str, index: i32, node: i32) -> bool {
-        self.change_replicas(topic, index, |state| {
-            state.replicas.resume(node);
-            self.catch_up(state);
-        })
-    }
-
-    fn change_replicas(&self, topic: &str, index: i32, change: impl FnOnce(&mut State)) -> bool {
         let Some(partition) = self.partition(topic, index) else {
             return false;
         };
-        change(&mut partition.lock());
+        let mut state = partition.lock();
+        state.replicas.resume(node);
+        self.catch_up(&mut state);
+        drop(state);
         partition.wake();
         true
+    }
+
+    /// The partition, where `node` holds it and does not lead it.
+    fn follower(&self, topic: &str, index: i32, node: i32) -> Option<Arc<Partition>> {
+        let partition = self.partition(topic, index)?;
+        let state = partition.lock();
+        let follows = state.leader != Some(node) && state.replicas.all().contains(&node);
+        drop(state);
+        follows.then_some(partition)
     }
 
     fn each_partition(&self, mut act: impl FnMut(&Topic, &Partition)) {

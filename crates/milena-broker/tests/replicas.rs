@@ -35,6 +35,8 @@ fn code(code: i16) -> Option<ErrorCode> {
 async fn all_acknowledge_only_when_the_followers_in_sync_have_the_batch() {
     let (broker, mut client) = start(&[]).await;
     assert_eq!(broker.inspect().in_sync("orders", 0).len(), 3);
+    assert!(!broker.inspect().stop_replica("orders", 0, 1), "it leads");
+    assert!(!broker.inspect().shrink_in_sync("orders", 0, 1));
     assert!(broker.inspect().stop_replica("orders", 0, 2));
     let began = Instant::now();
     let refused = client.produce("orders", 0, batch(2, Some((7, 0, 0)))).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use milena_consumer::{
     AssignedConsumerBuilder, ConsumerBuilder, CorruptPolicy, GroupMembershipOperation,
-    IsolationLevel, LaneStopPolicy, OffsetReset, Order,
+    GroupProtocol, IsolationLevel, LaneStopPolicy, OffsetReset, Order, StuckPolicy,
 };
 use milena_core::{Backoff, Timestamp};
 
@@ -62,8 +62,12 @@ keys! {
         |builder, value| builder.topics(value);
     member "topic_pattern", "", TEXT, "", "a regular expression: topics whose whole name fits it are read too":
         |builder, value| builder.topic_pattern(value);
-    member "assignors", "partition.assignment.strategy", ASSIGNORS, "cooperative-sticky", "how members divide partitions, best first":
+    member "assignors", "partition.assignment.strategy", ASSIGNORS, "", "how members divide partitions, best first; naming one implies the classic protocol, whose default is cooperative-sticky":
         |builder, value| builder.assignors(value);
+    member "group_protocol", "group.protocol", PROTOCOL, "auto", "who assigns partitions: the members (classic) or the coordinator (consumer)":
+        |builder, value| builder.group_protocol(value);
+    member "group_remote_assignor", "group.remote.assignor", TEXT, "", "the coordinator's assignor, such as uniform or range":
+        |builder, value| builder.group_remote_assignor(value);
     every "client_rack", "client.rack", TEXT, "", "where the consumer stands, to read from replicas near by":
         |builder, value| builder.client_rack(value);
     member "group_membership_on_close", "", ON_CLOSE, "default", "what becomes of the membership at the end":
@@ -110,6 +114,12 @@ keys! {
         |builder, value| builder.max_out_of_order(value);
     every "on_lane_stop", "", LANE_STOP, "stop", "what to do when a lane cannot go on":
         |builder, value| builder.on_lane_stop(value);
+    every "max_processing_time", "", DURATION, "5m", "how long a handler may have a record before that is reported":
+        |builder, value| builder.max_processing_time(value);
+    every "on_stuck", "", STUCK, "report", "what to do beside the report when it has one for longer":
+        |builder, value| builder.on_stuck(value);
+    every "shutdown_timeout", "", DURATION, "60s", "how long closing may take in all":
+        |builder, value| builder.shutdown_timeout(value);
     every "max_attempts", "", SMALL_COUNT, "5", "how often a record is tried where no layer retries":
         |builder, value| builder.max_attempts(value);
     every "retry_backoff", "", RANGE, "100ms..10s", "the waits between those attempts":
@@ -142,6 +152,25 @@ const ASSIGNORS: Form<Vec<String>> = Form {
         let names = (LIST.read)(raw)?;
         let all = names.iter().all(|name| known.contains(&name.as_str()));
         all.then_some(names)
+    },
+};
+
+const PROTOCOL: Form<GroupProtocol> = Form {
+    allowed: "auto, classic or consumer",
+    read: |raw| match raw.text()? {
+        "auto" => Some(GroupProtocol::Auto),
+        "classic" => Some(GroupProtocol::Classic),
+        "consumer" => Some(GroupProtocol::Consumer),
+        _ => None,
+    },
+};
+
+const STUCK: Form<StuckPolicy> = Form {
+    allowed: "report or stop_lane",
+    read: |raw| match raw.text()? {
+        "report" => Some(StuckPolicy::Report),
+        "stop_lane" => Some(StuckPolicy::StopLane),
+        _ => None,
     },
 };
 

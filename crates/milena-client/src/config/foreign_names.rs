@@ -40,7 +40,6 @@ const BYTES: &str = "buffers are bounded by bytes, not by records: see `buffer_m
 const LOGS: &str = "logs go to `tracing`; choose them by its subscriber";
 const ONE_LIMIT: &str = "each dial has the same limit: `socket.connection.setup.timeout.ms`";
 const TRANSACTIONS: &str = "a transactional producer is asked for in the program";
-const ASSIGNORS: &str = "the assignors of brokers are chosen in the program";
 const POLL: &str = "there is no poll to bound: lanes take a record at a time, and backpressure is `consumer.buffer_memory`";
 
 /// All names, in the order of the documents.
@@ -263,11 +262,11 @@ pub(super) const NAMES: &[Name] = &[
         "group.instance.id",
         Is(&[(CONSUMER, "group_instance_id")], same),
     ),
+    name("group.protocol", Is(&[(CONSUMER, "group_protocol")], lower)),
     name(
-        "group.protocol",
-        Only(&["classic"], "the group protocol is chosen in the program"),
+        "group.remote.assignor",
+        Is(&[(CONSUMER, "group_remote_assignor")], same),
     ),
-    name("group.remote.assignor", Refused(ASSIGNORS)),
     name(
         "partition.assignment.strategy",
         Is(&[(CONSUMER, "assignors")], assignors),
@@ -282,7 +281,13 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "max.poll.interval.ms",
-        Is(&[(CONSUMER, "rebalance_timeout")], millis),
+        Is(
+            &[
+                (CONSUMER, "rebalance_timeout"),
+                (CONSUMER, "max_processing_time"),
+            ],
+            millis,
+        ),
     ),
     name("max.poll.records", Refused(POLL)),
     name(

@@ -30,12 +30,18 @@ impl<S> CircuitBreakerService<S> {
     }
 
     /// Waits for the right to a call.
-    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // One from before the breaker's last change is worth nothing.
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: Clone,
+    {
         if self.permit.as_ref().is_some_and(Permit::is_current) {
             return Poll::Ready(());
         }
-        self.permit = None;
+        // One from before the breaker's last change is worth nothing. What the layers inside have got or queue for meanwhile goes back:
+        // it may be what the probe waits for.
+        if self.permit.take().is_some() {
+            self.inner = self.inner.clone();
+        }
         loop {
             if let Some(permit) = self.breaker.admit() {
                 self.permit = Some(permit);
@@ -62,7 +68,7 @@ impl<S> CircuitBreakerService<S> {
 
 impl<S> Service<Incoming> for CircuitBreakerService<S>
 where
-    S: Service<Incoming, Response = Outcome>,
+    S: Service<Incoming, Response = Outcome> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = Outcome;

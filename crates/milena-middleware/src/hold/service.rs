@@ -27,7 +27,7 @@ impl<S> Hold<S> {
 
 impl<R, S> Service<R> for Hold<S>
 where
-    S: Service<R>,
+    S: Service<R> + Clone,
     S::Error: Into<BoxError>,
 {
     type Response = S::Response;
@@ -36,6 +36,10 @@ where
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if self.waiting.is_some() || !self.gate.is_open() {
+            if self.waiting.is_none() {
+                // What the layers inside have got or queue for goes back: others may need it.
+                self.inner = self.inner.clone();
+            }
             let gate = &self.gate;
             let waiting = self.waiting.get_or_insert_with(|| {
                 let mut watch = gate.watch();

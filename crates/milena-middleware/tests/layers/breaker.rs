@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use milena_core::{Attempt, GateState, Outcome, ProcessError, Routes};
 use milena_middleware::circuit_breaker::BreakerState;
-use milena_middleware::{CircuitBreakerLayer, DeadLetterLayer, RetryLayer, Stack};
+use milena_middleware::{
+    CircuitBreakerLayer, ConcurrencyLayer, DeadLetterLayer, RetryLayer, Stack,
+};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{Service, ServiceExt};
 
@@ -241,4 +243,41 @@ async fn a_dependency_that_is_just_back_is_met_by_few_calls_at_first() {
         assert_eq!(lane.await.unwrap().unwrap(), Outcome::Ack);
     }
     assert_eq!(breaker.state(), BreakerState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_waits_for_the_breaker_keeps_no_place_in_a_queue_that_the_probe_needs() {
+    let (layer, only_one) = (layer(), ConcurrencyLayer::new(1));
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let stack = Stack::new().layer(layer).layer(only_one).handler(move || {
+        let is_down = is_down.load(Ordering::SeqCst);
+        async move {
+            sleep(SECOND).await;
+            match is_down {
+                true => Err(ProcessError::dependency("payments", "refused")),
+                false => Ok(()),
+            }
+        }
+    });
+    let stack = Arc::new(stack);
+    let lanes: Vec<_> = (0..6)
+        .map(|n| {
+            let stack = Arc::clone(&stack);
+            tokio::spawn(async move { call(&*stack, incoming(n)).await })
+        })
+        .collect();
+    sleep(5 * SECOND).await;
+    down.store(false, Ordering::SeqCst);
+    let mut done = 0;
+    for lane in lanes {
+        let ended = timeout(100 * SECOND, lane)
+            .await
+            .expect("nobody waits for ever");
+        done += u32::from(ended.unwrap().is_ok());
+    }
+    assert_eq!(
+        done, 3,
+        "three failed and opened it, the others waited and went well"
+    );
 }

@@ -13,6 +13,7 @@ mod breaker;
 mod dead_letters;
 mod delayed;
 mod emit;
+mod ledger;
 mod limits;
 mod passing_over;
 mod recovery;

@@ -124,6 +124,27 @@ async fn one_slow_key_holds_neither_other_keys_nor_other_partitions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_key_with_much_behind_it_holds_no_other_key_of_its_partition() {
+    let bed = bed(1).await;
+    bed.fill(1, 0, 1_400).await; // seven keys in turn
+    let done = Arc::new(Mutex::new(0));
+    let noted = Arc::clone(&done);
+    let builder = bed.builder().await.order(Order::Key(8));
+    let running = run(builder, move |Key(key): Key| {
+        let noted = Arc::clone(&noted);
+        async move {
+            if &key[..] == b"key-3" {
+                std::future::pending::<()>().await;
+            }
+            *noted.lock() += 1;
+        }
+    });
+    eventually("all others are done", || *done.lock() == 1_200).await;
+    assert!(bed.committed(0).unwrap_or(0) <= 3, "the slow one is not");
+    running.crash();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_seek_overtakes_what_waits_for_its_lane() {
     let bed = bed(1).await;
     bed.fill(1, 0, 1_400).await;

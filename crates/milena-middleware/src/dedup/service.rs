@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use milena_core::{Backoff, BoxError, ConsumerRecord, Gate, Incoming, Outcome, ProcessError};
+use milena_core::{Backoff, BoxError, ConsumerRecord, Gate, Incoming, Outcome};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::sleep;
@@ -105,7 +105,7 @@ where
         return inner.call(incoming).await.map_err(Into::into);
     };
     let mut turn = Turn::queue(&ledger, &identity);
-    let waited = !turn.is_next();
+    let mut waited = !turn.is_next();
     if waited {
         // A permit must not be kept while another record is in the way.
         inner = inner.clone();
@@ -113,7 +113,16 @@ where
             return Ok(unsettled());
         }
     }
-    match ledger.is_done(&identity, &incoming).await {
+    let done = match ledger.store.contains(&identity).await {
+        Ok(done) => Some(done),
+        Err(error) => {
+            // Nor while the store is down.
+            inner = inner.clone();
+            waited = true;
+            ledger.ask_again(error, &identity, &incoming).await
+        }
+    };
+    match done {
         None => return Ok(unsettled()),
         Some(true) => return Ok(Outcome::skip("it was done before")),
         Some(false) => {}
@@ -172,18 +181,16 @@ impl<D> Turn<D> {
 }
 
 impl<D: DedupStore> Ledger<D> {
-    /// Asks until the store answers; `None` when the partition is given back first.
-    async fn is_done(&self, identity: &Bytes, incoming: &Incoming) -> Option<bool> {
+    /// Asks until the store answers, after it did not; `None` when the partition is given back first.
+    async fn ask_again(
+        &self,
+        mut error: BoxError,
+        identity: &Bytes,
+        incoming: &Incoming,
+    ) -> Option<bool> {
         let mut failures = 0;
         loop {
-            let error: ProcessError = match self.store.contains(identity).await {
-                Ok(done) => {
-                    self.gate.open();
-                    return Some(done);
-                }
-                Err(error) => classify(error),
-            };
-            let reason = error.chain();
+            let reason = classify(error).chain();
             tracing::warn!(error = %reason, "the dedup store does not answer; its lane waits");
             self.gate
                 .close(format!("the dedup store does not answer: {reason}"));
@@ -193,6 +200,13 @@ impl<D: DedupStore> Ledger<D> {
                 () = sleep(self.backoff.delay(failures)) => {}
             }
             failures += 1;
+            match self.store.contains(identity).await {
+                Ok(done) => {
+                    self.gate.open();
+                    return Some(done);
+                }
+                Err(again) => error = again,
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! The service that ends attempts.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use milena_core::{BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
 /// What [`TimeoutLayer`](super::TimeoutLayer) makes.
@@ -62,8 +62,18 @@ async fn dropped<E: Into<BoxError>>(
     limits: Limits,
     cancel: CancelToken,
 ) -> Result<Outcome, BoxError> {
+    let began = Instant::now();
     let mut attempt = pin!(attempt);
-    if let Ok(ended) = timeout(limits.timeout, attempt.as_mut()).await {
+    // One that ends at once needs no timer.
+    let at_once = poll_fn(|cx| match attempt.as_mut().poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    if let Some(ended) = at_once.await {
+        return ended.map_err(Into::into);
+    }
+    let left = limits.timeout.saturating_sub(began.elapsed());
+    if let Ok(ended) = timeout(left, attempt.as_mut()).await {
         return ended.map_err(Into::into);
     }
     cancel.cancel();

@@ -43,23 +43,27 @@ impl TraceContext {
     /// Reads the value of a `traceparent` header; `None` where it is not valid, as the standard asks.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let dash = |at: usize| bytes.get(at) == Some(&b'-');
-        let version = hex(text.get(..2)?)?;
-        // Later versions may have more to say behind another dash.
-        let long = match (version, bytes.len()) {
-            (0xff, _) | (_, ..55) => return None,
-            (0, length) => length == 55,
-            (_, length) => length == 55 || dash(55),
-        };
-        if !(long && dash(2) && dash(35) && dash(52)) {
+        Self::read(text.as_bytes())
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (known, more) = bytes.split_at_checked(LENGTH)?;
+        let dash = |at: usize| known.get(at) == Some(&b'-');
+        let digits = |from: usize, to: usize| known.get(from..to).and_then(hex);
+        if !(dash(2) && dash(35) && dash(52)) {
             return None;
         }
-        let trace = hex(text.get(3..35)?)?;
-        let span = u64::try_from(hex(text.get(36..52)?)?).ok()?;
-        let flags = u8::try_from(hex(text.get(53..55)?)?).ok()?;
-        let context = Self::new(trace, span, false)?;
-        Some(Self { flags, ..context })
+        let fits = match digits(0, 2)? {
+            0xff => false,
+            0 => more.is_empty(),
+            // Later versions may have more to say behind another dash.
+            _ => more.first().is_none_or(|byte| *byte == b'-'),
+        };
+        let (high, low) = (digits(3, 19)?, digits(19, 35)?);
+        let trace = u128::from(high) << 64 | u128::from(low);
+        let flags = u8::try_from(digits(53, 55)?).ok()?;
+        let context = Self::new(trace, digits(36, 52)?, false)?;
+        fits.then_some(Self { flags, ..context })
     }
 
     /// The same with a `tracestate`, which is carried as it is; one over 512 bytes is left out.
@@ -73,14 +77,21 @@ impl TraceContext {
     /// The context in a record's headers; of several the last counts.
     #[must_use]
     pub fn extract(headers: &Headers) -> Option<Self> {
-        if headers.is_empty() {
-            return None;
+        let (mut parent, mut state) = (None, None);
+        for header in headers.iter() {
+            match header.key {
+                PARENT_KEY => parent = header.value,
+                STATE_KEY => state = header.value,
+                _ => {}
+            }
         }
-        let context = Self::parse(headers.text(PARENT)?)?;
-        Some(match headers.text(STATE) {
-            Some(state) => context.with_state(state),
-            None => context,
-        })
+        let context = Self::read(parent?)?;
+        Some(
+            match state.and_then(|state| std::str::from_utf8(state).ok()) {
+                Some(state) => context.with_state(state),
+                None => context,
+            },
+        )
     }
 
     /// Writes it into a record's headers, in place of one that is there.
@@ -145,17 +156,38 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// Lower-case digits only, as the standard asks.
-fn hex(text: &str) -> Option<u128> {
-    let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    text.as_bytes()
-        .iter()
-        .all(digit)
-        .then(|| u128::from_str_radix(text, 16).ok())?
+/// At most 16 digits, lower case only, as the standard asks.
+fn hex(digits: &[u8]) -> Option<u64> {
+    let (mut value, mut all) = (0, 0);
+    for digit in digits {
+        let digit = HEX.get(usize::from(*digit)).copied().unwrap_or(NO_DIGIT);
+        all |= digit;
+        value = value << 4 | u64::from(digit);
+    }
+    (all < NO_DIGIT).then_some(value)
 }
 
+/// The value of each byte as a digit: a table, since a digit of an id cannot be foreseen.
+const HEX: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let (mut at, digits) = (0, b"0123456789abcdef");
+    while at < digits.len() {
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+        {
+            table[digits[at] as usize] = at as u8;
+        }
+        at += 1;
+    }
+    table
+};
+const NO_DIGIT: u8 = 0x80;
+/// The length of a `traceparent` in version 00.
+const LENGTH: usize = 55;
+
 const PARENT: &str = "traceparent";
+const PARENT_KEY: &[u8] = PARENT.as_bytes();
 const STATE: &str = "tracestate";
+const STATE_KEY: &[u8] = STATE.as_bytes();
 /// What everybody has to be able to carry.
 const STATE_CAP: usize = 512;
 

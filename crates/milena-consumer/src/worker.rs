@@ -76,16 +76,36 @@ where
         let timed = self.core.settings.recorder.is_some();
         let began = timed.then(Instant::now);
         let mut attempt = 1;
+        let mut first = true;
         loop {
-            let answer = match self.attempt(route, record, attempt).await {
+            let (answer, waited) = match self.attempt(route, record, attempt, first).await {
                 Some(answer) => answer,
                 None => return Go::Away,
             };
             let patience = self.line(route, record).patience;
-            match judge(answer, attempt, patience) {
+            let end = match &answer {
+                Ok(outcome) => Ok(outcome.name()),
+                Err(error) => Err(error.class()),
+            };
+            let verdict = judge(answer, attempt, patience);
+            // Nearly all records settle with their first attempt: one look at the clock does for both.
+            let at_once = first && waited.is_none();
+            first = false;
+            match (&verdict, end) {
+                (Verdict::Settle(outcome), Ok(end)) if at_once && *outcome == end => {}
+                _ => self.record_attempt(route, attempt, waited.or(began), end),
+            }
+            if end == Err(ErrorClass::Panic)
+                && let Some(slot) = self.lines.get_mut(route)
+            {
+                // What a panic left of the service is not to be trusted.
+                *slot = None;
+            }
+            match verdict {
                 Verdict::Settle(outcome) => {
+                    let at_once = at_once && end == Ok(outcome);
                     let elapsed = began.map(|began| began.elapsed());
-                    self.settle(route, record, ticket, outcome, elapsed);
+                    self.settle(route, record, ticket, outcome, elapsed, at_once);
                     return Go::On;
                 }
                 Verdict::Again(wait) => {
@@ -132,13 +152,29 @@ where
         }
     }
 
-    /// One attempt; `None` when the partition is given back before it began.
+    /// Counts an attempt that began then, unless a layer does.
+    fn record_attempt(
+        &self,
+        route: usize,
+        attempt: u32,
+        began: Option<Instant>,
+        end: Result<&'static str, ErrorClass>,
+    ) {
+        if let Some(Some(line)) = self.lines.get(route)
+            && let (Some(recorder), None, Some(began)) = (&line.recorder, &line.recording, began)
+        {
+            recorder.attempt(attempt, began.elapsed(), end);
+        }
+    }
+
+    /// One attempt, and when it began where it did not begin at once; `None` when the partition is given back before it began.
     async fn attempt(
         &mut self,
         route: usize,
         record: &ConsumerRecord,
         attempt: u32,
-    ) -> Option<Result<Outcome, ProcessError>> {
+        first: bool,
+    ) -> Option<(Result<Outcome, ProcessError>, Option<Instant>)> {
         self.line(route, record);
         let Self {
             core,
@@ -149,9 +185,10 @@ where
         let Some(Some(line)) = lines.get_mut(route) else {
             return None;
         };
-        let readiness = poll_ready(&mut line.service, partition).await?;
-        // Reading the clock costs as much as all else here: only for somebody who asks.
-        let began = line.recorder.is_some().then(Instant::now);
+        let (readiness, at_once) = poll_ready(&mut line.service, partition).await?;
+        // Reading the clock costs as much as all else here: only for somebody who asks, and no more often than needed.
+        let timed = line.recorder.is_some() && !(at_once && first);
+        let began = timed.then(Instant::now);
         let answer = match readiness {
             Ok(()) => {
                 let cancel = partition.cancel_token().clone();
@@ -166,20 +203,7 @@ where
             }
             Err(error) => Err(error),
         };
-        if let (Some(recorder), None, Some(began)) = (&line.recorder, &line.recording, began) {
-            let result = match &answer {
-                Ok(outcome) => Ok(outcome.name()),
-                Err(error) => Err(error.class()),
-            };
-            recorder.attempt(attempt, began.elapsed(), result);
-        }
-        if matches!(&answer, Err(error) if error.class() == ErrorClass::Panic)
-            && let Some(slot) = self.lines.get_mut(route)
-        {
-            // What a panic left of the service is not to be trusted.
-            *slot = None;
-        }
-        Some(answer)
+        Some((answer, began))
     }
 
     fn line(&mut self, route: usize, record: &ConsumerRecord) -> &mut Line<R::Service> {
@@ -222,11 +246,15 @@ where
         ticket: Ticket,
         outcome: &'static str,
         elapsed: Option<Duration>,
+        at_once: bool,
     ) {
-        if let Some(elapsed) = elapsed
-            && let Some(recorder) = &self.line(route, record).recorder
-        {
-            recorder.record(elapsed, outcome);
+        if let Some(elapsed) = elapsed {
+            let line = self.line(route, record);
+            match (&line.recorder, &line.recording) {
+                (Some(recorder), None) if at_once => recorder.settled_at_once(elapsed, outcome),
+                (Some(recorder), _) => recorder.record(elapsed, outcome),
+                (None, _) => {}
+            }
         }
         let counts = &self.core.counts;
         if !self.partition.settle(ticket) {
@@ -265,22 +293,25 @@ async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
 }
 
 /// Waits until the service is ready, without a deadline; `None` when the partition is given back meanwhile.
-async fn poll_ready<S>(service: &mut S, partition: &Partition) -> Option<Result<(), ProcessError>>
+/// Also tells whether it was ready at once.
+async fn poll_ready<S>(
+    service: &mut S,
+    partition: &Partition,
+) -> Option<(Result<(), ProcessError>, bool)>
 where
     S: Service<Incoming>,
     S::Error: Into<BoxError>,
 {
     let ready = std::future::poll_fn(|cx| service.poll_ready(cx).map_err(classify));
     let mut ready = std::pin::pin!(AssertUnwindSafe(ready).catch_unwind());
-    let ended = match ready.as_mut().now_or_never() {
-        Some(ended) => ended,
-        None => tokio::select! {
-            biased;
-            () = partition.stopped() => return None,
-            ended = ready => ended,
-        },
-    };
-    Some(flat(ended))
+    if let Some(ended) = ready.as_mut().now_or_never() {
+        return Some((flat(ended), true));
+    }
+    tokio::select! {
+        biased;
+        () = partition.stopped() => None,
+        ended = ready => Some((flat(ended), false)),
+    }
 }
 
 async fn call<S>(service: &mut S, incoming: Incoming) -> Result<Outcome, ProcessError>

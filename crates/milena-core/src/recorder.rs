@@ -55,6 +55,13 @@ pub trait RouteRecorder: Send + Sync {
     /// An attempt of the handler, counted from 1, ended after `elapsed`: with an outcome's [name](crate::Outcome::name), or an error's class.
     fn attempt(&self, attempt: u32, elapsed: Duration, result: Result<&'static str, ErrorClass>);
 
+    /// A record was settled by its first attempt, which began at once: as [`attempt`](Self::attempt) and [`record`](Self::record) with
+    /// the same time and outcome. Nearly all records are, so that counting both at once is worth its while.
+    fn settled_at_once(&self, elapsed: Duration, outcome: &'static str) {
+        self.attempt(1, elapsed, Ok(outcome));
+        self.record(elapsed, outcome);
+    }
+
     /// A record was settled `elapsed` after its first attempt began, with an outcome's [name](crate::Outcome::name).
     fn record(&self, elapsed: Duration, outcome: &'static str);
 }

@@ -13,6 +13,8 @@ use crate::buckets::NANOS;
 pub(crate) struct Cells {
     attempts: [OnceLock<Box<Times>>; ENDS.len()],
     records: [OnceLock<Box<Times>>; ENDS.len()],
+    /// Records that count as an attempt, too.
+    at_once: [OnceLock<Box<Times>>; ENDS.len()],
     retries: AtomicU64,
 }
 
@@ -24,12 +26,13 @@ struct Times {
 }
 
 /// How an attempt or a record may end: outcomes, then classes of errors.
-pub(crate) const ENDS: [&str; 16] = [
+pub(crate) const ENDS: [&str; 17] = [
     "ack",
     "skip",
     "retry",
     "dead_letter",
     "dead_lettered",
+    "forwarded",
     "hold",
     "stop",
     "other",
@@ -45,7 +48,7 @@ pub(crate) const ENDS: [&str; 16] = [
 
 /// The place of dead letters among the [`ENDS`].
 pub(crate) const DEAD_LETTERED: usize = 4;
-const OTHER: usize = 7;
+const OTHER: usize = 8;
 
 impl Cells {
     pub(crate) fn attempt(
@@ -59,6 +62,10 @@ impl Cells {
         if attempt > 1 {
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn settled_at_once(&self, elapsed: Duration, outcome: &'static str) {
+        note(&self.at_once, outcome, elapsed);
     }
 
     pub(crate) fn record(&self, elapsed: Duration, outcome: &'static str) {
@@ -97,12 +104,13 @@ pub(crate) struct Sum {
 impl Totals {
     pub(crate) fn add(&mut self, cells: &Cells) {
         self.retries += cells.retries.load(Ordering::Relaxed);
-        for (sums, cells) in [
+        for (sums, own) in [
             (&mut self.attempts, &cells.attempts),
             (&mut self.records, &cells.records),
         ] {
-            for (sum, times) in sums.iter_mut().zip(cells) {
-                if let Some(times) = times.get() {
+            for times in [own, &cells.at_once] {
+                let both = sums.iter_mut().zip(times);
+                for (sum, times) in both.filter_map(|(sum, cell)| Some((sum, cell.get()?))) {
                     sum.get_or_insert_default().add(times);
                 }
             }
@@ -140,9 +148,20 @@ mod tests {
         let ack = totals.attempts[0].as_ref().unwrap();
         assert_eq!((ack.buckets[0], ack.buckets[1], ack.count()), (1, 1, 2));
         assert_eq!(ack.nanos, 201_000);
-        let late = totals.attempts[11].as_ref().unwrap();
+        let late = totals.attempts[12].as_ref().unwrap();
         assert_eq!(late.buckets[NANOS.len()], 1);
         assert_eq!(totals.retries, 2);
+    }
+
+    #[test]
+    fn a_record_that_settles_at_once_counts_as_an_attempt_and_as_a_record() {
+        let cells = Cells::default();
+        cells.settled_at_once(Duration::from_micros(10), "ack");
+        cells.record(Duration::from_micros(10), "ack");
+        let mut totals = Totals::default();
+        totals.add(&cells);
+        let count = |sums: &[Option<Sum>]| sums[0].as_ref().unwrap().count();
+        assert_eq!((count(&totals.attempts), count(&totals.records)), (1, 2));
     }
 
     #[test]

@@ -102,6 +102,10 @@ impl RouteRecorder for Handle {
         self.cells.attempt(attempt, elapsed, result);
     }
 
+    fn settled_at_once(&self, elapsed: Duration, outcome: &'static str) {
+        self.cells.settled_at_once(elapsed, outcome);
+    }
+
     fn record(&self, elapsed: Duration, outcome: &'static str) {
         self.cells.record(elapsed, outcome);
     }

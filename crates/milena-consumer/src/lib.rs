@@ -6,6 +6,10 @@
 //! A record's way: assignment, where to begin (`positions`), what to ask of which broker (`fetcher`, `session`), the partition's queue
 //! (`partition`, `chunk`), its lane (`lane`, `worker`), the handler, what its answer means (`verdict`), the offset tracker (`offsets`)
 //! and the commit (`commit`). Only the driver settles offsets, and only in the lane that delivered the record.
+//!
+//! A group's partitions are divided by its members ([`Assignor`], the classic protocol) or by the coordinator (KIP-848);
+//! [`GroupProtocol`] says which. Either way a rebalance stops only the partitions that move (`group`), and a
+//! [`RebalanceListener`] hears of them.
 
 mod assigned;
 mod assignor;

@@ -147,5 +147,6 @@ fn is_heavy(batch: &Batch) -> bool {
     batch.bytes().len() >= HEAVY && batch.header().attributes.codec() != Some(Codec::None)
 }
 
-/// Compressed batches from this size on, in bytes, are opened beside the task that reads them.
-const HEAVY: usize = 32 << 10;
+/// Compressed batches from this size on, in bytes, are opened beside the task that reads them: to decompress so much takes longer than
+/// to wake another thread, and one reader has then all cores to decompress for it.
+const HEAVY: usize = 8 << 10;

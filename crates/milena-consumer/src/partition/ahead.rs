@@ -75,5 +75,11 @@ impl Partition {
     }
 }
 
-/// How many batches of a partition are taken ahead at most.
-pub(super) const MOST: usize = 2;
+/// How many batches of a partition are taken ahead at most: enough to keep some cores busy with small ones, and little memory with
+/// large ones.
+pub(super) fn most(largest_batch: usize) -> usize {
+    if largest_batch <= SMALL { 4 } else { 2 }
+}
+
+/// The size up to which a batch is small, in bytes as fetched.
+const SMALL: usize = 128 << 10;

@@ -63,7 +63,9 @@ impl Partition {
             return (Some(Given::Open(opened)), None);
         }
         let (given, mut beside) = self.next(&mut state, &apart);
-        if matches!(given, Some(Given::Open(_))) && state.ahead.len() < ahead::MOST {
+        if matches!(given, Some(Given::Open(_)))
+            && state.ahead.len() < ahead::most(state.largest_batch)
+        {
             beside = self.step(&mut state, &apart);
         }
         match &given {
@@ -99,7 +101,7 @@ impl Partition {
                 Some(Ahead::Bad(bad)) => return (Some(Given::Bad(bad, turn)), None),
                 Some(opening @ Ahead::Opening(..)) => {
                     state.ahead.push_front(opening);
-                    let full = state.ahead.len() >= ahead::MOST;
+                    let full = state.ahead.len() >= ahead::most(state.largest_batch);
                     let beside = (!full).then(|| self.step(state, apart)).flatten();
                     return (None, beside);
                 }

@@ -78,7 +78,8 @@ impl Board {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// One record of a partition, in a function that runs beside others: its place is checked, its time noted.
+    /// One record of a partition, in a function that runs beside others: its place is checked, its time noted. One that comes again,
+    /// to a group's next owner of the partition, does not count.
     pub(crate) fn note(&self, partition: i32, offset: i64, value: &[u8]) {
         let Some(lane) = self.lane(partition) else {
             return;

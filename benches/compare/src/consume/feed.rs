@@ -59,7 +59,7 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
         let value = values.get(number as usize % values.len());
         value.map_or(&[][..], Vec::as_slice)
     };
-    match job.amount {
+    let records = match job.amount {
         Amount::Records(all) => {
             let mut last = None;
             for number in 0..all {
@@ -74,6 +74,7 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
             if let Some(last) = last {
                 last.await.map_err(text)?;
             }
+            all
         }
         Amount::PerSecond(rate) => {
             let mut stamped = value(0).to_vec();
@@ -94,13 +95,13 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
                 sent = due;
             }
         }
-    }
-    let records = stored.records.load(Ordering::Relaxed);
-    let bytes = stored.bytes.load(Ordering::Relaxed);
+    };
     client.close().await;
+    let told = stored.records.load(Ordering::Relaxed);
+    let bytes = stored.bytes.load(Ordering::Relaxed);
     Ok(Sample {
         records,
-        read_amplification: Some(bytes as f64 / records.max(1) as f64),
+        read_amplification: Some(bytes as f64 / told.max(1) as f64),
         ..Sample::default()
     })
 }

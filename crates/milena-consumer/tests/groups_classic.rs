@@ -18,7 +18,7 @@ use groups::ear::{Ear, Heard};
 use groups::{members, stable_with};
 use milena_broker::{ErrorCode, Fault};
 use milena_consumer::{
-    Assignor, GroupAssignment, GroupMember, GroupMembershipOperation, GroupTopics,
+    Assignor, GroupAssignment, GroupMember, GroupMembershipOperation, GroupProtocol, GroupTopics,
 };
 use milena_core::{ErrorKind, Offset, Partition, TopicPartition, Value};
 use tokio::time::{Instant, sleep, timeout};
@@ -454,5 +454,54 @@ async fn a_group_moves_from_range_to_cooperative_in_two_rounds() {
     second.end().await;
     for partition in 0..4 {
         assert_eq!(seen.of(partition), (0..20).collect::<Vec<_>>());
+    }
+}
+
+/// Takes its time with what is assigned.
+struct Slow(Ear);
+
+impl milena_consumer::RebalanceListener for Slow {
+    async fn assigned(&self, _: &[TopicPartition]) {
+        sleep(Duration::from_secs(25)).await;
+    }
+
+    async fn lost(&self, partitions: &[TopicPartition]) {
+        milena_consumer::RebalanceListener::lost(&self.0, partitions).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loss_is_not_kept_waiting_by_a_slow_listener() {
+    for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+        let bed = bed_with(1, |b| b.group_version(1)).await;
+        let ear = Ear::default();
+        let builder = bed.builder_as("one").await.group_protocol(protocol);
+        let consumer = builder
+            .rebalance_listener(Slow(ear.clone()))
+            .build()
+            .unwrap();
+        let stop = consumer.shutdown_handle();
+        let consumer = Arc::new(consumer);
+        let running = tokio::spawn({
+            let consumer = Arc::clone(&consumer);
+            async move { consumer.run(async || {}).await }
+        });
+        eventually("the listener is at it", || {
+            !consumer.assignment().is_empty()
+        })
+        .await;
+        let beats = [
+            milena_broker::ApiKey::Heartbeat,
+            milena_broker::ApiKey::ConsumerGroupHeartbeat,
+        ];
+        let gone = Fault::error(ErrorCode::UNKNOWN_MEMBER_ID);
+        bed.broker
+            .faults()
+            .add(beats.into_iter().fold(gone, Fault::on));
+        let started = Instant::now();
+        eventually("it is lost", || !ear.heard().is_empty()).await;
+        assert!(started.elapsed() < Duration::from_secs(10), "{protocol:?}");
+        stop.shutdown();
+        timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
     }
 }

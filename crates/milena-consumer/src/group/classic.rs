@@ -154,8 +154,21 @@ impl ClassicTask {
         }
         let kept: BTreeSet<_> = kept.iter().map(|partition| partition.place()).collect();
         let added = assignment.iter().filter(|place| !kept.contains(place));
-        handover::take(&core, added.cloned().collect()).await;
-        Ok(again)
+        let membership = self.member.membership();
+        // A listener may take its time: that all is lost meanwhile must not wait for it.
+        let lost = tokio::select! {
+            () = handover::take(&core, added.cloned().collect()) => None,
+            word = loss(&core, membership.as_ref()) => Some(word),
+        };
+        match lost {
+            None => Ok(again),
+            Some(Pulse::Fail(error)) => Err(error),
+            Some(word) => {
+                self.lose(matches!(word, Pulse::Lost { forgotten: true }))
+                    .await;
+                Ok(true)
+            }
+        }
     }
 
     /// Watches the membership until it ends.

@@ -159,7 +159,13 @@ impl ConsumerTask {
             }
         }
         if !added.is_empty() {
-            handover::take(&self.core, added.into_iter().collect()).await;
+            let mut told = self.told.clone();
+            let life = self.owned.borrow().life;
+            // A listener may take its time: that all is lost meanwhile must not wait for it. The next step lets everything go.
+            tokio::select! {
+                () = handover::take(&self.core, added.into_iter().collect()) => {}
+                _ = told.wait_for(|told| told.life != life || told.failed.is_some()) => {}
+            }
         }
         missing
     }

@@ -165,7 +165,7 @@ impl Sink {
             _ => false,
         };
         let format = match &args.key_separator {
-            Some(separator) => RecordFormat::key_value(separator),
+            Some(separator) => RecordFormat::key_value(separator).map_err(Failure::usage)?,
             None => args.format.clone(),
         };
         let on_terminal = io::stdout().is_terminal();

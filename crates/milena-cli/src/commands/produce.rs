@@ -108,7 +108,7 @@ pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure>
         return Err(Failure::usage(words));
     }
     let format = match &args.key_separator {
-        Some(separator) => RecordFormat::key_value(separator),
+        Some(separator) => RecordFormat::key_value(separator).map_err(Failure::usage)?,
         None => args.format.clone(),
     };
     let format = format.null(args.null.as_deref());

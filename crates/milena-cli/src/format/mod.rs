@@ -56,17 +56,9 @@ enum Field {
 }
 
 impl RecordFormat {
-    /// A key, `separator`, a value, a line each.
-    pub(crate) fn key_value(separator: &str) -> Self {
-        Self {
-            pieces: vec![
-                Piece::Field(Field::Key(Encoding::Raw)),
-                Piece::Literal(separator.as_bytes().to_vec()),
-                Piece::Field(Field::Value(Encoding::Raw)),
-                Piece::Literal(b"\n".to_vec()),
-            ],
-            null: None,
-        }
+    /// A key, `separator` with the escapes of a format, a value, a line each.
+    pub(crate) fn key_value(separator: &str) -> Result<Self, String> {
+        format!("%k{}%v\\n", separator.replace('%', "%%")).parse()
     }
 
     /// Nulls are written as `null`, and `null` is read as one.

@@ -11,6 +11,7 @@ mod bad_input;
 mod config;
 mod console;
 mod dlq;
+mod documents;
 mod groups;
 mod kcat;
 mod records;

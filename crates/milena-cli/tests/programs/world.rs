@@ -24,6 +24,11 @@ impl World {
                 embedded: None,
             };
         }
+        Self::embedded()
+    }
+
+    /// On the embedded broker, whatever is named.
+    pub(crate) fn embedded() -> Self {
         let runtime = Runtime::new().unwrap();
         let broker = Broker::builder()
             .listen("127.0.0.1:0")

@@ -1,5 +1,6 @@
 //! What watching costs: metrics and traces on and off, in turns of one run, by the processor time of the client's threads.
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a bench stops at the first thing that goes wrong"
 )]

@@ -37,7 +37,7 @@ verify: ## the long runs, optimised, on the embedded broker and on real Kafka wi
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume::
 	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored --nocapture
-	MILENA_TEST_PROFILE=release MILENA_KAFKA_BROKERS=3 MILENA_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
+	MILENA_TEST_PROFILE=release MILENA_TEST_KAFKA_BROKERS=3 MILENA_TEST_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
 
 .PHONY: check
 check: lint ## what must pass before a commit: lint and the tests that need nothing installed
@@ -49,7 +49,7 @@ lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shell
 	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
-	@grep -q "MILENA_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
+	@grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi
 	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/milena.rules.yml && promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/milena.rules.test.yml; else echo 'lint: promtool is not installed; the alert rules were not checked'; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); else echo 'lint: shellcheck is not installed; the scripts were not checked'; fi

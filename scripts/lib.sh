@@ -10,7 +10,7 @@ fail() { say "$*"; exit 1; }
 unavailable() { say "not available: $*"; exit "$UNAVAILABLE"; }
 
 # Whether apt-get may be used: the caller said so, is root, and the system has it.
-may_install() { [[ "${MILENA_INSTALL:-}" == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
+may_install() { [[ "${MILENA_TEST_INSTALL:-}" == 1 && $(id -u) == 0 ]] && command -v apt-get >/dev/null; }
 
 apt_install() {
   say "installing $*"
@@ -21,7 +21,7 @@ apt_install() {
 require() {
   local present=$1 package=$2 what=$3
   "$present" && return
-  may_install || unavailable "$what is missing; install it (Debian: apt-get install $package) or set MILENA_INSTALL=1 as root"
+  may_install || unavailable "$what is missing; install it (Debian: apt-get install $package) or set MILENA_TEST_INSTALL=1 as root"
   apt_install "$package" || unavailable "apt-get could not install $package"
   "$present" || unavailable "$what is missing even after apt-get install $package"
 }

@@ -1,6 +1,6 @@
 //! Members of other clients beside milena's in one classic group: each partition has one owner, and every record is read.
 //!
-//! `MILENA_PYTHON` names a Python with those clients (`scripts/python-env` makes one); `scripts/foreign-clients` runs this.
+//! `MILENA_TEST_PYTHON` names a Python with those clients (`scripts/python-env` makes one); `scripts/foreign-clients` runs this.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,7 +50,8 @@ impl Said {
     }
 
     fn start(&self, client: &str, bootstrap: &str, assignor: &str) -> Child {
-        let python = std::env::var("MILENA_PYTHON").expect("MILENA_PYTHON names a Python");
+        let python =
+            std::env::var("MILENA_TEST_PYTHON").expect("MILENA_TEST_PYTHON names a Python");
         let script = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../scripts/python/group_member.py"

@@ -1,6 +1,6 @@
 //! Churn on a real cluster: members join, leave and are killed all the time, and nothing is lost, skipped or owned by two.
 //!
-//! `MILENA_TEST_BOOTSTRAP` names the cluster; `MILENA_CHURN_SECONDS` says for how long (20 by default).
+//! `MILENA_TEST_BOOTSTRAP` names the cluster; `MILENA_TEST_CHURN_SECONDS` says for how long (20 by default).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -209,7 +209,7 @@ async fn churn(protocol: GroupProtocol) {
         .with_timeout_ms(20_000);
     admin.send(&Target::Controller, &request).await.unwrap();
 
-    let seconds = std::env::var("MILENA_CHURN_SECONDS")
+    let seconds = std::env::var("MILENA_TEST_CHURN_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok());
     let ends = Instant::now() + Duration::from_secs(seconds.unwrap_or(20));

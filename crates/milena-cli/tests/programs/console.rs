@@ -6,7 +6,7 @@ use crate::world::{World, run, unique};
 
 /// Runs one of Kafka's tools, by the wrapper that scripts/test-real-kafka names.
 fn tool(world: &World, name: &str, args: &[&str], input: &[u8]) -> String {
-    let wrapper = std::env::var("MILENA_KAFKA_TOOL").expect("scripts/test-real-kafka sets it");
+    let wrapper = std::env::var("MILENA_TEST_KAFKA_TOOL").expect("scripts/test-real-kafka sets it");
     let mut command = Command::new(wrapper);
     command
         .args([name, "--bootstrap-server", &world.bootstrap])

@@ -9,9 +9,9 @@ use crate::cluster::{World, within};
 
 /// The wrapper that runs one of Kafka's tools.
 fn tool() -> String {
-    let tool = std::env::var("MILENA_KAFKA_TOOL");
+    let tool = std::env::var("MILENA_TEST_KAFKA_TOOL");
     tool.expect(
-        "MILENA_KAFKA_TOOL is a program that runs Kafka's tools; scripts/test-real-kafka sets it",
+        "MILENA_TEST_KAFKA_TOOL is a program that runs Kafka's tools; scripts/test-real-kafka sets it",
     )
 }
 

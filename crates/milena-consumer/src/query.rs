@@ -92,24 +92,46 @@ pub(crate) async fn list_offsets(
     core: &Core,
     questions: Vec<Question>,
 ) -> HashMap<TopicPartition, Listed> {
+    let left_out = "the answer leaves out a partition whose offsets were asked for";
+    ask_leaders(core, questions, left_out, |leader, questions| async move {
+        let answer = ask_offsets(core, leader, &questions).await;
+        (questions, answer)
+    })
+    .await
+}
+
+/// What a leader was asked, and what it said of each partition.
+type Replies<Q, A> = (
+    Vec<(TopicPartition, Q)>,
+    Result<HashMap<TopicPartition, Result<A>>>,
+);
+
+/// Asks the leaders side by side; an answer for each partition, with the error `left_out` where a leader gave none.
+async fn ask_leaders<Q, A, F>(
+    core: &Core,
+    questions: Vec<(TopicPartition, Q)>,
+    left_out: &'static str,
+    ask: impl Fn(NodeId, Vec<(TopicPartition, Q)>) -> F,
+) -> HashMap<TopicPartition, Result<A>>
+where
+    F: Future<Output = Replies<Q, A>>,
+{
     let (by_leader, leaderless) = by_leader(core, questions, |(place, _)| place);
-    let mut found: HashMap<_, Listed> = HashMap::new();
+    let mut found = HashMap::new();
     for place in leaderless {
         let error = no_leader(&place);
         found.insert(place, Err(error));
     }
-    let asked = by_leader.into_iter().map(|(leader, questions)| async move {
-        let answer = ask_offsets(core, leader, &questions).await;
-        (questions, answer)
-    });
+    let asked = by_leader
+        .into_iter()
+        .map(|(leader, questions)| ask(leader, questions));
     for (questions, answer) in futures_util::future::join_all(asked).await {
         match answer {
             Ok(mut listed) => {
                 for (place, _) in questions {
-                    let told = listed.remove(&place).unwrap_or_else(|| {
-                        let what = "the answer leaves out a partition whose offsets were asked for";
-                        Err(Error::new(ErrorKind::State, what).at(&place))
-                    });
+                    let told = listed
+                        .remove(&place)
+                        .unwrap_or_else(|| Err(Error::new(ErrorKind::State, left_out).at(&place)));
                     found.insert(place, told);
                 }
             }
@@ -187,36 +209,12 @@ pub(crate) async fn epoch_ends(
     core: &Core,
     questions: Vec<(TopicPartition, LeaderEpoch)>,
 ) -> HashMap<TopicPartition, EpochEnd> {
-    let (by_leader, leaderless) = by_leader(core, questions, |(place, _)| place);
-    let mut found: HashMap<_, EpochEnd> = HashMap::new();
-    for place in leaderless {
-        let error = no_leader(&place);
-        found.insert(place, Err(error));
-    }
-    let asked = by_leader.into_iter().map(|(leader, questions)| async move {
+    let left_out = "the answer leaves out a partition whose epoch was asked for";
+    ask_leaders(core, questions, left_out, |leader, questions| async move {
         let answer = ask_epochs(core, leader, &questions).await;
         (questions, answer)
-    });
-    for (questions, answer) in futures_util::future::join_all(asked).await {
-        match answer {
-            Ok(mut listed) => {
-                for (place, _) in questions {
-                    let told = listed.remove(&place).unwrap_or_else(|| {
-                        let what = "the answer leaves out a partition whose epoch was asked for";
-                        Err(Error::new(ErrorKind::State, what).at(&place))
-                    });
-                    found.insert(place, told);
-                }
-            }
-            Err(error) => {
-                for (place, _) in questions {
-                    let error = error.clone().at(&place);
-                    found.insert(place, Err(error));
-                }
-            }
-        }
-    }
-    found
+    })
+    .await
 }
 
 async fn ask_epochs(

@@ -193,8 +193,8 @@ impl Sender {
             if !queue.has_waiting() && queue.open_since.is_none() {
                 return Turn::Leave;
             }
-            let flow = queue.partition.flow.clone();
-            match queue.next(now, &flow.rules, current) {
+            let (rules, linger) = (queue.partition.flow.rules, queue.partition.flow.linger);
+            match queue.next(now, &rules, current) {
                 Next::Send(at) => {
                     let more = queue.waiting_len(at);
                     if !parcel.batches.is_empty()
@@ -210,7 +210,7 @@ impl Sender {
                         return Turn::Leave;
                     };
                     let hurry = self.desk.budget.waiting() > 0;
-                    let when = pace::partial_batch(now, opened, flow.linger, hurry, load);
+                    let when = pace::partial_batch(now, opened, linger, hurry, load);
                     match when {
                         When::At(time) => {
                             wake.at(time);
@@ -357,8 +357,8 @@ fn load_batch(
     now: Instant,
 ) {
     let place = queue.partition.place.clone();
-    let flow = queue.partition.flow.clone();
-    let Some(batch) = queue.launch(at, &flow.rules) else {
+    let rules = queue.partition.flow.rules;
+    let Some(batch) = queue.launch(at, &rules) else {
         return;
     };
     batch.first_sent.get_or_insert(now);

@@ -36,8 +36,23 @@ def kafka_python(bootstrap, group, topic, assignor, over):
         "sticky": StickyPartitionAssignor,
         "cooperative-sticky": CooperativeStickyAssignor,
     }
+    owned = None
+
+    def tell():
+        nonlocal owned
+        now = sorted(p.partition for p in consumer.assignment())
+        if now != owned:
+            owned = now
+            say("owns", *now)
+
+    class Listener(kafka.ConsumerRebalanceListener):
+        def on_partitions_assigned(self, assigned):
+            tell()
+
+        def on_partitions_revoked(self, revoked):
+            pass
+
     consumer = kafka.KafkaConsumer(
-        topic,
         bootstrap_servers=bootstrap,
         group_id=group,
         partition_assignment_strategy=[strategies[assignor]],
@@ -47,13 +62,11 @@ def kafka_python(bootstrap, group, topic, assignor, over):
         session_timeout_ms=10000,
         metadata_max_age_ms=2000,
     )
-    owned = None
+    consumer.subscribe([topic], listener=Listener())
     while not over.is_set():
-        polled = consumer.poll(timeout_ms=100)
-        now = sorted(p.partition for p in consumer.assignment())
-        if now != owned:
-            owned = now
-            say("owns", *now)
+        # Longer than a rebalance: a poll that ends amid one loses the assignment for good.
+        polled = consumer.poll(timeout_ms=3000)
+        tell()
         for records in polled.values():
             for record in records:
                 say(record.partition, record.value.decode())

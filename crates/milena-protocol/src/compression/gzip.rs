@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use milena_core::{Error, ErrorKind, Result};
@@ -17,7 +18,7 @@ pub(super) fn compress(level: u32, body: &[u8]) -> Result<Vec<u8>> {
         .map_err(|cause| Error::new(ErrorKind::Config, format!("gzip refused the body: {cause}")))
 }
 
-pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Vec<u8>> {
+pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     read_capped(
         Codec::Gzip,
         MultiGzDecoder::new(body),

@@ -2,11 +2,14 @@
 
 mod gzip;
 mod lz4;
+mod output;
 mod snappy;
 mod zstd;
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Result};
+
+use output::Output;
 
 /// The most bytes that one batch may decompress to unless told otherwise (128 MiB).
 pub const DEFAULT_MAX_SIZE: usize = 128 << 20;
@@ -146,7 +149,8 @@ pub fn compress(compression: Compression, body: &[u8]) -> Result<Vec<u8>> {
 
 /// Decompresses `body` into at most `max_size` bytes.
 ///
-/// An uncompressed body is copied: do not call this for one that can be shared.
+/// An uncompressed body is copied: do not call this for one that can be shared. The memory of others is used again once their last
+/// slice is gone; up to 16 MiB of it stays with the process.
 ///
 /// # Errors
 /// [`ErrorKind::Decode`] when the bytes are not of this codec or would grow past `max_size`;
@@ -155,10 +159,10 @@ pub fn decompress(codec: Codec, body: &[u8], max_size: usize) -> Result<Bytes> {
     match codec {
         Codec::None if body.len() > max_size => Err(too_large(codec, max_size)),
         Codec::None => Ok(Bytes::copy_from_slice(body)),
-        Codec::Gzip => gzip::decompress(body, max_size).map(Bytes::from),
-        Codec::Snappy => snappy::decompress(body, max_size).map(Bytes::from),
-        Codec::Lz4 => lz4::decompress(body, max_size).map(Bytes::from),
-        Codec::Zstd => zstd::decompress(body, max_size).map(Bytes::from),
+        Codec::Gzip => gzip::decompress(body, max_size),
+        Codec::Snappy => snappy::decompress(body, max_size),
+        Codec::Lz4 => lz4::decompress(body, max_size),
+        Codec::Zstd => zstd::decompress(body, max_size),
     }
 }
 
@@ -170,7 +174,7 @@ pub(crate) fn decompress_legacy(
     magic: u8,
 ) -> Result<Bytes> {
     if codec == Codec::Lz4 && magic == 0 {
-        return lz4::decompress_v0(value, max_size).map(Bytes::from);
+        return lz4::decompress_v0(value, max_size);
     }
     decompress(codec, value, max_size)
 }
@@ -195,23 +199,19 @@ fn corrupt(codec: Codec, cause: impl std::fmt::Display) -> Error {
 /// Reads a decoder to its end, into at most `max_size` bytes; `expected` bytes are reserved at first.
 fn read_capped(
     codec: Codec,
-    decoder: impl std::io::Read,
+    mut decoder: impl std::io::Read,
     expected: usize,
     max_size: usize,
-) -> Result<Vec<u8>> {
-    use std::io::Read;
-    let mut out = Vec::with_capacity(expected.min(max_size));
-    let limit = u64::try_from(max_size)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    decoder
-        .take(limit)
-        .read_to_end(&mut out)
-        .map_err(|cause| corrupt(codec, cause))?;
-    if out.len() > max_size {
-        return Err(too_large(codec, max_size));
+) -> Result<Bytes> {
+    let mut out = Output::new(codec, expected, max_size);
+    loop {
+        match decoder.read(out.room(1)) {
+            Ok(0) => return Ok(out.into_bytes()),
+            Ok(read) => out.advance(read)?,
+            Err(cause) if cause.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(corrupt(codec, cause)),
+        }
     }
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Snappy: written in the framing of snappy-java, read in that and as one bare block.
 
+use std::cell::RefCell;
+
+use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Result};
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
+use super::output::Output;
 use super::{Codec, corrupt, too_large};
 
 /// snappy-java's stream header: its magic number, then version 1 and lowest compatible version 1.
@@ -13,69 +17,97 @@ const MAGIC_LEN: usize = 8;
 /// Snappy itself never looks back further than this, so larger blocks gain nothing.
 const BLOCK: usize = 64 << 10;
 
-pub(super) fn compress(body: &[u8]) -> Result<Vec<u8>> {
-    let mut encoder = Encoder::new();
-    let mut out = Vec::with_capacity(body.len() / 2 + 64);
-    let mut block = vec![0; max_compress_len(body.len().min(BLOCK))];
-    out.extend_from_slice(&HEADER);
-    for chunk in body.chunks(BLOCK) {
-        let len = encoder.compress(chunk, &mut block).map_err(|cause| {
-            Error::new(
-                ErrorKind::Config,
-                format!("snappy refused the body: {cause}"),
-            )
-        })?;
-        out.extend_from_slice(&(len as u32).to_be_bytes());
-        out.extend_from_slice(block.get(..len).unwrap_or_default());
-    }
-    Ok(out)
+thread_local! {
+    /// A table of matches, and room for one compressed block.
+    static BENCH: RefCell<(Encoder, Vec<u8>)> =
+        RefCell::new((Encoder::new(), vec![0; max_compress_len(BLOCK)]));
 }
 
-pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Vec<u8>> {
+pub(super) fn compress(body: &[u8]) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(body.len() / 2 + 64);
+    out.extend_from_slice(&HEADER);
+    BENCH.with_borrow_mut(|(encoder, room)| {
+        for block in body.chunks(BLOCK) {
+            let len = encoder.compress(block, room).map_err(|cause| {
+                let what = format!("snappy refused the body: {cause}");
+                Error::new(ErrorKind::Config, what)
+            })?;
+            out.extend_from_slice(&(len as u32).to_be_bytes());
+            out.extend_from_slice(room.get(..len).unwrap_or_default());
+        }
+        Ok(out)
+    })
+}
+
+pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     let mut decoder = Decoder::new();
-    let mut out = Vec::new();
-    match body.strip_prefix(HEADER.get(..MAGIC_LEN).unwrap_or_default()) {
-        None => append(&mut decoder, body, &mut out, max_size)?,
-        Some(framed) => {
-            let mut rest = framed
+    let mut expected = 0usize;
+    for block in Blocks::of(body)? {
+        expected = expected.saturating_add(unfolded(block?)?);
+    }
+    let mut out = Output::new(Codec::Snappy, expected, max_size);
+    for block in Blocks::of(body)? {
+        let block = block?;
+        let len = unfolded(block)?;
+        if len > out.left() {
+            return Err(too_large(Codec::Snappy, max_size));
+        }
+        let room = out.room(len).get_mut(..len).unwrap_or_default();
+        let written = decoder
+            .decompress(block, room)
+            .map_err(|cause| corrupt(Codec::Snappy, cause))?;
+        out.advance(written)?;
+    }
+    Ok(out.into_bytes())
+}
+
+/// The blocks of a body, as they are.
+enum Blocks<'a> {
+    Bare(Option<&'a [u8]>),
+    Framed(&'a [u8]),
+}
+
+impl<'a> Blocks<'a> {
+    fn of(body: &'a [u8]) -> Result<Self> {
+        match body.strip_prefix(HEADER.get(..MAGIC_LEN).unwrap_or_default()) {
+            None => Ok(Self::Bare(Some(body))),
+            Some(framed) => framed
                 .get(HEADER.len() - MAGIC_LEN..)
-                .ok_or_else(|| corrupt(Codec::Snappy, "its header is cut short"))?;
-            while let Some((prefix, behind)) = rest.split_first_chunk::<4>() {
-                let len = u32::from_be_bytes(*prefix) as usize;
-                let (block, behind) = behind
-                    .split_at_checked(len)
-                    .ok_or_else(|| corrupt(Codec::Snappy, "a block is cut short"))?;
-                append(&mut decoder, block, &mut out, max_size)?;
-                rest = behind;
-            }
-            if !rest.is_empty() {
-                return Err(corrupt(Codec::Snappy, "bytes follow the last block"));
-            }
+                .map(Self::Framed)
+                .ok_or_else(|| corrupt(Codec::Snappy, "its header is cut short")),
         }
     }
-    Ok(out)
 }
 
-/// Decompresses one block behind what `out` holds.
-fn append(decoder: &mut Decoder, block: &[u8], out: &mut Vec<u8>, max_size: usize) -> Result<()> {
-    let len = decompress_len(block).map_err(|cause| corrupt(Codec::Snappy, cause))?;
-    if len > max_size.saturating_sub(out.len()) {
-        return Err(too_large(Codec::Snappy, max_size));
+impl<'a> Iterator for Blocks<'a> {
+    type Item = Result<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = match self {
+            Self::Bare(block) => return block.take().map(Ok),
+            Self::Framed([]) => return None,
+            Self::Framed(rest) => rest,
+        };
+        let Some((prefix, behind)) = rest.split_first_chunk::<4>() else {
+            return Some(Err(corrupt(Codec::Snappy, "bytes follow the last block")));
+        };
+        let len = u32::from_be_bytes(*prefix) as usize;
+        let Some((block, behind)) = behind.split_at_checked(len) else {
+            return Some(Err(corrupt(Codec::Snappy, "a block is cut short")));
+        };
+        *rest = behind;
+        Some(Ok(block))
     }
+}
+
+/// The size that a block says it unfolds to.
+fn unfolded(block: &[u8]) -> Result<usize> {
+    let len = decompress_len(block).map_err(|cause| corrupt(Codec::Snappy, cause))?;
     // A copy element takes three bytes and yields 64 at most: a larger claim is a lie, and nothing
     // is reserved for it.
     if len > block.len().saturating_mul(32) {
-        return Err(corrupt(
-            Codec::Snappy,
-            "a block claims more than its bytes can hold",
-        ));
+        let cause = "a block claims more than its bytes can hold";
+        return Err(corrupt(Codec::Snappy, cause));
     }
-    let start = out.len();
-    out.resize(start + len, 0);
-    let place = out.get_mut(start..).unwrap_or_default();
-    let written = decoder
-        .decompress(block, place)
-        .map_err(|cause| corrupt(Codec::Snappy, cause))?;
-    out.truncate(start + written);
-    Ok(())
+    Ok(len)
 }

@@ -1,5 +1,7 @@
 //! Zstandard by its C library, with contexts kept per thread; a typed refusal where it was left out.
 
+#[cfg(not(feature = "zstd"))]
+use bytes::Bytes;
 use milena_core::Result;
 #[cfg(not(feature = "zstd"))]
 use milena_core::{Error, ErrorKind};
@@ -25,21 +27,23 @@ pub(super) fn compress(_level: i32, _body: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[cfg(not(feature = "zstd"))]
-pub(super) fn decompress(_body: &[u8], _max_size: usize) -> Result<Vec<u8>> {
-    available().map(|()| Vec::new())
+pub(super) fn decompress(_body: &[u8], _max_size: usize) -> Result<Bytes> {
+    available().map(|()| Bytes::new())
 }
 
 #[cfg(feature = "zstd")]
 mod linked {
     use std::cell::RefCell;
 
+    use bytes::Bytes;
     use milena_core::{Error, ErrorKind, Result};
     use zstd::zstd_safe::{
         CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, compress_bound,
         get_error_name, get_frame_content_size,
     };
 
-    use crate::compression::{Codec, corrupt, too_large};
+    use crate::compression::output::Output;
+    use crate::compression::{Codec, corrupt};
 
     /// The largest window accepted, as a power of two (128 MiB): caps the decoder's own memory.
     const WINDOW_LOG_MAX: u32 = 27;
@@ -65,7 +69,7 @@ mod linked {
         })
     }
 
-    pub(in crate::compression) fn decompress(body: &[u8], max_size: usize) -> Result<Vec<u8>> {
+    pub(in crate::compression) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
         UNPACK.with_borrow_mut(|context| {
             let bad = |code| corrupt(Codec::Zstd, get_error_name(code));
             context.reset(ResetDirective::SessionOnly).map_err(bad)?;
@@ -76,42 +80,34 @@ mod linked {
         })
     }
 
-    /// Streams `body`, which may be several frames, into a vector that never passes `max_size` + 1.
-    fn unpack(context: &mut DCtx<'_>, body: &[u8], max_size: usize) -> Result<Vec<u8>> {
+    /// Streams `body`, which may be several frames; a frame that says its size is unfolded in one go, without a window of its own.
+    fn unpack(context: &mut DCtx<'_>, body: &[u8], max_size: usize) -> Result<Bytes> {
         let declared = match get_frame_content_size(body) {
             Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
             _ => body.len().saturating_mul(4),
         };
         // The declared size is only a hint: at most 64 bytes per byte given are reserved on it.
-        let hint = declared.min(body.len().saturating_mul(64)).min(max_size);
-        let mut out: Vec<u8> = Vec::with_capacity(hint);
+        let hint = declared.min(body.len().saturating_mul(64));
+        let mut out = Output::new(Codec::Zstd, hint, max_size);
         let mut input = InBuffer::around(body);
-        let mut left = 1;
-        while input.pos() < body.len() || left > 0 {
-            if out.len() > max_size {
-                return Err(too_large(Codec::Zstd, max_size));
-            }
-            if out.len() == out.capacity() {
-                let room = STEP
-                    .max(out.len() / 2)
-                    .min(max_size.saturating_add(1) - out.len());
-                out.reserve_exact(room);
-            }
-            let (consumed, filled) = (input.pos(), out.len());
-            left = context
-                .decompress_stream(&mut OutBuffer::around_pos(&mut out, filled), &mut input)
+        loop {
+            let consumed = input.pos();
+            // The end of a frame may still have to be read when all of its bytes are out.
+            let mut room = OutBuffer::around(out.room(0));
+            let left = context
+                .decompress_stream(&mut room, &mut input)
                 .map_err(|code| corrupt(Codec::Zstd, get_error_name(code)))?;
-            let stuck = input.pos() == consumed && out.len() == filled;
-            if stuck && left > 0 {
+            let (filled, full) = (room.pos(), room.pos() == room.capacity());
+            out.advance(filled)?;
+            let over = input.pos() == body.len();
+            if over && left == 0 {
+                return Ok(out.into_bytes());
+            }
+            if full {
+                out.room(STEP.min(out.left() + 1));
+            } else if filled == 0 && (over || input.pos() == consumed) {
                 return Err(corrupt(Codec::Zstd, "it is cut short"));
             }
-            if left == 0 && input.pos() == body.len() {
-                break;
-            }
         }
-        if out.len() > max_size {
-            return Err(too_large(Codec::Zstd, max_size));
-        }
-        Ok(out)
     }
 }

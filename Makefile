@@ -35,7 +35,7 @@ test-prometheus: ## the alert rules, and Prometheus's figures of the order syste
 .PHONY: verify
 verify: ## the long runs, optimised, on the embedded broker and on real Kafka with one and three brokers
 	$(CARGO) test --release --workspace
-	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume::
+	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume:: kill::
 	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored --nocapture
 	MILENA_TEST_PROFILE=release MILENA_TEST_KAFKA_BROKERS=3 MILENA_TEST_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
 

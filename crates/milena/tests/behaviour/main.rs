@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops at the first thing that goes wrong"
 )]
 
@@ -13,6 +14,7 @@ mod console;
 mod consume;
 mod groups;
 mod handlers;
+mod kill;
 mod offsets;
 mod processing;
 mod produce;

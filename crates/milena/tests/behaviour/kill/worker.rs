@@ -1,0 +1,288 @@
+//! The process that is killed: a member of the group with a stack of layers, which writes down what it does.
+
+use std::future::Future;
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use milena::core::{GateState, RebalancePhase};
+use milena::middleware::{
+    CircuitBreakerLayer, DeadLetterLayer, LogLayer, RecoveryLayer, RetryLayer, Stack, TimeoutLayer,
+};
+use milena::{
+    Attempt, Backoff, BoxError, Client, ErrorClass, Event, Incoming, Json, Offset, Order, Outcome,
+    Partition, ProcessError, ShutdownHandle, State, StuckPolicy, TopicName,
+};
+use serde::Deserialize;
+use tokio::task::yield_now;
+use tower::{Layer, Service};
+
+use super::journal::{Entry, What, Writer};
+use super::plan::Plan;
+
+/// What a worker is told when it starts.
+pub(super) struct Task {
+    pub(super) plan: Plan,
+    pub(super) bootstrap: String,
+    pub(super) topic: TopicName,
+    pub(super) dead: TopicName,
+    pub(super) group: String,
+    pub(super) journal: PathBuf,
+    /// Counted from 1; each start is another.
+    pub(super) life: u32,
+    /// Whether the dependency is there.
+    pub(super) up: bool,
+}
+
+impl Task {
+    /// The environment that says the same.
+    pub(super) fn to_env(&self) -> [(&'static str, String); 10] {
+        [
+            ("MILENA_TEST_KILL_SEED", self.plan.seed.to_string()),
+            ("MILENA_TEST_KILL_RECORDS", self.plan.records.to_string()),
+            ("MILENA_TEST_KILL_KEYS", self.plan.keys.to_string()),
+            ("MILENA_TEST_KILL_BOOTSTRAP", self.bootstrap.clone()),
+            ("MILENA_TEST_KILL_TOPIC", self.topic.to_string()),
+            ("MILENA_TEST_KILL_DEAD", self.dead.to_string()),
+            ("MILENA_TEST_KILL_GROUP", self.group.clone()),
+            (
+                "MILENA_TEST_KILL_JOURNAL",
+                self.journal.display().to_string(),
+            ),
+            ("MILENA_TEST_KILL_LIFE", self.life.to_string()),
+            ("MILENA_TEST_KILL_UP", self.up.to_string()),
+        ]
+    }
+
+    /// What the environment says; `None` in a process that is no worker.
+    pub(super) fn from_env() -> Option<Self> {
+        let text = |name: &str| std::env::var(format!("MILENA_TEST_KILL_{name}")).ok();
+        let number = |name: &str| text(name)?.parse().ok();
+        Some(Self {
+            plan: Plan {
+                seed: text("SEED")?.parse().ok()?,
+                records: number("RECORDS")?,
+                keys: number("KEYS")?,
+                kills: 0,
+                outages: 0,
+            },
+            bootstrap: text("BOOTSTRAP")?,
+            topic: text("TOPIC")?.into(),
+            dead: text("DEAD")?.into(),
+            group: text("GROUP")?,
+            journal: text("JOURNAL")?.into(),
+            life: number("LIFE")?,
+            up: text("UP")? == "true",
+        })
+    }
+}
+
+/// What handlers share.
+#[derive(Clone)]
+struct Shop {
+    plan: Plan,
+    life: u32,
+    journal: Arc<Writer>,
+    /// Whether the dependency is there.
+    up: Arc<AtomicBool>,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    number: u32,
+    customer: u32,
+}
+
+/// Works until it is told to stop, or is killed.
+pub(super) async fn work(task: Task) {
+    std::panic::set_hook(Box::new(|panic| {
+        if panic.payload().downcast_ref::<&str>() != Some(&ON_PURPOSE) {
+            eprintln!("the worker panicked: {panic}");
+        }
+    }));
+    let client = Client::builder()
+        .bootstrap(task.bootstrap)
+        .client_id("kill-run")
+        .connect()
+        .await
+        .unwrap();
+    let shop = Shop {
+        plan: task.plan,
+        life: task.life,
+        journal: Arc::new(Writer::open(&task.journal)),
+        up: Arc::new(AtomicBool::new(task.up)),
+    };
+    let breaker = CircuitBreakerLayer::new("gateway")
+        .consecutive(5)
+        .open_for(Duration::from_millis(100))
+        .counts(|class| class == ErrorClass::Dependency);
+    let mut gate = breaker.breaker().gate().watch();
+    let journal = Arc::clone(&shop.journal);
+    tokio::spawn(async move {
+        loop {
+            if gate.changed().await != GateState::Open {
+                journal.write(Entry::new(What::Opened, 0, 0));
+            }
+        }
+    });
+    let producer = client.producer().build().unwrap();
+    let stack = Stack::new()
+        .tower_layer(WitnessLayer(Arc::clone(&shop.journal)))
+        .layer(DeadLetterLayer::new(&task.dead, producer).group(&*task.group))
+        .layer(LogLayer::new())
+        .layer(RetryLayer::new(Backoff::new(
+            Duration::from_millis(1),
+            Duration::from_millis(20),
+        )))
+        .layer(breaker)
+        .layer(TimeoutLayer::new(Duration::from_secs(30)))
+        .layer(RecoveryLayer::new())
+        .with_state(shop.clone())
+        .handler(process);
+    let journal = Arc::clone(&shop.journal);
+    let consumer = client
+        .consumer(&*task.group)
+        .topics([&task.topic])
+        .order(Order::Key(LANES))
+        .commit_interval(COMMITS)
+        .max_out_of_order(WINDOW)
+        .session_timeout(SESSION)
+        .heartbeat_interval(SESSION / 6)
+        .on_stuck(StuckPolicy::StopLane)
+        .observer(Arc::new(move |event: &Event<'_>| observe(&journal, event)))
+        .build()
+        .unwrap();
+    listen(shop.up, consumer.shutdown_handle());
+    consumer.run(stack).await.unwrap();
+    client.close().await;
+    shop.journal.write(Entry::new(What::Closed, 0, 0));
+}
+
+/// One order: the dependency is asked, it takes a while, and some customers' orders fail once or twice.
+async fn process(
+    State(shop): State<Shop>,
+    Attempt(attempt): Attempt,
+    partition: Partition,
+    offset: Offset,
+    Json(order): Json<Placed>,
+) -> Result<Outcome, ProcessError> {
+    let note = |what| {
+        let entry = Entry::new(what, partition.index(), offset.to_wire());
+        shop.journal.write(entry.number(order.number));
+    };
+    if !shop.up.load(Ordering::SeqCst) {
+        note(What::Down);
+        return Err(ProcessError::dependency("gateway", "refused"));
+    }
+    // Which of the records under way is done next is anybody's guess.
+    let path = shop.plan.path(order.number, shop.life);
+    for _ in 0..path % 8 {
+        yield_now().await;
+    }
+    if path >> 8 & 63 == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    if attempt <= shop.plan.failures(order.customer) {
+        note(What::Failed);
+        if path >> 16 & 3 == 0 {
+            std::panic::panic_any(ON_PURPOSE);
+        }
+        return Err(ProcessError::transient("not yet"));
+    }
+    note(What::Done);
+    Ok(Outcome::Ack)
+}
+
+fn observe(journal: &Writer, event: &Event<'_>) {
+    match event {
+        Event::Paused { partition, by, .. } if by.starts_with("breaker:") => {
+            journal.write(Entry::new(What::Paused, partition.partition.index(), 0));
+        }
+        Event::Rebalance {
+            phase: RebalancePhase::Lost,
+            ..
+        } => journal.write(Entry::new(What::Lost, 0, 0)),
+        _ => {}
+    }
+}
+
+/// Does what the parent says; without a parent there is no worker.
+fn listen(up: Arc<AtomicBool>, stop: ShutdownHandle) {
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            match line.as_deref() {
+                Ok("up") => up.store(true, Ordering::SeqCst),
+                Ok("down") => up.store(false, Ordering::SeqCst),
+                Ok("stop") => stop.shutdown(),
+                _ => break,
+            }
+        }
+        if !stop.is_shutting_down() {
+            std::process::exit(3);
+        }
+    });
+}
+
+/// Outermost: sees what comes to the stack, and what became a dead letter.
+#[derive(Clone)]
+struct WitnessLayer(Arc<Writer>);
+
+#[derive(Clone)]
+struct Witness<S> {
+    inner: S,
+    journal: Arc<Writer>,
+}
+
+impl<S> Layer<S> for WitnessLayer {
+    type Service = Witness<S>;
+
+    fn layer(&self, inner: S) -> Witness<S> {
+        Witness {
+            inner,
+            journal: Arc::clone(&self.0),
+        }
+    }
+}
+
+impl<S> Service<Incoming> for Witness<S>
+where
+    S: Service<Incoming, Response = Outcome, Error = BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = Outcome;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        let record = &incoming.record;
+        let (partition, offset) = (record.partition.index(), record.offset.to_wire());
+        let journal = Arc::clone(&self.journal);
+        journal.write(Entry::new(What::Taken, partition, offset));
+        let processing = self.inner.call(incoming);
+        Box::pin(async move {
+            let outcome = processing.await?;
+            if let Outcome::DeadLettered(_) = outcome {
+                journal.write(Entry::new(What::Dead, partition, offset));
+            }
+            Ok(outcome)
+        })
+    }
+}
+
+/// What a panic says that is meant.
+const ON_PURPOSE: &str = "on purpose";
+/// Lanes of each partition.
+const LANES: usize = 64;
+/// How long the group waits for a member that is dead.
+pub(super) const SESSION: Duration = Duration::from_secs(2);
+/// How often is committed, and how many records may be done ahead of one that is not: what a kill repeats.
+const COMMITS: Duration = Duration::from_millis(20);
+const WINDOW: usize = 2_000;

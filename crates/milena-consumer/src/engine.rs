@@ -42,10 +42,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] after the end, [`ErrorKind::State`] outside a tokio runtime.
+    #[inline]
     pub(crate) fn start(&self) -> Result<()> {
         if self.started.load(Ordering::Acquire) {
             return Ok(());
         }
+        self.start_now()
+    }
+
+    #[cold]
+    fn start_now(&self) -> Result<()> {
         let mut tasks = self.tasks.lock();
         if tasks.is_some() {
             return Ok(());

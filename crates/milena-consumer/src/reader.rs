@@ -15,13 +15,8 @@ macro_rules! reading {
             ///
             /// # Cancel safety
             /// Dropped before it resolves, no record is lost.
-            pub async fn recv(&self) -> Result<ConsumerRecord> {
-                self.engine.start()?;
-                // A record is large: each layer of futures that it does not pass is a copy less.
-                if let Some(record) = self.receiver.try_recv() {
-                    return record;
-                }
-                self.receiver.recv().await
+            pub fn recv(&self) -> crate::Recv<'_> {
+                crate::Recv::new(&self.engine, &self.receiver)
             }
 
             /// The next batch of any assigned partition; waits for one. The fastest way to read.

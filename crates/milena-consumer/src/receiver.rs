@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
@@ -50,10 +51,6 @@ impl Receiver {
         &self.core
     }
 
-    pub(crate) async fn recv(&self) -> Result<ConsumerRecord> {
-        self.wait_for(|| self.try_recv()).await
-    }
-
     pub(crate) async fn recv_batch(&self) -> Result<FetchBatch> {
         self.wait_for(|| self.try_recv_batch()).await
     }
@@ -68,7 +65,7 @@ impl Receiver {
         if max == 0 {
             return Ok(records);
         }
-        let Ok(first) = timeout(wait, self.recv()).await else {
+        let Ok(first) = timeout(wait, self.wait_for(|| self.try_recv())).await else {
             return Ok(records);
         };
         records.push(first?);
@@ -99,20 +96,37 @@ impl Receiver {
     }
 
     /// The next record, if one is there.
-    #[inline]
-    pub(crate) fn try_recv(&self) -> Option<Result<ConsumerRecord>> {
+    fn try_recv(&self) -> Option<Result<ConsumerRecord>> {
+        match self.poll_recv(|record| record, || false) {
+            Poll::Ready(record) => Some(record),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The next record as `wrap` makes it; where there is none, `again` says whether to look once more.
+    ///
+    /// A record is large, and costs less to make where it is going to be than to move: what is wanted of it is made of it here.
+    pub(crate) fn poll_recv<T>(
+        &self,
+        mut wrap: impl FnMut(Result<ConsumerRecord>) -> T,
+        mut again: impl FnMut() -> bool,
+    ) -> Poll<T> {
         let mut current = self.current.lock();
         loop {
             if let Some(batch) = current.as_mut() {
                 if let Some(record) = batch.next(&self.core) {
-                    return Some(record);
+                    return Poll::Ready(wrap(record));
                 }
                 put_back(&mut current);
             }
             match self.take() {
                 Ok(Some((partition, opened))) => *current = Some(Current::new(partition, opened)),
-                Ok(None) => return None,
-                Err(error) => return Some(Err(error)),
+                Ok(None) => {
+                    if !MutexGuard::unlocked(&mut current, &mut again) {
+                        return Poll::Pending;
+                    }
+                }
+                Err(error) => return Poll::Ready(wrap(Err(error))),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use milena_core::{ConsumerRecord, ErrorKind, Result};
+use milena_core::{ConsumerRecord, Error, ErrorKind, Result};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -57,7 +57,18 @@ impl Stream for RecordStream<'_> {
     type Item = Result<ConsumerRecord>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll(cx, Receiver::try_recv)
+        let feed = &mut self.0;
+        if let Some(over) = feed.begin() {
+            return Poll::Ready(over);
+        }
+        let (receiver, waiting, ended) = (feed.receiver, &mut feed.waiting, &mut feed.ended);
+        receiver.poll_recv(
+            |record| match record {
+                Ok(record) => Some(Ok(record)),
+                Err(error) => tell(receiver, ended, error),
+            },
+            || waiting.look_again(cx),
+        )
     }
 }
 
@@ -65,7 +76,20 @@ impl Stream for BatchStream<'_> {
     type Item = Result<FetchBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll(cx, Receiver::try_recv_batch)
+        let feed = &mut self.0;
+        if let Some(over) = feed.begin() {
+            return Poll::Ready(over);
+        }
+        loop {
+            match feed.receiver.try_recv_batch() {
+                Some(Ok(batch)) => return Poll::Ready(Some(Ok(batch))),
+                Some(Err(error)) => {
+                    return Poll::Ready(tell(feed.receiver, &mut feed.ended, error));
+                }
+                None if feed.waiting.look_again(cx) => {}
+                None => return Poll::Pending,
+            }
+        }
     }
 }
 
@@ -73,9 +97,7 @@ impl Stream for BatchStream<'_> {
 struct Feed<'a> {
     engine: &'a Engine,
     receiver: &'a Receiver,
-    ready: &'a Notify,
-    /// Made only where there is nothing to give at once.
-    woken: Option<Pin<Box<Notified<'a>>>>,
+    waiting: Waiting<'a>,
     started: bool,
     ended: bool,
 }
@@ -85,57 +107,61 @@ impl<'a> Feed<'a> {
         Self {
             engine,
             receiver,
-            ready: &receiver.core().ready,
-            woken: None,
+            waiting: Waiting {
+                ready: &receiver.core().ready,
+                woken: None,
+            },
             started: false,
             ended: false,
         }
     }
 
-    fn poll<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        take: impl Fn(&Receiver) -> Option<Result<T>>,
-    ) -> Poll<Option<Result<T>>> {
+    /// Starts the consumer at the first poll; what to give instead of items, where there are none.
+    fn begin<T>(&mut self) -> Option<Option<Result<T>>> {
         if self.ended {
-            return Poll::Ready(None);
+            return Some(None);
         }
         if !self.started {
             if let Err(error) = self.engine.start() {
                 self.ended = true;
-                return Poll::Ready(Some(Err(error)));
+                return Some(Some(Err(error)));
             }
             self.started = true;
         }
-        loop {
-            match take(self.receiver) {
-                Some(Ok(taken)) => return Poll::Ready(Some(Ok(taken))),
-                None => {}
-                Some(Err(error)) => {
-                    let over = self.receiver.core().ended().is_some();
-                    self.ended = over || error.kind() == ErrorKind::Closed;
-                    if error.kind() == ErrorKind::Closed {
-                        return Poll::Ready(None);
-                    }
-                    return Poll::Ready(Some(Err(error)));
-                }
-            }
+        None
+    }
+}
+
+/// An error as an item: none of a consumer that was closed, and the last one of a consumer that ended.
+#[cold]
+fn tell<T>(receiver: &Receiver, ended: &mut bool, error: Error) -> Option<Result<T>> {
+    let closed = error.kind() == ErrorKind::Closed;
+    *ended = closed || receiver.core().ended().is_some();
+    (!closed).then_some(Err(error))
+}
+
+struct Waiting<'a> {
+    ready: &'a Notify,
+    /// Made only where there is nothing to give at once.
+    woken: Option<Pin<Box<Notified<'a>>>>,
+}
+
+impl Waiting<'_> {
+    /// Nothing was there: whether to look once more, since something may have come meanwhile; else the task is woken.
+    #[cold]
+    fn look_again(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(woken) = &mut self.woken else {
             // Waited for first, looked again after: what comes in between is not missed.
-            let fresh = self.woken.is_none();
-            let ready = self.ready;
-            let woken = self.woken.get_or_insert_with(|| {
-                let mut woken = Box::pin(ready.notified());
-                woken.as_mut().enable();
-                woken
-            });
-            if fresh {
-                continue;
-            }
-            match woken.as_mut().poll(cx) {
-                Poll::Ready(()) => self.woken = None,
-                Poll::Pending => return Poll::Pending,
-            }
+            let mut woken = Box::pin(self.ready.notified());
+            woken.as_mut().enable();
+            self.woken = Some(woken);
+            return true;
+        };
+        let told = woken.as_mut().poll(cx).is_ready();
+        if told {
+            self.woken = None;
         }
+        told
     }
 }
 

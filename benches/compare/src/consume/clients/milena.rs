@@ -1,5 +1,6 @@
 //! milena, always at its defaults.
 
+use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
 use milena::consumer::{AssignedConsumer, StartAt};
@@ -32,7 +33,7 @@ pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), 
     let (board, job) = (Arc::clone(board), job.clone());
     let task = tokio::spawn(async move {
         match job.mode {
-            Mode::Stream => stream(&job, &consumer, &board).await,
+            Mode::Stream => stream(&job, &consumer, &board).await.map_err(text),
             _ => batches(&job, &consumer, &board).await,
         }
     });
@@ -63,10 +64,10 @@ async fn stream(
     job: &ConsumeJob,
     consumer: &AssignedConsumer,
     board: &Board,
-) -> Result<(), String> {
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut tally = Tally::new(board, 0, job.partitions);
     loop {
-        let record = consumer.recv().await.map_err(text)?;
+        let record = consumer.recv().await?;
         let value = record.value.as_deref().unwrap_or_default();
         tally.record(record.partition.to_wire(), record.offset.to_wire(), value);
         if !tally.now_and_then()? {

@@ -3,9 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use milena::{
-    AssignedConsumer, Client, ConsumerRecord, Result, StartAt, TopicName, TopicPartition,
-};
+use milena::{AssignedConsumer, Client, ConsumerRecord, Result, StartAt, TopicPartition};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -60,13 +58,9 @@ impl Auditor {
         let consumer = client.assigned_consumer().build()?;
         for topic in [&topics.paid, &topics.shipped, &topics.dead_letters] {
             let partitions = consumer.partitions_for(topic.clone()).await?;
-            let place = |partition| {
-                (
-                    TopicPartition::new(topic.clone(), partition),
-                    StartAt::Beginning,
-                )
-            };
-            consumer.assign(partitions.into_iter().map(place));
+            let place = |partition| TopicPartition::new(topic.clone(), partition);
+            let places = partitions.into_iter().map(place);
+            consumer.assign(places.map(|place| (place, StartAt::Beginning)));
         }
         Ok(Self {
             consumer,
@@ -111,29 +105,21 @@ impl Auditor {
     }
 
     fn see(&mut self, record: &ConsumerRecord) {
-        let is = |topic: &TopicName| record.topic == *topic;
-        let value = record.value.as_deref().unwrap_or_default();
-        let orders = if is(&self.topics.paid) {
-            &mut self.paid
-        } else if is(&self.topics.shipped) {
-            &mut self.shipped
+        let orders = if record.topic == self.topics.paid {
+            Ok(&mut self.paid)
+        } else if record.topic == self.topics.shipped {
+            Ok(&mut self.shipped)
         } else if record.headers.text("milena.cause.class").is_some() {
-            &mut self.dead_letters
+            Ok(&mut self.dead_letters)
         } else {
-            let what = format!(
-                "{}-{} at {}: no cause",
-                record.topic, record.partition, record.offset
-            );
-            return self.strange.push(what);
+            Err("no cause")
         };
-        match order_id(value) {
-            Some(id) => orders.see(id),
-            None => {
-                let what = format!(
-                    "{}-{} at {}: no order",
-                    record.topic, record.partition, record.offset
-                );
-                self.strange.push(what);
+        let id = order_id(record.value.as_deref().unwrap_or_default());
+        match orders.and_then(|orders| Ok((orders, id.ok_or("no order")?))) {
+            Ok((orders, id)) => orders.see(id),
+            Err(what) => {
+                let (place, offset) = (record.topic_partition(), record.offset);
+                self.strange.push(format!("{place} at {offset}: {what}"));
             }
         }
     }
@@ -152,13 +138,13 @@ fn order_id(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::{PaidOrder, Shipment, place};
+    use crate::order::{Order, PaidOrder, Shipment};
 
     #[test]
     fn an_order_is_known_at_every_stage() {
-        let order = place(7).value;
+        let order = Order::number(7);
         let paid = PaidOrder {
-            order: serde_json::from_slice(&order).unwrap(),
+            order: order.clone(),
             receipt: String::new(),
         };
         let shipped = Shipment {
@@ -166,14 +152,14 @@ mod tests {
             parcel: String::new(),
         };
         let stages = [
-            order,
-            serde_json::to_vec(&paid).unwrap(),
-            serde_json::to_vec(&shipped).unwrap(),
+            serde_json::to_vec(&order),
+            serde_json::to_vec(&paid),
+            serde_json::to_vec(&shipped),
         ];
         for stage in stages {
-            assert_eq!(order_id(&stage), Some(7));
+            assert_eq!(order_id(&stage.unwrap()), Some(7));
         }
-        assert_eq!(order_id(&place(249).value), Some(249), "not JSON");
+        assert_eq!(order_id(b"order 249: two of the usual, please"), Some(249));
         assert_eq!(order_id(b"{}"), None);
     }
 }

@@ -1,25 +1,24 @@
 //! A payment gateway that behaves like the real ones: mostly well, at times flaky, and once down for a while.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use milena::ProcessError;
-use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::order::Order;
 
 /// Takes payments. Clones are one gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Gateway(Arc<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    calls: AtomicU64,
     paid: AtomicU64,
+    retried: AtomicU64,
     outage: Option<Outage>,
-    down_since: OnceCell<Instant>,
+    down_since: OnceLock<Instant>,
 }
 
 /// When the gateway goes down, and for how long.
@@ -32,14 +31,12 @@ pub struct Outage {
 }
 
 impl Gateway {
-    /// A gateway, with an outage or without.
+    /// A gateway that goes down once; the default one never does.
     #[must_use]
-    pub fn new(outage: Option<Outage>) -> Self {
+    pub fn with(outage: Outage) -> Self {
         Self(Arc::new(Inner {
-            calls: AtomicU64::new(0),
-            paid: AtomicU64::new(0),
-            outage,
-            down_since: OnceCell::new(),
+            outage: Some(outage),
+            ..Inner::default()
         }))
     }
 
@@ -48,43 +45,32 @@ impl Gateway {
     /// # Errors
     /// Each 40th order fails on its first attempt; during the outage all fail.
     pub async fn charge(&self, order: &Order, attempt: u32) -> Result<String, ProcessError> {
-        self.0.calls.fetch_add(1, Ordering::Relaxed);
-        if self.is_down().await {
-            return Err(unavailable("connection refused"));
+        let unavailable = |why| Err(ProcessError::dependency("payments", why));
+        if self.is_down() {
+            return unavailable("connection refused");
         }
         if order.id % 40 == 13 && attempt == 1 {
-            return Err(unavailable("502 bad gateway"));
+            return unavailable("502 bad gateway");
         }
         self.0.paid.fetch_add(1, Ordering::Relaxed);
-        Ok(format!(
-            "receipt-{}-{}",
-            order.id,
-            order.cents * u64::from(order.quantity)
-        ))
+        self.0
+            .retried
+            .fetch_add(u64::from(attempt > 1), Ordering::Relaxed);
+        let cents = order.cents * u64::from(order.quantity);
+        Ok(format!("receipt-{}-{cents}", order.id))
     }
 
-    /// How many calls it got, good and bad.
+    /// How many orders were paid only after another attempt.
     #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.0.calls.load(Ordering::Relaxed)
+    pub fn retried(&self) -> u64 {
+        self.0.retried.load(Ordering::Relaxed)
     }
 
-    async fn is_down(&self) -> bool {
+    fn is_down(&self) -> bool {
         let Some(outage) = self.0.outage else {
             return false;
         };
-        if self.0.paid.load(Ordering::Relaxed) < outage.after {
-            return false;
-        }
-        let since = *self
-            .0
-            .down_since
-            .get_or_init(|| async { Instant::now() })
-            .await;
-        since.elapsed() < outage.lasting
+        self.0.paid.load(Ordering::Relaxed) >= outage.after
+            && self.0.down_since.get_or_init(Instant::now).elapsed() < outage.lasting
     }
-}
-
-fn unavailable(why: &'static str) -> ProcessError {
-    ProcessError::dependency("payments", why)
 }

@@ -1,5 +1,6 @@
 //! The orders: what is placed, what is paid, what is shipped, and which of them are broken on purpose.
 
+use milena::{JsonExt, ProducerRecord, Result, TopicName};
 use serde::{Deserialize, Serialize};
 
 /// An order as a shop places it.
@@ -35,56 +36,42 @@ pub struct Shipment {
     pub parcel: String,
 }
 
-/// One placed record: its key and its bytes, which are not always an order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Placed {
-    /// The order's id.
-    pub id: u64,
-    /// The record's key: the customer.
-    pub key: String,
-    /// The record's value.
-    pub value: Vec<u8>,
-}
-
-/// Makes the order number `id`: the same each time, so that a run can be repeated.
-///
-/// One in 250 is not JSON, and one in 400 orders nothing: both end as dead letters.
-#[must_use]
-pub fn place(id: u64) -> Placed {
-    let item = match id % 5 {
-        0 => "letter paper",
-        1 => "ink",
-        2 => "envelope",
-        3 => "stamp",
-        _ => "sealing wax",
-    };
-    let order = Order {
-        id,
-        customer: format!("customer-{}", id * 7 % 101),
-        item: item.to_owned(),
-        quantity: if id % 400 == 399 {
-            0
-        } else {
-            1 + (id % 3) as u32
-        },
-        cents: 150 + id * 37 % 5_000,
-    };
-    let value = if id % 250 == 249 {
-        format!("order {id}: two of the usual, please").into_bytes()
-    } else {
-        serde_json::to_vec(&order).unwrap_or_default()
-    };
-    Placed {
-        id,
-        key: order.customer,
-        value,
+impl Order {
+    /// Makes the order number `id`: the same each time, so that a run can be repeated. One in 400 orders nothing.
+    #[must_use]
+    pub fn number(id: u64) -> Self {
+        let item = match id % 5 {
+            0 => "letter paper",
+            1 => "ink",
+            2 => "envelope",
+            3 => "stamp",
+            _ => "sealing wax",
+        };
+        Self {
+            id,
+            customer: format!("customer-{}", id * 7 % 101),
+            item: item.to_owned(),
+            quantity: if id % 400 == 399 {
+                0
+            } else {
+                1 + (id % 3) as u32
+            },
+            cents: 150 + id * 37 % 5_000,
+        }
     }
 }
 
-/// Whether order number `id` is broken on purpose.
-#[must_use]
-pub fn is_poison(id: u64) -> bool {
-    id % 250 == 249 || id % 400 == 399
+/// The record of order number `id`, by its customer. One in 250 is not JSON; that and an order of nothing end as dead letters.
+///
+/// # Errors
+/// Where the order cannot be written as JSON.
+pub fn record(topic: &TopicName, id: u64) -> Result<ProducerRecord> {
+    let order = Order::number(id);
+    let record = ProducerRecord::new(topic).key(order.customer.clone());
+    match id % 250 {
+        249 => Ok(record.value(format!("order {id}: two of the usual, please"))),
+        _ => record.json(&order),
+    }
 }
 
 #[cfg(test)]
@@ -94,9 +81,11 @@ mod tests {
     #[test]
     fn exactly_the_broken_orders_cannot_be_processed() {
         for id in 0..4_000 {
-            let usable = serde_json::from_slice::<Order>(&place(id).value)
-                .is_ok_and(|order| order.quantity > 0);
-            assert_eq!(usable, !is_poison(id), "order {id}");
+            let value = record(&"orders".into(), id).unwrap().record.value.unwrap();
+            let usable =
+                serde_json::from_slice::<Order>(&value).is_ok_and(|order| order.quantity > 0);
+            let broken = id % 250 == 249 || id % 400 == 399;
+            assert_eq!(usable, !broken, "order {id}");
         }
     }
 }

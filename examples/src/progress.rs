@@ -1,22 +1,24 @@
 //! A line of figures that moves while the orders do.
 
+use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use milena::Gate;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::tally::Tally;
 
 /// Shows the figures each 250 ms until it is dropped: on a terminal in one line that is written over, else as lines.
-pub async fn show(tally: Tally, payments: Option<Gate>, started: Instant) {
+pub async fn show(tally: &Tally, payments: &Gate) -> Infallible {
     let in_place = std::io::stdout().is_terminal();
-    let mut ticks = interval(Duration::from_millis(250));
+    let _end = End(in_place);
+    let started = Instant::now();
+    let mut ticks = interval_at(started + TICK, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
     loop {
         ticks.tick().await;
-        let text = line(&tally, payments.as_ref(), started.elapsed());
+        let text = line(tally, payments, started.elapsed());
         let mut out = std::io::stdout().lock();
         // Progress that cannot be shown is no reason to stop.
         let _ = if in_place {
@@ -28,27 +30,27 @@ pub async fn show(tally: Tally, payments: Option<Gate>, started: Instant) {
     }
 }
 
-/// Ends the line that [`show`] writes over.
-pub fn end() {
-    if std::io::stdout().is_terminal() {
-        println!();
+/// Ends the line that was written over.
+struct End(bool);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.0 {
+            println!();
+        }
     }
 }
 
-fn line(tally: &Tally, payments: Option<&Gate>, elapsed: Duration) -> String {
-    let waiting = payments.is_some_and(|gate| !gate.is_open());
+fn line(tally: &Tally, payments: &Gate, elapsed: Duration) -> String {
+    let [placed, valid, paid, shipped, _] = tally.written();
+    let (seconds, retried) = (elapsed.as_secs_f64(), tally.retried());
+    let waiting = match payments.is_open() {
+        true => "",
+        false => "  payments are down: waiting",
+    };
     format!(
-        "{:5.1} s  placed {:>6}  valid {:>6}  paid {:>6}  shipped {:>6}  retried {:>4}{}",
-        elapsed.as_secs_f64(),
-        tally.placed(),
-        tally.validated(),
-        tally.paid(),
-        tally.shipped(),
-        tally.retried(),
-        if waiting {
-            "  payments are down: waiting"
-        } else {
-            ""
-        },
+        "{seconds:5.1} s  placed {placed:>6}  valid {valid:>6}  paid {paid:>6}  shipped {shipped:>6}  retried {retried:>4}{waiting}"
     )
 }
+
+const TICK: Duration = Duration::from_millis(250);

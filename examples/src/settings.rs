@@ -1,128 +1,92 @@
-//! What the programs read from their environment.
+//! What the programs are told, on the command line or by the environment.
 
-use std::fmt::Display;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::str::FromStr;
 
+use clap::{Parser, value_parser};
 use milena::trace::otlp::Otlp;
-use milena::{Client, ClientBuilder, Error, ErrorKind, Result};
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use milena::{Client, ClientBuilder, Result};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// What the programs can be told by environment variables.
-#[derive(Clone, Debug)]
+/// What all programs can be told.
+#[derive(Clone, Debug, Parser)]
 pub struct Settings {
-    /// `MILENA_BOOTSTRAP`: the cluster, as `host:port`, several with commas between; `None` where unset or empty.
-    pub bootstrap: Option<String>,
-    /// `ORDERS`: how many orders to place. Default 5,000.
+    /// The cluster, as `host:port`, several with commas between.
+    #[arg(
+        long,
+        env = "MILENA_BOOTSTRAP",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub bootstrap: String,
+    /// How many orders to place.
+    #[arg(long, env = "ORDERS", default_value_t = 5_000, value_parser = value_parser!(u64).range(1..))]
     pub orders: u64,
-    /// `PARTITIONS`: how many partitions a new topic gets. Default 4.
+    /// How many partitions a new topic gets.
+    #[arg(long, env = "PARTITIONS", default_value_t = 4, value_parser = value_parser!(i32).range(1..))]
     pub partitions: i32,
-    /// `TOPIC`: where the smallest producer writes and the smallest consumer reads. Default `letters`.
+    /// Where the smallest producer writes and the smallest consumer reads.
+    #[arg(long, env = "TOPIC", default_value = "letters")]
     pub topic: String,
-    /// `GROUP`: the group of the smallest consumer. Default `readers`.
+    /// The group of the smallest consumer.
+    #[arg(long, env = "GROUP", default_value = "readers")]
     pub group: String,
-    /// `TOPIC_PREFIX`: what the topics' names begin with. Default empty.
+    /// What the names of the order system's topics and group begin with.
+    #[arg(
+        long = "topic-prefix",
+        env = "TOPIC_PREFIX",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub prefix: String,
 }
 
 impl Settings {
-    /// Reads the environment.
-    ///
-    /// # Errors
-    /// Where a variable is not of its kind; the error names it.
-    pub fn read() -> Result<Self> {
-        Ok(Self {
-            bootstrap: std::env::var("MILENA_BOOTSTRAP")
-                .ok()
-                .filter(|text| !text.trim().is_empty()),
-            orders: number("ORDERS", 5_000)?,
-            partitions: number("PARTITIONS", 4)?,
-            topic: std::env::var("TOPIC").unwrap_or_else(|_| "letters".to_owned()),
-            group: std::env::var("GROUP").unwrap_or_else(|_| "readers".to_owned()),
-            prefix: std::env::var("TOPIC_PREFIX").unwrap_or_default(),
-        })
+    /// Whether a cluster was named.
+    #[must_use]
+    pub fn has_cluster(&self) -> bool {
+        !self.bootstrap.trim().is_empty()
     }
 
-    /// Connects to the cluster that was named, or to `localhost:9092`.
+    /// Sets up a client of the cluster that was named, or of `localhost:9092`.
+    pub fn client(&self, client_id: &str) -> ClientBuilder {
+        let named = self.has_cluster().then_some(self.bootstrap.as_str());
+        let builder = Client::builder().client_id(client_id);
+        builder.bootstrap([named.unwrap_or("localhost:9092")])
+    }
+
+    /// Connects to it.
     ///
     /// # Errors
     /// Where no broker answers there.
     pub async fn connect(&self, client_id: &str) -> Result<Client> {
+        log(None);
         self.client(client_id).connect().await
     }
-
-    /// Sets up a client of that cluster.
-    pub fn client(&self, client_id: &str) -> ClientBuilder {
-        let bootstrap = self.bootstrap.as_deref().unwrap_or("localhost:9092");
-        Client::builder()
-            .bootstrap([bootstrap])
-            .client_id(client_id)
-    }
 }
 
-fn number<T: FromStr<Err: Display> + PartialOrd + From<u8>>(
-    name: &'static str,
-    default: T,
-) -> Result<T> {
-    let Ok(text) = std::env::var(name) else {
-        return Ok(default);
-    };
-    match text.trim().parse::<T>() {
-        Ok(number) if number >= T::from(1) => Ok(number),
-        Ok(_) => Err(Error::new(
-            ErrorKind::Config,
-            format!("`{text}` is too small; give at least 1"),
-        )
-        .setting(name)),
-        Err(cause) => Err(Error::new(
-            ErrorKind::Config,
-            format!("`{text}` is not a whole number: {cause}"),
-        )
-        .setting(name)),
-    }
-}
-
-/// Logs errors, and brokers that cannot be reached, to the standard error stream, or what `RUST_LOG` asks for.
-pub fn log() {
-    log_with(None);
-}
-
-/// As [`log`], and exports spans.
-pub fn log_with(export: Option<&Otlp>) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter =
-        filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,milena_pool=warn"));
+/// Logs errors, and brokers that cannot be reached, to the standard error stream, or what `RUST_LOG` asks for; and exports spans.
+pub fn log(export: Option<&Otlp>) {
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("error,milena_pool=warn"));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    let spans = export.map(|export| {
-        let ours = Targets::new().with_target("milena::trace", LevelFilter::INFO);
-        export.layer().with_filter(ours)
-    });
-    tracing_subscriber::registry()
-        .with(spans)
-        .with(lines.with_filter(filter))
-        .init();
+    let ours = Targets::new().with_target("milena::trace", LevelFilter::INFO);
+    let spans = export.map(|export| export.layer().with_filter(ours));
+    let subscriber = tracing_subscriber::registry().with(spans);
+    subscriber.with(lines.with_filter(filter)).init();
 }
 
-/// Why standard input could not be read.
+/// A program's exit code; says on the standard error stream why it failed, with all causes.
 #[must_use]
-pub fn unreadable(cause: std::io::Error) -> Error {
-    Error::new(
-        ErrorKind::State,
-        format!("standard input cannot be read: {cause}"),
-    )
-    .with_source(cause)
-}
-
-/// Says on the standard error stream why a program failed, with all causes, and gives its exit code.
-#[must_use]
-pub fn failed(error: &Error) -> ExitCode {
+pub fn end(ended: Result<()>) -> ExitCode {
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error}");
-    let mut cause = std::error::Error::source(error);
+    let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
         eprintln!("  because: {error}");
         cause = error.source();

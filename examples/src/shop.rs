@@ -1,38 +1,26 @@
 //! The shop: places orders as fast as the cluster takes them.
 
-use milena::{ProducerRecord, Result};
+use milena::{Result, TopicName};
 
 use crate::order;
-use crate::tally::Tally;
-use crate::topics::Topics;
 use crate::watch::Writer;
 
-/// Places `count` orders, each the beginning of a trace, and counts those that the brokers acknowledged.
+/// Places `count` orders, each the beginning of a trace; says how many the brokers acknowledged.
 ///
 /// # Errors
 /// Where an order was not acknowledged; the others are placed all the same.
-pub async fn place_orders(
-    writer: &Writer,
-    topics: &Topics,
-    count: u64,
-    tally: &Tally,
-) -> Result<()> {
+pub async fn place_orders(writer: &Writer, orders: &TopicName, count: u64) -> Result<u64> {
     let mut deliveries = Vec::new();
     for id in 0..count {
-        let placed = order::place(id);
-        let mut record = ProducerRecord::new(&topics.orders)
-            .key(placed.key)
-            .value(placed.value);
+        let mut record = order::record(orders, id)?;
         let span = writer.start(&mut record);
         // Waits only while the producer's memory is full.
         deliveries.push((span, writer.inner().enqueue(record).await?));
     }
-    let mut failed = None;
+    let mut placed = Ok(0);
     for (_span, delivery) in deliveries {
-        match delivery.await {
-            Ok(_) => tally.count_placed(),
-            Err(error) => failed = Some(error),
-        }
+        let delivered = delivery.await;
+        placed = placed.and_then(|placed| delivered.map(|_| placed + 1));
     }
-    failed.map_or(Ok(()), Err)
+    placed
 }

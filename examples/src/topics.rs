@@ -1,7 +1,7 @@
 //! The topics of the order system, and how they are set up.
 
-use milena::admin::NewTopic;
-use milena::{Client, ErrorCode, Result, TopicName};
+use milena::admin::{NewTopic, PerItem, TopicManager, TopicState};
+use milena::{Client, Result, TopicName};
 
 /// The topics of one order system.
 #[derive(Clone, Debug)]
@@ -35,32 +35,38 @@ impl Topics {
     /// All of them, in the order in which an order passes them.
     #[must_use]
     pub fn all(&self) -> [&TopicName; 5] {
-        [
-            &self.orders,
-            &self.validated,
-            &self.paid,
-            &self.shipped,
-            &self.dead_letters,
-        ]
+        let Self {
+            orders,
+            validated,
+            paid,
+            shipped,
+            dead_letters,
+        } = self;
+        [orders, validated, paid, shipped, dead_letters]
     }
 
-    /// Creates those that are missing, with that many partitions each, and says which it created.
+    /// Those whose records are handled.
+    #[must_use]
+    pub fn handled(&self) -> [&TopicName; 3] {
+        [&self.orders, &self.validated, &self.paid]
+    }
+
+    /// Creates those that are missing, with that many partitions each, and says how they stand.
     ///
     /// # Errors
-    /// Where the cluster cannot be reached or refuses a topic.
-    pub async fn set_up(&self, client: &Client, partitions: i32) -> Result<Vec<TopicName>> {
+    /// Where the cluster cannot be reached.
+    pub async fn set_up(
+        &self,
+        client: &Client,
+        partitions: i32,
+    ) -> Result<PerItem<TopicName, TopicState>> {
         let wanted = self
             .all()
             .map(|name| NewTopic::new(name).partitions(partitions));
-        let mut created = Vec::new();
-        for (name, result) in client.admin().create_topics(wanted).await? {
-            match result {
-                Ok(_) => created.push(name),
-                Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(created)
+        TopicManager::new(client.admin())
+            .topics(wanted)
+            .ensure()
+            .await
     }
 
     /// Deletes them all, with what they hold.
@@ -68,7 +74,11 @@ impl Topics {
     /// # Errors
     /// Where the cluster cannot be reached or refuses.
     pub async fn tear_down(&self, client: &Client) -> Result<()> {
-        client.admin().delete_topics(self.all()).await?.all()?;
-        Ok(())
+        client
+            .admin()
+            .delete_topics(self.all())
+            .await?
+            .all()
+            .map(drop)
     }
 }

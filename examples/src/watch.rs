@@ -8,7 +8,7 @@ use milena::health::{Health, HttpServer};
 use milena::metrics::Metrics;
 use milena::trace::otlp::{self, Otlp};
 use milena::trace::{TraceSend, TraceSendLayer};
-use milena::{ClientBuilder, Error, ErrorKind, Producer, Result, shutdown_signal};
+use milena::{Client, ClientBuilder, Producer, Result, shutdown_signal};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower_layer::Layer;
@@ -19,61 +19,23 @@ use crate::tally::Tally;
 /// A producer that carries traces on.
 pub type Writer = TraceSend<Producer>;
 
-/// What the order system can be told on the command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What the order system can be told besides.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// `--http ADDRESS`: where health and metrics are served; port 0 takes a free one.
+    /// Where health and metrics are served, as `127.0.0.1:9404`; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
-    /// `--otlp URL`: the collector that every order's trace goes to.
+    /// The collector that every order's trace goes to, as `http://127.0.0.1:4318`.
+    #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
-}
-
-impl Options {
-    /// Reads the command line.
-    ///
-    /// # Errors
-    /// Where an argument is not known, or not of its kind.
-    pub fn read(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
-        let mut options = Self::default();
-        let mut arguments = arguments.into_iter();
-        while let Some(name) = arguments.next() {
-            let mut value = || {
-                let missing = || wrong(format!("{name} needs a value"));
-                arguments.next().ok_or_else(missing)
-            };
-            match name.as_str() {
-                "--http" => {
-                    let text = value()?;
-                    let address = text.parse();
-                    options.http = Some(address.map_err(|cause| {
-                        wrong(format!(
-                            "`{text}` is no address such as 127.0.0.1:9404: {cause}"
-                        ))
-                    })?);
-                }
-                "--otlp" => options.otlp = Some(value()?),
-                _ => {
-                    return Err(wrong(format!(
-                        "`{name}` is not known; there are --http ADDRESS and --otlp URL"
-                    )));
-                }
-            }
-        }
-        Ok(options)
-    }
-}
-
-fn wrong(what: String) -> Error {
-    Error::new(ErrorKind::Config, what)
 }
 
 /// What watches a running system.
 #[derive(Debug)]
 pub struct Watch {
-    /// Its health.
-    pub health: Health,
-    /// Its metrics.
-    pub metrics: Metrics,
+    health: Health,
+    metrics: Metrics,
+    tally: Tally,
     server: Option<HttpServer>,
     export: Option<Otlp>,
     scraped: Arc<Notify>,
@@ -85,13 +47,9 @@ impl Watch {
     /// # Errors
     /// Where the address is in use, or the collector's is none.
     pub async fn start(options: &Options, tally: &Tally) -> Result<Self> {
-        let export = options.otlp.as_ref().map(|endpoint| {
-            otlp::exporter("order-system")
-                .endpoint(endpoint.clone())
-                .start()
-        });
-        let export = export.transpose()?;
-        settings::log_with(export.as_ref());
+        let exporter = |endpoint| otlp::exporter("order-system").endpoint(endpoint).start();
+        let export = options.otlp.as_ref().map(exporter).transpose()?;
+        settings::log(export.as_ref());
         let (health, metrics) = (Health::new(), Metrics::new());
         let scraped = Arc::new(Notify::new());
         let mut server = None;
@@ -111,6 +69,7 @@ impl Watch {
         Ok(Self {
             health,
             metrics,
+            tally: tally.clone(),
             server,
             export,
             scraped,
@@ -119,13 +78,8 @@ impl Watch {
 
     /// Has a client watched.
     pub fn client(&self, builder: ClientBuilder) -> ClientBuilder {
-        builder.health(&self.health).metrics(&self.metrics)
-    }
-
-    /// Wraps a producer, so that what it sends carries its trace.
-    #[must_use]
-    pub fn writer(&self, producer: Producer) -> Writer {
-        writer(producer, self.ratio())
+        let builder = builder.health(&self.health).metrics(&self.metrics);
+        builder.observer(Arc::new(self.tally.clone()))
     }
 
     /// How many of the orders are traced: all where someone asked for traces, else none.
@@ -160,34 +114,11 @@ impl Watch {
     }
 }
 
-/// Wraps a producer, so that what it sends carries its trace; so many of those that begin one are recorded.
-#[must_use]
-pub fn writer(producer: Producer, ratio: f64) -> Writer {
-    TraceSendLayer::new().sample(ratio).layer(producer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(arguments: &[&str]) -> Result<Options> {
-        Options::read(arguments.iter().map(ToString::to_string))
-    }
-
-    #[test]
-    fn options_are_read_and_others_are_named() {
-        assert_eq!(read(&[]).unwrap(), Options::default());
-        let options = read(&["--http", "127.0.0.1:0", "--otlp", "http://localhost:4318"]);
-        let options = options.unwrap();
-        assert_eq!(options.http.unwrap().port(), 0);
-        assert!(options.otlp.is_some());
-        for (arguments, named) in [
-            (&["--http"][..], "--http needs"),
-            (&["--http", "9404"], "9404"),
-            (&["--https", "a"], "--https"),
-        ] {
-            let error = read(arguments).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
-    }
+/// A producer whose records carry their traces; so many of those that begin one are recorded.
+///
+/// # Errors
+/// Where a setting of the client is not right.
+pub fn writer(client: &Client, ratio: f64) -> Result<Writer> {
+    let producer = client.producer().build()?;
+    Ok(TraceSendLayer::new().sample(ratio).layer(producer))
 }

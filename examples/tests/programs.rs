@@ -154,7 +154,7 @@ async fn the_programs_work_together_as_they_are_deployed() {
             .output()
             .unwrap();
         assert!(
-            text(&again).contains("orders: was there"),
+            text(&again).contains("orders: as wanted"),
             "{}",
             text(&again)
         );
@@ -208,7 +208,7 @@ async fn the_programs_work_together_as_they_are_deployed() {
         let end = broker.inspect().end_offset("orders", partition).unwrap();
         end - broker
             .inspect()
-            .committed("validate", "orders", partition)
+            .committed("orders", "orders", partition)
             .map_or(0, milena::Offset::to_wire)
     };
     assert_eq!((0..4).map(lag).sum::<i64>(), 0);

@@ -101,6 +101,6 @@ fn the_metrics_at_the_end_are_the_figures_of_the_table() {
     let attempts = |outcome: &str| sum("milena_process_attempt_seconds_count", outcome);
     assert!(attempts("\"dependency\"") >= 5.0, "payments were down");
     assert!(sum("milena_process_retries_total", "") >= retried);
-    assert!(sum("milena_consumer_rebalances_total", "\"assigned\"") >= 3.0);
+    assert!(sum("milena_consumer_rebalances_total", "\"assigned\"") >= 1.0);
     assert!(child.0.wait().unwrap().success());
 }

@@ -14,8 +14,7 @@ use milena::broker::Broker;
 use milena_examples::audit::Auditor;
 use milena_examples::gateway::Gateway;
 use milena_examples::shop;
-use milena_examples::stages::{Shop, Stages};
-use milena_examples::tally::Tally;
+use milena_examples::stages::{self, Shop};
 use milena_examples::topics::Topics;
 use milena_examples::watch::writer;
 use opentelemetry::trace::{SpanId, TraceId, TracerProvider};
@@ -39,21 +38,25 @@ async fn each_orders_trace_is_one_tree_over_stages_retries_and_dead_letters() {
         .connector(broker.dialer());
     let client = client.connect().await.unwrap();
     let topics = Topics::with_prefix("");
-    topics.set_up(&client, 2).await.unwrap();
-    let tally = Tally::default();
+    topics.set_up(&client, 2).await.unwrap().all().unwrap();
+    let gateway = Gateway::default();
     let shop = Shop {
         topics: topics.clone(),
-        producer: writer(client.producer().build().unwrap(), 1.0),
-        gateway: Gateway::new(None),
-        tally: tally.clone(),
+        gateway: gateway.clone(),
     };
-    let stages = Stages::start(&client, &shop, "").unwrap();
-    let placed = shop::place_orders(&shop.producer, &topics, ORDERS, &tally);
-    placed.await.unwrap();
+    let writer = writer(&client, 1.0).unwrap();
+    let consumer = client.consumer("orders").topics(topics.handled());
+    let consumer = consumer.build().unwrap();
+    let stop = consumer.shutdown_handle();
+    let router = stages::router(&shop, writer.clone(), stages::payments());
+    let running = tokio::spawn(async move { consumer.run(router).await });
+    let placed = shop::place_orders(&writer, &topics.orders, ORDERS).await;
+    assert_eq!(placed.unwrap(), ORDERS);
     let mut auditor = Auditor::start(&client, &topics).await.unwrap();
     let all = |audit: &Auditor| audit.ended() >= ORDERS;
     assert!(auditor.follow(Duration::from_secs(60), all).await.unwrap());
-    stages.stop().await.unwrap();
+    stop.shutdown();
+    running.await.unwrap().unwrap();
     client.close().await;
     broker.shutdown().await;
 
@@ -98,7 +101,7 @@ async fn each_orders_trace_is_one_tree_over_stages_retries_and_dead_letters() {
     assert!(dead > 0 && retried > 0, "{dead} dead, {retried} retried");
     assert_eq!(whole(1) + retried + dead, traces.len(), "{shapes:#?}");
     assert_eq!(auditor.dead_letters.count() as usize, dead);
-    assert_eq!(tally.retried() as usize, retried);
+    assert_eq!(gateway.retried() as usize, retried);
 }
 
 /// How often each span is there, once it is one tree: a single root, and everyone's parent among them.

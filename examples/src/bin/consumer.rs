@@ -4,25 +4,19 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use milena::{ConsumerRecord, Result, shutdown_signal};
 use milena_examples::settings::{self, Settings};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => settings::failed(&error),
-    }
+    settings::end(run(Settings::parse()).await)
 }
 
-async fn run() -> Result<()> {
-    let settings = Settings::read()?;
+async fn run(settings: Settings) -> Result<()> {
     let client = settings.connect("consumer").await?;
-    let consumer = client
-        .consumer(settings.group.as_str())
-        .topics([&settings.topic])
-        .build()?;
+    let consumer = client.consumer(settings.group).topics([settings.topic]);
+    let consumer = consumer.build()?;
     let report = consumer.run_until(print, shutdown_signal()).await?;
     eprintln!("{} records", report.processed);
     client.close().await;
@@ -30,12 +24,9 @@ async fn run() -> Result<()> {
 }
 
 async fn print(record: ConsumerRecord) {
-    let text = |bytes: Option<&[u8]>| {
-        bytes.map_or("-".into(), |bytes| {
-            String::from_utf8_lossy(bytes).into_owned()
-        })
-    };
-    let (key, value) = (text(record.key.as_deref()), text(record.value.as_deref()));
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let [key, value] = [&record.key, &record.value]
+        .map(|bytes| bytes.as_deref().map_or_else(|| "-".to_owned(), text));
     println!(
         "{}-{} at {}: {key} {value}",
         record.topic, record.partition, record.offset

@@ -3,39 +3,39 @@
 //! Start several to share the work. `make run-order-setup` comes first.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use clap::Parser;
 use milena::{Result, shutdown_signal};
 use milena_examples::gateway::Gateway;
 use milena_examples::settings::{self, Settings};
-use milena_examples::stages::{Shop, Stages};
+use milena_examples::stages::{self, Shop};
 use milena_examples::tally::Tally;
 use milena_examples::topics::Topics;
 use milena_examples::watch::writer;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => settings::failed(&error),
-    }
+    settings::end(run(Settings::parse()).await)
 }
 
-async fn run() -> Result<()> {
-    let settings = Settings::read()?;
-    let client = settings.connect("order-consumer").await?;
+async fn run(settings: Settings) -> Result<()> {
+    settings::log(None);
     let shop = Shop {
         topics: Topics::with_prefix(&settings.prefix),
-        producer: writer(client.producer().build()?, 0.0),
-        gateway: Gateway::new(None),
-        tally: Tally::default(),
+        gateway: Gateway::default(),
     };
-    let stages = Stages::start(&client, &shop, &settings.prefix)?;
+    let tally = Tally::new(&shop.topics, &shop.gateway);
+    let client = settings.client("order-consumer");
+    let client = client.observer(Arc::new(tally.clone())).connect().await?;
+    let consumer = client.consumer(format!("{}orders", settings.prefix));
+    let consumer = consumer.topics(shop.topics.handled()).build()?;
+    let router = stages::router(&shop, writer(&client, 0.0)?, stages::payments());
     println!("handling orders; Ctrl-C ends in good order");
-    let ended = stages.run_until(shutdown_signal()).await;
+    let ended = consumer.run_until(router, shutdown_signal()).await;
     client.close().await;
-    let (tally, dead_letters) = (&shop.tally, ended?);
-    let (validated, paid, shipped) = (tally.validated(), tally.paid(), tally.shipped());
+    ended?;
+    let [_, validated, paid, shipped, dead_letters] = tally.written();
     println!("{validated} validated, {paid} paid, {shipped} shipped, {dead_letters} dead letters");
     Ok(())
 }

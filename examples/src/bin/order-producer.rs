@@ -2,30 +2,23 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use milena::Result;
 use milena_examples::settings::{self, Settings};
-use milena_examples::shop;
-use milena_examples::tally::Tally;
+use milena_examples::shop::place_orders;
 use milena_examples::topics::Topics;
 use milena_examples::watch::writer;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => settings::failed(&error),
-    }
+    settings::end(run(Settings::parse()).await)
 }
 
-async fn run() -> Result<()> {
-    let settings = Settings::read()?;
+async fn run(settings: Settings) -> Result<()> {
     let client = settings.connect("order-producer").await?;
     let topics = Topics::with_prefix(&settings.prefix);
-    let tally = Tally::default();
-    let writer = writer(client.producer().build()?, 0.0);
-    let placed = shop::place_orders(&writer, &topics, settings.orders, &tally).await;
+    let placed = place_orders(&writer(&client, 0.0)?, &topics.orders, settings.orders).await;
     client.close().await;
-    println!("{} orders placed", tally.placed());
-    placed
+    println!("{} orders placed", placed?);
+    Ok(())
 }

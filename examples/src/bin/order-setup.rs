@@ -2,31 +2,21 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use milena::Result;
 use milena_examples::settings::{self, Settings};
 use milena_examples::topics::Topics;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => settings::failed(&error),
-    }
+    settings::end(run(Settings::parse()).await)
 }
 
-async fn run() -> Result<()> {
-    let settings = Settings::read()?;
+async fn run(settings: Settings) -> Result<()> {
     let client = settings.connect("order-setup").await?;
     let topics = Topics::with_prefix(&settings.prefix);
-    let created = topics.set_up(&client, settings.partitions).await?;
-    for topic in topics.all() {
-        let state = if created.contains(topic) {
-            "created"
-        } else {
-            "was there"
-        };
-        println!("{topic}: {state}");
+    for (topic, state) in topics.set_up(&client, settings.partitions).await? {
+        println!("{topic}: {}", state?);
     }
     client.close().await;
     Ok(())

@@ -1,48 +1,65 @@
 //! The whole order system in one process: places orders, handles them, audits the result, and ends with a table.
 //!
 //! On an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names, where its topics are deleted again. The exit code is 1 when
-//! the sums do not agree. `--http 127.0.0.1:0` serves health and metrics and prints where, `--otlp http://127.0.0.1:4318` exports the
+//! the sums do not agree, and 2 where an option or a variable is not right. `--http 127.0.0.1:0` serves health and metrics and prints where, `--otlp http://127.0.0.1:4318` exports the
 //! trace of every order.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use clap::Parser;
 use milena::broker::Broker;
 use milena::{Client, Result};
 use milena_examples::audit::Auditor;
 use milena_examples::gateway::{Gateway, Outage};
+use milena_examples::report::Report;
 use milena_examples::settings::{self, Settings};
-use milena_examples::stages::{Shop, Stages};
-use milena_examples::tally::{Audit, Tally};
+use milena_examples::stages::{self, Shop};
+use milena_examples::tally::Tally;
 use milena_examples::topics::Topics;
-use milena_examples::watch::{Options, Watch};
+use milena_examples::watch::{Options, Watch, writer};
 use milena_examples::{progress, shop};
 use tokio::time::Instant;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(code) => code,
-        Err(error) => settings::failed(&error),
-    }
+/// Places orders, handles them, audits the result, and ends with a table; on an embedded broker where no cluster is named.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(flatten)]
+    settings: Settings,
 }
 
-async fn run() -> Result<ExitCode> {
-    let options = Options::read(std::env::args().skip(1))?;
-    let settings = Settings::read()?;
-    let tally = Tally::default();
-    let watch = Watch::start(&options, &tally).await?;
-    let (client, broker) = connect(&settings, &watch).await?;
-    // A run of its own on a shared cluster.
-    let run = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_millis();
-    let prefix = format!("{}demo-{run}.", settings.prefix);
-    let topics = Topics::with_prefix(&prefix);
-    topics.set_up(&client, settings.partitions).await?;
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { settings, options } = Arguments::parse();
+    settings::end(run(settings, options).await)
+}
 
-    let audit = process(&client, &topics, &prefix, settings.orders, &tally, &watch).await;
+async fn run(mut settings: Settings, options: Options) -> Result<()> {
+    // A run of its own on a shared cluster.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let run = since.unwrap_or_default().as_millis();
+    settings.prefix += &format!("demo-{run}.");
+    let shop = Shop {
+        topics: Topics::with_prefix(&settings.prefix),
+        gateway: Gateway::with(Outage {
+            after: settings.orders * 2 / 5,
+            lasting: Duration::from_millis(1_500),
+        }),
+    };
+    let tally = Tally::new(&shop.topics, &shop.gateway);
+    let watch = Watch::start(&options, &tally).await?;
+    let broker = match settings.has_cluster() {
+        true => None,
+        false => Some(embedded(&mut settings).await?),
+    };
+    let client = watch.client(settings.client("order-system"));
+    let client = client.connect().await?;
+    let topics = shop.topics.clone();
+    topics.set_up(&client, settings.partitions).await?.all()?;
+
+    let report = process(&client, shop, &settings, &tally, watch.ratio()).await;
     if broker.is_none() {
         topics.tear_down(&client).await?;
     }
@@ -50,95 +67,77 @@ async fn run() -> Result<ExitCode> {
     if let Some(broker) = broker {
         broker.shutdown().await;
     }
-    let audit = audit?;
-    println!("{audit}");
-    let code = match audit.complaint() {
-        None => {
-            println!(
-                "Every order was shipped or is a dead letter with its cause. Nothing was lost."
-            );
-            ExitCode::SUCCESS
-        }
-        Some(complaint) => {
-            eprintln!("The sums do not agree: {complaint}.");
-            ExitCode::FAILURE
-        }
-    };
+    let report = report?;
+    println!("{report}");
+    let verdict = report.verdict();
+    if verdict.is_ok() {
+        println!("Every order was shipped or is a dead letter with its cause. Nothing was lost.");
+    }
     watch.end(LAST_FIGURES).await?;
-    Ok(code)
+    verdict
 }
 
-async fn connect(settings: &Settings, watch: &Watch) -> Result<(Client, Option<Broker>)> {
-    if settings.bootstrap.is_some() {
-        let client = watch.client(settings.client("order-system"));
-        return Ok((client.connect().await?, None));
-    }
+/// A broker in this process, as the cluster of these settings.
+async fn embedded(settings: &mut Settings) -> Result<Broker> {
     let broker = Broker::builder()
         .listen("127.0.0.1:0")
         .brokers(3)
         .start()
         .await?;
-    let bootstrap = broker.bootstrap();
+    let addresses = broker.bootstrap();
     println!(
         "An embedded broker of 3 nodes listens at {}.",
-        bootstrap.join(", ")
+        addresses.join(", ")
     );
-    let client = Client::builder()
-        .bootstrap(bootstrap)
-        .client_id("order-system");
-    let client = watch.client(client).connect().await?;
-    Ok((client, Some(broker)))
+    settings.bootstrap = addresses.join(",");
+    Ok(broker)
 }
 
+/// Places the orders, handles them, and says what became of them.
 async fn process(
     client: &Client,
-    topics: &Topics,
-    prefix: &str,
-    orders: u64,
+    shop: Shop,
+    settings: &Settings,
     tally: &Tally,
-    watch: &Watch,
-) -> Result<Audit> {
-    let outage = Outage {
-        after: orders * 2 / 5,
-        lasting: Duration::from_millis(1_500),
-    };
-    let shop = Shop {
-        topics: topics.clone(),
-        producer: watch.writer(client.producer().build()?),
-        gateway: Gateway::new(Some(outage)),
-        tally: tally.clone(),
-    };
+    traced: f64,
+) -> Result<Report> {
+    let (orders, topics) = (settings.orders, shop.topics.clone());
+    let writer = writer(client, traced)?;
+    let payments = stages::payments();
+    let gate = payments.breaker().gate().clone();
+    let consumer = client.consumer(format!("{}orders", settings.prefix));
+    let consumer = consumer.topics(topics.handled()).build()?;
+    let stop = consumer.shutdown_handle();
+    let mut auditor = Auditor::start(client, &topics).await?;
     let started = Instant::now();
-    let stages = Stages::start(client, &shop, prefix)?;
-    let progress = tokio::spawn(progress::show(
-        tally.clone(),
-        Some(stages.payments()),
-        started,
-    ));
 
-    let mut auditor = Auditor::start(client, topics).await?;
-    let placing = shop::place_orders(&shop.producer, topics, orders, tally);
-    let following = auditor.follow(PATIENCE, |audit| audit.ended() >= orders);
-    let (placed, followed) = tokio::join!(placing, following);
-    let elapsed = started.elapsed();
+    let handling = consumer.run(stages::router(&shop, writer.clone(), payments));
+    let following = async {
+        let placing = shop::place_orders(&writer, &topics.orders, orders);
+        let ended = auditor.follow(PATIENCE, |audit| audit.ended() >= orders);
+        let (placed, ended) = tokio::join!(placing, ended);
+        let elapsed = started.elapsed();
+        stop.shutdown();
+        ended.and(placed).map(|placed| (placed, elapsed))
+    };
+    let working = async { tokio::try_join!(handling, following) };
+    let (_, (placed, elapsed)) = tokio::select! {
+        done = working => done?,
+        never = progress::show(tally, &gate) => match never {},
+    };
     // What is still on its way: repeats, if any, and payments that were read after their shipments.
-    let dead_letters = stages.stop().await?;
-    auditor
-        .follow(PATIENCE, |audit| {
-            audit.paid.records() >= tally.paid()
-                && audit.shipped.records() >= tally.shipped()
-                && audit.dead_letters.records() >= dead_letters
-        })
-        .await?;
-    progress.abort();
-    progress::end();
-    placed?;
-    followed?;
+    let [_, valid, paid, shipped, dead_letters] = tally.written();
+    let all = |audit: &Auditor| {
+        audit.paid.records() >= paid
+            && audit.shipped.records() >= shipped
+            && audit.dead_letters.records() >= dead_letters
+    };
+    auditor.follow(PATIENCE, all).await?;
     for what in &auditor.strange {
         eprintln!("strange: {what}");
     }
-    Ok(Audit {
-        placed: tally.placed(),
+    Ok(Report {
+        placed,
         paid: auditor.paid.count(),
         shipped: auditor.shipped.count(),
         retried: tally.retried(),
@@ -146,7 +145,7 @@ async fn process(
         lost: auditor.lost(orders),
         duplicated: auditor.paid.again + auditor.shipped.again + auditor.dead_letters.again,
         strange: auditor.strange.len() as u64,
-        records: tally.placed() + tally.validated() + tally.paid() + tally.shipped() + dead_letters,
+        records: placed + valid + paid + shipped + dead_letters,
         elapsed,
     })
 }

@@ -2,55 +2,49 @@
 //!
 //! `MILENA_BOOTSTRAP` names the cluster, `TOPIC` another topic.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 
-use milena::admin::NewTopic;
-use milena::{ErrorCode, ProducerRecord, Result};
+use clap::Parser;
+use milena::admin::TopicManager;
+use milena::serializer::TextCodec;
+use milena::{Error, ErrorKind, ProducerBuilderExt, Result};
 use milena_examples::settings::{self, Settings};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::log();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => settings::failed(&error),
-    }
+    settings::end(run(Settings::parse()).await)
 }
 
-async fn run() -> Result<()> {
-    let settings = Settings::read()?;
+async fn run(settings: Settings) -> Result<()> {
     let client = settings.connect("producer").await?;
-    let created = client
-        .admin()
-        .create_topics([NewTopic::new(&settings.topic)])
-        .await?;
-    match created.all() {
-        Err(error) if error.code() != Some(ErrorCode::TOPIC_ALREADY_EXISTS) => return Err(error),
-        _ => {}
-    }
-    let producer = client.producer().build()?;
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let greetings = std::io::stdin().is_terminal();
-    for number in 0u64.. {
-        let line = match greetings {
-            true if number < 10 => format!("Dear Milena, this is letter {number}."),
-            true => break,
-            false => match lines.next_line().await {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(cause) => return Err(settings::unreadable(cause)),
-            },
-        };
-        let sent = producer
-            .send(ProducerRecord::new(&settings.topic).value(line))
-            .await?;
-        let offset = sent
-            .offset
-            .map_or_else(String::new, |offset| format!(" at {offset}"));
+    let topics = TopicManager::new(client.admin()).topic(settings.topic.as_str());
+    topics.ensure().await?.all()?;
+    let producer = client.producer().value::<str>(TextCodec).build()?;
+    let letters = producer.topic(settings.topic);
+    let send = async |letter: &str| {
+        let sent = letters.send(None, Some(letter)).await?;
+        let offset = sent.offset.map(|offset| format!(" at {offset}"));
+        let offset = offset.unwrap_or_default();
         println!("{}-{}{offset}", sent.topic, sent.partition);
+        Ok::<_, Error>(())
+    };
+    if stdin().is_terminal() {
+        for number in 0..10 {
+            send(&format!("Dear Milena, this is letter {number}.")).await?;
+        }
+    } else {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Some(line) = lines.next_line().await.map_err(unreadable)? {
+            send(&line).await?;
+        }
     }
     client.close().await;
     Ok(())
+}
+
+fn unreadable(cause: std::io::Error) -> Error {
+    let what = format!("standard input cannot be read: {cause}");
+    Error::new(ErrorKind::State, what).with_source(cause)
 }

@@ -260,3 +260,90 @@ async fn a_group_filter_picks_its_group() {
     );
     broker.faults().assert_all_fired();
 }
+
+#[tokio::test(start_paused = true)]
+async fn committed_offsets_are_told_to_members_of_this_epoch_and_to_those_who_name_nobody() {
+    let broker = Broker::builder()
+        .group_version(1)
+        .topic("orders", 2)
+        .start();
+    let broker = broker.await.unwrap();
+    let node = broker.inspect().coordinator("group").unwrap();
+    let mut client = Client::to(&broker, node).await;
+    let ask = |member: Option<StrBytes>, epoch: i32| {
+        let asked = OffsetFetchRequestGroup::default()
+            .with_group_id(group())
+            .with_member_id(member)
+            .with_member_epoch(epoch)
+            .with_topics(None);
+        OffsetFetchRequest::default().with_groups(vec![asked])
+    };
+    let told =
+        |answer: OffsetFetchResponse| ErrorCode::from_wire(answer.groups.first()?.error_code);
+    let fresh = client.call(&ask(Some(text("member")), 3), 9).await;
+    assert_eq!(told(fresh), None, "nobody knows the group");
+
+    let beat = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(group())
+        .with_member_id(text("member"))
+        .with_rebalance_timeout_ms(30_000)
+        .with_subscribed_topic_names(Some(vec![topic("orders")]))
+        .with_topic_partitions(Some(Vec::new()));
+    let epoch = client.call(&beat, 1).await.member_epoch;
+    assert!(epoch > 0);
+    for (member, epoch, expected) in [
+        (Some(text("member")), epoch, None),
+        (None, -1, None),
+        (
+            Some(text("member")),
+            epoch - 1,
+            Some(ErrorCode::STALE_MEMBER_EPOCH),
+        ),
+        (
+            Some(text("member")),
+            epoch + 1,
+            Some(ErrorCode::STALE_MEMBER_EPOCH),
+        ),
+        (
+            Some(text("member")),
+            -1,
+            Some(ErrorCode::STALE_MEMBER_EPOCH),
+        ),
+        (
+            Some(text("another")),
+            epoch,
+            Some(ErrorCode::UNKNOWN_MEMBER_ID),
+        ),
+        (None, epoch, Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+    ] {
+        let answer = client.call(&ask(member.clone(), epoch), 9).await;
+        assert_eq!(told(answer), expected, "{member:?} of {epoch}");
+    }
+    let both = vec![
+        ask(Some(text("another")), epoch).groups.remove(0),
+        ask(Some(text("member")), epoch).groups.remove(0),
+    ];
+    let request = OffsetFetchRequest::default().with_groups(both);
+    let codes = client.call(&request, 9).await.groups;
+    let codes: Vec<_> = codes.iter().map(|group| group.error_code).collect();
+    assert_eq!(codes, [ErrorCode::UNKNOWN_MEMBER_ID.to_wire(), 0]);
+
+    let leave = beat.with_member_epoch(-1);
+    client.call(&leave, 1).await;
+    let gone = client.call(&ask(Some(text("member")), epoch), 9).await;
+    assert_eq!(told(gone), Some(ErrorCode::UNKNOWN_MEMBER_ID));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_classic_member_may_read_committed_offsets_in_any_generation() {
+    let (broker, node) = start(1).await;
+    let mut client = Client::to(&broker, node).await;
+    let joined = enter(&mut client).await;
+    let asked = OffsetFetchRequestGroup::default()
+        .with_group_id(group())
+        .with_member_id(Some(joined.member_id))
+        .with_member_epoch(joined.generation_id + 7)
+        .with_topics(None);
+    let request = OffsetFetchRequest::default().with_groups(vec![asked]);
+    assert_eq!(client.call(&request, 9).await.groups[0].error_code, 0);
+}

@@ -15,6 +15,7 @@ pub(crate) struct Member {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) member: Arc<str>,
+    /// The member epoch, where the coordinator assigns.
     pub(crate) generation: i32,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{
@@ -15,10 +16,11 @@ use milena_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::committing::OffsetAndMetadata;
 use crate::core::{Core, End};
+use crate::member::{Membership, pulse};
 use crate::partition::{Partition, Place};
 use crate::settings::OffsetReset;
 use crate::{query, truncation};
@@ -42,7 +44,11 @@ pub(crate) async fn run(core: Arc<Core>) {
         core.fetch.notify_one();
         match committed.and(looked_up).and(validated) {
             Ok(()) => attempt = 0,
-            Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
+            Err(error)
+                if error.is_retriable()
+                    || error.kind() == ErrorKind::State
+                    || is_about_the_member(&error) =>
+            {
                 // Never a reset for what only passes: the same is asked again.
                 tracing::debug!(%error, "positions are asked for again");
                 core.cluster.request_refresh();
@@ -95,16 +101,40 @@ impl Wanted {
 
 /// What the group committed for each of `places`, as the coordinator answers.
 ///
+/// Where the coordinator assigns, it is told who asks: one that was fenced meanwhile must not begin where others have gone on (KIP-848).
+///
 /// # Errors
 /// Why it did not answer for all.
 pub(crate) async fn committed(
     core: &Core,
     places: &[TopicPartition],
 ) -> Result<HashMap<TopicPartition, Found>> {
+    let mut memberships = core.membership.subscribe();
+    let patience = Instant::now() + NEWER;
+    loop {
+        let known = memberships.borrow_and_update().clone();
+        let asking = known.clone().filter(|_| is_coordinated(core));
+        let error = match ask(core, places, asking.as_ref()).await {
+            Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
+            other => return other,
+        };
+        // The answer to a heartbeat that raises the epoch is on its way.
+        let newer = memberships.wait_for(|now| *now != known);
+        if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
+            return Err(error);
+        }
+    }
+}
+
+async fn ask(
+    core: &Core,
+    places: &[TopicPartition],
+    asking: Option<&Membership>,
+) -> Result<HashMap<TopicPartition, Found>> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
     let group = core.settings.group_name();
-    let request = committed_request(group, places, version);
+    let request = committed_request(group, asking, places, version);
     let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
     let answer = connection.call_version(&request, version, limit).await;
     let answer = answer.inspect_err(|_| core.relocate())?;
@@ -112,13 +142,34 @@ pub(crate) async fn committed(
         if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
             core.relocate();
         }
+        if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
+            core.tell_verdict(asking, pulse(error.code()));
+        }
     })
+}
+
+/// Whether the coordinator assigns, and holds who asks against its members.
+fn is_coordinated(core: &Core) -> bool {
+    core.group.coordinated.load(Ordering::Acquire)
+}
+
+/// Whether the coordinator does not know the member, or not with this epoch: the group's task hears of it, and what was asked is asked
+/// again.
+fn is_about_the_member(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID)
+    )
 }
 
 /// Begins where the group committed; where it did not, the log is looked at next.
 async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
     if partitions.is_empty() {
         return Ok(());
+    }
+    if is_coordinated(core) && core.membership.borrow().is_none() {
+        let what = "the consumer is no member of its group now";
+        return Err(Error::new(ErrorKind::State, what));
     }
     let places: Vec<_> = partitions.iter().map(|(p, _)| p.place().clone()).collect();
     let committed = committed(core, &places).await?;
@@ -166,7 +217,12 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
     core.lookup.notify_one();
 }
 
-fn committed_request(group: &str, places: &[TopicPartition], version: i16) -> OffsetFetchRequest {
+fn committed_request(
+    group: &str,
+    asking: Option<&Membership>,
+    places: &[TopicPartition],
+    version: i16,
+) -> OffsetFetchRequest {
     let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
     for place in places {
         let list = topics.entry(&place.topic).or_default();
@@ -182,9 +238,13 @@ fn committed_request(group: &str, places: &[TopicPartition], version: i16) -> Of
                 .with_name(name(topic))
                 .with_partition_indexes(partitions)
         });
-        let entry = OffsetFetchRequestGroup::default()
+        let mut entry = OffsetFetchRequestGroup::default()
             .with_group_id(group.into())
             .with_topics(Some(topics.collect()));
+        if let Some(asking) = asking.filter(|_| version >= MEMBERS_FROM) {
+            entry.member_id = Some(StrBytes::from_string(asking.member.to_string()));
+            entry.member_epoch = asking.generation;
+        }
         return request.with_groups(vec![entry]);
     }
     let topics = topics.into_iter().map(|(topic, partitions)| {
@@ -343,3 +403,7 @@ fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
 
 /// The first version of OffsetFetch that lists groups (KIP-709).
 const GROUPS_FROM: i16 = 8;
+/// The first that says which member asks (KIP-848).
+const MEMBERS_FROM: i16 = 9;
+/// How long to wait for the epoch that made another stale.
+const NEWER: Duration = Duration::from_secs(5);

@@ -19,6 +19,7 @@ use groups::{members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{ConsumerBuilder, GroupMembershipOperation, GroupProtocol};
 use milena_core::{ErrorKind, Partition, TopicPartition, Value};
+use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
 
 async fn modern(partitions: u32) -> Bed {
@@ -319,6 +320,71 @@ async fn a_fenced_member_lets_everything_go_and_joins_again() {
         seen.until_len(40).await;
         let report = running.end().await;
         assert_eq!((report.processed, report.late), (40, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_for_committed_offsets_names_its_epoch() {
+    let bed = modern(2).await;
+    bed.fill(2, 0, 10).await;
+    let seen = Seen::default();
+    let running = run_noting(bed.consumer("consumer").await, &seen);
+    seen.until_len(20).await;
+    let member = bed.broker.inspect().group("billing").unwrap().members[0]
+        .id
+        .clone();
+    let asked = bed.broker.journal().requests(ApiKey::OffsetFetch);
+    assert!(!asked.is_empty());
+    for entry in asked {
+        let AnyRequest::OffsetFetch(request) = entry.message() else {
+            panic!("asked for requests of this kind");
+        };
+        let group = &request.groups[0];
+        assert_eq!(group.member_id.as_deref(), Some(member.as_str()));
+        assert!(group.member_epoch > 0);
+    }
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_epoch_in_a_question_for_committed_offsets_is_asked_again_and_resets_nothing() {
+    survives(Fault::error(ErrorCode::STALE_MEMBER_EPOCH).on(ApiKey::OffsetFetch)).await;
+    survives(
+        Fault::error(ErrorCode::STALE_MEMBER_EPOCH)
+            .on(ApiKey::OffsetFetch)
+            .times(3),
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_its_coordinator_forgot_hears_of_it_when_it_asks_for_committed_offsets() {
+    let bed = modern(2).await;
+    let (seen, ear) = (Seen::default(), Ear::default());
+    bed.fill(2, 0, 10).await;
+    bed.broker
+        .faults()
+        .add(Fault::error(ErrorCode::UNKNOWN_MEMBER_ID).on(ApiKey::OffsetFetch));
+    let builder = bed
+        .consumer("consumer")
+        .await
+        .rebalance_listener(ear.clone());
+    let running = run_noting(builder, &seen);
+    seen.until_len(20).await;
+    let all: Vec<_> = (0..2).map(place).collect();
+    assert_eq!(
+        ear.heard(),
+        [
+            Heard::Assigned(all.clone()),
+            Heard::Lost(all.clone()),
+            Heard::Assigned(all)
+        ]
+    );
+    bed.fill(2, 10, 10).await;
+    seen.until_len(40).await;
+    assert_eq!(running.end().await.processed, 40);
+    for partition in [0, 1] {
+        assert_eq!(seen.of(partition), (0..20).collect::<Vec<_>>());
     }
 }
 

@@ -45,7 +45,7 @@ pub use milena_client::admin::Admin;
 pub use milena_client::consumer::{
     AssignedConsumer, BatchStream, Consumer, CorruptPolicy, FetchBatch, IsolationLevel, Lag,
     LaneStopPolicy, OffsetAndMetadata, OffsetAndTimestamp, OffsetReset, Order, PendingCommit,
-    RecordStream, RunEnd, RunReport, ShutdownHandle, StartAt, StuckPolicy, Watermarks,
+    RecordStream, Recv, RunEnd, RunReport, ShutdownHandle, StartAt, StuckPolicy, Watermarks,
 };
 pub use milena_client::core::{
     Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord,

@@ -129,21 +129,23 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
                     each.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()))
                         .collect()
                 });
-                let who = Identity {
+                // Who says nothing of itself is none of the members, as an administrator; all others are held against them.
+                let named = asked.member_id.is_some() || asked.member_epoch >= 0;
+                let who = named.then(|| Identity {
                     member_id: asked
                         .member_id
                         .as_ref()
                         .map(ToString::to_string)
                         .unwrap_or_default(),
                     instance_id: None,
-                };
+                });
                 let told =
                     OffsetFetchResponseGroup::default().with_group_id(asked.group_id.clone());
                 match look_up(
                     context,
                     asked.group_id.as_str(),
                     &topics,
-                    Some((&who, asked.member_epoch)),
+                    who.as_ref().map(|who| (who, asked.member_epoch)),
                 ) {
                     Ok(found) => told.with_topics(found.into_iter().map(grouped).collect()),
                     Err(code) => told.with_error_code(context.code(code)),
@@ -182,11 +184,9 @@ fn look_up(
     member: Option<(&Identity, i32)>,
 ) -> Result<Found, ErrorCode> {
     context.coordinates(group)?;
-    // A member that names itself is held against the group's members (version 9).
-    let named = member.filter(|(who, epoch)| !who.member_id.is_empty() && *epoch >= 0);
     let found = context.cluster.groups.with(group, |group| {
-        if let Some((who, epoch)) = named {
-            group.may_read(Instant::now(), who, epoch)?;
+        if let Some((who, epoch)) = member {
+            group.may_read(who, epoch)?;
         }
         Ok(read(group, topics))
     });

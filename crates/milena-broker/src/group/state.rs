@@ -246,19 +246,14 @@ impl Group {
         Some(self.consumer.get_or_insert_default())
     }
 
-    /// Whether who reads committed offsets, and says so, is a member of this epoch or generation.
-    pub(crate) fn may_read(
-        &mut self,
-        now: Instant,
-        who: &Identity,
-        epoch: i32,
-    ) -> Result<(), ErrorCode> {
-        if let Some(group) = self.consumer.as_ref().filter(|group| !group.is_empty()) {
-            return group.check(who, epoch);
-        }
-        match self.heartbeat(now, who, epoch) {
-            Err(ErrorCode::REBALANCE_IN_PROGRESS) => Ok(()),
-            other => other,
+    /// Whether who reads committed offsets, and says so, is a member of this epoch. Only the consumer protocol asks for that (KIP-848): a
+    /// classic member is held against nothing, as by real coordinators.
+    pub(crate) fn may_read(&self, who: &Identity, epoch: i32) -> Result<(), ErrorCode> {
+        match &self.consumer {
+            Some(group) if self.members.is_empty() && self.pending.is_empty() => {
+                group.check(who, epoch)
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, Result};
@@ -69,6 +70,7 @@ impl Beats {
         told: watch::Sender<Told>,
         owned: watch::Receiver<Owned>,
     ) -> Self {
+        core.group.coordinated.store(true, Ordering::Release);
         Self {
             interval: core.settings.heartbeat_interval,
             core,

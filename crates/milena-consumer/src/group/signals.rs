@@ -1,4 +1,6 @@
-//! What the user asks of the group's task while it runs: another subscription, a rebalance, how to end.
+//! What the user asks of the group's task while it runs (another subscription, a rebalance, how to end), and what it tells others.
+
+use std::sync::atomic::AtomicBool;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -30,12 +32,14 @@ impl GroupMembershipOperation {
     }
 }
 
-/// The user's side of the group's task.
+/// What the group's task and the others tell each other.
 pub(crate) struct Signals {
     pub(crate) subscription: watch::Sender<Subscription>,
     /// Counts the rebalances asked for, with the last reason.
     pub(crate) rebalance: watch::Sender<(u64, String)>,
     pub(crate) on_close: Mutex<GroupMembershipOperation>,
+    /// Whether the group is of the consumer protocol (KIP-848): the generation of a membership is its member epoch then.
+    pub(crate) coordinated: AtomicBool,
 }
 
 impl Signals {
@@ -44,6 +48,7 @@ impl Signals {
             subscription: watch::Sender::new(subscription),
             rebalance: watch::Sender::new((0, String::new())),
             on_close: Mutex::new(on_close),
+            coordinated: AtomicBool::new(false),
         }
     }
 

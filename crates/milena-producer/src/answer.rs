@@ -209,8 +209,10 @@ impl Sender {
                         elapsed: now.duration_since(batch.opened),
                     });
                 }
+                drop(batch.charge);
                 if let Some(buffer) = batch.sealed.and_then(SealedBatch::reclaim) {
-                    self.desk.buffers.give(buffer);
+                    let used = self.desk.budget.used();
+                    self.desk.buffers.give(buffer, used);
                 }
             }
             Settled::Retried {

@@ -54,8 +54,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// `batch.size`: the most bytes of a batch before compression; a larger record goes alone. Default 1 MiB, what brokers take by
-    /// default; buffers grow to it only where records fill them.
+    /// `batch.size`: the most bytes of a batch before compression; a larger record goes alone. Default 512 KiB, half of what
+    /// brokers take by default: larger batches leave the processor's caches. Buffers grow to it only where records fill them.
     pub fn batch_size(mut self, bytes: usize) -> Self {
         self.draft.batching.bytes = Some(bytes);
         self

@@ -71,22 +71,36 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+        // Small enough to be inlined, so that the metadata is not passed on through memory.
+        let receipt = &self.receipt;
+        match receipt.fate.get() {
+            Some(Fate::Delivered { base, appended }) => {
+                Poll::Ready(Ok(receipt.delivered(self.index, *base, *appended)))
+            }
+            _ => self.poll_slowly(cx),
+        }
+    }
+}
+
+impl Delivery {
+    #[cold]
+    #[inline(never)]
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecordMetadata>> {
         loop {
-            match this.receipt.fate.get() {
+            match self.receipt.fate.get() {
                 None => {
-                    if !this.receipt.register(&mut this.waker, cx.waker()) {
+                    if !self.receipt.register(&mut self.waker, cx.waker()) {
                         return Poll::Pending;
                     }
                 }
                 Some(Fate::Split(parts)) => {
-                    let Some((first, part)) = part_of(parts, this.index) else {
+                    let Some((first, part)) = part_of(parts, self.index) else {
                         return Poll::Pending;
                     };
-                    let (index, part) = (this.index - first, part.clone());
-                    *this = Self::new(part, index);
+                    let (index, part) = (self.index - first, part.clone());
+                    *self = Self::new(part, index);
                 }
-                Some(fate) => return Poll::Ready(fate.of(&this.receipt, this.index)),
+                Some(fate) => return Poll::Ready(fate.of(&self.receipt, self.index)),
             }
         }
     }
@@ -196,6 +210,22 @@ impl Receipt {
         result
     }
 
+    /// Where the record at `index` is, in a batch that is in the log from `base` on.
+    #[inline]
+    fn delivered(
+        &self,
+        index: u32,
+        base: Option<Offset>,
+        appended: Option<Timestamp>,
+    ) -> RecordMetadata {
+        RecordMetadata {
+            topic: self.place.topic.clone(),
+            partition: self.place.partition,
+            offset: base.map(|base| base.plus(index)),
+            timestamp: appended,
+        }
+    }
+
     /// A record's outcome, where the batch has its fate and was not split.
     #[inline]
     pub(crate) fn outcome_if_whole(&self, index: u32) -> Option<Result<RecordMetadata>> {
@@ -240,12 +270,7 @@ impl Fate {
     #[inline]
     fn of(&self, receipt: &Receipt, index: u32) -> Result<RecordMetadata> {
         match self {
-            Self::Delivered { base, appended } => Ok(RecordMetadata {
-                topic: receipt.place.topic.clone(),
-                partition: receipt.place.partition,
-                offset: base.map(|base| base.plus(index)),
-                timestamp: *appended,
-            }),
+            Self::Delivered { base, appended } => Ok(receipt.delivered(index, *base, *appended)),
             Self::Failed(error) => Err(error.clone()),
             Self::Refused { rest, each } => Err(each
                 .iter()

@@ -21,6 +21,7 @@ struct Parcel {
     batches: Vec<PartitionBatch>,
     sent: Vec<Sent>,
     bytes: usize,
+    records: u64,
     partial: bool,
 }
 
@@ -289,8 +290,9 @@ impl Sender {
         let Parcel {
             batches,
             sent,
+            bytes,
+            records,
             partial,
-            ..
         } = parcel;
         let named = batches.iter().all(|batch| batch.topic_id.is_some());
         let version = wire.version().map(|version| {
@@ -305,7 +307,7 @@ impl Sender {
         if let Some(link) = self.links.get_mut(&node) {
             link.in_flight += 1;
             if partial {
-                link.sent_partial(now);
+                link.sent_partial(now, pace::is_heavy(records, bytes));
             }
         }
         match body {
@@ -364,6 +366,7 @@ fn load_batch(
     batch.first_sent.get_or_insert(now);
     let Some(sealed) = &batch.sealed else { return };
     parcel.bytes += sealed.wire_len();
+    parcel.records += u64::from(batch.count);
     let topic_id = network.topic_id(&place.topic);
     parcel.sent.push(Sent {
         queue: id,

@@ -46,6 +46,7 @@ mod delivery;
 mod drain;
 mod ending;
 mod enqueue;
+mod enqueueing;
 mod flow;
 mod key_value;
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(crate) struct Link {
     pub(crate) turn: VecDeque<u32>,
     pub(crate) in_flight: usize,
     last_partial: Option<Instant>,
+    heavy: bool,
     not_before: Option<Instant>,
     failures: u32,
 }
@@ -50,6 +51,7 @@ impl Link {
             turn: VecDeque::new(),
             in_flight: 0,
             last_partial: None,
+            heavy: false,
             not_before: None,
             failures: 0,
         }
@@ -96,15 +98,17 @@ impl Link {
         }
     }
 
-    /// Notes that partial batches left.
-    pub(crate) fn sent_partial(&mut self, now: Instant) {
+    /// Notes that partial batches left, in a heavy request or not.
+    pub(crate) fn sent_partial(&mut self, now: Instant, heavy: bool) {
         self.last_partial = Some(now);
+        self.heavy = heavy;
     }
 
     pub(crate) fn load(&self, wire: &dyn Wire) -> Load {
         Load {
             in_flight: self.in_flight,
             last_partial: self.last_partial,
+            heavy: self.heavy,
             srtt: wire.srtt(),
         }
     }

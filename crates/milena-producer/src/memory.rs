@@ -151,7 +151,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// Classes double from `smallest` up to at least `largest`; at most `keep` bytes lie unused.
+    /// Classes double from `smallest` up to at least `largest`; used and unused, there are at most `keep` bytes of them.
     pub(crate) fn new(smallest: usize, largest: usize, keep: usize) -> Self {
         let smallest = smallest.max(64).next_power_of_two();
         let largest = largest.max(smallest).next_power_of_two();
@@ -174,29 +174,44 @@ impl Buffers {
         }
     }
 
-    /// A buffer with room for `size` bytes.
-    pub(crate) fn take(&self, size: usize) -> Vec<u8> {
-        let used = self.class(size).and_then(|class| class.lock().pop());
-        match used {
+    /// A buffer with room for `size` bytes; `used` bytes of others are in use, this one's among them.
+    pub(crate) fn take(&self, size: usize, used: usize) -> Vec<u8> {
+        let unused = self.class(size).and_then(|class| class.lock().pop());
+        match unused {
             Some(buffer) => {
                 self.kept.fetch_sub(buffer.capacity(), Ordering::Relaxed);
                 buffer
             }
-            None => Vec::with_capacity(size),
+            None => {
+                self.trim(self.keep.saturating_sub(used));
+                Vec::with_capacity(size)
+            }
         }
     }
 
-    /// Takes a buffer back; what lies in it is overwritten, not cleared.
-    pub(crate) fn give(&self, buffer: Vec<u8>) {
+    /// Takes a buffer back, which is not among the `used` bytes any more; what lies in it is overwritten, not cleared.
+    pub(crate) fn give(&self, buffer: Vec<u8>, used: usize) {
         let size = buffer.capacity();
         let Some(class) = self.class(size) else {
             return;
         };
-        if self.kept.fetch_add(size, Ordering::Relaxed) + size > self.keep {
+        let keep = self.keep.saturating_sub(used);
+        if self.kept.fetch_add(size, Ordering::Relaxed) + size > keep {
             self.kept.fetch_sub(size, Ordering::Relaxed);
             return;
         }
         class.lock().push(buffer);
+    }
+
+    /// Frees unused buffers until at most `keep` bytes of them are left.
+    fn trim(&self, keep: usize) {
+        for class in &self.classes {
+            while self.kept.load(Ordering::Relaxed) > keep
+                && let Some(buffer) = class.lock().pop()
+            {
+                self.kept.fetch_sub(buffer.capacity(), Ordering::Relaxed);
+            }
+        }
     }
 
     /// The class of exactly this size; buffers of other sizes are not kept.
@@ -281,14 +296,33 @@ mod tests {
         let buffers = Buffers::new(16, 1024, 1500);
         assert_eq!(buffers.size_for(65), 128);
         assert_eq!(buffers.size_for(5000), 5000);
-        let first = buffers.take(1024);
-        let second = buffers.take(1024);
+        let kept = || buffers.kept.load(Ordering::Relaxed);
+        let first = buffers.take(1024, 1024);
+        let second = buffers.take(1024, 1500);
         let place = first.as_ptr();
-        buffers.give(first);
-        buffers.give(second);
-        assert_eq!(buffers.kept.load(Ordering::Relaxed), 1024);
-        let again = buffers.take(1024);
+        buffers.give(first, 0);
+        buffers.give(second, 0);
+        assert_eq!(kept(), 1024);
+        let again = buffers.take(1024, 1024);
         assert_eq!(again.as_ptr(), place);
-        assert_eq!(buffers.kept.load(Ordering::Relaxed), 0);
+        assert_eq!(kept(), 0);
+    }
+
+    #[test]
+    fn used_and_unused_buffers_together_stay_within_the_limit() {
+        let buffers = Buffers::new(16, 1024, 1500);
+        let kept = || buffers.kept.load(Ordering::Relaxed);
+        let held: Vec<_> = (0..5).map(|_| buffers.take(256, 1280)).collect();
+        for buffer in held {
+            buffers.give(buffer, 0);
+        }
+        assert_eq!(kept(), 1280);
+        // A size that is not there: others make room for it.
+        let large = buffers.take(1024, 1024);
+        assert_eq!(kept(), 256);
+        drop(buffers.take(256, 1280));
+        // Too much is in use for this one to be kept.
+        buffers.give(large, 600);
+        assert_eq!(kept(), 0);
     }
 }

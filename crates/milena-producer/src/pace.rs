@@ -11,6 +11,8 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     /// When partial batches were last sent.
     pub(crate) last_partial: Option<Instant>,
+    /// Whether that request was [heavy](is_heavy).
+    pub(crate) heavy: bool,
     /// The smoothed round trip, where known.
     pub(crate) srtt: Option<Duration>,
 }
@@ -27,17 +29,22 @@ pub(crate) enum When {
 /// The shortest time between partial batches on a busy connection.
 pub(crate) const PARTIAL_INTERVAL: Duration = Duration::from_micros(250);
 
+/// Whether a request is such that more of the kind will follow at once: many records, and more bytes than a request costs.
+pub(crate) fn is_heavy(records: u64, bytes: usize) -> bool {
+    records >= 32 && bytes >= 32 * 1024
+}
+
 impl Load {
     /// When partial batches may leave on this connection: at once when it is idle, else each quarter of a round trip.
     ///
-    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come.
+    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come. Where a near
+    /// broker answers before the next records are there, the connection is idle under any load: then a heavy request tells it.
     pub(crate) fn partial(&self, now: Instant) -> When {
-        if self.in_flight == 0 {
-            return When::Now;
-        }
-        let interval = self
-            .srtt
-            .map_or(PARTIAL_INTERVAL, |srtt| (srtt / 4).max(PARTIAL_INTERVAL));
+        let interval = match self.srtt {
+            _ if self.in_flight == 0 && !self.heavy => return When::Now,
+            Some(srtt) if self.in_flight > 0 => (srtt / 4).max(PARTIAL_INTERVAL),
+            _ => PARTIAL_INTERVAL,
+        };
         match self.last_partial {
             Some(last) if last + interval > now => When::At(last + interval),
             _ => When::Now,
@@ -74,6 +81,7 @@ mod tests {
         Load {
             in_flight: 2,
             last_partial: Some(last),
+            heavy: false,
             srtt: Some(srtt),
         }
     }
@@ -87,6 +95,25 @@ mod tests {
         };
         let when = partial_batch(now, now, Duration::ZERO, false, &idle);
         assert_eq!(when, When::Now);
+    }
+
+    #[test]
+    fn a_broker_that_answers_soon_does_not_make_the_requests_of_a_flood_small() {
+        assert!(is_heavy(300, 40_000) && !is_heavy(300, 3_000) && !is_heavy(1, 900_000));
+        let now = Instant::now();
+        let after = |heavy, past| {
+            let load = Load {
+                in_flight: 0,
+                heavy,
+                ..busy(now - past, 8 * MS)
+            };
+            partial_batch(now, now, Duration::ZERO, false, &load)
+        };
+        let soon = PARTIAL_INTERVAL / 5;
+        let due = now + PARTIAL_INTERVAL - soon;
+        assert_eq!(after(true, soon), When::At(due));
+        assert_eq!(after(true, MS), When::Now);
+        assert_eq!(after(false, soon), When::Now);
     }
 
     #[test]

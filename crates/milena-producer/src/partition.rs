@@ -318,7 +318,9 @@ impl Open {
                 *news = true;
                 self.time.refresh();
                 none.insert(OpenBatch {
-                    builder: BatchBuilder::with_buffer(desk.buffers.take(charge.bytes())),
+                    builder: BatchBuilder::with_buffer(
+                        desk.buffers.take(charge.bytes(), desk.budget.used()),
+                    ),
                     receipt: Receipt::new(partition.place.clone()),
                     charge,
                     opened: Instant::now(),

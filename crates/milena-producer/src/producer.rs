@@ -1,6 +1,7 @@
 //! The producer: what users hold. Calls place records; the sender does the rest.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
 use crate::ending::closed;
 use crate::enqueue::{Ahead, Inner, TryEnqueueError};
+use crate::enqueueing::Enqueue;
 use crate::key_value::KeyValue;
 use crate::memory::{Budget, Buffers};
 use crate::network::Network;
@@ -300,12 +302,13 @@ impl Topic {
     ///
     /// # Cancel safety
     /// Dropped before it resolves, nothing was enqueued.
-    pub async fn enqueue(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Delivery> {
-        let draft = Draft::new(key, value, HeadersRef::empty(), None);
-        match self.inner.enqueue_quickly(&self.state, &draft) {
-            Some((receipt, index)) => Ok(Delivery::new(receipt, index)),
-            None => self.inner.enqueue(&self.state, &draft, None).await,
-        }
+    #[inline]
+    pub fn enqueue<'a>(
+        &'a self,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> impl Future<Output = Result<Delivery>> + Send + use<'a> {
+        Enqueue::new(&self.inner, &self.state, key, value)
     }
 
     /// Enqueues values, or pairs of key and value ([`KeyValue`]), in order, as one awaitable of all their outcomes: the fastest way to send many, since records without a

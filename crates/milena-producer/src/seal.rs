@@ -78,7 +78,7 @@ impl Sender {
                 if let Some(batch) = outlet.queue.waiting_mut(place) {
                     if let Some(spare) = spare {
                         batch.charge.shrink(sealed.wire_len());
-                        self.desk.buffers.give(spare);
+                        self.desk.buffers.give(spare, self.desk.budget.used());
                     }
                     batch.sealed = Some(sealed);
                 }

@@ -34,7 +34,7 @@ keys! {
         |builder, value| builder.enable_idempotence(value);
     "linger", "linger.ms", DURATION, "0ms", "how long a batch that is not full waits for more; 0ms adapts to the load":
         |builder, value| builder.linger(value);
-    "batch_size", "batch.size", SIZE, "1MiB", "the most bytes of a batch before compression":
+    "batch_size", "batch.size", SIZE, "512KiB", "the most bytes of a batch before compression":
         |builder, value| builder.batch_size(value);
     "batch_records", "", SMALL_COUNT, "", "the most records of a batch":
         |builder, value| builder.batch_records(value);

@@ -113,6 +113,8 @@ struct Inner {
     dependency: Option<Arc<str>>,
     /// Whether somebody chose the class.
     classified: bool,
+    /// Whether it uses up an attempt of the record.
+    counted: bool,
     source: BoxError,
 }
 
@@ -124,6 +126,7 @@ impl ProcessError {
             retry_after: None,
             dependency: None,
             classified: true,
+            counted: true,
             source: source.into(),
         }))
     }
@@ -211,6 +214,19 @@ impl ProcessError {
     pub fn after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
+    }
+
+    /// Says that it uses up no attempt of the record, which waits for a dependency: said by a circuit breaker that is open by then.
+    #[must_use]
+    pub fn uncounted(mut self) -> Self {
+        self.0.counted = false;
+        self
+    }
+
+    /// Whether it uses up an attempt of the record; so it does unless a breaker is [open](Self::uncounted).
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.0.counted
     }
 
     /// What kind of failure it was.

@@ -5,11 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use milena_core::{BoxError, Incoming, Outcome, ProcessError};
+use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::breaker::{CircuitBreaker, Ended, Permit};
+use super::breaker::{BreakerState, CircuitBreaker, Ended, Permit};
 
 /// What [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
 pub struct CircuitBreakerService<S> {
@@ -131,12 +131,18 @@ where
                 let error = ProcessError::from_boxed(error.into());
                 let counts = (this.breaker.0.settings.counts)(error.class());
                 let ended = if counts { Ended::Badly } else { Ended::Neither };
-                (ended, Err(error.into()))
+                (ended, Err(error))
             }
         };
         if let Some(permit) = this.permit.take() {
             permit.end(ended);
         }
-        Poll::Ready(answer)
+        Poll::Ready(answer.map_err(|error| {
+            // Whether it opened the breaker, was its probe or came late: the record only waits for the dependency.
+            let waits = ended == Ended::Badly
+                && error.class() == ErrorClass::Dependency
+                && this.breaker.state() != BreakerState::Closed;
+            if waits { error.uncounted() } else { error }.into()
+        }))
     }
 }

@@ -39,7 +39,8 @@ impl RetryLayer {
     }
 
     /// How many attempts there are for errors of one class, in all; 1 means none again. Default as [`max_attempts`](Self::max_attempts)
-    /// for the classes that may pass by themselves, 1 for the others.
+    /// for the classes that may pass by themselves, 1 for the others. A number for the class dependency counts what fails while a
+    /// breaker is open, too.
     #[must_use]
     pub fn max_attempts_for(self, class: ErrorClass, attempts: u32) -> Self {
         self.with(|policy| policy.set(class, attempts.max(1)))

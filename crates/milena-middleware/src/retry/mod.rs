@@ -3,7 +3,7 @@
 //! The record keeps its lane meanwhile, so that its order is kept too. Tried again are errors of the classes transient, throttled,
 //! dependency, timeout and panic, and [`Outcome::Retry`](milena_core::Outcome::Retry); poison, business and fatal errors are not. A wait
 //! that the error names goes before the backoff. Time in which the layers inside are not ready, behind an open breaker say, is neither
-//! an attempt nor elapsed time.
+//! an attempt nor elapsed time; nor is a failure of the dependency that opens its breaker or is its probe.
 //!
 //! A class of errors can have a [number](RetryLayer::max_attempts_for) and a [backoff](RetryLayer::backoff_for) of its own. A
 //! [budget](RetryBudget), shared by several layers, spreads repeats over time when much fails at once.

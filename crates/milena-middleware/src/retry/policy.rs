@@ -57,6 +57,11 @@ impl Policy {
         in_time.then_some(wait)
     }
 
+    /// Whether a class has a number of attempts of its own.
+    pub(super) fn has_own(&self, class: ErrorClass) -> bool {
+        self.own.iter().any(|(known, _)| *known == class)
+    }
+
     fn attempts_for(&self, class: ErrorClass) -> u32 {
         let own = self.own.iter().find(|(known, _)| *known == class);
         match own {

@@ -75,12 +75,12 @@ where
 {
     let count = incoming.extensions.get::<AttemptCount>().cloned();
     let began = Instant::now();
-    let mut not_ready = Duration::ZERO;
+    let (mut spent, mut not_ready) = (Duration::ZERO, Duration::ZERO);
     if let Some(budget) = &policy.budget {
         budget.first();
     }
-    // The driver may have tried before.
-    let before = incoming.attempt - 1;
+    // The driver may have tried before, and what fails while a breaker is open is no attempt either.
+    let mut uncounted = incoming.attempt - 1;
     loop {
         if let Some(count) = &count {
             count.set(incoming.attempt);
@@ -90,9 +90,15 @@ where
             Ok(outcome) => return Ok(outcome),
             Err(error) => Failure::Error(error),
         };
-        let elapsed = began.elapsed().saturating_sub(not_ready);
+        let counts = failure.counts(&policy);
+        if counts {
+            spent = began.elapsed().saturating_sub(not_ready);
+        } else {
+            uncounted += 1;
+        }
         let (class, asked) = failure.terms();
-        let Some(wait) = policy.again(class, incoming.attempt - before, elapsed, asked) else {
+        let attempt = (incoming.attempt - uncounted).max(1);
+        let Some(wait) = policy.again(class, attempt, spent, asked) else {
             return failure.last(incoming.attempt);
         };
         // What the budget does not cover yet waits, which is no elapsed time.
@@ -102,6 +108,9 @@ where
             .map(|budget| budget.repeat(Instant::now()));
         let covered = covered.unwrap_or_default().saturating_sub(wait);
         not_ready += covered;
+        if !counts {
+            not_ready = began.elapsed().saturating_sub(spent) + wait + covered;
+        }
         tokio::select! {
             biased;
             () = incoming.stopping.cancelled() => return failure.unsettled(),
@@ -129,6 +138,14 @@ impl Failure {
         match self {
             Self::Asked(after, _) => (ErrorClass::Transient, *after),
             Self::Error(error) => (error.class(), error.retry_after()),
+        }
+    }
+
+    /// Whether it used up an attempt.
+    fn counts(&self, policy: &Policy) -> bool {
+        match self {
+            Self::Asked(..) => true,
+            Self::Error(error) => error.is_counted() || policy.has_own(error.class()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use milena_core::{Attempt, GateState, Outcome, ProcessError, Routes};
+use milena_core::{Attempt, ErrorClass, GateState, Outcome, ProcessError, Routes};
 use milena_middleware::circuit_breaker::BreakerState;
 use milena_middleware::{
     CircuitBreakerLayer, ConcurrencyLayer, DeadLetterLayer, RetryLayer, Stack,
@@ -81,7 +81,7 @@ async fn a_record_outlasts_an_outage_of_any_length_within_few_attempts_and_is_no
     payments.down.store(true, Ordering::SeqCst);
     let stack = Stack::new()
         .layer(DeadLetterLayer::new("dead", sink.clone()))
-        .layer(RetryLayer::fixed(SECOND / 10).max_attempts(12))
+        .layer(RetryLayer::fixed(SECOND / 10).max_elapsed(5 * SECOND))
         .layer(layer())
         .handler(handler(&payments));
     let back = payments.clone();
@@ -93,6 +93,54 @@ async fn a_record_outlasts_an_outage_of_any_length_within_few_attempts_and_is_no
     assert!(sink.letters.lock().is_empty());
     // Three that opened it, a probe each ten seconds, and the one that went well.
     assert_eq!(payments.calls(), 3 + 7 + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_that_opens_it_is_no_dead_letter_though_it_is_the_last_attempt() {
+    let (payments, sink) = (Payments::default(), Sink::default());
+    payments.down.store(true, Ordering::SeqCst);
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("dead", sink.clone()))
+        .layer(RetryLayer::fixed(SECOND / 10).max_attempts(3))
+        .layer(layer())
+        .handler(handler(&payments));
+    let back = payments.clone();
+    let (answer, ()) = tokio::join!(call(&stack, incoming(1)), async move {
+        sleep(5 * SECOND).await;
+        back.down.store(false, Ordering::SeqCst);
+    });
+    assert_eq!(answer.unwrap(), Outcome::Ack);
+    assert!(sink.letters.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_may_be_at_fault_itself_uses_up_its_attempts_though_it_opens_the_breaker() {
+    for class in [ErrorClass::Transient, ErrorClass::Timeout] {
+        let sink = Sink::default();
+        let stack = Stack::new()
+            .layer(DeadLetterLayer::new("dead", sink.clone()))
+            .layer(RetryLayer::fixed(SECOND / 10))
+            .layer(layer())
+            .handler(move || async move { Err::<(), _>(ProcessError::new(class, "always")) });
+        let outcome = call(&stack, incoming(1)).await.unwrap();
+        assert_eq!(outcome.name(), "dead_lettered");
+        assert_eq!(sink.letters.lock().len(), 1, "{class}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_of_attempts_for_the_class_dependency_counts_probes_too() {
+    let (payments, sink) = (Payments::default(), Sink::default());
+    payments.down.store(true, Ordering::SeqCst);
+    let retry = RetryLayer::fixed(SECOND / 10);
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("dead", sink.clone()))
+        .layer(retry.max_attempts_for(ErrorClass::Dependency, 7))
+        .layer(layer())
+        .handler(handler(&payments));
+    let outcome = call(&stack, incoming(1)).await.unwrap();
+    assert_eq!(outcome.name(), "dead_lettered");
+    assert_eq!((payments.calls(), sink.letters.lock().len()), (7, 1));
 }
 
 #[tokio::test(start_paused = true)]

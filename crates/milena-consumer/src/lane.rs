@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use milena_core::{BoxError, ConsumerRecord, Gate, GateState, Gauge, Incoming, Outcome, Routes};
-use tokio::task::{JoinSet, consume_budget};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -107,6 +107,7 @@ where
 {
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
     'batches: while let Some(opened) = next_batch(&core, &partition).await {
+        worker.waited();
         let mut rest = opened.rest();
         while let Some(record) = rest.next(partition.place()) {
             let record = match record {
@@ -116,13 +117,15 @@ where
                     continue 'batches;
                 }
             };
-            let Some(ticket) = deliver(&core, &partition, &opened, &record).await else {
+            let now = worker.now();
+            let delivered = deliver(&core, &partition, &opened, &record, now).await;
+            let Some((ticket, at)) = delivered else {
                 continue 'batches;
             };
-            if worker.process(&record, ticket).await == Go::Away {
+            if worker.process(&record, ticket, Some(at)).await == Go::Away {
                 return;
             }
-            consume_budget().await;
+            worker.yield_in_turn().await;
         }
         partition.passed(opened.turn, opened.next_offset(), opened.epoch());
     }
@@ -187,11 +190,11 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     while let Some((key, (record, ticket))) = queue.take().await {
-        if partition.is_stopping() || worker.process(&record, ticket).await == Go::Away {
+        if partition.is_stopping() || worker.process(&record, ticket, None).await == Go::Away {
             return;
         }
         queue.done(key);
-        consume_budget().await;
+        worker.yield_in_turn().await;
     }
 }
 
@@ -204,10 +207,10 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     while let Some((record, ticket)) = queue.take().await {
-        if partition.is_stopping() || worker.process(&record, ticket).await == Go::Away {
+        if partition.is_stopping() || worker.process(&record, ticket, None).await == Go::Away {
             return;
         }
-        consume_budget().await;
+        worker.yield_in_turn().await;
     }
 }
 
@@ -227,7 +230,8 @@ async fn feed<G: Future<Output = ()>>(
                     continue 'batches;
                 }
             };
-            let Some(ticket) = deliver(core, partition, &opened, &record).await else {
+            let delivered = deliver(core, partition, &opened, &record, Instant::now()).await;
+            let Some((ticket, _)) = delivered else {
                 continue 'batches;
             };
             tokio::select! {
@@ -268,20 +272,24 @@ fn unreadable(core: &Core, partition: &Partition, opened: &Opened, error: &milen
     }
 }
 
-/// Delivers a record of a batch; `None` ends the batch.
+/// Delivers a record of a batch, and tells when; `None` ends the batch.
 async fn deliver(
     core: &Core,
     partition: &Partition,
     opened: &Opened,
     record: &ConsumerRecord,
-) -> Option<Ticket> {
+    mut now: Instant,
+) -> Option<(Ticket, Instant)> {
     let window = core.settings.max_out_of_order;
     loop {
-        let (offset, epoch, now) = (record.offset, opened.epoch(), Instant::now());
+        let (offset, epoch) = (record.offset, opened.epoch());
         match partition.deliver(opened.turn, offset, epoch, record.timestamp, now, window) {
-            Delivery::Ticket(ticket) => return Some(ticket),
+            Delivery::Ticket(ticket) => return Some((ticket, now)),
             Delivery::Over => return None,
-            Delivery::Full => wait_for_room(core, partition, window).await,
+            Delivery::Full => {
+                wait_for_room(core, partition, window).await;
+                now = Instant::now();
+            }
         }
     }
 }

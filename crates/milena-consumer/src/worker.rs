@@ -13,6 +13,8 @@ use milena_core::{
     BoxError, ConsumerRecord, ErrorClass, Incoming, Offset, Outcome, ProcessError, Recording,
     RouteLabels, RouteRecorder, Routes, Timestamp,
 };
+use tokio::task::consume_budget;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower_service::Service;
 
@@ -27,6 +29,8 @@ pub(crate) struct Worker<R: Routes> {
     routes: Arc<R>,
     partition: Arc<Partition>,
     lines: Vec<Option<Line<R::Service>>>,
+    /// When the record before was settled, where the clock was read for it and nothing was waited for since.
+    settled: Option<Instant>,
 }
 
 /// A route, as one lane holds it.
@@ -60,11 +64,35 @@ where
             routes,
             partition,
             lines,
+            settled: None,
         }
     }
 
-    /// Processes a delivered record to its end.
-    pub(crate) async fn process(&mut self, record: &ConsumerRecord, ticket: Ticket) -> Go {
+    /// The time, by one look at the clock for the end of a record and the beginning of the next.
+    pub(crate) fn now(&mut self) -> Instant {
+        self.settled.take().unwrap_or_else(Instant::now)
+    }
+
+    /// Lets other tasks have their turn, when it is theirs.
+    pub(crate) async fn yield_in_turn(&mut self) {
+        if !has_budget_remaining() {
+            self.settled = None;
+        }
+        consume_budget().await;
+    }
+
+    /// Something was waited for since the last record.
+    pub(crate) fn waited(&mut self) {
+        self.settled = None;
+    }
+
+    /// Processes a delivered record to its end; `began`, where the clock was read just now.
+    pub(crate) async fn process(
+        &mut self,
+        record: &ConsumerRecord,
+        ticket: Ticket,
+        began: Option<Instant>,
+    ) -> Go {
         if !self.partition.counts(ticket) {
             // Overtaken by a seek while it waited for this lane: it is not for the handler any more.
             return Go::On;
@@ -74,7 +102,7 @@ where
             .select(record)
             .min(self.lines.len().saturating_sub(1));
         let timed = self.core.settings.recorder.is_some();
-        let began = timed.then(Instant::now);
+        let began = timed.then(|| began.unwrap_or_else(Instant::now));
         let mut attempt = 1;
         let mut first = true;
         loop {
@@ -104,7 +132,8 @@ where
             match verdict {
                 Verdict::Settle(outcome) => {
                     let at_once = at_once && end == Ok(outcome);
-                    let elapsed = began.map(|began| began.elapsed());
+                    self.settled = timed.then(Instant::now);
+                    let elapsed = began.and_then(|began| Some(self.settled? - began));
                     self.settle(route, record, ticket, outcome, elapsed, at_once);
                     return Go::On;
                 }
@@ -181,6 +210,7 @@ where
             routes,
             partition,
             lines,
+            ..
         } = self;
         let Some(Some(line)) = lines.get_mut(route) else {
             return None;

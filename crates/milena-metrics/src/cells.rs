@@ -18,8 +18,9 @@ pub(crate) struct Cells {
     retries: AtomicU64,
 }
 
-/// A histogram of times; the last bucket is what is longer than all bounds.
+/// A histogram of times; the last bucket is what is longer than all bounds. Shares no cache line with another lane's.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Times {
     buckets: [AtomicU64; NANOS.len() + 1],
     nanos: AtomicU64,

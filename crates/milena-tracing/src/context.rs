@@ -1,8 +1,9 @@
 //! The context of a trace, as W3C writes it into headers.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use milena_core::Headers;
 
 /// Which trace something belongs to, below which span, and whether it is sampled.
@@ -33,7 +34,7 @@ impl TraceContext {
     /// The beginning of a trace that nobody records, so that no stage after this one decides anew.
     pub(crate) fn unsampled() -> Self {
         Self {
-            trace: fastrand::u128(1..),
+            trace: u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(1..)),
             span: fastrand::u64(1..),
             flags: 0,
             state: None,
@@ -49,20 +50,20 @@ impl TraceContext {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (known, more) = bytes.split_at_checked(LENGTH)?;
         let dash = |at: usize| known.get(at) == Some(&b'-');
-        let digits = |from: usize, to: usize| known.get(from..to).and_then(hex);
+        let digits = |from: usize| known.get(from..from + 16).and_then(hex16);
+        let pair = |from: usize| known.get(from..from + 2).and_then(hex2);
         if !(dash(2) && dash(35) && dash(52)) {
             return None;
         }
-        let fits = match digits(0, 2)? {
+        let fits = match pair(0)? {
             0xff => false,
             0 => more.is_empty(),
             // Later versions may have more to say behind another dash.
             _ => more.first().is_none_or(|byte| *byte == b'-'),
         };
-        let (high, low) = (digits(3, 19)?, digits(19, 35)?);
-        let trace = u128::from(high) << 64 | u128::from(low);
-        let flags = u8::try_from(digits(53, 55)?).ok()?;
-        let context = Self::new(trace, digits(36, 52)?, false)?;
+        let trace = u128::from(digits(3)?) << 64 | u128::from(digits(19)?);
+        let flags = pair(53)?;
+        let context = Self::new(trace, digits(36)?, false)?;
         fits.then_some(Self { flags, ..context })
     }
 
@@ -96,11 +97,29 @@ impl TraceContext {
 
     /// Writes it into a record's headers, in place of one that is there.
     pub fn inject(&self, headers: &mut Headers) {
-        headers.set(PARENT, self.to_string());
+        headers.set(PARENT, Bytes::copy_from_slice(&self.to_bytes()));
         match &self.state {
             Some(state) => headers.set(STATE, state.as_bytes().to_vec()),
             None => headers.remove(STATE),
         }
+    }
+
+    /// The value of a `traceparent` header, in version 00.
+    fn to_bytes(&self) -> [u8; LENGTH] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let [_, _, _, rest @ ..] = &mut text;
+        let (trace, rest) = rest.split_at_mut(32);
+        let (span, flags) = rest.split_at_mut(17);
+        write_hex(trace, &self.trace.to_be_bytes());
+        write_hex(
+            span.get_mut(1..).unwrap_or_default(),
+            &self.span.to_be_bytes(),
+        );
+        // Only "sampled" is known in this version; other bits are not to be passed on.
+        if let Some(last) = flags.last_mut() {
+            *last = b'0' + (self.flags & 1);
+        }
+        text
     }
 
     /// What the code that runs now belongs to, where a layer or [`in_trace`](Self::in_trace) stands around it.
@@ -143,44 +162,59 @@ impl TraceContext {
 /// The value of a `traceparent` header, in version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Made in one piece, since the formatter would pad each part by itself.
-        let mut text = String::with_capacity(55);
-        // Only "sampled" is known in this version; other bits are not to be passed on.
-        let flags = self.flags & 1;
-        write!(
-            text,
-            "00-{:032x}-{:016x}-{flags:02x}",
-            self.trace, self.span
-        )?;
-        f.write_str(&text)
+        // In one piece, since the formatter would pad each part by itself.
+        f.write_str(std::str::from_utf8(&self.to_bytes()).unwrap_or_default())
     }
 }
 
-/// At most 16 digits, lower case only, as the standard asks.
-fn hex(digits: &[u8]) -> Option<u64> {
-    let (mut value, mut all) = (0, 0);
-    for digit in digits {
-        let digit = HEX.get(usize::from(*digit)).copied().unwrap_or(NO_DIGIT);
-        all |= digit;
-        value = value << 4 | u64::from(digit);
+/// Two digits for each byte.
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        let digit = |value: u8| {
+            if value < 10 {
+                b'0' + value
+            } else {
+                b'a' - 10 + value
+            }
+        };
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
     }
-    (all < NO_DIGIT).then_some(value)
 }
 
-/// The value of each byte as a digit: a table, since a digit of an id cannot be foreseen.
-const HEX: [u8; 256] = {
-    let mut table = [NO_DIGIT; 256];
-    let (mut at, digits) = (0, b"0123456789abcdef");
-    while at < digits.len() {
-        #[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
-        {
-            table[digits[at] as usize] = at as u8;
-        }
-        at += 1;
+/// The value of 16 digits, lower case only, as the standard asks.
+fn hex16(digits: &[u8]) -> Option<u64> {
+    let (high, low) = digits.split_at_checked(8)?;
+    Some(u64::from(hex8(high)?) << 32 | u64::from(hex8(low)?))
+}
+
+/// The value of 8 digits, all read at once, a byte of a word each: it is asked of most records, and a digit of an id cannot be
+/// foreseen.
+fn hex8(digits: &[u8]) -> Option<u32> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let text = u64::from_be_bytes(digits.try_into().ok()?);
+    // Letters differ from figures by a bit, and their low half counts from one.
+    let nibbles = (text & (EACH * 0x0f)) + 9 * (text >> 6 & EACH);
+    let letters = (nibbles + EACH * 6) >> 4 & EACH;
+    let written = nibbles + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1);
+    let pairs = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    let are_digits = written == text && nibbles & (EACH * 0x10) == 0;
+    are_digits.then_some((fours | fours >> 16) as u32)
+}
+
+/// The value of two digits.
+fn hex2(digits: &[u8]) -> Option<u8> {
+    let digit = |byte: &u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    match digits {
+        [high, low] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
     }
-    table
-};
-const NO_DIGIT: u8 = 0x80;
+}
+
 /// The length of a `traceparent` in version 00.
 const LENGTH: usize = 55;
 
@@ -229,6 +263,26 @@ mod tests {
         ];
         for text in wrong {
             assert_eq!(TraceContext::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_byte_that_is_no_digit_is_told_from_those_that_are() {
+        for byte in 0..=u8::MAX {
+            let value = char::from(byte)
+                .to_digit(16)
+                .filter(|_| !byte.is_ascii_uppercase());
+            assert_eq!(
+                hex2(&[b'4', byte]).map(u32::from),
+                value.map(|value| 0x40 | value)
+            );
+            for place in 0..8 {
+                let mut digits = *b"89abcdef";
+                digits[place] = byte;
+                let others = 0x89ab_cdef_u32 & !(0xf << (28 - 4 * place));
+                let expected = value.map(|value| others | value << (28 - 4 * place));
+                assert_eq!(hex8(&digits), expected, "{byte} at {place}");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the code that runs now belongs to: set around each poll of a future, so that it holds on whatever thread that is.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,28 +10,79 @@ use pin_project_lite::pin_project;
 use crate::context::TraceContext;
 
 thread_local! {
-    static CURRENT: RefCell<Option<TraceContext>> = const { RefCell::new(None) };
+    static CURRENT: Cell<Part> = const { Cell::new(Part::OfNone) };
+}
+
+/// What some code is a part of. Small, since it is moved in and out around each poll.
+#[derive(Debug, Default)]
+pub(crate) enum Part {
+    /// Of what stands around it.
+    #[default]
+    Around,
+    /// Of no trace.
+    OfNone,
+    /// Of a trace that nobody records. Its ids are drawn when someone asks for them, which for most records nobody does.
+    Unrecorded,
+    Of(Box<TraceContext>),
+}
+
+impl From<Option<TraceContext>> for Part {
+    fn from(context: Option<TraceContext>) -> Self {
+        context.map_or(Self::OfNone, |context| Self::Of(Box::new(context)))
+    }
 }
 
 /// What the code that runs now belongs to.
 pub(crate) fn current() -> Option<TraceContext> {
-    CURRENT.with_borrow(Clone::clone)
+    look(|part| {
+        if let Part::Unrecorded = part {
+            *part = Part::Of(Box::new(TraceContext::unsampled()));
+        }
+        match part {
+            Part::Of(context) => Some((**context).clone()),
+            _ => None,
+        }
+    })
 }
 
-/// Holds a context as the current one while it lives, and then the one before again.
-pub(crate) struct Entered<'a>(&'a mut Option<TraceContext>);
-
-/// Makes `context` the current one. It is lent: the slot holds the other one until the end.
-pub(crate) fn enter(context: &mut Option<TraceContext>) -> Entered<'_> {
-    swap(context);
-    Entered(context)
+/// The same where it is recorded.
+pub(crate) fn recorded() -> Option<TraceContext> {
+    look(|part| match part {
+        Part::Of(context) if context.is_sampled() => Some((**context).clone()),
+        _ => None,
+    })
 }
 
-fn swap(context: &mut Option<TraceContext>) {
-    CURRENT.with_borrow_mut(|current| mem::swap(current, context));
+fn look<T>(look: impl FnOnce(&mut Part) -> T) -> T {
+    CURRENT.with(|current| {
+        let mut part = current.take();
+        let seen = look(&mut part);
+        current.set(part);
+        seen
+    })
+}
+
+/// Holds a part as the current one while it lives, and then the one before again.
+pub(crate) struct Entered<'a>(&'a mut Part);
+
+/// Makes `part` the current one. It is lent: the slot holds the other one until the end.
+#[inline(always)]
+pub(crate) fn enter(part: &mut Part) -> Entered<'_> {
+    swap(part);
+    Entered(part)
+}
+
+// Invariant: the current part is never `Around`, so that what was swapped in is swapped out again.
+#[inline(always)]
+fn swap(part: &mut Part) {
+    if !matches!(part, Part::Around) {
+        // While a thread ends there is none, which nobody asks for then.
+        let _ = CURRENT.try_with(|current| *part = current.replace(mem::take(part)));
+    }
 }
 
 impl Drop for Entered<'_> {
+    #[inline(always)]
     fn drop(&mut self) {
         swap(self.0);
     }
@@ -42,7 +93,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InTrace<F> {
-        context: Option<TraceContext>,
+        part: Part,
         #[pin]
         inner: F,
     }
@@ -50,7 +101,10 @@ pin_project! {
 
 impl<F> InTrace<F> {
     pub(crate) fn new(context: Option<TraceContext>, inner: F) -> Self {
-        Self { context, inner }
+        Self {
+            part: context.into(),
+            inner,
+        }
     }
 }
 
@@ -59,7 +113,7 @@ impl<F: Future> Future for InTrace<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = enter(this.context);
+        let _entered = enter(this.part);
         this.inner.poll(cx)
     }
 }
@@ -93,5 +147,27 @@ mod tests {
         let task = tokio::spawn(context.in_trace(async { panic!("by design") }));
         assert!(task.await.is_err());
         assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn a_trace_that_nobody_records_has_one_context_however_often_it_is_asked_for() {
+        let mut part = Part::Unrecorded;
+        let seen = || {
+            assert_eq!(recorded(), None);
+            current().unwrap()
+        };
+        let first = {
+            let _entered = enter(&mut part);
+            let first = seen();
+            assert_eq!(seen(), first);
+            let mut around = Part::Around;
+            let _inside = enter(&mut around);
+            assert_eq!(seen(), first);
+            first
+        };
+        assert!(!first.is_sampled());
+        assert_eq!(current(), None);
+        let _again = enter(&mut part);
+        assert_eq!(seen(), first);
     }
 }

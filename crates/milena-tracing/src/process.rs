@@ -13,7 +13,7 @@ use tracing::field::Empty;
 
 use crate::bridge;
 use crate::context::TraceContext;
-use crate::current::{current, enter};
+use crate::current::{Part, enter, recorded};
 use crate::sampling::{Decision, Ratio};
 
 /// What [`TraceLayer`](crate::TraceLayer) makes.
@@ -42,26 +42,44 @@ impl<S> TraceProcess<S> {
         }
     }
 
-    fn begin(&self, incoming: &Incoming) -> (Span, Option<TraceContext>) {
-        let record = &incoming.record;
-        let parent = match self.what {
-            What::Process => match self.ratio.decide(TraceContext::extract(&record.headers)) {
-                Decision::Record(parent) => parent,
-                Decision::PassOn(context) => return (Span::none(), Some(context)),
-            },
-            What::Attempt => match current() {
-                Some(parent) if parent.is_sampled() => Some(parent),
+    /// What is to become of the record: most have no span, and cost next to nothing.
+    #[inline]
+    fn begin(&self, incoming: &Incoming) -> (Option<Box<Span>>, Part) {
+        match self.what {
+            What::Process => {
+                let parent = TraceContext::extract(&incoming.record.headers);
+                match self.ratio.decide(parent) {
+                    Decision::Record(parent) => self.record(incoming, parent),
+                    Decision::PassOn(Some(context)) => (None, Some(context).into()),
+                    Decision::PassOn(None) => (None, Part::Unrecorded),
+                }
+            }
+            What::Attempt => match recorded() {
+                Some(parent) => self.record(incoming, Some(parent)),
                 // As the layer further out decided.
-                same => return (Span::none(), same),
+                None => (None, Part::Around),
             },
-        };
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record(
+        &self,
+        incoming: &Incoming,
+        parent: Option<TraceContext>,
+    ) -> (Option<Box<Span>>, Part) {
         let span = self.span(incoming);
+        if span.is_disabled() {
+            // Nobody asked for such spans: the context is passed on as it came.
+            return (None, parent.into());
+        }
         if let Some(parent) = &parent {
             bridge::hang(&span, parent);
         }
-        // Without OpenTelemetry the context is passed on as it came.
+        // Without OpenTelemetry, too.
         let context = bridge::context(&span).or(parent);
-        (span, context)
+        (Some(Box::new(span)), context.into())
     }
 
     fn span(&self, incoming: &Incoming) -> Span {
@@ -72,7 +90,7 @@ impl<S> TraceProcess<S> {
                 target: "milena::trace",
                 parent: None,
                 "process",
-                otel.name = format!("process {topic}"),
+                otel.name = %format_args!("process {topic}"),
                 otel.kind = "consumer",
                 otel.status_code = Empty,
                 otel.status_description = Empty,
@@ -92,7 +110,7 @@ impl<S> TraceProcess<S> {
                 target: "milena::trace",
                 parent: None,
                 "attempt",
-                otel.name = format!("attempt {topic}"),
+                otel.name = %format_args!("attempt {topic}"),
                 otel.kind = "internal",
                 otel.status_code = Empty,
                 otel.status_description = Empty,
@@ -122,17 +140,13 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        let (span, mut context) = self.begin(&incoming);
+        let (span, mut part) = self.begin(&incoming);
         let inner = {
-            let _in_span = span.enter();
-            let _entered = enter(&mut context);
+            let _in_span = span.as_deref().map(Span::enter);
+            let _entered = enter(&mut part);
             self.inner.call(incoming)
         };
-        ProcessFuture {
-            inner,
-            span,
-            context,
-        }
+        ProcessFuture { inner, span, part }
     }
 }
 
@@ -141,8 +155,9 @@ pin_project! {
     pub struct ProcessFuture<F> {
         #[pin]
         inner: F,
-        span: Span,
-        context: Option<TraceContext>,
+        // Boxed, so that a record without one carries little around.
+        span: Option<Box<Span>>,
+        part: Part,
     }
 }
 
@@ -156,21 +171,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = {
-            let _in_span = this.span.enter();
-            let _entered = enter(this.context);
+            let _in_span = this.span.as_deref().map(Span::enter);
+            let _entered = enter(this.part);
             ready!(this.inner.poll(cx))
         };
-        if this.span.is_none() {
-            return Poll::Ready(answer.map_err(Into::into));
-        }
-        let answer = answer.map_err(|error| ProcessError::from_boxed(error.into()));
-        note(this.span, &answer);
         // The span ends now, and not when the future is dropped.
-        *this.span = Span::none();
-        Poll::Ready(answer.map_err(BoxError::from))
+        match this.span.take() {
+            None => Poll::Ready(answer.map_err(Into::into)),
+            Some(span) => {
+                let answer = answer.map_err(|error| ProcessError::from_boxed(error.into()));
+                note(&span, &answer);
+                Poll::Ready(answer.map_err(BoxError::from))
+            }
+        }
     }
 }
 
+#[cold]
 fn note(span: &Span, answer: &Result<Outcome, ProcessError>) {
     match answer {
         Ok(outcome) => {

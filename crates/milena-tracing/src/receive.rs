@@ -39,7 +39,7 @@ pub fn receive(record: &ConsumerRecord) -> Received {
         Decision::PassOn(context) => {
             return Received {
                 span: Span::none(),
-                context: Some(context),
+                context: Some(context.unwrap_or_else(TraceContext::unsampled)),
             };
         }
     };
@@ -48,7 +48,7 @@ pub fn receive(record: &ConsumerRecord) -> Received {
         target: "milena::trace",
         parent: None,
         "receive",
-        otel.name = format!("receive {topic}"),
+        otel.name = %format_args!("receive {topic}"),
         otel.kind = "client",
         messaging.system = "kafka",
         messaging.operation.name = "receive",

@@ -61,22 +61,35 @@ impl<S> TraceSend<S> {
         span
     }
 
-    /// The context that the record is to carry, and the span that it is sent in.
+    /// The span that the record is sent in, and the context to be written into it.
     fn begin(&self, record: &ProducerRecord) -> (Span, Option<TraceContext>) {
-        let parent = current()
-            .or_else(|| bridge::context(&Span::current()))
-            .or_else(|| TraceContext::extract(&record.record.headers));
-        let parent = match self.ratio.decide(parent) {
-            Decision::Record(parent) => parent,
-            Decision::PassOn(context) => return (Span::none(), Some(context)),
-        };
+        let around = current().or_else(|| bridge::context(&Span::current()));
+        let is_its_own = around.is_none();
+        let parent = around.or_else(|| TraceContext::extract(&record.record.headers));
+        match self.ratio.decide(parent) {
+            Decision::Record(parent) => Self::record(record, parent),
+            // It carries that one already.
+            Decision::PassOn(Some(_)) if is_its_own => (Span::none(), None),
+            Decision::PassOn(context) => {
+                let context = context.unwrap_or_else(TraceContext::unsampled);
+                (Span::none(), Some(context))
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record(
+        record: &ProducerRecord,
+        parent: Option<TraceContext>,
+    ) -> (Span, Option<TraceContext>) {
         let topic = record.topic.as_str();
         let value = record.record.value.as_ref();
         let span = tracing::info_span!(
             target: "milena::trace",
             parent: None,
             "send",
-            otel.name = format!("send {topic}"),
+            otel.name = %format_args!("send {topic}"),
             otel.kind = "producer",
             otel.status_code = Empty,
             otel.status_description = Empty,

@@ -6,6 +6,7 @@
 )]
 
 use std::collections::VecDeque;
+use std::fmt::{self, Display};
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,19 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use milena::broker::Broker;
-use milena::core::RouteLabels;
+use milena::core::{RouteLabels, Routes};
 use milena::metrics::Metrics;
 use milena::middleware::Stack;
 use milena::trace::{TraceContext, TraceLayer};
-use milena::{BoxError, Client, ConsumerRecord, ErrorClass, Incoming, Outcome, Producer, Recorder};
+use milena::{Client, ConsumerRecord, ErrorClass, Incoming, Producer, Recorder};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use tokio::runtime::{Builder, Runtime};
-use tower::{Layer, Service, service_fn};
+use tower::Service;
 use tracing_subscriber::prelude::*;
 
 /// Turns of each side; the middle one counts.
-const TURNS: usize = 7;
+const TURNS: usize = 9;
 const RECORDS: u64 = 1_000_000;
 const LARGE_RECORDS: u64 = 300_000;
 const CALLS: u32 = 2_000_000;
@@ -34,10 +35,21 @@ fn main() {
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(Nowhere)
         .build();
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    // As `milena::trace::otlp` sets it up.
+    let layer = tracing_opentelemetry::layer()
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_tracer(provider.tracer("bench"));
     tracing_subscriber::registry().with(layer).init();
-    handles();
-    spans();
+    if wants("calls") {
+        handles();
+        spans();
+    }
+    if !(wants("produce") || wants("metrics") || wants("traces")) {
+        return;
+    }
     let client = runtime("client", 2);
     let peer = runtime("peer-broker", 1);
     let broker = Broker::builder()
@@ -55,15 +67,30 @@ fn main() {
         let plain = builder().connect().await.unwrap();
         (plain, builder().metrics(&metrics).connect().await.unwrap())
     });
-    produce(&client, &plain, &counted);
-    client.block_on(fill(&plain, "small", 100, RECORDS));
-    client.block_on(fill(&plain, "large", 1_024, LARGE_RECORDS));
-    consume_counted(&client, &plain, &counted);
-    consume_traced(&client, &plain);
+    if wants("produce") {
+        produce(&client, &plain, &counted);
+    }
+    if wants("metrics") {
+        client.block_on(fill(&plain, "small", 100, RECORDS));
+        consume_counted(&client, &plain, &counted);
+    }
+    if wants("traces") {
+        client.block_on(fill(&plain, "large", 1_024, LARGE_RECORDS));
+        consume_traced(&client, &plain);
+    }
     client.block_on(async {
         plain.close().await;
         counted.close().await;
     });
+}
+
+/// Whether a part is to be run: those that the command line names, or all.
+fn wants(part: &str) -> bool {
+    let mut named = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with("--"))
+        .peekable();
+    named.peek().is_none() || named.any(|arg| arg == part)
 }
 
 fn runtime(name: &str, threads: usize) -> Runtime {
@@ -86,12 +113,12 @@ impl SpanExporter for Nowhere {
 /// The time of one call, over many.
 fn per_call(mut call: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
-    for _ in 0..5 {
+    for _ in 0..20 {
         let began = Instant::now();
-        for _ in 0..CALLS / 5 {
+        for _ in 0..CALLS / 20 {
             call();
         }
-        best = best.min(began.elapsed().as_secs_f64() * 5e9 / f64::from(CALLS));
+        best = best.min(began.elapsed().as_secs_f64() * 20e9 / f64::from(CALLS));
     }
     best
 }
@@ -105,31 +132,39 @@ fn handles() {
     println!("metrics: {record:.1} ns to count a record, {attempt:.1} ns an attempt");
 }
 
-/// A record through the trace layer alone, against the same without it.
+/// A record through the trace layer, around a handler as a stack has it, against the same without it.
 fn spans() {
-    let inner = service_fn(|_: Incoming| std::future::ready(Ok::<_, BoxError>(Outcome::Ack)));
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
     let plain = Incoming::new(ConsumerRecord::new("orders", 0, 7));
     let mut marked = plain.clone();
     marked.record.headers.push("traceparent", unsampled);
     assert!(TraceContext::extract(&marked.record.headers).is_some());
-    let one = |service: &mut dyn FnMut(Incoming), incoming: &Incoming| {
-        per_call(|| service(black_box(incoming.clone())))
-    };
-    let mut bare = inner;
-    let mut traced = TraceLayer::new().sample(0.0).layer(inner);
-    let mut all = TraceLayer::new().layer(inner);
-    let without = one(&mut |incoming| now(bare.call(incoming)), &plain);
-    let with = one(&mut |incoming| now(traced.call(incoming)), &plain);
-    let marked_without = one(&mut |incoming| now(bare.call(incoming)), &marked);
-    let marked_with = one(&mut |incoming| now(traced.call(incoming)), &marked);
-    let sampled = one(&mut |incoming| now(all.call(incoming)), &plain);
-    println!(
-        "traces: an unsampled record costs {:.1} ns without a context, {:.1} ns with one; a sampled one {:.0} ns",
-        with - without,
-        marked_with - marked_without,
-        sampled - without
-    );
+    macro_rules! handled {
+        ($stack:expr) => {{
+            let mut service = $stack.handler(async || ()).service(0);
+            move |incoming: Incoming| now(service.call(incoming))
+        }};
+    }
+    let none = TraceLayer::new().sample(0.0);
+    let mut bare = handled!(Stack::new());
+    let mut traced = handled!(Stack::new().layer(none));
+    let mut all = handled!(Stack::new().layer(TraceLayer::new()));
+    type Side<'a> = (&'a str, &'a mut dyn FnMut(Incoming), &'a Incoming);
+    let sides: [Side<'_>; 5] = [
+        ("bare", &mut bare, &plain),
+        ("none sampled", &mut traced, &plain),
+        ("bare, with a context", &mut handled!(Stack::new()), &marked),
+        (
+            "none sampled, with a context",
+            &mut handled!(Stack::new().layer(TraceLayer::new())),
+            &marked,
+        ),
+        ("sampled", &mut all, &plain),
+    ];
+    for (what, service, incoming) in sides {
+        let time = per_call(|| service(black_box(incoming.clone())));
+        println!("traces: {time:.1} ns a record, {what}");
+    }
 }
 
 /// A future that is ready at once.
@@ -151,24 +186,48 @@ fn compare(what: &str, records: u64, mut off: impl FnMut(), mut on: impl FnMut()
             let (began, cpu) = (Instant::now(), client_seconds());
             run();
             times[side].push((client_seconds() - cpu) * 1e9 / records as f64);
-            rates[side].push(records as f64 / began.elapsed().as_secs_f64());
+            rates[side].push(records as f64 / began.elapsed().as_secs_f64() / 1e6);
         }
     }
-    let [time_off, time_on] = times.map(middle);
-    let [rate_off, rate_on] = rates.map(middle);
+    let [time_off, time_on] = times.map(Spread::of);
+    let [rate_off, rate_on] = rates.map(Spread::of);
     println!(
-        "{what}: off {time_off:.0} ns of processor time and {:.2} M records/s, on {time_on:.0} ns and {:.2} M; \
-         {:+.1} % of time, {:+.1} % of throughput",
-        rate_off / 1e6,
-        rate_on / 1e6,
-        (time_on / time_off - 1.0) * 100.0,
-        (rate_on / rate_off - 1.0) * 100.0,
+        "{what}: {:+.1} % of processor time, {:+.1} % of throughput\n  off {time_off} ns, {rate_off} M records/s\n  \
+         on  {time_on} ns, {rate_on} M records/s",
+        (time_on.middle / time_off.middle - 1.0) * 100.0,
+        (rate_on.middle / rate_off.middle - 1.0) * 100.0,
     );
 }
 
-fn middle(mut all: Vec<f64>) -> f64 {
-    all.sort_by(f64::total_cmp);
-    all.get(all.len() / 2).copied().unwrap_or_default()
+/// The middle one of several, the least and the most.
+struct Spread {
+    middle: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(mut all: Vec<f64>) -> Self {
+        all.sort_by(f64::total_cmp);
+        let at = |at: usize| all.get(at).copied().unwrap_or_default();
+        Self {
+            middle: at(all.len() / 2),
+            least: at(0),
+            most: at(all.len().saturating_sub(1)),
+        }
+    }
+}
+
+impl Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            middle,
+            least,
+            most,
+        } = self;
+        let digits = if *middle < 100.0 { 2 } else { 0 };
+        write!(f, "{middle:.digits$} ({least:.digits$}-{most:.digits$})")
+    }
 }
 
 fn produce(runtime: &Runtime, plain: &Client, counted: &Client) {
@@ -215,7 +274,12 @@ async fn send(producer: Producer, topic: &'static str, size: usize, records: u64
 macro_rules! consume {
     ($runtime:ident, $client:ident, $topic:literal, $records:ident, $stack:expr) => {
         $runtime.block_on(async {
-            let consumer = $client.consumer(group()).topics([$topic]).build().unwrap();
+            // One partition ends before another: what is left of that one is not to wait for a fetch that waits for nothing.
+            let consumer = $client
+                .consumer(group())
+                .topics([$topic])
+                .fetch_max_wait(Duration::from_millis(10));
+            let consumer = consumer.build().unwrap();
             let stop = consumer.shutdown_handle();
             let seen = Arc::new(AtomicU64::new(0));
             let handler = move || {
@@ -246,13 +310,15 @@ fn consume_counted(runtime: &Runtime, plain: &Client, counted: &Client) {
 }
 
 fn consume_traced(runtime: &Runtime, client: &Client) {
-    let traced = || Stack::new().layer(TraceLayer::new().sample(0.01));
-    compare(
-        "consume 1 KiB by a handler, 1 % traced",
-        LARGE_RECORDS,
-        || consume!(runtime, client, "large", LARGE_RECORDS, Stack::new()),
-        || consume!(runtime, client, "large", LARGE_RECORDS, traced()),
-    );
+    for (what, ratio) in [("none", 0.0), ("1 %", 0.01)] {
+        let traced = || Stack::new().layer(TraceLayer::new().sample(ratio));
+        compare(
+            &format!("consume 1 KiB by a handler, {what} traced"),
+            LARGE_RECORDS,
+            || consume!(runtime, client, "large", LARGE_RECORDS, Stack::new()),
+            || consume!(runtime, client, "large", LARGE_RECORDS, traced()),
+        );
+    }
 }
 
 /// The processor time of this process's threads, without the broker's. Zero where the system does not tell.

@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The examples' programs in a small image: docker build -t milena-examples .
+# The examples' programs and the command `milena` in a small image: docker build -t milena-examples .
 # Without arguments the order system runs on the embedded broker and ends by itself; on a cluster:
 # docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
 
@@ -12,7 +12,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p milena-examples --bins \
+    cargo build --release --locked -p milena-examples -p milena-cli --bins \
     && mkdir /programs \
     && find target/release -maxdepth 1 -type f -executable -exec cp {} /programs/ \;
 

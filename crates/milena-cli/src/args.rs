@@ -19,6 +19,7 @@ pub(crate) struct Cli {
 
 /// What holds for every command.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Brokers to begin with, by commas.
     #[arg(

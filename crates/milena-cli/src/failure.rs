@@ -11,9 +11,16 @@ use milena::{Error, ErrorCode, ErrorKind};
 pub(crate) struct Failure {
     kind: Kind,
     words: String,
-    /// The topic that was not there.
-    pub(crate) topic: Option<String>,
+    /// What was not there, by its name.
+    pub(crate) missing: Option<Missing>,
     hint: Option<String>,
+}
+
+/// A name that nothing has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    Topic(String),
+    Group(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +42,7 @@ impl Failure {
         Self {
             kind,
             words: words.into(),
-            topic: None,
+            missing: None,
             hint: None,
         }
     }
@@ -138,10 +145,24 @@ impl From<Error> for Failure {
             }
             cause = next.source();
         }
-        let topic = error.place().topic.as_ref().map(ToString::to_string);
-        Self {
-            topic: topic.filter(|_| kind == Kind::NotFound),
-            ..Self::new(kind, words)
+        let failure = Self::new(kind, words);
+        if kind != Kind::NotFound {
+            return failure;
+        }
+        let place = error.place();
+        match (&place.topic, place.partition, &place.group) {
+            (Some(topic), Some(partition), _) => {
+                failure.before(format!("there is no partition {partition} of '{topic}'"))
+            }
+            (Some(topic), None, _) => Self {
+                missing: Some(Missing::Topic(topic.to_string())),
+                ..failure.before(format!("there is no topic '{topic}'"))
+            },
+            (None, _, Some(group)) => Self {
+                missing: Some(Missing::Group(group.to_string())),
+                ..failure.before(format!("there is no group '{group}'"))
+            },
+            (None, _, None) => failure,
         }
     }
 }

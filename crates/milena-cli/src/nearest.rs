@@ -1,21 +1,39 @@
 //! The name that was probably meant.
 
-use crate::failure::Failure;
+use milena::admin::ListGroups;
+
+use crate::failure::{Failure, Missing};
 use crate::session::Session;
 
-/// Adds the nearest name to the failure of a topic that is not there.
+/// Adds the nearest name to the failure of a topic or group that is not there.
 pub(crate) async fn hint(session: &Session, failure: Failure) -> Failure {
-    let Some(unknown) = failure.topic.clone() else {
-        return failure;
+    let (unknown, names) = match &failure.missing {
+        Some(Missing::Topic(topic)) => match session.admin.list_topics().await {
+            Ok(topics) => (
+                topic,
+                topics
+                    .into_iter()
+                    .map(|topic| topic.name.to_string())
+                    .collect(),
+            ),
+            Err(_) => return failure,
+        },
+        Some(Missing::Group(group)) => (group, groups(session).await),
+        None => return failure,
     };
-    let Ok(topics) = session.admin.list_topics().await else {
-        return failure;
-    };
-    let names = topics.iter().map(|topic| topic.name.as_str());
-    match nearest(&unknown, names) {
+    match nearest(unknown, names.iter().map(String::as_str)) {
         Some(name) => failure.hint(format!("did you mean '{name}'?")),
         None => failure,
     }
+}
+
+/// The groups of those brokers that answer.
+async fn groups(session: &Session) -> Vec<String> {
+    let Ok(listed) = session.admin.list_groups(ListGroups::all()).await else {
+        return Vec::new();
+    };
+    let groups = listed.groups.into_iter();
+    groups.map(|group| group.group).collect()
 }
 
 /// The name that the fewest changes lead to, where that is few enough to be a slip.

@@ -1,7 +1,6 @@
 //! A connected client, and what holds for every command.
 
-use milena::admin::PerItem;
-use milena::{Admin, Client};
+use milena::{Admin, Client, Error, ErrorCode, Result};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -38,7 +37,7 @@ impl Session {
     /// The values; the failures are told on stderr, and the last of them is the command's, once `then` was done with the values.
     pub(crate) async fn good<K, T>(
         &self,
-        items: PerItem<K, T>,
+        items: impl IntoIterator<Item = (K, Result<T>)>,
         then: impl FnOnce(Vec<(K, T)>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
@@ -67,4 +66,9 @@ impl Session {
         let partitions = described.first().map_or(0, |topic| topic.partitions.len());
         Ok(u32::try_from(partitions).unwrap_or(u32::MAX))
     }
+}
+
+/// What a broker says of a group that is not there.
+pub(crate) fn no_group(group: &str) -> Error {
+    Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).group(group)
 }

@@ -1,6 +1,6 @@
 //! The whole order system in one process: places orders, handles them, audits the result, and ends with a table.
 //!
-//! On an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names, where its topics are deleted again. The exit code is 1 when
+//! On an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names, where its topics and its group are deleted again. The exit code is 1 when
 //! the sums do not agree, and 2 where an option or a variable is not right. `--http 127.0.0.1:0` serves health and metrics and prints where, `--otlp http://127.0.0.1:4318` exports the
 //! trace of every order.
 
@@ -62,6 +62,8 @@ async fn run(mut settings: Settings, options: Options) -> Result<()> {
     let report = process(&client, shop, &settings, &tally, watch.ratio()).await;
     if broker.is_none() {
         topics.tear_down(&client).await?;
+        let group = group(&settings);
+        client.admin().delete_groups([group]).await.all()?;
     }
     client.close().await;
     if let Some(broker) = broker {
@@ -105,7 +107,7 @@ async fn process(
     let writer = writer(client, traced)?;
     let payments = stages::payments();
     let gate = payments.breaker().gate().clone();
-    let consumer = client.consumer(format!("{}orders", settings.prefix));
+    let consumer = client.consumer(group(settings));
     let consumer = consumer.topics(topics.handled()).build()?;
     let stop = consumer.shutdown_handle();
     let mut auditor = Auditor::start(client, &topics).await?;
@@ -148,6 +150,11 @@ async fn process(
         records: placed + valid + paid + shipped + dead_letters,
         elapsed,
     })
+}
+
+/// The group that handles the orders of this run.
+fn group(settings: &Settings) -> String {
+    format!("{}orders", settings.prefix)
 }
 
 /// How long the last figures can be scraped.

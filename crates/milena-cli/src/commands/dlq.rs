@@ -5,7 +5,7 @@ use milena::{Offset, Partition, Timestamp};
 use milena_client::dead_letters::{FoundLetter, LetterFilter};
 use serde_json::json;
 
-use super::source::time;
+use super::time::time;
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::format::{Shown, json_line};

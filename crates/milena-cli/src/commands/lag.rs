@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::duration;
 use crate::failure::Failure;
 use crate::output::{self, Format, Table};
-use crate::session::Session;
+use crate::session::{Session, no_group};
 
 /// Which groups, and how often.
 #[derive(Debug, Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Lag {
     /// Shows it again and again until interrupted.
     #[arg(short, long)]
     watch: bool,
-    /// How long to wait in between.
+    /// How long to wait in between, at least 100ms.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     interval: Duration,
     /// A line per group in place of one per partition.
@@ -49,7 +49,7 @@ pub(super) async fn run(args: Lag, session: &Session) -> Result<(), Failure> {
         }
         tokio::select! {
             _ = &mut signal => return Ok(()),
-            () = tokio::time::sleep(args.interval) => {}
+            () = tokio::time::sleep(args.interval.max(SHORTEST)) => {}
         }
     }
 }
@@ -64,6 +64,16 @@ async fn once(args: &Lag, session: &Session) -> Result<u64, Failure> {
         }
     };
     let lag = session.admin.lag(groups).await;
+    // One of those that were listed may be gone by now.
+    let named = !args.groups.is_empty();
+    let lag = lag.into_iter().map(|(group, lag)| {
+        let there = |lag: &GroupLag| lag.description.is_some() || !lag.partitions.is_empty();
+        let lag = match lag {
+            Ok(lag) if named && !there(&lag) => Err(no_group(&group)),
+            lag => lag,
+        };
+        (group, lag)
+    });
     let mut worst = 0;
     session
         .good(lag, |groups| {
@@ -128,6 +138,9 @@ fn detail(groups: &[(String, GroupLag)]) -> Table {
     }
     table
 }
+
+/// A cluster that many watch is not to be kept busy by it.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0

@@ -17,7 +17,9 @@ pub(crate) mod produce;
 pub(crate) mod topics;
 
 mod cluster;
+mod places;
 mod source;
+mod time;
 
 use crate::args::Command;
 use crate::failure::Failure;

@@ -1,10 +1,11 @@
 //! `milena offsets`: what groups have committed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use milena::admin::{ResetPlan, ResetScope, ResetTo};
-use milena::{Offset, Timestamp, TopicPartition};
+use milena::admin::{CommittedOffset, PerItem, ResetPlan, ResetScope, ResetTo};
+use milena::{ErrorCode, Offset, Result, Timestamp, TopicPartition};
 use serde_json::json;
 
 use super::topics::{Scope, scope};
@@ -70,7 +71,7 @@ struct To {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
     /// To the first record since this time: milliseconds since 1970, or 2026-02-17T09:30:00Z.
-    #[arg(long, value_name = "TIME", value_parser = super::source::time)]
+    #[arg(long, value_name = "TIME", value_parser = super::time::time)]
     to_datetime: Option<i64>,
     /// To the first record of the last 30m, 2h, 1d ...
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -113,6 +114,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
     match verb {
         Verb::Show { groups } => {
             let committed = session.admin.group_offsets(groups).await;
+            let committed = known(session, committed).await;
             session
                 .good(committed, |groups| {
                     let columns = [
@@ -165,8 +167,11 @@ async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
         scope.push(ResetScope::Committed);
     }
     let plan = session.admin.plan_reset(&args.group, scope, to).await?;
+    if plan.moves.is_empty() {
+        return Err(nothing_to_move(session, &args.group).await?);
+    }
     show(session, &plan).await?;
-    if args.dry_run || plan.moves.is_empty() {
+    if args.dry_run {
         return Ok(());
     }
     let moves = plan.moves.len();
@@ -176,6 +181,45 @@ async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
     )?;
     let applied = session.admin.apply_reset(&plan).await?;
     session.good(applied, |_| Ok(())).await
+}
+
+/// The same, with an error for each group that has nothing because there is no such group.
+async fn known(
+    session: &Session,
+    committed: PerItem<String, Committed>,
+) -> Vec<(String, Result<Committed>)> {
+    let empty = committed.iter().filter_map(|(group, offsets)| {
+        let offsets = offsets.as_ref().ok()?;
+        offsets.is_empty().then(|| group.clone())
+    });
+    let empty: Vec<String> = empty.collect();
+    let described = session.admin.describe_groups(empty).await;
+    let offsets = committed.into_iter().map(|(group, offsets)| {
+        let missing = described.of(&group).and_then(|group| group.as_ref().err());
+        let offsets = match missing {
+            Some(error) if error.code() == Some(ErrorCode::GROUP_ID_NOT_FOUND) => {
+                Err(error.clone())
+            }
+            _ => offsets,
+        };
+        (group, offsets)
+    });
+    offsets.collect()
+}
+
+type Committed = BTreeMap<TopicPartition, CommittedOffset>;
+
+/// Why there is nothing to move of all that a group has committed.
+async fn nothing_to_move(session: &Session, group: &str) -> Result<Failure, Failure> {
+    let described = session.admin.describe_groups([group]).await.all()?;
+    let members = described.iter().map(|group| group.members.len()).sum();
+    Ok(match members {
+        0 => Failure::state(format!("{group} has committed nothing"))
+            .hint("name topics by --topic to place it there"),
+        members => Failure::state(format!(
+            "{group} has {members} active members and has committed nothing yet"
+        )),
+    })
 }
 
 async fn show(session: &Session, plan: &ResetPlan) -> Result<(), Failure> {

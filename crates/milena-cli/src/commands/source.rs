@@ -1,17 +1,12 @@
 //! Where records come from when they are read: partitions or a group; from where, and up to where.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use milena::admin::OffsetSpec;
 use milena::consumer::FetchBatch;
-use milena::{
-    AssignedConsumer, Consumer, ConsumerRecord, Offset, Partition, StartAt, Timestamp,
-    TopicPartition,
-};
+use milena::{AssignedConsumer, Consumer, ConsumerRecord, Offset, TopicPartition};
 
+use super::time::time;
 use crate::failure::Failure;
-use crate::session::Session;
 
 /// A consumer, of either kind.
 pub(super) enum Source {
@@ -125,145 +120,9 @@ pub(super) fn until(text: &str) -> Result<Until, String> {
     }
 }
 
-/// Reads milliseconds since 1970, or a date such as `2026-02-17`, `2026-02-17T09:30:00Z` or `…00.250Z`, in UTC.
-pub(super) fn time(text: &str) -> Result<i64, String> {
-    if let Ok(millis) = text.parse::<i64>() {
-        return Ok(millis);
-    }
-    let wrong = || {
-        format!(
-            "'{text}' is neither milliseconds since 1970 nor a date such as 2026-02-17T09:30:00Z"
-        )
-    };
-    let (date, clock) = match text.split_once(['T', ' ']) {
-        Some((date, clock)) => (date, clock.trim_end_matches('Z')),
-        None => (text.trim_end_matches('Z'), "0:0:0"),
-    };
-    let numbers = |text: &str, by: char| {
-        let parts: Result<Vec<i64>, _> = text.split(by).map(str::parse).collect();
-        parts.map_err(|_| wrong())
-    };
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    let millis: f64 = format!("0.{fraction}").parse().map_err(|_| wrong())?;
-    let [year, month, day] = numbers(date, '-')?[..] else {
-        return Err(wrong());
-    };
-    let (hour, minute, second) = match numbers(clock, ':')?[..] {
-        [hour, minute] => (hour, minute, 0),
-        [hour, minute, second] => (hour, minute, second),
-        _ => return Err(wrong()),
-    };
-    let sound = (1970..10_000).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..61).contains(&second);
-    if !sound {
-        return Err(wrong());
-    }
-    // Years begin in March, so that the leap day is the last.
-    let shifted = if month > 2 { month - 3 } else { month + 9 };
-    let year = year - i64::from(month <= 2);
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * shifted + 2) / 5 + day - 1;
-    let days = days - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Ok(seconds * 1000 + (millis * 1000.0) as i64)
-}
-
-impl Session {
-    /// The partitions of a topic, or those of them that were named.
-    pub(super) async fn chosen(
-        &self,
-        topic: &str,
-        named: &[u32],
-    ) -> Result<Vec<TopicPartition>, Failure> {
-        let count = self.partitions_of(topic).await?;
-        if let Some(missing) = named.iter().find(|number| **number >= count) {
-            let words = format!("{topic} has {count} partitions, and no partition {missing}");
-            return Err(Failure::usage(words));
-        }
-        let all: Vec<u32> = (0..count).collect();
-        let numbers = if named.is_empty() { &all[..] } else { named };
-        let places = numbers
-            .iter()
-            .map(|number| TopicPartition::new(topic, Partition::new(*number)));
-        Ok(places.collect())
-    }
-
-    /// Where to begin in each partition.
-    pub(super) async fn starts(
-        &self,
-        places: &[TopicPartition],
-        from: From,
-    ) -> Result<Vec<(TopicPartition, StartAt)>, Failure> {
-        let ends = match from {
-            From::Last(_) => self.offsets(places, OffsetSpec::Latest).await?,
-            _ => BTreeMap::new(),
-        };
-        let start = |place: &TopicPartition| match from {
-            From::Beginning => StartAt::Beginning,
-            From::End => StartAt::End,
-            From::Offset(offset) => StartAt::Offset(Offset::from_wire(offset).unwrap_or_default()),
-            From::Time(time) => StartAt::Timestamp(Timestamp::from_millis(time)),
-            From::Last(count) => {
-                let end = ends.get(place).copied().unwrap_or_default().to_wire();
-                let first = (end - count).max(0);
-                StartAt::Offset(Offset::from_wire(first).unwrap_or_default())
-            }
-        };
-        Ok(places
-            .iter()
-            .map(|place| (place.clone(), start(place)))
-            .collect())
-    }
-
-    /// Where to end in each partition.
-    pub(super) async fn ends(
-        &self,
-        places: &[TopicPartition],
-        until: Until,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Failure> {
-        let mut ends = self.offsets(places, OffsetSpec::Latest).await?;
-        if let Until::Time(time) = until {
-            let since = OffsetSpec::Timestamp(Timestamp::from_millis(time));
-            // Where nothing was written since, all that is there is older.
-            ends.extend(self.offsets(places, since).await?);
-        }
-        Ok(ends)
-    }
-
-    async fn offsets(
-        &self,
-        places: &[TopicPartition],
-        spec: OffsetSpec,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Failure> {
-        let asked = places.iter().map(|place| (place.clone(), spec));
-        let listed = self.admin.list_offsets(asked).await;
-        let mut found = BTreeMap::new();
-        for (place, offset) in listed {
-            if let Some(offset) = offset?.offset {
-                found.insert(place, offset);
-            }
-        }
-        Ok(found)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_milliseconds_or_dates() {
-        assert_eq!(time("1771320600250"), Ok(1_771_320_600_250));
-        assert_eq!(time("2026-02-17T09:30:00.250Z"), Ok(1_771_320_600_250));
-        assert_eq!(time("2024-02-29"), Ok(1_709_164_800_000));
-        assert_eq!(time("1970-01-01 00:01"), Ok(60_000));
-        for wrong in ["", "today", "2026-13-01", "2026-02-17T25:00", "2026-02"] {
-            assert!(time(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn places_to_begin_and_end_are_read() {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use milena::broker::{ApiKey, ErrorCode, Fault};
 
-use crate::world::{World, milena, run, until};
+use crate::world::{World, milena, run, unique, until};
 
 #[test]
 fn an_unknown_topic_is_named_with_the_one_that_was_meant() {
@@ -21,10 +21,76 @@ fn an_unknown_topic_is_named_with_the_one_that_was_meant() {
         let (code, told) = world.fails(args);
         assert_eq!(code, 4, "{args:?}: {told}");
         assert!(
-            told.contains(&format!("did you mean '{topic}'?")),
+            told.contains(&format!("there is no topic '{slip}'"))
+                && told.contains(&format!("did you mean '{topic}'?")),
             "{args:?}: {told}"
         );
     }
+}
+
+#[test]
+fn an_unknown_group_is_named_with_the_one_that_was_meant() {
+    let world = World::new();
+    let (topic, group) = (world.topic(1), unique("billing"));
+    world.piped(&["produce", &topic], b"a\n");
+    let read = ["consume", &topic, "--from-beginning", "--count", "1", "-g"];
+    world.out(&[&read[..], &[&group]].concat());
+    let slip = group.replacen("billing", "biling", 1);
+    for args in [
+        &["groups", "describe", &slip][..],
+        &["groups", "delete", &slip, "--yes"],
+        &["offsets", "show", &slip],
+        &["offsets", "reset", &slip, "--all-topics", "--to-latest"],
+        &["lag", &slip],
+    ] {
+        let (code, told) = world.fails(args);
+        assert_eq!(code, 4, "{args:?}: {told}");
+        let named = format!("there is no group '{slip}'");
+        let meant = format!("did you mean '{group}'?");
+        assert!(
+            told.contains(&named) && told.contains(&meant),
+            "{args:?}: {told}"
+        );
+    }
+}
+
+#[test]
+fn a_group_with_members_is_not_moved_even_where_it_has_committed_nothing() {
+    let world = World::new();
+    let (topic, group) = (world.topic(1), unique("live"));
+    world.piped(&["produce", &topic], b"a\n");
+    let args = ["consume", &topic, "--from-beginning", "--group", &group];
+    let mut command = world.milena(&args);
+    let mut reader = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(reader.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    for scope in [&["--all-topics"][..], &["--topic", &topic]] {
+        let args = ["offsets", "reset", &group, "--to-earliest", "--yes"];
+        let (code, told) = world.fails(&[&args[..], scope].concat());
+        assert_eq!(code, 5, "{scope:?}: {told}");
+        assert!(told.contains("active members"), "{scope:?}: {told}");
+    }
+    let (code, told) = world.fails(&["groups", "delete", &group, "--yes"]);
+    assert_eq!(code, 5, "{told}");
+    assert!(told.contains("milena-cli"), "its members are named: {told}");
+    reader.kill().unwrap();
+    reader.wait().unwrap();
+}
+
+#[test]
+fn an_offset_that_is_not_there_is_said_with_those_that_are() {
+    let world = World::new();
+    let topic = world.topic(2);
+    world.piped(&["produce", &topic, "-p", "1"], b"a\nb\nc\n");
+    let (code, told) = world.fails(&["consume", &topic, "--offset", "4", "--count", "1"]);
+    assert_eq!(code, 2, "{told}");
+    let range =
+        format!("there is no offset 4: {topic}-0 goes from 0 to 0, {topic}-1 goes from 0 to 3");
+    assert!(told.contains(&range), "{told}");
+    // What one partition holds is read from there, and the others from what lies nearest.
+    let read = world.out(&["consume", &topic, "--offset", "2", "--until", "end"]);
+    assert_eq!(read, "c\n");
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl BrokerBuilder {
         self
     }
 
-    /// The feature level `group.version`: 1 serves groups of the consumer protocol (KIP-848), 0 only classic ones. Default: 0.
+    /// The feature level `group.version`: 1 serves groups of the consumer protocol (KIP-848), 0 only classic ones. Default: 1, as Kafka 4 has it.
     pub fn group_version(mut self, level: u8) -> Self {
         self.settings.group_version = i16::from(level);
         self

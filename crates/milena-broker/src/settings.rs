@@ -72,7 +72,7 @@ impl Default for Settings {
             initial_rebalance_delay: Duration::ZERO,
             min_session_timeout: Duration::from_millis(100),
             max_session_timeout: Duration::from_secs(1800),
-            group_version: 0,
+            group_version: 1,
             consumer_timing: Timing {
                 session: Duration::from_secs(45),
                 interval: Duration::from_secs(5),

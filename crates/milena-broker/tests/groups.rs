@@ -263,10 +263,7 @@ async fn a_group_filter_picks_its_group() {
 
 #[tokio::test(start_paused = true)]
 async fn committed_offsets_are_told_to_members_of_this_epoch_and_to_those_who_name_nobody() {
-    let broker = Broker::builder()
-        .group_version(1)
-        .topic("orders", 2)
-        .start();
+    let broker = Broker::builder().topic("orders", 2).start();
     let broker = broker.await.unwrap();
     let node = broker.inspect().coordinator("group").unwrap();
     let mut client = Client::to(&broker, node).await;

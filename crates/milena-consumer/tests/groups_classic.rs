@@ -473,7 +473,7 @@ impl milena_consumer::RebalanceListener for Slow {
 #[tokio::test(start_paused = true)]
 async fn a_loss_is_not_kept_waiting_by_a_slow_listener() {
     for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
-        let bed = bed_with(1, |b| b.group_version(1)).await;
+        let bed = bed(1).await;
         let ear = Ear::default();
         let builder = bed.builder_as("one").await.group_protocol(protocol);
         let consumer = builder

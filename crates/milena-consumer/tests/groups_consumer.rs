@@ -23,7 +23,7 @@ use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
 
 async fn modern(partitions: u32) -> Bed {
-    bed_with(partitions, |b| b.group_version(1)).await
+    bed(partitions).await
 }
 
 impl Bed {
@@ -218,8 +218,7 @@ async fn a_member_leaves_or_stays_at_the_end_as_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn the_broker_matches_patterns_also_for_topics_and_partitions_that_come_later() {
     let bed = bed_with(1, |b| {
-        b.group_version(1)
-            .topic("orders.eu", 1)
+        b.topic("orders.eu", 1)
             .topic("old-orders", 1)
             .topic("__consumer_offsets", 1)
     })
@@ -250,10 +249,7 @@ async fn the_broker_matches_patterns_also_for_topics_and_partitions_that_come_la
 
 #[tokio::test(start_paused = true)]
 async fn another_subscription_takes_effect_while_running_and_what_is_in_both_goes_on() {
-    let bed = bed_with(2, |b| {
-        b.group_version(1).topic("payments", 2).topic("refunds", 1)
-    })
-    .await;
+    let bed = bed_with(2, |b| b.topic("payments", 2).topic("refunds", 1)).await;
     let ear = Ear::default();
     let builder = bed.classic_of(&["orders", "payments"]).await;
     let builder = builder.group_protocol(GroupProtocol::Consumer);
@@ -451,7 +447,7 @@ async fn a_coordinator_that_moves_keeps_the_group_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn the_protocol_is_chosen_by_the_cluster_and_a_group_is_never_mixed() {
-    let old = bed(1).await;
+    let old = bed_with(1, |b| b.group_version(0)).await;
     let running = run_noting(old.builder().await, &Seen::default());
     stable_with(&old, 1).await;
     assert_eq!(old.kind(), "classic");

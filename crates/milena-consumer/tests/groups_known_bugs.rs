@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
 
 async fn bed(partitions: u32) -> Bed {
-    bed_with(partitions, |b| b.group_version(1).journal(100_000)).await
+    bed_with(partitions, |b| b.journal(100_000)).await
 }
 
 async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {

@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout};
 const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
 
 async fn bed(partitions: u32) -> Bed {
-    bed_with(partitions, |b| b.group_version(1).journal(100_000)).await
+    bed_with(partitions, |b| b.journal(100_000)).await
 }
 
 async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {
@@ -230,7 +230,7 @@ async fn g17_a_coordinator_that_is_none_any_more_costs_no_membership_at_any_requ
 #[tokio::test(start_paused = true)]
 async fn g18_a_broker_that_swallows_metadata_requests_does_not_hide_the_new_coordinator() {
     for way in WAYS {
-        let bed = bed_with(3, |b| b.group_version(1).brokers(3)).await;
+        let bed = bed_with(3, |b| b.brokers(3)).await;
         let (seen, ear) = (Seen::default(), Ear::default());
         let builder = member(&bed, way, "first").await;
         let running = run_noting(builder.rebalance_listener(ear.clone()), &seen);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milena_broker::ApiKey;
-use milena_consumer::{AssignedConsumer, RunEnd, StartAt};
+use milena_consumer::{AssignedConsumer, GroupProtocol, RunEnd, StartAt};
 use milena_core::TopicPartition;
 use tokio::time::timeout;
 
@@ -56,22 +56,22 @@ async fn offsets_are_committed_each_second_without_any_end() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_leaves_the_group() {
-    let bed = bed(1).await;
-    let seen = Seen::default();
-    let running = run_noting(bed.builder().await, &seen);
-    bed.fill(1, 0, 1).await;
-    seen.until_len(1).await;
-    running.end().await;
-    let journal = bed.broker.journal();
-    assert_eq!(journal.requests(ApiKey::LeaveGroup).len(), 1);
-    assert!(
-        bed.broker
-            .inspect()
-            .group("billing")
-            .unwrap()
-            .members
-            .is_empty()
-    );
+    for (protocol, leaves) in [
+        (GroupProtocol::Classic, 1),
+        // There the last heartbeat leaves.
+        (GroupProtocol::Consumer, 0),
+    ] {
+        let bed = bed(1).await;
+        let seen = Seen::default();
+        let running = run_noting(bed.builder().await.group_protocol(protocol), &seen);
+        bed.fill(1, 0, 1).await;
+        seen.until_len(1).await;
+        running.end().await;
+        let journal = bed.broker.journal();
+        assert_eq!(journal.requests(ApiKey::LeaveGroup).len(), leaves);
+        let group = bed.broker.inspect().group("billing").unwrap();
+        assert!(group.members.is_empty());
+    }
 }
 
 #[tokio::test(start_paused = true)]

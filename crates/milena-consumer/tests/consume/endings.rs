@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_broker::{ApiKey, Fault};
-use milena_consumer::{AssignedConsumer, LaneStopPolicy, Order, StartAt, StuckPolicy};
+use milena_consumer::{
+    AssignedConsumer, GroupProtocol, LaneStopPolicy, Order, StartAt, StuckPolicy,
+};
 use milena_core::{ErrorKind, Event, Key, Observer, Offset, TopicPartition};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -182,9 +184,12 @@ async fn a_seek_overtakes_what_waits_for_its_lane() {
 async fn closing_drains_commits_leaves_and_then_returns() {
     let bed = bed(1).await;
     bed.fill(1, 0, 10).await;
-    let running = run(bed.builder().await, async |_: Offset| {
-        sleep(Duration::from_secs(4)).await;
-    });
+    let running = run(
+        bed.builder().await.group_protocol(GroupProtocol::Classic),
+        async |_: Offset| {
+            sleep(Duration::from_secs(4)).await;
+        },
+    );
     sleep(Duration::from_secs(6)).await;
     let began = Instant::now();
     let report = running.end().await;

@@ -3,18 +3,34 @@
 use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::OffsetReset;
+use milena_consumer::{GroupProtocol, OffsetReset};
 use tokio::time::{sleep, timeout};
 
 use crate::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, run_noting};
 
-/// Runs a noting consumer over `fault`, which must have fired, and expects each record once and in order.
-async fn survives(fault: Fault) {
+/// The protocols in which members ask this.
+fn protocols(api: ApiKey) -> &'static [GroupProtocol] {
+    match api {
+        ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat => &[GroupProtocol::Classic],
+        ApiKey::ConsumerGroupHeartbeat => &[GroupProtocol::Consumer],
+        _ => &[GroupProtocol::Classic, GroupProtocol::Consumer],
+    }
+}
+
+/// Runs a noting consumer over `fault`, which must have fired, and expects each record once and in order; so in each protocol in which
+/// `api` is asked.
+async fn survives(api: ApiKey, fault: impl Fn() -> Fault) {
+    for protocol in protocols(api) {
+        survives_in(*protocol, fault().on(api)).await;
+    }
+}
+
+async fn survives_in(protocol: GroupProtocol, fault: Fault) {
     let bed = bed(2).await;
     bed.fill(2, 0, 30).await;
     let seen = Seen::default();
     let handle = bed.broker.faults().add(fault.client_id("consumer"));
-    let running = run_noting(bed.builder().await, &seen);
+    let running = run_noting(bed.builder().await.group_protocol(protocol), &seen);
     seen.until_len(60).await;
     bed.fill(2, 30, 30).await;
     seen.until_len(120).await;
@@ -37,8 +53,8 @@ async fn expect_each_once(seen: &Seen, running: Running) {
 #[tokio::test(start_paused = true)]
 async fn connections_that_break_at_any_request() {
     use ApiKey::{
-        Fetch, FindCoordinator, Heartbeat, JoinGroup, ListOffsets, OffsetCommit, OffsetFetch,
-        SyncGroup,
+        ConsumerGroupHeartbeat, Fetch, FindCoordinator, Heartbeat, JoinGroup, ListOffsets,
+        OffsetCommit, OffsetFetch, SyncGroup,
     };
     for api in [
         FindCoordinator,
@@ -48,18 +64,26 @@ async fn connections_that_break_at_any_request() {
         ListOffsets,
         Fetch,
         Heartbeat,
+        ConsumerGroupHeartbeat,
         OffsetCommit,
     ] {
-        survives(Fault::disconnect().on(api).times(2)).await;
-        survives(Fault::apply_then_disconnect().on(api)).await;
+        survives(api, || Fault::disconnect().times(2)).await;
+        survives(api, Fault::apply_then_disconnect).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_are_never_answered() {
-    use ApiKey::{Fetch, Heartbeat, OffsetCommit, OffsetFetch, SyncGroup};
-    for api in [SyncGroup, OffsetFetch, Fetch, Heartbeat, OffsetCommit] {
-        survives(Fault::silence().on(api)).await;
+    use ApiKey::{ConsumerGroupHeartbeat, Fetch, Heartbeat, OffsetCommit, OffsetFetch, SyncGroup};
+    for api in [
+        SyncGroup,
+        OffsetFetch,
+        Fetch,
+        Heartbeat,
+        ConsumerGroupHeartbeat,
+        OffsetCommit,
+    ] {
+        survives(api, Fault::silence).await;
     }
 }
 
@@ -88,6 +112,11 @@ async fn errors_that_pass() {
         (ApiKey::Heartbeat, ErrorCode::REBALANCE_IN_PROGRESS),
         (ApiKey::Heartbeat, ErrorCode::COORDINATOR_NOT_AVAILABLE),
         (
+            ApiKey::ConsumerGroupHeartbeat,
+            ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        ),
+        (ApiKey::ConsumerGroupHeartbeat, ErrorCode::NOT_COORDINATOR),
+        (
             ApiKey::OffsetCommit,
             ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         ),
@@ -95,21 +124,22 @@ async fn errors_that_pass() {
         (ApiKey::OffsetCommit, ErrorCode::REQUEST_TIMED_OUT),
     ];
     for (api, code) in errors {
-        survives(Fault::error(code).on(api)).await;
+        survives(api, || Fault::error(code)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_that_leave_partitions_out() {
-    survives(Fault::omit_partition().on(ApiKey::Fetch).times(2)).await;
-    survives(Fault::omit_partition().on(ApiKey::ListOffsets)).await;
+    survives(ApiKey::Fetch, || Fault::omit_partition().times(2)).await;
+    survives(ApiKey::ListOffsets, Fault::omit_partition).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn brokers_that_throttle_or_are_slow() {
-    survives(Fault::throttle(Duration::from_secs(5)).on(ApiKey::Fetch)).await;
-    survives(Fault::delay(Duration::from_secs(10)).on(ApiKey::Fetch)).await;
-    survives(Fault::delay_answer(Duration::from_secs(10)).on(ApiKey::OffsetCommit)).await;
+    let long = Duration::from_secs(10);
+    survives(ApiKey::Fetch, || Fault::throttle(long / 2)).await;
+    survives(ApiKey::Fetch, || Fault::delay(long)).await;
+    survives(ApiKey::OffsetCommit, || Fault::delay_answer(long)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,14 +229,18 @@ async fn an_unknown_topic_and_a_group_that_is_refused_end_in_errors_that_name_th
     assert_eq!(error.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     assert!(error.to_string().contains("missing"), "{error}");
 
-    let fault = Fault::error(ErrorCode::GROUP_AUTHORIZATION_FAILED).on(ApiKey::JoinGroup);
-    bed.broker.faults().add(fault.always());
-    let error = run_noting(bed.builder().await, &Seen::default())
-        .ended()
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Some(ErrorCode::GROUP_AUTHORIZATION_FAILED));
-    assert!(error.to_string().contains("billing"), "{error}");
+    for (protocol, api) in [
+        (GroupProtocol::Classic, ApiKey::JoinGroup),
+        (GroupProtocol::Consumer, ApiKey::ConsumerGroupHeartbeat),
+    ] {
+        let fault = Fault::error(ErrorCode::GROUP_AUTHORIZATION_FAILED).on(api);
+        bed.broker.faults().add(fault.always());
+        let builder = bed.builder().await.group_protocol(protocol);
+        let ended = run_noting(builder, &Seen::default()).ended().await;
+        let error = ended.unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::GROUP_AUTHORIZATION_FAILED));
+        assert!(error.to_string().contains("billing"), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena_broker::GroupState;
-use milena_consumer::{Consumer, ConsumerBuilder};
+use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
 use milena_pool::Cluster;
 
 use bed::{Bed, eventually};
@@ -19,7 +19,8 @@ use bed::{Bed, eventually};
 impl Bed {
     /// A member of the classic group `billing`, reading `orders`.
     pub(crate) async fn classic(&self, client_id: &str) -> ConsumerBuilder {
-        self.builder_as(client_id).await
+        let builder = self.builder_as(client_id).await;
+        builder.group_protocol(GroupProtocol::Classic)
     }
 
     /// A member of the classic group `billing`, reading these topics.
@@ -29,6 +30,7 @@ impl Bed {
             .metadata_max_age(Duration::from_secs(10));
         Consumer::builder(cluster.connect().await.unwrap(), "billing")
             .topics(topics.iter().copied())
+            .group_protocol(GroupProtocol::Classic)
     }
 }
 

@@ -27,6 +27,10 @@ pub(super) enum What {
     Failed,
     /// An attempt failed because the dependency is down.
     Down,
+    /// The dependency died.
+    Died,
+    /// It came back.
+    Back,
     /// The breaker opened.
     Opened,
     /// The breaker paused a partition.
@@ -70,6 +74,8 @@ impl Entry {
             What::Dead,
             What::Failed,
             What::Down,
+            What::Died,
+            What::Back,
             What::Opened,
             What::Paused,
             What::Lost,

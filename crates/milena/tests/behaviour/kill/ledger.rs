@@ -17,6 +17,7 @@ pub(super) struct Ledger {
     pub(super) duplicate_letters: usize,
     pub(super) transient_retries: usize,
     pub(super) dependency_failures: usize,
+    pub(super) outages: usize,
     pub(super) openings: usize,
     pub(super) kills: usize,
     /// Times that the group gave the worker up while it lived.
@@ -43,6 +44,7 @@ impl fmt::Display for Ledger {
             ("dead letters again", grouped(self.duplicate_letters)),
             ("transient retries", grouped(self.transient_retries)),
             ("dependency failures", grouped(self.dependency_failures)),
+            ("outages", grouped(self.outages)),
             ("breaker openings", grouped(self.openings)),
             ("kills", grouped(self.kills)),
             ("memberships lost alive", grouped(self.losses)),

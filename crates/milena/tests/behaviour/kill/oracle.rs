@@ -18,6 +18,8 @@ pub(super) struct Oracle {
     life: u32,
     /// Whether this life has kept its membership, so that nothing of it is read twice.
     kept: bool,
+    /// Whether the dependency is.
+    dead: bool,
     partitions: Vec<Partition>,
     counts: Ledger,
     wrong: Vec<String>,
@@ -86,6 +88,7 @@ impl Oracle {
             records,
             life: 1,
             kept: true,
+            dead: false,
             partitions,
             counts,
             wrong: Vec::new(),
@@ -99,6 +102,11 @@ impl Oracle {
             What::Done | What::Dead => self.done(entry),
             What::Failed => self.counts.transient_retries += 1,
             What::Down => self.counts.dependency_failures += 1,
+            What::Died => self.outage(true),
+            What::Back => {
+                self.counts.outages += 1;
+                self.outage(false);
+            }
             What::Opened => self.counts.openings += 1,
             What::Paused => self.partitions[usize::from(entry.partition)].paused = true,
             What::Lost => {
@@ -133,9 +141,9 @@ impl Oracle {
         self.counts.kills += 1;
         self.life += 1;
         self.kept = true;
+        self.outage(false);
         for partition in &mut self.partitions {
             partition.floor = partition.committed;
-            partition.paused = false;
         }
     }
 
@@ -211,13 +219,13 @@ impl Oracle {
         partitions.all(|partition| partition.committed == partition.records)
     }
 
-    /// Whether the breaker has paused every partition since the last kill or [`resumed`](Self::resumed).
-    pub(super) fn is_all_paused(&self) -> bool {
-        self.partitions.iter().all(|partition| partition.paused)
+    /// Whether the dependency is dead and the breaker has paused every partition for it.
+    pub(super) fn is_out(&self) -> bool {
+        self.dead && self.partitions.iter().all(|partition| partition.paused)
     }
 
-    /// The dependency is to be back.
-    pub(super) fn resumed(&mut self) {
+    fn outage(&mut self, dead: bool) {
+        self.dead = dead;
         for partition in &mut self.partitions {
             partition.paused = false;
         }

@@ -4,8 +4,7 @@ use std::future::Future;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,13 +33,14 @@ pub(super) struct Task {
     pub(super) journal: PathBuf,
     /// Counted from 1; each start is another.
     pub(super) life: u32,
-    /// Whether the dependency is there.
+    /// Whether the dependency is there, and at which offset it dies.
     pub(super) up: bool,
+    pub(super) dies_at: u64,
 }
 
 impl Task {
     /// The environment that says the same.
-    pub(super) fn to_env(&self) -> [(&'static str, String); 10] {
+    pub(super) fn to_env(&self) -> [(&'static str, String); 11] {
         [
             ("MILENA_TEST_KILL_SEED", self.plan.seed.to_string()),
             ("MILENA_TEST_KILL_RECORDS", self.plan.records.to_string()),
@@ -55,6 +55,7 @@ impl Task {
             ),
             ("MILENA_TEST_KILL_LIFE", self.life.to_string()),
             ("MILENA_TEST_KILL_UP", self.up.to_string()),
+            ("MILENA_TEST_KILL_DIES_AT", self.dies_at.to_string()),
         ]
     }
 
@@ -77,6 +78,7 @@ impl Task {
             journal: text("JOURNAL")?.into(),
             life: number("LIFE")?,
             up: text("UP")? == "true",
+            dies_at: text("DIES_AT")?.parse().ok()?,
         })
     }
 }
@@ -87,8 +89,46 @@ struct Shop {
     plan: Plan,
     life: u32,
     journal: Arc<Writer>,
-    /// Whether the dependency is there.
-    up: Arc<AtomicBool>,
+    gateway: Arc<Gateway>,
+}
+
+/// The dependency: it dies when it is asked for a record from a certain offset on, and comes back when the parent says so.
+struct Gateway {
+    health: Mutex<Health>,
+    journal: Arc<Writer>,
+}
+
+struct Health {
+    up: bool,
+    dies_at: u64,
+}
+
+impl Gateway {
+    fn new(task: &Task, journal: Arc<Writer>) -> Self {
+        if !task.up {
+            journal.write(Entry::new(What::Died, 0, 0));
+        }
+        let health = Mutex::new(Health {
+            up: task.up,
+            dies_at: task.dies_at,
+        });
+        Self { health, journal }
+    }
+
+    fn answers(&self, offset: Offset) -> bool {
+        let mut health = self.health.lock().unwrap();
+        if health.up && u64::try_from(offset.to_wire()).unwrap() >= health.dies_at {
+            health.up = false;
+            self.journal.write(Entry::new(What::Died, 0, 0));
+        }
+        health.up
+    }
+
+    fn comes_back(&self, dies_at: u64) {
+        let mut health = self.health.lock().unwrap();
+        self.journal.write(Entry::new(What::Back, 0, 0));
+        *health = Health { up: true, dies_at };
+    }
 }
 
 #[derive(Deserialize)]
@@ -105,16 +145,17 @@ pub(super) async fn work(task: Task) {
         }
     }));
     let client = Client::builder()
-        .bootstrap(task.bootstrap)
+        .bootstrap(task.bootstrap.as_str())
         .client_id("kill-run")
         .connect()
         .await
         .unwrap();
+    let journal = Arc::new(Writer::open(&task.journal));
     let shop = Shop {
         plan: task.plan,
         life: task.life,
-        journal: Arc::new(Writer::open(&task.journal)),
-        up: Arc::new(AtomicBool::new(task.up)),
+        gateway: Arc::new(Gateway::new(&task, Arc::clone(&journal))),
+        journal,
     };
     let breaker = CircuitBreakerLayer::new("gateway")
         .consecutive(5)
@@ -156,7 +197,7 @@ pub(super) async fn work(task: Task) {
         .observer(Arc::new(move |event: &Event<'_>| observe(&journal, event)))
         .build()
         .unwrap();
-    listen(shop.up, consumer.shutdown_handle());
+    listen(shop.gateway, consumer.shutdown_handle());
     consumer.run(stack).await.unwrap();
     client.close().await;
     shop.journal.write(Entry::new(What::Closed, 0, 0));
@@ -174,7 +215,7 @@ async fn process(
         let entry = Entry::new(what, partition.index(), offset.to_wire());
         shop.journal.write(entry.number(order.number));
     };
-    if !shop.up.load(Ordering::SeqCst) {
+    if !shop.gateway.answers(offset) {
         note(What::Down);
         return Err(ProcessError::dependency("gateway", "refused"));
     }
@@ -211,14 +252,13 @@ fn observe(journal: &Writer, event: &Event<'_>) {
 }
 
 /// Does what the parent says; without a parent there is no worker.
-fn listen(up: Arc<AtomicBool>, stop: ShutdownHandle) {
+fn listen(gateway: Arc<Gateway>, stop: ShutdownHandle) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
-            match line.as_deref() {
-                Ok("up") => up.store(true, Ordering::SeqCst),
-                Ok("down") => up.store(false, Ordering::SeqCst),
-                Ok("stop") => stop.shutdown(),
-                _ => break,
+            let Ok(line) = line else { break };
+            match line.split_once(' ') {
+                Some(("up", dies_at)) => gateway.comes_back(dies_at.parse().unwrap()),
+                _ => stop.shutdown(),
             }
         }
         if !stop.is_shutting_down() {

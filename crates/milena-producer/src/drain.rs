@@ -307,7 +307,7 @@ impl Sender {
         if let Some(link) = self.links.get_mut(&node) {
             link.in_flight += 1;
             if partial {
-                link.sent_partial(now, pace::is_heavy(records, bytes));
+                link.sent_partial(now, records, bytes);
             }
         }
         match body {

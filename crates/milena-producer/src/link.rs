@@ -8,7 +8,7 @@ use milena_core::{Backoff, NodeId};
 use tokio::time::Instant;
 
 use crate::network::Wire;
-use crate::pace::Load;
+use crate::pace::{Flood, Load};
 
 /// One broker.
 pub(crate) struct Link {
@@ -18,7 +18,7 @@ pub(crate) struct Link {
     pub(crate) turn: VecDeque<u32>,
     pub(crate) in_flight: usize,
     last_partial: Option<Instant>,
-    heavy: bool,
+    flood: Flood,
     not_before: Option<Instant>,
     failures: u32,
 }
@@ -51,7 +51,7 @@ impl Link {
             turn: VecDeque::new(),
             in_flight: 0,
             last_partial: None,
-            heavy: false,
+            flood: Flood::default(),
             not_before: None,
             failures: 0,
         }
@@ -98,17 +98,18 @@ impl Link {
         }
     }
 
-    /// Notes that partial batches left, in a heavy request or not.
-    pub(crate) fn sent_partial(&mut self, now: Instant, heavy: bool) {
+    /// Notes that partial batches left, in a request of so many records and bytes.
+    pub(crate) fn sent_partial(&mut self, now: Instant, records: u64, bytes: usize) {
+        let after = self.last_partial.map(|last| now.duration_since(last));
+        self.flood.note(records, bytes, after);
         self.last_partial = Some(now);
-        self.heavy = heavy;
     }
 
     pub(crate) fn load(&self, wire: &dyn Wire) -> Load {
         Load {
             in_flight: self.in_flight,
             last_partial: self.last_partial,
-            heavy: self.heavy,
+            flood: self.flood.is_on(),
             srtt: wire.srtt(),
         }
     }

@@ -11,8 +11,8 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     /// When partial batches were last sent.
     pub(crate) last_partial: Option<Instant>,
-    /// Whether that request was [heavy](is_heavy).
-    pub(crate) heavy: bool,
+    /// Whether callers enqueue without a pause.
+    pub(crate) flood: bool,
     /// The smoothed round trip, where known.
     pub(crate) srtt: Option<Duration>,
 }
@@ -29,19 +29,53 @@ pub(crate) enum When {
 /// The shortest time between partial batches on a busy connection.
 pub(crate) const PARTIAL_INTERVAL: Duration = Duration::from_micros(250);
 
-/// Whether a request is such that more of the kind will follow at once: many records, and more bytes than a request costs.
-pub(crate) fn is_heavy(records: u64, bytes: usize) -> bool {
-    records >= 32 && bytes >= 32 * 1024
+/// Whether partial batches are those of a flood: they came one right after the other, each with many records.
+///
+/// A near broker answers before a batch has grown, and a connection without a request in flight seems to be at rest: without this,
+/// a caller that enqueues without a pause would send thousands of small requests a second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flood {
+    streak: u8,
+}
+
+/// How many partial requests in a row make a flood: a burst, however large, is over before.
+const STREAK: u8 = 8;
+
+/// Below this a request costs more than the bytes in it.
+const WORTHWHILE: usize = 16 * 1024;
+
+/// What a flood brings at least while its partial batches wait.
+const HIGH_WATER: usize = 128 * 1024;
+
+impl Flood {
+    pub(crate) fn is_on(self) -> bool {
+        self.streak >= STREAK
+    }
+
+    /// Notes a request with partial batches, so long after the one before.
+    pub(crate) fn note(&mut self, records: u64, bytes: usize, after: Option<Duration>) {
+        let soon = after.is_some_and(|after| after < PARTIAL_INTERVAL);
+        let goes_on = if self.is_on() {
+            bytes >= HIGH_WATER
+        } else {
+            soon && bytes >= WORTHWHILE
+        };
+        // A few large records are worth a request each.
+        self.streak = if goes_on && records >= 32 {
+            (self.streak + 1).min(STREAK)
+        } else {
+            0
+        };
+    }
 }
 
 impl Load {
     /// When partial batches may leave on this connection: at once when it is idle, else each quarter of a round trip.
     ///
-    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come. Where a near
-    /// broker answers before the next records are there, the connection is idle under any load: then a heavy request tells it.
+    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come.
     pub(crate) fn partial(&self, now: Instant) -> When {
         let interval = match self.srtt {
-            _ if self.in_flight == 0 && !self.heavy => return When::Now,
+            _ if self.in_flight == 0 && !self.flood => return When::Now,
             Some(srtt) if self.in_flight > 0 => (srtt / 4).max(PARTIAL_INTERVAL),
             _ => PARTIAL_INTERVAL,
         };
@@ -81,7 +115,7 @@ mod tests {
         Load {
             in_flight: 2,
             last_partial: Some(last),
-            heavy: false,
+            flood: false,
             srtt: Some(srtt),
         }
     }
@@ -99,12 +133,11 @@ mod tests {
 
     #[test]
     fn a_broker_that_answers_soon_does_not_make_the_requests_of_a_flood_small() {
-        assert!(is_heavy(300, 40_000) && !is_heavy(300, 3_000) && !is_heavy(1, 900_000));
         let now = Instant::now();
-        let after = |heavy, past| {
+        let after = |flood, past| {
             let load = Load {
                 in_flight: 0,
-                heavy,
+                flood,
                 ..busy(now - past, 8 * MS)
             };
             partial_batch(now, now, Duration::ZERO, false, &load)
@@ -114,6 +147,27 @@ mod tests {
         assert_eq!(after(true, soon), When::At(due));
         assert_eq!(after(true, MS), When::Now);
         assert_eq!(after(false, soon), When::Now);
+    }
+
+    #[test]
+    fn a_flood_is_many_partial_batches_right_after_each_other_and_ends_when_they_are_small() {
+        let soon = Some(PARTIAL_INTERVAL / 3);
+        let after = |requests: &[(u64, usize, Option<Duration>)]| {
+            let mut flood = Flood::default();
+            for (records, bytes, after) in requests {
+                flood.note(*records, *bytes, *after);
+            }
+            flood.is_on()
+        };
+        let many = [(500, 50_000, soon); STREAK as usize];
+        assert!(after(&many));
+        assert!(!after(&many[1..]), "a burst");
+        assert!(!after(&[(1, 50_000, soon); 20]), "a few large records");
+        assert!(!after(&[(50, 5_000, soon); 20]), "small ones");
+        assert!(!after(&[(500, 50_000, Some(MS)); 20]), "with pauses");
+        let on = |then| after(&[&many[..], &[then]].concat());
+        assert!(on((5_000, 500_000, Some(MS))), "it goes on, paced");
+        assert!(!on((500, 50_000, Some(MS))), "it ebbs");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::case::{Codec, Job, Sample};
 use crate::clients::text;
-use crate::load::{Due, Pace, Source, WARM_UP, settled};
+use crate::load::{Pace, Source, Tick, WARM_UP, settled};
 use crate::measure::Meter;
 
 pub(super) async fn produce(job: &Job) -> Result<Sample, String> {
@@ -117,30 +117,19 @@ impl Rskafka {
     }
 
     /// Each tick's records are one batch.
-    async fn paced(&self, mut pace: Pace) -> Result<(u64, Vec<f64>), String> {
-        let (mut sent, mut slept, mut times, mut open) = (0, false, Vec::new(), JoinSet::new());
+    async fn paced(&self, pace: Pace) -> Result<(u64, Vec<f64>), String> {
+        let (mut sent, mut times, mut open) = (0, Vec::new(), JoinSet::new());
         let mut turns = self.partitions.iter().cycle();
-        loop {
-            match pace.due(Instant::now(), slept) {
-                Due::Over => break,
-                Due::At(next) => {
-                    tokio::time::sleep_until(next.into()).await;
-                    slept = true;
-                }
-                Due::Now { records, since } => {
-                    slept = false;
-                    let Some((client, places)) = turns.next() else {
-                        break;
-                    };
-                    let place = places.clone().acquire_owned().await.map_err(text)?;
-                    let batch = self.records(sent, records);
-                    let sending = send(client.clone(), batch, self.compression, place);
-                    open.spawn(async move {
-                        sending.await.map(|()| since.elapsed().as_secs_f64() * 1e3)
-                    });
-                    sent += records;
-                }
-            }
+        let mut ticks = pace.ticks();
+        while let Some(Tick { records, since }) = ticks.recv().await {
+            let Some((client, places)) = turns.next() else {
+                break;
+            };
+            let place = places.clone().acquire_owned().await.map_err(text)?;
+            let batch = self.records(sent, records);
+            let sending = send(client.clone(), batch, self.compression, place);
+            open.spawn(async move { sending.await.map(|()| since.elapsed().as_secs_f64() * 1e3) });
+            sent += records;
         }
         while let Some(done) = open.join_next().await {
             times.push(done.map_err(text)??);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::case::{Job, Sample};
-use crate::load::{Due, OPEN, Pace, RUN, Record, Source, WARM_UP, settled};
+use crate::load::{OPEN, Pace, RUN, Record, Source, Tick, WARM_UP, settled};
 use crate::measure::Meter;
 
 /// An asynchronous client that produces to one topic.
@@ -85,7 +85,7 @@ async fn flood<S: Sender>(sender: &S, source: &Source, seconds: f64) -> Result<u
 async fn paced<S: Sender>(
     sender: &Arc<S>,
     source: &Source,
-    mut pace: Pace,
+    pace: Pace,
 ) -> Result<(u64, Vec<f64>), String> {
     // The records between a tick's first and last are awaited too, in order and without a clock.
     let (others, mut incoming) = mpsc::unbounded_channel::<Vec<S::Delivery>>();
@@ -97,32 +97,22 @@ async fn paced<S: Sender>(
         }
         Ok::<_, String>(())
     });
-    let (mut sent, mut sampled, mut slept) = (0, Vec::new(), false);
-    loop {
-        match pace.due(Instant::now(), slept) {
-            Due::Over => break,
-            Due::At(next) => {
-                tokio::time::sleep_until(next.into()).await;
-                slept = true;
-            }
-            Due::Now { records, since } => {
-                slept = false;
-                let mut between = Vec::with_capacity(records as usize);
-                for number in 0..records {
-                    let delivery = sender.enqueue(source.record(sent)).await?;
-                    sent += 1;
-                    if number == 0 || number + 1 == records {
-                        sampled.push(tokio::spawn(async move {
-                            S::settle(delivery).await?;
-                            Ok::<_, String>(since.elapsed().as_secs_f64() * 1e3)
-                        }));
-                    } else {
-                        between.push(delivery);
-                    }
-                }
-                drop(others.send(between));
+    let (mut sent, mut sampled, mut ticks) = (0, Vec::new(), pace.ticks());
+    while let Some(Tick { records, since }) = ticks.recv().await {
+        let mut between = Vec::with_capacity(records as usize);
+        for number in 0..records {
+            let delivery = sender.enqueue(source.record(sent)).await?;
+            sent += 1;
+            if number == 0 || number + 1 == records {
+                sampled.push(tokio::spawn(async move {
+                    S::settle(delivery).await?;
+                    Ok::<_, String>(since.elapsed().as_secs_f64() * 1e3)
+                }));
+            } else {
+                between.push(delivery);
             }
         }
+        drop(others.send(between));
     }
     drop(others);
     sender.flush().await?;

@@ -6,7 +6,7 @@ mod pace;
 
 pub(crate) use blocking::{Blocking, Reports, run_blocking};
 pub(crate) use flood::{Sender, run};
-pub(crate) use pace::{Due, Pace};
+pub(crate) use pace::{Due, Pace, Tick};
 
 use crate::case::Job;
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+
 /// When the next records are due, and how many.
 pub(crate) struct Pace {
     next: Instant,
@@ -10,6 +12,13 @@ pub(crate) struct Pace {
     per_tick: f64,
     /// What is left of records that do not fill a tick evenly.
     carried: f64,
+}
+
+/// Records that are due for an asynchronous client.
+pub(crate) struct Tick {
+    pub(crate) records: u64,
+    /// Their time counts from here.
+    pub(crate) since: Instant,
 }
 
 pub(crate) enum Due {
@@ -51,6 +60,32 @@ impl Pace {
         let records = self.carried as u64;
         self.carried -= records as f64;
         Due::Now { records, since }
+    }
+
+    /// The ticks, as they fall due, from a thread of its own: the timers of an asynchronous runtime are late by up to a millisecond,
+    /// which is not the client's doing.
+    pub(crate) fn ticks(mut self) -> mpsc::UnboundedReceiver<Tick> {
+        let (told, ticks) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            let mut slept = false;
+            loop {
+                match self.due(Instant::now(), slept) {
+                    Due::Over => return,
+                    Due::At(next) => {
+                        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+                        slept = true;
+                    }
+                    Due::Now { records, since } => {
+                        // Nobody listens when the client failed.
+                        if told.send(Tick { records, since }).is_err() {
+                            return;
+                        }
+                        slept = false;
+                    }
+                }
+            }
+        });
+        ticks
     }
 }
 

@@ -20,7 +20,7 @@ use milena_consumer::{AssignedConsumer, Consumer, OffsetReset, StartAt};
 use milena_core::{ConsumerRecord, Offset, Outcome, ProcessError, TopicPartition};
 use tokio::time::{sleep, timeout};
 
-use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
+use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, beds_with, eventually, run, run_noting};
 
 fn place(partition: u32) -> TopicPartition {
     TopicPartition::new("orders", partition)
@@ -80,58 +80,60 @@ async fn c1_a_broken_connection_does_not_move_latest() {
 /// C2: records fetched ahead of a partition that was given away are still delivered.
 #[tokio::test(start_paused = true)]
 async fn c2_what_was_fetched_of_a_revoked_partition_is_not_delivered() {
-    let bed = bed(2).await;
-    bed.fill(2, 0, 200).await;
-    let first = bed.builder_as("first").await.build().unwrap();
-    receive(&first, 3).await;
-    let second = bed.builder_as("second").await.build().unwrap();
-    // It joins at its first use.
-    let _ = second
-        .next_batch(1, Duration::from_millis(1))
-        .await
-        .unwrap();
-    eventually("they share", || {
-        first.assignment().len() == 1 && second.assignment().len() == 1
-    })
-    .await;
-    let kept = first.assignment();
-    while let Some(record) = first
-        .next_batch(1, Duration::from_secs(3))
-        .await
-        .unwrap()
-        .pop()
-    {
-        assert_eq!(
-            record.partition, kept[0].partition,
-            "the other was given away"
-        );
+    for bed in beds_with(2, |b| b).await {
+        bed.fill(2, 0, 200).await;
+        let first = bed.builder_as("first").await.build().unwrap();
+        receive(&first, 3).await;
+        let second = bed.builder_as("second").await.build().unwrap();
+        // It joins at its first use.
+        let _ = second
+            .next_batch(1, Duration::from_millis(1))
+            .await
+            .unwrap();
+        eventually("they share", || {
+            first.assignment().len() == 1 && second.assignment().len() == 1
+        })
+        .await;
+        let kept = first.assignment();
+        while let Some(record) = first
+            .next_batch(1, Duration::from_secs(3))
+            .await
+            .unwrap()
+            .pop()
+        {
+            assert_eq!(
+                record.partition, kept[0].partition,
+                "the other was given away"
+            );
+        }
     }
 }
 
 /// C3: an offset stored after its partition was given away is committed when it comes back, over the other member's progress.
 #[tokio::test(start_paused = true)]
 async fn c3_a_late_commit_never_rewinds_what_another_member_committed() {
-    let bed = bed(1).await;
-    bed.fill(1, 0, 50).await;
-    let first = bed.builder_as("first").await.build().unwrap();
-    let old = receive(&first, 10).await.pop().unwrap();
-    first.close().await;
-    let seen = Seen::default();
-    let running = run_noting(bed.builder_as("second").await, &seen);
-    seen.until_len(50).await;
-    running.end().await;
-    assert_eq!(bed.committed(0), Some(50));
-    let again = bed.builder_as("first").await.build().unwrap();
-    let _ = again.next_batch(1, Duration::from_secs(2)).await.unwrap();
-    assert_eq!(again.assignment(), [place(0)]);
-    again.commit_record(&old).await.unwrap();
-    again.commit_record_async(&old).unwrap().await.unwrap();
-    assert_eq!(bed.committed(0), Some(50));
-    assert!(
-        first.commit_record(&old).await.is_err(),
-        "it is not assigned"
-    );
-    again.close().await;
+    for bed in beds_with(1, |b| b).await {
+        bed.fill(1, 0, 50).await;
+        let first = bed.builder_as("first").await.build().unwrap();
+        let old = receive(&first, 10).await.pop().unwrap();
+        first.close().await;
+        let seen = Seen::default();
+        let running = run_noting(bed.builder_as("second").await, &seen);
+        seen.until_len(50).await;
+        running.end().await;
+        assert_eq!(bed.committed(0), Some(50));
+        let again = bed.builder_as("first").await.build().unwrap();
+        let _ = again.next_batch(1, Duration::from_secs(2)).await.unwrap();
+        assert_eq!(again.assignment(), [place(0)]);
+        again.commit_record(&old).await.unwrap();
+        again.commit_record_async(&old).unwrap().await.unwrap();
+        assert_eq!(bed.committed(0), Some(50));
+        assert!(
+            first.commit_record(&old).await.is_err(),
+            "it is not assigned"
+        );
+        again.close().await;
+    }
 }
 
 /// C4: an event that is no record moves the position, which is then committed.

@@ -22,7 +22,7 @@ use milena_consumer::{AssignedConsumer, StartAt};
 use milena_core::{Offset, TopicPartition};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, run_noting};
+use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, beds_with, run_noting};
 
 fn place(partition: u32) -> TopicPartition {
     TopicPartition::new("orders", partition)
@@ -65,29 +65,30 @@ async fn c20_a_thousand_leader_moves_leave_every_partition_alive() {
 /// C18: stopping and starting sessions while members come and go ends with a consumer that waits for ever.
 #[tokio::test(start_paused = true)]
 async fn c18_members_that_come_and_go_amid_leader_moves_stop_nobody() {
-    let bed = bed_with(4, |builder| builder.replication_factor(2)).await;
-    let seen = Seen::default();
-    let steady = run_noting(bed.builder_as("steady").await, &seen);
-    let mut number = 0;
-    for round in 0..12_u32 {
-        let guest = run_noting(bed.builder_as("guest").await, &seen);
-        for partition in 0..4 {
-            let (leader, _) = bed.broker.inspect().leader("orders", partition).unwrap();
-            bed.broker
-                .inspect()
-                .move_leader("orders", partition, 3 - leader);
+    for bed in beds_with(4, |builder| builder.replication_factor(2)).await {
+        let seen = Seen::default();
+        let steady = run_noting(bed.builder_as("steady").await, &seen);
+        let mut number = 0;
+        for round in 0..12_u32 {
+            let guest = run_noting(bed.builder_as("guest").await, &seen);
+            for partition in 0..4 {
+                let (leader, _) = bed.broker.inspect().leader("orders", partition).unwrap();
+                bed.broker
+                    .inspect()
+                    .move_leader("orders", partition, 3 - leader);
+            }
+            bed.fill(4, number, 5).await;
+            number += 5;
+            sleep(Duration::from_millis(u64::from(round) * 333)).await;
+            guest.end().await;
         }
-        bed.fill(4, number, 5).await;
-        number += 5;
-        sleep(Duration::from_millis(u64::from(round) * 333)).await;
-        guest.end().await;
+        let all: BTreeSet<_> = (0..number).collect();
+        seen.until("every record", |seen| {
+            (0..4).all(|p| seen.of(p).into_iter().collect::<BTreeSet<_>>() == all)
+        })
+        .await;
+        steady.end().await;
     }
-    let all: BTreeSet<_> = (0..number).collect();
-    seen.until("every record", |seen| {
-        (0..4).all(|p| seen.of(p).into_iter().collect::<BTreeSet<_>>() == all)
-    })
-    .await;
-    steady.end().await;
 }
 
 /// C19: an event that is no record takes the wake-up, and a stream that waits is never polled again.
@@ -223,53 +224,55 @@ async fn glimpse<F: Future>(future: F, twice: bool) -> Option<F::Output> {
 /// C24: a future dropped while its member joins or is rebalanced loses records, or wedges the consumer.
 #[tokio::test(start_paused = true)]
 async fn c24_futures_dropped_amid_rebalances_lose_nothing() {
-    let bed = bed(4).await;
-    bed.fill(4, 0, 100).await;
-    let consumer = bed.builder_as("steady").await.build().unwrap();
-    let mut seen: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
-    let mut others = Vec::new();
-    let total =
-        |seen: &BTreeMap<i32, BTreeSet<i64>>| -> usize { seen.values().map(BTreeSet::len).sum() };
-    let end = Instant::now() + LIMIT;
-    let mut round = 0_usize;
-    while total(&seen) < 400 {
-        assert!(Instant::now() < end, "stuck at {}", total(&seen));
-        round += 1;
-        if round % 400 == 100 && others.len() < 3 {
-            others.push(run_noting(bed.builder_as("guest").await, &Seen::default()));
-        }
-        if round % 400 == 300
-            && let Some(guest) = others.pop()
-        {
-            // As a crash, without commits of its own being lost on anybody: what it committed it has processed.
-            guest.end().await;
-            for partition in 0..4_u32 {
-                let done = bed.committed(partition).unwrap_or(0);
-                let of = seen.entry(i32::try_from(partition).unwrap()).or_default();
-                of.extend(0..done);
+    for bed in beds_with(4, |b| b).await {
+        bed.fill(4, 0, 100).await;
+        let consumer = bed.builder_as("steady").await.build().unwrap();
+        let mut seen: BTreeMap<i32, BTreeSet<i64>> = BTreeMap::new();
+        let mut others = Vec::new();
+        let total = |seen: &BTreeMap<i32, BTreeSet<i64>>| -> usize {
+            seen.values().map(BTreeSet::len).sum()
+        };
+        let end = Instant::now() + LIMIT;
+        let mut round = 0_usize;
+        while total(&seen) < 400 {
+            assert!(Instant::now() < end, "stuck at {}", total(&seen));
+            round += 1;
+            if round % 400 == 100 && others.len() < 3 {
+                others.push(run_noting(bed.builder_as("guest").await, &Seen::default()));
+            }
+            if round % 400 == 300
+                && let Some(guest) = others.pop()
+            {
+                // As a crash, without commits of its own being lost on anybody: what it committed it has processed.
+                guest.end().await;
+                for partition in 0..4_u32 {
+                    let done = bed.committed(partition).unwrap_or(0);
+                    let of = seen.entry(i32::try_from(partition).unwrap()).or_default();
+                    of.extend(0..done);
+                }
+            }
+            let record = match round % 3 {
+                0 => glimpse(consumer.recv(), round.is_multiple_of(2))
+                    .await
+                    .map(|r| vec![r.unwrap()]),
+                1 => glimpse(consumer.next_batch(3, Duration::from_millis(2)), true)
+                    .await
+                    .map(Result::unwrap),
+                _ => glimpse(consumer.recv_batch(), round.is_multiple_of(2))
+                    .await
+                    .map(|b| b.unwrap().records().map(Result::unwrap).collect()),
+            };
+            for record in record.unwrap_or_default() {
+                let of = seen.entry(record.partition.to_wire()).or_default();
+                of.insert(record.offset.to_wire());
+            }
+            if round.is_multiple_of(20) {
+                sleep(Duration::from_millis(5)).await;
             }
         }
-        let record = match round % 3 {
-            0 => glimpse(consumer.recv(), round.is_multiple_of(2))
-                .await
-                .map(|r| vec![r.unwrap()]),
-            1 => glimpse(consumer.next_batch(3, Duration::from_millis(2)), true)
-                .await
-                .map(Result::unwrap),
-            _ => glimpse(consumer.recv_batch(), round.is_multiple_of(2))
-                .await
-                .map(|b| b.unwrap().records().map(Result::unwrap).collect()),
-        };
-        for record in record.unwrap_or_default() {
-            let of = seen.entry(record.partition.to_wire()).or_default();
-            of.insert(record.offset.to_wire());
+        for guest in others {
+            guest.end().await;
         }
-        if round.is_multiple_of(20) {
-            sleep(Duration::from_millis(5)).await;
-        }
+        consumer.close().await;
     }
-    for guest in others {
-        guest.end().await;
-    }
-    consumer.close().await;
 }

@@ -34,6 +34,17 @@ pub(crate) async fn bed_with(
     Bed { broker }
 }
 
+/// As [`bed_with`], once for each protocol that members choose by themselves: the classic one, and that of the coordinator.
+pub(crate) async fn beds_with(
+    partitions: u32,
+    change: impl Fn(BrokerBuilder) -> BrokerBuilder,
+) -> [Bed; 2] {
+    [
+        bed_with(partitions, |b| change(b).group_version(0)).await,
+        bed_with(partitions, |b| change(b).group_version(1)).await,
+    ]
+}
+
 impl Bed {
     /// A client of its own, as another process would have.
     pub(crate) async fn cluster(&self, client_id: &str) -> Cluster {

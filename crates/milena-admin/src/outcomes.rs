@@ -14,6 +14,20 @@ impl<K, T> PerItem<K, T> {
         Self(items)
     }
 
+    /// Items and their results, in the same order; `name` has an error say which item it is about.
+    pub(crate) fn zip(
+        items: impl IntoIterator<Item = K>,
+        results: impl IntoIterator<Item = Result<T>>,
+        name: impl Fn(&K, Error) -> Error,
+    ) -> Self {
+        let items = items.into_iter().zip(results);
+        let named = items.map(|(item, result)| {
+            let result = result.map_err(|error| name(&item, error));
+            (item, result)
+        });
+        Self(named.collect())
+    }
+
     /// All values, or the first error.
     ///
     /// # Errors

@@ -136,14 +136,7 @@ impl Admin {
         let items: Vec<_> = partitions.into_iter().collect();
         let results = self.sharded(&DeleteRecords, &items).await;
         let places = items.into_iter().map(|(place, _)| place);
-        let results = places
-            .zip(results)
-            .map(|(place, result)| {
-                let result = result.map_err(|error| error.at(&place));
-                (place, result)
-            })
-            .collect();
-        PerItem::new(results)
+        PerItem::zip(places, results, |place, error| error.at(place))
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use milena_core::{ErrorCode, NodeId, Result};
 use milena_pool::Target;
 use milena_protocol::messages::DeleteGroupsRequest;
+use milena_protocol::messages::delete_groups_response::DeletableGroupResult;
 
+use super::each::{GroupVerb, each_told};
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{check, unanswered, wire_group};
-use crate::shard::{Home, Shard};
+use crate::answers::{check, wire_group};
 
 impl Admin {
     /// Deletes groups with their committed offsets. Each succeeds or fails alone.
@@ -28,11 +29,8 @@ impl Admin {
         &self,
         groups: impl IntoIterator<Item = G>,
     ) -> PerItem<String, ()> {
-        let groups: Vec<String> = groups.into_iter().map(Into::into).collect();
-        let items: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(&**group)).collect();
-        let results = self.sharded(&DeleteGroups, &items).await;
         let mut named = Vec::new();
-        for (group, result) in groups.into_iter().zip(results) {
+        for (group, result) in self.each_group(DeleteGroups, groups).await {
             let result = match result {
                 Err(error) if error.code() == Some(ErrorCode::NON_EMPTY_GROUP) => {
                     // They may have left meanwhile: then the broker's word is all there is.
@@ -40,7 +38,6 @@ impl Admin {
                 }
                 result => result,
             };
-            let result = result.map_err(|error| error.group(group.as_str()));
             named.push((group, result));
         }
         PerItem::new(named)
@@ -49,21 +46,16 @@ impl Admin {
 
 struct DeleteGroups;
 
-impl Shard for DeleteGroups {
-    type Item = Arc<str>;
+impl GroupVerb for DeleteGroups {
     type Value = ();
     // A second request would answer that there is no such group, which is no failure of the first.
     const REPEATABLE: bool = false;
-
-    fn home(&self, group: &Self::Item) -> Home {
-        Home::Coordinator(Arc::clone(group))
-    }
 
     async fn ask(
         &self,
         admin: &Admin,
         node: NodeId,
-        groups: Vec<Self::Item>,
+        groups: &[Arc<str>],
         limit: Duration,
     ) -> Result<Vec<Result<()>>> {
         let names = groups.iter().map(|group| wire_group(group)).collect();
@@ -72,12 +64,9 @@ impl Shard for DeleteGroups {
             .cluster
             .send_within(&Target::Node(node), &request, limit)
             .await?;
-        let result = |group: &Arc<str>| {
-            let mut told = answer.results.iter();
-            let told = told.find(|told| *told.group_id.0 == **group);
-            let told = told.ok_or_else(|| unanswered("DeleteGroups"))?;
-            check(told.error_code, None, "DeleteGroups")
-        };
-        Ok(groups.iter().map(result).collect())
+        let api = "DeleteGroups";
+        let read = |told: &DeletableGroupResult| check(told.error_code, None, api);
+        let told = &answer.results;
+        Ok(each_told(groups, told, |told| &told.group_id, api, read))
     }
 }

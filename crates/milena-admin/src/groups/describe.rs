@@ -9,12 +9,12 @@ use milena_protocol::messages::consumer_group_describe_response as consumer;
 use milena_protocol::messages::describe_groups_response as classic;
 use milena_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
 
+use super::each::{GroupVerb, each_told};
 use super::members::{assignment, subscription};
 use super::types::{GroupDescription, GroupState, GroupType, MemberDescription};
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{check, places, text, unanswered, wire_group};
-use crate::shard::{Home, Shard};
+use crate::answers::{check, places, text, wire_group};
 
 impl Admin {
     /// Describes groups with their members, classic ones and those of KIP-848. Each succeeds or fails alone.
@@ -28,18 +28,7 @@ impl Admin {
         &self,
         groups: impl IntoIterator<Item = G>,
     ) -> PerItem<String, GroupDescription> {
-        let groups: Vec<String> = groups.into_iter().map(Into::into).collect();
-        let items: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(&**group)).collect();
-        let results = self.sharded(&DescribeGroups, &items).await;
-        let results = groups.into_iter().zip(results);
-        PerItem::new(
-            results
-                .map(|(group, result)| {
-                    let result = result.map_err(|error| error.group(group.as_str()));
-                    (group, result)
-                })
-                .collect(),
-        )
+        self.each_group(DescribeGroups, groups).await
     }
 
     /// Refuses, naming the members, where `group` has any; a group that does not exist has none.
@@ -69,23 +58,18 @@ impl Admin {
 
 struct DescribeGroups;
 
-impl Shard for DescribeGroups {
-    type Item = Arc<str>;
+impl GroupVerb for DescribeGroups {
     type Value = GroupDescription;
     const REPEATABLE: bool = true;
-
-    fn home(&self, group: &Self::Item) -> Home {
-        Home::Coordinator(Arc::clone(group))
-    }
 
     async fn ask(
         &self,
         admin: &Admin,
         node: NodeId,
-        groups: Vec<Self::Item>,
+        groups: &[Arc<str>],
         limit: Duration,
     ) -> Result<Vec<Result<GroupDescription>>> {
-        let mut results = by_consumer_protocol(admin, node, &groups, limit).await?;
+        let mut results = by_consumer_protocol(admin, node, groups, limit).await?;
         let open: Vec<usize> = (0..groups.len())
             .filter(|at| results.get(*at).is_none_or(is_for_classic))
             .collect();
@@ -136,15 +120,13 @@ async fn by_consumer_protocol(
         }
         Err(error) => return Err(error),
     };
-    let result = |group: &Arc<str>| {
-        let mut told = answer.groups.iter();
-        let told = told.find(|told| *told.group_id.0 == **group);
-        let told = told.ok_or_else(|| unanswered("ConsumerGroupDescribe"))?;
-        let words = told.error_message.as_ref();
-        check(told.error_code, words, "ConsumerGroupDescribe")?;
+    let api = "ConsumerGroupDescribe";
+    let read = |told: &consumer::DescribedGroup| {
+        check(told.error_code, told.error_message.as_ref(), api)?;
         Ok(of_consumer(told, node))
     };
-    Ok(groups.iter().map(result).collect())
+    let told = &answer.groups;
+    Ok(each_told(groups, told, |told| &told.group_id, api, read))
 }
 
 fn of_consumer(told: &consumer::DescribedGroup, node: NodeId) -> GroupDescription {
@@ -191,23 +173,18 @@ async fn by_classic_protocol(
         .cluster
         .send_within(&Target::Node(node), &request, limit)
         .await?;
-    let result = |group: &Arc<str>| {
-        let mut told = answer.groups.iter();
-        let told = told.find(|told| *told.group_id.0 == **group);
-        let told = told.ok_or_else(|| unanswered("DescribeGroups"))?;
-        check(
-            told.error_code,
-            told.error_message.as_ref(),
-            "DescribeGroups",
-        )?;
+    let api = "DescribeGroups";
+    let read = |told: &classic::DescribedGroup| {
+        check(told.error_code, told.error_message.as_ref(), api)?;
         let described = of_classic(told, node);
         // Before version 6 a group that does not exist is a dead one (KIP-1043).
         if described.state == GroupState::Dead {
-            return Err(Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).api("DescribeGroups"));
+            return Err(Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).api(api));
         }
         Ok(described)
     };
-    Ok(groups.iter().map(result).collect())
+    let told = &answer.groups;
+    Ok(each_told(groups, told, |told| &told.group_id, api, read))
 }
 
 fn of_classic(told: &classic::DescribedGroup, node: NodeId) -> GroupDescription {

@@ -2,6 +2,7 @@
 
 mod delete;
 mod describe;
+mod each;
 mod list;
 mod members;
 mod types;
@@ -10,3 +11,5 @@ pub use list::ListGroups;
 pub use types::{
     GroupDescription, GroupListing, GroupListings, GroupState, GroupType, MemberDescription,
 };
+
+pub(crate) use each::{GroupVerb, each_told};

@@ -44,15 +44,10 @@ impl Admin {
         if results.iter().any(refused) {
             self.check_idle(group).await?;
         }
-        let results = items.into_iter().zip(results);
-        Ok(PerItem::new(
-            results
-                .map(|((place, _), result)| {
-                    let result = result.map_err(|error| error.group(group).at(&place));
-                    (place, result)
-                })
-                .collect(),
-        ))
+        let places = items.into_iter().map(|(place, _)| place);
+        Ok(PerItem::zip(places, results, |place, error| {
+            error.group(group).at(place)
+        }))
     }
 }
 

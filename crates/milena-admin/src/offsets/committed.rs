@@ -10,12 +10,13 @@ use milena_core::{
 use milena_pool::Target;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use milena_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
 use crate::PerItem;
 use crate::admin::Admin;
 use crate::answers::{check, text, unanswered, wire_group};
-use crate::shard::{Home, Shard};
+use crate::groups::{GroupVerb, each_told};
 
 /// Where a group resumes in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,48 +45,31 @@ impl Admin {
         &self,
         groups: impl IntoIterator<Item = G>,
     ) -> PerItem<String, BTreeMap<TopicPartition, CommittedOffset>> {
-        let groups: Vec<String> = groups.into_iter().map(Into::into).collect();
-        let items: Vec<Arc<str>> = groups.iter().map(|group| Arc::from(&**group)).collect();
-        let results = self.sharded(&GroupOffsets, &items).await;
-        let results = groups.into_iter().zip(results);
-        PerItem::new(
-            results
-                .map(|(group, result)| {
-                    let result = result.map_err(|error| error.group(group.as_str()));
-                    (group, result)
-                })
-                .collect(),
-        )
+        self.each_group(GroupOffsets, groups).await
     }
 }
 
 struct GroupOffsets;
 
-impl Shard for GroupOffsets {
-    type Item = Arc<str>;
+impl GroupVerb for GroupOffsets {
     type Value = Committed;
     const REPEATABLE: bool = true;
-
-    fn home(&self, group: &Self::Item) -> Home {
-        Home::Coordinator(Arc::clone(group))
-    }
 
     async fn ask(
         &self,
         admin: &Admin,
         node: NodeId,
-        groups: Vec<Self::Item>,
+        groups: &[Arc<str>],
         limit: Duration,
     ) -> Result<Vec<Result<Committed>>> {
-        match fetch(admin, node, &groups, limit).await {
+        match fetch(admin, node, groups, limit).await {
             // A broker of before version 8 takes one group at a time.
             Err(error) if error.kind() == ErrorKind::Unsupported && groups.len() > 1 => {
                 let mut results = Vec::new();
-                for group in &groups {
+                for group in groups {
                     let one = fetch(admin, node, std::slice::from_ref(group), limit).await;
-                    let one = one.and_then(|mut one| {
-                        one.pop().unwrap_or_else(|| Err(unanswered("OffsetFetch")))
-                    });
+                    let one =
+                        one.and_then(|mut one| one.pop().unwrap_or_else(|| Err(unanswered(API))));
                     results.push(one);
                 }
                 Ok(results)
@@ -93,6 +77,22 @@ impl Shard for GroupOffsets {
             results => results,
         }
     }
+}
+
+/// What an answer says of a topic's partitions; before version 8 it has other types with the same fields.
+macro_rules! told {
+    ($topic:expr, $partitions:expr) => {
+        $partitions.iter().map(move |each| {
+            let told = Told {
+                partition: each.partition_index,
+                offset: each.committed_offset,
+                epoch: each.committed_leader_epoch,
+                metadata: each.metadata.as_ref(),
+                error: each.error_code,
+            };
+            ($topic, told)
+        })
+    };
 }
 
 async fn fetch(
@@ -127,48 +127,23 @@ async fn fetch(
     if answer.groups.is_empty() {
         return Ok(vec![of_one(&answer)]);
     }
-    let result = |group: &Arc<str>| {
-        let mut told = answer.groups.iter();
-        let told = told.find(|told| *told.group_id.0 == **group);
-        let told = told.ok_or_else(|| unanswered("OffsetFetch"))?;
-        check(told.error_code, None, "OffsetFetch")?;
-        let topics = told.topics.iter().flat_map(|topic| {
-            let partitions = topic.partitions.iter();
-            partitions.map(|each| {
-                (
-                    topic.name.0.as_str(),
-                    Told {
-                        partition: each.partition_index,
-                        offset: each.committed_offset,
-                        epoch: each.committed_leader_epoch,
-                        metadata: each.metadata.as_ref(),
-                        error: each.error_code,
-                    },
-                )
-            })
-        });
-        gather(topics)
+    let read = |told: &OffsetFetchResponseGroup| {
+        check(told.error_code, None, API)?;
+        gather(told.topics.iter().flat_map(|topic| {
+            let name = topic.name.0.as_str();
+            told!(name, topic.partitions)
+        }))
     };
-    Ok(groups.iter().map(result).collect())
+    let told = &answer.groups;
+    Ok(each_told(groups, told, |told| &told.group_id, API, read))
 }
 
 /// The answer to a request for one group, in the form before version 8.
 fn of_one(answer: &OffsetFetchResponse) -> Result<Committed> {
-    check(answer.error_code, None, "OffsetFetch")?;
+    check(answer.error_code, None, API)?;
     gather(answer.topics.iter().flat_map(|topic| {
-        let partitions = topic.partitions.iter();
-        partitions.map(|each| {
-            (
-                topic.name.0.as_str(),
-                Told {
-                    partition: each.partition_index,
-                    offset: each.committed_offset,
-                    epoch: each.committed_leader_epoch,
-                    metadata: each.metadata.as_ref(),
-                    error: each.error_code,
-                },
-            )
-        })
+        let name = topic.name.0.as_str();
+        told!(name, topic.partitions)
     }))
 }
 
@@ -187,7 +162,7 @@ fn gather<'a>(told: impl Iterator<Item = (&'a str, Told<'a>)>) -> Result<Committ
             continue;
         };
         let place = TopicPartition::new(TopicName::from(topic), partition);
-        check(told.error, None, "OffsetFetch").map_err(|error| error.at(&place))?;
+        check(told.error, None, API).map_err(|error| error.at(&place))?;
         // Asked for all, brokers may still list partitions where nothing is committed.
         if let Some(offset) = Offset::from_wire(told.offset) {
             let committed = CommittedOffset {
@@ -200,3 +175,5 @@ fn gather<'a>(told: impl Iterator<Item = (&'a str, Told<'a>)>) -> Result<Committ
     }
     Ok(found)
 }
+
+const API: &str = "OffsetFetch";

@@ -37,15 +37,7 @@ impl Admin {
         let items: Vec<_> = partitions.into_iter().collect();
         let shard = DeleteOffsets(Arc::from(group));
         let results = self.sharded(&shard, &items).await;
-        let results = items.into_iter().zip(results);
-        PerItem::new(
-            results
-                .map(|(place, result)| {
-                    let result = result.map_err(|error| error.group(group).at(&place));
-                    (place, result)
-                })
-                .collect(),
-        )
+        PerItem::zip(items, results, |place, error| error.group(group).at(place))
     }
 }
 

@@ -66,15 +66,8 @@ impl Admin {
     ) -> PerItem<TopicPartition, ListedOffset> {
         let items: Vec<_> = partitions.into_iter().collect();
         let results = self.sharded(&ListOffsets, &items).await;
-        let results = items.into_iter().zip(results);
-        PerItem::new(
-            results
-                .map(|((place, _), result)| {
-                    let result = result.map_err(|error| error.at(&place));
-                    (place, result)
-                })
-                .collect(),
-        )
+        let places = items.into_iter().map(|(place, _)| place);
+        PerItem::zip(places, results, |place, error| error.at(place))
     }
 }
 

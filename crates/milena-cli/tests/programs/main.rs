@@ -16,5 +16,6 @@ mod groups;
 mod kcat;
 mod records;
 mod sarama;
+mod speed;
 mod topics;
 mod world;

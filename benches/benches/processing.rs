@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use milena_core::{
-    Backoff, BoxError, ConsumerRecord, Error, Incoming, Offset, Outcome, ProducerRecord,
-    RecordMetadata, Routes,
+    Backoff, BoxError, CancelToken, ConsumerRecord, Error, Incoming, Offset, Outcome,
+    ProducerRecord, RecordMetadata, Routes, SharedRecord, TopicName,
 };
 use milena_middleware::{
     CircuitBreakerLayer, DeadLetterLayer, LogLayer, RecoveryLayer, RetryLayer, Router, Stack,
@@ -40,7 +40,8 @@ impl Service<ProducerRecord> for Nowhere {
 }
 
 fn record() -> ConsumerRecord {
-    let mut record = ConsumerRecord::new("orders", 3, 17);
+    // The names of topics that a cluster has confirmed are kept.
+    let mut record = ConsumerRecord::new(TopicName::from("orders").keep(), 3, 17);
     record.key = Some(vec![b'k'; 16].into());
     record.value = Some(vec![b'v'; 100].into());
     record
@@ -61,7 +62,8 @@ where
         .enable_time()
         .build();
     let Ok(runtime) = runtime else { return };
-    let record = record();
+    let (record, stopping, cancel) = (record(), CancelToken::new(), CancelToken::new());
+    let mut shared = SharedRecord::from(record.clone());
     let mut service = routes.service(routes.select(&record));
     criterion.bench_function(name, |bencher| {
         bencher.iter_custom(|times| {
@@ -70,7 +72,11 @@ where
                 for _ in 0..times {
                     let ready = poll_fn(|cx| service.poll_ready(cx)).await;
                     debug_assert!(ready.is_ok());
-                    let answer = service.call(Incoming::new(record.clone())).await;
+                    // As a lane does: the last record's memory serves the next, and tokens are those of the partition.
+                    shared.replace(record.clone());
+                    let incoming =
+                        Incoming::with_tokens(shared.clone(), cancel.clone(), stopping.clone());
+                    let answer = service.call(incoming).await;
                     debug_assert!(answer.is_ok());
                     let _ = black_box(answer);
                     // As a lane does: lets timers and others have their turn.

@@ -122,7 +122,7 @@ where
             let Some((ticket, at)) = delivered else {
                 continue 'batches;
             };
-            if worker.process(&record, ticket, Some(at)).await == Go::Away {
+            if worker.process(record, ticket, Some(at)).await == Go::Away {
                 return;
             }
             worker.yield_in_turn().await;
@@ -190,7 +190,7 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     while let Some((key, (record, ticket))) = queue.take().await {
-        if partition.is_stopping() || worker.process(&record, ticket, None).await == Go::Away {
+        if partition.is_stopping() || worker.process(record, ticket, None).await == Go::Away {
             return;
         }
         queue.done(key);
@@ -207,7 +207,7 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     while let Some((record, ticket)) = queue.take().await {
-        if partition.is_stopping() || worker.process(&record, ticket, None).await == Go::Away {
+        if partition.is_stopping() || worker.process(record, ticket, None).await == Go::Away {
             return;
         }
         worker.yield_in_turn().await;

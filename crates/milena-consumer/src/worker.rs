@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use milena_core::{
     BoxError, ConsumerRecord, ErrorClass, Incoming, Offset, Outcome, ProcessError, Recording,
-    RouteLabels, RouteRecorder, Routes, Timestamp,
+    RouteLabels, RouteRecorder, Routes, SharedRecord, Timestamp,
 };
 use tokio::task::consume_budget;
 use tokio::task::coop::has_budget_remaining;
@@ -31,6 +31,8 @@ pub(crate) struct Worker<R: Routes> {
     lines: Vec<Option<Line<R::Service>>>,
     /// When the record before was settled, where the clock was read for it and nothing was waited for since.
     settled: Option<Instant>,
+    /// Memory for the next record.
+    record: Option<SharedRecord>,
 }
 
 /// A route, as one lane holds it.
@@ -65,6 +67,7 @@ where
             partition,
             lines,
             settled: None,
+            record: None,
         }
     }
 
@@ -89,7 +92,7 @@ where
     /// Processes a delivered record to its end; `began`, where the clock was read just now.
     pub(crate) async fn process(
         &mut self,
-        record: &ConsumerRecord,
+        record: ConsumerRecord,
         ticket: Ticket,
         began: Option<Instant>,
     ) -> Go {
@@ -97,6 +100,24 @@ where
             // Overtaken by a seek while it waited for this lane: it is not for the handler any more.
             return Go::On;
         }
+        let record = match self.record.take() {
+            Some(mut shared) => {
+                shared.replace(record);
+                shared
+            }
+            None => SharedRecord::from(record),
+        };
+        let go = self.process_shared(&record, ticket, began).await;
+        self.record = record.emptied();
+        go
+    }
+
+    async fn process_shared(
+        &mut self,
+        record: &SharedRecord,
+        ticket: Ticket,
+        began: Option<Instant>,
+    ) -> Go {
         let route = self
             .routes
             .select(record)
@@ -200,7 +221,7 @@ where
     async fn attempt(
         &mut self,
         route: usize,
-        record: &ConsumerRecord,
+        record: &SharedRecord,
         attempt: u32,
         first: bool,
     ) -> Option<(Result<Outcome, ProcessError>, Option<Instant>)> {

@@ -37,6 +37,23 @@ impl CancelToken {
         }))
     }
 
+    /// A [`child`](Self::child), in the memory of an earlier one where `spare` is that and nobody else holds it any more; `spare` is the
+    /// new one then. For layers that make a child for each record.
+    #[must_use]
+    pub fn child_again(&self, spare: &mut Option<Self>) -> Self {
+        if let Some(spare) = spare
+            && let Some(inner) = Arc::get_mut(&mut spare.0)
+            && let Some(parent) = &mut inner.parent
+        {
+            if !Arc::ptr_eq(&parent.0, &self.0) {
+                parent.clone_from(self);
+            }
+            *inner.cancelled.get_mut() = false;
+            return spare.clone();
+        }
+        spare.insert(self.child()).clone()
+    }
+
     /// Cancels the work of everyone who holds this token or a child of it.
     pub fn cancel(&self) {
         if !self.0.cancelled.swap(true, Ordering::AcqRel) {
@@ -114,6 +131,24 @@ mod tests {
         assert!(!waiting.is_finished());
         token.cancel();
         waiting.await.unwrap();
+    }
+
+    #[test]
+    fn the_memory_of_a_child_is_used_again_once_nobody_holds_it() {
+        let (parent, mut spare) = (CancelToken::new(), None);
+        let first = parent.child_again(&mut spare);
+        first.cancel();
+        let second = parent.child_again(&mut spare);
+        assert!(first.is_cancelled() && !second.is_cancelled());
+        drop((first, second));
+        let other = CancelToken::new();
+        let third = other.child_again(&mut spare);
+        third.cancel();
+        drop(third);
+        let fourth = other.child_again(&mut spare);
+        assert!(!fourth.is_cancelled());
+        other.cancel();
+        assert!(fourth.is_cancelled() && !parent.is_cancelled());
     }
 
     #[test]

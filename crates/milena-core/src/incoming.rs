@@ -1,6 +1,6 @@
 //! A record on its way through layers to its handler.
 
-use crate::{CancelToken, ConsumerRecord, Extensions};
+use crate::{CancelToken, Extensions, SharedRecord};
 
 /// A consumed record with what the layers and the driver know of this delivery. A clone is cheap.
 ///
@@ -9,8 +9,8 @@ use crate::{CancelToken, ConsumerRecord, Extensions};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Incoming {
-    /// The record.
-    pub record: ConsumerRecord,
+    /// The record; it reads as a [`ConsumerRecord`](crate::ConsumerRecord).
+    pub record: SharedRecord,
     /// Which attempt this is, counted from 1; a retry layer counts it up.
     pub attempt: u32,
     /// Values that layers pass inwards.
@@ -25,13 +25,13 @@ pub struct Incoming {
 impl Incoming {
     /// The first delivery of `record`.
     #[must_use]
-    pub fn new(record: ConsumerRecord) -> Self {
+    pub fn new(record: impl Into<SharedRecord>) -> Self {
         Self::with_cancel(record, CancelToken::new())
     }
 
     /// The first delivery of `record`, which `cancel` ends.
     #[must_use]
-    pub fn with_cancel(record: ConsumerRecord, cancel: CancelToken) -> Self {
+    pub fn with_cancel(record: impl Into<SharedRecord>, cancel: CancelToken) -> Self {
         let stopping = cancel.clone();
         Self::with_tokens(record, cancel, stopping)
     }
@@ -39,9 +39,13 @@ impl Incoming {
     /// The first delivery of `record`, which `cancel` ends, and after which nothing is to begin once `stopping` is cancelled.
     #[must_use]
     #[inline]
-    pub fn with_tokens(record: ConsumerRecord, cancel: CancelToken, stopping: CancelToken) -> Self {
+    pub fn with_tokens(
+        record: impl Into<SharedRecord>,
+        cancel: CancelToken,
+        stopping: CancelToken,
+    ) -> Self {
         Self {
-            record,
+            record: record.into(),
             attempt: 1,
             extensions: Extensions::new(),
             cancel,

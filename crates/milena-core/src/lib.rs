@@ -30,6 +30,7 @@ mod process_error;
 mod record;
 mod recorder;
 mod routes;
+mod shared_record;
 mod timestamp;
 mod topic;
 mod topic_pattern;
@@ -63,6 +64,7 @@ pub use process_error::{BoxError, Classified, Classify, ErrorClass, ProcessError
 pub use record::{ConsumerRecord, ProducerRecord, Record, RecordMetadata, RecordRef};
 pub use recorder::{Recorder, Recording, RouteLabels, RouteRecorder};
 pub use routes::{RouteInfo, Routes};
+pub use shared_record::SharedRecord;
 pub use timestamp::{Timestamp, TimestampType};
 pub use topic::{TopicName, TopicPartition};
 pub use topic_pattern::TopicPattern;

@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 
 use milena_core::{
-    Backoff, BoxError, Error, ErrorKind, Gate, Incoming, ProcessError, ProducerRecord,
-    RecordMetadata,
+    Backoff, BoxError, CancelToken, ConsumerRecord, Error, ErrorKind, Gate, ProcessError,
+    ProducerRecord, RecordMetadata,
 };
 use tokio::time::sleep;
 use tower_service::Service;
@@ -28,7 +28,8 @@ impl Desk {
     pub(crate) async fn write<P>(
         &self,
         mut sink: P,
-        incoming: &Incoming,
+        origin: &ConsumerRecord,
+        stopping: &CancelToken,
         make: impl Fn(Size) -> ProducerRecord,
     ) -> Option<RecordMetadata>
     where
@@ -59,8 +60,8 @@ impl Desk {
             let what = self.what;
             tracing::warn!(
                 topic = to.as_str(),
-                origin = %incoming.record.topic_partition(),
-                offset = %incoming.record.offset,
+                origin = %origin.topic_partition(),
+                offset = %origin.offset,
                 error = %reason,
                 "a {what} cannot be written; its lane waits"
             );
@@ -68,7 +69,7 @@ impl Desk {
                 .close(format!("a {what} cannot be written: {reason}"));
             tokio::select! {
                 biased;
-                () = incoming.stopping.cancelled() => return None,
+                () = stopping.cancelled() => return None,
                 () = sleep(self.backoff.delay(failures)) => {}
             }
             failures += 1;

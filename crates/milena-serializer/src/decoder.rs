@@ -83,7 +83,7 @@ impl<K, V> Decoder<K, V> {
         V: 'static,
     {
         let decoder = self.clone();
-        move |incoming: Incoming| match decoder.decode(incoming.record) {
+        move |incoming: Incoming| match decoder.decode(incoming.record.into_inner()) {
             Ok(decoded) => {
                 let running = handler(decoded);
                 Box::pin(async move { running.await.into_outcome() })

@@ -81,7 +81,7 @@ where
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         let began = Instant::now();
         let (route, journal) = (Arc::clone(&self.route), self.journal.clone());
-        let record = incoming.record.clone();
+        let record = incoming.record.clone().into_inner();
         let calling = self.inner.call(incoming);
         Box::pin(async move {
             let answer = calling.await.map_err(|error| {

@@ -5,7 +5,7 @@ use std::future::{Future, ready};
 use super::{FromRecord, lacks};
 use crate::{
     CancelToken, ConsumerRecord, Emitter, Extensions, Headers, Incoming, Offset, Partition,
-    ProcessError, Timestamp, TopicName, TopicPartition,
+    ProcessError, SharedRecord, Timestamp, TopicName, TopicPartition,
 };
 
 /// The topic that the record was read from.
@@ -28,7 +28,8 @@ macro_rules! extract {
 
 extract! {
     Incoming: |incoming| Ok(incoming.clone());
-    ConsumerRecord: |incoming| Ok(incoming.record.clone());
+    ConsumerRecord: |incoming| Ok(ConsumerRecord::clone(&incoming.record));
+    SharedRecord: |incoming| Ok(incoming.record.clone());
     Headers: |incoming| Ok(incoming.record.headers.clone());
     Topic: |incoming| Ok(Topic(incoming.record.topic.clone()));
     TopicName: |incoming| Ok(incoming.record.topic.clone());

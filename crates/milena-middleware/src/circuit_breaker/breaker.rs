@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use milena_core::{BreakerPhase, ErrorClass, Gate, Gauge, Gauges};
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     pub(super) settings: Settings,
     gate: Gate,
     state: Mutex<State>,
+    /// The term plus one while calls pass freely and nothing that went well changes anything, else 0: asked before the lock.
+    smooth: AtomicU64,
     /// Changes whenever someone who waits may have a reason to look again.
     turns: watch::Sender<u64>,
 }
@@ -87,10 +90,12 @@ impl CircuitBreaker {
             slow: false,
             held: false,
         };
+        let smooth = AtomicU64::new(state.smooth());
         Self(Arc::new(Inner {
             settings,
             gate,
             state: Mutex::new(state),
+            smooth,
             turns: watch::Sender::new(0),
         }))
     }
@@ -118,6 +123,7 @@ impl CircuitBreaker {
         let mut state = self.0.state.lock();
         state.enter(BreakerState::Open);
         state.held = true;
+        self.note(&state);
         self.0.gate.close(reason);
         drop(state);
         self.turn();
@@ -127,13 +133,33 @@ impl CircuitBreaker {
     pub fn close(&self) {
         let mut state = self.0.state.lock();
         state.enter(BreakerState::Closed);
+        self.note(&state);
         self.0.gate.open();
         drop(state);
         self.turn();
     }
 
+    /// Whether calls of that term pass freely, and those that go well change nothing. Never true of a term that is over.
+    fn is_smooth(&self, term: u64) -> bool {
+        self.0.smooth.load(Ordering::Acquire) == term + 1
+    }
+
+    /// To be called with each change of the state, before the lock is let go.
+    fn note(&self, state: &State) {
+        self.0.smooth.store(state.smooth(), Ordering::Release);
+    }
+
     /// The right to a call, or `None` where it is to be waited for.
     pub(super) fn admit(&self) -> Option<Permit> {
+        let smooth = self.0.smooth.load(Ordering::Acquire);
+        if let Some(term) = smooth.checked_sub(1) {
+            return Some(Permit {
+                term,
+                probe: false,
+                used: false,
+                breaker: self.clone(),
+            });
+        }
         let mut state = self.0.state.lock();
         let probe = match state.now {
             BreakerState::Closed if !state.slow => false,
@@ -164,6 +190,9 @@ impl CircuitBreaker {
     }
 
     fn ended(&self, term: u64, probe: bool, ended: Ended) {
+        if !probe && ended != Ended::Badly && self.is_smooth(term) {
+            return;
+        }
         let mut state = self.0.state.lock();
         if state.term != term {
             return;
@@ -196,6 +225,7 @@ impl CircuitBreaker {
             (BreakerState::Open, _) | (_, Ended::Neither) => {}
         }
         let turned = probe || state.term != term;
+        self.note(&state);
         drop(state);
         if turned {
             self.turn();
@@ -223,6 +253,7 @@ impl CircuitBreaker {
             return;
         }
         state.enter(BreakerState::HalfOpen);
+        self.note(&state);
         self.0.gate.open();
         drop(state);
         self.turn();
@@ -230,6 +261,12 @@ impl CircuitBreaker {
 }
 
 impl State {
+    /// See [`Inner::smooth`].
+    fn smooth(&self) -> u64 {
+        let smooth = self.now == BreakerState::Closed && !self.slow && self.window.is_clean();
+        if smooth { self.term + 1 } else { 0 }
+    }
+
     fn enter(&mut self, now: BreakerState) {
         self.now = now;
         self.term += 1;
@@ -241,12 +278,19 @@ impl State {
 impl Permit {
     /// Whether it is good for a call in the breaker's present state.
     pub(super) fn is_current(&self) -> bool {
-        self.breaker.0.state.lock().term == self.term
+        self.breaker.is_smooth(self.term) || self.breaker.0.state.lock().term == self.term
     }
 
-    pub(super) fn end(mut self, ended: Ended) {
+    /// Whether an error of that class speaks against the dependency.
+    pub(super) fn counts(&self, class: ErrorClass) -> bool {
+        (self.breaker.0.settings.counts)(class)
+    }
+
+    /// The call has ended; whether the breaker is closed after one that ended badly.
+    pub(super) fn end(mut self, ended: Ended) -> bool {
         self.used = true;
         self.breaker.ended(self.term, self.probe, ended);
+        ended != Ended::Badly || self.breaker.state() == BreakerState::Closed
     }
 }
 

@@ -9,7 +9,7 @@ use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::breaker::{BreakerState, CircuitBreaker, Ended, Permit};
+use super::breaker::{CircuitBreaker, Ended, Permit};
 
 /// What [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
 pub struct CircuitBreakerService<S> {
@@ -83,7 +83,6 @@ where
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         BreakerFuture {
             permit: self.permit.take(),
-            breaker: self.breaker.clone(),
             inner: self.inner.call(incoming),
         }
     }
@@ -109,7 +108,6 @@ pin_project! {
     pub struct BreakerFuture<F> {
         #[pin]
         inner: F,
-        breaker: CircuitBreaker,
         permit: Option<Permit>,
     }
 }
@@ -129,19 +127,18 @@ where
             Ok(outcome) => (Ended::Well, Ok(outcome)),
             Err(error) => {
                 let error = ProcessError::from_boxed(error.into());
-                let counts = (this.breaker.0.settings.counts)(error.class());
+                let counts = this
+                    .permit
+                    .as_ref()
+                    .is_some_and(|permit| permit.counts(error.class()));
                 let ended = if counts { Ended::Badly } else { Ended::Neither };
                 (ended, Err(error))
             }
         };
-        if let Some(permit) = this.permit.take() {
-            permit.end(ended);
-        }
+        let closed = this.permit.take().is_none_or(|permit| permit.end(ended));
         Poll::Ready(answer.map_err(|error| {
             // Whether it opened the breaker, was its probe or came late: the record only waits for the dependency.
-            let waits = ended == Ended::Badly
-                && error.class() == ErrorClass::Dependency
-                && this.breaker.state() != BreakerState::Closed;
+            let waits = ended == Ended::Badly && error.class() == ErrorClass::Dependency && !closed;
             if waits { error.uncounted() } else { error }.into()
         }))
     }

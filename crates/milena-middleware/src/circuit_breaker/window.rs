@@ -34,6 +34,11 @@ impl Window {
         *self = Self::new(self.rule);
     }
 
+    /// Whether a call that goes well changes nothing.
+    pub(super) fn is_clean(&self) -> bool {
+        matches!(self.rule, Rule::Consecutive(_)) && self.in_a_row == 0
+    }
+
     /// Takes a call into account; the reason to open, if there is one now.
     pub(super) fn note(&mut self, failed: bool) -> Option<String> {
         self.in_a_row = if failed { self.in_a_row + 1 } else { 0 };

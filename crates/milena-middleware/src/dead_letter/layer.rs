@@ -89,7 +89,7 @@ impl<S, P: Clone> Layer<S> for DeadLetterLayer<P> {
     type Service = DeadLetter<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadLetter::new(inner, self.sink.clone(), Arc::clone(&self.office))
+        DeadLetter::new(inner, &self.sink, &self.office)
     }
 }
 

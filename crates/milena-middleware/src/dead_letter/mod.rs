@@ -57,4 +57,4 @@ mod service;
 pub use dialect::Dialect;
 pub use layer::DeadLetterLayer;
 pub use reader::Letter;
-pub use service::DeadLetter;
+pub use service::{DeadLetter, DeadLetterFuture};

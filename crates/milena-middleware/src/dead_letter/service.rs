@@ -3,24 +3,33 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use milena_core::{
-    BoxError, ErrorClass, Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata,
+    BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError, ProducerRecord,
+    RecordMetadata, SharedRecord,
 };
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::letter::{Cause, Form};
 use crate::desk::Desk;
 use crate::readiness::classify;
-use crate::retry::AttemptCount;
 
 /// What [`DeadLetterLayer`](super::DeadLetterLayer) makes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DeadLetter<S, P> {
     inner: S,
-    sink: P,
+    shared: Arc<Shared<P>>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared<P> {
     office: Arc<Office>,
+    // Behind a lock since a service need not be `Sync`; taken once per letter.
+    sink: Mutex<P>,
 }
 
 /// What all lanes share.
@@ -30,12 +39,24 @@ pub(super) struct Office {
     pub(super) form: Form,
 }
 
-impl<S, P> DeadLetter<S, P> {
-    pub(super) fn new(inner: S, sink: P, office: Arc<Office>) -> Self {
+impl<S, P: Clone> DeadLetter<S, P> {
+    pub(super) fn new(inner: S, sink: &P, office: &Arc<Office>) -> Self {
+        let shared = Shared {
+            office: Arc::clone(office),
+            sink: Mutex::new(sink.clone()),
+        };
         Self {
             inner,
-            sink,
-            office,
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl<S: Clone, P> Clone for DeadLetter<S, P> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
         }
     }
 }
@@ -43,56 +64,113 @@ impl<S, P> DeadLetter<S, P> {
 impl<S, P> Service<Incoming> for DeadLetter<S, P>
 where
     S: Service<Incoming, Response = Outcome>,
-    S::Error: Into<BoxError> + 'static,
-    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
     P: Service<ProducerRecord, Response = RecordMetadata> + Clone + Send + 'static,
     P::Error: Into<BoxError>,
     P::Future: Send,
 {
     type Response = Outcome;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+    type Future = DeadLetterFuture<S::Future, P>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, mut incoming: Incoming) -> Self::Future {
-        let kept = incoming.clone();
-        let count = AttemptCount::default();
-        count.set(incoming.attempt);
-        incoming.extensions.insert(count.clone());
-        let processing = self.inner.call(incoming);
-        let (office, sink) = (Arc::clone(&self.office), self.sink.clone());
-        Box::pin(async move {
-            let answer = processing.await.map_err(classify);
-            let cause = match &answer {
-                Ok(Outcome::DeadLetter(reason)) => Cause::rejected(reason.to_string()),
-                Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
-                    let what = format!("asked for another attempt, but no layer retries: {reason}");
-                    Cause::error(&ProcessError::transient(what))
-                }
-                // What failed because its partition is given back is read again by the next owner.
-                Err(error) if error.class() != ErrorClass::Fatal && !kept.cancel.is_cancelled() => {
-                    Cause::error(error)
-                }
-                Ok(_) | Err(_) => return answer.map_err(BoxError::from),
-            };
-            // Boxed, so that a record that goes well does not carry the room for it.
-            Box::pin(office.bury(sink, kept, cause, count.get())).await
-        })
+    fn call(&mut self, incoming: Incoming) -> Self::Future {
+        incoming.record.note_attempts(incoming.attempt);
+        let kept = Kept {
+            record: incoming.record.clone(),
+            cancel: incoming.cancel.clone(),
+            stopping: incoming.stopping.clone(),
+        };
+        DeadLetterFuture {
+            state: State::Processing {
+                inner: self.inner.call(incoming),
+            },
+            kept: Some((kept, Arc::clone(&self.shared))),
+        }
+    }
+}
+
+/// What a letter needs of its record.
+struct Kept {
+    record: SharedRecord,
+    cancel: CancelToken,
+    stopping: CancelToken,
+}
+
+type Burying = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+pin_project! {
+    /// The answer, once the letter is written where there is one.
+    pub struct DeadLetterFuture<F, P> {
+        #[pin]
+        state: State<F>,
+        kept: Option<(Kept, Arc<Shared<P>>)>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        Processing { #[pin] inner: F },
+        Burying { letter: Burying },
+    }
+}
+
+impl<F, E, P> Future for DeadLetterFuture<F, P>
+where
+    F: Future<Output = Result<Outcome, E>>,
+    E: Into<BoxError>,
+    P: Service<ProducerRecord, Response = RecordMetadata> + Clone + Send + 'static,
+    P::Error: Into<BoxError>,
+    P::Future: Send,
+{
+    type Output = Result<Outcome, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answer = match this.state.as_mut().project() {
+            StateProjection::Processing { inner } => ready!(inner.poll(cx)).map_err(classify),
+            StateProjection::Burying { letter } => return letter.as_mut().poll(cx),
+        };
+        let Some((kept, shared)) = this.kept.take() else {
+            return Poll::Ready(answer.map_err(BoxError::from));
+        };
+        let Some(cause) = cause(&answer, &kept) else {
+            return Poll::Ready(answer.map_err(BoxError::from));
+        };
+        // Boxed, so that a record that goes well does not carry the room for it.
+        let mut letter: Burying = Box::pin(async move {
+            let sink = shared.sink.lock().clone();
+            shared.office.bury(sink, kept, cause).await
+        });
+        let first = letter.as_mut().poll(cx);
+        this.state.set(State::Burying { letter });
+        first
+    }
+}
+
+/// Why the record becomes a letter; `None` where it does not.
+fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
+    match answer {
+        Ok(Outcome::DeadLetter(reason)) => Some(Cause::rejected(reason.to_string())),
+        Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
+            let what = format!("asked for another attempt, but no layer retries: {reason}");
+            Some(Cause::error(&ProcessError::transient(what)))
+        }
+        // What failed because its partition is given back is read again by the next owner.
+        Err(error) if error.class() != ErrorClass::Fatal && !kept.cancel.is_cancelled() => {
+            Some(Cause::error(error))
+        }
+        Ok(_) | Err(_) => None,
     }
 }
 
 impl Office {
     /// Writes the letter and says where.
-    async fn bury<P>(
-        &self,
-        sink: P,
-        kept: Incoming,
-        cause: Cause,
-        attempts: u32,
-    ) -> Result<Outcome, BoxError>
+    async fn bury<P>(&self, sink: P, kept: Kept, cause: Cause) -> Result<Outcome, BoxError>
     where
         P: Service<ProducerRecord, Response = RecordMetadata>,
         P::Error: Into<BoxError>,
@@ -104,11 +182,13 @@ impl Office {
             );
             return Err(ProcessError::poison(what).into());
         }
+        let attempts = kept.record.attempts();
         let letter = |size| {
-            let record = kept.record.clone();
+            let record = kept.record.clone().into_inner();
             self.form.letter(record, &cause, attempts, size)
         };
-        let Some(written) = self.desk.write(sink, &kept, letter).await else {
+        let written = self.desk.write(sink, &kept.record, &kept.stopping, letter);
+        let Some(written) = written.await else {
             let what = "the partition is given back before its dead letter is written";
             return Ok(Outcome::retry(what));
         };

@@ -16,7 +16,6 @@ use super::topics::RetryTopics;
 use crate::desk::Desk;
 use crate::origin;
 use crate::readiness::classify;
-use crate::retry::AttemptCount;
 
 /// What [`DelayedRetryLayer`](super::DelayedRetryLayer) makes.
 #[derive(Clone, Debug)]
@@ -72,14 +71,15 @@ where
             incoming.record.timestamp = origin::timestamp(&incoming.record);
             incoming.attempt = incoming.attempt.saturating_add(round.attempts);
         }
-        let count = incoming.extensions.get::<AttemptCount>().cloned();
-        let count = count.unwrap_or_default();
-        count.set(incoming.attempt);
-        incoming.extensions.insert(count.clone());
+        // Not the one that was kept, where it was changed above.
+        let counted = incoming.record.clone();
+        counted.note_attempts(incoming.attempt);
         let processing = self.inner.call(incoming);
         let (office, sink) = (Arc::clone(&self.office), self.sink.clone());
         Box::pin(async move {
             let answer = processing.await.map_err(classify);
+            let attempts = counted.attempts();
+            kept.record.note_attempts(attempts);
             let error = match answer {
                 Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
                     ProcessError::transient(format!("asked for another attempt: {reason}"))
@@ -89,7 +89,7 @@ where
                 answer => return answer.map_err(BoxError::from),
             };
             // Boxed, so that a record that goes well does not carry the room for it.
-            Box::pin(office.send_on(sink, kept, round, error, count.get())).await
+            Box::pin(office.send_on(sink, kept, round, error, attempts)).await
         })
     }
 }
@@ -112,13 +112,19 @@ impl Office {
         };
         let make = |_| {
             let due = (self.clock)().plus(delay);
-            let record = kept.record.clone();
+            let record = kept.record.clone().into_inner();
             forward(record, &to, round.number + 1, due, &error, attempts)
         };
-        Ok(match self.desk.write(sink, &kept, make).await {
-            Some(_) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
-            None => Outcome::retry("the partition is given back before its record is sent on"),
-        })
+        Ok(
+            match self
+                .desk
+                .write(sink, &kept.record, &kept.stopping, make)
+                .await
+            {
+                Some(_) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
+                None => Outcome::retry("the partition is given back before its record is sent on"),
+            },
+        )
     }
 }
 

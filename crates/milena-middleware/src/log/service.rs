@@ -4,9 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use milena_core::{
-    BoxError, ErrorClass, Incoming, Offset, Outcome, Partition, ProcessError, TopicName,
-};
+use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedRecord};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -37,14 +35,13 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        let record = &incoming.record;
-        let place = Place {
-            topic: record.topic.clone(),
-            partition: record.partition,
-            offset: record.offset,
+        // Where nobody listens the clock is not read.
+        let heard = tracing::enabled!(target: "milena::process", tracing::Level::ERROR);
+        let place = heard.then(|| Place {
+            record: incoming.record.clone(),
             attempt: incoming.attempt,
             began: Instant::now(),
-        };
+        });
         LogFuture {
             inner: self.inner.call(incoming),
             place,
@@ -57,14 +54,12 @@ pin_project! {
     pub struct LogFuture<F> {
         #[pin]
         inner: F,
-        place: Place,
+        place: Option<Place>,
     }
 }
 
 struct Place {
-    topic: TopicName,
-    partition: Partition,
-    offset: Offset,
+    record: SharedRecord,
     attempt: u32,
     began: Instant,
 }
@@ -78,14 +73,18 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(match ready!(this.inner.poll(cx)) {
+        let answer = ready!(this.inner.poll(cx));
+        let Some(place) = this.place.take() else {
+            return Poll::Ready(answer.map_err(Into::into));
+        };
+        Poll::Ready(match answer {
             Ok(outcome) => {
-                this.place.ended(&outcome);
+                place.ended(&outcome);
                 Ok(outcome)
             }
             Err(error) => {
                 let error = ProcessError::from_boxed(error.into());
-                this.place.failed(&error);
+                place.failed(&error);
                 Err(error.into())
             }
         })
@@ -96,9 +95,9 @@ macro_rules! line {
     ($level:ident, $place:ident, $($rest:tt)*) => {
         tracing::$level!(
             target: "milena::process",
-            topic = $place.topic.as_str(),
-            partition = %$place.partition,
-            offset = %$place.offset,
+            topic = $place.record.topic.as_str(),
+            partition = %$place.record.partition,
+            offset = %$place.record.offset,
             attempt = $place.attempt,
             elapsed = ?$place.began.elapsed(),
             $($rest)*

@@ -41,6 +41,4 @@ mod service;
 
 pub use budget::RetryBudget;
 pub use layer::RetryLayer;
-pub use service::Retry;
-
-pub(crate) use service::AttemptCount;
+pub use service::{Retry, RetryFuture};

@@ -1,44 +1,52 @@
 //! The service that tries again.
 
+use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError, Reason};
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use super::policy::Policy;
-use crate::readiness::{classify, ready};
+use crate::readiness::{classify, ready as until_ready};
 
 /// What [`RetryLayer`](super::RetryLayer) makes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Retry<S> {
     inner: S,
+    shared: Arc<Shared<S>>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared<S> {
     policy: Arc<Policy>,
+    // Cloned for a record that failed, so that nothing is cloned for one that did not. Behind a lock since it need not be `Sync`.
+    template: Mutex<S>,
 }
 
-/// Counts the attempts of a record, for layers outside of retry: they put it among the extensions.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct AttemptCount(Arc<AtomicU32>);
-
-impl AttemptCount {
-    pub(crate) fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set(&self, attempts: u32) {
-        self.0.store(attempts, Ordering::Relaxed);
-    }
-}
-
-impl<S> Retry<S> {
+impl<S: Clone> Retry<S> {
     pub(super) fn new(inner: S, policy: Arc<Policy>) -> Self {
-        Self { inner, policy }
+        let template = Mutex::new(inner.clone());
+        Self {
+            inner,
+            shared: Arc::new(Shared { policy, template }),
+        }
+    }
+}
+
+impl<S: Clone> Clone for Retry<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            shared: Arc::clone(&self.shared),
+        }
     }
 }
 
@@ -50,49 +58,107 @@ where
 {
     type Response = Outcome;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+    type Future = RetryFuture<S>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        // The one that was polled ready is the one that is called.
-        let clone = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, clone);
-        Box::pin(attempts(inner, Arc::clone(&self.policy), incoming))
+        let policy = &self.shared.policy;
+        // Reading the clock costs as much as all else here.
+        let began = policy.max_elapsed.map(|_| Instant::now());
+        if let Some(budget) = &policy.budget {
+            budget.first();
+        }
+        incoming.record.note_attempts(incoming.attempt);
+        RetryFuture {
+            kept: Some((incoming.clone(), Arc::clone(&self.shared))),
+            began,
+            state: State::First {
+                attempt: self.inner.call(incoming),
+            },
+        }
     }
 }
 
-async fn attempts<S>(
-    mut inner: S,
-    policy: Arc<Policy>,
+type Repeating = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+pin_project! {
+    /// The answer of the last attempt.
+    pub struct RetryFuture<S: Service<Incoming>> {
+        kept: Option<(Incoming, Arc<Shared<S>>)>,
+        began: Option<Instant>,
+        #[pin]
+        state: State<S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        First { #[pin] attempt: F },
+        // Boxed, so that a record that goes well does not carry the room for it.
+        Repeating { repeating: Repeating },
+    }
+}
+
+impl<S> Future for RetryFuture<S>
+where
+    S: Service<Incoming, Response = Outcome> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+{
+    type Output = Result<Outcome, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answer = match this.state.as_mut().project() {
+            StateProjection::First { attempt } => ready!(attempt.poll(cx)),
+            StateProjection::Repeating { repeating } => return repeating.as_mut().poll(cx),
+        };
+        let failure = match Failure::of(answer) {
+            Ok(outcome) => return Poll::Ready(Ok(outcome)),
+            Err(failure) => failure,
+        };
+        let Some((incoming, shared)) = this.kept.take() else {
+            return Poll::Ready(failure.last(1));
+        };
+        let mut repeating: Repeating = Box::pin(repeat(shared, incoming, *this.began, failure));
+        let first = repeating.as_mut().poll(cx);
+        this.state.set(State::Repeating { repeating });
+        first
+    }
+}
+
+impl<S: Service<Incoming>> fmt::Debug for RetryFuture<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryFuture").finish_non_exhaustive()
+    }
+}
+
+/// What follows a first attempt that failed.
+async fn repeat<S>(
+    shared: Arc<Shared<S>>,
     mut incoming: Incoming,
+    began: Option<Instant>,
+    mut failure: Failure,
 ) -> Result<Outcome, BoxError>
 where
     S: Service<Incoming, Response = Outcome> + Clone,
     S::Error: Into<BoxError>,
 {
-    let count = incoming.extensions.get::<AttemptCount>().cloned();
-    let began = Instant::now();
+    let policy = &shared.policy;
+    let mut inner: Option<S> = None;
     let (mut spent, mut not_ready) = (Duration::ZERO, Duration::ZERO);
-    if let Some(budget) = &policy.budget {
-        budget.first();
-    }
+    // Only what has an end is measured.
+    let elapsed = || began.map_or(Duration::ZERO, |began| began.elapsed());
     // The driver may have tried before, and what fails while a breaker is open is no attempt either.
     let mut uncounted = incoming.attempt - 1;
     loop {
-        if let Some(count) = &count {
-            count.set(incoming.attempt);
-        }
-        let failure = match inner.call(incoming.clone()).await.map_err(classify) {
-            Ok(Outcome::Retry { after, reason }) => Failure::Asked(after, reason),
-            Ok(outcome) => return Ok(outcome),
-            Err(error) => Failure::Error(error),
-        };
-        let counts = failure.counts(&policy);
+        let counts = failure.counts(policy);
         if counts {
-            spent = began.elapsed().saturating_sub(not_ready);
+            spent = elapsed().saturating_sub(not_ready);
         } else {
             uncounted += 1;
         }
@@ -109,20 +175,26 @@ where
         let covered = covered.unwrap_or_default().saturating_sub(wait);
         not_ready += covered;
         if !counts {
-            not_ready = began.elapsed().saturating_sub(spent) + wait + covered;
+            not_ready = elapsed().saturating_sub(spent) + wait + covered;
         }
         tokio::select! {
             biased;
             () = incoming.stopping.cancelled() => return failure.unsettled(),
             () = sleep(wait + covered) => {}
         }
+        let inner = inner.get_or_insert_with(|| shared.template.lock().clone());
         let waiting = Instant::now();
-        match ready(&mut inner, &incoming).await {
+        match until_ready(inner, &incoming).await {
             None => return failure.unsettled(),
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(())) => not_ready += waiting.elapsed(),
         }
         incoming.attempt += 1;
+        incoming.record.note_attempts(incoming.attempt);
+        match Failure::of(inner.call(incoming.clone()).await) {
+            Ok(outcome) => return Ok(outcome),
+            Err(again) => failure = again,
+        }
     }
 }
 
@@ -134,6 +206,14 @@ enum Failure {
 }
 
 impl Failure {
+    fn of<E: Into<BoxError>>(answer: Result<Outcome, E>) -> Result<Outcome, Self> {
+        match answer {
+            Ok(Outcome::Retry { after, reason }) => Err(Self::Asked(after, reason)),
+            Ok(outcome) => Ok(outcome),
+            Err(error) => Err(Self::Error(classify(error))),
+        }
+    }
+
     fn terms(&self) -> (ErrorClass, Option<Duration>) {
         match self {
             Self::Asked(after, _) => (ErrorClass::Transient, *after),

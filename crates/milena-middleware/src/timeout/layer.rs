@@ -14,7 +14,7 @@ pub struct TimeoutLayer {
 }
 
 impl TimeoutLayer {
-    /// An attempt may take `timeout`; then its future is dropped after a grace of 100 ms.
+    /// An attempt may take `timeout`, counted from when it first waits for something; then its future is dropped after a grace of 100 ms.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
         Self {

@@ -27,4 +27,4 @@ mod layer;
 mod service;
 
 pub use layer::TimeoutLayer;
-pub use service::Timeout;
+pub use service::{Timeout, TimeoutFuture};

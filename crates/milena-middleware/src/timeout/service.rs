@@ -1,20 +1,24 @@
 //! The service that ends attempts.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use milena_core::{BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError};
+use pin_project_lite::pin_project;
+use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tower_service::Service;
 
 /// What [`TimeoutLayer`](super::TimeoutLayer) makes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Timeout<S> {
     inner: S,
     limits: Limits,
+    /// The token of the last attempt, whose memory serves the next one.
+    spare: Option<CancelToken>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +31,17 @@ pub(super) struct Limits {
 
 impl<S> Timeout<S> {
     pub(super) fn new(inner: S, limits: Limits) -> Self {
-        Self { inner, limits }
+        Self {
+            inner,
+            limits,
+            spare: None,
+        }
+    }
+}
+
+impl<S: Clone> Clone for Timeout<S> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone(), self.limits)
     }
 }
 
@@ -39,48 +53,107 @@ where
 {
     type Response = Outcome;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+    type Future = TimeoutFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
-        let cancel = incoming.cancel.child();
+        let cancel = incoming.cancel.child_again(&mut self.spare);
         incoming.cancel = cancel.clone();
         let attempt = self.inner.call(incoming);
-        match self.limits.cap {
-            None => Box::pin(dropped(attempt, self.limits, cancel)),
-            Some(cap) => Box::pin(shielded(attempt, self.limits.timeout, cap, cancel)),
+        let state = match self.limits.cap {
+            None => State::Dropped {
+                attempt,
+                sleep: None,
+                told: false,
+                cancel,
+                limits: self.limits,
+            },
+            Some(cap) => State::Shielded {
+                running: Box::pin(shielded(attempt, self.limits.timeout, cap, cancel)),
+            },
+        };
+        TimeoutFuture { state }
+    }
+}
+
+type Shielded = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+
+pin_project! {
+    /// The answer of the attempt, or that it took too long.
+    pub struct TimeoutFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        // Dropped with this future, when its time and grace are over.
+        Dropped {
+            #[pin]
+            attempt: F,
+            // None until the attempt first waits: one that ends at once needs neither timer nor clock.
+            #[pin]
+            sleep: Option<Unconstrained<Sleep>>,
+            // Whether its token was cancelled.
+            told: bool,
+            cancel: CancelToken,
+            limits: Limits,
+        },
+        Shielded { running: Shielded },
+    }
+}
+
+impl<F, E> Future for TimeoutFuture<F>
+where
+    F: Future<Output = Result<Outcome, E>>,
+    E: Into<BoxError>,
+{
+    type Output = Result<Outcome, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (mut attempt, mut sleep, told, cancel, limits) = match self.project().state.project() {
+            StateProjection::Shielded { running } => return running.as_mut().poll(cx),
+            StateProjection::Dropped {
+                attempt,
+                sleep,
+                told,
+                cancel,
+                limits,
+            } => (attempt, sleep, told, cancel, limits),
+        };
+        // Not held up where the attempt has used up the task's budget.
+        let until = |end| Some(unconstrained(sleep_until(end)));
+        loop {
+            // Again after it was told to end, so that an answer to that counts even without a grace.
+            if let Poll::Ready(ended) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(ended.map_err(Into::into));
+            }
+            if sleep.is_none() {
+                sleep.set(until(later(limits.timeout)));
+            }
+            if let Some(timer) = sleep.as_mut().as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
+            if *told {
+                return Poll::Ready(Err(too_long(limits.timeout)));
+            }
+            *told = true;
+            cancel.cancel();
+            sleep.set(until(later(limits.grace)));
         }
     }
 }
 
-/// Runs an attempt and drops it when its time and grace are over.
-async fn dropped<E: Into<BoxError>>(
-    attempt: impl Future<Output = Result<Outcome, E>>,
-    limits: Limits,
-    cancel: CancelToken,
-) -> Result<Outcome, BoxError> {
-    let began = Instant::now();
-    let mut attempt = pin!(attempt);
-    // One that ends at once needs no timer.
-    let at_once = poll_fn(|cx| match attempt.as_mut().poll(cx) {
-        Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending => Poll::Ready(None),
-    });
-    if let Some(ended) = at_once.await {
-        return ended.map_err(Into::into);
-    }
-    let left = limits.timeout.saturating_sub(began.elapsed());
-    if let Ok(ended) = timeout(left, attempt.as_mut()).await {
-        return ended.map_err(Into::into);
-    }
-    cancel.cancel();
-    match timeout(limits.grace, attempt).await {
-        Ok(ended) => ended.map_err(Into::into),
-        Err(_) => Err(too_long(limits.timeout)),
-    }
+/// Far enough away where the clock ends before.
+fn later(time: Duration) -> Instant {
+    const YEARS: Duration = Duration::from_secs(30 * 365 * 86_400);
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + YEARS)
 }
 
 /// Runs an attempt in a task of its own and answers when that has ended.

@@ -39,7 +39,7 @@ where
     }
 
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
-        match self.decoder.decode(incoming.record.clone()) {
+        match self.decoder.decode(incoming.record.clone().into_inner()) {
             Ok(decoded) => {
                 incoming.extensions.insert(decoded);
                 let calling = self.inner.call(incoming);

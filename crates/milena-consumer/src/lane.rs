@@ -16,6 +16,7 @@ use crate::keyed::KeyQueue;
 use crate::offsets::Ticket;
 use crate::partition::{Delivery, Partition};
 use crate::settings::Order;
+use crate::together::Together;
 use crate::unpack;
 use crate::worker::{Go, Worker};
 
@@ -48,6 +49,9 @@ where
         let task = tokio::spawn(async move {
             let _guard = guard;
             match core.settings.order {
+                Order::Partition if takes_several(&*routes) => {
+                    Together::new(core, routes, own).run().await;
+                }
                 Order::Partition => in_order(core, routes, own).await,
                 Order::Key(lanes) => by_key(core, routes, own, lanes).await,
                 Order::Unordered(lanes) => unordered(core, routes, own, lanes).await,
@@ -96,6 +100,11 @@ impl Serves for milena_core::RouteInfo {
     fn serves(&self, partition: &Partition) -> bool {
         self.takes(&partition.place().topic)
     }
+}
+
+/// Whether some route's handler takes several records at a time.
+fn takes_several(routes: &impl Routes) -> bool {
+    routes.routes().iter().any(|info| info.batch.is_some())
 }
 
 async fn in_order<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>)
@@ -264,7 +273,12 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
 
 /// What cannot be read ends the batch, and the lane unless it may be passed over.
 #[cold]
-fn unreadable(core: &Core, partition: &Partition, opened: &Opened, error: &milena_core::Error) {
+pub(crate) fn unreadable(
+    core: &Core,
+    partition: &Partition,
+    opened: &Opened,
+    error: &milena_core::Error,
+) {
     let next = Some(opened.next_offset());
     if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, error) {
         partition.stop();
@@ -295,7 +309,7 @@ async fn deliver(
 }
 
 /// Holds the partition, and no other, until the records behind a slow one are few again.
-async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
+pub(crate) async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
     let by: Arc<str> = "window".into();
     let reason = format!("{window} records are delivered from one on that is not done");
     core.pause(partition, &by, &reason.into());

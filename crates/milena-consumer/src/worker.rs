@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use milena_core::{
-    BoxError, ConsumerRecord, ErrorClass, Incoming, Offset, Outcome, ProcessError, Recording,
-    RouteLabels, RouteRecorder, Routes, SharedRecord, Timestamp,
+    BatchSeat, BatchSize, BoxError, ConsumerRecord, Error, ErrorClass, Incoming, Offset, Outcome,
+    ProcessError, Recording, RouteLabels, RouteRecorder, Routes, SharedRecord, Timestamp,
 };
 use tokio::task::consume_budget;
 use tokio::task::coop::has_budget_remaining;
@@ -43,6 +43,23 @@ struct Line<S> {
     recording: Option<Arc<Recording>>,
     patience: Patience,
 }
+
+/// Where an attempt is made, and which it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) route: usize,
+    pub(crate) attempt: u32,
+}
+
+/// What came of beginning an attempt beside others.
+pub(crate) enum Begun<F> {
+    Running(F),
+    NotReady,
+    /// The partition is given back.
+    Away,
+}
+
+pub(crate) type Answer = Result<Outcome, ProcessError>;
 
 /// Whether the lane goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +129,140 @@ where
         go
     }
 
-    async fn process_shared(
+    /// The route of a record.
+    pub(crate) fn route_of(&self, record: &ConsumerRecord) -> usize {
+        let last = self.lines.len().saturating_sub(1);
+        self.routes.select(record).min(last)
+    }
+
+    /// How many records the route takes together; `None` where it takes one.
+    pub(crate) fn batch_size(&self, route: usize) -> Option<BatchSize> {
+        self.routes.routes().get(route)?.batch
+    }
+
+    pub(crate) fn routes(&self) -> Arc<R> {
+        Arc::clone(&self.routes)
+    }
+
+    /// Begins an attempt beside others. Waits for readiness only where there are no others.
+    pub(crate) async fn begin(
+        &mut self,
+        record: &SharedRecord,
+        place: Place,
+        seat: &BatchSeat,
+        alone: bool,
+    ) -> Begun<impl Future<Output = Answer> + Send + use<R>> {
+        self.line(place.route, record);
+        let (routes, partition) = (&self.routes, &self.partition);
+        let Some(Some(line)) = self.lines.get_mut(place.route) else {
+            return Begun::Away;
+        };
+        let readiness = if alone {
+            match poll_ready(&mut line.service, partition).await {
+                Some((readiness, _)) => readiness,
+                None => return Begun::Away,
+            }
+        } else {
+            match ready_now(&mut line.service) {
+                Some(readiness) => readiness,
+                None => {
+                    // It must not keep a place in a queue in which the others may have to wait again.
+                    line.service = routes.service(place.route);
+                    return Begun::NotReady;
+                }
+            }
+        };
+        let cancel = partition.cancel_token().clone();
+        let stopping = partition.stopping_token().clone();
+        let mut incoming = Incoming::with_tokens(record.clone(), cancel, stopping);
+        incoming.attempt = place.attempt;
+        incoming.extensions.insert(seat.clone());
+        if let Some(recording) = &line.recording {
+            incoming.extensions.insert_shared(Arc::clone(recording));
+        }
+        let calling = readiness.map(|()| started(&mut line.service, incoming));
+        Begun::Running(async move {
+            match calling {
+                Ok(calling) => calling.await,
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// What an attempt beside others came to: settled, or what is to become of the record.
+    pub(crate) fn ended(
+        &mut self,
+        record: &SharedRecord,
+        ticket: Ticket,
+        place: Place,
+        began: Instant,
+        answer: Answer,
+    ) -> Option<Verdict> {
+        let Place { route, attempt } = place;
+        let patience = self.line(route, record).patience;
+        let end = match &answer {
+            Ok(outcome) => Ok(outcome.name()),
+            Err(error) => Err(error.class()),
+        };
+        let verdict = judge(answer, attempt, patience);
+        if !matches!(verdict, Verdict::Hold(_)) {
+            self.record_attempt(route, attempt, Some(began), end);
+        }
+        self.distrust(route, end);
+        match verdict {
+            Verdict::Settle(outcome) => {
+                let timed = self.core.settings.recorder.is_some();
+                let elapsed = timed.then(|| began.elapsed());
+                self.settle(route, record, ticket, outcome, elapsed, false);
+                None
+            }
+            verdict => Some(verdict),
+        }
+    }
+
+    /// What a panic left of the service is not to be trusted.
+    fn distrust(&mut self, route: usize, end: Result<&'static str, ErrorClass>) {
+        if end == Err(ErrorClass::Panic)
+            && let Some(slot) = self.lines.get_mut(route)
+        {
+            *slot = None;
+        }
+    }
+
+    /// Ends the lane, or the consumer, as the verdict says.
+    pub(crate) fn give_up(&self, route: usize, ticket: Ticket, verdict: Verdict) -> Go {
+        let at = |error: Error| error.at(self.partition.place()).offset(ticket.offset);
+        match verdict {
+            Verdict::Stop(reason) => {
+                tracing::info!(partition = %self.partition.place(), %reason, "the handler stops the consumer");
+                self.partition.stop();
+                self.core.end(End::Stopped(reason));
+            }
+            Verdict::Fail(error) => {
+                self.partition.stop();
+                self.core.end(End::Failed(at(error)));
+            }
+            // Its layers gave up waiting, since the next owner is to go on.
+            Verdict::Stuck(_) if self.partition.is_stopping() => {}
+            Verdict::Stuck(error) => {
+                let info = self.routes.routes().get(route);
+                let name = info.map(|info| Arc::clone(&info.name));
+                self.partition.stop();
+                let name = name.as_deref().unwrap_or_default();
+                self.core.lane_stopped(&self.partition, name, &at(error));
+            }
+            Verdict::Settle(_) | Verdict::Again(_) | Verdict::Hold(_) => {}
+        }
+        Go::Away
+    }
+
+    pub(crate) async fn process_shared(
         &mut self,
         record: &SharedRecord,
         ticket: Ticket,
         began: Option<Instant>,
     ) -> Go {
-        let route = self
-            .routes
-            .select(record)
-            .min(self.lines.len().saturating_sub(1));
+        let route = self.route_of(record);
         let timed = self.core.settings.recorder.is_some();
         let began = timed.then(|| began.unwrap_or_else(Instant::now));
         let mut attempt = 1;
@@ -144,12 +285,7 @@ where
                 (Verdict::Settle(outcome), Ok(end)) if at_once && *outcome == end => {}
                 _ => self.record_attempt(route, attempt, waited.or(began), end),
             }
-            if end == Err(ErrorClass::Panic)
-                && let Some(slot) = self.lines.get_mut(route)
-            {
-                // What a panic left of the service is not to be trusted.
-                *slot = None;
-            }
+            self.distrust(route, end);
             match verdict {
                 Verdict::Settle(outcome) => {
                     let at_once = at_once && end == Ok(outcome);
@@ -169,35 +305,7 @@ where
                         return Go::Away;
                     }
                 }
-                Verdict::Stop(reason) => {
-                    tracing::info!(partition = %self.partition.place(), %reason, "the handler stops the consumer");
-                    self.partition.stop();
-                    self.core.end(End::Stopped(reason));
-                    return Go::Away;
-                }
-                Verdict::Fail(error) => {
-                    self.partition.stop();
-                    let error = error.at(self.partition.place()).offset(ticket.offset);
-                    self.core.end(End::Failed(error));
-                    return Go::Away;
-                }
-                // Its layers gave up waiting, since the next owner is to go on.
-                Verdict::Stuck(_) if self.partition.is_stopping() => return Go::Away,
-                Verdict::Stuck(error) => {
-                    let error = error.at(self.partition.place()).offset(ticket.offset);
-                    let name = self
-                        .routes
-                        .routes()
-                        .get(route)
-                        .map(|info| Arc::clone(&info.name));
-                    self.partition.stop();
-                    self.core.lane_stopped(
-                        &self.partition,
-                        name.as_deref().unwrap_or_default(),
-                        &error,
-                    );
-                    return Go::Away;
-                }
+                last => return self.give_up(route, ticket, last),
             }
         }
     }
@@ -249,7 +357,7 @@ where
                 if let Some(recording) = &line.recording {
                     incoming.extensions.insert_shared(Arc::clone(recording));
                 }
-                let calling = call(&mut line.service, incoming);
+                let calling = started(&mut line.service, incoming);
                 watched(core, partition, &**routes, route, record.offset, calling).await
             }
             Err(error) => Err(error),
@@ -322,7 +430,7 @@ where
 }
 
 /// Waits; `false` when the partition is given back meanwhile.
-async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
+pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
     tokio::select! {
         biased;
         () = partition.stopped() => false,
@@ -331,7 +439,7 @@ async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
 }
 
 /// Waits for that time with the partition paused.
-async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
+pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
     let by: Arc<str> = "hold".into();
     let now = (core.settings.clock)();
     // A clock that stands still, or a time that is past, must not make this spin.
@@ -365,23 +473,40 @@ where
     }
 }
 
-async fn call<S>(service: &mut S, incoming: Incoming) -> Result<Outcome, ProcessError>
+/// Whether the service is ready now; `None` where it is to be waited for.
+fn ready_now<S>(service: &mut S) -> Option<Result<(), ProcessError>>
+where
+    S: Service<Incoming>,
+    S::Error: Into<BoxError>,
+{
+    let ready = std::future::poll_fn(|cx| service.poll_ready(cx).map_err(classify));
+    AssertUnwindSafe(ready)
+        .catch_unwind()
+        .now_or_never()
+        .map(flat)
+}
+
+/// Calls the service now; what it returns answers for a panic too.
+fn started<S>(service: &mut S, incoming: Incoming) -> impl Future<Output = Answer> + use<S>
 where
     S: Service<Incoming, Response = Outcome>,
     S::Error: Into<BoxError>,
 {
     // `call` itself may panic too. It is no part of the future below, through which the record would be copied some times more.
-    match std::panic::catch_unwind(AssertUnwindSafe(|| service.call(incoming))) {
-        Ok(answer) => {
-            let answer = async { answer.await.map_err(classify) };
-            flat(AssertUnwindSafe(answer).catch_unwind().await)
+    let called = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(incoming)));
+    async move {
+        match called {
+            Ok(answer) => {
+                let answer = async { answer.await.map_err(classify) };
+                flat(AssertUnwindSafe(answer).catch_unwind().await)
+            }
+            Err(panic) => flat(Err(panic)),
         }
-        Err(panic) => flat(Err(panic)),
     }
 }
 
 /// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed.
-async fn watched<R: Routes, T>(
+pub(crate) async fn watched<R: Routes, T>(
     core: &Core,
     partition: &Partition,
     routes: &R,

@@ -1,6 +1,7 @@
 //! Routes: which service a record goes to. What a driver needs to know of a stack or a router.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{ConsumerRecord, Gate, Gauges, Result, TopicName, TopicPattern};
 
@@ -21,6 +22,17 @@ pub struct RouteInfo {
     pub records_attempts: bool,
     /// Whether the stack writes dead letters itself, so that an error that reaches the driver means "cannot go on".
     pub dead_letters: bool,
+    /// How many records its handler takes at a time; `None` where it takes one.
+    pub batch: Option<BatchSize>,
+}
+
+/// How many records a lane hands to a route together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSize {
+    /// The most at a time; at least 1.
+    pub records: usize,
+    /// How long the first of them waits for others.
+    pub within: Duration,
 }
 
 impl RouteInfo {
@@ -34,6 +46,7 @@ impl RouteInfo {
             gauges: Vec::new(),
             records_attempts: false,
             dead_letters: false,
+            batch: None,
         }
     }
 

@@ -6,10 +6,11 @@ use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use milena_client::consumer::IntoRoutes;
 use milena_client::core::{
-    BoxError, ConsumerRecord, Incoming, Offset, Outcome, Partition, ProcessError, ProducerRecord,
-    Result, Routes, Timestamp, TopicName, TopicPartition,
+    BatchParty, BatchSeat, BoxError, ConsumerRecord, Incoming, Offset, Outcome, Partition,
+    ProcessError, ProducerRecord, Result, Routes, Timestamp, TopicName, TopicPartition,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -97,20 +98,62 @@ where
     /// Takes a record through its route, as a lane of a consumer does: selected, ready, called once. Without a partition it goes to
     /// partition 0.
     ///
-    /// Feed several at once, by `tokio::join!` say, where a handler takes them together.
+    /// Feed several at once, by `tokio::join!` say, where a handler takes what different lanes have ready; see
+    /// [`feed_batch`](Self::feed_batch) for what one lane has.
     pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Processed {
         let record = self.append(record.into());
+        self.process(record, None).await
+    }
+
+    /// Takes records through their routes together, as a lane of a consumer does where a handler takes several: each goes through its
+    /// layers for itself, and what is left for later comes again when those before it are done. Answers in their order.
+    pub async fn feed_batch<I>(&self, records: I) -> Vec<Processed>
+    where
+        I: IntoIterator,
+        I::Item: Into<ProducerRecord>,
+    {
+        let records = records.into_iter();
+        let mut left: Vec<_> = records.map(|record| self.append(record.into())).collect();
+        let mut done = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let party = BatchParty::new();
+            let together = std::mem::take(&mut left).into_iter();
+            let together: Vec<_> = together
+                .map(|record| self.process(record, Some(party.seat())))
+                .collect();
+            party.close();
+            let all = together.len();
+            let answered = join_all(together).await;
+            let later = |fed: &Processed| matches!(fed.result, Ok(Outcome::Hold(_)));
+            let stuck = answered.iter().filter(|fed| later(fed)).count() == all;
+            for fed in answered {
+                if later(&fed) && !stuck {
+                    left.push(fed.record);
+                } else {
+                    done.push(fed);
+                }
+            }
+        }
+        done.sort_by_key(|fed| (fed.record.topic_partition(), fed.record.offset));
+        done
+    }
+
+    async fn process(&self, record: ConsumerRecord, seat: Option<BatchSeat>) -> Processed {
         let route = self.routes.select(&record);
         let routes = self.routes.routes();
         let info = routes.get(route).or_else(|| routes.last());
         let name = info.map_or_else(|| "".into(), |info| info.name.clone());
         let mut began = Instant::now();
+        let mut incoming = Incoming::new(record.clone());
+        if let Some(seat) = &seat {
+            incoming.extensions.insert(seat.clone());
+        }
         let calling = async {
             let mut service = self.routes.service(route);
             let ready = poll_fn(|cx| service.poll_ready(cx)).await;
             began = Instant::now();
             match ready {
-                Ok(()) => service.call(Incoming::new(record.clone())).await,
+                Ok(()) => service.call(incoming).await,
                 Err(error) => Err(error),
             }
         };
@@ -118,6 +161,9 @@ where
             let boxed: BoxError = error.into();
             Failed::from(&ProcessError::from_boxed(boxed))
         });
+        if let Some(seat) = seat {
+            seat.leave();
+        }
         let processed = Processed {
             record,
             route: name,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use milena_client::core::{
-    BoxError, ConsumerRecord, Incoming, Outcome, ProcessError, Result, RouteInfo, Routes,
+    BatchSeat, BoxError, ConsumerRecord, Incoming, Outcome, ProcessError, Result, RouteInfo, Routes,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -81,15 +81,20 @@ where
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         let began = Instant::now();
         let (route, journal) = (Arc::clone(&self.route), self.journal.clone());
-        let record = incoming.record.clone().into_inner();
+        let record = incoming.record.clone();
+        let together = incoming.extensions.get::<BatchSeat>().is_some();
         let calling = self.inner.call(incoming);
         Box::pin(async move {
             let answer = calling.await.map_err(|error| {
                 let boxed: BoxError = error.into();
                 ProcessError::from_boxed(boxed)
             });
+            // One of a batch that comes again behind another has not ended.
+            if together && matches!(answer, Ok(Outcome::Hold(_))) {
+                return answer.map_err(Into::into);
+            }
             journal.add(Processed {
-                record,
+                record: record.into_inner(),
                 route,
                 result: answer.as_ref().map(Outcome::clone).map_err(Failed::from),
                 took: began.elapsed(),

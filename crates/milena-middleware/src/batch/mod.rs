@@ -1,16 +1,22 @@
 //! Batch: a handler that takes several records at once, inside of the same layers as any other.
 //!
-//! The records of lanes that are ready at the same time are gathered, up to a number and for a short time, and given to the handler
-//! together. Each record still has its own way: it went through its layers alone, gets its own answer, and is retried, dead-lettered or
-//! counted alone. So the order is that of the consumer, and the batch is as large as lanes are ready: with order by partition a batch holds
-//! one record of each partition; give the consumer many lanes (`Order::Key`, `Order::Unordered`) for large ones.
+//! Each record has its own way: it goes through its layers alone, gets its own answer, and is retried, dead-lettered or counted alone; the
+//! records only meet at the handler. Who meets depends on the consumer's order:
+//!
+//! - **By partition** (the default) a lane hands over what is in its partition's queue, up to the number of a batch, and waits a short time for
+//!   more. The order is kept: what is to be tried again is tried again before those behind it, alone, and only then they come, at the same
+//!   attempt as before. Where the handler fails without saying which record was at fault, the first alone is tried again, and the others in small
+//!   batches that grow: the bad one is found, and no other becomes a dead letter for it.
+//! - **By key, or unordered**, the records that lanes have at the same time are gathered, one of each lane: give the consumer many lanes for large
+//!   batches. One that fails holds no other up.
 //!
 //! The handler takes a `Vec` of any extractor, or of a tuple of several. A record from which it cannot be made is answered alone, and the
 //! handler does not see it. It answers for all at once, with a `Vec` of one answer for each, or with
 //! [`BatchError::failed_from`](milena_core::BatchError::failed_from): then the records before are done, that one failed, and those behind it
-//! are given to the handler again at once, without it, so that one record never uses up the attempts of others. Any other error fails all.
+//! are given to the handler again without it, so that one record never uses up the attempts of others. Any other error fails all, or by
+//! partition the first.
 //!
-//! When an attempt of one record is ended, by a timeout say, the whole batch is: its records fail alike, and no attempt goes on unseen.
+//! When an attempt of one record is ended, by a timeout say, the whole batch is, and no attempt goes on unseen. A panic is an error like others.
 //!
 //! ```
 //! use std::time::Duration;

@@ -3,16 +3,98 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use milena_core::{BatchOutcome, FromRecord, Incoming, IntoBatchOutcome, ProcessError};
+use milena_core::{BatchOutcome, FromRecord, Incoming, IntoBatchOutcome, Outcome, ProcessError};
 
-use super::gather::Answer;
+use super::gather::{Answer, later};
+
+/// Whether records have an order among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// They come from different lanes: one that fails holds no other up.
+    Any,
+    /// They come from one lane: what fails is to be tried again before those behind it.
+    Kept,
+}
 
 /// Answers for all records, in their order.
 pub(super) async fn run<H, A, Fut, T>(
     handler: H,
     state: Arc<T>,
     records: Vec<Incoming>,
+    order: Order,
 ) -> Vec<Answer>
+where
+    H: Fn(Vec<A>) -> Fut,
+    Fut: Future,
+    Fut::Output: IntoBatchOutcome,
+    A: FromRecord<T>,
+{
+    match order {
+        Order::Any => run_any(handler, &state, records).await,
+        Order::Kept => run_in_order(handler, &state, records).await,
+    }
+}
+
+/// Once: what comes behind a failure is left for later, unless the handler has answered for it.
+async fn run_in_order<H, A, Fut, T>(handler: H, state: &T, records: Vec<Incoming>) -> Vec<Answer>
+where
+    H: Fn(Vec<A>) -> Fut,
+    Fut: Future,
+    Fut::Output: IntoBatchOutcome,
+    A: FromRecord<T>,
+{
+    let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
+    let (mut arguments, mut asked) = (Vec::new(), Vec::new());
+    for ((at, record), answer) in records.iter().enumerate().zip(&mut answers) {
+        match A::from_record(record, state).await {
+            Ok(argument) => {
+                arguments.push(argument);
+                asked.push(at);
+            }
+            Err(error) => {
+                let again = error.class().is_retriable();
+                *answer = Some(Err(error));
+                if again {
+                    break;
+                }
+            }
+        }
+    }
+    if !asked.is_empty() {
+        let told = handler(arguments).await.into_batch_outcome(asked.len());
+        let all_failed = told
+            .error
+            .as_ref()
+            .is_some_and(|error| error.index().is_none());
+        let done = told.results.len();
+        for (nth, (at, told)) in asked.iter().zip(spread(told, asked.len())).enumerate() {
+            // Who of them made all fail is not known: the first of them is tried again alone.
+            let blamed = !all_failed || nth <= done;
+            if let Some(answer) = answers.get_mut(*at).filter(|_| blamed) {
+                *answer = told;
+            }
+        }
+    }
+    let mut again = false;
+    let settle = |answer: Option<Answer>| match answer {
+        Some(answer) if !(again && asks_again(&answer)) => {
+            again |= asks_again(&answer);
+            answer
+        }
+        _ => Ok(later()),
+    };
+    answers.into_iter().map(settle).collect()
+}
+
+fn asks_again(answer: &Answer) -> bool {
+    match answer {
+        Ok(outcome) => matches!(outcome, Outcome::Retry { .. } | Outcome::Hold(_)),
+        Err(error) => error.class().is_retriable(),
+    }
+}
+
+/// Until each has an answer of its own.
+async fn run_any<H, A, Fut, T>(handler: H, state: &T, records: Vec<Incoming>) -> Vec<Answer>
 where
     H: Fn(Vec<A>) -> Fut,
     Fut: Future,
@@ -27,7 +109,7 @@ where
             if answer.is_some() {
                 continue;
             }
-            match A::from_record(record, &state).await {
+            match A::from_record(record, state).await {
                 Ok(argument) => {
                     arguments.push(argument);
                     asked.push(at);
@@ -83,7 +165,7 @@ fn copy(error: &ProcessError) -> ProcessError {
 
 #[cfg(test)]
 mod tests {
-    use milena_core::{BatchError, ConsumerRecord, ErrorClass, Outcome, Text};
+    use milena_core::{BatchError, ConsumerRecord, ErrorClass, Text};
     use parking_lot::Mutex;
 
     use super::*;
@@ -110,7 +192,7 @@ mod tests {
         let handler = async |texts: Vec<Text>| {
             assert_eq!(texts.len(), 2);
         };
-        let answers = run(handler, Arc::new(()), records(&["a", "", "c"])).await;
+        let answers = run(handler, Arc::new(()), records(&["a", "", "c"]), Order::Any).await;
         assert_eq!(words(&answers), ["ack", "poison", "ack"]);
     }
 
@@ -127,7 +209,13 @@ mod tests {
                 }
             }
         };
-        let answers = run(handler, Arc::new(()), records(&["a", "x", "b", "x", "c"])).await;
+        let answers = run(
+            handler,
+            Arc::new(()),
+            records(&["a", "x", "b", "x", "c"]),
+            Order::Any,
+        )
+        .await;
         assert_eq!(
             words(&answers),
             ["ack", "business", "ack", "business", "ack"]
@@ -138,14 +226,65 @@ mod tests {
     #[tokio::test]
     async fn a_plain_error_fails_all_and_missing_answers_are_failures() {
         let handler = async |_: Vec<Text>| Err::<(), _>(ProcessError::dependency("store", "down"));
-        let answers = run(handler, Arc::new(()), records(&["a", "b"])).await;
+        let answers = run(handler, Arc::new(()), records(&["a", "b"]), Order::Any).await;
         assert_eq!(words(&answers), ["dependency", "dependency"]);
 
         let handler = async |_: Vec<Text>| vec![Ok(Outcome::Ack), Err(ProcessError::poison("no"))];
-        let answers = run(handler, Arc::new(()), records(&["a", "b", "c"])).await;
+        let answers = run(handler, Arc::new(()), records(&["a", "b", "c"]), Order::Any).await;
         assert_eq!(
             words(&answers),
             ["ack", "poison", ErrorClass::Transient.name()]
         );
+    }
+
+    #[tokio::test]
+    async fn in_order_what_stands_behind_a_failure_comes_later() {
+        let failed = |error: ProcessError| {
+            let error = std::sync::Mutex::new(Some(error));
+            move |texts: Vec<Text>| {
+                let at = texts.iter().position(|text| text.0 == "x");
+                let error = error.lock().unwrap().take();
+                async move {
+                    match (at, error) {
+                        (Some(at), Some(error)) => Err(BatchError::failed_from(at, error)),
+                        _ => Ok(()),
+                    }
+                }
+            }
+        };
+        for (error, word) in [
+            (ProcessError::transient("busy"), "transient"),
+            (ProcessError::business("no"), "business"),
+        ] {
+            let handler = failed(error);
+            let all = records(&["a", "x", "b", "x"]);
+            let answers = run(handler, Arc::new(()), all, Order::Kept).await;
+            assert_eq!(words(&answers), ["ack", word, "hold", "hold"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn in_order_the_first_alone_is_tried_again_where_all_failed() {
+        let handler = async |_: Vec<Text>| Err::<(), _>(ProcessError::dependency("store", "down"));
+        let all = records(&["", "b", "c"]);
+        let answers = run(handler, Arc::new(()), all, Order::Kept).await;
+        assert_eq!(words(&answers), ["poison", "dependency", "hold"]);
+    }
+
+    #[tokio::test]
+    async fn in_order_what_is_answered_for_each_counts_save_a_second_that_asks_again() {
+        let handler = async |_: Vec<Text>| {
+            let busy = || Err(ProcessError::transient("busy"));
+            vec![
+                busy(),
+                Ok(Outcome::Ack),
+                busy(),
+                Err(ProcessError::poison("no")),
+            ]
+        };
+        let all = records(&["a", "b", "c", "d", "e"]);
+        let answers = run(handler, Arc::new(()), all, Order::Kept).await;
+        let expected = ["transient", "ack", "hold", "poison", "hold"];
+        assert_eq!(words(&answers), expected);
     }
 }

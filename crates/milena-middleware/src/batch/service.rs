@@ -30,9 +30,9 @@ impl BatchService {
         T: Send + Sync + 'static,
     {
         let state = Arc::new(state);
-        let run = move |records| {
+        let run = move |records, order| {
             let (handler, state) = (handler.clone(), Arc::clone(&state));
-            let answers: super::gather::Answers = Box::pin(run(handler, state, records));
+            let answers: super::gather::Answers = Box::pin(run(handler, state, records, order));
             answers
         };
         Self {

@@ -123,7 +123,9 @@ where
         let this = self.project();
         let (ended, answer) = match ready!(this.inner.poll(cx)) {
             // The handler could not do it yet, for whatever reason.
-            Ok(outcome @ Outcome::Retry { .. }) => (Ended::Neither, Ok(outcome)),
+            Ok(outcome @ (Outcome::Retry { .. } | Outcome::Hold(_))) => {
+                (Ended::Neither, Ok(outcome))
+            }
             Ok(outcome) => (Ended::Well, Ok(outcome)),
             Err(error) => {
                 let error = ProcessError::from_boxed(error.into());

@@ -9,7 +9,7 @@ mod routes;
 use std::fmt;
 use std::future::Future;
 
-use milena_core::{FromRecord, Gate, Handler, IntoBatchOutcome};
+use milena_core::{BatchSize, FromRecord, Gate, Handler, IntoBatchOutcome};
 use tower_layer::{Identity, Layer, Stack as Nested};
 
 use crate::batch::{BatchService, Batching};
@@ -133,7 +133,8 @@ impl<L, T> Stack<L, T> {
         StackRoutes::new(service, self.profiles, self.name, self.lenient)
     }
 
-    /// Puts an async function of several records inside: it gets what lanes have ready at the same time; see [`batch`](crate::batch).
+    /// Puts an async function of several records inside: it gets what a lane has in its queue, or what lanes have ready at the same time;
+    /// see [`batch`](crate::batch).
     pub fn batch<H, A, Fut>(mut self, batching: Batching, handler: H) -> StackRoutes<L::Service>
     where
         H: Fn(Vec<A>) -> Fut + Clone + Send + Sync + 'static,
@@ -145,7 +146,9 @@ impl<L, T> Stack<L, T> {
     {
         let Batching { most, within } = batching;
         let text = format!("up to {most} records that come within {within:?}");
-        self.profiles.push(Profile::new(Kind::Batch, text));
+        let records = most;
+        let profile = Profile::new(Kind::Batch, text).batch(BatchSize { records, within });
+        self.profiles.push(profile);
         let service = BatchService::new(batching, handler, self.state);
         let service = self.layers.layer(service);
         StackRoutes::new(service, self.profiles, self.name, self.lenient)

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Gate, Gauges};
+use milena_core::{BatchSize, Gate, Gauges};
 
 /// A layer that a [`Stack`](super::Stack) knows: it says what it is.
 ///
@@ -30,6 +30,7 @@ pub struct Profile {
     pub(crate) longest: Option<Duration>,
     pub(crate) suffixes: Vec<String>,
     pub(crate) asks_for_dead_letters: bool,
+    pub(crate) batch: Option<BatchSize>,
 }
 
 /// The kinds of layers, those whose places matter to each other first, in their default order, outermost first.
@@ -127,6 +128,7 @@ impl Profile {
             longest: None,
             suffixes: Vec::new(),
             asks_for_dead_letters: false,
+            batch: None,
         }
     }
 
@@ -180,6 +182,12 @@ impl Profile {
     /// It may answer [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter), so that a dead letter layer has to stand outside of it.
     pub fn asks_for_dead_letters(mut self) -> Self {
         self.asks_for_dead_letters = true;
+        self
+    }
+
+    /// It takes so many records at a time, which lanes then hand over together.
+    pub fn batch(mut self, size: BatchSize) -> Self {
+        self.batch = Some(size);
         self
     }
 }

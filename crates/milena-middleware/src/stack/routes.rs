@@ -83,6 +83,7 @@ pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
         info.gauges.extend(profile.gauges.iter().cloned());
         info.records_attempts |= profile.records_attempts;
         info.dead_letters |= profile.dead_letters;
+        info.batch = info.batch.or(profile.batch);
     }
     info
 }

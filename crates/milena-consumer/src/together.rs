@@ -1,0 +1,266 @@
+//! Records of a partition in their order, several at a time, for routes whose handlers take several.
+//!
+//! Each record goes through its layers for itself, gets its own answer and is settled alone; they meet at the handler. One that failed is
+//! tried again before those behind it, which its handler leaves for later.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use milena_core::{
+    BatchParty, BatchSeat, BatchSize, BoxError, ConsumerRecord, Incoming, Outcome, Routes,
+    SharedRecord, Timestamp,
+};
+use tokio::time::{Instant, sleep_until};
+use tower_service::Service;
+
+use crate::core::Core;
+use crate::lane::wait_for_room;
+use crate::offsets::Ticket;
+use crate::partition::Partition;
+use crate::source::{Next, Source};
+use crate::verdict::Verdict;
+use crate::worker::{Begun, Go, Place, Worker, hold, wait_or_stop, watched};
+
+/// A record on its way to an answer that settles it.
+struct Member {
+    record: SharedRecord,
+    ticket: Ticket,
+    attempt: u32,
+    before: Before,
+}
+
+/// What is waited for before a record comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    Wait(Duration),
+    Hold(Timestamp),
+}
+
+/// A partition's lane where some route takes several records at a time.
+pub(crate) struct Together<R: Routes> {
+    core: Arc<Core>,
+    partition: Arc<Partition>,
+    worker: Worker<R>,
+    source: Source,
+    /// What comes before anything of the source, in its order.
+    again: VecDeque<Member>,
+    /// How many go at once after a batch failed as a whole: the bad one is found without blaming the others.
+    careful: Option<usize>,
+}
+
+impl<R> Together<R>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    pub(crate) fn new(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) -> Self {
+        Self {
+            worker: Worker::new(Arc::clone(&core), routes, Arc::clone(&partition)),
+            source: Source::new(Arc::clone(&core), Arc::clone(&partition)),
+            core,
+            partition,
+            again: VecDeque::new(),
+            careful: None,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        while let Some(first) = self.first().await {
+            let route = self.worker.route_of(&first.record);
+            let go = match self.worker.batch_size(route) {
+                Some(size) => self.batch(first, route, size).await,
+                None => {
+                    let Member { record, ticket, .. } = first;
+                    self.worker.process_shared(&record, ticket, None).await
+                }
+            };
+            if go == Go::Away {
+                return;
+            }
+            self.worker.yield_in_turn().await;
+        }
+    }
+
+    /// The next record, once what it waits for is over; `None` when the partition is to be given back.
+    async fn first(&mut self) -> Option<Member> {
+        if let Some(member) = self.again.pop_front() {
+            let go_on = match member.before {
+                Before::Nothing => !self.partition.is_stopping(),
+                Before::Wait(time) => wait_or_stop(&self.partition, time).await,
+                Before::Hold(until) => hold(&self.core, &self.partition, until).await,
+            };
+            return go_on.then_some(member);
+        }
+        loop {
+            match self.source.next() {
+                Next::Record(record, ticket) => return Some(Member::new(record, ticket)),
+                Next::Empty => self.partition.readable().await,
+                Next::Full(window) => wait_for_room(&self.core, &self.partition, window).await,
+                Next::Away => return None,
+            }
+        }
+    }
+
+    /// Takes the first record and what comes with it through the route, each to its answer.
+    async fn batch(&mut self, first: Member, route: usize, size: BatchSize) -> Go {
+        let few = self.careful.unwrap_or(size.records);
+        let most = few.min(size.records);
+        let (began, first_offset) = (Instant::now(), first.ticket.offset);
+        let party = BatchParty::new();
+        let mut members = Vec::<(Member, BatchSeat)>::new();
+        let mut running = FuturesUnordered::new();
+        let mut answered = None;
+        let mut next = Some(first);
+        loop {
+            // What is there.
+            let mut closed = false;
+            while !closed && members.len() < most {
+                let Some(member) = next.take().or_else(|| self.join(route, &mut closed)) else {
+                    break;
+                };
+                if !self.partition.counts(member.ticket) {
+                    // Overtaken by a seek while it waited: it is not for the handler any more.
+                    continue;
+                }
+                let (seat, alone) = (party.seat(), members.is_empty());
+                let place = Place {
+                    route,
+                    attempt: member.attempt,
+                };
+                let begun = self.worker.begin(&member.record, place, &seat, alone).await;
+                match begun {
+                    Begun::Running(calling) => {
+                        let at = members.len();
+                        running.push(async move { (at, calling.await) });
+                        members.push((member, seat));
+                    }
+                    // For the next batch: what it waits for may be with a record of this one.
+                    Begun::NotReady => {
+                        seat.leave();
+                        self.again.push_front(member);
+                        closed = true;
+                    }
+                    Begun::Away => return Go::Away,
+                }
+            }
+            if closed || members.is_empty() || members.len() >= most {
+                break;
+            }
+            // What comes soon.
+            tokio::select! {
+                biased;
+                () = self.partition.stopped() => break,
+                Some(answer) = running.next() => {
+                    answered = Some(answer);
+                    break;
+                }
+                () = sleep_until(began + size.within) => break,
+                () = self.partition.readable() => {}
+            }
+        }
+        party.close();
+        let mut unsettled = Vec::new();
+        let (core, partition) = (Arc::clone(&self.core), Arc::clone(&self.partition));
+        let routes = self.worker.routes();
+        let answers = async {
+            while let Some((at, answer)) = match answered.take() {
+                Some(answer) => Some(answer),
+                None => running.next().await,
+            } {
+                if let Some((member, seat)) = members.get(at) {
+                    seat.leave();
+                    let place = Place {
+                        route,
+                        attempt: member.attempt,
+                    };
+                    let ended =
+                        self.worker
+                            .ended(&member.record, member.ticket, place, began, answer);
+                    unsettled.extend(ended.map(|verdict| (at, verdict)));
+                }
+            }
+        };
+        watched(&core, &partition, &*routes, route, first_offset, answers).await;
+        drop(running);
+        let members = members.into_iter().map(|(member, _)| member).collect();
+        self.bring_again(route, size.records, members, unsettled)
+    }
+
+    /// The next record, where it may go with those before it.
+    fn join(&mut self, route: usize, closed: &mut bool) -> Option<Member> {
+        let member = match self.again.pop_front() {
+            Some(member) => member,
+            None => match self.source.next() {
+                Next::Record(record, ticket) => Member::new(record, ticket),
+                Next::Empty => return None,
+                Next::Full(_) | Next::Away => {
+                    *closed = true;
+                    return None;
+                }
+            },
+        };
+        if member.before != Before::Nothing || self.worker.route_of(&member.record) != route {
+            *closed = true;
+            self.again.push_front(member);
+            return None;
+        }
+        Some(member)
+    }
+
+    /// What is not settled comes again, in its order, before anything else.
+    fn bring_again(
+        &mut self,
+        route: usize,
+        most: usize,
+        members: Vec<Member>,
+        mut unsettled: Vec<(usize, Verdict)>,
+    ) -> Go {
+        unsettled.sort_by_key(|(at, _)| *at);
+        let (all, left) = (members.len(), unsettled.len());
+        // As a whole: the first was done alone, and the others left for later.
+        self.careful = match self.careful {
+            _ if all > 1 && left + 1 >= all => Some(2),
+            Some(few) if few < most => Some(few * 2),
+            _ => None,
+        };
+        let mut members: Vec<_> = members.into_iter().map(Some).collect();
+        let now = (self.core.settings.clock)();
+        let mut back = VecDeque::with_capacity(left);
+        for (at, verdict) in unsettled {
+            let Some(mut member) = members.get_mut(at).and_then(Option::take) else {
+                continue;
+            };
+            member.before = match verdict {
+                Verdict::Again(wait) => {
+                    member.attempt += 1;
+                    Before::Wait(wait)
+                }
+                // Behind one that is done by now.
+                Verdict::Hold(until) if until <= now && left < all => Before::Nothing,
+                Verdict::Hold(until) => Before::Hold(until),
+                last => return self.worker.give_up(route, member.ticket, last),
+            };
+            back.push_back(member);
+        }
+        back.append(&mut self.again);
+        self.again = back;
+        Go::On
+    }
+}
+
+impl Member {
+    fn new(record: ConsumerRecord, ticket: Ticket) -> Self {
+        Self {
+            record: record.into(),
+            ticket,
+            attempt: 1,
+            before: Before::Nothing,
+        }
+    }
+}

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
 use crate::receiver::Receiver;
-use crate::run::{self, RunReport, ShutdownHandle};
+use crate::run::{self, Run, RunUntil, ShutdownHandle};
 use crate::settings::Settings;
 use crate::start::StartAt;
 
@@ -95,14 +95,14 @@ impl AssignedConsumer {
     ///
     /// # Cancel safety
     /// Dropped, everything ends at once.
-    pub async fn run<M, X>(&self, handler: X) -> Result<RunReport>
+    pub fn run<M, X>(&self, handler: X) -> Run<'_>
     where
         X: IntoRoutes<M>,
         <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        run::run(&self.engine, handler.into_routes()).await
+        run::run(&self.engine, handler.into_routes())
     }
 
     /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
@@ -112,19 +112,15 @@ impl AssignedConsumer {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
-    pub async fn run_until<M, X>(&self, handler: X, end: impl Future) -> Result<RunReport>
+    pub fn run_until<M, X, E>(&self, handler: X, end: E) -> RunUntil<'_, E>
     where
         X: IntoRoutes<M>,
+        E: Future,
         <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        let stop = self.shutdown_handle();
-        let end = async {
-            end.await;
-            stop.shutdown();
-        };
-        run::until(self.run(handler), end).await
+        RunUntil::new(self.run(handler), end, self.shutdown_handle())
     }
 
     /// Ends in good order: lanes drain, at most the drain timeout.

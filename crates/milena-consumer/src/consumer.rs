@@ -24,7 +24,7 @@ use crate::into_routes::IntoRoutes;
 use crate::partition::{Committable, Partition};
 use crate::positions;
 use crate::receiver::Receiver;
-use crate::run::{self, RunReport, ShutdownHandle};
+use crate::run::{self, Run, RunUntil, ShutdownHandle};
 use crate::settings::Settings;
 
 /// Reads topics as a member of a consumer group.
@@ -94,14 +94,14 @@ impl Consumer {
     ///
     /// # Cancel safety
     /// Dropped, everything ends at once; what was not committed is read again by the next owner.
-    pub async fn run<M, X>(&self, handler: X) -> Result<RunReport>
+    pub fn run<M, X>(&self, handler: X) -> Run<'_>
     where
         X: IntoRoutes<M>,
         <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        run::run(&self.engine, handler.into_routes()).await
+        run::run(&self.engine, handler.into_routes())
     }
 
     /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
@@ -111,19 +111,15 @@ impl Consumer {
     ///
     /// # Cancel safety
     /// As [`run`](Self::run).
-    pub async fn run_until<M, X>(&self, handler: X, end: impl Future) -> Result<RunReport>
+    pub fn run_until<M, X, E>(&self, handler: X, end: E) -> RunUntil<'_, E>
     where
         X: IntoRoutes<M>,
+        E: Future,
         <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        let stop = self.shutdown_handle();
-        let end = async {
-            end.await;
-            stop.shutdown();
-        };
-        run::until(self.run(handler), end).await
+        RunUntil::new(self.run(handler), end, self.shutdown_handle())
     }
 
     /// Commits what [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned, all of it, and waits for the answer.

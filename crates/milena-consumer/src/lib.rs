@@ -70,7 +70,7 @@ pub use milena_protocol::fetch::IsolationLevel;
 pub use pauses::Pause;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;
-pub use run::{RunEnd, RunReport, ShutdownHandle};
+pub use run::{Run, RunEnd, RunReport, RunUntil, ShutdownHandle};
 pub use settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, StuckPolicy};
 pub use start::StartAt;
 pub use stream::{BatchStream, RecordStream};

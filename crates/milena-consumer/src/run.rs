@@ -1,14 +1,17 @@
 //! Running a handler: lanes over the assignment, gates that pause it, and the report at the end.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 
 use milena_core::{
     BoxError, CancelToken, Incoming, Offset, Outcome, Reason, Result, Routes, TopicPartition,
 };
+use pin_project_lite::pin_project;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
@@ -83,17 +86,84 @@ impl ShutdownHandle {
     }
 }
 
-/// Awaits `running` while `end` runs beside it.
-pub(crate) async fn until<T>(running: impl Future<Output = T>, end: impl Future) -> T {
-    let mut running = pin!(running);
-    tokio::select! {
-        done = &mut running => done,
-        _ = end => running.await,
+/// A run of a handler; made by [`Consumer::run`](crate::Consumer::run), where its errors are told.
+///
+/// It does not name the handler's type, so that it can be spawned whatever the handler captures.
+///
+/// # Cancel safety
+/// Dropped, everything ends at once.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Run<'a>(Pin<Box<dyn Future<Output = Result<RunReport>> + Send + 'a>>);
+
+impl Future for Run<'_> {
+    type Output = Result<RunReport>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A run that ends in good order when `E` resolves; made by [`Consumer::run_until`](crate::Consumer::run_until).
+    ///
+    /// # Cancel safety
+    /// As [`Run`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct RunUntil<'a, E> {
+        run: Run<'a>,
+        // Gone once it has resolved.
+        #[pin]
+        end: Option<E>,
+        stop: ShutdownHandle,
+    }
+}
+
+impl<'a, E> RunUntil<'a, E> {
+    pub(crate) fn new(run: Run<'a>, end: E, stop: ShutdownHandle) -> Self {
+        let end = Some(end);
+        Self { run, end, stop }
+    }
+}
+
+impl<E: Future> Future for RunUntil<'_, E> {
+    type Output = Result<RunReport>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let Some(end) = this.end.as_mut().as_pin_mut()
+            && end.poll(cx).is_ready()
+        {
+            this.stop.shutdown();
+            this.end.set(None);
+        }
+        Pin::new(this.run).poll(cx)
+    }
+}
+
+impl<E> fmt::Debug for RunUntil<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunUntil").finish_non_exhaustive()
     }
 }
 
 /// Processes until the end.
-pub(crate) async fn run<R>(engine: &Engine, routes: R) -> Result<RunReport>
+pub(crate) fn run<R>(engine: &Engine, routes: R) -> Run<'_>
+where
+    R: Routes,
+    R::Service: Service<Incoming, Response = Outcome>,
+    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
+    <R::Service as Service<Incoming>>::Future: Send + 'static,
+{
+    Run(Box::pin(process(engine, routes)))
+}
+
+async fn process<R>(engine: &Engine, routes: R) -> Result<RunReport>
 where
     R: Routes,
     R::Service: Service<Incoming, Response = Outcome>,

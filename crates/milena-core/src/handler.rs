@@ -45,6 +45,22 @@ impl<T: IntoOutcome, E: Into<ProcessError>> IntoOutcome for Result<T, E> {
 /// # fn check<A, H: milena_core::Handler<A>>(_: H) {}
 /// # check(bill);
 /// ```
+///
+/// A closure may capture what it likes, and clones it for each record. An `async move |…|` closure that captures something lends it to its
+/// future, which cannot outlive the call: write `move |…|` with a clone and an `async move` block.
+///
+/// ```
+/// use std::sync::Arc;
+/// use milena_core::Text;
+///
+/// let currency = Arc::new("EUR".to_owned());
+/// let bill = move |Text(order): Text| {
+///     let currency = Arc::clone(&currency);
+///     async move { println!("billing {order} in {currency}") }
+/// };
+/// # fn check<A, H: milena_core::Handler<A>>(_: H) {}
+/// # check(bill);
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is an async function of extractors (`FromRecord`) that returns an `Outcome`, `()`, or a `Result` of one"

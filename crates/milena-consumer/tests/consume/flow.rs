@@ -7,6 +7,7 @@ use std::time::Duration;
 use milena_broker::ApiKey;
 use milena_consumer::Order;
 use milena_core::{Gauge, Key, Partition};
+use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -140,6 +141,48 @@ async fn nothing_is_fetched_twice_and_idle_consumers_ask_twice_a_second_at_most(
     // Two brokers, each answering an empty Fetch after 500 ms.
     assert!(idle <= 2 * 2 * 61, "{idle} requests in a minute");
     running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn brokers_are_asked_for_as_much_and_as_long_as_was_set() {
+    let bed = bed(1).await;
+    let builder = bed.builder().await.fetch_min_bytes(2_000);
+    let builder = builder.fetch_max_wait(Duration::from_secs(7));
+    let builder = builder
+        .fetch_max_bytes(300_000)
+        .max_partition_fetch_bytes(100_000);
+    let consumer = builder.build().unwrap();
+    bed.fill(1, 0, 100).await;
+    for _ in 0..100 {
+        consumer.recv().await.unwrap();
+    }
+    let asked = bed.broker.journal().requests(ApiKey::Fetch);
+    let mut asked = asked.iter().filter_map(|entry| match entry.message() {
+        AnyRequest::Fetch(request) => Some(request),
+        _ => None,
+    });
+    let told = asked.next().unwrap();
+    let partition = &told.topics[0].partitions[0];
+    assert_eq!((told.min_bytes, told.max_wait_ms), (2_000, 7_000));
+    assert!((100_000..=300_000).contains(&partition.partition_max_bytes));
+    assert!(asked.all(|request| request.max_bytes <= 300_000));
+
+    // Too little to be told of at once comes when the wait is over, and enough comes at once.
+    sleep(Duration::from_millis(100)).await;
+    let before = Instant::now();
+    bed.fill(1, 100, 1).await;
+    consumer.recv().await.unwrap();
+    let waited = before.elapsed();
+    assert!(
+        waited > Duration::from_secs(3) && waited < Duration::from_secs(8),
+        "{waited:?}"
+    );
+    sleep(Duration::from_millis(100)).await;
+    let before = Instant::now();
+    bed.fill(1, 101, 200).await;
+    consumer.recv().await.unwrap();
+    assert!(before.elapsed() < Duration::from_secs(3));
+    consumer.close().await;
 }
 
 #[tokio::test(start_paused = true)]

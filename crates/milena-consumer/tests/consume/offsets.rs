@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{AssignedConsumer, Consumer, OffsetAndMetadata, OffsetReset, Order, StartAt};
-use milena_core::{Attempt, ErrorKind, Offset, ProducerRecord, Timestamp, TopicPartition};
+use milena_core::{Attempt, ErrorKind, NodeId, Offset, ProducerRecord, Timestamp, TopicPartition};
+use milena_pool::Target;
 use milena_producer::Producer;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::OffsetCommitRequest;
+use milena_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use tokio::time::{sleep, timeout};
 
-use crate::bed::{Bed, LIMIT, Seen, bed, eventually, run, run_noting};
+use crate::bed::{Bed, LIMIT, Seen, bed, beds_with, eventually, run, run_noting};
 
 fn place(partition: u32) -> TopicPartition {
     TopicPartition::new("orders", partition)
@@ -338,4 +344,58 @@ async fn a_full_window_pauses_its_partition_and_no_other() {
     })
     .await;
     running.end().await;
+}
+
+/// Commits for the group as a program does that is no member of it.
+async fn commit_from_outside(bed: &Bed, offset: i64, epoch: i32, text: &'static str) {
+    let cluster = bed.cluster("another").await;
+    let partition = OffsetCommitRequestPartition::default()
+        .with_committed_offset(offset)
+        .with_committed_leader_epoch(epoch)
+        .with_committed_metadata(Some(StrBytes::from_static_str(text)));
+    let topic = OffsetCommitRequestTopic::default()
+        .with_name(StrBytes::from_static_str("orders").into())
+        .with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(StrBytes::from_static_str("billing").into())
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topic]);
+    let node = bed.broker.inspect().coordinator("billing").unwrap();
+    let target = Target::Node(NodeId::from_wire(node).unwrap());
+    let answer = cluster.send(&target, &request).await.unwrap();
+    assert_eq!(answer.topics[0].partitions[0].error_code, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_program_committed_is_begun_at_where_the_log_has_it_and_else_judged_by_the_policy()
+ {
+    // Within the log; behind its end; of an epoch that no leader had.
+    let cases = [(5, -1, 5), (99, -1, 0), (5, 77, 0)];
+    for (offset, epoch, begins) in cases {
+        for bed in beds_with(1, |b| b).await {
+            bed.fill(1, 0, 10).await;
+            commit_from_outside(&bed, offset, epoch, "\u{1F980} not ours").await;
+            let consumer = bed.builder().await.build().unwrap();
+            let read = receive(&consumer, 10 - begins).await;
+            assert_eq!(read[0].offset.to_wire(), begins as i64, "{offset} {epoch}");
+            consumer.commit().await.unwrap();
+            assert_eq!(bed.committed(0), Some(10));
+            consumer.close().await;
+
+            commit_from_outside(&bed, offset, epoch, "").await;
+            let strict = bed.builder().await.auto_offset_reset(OffsetReset::None);
+            let strict = strict.build().unwrap();
+            let first = timeout(LIMIT, strict.recv()).await.unwrap();
+            match begins {
+                0 => assert!(
+                    first
+                        .as_ref()
+                        .is_err_and(|error| error.to_string().contains("auto.offset.reset")),
+                    "{first:?}"
+                ),
+                _ => assert_eq!(first.unwrap().offset.to_wire(), begins as i64),
+            }
+            strict.close().await;
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Heartbeats: on a task and a connection of their own, so that they wait for no handler, fetch or join.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, Event, Result};
 use milena_pool::Role;
@@ -37,6 +38,11 @@ async fn beat(core: &Core, membership: &Membership) {
     loop {
         sleep_until(next).await;
         let started = Instant::now();
+        if stood_still(core, started.duration_since(alive), interval) {
+            core.tell_verdict(membership, Pulse::Lost { forgotten: false });
+            next = started + interval;
+            continue;
+        }
         let answer = once(core, membership).await;
         core.observers().emit(|| Event::Heartbeat {
             group: core.settings.group_name(),
@@ -72,6 +78,12 @@ async fn beat(core: &Core, membership: &Membership) {
             core.tell_verdict(membership, Pulse::Lost { forgotten: false });
         }
     }
+}
+
+/// Whether a member that last heard of its coordinator so long ago, and beats so often, did not run for its whole session, as in a
+/// suspended machine: others have its partitions by now, so it lets them go before it asks.
+pub(crate) fn stood_still(core: &Core, silent: Duration, interval: Duration) -> bool {
+    silent >= core.settings.session_timeout.max(interval * 3)
 }
 
 async fn once(core: &Core, membership: &Membership) -> Result<()> {

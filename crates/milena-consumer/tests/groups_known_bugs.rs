@@ -23,6 +23,7 @@ use groups::{hostile, members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{ConsumerBuilder, GroupProtocol};
 use milena_core::TopicPartition;
+use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
 
 /// The ways to be a member: eager, cooperative, and by the coordinator's assignment.
@@ -408,5 +409,39 @@ async fn g14_a_commit_that_tells_of_a_lost_membership_ends_delivery_at_once() {
             .await;
         eventually("all is committed", || bed.committed(0) == Some(15)).await;
         first.end().await;
+    }
+}
+
+/// A machine that was suspended for longer than a session wakes with partitions that others have: they are let go before anything else
+/// is asked.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_stood_still_lets_go_before_it_asks() {
+    for way in WAYS {
+        let bed = bed(2).await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let builder = member(&bed, way, "still").await;
+        let running = run_noting(builder.rebalance_listener(ear.clone()), &seen);
+        bed.fill(2, 0, 10).await;
+        seen.until_len(20).await;
+        eventually("it is committed", || bed.committed(1) == Some(10)).await;
+        bed.broker.journal().clear();
+        tokio::time::advance(Duration::from_secs(300)).await;
+        eventually("it is back", || ear.heard().len() == 3).await;
+        assert!(matches!(ear.heard()[1], Heard::Lost(_)), "{way}");
+        let asked = bed.broker.journal().matching(|entry| {
+            matches!(
+                entry.api(),
+                ApiKey::Heartbeat | ApiKey::ConsumerGroupHeartbeat | ApiKey::JoinGroup
+            )
+        });
+        let first = asked.first().unwrap();
+        match first.message() {
+            AnyRequest::JoinGroup(_) => {}
+            AnyRequest::ConsumerGroupHeartbeat(beat) => assert_eq!(beat.member_epoch, 0),
+            other => panic!("{way}: {other:?} came first"),
+        }
+        bed.fill(2, 10, 10).await;
+        seen.until_len(40).await;
+        running.end().await;
     }
 }

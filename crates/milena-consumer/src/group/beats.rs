@@ -18,6 +18,7 @@ use super::epoch::{Refusal, refusal};
 use super::requests::millis;
 use super::text;
 use crate::core::Core;
+use crate::heartbeat::stood_still;
 use crate::member::{Membership, Pulse};
 use crate::subscription::Subscription;
 
@@ -109,6 +110,11 @@ impl Beats {
                 continue;
             }
             let started = Instant::now();
+            let silent = started.duration_since(self.alive);
+            if self.epoch > 0 && stood_still(&core, silent, self.interval) {
+                self.lose();
+                continue;
+            }
             let said = (
                 core.group.subscription.borrow().clone(),
                 self.owned.borrow().places.clone(),

@@ -160,18 +160,20 @@ impl Judged {
     ) -> Report {
         let joined = sample.members.iter().filter(|(_, member)| **member);
         self.joined.extend(joined.map(|(group, _)| group.clone()));
-        let all_joined = sample
-            .members
-            .keys()
-            .all(|group| self.joined.contains(group));
-        self.started |= contact && all_joined;
+        let waits_for = sample.members.keys();
+        let waits_for: Vec<_> = waits_for
+            .filter(|group| !self.joined.contains(*group))
+            .cloned()
+            .collect();
+        self.started |= contact && waits_for.is_empty();
         let state = verdicts.iter().map(|verdict| verdict.state).max();
         let state = state.unwrap_or(State::Ok);
         // Where Kafka itself is away, a restart does not help.
         let reachable = !verdicts
             .iter()
             .any(|verdict| verdict.name == "brokers" && verdict.state == State::Failing);
-        let live = !(reachable && verdicts.iter().any(|verdict| verdict.dead));
+        // Nor while it ends by itself.
+        let live = stopping || !(reachable && verdicts.iter().any(|verdict| verdict.dead));
         let mut before = std::mem::take(&mut self.since);
         let checks = verdicts.into_iter().map(|verdict| {
             let since = match before.remove(&verdict.name) {
@@ -200,6 +202,7 @@ impl Judged {
             live,
             ready: self.started && !stopping && state != State::Failing,
             started: self.started,
+            waits_for: if self.started { Vec::new() } else { waits_for },
             checks,
         }
     }

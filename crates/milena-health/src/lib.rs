@@ -14,8 +14,9 @@
 //! | `breakers` | one is open: records wait for a dependency | – |
 //! | `buffer` | a producer's memory is full for ten seconds | – |
 //!
-//! Where no broker answers, nothing else counts against being alive: a restart would not help. A program's own checks join in by
-//! [`Health::check`].
+//! Where no broker answers, nothing else counts against being alive, since a restart would not help; nor does anything during a shutdown.
+//! Checks are told where there is something to check: those of consumers beside a consumer, `breakers` where a stack has one. A program's
+//! own join in by [`Health::check`].
 //!
 //! ```no_run
 //! use milena_health::Health;

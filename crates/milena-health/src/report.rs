@@ -3,7 +3,7 @@
 use milena_core::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::words::rfc3339;
+use crate::words::{list, rfc3339};
 
 /// How a check, or the whole, stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -58,6 +58,8 @@ pub struct Report {
     pub ready: bool,
     /// Whether it has started: stays true from then on.
     pub started: bool,
+    /// The groups whose consumers here were not all members yet, before the start.
+    pub waits_for: Vec<String>,
     /// The checks.
     pub checks: Vec<Check>,
 }
@@ -75,6 +77,21 @@ impl Report {
         let ill = self.checks.iter().filter(|check| check.state != State::Ok);
         ill.map(|check| format!("{}: {}", check.name, check.reason))
             .collect()
+    }
+
+    /// Why it is not ready: where it is in its life, and what is not well.
+    #[must_use]
+    pub fn unready(&self) -> Vec<String> {
+        let phase = match self.phase {
+            Phase::Running => None,
+            Phase::Stopping => Some("it is shutting down".to_owned()),
+            Phase::Starting if self.waits_for.is_empty() => Some("it is starting".to_owned()),
+            Phase::Starting => {
+                let groups = list(self.waits_for.clone());
+                Some(format!("it is starting: no member yet of {groups}"))
+            }
+        };
+        phase.into_iter().chain(self.reasons()).collect()
     }
 }
 

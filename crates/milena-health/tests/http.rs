@@ -91,7 +91,9 @@ async fn during_a_shutdown_it_still_answers_alive_and_not_ready() {
     let server = health.http().listen(any()).serve().await.unwrap();
     health.shut_down();
     assert_eq!(status(&get(&server, "/health/live").await), 200);
-    assert_eq!(status(&get(&server, "/health/ready").await), 503);
+    let ready = get(&server, "/health/ready").await;
+    assert_eq!(status(&ready), 503);
+    assert!(ready.contains("it is shutting down"), "{ready}");
     assert!(get(&server, "/health").await.contains("\"stopping\""));
     let address = server.address();
     within(server.shutdown()).await;

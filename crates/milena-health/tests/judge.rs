@@ -165,7 +165,12 @@ async fn it_has_started_once_every_consumer_was_a_member() {
     world.set(|figures| figures.member = false);
     fresh.watch(Arc::new(world.clone()));
     answers(&fresh, 1);
-    assert!(!fresh.report().started);
+    let report = fresh.report();
+    assert!(!report.started);
+    assert_eq!(
+        report.unready(),
+        ["it is starting: no member yet of billing"]
+    );
     world.set(|figures| figures.member = true);
     assert!(fresh.report().started);
     world.set(|figures| figures.member = false);
@@ -355,6 +360,43 @@ async fn during_a_shutdown_it_is_alive_and_not_ready() {
     let report = health.report();
     assert_eq!((report.phase, report.state), (Phase::Stopping, State::Ok));
     assert!(report.live && !report.ready && report.started);
+    assert_eq!(report.unready(), ["it is shutting down"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_takes_long_is_still_alive() {
+    let (world, health) = World::new();
+    world.set(|figures| figures.lag = 9);
+    let _ = health.report();
+    health.shut_down();
+    pass(3_600).await;
+    let report = health.report();
+    assert_eq!(report.state, State::Failing);
+    assert!(report.live && !report.ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_check_is_told_with_its_reason_while_all_is_well() {
+    let (_, health) = World::new();
+    let report = health.report();
+    let names: Vec<_> = report
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    let all = [
+        "brokers",
+        "progress",
+        "group",
+        "commits",
+        "lanes",
+        "dead_letters",
+        "breakers",
+        "buffer",
+    ];
+    assert_eq!(names, all);
+    assert!(report.checks.iter().all(|check| !check.reason.is_empty()));
+    assert_eq!(report.unready(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

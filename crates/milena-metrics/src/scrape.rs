@@ -118,6 +118,7 @@ impl Scrape {
 struct Drawing<'a> {
     vectors: &'a [GaugeVec; METRICS.len()],
     partitions: Seen<TopicPartition>,
+    /// Names of several kinds share the bound, so that none of them can be a flood.
     names: Seen<String>,
 }
 
@@ -160,6 +161,7 @@ impl Drawing<'_> {
                 records,
             } => {
                 let (number, topic) = self.place(partition);
+                let group = self.name(group);
                 add(
                     &lag.with_label_values(&[group, &number, topic]),
                     records as f64,
@@ -171,6 +173,7 @@ impl Drawing<'_> {
                 age,
             } => {
                 let (number, topic) = self.place(partition);
+                let group = self.name(group);
                 raise(
                     &lag_time.with_label_values(&[group, &number, topic]),
                     age.as_secs_f64(),

@@ -311,6 +311,15 @@ impl Gauges for Flood {
                 partition: &TopicPartition::new("orders", number),
                 records: 1,
             });
+            sink(Gauge::Member {
+                group: &format!("group-{number}"),
+                generation: Some(1),
+            });
+            sink(Gauge::LagTime {
+                group: &format!("group-{number}"),
+                partition: &TopicPartition::new("orders", 0),
+                age: SOME_TIME,
+            });
         }
     }
 }

@@ -4,14 +4,19 @@ use super::{Look, Verdict};
 use crate::report::State;
 use crate::words::list;
 
-/// No lane stands still for good.
+/// No lane stands still for good. Told where there is a consumer.
 pub(super) fn lanes(look: &Look<'_>) -> Option<Verdict> {
+    const NAME: &str = "lanes";
     let stopped: Vec<_> = look.notes.lanes.values().cloned().collect();
     if stopped.is_empty() {
-        return None;
+        let count = look.sample.partitions.len();
+        let reason = format!("none of {count} partitions is stopped");
+        return look
+            .has_consumer()
+            .then(|| Verdict::new(NAME, State::Ok, reason));
     }
     let reason = format!("{} stopped: {}", stopped.len(), list(stopped));
-    Some(Verdict::new("lanes", State::Failing, reason))
+    Some(Verdict::new(NAME, State::Failing, reason))
 }
 
 /// What cannot be processed can be written to its dead letter topic. Told where a stack has one.

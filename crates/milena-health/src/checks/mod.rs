@@ -76,7 +76,7 @@ impl Memory {
 impl Look<'_> {
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let mut all = vec![brokers::check(self)];
-        if !self.sample.members.is_empty() || !self.sample.partitions.is_empty() {
+        if self.has_consumer() {
             all.push(consumer::progress(self));
         }
         if !self.sample.members.is_empty() {
@@ -88,6 +88,10 @@ impl Look<'_> {
         all.extend(handler::breakers(self));
         all.extend(producer::buffer(self));
         all
+    }
+
+    fn has_consumer(&self) -> bool {
+        !self.sample.members.is_empty() || !self.sample.partitions.is_empty()
     }
 
     fn age(&self, since: Option<Instant>) -> Duration {

@@ -39,12 +39,12 @@ async fn live(Shared(health): Shared<Health>) -> Response {
 
 async fn ready(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
-    answer(report.ready, report.reasons())
+    answer(report.ready, report.unready())
 }
 
 async fn startup(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
-    answer(report.started, report.reasons())
+    answer(report.started, report.unready())
 }
 
 /// A probe's answer: the status says all, the body why.

@@ -154,7 +154,8 @@ impl<T> ByContentType<T> {
         let known = known.join(", ");
         let what = match name {
             Some(name) => format!(
-                "no codec reads the {part} of content type `{name}`; there are codecs for {known}"
+                "no codec reads the {part} of content type `{}`; there are codecs for {known}",
+                short(name)
             ),
             None => format!(
                 "the record has no header `{CONTENT_TYPE}` to choose among {known} for its {part}"
@@ -201,6 +202,18 @@ impl<T> fmt::Debug for ByContentType<T> {
         f.debug_list().entries(names).finish()
     }
 }
+
+/// As much of a name as somebody may want to read; a sender may have written anything there.
+fn short(name: &str) -> String {
+    let mut short: String = name.chars().take(LONGEST).collect();
+    if short.len() < name.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Characters of a content type that is not known, in an error.
+const LONGEST: usize = 100;
 
 /// A content type without parameters, in lower case.
 fn essence(name: &str) -> String {

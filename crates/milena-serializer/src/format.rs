@@ -32,8 +32,26 @@ where
         "." => what,
         _ => format!("{what}: wrong at `{path}`"),
     };
-    Error::new(ErrorKind::Decode, what).with_source(error.into_inner())
+    let cause = error.into_inner();
+    match shortened(&cause.to_string()) {
+        Some(text) => Error::new(ErrorKind::Decode, what).with_source(text),
+        None => Error::new(ErrorKind::Decode, what).with_source(cause),
+    }
 }
+
+/// The beginning and the end of a long text: a cause may quote what a sender wrote, of whatever length, before it tells the place.
+fn shortened(text: &str) -> Option<String> {
+    if text.len() <= LONGEST {
+        return None;
+    }
+    let begin = text.floor_char_boundary(LONGEST / 2);
+    let end = text.ceil_char_boundary(text.len() - LONGEST / 4);
+    let (begin, end) = (text.get(..begin)?, text.get(end..)?);
+    Some(format!("{begin} … {end}"))
+}
+
+/// The longest cause that is told as it is, in bytes.
+const LONGEST: usize = 400;
 
 /// The error for a value that the format cannot hold.
 pub(crate) fn unwritable<T: ?Sized>(

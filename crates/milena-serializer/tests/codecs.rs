@@ -101,6 +101,22 @@ async fn json_that_is_nested_too_deep_is_poison_and_exhausts_no_stack() {
         .unwrap();
 }
 
+#[tokio::test]
+async fn what_a_sender_wrote_is_quoted_in_part_only() {
+    let long = format!(r#"{{"id":"{}","items":[]}}"#, "ü".repeat(1_000_000));
+    let error = read::<Json<Order>>(Some(&long)).await.unwrap_err();
+    let text = error.chain().into_owned();
+    assert!(text.len() < 1_000, "{} bytes", text.len());
+    for part in [
+        "wrong at `id`",
+        "invalid type: string",
+        "expected u64",
+        "line 1 column",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
 /// A type that may be nested without end.
 mod serde_json_like {
     use serde::Deserialize;

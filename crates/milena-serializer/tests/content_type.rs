@@ -59,6 +59,9 @@ fn a_name_without_a_codec_and_a_missing_one_are_errors_that_name_what_there_is()
         let text = error.to_string();
         assert!(text.contains("application/json, application/xml"), "{text}");
     }
+    let long: &str = "x".repeat(1_000_000).leak();
+    let text = read(&codec(), Some(long), "{}").unwrap_err().to_string();
+    assert!(text.len() < 300, "{} bytes", text.len());
     let lenient = codec().otherwise(JsonCodec);
     assert_eq!(
         read(&lenient, None, r#"{"id":7}"#).unwrap(),

@@ -32,7 +32,7 @@
 //! Attributes: `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`,
 //! `messaging.destination.partition.id`, `messaging.kafka.offset`, `messaging.consumer.group.name`,
 //! `messaging.message.body.size`, `messaging.kafka.message.tombstone`, `milena.attempt`, `milena.outcome` and, where it failed,
-//! `error.type` with the status. Keys and values are never in a span.
+//! `error.type` with the status, whose description is at most 1 KiB of the error's own words. Nothing else tells of keys and values.
 //!
 //! # Sampling
 //! A record whose context says sampled is traced, one whose context says not is not; the ratio is for records that begin a trace.

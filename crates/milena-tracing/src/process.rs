@@ -200,12 +200,21 @@ fn note(span: &Span, answer: &Result<Outcome, ProcessError>) {
             };
             span.record("error.type", outcome.name());
             span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", &**reason);
+            span.record("otel.status_description", beginning(reason));
         }
         Err(error) => {
             span.record("error.type", error.class().name());
             span.record("otel.status_code", "ERROR");
-            span.record("otel.status_description", &*error.chain());
+            span.record("otel.status_description", beginning(&error.chain()));
         }
     }
 }
+
+/// As much of a reason as a span carries: it may quote what a sender wrote, of whatever length.
+fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST))
+        .unwrap_or(text)
+}
+
+/// The longest description of a failure in a span, in bytes.
+const LONGEST: usize = 1 << 10;

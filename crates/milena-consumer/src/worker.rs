@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use milena_core::{
-    BatchSeat, BatchSize, BoxError, ConsumerRecord, Error, ErrorClass, Incoming, Offset, Outcome,
-    ProcessError, Recording, RouteLabels, RouteRecorder, Routes, SharedRecord, Timestamp,
+    BatchSeat, BatchSize, BoxError, ConsumerRecord, Error, ErrorClass, Extensions, Incoming,
+    Offset, Outcome, ProcessError, Recording, RouteLabels, RouteRecorder, Routes, SharedRecord,
+    Timestamp,
 };
 use tokio::task::consume_budget;
 use tokio::task::coop::has_budget_remaining;
@@ -39,8 +40,10 @@ pub(crate) struct Worker<R: Routes> {
 struct Line<S> {
     service: S,
     recorder: Option<Arc<dyn RouteRecorder>>,
-    /// For a layer that records the attempts in place of this.
-    recording: Option<Arc<Recording>>,
+    /// Whether a layer records the attempts in place of this.
+    is_recorded: bool,
+    /// What each record carries: the recorder for that layer.
+    extensions: Extensions,
     patience: Patience,
 }
 
@@ -176,10 +179,8 @@ where
         let stopping = partition.stopping_token().clone();
         let mut incoming = Incoming::with_tokens(record.clone(), cancel, stopping);
         incoming.attempt = place.attempt;
+        incoming.extensions = line.extensions.clone();
         incoming.extensions.insert(seat.clone());
-        if let Some(recording) = &line.recording {
-            incoming.extensions.insert_shared(Arc::clone(recording));
-        }
         let calling = readiness.map(|()| started(&mut line.service, incoming));
         Begun::Running(async move {
             match calling {
@@ -319,7 +320,7 @@ where
         end: Result<&'static str, ErrorClass>,
     ) {
         if let Some(Some(line)) = self.lines.get(route)
-            && let (Some(recorder), None, Some(began)) = (&line.recorder, &line.recording, began)
+            && let (Some(recorder), false, Some(began)) = (&line.recorder, line.is_recorded, began)
         {
             recorder.attempt(attempt, began.elapsed(), end);
         }
@@ -354,9 +355,7 @@ where
                 let stopping = partition.stopping_token().clone();
                 let mut incoming = Incoming::with_tokens(record.clone(), cancel, stopping);
                 incoming.attempt = attempt;
-                if let Some(recording) = &line.recording {
-                    incoming.extensions.insert_shared(Arc::clone(recording));
-                }
+                incoming.extensions = line.extensions.clone();
                 let calling = started(&mut line.service, incoming);
                 watched(core, partition, &**routes, route, record.offset, calling).await
             }
@@ -381,14 +380,16 @@ where
                     name,
                 ))
             });
-            let recording = recorder
-                .as_ref()
-                .filter(|_| info.is_some_and(|info| info.records_attempts))
-                .map(|recorder| Arc::new(Recording(Arc::clone(recorder))));
+            let is_recorded = info.is_some_and(|info| info.records_attempts);
+            let mut extensions = Extensions::new();
+            if let Some(recorder) = recorder.as_ref().filter(|_| is_recorded) {
+                extensions.insert(Recording(Arc::clone(recorder)));
+            }
             Line {
                 service: routes.service(route),
                 recorder,
-                recording,
+                is_recorded,
+                extensions,
                 patience: Patience {
                     attempts: core.settings.max_attempts,
                     backoff: core.settings.retry_backoff,
@@ -409,8 +410,8 @@ where
     ) {
         if let Some(elapsed) = elapsed {
             let line = self.line(route, record);
-            match (&line.recorder, &line.recording) {
-                (Some(recorder), None) if at_once => recorder.settled_at_once(elapsed, outcome),
+            match (&line.recorder, line.is_recorded) {
+                (Some(recorder), false) if at_once => recorder.settled_at_once(elapsed, outcome),
                 (Some(recorder), _) => recorder.record(elapsed, outcome),
                 (None, _) => {}
             }

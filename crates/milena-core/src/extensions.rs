@@ -4,15 +4,17 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-/// A map from a type to one value of it. Empty, it allocates nothing; a clone shares the values.
+/// A map from a type to one value of it. Empty, it allocates nothing; a clone shares it, until one of both is changed.
 #[derive(Clone, Default)]
-pub struct Extensions(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
+pub struct Extensions(Option<Arc<Vec<Slot>>>);
+
+type Slot = (TypeId, Arc<dyn Any + Send + Sync>);
 
 impl Extensions {
     /// An empty map.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// Puts a value in place of an earlier one of its type.
@@ -23,42 +25,47 @@ impl Extensions {
     /// Puts a value that is shared already.
     pub fn insert_shared<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
         let id = TypeId::of::<T>();
-        match self.0.iter_mut().find(|(known, _)| *known == id) {
+        let slots = Arc::make_mut(self.0.get_or_insert_default());
+        match slots.iter_mut().find(|(known, _)| *known == id) {
             Some((_, slot)) => *slot = value,
-            None => self.0.push((id, value)),
+            None => slots.push((id, value)),
         }
     }
 
     /// The value of that type.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        let id = TypeId::of::<T>();
-        self.0
-            .iter()
-            .find(|(known, _)| *known == id)
-            .and_then(|(_, value)| value.downcast_ref())
+        self.slot::<T>()?.downcast_ref()
     }
 
     /// The value of that type, to keep.
     #[must_use]
     pub fn shared<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        let id = TypeId::of::<T>();
-        let (_, value) = self.0.iter().find(|(known, _)| *known == id)?;
-        Arc::clone(value).downcast().ok()
+        Arc::clone(self.slot::<T>()?).downcast().ok()
     }
 
     /// Takes the value of that type out.
     pub fn remove<T: Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
+        self.slot::<T>()?;
+        let slots = Arc::make_mut(self.0.as_mut()?);
         let id = TypeId::of::<T>();
-        let at = self.0.iter().position(|(known, _)| *known == id)?;
-        self.0.swap_remove(at).1.downcast().ok()
+        let at = slots.iter().position(|(known, _)| *known == id)?;
+        slots.swap_remove(at).1.downcast().ok()
+    }
+
+    fn slot<T: 'static>(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        let id = TypeId::of::<T>();
+        let mut slots = self.0.as_deref()?.iter();
+        slots
+            .find(|(known, _)| *known == id)
+            .map(|(_, value)| value)
     }
 }
 
 impl fmt::Debug for Extensions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extensions")
-            .field("len", &self.0.len())
+            .field("len", &self.0.as_ref().map_or(0, |slots| slots.len()))
             .finish()
     }
 }
@@ -77,5 +84,19 @@ mod tests {
         assert_eq!(map.remove::<u8>().as_deref(), Some(&2));
         assert_eq!(map.get::<u8>(), None);
         assert_eq!(map.shared::<&str>().as_deref(), Some(&"text"));
+    }
+
+    #[test]
+    fn a_change_of_a_clone_is_its_own() {
+        let mut map = Extensions::new();
+        map.insert(1u8);
+        let mut clone = map.clone();
+        clone.insert(2u8);
+        clone.insert("text");
+        assert_eq!(map.get::<u8>(), Some(&1));
+        assert_eq!(map.get::<&str>(), None);
+        let again = map.clone();
+        assert_eq!(map.remove::<u8>().as_deref(), Some(&1));
+        assert_eq!((again.get::<u8>(), clone.get::<u8>()), (Some(&1), Some(&2)));
     }
 }

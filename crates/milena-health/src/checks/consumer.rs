@@ -36,11 +36,7 @@ pub(super) fn progress(look: &Look<'_>) -> Verdict {
     }
     stalled.append(&mut held);
     let reason = list(stalled);
-    if dead {
-        Verdict::new(NAME, State::Failing, reason).dead()
-    } else {
-        Verdict::new(NAME, State::Degraded, reason)
-    }
+    Verdict::wrong(NAME, reason, dead)
 }
 
 /// Consumers are members of their groups; a rebalance does not take for ever.
@@ -60,11 +56,7 @@ pub(super) fn group(look: &Look<'_>) -> Verdict {
         .into_iter()
         .map(|(group, age)| format!("no member of {group} for {}", span(age)));
     let reason = list(words.collect());
-    if dead {
-        Verdict::new(NAME, State::Failing, reason).dead()
-    } else {
-        Verdict::new(NAME, State::Degraded, reason)
-    }
+    Verdict::wrong(NAME, reason, dead)
 }
 
 /// Commits are answered.
@@ -89,9 +81,5 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
         )
     });
     let reason = list(words.collect());
-    if dead {
-        Verdict::new(NAME, State::Failing, reason).dead()
-    } else {
-        Verdict::new(NAME, State::Degraded, reason)
-    }
+    Verdict::wrong(NAME, reason, dead)
 }

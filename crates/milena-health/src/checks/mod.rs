@@ -34,9 +34,17 @@ impl Verdict {
         }
     }
 
-    fn dead(mut self) -> Self {
-        self.dead = true;
-        self
+    /// Something is wrong; so much that a restart would help, where it is dead.
+    fn wrong(name: &str, reason: String, dead: bool) -> Self {
+        let state = if dead {
+            State::Failing
+        } else {
+            State::Degraded
+        };
+        Self {
+            dead,
+            ..Self::new(name, state, reason)
+        }
     }
 }
 

@@ -61,17 +61,21 @@ impl OtlpBuilder {
     /// Begins to export, by a thread of its own, in batches. Spans that the collector does not take are lost; nothing waits for it.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an endpoint that is none; [`ErrorKind::State`] outside of a tokio runtime.
+    /// [`ErrorKind::Config`] for an endpoint that is none, or wants TLS; [`ErrorKind::State`] outside of a tokio runtime.
     pub fn start(self) -> Result<Otlp> {
         let runtime = Handle::try_current().map_err(|cause| {
             let what = "the export of spans needs a tokio runtime around it";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
-        if !self.endpoint.starts_with("http://") {
+        let endpoint = &self.endpoint;
+        if endpoint.starts_with("https://") {
             let what = format!(
-                "`{}` is no address of a collector: it begins with http://",
-                self.endpoint
+                "spans cannot be exported to `{endpoint}`: the export speaks no TLS; have a collector on this machine (http://) forward them"
             );
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        if !endpoint.starts_with("http://") {
+            let what = format!("`{endpoint}` is no address of a collector: it begins with http://");
             return Err(Error::new(ErrorKind::Config, what));
         }
         let client = OnRuntime {

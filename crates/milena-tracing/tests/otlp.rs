@@ -52,8 +52,14 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 
 #[tokio::test]
 async fn an_endpoint_that_is_none_is_refused() {
-    for endpoint in ["https://collector", "collector:4318", ""] {
+    for (endpoint, why) in [
+        ("https://collector", "no TLS"),
+        ("collector:4318", "begins with http://"),
+        ("", "begins with http://"),
+    ] {
         let refused = otlp::exporter("shop").endpoint(endpoint).start();
-        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Config, "{endpoint}");
+        let error = refused.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{endpoint}");
+        assert!(error.to_string().contains(why), "{error}");
     }
 }

@@ -65,16 +65,12 @@ fn write(order: &Order) {
     compare(
         "written",
         || {
-            drop(black_box(Bytes::from(
-                serde_json::to_vec(black_box(order)).unwrap(),
-            )))
+            let bytes = serde_json::to_vec(black_box(order)).unwrap();
+            drop(black_box(Bytes::from(bytes)));
         },
         || {
-            drop(black_box(JsonCodec.serialize(
-                &topic,
-                &mut headers,
-                black_box(order),
-            )))
+            let written = JsonCodec.serialize(&topic, &mut headers, black_box(order));
+            drop(black_box(written));
         },
     );
 }
@@ -84,14 +80,13 @@ fn read(bytes: &Bytes) {
     compare(
         "read",
         || {
-            drop(black_box(
-                serde_json::from_slice::<Order>(black_box(bytes)).unwrap(),
-            ))
+            let read = serde_json::from_slice::<Order>(black_box(bytes));
+            drop(black_box(read.unwrap()));
         },
         || {
-            let read =
-                JsonCodec.deserialize(Place::value(&topic, &headers), Some(black_box(bytes)));
-            drop(black_box::<milena::Result<Order>>(read));
+            let place = Place::value(&topic, &headers);
+            let read: milena::Result<Order> = JsonCodec.deserialize(place, Some(black_box(bytes)));
+            drop(black_box(read.unwrap()));
         },
     );
 }

@@ -203,6 +203,11 @@ impl Buffers {
         class.lock().push(buffer);
     }
 
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.kept.load(Ordering::Relaxed)
+    }
+
     /// Frees unused buffers until at most `keep` bytes of them are left.
     fn trim(&self, keep: usize) {
         for class in &self.classes {
@@ -296,7 +301,7 @@ mod tests {
         let buffers = Buffers::new(16, 1024, 1500);
         assert_eq!(buffers.size_for(65), 128);
         assert_eq!(buffers.size_for(5000), 5000);
-        let kept = || buffers.kept.load(Ordering::Relaxed);
+        let kept = || buffers.kept();
         let first = buffers.take(1024, 1024);
         let second = buffers.take(1024, 1500);
         let place = first.as_ptr();
@@ -311,7 +316,7 @@ mod tests {
     #[test]
     fn used_and_unused_buffers_together_stay_within_the_limit() {
         let buffers = Buffers::new(16, 1024, 1500);
-        let kept = || buffers.kept.load(Ordering::Relaxed);
+        let kept = || buffers.kept();
         let held: Vec<_> = (0..5).map(|_| buffers.take(256, 1280)).collect();
         for buffer in held {
             buffers.give(buffer, 0);

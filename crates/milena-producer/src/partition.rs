@@ -373,7 +373,15 @@ impl OpenBatch {
     fn grow(&mut self, size: usize, flow: &Flow, desk: &Desk) -> bool {
         let wanted = self.builder.wire_len() + size + SLACK;
         // A first record may be as large as it likes, but nothing joins it.
-        wanted <= flow.batch_size && self.charge.try_grow(desk.buffers.size_for(wanted))
+        if wanted > flow.batch_size || !self.charge.try_grow(desk.buffers.size_for(wanted)) {
+            return false;
+        }
+        // Into a buffer of that size that was used before. One that grew by itself would not come back among the small ones,
+        // and each batch would take a fresh one of these.
+        let used = desk.budget.used();
+        let larger = desk.buffers.take(self.charge.bytes(), used);
+        desk.buffers.give(self.builder.move_into(larger), used);
+        true
     }
 }
 

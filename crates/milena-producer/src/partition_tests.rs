@@ -55,6 +55,26 @@ fn a_batch_grows_until_it_is_full_and_the_next_one_starts_as_large() {
 }
 
 #[test]
+fn batches_that_grow_leave_no_more_buffers_behind_than_they_need_at_once() {
+    let (desk, partition) = (desk(1 << 20, 64 << 10), partition(64 << 10));
+    for large in [true, false].repeat(20) {
+        let mut values = 0..if large { 500 } else { 5 };
+        values
+            .try_for_each(|_| place(&partition, &desk, &[7; 100]).map(drop))
+            .unwrap();
+        let batch = partition.take_open().unwrap();
+        let (sealed, _) = batch
+            .builder
+            .seal(milena_protocol::compression::Compression::None)
+            .unwrap();
+        drop(batch.charge);
+        desk.buffers
+            .give(sealed.reclaim().unwrap(), desk.budget.used());
+    }
+    assert!(desk.buffers.kept() <= 128 << 10, "{}", desk.buffers.kept());
+}
+
+#[test]
 fn a_batch_that_fills_after_the_sender_looked_is_taken_before_the_one_behind_it() {
     let (desk, partition) = (desk(1 << 20, 1024), partition(1024));
     place(&partition, &desk, b"first").unwrap();

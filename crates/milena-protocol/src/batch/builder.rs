@@ -49,6 +49,19 @@ impl BatchBuilder {
         }
     }
 
+    /// Goes on in `buffer`, a larger one as a rule, and returns the one before; what lies in either is of no meaning.
+    pub fn move_into(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        let written = self.body.get(..self.used).unwrap_or_default();
+        match buffer.get_mut(..self.used) {
+            Some(room) => room.copy_from_slice(written),
+            None => {
+                buffer.clear();
+                buffer.extend_from_slice(written);
+            }
+        }
+        std::mem::replace(&mut self.body, buffer)
+    }
+
     /// The most bytes that a record can take in a batch body, whatever its timestamp and place.
     #[inline]
     pub fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: HeadersRef<'_>) -> usize {

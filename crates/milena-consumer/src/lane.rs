@@ -115,8 +115,11 @@ where
     <R::Service as Service<Incoming>>::Future: Send + 'static,
 {
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
-    'batches: while let Some(opened) = next_batch(&core, &partition).await {
-        worker.waited();
+    'batches: loop {
+        worker.rest();
+        let Some(opened) = next_batch(&core, &partition).await else {
+            return;
+        };
         let mut rest = opened.rest();
         while let Some(record) = rest.next(partition.place()) {
             let record = match record {

@@ -32,6 +32,8 @@ pub(crate) struct Worker<R: Routes> {
     lines: Vec<Option<Line<R::Service>>>,
     /// When the record before was settled, where the clock was read for it and nothing was waited for since.
     settled: Option<Instant>,
+    /// The record before, where its handler answered without ever waiting: when it was delivered, and what it was.
+    last: Option<(Instant, Offset, usize)>,
     /// Memory for the next record.
     record: Option<SharedRecord>,
 }
@@ -52,6 +54,15 @@ struct Line<S> {
 pub(crate) struct Place {
     pub(crate) route: usize,
     pub(crate) attempt: u32,
+}
+
+/// An attempt that has ended.
+struct Attempted {
+    answer: Answer,
+    /// When it began, where it did not begin at once.
+    began: Option<Instant>,
+    /// Whether it ended in one go.
+    without_waiting: bool,
 }
 
 /// What came of beginning an attempt beside others.
@@ -87,25 +98,53 @@ where
             partition,
             lines,
             settled: None,
+            last: None,
             record: None,
         }
     }
 
     /// The time, by one look at the clock for the end of a record and the beginning of the next.
     pub(crate) fn now(&mut self) -> Instant {
-        self.settled.take().unwrap_or_else(Instant::now)
+        let now = self.settled.take().unwrap_or_else(Instant::now);
+        self.notice(now);
+        now
+    }
+
+    /// Tells of a handler that has blocked its thread, which no timer could tell of meanwhile. By the clock that is read anyway.
+    fn notice(&mut self, now: Instant) {
+        let Some((began, offset, route)) = self.last.take() else {
+            return;
+        };
+        let elapsed = now.saturating_duration_since(began);
+        if elapsed < BLOCKED {
+            return;
+        }
+        let name = self.routes.routes().get(route);
+        let name = name.map(|info| Arc::clone(&info.name));
+        let name = name.as_deref().unwrap_or_default();
+        tracing::warn!(
+            partition = %self.partition.place(), %offset, route = name, ?elapsed,
+            "a handler has blocked its thread, and with it whatever else runs there; such work belongs in `spawn_blocking`"
+        );
+        if elapsed >= self.core.settings.max_processing_time {
+            self.core
+                .handler_stuck(&self.partition, name, offset, elapsed, false);
+        }
     }
 
     /// Lets other tasks have their turn, when it is theirs.
     pub(crate) async fn yield_in_turn(&mut self) {
         if !has_budget_remaining() {
-            self.settled = None;
+            self.rest();
         }
         consume_budget().await;
     }
 
-    /// Something was waited for since the last record.
-    pub(crate) fn waited(&mut self) {
+    /// Something is waited for before the next record.
+    pub(crate) fn rest(&mut self) {
+        if self.last.is_some() {
+            self.notice(Instant::now());
+        }
         self.settled = None;
     }
 
@@ -264,15 +303,23 @@ where
         began: Option<Instant>,
     ) -> Go {
         let route = self.route_of(record);
+        let delivered = began;
         let timed = self.core.settings.recorder.is_some();
         let began = timed.then(|| began.unwrap_or_else(Instant::now));
         let mut attempt = 1;
         let mut first = true;
         loop {
-            let (answer, waited) = match self.attempt(route, record, attempt, first).await {
-                Some(answer) => answer,
-                None => return Go::Away,
+            let Some(attempted) = self.attempt(route, record, attempt, first).await else {
+                return Go::Away;
             };
+            let Attempted {
+                answer,
+                began: waited,
+                without_waiting,
+            } = attempted;
+            if first && without_waiting {
+                self.last = delivered.map(|at| (at, record.offset, route));
+            }
             let patience = self.line(route, record).patience;
             let end = match &answer {
                 Ok(outcome) => Ok(outcome.name()),
@@ -326,14 +373,14 @@ where
         }
     }
 
-    /// One attempt, and when it began where it did not begin at once; `None` when the partition is given back before it began.
+    /// One attempt; `None` when the partition is given back before it began.
     async fn attempt(
         &mut self,
         route: usize,
         record: &SharedRecord,
         attempt: u32,
         first: bool,
-    ) -> Option<(Result<Outcome, ProcessError>, Option<Instant>)> {
+    ) -> Option<Attempted> {
         self.line(route, record);
         let Self {
             core,
@@ -349,7 +396,7 @@ where
         // Reading the clock costs as much as all else here: only for somebody who asks, and no more often than needed.
         let timed = line.recorder.is_some() && !(at_once && first);
         let began = timed.then(Instant::now);
-        let answer = match readiness {
+        let (answer, without_waiting) = match readiness {
             Ok(()) => {
                 let cancel = partition.cancel_token().clone();
                 let stopping = partition.stopping_token().clone();
@@ -359,9 +406,13 @@ where
                 let calling = started(&mut line.service, incoming);
                 watched(core, partition, &**routes, route, record.offset, calling).await
             }
-            Err(error) => Err(error),
+            Err(error) => (Err(error), false),
         };
-        Some((answer, began))
+        Some(Attempted {
+            answer,
+            began,
+            without_waiting: without_waiting && at_once,
+        })
     }
 
     fn line(&mut self, route: usize, record: &ConsumerRecord) -> &mut Line<R::Service> {
@@ -506,7 +557,8 @@ where
     }
 }
 
-/// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed.
+/// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed. Also tells whether
+/// it was there at once.
 pub(crate) async fn watched<R: Routes, T>(
     core: &Core,
     partition: &Partition,
@@ -514,29 +566,39 @@ pub(crate) async fn watched<R: Routes, T>(
     route: usize,
     offset: Offset,
     calling: impl Future<Output = T>,
-) -> T {
+) -> (T, bool) {
     let mut calling = std::pin::pin!(calling);
     // Most answers are there at once, and need no timer.
     let first = std::future::poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
     if let Poll::Ready(answer) = first {
-        return answer;
+        return (answer, true);
     }
     let began = Instant::now();
     let limit = core.settings.max_processing_time;
     let mut reported = 0_u32;
     loop {
         reported = reported.saturating_add(1);
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
-            answer = &mut calling => return answer,
-            () = sleep_until(began + limit.saturating_mul(reported)) => {}
-        }
+            answer = &mut calling => Some(answer),
+            () = sleep_until(began + limit.saturating_mul(reported)) => None,
+        };
+        // One that blocks its thread is told of afterwards, and is not stuck then.
+        let late = began.elapsed() >= limit.saturating_mul(reported);
+        let answer = match answer {
+            Some(answer) if !late => return (answer, false),
+            answer => answer,
+        };
         let name = routes
             .routes()
             .get(route)
             .map(|info| Arc::clone(&info.name));
         let name = name.as_deref().unwrap_or_default();
-        core.handler_stuck(partition, name, offset, began.elapsed(), reported == 1);
+        let stuck = reported == 1 && answer.is_none();
+        core.handler_stuck(partition, name, offset, began.elapsed(), stuck);
+        if let Some(answer) = answer {
+            return (answer, false);
+        }
     }
 }
 
@@ -555,3 +617,6 @@ fn flat<T>(ended: Result<Result<T, ProcessError>, Box<dyn Any + Send>>) -> Resul
         Err(ProcessError::new(ErrorClass::Panic, what))
     })
 }
+
+/// A handler that takes so long without ever waiting is told of.
+const BLOCKED: Duration = Duration::from_secs(1);

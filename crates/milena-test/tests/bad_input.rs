@@ -1,6 +1,7 @@
 //! Handlers and dead letter topics that do what they should not: nothing is lost, and each is named with what to do.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at the first thing that goes wrong"
 )]

@@ -58,6 +58,49 @@ async fn a_handler_that_takes_too_long_is_reported_by_name_and_offset_and_may_en
     assert!(!told[0].1.is_empty(), "the route has a name");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_handler_that_blocks_its_thread_is_reported_and_holds_no_other_partition() {
+    let bed = bed(2).await;
+    bed.fill(2, 0, 5).await;
+    let told = Arc::new(Stuck::default());
+    let builder = bed.builder().await.observer(told.clone());
+    let others = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&others);
+    let blocking = move |partition: milena_core::Partition, offset: Offset| {
+        let counted = Arc::clone(&counted);
+        async move {
+            match (partition.index(), offset.to_wire()) {
+                (0, 2) => {
+                    // Until the other partition is done: it does not wait for this one.
+                    let began = std::time::Instant::now();
+                    while *counted.lock() < 5 && began.elapsed() < LIMIT {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    std::thread::sleep(Duration::from_millis(1_200));
+                }
+                (0, _) => {}
+                _ => *counted.lock() += 1,
+            }
+        }
+    };
+    let running = run(
+        builder.max_processing_time(Duration::from_secs(1)),
+        blocking,
+    );
+    eventually("all is committed", || {
+        (bed.committed(0), bed.committed(1)) == (Some(5), Some(5))
+    })
+    .await;
+    assert_eq!(*others.lock(), 5);
+    running.end().await;
+    let told = told.0.lock();
+    assert!(
+        told.iter()
+            .any(|(offset, _, secs)| (*offset, *secs) >= (2, 1)),
+        "{told:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_takes_too_long_stops_its_lane_where_the_policy_says() {
     let stuck = async |offset: Offset| {

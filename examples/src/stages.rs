@@ -8,7 +8,8 @@ use milena::middleware::{
 };
 use milena::trace::TraceLayer;
 use milena::{
-    Attempt, Backoff, Emitter, Json, JsonExt, Key, Outcome, ProcessError, ProducerRecord, State,
+    Attempt, Backoff, Client, Consumer, Emitter, Json, JsonExt, Key, Outcome, ProcessError,
+    ProducerRecord, Result, State, consumer,
 };
 
 use crate::gateway::Gateway;
@@ -105,6 +106,15 @@ pub fn router(shop: &Shop, writer: Writer, payments: CircuitBreakerLayer) -> Rou
             &topics.paid,
             stage("ship", CircuitBreakerLayer::new("carrier")).handler(ship),
         )
+}
+
+/// A member of the group that handles orders: those of one customer one after the other, those of different customers side by side.
+///
+/// # Errors
+/// Where a setting of the client is not right.
+pub fn consumer(client: &Client, topics: &Topics, group: String) -> Result<Consumer> {
+    let consumer = client.consumer(group).topics(topics.handled());
+    consumer.order(consumer::Order::Key(8)).build()
 }
 
 /// The breaker that opens while payments are down.

@@ -1,6 +1,7 @@
 //! Watching the order system: its health, its metrics and its traces, where they were asked for.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use milena::trace::otlp::{self, Otlp};
 use milena::trace::{TraceSend, TraceSendLayer};
 use milena::{Client, ClientBuilder, Producer, Result, shutdown_signal};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::sleep;
 use tower_layer::Layer;
 
 use crate::settings;
@@ -94,17 +95,16 @@ impl Watch {
     /// Where the collector did not take the last spans.
     pub async fn end(self, patience: Duration) -> Result<()> {
         if let Some(server) = self.server {
-            println!(
-                "The last figures can be scraped for {} s.",
-                patience.as_secs()
-            );
-            let scraped = async {
-                tokio::select! {
-                    () = self.scraped.notified() => {}
-                    _ = shutdown_signal() => {}
-                }
-            };
-            let _ = timeout(patience, scraped).await;
+            // From here on a scrape counts, however soon it comes.
+            let mut scraped = pin!(self.scraped.notified());
+            scraped.as_mut().enable();
+            let seconds = patience.as_secs();
+            println!("The last figures can be scraped for {seconds} s.");
+            tokio::select! {
+                () = scraped => {}
+                _ = shutdown_signal() => {}
+                () = sleep(patience) => {}
+            }
             server.shutdown().await;
         }
         match self.export {

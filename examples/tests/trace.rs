@@ -45,8 +45,7 @@ async fn each_orders_trace_is_one_tree_over_stages_retries_and_dead_letters() {
         gateway: gateway.clone(),
     };
     let writer = writer(&client, 1.0).unwrap();
-    let consumer = client.consumer("orders").topics(topics.handled());
-    let consumer = consumer.build().unwrap();
+    let consumer = stages::consumer(&client, &topics, "orders".into()).unwrap();
     let stop = consumer.shutdown_handle();
     let router = stages::router(&shop, writer.clone(), stages::payments());
     let running = tokio::spawn(async move { consumer.run(router).await });

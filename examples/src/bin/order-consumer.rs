@@ -28,8 +28,8 @@ async fn run(settings: Settings) -> Result<()> {
     let tally = Tally::new(&shop.topics, &shop.gateway);
     let client = settings.client("order-consumer");
     let client = client.observer(Arc::new(tally.clone())).connect().await?;
-    let consumer = client.consumer(format!("{}orders", settings.prefix));
-    let consumer = consumer.topics(shop.topics.handled()).build()?;
+    let group = format!("{}orders", settings.prefix);
+    let consumer = stages::consumer(&client, &shop.topics, group)?;
     let router = stages::router(&shop, writer(&client, 0.0)?, stages::payments());
     println!("handling orders; Ctrl-C ends in good order");
     let ended = consumer.run_until(router, shutdown_signal()).await;

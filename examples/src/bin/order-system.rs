@@ -107,8 +107,7 @@ async fn process(
     let writer = writer(client, traced)?;
     let payments = stages::payments();
     let gate = payments.breaker().gate().clone();
-    let consumer = client.consumer(group(settings));
-    let consumer = consumer.topics(topics.handled()).build()?;
+    let consumer = stages::consumer(client, &topics, group(settings))?;
     let stop = consumer.shutdown_handle();
     let mut auditor = Auditor::start(client, &topics).await?;
     let started = Instant::now();

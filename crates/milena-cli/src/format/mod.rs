@@ -18,11 +18,13 @@ mod encoding;
 mod headers;
 mod parse;
 mod read;
+mod readable;
 mod write;
 
 use encoding::Encoding;
 pub(crate) use headers::push as push_header;
-pub(crate) use read::{InRecord, Reader};
+pub(crate) use read::Reader;
+pub(crate) use readable::InRecord;
 pub(crate) use write::{Shown, json_line};
 
 /// A format, parsed.

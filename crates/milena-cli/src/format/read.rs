@@ -3,20 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use milena::Headers;
-
+use super::readable::InRecord;
 use super::{Encoding, Field, Piece, RecordFormat, headers};
-
-/// A record as the input has it; what the format does not name is `None`, and a value is null where the input says so.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct InRecord<'a> {
-    pub(crate) topic: Option<Cow<'a, str>>,
-    pub(crate) partition: Option<u32>,
-    pub(crate) timestamp: Option<i64>,
-    pub(crate) key: Option<Cow<'a, [u8]>>,
-    pub(crate) value: Option<Cow<'a, [u8]>>,
-    pub(crate) headers: Option<Headers>,
-}
 
 /// Cuts input into records.
 #[derive(Debug)]
@@ -50,7 +38,7 @@ impl Reader {
     /// # Errors
     /// Where the format cannot be read by: two fields with nothing between, or one that only makes sense written.
     pub(crate) fn new(format: RecordFormat) -> Result<Self, String> {
-        check(&format)?;
+        format.check_readable()?;
         let delimiter = match &format.pieces[..] {
             [
                 Piece::Field(Field::Value(Encoding::Raw)),
@@ -278,46 +266,8 @@ impl Reader {
     }
 }
 
-impl RecordFormat {
-    /// The bytes, unless they are the word for null.
-    fn nullable<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-        match &self.null {
-            Some(null) if null == bytes => None,
-            _ => Some(Cow::Borrowed(bytes)),
-        }
-    }
-}
-
 fn expected(text: &[u8]) -> String {
     format!("'{}' was expected", text.escape_ascii())
-}
-
-fn check(format: &RecordFormat) -> Result<(), String> {
-    let mut pieces = format.pieces.iter().peekable();
-    let (mut key_len, mut value_len) = (false, false);
-    while let Some(piece) = pieces.next() {
-        let Piece::Field(field) = piece else { continue };
-        let known = match field {
-            Field::Date | Field::HeaderCount | Field::Header(..) => {
-                return Err("%D, %H and %h{name} can be written, not read".to_owned());
-            }
-            Field::KeyLength => {
-                key_len = true;
-                false
-            }
-            Field::ValueLength => {
-                value_len = true;
-                false
-            }
-            Field::Key(_) => key_len,
-            Field::Value(_) => value_len,
-            _ => false,
-        };
-        if !known && matches!(pieces.peek(), Some(Piece::Field(_))) {
-            return Err("two fields need text between them, or a length before".to_owned());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

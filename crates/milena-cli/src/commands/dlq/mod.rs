@@ -1,11 +1,14 @@
 //! `milena dlq`: dead letters, looked through and sent back.
 
+mod which;
+
 use clap::{Args, Subcommand};
-use milena::{Offset, Partition, Timestamp};
-use milena_client::dead_letters::{FoundLetter, LetterFilter};
+use milena::{Offset, Partition};
+use milena_client::dead_letters::FoundLetter;
 use serde_json::json;
 
-use super::time::time;
+pub(crate) use which::Which;
+
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::format::{Shown, json_line};
@@ -51,32 +54,6 @@ pub(crate) enum Verb {
     Replay(Replay),
 }
 
-/// Which letters.
-#[derive(Debug, Args)]
-pub(crate) struct Which {
-    /// Only those that came from this topic.
-    #[arg(long, value_name = "TOPIC")]
-    origin: Option<String>,
-    /// Only those whose error is of this class, such as timeout or poison.
-    #[arg(long)]
-    class: Option<String>,
-    /// Only those that this group gave up.
-    #[arg(long)]
-    group: Option<String>,
-    /// Only those whose error says this somewhere.
-    #[arg(long, value_name = "TEXT")]
-    message: Option<String>,
-    /// Only those with this key.
-    #[arg(long)]
-    key: Option<String>,
-    /// Only those written at this time or later.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    since: Option<i64>,
-    /// Only those written before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    until: Option<i64>,
-}
-
 /// What is sent back, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
@@ -96,34 +73,6 @@ pub(crate) struct Replay {
     /// Only says how many there would be.
     #[arg(long)]
     dry_run: bool,
-}
-
-impl Which {
-    fn filter(self) -> LetterFilter {
-        let mut filter = LetterFilter::new();
-        if let Some(topic) = self.origin {
-            filter = filter.origin(topic);
-        }
-        if let Some(class) = self.class {
-            filter = filter.class(class);
-        }
-        if let Some(group) = self.group {
-            filter = filter.group(group);
-        }
-        if let Some(text) = self.message {
-            filter = filter.message_contains(text);
-        }
-        if let Some(key) = self.key {
-            filter = filter.key(key);
-        }
-        if let Some(time) = self.since {
-            filter = filter.since(Timestamp::from_millis(time));
-        }
-        if let Some(time) = self.until {
-            filter = filter.until(Timestamp::from_millis(time));
-        }
-        filter
-    }
 }
 
 pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {

@@ -1,0 +1,99 @@
+//! Which records are shown: by key, value and headers.
+
+use super::Consume;
+use crate::format::Shown;
+
+/// Which records are shown.
+pub(super) struct Filter {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+impl Filter {
+    pub(super) fn new(args: &Consume) -> Self {
+        let bytes = |text: &String| text.clone().into_bytes();
+        let header = |text: &String| match text.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.as_bytes().to_vec())),
+            None => (text.clone(), None),
+        };
+        Self {
+            key: args.key.as_ref().map(bytes),
+            value: args.value.as_ref().map(bytes),
+            headers: args.headers.iter().map(header).collect(),
+        }
+    }
+
+    pub(super) fn lets_through(&self, record: &Shown<'_>) -> bool {
+        let holds = |pattern: &Option<Vec<u8>>, bytes: Option<&[u8]>| match (pattern, bytes) {
+            (None, _) => true,
+            (Some(pattern), Some(bytes)) => matches(pattern, bytes),
+            (Some(_), None) => false,
+        };
+        let header = |(name, pattern): &(String, Option<Vec<u8>>)| {
+            let same = record
+                .headers
+                .iter()
+                .filter(|header| header.key == name.as_bytes());
+            same.into_iter().any(|header| holds(pattern, header.value))
+        };
+        holds(&self.key, record.key)
+            && holds(&self.value, record.value)
+            && self.headers.iter().all(header)
+    }
+}
+
+/// Whether `bytes` are as `pattern` says, whose `*` stand for any bytes.
+fn matches(pattern: &[u8], bytes: &[u8]) -> bool {
+    let mut parts = pattern.split(|byte| *byte == b'*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = bytes.strip_prefix(first) else {
+        return false;
+    };
+    let parts: Vec<&[u8]> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match memchr::memmem::find(rest, part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_bytes() {
+        for (pattern, bytes) in [
+            ("a*", "abc"),
+            ("*c", "abc"),
+            ("a*c", "abc"),
+            ("*b*", "abc"),
+            ("*", ""),
+            ("abc", "abc"),
+            ("a**c", "ac"),
+        ] {
+            assert!(
+                matches(pattern.as_bytes(), bytes.as_bytes()),
+                "{pattern} {bytes}"
+            );
+        }
+        for (pattern, bytes) in [
+            ("a", "abc"),
+            ("b*", "abc"),
+            ("*b", "abc"),
+            ("ab*bc", "abc"),
+            ("", "a"),
+        ] {
+            assert!(
+                !matches(pattern.as_bytes(), bytes.as_bytes()),
+                "{pattern} {bytes}"
+            );
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! How records are sent: acknowledged, compressed, placed.
+
+use clap::{Args, ValueEnum};
+use milena::producer::partitioner::{NAMES, by_name};
+use milena::{Acks, Compression, Producer};
+
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// How records are sent.
+#[derive(Debug, Args)]
+pub(crate) struct How {
+    /// How batches are compressed.
+    #[arg(short = 'z', long, value_enum, default_value = "none")]
+    compression: Codec,
+    /// Which replicas have to have a record: all, 1, 0.
+    #[arg(long, value_name = "ACKS", default_value = "all", value_parser = acks)]
+    acks: Acks,
+    /// Which client's scheme places a key; milena partition lists them.
+    #[arg(long, value_name = "NAME", default_value = "java", value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
+    partitioner: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Codec {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl How {
+    pub(in crate::commands) fn producer(&self, session: &Session) -> Result<Producer, Failure> {
+        let compression = match self.compression {
+            Codec::None => Compression::None,
+            Codec::Gzip => Compression::GZIP,
+            Codec::Snappy => Compression::Snappy,
+            Codec::Lz4 => Compression::LZ4,
+            Codec::Zstd => Compression::ZSTD,
+        };
+        let builder = session.client.producer().acks(self.acks);
+        let builder = builder.compression(compression);
+        let builder = match by_name(&self.partitioner) {
+            Some(scheme) if self.partitioner != "java" => builder.partitioner(scheme),
+            _ => builder,
+        };
+        Ok(builder.build()?)
+    }
+}
+
+fn acks(text: &str) -> Result<Acks, String> {
+    match text {
+        "all" | "-1" => Ok(Acks::All),
+        "1" => Ok(Acks::Leader),
+        "0" => Ok(Acks::None),
+        _ => Err(format!("'{text}' is none of all, 1, 0")),
+    }
+}

@@ -1,0 +1,144 @@
+//! `milena topics`: list, describe, create, alter, trim, delete.
+
+mod change;
+mod show;
+
+use clap::{Args, Subcommand};
+use milena::TopicPartition;
+
+use crate::args::setting;
+use crate::confirm::confirm;
+use crate::failure::Failure;
+use crate::session::Session;
+
+pub(super) use change::alter_configs;
+
+/// What is done with topics.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Lists topics.
+    List {
+        /// Shows Kafka's own topics, too.
+        #[arg(long)]
+        internal: bool,
+    },
+    /// Describes topics with their partitions and the configs that were set for them.
+    Describe {
+        /// The topics.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Creates a topic.
+    Create(Create),
+    /// Adds partitions to a topic, and sets or unsets its configs.
+    Alter(Alter),
+    /// Makes sure that the topics of a TOML file exist as written there, and says where they differ.
+    Ensure(Ensure),
+    /// Deletes the oldest records of a topic or partition.
+    Trim {
+        /// The topic, or one partition of it.
+        #[arg(value_name = "TOPIC[:PARTITION]", value_parser = scope)]
+        place: Scope,
+        /// Deletes what lies before this offset; without it, all records.
+        #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
+        before: Option<i64>,
+    },
+    /// Deletes topics with everything in them.
+    Delete {
+        /// The topics.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+/// A new topic.
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    name: String,
+    /// How many partitions; without it, as the cluster's defaults say.
+    #[arg(short, long, value_name = "N")]
+    partitions: Option<i32>,
+    /// How many replicas of each; without it, as the cluster's defaults say.
+    #[arg(short, long, value_name = "N")]
+    replication_factor: Option<i16>,
+    /// Sets a config; may be given again.
+    #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = setting)]
+    configs: Vec<(String, String)>,
+    /// Is content with a topic that is there already.
+    #[arg(long)]
+    if_not_exists: bool,
+    /// Only asks whether it could be created.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Changes to a topic.
+#[derive(Debug, Args)]
+pub(crate) struct Alter {
+    name: String,
+    /// How many partitions it shall have in all; keys may land elsewhere from then on.
+    #[arg(short, long, value_name = "N")]
+    partitions: Option<i32>,
+    #[command(flatten)]
+    changes: super::configs::Changes,
+}
+
+/// Topics of a file.
+#[derive(Debug, Args)]
+pub(crate) struct Ensure {
+    /// The file: a table [topics.NAME] each, with partitions, replication_factor and configs.
+    file: std::path::PathBuf,
+    /// Changes topics that differ, where that can be done in place.
+    #[arg(long, conflicts_with = "check")]
+    mend: bool,
+    /// Only says how they stand; ends with code 1 where one is missing or differs.
+    #[arg(long)]
+    check: bool,
+}
+
+/// All of a topic, or one partition of it.
+pub(crate) type Scope = (String, Option<u32>);
+
+/// Reads `TOPIC` or `TOPIC:PARTITION`.
+pub(crate) fn scope(text: &str) -> Result<Scope, String> {
+    match text.rsplit_once(':') {
+        None => Ok((text.to_owned(), None)),
+        Some((topic, partition)) => match partition.parse() {
+            Ok(partition) => Ok((topic.to_owned(), Some(partition))),
+            Err(_) => Err(format!("'{partition}' is no partition")),
+        },
+    }
+}
+
+/// The partitions of scopes; a topic that does not exist is a failure.
+pub(crate) async fn places(
+    session: &Session,
+    scopes: Vec<Scope>,
+) -> Result<Vec<TopicPartition>, Failure> {
+    let mut places = Vec::new();
+    for (topic, partition) in scopes {
+        let count = session.partitions_of(&topic).await?;
+        let numbers = match partition {
+            Some(partition) => partition..partition.saturating_add(1),
+            None => 0..count,
+        };
+        places.extend(numbers.map(|number| TopicPartition::new(&*topic, number)));
+    }
+    Ok(places)
+}
+
+pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+    match verb {
+        Verb::List { internal } => show::list(session, internal).await,
+        Verb::Describe { names } => show::describe(session, names).await,
+        Verb::Create(args) => change::create(session, args).await,
+        Verb::Alter(args) => change::alter(session, args).await,
+        Verb::Ensure(args) => change::ensure(session, args).await,
+        Verb::Trim { place, before } => change::trim(session, place, before).await,
+        Verb::Delete { names } => {
+            confirm(&session.global, &format!("delete {}", names.join(", ")))?;
+            let deleted = session.admin.delete_topics(names).await?;
+            session.good(deleted, |_| Ok(())).await
+        }
+    }
+}

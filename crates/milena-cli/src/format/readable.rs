@@ -1,0 +1,57 @@
+//! What can be read by a format, and what comes of it.
+
+use std::borrow::Cow;
+
+use milena::Headers;
+
+use super::{Field, Piece, RecordFormat};
+
+/// A record as the input has it; what the format does not name is `None`, and a value is null where the input says so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct InRecord<'a> {
+    pub(crate) topic: Option<Cow<'a, str>>,
+    pub(crate) partition: Option<u32>,
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) key: Option<Cow<'a, [u8]>>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
+    pub(crate) headers: Option<Headers>,
+}
+
+impl RecordFormat {
+    /// The bytes, unless they are the word for null.
+    pub(super) fn nullable<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match &self.null {
+            Some(null) if null == bytes => None,
+            _ => Some(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// Refuses a format that cannot be read by: two fields with nothing between, or one that only makes sense written.
+    pub(super) fn check_readable(&self) -> Result<(), String> {
+        let mut pieces = self.pieces.iter().peekable();
+        let (mut key_len, mut value_len) = (false, false);
+        while let Some(piece) = pieces.next() {
+            let Piece::Field(field) = piece else { continue };
+            let known = match field {
+                Field::Date | Field::HeaderCount | Field::Header(..) => {
+                    return Err("%D, %H and %h{name} can be written, not read".to_owned());
+                }
+                Field::KeyLength => {
+                    key_len = true;
+                    false
+                }
+                Field::ValueLength => {
+                    value_len = true;
+                    false
+                }
+                Field::Key(_) => key_len,
+                Field::Value(_) => value_len,
+                _ => false,
+            };
+            if !known && matches!(pieces.peek(), Some(Piece::Field(_))) {
+                return Err("two fields need text between them, or a length before".to_owned());
+            }
+        }
+        Ok(())
+    }
+}

@@ -33,10 +33,30 @@ where
         _ => format!("{what}: wrong at `{path}`"),
     };
     let cause = error.into_inner();
-    match shortened(&cause.to_string()) {
+    let told = cause.to_string();
+    let plain = without_values(&told);
+    match shortened(&plain).or((plain != told).then_some(plain)) {
         Some(text) => Error::new(ErrorKind::Decode, what).with_source(text),
         None => Error::new(ErrorKind::Decode, what).with_source(cause),
     }
+}
+
+/// What serde says is wrong, without the value that it found: the text goes into logs and headers, and what a record holds does not.
+fn without_values(text: &str) -> String {
+    let Some((found, expected)) = text.rsplit_once(", expected ") else {
+        return text.to_owned();
+    };
+    for kind in ["invalid type: ", "invalid value: "] {
+        if let Some(found) = found.strip_prefix(kind) {
+            // The value stands in quotes behind a word for its type.
+            let word = found.split(['`', '"']).next().unwrap_or_default().trim();
+            return format!("{kind}{word}, expected {expected}");
+        }
+    }
+    if found.starts_with("unknown variant ") {
+        return format!("unknown variant, expected {expected}");
+    }
+    text.to_owned()
 }
 
 /// The beginning and the end of a long text: a cause may quote what a sender wrote, of whatever length, before it tells the place.
@@ -69,4 +89,36 @@ pub(crate) fn unwritable<T: ?Sized>(
 fn short(name: &str) -> &str {
     let base = name.split('<').next().unwrap_or(name);
     base.rsplit("::").next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_serde_says_is_told_without_the_value_that_it_found() {
+        let told = [
+            (
+                r#"invalid type: string "4111, expected 1111", expected u32 at line 1 column 9"#,
+                "invalid type: string, expected u32 at line 1 column 9",
+            ),
+            (
+                "invalid value: integer `300`, expected u8 at line 1 column 3",
+                "invalid value: integer, expected u8 at line 1 column 3",
+            ),
+            (
+                "invalid type: map, expected a string",
+                "invalid type: map, expected a string",
+            ),
+            (
+                "unknown variant `4111`, expected `card` or `cash` at line 1 column 6",
+                "unknown variant, expected `card` or `cash` at line 1 column 6",
+            ),
+            ("missing field `id`", "missing field `id`"),
+            ("EOF while parsing a value", "EOF while parsing a value"),
+        ];
+        for (text, expected) in told {
+            assert_eq!(without_values(text), expected);
+        }
+    }
 }

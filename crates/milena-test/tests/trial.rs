@@ -187,3 +187,59 @@ async fn records_are_stamped_by_the_trials_clock() {
     let done = trial.feed(stamped).await;
     assert_eq!(done.record.timestamp, Some(Timestamp::from_millis(7)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_class_of_errors_is_tried_as_often_as_it_may_pass_and_says_so_in_its_letter() {
+    for (class, attempts) in [
+        (ErrorClass::Transient, 3),
+        (ErrorClass::Throttled, 3),
+        (ErrorClass::Dependency, 3),
+        (ErrorClass::Timeout, 3),
+        (ErrorClass::Panic, 3),
+        (ErrorClass::Poison, 1),
+        (ErrorClass::Business, 1),
+    ] {
+        let sink = Sink::new();
+        let stack = Stack::new()
+            .layer(DeadLetterLayer::new("orders.dead", sink.clone()))
+            .layer(patient().max_attempts(3))
+            .handler(move || async move { Err::<(), _>(ProcessError::new(class, "always")) });
+        let trial = Trial::new(stack).unwrap();
+        let fed = trial.feed(order("a")).await;
+        assert_eq!(fed.outcome().name(), "dead_lettered");
+        assert_eq!(fed.took, MINUTE * (attempts - 1), "{class}");
+        let letter = &sink.of("orders.dead")[0].record.headers;
+        assert_eq!(letter.text("milena.cause.class"), Some(class.name()));
+        assert_eq!(letter.text("milena.attempts"), Some(&*attempts.to_string()));
+    }
+    // What cannot go on writes nothing and settles nothing.
+    let sink = Sink::new();
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", sink.clone()))
+        .layer(patient())
+        .handler(async || Err::<(), _>(ProcessError::fatal("no key store")));
+    let trial = Trial::new(stack).unwrap();
+    let fed = trial.feed(order("a")).await;
+    assert_eq!(fed.class(), Some(ErrorClass::Fatal));
+    assert!(sink.records().is_empty() && !fed.settles());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_told_without_what_it_holds() {
+    let sink = Sink::new();
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", sink.clone()))
+        .handler(async |Json(order): Json<Vec<u32>>| assert!(order.is_empty()));
+    let trial = Trial::new(stack).unwrap();
+    let secret = order(r#"["4111-1111"]"#).partition(7);
+    let fed = trial.feed(secret).await;
+    let letter = &sink.of("orders.dead")[0].record.headers;
+    let message = letter.text("milena.cause.message").unwrap();
+    for part in ["orders", "7", "offset 0", "[0]", "expected u32"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(
+        !message.contains("4111") && !fed.to_string().contains("4111"),
+        "{message}"
+    );
+}

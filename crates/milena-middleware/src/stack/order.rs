@@ -118,6 +118,11 @@ fn notes(profiles: &[Profile]) -> Vec<&'static str> {
     if profiles.iter().any(|profile| profile.asks_for_dead_letters) && !has(Kind::DeadLetter) {
         notes.push("without a dead letter layer, what is too old stops its lane");
     }
+    if has(Kind::Batch) {
+        notes.push(
+            "by partition, a record of a batch also waits for those before it that are tried again",
+        );
+    }
     if has(Kind::Fault) {
         notes.push("a fault layer fails records on purpose");
     }

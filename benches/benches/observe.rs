@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use milena::broker::Broker;
 use milena::core::{RouteLabels, Routes};
 use milena::metrics::Metrics;
-use milena::middleware::Stack;
+use milena::middleware::{MetricsLayer, Stack};
 use milena::trace::{TraceContext, TraceLayer};
 use milena::{Client, ConsumerRecord, ErrorClass, Incoming, Producer, Recorder};
 use opentelemetry::trace::TracerProvider;
@@ -306,6 +306,13 @@ fn consume_counted(runtime: &Runtime, plain: &Client, counted: &Client) {
         RECORDS,
         || consume!(runtime, plain, "small", RECORDS, Stack::new()),
         || consume!(runtime, counted, "small", RECORDS, Stack::new()),
+    );
+    let attempts = || Stack::new().layer(MetricsLayer::new());
+    compare(
+        "the same, each attempt counted by a layer",
+        RECORDS,
+        || consume!(runtime, plain, "small", RECORDS, Stack::new()),
+        || consume!(runtime, counted, "small", RECORDS, attempts()),
     );
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use futures_util::future::join_all;
-use milena_core::{Error, NodeId, TopicName};
+use milena_core::{Error, ErrorCode, ErrorKind, NodeId, TopicName};
 use milena_pool::Target;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -67,6 +67,12 @@ impl ConfigResource {
             Self::Topic(name) => error.topic(name),
             Self::Broker(node) => error.node(*node),
             Self::AllBrokers => error,
+            // What brokers say that do not know groups as resources.
+            Self::Group(group) if error.code() == Some(ErrorCode::INVALID_REQUEST) => {
+                let what = "the broker keeps no configs of groups; Kafka 4 does";
+                let error = Error::new(ErrorKind::Unsupported, what).with_source(error);
+                error.group(group.as_str())
+            }
             Self::Group(group) => error.group(group.as_str()),
         }
     }
@@ -197,7 +203,8 @@ impl Admin {
     /// Describes the configs of resources, by key. Each succeeds or fails alone.
     ///
     /// # Errors
-    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_REQUEST` and their like; why its broker did not answer.
+    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_REQUEST` and their like; why its broker did not answer;
+    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) for a group on a broker that keeps no configs of groups.
     ///
     /// # References
     /// DescribeConfigs, api key 32, versions 1 to 4; a broker's configs are asked of that broker.
@@ -236,7 +243,8 @@ impl Admin {
     ///
     /// # Errors
     /// Of an item: `INVALID_CONFIG` with the broker's words, `UNKNOWN_TOPIC_OR_PARTITION` and their like; why its broker did not answer;
-    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) of a broker before Kafka 2.3.
+    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) of a broker before Kafka 2.3, and for a group as
+    /// [`describe_configs`](Self::describe_configs).
     ///
     /// # Cancel safety
     /// Dropped before it resolves, the changes may or may not be made.

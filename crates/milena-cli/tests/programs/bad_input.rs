@@ -106,6 +106,12 @@ fn a_verb_that_the_broker_is_too_old_for_is_said() {
         told.contains("UNSUPPORTED_VERSION") && told.contains("ElectLeaders"),
         "{told}"
     );
+    // So do brokers of before Kafka 4 answer that are asked for a group's configs.
+    let strange = Fault::error(ErrorCode::INVALID_REQUEST);
+    broker.faults().add(strange.on(ApiKey::DescribeConfigs));
+    let (code, told) = world.fails(&["configs", "show", "group", "billing"]);
+    assert_eq!(code, 6, "{told}");
+    assert!(told.contains("keeps no configs of groups"), "{told}");
 }
 
 #[test]

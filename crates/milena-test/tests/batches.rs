@@ -312,3 +312,84 @@ async fn the_same_handler_ends_the_same_under_run_and_under_trial_alone_and_in_b
         kit.close().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_ends_lets_its_batch_end_and_begins_no_other() {
+    let kit = kit(["x"; 30]).await;
+    let stack = Stack::new().batch(Batching::up_to(10), async |_: Vec<Text>| {
+        sleep(5 * SECOND).await;
+    });
+    let running = kit.run("store", ["orders"], stack).unwrap();
+    sleep(SECOND).await;
+    let report = running.stop().await.unwrap();
+    assert!(
+        report.processed >= 1 && report.processed <= 10,
+        "{report:?}"
+    );
+    assert_eq!(kit.committed("store", "orders"), report.processed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_fails_in_batches_each_record_is_done_once_in_order_and_poison_alone_is_written_away()
+ {
+    let kit = kit([]).await;
+    let all = 400;
+    for n in 0..all {
+        kit.send("orders", "k", n.to_string()).await.unwrap();
+    }
+    let (done, calls) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
+    let noted = Arc::clone(&done);
+    let handler = move |batch: Vec<(Offset, Attempt)>| {
+        let mut calls = calls.lock();
+        *calls += 1;
+        let bad = batch
+            .iter()
+            .position(|(at, attempt)| match at.to_wire() % 37 {
+                5 => true,
+                11 | 23 => attempt.0 < 3,
+                _ => false,
+            });
+        let answer = match bad {
+            // Whoever it was: nothing is done.
+            Some(_) if batch.len() > 1 && *calls % 3 == 0 => {
+                Err(BatchError::all(ProcessError::transient("somebody")))
+            }
+            Some(at) => {
+                let error = match batch[at].0.to_wire() % 37 {
+                    5 => ProcessError::poison("no order"),
+                    _ => ProcessError::dependency("store", "busy"),
+                };
+                noted
+                    .lock()
+                    .extend(batch[..at].iter().map(|(at, _)| at.to_wire()));
+                Err(BatchError::failed_from(at, error))
+            }
+            None => {
+                noted
+                    .lock()
+                    .extend(batch.iter().map(|(at, _)| at.to_wire()));
+                Ok(())
+            }
+        };
+        async { answer }
+    };
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", kit.producer()))
+        .layer(RetryLayer::fixed(SECOND).max_attempts(5))
+        .layer(TimeoutLayer::new(10 * SECOND))
+        .layer(RecoveryLayer::new())
+        .batch(Batching::up_to(32), handler);
+    let running = kit.run("store", ["orders"], stack).unwrap();
+    kit.until_committed("store", "orders", all).await;
+    running.stop().await.unwrap();
+    let good: Vec<_> = (0..400).filter(|at| at % 37 != 5).collect();
+    assert_eq!(*done.lock(), good);
+    let letters = kit.records("orders.dead").unwrap();
+    let bad: Vec<_> = (0..400).filter(|at| at % 37 == 5).collect();
+    let written: Vec<i64> = letters
+        .iter()
+        .map(|letter| letter.headers.text("milena.origin.offset").unwrap())
+        .map(|at| at.parse().unwrap())
+        .collect();
+    assert_eq!(written, bad);
+}

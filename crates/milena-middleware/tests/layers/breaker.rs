@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use milena_core::{Attempt, ErrorClass, GateState, Outcome, ProcessError, Routes};
-use milena_middleware::circuit_breaker::BreakerState;
+use milena_middleware::circuit_breaker::{BreakerState, CircuitBreakers};
 use milena_middleware::{
     CircuitBreakerLayer, ConcurrencyLayer, DeadLetterLayer, RetryLayer, Stack,
 };
@@ -328,4 +328,23 @@ async fn a_lane_that_waits_for_the_breaker_keeps_no_place_in_a_queue_that_the_pr
         done, 3,
         "three failed and opened it, the others waited and went well"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_that_name_the_same_dependency_share_its_breaker_and_no_other() {
+    let breakers = CircuitBreakers::new(|layer| layer.consecutive(1).open_for(10 * SECOND));
+    let down = async || Err::<(), _>(ProcessError::dependency("payments", "down"));
+    let orders = Stack::new().layer(breakers.layer("payments")).handler(down);
+    let refunds = Stack::new().layer(breakers.layer("payments"));
+    let refunds = refunds.handler(async || ());
+    let stock = Stack::new().layer(breakers.layer("stock"));
+    let stock = stock.handler(async || ());
+
+    call(&orders, incoming(1)).await.unwrap_err();
+    let began = Instant::now();
+    assert_eq!(call(&stock, incoming(2)).await.unwrap(), Outcome::Ack);
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(call(&refunds, incoming(3)).await.unwrap(), Outcome::Ack);
+    assert!(began.elapsed() >= 10 * SECOND);
+    assert_eq!(breakers.all().len(), 2);
 }

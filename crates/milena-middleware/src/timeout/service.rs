@@ -96,9 +96,8 @@ pin_project! {
         Dropped {
             #[pin]
             attempt: F,
-            // None until the attempt first waits: one that ends at once needs neither timer nor clock.
-            #[pin]
-            sleep: Option<Unconstrained<Sleep>>,
+            // None until the attempt first waits: one that ends at once needs neither timer nor clock, nor to carry the room for one.
+            sleep: Option<Pin<Box<Unconstrained<Sleep>>>>,
             // Whether its token was cancelled.
             told: bool,
             cancel: CancelToken,
@@ -116,7 +115,7 @@ where
     type Output = Result<Outcome, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (mut attempt, mut sleep, told, cancel, limits) = match self.project().state.project() {
+        let (mut attempt, sleep, told, cancel, limits) = match self.project().state.project() {
             StateProjection::Shielded { running } => return running.as_mut().poll(cx),
             StateProjection::Dropped {
                 attempt,
@@ -127,24 +126,20 @@ where
             } => (attempt, sleep, told, cancel, limits),
         };
         // Not held up where the attempt has used up the task's budget.
-        let until = |end| Some(unconstrained(sleep_until(end)));
+        let until = |end| Box::pin(unconstrained(sleep_until(end)));
         loop {
             // Again after it was told to end, so that an answer to that counts even without a grace.
             if let Poll::Ready(ended) = attempt.as_mut().poll(cx) {
                 return Poll::Ready(ended.map_err(Into::into));
             }
-            if sleep.is_none() {
-                sleep.set(until(later(limits.timeout)));
-            }
-            if let Some(timer) = sleep.as_mut().as_pin_mut() {
-                ready!(timer.poll(cx));
-            }
+            let timer = sleep.get_or_insert_with(|| until(later(limits.timeout)));
+            ready!(timer.as_mut().poll(cx));
             if *told {
                 return Poll::Ready(Err(too_long(limits.timeout)));
             }
             *told = true;
             cancel.cancel();
-            sleep.set(until(later(limits.grace)));
+            *sleep = Some(until(later(limits.grace)));
         }
     }
 }

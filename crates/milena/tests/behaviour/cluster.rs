@@ -10,7 +10,7 @@ use milena::{
     BoxError, Client, ConsumerRecord, Incoming, Outcome, Partition, Result, Routes, RunReport,
     ShutdownHandle, StartAt, TopicName, TopicPartition,
 };
-use milena_broker::Broker;
+use milena_broker::{Broker, BrokerBuilder};
 use tokio::task::JoinHandle;
 use tower::Service;
 
@@ -45,10 +45,15 @@ pub(crate) struct World {
 impl World {
     /// The cluster that `MILENA_TEST_BOOTSTRAP` names, else an embedded broker of this test's own.
     pub(crate) async fn new() -> Self {
+        Self::with(|broker| broker).await
+    }
+
+    /// As [`new`](Self::new), with an embedded broker set up like this.
+    pub(crate) async fn with(set: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
         let cluster: Box<dyn Cluster> = match std::env::var("MILENA_TEST_BOOTSTRAP") {
             Ok(bootstrap) if !bootstrap.is_empty() => Box::new(Real(bootstrap)),
             _ => Box::new(Embedded(
-                Broker::builder()
+                set(Broker::builder())
                     .listen("127.0.0.1:0")
                     .initial_rebalance_delay(Duration::ZERO)
                     .start()

@@ -21,7 +21,7 @@ use crate::cluster::{World, unique, within};
 /// Runs a plan on the cluster under test to its end.
 pub(super) async fn run(plan: Plan) {
     println!("the kill run's seed is {}: {plan:?}", plan.seed);
-    let world = World::new().await;
+    let world = World::with(|broker| broker.consumer_group_timing(SESSION, SESSION / 6)).await;
     let (topic, dead) = (world.topic(PARTITIONS as i32).await, world.topic(2).await);
     let group = unique("kill");
     shorten_sessions(&world.client, &group).await;
@@ -156,9 +156,17 @@ impl Run {
 
     /// Reads what is committed, and then what the worker has written: all that a commit covers was written before it.
     async fn look(&mut self) {
-        let admin = self.client.admin();
-        let asked = admin.group_offsets([self.task.group.clone()]);
-        let committed = within(asked).await.all().unwrap();
+        let admin = self.client.admin().timeout(PATIENCE / 4);
+        let mut tries = 0..3;
+        let committed = loop {
+            let asked = admin.group_offsets([self.task.group.clone()]);
+            match within(asked).await.all() {
+                Ok(committed) => break committed,
+                // A test on a machine that stood still hears of that first.
+                Err(error) if tries.next().is_some() => println!("asked again: {error}"),
+                Err(error) => panic!("{}: {error}", self.state()),
+            }
+        };
         let (oracle, mut entries) = (&mut self.oracle, 0);
         self.reader.drain(|entry| {
             entries += 1;

@@ -146,3 +146,57 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
     );
     broker.shutdown().await;
 }
+
+/// Records that come together, and one that comes after an hour: waiting for records is no part of their time.
+#[tokio::test(start_paused = true)]
+async fn a_records_time_is_what_its_handler_took_however_long_there_was_none() {
+    let broker = Broker::builder().topic("orders", 1);
+    let broker = broker.start().await.unwrap();
+    let metrics = Metrics::new();
+    let client = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer())
+        .metrics(&metrics);
+    let client = client.connect().await.unwrap();
+    let producer = client.producer().build().unwrap();
+    let send = async |text: &'static str| {
+        let record = ProducerRecord::new("orders").value(text);
+        producer.send(record).await.unwrap();
+    };
+    for text in ["1000", "20", "0"] {
+        send(text).await;
+    }
+    let consumer = client.consumer("billing").topics(["orders"]);
+    let consumer = consumer.build().unwrap();
+    let stop = consumer.shutdown_handle();
+    let (done, mut handled) = tokio::sync::mpsc::channel(1);
+    let handler = Stack::new().named("bill").handler(move |Text(text): Text| {
+        let done = done.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(text.parse().unwrap())).await;
+            done.send(()).await.unwrap();
+        }
+    });
+    let running = tokio::spawn(async move { consumer.run(handler).await });
+    for _ in 0..3 {
+        handled.recv().await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    send("5").await;
+    handled.recv().await.unwrap();
+    stop.shutdown();
+    let report = tokio::time::timeout(Duration::from_secs(60), running);
+    report.await.unwrap().unwrap().unwrap();
+
+    let text = metrics.text();
+    let labels = "group=\"billing\",outcome=\"ack\",route=\"bill\",topic=\"orders\"";
+    for what in ["record", "attempt"] {
+        let of = |part: &str| format!("milena_process_{what}_seconds_{part}{{{labels}}}");
+        assert_eq!(value(&text, &of("count")), 4.0);
+        let sum = value(&text, &of("sum"));
+        // The paused clock goes on by whole milliseconds.
+        assert!((1.025..1.035).contains(&sum), "{what}: {sum} s");
+    }
+    client.close().await;
+    broker.shutdown().await;
+}

@@ -1,6 +1,7 @@
 //! One fetch on its way: from the session's plan to the answer's bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use milena_core::{NodeId, Result};
@@ -13,17 +14,17 @@ use super::{Asked, Landed};
 use crate::core::Core;
 use crate::session::{Planned, Session};
 
-/// One fetch, from the connection to the answer's bytes.
+/// One fetch, from the connection to the answer's bytes; of so many bytes, parked for so long.
 pub(super) async fn fly(
     core: Arc<Core>,
     node: NodeId,
     asked: Vec<Asked>,
     mut session: Session,
     by_id: bool,
-    max_bytes: usize,
+    bounds: (usize, Duration),
 ) -> Landed {
     let started = Instant::now();
-    let answer = ask(&core, node, &asked, &mut session, by_id, max_bytes).await;
+    let answer = ask(&core, node, &asked, &mut session, by_id, bounds).await;
     Landed {
         node,
         asked,
@@ -39,7 +40,7 @@ async fn ask(
     asked: &[Asked],
     session: &mut Session,
     by_id: bool,
-    max_bytes: usize,
+    (max_bytes, max_wait): (usize, Duration),
 ) -> Result<(Bytes, i16)> {
     let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
@@ -57,7 +58,7 @@ async fn ask(
         forgotten,
     } = session.plan(wanted, version >= TOPIC_IDS_FROM);
     let request = FetchRequest {
-        max_wait: core.settings.fetch_max_wait,
+        max_wait,
         min_bytes: core.settings.fetch_min_bytes,
         max_bytes: u32::try_from(max_bytes).unwrap_or(u32::MAX),
         isolation: core.settings.isolation,
@@ -70,7 +71,7 @@ async fn ask(
             ""
         },
     };
-    let limit = connection.request_timeout() + core.settings.fetch_max_wait;
+    let limit = connection.request_timeout() + max_wait;
     let body = request.encode(version)?;
     let answer = connection.send_raw(ApiKey::Fetch, version, vec![body], limit);
     Ok((answer.await?, version))

@@ -3,7 +3,7 @@
 mod answer;
 mod flight;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,6 +59,9 @@ struct Node {
     flying: Option<usize>,
     quiet_until: Option<Instant>,
     failures: u32,
+    /// How long a fetch may be parked, while a partition of the broker is left out since its reader is behind: the reader may be done
+    /// much sooner than others have something new.
+    wait: Option<Duration>,
 }
 
 /// A partition in a request, with what must still be true when the answer comes.
@@ -96,6 +99,7 @@ impl Fetcher {
         let share = budget::share(limit, partitions.len());
         let least = self.core.settings.partition_fetch_bytes;
         let mut by_node: HashMap<NodeId, Vec<Asked>> = HashMap::new();
+        let mut crowded = HashSet::new();
         let mut leaderless = false;
         for partition in partitions {
             wake_at = partition
@@ -112,6 +116,9 @@ impl Fetcher {
             }
             let full = |largest| budget::partition_bytes(largest, share, least) as usize;
             let Some(wish) = partition.wish(now, full) else {
+                if partition.is_full(full) {
+                    crowded.extend(metadata.leader(partition.place()));
+                }
                 continue;
             };
             let Some(leader) = metadata.leader(partition.place()) else {
@@ -162,7 +169,7 @@ impl Fetcher {
                 continue;
             }
             if node.flying.is_none() {
-                self.send(id, asked);
+                self.send(id, asked, crowded.contains(&id));
             }
         }
         wake_at
@@ -174,13 +181,15 @@ impl Fetcher {
         known.is_some_and(|until| until > now)
     }
 
-    fn send(&mut self, id: NodeId, mut asked: Vec<Asked>) {
+    /// Sends a fetch; `crowded` says that a partition is left out of it, since much of it waits to be read.
+    fn send(&mut self, id: NodeId, mut asked: Vec<Asked>, mut crowded: bool) {
         let budget = Arc::clone(&self.core.budget);
         let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
         let mut free = budget.limit().saturating_sub(budget.used() + flying);
         if free < budget::LEAST_FETCH {
             // The readers of what is held give bytes back and wake this task. Where one of them stands still, the others go on:
             // one batch of a partition is always admitted.
+            crowded |= asked.iter().any(|each| each.one_batch.is_none());
             asked.retain(|each| each.one_batch.is_some());
             for each in &mut asked {
                 each.entry.max_bytes = each.one_batch.unwrap_or(each.entry.max_bytes);
@@ -195,10 +204,20 @@ impl Fetcher {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
+        node.crowd(crowded);
         node.flying = Some(max);
         let session = std::mem::replace(&mut node.session, Session::new());
         let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
-        let flight = fly(Arc::clone(&self.core), id, asked, session, by_id, max);
+        let most = self.core.settings.fetch_max_wait;
+        let wait = node.wait.map_or(most, |wait| wait.min(most));
+        let flight = fly(
+            Arc::clone(&self.core),
+            id,
+            asked,
+            session,
+            by_id,
+            (max, wait),
+        );
         self.flying.push(Box::pin(flight));
     }
 
@@ -271,7 +290,15 @@ impl Node {
             flying: None,
             quiet_until: None,
             failures: 0,
+            wait: None,
         }
+    }
+
+    /// Notes whether a full partition is left out of the next fetch. Each time in a row the wait doubles up to a bound: a reader that
+    /// is slow costs few fetches, and one that is fast waits about as long as it took.
+    fn crowd(&mut self, crowded: bool) {
+        let next = self.wait.map_or(CROWDED.0, |wait| wait * 2);
+        self.wait = crowded.then(|| next.min(CROWDED.1));
     }
 
     fn back_off(&mut self, core: &Core, now: Instant) {
@@ -280,6 +307,8 @@ impl Node {
     }
 }
 
+/// How long a fetch is parked, at first and at most, while a full partition is left out.
+const CROWDED: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// How long nothing at all may go by without a look.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How soon to look again for a leader.

@@ -44,6 +44,14 @@ impl Partition {
         })
     }
 
+    /// Whether all that holds it back is what waits here to be read.
+    pub(crate) fn is_full(&self, full: impl FnOnce(usize) -> usize) -> bool {
+        let state = self.state.lock();
+        !state.pauses.is_paused()
+            && state.failure.is_none()
+            && state.queued >= full(state.largest_batch)
+    }
+
     pub(crate) fn quiet_until(&self) -> Option<Instant> {
         self.state.lock().quiet_until
     }

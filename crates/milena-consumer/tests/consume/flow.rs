@@ -11,7 +11,7 @@ use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::bed::{Seen, bed, eventually, run, run_noting};
+use crate::bed::{Seen, bed, bed_with, eventually, run, run_noting};
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_stands_still_never_holds_the_others_however_little_memory_there_is() {
@@ -38,6 +38,40 @@ async fn a_partition_that_stands_still_never_holds_the_others_however_little_mem
     for partition in [1, 2] {
         assert_eq!(seen.of(partition), (0..2_000).collect::<Vec<_>>());
     }
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_was_full_is_fetched_again_soon_though_others_of_its_broker_have_nothing_new()
+ {
+    let bed = bed_with(2, |broker| broker.brokers(1)).await;
+    for batch in 0..400 {
+        bed.fill(1, batch * 20, 20).await; // The other partition stays empty.
+    }
+    let builder = bed.builder().await;
+    let builder = builder
+        .fetch_max_wait(Duration::from_secs(5))
+        .max_partition_fetch_bytes(4 << 10)
+        .buffer_memory(64 << 10);
+    let (seen, began) = (Seen::default(), Instant::now());
+    let noted = seen.clone();
+    let running = run(
+        builder,
+        move |partition: Partition, milena_core::Value(value): milena_core::Value| {
+            let noted = noted.clone();
+            async move {
+                sleep(Duration::from_millis(1)).await;
+                noted.note_parts(partition, &value);
+            }
+        },
+    );
+    seen.until_len(8_000).await;
+    // Eight seconds of work. Behind fetches that are parked for the other partition it would be as many waits of five.
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
     running.end().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::{Address, Error, ErrorCode, ErrorKind, NodeId, Result};
 use milena_protocol::kafka::protocol::StrBytes;
@@ -89,8 +90,9 @@ impl Cluster {
         }
         let mut attempt = 0;
         let mut last = None;
+        let mut silent = Vec::new();
         loop {
-            match timeout_at(deadline, self.look_up(key)).await {
+            match timeout_at(deadline, self.look_up(key, attempt, &mut silent)).await {
                 Ok(Ok(node)) => return Ok(node),
                 Ok(Err(error)) if error.is_retriable() => last = Some(error),
                 Ok(Err(error)) => return Err(key.place(error)),
@@ -113,9 +115,23 @@ impl Cluster {
         self.0.coordinators.0.lock().remove(key);
     }
 
-    async fn look_up(&self, key: &CoordinatorKey) -> Result<NodeId> {
-        let connection = self.any_connection().await?;
-        let (node, address) = ask(&connection, key).await?;
+    /// Asks one broker; one that does not answer joins the `silent`, which are asked last.
+    async fn look_up(
+        &self,
+        key: &CoordinatorKey,
+        attempt: u32,
+        silent: &mut Vec<NodeId>,
+    ) -> Result<NodeId> {
+        let (asked, connection) = self.any_connection_but(silent).await?;
+        // Short at first: heartbeats wait for this, and another broker knows as well.
+        let patience = connection.request_timeout();
+        let limit = (patience / 6).saturating_mul(2_u32.saturating_pow(attempt));
+        let answer = ask(&connection, key, limit.min(patience)).await;
+        let (node, address) = answer.inspect_err(|error| {
+            if error.code().is_none() {
+                silent.push(asked);
+            }
+        })?;
         self.0
             .change(|old| merge::with_broker(old, node, address.clone()));
         self.0.coordinators.0.lock().insert(key.clone(), node);
@@ -123,7 +139,11 @@ impl Cluster {
     }
 }
 
-async fn ask(connection: &Connection, key: &CoordinatorKey) -> Result<(NodeId, Address)> {
+async fn ask(
+    connection: &Connection,
+    key: &CoordinatorKey,
+    limit: Duration,
+) -> Result<(NodeId, Address)> {
     let api = ApiKey::FindCoordinator;
     // Version 0 knows groups alone; milena's range begins at 1.
     let ours: VersionRange = api.supported();
@@ -135,7 +155,6 @@ async fn ask(connection: &Connection, key: &CoordinatorKey) -> Result<(NodeId, A
     } else {
         request.with_key(id)
     };
-    let limit = connection.request_timeout();
     let answer = connection.call_version(&request, version, limit).await?;
     read(&answer, key, version)
 }

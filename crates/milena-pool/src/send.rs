@@ -174,10 +174,21 @@ impl Cluster {
 
     /// A connection to the broker that can be asked soonest; one that cannot be reached is passed over.
     pub(crate) async fn any_connection(&self) -> Result<Object<Short>> {
+        let (_, connection) = self.any_connection_but(&[]).await?;
+        Ok(connection)
+    }
+
+    /// As [`any_connection`](Self::any_connection), to one of `silent` only where there is no other.
+    pub(crate) async fn any_connection_but(
+        &self,
+        silent: &[NodeId],
+    ) -> Result<(NodeId, Object<Short>)> {
         let mut last = None;
-        for node in self.0.by_load() {
+        let mut nodes = self.0.by_load();
+        nodes.sort_by_key(|node| silent.contains(node));
+        for node in nodes {
             match self.0.broker(node)?.check_out().await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => return Ok((node, connection)),
                 Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
                 Err(error) => last = Some(error),
             }

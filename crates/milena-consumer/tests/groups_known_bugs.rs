@@ -16,30 +16,14 @@ mod groups;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{Bed, LIMIT, Running, Seen, bed_with, eventually, run_noting};
+use groups::bed::{LIMIT, Running, Seen, eventually, run_noting};
 use groups::ear::{Ear, Heard};
 use groups::owners::Owners;
-use groups::{hostile, members, stable_with};
+use groups::{WAYS, bed_with_journal as bed, hostile, member, members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::{ConsumerBuilder, GroupProtocol};
 use milena_core::TopicPartition;
 use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
-
-/// The ways to be a member: eager, cooperative, and by the coordinator's assignment.
-const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
-
-async fn bed(partitions: u32) -> Bed {
-    bed_with(partitions, |b| b.journal(100_000)).await
-}
-
-async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {
-    let builder = bed.builder_as(client_id).await;
-    match way {
-        "consumer" => builder.group_protocol(GroupProtocol::Consumer),
-        assignor => builder.assignors([assignor]),
-    }
-}
 
 async fn end_in_order(seen: &Seen, running: Vec<Running>, partitions: u32, count: usize) {
     for member in running {

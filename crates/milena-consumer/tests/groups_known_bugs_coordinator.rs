@@ -14,30 +14,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{Bed, LIMIT, Seen, bed_with, eventually, run, run_noting};
+use groups::bed::{LIMIT, Seen, bed_with, eventually, run, run_noting};
 use groups::ear::{Ear, Heard};
-use groups::stable_with;
+use groups::{WAYS, bed_with_journal as bed, member, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol, Order};
+use milena_consumer::{Consumer, GroupProtocol, Order};
 use milena_core::{Backoff, Event, Offset, Partition, Value};
 use milena_pool::Cluster;
 use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
-
-const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
-
-async fn bed(partitions: u32) -> Bed {
-    bed_with(partitions, |b| b.journal(100_000)).await
-}
-
-async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {
-    let builder = bed.builder_as(client_id).await;
-    match way {
-        "consumer" => builder.group_protocol(GroupProtocol::Consumer),
-        assignor => builder.assignors([assignor]),
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn g13_whatever_happens_to_heartbeats_who_joins_owns_nothing_and_every_request_is_one_that_brokers_take()

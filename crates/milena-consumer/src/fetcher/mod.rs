@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
 use crate::core::{Core, End};
-use crate::partition::Partition;
+use crate::partition::{Partition, Want};
 use crate::session::Session;
 use crate::truncation;
 use flight::fly;
@@ -115,11 +115,13 @@ impl Fetcher {
                 self.core.lookup.notify_one();
             }
             let full = |largest| budget::partition_bytes(largest, share, least) as usize;
-            let Some(wish) = partition.wish(now, full) else {
-                if partition.is_full(full) {
+            let wish = match partition.want(now, full) {
+                Want::Fetch(wish) => wish,
+                Want::Full => {
                     crowded.extend(metadata.leader(partition.place()));
+                    continue;
                 }
-                continue;
+                Want::Nothing => continue,
             };
             let Some(leader) = metadata.leader(partition.place()) else {
                 leaderless = true;

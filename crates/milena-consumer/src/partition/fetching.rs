@@ -21,35 +21,40 @@ pub(crate) struct Wish {
     pub(crate) is_empty: bool,
 }
 
+/// Whether a partition is to be fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Want {
+    Fetch(Wish),
+    /// Not before some of what waits here was read.
+    Full,
+    /// It is paused, failed, quiet for now or without a position.
+    Nothing,
+}
+
 impl Partition {
-    /// What to fetch next, unless the partition is paused, failed, quiet for now or has `full` bytes waiting.
-    pub(crate) fn wish(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Option<Wish> {
+    /// What to fetch next; `full` bytes that wait are enough.
+    pub(crate) fn want(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Want {
         let state = self.state.lock();
         let Place::At(offset) = state.place else {
-            return None;
+            return Want::Nothing;
         };
         let held = state.pauses.is_paused()
             || state.failure.is_some()
             || state.quiet_until.is_some_and(|until| until > now)
             || self.stopping.is_cancelled();
-        if held || state.queued >= full(state.largest_batch) {
-            return None;
+        if held {
+            return Want::Nothing;
         }
-        Some(Wish {
+        if state.queued >= full(state.largest_batch) {
+            return Want::Full;
+        }
+        Want::Fetch(Wish {
             offset,
             turn: state.turn,
             last_epoch: state.last_epoch,
             largest_batch: state.largest_batch,
             is_empty: state.queue.is_empty(),
         })
-    }
-
-    /// Whether all that holds it back is what waits here to be read.
-    pub(crate) fn is_full(&self, full: impl FnOnce(usize) -> usize) -> bool {
-        let state = self.state.lock();
-        !state.pauses.is_paused()
-            && state.failure.is_none()
-            && state.queued >= full(state.largest_batch)
     }
 
     pub(crate) fn quiet_until(&self) -> Option<Instant> {

@@ -8,6 +8,8 @@ mod moving;
 mod reading;
 mod replica;
 
+pub(crate) use fetching::Want;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};

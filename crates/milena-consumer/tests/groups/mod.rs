@@ -14,7 +14,24 @@ use milena_broker::GroupState;
 use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
 use milena_pool::Cluster;
 
-use bed::{Bed, eventually};
+use bed::{Bed, bed_with, eventually};
+
+/// The ways to be a member: eager, cooperative, and by the coordinator's assignment.
+pub(crate) const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
+
+/// A bed whose broker notes what it is asked.
+pub(crate) async fn bed_with_journal(partitions: u32) -> Bed {
+    bed_with(partitions, |b| b.journal(100_000)).await
+}
+
+/// A member of the group `billing` in one of the [`WAYS`].
+pub(crate) async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {
+    let builder = bed.builder_as(client_id).await;
+    match way {
+        "consumer" => builder.group_protocol(GroupProtocol::Consumer),
+        assignor => builder.assignors([assignor]),
+    }
+}
 
 impl Bed {
     /// A member of the classic group `billing`, reading `orders`.

@@ -17,9 +17,7 @@ use groups::bed::{LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
 use groups::ear::{Ear, Heard};
 use groups::{members, stable_with};
 use milena_broker::{ErrorCode, Fault};
-use milena_consumer::{
-    Assignor, GroupAssignment, GroupMember, GroupMembershipOperation, GroupProtocol, GroupTopics,
-};
+use milena_consumer::{Assignor, GroupAssignment, GroupMember, GroupProtocol, GroupTopics};
 use milena_core::{ErrorKind, Offset, Partition, TopicPartition, Value};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -96,32 +94,6 @@ async fn every_assignor_divides_a_group_and_hands_over_when_members_come_and_go(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
-    let bed = bed(4).await;
-    let (seen, ear) = (Seen::default(), Ear::default());
-    let other = bed.classic("other").await.rebalance_listener(ear.clone());
-    let other = run_noting(other, &seen);
-    let fixed =
-        async |seen: &Seen| run_noting(bed.classic("fixed").await.group_instance_id("pod-1"), seen);
-    let first = fixed(&seen).await;
-    stable_with(&bed, 2).await;
-    eventually("the partitions are shared", || ear.now().len() == 2).await;
-    bed.fill(4, 0, 5).await;
-    seen.until_len(20).await;
-    let before = bed.broker.inspect().group("billing").unwrap();
-    first.end().await;
-    assert_eq!(members(&bed), 2, "it stays a member");
-    let again = fixed(&seen).await;
-    bed.fill(4, 5, 5).await;
-    seen.until_len(40).await;
-    let after = bed.broker.inspect().group("billing").unwrap();
-    assert_eq!(after.generation, before.generation, "no rebalance");
-    assert_eq!(ear.heard().len(), 2, "assigned all, then revoked half");
-    again.end().await;
-    other.end().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn of_two_consumers_with_one_instance_id_the_older_ends_with_a_typed_error() {
     let bed = bed(2).await;
     let seen = Seen::default();
@@ -135,72 +107,6 @@ async fn of_two_consumers_with_one_instance_id_the_older_ends_with_a_typed_error
     bed.fill(2, 0, 3).await;
     seen.until_len(6).await;
     second.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_member_leaves_or_stays_at_the_end_as_it_is_told() {
-    use GroupMembershipOperation::{Default, LeaveGroup, RemainInGroup};
-    for (operation, instance, stays) in [
-        (Default, None, false),
-        (Default, Some("pod-1"), true),
-        (LeaveGroup, Some("pod-1"), false),
-        (RemainInGroup, None, true),
-    ] {
-        let bed = bed(2).await;
-        let builder = bed
-            .classic("one")
-            .await
-            .group_membership_on_close(operation);
-        let builder = match instance {
-            Some(id) => builder.group_instance_id(id),
-            None => builder,
-        };
-        let running = run_noting(builder, &Seen::default());
-        stable_with(&bed, 1).await;
-        running.end().await;
-        assert_eq!(
-            members(&bed),
-            usize::from(stays),
-            "{operation:?} {instance:?}"
-        );
-        eventually("the session is over", || members(&bed) == 0).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pattern_reads_what_fits_as_a_whole_also_topics_and_partitions_that_come_later() {
-    let bed = bed_with(1, |b| {
-        b.topic("orders.eu", 1)
-            .topic("old-orders", 1)
-            .topic("__consumer_offsets", 1)
-    })
-    .await;
-    let ear = Ear::default();
-    let builder = bed
-        .classic_of(&[])
-        .await
-        .topic_pattern(r"orders(\..+)?|__.*");
-    let consumer = builder.rebalance_listener(ear.clone()).build().unwrap();
-    let stop = consumer.shutdown_handle();
-    let running = tokio::spawn(async move { consumer.run(async || {}).await });
-    let names = |ear: &Ear| {
-        ear.now()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
-    eventually("both topics are read", || names(&ear).len() >= 2).await;
-    bed.broker.inspect().create_topic("orders.us", 1).unwrap();
-    bed.broker.inspect().add_partitions("orders", 2).unwrap();
-    eventually("the new ones, too", || names(&ear).len() >= 4).await;
-    let expected = ["orders-0", "orders-1", "orders.eu-0", "orders.us-0"];
-    let read: Vec<_> = names(&ear)
-        .into_iter()
-        .filter(|name| !name.starts_with("__"))
-        .collect();
-    assert_eq!(read, expected);
-    stop.shutdown();
-    timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]

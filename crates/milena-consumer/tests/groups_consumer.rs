@@ -17,7 +17,7 @@ use groups::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
 use groups::ear::{Ear, Heard};
 use groups::{members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::{ConsumerBuilder, GroupMembershipOperation, GroupProtocol};
+use milena_consumer::{ConsumerBuilder, GroupProtocol};
 use milena_core::{ErrorKind, Partition, TopicPartition, Value};
 use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
@@ -137,38 +137,6 @@ async fn a_crashed_member_is_replaced_after_its_session_and_nothing_is_skipped()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
-    let bed = modern(4).await;
-    let (seen, ear) = (Seen::default(), Ear::default());
-    let other = bed.consumer("other").await.rebalance_listener(ear.clone());
-    let other = run_noting(other, &seen);
-    let fixed = async || {
-        run_noting(
-            bed.consumer("fixed").await.group_instance_id("pod-1"),
-            &seen,
-        )
-    };
-    let first = fixed().await;
-    stable_with(&bed, 2).await;
-    bed.fill(4, 0, 5).await;
-    seen.until_len(20).await;
-    let before = bed.broker.inspect().group("billing").unwrap();
-    first.end().await;
-    assert_eq!(members(&bed), 2, "it stays a member");
-    let again = fixed().await;
-    bed.fill(4, 5, 5).await;
-    seen.until_len(40).await;
-    let after = bed.broker.inspect().group("billing").unwrap();
-    assert_eq!(
-        after.generation, before.generation,
-        "the group's epoch stands"
-    );
-    assert_eq!(ear.heard().len(), 2, "assigned all, then revoked half");
-    again.end().await;
-    other.end().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_twin_waits_for_the_others_session_and_ends_with_a_typed_error() {
     let bed = modern(2).await;
     let seen = Seen::default();
@@ -183,68 +151,6 @@ async fn a_twin_waits_for_the_others_session_and_ends_with_a_typed_error() {
     bed.fill(2, 0, 3).await;
     seen.until_len(6).await;
     heir.end().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_member_leaves_or_stays_at_the_end_as_it_is_told() {
-    use GroupMembershipOperation::{Default, LeaveGroup, RemainInGroup};
-    for (operation, instance, stays) in [
-        (Default, None, false),
-        (Default, Some("pod-1"), true),
-        (LeaveGroup, Some("pod-1"), false),
-        (RemainInGroup, None, true),
-    ] {
-        let bed = modern(2).await;
-        let builder = bed
-            .consumer("one")
-            .await
-            .group_membership_on_close(operation);
-        let builder = match instance {
-            Some(id) => builder.group_instance_id(id),
-            None => builder,
-        };
-        let running = run_noting(builder, &Seen::default());
-        stable_with(&bed, 1).await;
-        running.end().await;
-        assert_eq!(
-            members(&bed),
-            usize::from(stays),
-            "{operation:?} {instance:?}"
-        );
-        eventually("the session is over", || members(&bed) == 0).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_broker_matches_patterns_also_for_topics_and_partitions_that_come_later() {
-    let bed = bed_with(1, |b| {
-        b.topic("orders.eu", 1)
-            .topic("old-orders", 1)
-            .topic("__consumer_offsets", 1)
-    })
-    .await;
-    let ear = Ear::default();
-    let builder = bed
-        .classic_of(&[])
-        .await
-        .group_protocol(GroupProtocol::Consumer);
-    let builder = builder.topic_pattern(r"orders(\..+)?|__.*");
-    let running = run(builder.rebalance_listener(ear.clone()), async || {});
-    let names = |ear: &Ear| {
-        ear.now()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-    };
-    eventually("both topics are read", || names(&ear).len() >= 2).await;
-    bed.broker.inspect().create_topic("orders.us", 1).unwrap();
-    bed.broker.inspect().add_partitions("orders", 2).unwrap();
-    eventually("the new ones, too", || names(&ear).len() >= 4).await;
-    assert_eq!(
-        names(&ear),
-        ["orders-0", "orders-1", "orders.eu-0", "orders.us-0"]
-    );
-    running.end().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,22 +9,24 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+#[path = "groups/mod.rs"]
+mod groups;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use groups::bed::{LIMIT, eventually, fill};
 use milena_broker::Broker;
 use milena_consumer::{Consumer, GroupProtocol};
-use milena_core::{Partition, ProducerRecord, Value};
+use milena_core::{Partition, Value};
 use milena_pool::Cluster;
-use milena_producer::Producer;
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 6;
 
 /// What a member of another client says.
@@ -78,31 +80,6 @@ impl Said {
     }
 }
 
-async fn until(what: &str, done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(LIMIT, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("never came: {what}"));
-}
-
-async fn fill(cluster: &Cluster, first: usize, count: usize) {
-    let producer = Producer::builder(cluster.clone()).build().unwrap();
-    for number in first..first + count {
-        for partition in 0..PARTITIONS {
-            let record = ProducerRecord::new("orders")
-                .partition(partition)
-                .value(number.to_string());
-            drop(producer.enqueue(record).await.unwrap());
-        }
-    }
-    producer.flush().await.unwrap();
-    producer.close(LIMIT).await.unwrap();
-}
-
 async fn together(client: &str, assignor: &str) {
     let broker = Broker::builder()
         .listen("127.0.0.1:0")
@@ -139,12 +116,12 @@ async fn together(client: &str, assignor: &str) {
         numbers.collect()
     };
     let count = || ours.lock().values().map(Vec::len).sum::<usize>();
-    fill(&cluster, 0, 20).await;
-    until("our member reads", || count() == 120).await;
+    fill(&cluster, "orders", PARTITIONS, 0, 20).await;
+    eventually("our member reads", || count() == 120).await;
 
     let theirs = Said::default();
     let mut foreign = theirs.start(client, &bootstrap, assignor);
-    until("both have half", || {
+    eventually("both have half", || {
         owned().len() == 3 && theirs.owns.lock().len() == 3
     })
     .await;
@@ -152,16 +129,16 @@ async fn together(client: &str, assignor: &str) {
         owned().is_disjoint(&theirs.owns.lock()),
         "{client} {assignor}"
     );
-    fill(&cluster, 20, 20).await;
-    until("both read", || count() + theirs.all() >= 240).await;
+    fill(&cluster, "orders", PARTITIONS, 20, 20).await;
+    eventually("both read", || count() + theirs.all() >= 240).await;
     assert!(theirs.all() > 0 && count() > 120);
 
     // Ours goes; theirs takes over where it committed.
     consumer.close().await;
     running.await.unwrap().unwrap();
-    until("the other has all", || theirs.owns.lock().len() == 6).await;
-    fill(&cluster, 40, 20).await;
-    until("the other reads", || {
+    eventually("the other has all", || theirs.owns.lock().len() == 6).await;
+    fill(&cluster, "orders", PARTITIONS, 40, 20).await;
+    eventually("the other reads", || {
         theirs
             .read
             .lock()

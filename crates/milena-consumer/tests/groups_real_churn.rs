@@ -9,18 +9,17 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod real;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use milena_consumer::{Consumer, GroupProtocol, RebalanceListener};
 use milena_core::{Event, Offset, Partition, ProducerRecord, TopicPartition};
-use milena_pool::{Cluster, Target};
+use milena_pool::Cluster;
 use milena_producer::Producer;
-use milena_protocol::kafka::protocol::StrBytes;
-use milena_protocol::messages::CreateTopicsRequest;
-use milena_protocol::messages::create_topics_request::CreatableTopic;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -126,17 +125,8 @@ struct Member {
     cluster: Cluster,
 }
 
-async fn cluster() -> Cluster {
-    let bootstrap =
-        std::env::var("MILENA_TEST_BOOTSTRAP").expect("MILENA_TEST_BOOTSTRAP names a cluster");
-    Cluster::builder(bootstrap.split(',').map(str::to_owned))
-        .connect()
-        .await
-        .unwrap()
-}
-
 async fn join(book: &Arc<Book>, topic: &str, protocol: GroupProtocol, number: usize) -> Member {
-    let cluster = cluster().await;
+    let cluster = real::cluster().connect().await.unwrap();
     let killed = Arc::new(AtomicBool::new(false));
     let ear = Owner {
         book: Arc::clone(book),
@@ -194,20 +184,9 @@ impl Member {
 }
 
 async fn churn(protocol: GroupProtocol) {
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_nanos();
-    let topic = format!("groups-churn-{nanos}");
-    let admin = cluster().await;
-    let wanted = CreatableTopic::default()
-        .with_name(StrBytes::from_string(topic.clone()).into())
-        .with_num_partitions(PARTITIONS as i32)
-        .with_replication_factor(1);
-    let request = CreateTopicsRequest::default()
-        .with_topics(vec![wanted])
-        .with_timeout_ms(20_000);
-    admin.send(&Target::Controller, &request).await.unwrap();
+    let topic = real::fresh("groups-churn");
+    let admin = real::cluster().connect().await.unwrap();
+    real::create_topic(&admin, &topic, PARTITIONS).await;
 
     let seconds = std::env::var("MILENA_TEST_CHURN_SECONDS")
         .ok()

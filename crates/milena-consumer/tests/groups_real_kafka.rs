@@ -7,26 +7,23 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
-#[path = "groups/ear.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod ear;
+#[path = "groups/mod.rs"]
+mod groups;
+mod real;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use ear::{Ear, Heard};
+use groups::bed::{eventually, fill};
+use groups::ear::{Ear, Heard};
 use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
-use milena_core::{Partition, ProducerRecord, Value};
-use milena_pool::{Cluster, Target};
-use milena_producer::Producer;
+use milena_core::{Partition, Value};
+use milena_pool::Cluster;
 use milena_protocol::ApiKey;
-use milena_protocol::messages::CreateTopicsRequest;
-use milena_protocol::messages::create_topics_request::CreatableTopic;
 use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::Instant;
 
-const LIMIT: Duration = Duration::from_secs(90);
 const PARTITIONS: u32 = 6;
 
 /// A topic and a group of this test's own.
@@ -37,47 +34,20 @@ struct Bed {
 
 impl Bed {
     async fn new(what: &str) -> Self {
-        let cluster = cluster().await;
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_nanos();
         let bed = Self {
-            cluster,
-            name: format!("groups-{what}-{nanos}"),
+            cluster: cluster().await,
+            name: real::fresh(&format!("groups-{what}")),
         };
         bed.create(&bed.name, PARTITIONS).await;
         bed
     }
 
     async fn create(&self, name: &str, partitions: u32) {
-        let topic = CreatableTopic::default()
-            .with_name(text(name).into())
-            .with_num_partitions(partitions as i32)
-            .with_replication_factor(1);
-        let request = CreateTopicsRequest::default()
-            .with_topics(vec![topic])
-            .with_timeout_ms(20_000);
-        let answer = self
-            .cluster
-            .send(&Target::Controller, &request)
-            .await
-            .unwrap();
-        assert_eq!(answer.topics[0].error_code, 0);
+        real::create_topic(&self.cluster, name, partitions).await;
     }
 
     async fn fill(&self, first: usize, count: usize) {
-        let producer = Producer::builder(self.cluster.clone()).build().unwrap();
-        for number in first..first + count {
-            for partition in 0..PARTITIONS {
-                let record = ProducerRecord::new(self.name.as_str())
-                    .partition(partition)
-                    .value(number.to_string());
-                drop(producer.enqueue(record).await.unwrap());
-            }
-        }
-        producer.flush().await.unwrap();
-        producer.close(LIMIT).await.unwrap();
+        fill(&self.cluster, &self.name, PARTITIONS, first, count).await;
     }
 
     async fn member(&self, protocol: GroupProtocol) -> ConsumerBuilder {
@@ -89,15 +59,8 @@ impl Bed {
 }
 
 async fn cluster() -> Cluster {
-    let bootstrap =
-        std::env::var("MILENA_TEST_BOOTSTRAP").expect("MILENA_TEST_BOOTSTRAP names a cluster");
-    let builder = Cluster::builder(bootstrap.split(',').map(str::to_owned))
-        .metadata_max_age(Duration::from_secs(3));
+    let builder = real::cluster().metadata_max_age(Duration::from_secs(3));
     builder.connect().await.unwrap()
-}
-
-fn text(value: &str) -> milena_protocol::kafka::protocol::StrBytes {
-    milena_protocol::kafka::protocol::StrBytes::from_string(value.to_owned())
 }
 
 /// What was processed, and who is at each partition.
@@ -132,19 +95,8 @@ impl Seen {
 
     async fn until(&self, count: usize) {
         let total = || self.0.0.lock().values().map(Vec::len).sum::<usize>();
-        until(&format!("{count} records"), || total() >= count).await;
+        eventually(&format!("{count} records"), || total() >= count).await;
     }
-}
-
-async fn until(what: &str, done: impl Fn() -> bool) {
-    let waiting = async {
-        while !done() {
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(LIMIT, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("never came: {what}"));
 }
 
 /// Whether the cluster has finalised the consumer protocol.
@@ -169,7 +121,7 @@ async fn share_and_hand_over(protocol: GroupProtocol) {
     seen.until(600).await;
     let second = seen.run(bed.member(protocol).await);
     let started = Instant::now();
-    until("the second has its share", || {
+    eventually("the second has its share", || {
         second.0.assignment().len() == 3
     })
     .await;
@@ -181,7 +133,7 @@ async fn share_and_hand_over(protocol: GroupProtocol) {
     seen.until(1_200).await;
     first.0.close().await;
     let started = Instant::now();
-    until("the second has everything", || {
+    eventually("the second has everything", || {
         second.0.assignment().len() == 6
     })
     .await;
@@ -241,11 +193,11 @@ async fn patterns_static_members_and_other_subscriptions_work_under_each_protoco
                 .group_instance_id("pod-1")
         };
         let (consumer, task) = seen.run(build().await.rebalance_listener(ear.clone()));
-        until("the topic is read", || ear.now().len() == 6).await;
+        eventually("the topic is read", || ear.now().len() == 6).await;
         bed.create(&format!("{}-more", bed.name), 2).await;
-        until("the new topic, too", || ear.now().len() == 8).await;
+        eventually("the new topic, too", || ear.now().len() == 8).await;
         consumer.subscribe([bed.name.as_str()]).unwrap();
-        until("the other subscription is in effect", || {
+        eventually("the other subscription is in effect", || {
             ear.now().len() == 6
         })
         .await;
@@ -254,7 +206,7 @@ async fn patterns_static_members_and_other_subscriptions_work_under_each_protoco
         let started = Instant::now();
         let again = Ear::default();
         let (consumer, task) = seen.run(build().await.rebalance_listener(again.clone()));
-        until("it is back", || !again.now().is_empty()).await;
+        eventually("it is back", || !again.now().is_empty()).await;
         println!(
             "{protocol:?}: a static member was back after {:?}",
             started.elapsed()

@@ -8,6 +8,8 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod real;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,17 +17,8 @@ use std::time::Duration;
 use milena_consumer::{AssignedConsumer, Consumer, IsolationLevel, StartAt};
 use milena_core::{Timestamp, TopicPartition};
 use milena_pool::Cluster;
-use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The address of a real Kafka, and a topic of its own there.
-async fn cluster() -> Cluster {
-    let bootstrap = std::env::var("MILENA_TEST_BOOTSTRAP")
-        .expect("MILENA_TEST_BOOTSTRAP names a real Kafka; scripts/test-real-kafka sets it");
-    let bootstrap: Vec<_> = bootstrap.split(',').collect();
-    Cluster::builder(bootstrap).connect().await.unwrap()
-}
 
 /// The Python of `scripts/python-env`; `None` where it is not to be had, which is told.
 fn python() -> Option<String> {
@@ -105,9 +98,9 @@ fn of<'a>(values: &'a [String], kind: &str) -> Vec<&'a str> {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a real Kafka and Python: scripts/test-real-kafka"]
 async fn transactions_that_another_client_wrote_are_read_as_their_markers_say() {
-    let cluster = cluster().await;
+    let cluster = real::cluster().connect().await.unwrap();
     let Some(python) = python() else { return };
-    let topic = format!("transactions-{}", Uuid::new_v4().simple());
+    let topic = real::fresh("transactions");
     let mut writer = Writer::start(&python, &topic);
     writer.hear("open");
 
@@ -141,7 +134,7 @@ async fn transactions_that_another_client_wrote_are_read_as_their_markers_say() 
     assert!(writer.child.wait().unwrap().success());
 
     // A group passes aborted records and markers, and commits behind them.
-    let group = format!("group-{}", Uuid::new_v4().simple());
+    let group = real::fresh("group");
     let consumer = Consumer::builder(cluster.clone(), group)
         .topics([topic.as_str()])
         .build()

@@ -8,6 +8,8 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod real;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -15,17 +17,15 @@ use std::time::Duration;
 
 use milena_consumer::{AssignedConsumer, OffsetReset, StartAt};
 use milena_core::{ErrorKind, Event, NodeId, Offset, ProducerRecord, TopicPartition};
-use milena_pool::{Cluster, ClusterBuilder, Target};
+use milena_pool::ClusterBuilder;
 use milena_producer::Producer;
 use milena_protocol::kafka::protocol::StrBytes;
-use milena_protocol::messages::CreateTopicsRequest;
 use milena_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -50,7 +50,7 @@ impl Bed {
             return None;
         }
         let bed = Self {
-            topic: format!("replicas-{}", Uuid::new_v4().simple()),
+            topic: real::fresh("replicas"),
             _alone: BROKERS.lock().await,
         };
         let cluster = builder().connect().await.unwrap();
@@ -67,11 +67,7 @@ impl Bed {
             .with_replication_factor(-1)
             .with_assignments(vec![assignment])
             .with_configs(configs.collect());
-        let request = CreateTopicsRequest::default()
-            .with_topics(vec![topic])
-            .with_timeout_ms(20_000);
-        let answer = cluster.send(&Target::Controller, &request).await.unwrap();
-        assert_eq!(answer.topics[0].error_code, 0);
+        real::create(&cluster, topic).await;
         cluster.close().await;
         Some(bed)
     }
@@ -113,9 +109,7 @@ impl Bed {
 }
 
 fn builder() -> ClusterBuilder {
-    let addresses = std::env::var("MILENA_TEST_BOOTSTRAP").unwrap();
-    Cluster::builder(addresses.split(',').map(str::to_owned))
-        .metadata_max_age(Duration::from_secs(2))
+    real::cluster().metadata_max_age(Duration::from_secs(2))
 }
 
 async fn expect(consumer: &AssignedConsumer, what: &str, offsets: std::ops::Range<i64>) {

@@ -69,24 +69,10 @@ impl Bed {
         Consumer::builder(self.cluster(client_id).await, "billing").topics(["orders"])
     }
 
-    /// Writes `count` records to each partition; values are numbered from `first`.
+    /// As [`fill`], of the topic `orders`.
     pub(crate) async fn fill(&self, partitions: u32, first: usize, count: usize) {
         let cluster = self.cluster("filler").await;
-        let producer = Producer::builder(cluster.clone()).build().unwrap();
-        let mut sent = Vec::new();
-        for number in first..first + count {
-            for partition in 0..partitions {
-                let record = ProducerRecord::new("orders")
-                    .partition(partition)
-                    .key(format!("key-{}", number % 7))
-                    .value(number.to_string());
-                sent.push(producer.enqueue(record).await.unwrap());
-            }
-        }
-        for delivery in sent {
-            delivery.await.unwrap();
-        }
-        producer.close(LIMIT).await.unwrap();
+        fill(&cluster, "orders", partitions, first, count).await;
         cluster.close().await;
     }
 
@@ -97,6 +83,31 @@ impl Bed {
             .committed("billing", "orders", partition);
         offset.map(Offset::to_wire)
     }
+}
+
+/// Writes `count` records to each partition of `topic`; values are numbered from `first`.
+pub(crate) async fn fill(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: u32,
+    first: usize,
+    count: usize,
+) {
+    let producer = Producer::builder(cluster.clone()).build().unwrap();
+    let mut sent = Vec::new();
+    for number in first..first + count {
+        for partition in 0..partitions {
+            let record = ProducerRecord::new(topic)
+                .partition(partition)
+                .key(format!("key-{}", number % 7))
+                .value(number.to_string());
+            sent.push(producer.enqueue(record).await.unwrap());
+        }
+    }
+    for delivery in sent {
+        delivery.await.unwrap();
+    }
+    producer.close(LIMIT).await.unwrap();
 }
 
 /// What handlers have seen, in order.

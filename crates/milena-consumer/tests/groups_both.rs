@@ -1,0 +1,117 @@
+//! What holds in groups of both protocols: who stays a member, and what a pattern reads.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first thing that goes wrong"
+)]
+
+#[path = "groups/mod.rs"]
+mod groups;
+
+use groups::bed::{Bed, Seen, bed, bed_with, eventually, run, run_noting};
+use groups::ear::Ear;
+use groups::{members, stable_with};
+use milena_consumer::{ConsumerBuilder, GroupMembershipOperation, GroupProtocol};
+
+const PROTOCOLS: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
+
+async fn member(bed: &Bed, client_id: &str, protocol: GroupProtocol) -> ConsumerBuilder {
+    bed.builder_as(client_id).await.group_protocol(protocol)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() {
+    for protocol in PROTOCOLS {
+        let bed = bed(4).await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let other = member(&bed, "other", protocol).await;
+        let other = run_noting(other.rebalance_listener(ear.clone()), &seen);
+        let fixed = async || {
+            let builder = member(&bed, "fixed", protocol).await;
+            run_noting(builder.group_instance_id("pod-1"), &seen)
+        };
+        let first = fixed().await;
+        stable_with(&bed, 2).await;
+        eventually("the partitions are shared", || ear.now().len() == 2).await;
+        bed.fill(4, 0, 5).await;
+        seen.until_len(20).await;
+        let before = bed.broker.inspect().group("billing").unwrap();
+        first.end().await;
+        assert_eq!(members(&bed), 2, "{protocol:?}: it stays a member");
+        let again = fixed().await;
+        bed.fill(4, 5, 5).await;
+        seen.until_len(40).await;
+        let after = bed.broker.inspect().group("billing").unwrap();
+        // Under the consumer protocol that is the group's epoch.
+        assert_eq!(
+            after.generation, before.generation,
+            "{protocol:?}: no rebalance"
+        );
+        assert_eq!(ear.heard().len(), 2, "assigned all, then revoked half");
+        again.end().await;
+        other.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_leaves_or_stays_at_the_end_as_it_is_told() {
+    use GroupMembershipOperation::{Default, LeaveGroup, RemainInGroup};
+    for protocol in PROTOCOLS {
+        for (operation, instance, stays) in [
+            (Default, None, false),
+            (Default, Some("pod-1"), true),
+            (LeaveGroup, Some("pod-1"), false),
+            (RemainInGroup, None, true),
+        ] {
+            let bed = bed(2).await;
+            let builder = member(&bed, "one", protocol).await;
+            let builder = builder.group_membership_on_close(operation);
+            let builder = match instance {
+                Some(id) => builder.group_instance_id(id),
+                None => builder,
+            };
+            let running = run_noting(builder, &Seen::default());
+            stable_with(&bed, 1).await;
+            running.end().await;
+            assert_eq!(
+                members(&bed),
+                usize::from(stays),
+                "{protocol:?} {operation:?} {instance:?}"
+            );
+            eventually("the session is over", || members(&bed) == 0).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pattern_reads_what_fits_as_a_whole_also_topics_and_partitions_that_come_later() {
+    for protocol in PROTOCOLS {
+        let bed = bed_with(1, |b| {
+            b.topic("orders.eu", 1)
+                .topic("old-orders", 1)
+                .topic("__consumer_offsets", 1)
+        })
+        .await;
+        let ear = Ear::default();
+        let builder = bed.classic_of(&[]).await.group_protocol(protocol);
+        let builder = builder.topic_pattern(r"orders(\..+)?|__.*");
+        let running = run(builder.rebalance_listener(ear.clone()), async || {});
+        let names = |ear: &Ear| {
+            ear.now()
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        };
+        eventually("both topics are read", || names(&ear).len() >= 2).await;
+        bed.broker.inspect().create_topic("orders.us", 1).unwrap();
+        bed.broker.inspect().add_partitions("orders", 2).unwrap();
+        eventually("the new ones, too", || names(&ear).len() >= 4).await;
+        assert_eq!(
+            names(&ear),
+            ["orders-0", "orders-1", "orders.eu-0", "orders.us-0"]
+        );
+        running.end().await;
+    }
+}

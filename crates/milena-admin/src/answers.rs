@@ -88,3 +88,22 @@ pub(crate) fn by_topic<T>(
     }
     topics
 }
+
+/// What an answer says of each partition, whatever its order there.
+pub(crate) fn each_placed<'a, P: 'a, T>(
+    places: impl IntoIterator<Item = &'a TopicPartition>,
+    told: &(impl Iterator<Item = (&'a messages::TopicName, &'a [P])> + Clone),
+    number: impl Fn(&P) -> i32,
+    api: &'static str,
+    read: impl Fn(&P) -> Result<T>,
+) -> Vec<Result<T>> {
+    let of = |place: &TopicPartition| {
+        let mut partitions = told
+            .clone()
+            .filter(|(name, _)| *name.0 == *place.topic)
+            .flat_map(|(_, partitions)| partitions);
+        let found = partitions.find(|told| number(told) == place.partition.to_wire());
+        read(found.ok_or_else(|| unanswered(api))?)
+    };
+    places.into_iter().map(of).collect()
+}

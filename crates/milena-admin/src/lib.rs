@@ -24,6 +24,7 @@ mod cluster;
 mod configs;
 mod elections;
 mod groups;
+mod homes;
 mod lag;
 mod offsets;
 mod outcomes;

@@ -1,23 +1,22 @@
 //! Partitions: more of them for a topic, and their oldest records deleted.
 
-use std::time::Duration;
-
 use milena_core::{NodeId, Offset, Result, TopicName, TopicPartition};
-use milena_pool::Target;
 use milena_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
 use milena_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
+use milena_protocol::messages::delete_records_response::DeleteRecordsPartitionResult;
 use milena_protocol::messages::{
     BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, DeleteRecordsRequest,
 };
 
 use crate::PerItem;
 use crate::admin::{Admin, moved};
-use crate::answers::{by_topic, check, check_name, unanswered, wire_name};
-use crate::shard::{Home, Shard};
+use crate::answers::{by_topic, check, check_name, each_placed, unanswered, wire_name};
+use crate::homes::Home;
+use crate::shard::{Asked, Shard};
 
 /// A topic that is to have more partitions.
 ///
@@ -172,13 +171,7 @@ impl Shard for DeleteRecords {
         Home::Leader(place.clone())
     }
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        items: Vec<Self::Item>,
-        limit: Duration,
-    ) -> Result<Vec<Result<Offset>>> {
+    async fn ask(&self, at: Asked<'_>, items: Vec<Self::Item>) -> Result<Vec<Result<Offset>>> {
         let topics = by_topic(items.iter().cloned())
             .into_iter()
             .map(|(topic, partitions)| {
@@ -197,22 +190,24 @@ impl Shard for DeleteRecords {
             });
         let request = DeleteRecordsRequest::default()
             .with_topics(topics.collect())
-            .with_timeout_ms(i32::try_from(limit.as_millis()).unwrap_or(i32::MAX));
-        let answer = admin
-            .cluster
-            .send_within(&Target::Node(node), &request, limit)
-            .await?;
-        let result = |(place, _): &Self::Item| {
-            let topic = answer
-                .topics
-                .iter()
-                .find(|topic| *topic.name.0 == *place.topic);
-            let mut partitions = topic.into_iter().flat_map(|topic| &topic.partitions);
-            let told = partitions.find(|each| each.partition_index == place.partition.to_wire());
-            let told = told.ok_or_else(|| unanswered("DeleteRecords"))?;
-            check(told.error_code, None, "DeleteRecords")?;
+            .with_timeout_ms(i32::try_from(at.limit.as_millis()).unwrap_or(i32::MAX));
+        let answer = at.send(&request).await?;
+        let api = "DeleteRecords";
+        let read = |told: &DeleteRecordsPartitionResult| {
+            check(told.error_code, None, api)?;
             Ok(Offset::from_wire(told.low_watermark).unwrap_or_default())
         };
-        Ok(items.iter().map(result).collect())
+        let number = |told: &DeleteRecordsPartitionResult| told.partition_index;
+        let told = answer
+            .topics
+            .iter()
+            .map(|topic| (&topic.name, &topic.partitions[..]));
+        Ok(each_placed(
+            items.iter().map(|(place, _)| place),
+            &told,
+            number,
+            api,
+            read,
+        ))
     }
 }

@@ -1,27 +1,17 @@
 //! Verbs over items that live on several brokers: split, asked side by side, merged, and asked again where that is safe.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use milena_core::{
-    Error, ErrorCode, ErrorKind, NodeId, Partition, Persistence, Result, TopicName, TopicPartition,
-};
-use milena_pool::CoordinatorKey;
+use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Persistence, Result};
+use milena_pool::{Cluster, Target};
+use milena_protocol::Request;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::admin::Admin;
-
-/// The broker that an item lives on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Home {
-    /// The leader of this partition.
-    Leader(TopicPartition),
-    /// The coordinator of this group.
-    Coordinator(Arc<str>),
-}
+use crate::homes::Home;
 
 /// One verb: where its items live, and how one broker is asked for some of them.
 pub(crate) trait Shard: Sync {
@@ -35,14 +25,36 @@ pub(crate) trait Shard: Sync {
     /// Where `item` lives.
     fn home(&self, item: &Self::Item) -> Home;
 
-    /// Asks `node`, within `limit`; gives a result per item, in their order.
+    /// Asks one broker; gives a result per item, in their order.
     fn ask(
         &self,
-        admin: &Admin,
-        node: NodeId,
+        at: Asked<'_>,
         items: Vec<Self::Item>,
-        limit: Duration,
     ) -> impl Future<Output = Result<Vec<Result<Self::Value>>>> + Send;
+}
+
+/// The broker that is asked, and how long that may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) node: NodeId,
+    pub(crate) limit: Duration,
+    cluster: &'a Cluster,
+}
+
+impl Asked<'_> {
+    pub(crate) async fn send<R: Request>(&self, request: &R) -> Result<R::Response> {
+        let target = Target::Node(self.node);
+        self.cluster.send_within(&target, request, self.limit).await
+    }
+
+    /// As [`send`](Self::send), for a request whose form depends on the version.
+    pub(crate) async fn send_built<R: Request>(
+        &self,
+        build: impl Fn(i16) -> Result<R> + Send + Sync,
+    ) -> Result<R::Response> {
+        let target = Target::Node(self.node);
+        self.cluster.send_built(&target, self.limit, build).await
+    }
 }
 
 impl Admin {
@@ -106,7 +118,12 @@ impl Admin {
         let asked = by_node.into_iter().map(|(node, asked)| async move {
             let (places, items): (Vec<usize>, Vec<S::Item>) = asked.into_iter().unzip();
             let limit = deadline.saturating_duration_since(Instant::now());
-            let asking = Box::pin(shard.ask(self, node, items, limit));
+            let at = Asked {
+                node,
+                limit,
+                cluster: &self.cluster,
+            };
+            let asking = Box::pin(shard.ask(at, items));
             let answered = match timeout_at(deadline, asking).await {
                 Ok(answered) => answered,
                 Err(_) => Err(late().node(node)),
@@ -121,103 +138,6 @@ impl Admin {
         });
         results.extend(join_all(asked).await.into_iter().flatten());
         results
-    }
-
-    /// The broker of each home.
-    async fn find(&self, homes: &[Home]) -> Vec<Result<NodeId>> {
-        let leaders = self.leaders(homes).await;
-        let mut coordinators: HashMap<&Arc<str>, Result<NodeId>> = HashMap::new();
-        let mut groups: Vec<&Arc<str>> = homes
-            .iter()
-            .filter_map(|home| match home {
-                Home::Coordinator(group) => Some(group),
-                Home::Leader(_) => None,
-            })
-            .collect();
-        groups.sort();
-        groups.dedup();
-        for some in groups.chunks(LOOKUPS_AT_ONCE) {
-            let found = some.iter().map(|group| async move {
-                let key = CoordinatorKey::group(Arc::clone(group));
-                (*group, self.cluster.coordinator(&key).await)
-            });
-            coordinators.extend(join_all(found).await);
-        }
-        homes
-            .iter()
-            .map(|home| match home {
-                Home::Coordinator(group) => coordinators
-                    .get(group)
-                    .cloned()
-                    .unwrap_or_else(|| Err(late())),
-                Home::Leader(place) => match &leaders {
-                    Ok(leaders) => leaders
-                        .get(&place.topic)
-                        .map_or_else(|| Err(unknown(place)), |topic| topic.leader(place)),
-                    Err(error) => Err(error.clone()),
-                },
-            })
-            .collect()
-    }
-
-    /// The leaders of all partitions of the topics in `homes`.
-    async fn leaders(&self, homes: &[Home]) -> Result<HashMap<TopicName, Leaders>> {
-        let mut topics: Vec<TopicName> = homes
-            .iter()
-            .filter_map(|home| match home {
-                Home::Leader(place) if place.topic.defect().is_none() => Some(place.topic.clone()),
-                _ => None,
-            })
-            .collect();
-        topics.sort();
-        topics.dedup();
-        if topics.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let answer = self.metadata(Some(&topics)).await?;
-        let told = answer.topics.into_iter().filter_map(|topic| {
-            let name = TopicName::from(topic.name.as_ref()?.0.as_str());
-            let partitions = topic.partitions.iter().filter_map(|each| {
-                let partition = Partition::from_wire(each.partition_index)?;
-                Some((partition, NodeId::from_wire(each.leader_id.0)))
-            });
-            let leaders = Leaders {
-                error: ErrorCode::from_wire(topic.error_code),
-                partitions: partitions.collect(),
-            };
-            Some((name, leaders))
-        });
-        Ok(told.collect())
-    }
-
-    /// Looks anew, next time, where these homes are.
-    fn forget(&self, homes: impl Iterator<Item = Home>) {
-        for home in homes {
-            if let Home::Coordinator(group) = home {
-                let key = CoordinatorKey::group(group);
-                self.cluster.forget_coordinator(&key);
-            }
-        }
-        self.cluster.request_refresh();
-    }
-}
-
-/// Where the partitions of a topic are led.
-struct Leaders {
-    error: Option<ErrorCode>,
-    partitions: HashMap<Partition, Option<NodeId>>,
-}
-
-impl Leaders {
-    fn leader(&self, place: &TopicPartition) -> Result<NodeId> {
-        if let Some(code) = self.error {
-            return Err(Error::broker(code).topic(&place.topic));
-        }
-        match self.partitions.get(&place.partition) {
-            Some(Some(node)) => Ok(*node),
-            Some(None) => Err(Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place)),
-            None => Err(unknown(place)),
-        }
     }
 }
 
@@ -235,11 +155,7 @@ fn goes_again(error: &Error, repeatable: bool, attempt: u32) -> bool {
     }
 }
 
-fn unknown(place: &TopicPartition) -> Error {
-    Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).at(place)
-}
-
-fn late() -> Error {
+pub(crate) fn late() -> Error {
     Error::new(
         ErrorKind::Timeout,
         "no answer came within the administrator's timeout",
@@ -247,4 +163,3 @@ fn late() -> Error {
 }
 
 const UNKNOWN_TRIES: u32 = 2;
-const LOOKUPS_AT_ONCE: usize = 16;

@@ -1,10 +1,8 @@
 //! DeleteGroups.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{ErrorCode, NodeId, Result};
-use milena_pool::Target;
+use milena_core::{ErrorCode, Result};
 use milena_protocol::messages::DeleteGroupsRequest;
 use milena_protocol::messages::delete_groups_response::DeletableGroupResult;
 
@@ -12,6 +10,7 @@ use super::each::{GroupVerb, each_told};
 use crate::PerItem;
 use crate::admin::Admin;
 use crate::answers::{check, wire_group};
+use crate::shard::Asked;
 
 impl Admin {
     /// Deletes groups with their committed offsets. Each succeeds or fails alone.
@@ -51,19 +50,10 @@ impl GroupVerb for DeleteGroups {
     // A second request would answer that there is no such group, which is no failure of the first.
     const REPEATABLE: bool = false;
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        groups: &[Arc<str>],
-        limit: Duration,
-    ) -> Result<Vec<Result<()>>> {
+    async fn ask(&self, at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<()>>> {
         let names = groups.iter().map(|group| wire_group(group)).collect();
         let request = DeleteGroupsRequest::default().with_groups_names(names);
-        let answer = admin
-            .cluster
-            .send_within(&Target::Node(node), &request, limit)
-            .await?;
+        let answer = at.send(&request).await?;
         let api = "DeleteGroups";
         let read = |told: &DeletableGroupResult| check(told.error_code, None, api);
         let told = &answer.results;

@@ -1,10 +1,8 @@
 //! ConsumerGroupDescribe, and DescribeGroups for classic groups.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Result};
-use milena_pool::Target;
 use milena_protocol::messages::consumer_group_describe_response as consumer;
 use milena_protocol::messages::describe_groups_response as classic;
 use milena_protocol::messages::{ConsumerGroupDescribeRequest, DescribeGroupsRequest};
@@ -15,6 +13,7 @@ use super::types::{GroupDescription, GroupState, GroupType, MemberDescription};
 use crate::PerItem;
 use crate::admin::Admin;
 use crate::answers::{check, places, text, wire_group};
+use crate::shard::Asked;
 
 impl Admin {
     /// Describes groups with their members, classic ones and those of KIP-848. Each succeeds or fails alone.
@@ -64,23 +63,21 @@ impl GroupVerb for DescribeGroups {
 
     async fn ask(
         &self,
-        admin: &Admin,
-        node: NodeId,
+        at: Asked<'_>,
         groups: &[Arc<str>],
-        limit: Duration,
     ) -> Result<Vec<Result<GroupDescription>>> {
-        let mut results = by_consumer_protocol(admin, node, groups, limit).await?;
+        let mut results = by_consumer_protocol(at, groups).await?;
         let open: Vec<usize> = (0..groups.len())
-            .filter(|at| results.get(*at).is_none_or(is_for_classic))
+            .filter(|nth| results.get(*nth).is_none_or(is_for_classic))
             .collect();
         if !open.is_empty() {
             let asked: Vec<Arc<str>> = open
                 .iter()
-                .filter_map(|at| groups.get(*at).cloned())
+                .filter_map(|nth| groups.get(*nth).cloned())
                 .collect();
-            let told = by_classic_protocol(admin, node, &asked, limit).await?;
-            for (at, result) in open.into_iter().zip(told) {
-                if let Some(place) = results.get_mut(at) {
+            let told = by_classic_protocol(at, &asked).await?;
+            for (nth, result) in open.into_iter().zip(told) {
+                if let Some(place) = results.get_mut(nth) {
                     *place = result;
                 }
             }
@@ -101,18 +98,12 @@ fn is_for_classic(result: &Result<GroupDescription>) -> bool {
 }
 
 async fn by_consumer_protocol(
-    admin: &Admin,
-    node: NodeId,
+    at: Asked<'_>,
     groups: &[Arc<str>],
-    limit: Duration,
 ) -> Result<Vec<Result<GroupDescription>>> {
     let ids = groups.iter().map(|group| wire_group(group)).collect();
     let request = ConsumerGroupDescribeRequest::default().with_group_ids(ids);
-    let sent = admin
-        .cluster
-        .send_within(&Target::Node(node), &request, limit)
-        .await;
-    let answer = match sent {
+    let answer = match at.send(&request).await {
         Ok(answer) => answer,
         Err(error) if error.kind() == ErrorKind::Unsupported => {
             let unsupported = || Err(Error::broker(ErrorCode::UNSUPPORTED_VERSION));
@@ -123,7 +114,7 @@ async fn by_consumer_protocol(
     let api = "ConsumerGroupDescribe";
     let read = |told: &consumer::DescribedGroup| {
         check(told.error_code, told.error_message.as_ref(), api)?;
-        Ok(of_consumer(told, node))
+        Ok(of_consumer(told, at.node))
     };
     let told = &answer.groups;
     Ok(each_told(groups, told, |told| &told.group_id, api, read))
@@ -162,21 +153,16 @@ fn of_consumer(told: &consumer::DescribedGroup, node: NodeId) -> GroupDescriptio
 }
 
 async fn by_classic_protocol(
-    admin: &Admin,
-    node: NodeId,
+    at: Asked<'_>,
     groups: &[Arc<str>],
-    limit: Duration,
 ) -> Result<Vec<Result<GroupDescription>>> {
     let ids = groups.iter().map(|group| wire_group(group)).collect();
     let request = DescribeGroupsRequest::default().with_groups(ids);
-    let answer = admin
-        .cluster
-        .send_within(&Target::Node(node), &request, limit)
-        .await?;
+    let answer = at.send(&request).await?;
     let api = "DescribeGroups";
     let read = |told: &classic::DescribedGroup| {
         check(told.error_code, told.error_message.as_ref(), api)?;
-        let described = of_classic(told, node);
+        let described = of_classic(told, at.node);
         // Before version 6 a group that does not exist is a dead one (KIP-1043).
         if described.state == GroupState::Dead {
             return Err(Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).api(api));

@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{NodeId, Result};
+use milena_core::Result;
 use milena_protocol::messages::GroupId;
 
 use crate::PerItem;
 use crate::admin::Admin;
 use crate::answers::unanswered;
-use crate::shard::{Home, Shard};
+use crate::homes::Home;
+use crate::shard::{Asked, Shard};
 
 /// One verb over groups: how a coordinator is asked for some of them.
 pub(crate) trait GroupVerb: Sync {
@@ -19,13 +19,11 @@ pub(crate) trait GroupVerb: Sync {
     /// As [`Shard::REPEATABLE`].
     const REPEATABLE: bool;
 
-    /// Asks `node`, within `limit`; gives a result per group, in their order.
+    /// Asks one broker; gives a result per group, in their order.
     fn ask(
         &self,
-        admin: &Admin,
-        node: NodeId,
+        at: Asked<'_>,
         groups: &[Arc<str>],
-        limit: Duration,
     ) -> impl Future<Output = Result<Vec<Result<Self::Value>>>> + Send;
 }
 
@@ -54,14 +52,8 @@ impl<V: GroupVerb> Shard for AtCoordinators<V> {
         Home::Coordinator(Arc::clone(group))
     }
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        groups: Vec<Self::Item>,
-        limit: Duration,
-    ) -> Result<Vec<Result<V::Value>>> {
-        self.0.ask(admin, node, &groups, limit).await
+    async fn ask(&self, at: Asked<'_>, groups: Vec<Self::Item>) -> Result<Vec<Result<V::Value>>> {
+        self.0.ask(at, &groups).await
     }
 }
 

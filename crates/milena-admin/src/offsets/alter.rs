@@ -1,19 +1,19 @@
 //! OffsetCommit from outside of a group: where it shall resume.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, NodeId, Offset, Result, TopicPartition};
-use milena_pool::Target;
+use milena_core::{Error, ErrorCode, Offset, Result, TopicPartition};
 use milena_protocol::messages::OffsetCommitRequest;
 use milena_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use milena_protocol::messages::offset_commit_response::OffsetCommitResponsePartition;
 
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{by_topic, check, unanswered, wire, wire_group, wire_name};
-use crate::shard::{Home, Shard};
+use crate::answers::{by_topic, check, each_placed, wire, wire_group, wire_name};
+use crate::homes::Home;
+use crate::shard::{Asked, Shard};
 
 impl Admin {
     /// Sets where a group resumes. Each partition succeeds or fails alone; a group that does not exist comes into being.
@@ -62,13 +62,7 @@ impl Shard for AlterOffsets {
         Home::Coordinator(Arc::clone(&self.0))
     }
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        items: Vec<Self::Item>,
-        limit: Duration,
-    ) -> Result<Vec<Result<()>>> {
+    async fn ask(&self, at: Asked<'_>, items: Vec<Self::Item>) -> Result<Vec<Result<()>>> {
         let topics = by_topic(items.iter().cloned()).into_iter();
         let topics = topics.map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, offset)| {
@@ -87,20 +81,21 @@ impl Shard for AlterOffsets {
             .with_generation_id_or_member_epoch(-1)
             .with_retention_time_ms(-1)
             .with_topics(topics.collect());
-        let answer = admin
-            .cluster
-            .send_within(&Target::Node(node), &request, limit)
-            .await?;
-        let result = |(place, _): &Self::Item| {
-            let topics = answer.topics.iter();
-            let mut partitions = topics
-                .filter(|topic| *topic.name.0 == *place.topic)
-                .flat_map(|topic| &topic.partitions);
-            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
-            let told = told.ok_or_else(|| unanswered("OffsetCommit"))?;
-            check(told.error_code, None, "OffsetCommit")
-        };
-        Ok(items.iter().map(result).collect())
+        let answer = at.send(&request).await?;
+        let api = "OffsetCommit";
+        let read = |told: &OffsetCommitResponsePartition| check(told.error_code, None, api);
+        let number = |told: &OffsetCommitResponsePartition| told.partition_index;
+        let told = answer
+            .topics
+            .iter()
+            .map(|topic| (&topic.name, &topic.partitions[..]));
+        Ok(each_placed(
+            items.iter().map(|(place, _)| place),
+            &told,
+            number,
+            api,
+            read,
+        ))
     }
 }
 

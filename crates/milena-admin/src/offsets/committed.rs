@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use milena_core::{
-    Error, ErrorKind, LeaderEpoch, NodeId, Offset, Partition, Result, TopicName, TopicPartition,
+    Error, ErrorKind, LeaderEpoch, Offset, Partition, Result, TopicName, TopicPartition,
 };
-use milena_pool::Target;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use milena_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
@@ -17,6 +15,7 @@ use crate::PerItem;
 use crate::admin::Admin;
 use crate::answers::{check, text, unanswered, wire_group};
 use crate::groups::{GroupVerb, each_told};
+use crate::shard::Asked;
 
 /// Where a group resumes in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +54,13 @@ impl GroupVerb for GroupOffsets {
     type Value = Committed;
     const REPEATABLE: bool = true;
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        groups: &[Arc<str>],
-        limit: Duration,
-    ) -> Result<Vec<Result<Committed>>> {
-        match fetch(admin, node, groups, limit).await {
+    async fn ask(&self, at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<Committed>>> {
+        match fetch(at, groups).await {
             // A broker of before version 8 takes one group at a time.
             Err(error) if error.kind() == ErrorKind::Unsupported && groups.len() > 1 => {
                 let mut results = Vec::new();
                 for group in groups {
-                    let one = fetch(admin, node, std::slice::from_ref(group), limit).await;
+                    let one = fetch(at, std::slice::from_ref(group)).await;
                     let one =
                         one.and_then(|mut one| one.pop().unwrap_or_else(|| Err(unanswered(API))));
                     results.push(one);
@@ -95,12 +88,7 @@ macro_rules! told {
     };
 }
 
-async fn fetch(
-    admin: &Admin,
-    node: NodeId,
-    groups: &[Arc<str>],
-    limit: Duration,
-) -> Result<Vec<Result<Committed>>> {
+async fn fetch(at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<Committed>>> {
     let build = |version: i16| {
         let request = OffsetFetchRequest::default();
         if version >= 8 {
@@ -120,10 +108,7 @@ async fn fetch(
             )),
         }
     };
-    let answer = admin
-        .cluster
-        .send_built(&Target::Node(node), limit, build)
-        .await?;
+    let answer = at.send_built(build).await?;
     if answer.groups.is_empty() {
         return Ok(vec![of_one(&answer)]);
     }

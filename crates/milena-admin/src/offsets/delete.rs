@@ -1,19 +1,19 @@
 //! OffsetDelete: a group forgets where it resumes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{NodeId, Result, TopicPartition};
-use milena_pool::Target;
+use milena_core::{Result, TopicPartition};
 use milena_protocol::messages::OffsetDeleteRequest;
 use milena_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use milena_protocol::messages::offset_delete_response::OffsetDeleteResponsePartition;
 
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{by_topic, check, unanswered, wire_group, wire_name};
-use crate::shard::{Home, Shard};
+use crate::answers::{by_topic, check, each_placed, wire_group, wire_name};
+use crate::homes::Home;
+use crate::shard::{Asked, Shard};
 
 impl Admin {
     /// Makes a group forget where it resumes in these partitions. Each succeeds or fails alone.
@@ -52,13 +52,7 @@ impl Shard for DeleteOffsets {
         Home::Coordinator(Arc::clone(&self.0))
     }
 
-    async fn ask(
-        &self,
-        admin: &Admin,
-        node: NodeId,
-        items: Vec<Self::Item>,
-        limit: Duration,
-    ) -> Result<Vec<Result<()>>> {
+    async fn ask(&self, at: Asked<'_>, items: Vec<Self::Item>) -> Result<Vec<Result<()>>> {
         let topics = by_topic(items.iter().map(|place| (place.clone(), ()))).into_iter();
         let topics = topics.map(|(topic, partitions)| {
             let partitions = partitions.into_iter().map(|(partition, ())| {
@@ -71,21 +65,15 @@ impl Shard for DeleteOffsets {
         let request = OffsetDeleteRequest::default()
             .with_group_id(wire_group(&self.0))
             .with_topics(topics.collect());
-        let answer = admin
-            .cluster
-            .send_within(&Target::Node(node), &request, limit)
-            .await?;
-        let whole = check(answer.error_code, None, "OffsetDelete");
-        let result = |place: &Self::Item| {
-            whole.clone()?;
-            let topics = answer.topics.iter();
-            let mut partitions = topics
-                .filter(|topic| *topic.name.0 == *place.topic)
-                .flat_map(|topic| &topic.partitions);
-            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
-            let told = told.ok_or_else(|| unanswered("OffsetDelete"))?;
-            check(told.error_code, None, "OffsetDelete")
-        };
-        Ok(items.iter().map(result).collect())
+        let answer = at.send(&request).await?;
+        let api = "OffsetDelete";
+        check(answer.error_code, None, api)?;
+        let read = |told: &OffsetDeleteResponsePartition| check(told.error_code, None, api);
+        let number = |told: &OffsetDeleteResponsePartition| told.partition_index;
+        let told = answer
+            .topics
+            .iter()
+            .map(|topic| (&topic.name, &topic.partitions[..]));
+        Ok(each_placed(&items, &told, number, api, read))
     }
 }

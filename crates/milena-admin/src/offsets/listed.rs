@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use milena_core::{
-    Error, ErrorKind, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicPartition,
-};
-use milena_pool::Target;
+use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Result, Timestamp, TopicPartition};
 use milena_protocol::messages::ListOffsetsRequest;
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use milena_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{by_topic, check, unanswered, wire_name};
-use crate::shard::{Home, Shard};
+use crate::answers::{by_topic, check, each_placed, wire_name};
+use crate::homes::Home;
+use crate::shard::{Asked, Shard};
 
 /// Which offset of a partition is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,31 +83,32 @@ impl Shard for ListOffsets {
 
     async fn ask(
         &self,
-        admin: &Admin,
-        node: NodeId,
+        at: Asked<'_>,
         items: Vec<Self::Item>,
-        limit: Duration,
     ) -> Result<Vec<Result<ListedOffset>>> {
-        let build = |version: i16| request(&items, version, limit);
-        let answer = admin
-            .cluster
-            .send_built(&Target::Node(node), limit, build)
-            .await?;
-        let result = |(place, _): &Self::Item| {
-            let topics = answer.topics.iter();
-            let mut partitions = topics
-                .filter(|topic| *topic.name.0 == *place.topic)
-                .flat_map(|topic| &topic.partitions);
-            let told = partitions.find(|told| told.partition_index == place.partition.to_wire());
-            let told = told.ok_or_else(|| unanswered("ListOffsets"))?;
-            check(told.error_code, None, "ListOffsets")?;
+        let build = |version: i16| request(&items, version, at.limit);
+        let answer = at.send_built(build).await?;
+        let api = "ListOffsets";
+        let read = |told: &ListOffsetsPartitionResponse| {
+            check(told.error_code, None, api)?;
             Ok(ListedOffset {
                 offset: Offset::from_wire(told.offset),
                 timestamp: Timestamp::from_wire(told.timestamp),
                 leader_epoch: LeaderEpoch::from_wire(told.leader_epoch),
             })
         };
-        Ok(items.iter().map(result).collect())
+        let number = |told: &ListOffsetsPartitionResponse| told.partition_index;
+        let told = answer
+            .topics
+            .iter()
+            .map(|topic| (&topic.name, &topic.partitions[..]));
+        Ok(each_placed(
+            items.iter().map(|(place, _)| place),
+            &told,
+            number,
+            api,
+            read,
+        ))
     }
 }
 

@@ -3,8 +3,10 @@
 #[cfg(feature = "toml")]
 mod file;
 mod manager;
+mod state;
 mod types;
 mod verbs;
 
-pub use manager::{Difference, TopicManager, TopicState};
+pub use manager::TopicManager;
+pub use state::{Difference, TopicState};
 pub use types::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};

@@ -1,0 +1,8 @@
+//! Configs of topics, brokers and groups: described with their sources, and altered key by key.
+
+mod resource;
+mod types;
+mod verbs;
+
+pub use resource::ConfigResource;
+pub use types::{ConfigChange, ConfigEntry, ConfigSource};

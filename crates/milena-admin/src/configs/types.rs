@@ -1,0 +1,129 @@
+//! Configs and what may become of them.
+
+use std::fmt;
+
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
+use milena_protocol::messages::incremental_alter_configs_request::AlterableConfig;
+
+use crate::answers::wire;
+
+/// One config of a resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigEntry {
+    /// Kafka's key.
+    pub name: String,
+    /// The value in effect; `None` where it is sensitive or not set.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// Whether it can only be set in the broker's properties file.
+    pub read_only: bool,
+    /// Whether brokers keep the value to themselves, as a password.
+    pub sensitive: bool,
+}
+
+impl ConfigEntry {
+    pub(super) fn read(told: &DescribeConfigsResourceResult) -> Self {
+        Self {
+            name: told.name.to_string(),
+            value: told.value.as_ref().map(StrBytes::to_string),
+            source: ConfigSource::from_wire(told.config_source),
+            read_only: told.read_only,
+            sensitive: told.is_sensitive,
+        }
+    }
+
+    /// Whether nobody has set it: the value is Kafka's own default.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.source == ConfigSource::Default
+    }
+}
+
+/// Where a config's value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigSource {
+    /// Set for this topic.
+    Topic,
+    /// Set for this broker while it runs.
+    Broker,
+    /// Set for all brokers while they run.
+    AllBrokers,
+    /// Set in the broker's properties file.
+    File,
+    /// Set for this group.
+    Group,
+    /// Kafka's own default.
+    Default,
+    /// A source that this version of milena has no name for.
+    Other,
+}
+
+impl ConfigSource {
+    pub(super) fn from_wire(raw: i8) -> Self {
+        match raw {
+            1 => Self::Topic,
+            2 => Self::Broker,
+            3 => Self::AllBrokers,
+            4 => Self::File,
+            5 => Self::Default,
+            8 => Self::Group,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Topic => "topic",
+            Self::Broker => "broker",
+            Self::AllBrokers => "all brokers",
+            Self::File => "file",
+            Self::Group => "group",
+            Self::Default => "default",
+            Self::Other => "other",
+        })
+    }
+}
+
+/// What is to become of one config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigChange {
+    /// It gets this value.
+    Set(String, String),
+    /// It goes back to what holds without it.
+    Unset(String),
+    /// This word is added to its list.
+    Append(String, String),
+    /// This word is taken from its list.
+    Subtract(String, String),
+}
+
+impl ConfigChange {
+    /// `key` gets `value`.
+    pub fn set(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Set(key.into(), value.into())
+    }
+
+    /// `key` goes back to what holds without it.
+    pub fn unset(key: impl Into<String>) -> Self {
+        Self::Unset(key.into())
+    }
+
+    pub(super) fn to_wire(&self) -> AlterableConfig {
+        let (key, operation, value) = match self {
+            Self::Set(key, value) => (key, 0, Some(value)),
+            Self::Unset(key) => (key, 1, None),
+            Self::Append(key, value) => (key, 2, Some(value)),
+            Self::Subtract(key, value) => (key, 3, Some(value)),
+        };
+        AlterableConfig::default()
+            .with_name(wire(key))
+            .with_config_operation(operation)
+            .with_value(value.map(wire))
+    }
+}

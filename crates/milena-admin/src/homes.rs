@@ -1,0 +1,125 @@
+//! Where items live: the leaders of partitions, the coordinators of groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use milena_core::{Error, ErrorCode, NodeId, Partition, Result, TopicName, TopicPartition};
+use milena_pool::CoordinatorKey;
+
+use crate::admin::Admin;
+use crate::shard::late;
+
+/// The broker that an item lives on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Home {
+    /// The leader of this partition.
+    Leader(TopicPartition),
+    /// The coordinator of this group.
+    Coordinator(Arc<str>),
+}
+
+impl Admin {
+    /// The broker of each home.
+    pub(crate) async fn find(&self, homes: &[Home]) -> Vec<Result<NodeId>> {
+        let leaders = self.leaders(homes).await;
+        let mut coordinators: HashMap<&Arc<str>, Result<NodeId>> = HashMap::new();
+        let mut groups: Vec<&Arc<str>> = homes
+            .iter()
+            .filter_map(|home| match home {
+                Home::Coordinator(group) => Some(group),
+                Home::Leader(_) => None,
+            })
+            .collect();
+        groups.sort();
+        groups.dedup();
+        for some in groups.chunks(LOOKUPS_AT_ONCE) {
+            let found = some.iter().map(|group| async move {
+                let key = CoordinatorKey::group(Arc::clone(group));
+                (*group, self.cluster.coordinator(&key).await)
+            });
+            coordinators.extend(join_all(found).await);
+        }
+        homes
+            .iter()
+            .map(|home| match home {
+                Home::Coordinator(group) => coordinators
+                    .get(group)
+                    .cloned()
+                    .unwrap_or_else(|| Err(late())),
+                Home::Leader(place) => match &leaders {
+                    Ok(leaders) => leaders
+                        .get(&place.topic)
+                        .map_or_else(|| Err(unknown(place)), |topic| topic.leader(place)),
+                    Err(error) => Err(error.clone()),
+                },
+            })
+            .collect()
+    }
+
+    /// The leaders of all partitions of the topics in `homes`.
+    async fn leaders(&self, homes: &[Home]) -> Result<HashMap<TopicName, Leaders>> {
+        let mut topics: Vec<TopicName> = homes
+            .iter()
+            .filter_map(|home| match home {
+                Home::Leader(place) if place.topic.defect().is_none() => Some(place.topic.clone()),
+                _ => None,
+            })
+            .collect();
+        topics.sort();
+        topics.dedup();
+        if topics.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let answer = self.metadata(Some(&topics)).await?;
+        let told = answer.topics.into_iter().filter_map(|topic| {
+            let name = TopicName::from(topic.name.as_ref()?.0.as_str());
+            let partitions = topic.partitions.iter().filter_map(|each| {
+                let partition = Partition::from_wire(each.partition_index)?;
+                Some((partition, NodeId::from_wire(each.leader_id.0)))
+            });
+            let leaders = Leaders {
+                error: ErrorCode::from_wire(topic.error_code),
+                partitions: partitions.collect(),
+            };
+            Some((name, leaders))
+        });
+        Ok(told.collect())
+    }
+
+    /// Looks anew, next time, where these homes are.
+    pub(crate) fn forget(&self, homes: impl Iterator<Item = Home>) {
+        for home in homes {
+            if let Home::Coordinator(group) = home {
+                let key = CoordinatorKey::group(group);
+                self.cluster.forget_coordinator(&key);
+            }
+        }
+        self.cluster.request_refresh();
+    }
+}
+
+/// Where the partitions of a topic are led.
+struct Leaders {
+    error: Option<ErrorCode>,
+    partitions: HashMap<Partition, Option<NodeId>>,
+}
+
+impl Leaders {
+    fn leader(&self, place: &TopicPartition) -> Result<NodeId> {
+        if let Some(code) = self.error {
+            return Err(Error::broker(code).topic(&place.topic));
+        }
+        match self.partitions.get(&place.partition) {
+            Some(Some(node)) => Ok(*node),
+            Some(None) => Err(Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place)),
+            None => Err(unknown(place)),
+        }
+    }
+}
+
+fn unknown(place: &TopicPartition) -> Error {
+    Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).at(place)
+}
+
+const LOOKUPS_AT_ONCE: usize = 16;

@@ -1,0 +1,116 @@
+//! How a wanted topic stands, and in what it differs.
+
+use std::fmt;
+
+use super::types::{NewTopic, TopicDescription};
+
+/// How a wanted topic stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicState {
+    /// It is not there.
+    Missing,
+    /// It was not there and was created.
+    Created,
+    /// It is as wanted.
+    AsWanted,
+    /// It differs in these.
+    Differs(Vec<Difference>),
+    /// It differed in `mended`, which were changed; `left` are those that cannot be changed in place.
+    Mended {
+        /// What was changed.
+        mended: Vec<Difference>,
+        /// What still differs.
+        left: Vec<Difference>,
+    },
+}
+
+/// One setting of a topic that is not as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Difference {
+    /// `partitions`, `replication.factor`, or the topic config's key.
+    pub setting: String,
+    /// What is wanted.
+    pub wanted: String,
+    /// What is.
+    pub present: String,
+}
+
+impl fmt::Display for TopicState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |f: &mut fmt::Formatter<'_>, all: &[Difference]| {
+            all.iter()
+                .enumerate()
+                .try_for_each(|(at, each)| write!(f, "{}{each}", if at == 0 { "" } else { "; " }))
+        };
+        match self {
+            Self::Missing => f.write_str("missing"),
+            Self::Created => f.write_str("created"),
+            Self::AsWanted => f.write_str("as wanted"),
+            Self::Differs(differences) => {
+                f.write_str("differs: ")?;
+                list(f, differences)
+            }
+            Self::Mended { mended, left } => {
+                f.write_str("mended: ")?;
+                list(f, mended)?;
+                if left.is_empty() {
+                    return Ok(());
+                }
+                f.write_str("; still differs: ")?;
+                list(f, left)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            wanted,
+            present,
+        } = self;
+        write!(f, "{setting} is {present}, wanted {wanted}")
+    }
+}
+
+/// Where the number of partitions or replicas is not as wanted.
+pub(super) fn shape(topic: &NewTopic, described: &TopicDescription) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let partitions = described.partitions.len();
+    let first = described.partitions.first();
+    let replicas = first.map_or(0, |partition| partition.replicas.len());
+    let wanted = wanted_partitions(topic);
+    compare("partitions", wanted, partitions, &mut differences);
+    let wanted = wanted_replicas(topic);
+    compare("replication.factor", wanted, replicas, &mut differences);
+    differences
+}
+
+fn wanted_partitions(topic: &NewTopic) -> Option<usize> {
+    let placed = Some(topic.replicas.len()).filter(|count| *count > 0);
+    placed.or_else(|| usize::try_from(topic.partitions?).ok())
+}
+
+fn wanted_replicas(topic: &NewTopic) -> Option<usize> {
+    let placed = topic.replicas.first().map(Vec::len);
+    placed.or_else(|| usize::try_from(topic.replication_factor?).ok())
+}
+
+fn compare(setting: &str, wanted: Option<usize>, present: usize, found: &mut Vec<Difference>) {
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != present) {
+        found.push(Difference {
+            setting: setting.to_owned(),
+            wanted: wanted.to_string(),
+            present: present.to_string(),
+        });
+    }
+}
+
+/// Whether more is wanted than there is.
+pub(super) fn grows(difference: &Difference) -> bool {
+    let count = |text: &str| text.parse::<i32>().unwrap_or_default();
+    count(&difference.wanted) > count(&difference.present)
+}

@@ -175,6 +175,20 @@ impl Cluster {
         opened
     }
 
+    /// A new connection to `node`, nobody's but the caller's. It ends with its last handle, or with the cluster's.
+    ///
+    /// For more of one role than the one that [`connection`](Self::connection) gives: a broker works on one request of a connection at a
+    /// time. Waits as that does.
+    ///
+    /// # Errors
+    /// As [`connection`](Self::connection).
+    pub async fn dial(&self, node: NodeId) -> Result<Connection> {
+        let broker = self.0.broker(node)?;
+        let opened = broker.line.dial().await;
+        self.note_dial(&opened);
+        opened
+    }
+
     /// After a dial that failed, looks again who is there.
     pub(crate) fn note_dial(&self, dialed: &Result<Connection>) {
         if let Err(error) = dialed

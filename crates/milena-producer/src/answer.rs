@@ -27,12 +27,13 @@ impl Sender {
     /// Takes an answer, or its absence.
     pub(crate) fn answered(&mut self, answer: Answer, now: Instant) {
         let Answer {
-            node,
+            link: id,
             version,
             sent,
             result,
         } = answer;
-        if let Some(link) = self.links.get_mut(&node) {
+        let node = id.node;
+        if let Some(link) = self.links.get_mut(&id) {
             link.in_flight = link.in_flight.saturating_sub(1);
         }
         let failed = match result {
@@ -45,10 +46,9 @@ impl Sender {
             }
             Ok(body) => match produce::decode_response(&body, version) {
                 Ok(answer) => {
-                    if !answer.throttle.is_zero()
-                        && let Some(link) = self.links.get(&node)
-                    {
-                        link.throttle(answer.throttle);
+                    if !answer.throttle.is_zero() {
+                        let links = self.links.values().filter(|link| link.id.node == node);
+                        links.for_each(|link| link.throttle(answer.throttle));
                     }
                     self.answers(&sent, &answer, node, now);
                     None
@@ -282,6 +282,7 @@ impl Sender {
             .receipt
             .settle(Fate::Split([(0, first), (half, second)].into()));
         let [first, second] = receipts;
+        outlet.queue.parted();
         for (sealed, receipt, at) in [(front, first, 0), (back, second, half)] {
             let stamp = batch.stamp.map(|mut stamp| {
                 stamp.sequence = stamp.sequence.advance(at);
@@ -299,6 +300,7 @@ impl Sender {
                 opened: batch.opened,
                 first_sent: batch.first_sent,
                 stamp,
+                range: batch.range,
                 attempts,
                 doubt: batch.doubt,
                 suspect: batch.doubt,

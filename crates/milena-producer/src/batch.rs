@@ -31,6 +31,8 @@ pub(crate) struct Batch {
     pub(crate) first_sent: Option<Instant>,
     /// The sequence range, from the first sending on.
     pub(crate) stamp: Option<ProducerStamp>,
+    /// How many batches had a range before it, where it has one.
+    pub(crate) range: u64,
     /// How often it was sent.
     pub(crate) attempts: u32,
     /// Whether an attempt may have been written.

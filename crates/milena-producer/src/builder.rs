@@ -124,10 +124,18 @@ impl ProducerBuilder {
         self
     }
 
-    /// `max.in.flight.requests.per.connection`: requests without an answer per broker, 1 to 5 with idempotence. Default 5, as many
+    /// `max.in.flight.requests.per.connection`: requests without an answer on a connection, 1 to 5 with idempotence. Default 5, as many
     /// batches as a broker remembers.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.draft.max_in_flight = requests;
+        self
+    }
+
+    /// `max.connections.per.broker`: connections for records to one broker, at least 1. Default 4, opened one by one while batches of several
+    /// partitions wait behind each other, since a broker works on one request of a connection at a time. A partition stays on one
+    /// connection while any of its batches is in flight, so that its order is kept. One suffices with [`Acks::None`].
+    pub fn max_connections_per_broker(mut self, connections: u8) -> Self {
+        self.draft.max_connections = connections;
         self
     }
 

@@ -1,4 +1,4 @@
-//! The sender's network over a real cluster: metadata, one connection for records per broker, producer ids.
+//! The sender's network over a real cluster: metadata, connections for records, producer ids.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::network::{BoxFuture, Network, Shape, Wire};
+use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
 use crate::sequence::Identity;
 use crate::user::SenderEnd;
 
@@ -94,10 +94,13 @@ impl Network for ClusterNetwork {
         })
     }
 
-    fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>> {
+    fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {
         let cluster = self.cluster.clone();
         Box::pin(async move {
-            let connection = cluster.connection(node, Role::Produce).await?;
+            let connection = match link.number {
+                0 => cluster.connection(link.node, Role::Produce).await?,
+                _ => cluster.dial(link.node).await?,
+            };
             Ok(Arc::new(ConnectionWire(connection)) as Arc<dyn Wire>)
         })
     }

@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use milena_core::{Event, NodeId, Persistence};
+use milena_core::{Event, Persistence};
 use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use tokio::time::Instant;
 
 use crate::delivery::Fate;
 use crate::link;
-use crate::network::Wire;
+use crate::network::{LinkId, Wire};
 use crate::pace::{self, Load, When};
 use crate::queue::{Next, Queue};
 use crate::sender::{Answer, Done, Sender, Sent, Standing};
@@ -41,14 +41,11 @@ impl Sender {
         let mut wake = Wake(self.close_deadline());
         self.expire(now, &mut wake);
         self.seek_leaders(now, &mut wake);
-        let nodes: Vec<_> = self
-            .links
-            .values()
-            .filter(|link| !link.turn.is_empty())
-            .map(|link| link.node)
-            .collect();
-        for node in nodes {
-            self.pump_link(node, now, &mut wake);
+        let busy = self.links.values().filter(|link| !link.turn.is_empty());
+        let busy: Vec<_> = busy.map(|link| link.id).collect();
+        for id in busy {
+            self.pump_link(id, now, &mut wake);
+            self.ease(id, now);
         }
         if let Standing::Not(time) = self.identity {
             wake.at(time);
@@ -118,31 +115,25 @@ impl Sender {
         }
     }
 
-    fn pump_link(&mut self, node: NodeId, now: Instant, wake: &mut Wake) {
-        let Some(link) = self.links.get_mut(&node) else {
+    fn pump_link(&mut self, on: LinkId, now: Instant, wake: &mut Wake) {
+        let Some(link) = self.links.get_mut(&on) else {
             return;
         };
         let wire = match link.standing(now) {
             link::Standing::Up(wire) => wire,
             link::Standing::Not(time) => return wake.at(time),
             link::Standing::Later => return,
-            link::Standing::Dial => {
-                link.dialing();
-                let dialing = self.network.connect(node);
-                self.work
-                    .push(Box::pin(async move { Done::Dialed(node, dialing.await) }));
-                return;
-            }
+            link::Standing::Dial => return self.dial(on),
         };
         let mut turn = std::mem::take(&mut link.turn);
-        while let Some(link) = self.links.get(&node)
+        while let Some(link) = self.links.get(&on)
             && link.in_flight < self.settings.max_in_flight
         {
             let load = link.load(&*wire);
             let mut parcel = Parcel::default();
             for _ in 0..turn.len() {
                 let Some(id) = turn.pop_front() else { break };
-                match self.serve(id, node, now, &load, &mut parcel, wake) {
+                match self.serve(id, on, now, &load, &mut parcel, wake) {
                     Turn::Keep => turn.push_back(id),
                     Turn::Full => {
                         turn.push_front(id);
@@ -159,9 +150,9 @@ impl Sender {
             if parcel.batches.is_empty() {
                 break;
             }
-            self.dispatch(node, &wire, parcel, now);
+            self.dispatch(on, &wire, parcel, now);
         }
-        if let Some(link) = self.links.get_mut(&node) {
+        if let Some(link) = self.links.get_mut(&on) {
             link.turn.append(&mut turn);
         }
     }
@@ -170,7 +161,7 @@ impl Sender {
     fn serve(
         &mut self,
         id: u32,
-        node: NodeId,
+        on: LinkId,
         now: Instant,
         load: &Load,
         parcel: &mut Parcel,
@@ -185,7 +176,7 @@ impl Sender {
                 return Turn::Leave;
             };
             let queue = &mut outlet.queue;
-            if queue.leader != Some(node) {
+            if queue.link() != Some(on) {
                 outlet.listed = false;
                 self.list(id);
                 wake.at(now);
@@ -279,7 +270,7 @@ impl Sender {
     }
 
     /// Hands a request to the connection.
-    fn dispatch(&mut self, node: NodeId, wire: &Arc<dyn Wire>, parcel: Parcel, now: Instant) {
+    fn dispatch(&mut self, on: LinkId, wire: &Arc<dyn Wire>, parcel: Parcel, now: Instant) {
         let acks = self.settings.acks;
         let timeout = self.settings.request_timeout;
         let options = ProduceOptions {
@@ -304,10 +295,12 @@ impl Sender {
         });
         let body =
             version.and_then(|version| Ok((version, produce::encode(version, &options, batches)?)));
-        if let Some(link) = self.links.get_mut(&node) {
+        if let Some(link) = self.links.get_mut(&on) {
             link.in_flight += 1;
             if partial {
                 link.sent_partial(now, records, bytes);
+            } else {
+                self.fans.busy(on.node, now);
             }
         }
         match body {
@@ -315,7 +308,7 @@ impl Sender {
                 let answer = wire.send(version, body, timeout, acks != Acks::None);
                 self.work.push(Box::pin(async move {
                     Done::Answer(Answer {
-                        node,
+                        link: on,
                         version,
                         sent,
                         result: answer.await,
@@ -326,7 +319,7 @@ impl Sender {
                 let error = error.with_persistence(Persistence::NotWritten);
                 self.answered(
                     Answer {
-                        node,
+                        link: on,
                         version: 0,
                         sent,
                         result: Err(error),
@@ -346,7 +339,7 @@ enum Turn {
     Full,
     /// It waits for something that lists it again.
     Leave,
-    /// Another broker leads it now, and it is listed there.
+    /// It goes by another connection now, and is listed there.
     Moved,
 }
 

@@ -43,10 +43,14 @@ mod chaos_tests;
 mod cluster;
 mod deliveries;
 mod delivery;
+mod dialing;
 mod drain;
 mod ending;
 mod enqueue;
 mod enqueueing;
+mod fan;
+#[cfg(test)]
+mod fan_tests;
 mod flow;
 mod key_value;
 #[cfg(test)]

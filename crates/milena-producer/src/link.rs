@@ -1,22 +1,24 @@
-//! The sender's connection to one broker, and the partitions that wait their turn on it.
+//! One of the sender's connections to a broker, and the partitions that wait their turn on it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, NodeId};
+use milena_core::Backoff;
 use tokio::time::Instant;
 
-use crate::network::Wire;
+use crate::fan::Crowd;
+use crate::network::{LinkId, Wire};
 use crate::pace::{Flood, Load};
 
-/// One broker.
+/// One connection.
 pub(crate) struct Link {
-    pub(crate) node: NodeId,
+    pub(crate) id: LinkId,
     pub(crate) state: LinkState,
     /// Partitions that have, or may have, something to send; first come, first served.
     pub(crate) turn: VecDeque<u32>,
     pub(crate) in_flight: usize,
+    pub(crate) crowd: Crowd,
     last_partial: Option<Instant>,
     flood: Flood,
     not_before: Option<Instant>,
@@ -44,12 +46,13 @@ pub(crate) enum Standing {
 }
 
 impl Link {
-    pub(crate) fn new(node: NodeId) -> Self {
+    pub(crate) fn new(id: LinkId) -> Self {
         Self {
-            node,
+            id,
             state: LinkState::Down,
             turn: VecDeque::new(),
             in_flight: 0,
+            crowd: Crowd::default(),
             last_partial: None,
             flood: Flood::default(),
             not_before: None,

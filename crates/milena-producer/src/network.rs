@@ -23,6 +23,20 @@ pub(crate) struct Shape {
     pub(crate) led: Vec<bool>,
 }
 
+/// One of the producer's connections to a broker. Number 0 is always there, the others are for load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LinkId {
+    pub(crate) node: NodeId,
+    pub(crate) number: u8,
+}
+
+impl LinkId {
+    /// The connection that a broker is first spoken to on.
+    pub(crate) const fn first(node: NodeId) -> Self {
+        Self { node, number: 0 }
+    }
+}
+
 /// The cluster, as the sender sees it.
 pub(crate) trait Network: Send + Sync + 'static {
     /// Who leads a partition, as known now.
@@ -49,8 +63,8 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// Resolves when the picture changed since the last call of this.
     fn changed(&self) -> BoxFuture<()>;
 
-    /// The connection for records to a broker.
-    fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>>;
+    /// A connection for records to a broker.
+    fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>>;
 
     /// Has the producer's end awaited before connections end.
     fn add_user(&self, _user: Weak<SenderEnd>) {}

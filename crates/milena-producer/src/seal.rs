@@ -33,6 +33,7 @@ impl Sender {
             opened,
             first_sent: None,
             stamp: None,
+            range: 0,
             attempts: 0,
             doubt: false,
             suspect: false,

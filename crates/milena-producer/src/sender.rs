@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use milena_core::{NodeId, Result};
+use milena_core::Result;
 use milena_protocol::batch::SealedBatch;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -19,8 +19,9 @@ use uuid::Uuid;
 use crate::batch::Place;
 use crate::delivery::Receipt;
 use crate::ending::{Closing, GivenUp};
+use crate::fan::Fans;
 use crate::link::Link;
-use crate::network::{BoxFuture, Network, Wire};
+use crate::network::{BoxFuture, LinkId, Network, Wire};
 use crate::partition::{Desk, OpenBatch};
 use crate::queue::Queue;
 use crate::sequence::Identity;
@@ -41,7 +42,7 @@ pub(crate) enum Command {
 /// Something that the sender waited for.
 pub(crate) enum Done {
     Answer(Answer),
-    Dialed(NodeId, Result<Arc<dyn Wire>>),
+    Dialed(LinkId, Result<Arc<dyn Wire>>),
     Identity(Result<Identity>),
     Sealed {
         queue: u32,
@@ -52,7 +53,7 @@ pub(crate) enum Done {
 }
 
 pub(crate) struct Answer {
-    pub(crate) node: NodeId,
+    pub(crate) link: LinkId,
     pub(crate) version: i16,
     /// The batches, in the order of the request.
     pub(crate) sent: Vec<Sent>,
@@ -82,7 +83,8 @@ pub(crate) struct Sender {
     pub(crate) network: Arc<dyn Network>,
     pub(crate) topics: Arc<Topics>,
     pub(crate) queues: Vec<Outlet>,
-    pub(crate) links: HashMap<NodeId, Link>,
+    pub(crate) links: HashMap<LinkId, Link>,
+    pub(crate) fans: Fans,
     pub(crate) identity: Standing,
     pub(crate) identity_failures: u32,
     pub(crate) work: FuturesUnordered<BoxFuture<Done>>,
@@ -120,6 +122,7 @@ impl Sender {
             topics,
             queues: Vec::new(),
             links: HashMap::new(),
+            fans: Fans::default(),
             identity: Standing::None,
             identity_failures: 0,
             work: FuturesUnordered::new(),
@@ -169,7 +172,7 @@ impl Sender {
         let now = Instant::now();
         match done {
             Done::Answer(answer) => self.answered(answer, now),
-            Done::Dialed(node, result) => self.dialed(node, result, now),
+            Done::Dialed(id, result) => self.dialed(id, result, now),
             Done::Identity(result) => self.identified(result, now),
             Done::Sealed {
                 queue,
@@ -229,13 +232,14 @@ impl Sender {
         if outlet.listed || !(queue.has_waiting() || queue.open_since.is_some()) {
             return;
         }
-        queue.leader = self.network.leader(&queue.partition.place);
+        queue.led_by(self.network.leader(&queue.partition.place));
+        self.fans.calm(queue);
         outlet.listed = true;
-        match queue.leader {
-            Some(node) => self
+        match queue.link() {
+            Some(on) => self
                 .links
-                .entry(node)
-                .or_insert_with(|| Link::new(node))
+                .entry(on)
+                .or_insert_with(|| Link::new(on))
                 .turn
                 .push_back(id),
             None => {
@@ -254,8 +258,7 @@ impl Sender {
         for outlet in &mut self.queues {
             let queue = &mut outlet.queue;
             let leader = self.network.leader(&queue.partition.place);
-            if leader.is_some() && leader != queue.leader {
-                queue.leader = leader;
+            if leader.is_some() && queue.led_by(leader) {
                 queue.hurry();
             }
         }
@@ -270,24 +273,6 @@ impl Sender {
         }
         for id in 0..self.queues.len() {
             self.list(u32::try_from(id).unwrap_or(u32::MAX));
-        }
-    }
-
-    fn dialed(&mut self, node: NodeId, result: Result<Arc<dyn Wire>>, now: Instant) {
-        let Some(link) = self.links.get_mut(&node) else {
-            return;
-        };
-        match result {
-            Ok(wire) => link.up(wire),
-            Err(error) => {
-                link.down(now, &self.settings.rules.backoff);
-                for id in &link.turn {
-                    if let Some(outlet) = self.queues.get_mut(*id as usize) {
-                        outlet.queue.blame(&error);
-                    }
-                }
-                self.network.refresh("a broker cannot be reached");
-            }
         }
     }
 

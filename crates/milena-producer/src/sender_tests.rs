@@ -96,6 +96,20 @@ async fn five_in_flight_with_the_first_failing_keep_their_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_in_doubt_is_not_overtaken_by_more_than_a_broker_remembers() {
+    let stub = Stub::new(1);
+    let producer = producer(&stub, |_| ());
+    producer.send(record("warm")).await.unwrap();
+    // Appended, but twice too late for the answer that says so, while those behind it are acknowledged.
+    let late = Act::ServeThenRefuse(ErrorCode::REQUEST_TIMED_OUT);
+    let serve = Act::Serve;
+    stub.script([late, serve, serve, serve, serve, late]);
+    let all = batches(&producer, 20).await;
+    assert_eq!(outcomes(all).await, (1..21).map(Some).collect::<Vec<_>>());
+    assert_eq!(stub.values(0)[1..], numbers(20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_move_keeps_the_order() {
     let stub = Stub::new(1);
     let producer = producer(&stub, |_| ());

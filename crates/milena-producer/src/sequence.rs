@@ -28,6 +28,8 @@ impl Identity {
 pub(crate) struct Sequences {
     identity: Option<Identity>,
     next: Sequence,
+    /// How many batches were given a range.
+    ranges: u64,
     /// Whether the broker acknowledged the last thing it was asked for.
     steady: bool,
     gap: bool,
@@ -52,12 +54,31 @@ impl Sequences {
         let Identity { id, epoch } = self.identity?;
         let sequence = self.next;
         self.next = sequence.advance(count);
+        self.ranges += 1;
         Some(ProducerStamp {
             id,
             epoch,
             sequence,
             transactional: false,
         })
+    }
+
+    /// How many batches were given a range so far.
+    pub(crate) fn ranges(&self) -> u64 {
+        self.ranges
+    }
+
+    /// Notes that a batch is sent in two parts, each with half of its range.
+    pub(crate) fn parted(&mut self) {
+        self.ranges += 1;
+    }
+
+    /// Whether another batch may be sent while the one that was given a range when there were `oldest` has no answer yet.
+    ///
+    /// A broker remembers the last five batches. Had it written more behind the oldest one, it could not tell any more whether that is in
+    /// the log, and it would be written twice.
+    pub(crate) fn has_room(&self, oldest: u64) -> bool {
+        self.ranges.saturating_sub(oldest) < REMEMBERED
     }
 
     /// How many batches may be in flight, of at most `limit`.
@@ -90,6 +111,9 @@ impl Sequences {
         self.gap
     }
 }
+
+/// The batches of a producer that a broker remembers for each partition (KIP-98).
+const REMEMBERED: u64 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +149,22 @@ mod tests {
         assert_eq!(sequences.in_flight(5), 5);
         sequences.stumbled();
         assert_eq!(sequences.in_flight(5), 1);
+    }
+
+    #[test]
+    fn no_more_go_out_behind_a_batch_than_a_broker_remembers() {
+        let mut sequences = Sequences::default();
+        sequences.begin(identity(0));
+        let oldest = sequences.ranges();
+        for _ in 0..4 {
+            sequences.stamp(1);
+            assert!(sequences.has_room(oldest));
+        }
+        sequences.stamp(1);
+        assert!(!sequences.has_room(oldest));
+        assert!(sequences.has_room(oldest + 1));
+        sequences.parted();
+        assert!(!sequences.has_room(oldest + 1));
     }
 
     #[test]

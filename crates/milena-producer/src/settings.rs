@@ -57,6 +57,7 @@ pub(crate) struct Draft {
     pub(crate) request_timeout: Duration,
     pub(crate) max_block: Duration,
     pub(crate) max_in_flight: usize,
+    pub(crate) max_connections: u8,
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
     pub(crate) partitioner: Arc<dyn Partitioner>,
@@ -76,6 +77,7 @@ pub(crate) struct Settings {
     pub(crate) request_timeout: Duration,
     pub(crate) max_block: Duration,
     pub(crate) max_in_flight: usize,
+    pub(crate) max_connections: u8,
     pub(crate) rules: Rules,
     pub(crate) observers: Observers,
     pub(crate) clock: Clock,
@@ -94,6 +96,7 @@ impl Default for Draft {
             request_timeout: Duration::from_secs(30),
             max_block: Duration::from_secs(60),
             max_in_flight: 5,
+            max_connections: 4,
             retries: u32::MAX,
             backoff: Backoff::default(),
             partitioner: Arc::new(Murmur2),
@@ -142,6 +145,17 @@ impl Draft {
                 "0 cannot be combined with enable.idempotence=true",
             ));
         }
+        if self.max_connections == 0 {
+            return Err(config(
+                "max.connections.per.broker",
+                "0 would never send anything",
+            ));
+        }
+        // Nobody tells when a request without an answer was worked on: on another connection the next could overtake it.
+        let max_connections = match acks {
+            Acks::None => 1,
+            _ => self.max_connections,
+        };
         self.check_sizes()?;
         self.check_request_timeout()?;
         // Without sequences a retry could be overtaken: order is kept by one at a time. Nobody answers acks=0, nothing is retried.
@@ -165,6 +179,7 @@ impl Draft {
             request_timeout: self.request_timeout,
             max_block: self.max_block,
             max_in_flight: self.max_in_flight,
+            max_connections,
             rules,
             observers: self.observers,
             clock: self.clock,

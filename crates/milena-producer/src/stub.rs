@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::network::{BoxFuture, Network, Shape, Wire};
+use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
 use crate::sequence::Identity;
 
 /// What happens to one Produce request, in the order in which they come.
@@ -53,8 +53,14 @@ pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     pub(crate) script: VecDeque<Act>,
     pub(crate) round_trip: Duration,
+    /// How long it works at each batch, one request of a connection at a time; `None`: it appends at once.
+    pub(crate) work: Option<Duration>,
     pub(crate) requests: usize,
+    /// The number of the connection of each request.
+    pub(crate) used: Vec<u8>,
     pub(crate) dials: usize,
+    /// Whether a broker refuses all connections but the first.
+    pub(crate) only_one: bool,
     /// Brokers that cannot be reached.
     pub(crate) down: Vec<i32>,
     pub(crate) max_batch: usize,
@@ -79,7 +85,9 @@ struct Known {
 }
 
 struct StubWire {
-    node: i32,
+    link: LinkId,
+    turn: Arc<tokio::sync::Mutex<()>>,
+    cut: watch::Sender<bool>,
     stub: Arc<Stub>,
     closed: Arc<AtomicBool>,
 }
@@ -95,7 +103,10 @@ impl Stub {
                 logs: (0..partitions).map(|_| Log::default()).collect(),
                 script: VecDeque::new(),
                 round_trip: Duration::from_millis(1),
+                work: None,
                 requests: 0,
+                used: Vec::new(),
+                only_one: false,
                 dials: 0,
                 down: Vec::new(),
                 max_batch: usize::MAX,
@@ -183,19 +194,22 @@ impl Network for Stub {
         })
     }
 
-    fn connect(&self, node: NodeId) -> BoxFuture<Result<Arc<dyn Wire>>> {
+    fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {
         let stub = self.this.upgrade().unwrap();
         Box::pin(async move {
             let mut state = stub.state.lock();
             state.dials += 1;
-            if state.down.contains(&node.to_wire()) {
+            let refused = state.only_one && link.number > 0;
+            if refused || state.down.contains(&link.node.to_wire()) {
                 return Err(Error::new(ErrorKind::Transport, "connection refused"));
             }
             let closed = Arc::new(AtomicBool::new(false));
             state.wires.push(closed.clone());
             drop(state);
             Ok(Arc::new(StubWire {
-                node: node.to_wire(),
+                link,
+                turn: Arc::default(),
+                cut: watch::channel(false).0,
                 stub,
                 closed,
             }) as Arc<dyn Wire>)
@@ -231,6 +245,7 @@ impl Wire for StubWire {
         }
         let mut state = self.stub.state.lock();
         state.requests += 1;
+        state.used.push(self.link.number);
         let round_trip = state.round_trip;
         let act = state.script.pop_front().unwrap_or(Act::Serve);
         let body = body.iter().fold(BytesMut::new(), |mut all, part| {
@@ -238,27 +253,50 @@ impl Wire for StubWire {
             all
         });
         let request = ProduceRequest::decode(&mut body.freeze(), version).unwrap();
-        let answer = match act {
+        if matches!(act, Act::Cut | Act::ServeThenCut) {
+            self.closed.store(true, Ordering::SeqCst);
+            self.cut.send_replace(true);
+        }
+        match act {
             Act::Swallow => {
                 return Box::pin(async move {
                     tokio::time::sleep(timeout).await;
                     Err(Error::new(ErrorKind::Timeout, "no answer"))
                 });
             }
-            Act::Cut => {
-                self.closed.store(true, Ordering::SeqCst);
-                return lost();
-            }
-            act => state.serve(self.node, &request, act),
-        };
-        if matches!(act, Act::ServeThenCut) {
-            self.closed.store(true, Ordering::SeqCst);
-            return lost();
+            Act::Cut => return lost(),
+            _ => {}
         }
-        let mut out = BytesMut::new();
-        answer.encode(&mut out, version).unwrap();
+        let node = self.link.node.to_wire();
+        let mut answer = None;
+        let work = state.work.map(|work| work * batches(&request));
+        if work.is_none() {
+            answer = Some(state.serve(node, &request, act));
+        }
+        drop(state);
+        let (stub, turn) = (self.stub.clone(), self.turn.clone());
+        // What a broker received it works on, whatever becomes of the connection.
+        let worked = work.map(|work| {
+            tokio::spawn(async move {
+                let _turn = turn.lock().await;
+                tokio::time::sleep(work).await;
+                stub.state.lock().serve(node, &request, act)
+            })
+        });
+        let mut cut = self.cut.subscribe();
         Box::pin(async move {
+            if matches!(act, Act::ServeThenCut) {
+                return lost().await;
+            }
+            if let Some(worked) = worked {
+                tokio::select! {
+                    done = worked => answer = Some(done.unwrap()),
+                    () = async { drop(cut.wait_for(|cut| *cut).await) } => return lost().await,
+                }
+            }
             tokio::time::sleep(round_trip).await;
+            let mut out = BytesMut::new();
+            answer.unwrap().encode(&mut out, version).unwrap();
             Ok(if answered { out.freeze() } else { Bytes::new() })
         })
     }
@@ -276,6 +314,11 @@ impl Wire for StubWire {
     fn srtt(&self) -> Option<Duration> {
         Some(self.stub.state.lock().round_trip)
     }
+}
+
+fn batches(request: &ProduceRequest) -> u32 {
+    let topics = request.topic_data.iter();
+    topics.map(|topic| topic.partition_data.len() as u32).sum()
 }
 
 impl State {

@@ -39,6 +39,10 @@ fn impossible() -> Vec<(Change, &'static [&'static str])> {
             &["max.in.flight.requests.per.connection", "0"],
         ),
         (
+            |b| b.max_connections_per_broker(0),
+            &["max.connections.per.broker", "0"],
+        ),
+        (
             |b| b.retries(0),
             &["retries", "0", "enable.idempotence=true"],
         ),

@@ -11,7 +11,7 @@ use crate::cluster::{Ledger, bed, bed_with, in_batches, numbers, record, record_
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// P4; with the number of the next sequence after each in `queue_tests.rs`.
+/// P4; with the number of the next sequence after each in `queue/tests.rs`.
 #[tokio::test(start_paused = true)]
 async fn connections_that_end_before_and_after_the_append_leave_no_gap() {
     for first in 1..=4 {
@@ -193,7 +193,7 @@ async fn a_partition_that_was_idle_when_the_epoch_changed_begins_at_zero_too() {
     assert_eq!(sent[3..], [(1, 0, 1), (1, 1, 1)]);
 }
 
-/// P10, P11; that nothing of two epochs is ever in flight is in `queue_tests.rs`.
+/// P10, P11; that nothing of two epochs is ever in flight is in `queue/tests.rs`.
 #[tokio::test(start_paused = true)]
 async fn five_in_flight_to_a_broker_that_forgot_the_producer_are_written_in_order() {
     for code in [

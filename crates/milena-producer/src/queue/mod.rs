@@ -8,20 +8,22 @@ use milena_core::{Backoff, Error, ErrorKind, NodeId};
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Place};
+use crate::network::LinkId;
 use crate::partition::Partition;
 use crate::sequence::{Identity, Sequences};
-use crate::verdict::{Verdict, timed_out};
+
+mod fate;
 
 /// The batches of one partition, in order.
 pub(crate) struct Queue {
     pub(crate) partition: Arc<Partition>,
     /// Where its batches go; `None` while nobody leads it.
-    pub(crate) leader: Option<NodeId>,
+    link: Option<LinkId>,
     /// When the callers' open batch was opened, if the sender knows of one.
     pub(crate) open_since: Option<Instant>,
     waiting: VecDeque<Batch>,
     flying: VecDeque<Batch>,
-    flying_at: Option<NodeId>,
+    flying_at: Option<LinkId>,
     numbers: u64,
     sequences: Sequences,
     not_before: Option<Instant>,
@@ -81,7 +83,7 @@ impl Queue {
     pub(crate) fn new(partition: Arc<Partition>) -> Self {
         Self {
             partition,
-            leader: None,
+            link: None,
             open_since: None,
             waiting: VecDeque::new(),
             flying: VecDeque::new(),
@@ -120,6 +122,32 @@ impl Queue {
     /// The waiting batch at `place`, to be given its compressed body.
     pub(crate) fn waiting_mut(&mut self, place: Place) -> Option<&mut Batch> {
         self.waiting.iter_mut().find(|batch| batch.place == place)
+    }
+
+    /// Where its batches go; `None` while nobody leads it.
+    pub(crate) fn link(&self) -> Option<LinkId> {
+        self.link
+    }
+
+    /// Takes note of who leads the partition now; true when that is another broker than before.
+    pub(crate) fn led_by(&mut self, leader: Option<NodeId>) -> bool {
+        if self.link.map(|link| link.node) == leader {
+            return false;
+        }
+        self.link = leader.map(LinkId::first);
+        true
+    }
+
+    /// Has its batches go by the leader's connection of this number, as soon as nothing is in flight on another.
+    pub(crate) fn go_by(&mut self, number: u8) {
+        if let Some(link) = &mut self.link {
+            link.number = number;
+        }
+    }
+
+    /// Whether a batch waits or is in flight.
+    pub(crate) fn is_loaded(&self) -> bool {
+        !(self.waiting.is_empty() && self.flying.is_empty())
     }
 
     /// Whether a batch waits to be sent.
@@ -182,9 +210,9 @@ impl Queue {
         {
             return Next::Not(time);
         }
-        // Answers of the old leader come first, or a retry could be overtaken on the new one.
-        let elsewhere = !self.flying.is_empty() && self.flying_at != self.leader;
-        if self.leader.is_none() || elsewhere || self.flying.len() >= self.limit(rules) {
+        // Answers on the old connection come first, or a retry could be overtaken on the new one.
+        let elsewhere = !self.flying.is_empty() && self.flying_at != self.link;
+        if self.link.is_none() || elsewhere || self.flying.len() >= self.limit(rules) {
             return Next::Later;
         }
         if rules.idempotent {
@@ -196,6 +224,11 @@ impl Queue {
                 .front()
                 .is_some_and(|batch| batch.stamp.is_some());
             if !stamped {
+                if let Some(oldest) = self.flying.iter().map(|batch| batch.range).min()
+                    && !self.sequences.has_room(oldest)
+                {
+                    return Next::Later;
+                }
                 match (self.sequences.identity(), current) {
                     (_, None) => return Next::NoIdentity,
                     // A new identity is taken up when nothing of the old one is without an answer.
@@ -245,158 +278,16 @@ impl Queue {
         let mut batch = self.waiting.remove(at)?;
         self.tell_backlog(true);
         if rules.idempotent && batch.stamp.is_none() {
+            batch.range = self.sequences.ranges();
             batch.stamp = self.sequences.stamp(batch.count);
         }
         batch.attempts += 1;
-        self.flying_at = self.leader;
+        self.flying_at = self.link;
         // Only a doubtful batch overtakes others, and it flies alone.
         self.flying.push_back(batch);
         self.flying.back_mut()
     }
-
-    /// Takes note of an answer for the batch at `place`.
-    pub(crate) fn answer(
-        &mut self,
-        place: Place,
-        verdict: Verdict,
-        now: Instant,
-        rules: &Rules,
-    ) -> Settled {
-        let Some(at) = self.flying.iter().position(|batch| batch.place == place) else {
-            return Settled::Gone;
-        };
-        let Some(mut batch) = self.flying.remove(at) else {
-            return Settled::Gone;
-        };
-        match verdict.of_batch(batch.doubt) {
-            Verdict::Delivered | Verdict::Duplicate(_) => {
-                self.sequences.acknowledged();
-                self.failures = 0;
-                self.not_before = None;
-                self.trouble = None;
-                Settled::Delivered(batch)
-            }
-            Verdict::Retry { error, doubt, .. } => {
-                batch.doubt |= doubt;
-                self.retry(batch, error, now, rules)
-            }
-            Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
-                let same = batch.stamp.map(|stamp| (stamp.id, stamp.epoch))
-                    == self.sequences.identity().map(|own| (own.id, own.epoch));
-                let mut others = self.flying.iter().chain(&self.waiting);
-                let oldest = same && others.all(|other| other.place > place);
-                if batch.suspect && (oldest || self.sequences.has_gap()) {
-                    // Perhaps since the whole that it was cut from is in the log.
-                    batch.doubt = true;
-                    return self.give_up(batch, error);
-                }
-                // It answers for earlier attempts as well: the broker knows the last five batches.
-                batch.doubt &= batch.suspect;
-                if oldest {
-                    self.sequences.lost();
-                }
-                self.retry(batch, error, now, rules)
-            }
-            Verdict::TooLarge(error) => {
-                self.sequences.stumbled();
-                Settled::TooLarge(batch, error)
-            }
-            Verdict::Fail { error, doubt } => {
-                batch.doubt |= doubt;
-                self.give_up(batch, error)
-            }
-        }
-    }
-
-    /// Gives up a batch that [`Settled::TooLarge`] handed out and that cannot be split.
-    pub(crate) fn give_up(&mut self, batch: Batch, error: Error) -> Settled {
-        if batch.stamp.is_some() {
-            self.sequences.lost();
-        }
-        if batch.receipt.is_settled() {
-            return Settled::Gone;
-        }
-        Settled::Failed(batch, error)
-    }
-
-    fn retry(&mut self, batch: Batch, error: Error, now: Instant, rules: &Rules) -> Settled {
-        self.sequences.stumbled();
-        if batch.receipt.is_settled() || batch.attempts > rules.retries {
-            return self.give_up(batch, error);
-        }
-        // Of several that fail together the first one's wait counts.
-        if self.not_before.is_none_or(|time| time <= now) {
-            self.not_before = Some(now + rules.backoff.delay(self.failures));
-            self.failures = self.failures.saturating_add(1);
-        }
-        self.trouble = Some(error.clone());
-        let (attempts, records) = (batch.attempts, batch.count);
-        self.push(batch);
-        Settled::Retried {
-            attempts,
-            records,
-            error,
-        }
-    }
-
-    /// Takes out the waiting batches whose time is up, and settles those in flight, which stay until their answer comes: only it
-    /// tells whether their sequence range was used.
-    pub(crate) fn expire(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
-        let due = |batch: &Batch| batch.opened + rules.delivery_timeout <= now;
-        let mut failed = Vec::new();
-        for batch in self.flying.iter_mut().filter(|batch| due(batch)) {
-            batch.doubt = true;
-            let error = timed_out(
-                batch.attempts,
-                rules.delivery_timeout,
-                self.trouble.as_ref(),
-            );
-            let error = batch.failure(error, &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
-        }
-        while let Some(batch) = self.waiting.pop_front_if(|batch| due(batch)) {
-            if batch.stamp.is_some() {
-                self.sequences.lost();
-            }
-            let error = timed_out(
-                batch.attempts,
-                rules.delivery_timeout,
-                self.trouble.as_ref(),
-            );
-            let error = batch.failure(error, &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
-        }
-        self.tell_backlog(false);
-        failed
-    }
-
-    /// The error of records that were never sent within `timeout`.
-    pub(crate) fn unsent(&self, timeout: Duration) -> Error {
-        timed_out(0, timeout, self.trouble.as_ref())
-    }
-
-    /// Fails all that has no fate yet.
-    pub(crate) fn fail_all(&mut self, error: &Error) -> Vec<(u32, Error)> {
-        self.open_since = None;
-        let mut failed = Vec::new();
-        for batch in self.flying.iter_mut() {
-            batch.doubt = true;
-        }
-        for batch in self.flying.drain(..).chain(self.waiting.drain(..)) {
-            let error = batch.failure(error.clone(), &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
-        }
-        self.tell_backlog(false);
-        failed
-    }
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use milena_protocol::compression::Compression;
 use super::*;
 use crate::delivery::{Delivery, Fate, Receipt};
 use crate::memory::Budget;
-use crate::verdict;
+use crate::verdict::{self, Verdict};
 
 const NODE: Option<NodeId> = NodeId::from_wire(1);
 
@@ -41,7 +41,7 @@ fn queue(count: usize, steady: bool) -> Queue {
         .usual()
         .clone();
     let mut queue = Queue::new(Arc::new(Partition::new(place, 0, flow)));
-    queue.leader = NODE;
+    queue.led_by(NODE);
     queue.begin(identity(0));
     if steady {
         queue.sequences.acknowledged();
@@ -70,6 +70,7 @@ fn batch(queue: &mut Queue) -> Batch {
         opened: Instant::now(),
         first_sent: None,
         stamp: None,
+        range: 0,
         attempts: 0,
         doubt: false,
         suspect: false,
@@ -145,7 +146,7 @@ async fn a_leader_change_waits_for_the_answers_of_the_old_leader() {
     let mut queue = queue(3, true);
     let now = Instant::now();
     let first = queue.launch(0, &rules()).unwrap().place;
-    queue.leader = NodeId::from_wire(2);
+    queue.led_by(NodeId::from_wire(2));
     assert_eq!(queue.next(now, &rules(), Some(identity(0))), Next::Later);
     queue.answer(
         first,

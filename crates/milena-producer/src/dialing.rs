@@ -1,0 +1,84 @@
+//! Connections come about, and fail to.
+
+use std::sync::Arc;
+
+use milena_core::Result;
+use tokio::time::Instant;
+
+use crate::link::{Link, Standing};
+use crate::network::{LinkId, Wire};
+use crate::sender::{Done, Sender};
+
+impl Sender {
+    /// Whether a connection is there; else it is dialed, unless that is under way or has to wait.
+    pub(crate) fn is_up(&mut self, on: LinkId, now: Instant) -> bool {
+        let link = self.links.entry(on).or_insert_with(|| Link::new(on));
+        match link.standing(now) {
+            Standing::Up(_) => true,
+            Standing::Not(_) | Standing::Later => false,
+            Standing::Dial => {
+                self.dial(on);
+                false
+            }
+        }
+    }
+
+    pub(crate) fn dial(&mut self, on: LinkId) {
+        if let Some(link) = self.links.get_mut(&on) {
+            link.dialing();
+        }
+        let dialing = self.network.connect(on);
+        self.work
+            .push(Box::pin(async move { Done::Dialed(on, dialing.await) }));
+    }
+
+    /// Takes a connection, or why there is none.
+    pub(crate) fn dialed(&mut self, id: LinkId, result: Result<Arc<dyn Wire>>, now: Instant) {
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        match result {
+            Ok(wire) => link.up(wire),
+            Err(error) => {
+                link.down(now, &self.settings.rules.backoff);
+                if self.give_back(id, now) {
+                    tracing::debug!(node = %id.node, %error, "a broker takes no further connection");
+                    return;
+                }
+                let Some(link) = self.links.get(&id) else {
+                    return;
+                };
+                for id in &link.turn {
+                    if let Some(outlet) = self.queues.get_mut(*id as usize) {
+                        outlet.queue.blame(&error);
+                    }
+                }
+                self.network.refresh("a broker cannot be reached");
+            }
+        }
+    }
+
+    /// Takes back the partitions of a connection that cannot be made; true where there is another one for them.
+    fn give_back(&mut self, id: LinkId, now: Instant) -> bool {
+        if id.number == 0 {
+            return false;
+        }
+        self.fans.refused(id.node, now);
+        let mut moved = Vec::new();
+        if let Some(link) = self.links.get_mut(&id) {
+            moved.extend(link.turn.drain(..));
+        }
+        for outlet in &mut self.queues {
+            if outlet.queue.link() == Some(id) {
+                outlet.queue.go_by(0);
+            }
+        }
+        for id in moved {
+            if let Some(outlet) = self.queues.get_mut(id as usize) {
+                outlet.listed = false;
+            }
+            self.list(id);
+        }
+        true
+    }
+}

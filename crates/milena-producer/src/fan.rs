@@ -1,0 +1,187 @@
+//! More than one connection to a broker: when, and which partitions go by which.
+//!
+//! A broker works on one request of a connection at a time. While batches of several partitions wait behind each other on one
+//! connection, half of those partitions move to another one, until each has its own or there are as many connections as may be. When
+//! nothing fills batches any more, all go back to the first. A partition moves while nothing of it is in flight, so that its order stays.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use milena_core::NodeId;
+use tokio::time::Instant;
+
+use crate::network::LinkId;
+use crate::queue::Queue;
+use crate::sender::Sender;
+
+/// How crowded a connection is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Crowd {
+    looked: Option<Instant>,
+    streak: u8,
+}
+
+/// How often a connection is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// So often in a row it has to be crowded: a burst is over before.
+const STREAK: u8 = 4;
+
+impl Crowd {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.looked.is_none_or(|looked| looked + LOOK <= now)
+    }
+
+    /// Notes a look; true where it has been crowded for long enough.
+    pub(crate) fn note(&mut self, crowded: bool, now: Instant) -> bool {
+        self.looked = Some(now);
+        self.streak = if crowded { self.streak + 1 } else { 0 };
+        let long = self.streak >= STREAK;
+        if long {
+            self.streak = 0;
+        }
+        long
+    }
+}
+
+/// The brokers to which there is more than one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Fans(HashMap<NodeId, Fan>);
+
+#[derive(Clone, Copy, Debug)]
+struct Fan {
+    /// When full batches last left for this broker.
+    busy: Instant,
+    /// When it refused another connection.
+    refused: Option<Instant>,
+}
+
+/// Without a full batch for so long, one connection is enough.
+const CALM: Duration = Duration::from_secs(30);
+
+/// So long after a broker refused another connection, none is tried.
+const REFUSED: Duration = Duration::from_secs(10);
+
+impl Fans {
+    /// Notes that full batches leave for a broker.
+    pub(crate) fn busy(&mut self, node: NodeId, now: Instant) {
+        if let Some(fan) = self.0.get_mut(&node) {
+            fan.busy = now;
+        }
+    }
+
+    /// Notes that a broker refused another connection.
+    pub(crate) fn refused(&mut self, node: NodeId, now: Instant) {
+        let fan = self.fan(node, now);
+        fan.refused = Some(now);
+    }
+
+    fn may_grow(&mut self, node: NodeId, now: Instant) -> bool {
+        let fan = self.fan(node, now);
+        fan.refused.is_none_or(|refused| refused + REFUSED <= now)
+    }
+
+    fn fan(&mut self, node: NodeId, now: Instant) -> &mut Fan {
+        self.0.entry(node).or_insert(Fan {
+            busy: now,
+            refused: None,
+        })
+    }
+
+    /// Has a partition go by its broker's first connection again when there has been no load for long.
+    pub(crate) fn calm(&self, queue: &mut Queue) {
+        let Some(link) = queue.link().filter(|link| link.number > 0) else {
+            return;
+        };
+        let busy = self.0.get(&link.node).map(|fan| fan.busy);
+        if busy.is_none_or(|busy| busy + CALM <= Instant::now()) {
+            queue.go_by(0);
+        }
+    }
+}
+
+/// To which connection how many of the `loads[from]` partitions go that are on `from`; `None` where that would make nothing better.
+fn share(loads: &[usize], from: usize) -> Option<(usize, usize)> {
+    let own = *loads.get(from)?;
+    let (to, least) = loads.iter().enumerate().min_by_key(|(_, load)| **load)?;
+    let count = own.saturating_sub(*least) / 2;
+    (count > 0).then_some((to, count))
+}
+
+impl Sender {
+    /// Looks whether partitions wait behind each other on a connection, and gives half of them another one.
+    pub(crate) fn ease(&mut self, on: LinkId, now: Instant) {
+        let most = usize::from(self.settings.max_connections);
+        let Some(link) = self.links.get_mut(&on) else {
+            return;
+        };
+        if most < 2 || !link.crowd.is_due(now) {
+            return;
+        }
+        let queues = self.queues.iter().map(|outlet| &outlet.queue);
+        // One request is being answered, and another waits for that.
+        let crowded = link.in_flight >= self.settings.max_in_flight.min(2)
+            && queues
+                .clone()
+                .filter(|queue| queue.link() == Some(on) && queue.has_waiting())
+                .nth(1)
+                .is_some();
+        if !link.crowd.note(crowded, now) || !self.fans.may_grow(on.node, now) {
+            return;
+        }
+        let mut loads = vec![0; most];
+        for queue in queues.filter(|queue| queue.is_loaded()) {
+            if let Some(link) = queue.link().filter(|link| link.node == on.node)
+                && let Some(load) = loads.get_mut(usize::from(link.number))
+            {
+                *load += 1;
+            }
+        }
+        let Some((to, count)) = share(&loads, usize::from(on.number)) else {
+            return;
+        };
+        let to = LinkId {
+            number: u8::try_from(to).unwrap_or_default(),
+            ..on
+        };
+        // Who moves finds it made.
+        if !self.is_up(to, now) {
+            return;
+        }
+        tracing::debug!(node = %on.node, connection = to.number, partitions = count, "partitions move to another connection");
+        self.fans.busy(on.node, now);
+        let queues = self.queues.iter_mut().map(|outlet| &mut outlet.queue);
+        let loaded = queues.filter(|queue| queue.link() == Some(on) && queue.is_loaded());
+        loaded.take(count).for_each(|queue| queue.go_by(to.number));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_what_is_too_much_moves_to_where_least_is() {
+        assert_eq!(share(&[4, 0, 0, 0], 0), Some((1, 2)));
+        assert_eq!(share(&[2, 2, 0, 0], 1), Some((2, 1)));
+        assert_eq!(share(&[16, 0], 0), Some((1, 8)));
+        assert_eq!(share(&[1, 0], 0), None, "one partition needs its order");
+        assert_eq!(share(&[3, 2, 2], 0), None);
+        assert_eq!(share(&[4, 3, 1], 0), Some((2, 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_counts_as_crowded_when_it_stays_so() {
+        let mut crowd = Crowd::default();
+        let mut times = 0;
+        for crowded in [true, true, false, true, true, true] {
+            assert!(crowd.is_due(Instant::now()));
+            assert!(!crowd.note(crowded, Instant::now()));
+            assert!(!crowd.is_due(Instant::now()));
+            tokio::time::advance(LOOK).await;
+            times += 1;
+        }
+        assert!(crowd.note(true, Instant::now()));
+        assert_eq!(times, 6);
+    }
+}

@@ -1,0 +1,159 @@
+//! What answers, and time, do to the batches of a partition.
+
+use std::time::Duration;
+
+use milena_core::Error;
+use tokio::time::Instant;
+
+use super::{Queue, Rules, Settled};
+use crate::batch::{Batch, Place};
+use crate::verdict::{Verdict, timed_out};
+
+impl Queue {
+    /// Takes note of an answer for the batch at `place`.
+    pub(crate) fn answer(
+        &mut self,
+        place: Place,
+        verdict: Verdict,
+        now: Instant,
+        rules: &Rules,
+    ) -> Settled {
+        let Some(at) = self.flying.iter().position(|batch| batch.place == place) else {
+            return Settled::Gone;
+        };
+        let Some(mut batch) = self.flying.remove(at) else {
+            return Settled::Gone;
+        };
+        match verdict.of_batch(batch.doubt) {
+            Verdict::Delivered | Verdict::Duplicate(_) => {
+                self.sequences.acknowledged();
+                self.failures = 0;
+                self.not_before = None;
+                self.trouble = None;
+                Settled::Delivered(batch)
+            }
+            Verdict::Retry { error, doubt, .. } => {
+                batch.doubt |= doubt;
+                self.retry(batch, error, now, rules)
+            }
+            Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
+                let same = batch.stamp.map(|stamp| (stamp.id, stamp.epoch))
+                    == self.sequences.identity().map(|own| (own.id, own.epoch));
+                let mut others = self.flying.iter().chain(&self.waiting);
+                let oldest = same && others.all(|other| other.place > place);
+                if batch.suspect && (oldest || self.sequences.has_gap()) {
+                    // Perhaps since the whole that it was cut from is in the log.
+                    batch.doubt = true;
+                    return self.give_up(batch, error);
+                }
+                // It answers for earlier attempts as well: the broker knows the last five batches.
+                batch.doubt &= batch.suspect;
+                if oldest {
+                    self.sequences.lost();
+                }
+                self.retry(batch, error, now, rules)
+            }
+            Verdict::TooLarge(error) => {
+                self.sequences.stumbled();
+                Settled::TooLarge(batch, error)
+            }
+            Verdict::Fail { error, doubt } => {
+                batch.doubt |= doubt;
+                self.give_up(batch, error)
+            }
+        }
+    }
+
+    /// Notes that a batch which [`Settled::TooLarge`] handed out comes back in two parts.
+    pub(crate) fn parted(&mut self) {
+        self.sequences.parted();
+    }
+
+    /// Gives up a batch that [`Settled::TooLarge`] handed out and that cannot be split.
+    pub(crate) fn give_up(&mut self, batch: Batch, error: Error) -> Settled {
+        if batch.stamp.is_some() {
+            self.sequences.lost();
+        }
+        if batch.receipt.is_settled() {
+            return Settled::Gone;
+        }
+        Settled::Failed(batch, error)
+    }
+
+    fn retry(&mut self, batch: Batch, error: Error, now: Instant, rules: &Rules) -> Settled {
+        self.sequences.stumbled();
+        if batch.receipt.is_settled() || batch.attempts > rules.retries {
+            return self.give_up(batch, error);
+        }
+        // Of several that fail together the first one's wait counts.
+        if self.not_before.is_none_or(|time| time <= now) {
+            self.not_before = Some(now + rules.backoff.delay(self.failures));
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.trouble = Some(error.clone());
+        let (attempts, records) = (batch.attempts, batch.count);
+        self.push(batch);
+        Settled::Retried {
+            attempts,
+            records,
+            error,
+        }
+    }
+
+    /// Takes out the waiting batches whose time is up, and settles those in flight, which stay until their answer comes: only it
+    /// tells whether their sequence range was used.
+    pub(crate) fn expire(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
+        let due = |batch: &Batch| batch.opened + rules.delivery_timeout <= now;
+        let mut failed = Vec::new();
+        for batch in self.flying.iter_mut().filter(|batch| due(batch)) {
+            batch.doubt = true;
+            let error = timed_out(
+                batch.attempts,
+                rules.delivery_timeout,
+                self.trouble.as_ref(),
+            );
+            let error = batch.failure(error, &self.partition.place);
+            if batch.fail(error.clone()) {
+                failed.push((batch.count, error));
+            }
+        }
+        while let Some(batch) = self.waiting.pop_front_if(|batch| due(batch)) {
+            if batch.stamp.is_some() {
+                self.sequences.lost();
+            }
+            let error = timed_out(
+                batch.attempts,
+                rules.delivery_timeout,
+                self.trouble.as_ref(),
+            );
+            let error = batch.failure(error, &self.partition.place);
+            if batch.fail(error.clone()) {
+                failed.push((batch.count, error));
+            }
+        }
+        self.tell_backlog(false);
+        failed
+    }
+
+    /// The error of records that were never sent within `timeout`.
+    pub(crate) fn unsent(&self, timeout: Duration) -> Error {
+        timed_out(0, timeout, self.trouble.as_ref())
+    }
+
+    /// Fails all that has no fate yet.
+    pub(crate) fn fail_all(&mut self, error: &Error) -> Vec<(u32, Error)> {
+        self.open_since = None;
+        let mut failed = Vec::new();
+        for batch in self.flying.iter_mut() {
+            batch.doubt = true;
+        }
+        for batch in self.flying.drain(..).chain(self.waiting.drain(..)) {
+            let error = batch.failure(error.clone(), &self.partition.place);
+            if batch.fail(error.clone()) {
+                failed.push((batch.count, error));
+            }
+        }
+        self.tell_backlog(false);
+        failed
+    }
+}

@@ -1,0 +1,84 @@
+//! A route as one lane holds it: its own clone of the service, and who records its attempts.
+
+use std::sync::Arc;
+
+use milena_core::{
+    ConsumerRecord, ErrorClass, Extensions, Recording, RouteLabels, RouteRecorder, Routes,
+};
+use tokio::time::Instant;
+
+use super::Worker;
+use crate::verdict::Patience;
+
+/// A route, as one lane holds it.
+pub(super) struct Line<S> {
+    pub(super) service: S,
+    pub(super) recorder: Option<Arc<dyn RouteRecorder>>,
+    /// Whether a layer records the attempts in place of this.
+    pub(super) is_recorded: bool,
+    /// What each record carries: the recorder for that layer.
+    pub(super) extensions: Extensions,
+    pub(super) patience: Patience,
+}
+
+impl<R: Routes> Worker<R> {
+    /// The lane's hold of a route, made with its first record.
+    pub(super) fn line(&mut self, route: usize, record: &ConsumerRecord) -> &mut Line<R::Service> {
+        if self.lines.len() <= route {
+            self.lines.resize_with(route + 1, || None);
+        }
+        let (core, routes) = (&self.core, &self.routes);
+        #[expect(clippy::indexing_slicing, reason = "made that long above")]
+        self.lines[route].get_or_insert_with(|| {
+            let info = routes.routes().get(route);
+            let recorder = core.settings.recorder.as_ref().map(|recorder| {
+                let name = info.map_or_else(|| "handler".into(), |info| Arc::clone(&info.name));
+                recorder.route(&RouteLabels::new(
+                    core.settings.group_name(),
+                    &record.topic,
+                    name,
+                ))
+            });
+            let is_recorded = info.is_some_and(|info| info.records_attempts);
+            let mut extensions = Extensions::new();
+            if let Some(recorder) = recorder.as_ref().filter(|_| is_recorded) {
+                extensions.insert(Recording(Arc::clone(recorder)));
+            }
+            Line {
+                service: routes.service(route),
+                recorder,
+                is_recorded,
+                extensions,
+                patience: Patience {
+                    attempts: core.settings.max_attempts,
+                    backoff: core.settings.retry_backoff,
+                    dead_letters: info.is_some_and(|info| info.dead_letters),
+                },
+            }
+        })
+    }
+
+    /// Counts an attempt that began then, unless a layer does.
+    pub(super) fn record_attempt(
+        &self,
+        route: usize,
+        attempt: u32,
+        began: Option<Instant>,
+        end: Result<&'static str, ErrorClass>,
+    ) {
+        if let Some(Some(line)) = self.lines.get(route)
+            && let (Some(recorder), false, Some(began)) = (&line.recorder, line.is_recorded, began)
+        {
+            recorder.attempt(attempt, began.elapsed(), end);
+        }
+    }
+
+    /// What a panic left of the service is not to be trusted.
+    pub(super) fn distrust(&mut self, route: usize, end: Result<&'static str, ErrorClass>) {
+        if end == Err(ErrorClass::Panic)
+            && let Some(slot) = self.lines.get_mut(route)
+        {
+            *slot = None;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a lane waits for besides its service: time, and an answer that is long in coming.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use milena_core::{Offset, Routes, Timestamp};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::core::Core;
+use crate::partition::Partition;
+
+/// Waits; `false` when the partition is given back meanwhile.
+pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
+    tokio::select! {
+        biased;
+        () = partition.stopped() => false,
+        () = sleep(time) => true,
+    }
+}
+
+/// Waits for that time with the partition paused.
+pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
+    let by: Arc<str> = "hold".into();
+    let now = (core.settings.clock)();
+    // A clock that stands still, or a time that is past, must not make this spin.
+    let time = until.since(now).max(Duration::from_millis(1));
+    let reason = format!("the handler holds its record for {time:?}");
+    core.pause(partition, &by, &reason.into());
+    let went_by = wait_or_stop(partition, time).await;
+    core.resume(partition, &by);
+    went_by
+}
+
+/// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed. Also tells whether
+/// it was there at once.
+pub(crate) async fn watched<R: Routes, T>(
+    core: &Core,
+    partition: &Partition,
+    routes: &R,
+    route: usize,
+    offset: Offset,
+    calling: impl Future<Output = T>,
+) -> (T, bool) {
+    let mut calling = std::pin::pin!(calling);
+    // Most answers are there at once, and need no timer.
+    let first = std::future::poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
+    if let Poll::Ready(answer) = first {
+        return (answer, true);
+    }
+    let began = Instant::now();
+    let limit = core.settings.max_processing_time;
+    let mut reported = 0_u32;
+    loop {
+        reported = reported.saturating_add(1);
+        let answer = tokio::select! {
+            biased;
+            answer = &mut calling => Some(answer),
+            () = sleep_until(began + limit.saturating_mul(reported)) => None,
+        };
+        // One that blocks its thread is told of afterwards, and is not stuck then.
+        let late = began.elapsed() >= limit.saturating_mul(reported);
+        let answer = match answer {
+            Some(answer) if !late => return (answer, false),
+            answer => answer,
+        };
+        let name = routes
+            .routes()
+            .get(route)
+            .map(|info| Arc::clone(&info.name));
+        let name = name.as_deref().unwrap_or_default();
+        let stuck = reported == 1 && answer.is_none();
+        core.handler_stuck(partition, name, offset, began.elapsed(), stuck);
+        if let Some(answer) = answer {
+            return (answer, false);
+        }
+    }
+}

@@ -9,8 +9,16 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::context::TraceContext;
 
+/// Hangs a new span below `parent`, and gives the context of what comes below it: the parent's, where no layer makes OpenTelemetry's spans.
+pub(crate) fn join(span: &Span, parent: Option<TraceContext>) -> Option<TraceContext> {
+    if let Some(parent) = &parent {
+        hang(span, parent);
+    }
+    context(span).or(parent)
+}
+
 /// Hangs a new span below `parent`. Does nothing where no layer makes OpenTelemetry's spans of it.
-pub(crate) fn hang(span: &Span, parent: &TraceContext) {
+fn hang(span: &Span, parent: &TraceContext) {
     let state = parent
         .state()
         .and_then(|state| TraceState::from_str(state).ok());

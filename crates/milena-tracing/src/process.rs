@@ -74,11 +74,7 @@ impl<S> TraceProcess<S> {
             // Nobody asked for such spans: the context is passed on as it came.
             return (None, parent.into());
         }
-        if let Some(parent) = &parent {
-            bridge::hang(&span, parent);
-        }
-        // Without OpenTelemetry, too.
-        let context = bridge::context(&span).or(parent);
+        let context = bridge::join(&span, parent);
         (Some(Box::new(span)), context.into())
     }
 

@@ -59,10 +59,7 @@ pub fn receive(record: &ConsumerRecord) -> Received {
         messaging.message.body.size = body_size(record),
         messaging.kafka.message.tombstone = record.value.is_none().then_some(true),
     );
-    if let Some(parent) = &parent {
-        bridge::hang(&span, parent);
-    }
-    let context = bridge::context(&span).or(parent);
+    let context = bridge::join(&span, parent);
     Received { span, context }
 }
 

@@ -103,10 +103,7 @@ impl<S> TraceSend<S> {
             messaging.kafka.message.tombstone = value.is_none().then_some(true),
             error.type = Empty,
         );
-        if let Some(parent) = &parent {
-            bridge::hang(&span, parent);
-        }
-        let context = bridge::context(&span).or(parent);
+        let context = bridge::join(&span, parent);
         (span, context)
     }
 }

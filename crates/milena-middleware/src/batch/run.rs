@@ -44,22 +44,7 @@ where
     A: FromRecord<T>,
 {
     let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
-    let (mut arguments, mut asked) = (Vec::new(), Vec::new());
-    for ((at, record), answer) in records.iter().enumerate().zip(&mut answers) {
-        match A::from_record(record, state).await {
-            Ok(argument) => {
-                arguments.push(argument);
-                asked.push(at);
-            }
-            Err(error) => {
-                let again = error.class().is_retriable();
-                *answer = Some(Err(error));
-                if again {
-                    break;
-                }
-            }
-        }
-    }
+    let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, asks_again).await;
     if !asked.is_empty() {
         let told = handler(arguments).await.into_batch_outcome(asked.len());
         let all_failed = told
@@ -104,19 +89,7 @@ where
     let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
     // Ends: each turn answers one record at least.
     loop {
-        let (mut arguments, mut asked) = (Vec::new(), Vec::new());
-        for ((at, record), answer) in records.iter().enumerate().zip(&mut answers) {
-            if answer.is_some() {
-                continue;
-            }
-            match A::from_record(record, state).await {
-                Ok(argument) => {
-                    arguments.push(argument);
-                    asked.push(at);
-                }
-                Err(error) => *answer = Some(Err(error)),
-            }
-        }
+        let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, |_| false).await;
         if asked.is_empty() {
             return answers.into_iter().flatten().collect();
         }
@@ -127,6 +100,34 @@ where
             }
         }
     }
+}
+
+/// The arguments of all records that are not answered yet, and which records those are. One that cannot be made answers its record, and
+/// ends the list where `ends` says so of that answer.
+async fn arguments<A: FromRecord<T>, T>(
+    state: &T,
+    records: &[Incoming],
+    answers: &mut [Option<Answer>],
+    ends: fn(&Answer) -> bool,
+) -> (Vec<A>, Vec<usize>) {
+    let (mut arguments, mut asked) = (Vec::new(), Vec::new());
+    for ((at, record), answer) in records.iter().enumerate().zip(answers) {
+        if answer.is_some() {
+            continue;
+        }
+        match A::from_record(record, state).await {
+            Ok(argument) => {
+                arguments.push(argument);
+                asked.push(at);
+            }
+            Err(error) => {
+                if ends(answer.insert(Err(error))) {
+                    break;
+                }
+            }
+        }
+    }
+    (arguments, asked)
 }
 
 /// One answer for each record; `None` for those that are to be tried again.

@@ -56,9 +56,7 @@ impl<P> DelayedRetryLayer<P> {
     }
 
     fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
-        let mut office = Office::clone(&self.office);
-        change(&mut office);
-        self.office = Arc::new(office);
+        change(Arc::make_mut(&mut self.office));
         self
     }
 }

@@ -29,12 +29,14 @@ impl Sender {
         let Answer {
             link: id,
             version,
+            full,
             sent,
             result,
         } = answer;
         let node = id.node;
         if let Some(link) = self.links.get_mut(&id) {
             link.in_flight = link.in_flight.saturating_sub(1);
+            link.full_in_flight = link.full_in_flight.saturating_sub(usize::from(full));
         }
         let failed = match result {
             Ok(_) if self.settings.acks == Acks::None => {

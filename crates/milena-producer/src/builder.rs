@@ -131,9 +131,11 @@ impl ProducerBuilder {
         self
     }
 
-    /// `max.connections.per.broker`: connections for records to one broker, at least 1. Default 4, opened one by one while batches of several
-    /// partitions wait behind each other, since a broker works on one request of a connection at a time. A partition stays on one
-    /// connection while any of its batches is in flight, so that its order is kept. One suffices with [`Acks::None`].
+    /// `max.connections.per.broker`: connections for records to one broker, at least 1. Default 8, as many requests as a broker works on
+    /// at a time (`num.io.threads`).
+    ///
+    /// One until full batches of several partitions wait behind each other: a broker works on one request of a connection at a time. A
+    /// partition stays on one connection while any of its batches is in flight, so that its order is kept. [`Acks::None`] uses one.
     pub fn max_connections_per_broker(mut self, connections: u8) -> Self {
         self.draft.max_connections = connections;
         self

@@ -22,7 +22,8 @@ struct Parcel {
     sent: Vec<Sent>,
     bytes: usize,
     records: u64,
-    partial: bool,
+    /// How many of the batches are partial.
+    partial: usize,
 }
 
 /// The earliest of the times at which something is to be looked at again.
@@ -210,7 +211,7 @@ impl Sender {
                         }
                         When::Now => {}
                     }
-                    parcel.partial = true;
+                    parcel.partial += 1;
                     match self.take_open(id) {
                         Some(batch) => self.close_batch(id, batch),
                         None => return Turn::Leave,
@@ -285,6 +286,7 @@ impl Sender {
             records,
             partial,
         } = parcel;
+        let full = batches.len() > partial;
         let named = batches.iter().all(|batch| batch.topic_id.is_some());
         let version = wire.version().map(|version| {
             if named {
@@ -295,12 +297,14 @@ impl Sender {
         });
         let body =
             version.and_then(|version| Ok((version, produce::encode(version, &options, batches)?)));
+        if full {
+            self.fans.busy(on.node, now);
+        }
         if let Some(link) = self.links.get_mut(&on) {
             link.in_flight += 1;
-            if partial {
+            link.full_in_flight += usize::from(full);
+            if partial > 0 {
                 link.sent_partial(now, records, bytes);
-            } else {
-                self.fans.busy(on.node, now);
             }
         }
         match body {
@@ -310,6 +314,7 @@ impl Sender {
                     Done::Answer(Answer {
                         link: on,
                         version,
+                        full,
                         sent,
                         result: answer.await,
                     })
@@ -321,6 +326,7 @@ impl Sender {
                     Answer {
                         link: on,
                         version: 0,
+                        full,
                         sent,
                         result: Err(error),
                     },

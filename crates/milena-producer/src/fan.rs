@@ -119,11 +119,11 @@ impl Sender {
             return;
         }
         let queues = self.queues.iter().map(|outlet| &outlet.queue);
-        // One request is being answered, and another waits for that.
-        let crowded = link.in_flight >= self.settings.max_in_flight.min(2)
+        // The broker works on one request, and another waits for that.
+        let crowded = link.full_in_flight >= self.settings.max_in_flight.min(2)
             && queues
                 .clone()
-                .filter(|queue| queue.link() == Some(on) && queue.has_waiting())
+                .filter(|queue| queue.link() == Some(on) && queue.is_loaded())
                 .nth(1)
                 .is_some();
         if !link.crowd.note(crowded, now) || !self.fans.may_grow(on.node, now) {

@@ -60,13 +60,13 @@ async fn time(stub: &Arc<Stub>, change: impl FnOnce(&mut Draft)) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn partitions_that_wait_behind_each_other_get_connections_of_their_own() {
-    let (one, four) = (busy_broker(), busy_broker());
+    let (one, each) = (busy_broker(), busy_broker());
     let serial = time(&one, |draft| draft.max_connections = 1).await;
-    let shared = time(&four, |_| ()).await;
+    let shared = time(&each, |_| ()).await;
     assert!(serial >= WORK * (COUNT * PARTITIONS) as u32);
     assert!(shared * 3 < serial, "{shared:?} of {serial:?}");
     assert_eq!(one.state.lock().dials, 1);
-    assert_eq!(four.state.lock().dials, 4);
+    assert_eq!(each.state.lock().dials, PARTITIONS);
 }
 
 #[tokio::test(start_paused = true)]

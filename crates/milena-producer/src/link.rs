@@ -18,6 +18,8 @@ pub(crate) struct Link {
     /// Partitions that have, or may have, something to send; first come, first served.
     pub(crate) turn: VecDeque<u32>,
     pub(crate) in_flight: usize,
+    /// How many of them carry full batches.
+    pub(crate) full_in_flight: usize,
     pub(crate) crowd: Crowd,
     last_partial: Option<Instant>,
     flood: Flood,
@@ -52,6 +54,7 @@ impl Link {
             state: LinkState::Down,
             turn: VecDeque::new(),
             in_flight: 0,
+            full_in_flight: 0,
             crowd: Crowd::default(),
             last_partial: None,
             flood: Flood::default(),

@@ -55,6 +55,8 @@ pub(crate) enum Done {
 pub(crate) struct Answer {
     pub(crate) link: LinkId,
     pub(crate) version: i16,
+    /// Whether a full batch is among them.
+    pub(crate) full: bool,
     /// The batches, in the order of the request.
     pub(crate) sent: Vec<Sent>,
     pub(crate) result: Result<Bytes>,

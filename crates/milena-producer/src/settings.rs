@@ -96,7 +96,7 @@ impl Default for Draft {
             request_timeout: Duration::from_secs(30),
             max_block: Duration::from_secs(60),
             max_in_flight: 5,
-            max_connections: 4,
+            max_connections: 8,
             retries: u32::MAX,
             backoff: Backoff::default(),
             partitioner: Arc::new(Murmur2),

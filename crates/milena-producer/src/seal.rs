@@ -5,7 +5,7 @@ use milena_protocol::batch::{BatchBuilder, SealedBatch};
 use milena_protocol::compression::Compression;
 
 use crate::batch::{Batch, Place};
-use crate::partition::OpenBatch;
+use crate::partition::{Desk, OpenBatch};
 use crate::sender::{Done, Sender};
 
 impl Sender {
@@ -39,7 +39,7 @@ impl Sender {
             suspect: false,
         });
         if compression == Compression::None || size <= INLINE_COMPRESSION {
-            let result = builder.seal(compression);
+            let result = pack(builder, compression, &self.desk);
             self.sealed(id, place, result);
         } else {
             self.compress(id, place, builder, compression);
@@ -48,10 +48,11 @@ impl Sender {
 
     /// Compresses a batch on another thread, as many at a time as there are cores.
     fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
-        let permits = self.compressing.clone();
+        let (permits, desk) = (self.compressing.clone(), self.desk.clone());
         self.work.push(Box::pin(async move {
             let _permit = permits.acquire_owned().await;
-            let result = tokio::task::spawn_blocking(move || builder.seal(compression)).await;
+            let result =
+                tokio::task::spawn_blocking(move || pack(builder, compression, &desk)).await;
             let result = result.unwrap_or_else(|_| {
                 let what = "the task that compressed the batch ended";
                 Err(Error::new(ErrorKind::Closed, what))
@@ -78,8 +79,12 @@ impl Sender {
             Ok((sealed, spare)) => {
                 if let Some(batch) = outlet.queue.waiting_mut(place) {
                     if let Some(spare) = spare {
-                        batch.charge.shrink(sealed.wire_len());
-                        self.desk.buffers.give(spare, self.desk.budget.used());
+                        let Desk {
+                            buffers, budget, ..
+                        } = &*self.desk;
+                        let held = buffers.size_for(sealed.body().len());
+                        batch.charge.shrink(held.max(sealed.wire_len()));
+                        buffers.give(spare, budget.used());
                     }
                     batch.sealed = Some(sealed);
                 }
@@ -97,6 +102,18 @@ impl Sender {
         }
         self.list(id);
     }
+}
+
+/// Closes a batch; a compressed body goes into a buffer of its own from the pool, which is charged once the other is given back.
+fn pack(
+    builder: BatchBuilder,
+    compression: Compression,
+    desk: &Desk,
+) -> Result<(SealedBatch, Option<Vec<u8>>)> {
+    builder.seal_into(compression, |len| {
+        let size = desk.buffers.size_for(len);
+        desk.buffers.take(size, desk.budget.used() + size)
+    })
 }
 
 /// Batches up to this size are compressed on the sender's task; larger ones beside it.

@@ -12,6 +12,7 @@ struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
 #[expect(
@@ -22,6 +23,7 @@ thread_local! {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size()));
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -33,6 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + size));
         // SAFETY: as the caller promises.
         unsafe { System.realloc(at, layout, size) }
     }
@@ -109,4 +112,34 @@ fn reading_a_batch_allocates_nothing_per_record() {
     });
     assert_eq!(read, 100_000);
     assert!(owned <= 1, "{owned} allocations");
+}
+
+#[test]
+fn sealing_into_a_buffer_that_is_there_allocates_nothing_for_the_bytes_of_the_batch() {
+    let mut spare = (vec![0; 1 << 20], vec![0; 1 << 20]);
+    for compression in [
+        Compression::LZ4,
+        Compression::Snappy,
+        Compression::GZIP,
+        Compression::ZSTD,
+    ] {
+        if compression.check().is_err() {
+            continue;
+        }
+        for round in 0..4 {
+            let mut open = BatchBuilder::with_buffer(spare.0);
+            for index in 0..4_000_i64 {
+                let time = Timestamp::from_millis(1_700_000_000_000 + index);
+                let value = index.pow(3).to_string().repeat(8);
+                open.append(time, None, Some(value.as_bytes()), HeadersRef::empty())
+                    .unwrap();
+            }
+            let before = BYTES.get();
+            let (sealed, back) = open.seal_into(compression, |_| spare.1).unwrap();
+            let bytes = BYTES.get() - before;
+            spare = (back.unwrap(), sealed.reclaim().unwrap());
+            assert_eq!(spare.1.capacity(), 1 << 20, "{compression:?}");
+            assert!(round < 2 || bytes < 1_000, "{compression:?}: {bytes} bytes");
+        }
+    }
 }

@@ -269,17 +269,35 @@ impl BatchBuilder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the codec was left out of the build; [`ErrorKind::Config`]
     /// when it refuses its level.
-    pub fn seal(mut self, compression: Compression) -> Result<(SealedBatch, Option<Vec<u8>>)> {
+    pub fn seal(self, compression: Compression) -> Result<(SealedBatch, Option<Vec<u8>>)> {
+        self.seal_into(compression, Vec::with_capacity)
+    }
+
+    /// As [`seal`](Self::seal): a compressed body goes into the buffer that `take` gives for its size in bytes, whatever lies in that.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal).
+    pub fn seal_into(
+        mut self,
+        compression: Compression,
+        take: impl FnOnce(usize) -> Vec<u8>,
+    ) -> Result<(SealedBatch, Option<Vec<u8>>)> {
         let uncompressed_len = self.used;
         self.body.truncate(self.used);
         let (body, codec, spare) = match compression.codec() {
             Codec::None => (self.body, Codec::None, None),
             codec => {
-                let packed = compression::compress(compression, &self.body)?;
-                if packed.len() < self.body.len() {
-                    (packed, codec, Some(self.body))
-                } else {
-                    (self.body, Codec::None, None)
+                let kept = |packed: &[u8]| {
+                    (packed.len() < self.body.len()).then(|| {
+                        let mut body = take(packed.len());
+                        body.clear();
+                        body.extend_from_slice(packed);
+                        body
+                    })
+                };
+                match compression::compress_to(compression, &self.body, kept)? {
+                    Some(packed) => (packed, codec, Some(self.body)),
+                    None => (self.body, Codec::None, None),
                 }
             }
         };

@@ -137,14 +137,27 @@ impl Compression {
 /// # Errors
 /// As [`Compression::check`].
 pub fn compress(compression: Compression, body: &[u8]) -> Result<Vec<u8>> {
+    compress_to(compression, body, <[u8]>::to_vec)
+}
+
+/// Compresses `body` and gives what came of it to `read`. The memory that it lies in is used again.
+///
+/// # Errors
+/// As [`Compression::check`].
+pub(crate) fn compress_to<T>(
+    compression: Compression,
+    body: &[u8],
+    read: impl FnOnce(&[u8]) -> T,
+) -> Result<T> {
     compression.check()?;
-    match compression {
-        Compression::None => Ok(body.to_vec()),
+    let out = match compression {
+        Compression::None => return Ok(read(body)),
         Compression::Gzip(level) => gzip::compress(level, body),
         Compression::Snappy => snappy::compress(body),
         Compression::Lz4(_) => lz4::compress(body),
         Compression::Zstd(level) => zstd::compress(level, body),
-    }
+    }?;
+    Ok(read(out.since(0)))
 }
 
 /// Decompresses `body` into at most `max_size` bytes.

@@ -1,4 +1,4 @@
-//! What a body is decompressed into: memory that is used again, so that it is neither made nor zeroed for each batch.
+//! What a body is compressed or decompressed into: memory that is used again, so that it is neither made nor zeroed for each batch.
 
 use bytes::Bytes;
 use milena_core::Result;
@@ -66,6 +66,14 @@ impl Output {
             .split_at_mut_checked(self.filled)
             .unwrap_or_default();
         (done.get(start..).unwrap_or_default(), room)
+    }
+
+    /// Puts `bytes` behind what is filled.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(room) = self.room(bytes.len()).get_mut(..bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        self.advance(bytes.len())
     }
 
     /// So many bytes of the room were written.

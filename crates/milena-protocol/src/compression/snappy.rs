@@ -18,22 +18,25 @@ const MAGIC_LEN: usize = 8;
 const BLOCK: usize = 64 << 10;
 
 thread_local! {
-    /// A table of matches, and room for one compressed block.
-    static BENCH: RefCell<(Encoder, Vec<u8>)> =
-        RefCell::new((Encoder::new(), vec![0; max_compress_len(BLOCK)]));
+    /// A table of matches.
+    static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
-pub(super) fn compress(body: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(body.len() / 2 + 64);
-    out.extend_from_slice(&HEADER);
-    BENCH.with_borrow_mut(|(encoder, room)| {
+pub(super) fn compress(body: &[u8]) -> Result<Output> {
+    let blocks = body.len() / BLOCK + 1;
+    let most = max_compress_len(body.len()) + (max_compress_len(0) + 4) * blocks + HEADER.len();
+    let mut out = Output::new(Codec::Snappy, most, usize::MAX);
+    out.put(&HEADER)?;
+    ENCODER.with_borrow_mut(|encoder| {
         for block in body.chunks(BLOCK) {
+            let room = out.room(4 + max_compress_len(block.len()));
+            let (size, room) = room.split_at_mut_checked(4).unwrap_or_default();
             let len = encoder.compress(block, room).map_err(|cause| {
                 let what = format!("snappy refused the body: {cause}");
                 Error::new(ErrorKind::Config, what)
             })?;
-            out.extend_from_slice(&(len as u32).to_be_bytes());
-            out.extend_from_slice(room.get(..len).unwrap_or_default());
+            size.copy_from_slice(&(len as u32).to_be_bytes());
+            out.advance(4 + len)?;
         }
         Ok(out)
     })

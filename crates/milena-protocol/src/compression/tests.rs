@@ -1,5 +1,9 @@
 //! The codecs: there and back, the cap, and bytes that lie.
 
+use std::io::Write;
+
+use flate2::write::GzEncoder;
+
 use super::*;
 
 const ALL: [Compression; 6] = [
@@ -120,4 +124,46 @@ fn a_level_outside_its_bounds_is_named() {
     assert!(Compression::Zstd(23).check().is_err());
     assert_eq!(Compression::ZSTD.check().is_ok(), cfg!(feature = "zstd"));
     assert!(Compression::Lz4(0).check().is_err());
+}
+
+#[test]
+fn a_compressor_that_is_used_again_writes_what_a_fresh_one_does() {
+    let bodies = [text(300_000), noise(200_000), text(10), Vec::new()];
+    for compression in built(&ALL) {
+        for body in bodies.iter().chain(&bodies) {
+            let again = compress(compression, body).unwrap();
+            let fresh = std::thread::scope(|scope| {
+                let fresh = scope.spawn(|| compress(compression, body).unwrap());
+                fresh.join().unwrap()
+            });
+            assert!(again == fresh, "{compression:?}");
+            let back = decompress(compression.codec(), &again, body.len()).unwrap();
+            assert!(back == body, "{compression:?}");
+        }
+    }
+}
+
+#[test]
+fn gzip_changes_its_level_and_writes_the_header_of_others() {
+    for level in [1, 6, 9, 6, 1] {
+        let mut theirs = GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+        theirs.write_all(&text(100_000)).unwrap();
+        let theirs = theirs.finish().unwrap();
+        let ours = compress(Compression::Gzip(level), &text(100_000)).unwrap();
+        assert_eq!(ours[..10], theirs[..10], "level {level}");
+        let end = |packed: &[u8]| packed[packed.len() - 8..].to_vec();
+        assert_eq!(end(&ours), end(&theirs), "level {level}");
+    }
+}
+
+/// Bytes that no codec makes smaller.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 7_u64;
+    let byte = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(byte).take(len).collect()
 }

@@ -6,6 +6,11 @@ use milena_core::Result;
 #[cfg(not(feature = "zstd"))]
 use milena_core::{Error, ErrorKind};
 
+#[cfg(not(feature = "zstd"))]
+use super::Codec;
+#[cfg(not(feature = "zstd"))]
+use super::output::Output;
+
 #[cfg(feature = "zstd")]
 pub(super) use linked::{compress, decompress};
 
@@ -22,8 +27,8 @@ pub(super) fn available() -> Result<()> {
 }
 
 #[cfg(not(feature = "zstd"))]
-pub(super) fn compress(_level: i32, _body: &[u8]) -> Result<Vec<u8>> {
-    available().map(|()| Vec::new())
+pub(super) fn compress(_level: i32, _body: &[u8]) -> Result<Output> {
+    available().map(|()| Output::new(Codec::Zstd, 0, 0))
 }
 
 #[cfg(not(feature = "zstd"))]
@@ -55,18 +60,20 @@ mod linked {
         static UNPACK: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
     }
 
-    pub(in crate::compression) fn compress(level: i32, body: &[u8]) -> Result<Vec<u8>> {
-        PACK.with_borrow_mut(|context| {
-            let mut out = Vec::with_capacity(compress_bound(body.len()));
+    pub(in crate::compression) fn compress(level: i32, body: &[u8]) -> Result<Output> {
+        let most = compress_bound(body.len());
+        let mut out = Output::new(Codec::Zstd, most, usize::MAX);
+        let written = PACK.with_borrow_mut(|context| {
             context
                 .set_parameter(CParameter::CompressionLevel(level))
-                .and_then(|_| context.compress2(&mut out, body))
+                .and_then(|_| context.compress2(out.room(most), body))
                 .map_err(|code| {
                     let what = format!("zstd refused the body: {}", get_error_name(code));
                     Error::new(ErrorKind::Config, what)
-                })?;
-            Ok(out)
-        })
+                })
+        })?;
+        out.advance(written)?;
+        Ok(out)
     }
 
     pub(in crate::compression) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {

@@ -10,46 +10,44 @@ use milena_core::{Error, ErrorKind, Result};
 
 use frame::{PLAIN, header_checksum};
 
+use super::Codec;
+use super::output::Output;
+
 pub(super) use frame::decompress;
 
 /// Magic number, version 1 with blocks that do not depend on each other (Kafka's own reader refuses others), 64 KiB a block, checksum.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
 const BLOCK: usize = 64 << 10;
 
-/// A table of matches, and room for one compressed block.
-struct Bench {
-    table: CompressTable,
-    room: Vec<u8>,
-}
-
 thread_local! {
-    static BENCH: RefCell<Bench> = RefCell::new(Bench {
-        table: CompressTable::large(),
-        room: vec![0; get_maximum_output_size(BLOCK)],
-    });
+    /// A table of matches.
+    static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::large());
 }
 
-pub(super) fn compress(body: &[u8]) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(body.len() / 2 + 64);
-    out.extend_from_slice(&HEADER);
-    BENCH.with_borrow_mut(|bench| {
+pub(super) fn compress(body: &[u8]) -> Result<Output> {
+    let blocks = body.len() / BLOCK + 1;
+    let most = get_maximum_output_size(body.len()) + 32 * blocks;
+    let mut out = Output::new(Codec::Lz4, most, usize::MAX);
+    out.put(&HEADER)?;
+    TABLE.with_borrow_mut(|table| {
         for block in body.chunks(BLOCK) {
-            let len = compress_into_with_table(block, &mut bench.room, &mut bench.table).map_err(
-                |cause| Error::new(ErrorKind::Config, format!("lz4 refused the body: {cause}")),
-            )?;
-            match bench.room.get(..len).filter(|_| len < block.len()) {
-                Some(packed) => {
-                    out.extend_from_slice(&(len as u32).to_le_bytes());
-                    out.extend_from_slice(packed);
+            let room = out.room(4 + get_maximum_output_size(block.len()));
+            let (size, room) = room.split_at_mut_checked(4).unwrap_or_default();
+            let packed = compress_into_with_table(block, room, table).map_err(|cause| {
+                Error::new(ErrorKind::Config, format!("lz4 refused the body: {cause}"))
+            })?;
+            let (len, mark) = match room.get_mut(..block.len()) {
+                Some(room) if packed >= block.len() => {
+                    room.copy_from_slice(block);
+                    (block.len(), PLAIN)
                 }
-                None => {
-                    out.extend_from_slice(&(block.len() as u32 | PLAIN).to_le_bytes());
-                    out.extend_from_slice(block);
-                }
-            }
+                _ => (packed, 0),
+            };
+            size.copy_from_slice(&(len as u32 | mark).to_le_bytes());
+            out.advance(4 + len)?;
         }
         // A block of no bytes ends the frame.
-        out.extend_from_slice(&[0; 4]);
+        out.put(&[0; 4])?;
         Ok(out)
     })
 }

@@ -8,6 +8,10 @@ use twox_hash::XxHash32;
 
 use super::*;
 
+fn compress(body: &[u8]) -> Result<Vec<u8>> {
+    super::compress(body).map(|out| out.since(0).to_vec())
+}
+
 fn theirs(info: FrameInfo, body: &[u8]) -> Vec<u8> {
     let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
     encoder.write_all(body).unwrap();

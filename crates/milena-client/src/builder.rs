@@ -153,7 +153,7 @@ impl ClientBuilder {
     }
 
     /// Has this client, its producers, consumers and handlers judged by `health`, and each broker asked for a sign of life now and
-    /// then. Closing the client makes it not ready.
+    /// then. Closing the client makes it not ready; where clients share a health, closing the last of them.
     ///
     /// ```no_run
     /// # async fn run() -> milena_core::Result<()> {
@@ -189,7 +189,7 @@ impl ClientBuilder {
         }
         let client = Client::new(cluster, self.group, self.settings, self.recorder);
         #[cfg(feature = "health")]
-        let client = client.with_health(self.health);
+        let client = client.with_health(&self.health);
         Ok(client)
     }
 

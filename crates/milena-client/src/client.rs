@@ -7,7 +7,7 @@ use milena_admin::Admin;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
 use milena_core::{Recorder, TopicName};
 #[cfg(feature = "health")]
-use milena_health::Health;
+use milena_health::{Health, Joined};
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
@@ -52,7 +52,7 @@ pub struct Client {
     settings: Arc<Settings>,
     recorder: Option<Arc<dyn Recorder>>,
     #[cfg(feature = "health")]
-    health: Vec<Health>,
+    health: Vec<Joined>,
 }
 
 impl Client {
@@ -78,12 +78,12 @@ impl Client {
     }
 
     #[cfg(feature = "health")]
-    pub(crate) fn with_health(mut self, health: Vec<Health>) -> Self {
-        for each in &health {
+    pub(crate) fn with_health(mut self, health: &[Health]) -> Self {
+        for each in health {
             each.watch(self.cluster.gauges());
             self.cluster.keep_probing(each.probe_interval());
         }
-        self.health = health;
+        self.health = health.iter().map(Health::join).collect();
         self
     }
 
@@ -145,7 +145,7 @@ impl Client {
     /// Dropped, what has not ended yet goes on; call it again.
     pub async fn close(&self) {
         #[cfg(feature = "health")]
-        self.health.iter().for_each(Health::shut_down);
+        self.health.iter().for_each(Joined::close);
         self.cluster.end_users().await;
         self.cluster.close().await;
     }

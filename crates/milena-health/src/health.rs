@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::checks::{Look, Memory, Verdict};
+use crate::clients::{Clients, Joined};
 use crate::http::HttpBuilder;
 use crate::notes::Notes;
 use crate::report::{Check, Phase, Report, State};
@@ -27,7 +28,9 @@ struct Inner {
     watched: Mutex<Vec<Arc<dyn Gauges>>>,
     own: Mutex<Vec<(String, Own)>>,
     judged: Mutex<Judged>,
+    /// Whether the program itself has said so.
     stopping: AtomicBool,
+    clients: Clients,
 }
 
 /// A program's own check.
@@ -62,6 +65,7 @@ impl Health {
             own: Mutex::default(),
             judged: Mutex::default(),
             stopping: AtomicBool::new(false),
+            clients: Clients::default(),
         }))
     }
 
@@ -87,9 +91,20 @@ impl Health {
         self.0.own.lock().push((name.into(), Arc::new(look)));
     }
 
-    /// From now on it is not ready, and still alive: the program is shutting down. Closing a client that was given the health does it.
+    /// From now on it is not ready, and still alive: the program is shutting down. Closing the last client that was given the health does
+    /// it, too.
     pub fn shut_down(&self) {
         self.0.stopping.store(true, Ordering::Release);
+    }
+
+    /// Takes part as one of several clients, whose last one to close shuts the health down. A client that is given the health does it.
+    #[must_use = "dropped, it takes no part any more"]
+    pub fn join(&self) -> Joined {
+        Joined::new(self)
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.0.clients
     }
 
     /// How often brokers are to be asked for a sign of life.
@@ -143,7 +158,7 @@ impl Health {
             verdicts,
             &sample,
             contact,
-            inner.stopping.load(Ordering::Acquire),
+            inner.stopping.load(Ordering::Acquire) || inner.clients.last_closed(),
             (now, clock),
         )
     }

@@ -43,6 +43,7 @@
 //! requests. A token keeps strangers out; [`HttpBuilder::router`] mounts the page into an axum program.
 
 mod checks;
+mod clients;
 mod health;
 mod http;
 mod notes;
@@ -51,6 +52,7 @@ mod sample;
 mod settings;
 mod words;
 
+pub use clients::Joined;
 pub use health::Health;
 pub use http::{HttpBuilder, HttpServer};
 pub use report::{Check, Phase, Report, State};

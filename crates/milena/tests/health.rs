@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use milena::broker::Broker;
-use milena::health::{Health, HttpServer, Report, State};
+use milena::health::{Health, HttpServer, Phase, Report, State};
 use milena::middleware::{DeadLetterLayer, Stack};
 use milena::{Client, ProcessError, ProducerRecord, Text};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -121,6 +121,40 @@ async fn health_is_red_while_a_dead_letter_cannot_be_written() {
     client.close().await;
     assert!(!health.report().ready && health.report().live);
     running.await.unwrap().unwrap();
+    broker.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_health_of_two_clients_is_stopping_once_both_are_closed() {
+    let broker = Broker::builder().topic("orders", 1);
+    let broker = broker.start().await.unwrap();
+    let health = Health::new();
+    let connect = async || {
+        let client = Client::builder()
+            .bootstrap(broker.bootstrap())
+            .connector(broker.dialer())
+            .health(&health);
+        client.connect().await.unwrap()
+    };
+    let (first, second) = (connect().await, connect().await);
+    until(&health, "well", |report| report.ready).await;
+    first.close().await;
+    first.clone().close().await;
+    let report = health.report();
+    assert!(report.ready && report.phase == Phase::Running, "{report:?}");
+    assert_eq!(report.state, State::Ok, "{report:?}");
+    second.close().await;
+    let report = health.report();
+    assert!(
+        report.live && !report.ready && report.phase == Phase::Stopping,
+        "{report:?}"
+    );
+
+    let third = connect().await;
+    until(&health, "well again", |report| report.ready).await;
+    drop(connect().await);
+    third.close().await;
+    assert_eq!(health.report().phase, Phase::Stopping, "nobody is left");
     broker.shutdown().await;
 }
 

@@ -74,14 +74,14 @@ pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
 
 impl Chunk {
     pub(crate) fn new(
-        records: Bytes,
+        records: Batches,
         aborted: Vec<AbortedTransaction>,
         isolation: IsolationLevel,
         pinned: Arc<Pinned>,
     ) -> Self {
         Self {
-            len: records.len(),
-            rest: Batches::new(records),
+            len: records.tail().len(),
+            rest: records,
             aborted: Aborted::new(aborted, isolation),
             pinned,
         }
@@ -128,7 +128,7 @@ impl Chunk {
         let own = self.rest.tail().len();
         let alone = Arc::strong_count(&self.pinned) == 1;
         if alone && own < self.pinned.bytes() / 4 * 3 {
-            self.rest = Batches::new(Bytes::copy_from_slice(self.rest.tail()));
+            self.rest.copy_out();
             self.pinned = budget.pin(own);
         }
     }
@@ -244,7 +244,7 @@ mod tests {
         let budget = Budget::new(1 << 20, Arc::new(Notify::new()));
         let bytes = Bytes::from(parts.concat());
         let pinned = budget.pin(bytes.len());
-        Chunk::new(bytes, list, level, pinned)
+        Chunk::new(Batches::new(bytes), list, level, pinned)
     }
 
     fn steps(mut chunk: Chunk, from: u32) -> Vec<String> {
@@ -323,9 +323,19 @@ mod tests {
         let bytes = Bytes::from(batch(0, 2, None));
         let pinned = budget.pin(100 << 10);
         let level = IsolationLevel::ReadCommitted;
-        let mut first = Chunk::new(bytes.clone(), vec![], level, Arc::clone(&pinned));
+        let mut first = Chunk::new(
+            Batches::new(bytes.clone()),
+            vec![],
+            level,
+            Arc::clone(&pinned),
+        );
         drop(pinned);
-        let second = Chunk::new(bytes.clone(), vec![], level, Arc::clone(first.pinned()));
+        let second = Chunk::new(
+            Batches::new(bytes.clone()),
+            vec![],
+            level,
+            Arc::clone(first.pinned()),
+        );
         first.copy_out(&budget);
         assert_eq!(budget.used(), 100 << 10, "another one holds it");
         drop(second);

@@ -15,7 +15,7 @@ use crate::connect::Connect;
 use crate::driver::{Driver, Peer};
 use crate::handshake::Link;
 use crate::options::ConnectionOptions;
-use crate::outgoing::{Answer, Outgoing, Shared};
+use crate::outgoing::{Answer, Expected, Outgoing, Shared, Watch};
 use crate::tasks::Tasks;
 use crate::throttle;
 
@@ -175,7 +175,14 @@ impl Connection {
         let correlation = self.0.shared.correlation();
         let client_id = self.0.client_id.as_deref();
         let frame = request::encode(request, version, correlation, client_id)?;
-        let answer = self.push(R::KEY, version, correlation, vec![frame], limit, true);
+        let answer = self.push(
+            R::KEY,
+            version,
+            correlation,
+            vec![frame],
+            limit,
+            Expected::Answer(None),
+        );
         let body = answer.await?;
         // An answer that cannot be read says nothing about whether the request was carried out.
         response::decode::<R>(body, version)
@@ -197,7 +204,19 @@ impl Connection {
         segments: Vec<Bytes>,
         limit: Duration,
     ) -> Answer {
-        self.send_segments(api, version, segments, limit, true)
+        self.send_segments(api, version, segments, limit, Expected::Answer(None))
+    }
+
+    /// As [`send_raw`](Self::send_raw), with `watch` looking at the answer while it arrives.
+    pub fn send_watched(
+        &self,
+        api: ApiKey,
+        version: i16,
+        segments: Vec<Bytes>,
+        limit: Duration,
+        watch: Watch,
+    ) -> Answer {
+        self.send_segments(api, version, segments, limit, Expected::Answer(Some(watch)))
     }
 
     /// As [`send_raw`](Self::send_raw), for a request that brokers do not answer (Produce with
@@ -209,7 +228,7 @@ impl Connection {
         segments: Vec<Bytes>,
         limit: Duration,
     ) -> Answer {
-        self.send_segments(api, version, segments, limit, false)
+        self.send_segments(api, version, segments, limit, Expected::Nothing)
     }
 
     fn send_segments(
@@ -218,7 +237,7 @@ impl Connection {
         version: i16,
         mut segments: Vec<Bytes>,
         limit: Duration,
-        answered: bool,
+        expected: Expected,
     ) -> Answer {
         let correlation = self.0.shared.correlation();
         let len = segments.iter().map(Bytes::len).sum();
@@ -227,7 +246,7 @@ impl Connection {
             Ok(head) => segments.insert(0, head),
             Err(error) => return Answer::failed(error),
         }
-        self.push(api, version, correlation, segments, limit, answered)
+        self.push(api, version, correlation, segments, limit, expected)
     }
 
     fn push(
@@ -237,7 +256,7 @@ impl Connection {
         correlation: i32,
         pieces: Vec<Bytes>,
         limit: Duration,
-        answered: bool,
+        expected: Expected,
     ) -> Answer {
         let (reply, receiver) = oneshot::channel();
         let now = Instant::now();
@@ -247,7 +266,7 @@ impl Connection {
             correlation,
             pieces,
             deadline: now + limit,
-            answered,
+            expected,
             reply,
         };
         match self.0.shared.push(request, now) {

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_core::{Address, Error, ErrorKind, Event, NodeId, Observers, Persistence, Result};
-use milena_protocol::{ApiKey, response};
-use tokio::sync::{oneshot, watch};
+use milena_protocol::response;
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::connect::BoxStream;
 use crate::frames::FrameReader;
-use crate::outgoing::{Outgoing, Shared, Wish};
+use crate::outgoing::{Expected, InFlight, Outgoing, Shared, Wish};
 use crate::throttle;
 use crate::writes::WriteQueue;
 
@@ -36,19 +36,6 @@ impl Peer {
             None => error,
         }
     }
-}
-
-/// A request whose bytes were queued for the stream.
-struct InFlight {
-    api: ApiKey,
-    version: i16,
-    correlation: i32,
-    start: u64,
-    end: u64,
-    deadline: Instant,
-    sent_at: Instant,
-    answered: bool,
-    reply: oneshot::Sender<Result<Bytes>>,
 }
 
 /// Owns the stream. Ends when the stream fails, a deadline passes, the peer breaks the protocol,
@@ -155,7 +142,7 @@ impl Driver {
                 end,
                 deadline: request.deadline,
                 sent_at: now,
-                answered: request.answered,
+                expected: request.expected,
                 reply: request.reply,
             });
         }
@@ -175,17 +162,22 @@ impl Driver {
         let written = self.writes.written();
         while let Some(mut sent) = self.writing.pop_front_if(|next| next.end <= written) {
             sent.sent_at = now;
-            if sent.answered {
-                self.awaiting.push_back(sent);
-            } else {
-                self.complete(sent, Ok(Bytes::new()), 0, now);
+            match sent.expected {
+                Expected::Answer(_) => self.awaiting.push_back(sent),
+                Expected::Nothing => self.complete(sent, Ok(Bytes::new()), 0, now),
             }
         }
         Ok(true)
     }
 
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
-        let frame = match self.reader.poll_frame(&mut self.stream, cx) {
+        let awaiting = &mut self.awaiting;
+        let watch = |frame: &[u8]| {
+            if let Some(first) = awaiting.front_mut() {
+                first.look(frame);
+            }
+        };
+        let frame = match self.reader.poll_frame(&mut self.stream, cx, watch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Ok(Some(frame))) => frame,
             Poll::Ready(Ok(None)) => {

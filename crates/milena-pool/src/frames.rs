@@ -35,10 +35,13 @@ impl FrameReader {
     }
 
     /// The next frame without its length; `None` at the end of the stream.
+    ///
+    /// `watch` is given what has arrived of a large frame after each read of it, while that is still in the processor's cache.
     pub(crate) fn poll_frame<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
+        mut watch: impl FnMut(&[u8]),
     ) -> Poll<Result<Option<Bytes>>> {
         loop {
             if let Some(frame) = self.take()? {
@@ -46,10 +49,11 @@ impl FrameReader {
             }
             let read = match &mut self.large {
                 Some(large) => {
-                    let mut room = (&mut large.bytes).limit(large.missing);
+                    let mut room = (&mut large.bytes).limit(large.missing.min(READ));
                     let read = ready!(pin!(stream.read_buf(&mut room)).as_mut().poll(cx));
                     if let Ok(read) = read {
                         large.missing = large.missing.saturating_sub(read);
+                        watch(&large.bytes);
                     }
                     read
                 }
@@ -103,6 +107,8 @@ impl FrameReader {
 }
 
 const BUFFER: usize = 16 << 10;
+/// The most that is read of a large frame at once: what is a good part of the smallest of today's second-level caches.
+const READ: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -134,11 +140,11 @@ mod tests {
             let writer = tokio::spawn(async move { far.write_all(&sent).await.unwrap() });
             let mut reader = FrameReader::new(1 << 20);
             for payload in &payloads {
-                let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx)).await;
+                let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
                 assert_eq!(&frame.unwrap().unwrap()[..], &payload[..]);
             }
             writer.await.unwrap();
-            let end = poll_fn(|cx| reader.poll_frame(&mut near, cx)).await;
+            let end = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
             assert!(end.unwrap().is_none());
         }
     }
@@ -151,7 +157,7 @@ mod tests {
             .unwrap();
         let mut reader = FrameReader::new(1 << 20);
         for len in [10, 50_000] {
-            let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx)).await;
+            let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
             let own = frame.unwrap().unwrap().try_into_mut().unwrap();
             assert_eq!((own.len(), own.capacity()), (len, len));
         }
@@ -163,7 +169,7 @@ mod tests {
         far.write_all(&[0, 0, 0, 9, 1]).await.unwrap();
         drop(far);
         let mut reader = FrameReader::new(100);
-        let end = poll_fn(|cx| reader.poll_frame(&mut near, cx)).await;
+        let end = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
         assert_eq!(end.unwrap_err().kind(), ErrorKind::Transport);
     }
 }

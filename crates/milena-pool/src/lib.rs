@@ -60,7 +60,7 @@ pub use coordinator::CoordinatorKey;
 pub use handshake::{ApiVersionsStep, HandshakeStep, Link};
 pub use metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
 pub use options::ConnectionOptions;
-pub use outgoing::Answer;
+pub use outgoing::{Answer, Watch};
 pub use own::OwnConnections;
 pub use send::Target;
 pub use settings::ClusterBuilder;

@@ -10,12 +10,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use milena_core::{Error, ErrorKind, Persistence, Result};
-use milena_protocol::ApiKey;
+use milena_protocol::{ApiKey, response};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::rtt::RoundTrip;
+
+/// Looks at the body of an answer while it arrives.
+///
+/// It is called on the connection's task with all that has come so far, from the body's first byte on, after each read of a frame that is
+/// large (over 16 KiB); never for a small one, which is there at once. What has come does not change any more.
+pub type Watch = Box<dyn FnMut(&[u8]) + Send>;
 
 /// A request that a connection was given.
 pub(crate) struct Outgoing {
@@ -24,9 +30,42 @@ pub(crate) struct Outgoing {
     pub(crate) correlation: i32,
     pub(crate) pieces: Vec<Bytes>,
     pub(crate) deadline: Instant,
-    /// Whether an answer will come; acks=0 has none and is done once written.
-    pub(crate) answered: bool,
+    pub(crate) expected: Expected,
     pub(crate) reply: oneshot::Sender<Result<Bytes>>,
+}
+
+/// What is to come back for a request.
+pub(crate) enum Expected {
+    /// Nothing: acks=0 is done once it is written.
+    Nothing,
+    /// An answer, which may have somebody who looks at it while it arrives.
+    Answer(Option<Watch>),
+}
+
+/// A request whose bytes were queued for the stream.
+pub(crate) struct InFlight {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) correlation: i32,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) deadline: Instant,
+    pub(crate) sent_at: Instant,
+    pub(crate) expected: Expected,
+    pub(crate) reply: oneshot::Sender<Result<Bytes>>,
+}
+
+impl InFlight {
+    /// Shows what has arrived of a frame to whoever watches for this request's answer, if it is that.
+    pub(crate) fn look(&mut self, frame: &[u8]) {
+        if let Expected::Answer(Some(watch)) = &mut self.expected
+            && response::correlation_id(frame).is_ok_and(|id| id == self.correlation)
+            && let Ok(header) = response::header_len(self.api, self.version, frame)
+            && let Some(body) = frame.get(header..)
+        {
+            watch(body);
+        }
+    }
 }
 
 /// What the handles of a connection and its driver share.

@@ -159,6 +159,39 @@ async fn a_dropped_call_leaves_the_connection_in_step() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watcher_sees_its_own_large_answer_arrive_and_no_other() {
+    const LARGE: usize = 700_000;
+    let peer = scripted(|mut peer: Peer, _| async move {
+        peer.greet().await;
+        while let Some((header, body)) = peer.read().await {
+            peer.answer_raw(&header, &body).await;
+        }
+    });
+    let connection = open(&peer).await;
+    let watched = |len: usize| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&seen);
+        let watch = Box::new(move |body: &[u8]| {
+            assert!(body.iter().all(|byte| *byte == 7), "the body alone");
+            notes.lock().push(body.len());
+        });
+        // Produce answers of this version have tags in their header.
+        let answer = connection.send_watched(ApiKey::Produce, 9, body(len), 60 * SECOND, watch);
+        (answer, seen)
+    };
+    let (small, of_small) = watched(100);
+    let unwatched = connection.send_raw(ApiKey::Produce, 9, body(LARGE), 60 * SECOND);
+    let (large, of_large) = watched(LARGE);
+    assert_eq!(small.await.unwrap().len(), 100);
+    assert_eq!(unwatched.await.unwrap().len(), LARGE);
+    assert_eq!(large.await.unwrap().len(), LARGE);
+    assert!(of_small.lock().is_empty());
+    let seen = of_large.lock();
+    assert!(seen.len() > 2 && seen.is_sorted(), "{seen:?}");
+    assert_eq!(seen.last(), Some(&LARGE));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_done_once_it_is_written() {
     let peer = scripted(|mut peer: Peer, _| async move {
         peer.greet().await;

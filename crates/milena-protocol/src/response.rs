@@ -25,12 +25,20 @@ pub fn correlation_id(frame: &[u8]) -> Result<i32> {
 /// # Errors
 /// [`ErrorKind::Decode`] when the header does not fit into the frame.
 pub fn body(api: ApiKey, version: i16, frame: &Bytes) -> Result<Bytes> {
+    Ok(frame.slice(header_len(api, version, frame)?..))
+}
+
+/// The size of an answer's header, in bytes, at the front of `frame` (without the length).
+///
+/// # Errors
+/// As [`body`].
+pub fn header_len(api: ApiKey, version: i16, frame: &[u8]) -> Result<usize> {
     let mut reader = Reader::new(frame);
     reader.i32()?;
     if api.has_flexible_answer_header(version) {
         reader.skip_tagged()?;
     }
-    Ok(frame.slice(reader.position()..))
+    Ok(reader.position())
 }
 
 /// Decodes the body of the answer to a request of type `R` at `version`, after its counts were checked.

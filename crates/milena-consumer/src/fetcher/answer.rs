@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorCode, ErrorKind, Event};
+use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition, IsolationLevel};
 use tokio::time::Instant;
 
@@ -103,6 +104,7 @@ impl Fetcher {
         let pinned = pinned.get_or_insert_with(|| self.core.budget.pin(body.len()));
         let records = entry.records.slice(..extent.whole.min(entry.records.len()));
         let level = self.core.settings.isolation;
+        let records = Batches::checked(records, entry.intact);
         let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
         if partition.fetched(asked.turn, asked.entry.offset, chunk, next, extent.epoch) {
             self.core.ready.notify_waiters();

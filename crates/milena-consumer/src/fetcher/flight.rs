@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use milena_core::{NodeId, Result};
 use milena_pool::Role;
 use milena_protocol::ApiKey;
-use milena_protocol::fetch::{FetchRequest, TOPIC_IDS_FROM};
+use milena_protocol::fetch::{FetchCheck, FetchRequest, Intact, TOPIC_IDS_FROM};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Asked, Landed};
+use super::{Arrived, Asked, Landed};
 use crate::core::Core;
 use crate::session::{Planned, Session};
 
@@ -41,7 +41,7 @@ async fn ask(
     session: &mut Session,
     by_id: bool,
     (max_bytes, max_wait): (usize, Duration),
-) -> Result<(Bytes, i16)> {
+) -> Result<Arrived> {
     let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
     // A topic whose id is not known, as on older brokers, can only be fetched by name.
@@ -73,6 +73,20 @@ async fn ask(
     };
     let limit = connection.request_timeout() + max_wait;
     let body = request.encode(version)?;
-    let answer = connection.send_raw(ApiKey::Fetch, version, vec![body], limit);
-    Ok((answer.await?, version))
+    let check = core
+        .settings
+        .check_crcs
+        .then(|| Arc::new(Mutex::new(FetchCheck::new(version))));
+    let answer = match check.clone() {
+        Some(check) => {
+            let watch = Box::new(move |body: &[u8]| check.lock().look(body));
+            connection.send_watched(ApiKey::Fetch, version, vec![body], limit, watch)
+        }
+        None => connection.send_raw(ApiKey::Fetch, version, vec![body], limit),
+    };
+    Ok(Arrived {
+        body: answer.await?,
+        version,
+        intact: check.map_or_else(Intact::default, |check| check.lock().take()),
+    })
 }

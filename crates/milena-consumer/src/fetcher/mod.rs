@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{Error, ErrorKind, Event, NodeId, Result};
-use milena_protocol::fetch::{FetchPartition, decode_response};
+use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
@@ -81,7 +81,15 @@ struct Landed {
     asked: Vec<Asked>,
     session: Session,
     started: Instant,
-    answer: Result<(Bytes, i16)>,
+    answer: Result<Arrived>,
+}
+
+/// The answer to a fetch, as it came.
+struct Arrived {
+    body: Bytes,
+    version: i16,
+    /// The batches whose checksums were found right on the way in.
+    intact: Intact,
 }
 
 impl Fetcher {
@@ -232,14 +240,15 @@ impl Fetcher {
             answer,
         } = landed;
         let now = Instant::now();
-        let read = answer.and_then(|(body, version)| {
-            let answer = decode_response(&body, version)?;
+        let read = answer.and_then(|arrived| {
+            let body = &arrived.body;
+            let answer = decode_checked(body, arrived.version, &arrived.intact)?;
             if let Some(code) = answer.error {
                 let again = session.refused(code);
                 return Ok(Some((code, again)));
             }
             session.answered(answer.session_id);
-            let bytes = self.take(&body, &answer, &asked, now);
+            let bytes = self.take(body, &answer, &asked, now);
             self.core.observers().emit(|| Event::Fetched {
                 node: id,
                 partitions: answer

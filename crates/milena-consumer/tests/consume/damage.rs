@@ -130,6 +130,36 @@ async fn unreadable_batches_are_told_with_their_place_and_the_records_before_the
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flipped_bit_in_any_batch_of_a_large_answer_is_told_with_its_place() {
+    const BATCHES: usize = 6;
+    for hurt in 0..BATCHES {
+        let bed = bed(1).await;
+        batches(&bed, BATCHES, Compression::None, &[7; 40_000]).await;
+        let bounds = bounds(&bed);
+        let (bad, next) = (bounds[hurt], bounds[hurt + 1]);
+        let flip = |bytes: &mut Vec<u8>| bytes[50_000] ^= 1;
+        bed.broker.inspect().damage("orders", 0, bad, flip);
+        let consumer = reader(&bed, CorruptPolicy::Stop).await;
+        for expected in 0..bad {
+            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+            assert_eq!(record.offset.to_wire(), expected);
+        }
+        let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+        assert!(error.to_string().contains("CRC"), "{error}");
+        let told = error.place();
+        assert_eq!(told.offset.map(Offset::to_wire), Some(bad));
+        assert_eq!(told.topic.as_deref(), Some("orders"));
+        assert_eq!(told.partition.map(milena_core::Partition::to_wire), Some(0));
+        let skipper = reader(&bed, CorruptPolicy::Skip).await;
+        for expected in (0..bad).chain(next..bounds[BATCHES]) {
+            let record = timeout(LIMIT, skipper.recv()).await.unwrap().unwrap();
+            assert_eq!(record.offset.to_wire(), expected);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handlers_lane_stops_at_unreadable_records_or_passes_them_over_as_told() {
     for (what, damage) in &DAMAGES[..2] {
         let bed = bed(1).await;

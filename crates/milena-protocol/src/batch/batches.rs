@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Offset, Result};
 
-use super::header::{BatchHeader, CRC_START, HEADER_LEN, LENGTH_PREFIX, crc32c, unknown_magic};
+use super::header::{BatchHeader, HEADER_LEN, LENGTH_PREFIX, crc_of, unknown_magic};
 use super::legacy;
 use super::records::Records;
 use crate::compression;
@@ -15,16 +15,29 @@ use crate::compression;
 #[derive(Clone, Debug)]
 pub struct Batches {
     rest: Bytes,
+    /// How many bytes at the front are known to hold batches with the right checksum.
+    intact: usize,
     done: bool,
 }
 
 impl Batches {
     /// The batches in `records`.
     pub fn new(records: Bytes) -> Self {
+        Self::checked(records, 0)
+    }
+
+    /// The batches in `records`, of which those within the first `intact` bytes are known to have the right checksum.
+    pub fn checked(records: Bytes, intact: usize) -> Self {
         Self {
             rest: records,
+            intact,
             done: false,
         }
+    }
+
+    /// Copies the bytes not iterated over into memory of their own; what was iterated over stays where it is.
+    pub fn copy_out(&mut self) {
+        self.rest = Bytes::copy_from_slice(&self.rest);
     }
 
     /// The bytes not iterated over: after the end, those of the cut batch.
@@ -55,7 +68,13 @@ impl Batches {
             return Ok(None);
         }
         let bytes = self.rest.split_to(header.size);
-        Ok(Some(Batch { header, bytes }))
+        let intact = header.size <= self.intact;
+        self.intact = self.intact.saturating_sub(header.size);
+        Ok(Some(Batch {
+            header,
+            bytes,
+            intact,
+        }))
     }
 
     fn refuse(&self, magic: u8) -> Error {
@@ -88,6 +107,7 @@ impl Iterator for Batches {
 pub struct Batch {
     header: BatchHeader,
     bytes: Bytes,
+    intact: bool,
 }
 
 impl Batch {
@@ -133,13 +153,16 @@ impl Batch {
         &self.bytes
     }
 
-    /// Holds the checksum against the bytes.
+    /// Holds the checksum against the bytes, unless that was done on their way in ([`Batches::checked`]).
     ///
     /// # Errors
     /// [`ErrorKind::Decode`] when they disagree.
     pub fn verify_crc(&self) -> Result<()> {
+        if self.intact {
+            return Ok(());
+        }
         let actual = if self.header.magic == 2 {
-            crc32c(self.bytes.get(CRC_START..).unwrap_or_default(), &[])
+            crc_of(&self.bytes)
         } else {
             legacy::crc(&self.bytes)
         };

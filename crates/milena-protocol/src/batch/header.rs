@@ -299,6 +299,11 @@ fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
     }
 }
 
+/// The checksum that a whole batch of format v2 should carry.
+pub(crate) fn crc_of(batch: &[u8]) -> u32 {
+    crc32c(batch.get(CRC_START..).unwrap_or_default(), &[])
+}
+
 /// CRC-32C (Castagnoli) of two pieces that follow each other.
 pub(crate) fn crc32c(front: &[u8], back: &[u8]) -> u32 {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);

@@ -36,6 +36,7 @@ mod varint;
 pub use batches::{Batch, Batches};
 pub use builder::{AppendInfo, BatchBuilder};
 pub use control::ControlRecord;
+pub(crate) use header::crc_of;
 pub use header::{Attributes, BatchHeader, HEADER_LEN, ProducerStamp};
 pub use records::{OwnedRecord, OwnedRecords, RecordIter, Records, owned_headers};
 pub use sealed::SealedBatch;

@@ -1,11 +1,14 @@
 //! Fetch (key 1, versions 4 to 17) by hand: requests with sessions, answers walked without copying records.
 
+mod check;
 mod request;
 mod response;
 
+pub use check::{FetchCheck, Intact};
 pub use request::{FetchPartition, FetchRequest, FetchSession, ForgottenPartition, IsolationLevel};
 pub use response::{
-    AbortedTransaction, DivergingEpoch, FetchResponse, FetchedPartition, decode_response,
+    AbortedTransaction, DivergingEpoch, FetchResponse, FetchedPartition, decode_checked,
+    decode_response,
 };
 
 /// The first version that names topics by id (KIP-516).

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use milena_core::{ErrorCode, LeaderEpoch, NodeId, Offset, Partition, ProducerId, Result};
 
-use super::TOPIC_IDS_FROM;
+use super::{Intact, TOPIC_IDS_FROM};
 use crate::api::ApiKey;
 use crate::hints::{self, LeaderHint, NodeEndpoint, TopicRef};
 use crate::produce::read_throttle;
@@ -52,6 +52,8 @@ pub struct FetchedPartition<'a> {
     pub leader: Option<LeaderHint>,
     /// The records, a slice of the whole answer: read them with [`Batches`](crate::batch::Batches).
     pub records: Bytes,
+    /// How many bytes at the front of the records hold batches whose checksums were found right on the way in; 0 where nobody looked.
+    pub intact: usize,
 }
 
 /// A transaction of which no record is to be delivered.
@@ -78,6 +80,18 @@ pub struct DivergingEpoch {
 /// [`ErrorKind::Unsupported`](milena_core::ErrorKind::Unsupported) for a version outside 4 to 17; [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) when the bytes are
 /// no such answer.
 pub fn decode_response(body: &Bytes, version: i16) -> Result<FetchResponse<'_>> {
+    decode_checked(body, version, &Intact::default())
+}
+
+/// As [`decode_response`], for a body of which `intact` tells what a [`FetchCheck`](super::FetchCheck) found right.
+///
+/// # Errors
+/// As [`decode_response`].
+pub fn decode_checked<'a>(
+    body: &'a Bytes,
+    version: i16,
+    intact: &Intact,
+) -> Result<FetchResponse<'a>> {
     if !ApiKey::Fetch.supported().contains(version) {
         return Err(unknown_version(ApiKey::Fetch, version));
     }
@@ -98,7 +112,7 @@ pub fn decode_response(body: &Bytes, version: i16) -> Result<FetchResponse<'_>> 
         for _ in 0..count {
             answer
                 .partitions
-                .push(read_partition(&mut reader, body, topic, version)?);
+                .push(read_partition(&mut reader, body, topic, version, intact)?);
         }
         if flexible {
             reader.skip_tagged()?;
@@ -120,6 +134,7 @@ fn read_partition<'a>(
     body: &Bytes,
     topic: TopicRef<'a>,
     version: i16,
+    intact: &Intact,
 ) -> Result<FetchedPartition<'a>> {
     let flexible = ApiKey::Fetch.is_flexible(version);
     let partition = reader.i32()?;
@@ -137,6 +152,7 @@ fn read_partition<'a>(
         diverging: None,
         leader: None,
         records: Bytes::new(),
+        intact: 0,
     };
     if version >= 5 {
         entry.log_start_offset = Offset::from_wire(reader.i64()?);
@@ -149,6 +165,7 @@ fn read_partition<'a>(
         let start = reader.position();
         reader.skip(len)?;
         entry.records = body.slice(start..start + len);
+        entry.intact = intact.of(start);
     }
     if flexible {
         reader.tagged(|tag, field| {

@@ -20,28 +20,21 @@ pub(crate) fn batch(count: u32) -> Bytes {
 
 /// The same from an idempotent producer.
 pub(crate) fn stamped(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
-    build(
-        count,
-        Some(ProducerStamp {
-            id: ProducerId::from_wire(id).unwrap(),
-            epoch: ProducerEpoch::from_wire(epoch).unwrap(),
-            sequence: Sequence::from_wire(sequence).unwrap(),
-            transactional: false,
-        }),
-    )
+    build(count, Some(stamp(id, epoch, sequence, false)))
 }
 
 /// The same from a transactional producer.
 pub(crate) fn transactional(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
-    build(
-        count,
-        Some(ProducerStamp {
-            id: ProducerId::from_wire(id).unwrap(),
-            epoch: ProducerEpoch::from_wire(epoch).unwrap(),
-            sequence: Sequence::from_wire(sequence).unwrap(),
-            transactional: true,
-        }),
-    )
+    build(count, Some(stamp(id, epoch, sequence, true)))
+}
+
+fn stamp(id: i64, epoch: i16, sequence: i32, transactional: bool) -> ProducerStamp {
+    ProducerStamp {
+        id: ProducerId::from_wire(id).unwrap(),
+        epoch: ProducerEpoch::from_wire(epoch).unwrap(),
+        sequence: Sequence::from_wire(sequence).unwrap(),
+        transactional,
+    }
 }
 
 fn build(count: u32, stamp: Option<ProducerStamp>) -> Bytes {

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use milena_core::{BoxError, ConsumerRecord, Gate, GateState, Gauge, Incoming, Outcome, Routes};
+use milena_core::{ConsumerRecord, Gate, GateState, Gauge, Routes};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tower_service::Service;
 
 use crate::batch::Opened;
 use crate::core::{Core, Lanes};
+use crate::driven::Driven;
 use crate::handoff::Handoff;
 use crate::keyed::KeyQueue;
 use crate::offsets::Ticket;
@@ -28,13 +28,7 @@ pub(crate) struct RouteLanes<R> {
 
 type Work = (ConsumerRecord, Ticket);
 
-impl<R> Lanes for RouteLanes<R>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+impl<R: Driven> Lanes for RouteLanes<R> {
     fn start(&self, partition: &Arc<Partition>) {
         for info in self.routes.routes() {
             for gate in &info.gates {
@@ -107,13 +101,7 @@ fn takes_several(routes: &impl Routes) -> bool {
     routes.routes().iter().any(|info| info.batch.is_some())
 }
 
-async fn in_order<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>)
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn in_order<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) {
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
     'batches: loop {
         worker.rest();
@@ -143,13 +131,12 @@ where
     }
 }
 
-async fn by_key<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>, lanes: usize)
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn by_key<R: Driven>(
+    core: Arc<Core>,
+    routes: Arc<R>,
+    partition: Arc<Partition>,
+    lanes: usize,
+) {
     let queue = Arc::new(KeyQueue::new(lanes));
     let mut tasks = JoinSet::new();
     for _ in 0..lanes {
@@ -170,13 +157,12 @@ where
     while tasks.join_next().await.is_some() {}
 }
 
-async fn unordered<R>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>, lanes: usize)
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn unordered<R: Driven>(
+    core: Arc<Core>,
+    routes: Arc<R>,
+    partition: Arc<Partition>,
+    lanes: usize,
+) {
     // Short, so that what waits for a free lane is not yet delivered.
     let queue = Arc::new(Handoff::new(lanes));
     let mut tasks = JoinSet::new();
@@ -194,13 +180,11 @@ where
 }
 
 /// One of the lanes of a partition, between which its keys go round.
-async fn keyed<R>(mut worker: Worker<R>, queue: Arc<KeyQueue<Work>>, partition: Arc<Partition>)
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn keyed<R: Driven>(
+    mut worker: Worker<R>,
+    queue: Arc<KeyQueue<Work>>,
+    partition: Arc<Partition>,
+) {
     while let Some((key, (record, ticket))) = queue.take().await {
         if partition.is_stopping() || worker.process(record, ticket, None).await == Go::Away {
             return;
@@ -211,13 +195,11 @@ where
 }
 
 /// One of several lanes of a partition.
-async fn lane<R>(mut worker: Worker<R>, queue: Arc<Handoff<Work>>, partition: Arc<Partition>)
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn lane<R: Driven>(
+    mut worker: Worker<R>,
+    queue: Arc<Handoff<Work>>,
+    partition: Arc<Partition>,
+) {
     while let Some((record, ticket)) = queue.take().await {
         if partition.is_stopping() || worker.process(record, ticket, None).await == Go::Away {
             return;

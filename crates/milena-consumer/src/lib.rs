@@ -21,6 +21,7 @@ mod commit;
 mod committing;
 mod consumer;
 mod core;
+mod driven;
 mod engine;
 mod epochs;
 mod fetcher;

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use milena_core::{
-    BoxError, CancelToken, Incoming, Offset, Outcome, Reason, Result, Routes, TopicPartition,
-};
+use milena_core::{CancelToken, Offset, Reason, Result, Routes, TopicPartition};
 use pin_project_lite::pin_project;
 use tokio::task::JoinSet;
-use tower_service::Service;
 
 use crate::core::{Core, End, Lanes};
+use crate::driven::Driven;
 use crate::engine::Engine;
 use crate::lane::{RouteLanes, Serves, heed};
 
@@ -153,23 +151,11 @@ impl<E> fmt::Debug for RunUntil<'_, E> {
 }
 
 /// Processes until the end.
-pub(crate) fn run<R>(engine: &Engine, routes: R) -> Run<'_>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     Run(Box::pin(process(engine, routes)))
 }
 
-async fn process<R>(engine: &Engine, routes: R) -> Result<RunReport>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     routes.check()?;
     let core = &engine.core;
     let routes = Arc::new(routes);

@@ -10,13 +10,12 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{
-    BatchParty, BatchSeat, BatchSize, BoxError, ConsumerRecord, Incoming, Outcome, Routes,
-    SharedRecord, Timestamp,
+    BatchParty, BatchSeat, BatchSize, ConsumerRecord, Routes, SharedRecord, Timestamp,
 };
 use tokio::time::{Instant, sleep_until};
-use tower_service::Service;
 
 use crate::core::Core;
+use crate::driven::Driven;
 use crate::lane::wait_for_room;
 use crate::offsets::Ticket;
 use crate::partition::Partition;
@@ -52,13 +51,7 @@ pub(crate) struct Together<R: Routes> {
     careful: Option<usize>,
 }
 
-impl<R> Together<R>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+impl<R: Driven> Together<R> {
     pub(crate) fn new(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) -> Self {
         Self {
             worker: Worker::new(Arc::clone(&core), routes, Arc::clone(&partition)),

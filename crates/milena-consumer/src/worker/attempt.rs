@@ -5,13 +5,12 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use milena_core::{
-    BatchSeat, BoxError, ErrorClass, Incoming, Outcome, ProcessError, Routes, SharedRecord,
-};
+use milena_core::{BatchSeat, BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedRecord};
 use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{Worker, watched};
+use crate::driven::Driven;
 use crate::partition::Partition;
 
 /// Where an attempt is made, and which it is.
@@ -40,13 +39,7 @@ pub(crate) enum Begun<F> {
 
 pub(crate) type Answer = Result<Outcome, ProcessError>;
 
-impl<R> Worker<R>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+impl<R: Driven> Worker<R> {
     /// One attempt; `None` when the partition is given back before it began.
     pub(super) async fn attempt(
         &mut self,

@@ -8,13 +8,10 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{
-    BatchSize, BoxError, ConsumerRecord, Incoming, Offset, Outcome, Routes, SharedRecord,
-};
+use milena_core::{BatchSize, ConsumerRecord, Offset, Routes, SharedRecord};
 use tokio::task::consume_budget;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
-use tower_service::Service;
 
 pub(crate) use attempt::{Answer, Begun, Place};
 pub(crate) use wait::{hold, wait_or_stop, watched};
@@ -23,6 +20,7 @@ use attempt::Attempted;
 use line::Line;
 
 use crate::core::Core;
+use crate::driven::Driven;
 use crate::offsets::Ticket;
 use crate::partition::Partition;
 use crate::verdict::{Verdict, judge};
@@ -49,13 +47,7 @@ pub(crate) enum Go {
     Away,
 }
 
-impl<R> Worker<R>
-where
-    R: Routes,
-    R::Service: Service<Incoming, Response = Outcome>,
-    <R::Service as Service<Incoming>>::Error: Into<BoxError>,
-    <R::Service as Service<Incoming>>::Future: Send + 'static,
-{
+impl<R: Driven> Worker<R> {
     pub(crate) fn new(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) -> Self {
         let lines = routes.routes().iter().map(|_| None).collect();
         Self {

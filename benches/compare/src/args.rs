@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Flags, Parser, Subcommand};
+use clap::{Args as Flags, Parser, Subcommand, ValueEnum};
 
 use crate::case::{Client, Codec, Mode, Settings};
 
@@ -34,9 +34,9 @@ pub(crate) enum Command {
     Embedded(EmbeddedFlags),
 }
 
-/// What to compare. Lists are separated by commas; every combination is run.
+/// What producing and consuming are compared by alike.
 #[derive(Flags, Clone)]
-pub(crate) struct ProduceFlags {
+pub(crate) struct CommonFlags {
     /// `stub`, `embedded`, or the host:port of a Kafka.
     #[arg(long, default_value = "stub")]
     pub(crate) target: String,
@@ -63,24 +63,9 @@ pub(crate) struct ProduceFlags {
     /// Partitions of the topic.
     #[arg(long, value_delimiter = ',', default_value = "4")]
     pub(crate) partitions: Vec<u32>,
-    /// Give every record a key of 16 bytes, placed by murmur2.
-    #[arg(long)]
-    pub(crate) keys: bool,
-    /// The most bytes of a batch, the same for all; without it, each client's own.
-    #[arg(long)]
-    pub(crate) batch_size: Option<usize>,
     /// Delay each answer of the stub by this much.
     #[arg(long, value_parser = duration, default_value = "0ms")]
     pub(crate) rtt: Duration,
-    /// The stub answers a connection's requests one at a time, as Kafka does.
-    #[arg(long)]
-    pub(crate) serial: bool,
-    /// Offer this many records a second and measure latency, in place of the maximum and shares of it.
-    #[arg(long, value_delimiter = ',')]
-    pub(crate) rate: Vec<u64>,
-    /// Measure the maximum only, not the latency at shares of it.
-    #[arg(long)]
-    pub(crate) max_only: bool,
     /// Seconds of one measurement.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
@@ -95,38 +80,67 @@ pub(crate) struct ProduceFlags {
     pub(crate) svg: Option<PathBuf>,
 }
 
+impl CommonFlags {
+    /// Who is asked for; everybody, where nobody is named.
+    pub(crate) fn clients(&self) -> &[Client] {
+        match self.clients.as_slice() {
+            [] => Client::value_variants(),
+            some => some,
+        }
+    }
+
+    /// How a client is set up: milena at its defaults, and every peer in each of the forms asked for.
+    pub(crate) fn forms(&self, client: Client) -> &[Settings] {
+        match client {
+            Client::Milena | Client::MilenaBatch => &[Settings::Default],
+            _ => self.settings.as_slice(),
+        }
+    }
+
+    /// The last core is the target's, where we start it and there are enough.
+    pub(crate) fn target_core(&self) -> Option<usize> {
+        let ours = ["stub", "embedded"].contains(&self.target.as_str());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (ours && !self.no_pin && cores > 2).then_some(cores - 1)
+    }
+
+    pub(crate) fn client_cores(&self) -> Vec<usize> {
+        self.target_core()
+            .map(|core| (0..core).collect())
+            .unwrap_or_default()
+    }
+}
+
+/// What to compare. Lists are separated by commas; every combination is run.
+#[derive(Flags, Clone)]
+pub(crate) struct ProduceFlags {
+    #[command(flatten)]
+    pub(crate) common: CommonFlags,
+    /// Give every record a key of 16 bytes, placed by murmur2.
+    #[arg(long)]
+    pub(crate) keys: bool,
+    /// The most bytes of a batch, the same for all; without it, each client's own.
+    #[arg(long)]
+    pub(crate) batch_size: Option<usize>,
+    /// The stub answers a connection's requests one at a time, as Kafka does.
+    #[arg(long)]
+    pub(crate) serial: bool,
+    /// Offer this many records a second and measure latency, in place of the maximum and shares of it.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) rate: Vec<u64>,
+    /// Measure the maximum only, not the latency at shares of it.
+    #[arg(long)]
+    pub(crate) max_only: bool,
+}
+
 /// What to compare. Lists are separated by commas; every combination is run.
 #[derive(Flags, Clone)]
 pub(crate) struct ConsumeFlags {
-    /// `stub`, `embedded`, or the host:port of a Kafka.
-    #[arg(long, default_value = "stub")]
-    pub(crate) target: String,
-    /// Bytes of a record's value.
-    #[arg(long, value_delimiter = ',', default_value = "100")]
-    pub(crate) size: Vec<usize>,
-    /// How often everything is measured; clients take turns within a round.
-    #[arg(long, default_value_t = 5)]
-    pub(crate) rounds: usize,
-    /// Who takes part; all, where nothing is said.
-    #[arg(long, value_delimiter = ',', value_enum)]
-    pub(crate) clients: Vec<Client>,
+    #[command(flatten)]
+    pub(crate) common: CommonFlags,
     /// How records are taken in; in every way that a client has, where nothing is said.
     #[arg(long, value_delimiter = ',', value_enum)]
     pub(crate) mode: Vec<Mode>,
-    /// How the peers are set up. milena always runs at its defaults.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_enum,
-        default_value = "default,tuned"
-    )]
-    pub(crate) settings: Vec<Settings>,
-    /// Compression.
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "none")]
-    pub(crate) codec: Vec<Codec>,
-    /// Partitions of the topic.
-    #[arg(long, value_delimiter = ',', default_value = "4")]
-    pub(crate) partitions: Vec<u32>,
     /// Members of one group in the same process, which share the partitions; without it, one consumer without a group.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub(crate) members: Vec<usize>,
@@ -136,24 +150,9 @@ pub(crate) struct ConsumeFlags {
     /// Records in the log of a target that stores; without it, half a gigabyte of them.
     #[arg(long)]
     pub(crate) records: Option<u64>,
-    /// Delay each answer of the stub by this much.
-    #[arg(long, value_parser = duration, default_value = "0ms")]
-    pub(crate) rtt: Duration,
     /// Write so many records a second and measure the time from end to end, in place of reading as fast as it goes.
     #[arg(long, value_delimiter = ',')]
     pub(crate) rate: Vec<u64>,
-    /// Seconds of one measurement.
-    #[arg(long, default_value_t = 2.0)]
-    pub(crate) seconds: f64,
-    /// Let the system place target and clients; without it, they get disjoint cores.
-    #[arg(long)]
-    pub(crate) no_pin: bool,
-    /// Write the results here.
-    #[arg(long)]
-    pub(crate) json: Option<PathBuf>,
-    /// Draw the results here.
-    #[arg(long)]
-    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Flags)]

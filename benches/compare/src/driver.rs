@@ -2,8 +2,6 @@
 
 use std::io::IsTerminal;
 
-use clap::ValueEnum;
-
 use crate::args::ProduceFlags;
 use crate::case::{Client, Codec, Job, Sample, Settings, Task};
 use crate::report::{self, Row};
@@ -35,9 +33,9 @@ pub(crate) struct Round {
 
 pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
     let mut rows = Vec::new();
-    for &size in &flags.size {
-        for &codec in &flags.codec {
-            for &partitions in &flags.partitions {
+    for &size in &flags.common.size {
+        for &codec in &flags.common.codec {
+            for &partitions in &flags.common.partitions {
                 let case = Case {
                     flags,
                     size,
@@ -46,7 +44,11 @@ pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
                 };
                 rows.extend(case.run()?);
                 // After each case, so that a long run that is cut short has told something.
-                report::save(flags.json.as_deref(), flags.svg.as_deref(), &rows)?;
+                report::save(
+                    flags.common.json.as_deref(),
+                    flags.common.svg.as_deref(),
+                    &rows,
+                )?;
             }
         }
     }
@@ -56,12 +58,12 @@ pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
 impl Case<'_> {
     fn run(&self) -> Result<Vec<Row>, String> {
         let mut target = Target::start(&Wish {
-            name: &self.flags.target,
+            name: &self.flags.common.target,
             partitions: self.partitions,
-            rtt: self.flags.rtt,
+            rtt: self.flags.common.rtt,
             serial: self.flags.serial,
             serves: None,
-            core: self.target_core(),
+            core: self.flags.common.target_core(),
         })?;
         let mut all = Vec::new();
         let mut rates: Vec<Option<u64>> = self.flags.rate.iter().copied().map(Some).collect();
@@ -82,7 +84,7 @@ impl Case<'_> {
     fn rounds(&self, target: &mut Target, rate: Option<u64>) -> Vec<Row> {
         let mut entries = entries(self.flags);
         entries.retain(|entry| rate.is_none() || entry.client != Client::MilenaBatch);
-        for round in 0..self.flags.rounds {
+        for round in 0..self.flags.common.rounds {
             // The order turns by one in each round, so that nobody always runs first.
             for at in 0..entries.len() {
                 let at = (at + round) % entries.len();
@@ -90,7 +92,7 @@ impl Case<'_> {
                     progress(&format!("round {}: {}", round + 1, entry.name()));
                     target.counts();
                     let task = Task::Produce(self.job(target, entry, rate));
-                    match worker::measure(&task, self.flags.seconds * 4.0 + 60.0) {
+                    match worker::measure(&task, self.flags.common.seconds * 4.0 + 60.0) {
                         Ok(sample) => entry.rounds.push(Round {
                             sample,
                             seen: target.counts().map(|seen| (seen.requests, seen.records)),
@@ -119,8 +121,8 @@ impl Case<'_> {
             keys: self.flags.keys,
             batch_size: self.flags.batch_size,
             rate,
-            seconds: self.flags.seconds,
-            cores: self.client_cores(),
+            seconds: self.flags.common.seconds,
+            cores: self.flags.common.client_cores(),
         }
     }
 
@@ -130,31 +132,18 @@ impl Case<'_> {
             settings: entry.settings.name(),
             work: "produce".to_owned(),
             mode: "batch".to_owned(),
-            target: self.flags.target.clone(),
+            target: self.flags.common.target.clone(),
             size: self.size,
             codec: self.codec.name(),
             partitions: self.partitions,
             members: None,
             keys: self.flags.keys,
             batch_size: self.flags.batch_size,
-            rtt_ms: self.flags.rtt.as_secs_f64() * 1e3,
+            rtt_ms: self.flags.common.rtt.as_secs_f64() * 1e3,
             serial: self.flags.serial,
             rate,
         };
         Row::new(shape, &entry.rounds, entry.error)
-    }
-
-    /// The last core is the target's, where we start it and there are enough.
-    fn target_core(&self) -> Option<usize> {
-        let ours = ["stub", "embedded"].contains(&self.flags.target.as_str());
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        (ours && !self.flags.no_pin && cores > 2).then_some(cores - 1)
-    }
-
-    fn client_cores(&self) -> Vec<usize> {
-        self.target_core()
-            .map(|core| (0..core).collect())
-            .unwrap_or_default()
     }
 }
 
@@ -166,15 +155,8 @@ impl Entry {
 
 /// milena at its defaults, and every peer in each of the forms asked for.
 fn entries(flags: &ProduceFlags) -> Vec<Entry> {
-    let clients = match flags.clients.as_slice() {
-        [] => Client::value_variants(),
-        some => some,
-    };
     let forms = |&client: &Client| {
-        let forms = match client {
-            Client::Milena | Client::MilenaBatch => &[Settings::Default],
-            _ => flags.settings.as_slice(),
-        };
+        let forms = flags.common.forms(client);
         forms.iter().map(move |&settings| Entry {
             client,
             settings,
@@ -182,7 +164,8 @@ fn entries(flags: &ProduceFlags) -> Vec<Entry> {
             error: None,
         })
     };
-    let producers = clients.iter().filter(|client| client.produces());
+    let clients = flags.common.clients().iter();
+    let producers = clients.filter(|client| client.produces());
     producers.flat_map(forms).collect()
 }
 

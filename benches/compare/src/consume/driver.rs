@@ -1,7 +1,5 @@
 //! Runs every combination: rounds in which the clients take turns.
 
-use clap::ValueEnum;
-
 use crate::args::ConsumeFlags;
 use crate::case::{Amount, Client, Codec, ConsumeJob, Due, FeedJob, Mode, Settings, Task};
 use crate::driver::{Round, progress};
@@ -40,9 +38,9 @@ pub(crate) fn consume(flags: &ConsumeFlags) -> Result<(), String> {
         rates.push(None);
     }
     let mut rows = Vec::new();
-    for &size in &flags.size {
-        for &codec in &flags.codec {
-            for &partitions in &flags.partitions {
+    for &size in &flags.common.size {
+        for &codec in &flags.common.codec {
+            for &partitions in &flags.common.partitions {
                 for &members in &flags.members {
                     for &rate in &rates {
                         let case = Case {
@@ -55,7 +53,11 @@ pub(crate) fn consume(flags: &ConsumeFlags) -> Result<(), String> {
                         };
                         rows.extend(case.run()?);
                         // After each case, so that a long run that is cut short has told something.
-                        report::save(flags.json.as_deref(), flags.svg.as_deref(), &rows)?;
+                        report::save(
+                            flags.common.json.as_deref(),
+                            flags.common.svg.as_deref(),
+                            &rows,
+                        )?;
                     }
                 }
             }
@@ -67,9 +69,9 @@ pub(crate) fn consume(flags: &ConsumeFlags) -> Result<(), String> {
 impl Case<'_> {
     fn run(&self) -> Result<Vec<Row>, String> {
         let mut target = Target::start(&Wish {
-            name: &self.flags.target,
+            name: &self.flags.common.target,
             partitions: self.partitions,
-            rtt: self.flags.rtt,
+            rtt: self.flags.common.rtt,
             serial: false,
             serves: Some(Served {
                 size: self.size,
@@ -77,11 +79,11 @@ impl Case<'_> {
                 codec: self.codec.name(),
                 rate: self.rate,
             }),
-            core: target_core(self.flags),
+            core: self.flags.common.target_core(),
         })?;
         let held = self.fill(&mut target)?;
         let mut entries = self.entries();
-        for round in 0..self.flags.rounds {
+        for round in 0..self.flags.common.rounds {
             // The order turns by one in each round, so that nobody always runs first.
             for at in 0..entries.len() {
                 let at = (at + round) % entries.len();
@@ -160,10 +162,10 @@ impl Case<'_> {
             records: held.records,
             clock,
             stored: held.stored,
-            seconds: self.flags.seconds,
-            cores: client_cores(self.flags),
+            seconds: self.flags.common.seconds,
+            cores: self.flags.common.client_cores(),
         };
-        let sample = worker::measure(&Task::Consume(job), self.flags.seconds * 4.0 + 120.0);
+        let sample = worker::measure(&Task::Consume(job), self.flags.common.seconds * 4.0 + 120.0);
         drop(feeder);
         Ok(Round {
             sample: sample?,
@@ -175,16 +177,9 @@ impl Case<'_> {
 
     /// milena at its defaults, and every peer in each of the forms asked for.
     fn entries(&self) -> Vec<Entry> {
-        let clients = match self.flags.clients.as_slice() {
-            [] => Client::value_variants(),
-            some => some,
-        };
         let mut entries = Vec::new();
-        for &client in clients {
-            let forms = match client {
-                Client::Milena => &[Settings::Default],
-                _ => self.flags.settings.as_slice(),
-            };
+        for &client in self.flags.common.clients() {
+            let forms = self.flags.common.forms(client);
             let wanted = |mode: &&Mode| {
                 (self.flags.mode.is_empty() || self.flags.mode.contains(mode))
                     && (self.members == 1 || (client, **mode) == (Client::Milena, Mode::Handler))
@@ -208,32 +203,19 @@ impl Case<'_> {
             settings: entry.settings.name(),
             work: "consume".to_owned(),
             mode: entry.mode.name(),
-            target: self.flags.target.clone(),
+            target: self.flags.common.target.clone(),
             size: self.size,
             codec: self.codec.name(),
             partitions: self.partitions,
             members: (self.members > 1).then_some(self.members),
             keys: false,
             batch_size: Some(self.flags.batch_size),
-            rtt_ms: self.flags.rtt.as_secs_f64() * 1e3,
+            rtt_ms: self.flags.common.rtt.as_secs_f64() * 1e3,
             serial: false,
             rate: self.rate,
         };
         Row::new(shape, &entry.rounds, entry.error)
     }
-}
-
-/// The last core is the target's, where we start it and there are enough.
-fn target_core(flags: &ConsumeFlags) -> Option<usize> {
-    let ours = ["stub", "embedded"].contains(&flags.target.as_str());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (ours && !flags.no_pin && cores > 2).then_some(cores - 1)
-}
-
-fn client_cores(flags: &ConsumeFlags) -> Vec<usize> {
-    target_core(flags)
-        .map(|core| (0..core).collect())
-        .unwrap_or_default()
 }
 
 /// What a target that stores is given to hold.

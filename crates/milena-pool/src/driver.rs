@@ -275,6 +275,14 @@ impl Driver {
                 return Err(End::Idle);
             }
             next = Some(idle_end);
+            if self.reader.spares().is_flowing() {
+                let lull_end = self.idle_since + LULL;
+                if lull_end <= now {
+                    self.reader.spares().let_go();
+                } else {
+                    next = Some(idle_end.min(lull_end));
+                }
+            }
         }
         if let Some(next) = next {
             // Armed too early it fires once for nothing, which is cheaper than to move it per request.
@@ -379,5 +387,7 @@ fn idle() -> Error {
     )
 }
 
+/// With nothing asked for so long, the memory kept for large answers is given back.
+const LULL: Duration = Duration::from_secs(1);
 /// Rounds before the driver lets other tasks run.
 const TURNS: usize = 64;

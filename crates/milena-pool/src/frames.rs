@@ -8,14 +8,17 @@ use milena_core::{Error, ErrorKind, Result};
 use milena_protocol::frame;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::spares::Spares;
+
 /// Cuts a byte stream into frames.
 ///
 /// Every frame handed out owns its memory alone, so that keeping a slice of it pins that frame and
-/// no neighbour. A frame that the buffer does not hold whole gets memory of exactly its size, and
-/// the rest of it is read straight into that.
+/// no neighbour. A frame that the buffer does not hold whole gets memory of its size, and the rest of
+/// it is read straight into that; the memory of large frames is used again ([`Spares`]).
 pub(crate) struct FrameReader {
     buffer: BytesMut,
     large: Option<Large>,
+    spares: Spares,
     max: usize,
 }
 
@@ -30,6 +33,7 @@ impl FrameReader {
         Self {
             buffer: BytesMut::with_capacity(BUFFER),
             large: None,
+            spares: Spares::default(),
             max,
         }
     }
@@ -80,9 +84,14 @@ impl FrameReader {
         }
     }
 
+    /// What is kept for large frames to come.
+    pub(crate) fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
     fn take(&mut self) -> Result<Option<Bytes>> {
         if let Some(large) = self.large.take_if(|large| large.missing == 0) {
-            return Ok(Some(large.bytes.freeze()));
+            return Ok(Some(self.spares.frame(large.bytes)));
         }
         if self.large.is_some() {
             return Ok(None);
@@ -94,10 +103,11 @@ impl FrameReader {
         let present = self.buffer.get(4..).unwrap_or_default();
         if let Some(whole) = present.get(..len) {
             let frame = Bytes::copy_from_slice(whole);
+            self.spares.pass();
             self.buffer.advance(4 + len);
             return Ok(Some(frame));
         }
-        let mut bytes = BytesMut::with_capacity(len);
+        let mut bytes = self.spares.take(len);
         bytes.extend_from_slice(present);
         let missing = len - bytes.len();
         self.buffer.clear();
@@ -161,6 +171,51 @@ mod tests {
             let own = frame.unwrap().unwrap().try_into_mut().unwrap();
             assert_eq!((own.len(), own.capacity()), (len, len));
         }
+    }
+
+    #[tokio::test]
+    async fn a_steady_flow_of_large_frames_uses_the_same_memory_until_frames_are_small() {
+        let (mut near, mut far) = tokio::io::duplex(1 << 16);
+        let large = framed(&[9; 600_000]);
+        let small = framed(&[9; 10]);
+        let sent = [large.repeat(3), small.repeat(16), large].concat();
+        let writer = tokio::spawn(async move { far.write_all(&sent).await.unwrap() });
+        let mut reader = FrameReader::new(1 << 20);
+        let mut places = Vec::new();
+        for _ in 0..3 {
+            let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
+            places.push(frame.unwrap().unwrap().as_ptr());
+        }
+        assert!(places.iter().all(|place| *place == places[0]));
+        assert!(reader.spares().is_flowing());
+        for _ in 0..16 {
+            let frame = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
+            assert_eq!(frame.unwrap().unwrap().len(), 10);
+        }
+        assert!(!reader.spares().is_flowing());
+        let last = poll_fn(|cx| reader.poll_frame(&mut near, cx, |_| {})).await;
+        assert!(last.unwrap().unwrap().iter().all(|byte| *byte == 9));
+        writer.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_watcher_sees_a_large_frame_grow_in_bounded_steps_to_its_whole() {
+        let (mut near, mut far) = tokio::io::duplex(4 << 20);
+        far.write_all(&framed(&[6; 1_000_000])).await.unwrap();
+        let mut reader = FrameReader::new(1 << 20);
+        let mut seen = vec![0];
+        let frame = poll_fn(|cx| {
+            let watch = |frame: &[u8]| seen.push(frame.len());
+            reader.poll_frame(&mut near, cx, watch)
+        });
+        assert_eq!(frame.await.unwrap().unwrap().len(), 1_000_000);
+        assert_eq!(seen.last(), Some(&1_000_000));
+        let steps: Vec<_> = seen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let largest = READ + BUFFER;
+        assert!(
+            steps.iter().all(|step| (1..=largest).contains(step)),
+            "{steps:?}"
+        );
     }
 
     #[tokio::test]

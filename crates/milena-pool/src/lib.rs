@@ -45,6 +45,7 @@ mod refresher;
 mod rtt;
 mod send;
 mod settings;
+mod spares;
 mod tasks;
 mod tcp;
 mod throttle;

@@ -1,0 +1,199 @@
+//! Memory of large frames, used again once the last slice of a frame is gone.
+
+use std::mem;
+use std::sync::{Arc, Weak};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+
+/// The memory that a connection's large frames gave back, so that a steady flow of them faults no pages.
+///
+/// Little is kept, and only while large frames come. A frame gets memory that it nearly fills: what a slice of it pins is the frame.
+#[derive(Debug, Default)]
+pub(crate) struct Spares {
+    kept: Arc<Mutex<Kept>>,
+    /// Frames in a row that were too small to need any.
+    small: u32,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    spares: Vec<BytesMut>,
+    /// Large frames are coming: what comes back is kept.
+    flowing: bool,
+}
+
+/// The bytes of a frame, whose memory comes back with its last slice.
+struct Lent {
+    bytes: BytesMut,
+    home: Weak<Mutex<Kept>>,
+}
+
+impl Spares {
+    /// Empty memory for a frame of `len` bytes.
+    pub(crate) fn take(&mut self, len: usize) -> BytesMut {
+        if !is_lent(len) {
+            self.pass();
+            return BytesMut::with_capacity(len);
+        }
+        self.small = 0;
+        let fits = |spare: &BytesMut| (len..=len + len / SLACK).contains(&spare.capacity());
+        let mut kept = self.kept.lock();
+        kept.flowing = true;
+        match kept.spares.iter().rposition(fits) {
+            Some(at) => kept.spares.swap_remove(at),
+            None => {
+                drop(kept);
+                // The next frame may be a little larger.
+                BytesMut::with_capacity(len + len / SLACK / 2)
+            }
+        }
+    }
+
+    /// The whole frame in memory that was taken for it.
+    pub(crate) fn frame(&self, bytes: BytesMut) -> Bytes {
+        if !is_lent(bytes.len()) {
+            return bytes.freeze();
+        }
+        Bytes::from_owner(Lent {
+            bytes,
+            home: Arc::downgrade(&self.kept),
+        })
+    }
+
+    /// A small frame came; after some in a row the flow of large ones is over.
+    pub(crate) fn pass(&mut self) {
+        self.small = self.small.saturating_add(1);
+        if self.small == FLOW_ENDS {
+            self.let_go();
+        }
+    }
+
+    /// Gives back all memory, and keeps none until the next large frame.
+    pub(crate) fn let_go(&self) {
+        let gone = mem::take(&mut *self.kept.lock());
+        drop(gone);
+    }
+
+    /// Whether memory is kept, or may come back to be.
+    pub(crate) fn is_flowing(&self) -> bool {
+        self.kept.lock().flowing
+    }
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(home) = self.home.upgrade() else {
+            return;
+        };
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.clear();
+        let mut kept = home.lock();
+        if !kept.flowing {
+            return;
+        }
+        // The oldest goes: its size may be one that does not come any more.
+        let oldest = (kept.spares.len() == MOST_KEPT).then(|| kept.spares.remove(0));
+        kept.spares.push(bytes);
+        drop(kept);
+        drop(oldest);
+    }
+}
+
+/// Whether a frame is worth it: the allocator has memory for smaller ones at hand, and too much would be kept of larger ones.
+fn is_lent(len: usize) -> bool {
+    (LEAST..=MOST).contains(&len)
+}
+
+const LEAST: usize = 256 << 10;
+const MOST: usize = 16 << 20;
+/// Memory may be larger than its frame by this part of the frame.
+const SLACK: usize = 8;
+/// One is filled while the reader is done with another.
+const MOST_KEPT: usize = 2;
+const FLOW_ENDS: u32 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEN: usize = 1 << 20;
+
+    fn frame(spares: &mut Spares, len: usize) -> Bytes {
+        let mut bytes = spares.take(len);
+        assert!(bytes.is_empty());
+        bytes.resize(len, 7);
+        spares.frame(bytes)
+    }
+
+    fn kept(spares: &Spares) -> usize {
+        spares.kept.lock().spares.len()
+    }
+
+    #[test]
+    fn memory_comes_back_with_the_last_slice_of_its_frame() {
+        let mut spares = Spares::default();
+        let first = frame(&mut spares, LEN);
+        let (place, slice) = (first.as_ptr(), first.slice(5..9));
+        drop(first);
+        let second = frame(&mut spares, LEN);
+        assert_ne!(second.as_ptr(), place, "it is in use");
+        assert_eq!(slice, [7; 4][..]);
+        drop(slice);
+        let third = frame(&mut spares, LEN + LEN / 32);
+        assert_eq!(third.as_ptr(), place);
+    }
+
+    #[test]
+    fn a_frame_never_pins_memory_much_larger_than_itself() {
+        let mut spares = Spares::default();
+        drop(frame(&mut spares, 2 * LEN));
+        for len in [LEAST, LEN, LEN + LEN / 2, 2 * LEN - LEN / 4, 2 * LEN] {
+            let taken = spares.take(len).capacity();
+            assert!((len..=len + len / 8).contains(&taken), "{taken} for {len}");
+        }
+        for len in [10, 50_000, MOST + 1] {
+            assert_eq!(spares.take(len).capacity(), len);
+        }
+    }
+
+    #[test]
+    fn little_is_kept() {
+        let mut spares = Spares::default();
+        let frames: Vec<_> = (0..9).map(|_| frame(&mut spares, LEN)).collect();
+        drop(frames);
+        assert_eq!(kept(&spares), MOST_KEPT);
+        drop(frame(&mut spares, MOST + 1));
+        assert_eq!(kept(&spares), MOST_KEPT);
+    }
+
+    #[test]
+    fn nothing_is_kept_once_frames_are_small_again() {
+        let mut spares = Spares::default();
+        let held = frame(&mut spares, LEN);
+        drop(frame(&mut spares, LEN));
+        assert_eq!(kept(&spares), 1);
+        for _ in 0..FLOW_ENDS {
+            spares.pass();
+        }
+        assert_eq!(kept(&spares), 0);
+        drop(held);
+        assert_eq!(kept(&spares), 0, "what comes back late is not kept either");
+        drop(frame(&mut spares, LEN));
+        assert_eq!(kept(&spares), 1);
+    }
+
+    #[test]
+    fn a_frame_outlives_its_connection() {
+        let mut spares = Spares::default();
+        let held = frame(&mut spares, LEN);
+        drop(spares);
+        assert!(held.iter().all(|byte| *byte == 7));
+    }
+}

@@ -37,7 +37,7 @@ verify: ## the long runs, optimised, on the embedded broker and on real Kafka wi
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume:: kill::
 	@if command -v kcat >/dev/null; then $(CARGO) test --release -p milena-cli --test programs -- --ignored --nocapture speed::; else echo '*** NO KCAT: THE SPEED OF THE COMMAND WAS NOT COMPARED ***' >&2; fi
-	MILENA_TEST_PROFILE=release scripts/test-real-kafka --include-ignored --nocapture
+	MILENA_TEST_PROFILE=release MILENA_TEST_CHURN_SECONDS=120 scripts/test-real-kafka --include-ignored --nocapture
 	MILENA_TEST_PROFILE=release MILENA_TEST_KAFKA_BROKERS=3 MILENA_TEST_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
 
 .PHONY: check

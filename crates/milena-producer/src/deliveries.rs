@@ -82,6 +82,7 @@ impl Deliveries {
         for run in self.runs {
             let result = match run {
                 Run::Refused(error) => Err(error),
+                Run::Placed { receipt, .. } if receipt.is_delivered() => continue,
                 Run::Placed {
                     receipt,
                     first,

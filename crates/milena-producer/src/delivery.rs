@@ -182,6 +182,12 @@ impl Receipt {
         self.fate.get().is_some()
     }
 
+    /// Whether the whole batch is in the log.
+    #[inline]
+    pub(crate) fn is_delivered(&self) -> bool {
+        matches!(self.fate.get(), Some(Fate::Delivered { .. }))
+    }
+
     /// Waits until no part of the batch is without a fate.
     pub(crate) async fn settled(self: Arc<Self>) {
         let mut open = vec![self];
@@ -197,7 +203,7 @@ impl Receipt {
     /// Waits for `count` records from index `first` on; the first error among them.
     pub(crate) async fn all_delivered(self: Arc<Self>, first: u32, count: u32) -> Result<()> {
         let mut result = Delivery::new(self.clone(), first).await.map(drop);
-        if let Some(Fate::Delivered { .. }) = self.fate.get() {
+        if self.is_delivered() {
             return result;
         }
         // Given up, refused or split: each record has an outcome of its own.

@@ -145,7 +145,13 @@ impl Inner {
             }
             // Alone: it has a place of its own, needs a new batch, or has to wait.
             let Some(record) = &records.next else { return };
-            match self.enqueue(topic, &Draft::of(record), None).await {
+            let draft = Draft::of(record);
+            if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft) {
+                into.placed(receipt, index, 1);
+                records.step();
+                continue;
+            }
+            match self.enqueue(topic, &draft, None).await {
                 Ok(delivery) => into.add(delivery),
                 Err(error) => into.refused(error),
             }

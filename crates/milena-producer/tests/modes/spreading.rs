@@ -1,10 +1,12 @@
 //! Records that may go anywhere avoid what is slow.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena_broker::{ApiKey, Fault};
 use milena_core::{ErrorKind, ProducerRecord};
 use milena_producer::ProducerBuilder;
+use tokio::time::Instant;
 
 use crate::cluster::{Bed, bed, failures};
 
@@ -97,4 +99,39 @@ async fn a_broker_that_takes_nothing_for_too_long_is_avoided() {
     }
     assert!(placed[..2000].contains(&1), "it is tried at first");
     assert!(!placed[5000..].contains(&1), "it is avoided later");
+}
+
+/// How long two brokers that take 20 ms for a request need for 800 of them, and over how many connections the requests came.
+async fn flood(change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> (Duration, usize) {
+    let bed = bed(8).await;
+    let busy = Fault::delay(Duration::from_millis(20));
+    bed.broker.faults().add(busy.on(ApiKey::Produce).always());
+    // A batch, and a request, for each record.
+    let builder = bed.builder().batch_records(1).max_request_size(1024);
+    let producer = change(builder).build().unwrap();
+    let start = Instant::now();
+    let mut all = Vec::new();
+    for number in 0..800_u32 {
+        let record = ProducerRecord::new("orders").partition(number % 8);
+        let record = record.value(format!("{number:0600}"));
+        all.push(producer.enqueue(record).await.unwrap());
+    }
+    assert_eq!(failures(all).await, 0);
+    let taken = start.elapsed();
+    for partition in 0..8 {
+        let values = bed.values(partition);
+        let numbers = values.iter().map(|value| value.parse::<u32>().unwrap());
+        assert!(numbers.eq((0..100).map(|round| round * 8 + partition)));
+    }
+    let requests = bed.broker.journal().requests(ApiKey::Produce);
+    let connections: BTreeSet<_> = requests.iter().map(|entry| entry.connection()).collect();
+    (taken, connections.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_that_wait_behind_each_other_go_by_connections_of_their_own() {
+    let (serial, one_each) = flood(|builder| builder.max_connections_per_broker(1)).await;
+    let (shared, connections) = flood(|builder| builder).await;
+    assert_eq!((one_each, connections), (2, 8));
+    assert!(shared * 2 < serial, "{shared:?} of {serial:?}");
 }

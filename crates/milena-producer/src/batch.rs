@@ -68,8 +68,14 @@ impl Batch {
         error.at(at).with_persistence(self.persistence())
     }
 
-    /// Settles it as given up; false when it had its fate before.
-    pub(crate) fn fail(&self, error: Error) -> bool {
-        self.receipt.settle(Fate::Failed(error))
+    /// Settles it as given up for `error`: how many records that fails, and with what; `None` when it had its fate before.
+    pub(crate) fn fail(
+        &self,
+        error: Error,
+        at: &milena_core::TopicPartition,
+    ) -> Option<(u32, Error)> {
+        let error = self.failure(error, at);
+        let first = self.receipt.settle(Fate::Failed(error.clone()));
+        first.then_some((self.count, error))
     }
 }

@@ -72,13 +72,17 @@ impl Fans {
 
     /// Notes that a broker refused another connection.
     pub(crate) fn refused(&mut self, node: NodeId, now: Instant) {
-        let fan = self.fan(node, now);
-        fan.refused = Some(now);
+        self.fan(node, now).refused = Some(now);
     }
 
-    fn may_grow(&mut self, node: NodeId, now: Instant) -> bool {
-        let fan = self.fan(node, now);
-        fan.refused.is_none_or(|refused| refused + REFUSED <= now)
+    fn may_grow(&self, node: NodeId, now: Instant) -> bool {
+        let refused = self.0.get(&node).and_then(|fan| fan.refused);
+        refused.is_none_or(|refused| refused + REFUSED <= now)
+    }
+
+    /// Notes that partitions go by more connections from now on.
+    fn grown(&mut self, node: NodeId, now: Instant) {
+        self.fan(node, now).busy = now;
     }
 
     fn fan(&mut self, node: NodeId, now: Instant) -> &mut Fan {
@@ -149,7 +153,7 @@ impl Sender {
             return;
         }
         tracing::debug!(node = %on.node, connection = to.number, partitions = count, "partitions move to another connection");
-        self.fans.busy(on.node, now);
+        self.fans.grown(on.node, now);
         let queues = self.queues.iter_mut().map(|outlet| &mut outlet.queue);
         let loaded = queues.filter(|queue| queue.link() == Some(on) && queue.is_loaded());
         loaded.take(count).for_each(|queue| queue.go_by(to.number));

@@ -103,33 +103,20 @@ impl Queue {
     /// Takes out the waiting batches whose time is up, and settles those in flight, which stay until their answer comes: only it
     /// tells whether their sequence range was used.
     pub(crate) fn expire(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
-        let due = |batch: &Batch| batch.opened + rules.delivery_timeout <= now;
+        let (timeout, trouble) = (rules.delivery_timeout, self.trouble.as_ref());
+        let due = |batch: &Batch| batch.opened + timeout <= now;
+        let place = &self.partition.place;
+        let fail = |batch: &Batch| batch.fail(timed_out(batch.attempts, timeout, trouble), place);
         let mut failed = Vec::new();
         for batch in self.flying.iter_mut().filter(|batch| due(batch)) {
             batch.doubt = true;
-            let error = timed_out(
-                batch.attempts,
-                rules.delivery_timeout,
-                self.trouble.as_ref(),
-            );
-            let error = batch.failure(error, &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
+            failed.extend(fail(batch));
         }
         while let Some(batch) = self.waiting.pop_front_if(|batch| due(batch)) {
             if batch.stamp.is_some() {
                 self.sequences.lost();
             }
-            let error = timed_out(
-                batch.attempts,
-                rules.delivery_timeout,
-                self.trouble.as_ref(),
-            );
-            let error = batch.failure(error, &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
+            failed.extend(fail(&batch));
         }
         self.tell_backlog(false);
         failed
@@ -148,10 +135,7 @@ impl Queue {
             batch.doubt = true;
         }
         for batch in self.flying.drain(..).chain(self.waiting.drain(..)) {
-            let error = batch.failure(error.clone(), &self.partition.place);
-            if batch.fail(error.clone()) {
-                failed.push((batch.count, error));
-            }
+            failed.extend(batch.fail(error.clone(), &self.partition.place));
         }
         self.tell_backlog(false);
         failed

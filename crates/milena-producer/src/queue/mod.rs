@@ -176,8 +176,7 @@ impl Queue {
         let at = self.waiting.iter().position(|batch| batch.place == place)?;
         let batch = self.waiting.remove(at)?;
         self.tell_backlog(false);
-        let error = batch.failure(error, &self.partition.place);
-        batch.fail(error.clone()).then_some((batch.count, error))
+        batch.fail(error, &self.partition.place)
     }
 
     /// Whether nothing is left to do.

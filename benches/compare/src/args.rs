@@ -92,7 +92,7 @@ impl CommonFlags {
     /// How a client is set up: milena at its defaults, and every peer in each of the forms asked for.
     pub(crate) fn forms(&self, client: Client) -> &[Settings] {
         match client {
-            Client::Milena | Client::MilenaBatch => &[Settings::Default],
+            Client::Milena | Client::MilenaBatch | Client::MilenaThread => &[Settings::Default],
             _ => self.settings.as_slice(),
         }
     }

@@ -10,6 +10,8 @@ pub(crate) enum Client {
     Milena,
     /// Records enqueued by the run, as librdkafka's batch call takes them; for producing at the maximum.
     MilenaBatch,
+    /// Called from a plain thread, as the blocking clients are; for producing at a rate.
+    MilenaThread,
     LibrdkafkaC,
     RdkafkaBase,
     RdkafkaFuture,
@@ -165,7 +167,7 @@ impl Client {
             }
             Self::RdkafkaBase => &[Mode::Stream],
             Self::RdkafkaStream => &[Mode::Stream, Mode::Handler],
-            Self::MilenaBatch | Self::RdkafkaFuture => &[],
+            Self::MilenaBatch | Self::MilenaThread | Self::RdkafkaFuture => &[],
         }
     }
 

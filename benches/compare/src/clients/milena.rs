@@ -54,7 +54,7 @@ async fn flood(topic: &Topic, source: &Source, seconds: f64) -> Result<u64, Stri
     Ok(sent)
 }
 
-async fn topic(job: &Job) -> Result<(Topic, String), String> {
+pub(super) async fn topic(job: &Job) -> Result<(Topic, String), String> {
     let client = Client::builder()
         .bootstrap([job.bootstrap.as_str()])
         .connect()

@@ -5,6 +5,7 @@ mod krafka;
 mod librdkafka;
 mod librdkafka_c;
 mod milena;
+mod milena_thread;
 mod rdkafka_base;
 mod rdkafka_future;
 mod rskafka;
@@ -16,6 +17,7 @@ pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
     match job.client {
         Client::Milena => block_on(job, milena::produce(job)),
         Client::MilenaBatch => block_on(job, milena::produce_batches(job)),
+        Client::MilenaThread => milena_thread::produce(job),
         Client::LibrdkafkaC => librdkafka_c::produce(job),
         Client::RdkafkaBase => rdkafka_base::produce(job),
         Client::RdkafkaFuture => block_on(job, rdkafka_future::produce(job)),
@@ -31,18 +33,21 @@ fn block_on(
     job: &Job,
     work: impl Future<Output = Result<Sample, String>>,
 ) -> Result<Sample, String> {
+    runtime(job)?.block_on(work)
+}
+
+fn runtime(job: &Job) -> Result<tokio::runtime::Runtime, String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = if job.cores.is_empty() {
         cores
     } else {
         job.cores.len()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
-        .map_err(text)?;
-    runtime.block_on(work)
+        .map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

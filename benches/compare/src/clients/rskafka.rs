@@ -121,7 +121,7 @@ impl Rskafka {
         let (mut sent, mut times, mut open) = (0, Vec::new(), JoinSet::new());
         let mut turns = self.partitions.iter().cycle();
         let mut ticks = pace.ticks();
-        while let Some(Tick { records, since }) = ticks.recv().await {
+        while let Some(Tick { records, since }) = ticks.next().await {
             let Some((client, places)) = turns.next() else {
                 break;
             };

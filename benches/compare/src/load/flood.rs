@@ -87,39 +87,33 @@ async fn paced<S: Sender>(
     source: &Source,
     pace: Pace,
 ) -> Result<(u64, Vec<f64>), String> {
-    // The records between a tick's first and last are awaited too, in order and without a clock.
-    let (others, mut incoming) = mpsc::unbounded_channel::<Vec<S::Delivery>>();
+    // All deliveries are awaited in their order by one task, as a callback thread serves them.
+    let (told, mut bursts) = mpsc::unbounded_channel::<(Instant, Vec<S::Delivery>)>();
     let awaited = tokio::spawn(async move {
-        while let Some(deliveries) = incoming.recv().await {
-            for delivery in deliveries {
+        let mut times = Vec::new();
+        while let Some((since, deliveries)) = bursts.recv().await {
+            let last = deliveries.len().saturating_sub(1);
+            for (number, delivery) in deliveries.into_iter().enumerate() {
                 S::settle(delivery).await?;
+                if number == 0 || number == last {
+                    times.push(since.elapsed().as_secs_f64() * 1e3);
+                }
             }
         }
-        Ok::<_, String>(())
+        Ok::<_, String>(times)
     });
-    let (mut sent, mut sampled, mut ticks) = (0, Vec::new(), pace.ticks());
-    while let Some(Tick { records, since }) = ticks.recv().await {
-        let mut between = Vec::with_capacity(records as usize);
-        for number in 0..records {
-            let delivery = sender.enqueue(source.record(sent)).await?;
+    let (mut sent, mut ticks) = (0, pace.ticks());
+    while let Some(Tick { records, since }) = ticks.next().await {
+        let mut deliveries = Vec::with_capacity(records as usize);
+        for _ in 0..records {
+            deliveries.push(sender.enqueue(source.record(sent)).await?);
             sent += 1;
-            if number == 0 || number + 1 == records {
-                sampled.push(tokio::spawn(async move {
-                    S::settle(delivery).await?;
-                    Ok::<_, String>(since.elapsed().as_secs_f64() * 1e3)
-                }));
-            } else {
-                between.push(delivery);
-            }
         }
-        drop(others.send(between));
+        // Ended with the first failure, which is told below.
+        drop(told.send((since, deliveries)));
     }
-    drop(others);
+    drop(told);
     sender.flush().await?;
-    let mut times = Vec::with_capacity(sampled.len());
-    for sample in sampled {
-        times.push(sample.await.map_err(|error| error.to_string())??);
-    }
-    awaited.await.map_err(|error| error.to_string())??;
+    let times = awaited.await.map_err(|error| error.to_string())??;
     Ok((sent, times))
 }

@@ -64,7 +64,7 @@ impl Pace {
 
     /// The ticks, as they fall due, from a thread of its own: the timers of an asynchronous runtime are late by up to a millisecond,
     /// which is not the client's doing.
-    pub(crate) fn ticks(mut self) -> mpsc::UnboundedReceiver<Tick> {
+    pub(crate) fn ticks(mut self) -> Ticks {
         let (told, ticks) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
             let mut slept = false;
@@ -85,7 +85,24 @@ impl Pace {
                 }
             }
         });
-        ticks
+        Ticks(ticks)
+    }
+}
+
+/// The ticks of an asynchronous client.
+pub(crate) struct Ticks(mpsc::UnboundedReceiver<Tick>);
+
+impl Ticks {
+    /// The next tick. A task that came early counts from its wake-up, as a thread that slept does; one that was held up, from when
+    /// the tick was due.
+    pub(crate) async fn next(&mut self) -> Option<Tick> {
+        match self.0.try_recv() {
+            Ok(tick) => Some(tick),
+            Err(_) => self.0.recv().await.map(|tick| Tick {
+                since: Instant::now(),
+                ..tick
+            }),
+        }
     }
 }
 
@@ -102,6 +119,27 @@ mod tests {
             unreachable!("a record was due");
         };
         assert_eq!(since, start);
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_held_up_counts_from_when_the_tick_was_due() {
+        let (told, ticks) = mpsc::unbounded_channel();
+        let mut ticks = Ticks(ticks);
+        let since = Instant::now();
+        assert!(told.send(Tick { records: 1, since }).is_ok());
+        assert_eq!(ticks.next().await.map(|tick| tick.since), Some(since));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_counts_from_its_wake_up() {
+        let (told, ticks) = mpsc::unbounded_channel();
+        let mut ticks = Ticks(ticks);
+        let (next, before) = tokio::join!(ticks.next(), async {
+            let since = Instant::now();
+            assert!(told.send(Tick { records: 1, since }).is_ok());
+            since
+        });
+        assert!(next.is_some_and(|tick| tick.since > before));
     }
 
     #[test]

@@ -21,7 +21,9 @@ pub(super) fn run(job: &ConsumeJob, board: &std::sync::Arc<Board>) -> Result<(),
         Client::ConfluentKafka => block_on(job, confluent_kafka::consume(job, board)),
         Client::Krafka => block_on(job, krafka::consume(job, board)),
         Client::Rskafka => block_on(job, rskafka::consume(job, board)),
-        Client::MilenaBatch | Client::RdkafkaFuture => Err("a producer's interface".to_owned()),
+        Client::MilenaBatch | Client::MilenaThread | Client::RdkafkaFuture => {
+            Err("a producer's interface".to_owned())
+        }
     }
 }
 

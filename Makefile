@@ -16,11 +16,12 @@ demo: ## the order system, on the embedded broker or on MILENA_BOOTSTRAP; ends b
 	@$(EXAMPLE) order-system
 
 .PHONY: test
-test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages and Prometheus on the embedded broker
+test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages and Prometheus on the embedded broker, then the comparison program
 	$(CARGO) test --workspace
 	scripts/test-real-kafka
 	@$(MAKE) --no-print-directory test-foreign
 	@$(MAKE) --no-print-directory test-prometheus
+	@$(MAKE) --no-print-directory test-compare
 
 .PHONY: test-foreign
 test-foreign: ## kcat, librdkafka and kafka-python against the embedded broker
@@ -32,10 +33,15 @@ test-prometheus: ## the alert rules, and Prometheus's figures of the order syste
 	@code=0; scripts/prometheus-scrape || code=$$?; \
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** PROMETHEUS NOT RUN ***' >&2; else exit "$$code"; fi
 
+.PHONY: test-compare
+test-compare: ## the comparison program, without the other clients
+	$(CARGO) test -q --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features
+
 .PHONY: verify
 verify: ## the long runs, optimised, on the embedded broker and on real Kafka with one and three brokers
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume:: kill::
+	$(CARGO) test --release --manifest-path benches/compare/Cargo.toml
 	@if command -v kcat >/dev/null; then $(CARGO) test --release -p milena-cli --test programs -- --ignored --nocapture speed::; else echo '*** NO KCAT: THE SPEED OF THE COMMAND WAS NOT COMPARED ***' >&2; fi
 	MILENA_TEST_PROFILE=release MILENA_TEST_CHURN_SECONDS=120 scripts/test-real-kafka --include-ignored --nocapture
 	MILENA_TEST_PROFILE=release MILENA_TEST_KAFKA_BROKERS=3 MILENA_TEST_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
@@ -49,6 +55,7 @@ lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shell
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
 	@grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi

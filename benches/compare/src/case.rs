@@ -200,6 +200,10 @@ impl Codec {
 }
 
 impl Job {
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(dead_code, reason = "the other clients ask")
+    )]
     pub(crate) fn idempotent(&self) -> bool {
         self.settings != Settings::Plain
     }
@@ -210,6 +214,10 @@ impl Job {
 }
 
 impl ConsumeJob {
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(dead_code, reason = "the other clients ask")
+    )]
     pub(crate) fn tuned(&self) -> bool {
         self.settings != Settings::Default
     }

@@ -118,6 +118,10 @@ impl Producer {
     /// Waits while the producer holds `buffer_memory` bytes of records without an outcome, and for the topic's metadata before the
     /// first record; together up to `max_block`.
     ///
+    /// At rest it leaves at once, from a task of the runtime, which runs on the caller's thread as soon as the caller awaits something:
+    /// so a burst leaves whole. A caller that computes for long after its last record holds that record back for as long, unless it
+    /// awaits before, if only `tokio::task::yield_now()`.
+    ///
     /// # Errors
     /// [`ErrorKind::RecordTooLarge`] over `max_request_size` bytes; [`ErrorKind::Timeout`] after `max_block`;
     /// `UNKNOWN_TOPIC_OR_PARTITION` where the topic is not there; [`ErrorKind::Closed`] after `close`. In all of them nothing was

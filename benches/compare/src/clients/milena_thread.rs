@@ -13,7 +13,7 @@ use crate::clients::{runtime, text};
 use crate::load::{Blocking, Reports, Source, run_blocking};
 
 pub(super) fn produce(job: &Job) -> Result<Sample, String> {
-    let runtime = runtime(job)?;
+    let runtime = runtime(&job.cores)?;
     let (topic, set) = runtime.block_on(super::milena::topic(job))?;
     let reports = Arc::new(Reports::default());
     let (told, given) = mpsc::unbounded_channel();

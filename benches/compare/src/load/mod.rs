@@ -23,6 +23,10 @@ pub(crate) struct Record<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: &'a [u8],
     /// `None` leaves it to the client's partitioner.
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(dead_code, reason = "the other clients ask")
+    )]
     pub(crate) partition: Option<i32>,
 }
 

@@ -8,8 +8,9 @@ use milena::{Client, ConsumerRecord, OffsetReset, Outcome, TopicPartition};
 use tokio::task::JoinSet;
 
 use crate::case::{ConsumeJob, Mode};
+use crate::clients::text;
 use crate::consume::board::Board;
-use crate::consume::clients::{from_end, group, text};
+use crate::consume::clients::{from_end, group};
 use crate::consume::tally::Tally;
 
 pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), String> {

@@ -1,29 +1,21 @@
 //! The clients' ways to consume: one file each, all counted alike.
 
-mod confluent_kafka;
-mod krafka;
-mod librdkafka;
-mod librdkafka_c;
 mod milena;
-mod rdkafka;
-mod rskafka;
+#[cfg(feature = "peers")]
+mod peers;
 
 use crate::case::{Client, ConsumeJob};
+use crate::clients::runtime;
 use crate::consume::board::Board;
 
 /// Consumes until the board says that it is over.
 pub(super) fn run(job: &ConsumeJob, board: &std::sync::Arc<Board>) -> Result<(), String> {
     match job.client {
         Client::Milena => block_on(job, milena::consume(job, board)),
-        Client::LibrdkafkaC => librdkafka_c::consume(job, board),
-        Client::RdkafkaBase => rdkafka::poll(job, board),
-        Client::RdkafkaStream => block_on(job, rdkafka::stream(job, board)),
-        Client::ConfluentKafka => block_on(job, confluent_kafka::consume(job, board)),
-        Client::Krafka => block_on(job, krafka::consume(job, board)),
-        Client::Rskafka => block_on(job, rskafka::consume(job, board)),
-        Client::MilenaBatch | Client::MilenaThread | Client::RdkafkaFuture => {
-            Err("a producer's interface".to_owned())
-        }
+        #[cfg(feature = "peers")]
+        _ => peers::run(job, board),
+        #[cfg(not(feature = "peers"))]
+        _ => Err(crate::clients::NO_PEERS.to_owned()),
     }
 }
 
@@ -32,28 +24,7 @@ fn block_on(
     job: &ConsumeJob,
     work: impl Future<Output = Result<(), String>>,
 ) -> Result<(), String> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if job.cores.is_empty() {
-        cores
-    } else {
-        job.cores.len()
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .enable_all()
-        .build()
-        .map_err(text)?;
-    runtime.block_on(work)
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// Settings as one line.
-fn listed<V: std::fmt::Display>(settings: &[(&str, V)]) -> String {
-    let each = settings.iter().map(|(key, value)| format!("{key}={value}"));
-    each.collect::<Vec<_>>().join(" ")
+    runtime(&job.cores)?.block_on(work)
 }
 
 /// A group that nobody else is in.

@@ -7,12 +7,12 @@ pub(super) fn settings(job: &ConsumeJob) -> Vec<(&'static str, String)> {
     let mut set = vec![
         ("bootstrap.servers", job.bootstrap.clone()),
         // librdkafka wants a group's name even where nothing joins.
-        ("group.id", super::group()),
+        ("group.id", crate::consume::clients::group()),
         // Off by default; the others check.
         ("check.crcs", "true".to_owned()),
         ("enable.auto.offset.store", "false".to_owned()),
     ];
-    let reset = if super::from_end(job) {
+    let reset = if crate::consume::clients::from_end(job) {
         "latest"
     } else {
         "earliest"
@@ -34,5 +34,5 @@ pub(super) fn settings(job: &ConsumeJob) -> Vec<(&'static str, String)> {
 /// What of it is told: all but where the target is and the group's name.
 pub(super) fn told(job: &ConsumeJob) -> String {
     let settings = settings(job);
-    super::listed(settings.get(2..).unwrap_or_default())
+    crate::clients::listed(settings.get(2..).unwrap_or_default())
 }

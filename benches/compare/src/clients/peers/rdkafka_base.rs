@@ -9,7 +9,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use crate::case::{Job, Sample};
-use crate::clients::{librdkafka, text};
+use crate::clients::peers::librdkafka;
+use crate::clients::text;
 use crate::load::{Blocking, Record, Reports, Source, run_blocking};
 
 pub(super) fn produce(job: &Job) -> Result<Sample, String> {

@@ -7,8 +7,10 @@ use std::ptr::null_mut;
 use rdkafka::bindings as c;
 
 use crate::case::ConsumeJob;
+use crate::clients::text;
 use crate::consume::board::Board;
-use crate::consume::clients::{from_end, librdkafka, text};
+use crate::consume::clients::from_end;
+use crate::consume::clients::peers::librdkafka;
 use crate::consume::tally::Tally;
 
 pub(super) fn consume(job: &ConsumeJob, board: &Board) -> Result<(), String> {

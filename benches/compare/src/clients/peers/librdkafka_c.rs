@@ -8,7 +8,8 @@ use std::time::Duration;
 use rdkafka::bindings as c;
 
 use crate::case::{Job, Sample};
-use crate::clients::{librdkafka, text};
+use crate::clients::peers::librdkafka;
+use crate::clients::text;
 use crate::load::{Blocking, Reports, Source, run_blocking};
 
 pub(super) fn produce(job: &Job) -> Result<Sample, String> {

@@ -9,8 +9,9 @@ use confluent_kafka::common::serialization::ByteArrayDeserializer;
 use confluent_kafka::consumer::{Consumer, ConsumerConfig, KafkaConsumer};
 
 use crate::case::ConsumeJob;
+use crate::clients::{listed, text};
 use crate::consume::board::Board;
-use crate::consume::clients::{from_end, listed, text};
+use crate::consume::clients::from_end;
 use crate::consume::tally::Tally;
 
 pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), String> {

@@ -7,8 +7,9 @@ use rskafka::client::partition::{OffsetAt, UnknownTopicHandling};
 use tokio::task::JoinSet;
 
 use crate::case::ConsumeJob;
+use crate::clients::text;
 use crate::consume::board::Board;
-use crate::consume::clients::{from_end, text};
+use crate::consume::clients::from_end;
 use crate::consume::tally::Tally;
 
 pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), String> {

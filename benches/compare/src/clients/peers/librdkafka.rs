@@ -35,5 +35,5 @@ pub(super) fn settings(job: &Job) -> Vec<(&'static str, String)> {
 /// What of it is told: all but where the target is.
 pub(super) fn told(job: &Job) -> String {
     let settings = settings(job);
-    super::listed(settings.get(1..).unwrap_or_default())
+    crate::clients::listed(settings.get(1..).unwrap_or_default())
 }

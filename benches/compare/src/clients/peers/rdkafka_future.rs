@@ -8,7 +8,8 @@ use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::case::{Job, Sample};
-use crate::clients::{librdkafka, text};
+use crate::clients::peers::librdkafka;
+use crate::clients::text;
 use crate::load::{self, Record, Sender};
 
 pub(super) async fn produce(job: &Job) -> Result<Sample, String> {

@@ -8,8 +8,10 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::case::{ConsumeJob, Mode};
+use crate::clients::text;
 use crate::consume::board::Board;
-use crate::consume::clients::{from_end, librdkafka, text};
+use crate::consume::clients::from_end;
+use crate::consume::clients::peers::librdkafka;
 use crate::consume::tally::Tally;
 
 /// `BaseConsumer::poll`, from a thread.

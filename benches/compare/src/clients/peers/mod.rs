@@ -1,0 +1,27 @@
+//! The other clients, at their defaults and tuned as well as we could.
+
+mod confluent_kafka;
+mod krafka;
+mod librdkafka;
+mod librdkafka_c;
+mod rdkafka_base;
+mod rdkafka_future;
+mod rskafka;
+
+use crate::case::{Client, Job, Sample};
+use crate::clients::block_on;
+
+pub(super) fn produce(job: &Job) -> Result<Sample, String> {
+    match job.client {
+        Client::LibrdkafkaC => librdkafka_c::produce(job),
+        Client::RdkafkaBase => rdkafka_base::produce(job),
+        Client::RdkafkaFuture => block_on(job, rdkafka_future::produce(job)),
+        Client::ConfluentKafka => block_on(job, confluent_kafka::produce(job)),
+        Client::Krafka => block_on(job, krafka::produce(job)),
+        Client::Rskafka => block_on(job, rskafka::produce(job)),
+        Client::RdkafkaStream => Err("a consumer's interface".to_owned()),
+        Client::Milena | Client::MilenaBatch | Client::MilenaThread => {
+            Err("not another client".to_owned())
+        }
+    }
+}

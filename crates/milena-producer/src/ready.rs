@@ -5,9 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_core::{Error, Persistence};
 use parking_lot::Mutex;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use crate::partition::Partition;
+
+/// Lets another thread run the sender, where it would come next on this one: a task that does not await would keep it waiting.
+pub(crate) fn run_elsewhere() {
+    if let Ok(runtime) = Handle::try_current()
+        && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+    {
+        // The task that a thread woke last stays with it; with another one in that place, any thread may take the sender.
+        runtime.spawn(async {});
+    }
+}
 
 /// Partitions with news, and the bell that wakes the sender.
 #[derive(Default)]

@@ -88,6 +88,8 @@ pub(crate) struct Partition {
 struct Open {
     batch: Option<OpenBatch>,
     full: VecDeque<OpenBatch>,
+    /// Bytes of full batches since the sender looked, or was told of so many.
+    unseen: usize,
     /// How large the last batch became: the next one starts with such a buffer.
     last_size: usize,
     time: CoarseTime,
@@ -160,9 +162,10 @@ impl LockedBatch<'_> {
 /// The most records placed under one lock, about 10 µs: other callers and the sender wait meanwhile.
 const LONGEST_RUN: u32 = 512;
 
-/// A batch of so many bytes that the sender has not looked at yet shows that a task enqueues on and on without awaiting, which holds
-/// the sender back: about 50 µs of enqueueing.
-const UNSEEN: usize = 64 * 1024;
+/// So many bytes that the sender has not looked at show that a task enqueues on and on without awaiting, which holds the sender back.
+///
+/// Less is sooner sent whole, by the sender's turn after the task's, than in two requests.
+const UNSEEN: usize = 256 * 1024;
 
 /// What the encoder reserves beyond a record's own bytes.
 const SLACK: usize = 32;
@@ -178,6 +181,7 @@ impl Partition {
             open: Mutex::new(Open {
                 batch: None,
                 full: VecDeque::new(),
+                unseen: 0,
                 last_size: 0,
                 time: CoarseTime::default(),
                 closed: None,
@@ -257,8 +261,12 @@ impl Partition {
         let mut open = self.open.lock();
         let marked = open.batch.as_mut().is_some_and(OpenBatch::passes_mark);
         let placed = open.place(self, record, desk, spare, may_leave, &mut news);
+        let much = marked || open.unseen >= UNSEEN;
+        if much {
+            open.unseen = 0;
+        }
         drop(open);
-        if marked && self.announced.load(Ordering::Acquire) {
+        if much && self.announced.load(Ordering::Acquire) && desk.ready.is_resting() {
             ready::run_elsewhere();
         }
         if news && !self.announced.swap(true, Ordering::AcqRel) {
@@ -273,6 +281,7 @@ impl Partition {
         self.announced.store(false, Ordering::Release);
         let mut open = self.open.lock();
         into.extend(open.full.drain(..));
+        open.unseen = 0;
         open.batch.as_ref().map(|batch| batch.opened)
     }
 
@@ -352,6 +361,7 @@ impl Open {
     fn end_batch(&mut self) {
         if let Some(batch) = self.batch.take() {
             self.last_size = batch.builder.wire_len();
+            self.unseen += self.last_size;
             self.full.push_back(batch);
         }
     }

@@ -119,7 +119,7 @@ impl Producer {
     /// first record; together up to `max_block`.
     ///
     /// At rest it leaves at once, from a task of the runtime, which runs on the caller's thread as soon as the caller awaits something:
-    /// so a burst leaves whole. A burst of more than 64 KiB to a partition does not wait for that. A caller that computes for long after its
+    /// so a burst leaves whole. A burst of more than 256 KiB to a partition does not wait for that. A caller that computes for long after its
     /// last record holds that record back for as long, unless it awaits before, if only `tokio::task::yield_now()`.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub(crate) struct Ready {
     ids: Mutex<Vec<u32>>,
     partitions: Mutex<Registry>,
     abandoned: AtomicBool,
+    /// Whether the sender waits for something, or for its turn after that came.
+    resting: AtomicBool,
     bell: Notify,
 }
 
@@ -50,6 +52,16 @@ impl Ready {
     /// Waits for [`ring`](Self::ring); one that came before counts.
     pub(crate) async fn rung(&self) {
         self.bell.notified().await;
+    }
+
+    /// Notes whether the sender rests, or is at work.
+    pub(crate) fn rests(&self, yes: bool) {
+        self.resting.store(yes, Ordering::Release);
+    }
+
+    /// Whether the sender rests; rung for, it waits for its turn.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting.load(Ordering::Acquire)
     }
 
     /// Moves the ids of partitions with news into `ids`.

@@ -149,12 +149,14 @@ impl Sender {
                 return;
             }
             let desk = self.desk.clone();
+            desk.ready.rests(true);
             tokio::select! {
                 () = desk.ready.rung() => {}
                 Some(done) = self.work.next() => self.take(done),
                 Some(command) = self.commands.recv() => self.obey(command),
                 () = sleep_until(wake) => {}
             }
+            desk.ready.rests(false);
             // What is there already is taken before anything is sent, so that one request carries it all.
             while let Some(Some(done)) = self.work.next().now_or_never() {
                 self.take(done);

@@ -122,26 +122,32 @@ async fn a_task_may_enqueue_what_it_makes_as_it_goes() {
 /// The runtime keeps the sender, which the task has woken, on that task's thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_burst_leaves_while_its_task_goes_on_without_awaiting() {
-    let bed = bed(1).await;
-    let topic = bed.builder().build().unwrap().topic("orders");
-    topic
-        .enqueue(None, Some(b"warm"))
-        .await
-        .unwrap()
-        .await
-        .unwrap();
-    let task = tokio::spawn(async move {
-        let mut first = None;
-        for _ in 0..200 {
-            let delivery = topic.enqueue(None, Some(&[b'x'; 1024])).await.unwrap();
-            first.get_or_insert(delivery);
-        }
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let first = first.unwrap();
-        while first.outcome().is_none() && Instant::now() < deadline {
-            std::thread::yield_now();
-        }
-        first.outcome().is_some()
-    });
-    assert!(task.await.unwrap(), "nothing left while the task was busy");
+    for batch_size in [16 << 10, 512 << 10] {
+        let bed = bed(1).await;
+        let producer = bed.builder().batch_size(batch_size).build().unwrap();
+        let topic = producer.topic("orders");
+        topic
+            .enqueue(None, Some(b"warm"))
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+        let task = tokio::spawn(async move {
+            let mut first = None;
+            for _ in 0..400 {
+                let delivery = topic.enqueue(None, Some(&[b'x'; 1024])).await.unwrap();
+                first.get_or_insert(delivery);
+            }
+            let deadline = Instant::now() + Duration::from_secs(20);
+            let first = first.unwrap();
+            while first.outcome().is_none() && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            first.outcome().is_some()
+        });
+        assert!(
+            task.await.unwrap(),
+            "nothing left while the task was busy, {batch_size}"
+        );
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -33,15 +32,15 @@ pub(crate) trait Sender: Send + Sync + 'static {
 
 /// Warms the client up and measures it, as the job says, on a task of the runtime as users' code would be.
 pub(crate) async fn run<S: Sender>(job: &Job, sender: S) -> Result<Sample, String> {
-    let (job, sender) = (job.clone(), Arc::new(sender));
+    let job = job.clone();
     let task = tokio::spawn(async move {
         let source = Source::new(&job);
         let seconds = job.seconds;
         match job.rate {
             None => {
-                flood(&*sender, &source, WARM_UP).await?;
+                flood(&sender, &source, WARM_UP).await?;
                 let meter = Meter::start();
-                let records = flood(&*sender, &source, seconds).await?;
+                let records = flood(&sender, &source, seconds).await?;
                 Ok(meter.stop(records))
             }
             Some(rate) => {
@@ -83,7 +82,7 @@ async fn flood<S: Sender>(sender: &S, source: &Source, seconds: f64) -> Result<u
 
 /// Records sent, and the milliseconds of the first and last record of each tick.
 async fn paced<S: Sender>(
-    sender: &Arc<S>,
+    sender: &S,
     source: &Source,
     pace: Pace,
 ) -> Result<(u64, Vec<f64>), String> {

@@ -9,6 +9,7 @@ use milena_broker::Broker;
 
 use crate::args::EmbeddedFlags;
 use crate::case::Due;
+use crate::clients::text;
 use crate::measure;
 
 /// A running target with one topic; a process that was started for it ends with it.
@@ -211,10 +212,6 @@ impl Process {
             line => Ok(line.to_owned()),
         }
     }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }
 
 /// The embedded broker's process: serves until standard input ends.

@@ -74,7 +74,7 @@ pub(super) async fn topic(job: &Job) -> Result<(Topic, String), String> {
     Ok((producer.topic(job.topic.as_str()), listed(&set)))
 }
 
-fn compression(codec: Codec) -> Compression {
+pub(crate) fn compression(codec: Codec) -> Compression {
     match codec {
         Codec::None => Compression::None,
         Codec::Gzip => Compression::GZIP,

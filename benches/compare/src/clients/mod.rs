@@ -3,8 +3,9 @@
 mod milena;
 mod milena_thread;
 #[cfg(feature = "peers")]
-mod peers;
+pub(crate) mod peers;
 
+pub(crate) use milena::compression;
 use tokio::runtime::Runtime;
 
 use crate::case::{Client, Job, Sample};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use milena::Client;
 use milena::core::{Event, Observer};
-use milena::{Client, Compression};
 
-use crate::case::{Amount, Codec, FeedJob, Sample};
+use crate::case::{Amount, FeedJob, Sample};
+use crate::clients::{compression, text};
 use crate::load;
 use crate::measure::monotonic;
 
@@ -104,18 +105,4 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
         read_amplification: Some(bytes as f64 / told.max(1) as f64),
         ..Sample::default()
     })
-}
-
-fn compression(codec: Codec) -> Compression {
-    match codec {
-        Codec::None => Compression::None,
-        Codec::Gzip => Compression::GZIP,
-        Codec::Snappy => Compression::Snappy,
-        Codec::Lz4 => Compression::LZ4,
-        Codec::Zstd => Compression::ZSTD,
-    }
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -1,14 +1,14 @@
 //! librdkafka through its own C interface: batches of messages in, a callback per delivery.
 #![expect(unsafe_code, reason = "the interface is C's")]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::ptr::null_mut;
 use std::time::Duration;
 
 use rdkafka::bindings as c;
 
 use crate::case::{Job, Sample};
-use crate::clients::peers::librdkafka;
+use crate::clients::peers::{handle, librdkafka};
 use crate::clients::text;
 use crate::load::{Blocking, Reports, Source, run_blocking};
 
@@ -34,44 +34,23 @@ unsafe impl Sync for Producer {}
 impl Producer {
     fn new(job: &Job) -> Result<Self, String> {
         let reports: &'static Reports = Box::leak(Box::default());
-        let mut error: [c_char; 256] = [0; 256];
         let topic = CString::new(job.topic.as_str()).map_err(text)?;
-        // SAFETY: each call gets live, terminated strings and the handle that the one before returned; the configuration belongs
-        // to the producer once that is made, and `reports` is never freed.
-        unsafe {
-            let conf = c::rd_kafka_conf_new();
-            for (key, value) in librdkafka::settings(job) {
-                let (name, value) = (
-                    CString::new(key).map_err(text)?,
-                    CString::new(value).map_err(text)?,
-                );
-                let (at, len) = (error.as_mut_ptr(), error.len());
-                let answer = c::rd_kafka_conf_set(conf, name.as_ptr(), value.as_ptr(), at, len);
-                if answer as i32 != 0 {
-                    return Err(said(&error));
-                }
+        let kind = c::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+        let handle = handle::open(kind, librdkafka::settings(job), |conf| {
+            // SAFETY: the configuration is live, and `reports` is never freed.
+            unsafe {
+                c::rd_kafka_conf_set_opaque(conf, std::ptr::from_ref(reports).cast_mut().cast());
+                c::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
             }
-            c::rd_kafka_conf_set_opaque(conf, std::ptr::from_ref(reports).cast_mut().cast());
-            c::rd_kafka_conf_set_dr_msg_cb(conf, Some(delivered));
-            let kind = c::rd_kafka_type_t::RD_KAFKA_PRODUCER;
-            let handle = c::rd_kafka_new(kind, conf, error.as_mut_ptr(), error.len());
-            if handle.is_null() {
-                return Err(said(&error));
-            }
-            let topic = c::rd_kafka_topic_new(handle, topic.as_ptr(), null_mut());
-            Ok(Self {
-                handle,
-                topic,
-                reports,
-            })
-        }
+        })?;
+        // SAFETY: the handle is live, and so is the terminated name.
+        let topic = unsafe { c::rd_kafka_topic_new(handle, topic.as_ptr(), null_mut()) };
+        Ok(Self {
+            handle,
+            topic,
+            reports,
+        })
     }
-}
-
-fn said(error: &[c_char]) -> String {
-    // SAFETY: librdkafka terminates what it writes, and the buffer began as zeros.
-    let error = unsafe { CStr::from_ptr(error.as_ptr()) };
-    error.to_string_lossy().into_owned()
 }
 
 unsafe extern "C" fn delivered(

@@ -1,6 +1,7 @@
 //! The other clients, at their defaults and tuned as well as we could.
 
 mod confluent_kafka;
+pub(crate) mod handle;
 mod krafka;
 mod librdkafka;
 mod librdkafka_c;

@@ -1,12 +1,13 @@
 //! librdkafka through its own C interface: batches of messages out of its queue.
 #![expect(unsafe_code, reason = "the interface is C's")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CString;
 use std::ptr::null_mut;
 
 use rdkafka::bindings as c;
 
 use crate::case::ConsumeJob;
+use crate::clients::peers::handle;
 use crate::clients::text;
 use crate::consume::board::Board;
 use crate::consume::clients::from_end;
@@ -46,28 +47,11 @@ pub(super) fn consume(job: &ConsumeJob, board: &Board) -> Result<(), String> {
 
 /// A consumer with all partitions assigned, and the queue of its messages; both live until the process ends.
 fn open(job: &ConsumeJob) -> Result<*mut c::rd_kafka_queue_t, String> {
-    let mut error: [c_char; 256] = [0; 256];
     let topic = CString::new(job.topic.as_str()).map_err(text)?;
-    // SAFETY: each call gets live, terminated strings and the handles that those before returned; the configuration belongs to the
-    // consumer once that is made.
+    let kind = c::rd_kafka_type_t::RD_KAFKA_CONSUMER;
+    let handle = handle::open(kind, librdkafka::settings(job), |_| {})?;
+    // SAFETY: each call gets the live name and the handles that those before returned.
     unsafe {
-        let conf = c::rd_kafka_conf_new();
-        for (key, value) in librdkafka::settings(job) {
-            let (name, value) = (
-                CString::new(key).map_err(text)?,
-                CString::new(value).map_err(text)?,
-            );
-            let (at, len) = (error.as_mut_ptr(), error.len());
-            let answer = c::rd_kafka_conf_set(conf, name.as_ptr(), value.as_ptr(), at, len);
-            if answer as i32 != 0 {
-                return Err(said(&error));
-            }
-        }
-        let kind = c::rd_kafka_type_t::RD_KAFKA_CONSUMER;
-        let handle = c::rd_kafka_new(kind, conf, error.as_mut_ptr(), error.len());
-        if handle.is_null() {
-            return Err(said(&error));
-        }
         c::rd_kafka_poll_set_consumer(handle);
         let list = c::rd_kafka_topic_partition_list_new(job.partitions as i32);
         for partition in 0..job.partitions {
@@ -81,12 +65,6 @@ fn open(job: &ConsumeJob) -> Result<*mut c::rd_kafka_queue_t, String> {
         }
         Ok(c::rd_kafka_queue_get_consumer(handle))
     }
-}
-
-fn said(error: &[c_char]) -> String {
-    // SAFETY: librdkafka terminates what it writes, and the buffer began as zeros.
-    let error = unsafe { CStr::from_ptr(error.as_ptr()) };
-    error.to_string_lossy().into_owned()
 }
 
 /// The most messages of one call.

@@ -189,7 +189,7 @@ impl Observer for Pauses {
             Event::Paused { partition, by, .. } => {
                 self.0.lock().unwrap().push(format!("{partition} by {by}"));
             }
-            Event::Resumed { partition } => {
+            Event::Resumed { partition, .. } => {
                 self.0.lock().unwrap().push(format!("{partition} on"));
             }
             _ => {}

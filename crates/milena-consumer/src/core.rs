@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use milena_core::{
-    CancelToken, Error, ErrorKind, Event, Gauge, Observers, Offset, Reason, RebalancePhase, Result,
-    TopicPartition,
+    CancelToken, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason, RebalancePhase,
+    Result, TopicPartition,
 };
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
@@ -174,7 +174,11 @@ impl Core {
 
     pub(crate) fn run_on(&self, runtime: Handle) {
         // Set once, when it is started.
-        let _ = self.runtime.set(runtime);
+        if self.runtime.set(runtime).is_ok() {
+            self.observers().emit(|| Event::ConsumerStarted {
+                group: self.settings.group_name(),
+            });
+        }
     }
 
     pub(crate) fn partition(&self, place: &TopicPartition) -> Result<Arc<Partition>> {
@@ -270,6 +274,28 @@ impl Core {
         });
     }
 
+    pub(crate) fn tell_fetch_failed(
+        &self,
+        node: NodeId,
+        partition: Option<&TopicPartition>,
+        error: &Error,
+    ) {
+        self.observers().emit(|| Event::FetchFailed {
+            group: self.settings.group_name(),
+            node,
+            partition,
+            error,
+        });
+    }
+
+    pub(crate) fn tell_lookup_failed(&self, partition: &TopicPartition, error: &Error) {
+        self.observers().emit(|| Event::LookupFailed {
+            group: self.settings.group_name(),
+            partition,
+            error,
+        });
+    }
+
     // Lanes.
 
     pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
@@ -306,6 +332,7 @@ impl Core {
         let reason = error.to_string();
         tracing::error!(partition = %partition.place(), route, reason, "a lane stopped");
         self.observers().emit(|| Event::LaneStopped {
+            group: self.settings.group_name(),
             partition: partition.place(),
             route,
             reason: &reason,
@@ -328,6 +355,7 @@ impl Core {
         let place = partition.place();
         tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for long");
         self.observers().emit(|| Event::HandlerStuck {
+            group: self.settings.group_name(),
             partition: place,
             offset: offset.to_wire(),
             route,
@@ -355,6 +383,7 @@ impl Core {
     pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
         if partition.pause(by, reason.clone()) {
             self.observers().emit(|| Event::Paused {
+                group: self.settings.group_name(),
                 partition: partition.place(),
                 by,
                 reason,
@@ -365,8 +394,10 @@ impl Core {
     pub(crate) fn resume(&self, partition: &Partition, by: &str) {
         if partition.resume(by) {
             let place = partition.place();
-            self.observers()
-                .emit(|| Event::Resumed { partition: place });
+            self.observers().emit(|| Event::Resumed {
+                group: self.settings.group_name(),
+                partition: place,
+            });
         }
         self.wake();
     }
@@ -427,13 +458,23 @@ impl Core {
 
     /// Ends the consumer, for the first reason that is given.
     pub(crate) fn end(&self, end: End) {
-        self.end.send_if_modified(|slot| {
+        let mut error = None;
+        let first = self.end.send_if_modified(|slot| {
             let first = slot.is_none();
             if first {
+                if let End::Failed(cause) = &end {
+                    error = Some(cause.clone());
+                }
                 *slot = Some(end);
             }
             first
         });
+        if first && self.runtime().is_some() {
+            self.observers().emit(|| Event::ConsumerEnded {
+                group: self.settings.group_name(),
+                error: error.as_ref(),
+            });
+        }
         self.ready.notify_waiters();
     }
 

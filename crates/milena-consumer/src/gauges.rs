@@ -26,7 +26,9 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
         used: core.budget.used() as u64,
         limit: core.budget.limit() as u64,
     });
-    if core.settings.group.is_some() && !core.closing.is_cancelled() {
+    // A consumer that was only built is no member that is missing: nobody has asked it to join.
+    let joins = core.settings.group.is_some() && core.runtime().is_some();
+    if joins && !core.closing.is_cancelled() {
         let generation = core.membership.borrow().as_ref().map(|m| m.generation);
         sink(Gauge::Member {
             group: core.settings.group_name(),
@@ -61,17 +63,21 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
             });
         }
         sink(Gauge::LaneDepth {
+            group: core.settings.group_name(),
             partition: place,
             records: figures.unsettled as u64,
         });
-        if let Some(age) = figures.oldest {
+        if let Some((offset, age)) = figures.oldest {
             sink(Gauge::OldestUnsettled {
+                group: core.settings.group_name(),
                 partition: place,
+                offset,
                 age,
             });
         }
         for by in &figures.pauses {
             sink(Gauge::Paused {
+                group: core.settings.group_name(),
                 partition: place,
                 by,
             });

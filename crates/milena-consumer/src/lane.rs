@@ -62,6 +62,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                     GateState::Closed(reason) => Some(reason),
                 };
                 sink(Gauge::Gate {
+                    group: self.core.settings.group_name(),
                     name: gate.name(),
                     closed: closed.as_deref(),
                 });

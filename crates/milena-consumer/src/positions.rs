@@ -341,6 +341,7 @@ async fn from_log(core: &Core, lookups: Vec<(Turned, OffsetReset)>) -> Result<()
                 {
                     tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
                     core.observers().emit(|| Event::OffsetReset {
+                        group: core.settings.group_name(),
                         partition: place,
                         from: before.to_wire(),
                         to: offset.to_wire(),
@@ -356,7 +357,10 @@ async fn from_log(core: &Core, lookups: Vec<(Turned, OffsetReset)>) -> Result<()
                 let what = "the answer gives no offset";
                 worst = Err(Error::new(ErrorKind::State, what).at(place));
             }
-            Some(Err(error)) => worst = Err(error),
+            Some(Err(error)) => {
+                core.tell_lookup_failed(place, &error);
+                worst = Err(error);
+            }
         }
     }
     worst

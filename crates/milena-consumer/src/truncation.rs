@@ -26,6 +26,7 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
         Cut::Read(from) => {
             tracing::error!(partition = %place, %from, to = ?end, "the log was cut below the position: records that were read are gone");
             core.observers().emit(|| Event::LogTruncated {
+                group: core.settings.group_name(),
                 partition: place,
                 from: from.to_wire(),
                 to: end.map(Offset::to_wire),

@@ -88,6 +88,7 @@ pub(crate) fn unreadable(
     tracing::error!(partition = %place, %from, to = %next, %error, "unreadable records are passed over");
     core.counts.corrupt.fetch_add(1, Ordering::Relaxed);
     core.observers().emit(|| Event::CorruptSkipped {
+        group: core.settings.group_name(),
         partition: place,
         from: from.to_wire(),
         to: next.to_wire(),

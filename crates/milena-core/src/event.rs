@@ -116,6 +116,8 @@ pub enum Event<'a> {
     },
     /// A fetch was answered.
     Fetched {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The broker.
         node: NodeId,
         /// How many partitions it brought records for.
@@ -127,6 +129,8 @@ pub enum Event<'a> {
     },
     /// A fetch brought records of a partition.
     Received {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// How many records, those of aborted transactions included.
@@ -167,6 +171,8 @@ pub enum Event<'a> {
     },
     /// A partition is no longer fetched for now: a gate closed, or its lane waits.
     Paused {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// Who paused it: a gate's name.
@@ -176,11 +182,15 @@ pub enum Event<'a> {
     },
     /// The last one who paused a partition let go.
     Resumed {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
     },
     /// A lane cannot go on: its record could neither be processed nor dead-lettered. Health is red.
     LaneStopped {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The route.
@@ -190,6 +200,8 @@ pub enum Event<'a> {
     },
     /// A position was out of the log's range and was reset as `auto_offset_reset` says.
     OffsetReset {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The position that the log no longer holds.
@@ -199,6 +211,8 @@ pub enum Event<'a> {
     },
     /// Records that could not be read were passed over, as the consumer's policy says.
     CorruptSkipped {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The first offset passed over.
@@ -210,6 +224,8 @@ pub enum Event<'a> {
     },
     /// The log was cut below the position, after an unclean election: records that were read are gone (KIP-320).
     LogTruncated {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The position.
@@ -219,6 +235,8 @@ pub enum Event<'a> {
     },
     /// A handler has had a record for longer than `max_processing_time`; it goes on.
     HandlerStuck {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The record's offset.
@@ -230,12 +248,53 @@ pub enum Event<'a> {
     },
     /// The partition count of a topic grew.
     PartitionsAdded {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
         /// The topic.
         topic: &'a str,
         /// The first new partition.
         first: Partition,
         /// How many there are now.
         count: usize,
+    },
+    /// A consumer's tasks started: from now on it is expected to be a member of its group, or to read what it was assigned.
+    ConsumerStarted {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+    },
+    /// A consumer ended. Nothing of it is fetched, processed or committed from now on.
+    ConsumerEnded {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+        /// Why it could not go on; `None` where it was closed or a handler asked for the end.
+        error: Option<&'a Error>,
+    },
+    /// A fetch failed, or a broker refused it for one partition. It is tried again after a backoff.
+    FetchFailed {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+        /// The broker.
+        node: NodeId,
+        /// The partition that was refused; `None` where the whole request failed.
+        partition: Option<&'a TopicPartition>,
+        /// Why.
+        error: &'a Error,
+    },
+    /// The position of a partition could not be looked up. It is tried again after a backoff.
+    LookupFailed {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// Why.
+        error: &'a Error,
+    },
+    /// User code panicked on one of the client's own tasks, and was contained.
+    Panicked {
+        /// The kind of user code, such as `observer`.
+        what: &'a str,
+        /// The text of the panic.
+        message: &'a str,
     },
 }
 

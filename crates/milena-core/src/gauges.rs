@@ -45,6 +45,8 @@ pub enum Gauge<'a> {
     },
     /// How many delivered records of a partition are not settled.
     LaneDepth {
+        /// The group; empty without one.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// Records.
@@ -61,13 +63,19 @@ pub enum Gauge<'a> {
     },
     /// How long the oldest delivered record has waited to be settled.
     OldestUnsettled {
+        /// The group; empty without one.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
+        /// The record's offset.
+        offset: Offset,
         /// Its age.
         age: Duration,
     },
     /// Who holds a partition paused.
     Paused {
+        /// The group; empty without one.
+        group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// A gate's name.
@@ -75,6 +83,8 @@ pub enum Gauge<'a> {
     },
     /// A gate of a consumer's routes.
     Gate {
+        /// The group; empty without one.
+        group: &'a str,
         /// Its name, such as `breaker:payments` or `dead-letter:orders.dead`.
         name: &'a str,
         /// Why it is closed; `None` while it is open.

@@ -60,7 +60,7 @@ pub use header_list::{Headers, RecordHeader};
 pub use header_view::{HeaderIter, HeaderRef, HeadersRef};
 pub use ids::{LeaderEpoch, NodeId, Offset, Partition, ProducerEpoch, ProducerId, Sequence};
 pub use incoming::Incoming;
-pub use observer::{Observer, Observers};
+pub use observer::{Observer, Observers, panic_text};
 pub use outcome::{Outcome, Reason};
 pub use process_error::{BoxError, Classified, Classify, ErrorClass, ProcessError};
 pub use record::{ConsumerRecord, ProducerRecord, Record, RecordMetadata, RecordRef};

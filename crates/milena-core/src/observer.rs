@@ -1,11 +1,16 @@
 //! Observers: told of each event, synchronously, on the task where it happens.
 
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::Event;
 
 /// Is told what happens. Must return at once: it runs on the client's own tasks.
+///
+/// A panic is contained: it is logged, told to the other observers as [`Event::Panicked`], and the
+/// observer is told of later events all the same.
 ///
 /// A closure `Fn(&Event<'_>)` is an observer too.
 pub trait Observer: Send + Sync {
@@ -47,7 +52,9 @@ impl Observers {
         if let Some(list) = &self.0 {
             let event = event();
             for observer in list.iter() {
-                observer.on(&event);
+                if let Err(panic) = tell(&**observer, &event) {
+                    contain(list, observer, &panic_text(&*panic));
+                }
             }
         }
     }
@@ -57,6 +64,36 @@ impl Observers {
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
+}
+
+/// Tells one observer. Its panic is contained: it runs on tasks that hold connections, batches and
+/// memberships, and none of them may end because of it.
+fn tell(observer: &dyn Observer, event: &Event<'_>) -> std::thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| observer.on(event)))
+}
+
+/// Reports the panic of one observer to the log and to the other observers.
+#[cold]
+fn contain(list: &[Arc<dyn Observer>], panicked: &Arc<dyn Observer>, message: &str) {
+    tracing::error!(message, "an observer panicked; it stays attached");
+    let event = Event::Panicked {
+        what: "observer",
+        message,
+    };
+    for other in list.iter().filter(|other| !Arc::ptr_eq(other, panicked)) {
+        // A second panic while the first is reported has nobody left to hear of it.
+        let _ = tell(&**other, &event);
+    }
+}
+
+/// Returns the text of a panic, as its payload holds it.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
 }
 
 impl fmt::Debug for Observers {
@@ -89,5 +126,29 @@ mod tests {
             wait: std::time::Duration::ZERO,
         });
         assert_eq!(told.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_observer_that_panics_stops_neither_the_caller_nor_the_others() {
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = told.clone();
+        let observers = Observers::none()
+            .with(Arc::new(|_: &Event<'_>| panic!("out of paper")))
+            .with(Arc::new(move |event: &Event<'_>| {
+                let line = match event {
+                    Event::Panicked { what, message } => format!("{what}: {message}"),
+                    _ => "throttled".to_owned(),
+                };
+                seen.lock().unwrap().push(line);
+            }));
+        observers.emit(|| Event::Throttled {
+            node: None,
+            api: "Fetch",
+            wait: std::time::Duration::ZERO,
+        });
+        assert_eq!(
+            *told.lock().unwrap(),
+            ["observer: out of paper", "throttled"]
+        );
     }
 }

@@ -71,6 +71,7 @@ impl Notes {
                 partition,
                 route,
                 reason,
+                ..
             } => {
                 let what = format!("{partition} in route {route}: {reason}");
                 self.lanes.insert(partition.clone(), what);
@@ -90,7 +91,7 @@ impl Notes {
                     self.commits.remove(group);
                 }
             }
-            Event::Resumed { partition } => {
+            Event::Resumed { partition, .. } => {
                 self.lanes.remove(partition);
             }
             _ => {}

@@ -68,10 +68,10 @@ impl Sample {
                 partition,
                 offset,
             } => self.place(group, partition).settled = Some(offset),
-            Gauge::Paused { partition, by } => {
+            Gauge::Paused { partition, by, .. } => {
                 self.pauses.insert(partition.clone(), by.to_owned());
             }
-            Gauge::Gate { name, closed } => {
+            Gauge::Gate { name, closed, .. } => {
                 self.gates.insert(name.to_owned());
                 if let Some(reason) = closed {
                     self.closed.insert(name.to_owned(), reason.to_owned());

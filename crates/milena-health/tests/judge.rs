@@ -66,7 +66,11 @@ impl Gauges for World {
             offset: Offset::from(figures.settled),
         });
         if let Some(by) = figures.paused {
-            sink(Gauge::Paused { partition, by });
+            sink(Gauge::Paused {
+                group: "billing",
+                partition,
+                by,
+            });
         }
         for gate in &figures.gates {
             let reason = match gate.state() {
@@ -74,6 +78,7 @@ impl Gauges for World {
                 GateState::Closed(reason) => Some(reason),
             };
             sink(Gauge::Gate {
+                group: "billing",
                 name: gate.name(),
                 closed: reason.as_deref(),
             });
@@ -331,6 +336,7 @@ async fn a_stopped_lane_is_failing_until_its_partition_is_assigned_anew() {
     let (_, health) = World::new();
     let place = TopicPartition::new("orders", 0);
     health.on(&Event::LaneStopped {
+        group: "billing",
         partition: &place,
         route: "bill",
         reason: "poison",

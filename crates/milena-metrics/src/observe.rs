@@ -67,6 +67,7 @@ pub(crate) fn on(metrics: &Inner, event: &Event<'_>) {
             partition,
             records,
             bytes,
+            ..
         } => consumer.received(&partition.topic, records, bytes),
         Event::Rebalance { group, phase, .. } => consumer.rebalanced(group, phase),
         Event::Heartbeat {

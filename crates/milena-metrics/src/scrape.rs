@@ -179,11 +179,13 @@ impl Drawing<'_> {
                     age.as_secs_f64(),
                 );
             }
-            Gauge::LaneDepth { partition, records } => {
+            Gauge::LaneDepth {
+                partition, records, ..
+            } => {
                 let (number, topic) = self.place(partition);
                 add(&depth.with_label_values(&[&*number, topic]), records as f64);
             }
-            Gauge::OldestUnsettled { partition, age } => {
+            Gauge::OldestUnsettled { partition, age, .. } => {
                 let (number, topic) = self.place(partition);
                 raise(
                     &oldest.with_label_values(&[&*number, topic]),
@@ -196,7 +198,7 @@ impl Drawing<'_> {
                 add(&members.with_label_values(&[self.name(group)]), member);
             }
             // Routes may share one: closed is closed, once.
-            Gauge::Gate { name, closed } => {
+            Gauge::Gate { name, closed, .. } => {
                 let closed = f64::from(u8::from(closed.is_some()));
                 raise(&gate.with_label_values(&[self.name(name)]), closed);
             }

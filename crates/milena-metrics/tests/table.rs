@@ -96,12 +96,14 @@ fn everything(metrics: &Metrics) {
             error,
         },
         Event::Fetched {
+            group: "billing",
             node: node.unwrap(),
             partitions: 1,
             bytes: 300,
             elapsed,
         },
         Event::Received {
+            group: "billing",
             partition,
             records: 3,
             bytes: 300,
@@ -124,11 +126,13 @@ fn everything(metrics: &Metrics) {
             error: None,
         },
         Event::LaneStopped {
+            group: "billing",
             partition,
             route: "handler",
             reason: "poison",
         },
         Event::OffsetReset {
+            group: "billing",
             partition,
             from: 0,
             to: 7,
@@ -173,14 +177,18 @@ impl Gauges for Figures {
             offset: Offset::ZERO,
         });
         sink(Gauge::LaneDepth {
+            group: "billing",
             partition,
             records: 2,
         });
         sink(Gauge::OldestUnsettled {
+            group: "billing",
             partition,
+            offset: Offset::from(7u32),
             age: SOME_TIME,
         });
         sink(Gauge::Paused {
+            group: "billing",
             partition,
             by: "breaker:payments",
         });
@@ -189,6 +197,7 @@ impl Gauges for Figures {
             generation: Some(1),
         });
         sink(Gauge::Gate {
+            group: "billing",
             name: "breaker:payments",
             closed: Some("down"),
         });
@@ -275,6 +284,7 @@ fn a_flood_of_label_values_is_counted_together_and_told() {
     for number in 0..10_000 {
         let place = TopicPartition::new(format!("topic-{number}"), 0);
         metrics.on(&Event::Received {
+            group: "billing",
             partition: &place,
             records: 1,
             bytes: 100,

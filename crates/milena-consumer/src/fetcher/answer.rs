@@ -110,6 +110,7 @@ impl Fetcher {
             self.core.ready.notify_waiters();
         }
         self.core.observers().emit(|| Event::Received {
+            group: self.core.settings.group_name(),
             partition: partition.place(),
             records: extent.records,
             bytes: extent.whole,
@@ -128,6 +129,8 @@ impl Fetcher {
     ) {
         let place = asked.partition.place();
         tracing::debug!(partition = %place, %code, "a fetch was refused");
+        let error = Error::broker(code).api("Fetch").at(place);
+        self.core.tell_fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
         if let Some(hint) = &entry.leader {
             self.core

@@ -66,6 +66,8 @@ struct Node {
 
 /// A partition in a request, with what must still be true when the answer comes.
 struct Asked {
+    /// The broker that is asked.
+    node: NodeId,
     partition: Arc<Partition>,
     entry: FetchPartition,
     turn: u64,
@@ -160,6 +162,7 @@ impl Fetcher {
             let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
             let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
             by_node.entry(node).or_default().push(Asked {
+                node,
                 at_leader: node == leader,
                 names_rack: !partition.wants_leader(now),
                 partition,
@@ -250,6 +253,7 @@ impl Fetcher {
             session.answered(answer.session_id);
             let bytes = self.take(body, &answer, &asked, now);
             self.core.observers().emit(|| Event::Fetched {
+                group: self.core.settings.group_name(),
                 node: id,
                 partitions: answer
                     .partitions
@@ -272,6 +276,8 @@ impl Fetcher {
             }
             Ok(Some((code, again))) => {
                 tracing::debug!(node = %id, %code, "a fetch was refused as a whole");
+                let error = Error::broker(code).api("Fetch");
+                self.core.tell_fetch_failed(id, None, &error);
                 self.core.cluster.note_error(code);
                 // A session that is gone is opened anew at once, but not again and again.
                 if again && node.failures == 0 {
@@ -282,6 +288,7 @@ impl Fetcher {
             }
             Err(error) => {
                 tracing::debug!(node = %id, %error, "a fetch failed");
+                self.core.tell_fetch_failed(id, None, &error);
                 session.restart();
                 for each in asked.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);

@@ -224,6 +224,7 @@ impl ClassicTask {
                 grew = true;
                 let first = PartitionNumber::new(u32::try_from(before).unwrap_or(u32::MAX));
                 self.core.observers().emit(|| Event::PartitionsAdded {
+                    group: self.core.settings.group_name(),
                     topic,
                     first,
                     count,

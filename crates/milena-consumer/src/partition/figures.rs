@@ -17,7 +17,8 @@ pub(crate) struct Figures {
     /// What may be committed; `None` while it is being looked up.
     pub(crate) settled: Option<Offset>,
     pub(crate) unsettled: usize,
-    pub(crate) oldest: Option<Duration>,
+    /// The oldest delivered record that is not settled, and how long it has waited.
+    pub(crate) oldest: Option<(Offset, Duration)>,
     pub(crate) pauses: Vec<Arc<str>>,
 }
 
@@ -44,7 +45,7 @@ impl Partition {
             oldest: state
                 .oldest
                 .front()
-                .map(|first| now.duration_since(first.since)),
+                .map(|first| (first.offset, now.duration_since(first.since))),
             pauses: state.pauses.holders().cloned().collect(),
         }
     }

@@ -20,7 +20,7 @@ use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
-use crate::pauses::Pause;
+use crate::pauses::{Holder, Pause};
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
 
 pub(crate) struct Core {
@@ -381,17 +381,25 @@ impl Core {
     }
 
     pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
+        self.hold(partition, &Holder::named(Arc::clone(by)), reason);
+    }
+
+    pub(crate) fn resume(&self, partition: &Partition, by: &str) {
+        self.let_go(partition, &Holder::named(by));
+    }
+
+    pub(crate) fn hold(&self, partition: &Partition, by: &Holder, reason: &Reason) {
         if partition.pause(by, reason.clone()) {
             self.observers().emit(|| Event::Paused {
                 group: self.settings.group_name(),
                 partition: partition.place(),
-                by,
+                by: &by.name,
                 reason,
             });
         }
     }
 
-    pub(crate) fn resume(&self, partition: &Partition, by: &str) {
+    pub(crate) fn let_go(&self, partition: &Partition, by: &Holder) {
         if partition.resume(by) {
             let place = partition.place();
             self.observers().emit(|| Event::Resumed {

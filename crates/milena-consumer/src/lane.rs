@@ -15,6 +15,7 @@ use crate::handoff::Handoff;
 use crate::keyed::KeyQueue;
 use crate::offsets::Ticket;
 use crate::partition::{Delivery, Partition};
+use crate::pauses::Holder;
 use crate::settings::Order;
 use crate::together::Together;
 use crate::unpack;
@@ -76,13 +77,14 @@ impl<R: Driven> Lanes for RouteLanes<R> {
 
 /// Pauses or resumes a partition as a gate of its route says.
 pub(crate) fn heed(core: &Core, partition: &Partition, gate: &Gate, state: &GateState) {
+    let by = Holder::gate(gate);
     match state {
         GateState::Open => {
-            if partition.is_paused_by(gate.name()) {
-                core.resume(partition, gate.name());
+            if partition.is_paused_by(&by) {
+                core.let_go(partition, &by);
             }
         }
-        GateState::Closed(reason) => core.pause(partition, &gate.name().into(), reason),
+        GateState::Closed(reason) => core.hold(partition, &by, reason),
     }
 }
 

@@ -49,6 +49,7 @@ mod source;
 mod start;
 mod stream;
 mod subscription;
+mod targets;
 mod together;
 mod truncation;
 mod unpack;

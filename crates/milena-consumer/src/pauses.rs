@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Reason, TopicPartition};
+use milena_core::{Gate, Reason, TopicPartition};
 use tokio::time::Instant;
 
 /// A holder of a pause: who keeps a partition from being fetched, why, and for how long it has.
@@ -24,13 +24,37 @@ pub struct Pause {
     pub age: Duration,
 }
 
+/// Who holds a partition: a name, and for a gate also which gate of that name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Holder {
+    pub(crate) name: Arc<str>,
+    /// The gate's; 0 for a holder of which there is one.
+    gate: u64,
+}
+
+impl Holder {
+    /// The one holder of that name.
+    pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
+        let (name, gate) = (name.into(), 0);
+        Self { name, gate }
+    }
+
+    /// Two layers may give their gates one name: the gate that is open must not resume what the other paused.
+    pub(crate) fn gate(gate: &Gate) -> Self {
+        Self {
+            name: gate.name().into(),
+            gate: gate.id(),
+        }
+    }
+}
+
 /// The holders of one partition.
 #[derive(Debug, Default)]
-pub(crate) struct Pauses(BTreeMap<Arc<str>, (Reason, Instant)>);
+pub(crate) struct Pauses(BTreeMap<Holder, (Reason, Instant)>);
 
 impl Pauses {
     /// `by` holds it now; returns whether that is news. A holder counts once and may change its reason.
-    pub(crate) fn hold(&mut self, by: Arc<str>, reason: Reason) -> bool {
+    pub(crate) fn hold(&mut self, by: Holder, reason: Reason) -> bool {
         let now = Instant::now();
         match self.0.get_mut(&by) {
             Some((known, _)) => {
@@ -42,7 +66,7 @@ impl Pauses {
     }
 
     /// `by` lets go; returns whether it was the last one.
-    pub(crate) fn release(&mut self, by: &str) -> bool {
+    pub(crate) fn release(&mut self, by: &Holder) -> bool {
         self.0.remove(by).is_some() && self.0.is_empty()
     }
 
@@ -50,23 +74,26 @@ impl Pauses {
         !self.0.is_empty()
     }
 
-    pub(crate) fn is_held_by(&self, by: &str) -> bool {
+    pub(crate) fn is_held_by(&self, by: &Holder) -> bool {
         self.0.contains_key(by)
     }
 
     /// Each holder of the pauses of `partition`.
     pub(crate) fn told(&self, partition: &TopicPartition) -> Vec<Pause> {
-        let pause = |(by, (reason, since)): (&Arc<str>, &(Reason, Instant))| Pause {
+        let pause = |(by, (reason, since)): (&Holder, &(Reason, Instant))| Pause {
             partition: partition.clone(),
-            by: Arc::clone(by),
+            by: Arc::clone(&by.name),
             reason: reason.clone(),
             age: since.elapsed(),
         };
         self.0.iter().map(pause).collect()
     }
 
-    pub(crate) fn holders(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.0.keys()
+    /// The names of the holders, each once.
+    pub(crate) fn holders(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self.0.keys().map(|by| Arc::clone(&by.name)).collect();
+        names.dedup();
+        names
     }
 }
 
@@ -80,9 +107,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_holder_has_a_reason_that_may_change_and_an_age_that_does_not_begin_anew() {
         let mut pauses = Pauses::default();
-        pauses.hold("breaker:payments".into(), "open".into());
+        pauses.hold(Holder::named("breaker:payments"), "open".into());
         tokio::time::sleep(Duration::from_secs(7)).await;
-        pauses.hold("breaker:payments".into(), "open again".into());
+        pauses.hold(Holder::named("breaker:payments"), "open again".into());
         let told = pauses.told(&TopicPartition::new("orders", 3));
         let told: Vec<_> = told
             .iter()
@@ -94,13 +121,28 @@ mod tests {
     #[test]
     fn fetching_resumes_when_the_last_holder_lets_go() {
         let mut pauses = Pauses::default();
-        assert!(pauses.hold("breaker:payments".into(), "open".into()));
-        assert!(!pauses.hold("breaker:payments".into(), "open again".into()));
-        assert!(pauses.hold("user".into(), "asked".into()));
-        assert!(!pauses.release("user"));
-        assert!(pauses.is_paused() && pauses.is_held_by("breaker:payments"));
-        assert!(!pauses.release("someone else"));
-        assert!(pauses.release("breaker:payments"));
+        let (breaker, user) = (Holder::named("breaker:payments"), Holder::named("user"));
+        assert!(pauses.hold(breaker.clone(), "open".into()));
+        assert!(!pauses.hold(breaker.clone(), "open again".into()));
+        assert!(pauses.hold(user.clone(), "asked".into()));
+        assert!(!pauses.release(&user));
+        assert!(pauses.is_paused() && pauses.is_held_by(&breaker));
+        assert!(!pauses.release(&Holder::named("someone else")));
+        assert!(pauses.release(&breaker));
         assert!(!pauses.is_paused());
+    }
+
+    #[test]
+    fn of_two_gates_with_one_name_the_open_one_resumes_nothing_of_the_other() {
+        let mut pauses = Pauses::default();
+        let (one, two) = (
+            Holder::gate(&Gate::new("dedup")),
+            Holder::gate(&Gate::new("dedup")),
+        );
+        pauses.hold(one.clone(), "its store is down".into());
+        pauses.hold(two.clone(), "its store is down".into());
+        assert_eq!(pauses.holders(), ["dedup".into()]);
+        assert!(!pauses.release(&two) && pauses.is_paused());
+        assert!(pauses.release(&one) && !pauses.is_paused());
     }
 }

@@ -16,6 +16,7 @@ use crate::core::{Core, End, Lanes};
 use crate::driven::Driven;
 use crate::engine::Engine;
 use crate::lane::{RouteLanes, Serves, heed};
+use crate::targets;
 
 /// What a run did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +159,11 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
 async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     routes.check()?;
     let core = &engine.core;
+    tokio::select! {
+        biased;
+        () = core.closing.cancelled() => {}
+        checked = targets::check(core, routes.routes()) => checked?,
+    }
     let routes = Arc::new(routes);
     let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
         core: Arc::clone(core),

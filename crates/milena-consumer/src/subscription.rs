@@ -78,7 +78,7 @@ impl Pattern {
         &self.text
     }
 
-    fn fits(&self, topic: &str) -> bool {
+    pub(crate) fn fits(&self, topic: &str) -> bool {
         self.whole.is_match(topic.as_bytes())
     }
 }

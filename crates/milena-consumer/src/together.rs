@@ -47,7 +47,8 @@ pub(crate) struct Together<R: Routes> {
     source: Source,
     /// What comes before anything of the source, in its order.
     again: VecDeque<Member>,
-    /// How many go at once after a batch failed as a whole: the bad one is found without blaming the others.
+    /// How many go at once after a batch failed as a whole: the first alone, and more each time that goes well. So the bad one is found
+    /// without blaming the others.
     careful: Option<usize>,
 }
 
@@ -68,6 +69,8 @@ impl<R: Driven> Together<R> {
             let route = self.worker.route_of(&first.record);
             let go = match self.worker.batch_size(route) {
                 Some(size) => self.batch(first, route, size).await,
+                // Overtaken by a seek while it waited: it is not for the handler any more.
+                None if !self.partition.counts(first.ticket) => Go::On,
                 None => {
                     let Member { record, ticket, .. } = first;
                     self.worker.process_shared(&record, ticket, None).await
@@ -167,7 +170,6 @@ impl<R: Driven> Together<R> {
                 None => running.next().await,
             } {
                 if let Some((member, seat)) = members.get(at) {
-                    seat.leave();
                     let place = Place {
                         route,
                         attempt: member.attempt,
@@ -175,7 +177,13 @@ impl<R: Driven> Together<R> {
                     let ended =
                         self.worker
                             .ended(&member.record, member.ticket, place, began, answer);
-                    unsettled.extend(ended.map(|verdict| (at, verdict)));
+                    match ended {
+                        Some(verdict) => {
+                            seat.postpone();
+                            unsettled.push((at, verdict));
+                        }
+                        None => seat.leave(),
+                    }
                 }
             }
         };
@@ -216,14 +224,19 @@ impl<R: Driven> Together<R> {
     ) -> Go {
         unsettled.sort_by_key(|(at, _)| *at);
         let (all, left) = (members.len(), unsettled.len());
-        // As a whole: the first was done alone, and the others left for later.
+        let now = (self.core.settings.clock)();
+        let later = |(_, verdict): &(usize, Verdict)| matches!(verdict, Verdict::Hold(until) if *until <= now);
+        let whole = all > 1 && left == all && unsettled.iter().all(later);
         self.careful = match self.careful {
+            // It failed as a whole, and who was at fault is not known.
+            _ if whole => Some(1),
+            // The first was done alone, and the others left for later.
             _ if all > 1 && left + 1 >= all => Some(2),
-            Some(few) if few < most => Some(few * 2),
+            Some(few) if left == all => Some(few),
+            Some(few) if few < most => Some(few.saturating_mul(2)),
             _ => None,
         };
         let mut members: Vec<_> = members.into_iter().map(Some).collect();
-        let now = (self.core.settings.clock)();
         let mut back = VecDeque::with_capacity(left);
         for (at, verdict) in unsettled {
             let Some(mut member) = members.get_mut(at).and_then(Option::take) else {
@@ -235,7 +248,7 @@ impl<R: Driven> Together<R> {
                     Before::Wait(wait)
                 }
                 // Behind one that is done by now.
-                Verdict::Hold(until) if until <= now && left < all => Before::Nothing,
+                Verdict::Hold(until) if until <= now && (whole || left < all) => Before::Nothing,
                 Verdict::Hold(until) => Before::Hold(until),
                 last => return self.worker.give_up(route, member.ticket, last),
             };

@@ -29,8 +29,8 @@ pub(crate) struct Patience {
     /// How many attempts in all.
     pub(crate) attempts: u32,
     pub(crate) backoff: Backoff,
-    /// The stack writes dead letters itself: an error that gets out of it is final.
-    pub(crate) dead_letters: bool,
+    /// A layer of the stack retries or writes dead letters: an error that gets out of it is final.
+    pub(crate) layered: bool,
 }
 
 /// Judges attempt number `attempt`, counted from 1.
@@ -40,7 +40,7 @@ pub(crate) fn judge(
     patience: Patience,
 ) -> Verdict {
     let wait = |asked: Option<Duration>| asked.unwrap_or(patience.backoff.delay(attempt - 1));
-    let again = attempt < patience.attempts && !patience.dead_letters;
+    let again = attempt < patience.attempts && !patience.layered;
     match answer {
         Ok(outcome) if outcome.settles() => Verdict::Settle(outcome.name()),
         Ok(Outcome::Retry { after, .. }) if again => Verdict::Again(wait(after)),
@@ -90,7 +90,7 @@ mod tests {
         Patience {
             attempts: 3,
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)).jitter(0.0),
-            dead_letters: false,
+            layered: false,
         }
     }
 
@@ -132,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn an_error_out_of_a_stack_that_dead_letters_is_final() {
+    fn what_a_stack_that_retries_or_writes_dead_letters_gives_up_is_final() {
         let mut patience = patience();
-        patience.dead_letters = true;
+        patience.layered = true;
         let verdict = judge(Err(ProcessError::transient("no broker")), 1, patience);
         assert!(matches!(verdict, Verdict::Stuck(_)));
     }

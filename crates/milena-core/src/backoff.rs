@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A jittered exponential backoff: `initial × multiplier^attempt`, never above `max`, spread by ± `jitter`.
+/// A jittered exponential backoff: `initial × multiplier^attempt`, never above `max`, spread by ± `jitter`. At the cap the spread is
+/// downwards only, so that all who wait at their longest do not try again in step. A wait is never shorter than 1 ms.
 ///
 /// Defaults: 100 ms (`retry.backoff.ms`), 1 s (`retry.backoff.max.ms`), factor 2, jitter 0.2.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,7 +15,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff from `initial` to `max`; a `max` below `initial` counts as `initial`.
+    /// A backoff from `initial` to `max`; a `max` below `initial` counts as `initial`. Waits of zero would be a busy loop: they count as
+    /// 1 ms.
     #[must_use]
     pub fn new(initial: Duration, max: Duration) -> Self {
         Self {
@@ -56,15 +58,22 @@ impl Backoff {
     /// The wait for a given draw `unit` from 0 to 1: 0 is the shortest, 1 the longest.
     #[must_use]
     pub fn delay_at(&self, attempt: u32, unit: f64) -> Duration {
+        let unit = unit.clamp(0.0, 1.0);
         let exponent = i32::try_from(attempt.min(64)).unwrap_or(64);
         let base = (self.initial.as_secs_f64() * self.multiplier.powi(exponent))
             .min(self.max.as_secs_f64());
-        let spread = 1.0 + self.jitter * (2.0 * unit.clamp(0.0, 1.0) - 1.0);
-        Duration::try_from_secs_f64(base * spread)
+        let (shortest, longest) = (base * (1.0 - self.jitter), base * (1.0 + self.jitter));
+        // Cut before the draw: cut after it, half of all draws would be the cap itself.
+        let longest = longest.min(self.max.as_secs_f64());
+        Duration::try_from_secs_f64(shortest + unit * (longest - shortest))
             .unwrap_or(self.max)
             .min(self.max)
+            .max(SHORTEST)
     }
 }
+
+/// The shortest wait.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -90,6 +99,19 @@ mod tests {
         assert_eq!(backoff.delay_at(0, 0.0), Duration::from_millis(80));
         assert_eq!(backoff.delay_at(0, 1.0), Duration::from_millis(120));
         assert_eq!(backoff.delay_at(9, 1.0), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn at_the_cap_waits_still_differ() {
+        let backoff = Backoff::default();
+        let waits = [0.0, 0.5, 0.9].map(|unit| backoff.delay_at(9, unit).as_millis());
+        assert_eq!(waits, [800, 900, 980]);
+    }
+
+    #[test]
+    fn a_wait_is_never_zero() {
+        let none = Backoff::new(Duration::ZERO, Duration::ZERO);
+        assert!(none.delay(0) > Duration::ZERO && none.delay(9) > Duration::ZERO);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::{IntoOutcome, Outcome, ProcessError};
+use crate::{BoxError, IntoOutcome, Outcome, ProcessError};
 
 /// What a handler of several records may return: one value for all (`()`, an [`Outcome`]), a `Vec` with one for each in their order, or a
 /// [`Result`] of either with a [`BatchError`].
+#[diagnostic::on_unimplemented(
+    message = "a batch handler cannot return `{Self}`",
+    note = "return `()`, an `Outcome`, a `Vec` with one answer for each record, or a `Result` of one of these with a `BatchError` or any error"
+)]
 pub trait IntoBatchOutcome {
     /// The results of the first records of `count`, in their order, and the error of the one behind them, if there is one. Fewer results
     /// than records without an error leave the rest unanswered.
@@ -40,6 +44,8 @@ impl BatchError {
 
     /// The records before number `index`, counted from 0, are done, and that one failed; those behind it were not touched, and are
     /// processed again without it.
+    ///
+    /// With an `index` that the batch does not have, nothing is known to be done: it is an error for all, which names both numbers.
     pub fn failed_from(index: usize, error: impl Into<ProcessError>) -> Self {
         Self {
             index: Some(index),
@@ -64,6 +70,28 @@ impl BatchError {
     pub fn into_error(self) -> ProcessError {
         self.error
     }
+
+    /// The error for a batch of so many records: an index that it does not have says nothing about any of them.
+    fn within(self, count: usize) -> Self {
+        match self.index {
+            Some(index) if index >= count => {
+                let what = format!(
+                    "the handler says that record {index} failed, counted from 0, of a batch of {count}"
+                );
+                Self::all(self.error.context(&what))
+            }
+            _ => self,
+        }
+    }
+
+    /// What a batch handler failed with: a `BatchError` that was boxed comes back as it was, anything else is an error for all.
+    #[must_use]
+    pub fn from_boxed(boxed: BoxError) -> Self {
+        match boxed.downcast::<Carried>() {
+            Ok(carried) => carried.0,
+            Err(other) => Self::all(ProcessError::from_boxed(other)),
+        }
+    }
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for BatchError {
@@ -77,6 +105,29 @@ impl From<ProcessError> for BatchError {
         Self::all(error)
     }
 }
+
+impl From<BatchError> for BoxError {
+    fn from(error: BatchError) -> Self {
+        Box::new(Carried(error))
+    }
+}
+
+/// A [`BatchError`] in the shape of a standard error, so that a handler may return it like any other.
+struct Carried(BatchError);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.error, f)
+    }
+}
+
+impl fmt::Debug for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Carried {}
 
 impl fmt::Debug for BatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,26 +155,72 @@ impl IntoBatchOutcome for Outcome {
 
 impl<T: IntoOutcome> IntoBatchOutcome for Vec<T> {
     fn into_batch_outcome(self, count: usize) -> BatchOutcome {
-        let results = self.into_iter().take(count);
+        let given = self.len();
+        if given > count {
+            // Which answer is whose is not known.
+            let what = format!("the handler gave {given} answers for a batch of {count} records");
+            return BatchOutcome {
+                results: Vec::new(),
+                error: Some(BatchError::all(ProcessError::transient(what))),
+            };
+        }
         BatchOutcome {
-            results: results.map(IntoOutcome::into_outcome).collect(),
+            results: self.into_iter().map(IntoOutcome::into_outcome).collect(),
             error: None,
         }
     }
 }
 
-impl<T: IntoBatchOutcome, E: Into<BatchError>> IntoBatchOutcome for Result<T, E> {
+impl<T: IntoBatchOutcome, E: Into<BoxError>> IntoBatchOutcome for Result<T, E> {
     fn into_batch_outcome(self, count: usize) -> BatchOutcome {
         match self {
             Ok(answers) => answers.into_batch_outcome(count),
             Err(error) => {
-                let error: BatchError = error.into();
-                let done = error.index.unwrap_or(0).min(count);
+                let error = BatchError::from_boxed(error.into()).within(count);
+                let done = error.index.unwrap_or(0);
                 BatchOutcome {
                     results: (0..done).map(|_| Ok(Outcome::Ack)).collect(),
                     error: Some(error),
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorClass;
+
+    #[test]
+    fn an_index_that_the_batch_does_not_have_is_an_error_for_all_that_names_both_numbers() {
+        for index in [3, 4, usize::MAX] {
+            let error = ProcessError::dependency("store", "the last row is refused");
+            let told = Err::<(), _>(BatchError::failed_from(index, error)).into_batch_outcome(3);
+            let error = told.error.unwrap();
+            assert!(told.results.is_empty(), "nothing is known to be done");
+            assert_eq!(
+                (error.index(), error.error().class()),
+                (None, ErrorClass::Dependency)
+            );
+            let text = error.error().to_string();
+            let named = [format!("record {index}"), "a batch of 3".to_owned()];
+            assert!(named.iter().all(|part| text.contains(part)), "{text}");
+        }
+    }
+
+    #[test]
+    fn more_answers_than_records_are_an_error_for_all() {
+        let told = vec![Outcome::Ack; 4].into_batch_outcome(3);
+        assert!(told.results.is_empty() && told.error.is_some());
+    }
+
+    #[test]
+    fn a_batch_error_keeps_its_index_and_any_error_fails_all() {
+        let at = Err::<(), _>(BatchError::failed_from(1, ProcessError::poison("no")));
+        assert_eq!(at.into_batch_outcome(3).results.len(), 1);
+        let boxed: BoxError = "no disk".into();
+        let told = Err::<(), _>(boxed).into_batch_outcome(3);
+        assert_eq!(told.error.unwrap().index(), None);
     }
 }

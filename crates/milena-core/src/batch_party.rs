@@ -43,6 +43,11 @@ struct State {
 enum Progress {
     Coming,
     Here,
+    /// It comes on its own, after an attempt that it had with the others.
+    Alone,
+    /// It was answered, and is brought again by the driver.
+    Later,
+    /// It was answered for good.
     Gone,
 }
 
@@ -150,6 +155,27 @@ impl BatchSeat {
         let _ = self.turn(Progress::Gone);
     }
 
+    /// The record was answered, and the driver brings it again: until then nothing behind it may be processed.
+    pub fn postpone(&self) {
+        let _ = self.turn(Progress::Later);
+    }
+
+    /// Whether every record before it was answered for good, so that it may be processed on its own.
+    #[must_use]
+    pub fn is_next(&self) -> bool {
+        let state = self.party.lock();
+        let mut before = state.seats.iter().take(self.at);
+        before.all(|seat| *seat == Progress::Gone)
+    }
+
+    /// Whether its attempt is one with others, so that a failure of that attempt may be theirs.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let state = self.party.lock();
+        let own = state.seats.get(self.at);
+        state.seats.len() > 1 && own.is_some_and(|own| *own != Progress::Alone)
+    }
+
     fn turn(&self, now: Progress) -> Progress {
         let mut state = self.party.lock();
         let Some(seat) = state.seats.get_mut(self.at) else {
@@ -157,7 +183,10 @@ impl BatchSeat {
         };
         let before = *seat;
         if before != Progress::Gone {
-            *seat = now;
+            *seat = match (before, now) {
+                (Progress::Here | Progress::Alone, Progress::Here) => Progress::Alone,
+                _ => now,
+            };
         }
         drop(state);
         self.party.0.wakers.wake_all();
@@ -226,6 +255,20 @@ mod tests {
         gathered.await.unwrap();
         assert!(party.closed().now_or_never().is_some());
         assert_eq!(party.first_coming(), None);
+    }
+
+    #[test]
+    fn a_record_that_comes_on_its_own_is_next_once_all_before_it_are_answered_for_good() {
+        let party = BatchParty::new();
+        let (first, second) = (party.seat(), party.seat());
+        assert!(first.arrive() && second.arrive());
+        assert!(first.is_shared() && second.is_shared());
+        assert!(!second.arrive() && !second.is_shared());
+        assert!(first.is_next() && !second.is_next());
+        first.postpone();
+        assert!(!second.is_next(), "the driver brings the first again");
+        first.leave();
+        assert!(second.is_next());
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Gate(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     name: Arc<str>,
+    /// Tells it from every other gate of this process, whatever their names.
+    id: u64,
     state: Mutex<GateState>,
     version: AtomicU64,
     wakers: Wakers,
@@ -36,8 +38,10 @@ pub enum GateState {
 impl Gate {
     /// An open gate; `name` says who closes it, such as `breaker:payments`.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(Arc::new(Inner {
             name: name.into(),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             state: Mutex::new(GateState::Open),
             version: AtomicU64::new(0),
             wakers: Wakers::default(),
@@ -48,6 +52,13 @@ impl Gate {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// A number that no other gate of this process has, and all clones of this one share; never 0. Two layers may give their gates one
+    /// name: by this they are told apart.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
     }
 
     /// Opens it; an open one stays as it is.

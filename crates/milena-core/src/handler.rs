@@ -2,9 +2,15 @@
 
 use std::future::Future;
 
-use crate::{FromRecord, Incoming, Outcome, ProcessError};
+use crate::{BoxError, FromRecord, Incoming, Outcome, ProcessError};
 
-/// What a handler may return: an [`Outcome`], `()` for "done", or a [`Result`] of either with any error.
+/// What a handler may return: an [`Outcome`], `()` for "done", or a [`Result`] of either with any error, `anyhow::Error`, a
+/// [`BoxError`] and a `String` included.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot return `{Self}`",
+    label = "not an answer of a handler",
+    note = "return `()`, an `Outcome`, or a `Result` of either whose error is a `ProcessError` or turns into a `BoxError`, as every standard error and `anyhow::Error` do"
+)]
 pub trait IntoOutcome {
     /// The outcome, or the error with its class.
     ///
@@ -25,9 +31,13 @@ impl IntoOutcome for () {
     }
 }
 
-impl<T: IntoOutcome, E: Into<ProcessError>> IntoOutcome for Result<T, E> {
+impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
     fn into_outcome(self) -> Result<Outcome, ProcessError> {
-        self.map_err(Into::into)?.into_outcome()
+        match self {
+            Ok(answer) => answer.into_outcome(),
+            // A `ProcessError` comes out of its box as it was.
+            Err(error) => Err(ProcessError::from_boxed(error.into())),
+        }
     }
 }
 
@@ -62,8 +72,11 @@ impl<T: IntoOutcome, E: Into<ProcessError>> IntoOutcome for Result<T, E> {
 /// # check(bill);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a handler",
-    note = "a handler is an async function of extractors (`FromRecord`) that returns an `Outcome`, `()`, or a `Result` of one"
+    message = "`{Self}` is not a handler of records whose state is `{S}`",
+    label = "not a handler",
+    note = "a handler is an async function of up to twelve extractors that returns `()`, an `Outcome`, or a `Result` of either with any error",
+    note = "each argument has to be an extractor (`FromRecord`): `Json<T>` needs `T: Deserialize`; `State<T>` needs a state of that type, given by `with_state` before the handler",
+    note = "its future has to be `Send`: hold no `Rc`, `RefCell` borrow or `MutexGuard` across an `.await`; what a closure captures has to be `Clone + Send + Sync + 'static`"
 )]
 pub trait Handler<Args, S = ()>: Clone + Send + Sync + 'static {
     /// Extracts the arguments and runs the function.
@@ -165,6 +178,19 @@ mod tests {
         let error = run(|_: Text| async {}, incoming(None, Some(&[0xff])), ())
             .await
             .unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Poison);
+    }
+
+    #[tokio::test]
+    async fn a_boxed_error_and_a_text_can_be_returned_and_a_class_is_kept() {
+        let boxed = || async { Err::<(), BoxError>("down".into()) };
+        let error = run(boxed, incoming(None, None), ()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Transient);
+        assert!(!error.is_classified());
+        let text = || async { Err::<Outcome, _>("down") };
+        assert!(run(text, incoming(None, None), ()).await.is_err());
+        let own = || async { Err::<(), BoxError>(ProcessError::poison("no").into()) };
+        let error = run(own, incoming(None, None), ()).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Poison);
     }
 

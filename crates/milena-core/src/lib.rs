@@ -36,6 +36,7 @@ mod timestamp;
 mod topic;
 mod topic_pattern;
 mod wakers;
+mod wall_clock;
 
 pub use address::Address;
 pub use backoff::Backoff;
@@ -65,8 +66,9 @@ pub use outcome::{Outcome, Reason};
 pub use process_error::{BoxError, Classified, Classify, ErrorClass, ProcessError};
 pub use record::{ConsumerRecord, ProducerRecord, Record, RecordMetadata, RecordRef};
 pub use recorder::{Recorder, Recording, RouteLabels, RouteRecorder};
-pub use routes::{BatchSize, RouteInfo, Routes};
+pub use routes::{BatchSize, RouteInfo, Routes, WriteName, WriteTarget};
 pub use shared_record::SharedRecord;
 pub use timestamp::{Timestamp, TimestampType};
 pub use topic::{TopicName, TopicPartition};
 pub use topic_pattern::TopicPattern;
+pub use wall_clock::WallClock;

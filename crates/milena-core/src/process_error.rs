@@ -196,6 +196,13 @@ impl ProcessError {
         error
     }
 
+    /// Says before the error what it means here; class, wait and dependency stay.
+    #[must_use]
+    pub fn context(mut self, what: &str) -> Self {
+        self.0.source = format!("{what}: {}", self.chain()).into();
+        self
+    }
+
     /// Gives it another class.
     #[must_use]
     pub fn with_class(mut self, class: ErrorClass) -> Self {

@@ -22,6 +22,12 @@ pub struct RouteInfo {
     pub records_attempts: bool,
     /// Whether the stack writes dead letters itself, so that an error that reaches the driver means "cannot go on".
     pub dead_letters: bool,
+    /// Whether one of its layers tries records again, so that the driver does not: retries are bounded in one place.
+    pub retries: bool,
+    /// Whether one of its layers asks for the time: the driver then puts a [`WallClock`](crate::WallClock) among the extensions.
+    pub asks_for_clock: bool,
+    /// The topics that its layers write to.
+    pub writes: Vec<WriteTarget>,
     /// How many records its handler takes at a time; `None` where it takes one.
     pub batch: Option<BatchSize>,
 }
@@ -35,6 +41,49 @@ pub struct BatchSize {
     pub within: Duration,
 }
 
+/// A topic that a layer of a route writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteTarget {
+    /// What is written there, in words: `dead letters`, `retries`.
+    pub what: &'static str,
+    /// The topic, or how its name is made.
+    pub to: WriteName,
+    /// Whether it is a topic of the cluster that the consumer reads from, which can be asked for it.
+    pub same_cluster: bool,
+}
+
+/// The name of a topic that is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteName {
+    /// One topic, whatever was read.
+    Topic(TopicName),
+    /// For each topic that is read, one whose name is that with this ending.
+    Suffix(String),
+}
+
+impl WriteTarget {
+    /// The topic for what is read from `topic`.
+    #[must_use]
+    pub fn for_topic(&self, topic: &TopicName) -> TopicName {
+        match &self.to {
+            WriteName::Topic(name) => name.clone(),
+            WriteName::Suffix(suffix) => format!("{topic}{suffix}").into(),
+        }
+    }
+
+    /// Why no topic can have such a name, whatever is read.
+    #[must_use]
+    pub fn defect(&self) -> Option<String> {
+        // A suffix is held against the shortest topic that there can be.
+        let name = self.for_topic(&TopicName::from("x"));
+        let defect = name.defect()?;
+        Some(match &self.to {
+            WriteName::Topic(name) => format!("`{name}`: {defect}"),
+            WriteName::Suffix(suffix) => format!("the ending `{suffix}`: {defect}"),
+        })
+    }
+}
+
 impl RouteInfo {
     /// A route for any topic, without gates.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
@@ -46,8 +95,23 @@ impl RouteInfo {
             gauges: Vec::new(),
             records_attempts: false,
             dead_letters: false,
+            retries: false,
+            asks_for_clock: false,
+            writes: Vec::new(),
             batch: None,
         }
+    }
+
+    /// The topic that a topic of retries belongs to, by the endings of this route's retry topics; the longest that fits counts.
+    #[must_use]
+    pub fn base_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let suffixes = self.writes.iter().filter_map(|target| match &target.to {
+            WriteName::Suffix(suffix) => topic.strip_suffix(suffix.as_str()),
+            WriteName::Topic(_) => None,
+        });
+        suffixes
+            .filter(|base| !base.is_empty())
+            .min_by_key(|base| base.len())
     }
 
     /// Whether records of that topic may take it.

@@ -115,8 +115,11 @@ where
         let records = records.into_iter();
         let mut left: Vec<_> = records.map(|record| self.append(record.into())).collect();
         let mut done = Vec::with_capacity(left.len());
+        // After a batch that failed as a whole the first goes alone, and more each time that goes well.
+        let mut few = left.len();
         while !left.is_empty() {
             let party = BatchParty::new();
+            let behind = left.split_off(few.min(left.len()));
             let together = std::mem::take(&mut left).into_iter();
             let together: Vec<_> = together
                 .map(|record| self.process(record, Some(party.seat())))
@@ -125,7 +128,9 @@ where
             let all = together.len();
             let answered = join_all(together).await;
             let later = |fed: &Processed| matches!(fed.result, Ok(Outcome::Hold(_)));
-            let stuck = answered.iter().filter(|fed| later(fed)).count() == all;
+            let none = answered.iter().filter(|fed| later(fed)).count() == all;
+            let stuck = none && all == 1;
+            few = if none { 1 } else { few.saturating_mul(2) };
             for fed in answered {
                 if later(&fed) && !stuck {
                     left.push(fed.record);
@@ -133,6 +138,7 @@ where
                     done.push(fed);
                 }
             }
+            left.extend(behind);
         }
         done.sort_by_key(|fed| (fed.record.topic_partition(), fed.record.offset));
         done
@@ -162,7 +168,10 @@ where
             Failed::from(&ProcessError::from_boxed(boxed))
         });
         if let Some(seat) = seat {
-            seat.leave();
+            match &answer {
+                Ok(Outcome::Hold(_)) => seat.postpone(),
+                Ok(_) | Err(_) => seat.leave(),
+            }
         }
         let processed = Processed {
             record,

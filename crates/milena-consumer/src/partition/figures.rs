@@ -46,7 +46,7 @@ impl Partition {
                 .oldest
                 .front()
                 .map(|first| (first.offset, now.duration_since(first.since))),
-            pauses: state.pauses.holders().cloned().collect(),
+            pauses: state.pauses.holders(),
         }
     }
 }

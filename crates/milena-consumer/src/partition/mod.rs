@@ -25,7 +25,7 @@ use crate::batch::Opened;
 use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
 use crate::offsets::OffsetTracker;
-use crate::pauses::{Pause, Pauses};
+use crate::pauses::{Holder, Pause, Pauses};
 use crate::settings::OffsetReset;
 
 use ahead::Ahead;
@@ -263,12 +263,12 @@ impl Partition {
     // Pausing.
 
     /// `by` holds it paused; `true` when that is news.
-    pub(crate) fn pause(&self, by: &Arc<str>, reason: Reason) -> bool {
-        self.state.lock().pauses.hold(Arc::clone(by), reason)
+    pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {
+        self.state.lock().pauses.hold(by.clone(), reason)
     }
 
     /// `by` lets go; `true` when nobody holds it any more.
-    pub(crate) fn resume(&self, by: &str) -> bool {
+    pub(crate) fn resume(&self, by: &Holder) -> bool {
         let last = self.state.lock().pauses.release(by);
         self.readable.notify_one();
         last
@@ -283,7 +283,7 @@ impl Partition {
         self.state.lock().pauses.is_paused()
     }
 
-    pub(crate) fn is_paused_by(&self, by: &str) -> bool {
+    pub(crate) fn is_paused_by(&self, by: &Holder) -> bool {
         self.state.lock().pauses.is_held_by(by)
     }
 }

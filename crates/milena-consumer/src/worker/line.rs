@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use milena_core::{
     ConsumerRecord, ErrorClass, Extensions, Recording, RouteLabels, RouteRecorder, Routes,
+    WallClock,
 };
 use tokio::time::Instant;
 
@@ -16,7 +17,7 @@ pub(super) struct Line<S> {
     pub(super) recorder: Option<Arc<dyn RouteRecorder>>,
     /// Whether a layer records the attempts in place of this.
     pub(super) is_recorded: bool,
-    /// What each record carries: the recorder for that layer.
+    /// What each record carries: the recorder and the clock for layers that ask for them.
     pub(super) extensions: Extensions,
     pub(super) patience: Patience,
 }
@@ -44,6 +45,10 @@ impl<R: Routes> Worker<R> {
             if let Some(recorder) = recorder.as_ref().filter(|_| is_recorded) {
                 extensions.insert(Recording(Arc::clone(recorder)));
             }
+            if info.is_some_and(|info| info.asks_for_clock) {
+                let clock = Arc::clone(&core.settings.clock);
+                extensions.insert(WallClock::new(move || clock()));
+            }
             Line {
                 service: routes.service(route),
                 recorder,
@@ -52,7 +57,7 @@ impl<R: Routes> Worker<R> {
                 patience: Patience {
                     attempts: core.settings.max_attempts,
                     backoff: core.settings.retry_backoff,
-                    dead_letters: info.is_some_and(|info| info.dead_letters),
+                    layered: info.is_some_and(|info| info.dead_letters || info.retries),
                 },
             }
         })

@@ -153,7 +153,7 @@ impl<R: Driven> Worker<R> {
         let route = self.route_of(record);
         let delivered = began;
         let timed = self.core.settings.recorder.is_some();
-        let began = timed.then(|| began.unwrap_or_else(Instant::now));
+        let mut began = timed.then(|| began.unwrap_or_else(Instant::now));
         let mut attempt = 1;
         let mut first = true;
         loop {
@@ -179,6 +179,7 @@ impl<R: Driven> Worker<R> {
             first = false;
             match (&verdict, end) {
                 (Verdict::Settle(outcome), Ok(end)) if at_once && *outcome == end => {}
+                (Verdict::Hold(_), _) => {}
                 _ => self.record_attempt(route, attempt, waited.or(began), end),
             }
             self.distrust(route, end);
@@ -191,15 +192,20 @@ impl<R: Driven> Worker<R> {
                     return Go::On;
                 }
                 Verdict::Again(wait) => {
+                    // What passes from here on is waited for, and blocks nothing.
+                    self.last = None;
                     if !wait_or_stop(&self.partition, wait).await {
                         return Go::Away;
                     }
                     attempt += 1;
                 }
                 Verdict::Hold(until) => {
+                    self.last = None;
                     if !hold(&self.core, &self.partition, until).await {
                         return Go::Away;
                     }
+                    // A record that was held is not slow: its time begins when it may be processed.
+                    began = timed.then(Instant::now);
                 }
                 last => return self.give_up(route, ticket, last),
             }

@@ -30,7 +30,6 @@ pub(super) struct Table {
 /// A batch, from its first record to its last answer.
 pub(super) struct Batch {
     slots: Mutex<Slots>,
-    order: Order,
     full: Arc<Notify>,
     running: Mutex<Option<Running>>,
     abort: AbortHandle,
@@ -85,8 +84,12 @@ impl Table {
                 let (at, running) = batch.add(incoming, seat.at());
                 (Seat { batch, at }, running)
             }
-            Some(_) => {
+            Some(seat) => {
                 let batch = Batch::new(self, Order::Kept, Gather::Alone);
+                if !seat.is_next() {
+                    // Its own layers bring it again before those in front of it are done: the driver brings it in its turn.
+                    return (Seat { batch, at: None }, nothing().shared());
+                }
                 let (at, running) = batch.add(incoming, 0);
                 (Seat { batch, at }, running)
             }
@@ -129,7 +132,6 @@ impl Batch {
         };
         let batch = Arc::new(Self {
             slots: Mutex::new(Slots::Gathering(Vec::new())),
-            order,
             full,
             running: Mutex::new(None),
             abort,
@@ -148,7 +150,14 @@ impl Batch {
             let (seats, records) = batch.begin(early_from);
             let count = records.len();
             let answers = AssertUnwindSafe(run(records, order)).catch_unwind().await;
-            let answers = answers.unwrap_or_else(|panic| panicked(&*panic, count, order));
+            // Of an extractor: the handler's own are answers by now.
+            let answers = answers.unwrap_or_else(|panic| {
+                let answer = |_| match order {
+                    Order::Kept if count > 1 => Ok(later()),
+                    Order::Kept | Order::Any => Err(panicked(&*panic)),
+                };
+                (0..count).map(answer).collect()
+            });
             let mut answers: Vec<_> = answers.into_iter().map(Some).collect();
             let answer = |seat: Option<usize>| match seat {
                 Some(at) => answers.get_mut(at).and_then(Option::take),
@@ -237,13 +246,8 @@ impl Seat {
             (Slots::Done(answers), Ok(())) => answers.get_mut(at).and_then(Option::take),
             _ => None,
         };
-        answer.unwrap_or_else(|| match self.batch.order {
-            Order::Kept => Ok(later()),
-            Order::Any => {
-                let what = "the batch was ended with the attempt of another record in it";
-                Err(ProcessError::transient(what))
-            }
-        })
+        // The batch was ended with the attempt of another record in it.
+        answer.unwrap_or_else(|| Ok(later()))
     }
 
     /// The record leaves: before the batch runs, the others go on without it; else it ends for all.
@@ -263,22 +267,18 @@ impl Seat {
 }
 
 /// The answer of a record that is to come again when those before it are done: no attempt was made.
-pub(super) fn later() -> Outcome {
+pub(crate) fn later() -> Outcome {
     Outcome::Hold(Timestamp::from_millis(0))
 }
 
-/// A panic fails all, or in order the first alone, behind which the others come again.
-fn panicked(panic: &(dyn std::any::Any + Send), count: usize, order: Order) -> Vec<Answer> {
+/// A panic, as an error.
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> ProcessError {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let what = format!("the handler panicked: {}", text.unwrap_or("no text"));
-    let fail = |at: usize| match order {
-        Order::Kept if at > 0 => Ok(later()),
-        Order::Kept | Order::Any => Err(ProcessError::new(ErrorClass::Panic, what.clone())),
-    };
-    (0..count).map(fail).collect()
+    ProcessError::new(ErrorClass::Panic, what)
 }
 
 /// What runs where there is nothing to run.

@@ -5,16 +5,18 @@
 //!
 //! - **By partition** (the default) a lane hands over what is in its partition's queue, up to the number of a batch, and waits a short time for
 //!   more. The order is kept: what is to be tried again is tried again before those behind it, alone, and only then they come, at the same
-//!   attempt as before. Where the handler fails without saying which record was at fault, the first alone is tried again, and the others in small
-//!   batches that grow: the bad one is found, and no other becomes a dead letter for it.
+//!   attempt as before. Where an attempt at several records fails without saying which was at fault, by whatever error, a panic or a timeout, it
+//!   settles none of them and counts for none: the first is tried alone, and then more at a time. Only an attempt at one record is its own. So
+//!   the bad one is found, and no other becomes a dead letter for it.
 //! - **By key, or unordered**, the records that lanes have at the same time are gathered, one of each lane: give the consumer many lanes for large
-//!   batches. One that fails holds no other up.
+//!   batches. One that fails holds no other up. A failure for several is found out in
+//!   the same way, within one attempt: give it time for more than one call of the handler. What a timeout ends has taken too long for each.
 //!
 //! The handler takes a `Vec` of any extractor, or of a tuple of several. A record from which it cannot be made is answered alone, and the
 //! handler does not see it. It answers for all at once, with a `Vec` of one answer for each, or with
 //! [`BatchError::failed_from`](milena_core::BatchError::failed_from): then the records before are done, that one failed, and those behind it
-//! are given to the handler again without it, so that one record never uses up the attempts of others. Any other error fails all, or by
-//! partition the first.
+//! are given to the handler again without it, so that one record never uses up the attempts of others. An index that the batch does not have
+//! says nothing about any record, and is an error for all, as any other error is.
 //!
 //! When an attempt of one record is ended, by a timeout say, the whole batch is, and no attempt goes on unseen. A panic is an error like others.
 //!
@@ -43,6 +45,8 @@ mod service;
 use std::time::Duration;
 
 pub use service::{BatchFuture, BatchService};
+
+pub(crate) use gather::later;
 
 /// How many records a batch takes, and for how long it waits for them.
 #[derive(Clone, Copy, Debug)]

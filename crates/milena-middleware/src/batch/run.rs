@@ -1,11 +1,13 @@
 //! One batch through its handler: arguments made, the handler called, until each record has its answer.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::future::FutureExt;
 use milena_core::{BatchOutcome, FromRecord, Incoming, IntoBatchOutcome, Outcome, ProcessError};
 
-use super::gather::{Answer, later};
+use super::gather::{Answer, later, panicked};
 
 /// Whether records have an order among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +46,28 @@ where
     A: FromRecord<T>,
 {
     let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
-    let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, asks_again).await;
-    if !asked.is_empty() {
-        let told = handler(arguments).await.into_batch_outcome(asked.len());
-        let all_failed = told
-            .error
-            .as_ref()
-            .is_some_and(|error| error.index().is_none());
-        let done = told.results.len();
-        for (nth, (at, told)) in asked.iter().zip(spread(told, asked.len())).enumerate() {
-            // Who of them made all fail is not known: the first of them is tried again alone.
-            let blamed = !all_failed || nth <= done;
-            if let Some(answer) = answers.get_mut(*at).filter(|_| blamed) {
-                *answer = told;
+    let all = Asked {
+        most: records.len(),
+        ends: asks_again,
+    };
+    let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, all).await;
+    match ask(handler, arguments, asked.len()).await {
+        Told::Each(told) => {
+            for (at, told) in asked.iter().zip(told) {
+                if let Some(answer) = answers.get_mut(*at) {
+                    *answer = told;
+                }
             }
         }
+        // Who of several made all fail is not known: all come again, the first of them alone.
+        Told::Whole(error) => match asked.as_slice() {
+            [alone] => {
+                if let Some(answer) = answers.get_mut(*alone) {
+                    *answer = Some(Err(error));
+                }
+            }
+            several => tell(several.len(), &error),
+        },
     }
     let mut again = false;
     let settle = |answer: Option<Answer>| match answer {
@@ -78,7 +87,8 @@ fn asks_again(answer: &Answer) -> bool {
     }
 }
 
-/// Until each has an answer of its own.
+/// Until each has an answer of its own. After a call that failed as a whole the first is tried alone, and more with each call that
+/// answers.
 async fn run_any<H, A, Fut, T>(handler: H, state: &T, records: Vec<Incoming>) -> Vec<Answer>
 where
     H: Fn(Vec<A>) -> Fut,
@@ -87,14 +97,28 @@ where
     A: FromRecord<T>,
 {
     let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
-    // Ends: each turn answers one record at least.
+    let mut most = records.len();
+    // Ends: each turn answers one record at least, or is followed by one for a single record, which does.
     loop {
-        let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, |_| false).await;
+        let some = Asked {
+            most,
+            ends: |_| false,
+        };
+        let (arguments, asked) = arguments::<A, T>(state, &records, &mut answers, some).await;
         if asked.is_empty() {
             return answers.into_iter().flatten().collect();
         }
-        let told = handler(arguments).await.into_batch_outcome(asked.len());
-        for (at, told) in asked.iter().zip(spread(told, asked.len())) {
+        let told = match ask(&handler, arguments, asked.len()).await {
+            Told::Whole(error) if asked.len() > 1 => {
+                tell(asked.len(), &error);
+                most = 1;
+                continue;
+            }
+            Told::Whole(error) => vec![Some(Err(error))],
+            Told::Each(told) => told,
+        };
+        most = most.saturating_mul(2);
+        for (at, told) in asked.iter().zip(told) {
             if let Some(answer) = answers.get_mut(*at) {
                 *answer = told;
             }
@@ -102,18 +126,28 @@ where
     }
 }
 
-/// The arguments of all records that are not answered yet, and which records those are. One that cannot be made answers its record, and
-/// ends the list where `ends` says so of that answer.
+/// Which records a call of the handler is for.
+struct Asked {
+    /// How many at most.
+    most: usize,
+    /// Whether the answer of a record from which no argument can be made ends the list.
+    ends: fn(&Answer) -> bool,
+}
+
+/// The arguments of the records that are not answered yet, and which records those are. One that cannot be made answers its record.
 async fn arguments<A: FromRecord<T>, T>(
     state: &T,
     records: &[Incoming],
     answers: &mut [Option<Answer>],
-    ends: fn(&Answer) -> bool,
+    wanted: Asked,
 ) -> (Vec<A>, Vec<usize>) {
     let (mut arguments, mut asked) = (Vec::new(), Vec::new());
     for ((at, record), answer) in records.iter().enumerate().zip(answers) {
         if answer.is_some() {
             continue;
+        }
+        if asked.len() >= wanted.most {
+            break;
         }
         match A::from_record(record, state).await {
             Ok(argument) => {
@@ -121,7 +155,7 @@ async fn arguments<A: FromRecord<T>, T>(
                 asked.push(at);
             }
             Err(error) => {
-                if ends(answer.insert(Err(error))) {
+                if (wanted.ends)(answer.insert(Err(error))) {
                     break;
                 }
             }
@@ -130,38 +164,58 @@ async fn arguments<A: FromRecord<T>, T>(
     (arguments, asked)
 }
 
-/// One answer for each record; `None` for those that are to be tried again.
-fn spread(told: BatchOutcome, count: usize) -> Vec<Option<Answer>> {
+/// What a call of the handler came to.
+enum Told {
+    /// One answer for each record; `None` for those that are to be tried again.
+    Each(Vec<Option<Answer>>),
+    /// It failed, and does not say for which record: settles none of several.
+    Whole(ProcessError),
+}
+
+/// Calls the handler for `count` records. A panic is an error like others.
+async fn ask<H, A, Fut>(handler: H, arguments: Vec<A>, count: usize) -> Told
+where
+    H: Fn(Vec<A>) -> Fut,
+    Fut: Future,
+    Fut::Output: IntoBatchOutcome,
+{
+    if count == 0 {
+        return Told::Each(Vec::new());
+    }
+    let calling = async { handler(arguments).await.into_batch_outcome(count) };
+    match AssertUnwindSafe(calling).catch_unwind().await {
+        Ok(told) => spread(told, count),
+        Err(panic) => Told::Whole(panicked(&*panic)),
+    }
+}
+
+fn spread(told: BatchOutcome, count: usize) -> Told {
+    let done = told.results.len();
     let mut answers: Vec<_> = told.results.into_iter().map(Some).collect();
-    let done = answers.len();
     match told.error {
         Some(error) if error.index().is_some() && done < count => {
             answers.push(Some(Err(error.into_error())));
-            answers.resize_with(count, || None);
         }
-        Some(error) => {
-            let error = error.into_error();
-            answers.resize_with(count, || Some(Err(copy(&error))));
+        Some(error) => return Told::Whole(error.into_error()),
+        None if done == 0 => {
+            let what = format!("the handler answered for none of {count} records");
+            return Told::Whole(ProcessError::transient(what));
         }
-        None => answers.resize_with(count, || {
-            let what = format!("the handler answered for {done} of {count} records of its batch");
-            Some(Err(ProcessError::transient(what)))
-        }),
+        None => {}
     }
-    answers
+    answers.resize_with(count, || None);
+    Told::Each(answers)
 }
 
-/// The same error for another record.
-fn copy(error: &ProcessError) -> ProcessError {
-    let text = error.chain().into_owned();
-    let copy = match error.dependency_name() {
-        Some(name) => ProcessError::dependency(name, text).with_class(error.class()),
-        None => ProcessError::new(error.class(), text),
-    };
-    match error.retry_after() {
-        Some(wait) => copy.after(wait),
-        None => copy,
-    }
+/// Says what failed for several records at once: it is the answer of none of them, and no other layer hears of it.
+fn tell(records: usize, error: &ProcessError) {
+    tracing::warn!(
+        target: "milena::process",
+        records,
+        class = %error.class(),
+        error = %error.chain(),
+        "a batch failed, and nothing says by which record; the first is tried alone"
+    );
 }
 
 #[cfg(test)]
@@ -232,10 +286,7 @@ mod tests {
 
         let handler = async |_: Vec<Text>| vec![Ok(Outcome::Ack), Err(ProcessError::poison("no"))];
         let answers = run(handler, Arc::new(()), records(&["a", "b", "c"]), Order::Any).await;
-        assert_eq!(
-            words(&answers),
-            ["ack", "poison", ErrorClass::Transient.name()]
-        );
+        assert_eq!(words(&answers), ["ack", "poison", "transient"]);
     }
 
     #[tokio::test]
@@ -265,11 +316,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn in_order_the_first_alone_is_tried_again_where_all_failed() {
-        let handler = async |_: Vec<Text>| Err::<(), _>(ProcessError::dependency("store", "down"));
-        let all = records(&["", "b", "c"]);
-        let answers = run(handler, Arc::new(()), all, Order::Kept).await;
-        assert_eq!(words(&answers), ["poison", "dependency", "hold"]);
+    async fn in_order_an_error_for_several_settles_none_of_them() {
+        for class in [ErrorClass::Business, ErrorClass::Transient] {
+            let handler = async |_: Vec<Text>| Err::<(), _>(ProcessError::new(class, "down"));
+            let all = records(&["", "b", "c"]);
+            let answers = run(handler, Arc::new(()), all, Order::Kept).await;
+            assert_eq!(words(&answers), ["poison", "hold", "hold"]);
+            let alone = run(handler, Arc::new(()), records(&["b"]), Order::Kept).await;
+            assert_eq!(words(&alone), [class.name()]);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_order_the_one_that_makes_all_fail_is_found_and_no_other_fails_for_it() {
+        let calls = Mutex::new(Vec::new());
+        let handler = |texts: Vec<Text>| {
+            let texts: String = texts.into_iter().map(|text| text.0).collect();
+            calls.lock().push(texts.clone());
+            async move {
+                match texts.contains('x') {
+                    true => Err(ProcessError::business("no")),
+                    false => Ok(()),
+                }
+            }
+        };
+        let all = records(&["a", "b", "c", "x", "e"]);
+        let answers = run(handler, Arc::new(()), all, Order::Any).await;
+        assert_eq!(words(&answers), ["ack", "ack", "ack", "business", "ack"]);
+        assert_eq!(*calls.lock(), ["abcxe", "a", "bc", "xe", "x", "e"]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_for_several_settles_none_of_them() {
+        let handler = async |texts: Vec<Text>| {
+            let bad = texts.iter().any(|text| text.0 == "x");
+            assert!(!bad, "no");
+        };
+        let answers = run(handler, Arc::new(()), records(&["a", "x"]), Order::Any).await;
+        assert_eq!(words(&answers), ["ack", "panic"]);
+        let answers = run(handler, Arc::new(()), records(&["a", "x"]), Order::Kept).await;
+        assert_eq!(words(&answers), ["hold", "hold"]);
     }
 
     #[tokio::test]

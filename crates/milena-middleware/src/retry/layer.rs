@@ -89,6 +89,8 @@ impl StackLayer for RetryLayer {
             None => "",
         };
         let profile = Profile::new(Kind::Retry, format!("up to {attempts} attempts{covered}"));
-        profile.repeats(attempts, self.policy.longest_waits())
+        profile
+            .retries()
+            .repeats(attempts, self.policy.longest_waits())
     }
 }

@@ -53,7 +53,9 @@ impl Policy {
             return None;
         }
         let wait = asked.unwrap_or_else(|| self.backoff_for(class).delay(attempt - 1));
-        let in_time = self.max_elapsed.is_none_or(|max| elapsed + wait <= max);
+        let in_time = self
+            .max_elapsed
+            .is_none_or(|max| elapsed.saturating_add(wait) <= max);
         in_time.then_some(wait)
     }
 
@@ -89,7 +91,8 @@ impl Policy {
             let all = own.clone().chain([&self.backoff]);
             all.map(|backoff| backoff.delay_at(n, 1.0)).max()
         };
-        let longest: Duration = waits.filter_map(longest).sum();
+        let waits = waits.filter_map(longest);
+        let longest = waits.fold(Duration::ZERO, Duration::saturating_add);
         self.max_elapsed.map_or(longest, |max| longest.min(max))
     }
 }
@@ -145,6 +148,20 @@ mod tests {
         assert_eq!(wait(ErrorClass::Throttled), Some(minute));
         assert_eq!(wait(ErrorClass::Timeout), Some(Duration::from_millis(100)));
         assert_eq!(policy.longest_waits(), 4 * minute);
+    }
+
+    #[test]
+    fn waits_without_measure_overflow_nothing() {
+        let mut policy = policy();
+        policy.max_elapsed = Some(Duration::MAX);
+        policy.set_backoff(
+            ErrorClass::Timeout,
+            Backoff::new(Duration::MAX, Duration::MAX),
+        );
+        let late = Duration::from_secs(2);
+        let asked = Some(Duration::MAX);
+        assert_eq!(policy.again(ErrorClass::Throttled, 1, late, asked), asked);
+        assert!(policy.longest_waits() > Duration::from_secs(1 << 40));
     }
 
     #[test]

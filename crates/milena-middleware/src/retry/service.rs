@@ -124,10 +124,13 @@ where
         let Some((incoming, shared)) = this.kept.take() else {
             return Poll::Ready(failure.last(1));
         };
-        let mut repeating: Repeating = Box::pin(repeat(shared, incoming, *this.began, failure));
-        let first = repeating.as_mut().poll(cx);
+        let repeating: Repeating = Box::pin(repeat(shared, incoming, *this.began, failure));
+        // What is left of the first attempt is dropped before another can begin.
         this.state.set(State::Repeating { repeating });
-        first
+        match this.state.project() {
+            StateProjection::Repeating { repeating } => repeating.as_mut().poll(cx),
+            StateProjection::First { attempt } => attempt.poll(cx).map_err(Into::into),
+        }
     }
 }
 
@@ -173,21 +176,22 @@ where
             .as_ref()
             .map(|budget| budget.repeat(Instant::now()));
         let covered = covered.unwrap_or_default().saturating_sub(wait);
-        not_ready += covered;
+        not_ready = not_ready.saturating_add(covered);
+        let all = wait.saturating_add(covered);
         if !counts {
-            not_ready = elapsed().saturating_sub(spent) + wait + covered;
+            not_ready = elapsed().saturating_sub(spent).saturating_add(all);
         }
         tokio::select! {
             biased;
             () = incoming.stopping.cancelled() => return failure.unsettled(),
-            () = sleep(wait + covered) => {}
+            () = sleep(all) => {}
         }
         let inner = inner.get_or_insert_with(|| shared.template.lock().clone());
         let waiting = Instant::now();
         match until_ready(inner, &incoming).await {
             None => return failure.unsettled(),
             Some(Err(error)) => return Err(error.into()),
-            Some(Ok(())) => not_ready += waiting.elapsed(),
+            Some(Ok(())) => not_ready = not_ready.saturating_add(waiting.elapsed()),
         }
         incoming.attempt += 1;
         incoming.record.note_attempts(incoming.attempt);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{BatchSize, Gate, Gauges};
+use milena_core::{BatchSize, Gate, Gauges, WriteTarget};
 
 /// A layer that a [`Stack`](super::Stack) knows: it says what it is.
 ///
@@ -25,6 +25,10 @@ pub struct Profile {
     pub(crate) gauges: Vec<Arc<dyn Gauges>>,
     pub(crate) records_attempts: bool,
     pub(crate) dead_letters: bool,
+    pub(crate) retries: bool,
+    pub(crate) asks_for_clock: bool,
+    pub(crate) writes: Vec<WriteTarget>,
+    pub(crate) notes: Vec<Cow<'static, str>>,
     pub(crate) attempts: u32,
     pub(crate) waits: Duration,
     pub(crate) longest: Option<Duration>,
@@ -123,6 +127,10 @@ impl Profile {
             gauges: Vec::new(),
             records_attempts: false,
             dead_letters: false,
+            retries: false,
+            asks_for_clock: false,
+            writes: Vec::new(),
+            notes: Vec::new(),
             attempts: 1,
             waits: Duration::ZERO,
             longest: None,
@@ -153,6 +161,30 @@ impl Profile {
     /// It writes dead letters, so that what gets past it is final.
     pub fn dead_letters(mut self) -> Self {
         self.dead_letters = true;
+        self
+    }
+
+    /// It tries records again, in place or by retry topics, so that the driver does not: retries are bounded in one place.
+    pub fn retries(mut self) -> Self {
+        self.retries = true;
+        self
+    }
+
+    /// It asks for the time by the [`WallClock`](milena_core::WallClock) among a record's extensions.
+    pub fn asks_for_clock(mut self) -> Self {
+        self.asks_for_clock = true;
+        self
+    }
+
+    /// A topic that it writes to: it has to be there before the first record.
+    pub fn writes(mut self, target: WriteTarget) -> Self {
+        self.writes.push(target);
+        self
+    }
+
+    /// Something that it does and that may surprise, for people.
+    pub fn note(mut self, note: impl Into<Cow<'static, str>>) -> Self {
+        self.notes.push(note.into());
         self
     }
 

@@ -83,6 +83,9 @@ pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
         info.gauges.extend(profile.gauges.iter().cloned());
         info.records_attempts |= profile.records_attempts;
         info.dead_letters |= profile.dead_letters;
+        info.retries |= profile.retries;
+        info.asks_for_clock |= profile.asks_for_clock;
+        info.writes.extend(profile.writes.iter().cloned());
         info.batch = info.batch.or(profile.batch);
     }
     info

@@ -5,12 +5,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use milena_core::{BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError};
+use milena_core::{BatchSeat, BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError};
 use pin_project_lite::pin_project;
 use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tower_service::Service;
+
+use crate::batch::later;
+use crate::readiness::classify;
 
 /// What [`TimeoutLayer`](super::TimeoutLayer) makes.
 #[derive(Debug)]
@@ -62,6 +65,7 @@ where
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
         let cancel = incoming.cancel.child_again(&mut self.spare);
         incoming.cancel = cancel.clone();
+        let seat = incoming.extensions.get::<BatchSeat>().cloned();
         let attempt = self.inner.call(incoming);
         let state = match self.limits.cap {
             None => State::Dropped {
@@ -70,9 +74,10 @@ where
                 told: false,
                 cancel,
                 limits: self.limits,
+                seat,
             },
             Some(cap) => State::Shielded {
-                running: Box::pin(shielded(attempt, self.limits.timeout, cap, cancel)),
+                running: Box::pin(shielded(attempt, self.limits, cap, cancel, seat)),
             },
         };
         TimeoutFuture { state }
@@ -102,6 +107,7 @@ pin_project! {
             told: bool,
             cancel: CancelToken,
             limits: Limits,
+            seat: Option<BatchSeat>,
         },
         Shielded { running: Shielded },
     }
@@ -115,7 +121,8 @@ where
     type Output = Result<Outcome, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (mut attempt, sleep, told, cancel, limits) = match self.project().state.project() {
+        let (mut attempt, sleep, told, cancel, limits, seat) = match self.project().state.project()
+        {
             StateProjection::Shielded { running } => return running.as_mut().poll(cx),
             StateProjection::Dropped {
                 attempt,
@@ -123,7 +130,8 @@ where
                 told,
                 cancel,
                 limits,
-            } => (attempt, sleep, told, cancel, limits),
+                seat,
+            } => (attempt, sleep, told, cancel, limits, seat),
         };
         // Not held up where the attempt has used up the task's budget.
         let until = |end| Box::pin(unconstrained(sleep_until(end)));
@@ -132,20 +140,20 @@ where
             if let Poll::Ready(ended) = attempt.as_mut().poll(cx) {
                 return Poll::Ready(ended.map_err(Into::into));
             }
-            let timer = sleep.get_or_insert_with(|| until(later(limits.timeout)));
+            let timer = sleep.get_or_insert_with(|| until(end_after(limits.timeout)));
             ready!(timer.as_mut().poll(cx));
             if *told {
-                return Poll::Ready(Err(too_long(limits.timeout)));
+                return Poll::Ready(too_long(limits.timeout, seat.as_ref()));
             }
             *told = true;
             cancel.cancel();
-            *sleep = Some(until(later(limits.grace)));
+            *sleep = Some(until(end_after(limits.grace)));
         }
     }
 }
 
 /// Far enough away where the clock ends before.
-fn later(time: Duration) -> Instant {
+fn end_after(time: Duration) -> Instant {
     const YEARS: Duration = Duration::from_secs(30 * 365 * 86_400);
     let now = Instant::now();
     now.checked_add(time).unwrap_or_else(|| now + YEARS)
@@ -154,10 +162,12 @@ fn later(time: Duration) -> Instant {
 /// Runs an attempt in a task of its own and answers when that has ended.
 async fn shielded<E: Into<BoxError>>(
     attempt: impl Future<Output = Result<Outcome, E>> + Send + 'static,
-    limit: Duration,
+    limits: Limits,
     cap: Duration,
     cancel: CancelToken,
+    seat: Option<BatchSeat>,
 ) -> Result<Outcome, BoxError> {
+    let limit = limits.timeout;
     let attempt = async { attempt.await.map_err(Into::into) };
     // Even where nobody waits for the answer any more, the handler is told to end.
     let mut running = Running {
@@ -170,7 +180,11 @@ async fn shielded<E: Into<BoxError>>(
     running.cancel.cancel();
     match timeout(cap, &mut running.task).await {
         Ok(Ok(Ok(outcome))) => Ok(outcome),
-        Ok(Ok(Err(_))) => Err(too_long(limit)),
+        // What it says of itself counts, late as it is; an error that nobody classified may come of its being told to end.
+        Ok(Ok(Err(error))) => match classify(error) {
+            late if late.is_classified() => Err(late.into()),
+            _ => too_long(limit, seat.as_ref()),
+        },
         Ok(Err(error)) => flat(Err(error)),
         Err(_) => Ok(Outcome::stop(format!(
             "the handler did not end within {cap:?} after its timeout of {limit:?}; another attempt would overlap it"
@@ -197,6 +211,15 @@ fn flat(ended: Result<Result<Outcome, BoxError>, JoinError>) -> Result<Outcome, 
     }
 }
 
-fn too_long(limit: Duration) -> BoxError {
-    ProcessError::timeout(format!("the attempt took longer than {limit:?}")).into()
+/// The answer for an attempt that took too long: an error, or where others had part in it, that it is to be made again without them.
+fn too_long(limit: Duration, seat: Option<&BatchSeat>) -> Result<Outcome, BoxError> {
+    if seat.is_some_and(BatchSeat::is_shared) {
+        tracing::warn!(
+            target: "milena::process",
+            ?limit,
+            "an attempt at several records took too long; the first is tried alone"
+        );
+        return Ok(later());
+    }
+    Err(ProcessError::timeout(format!("the attempt took longer than {limit:?}")).into())
 }

@@ -1,0 +1,161 @@
+//! The topics that the layers of a run write to: there before the first record, and not among those that are read by a pattern.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, ErrorKind, Result, RouteInfo, TopicName, WriteName};
+use tokio::time::Instant;
+
+use crate::core::Core;
+
+/// A topic that is written to, and what is written there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    name: TopicName,
+    what: &'static str,
+    same_cluster: bool,
+}
+
+/// Refuses a run whose layers could not write where they are to, before its first record.
+///
+/// # Errors
+/// [`ErrorKind::Config`], naming the topic and what to do: a name that no topic can have, a topic that is not there, one that the
+/// consumer's own pattern takes in.
+pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
+    let subscription = core.group.subscription.borrow().clone();
+    let mut read = subscription.topics.clone();
+    let assigned = core.partitions();
+    read.extend(
+        assigned
+            .iter()
+            .map(|partition| partition.place().topic.clone()),
+    );
+    let targets = targets(routes, &read);
+    for target in &targets {
+        let Target { name, what, .. } = target;
+        if let Some(defect) = name.defect() {
+            let what = format!("the stack writes {what} to `{name}`: {defect}");
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        let retries = routes.iter().any(|info| info.base_of(name).is_some());
+        let pattern = subscription.pattern.as_ref();
+        if let Some(pattern) = pattern.filter(|pattern| !retries && pattern.fits(name)) {
+            let what = format!(
+                "the topic pattern `{}` takes in `{name}`, to which the stack writes {what}: they would come back at once; \
+                 use a pattern that leaves it out, or name the topics",
+                pattern.text()
+            );
+            return Err(Error::new(ErrorKind::Config, what).setting("topic_pattern"));
+        }
+        if retries && !read.contains(name) && pattern.is_none() {
+            tracing::warn!(
+                topic = name.as_str(),
+                "the stack sends records to a retry topic that this consumer does not read; add it to its topics"
+            );
+        }
+    }
+    there(core, &targets, &read).await
+}
+
+/// What the routes write to for these topics, each once. What is read from a retry topic goes where that of its own topic does.
+fn targets(routes: &[RouteInfo], read: &BTreeSet<TopicName>) -> BTreeSet<Target> {
+    let mut all = BTreeSet::new();
+    for info in routes {
+        for write in &info.writes {
+            let mut add = |name: TopicName| {
+                all.insert(Target {
+                    name,
+                    what: write.what,
+                    same_cluster: write.same_cluster,
+                });
+            };
+            match &write.to {
+                WriteName::Topic(name) => add(name.clone()),
+                WriteName::Suffix(_) => read
+                    .iter()
+                    .filter(|topic| info.takes(topic) && info.base_of(topic).is_none())
+                    .for_each(|topic| add(write.for_topic(topic))),
+            }
+        }
+    }
+    all
+}
+
+/// Asks the cluster for the topics, and waits a little for those that were made just now.
+async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicName>) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut missing = Vec::new();
+    for target in targets.iter().filter(|target| target.same_cluster) {
+        let name = &target.name;
+        let left = deadline.saturating_duration_since(Instant::now());
+        match core.cluster.topic_within(name.clone(), left).await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
+                missing.push(target);
+            }
+            Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+            // Whether it is there cannot be told: what is written to it will show.
+            Err(error) => tracing::warn!(
+                topic = name.as_str(), %error,
+                "it cannot be told whether a topic is there that the stack writes {} to", target.what
+            ),
+        }
+    }
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let metadata = core.cluster.metadata();
+    let counts = read.iter().filter_map(|topic| metadata.topic(topic));
+    let partitions = counts.map(|topic| topic.partitions.len()).max();
+    let partitions = partitions.filter(|count| *count > 0);
+    let partitions = partitions.map_or_else(|| "N".to_owned(), |count| count.to_string());
+    let each = |target: &&Target| format!("`{}` for {}", target.name, target.what);
+    let names: Vec<_> = missing.iter().map(each).collect();
+    let create = |target: &&Target| {
+        let name = &target.name;
+        format!("`milena topics create {name} --partitions {partitions}`")
+    };
+    let commands: Vec<_> = missing.iter().map(create).collect();
+    let (it, do_not) = match missing.len() {
+        1 => ("it", "a topic that does not exist"),
+        _ => ("them", "topics that do not exist"),
+    };
+    let what = format!(
+        "the stack writes to {do_not}: {}; create {it}: {}, or `create_topics_for` of the client; \
+         if another cluster has {it}, say so to the layer by `on_another_cluster`",
+        names.join(", "),
+        commands.join(", "),
+    );
+    Err(Error::new(ErrorKind::Config, what).topic(&first.name))
+}
+
+/// How long a topic that was made just now may stay unknown to the broker that is asked.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use milena_core::WriteTarget;
+
+    use super::*;
+
+    #[test]
+    fn retry_topics_are_those_of_the_topics_that_the_route_takes() {
+        let target = |what, to| WriteTarget {
+            what,
+            to,
+            same_cluster: true,
+        };
+        let mut orders = RouteInfo::new("orders");
+        orders.topics = Some(["orders", "orders.retry.5s"].map(TopicName::from).into());
+        orders.writes = vec![
+            target("retries", WriteName::Suffix(".retry.5s".to_owned())),
+            target("dead letters", WriteName::Topic("dead".into())),
+        ];
+        let read = ["orders", "orders.retry.5s", "bills"].map(TopicName::from);
+        let names: Vec<_> = targets(&[orders], &read.into())
+            .into_iter()
+            .map(|target| target.name)
+            .collect();
+        assert_eq!(names, ["dead", "orders.retry.5s"]);
+    }
+}

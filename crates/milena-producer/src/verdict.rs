@@ -84,17 +84,44 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
             doubt: true,
             stale: code.is_stale_metadata(),
         },
-        ErrorCode::UNKNOWN_SERVER_ERROR => Verdict::Fail { error, doubt: true },
         code if code.is_retriable() || code.is_stale_metadata() => Verdict::Retry {
             error,
-            doubt: false,
+            doubt: !is_before_append(code),
             stale: code.is_stale_metadata(),
         },
-        _ => Verdict::Fail {
+        code => Verdict::Fail {
             error,
-            doubt: false,
+            doubt: !is_before_append(code),
         },
     }
+}
+
+/// Whether a broker answers Produce with `code` only before it appends anything.
+///
+/// A list of those that are known to be refusals, and not of the others: about a code that a later broker, a proxy or another vendor
+/// brings nothing is known, and who is told "not written" may send the record again.
+fn is_before_append(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::CORRUPT_MESSAGE
+            | ErrorCode::MESSAGE_TOO_LARGE
+            | ErrorCode::RECORD_LIST_TOO_LARGE
+            | ErrorCode::INVALID_TOPIC_EXCEPTION
+            | ErrorCode::NOT_ENOUGH_REPLICAS
+            | ErrorCode::INVALID_REQUIRED_ACKS
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+            | ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+            | ErrorCode::INVALID_TIMESTAMP
+            | ErrorCode::UNSUPPORTED_VERSION
+            | ErrorCode::INVALID_REQUEST
+            | ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT
+            | ErrorCode::POLICY_VIOLATION
+            | ErrorCode::INVALID_PRODUCER_ID_MAPPING
+            | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
+            | ErrorCode::INVALID_RECORD
+            | ErrorCode::THROTTLING_QUOTA_EXCEEDED
+    )
 }
 
 /// Reads a request that got no answer. It was on its way unless the error says that nothing was written.
@@ -155,6 +182,24 @@ mod tests {
         assert!(!doubt(ErrorCode::NOT_ENOUGH_REPLICAS));
         assert!(doubt(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         assert!(!doubt(ErrorCode::TOPIC_AUTHORIZATION_FAILED));
+    }
+
+    #[test]
+    fn only_codes_that_are_known_as_refusals_leave_no_doubt() {
+        let sure: Vec<_> = (-1..2_000)
+            .filter_map(ErrorCode::from_wire)
+            .filter(|code| {
+                matches!(
+                    of_answer(Some(*code)),
+                    Verdict::Retry { doubt: false, .. } | Verdict::Fail { doubt: false, .. }
+                )
+            })
+            .map(ErrorCode::to_wire)
+            .collect();
+        let known = [
+            2, 17, 19, 21, 29, 31, 32, 35, 42, 43, 44, 49, 53, 76, 87, 89, 90,
+        ];
+        assert_eq!(sure, known);
     }
 
     #[test]

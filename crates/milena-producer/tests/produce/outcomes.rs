@@ -85,6 +85,19 @@ async fn a_refusal_is_not_written_and_those_behind_it_are() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_that_says_nothing_of_the_log_leaves_the_doubt() {
+    for code in [9999, 120, 48, 55, -1] {
+        let (bed, code) = (bed(1).await, ErrorCode::from_wire(code).unwrap());
+        let fault = Fault::apply_then_error(code).on(ApiKey::Produce);
+        bed.broker.faults().add(fault.always());
+        let error = bed.producer().send(record("v")).await.unwrap_err();
+        assert_eq!(error.code(), Some(code));
+        assert_eq!(error.persistence(), Some(Persistence::PossiblyWritten));
+        assert_eq!(bed.values(0), ["v"], "{code}: it is in the log");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_kind_of_acknowledgement_and_codec_arrives() {
     let bed = bed(1).await;
     let value = "abc".repeat(1000);

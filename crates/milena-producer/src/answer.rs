@@ -133,6 +133,7 @@ impl Sender {
                 *error = error.clone().with_source(message.to_owned());
             }
         }
+        let mut moved = false;
         if let Verdict::Retry { stale: true, .. } = verdict
             && let Some(outlet) = self.queues.get(id as usize)
         {
@@ -140,7 +141,11 @@ impl Sender {
             if let Some(hint) = &answer.leader {
                 self.network.learn(place, hint, endpoints);
             }
-            if self.network.leader(place).is_none_or(|known| known == node) {
+            moved = self
+                .network
+                .leader(place)
+                .is_some_and(|known| known != node);
+            if !moved {
                 self.network.refresh("a broker no longer leads a partition");
             }
         }
@@ -164,10 +169,10 @@ impl Sender {
             base: answer.base_offset,
             appended: answer.append_time,
         };
-        let hinted = answer.leader.is_some();
         self.settle(id, place, verdict, written, each, now);
-        if hinted && let Some(outlet) = self.queues.get_mut(id as usize) {
-            // The new leader is known, there is nothing to wait for.
+        if moved && let Some(outlet) = self.queues.get_mut(id as usize) {
+            // Another leader is known, there is nothing to wait for. A hint alone says less: a broker that is behind the others may
+            // name one that refused the batch just now, and the two would be asked in turn without a pause.
             outlet.queue.hurry();
         }
     }

@@ -38,6 +38,28 @@ async fn the_leader_that_the_old_one_names_is_used_without_asking_for_metadata()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_named_by_one_who_is_behind_is_not_asked_without_a_pause() {
+    let bed = bed(1).await;
+    let producer = bed.producer();
+    let (_, second) = bed.leader_and_other();
+    producer.send(record("a")).await.unwrap();
+    // The new leader is told by nobody, and the old one names itself.
+    let stale = bed.broker.faults().add(Fault::stale_metadata().always());
+    bed.broker
+        .inspect()
+        .move_leader_quietly("orders", 0, second);
+    let asked = || bed.broker.journal().requests(ApiKey::Produce).len();
+    let (before, sending) = (asked(), producer.enqueue(record("b")).await.unwrap());
+    let second_passes = timeout(SECOND, sending);
+    assert!(second_passes.await.is_err());
+    let requests = asked() - before;
+    assert!((2..=11).contains(&requests), "{requests} requests");
+    stale.remove();
+    producer.send(record("c")).await.unwrap();
+    assert_eq!(bed.values(0), ["a", "b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_moves_is_followed_though_no_broker_tells_of_it_in_metadata() {
     let bed = bed(3).await;
     let producer = bed.producer();

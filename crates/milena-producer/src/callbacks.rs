@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use milena_core::{RecordMetadata, Result, TopicPartition};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::delivery::Delivery;
 
 /// What is called with a record's outcome.
-type Callback = Box<dyn FnOnce(Result<RecordMetadata>) + Send>;
+pub(crate) type Callback = Box<dyn FnOnce(Result<RecordMetadata>) + Send>;
 
 /// The callbacks that were not called yet: one task for each partition that has any.
 pub(crate) struct Callbacks {
@@ -44,27 +45,10 @@ impl Callbacks {
         self.permits.clone().acquire_owned().await.ok()
     }
 
-    /// Calls `callback` when the outcome is known, after those of earlier records of the partition.
-    pub(crate) fn add(
-        &self,
-        delivery: Delivery,
-        permit: OwnedSemaphorePermit,
-        callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
-    ) {
-        let mut lanes = self.lanes.lock();
-        let waiting = Waiting {
-            callback: Box::new(callback),
-            _permit: permit,
-            delivery,
-        };
-        let place = waiting.delivery.partition().clone();
-        let lane = lanes.entry(place).or_insert_with(start);
-        // A lane ends with its runtime only: then nothing is called any more.
-        if let Err(gone) = lane.send(waiting) {
-            let place = gone.0.delivery.partition().clone();
-            let lane = lanes.entry(place).insert_entry(start());
-            drop(lane.get().send(gone.0));
-        }
+    /// The lanes, for one caller at a time: it places its record and adds the callback in one step, so that the callbacks of a
+    /// partition have the order of its records.
+    pub(crate) fn lanes(&self) -> Lanes<'_> {
+        Lanes(self.lanes.lock())
     }
 
     /// Waits until all callbacks added so far have ended.
@@ -73,10 +57,40 @@ impl Callbacks {
     }
 }
 
+/// The lanes of all partitions, held by one caller.
+pub(crate) struct Lanes<'a>(
+    MutexGuard<'a, HashMap<TopicPartition, mpsc::UnboundedSender<Waiting>>>,
+);
+
+impl Lanes<'_> {
+    /// Calls `callback` when the outcome is known, after those of earlier records of the partition.
+    pub(crate) fn add(
+        &mut self,
+        runtime: &Handle,
+        delivery: Delivery,
+        permit: OwnedSemaphorePermit,
+        callback: Callback,
+    ) {
+        let waiting = Waiting {
+            callback,
+            _permit: permit,
+            delivery,
+        };
+        let place = waiting.delivery.partition().clone();
+        let lane = self.0.entry(place).or_insert_with(|| start(runtime));
+        // A lane ends with its runtime only: then nothing is called any more.
+        if let Err(gone) = lane.send(waiting) {
+            let place = gone.0.delivery.partition().clone();
+            let lane = self.0.entry(place).insert_entry(start(runtime));
+            drop(lane.get().send(gone.0));
+        }
+    }
+}
+
 /// Starts a lane: it ends when the producer is dropped and all its callbacks were called.
-fn start() -> mpsc::UnboundedSender<Waiting> {
+fn start(runtime: &Handle) -> mpsc::UnboundedSender<Waiting> {
     let (lane, mut waiting) = mpsc::unbounded_channel::<Waiting>();
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         while let Some(next) = waiting.recv().await {
             let outcome = next.delivery.await;
             if catch_unwind(AssertUnwindSafe(|| (next.callback)(outcome))).is_err() {

@@ -41,6 +41,10 @@ impl Network for ClusterNetwork {
         self.cluster.add_user(EndStage::Writers, user);
     }
 
+    fn is_closed(&self) -> bool {
+        self.cluster.is_closed()
+    }
+
     fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
         self.cluster.metadata().leader(place)
     }

@@ -40,7 +40,11 @@ impl Sender {
     /// Sends all that may go now; says when to look again if nothing happens before.
     pub(crate) fn pump(&mut self, now: Instant) -> Option<Instant> {
         let mut wake = Wake(self.close_deadline());
+        if let Some(time) = self.desk.tick.turn(&mut self.tick, now) {
+            wake.at(time);
+        }
         self.expire(now, &mut wake);
+        self.wake_lingering(now, &mut wake);
         self.seek_leaders(now, &mut wake);
         let busy = self.links.values().filter(|link| !link.turn.is_empty());
         let busy: Vec<_> = busy.map(|link| link.id).collect();
@@ -113,6 +117,25 @@ impl Sender {
         }
         if let Some(time) = self.ask_again {
             wake.at(time);
+        }
+    }
+
+    /// Lists the partitions whose open batch has lingered for long enough; all of them while somebody waits for memory.
+    fn wake_lingering(&mut self, now: Instant, wake: &mut Wake) {
+        let hurried = self.desk.ready.takes_hurry();
+        if hurried {
+            self.hurried = Some(now);
+        }
+        let all = hurried || self.desk.budget.waiting() > 0;
+        while let Some(Reverse((due, id))) = self.lingering.peek().copied() {
+            if due > now && !all {
+                return wake.at(due);
+            }
+            self.lingering.pop();
+            if let Some(outlet) = self.queues.get_mut(id as usize) {
+                outlet.lingers = false;
+            }
+            self.list(id);
         }
     }
 
@@ -202,9 +225,19 @@ impl Sender {
                     let Some(opened) = queue.open_since else {
                         return Turn::Leave;
                     };
-                    let hurry = self.desk.budget.waiting() > 0;
+                    let hurry = self.desk.budget.waiting() > 0
+                        || self.hurried.is_some_and(|time| opened <= time);
                     let when = pace::partial_batch(now, opened, linger, hurry, load);
                     match when {
+                        // Not kept in turn: each wake would look at all that linger.
+                        When::At(time) if !linger.is_zero() => {
+                            wake.at(time);
+                            if !outlet.lingers {
+                                outlet.lingers = true;
+                                self.lingering.push(Reverse((time, id)));
+                            }
+                            return Turn::Leave;
+                        }
                         When::At(time) => {
                             wake.at(time);
                             return Turn::Keep;

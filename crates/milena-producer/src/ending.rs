@@ -14,41 +14,92 @@ pub(crate) struct GivenUp {
     pub(crate) possibly_written: u64,
 }
 
+/// The answer to a close: what was given up, or `None` where the time of that call is over and another call's is not.
+pub(crate) type Ended = Option<GivenUp>;
+
 /// A close under way.
 pub(crate) struct Closing {
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) reply: Option<oneshot::Sender<GivenUp>>,
+    /// When what is left is given up: the first call's deadline. `None` where no caller is left, and everything is sent.
+    deadline: Option<Instant>,
+    /// The calls that wait for the end, each until a deadline of its own.
+    waiting: Vec<(Instant, oneshot::Sender<Ended>)>,
+}
+
+impl Closing {
+    /// The end that no caller waits for.
+    pub(crate) fn abandoned() -> Self {
+        Self {
+            deadline: None,
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The end that a first call asks for.
+    pub(crate) fn by(deadline: Instant) -> Self {
+        Self {
+            deadline: Some(deadline),
+            ..Self::abandoned()
+        }
+    }
+
+    /// Has a call wait for the end.
+    pub(crate) fn wait(&mut self, deadline: Instant, reply: oneshot::Sender<Ended>) {
+        self.waiting.push((deadline, reply));
+    }
+
+    /// Whether what is left is to be given up; a later call whose own time is over hears that it is not done.
+    fn is_late(&mut self, now: Instant) -> bool {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            return true;
+        }
+        for (_, reply) in self
+            .waiting
+            .extract_if(.., |(deadline, _)| *deadline <= now)
+        {
+            // A caller that gave up needs no answer.
+            let _ = reply.send(None);
+        }
+        false
+    }
+
+    /// The next time to look at it again.
+    fn next(&self) -> Option<Instant> {
+        let waiting = self.waiting.iter().map(|(deadline, _)| *deadline);
+        waiting.chain(self.deadline).min()
+    }
 }
 
 impl Sender {
     /// Whether the task ends here; gives up what is left when the time to close is over.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         if self.closing.is_none() && self.desk.ready.is_abandoned() {
+            self.take_news();
             self.take_all_open();
-            self.closing = Some(Closing {
-                deadline: None,
-                reply: None,
-            });
+            self.closing = Some(Closing::abandoned());
         }
-        let Some(closing) = &self.closing else {
+        let Some(closing) = &mut self.closing else {
             return false;
         };
-        let late = closing.deadline.is_some_and(|deadline| deadline <= now);
-        if !late && !self.queues.iter().all(|outlet| outlet.queue.is_idle()) {
+        if !closing.is_late(now) && !self.queues.iter().all(|outlet| outlet.queue.is_idle()) {
             return false;
         }
         let given_up = self.end(&closed(
             "the producer was closed before the record was delivered",
         ));
-        if let Some(reply) = self.closing.take().and_then(|closing| closing.reply) {
-            let _ = reply.send(given_up);
+        for (_, reply) in self
+            .closing
+            .take()
+            .into_iter()
+            .flat_map(|closing| closing.waiting)
+        {
+            let _ = reply.send(Some(given_up));
         }
         true
     }
 
     /// The deadline of a close, to be awake by.
     pub(crate) fn close_deadline(&self) -> Option<Instant> {
-        self.closing.as_ref().and_then(|closing| closing.deadline)
+        self.closing.as_ref().and_then(Closing::next)
     }
 
     /// Fails all records that have no fate, and refuses new ones.

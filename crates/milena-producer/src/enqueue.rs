@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Partition, Result};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-use crate::callbacks::Callbacks;
+use crate::callbacks::{Callback, Callbacks};
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
+use crate::ending::closed;
 use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
@@ -18,7 +20,8 @@ use crate::refusal::unwritten;
 use crate::sender::Command;
 use crate::settings::Settings;
 use crate::sticky::Slot;
-use crate::topic::{Chosen, TopicState, Topics};
+use crate::topic::{Chosen, Route, TopicState, Topics};
+use crate::within::within;
 
 /// Why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
 #[derive(Clone, Debug)]
@@ -40,6 +43,39 @@ pub(crate) struct Inner {
     pub(crate) topics: Arc<Topics>,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) callbacks: Callbacks,
+    /// Where the sender runs. Callers may be elsewhere, and their waits need its timers.
+    pub(crate) runtime: Handle,
+}
+
+/// A record between the attempts to place it: what was decided for it, and what it holds.
+#[derive(Default)]
+pub(crate) struct Entry {
+    /// The partition that the record names.
+    named: Option<Partition>,
+    /// Where it goes, from the first attempt on.
+    route: Option<Route>,
+    /// Memory that was waited for.
+    spare: Option<Charge>,
+    /// Until when it may wait; `None` before the first wait.
+    deadline: Option<Instant>,
+}
+
+impl Entry {
+    /// A record that names this partition, or leaves it to the partitioner.
+    pub(crate) fn new(named: Option<Partition>) -> Self {
+        Self {
+            named,
+            ..Self::default()
+        }
+    }
+
+    /// A record for which the route was decided before, if it was.
+    pub(crate) fn decided(route: Option<Route>) -> Self {
+        Self {
+            route,
+            ..Self::default()
+        }
+    }
 }
 
 /// Records with the next one at hand. Not `Peekable`, which spells the next one by the iterator's type: then futures that hold
@@ -47,34 +83,42 @@ pub(crate) struct Inner {
 pub(crate) struct Ahead<I, R> {
     rest: I,
     next: Option<R>,
+    /// Where the next one goes, if that was decided.
+    route: Option<Route>,
 }
 
 impl<I: Iterator<Item = R>, R> Ahead<I, R> {
     pub(crate) fn new(records: impl IntoIterator<IntoIter = I>) -> Self {
         let mut rest = records.into_iter();
         let next = rest.next();
-        Self { rest, next }
+        Self {
+            rest,
+            next,
+            route: None,
+        }
     }
 
     #[inline]
     fn step(&mut self) {
         self.next = self.rest.next();
+        self.route = None;
     }
 }
 
 impl Inner {
+    /// Places a record without waiting. What was decided for it stays in `entry`.
     #[inline(always)]
     pub(crate) fn try_enqueue(
         &self,
         topic: &TopicState,
         draft: &Draft<'_>,
-        named: Option<Partition>,
+        entry: &mut Entry,
     ) -> Result<Delivery, TryEnqueueError> {
         self.check(draft, topic).map_err(TryEnqueueError::Refused)?;
         if topic.count() == 0 {
             return Err(self.not_ready());
         }
-        match self.place(topic, draft, named, &mut None) {
+        match self.place(topic, draft, entry) {
             Ok(Placed::Here(delivery)) => Ok(delivery),
             Ok(_) => {
                 // The sender frees memory by sending what is there.
@@ -89,41 +133,110 @@ impl Inner {
         &self,
         topic: &TopicState,
         draft: &Draft<'_>,
-        named: Option<Partition>,
+        mut entry: Entry,
     ) -> Result<Delivery> {
         self.check(draft, topic)?;
-        let deadline = Instant::now() + self.settings.max_block;
-        self.partitions(topic, deadline).await?;
-        let mut spare = None;
+        self.partitions(topic, &mut entry).await?;
         loop {
-            let placed = match self.place(topic, draft, named, &mut spare) {
-                Err(_) if self.found_since(topic, named, deadline).await => continue,
-                placed => placed.map_err(|error| self.unplaced(error))?,
-            };
-            match placed {
-                Placed::Here(delivery) => return Ok(delivery),
-                // Only a caller that may leave is told to.
-                Placed::Elsewhere => {}
-                Placed::NeedsMemory(bytes) => {
-                    // What does not suffice goes back before the wait.
-                    drop(spare.take());
-                    spare = Some(self.memory(bytes, topic, deadline).await?);
-                }
+            match self.place(topic, draft, &mut entry) {
+                Ok(Placed::Here(delivery)) => return Ok(delivery),
+                other => self.make_way(other, topic, &mut entry).await?,
             }
         }
     }
 
-    /// The common case of an enqueue that names no partition: everything is there. `None` is any other case, nothing was placed.
+    /// As `enqueue`; `callback` joins the partition's callbacks in the same step in which the record joins its batch.
+    pub(crate) async fn enqueue_then(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+        mut entry: Entry,
+        callback: Callback,
+    ) -> Result<()> {
+        self.check(draft, topic)?;
+        let Some(room) = self.callbacks.room().await else {
+            return Err(closed("the producer was closed"));
+        };
+        self.partitions(topic, &mut entry).await?;
+        loop {
+            let other = {
+                let mut lanes = self.callbacks.lanes();
+                match self.place(topic, draft, &mut entry) {
+                    Ok(Placed::Here(delivery)) => {
+                        lanes.add(&self.runtime, delivery, room, callback);
+                        return Ok(());
+                    }
+                    other => other,
+                }
+            };
+            self.make_way(other, topic, &mut entry).await?;
+        }
+    }
+
+    /// Sees to what kept a record from being placed, so that the next attempt may succeed.
+    #[cold]
+    async fn make_way(
+        &self,
+        placed: Result<Placed>,
+        topic: &TopicState,
+        entry: &mut Entry,
+    ) -> Result<()> {
+        match placed {
+            Ok(Placed::NeedsMemory(bytes)) => {
+                // What does not suffice goes back before the wait.
+                drop(entry.spare.take());
+                entry.spare = Some(self.memory(bytes, topic, entry).await?);
+                Ok(())
+            }
+            // Only a caller that may leave is told to.
+            Ok(Placed::Here(_) | Placed::Elsewhere) => Ok(()),
+            Err(error) => {
+                let deadline = self.deadline(entry);
+                if self.found_since(topic, entry.named, deadline).await {
+                    return Ok(());
+                }
+                Err(self.unplaced(error))
+            }
+        }
+    }
+
+    /// Until when a record may wait, counted from its first wait.
+    fn deadline(&self, entry: &mut Entry) -> Instant {
+        let limit = self.settings.max_block;
+        *entry.deadline.get_or_insert_with(|| Instant::now() + limit)
+    }
+
+    /// The common case of an enqueue that names no partition: everything is there. `None` is any other case, nothing was placed;
+    /// `route` keeps what was decided.
     #[inline(always)]
     pub(crate) fn enqueue_quickly(
         &self,
         topic: &TopicState,
         draft: &Draft<'_>,
+        route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
         if !self.fits(draft) || topic.count() == 0 {
             return None;
         }
-        let chosen = topic.choose(draft, None).ok()?;
+        let decided = match *route {
+            Some(decided) => decided,
+            None => topic.decide(draft, None),
+        };
+        let placed = self.place_decided(topic, draft, decided);
+        if placed.is_none() {
+            *route = Some(decided);
+        }
+        placed
+    }
+
+    #[inline(always)]
+    fn place_decided(
+        &self,
+        topic: &TopicState,
+        draft: &Draft<'_>,
+        route: Route,
+    ) -> Option<(Arc<Receipt>, u32)> {
+        let chosen = topic.find(route).ok()?;
         let placed = chosen.partition.place_quickly(draft, &self.desk)?;
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
@@ -144,14 +257,21 @@ impl Inner {
                 continue;
             }
             // Alone: it has a place of its own, needs a new batch, or has to wait.
-            let Some(record) = &records.next else { return };
+            let Ahead {
+                next: Some(record),
+                route,
+                ..
+            } = &mut records
+            else {
+                return;
+            };
             let draft = Draft::of(record);
-            if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft) {
+            if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft, route) {
                 into.placed(receipt, index, 1);
                 records.step();
                 continue;
             }
-            match self.enqueue(topic, &draft, None).await {
+            match self.enqueue(topic, &draft, Entry::decided(*route)).await {
                 Ok(delivery) => into.add(delivery),
                 Err(error) => into.refused(error),
             }
@@ -165,17 +285,23 @@ impl Inner {
         topic: &TopicState,
         records: &mut Ahead<impl Iterator<Item = R>, R>,
     ) -> Option<Placing> {
-        let alike = |draft: &Draft<'_>| topic.is_sticky(draft) && self.fits(draft);
+        let alike = |draft: &Draft<'_>, route: &mut Option<Route>| {
+            self.fits(draft)
+                && matches!(
+                    route.get_or_insert_with(|| topic.decide(draft, None)),
+                    Route::Sticky
+                )
+        };
         let first = Draft::of(records.next.as_ref()?);
-        if topic.count() == 0 || !alike(&first) {
+        if topic.count() == 0 || !alike(&first, &mut records.route) {
             return None;
         }
-        let Chosen { partition, slot } = topic.choose(&first, None).ok()?;
+        let Chosen { partition, slot } = topic.find(Route::Sticky).ok()?;
         let slot = slot?;
         let mut batch = partition.lock_open(&self.desk)?;
         while let Some(record) = &records.next {
             let draft = Draft::of(record);
-            if !alike(&draft) || !batch.append(&draft) {
+            if !alike(&draft, &mut records.route) || !batch.append(&draft) {
                 break;
             }
             records.step();
@@ -186,14 +312,15 @@ impl Inner {
     }
 
     #[inline(always)]
-    fn place(
-        &self,
-        topic: &TopicState,
-        draft: &Draft<'_>,
-        named: Option<Partition>,
-        spare: &mut Option<Charge>,
-    ) -> Result<Placed> {
-        let chosen = topic.choose(draft, named)?;
+    fn place(&self, topic: &TopicState, draft: &Draft<'_>, entry: &mut Entry) -> Result<Placed> {
+        let Entry {
+            named,
+            route,
+            spare,
+            ..
+        } = entry;
+        let route = *route.get_or_insert_with(|| topic.decide(draft, *named));
+        let chosen = topic.find(route)?;
         let may_leave = topic.may_leave(&chosen);
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
@@ -218,12 +345,14 @@ impl Inner {
     }
 
     /// Waits for `bytes` of the budget; the sender is told to hurry meanwhile.
-    async fn memory(&self, bytes: usize, topic: &TopicState, deadline: Instant) -> Result<Charge> {
+    async fn memory(&self, bytes: usize, topic: &TopicState, entry: &mut Entry) -> Result<Charge> {
         if let Some(error) = self.desk.ready.closed() {
             return Err(error);
         }
+        let deadline = self.deadline(entry);
         let waiting = self.desk.budget.take(bytes, || self.desk.ready.ring());
-        match timeout_at(deadline, waiting).await {
+        let waited = within(&self.runtime, async { timeout_at(deadline, waiting).await });
+        match waited.await {
             Ok(charge) => Ok(charge),
             Err(_) => {
                 let limit = self.desk.budget.limit();
@@ -241,10 +370,11 @@ impl Inner {
     }
 
     /// Waits until the topic's partitions are known.
-    pub(crate) async fn partitions(&self, topic: &TopicState, deadline: Instant) -> Result<()> {
+    pub(crate) async fn partitions(&self, topic: &TopicState, entry: &mut Entry) -> Result<()> {
         if topic.count() > 0 {
             return Ok(());
         }
+        let deadline = self.deadline(entry);
         if let Some(error) = self.desk.ready.closed() {
             return Err(error);
         }
@@ -253,7 +383,8 @@ impl Inner {
             return Err(unwritten(error));
         }
         let limit = deadline.saturating_duration_since(Instant::now());
-        let asked = self.network.topic(topic.name.clone(), limit).await;
+        let asked = async { self.network.topic(topic.name.clone(), limit).await };
+        let asked = within(&self.runtime, asked).await;
         let shape = asked.map_err(|error| unwritten(error.topic(topic.name.clone())))?;
         topic.take(&shape, &self.desk.ready);
         if topic.count() == 0 {

@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use milena_core::{HeadersRef, Result};
 
 use crate::delivery::{Delivery, Receipt};
-use crate::enqueue::Inner;
+use crate::enqueue::{Entry, Inner};
 use crate::partition::Draft;
-use crate::topic::TopicState;
+use crate::topic::{Route, TopicState};
 
 /// Written by hand and not as an `async fn`: of that, arguments and result go through memory at each level, and a load that
 /// spans two fresh stores waits for both. That cost as much as encoding the record.
@@ -42,19 +42,24 @@ impl<'a> Enqueue<'a> {
     /// Places the record where a new batch has to be opened, or waits for what it lacks.
     #[cold]
     #[inline(never)]
-    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery>> {
+    fn poll_slowly(
+        &mut self,
+        route: Option<Route>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Delivery>> {
         let (inner, topic, key, value) = (self.inner, self.topic, self.key, self.value);
         let waiting = match &mut self.waiting {
             Some(waiting) => waiting,
             none => {
                 let draft = Draft::new(key, value, HeadersRef::empty(), None);
+                let mut entry = Entry::decided(route);
                 // A batch is opened or grows, where nothing has to be waited for. Errors come again below.
-                if let Ok(delivery) = inner.try_enqueue(topic, &draft, None) {
+                if let Ok(delivery) = inner.try_enqueue(topic, &draft, &mut entry) {
                     return Poll::Ready(Ok(delivery));
                 }
                 none.insert(Box::pin(async move {
                     let draft = Draft::new(key, value, HeadersRef::empty(), None);
-                    inner.enqueue(topic, &draft, None).await
+                    inner.enqueue(topic, &draft, entry).await
                 }))
             }
         };
@@ -68,25 +73,29 @@ impl Future for Enqueue<'_> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        let mut route = None;
         if this.waiting.is_none()
-            && let Some((receipt, index)) =
-                this.inner.enqueue_plain(this.topic, this.key, this.value)
+            && let Some((receipt, index)) = this
+                .inner
+                .enqueue_plain(this.topic, this.key, this.value, &mut route)
         {
             return Poll::Ready(Ok(Delivery::new(receipt, index)));
         }
-        this.poll_slowly(cx)
+        this.poll_slowly(route, cx)
     }
 }
 
 impl Inner {
-    /// The common case, by values that fit into registers on both ways.
+    /// The common case, by values that fit into registers on both ways; only where it is not that one, `route` is written.
     #[inline(never)]
     fn enqueue_plain(
         &self,
         topic: &TopicState,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
+        route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
-        self.enqueue_quickly(topic, &Draft::new(key, value, HeadersRef::empty(), None))
+        let draft = Draft::new(key, value, HeadersRef::empty(), None);
+        self.enqueue_quickly(topic, &draft, route)
     }
 }

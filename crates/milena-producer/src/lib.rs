@@ -53,6 +53,7 @@ mod fan;
 mod fan_tests;
 mod flow;
 mod key_value;
+mod limit;
 #[cfg(test)]
 mod limit_tests;
 mod link;
@@ -76,9 +77,11 @@ mod sink;
 mod sticky;
 #[cfg(test)]
 mod stub;
+mod tick;
 mod topic;
 mod user;
 mod verdict;
+mod within;
 
 pub use builder::ProducerBuilder;
 pub use deliveries::Deliveries;

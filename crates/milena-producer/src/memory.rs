@@ -1,10 +1,11 @@
 //! The byte budget for unsent records, and the buffers that batches are built in.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// `buffer_memory`: charged per batch when its buffer is opened or grows, given back when the batch has its outcome.
 ///
@@ -14,6 +15,8 @@ pub(crate) struct Budget {
     limit: usize,
     free: Semaphore,
     waiting: AtomicUsize,
+    /// Tells those who look for [`room`](Self::room) whenever bytes come back.
+    freed: Notify,
 }
 
 impl Budget {
@@ -23,6 +26,7 @@ impl Budget {
             limit,
             free: Semaphore::new(limit),
             waiting: AtomicUsize::new(0),
+            freed: Notify::new(),
         })
     }
 
@@ -46,7 +50,7 @@ impl Budget {
         if let Some(charge) = self.try_take(bytes) {
             return charge;
         }
-        let _waiting = Waiting::new(&self.waiting);
+        let _waiting = Waiting::new(self);
         waits();
         let count = u32::try_from(bytes.min(self.limit)).unwrap_or(u32::MAX);
         if let Ok(permit) = self.free.acquire_many(count).await {
@@ -56,6 +60,26 @@ impl Budget {
             budget: self.clone(),
             bytes: count as usize,
         }
+    }
+
+    /// Waits until `bytes` are free and nobody waits for them. It takes nothing and has no place in the line, so that one who does not
+    /// look any more keeps nothing from others. `lacks` is called before each wait.
+    pub(crate) async fn room(&self, bytes: usize, lacks: impl Fn()) {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            // Before the look: what is freed after it counts.
+            freed.as_mut().enable();
+            if self.waiting() == 0 && self.free.available_permits() >= bytes.min(self.limit) {
+                return;
+            }
+            lacks();
+            freed.await;
+        }
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.free.add_permits(bytes);
+        self.freed.notify_waiters();
     }
 
     /// How many callers wait.
@@ -100,7 +124,7 @@ impl Charge {
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
-        self.budget.free.add_permits(less);
+        self.budget.give_back(less);
     }
 
     /// Splits off up to `bytes`.
@@ -120,23 +144,25 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.budget.free.add_permits(self.bytes);
+        self.budget.give_back(self.bytes);
     }
 }
 
 /// Counts one waiting caller for as long as it waits.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a>(&'a Budget);
 
 impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
+    fn new(budget: &'a Budget) -> Self {
+        budget.waiting.fetch_add(1, Ordering::AcqRel);
+        Self(budget)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        // One that gave up leaves to others what was held for it.
+        self.0.freed.notify_waiters();
     }
 }
 

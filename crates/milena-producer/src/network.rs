@@ -66,6 +66,11 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// A connection for records to a broker.
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>>;
 
+    /// Whether it has ended for good: nothing can be sent any more. Told as a change as well.
+    fn is_closed(&self) -> bool {
+        false
+    }
+
     /// Has the producer's end awaited before connections end.
     fn add_user(&self, _user: Weak<SenderEnd>) {}
 

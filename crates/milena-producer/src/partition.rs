@@ -13,8 +13,10 @@ use crate::adaptive::Backlog;
 use crate::delivery::{Delivery, Receipt};
 use crate::flow::Flow;
 use crate::key_value::KeyValue;
+use crate::limit::BatchLimit;
 use crate::memory::{Budget, Buffers, Charge};
 use crate::ready::{self, Ready};
+use crate::tick::Tick;
 
 /// A record to be encoded, borrowed from the caller.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,8 @@ pub(crate) struct Desk {
     pub(crate) buffers: Buffers,
     pub(crate) ready: Ready,
     pub(crate) clock: Clock,
+    /// Tells when a read of `clock` is too old to be shared.
+    pub(crate) tick: Tick,
 }
 
 /// The wall clock that stamps records.
@@ -81,6 +85,8 @@ pub(crate) struct Partition {
     pub(crate) id: u32,
     pub(crate) flow: Arc<Flow>,
     pub(crate) backlog: Backlog,
+    /// What its topic's brokers take at most, as far as they refused more.
+    pub(crate) limit: Arc<BatchLimit>,
     announced: AtomicBool,
     open: Mutex<Open>,
 }
@@ -107,6 +113,8 @@ pub(crate) struct OpenBatch {
     last_index: u32,
     /// Up to so many bytes records are appended without another look.
     mark: usize,
+    /// The most bytes of the batch as it is now: those of its buffer, and of the batch size.
+    limit: usize,
 }
 
 /// Records that were placed next to each other.
@@ -171,11 +179,17 @@ const UNSEEN: usize = 256 * 1024;
 const SLACK: usize = 32;
 
 impl Partition {
-    pub(crate) fn new(place: TopicPartition, id: u32, flow: Arc<Flow>) -> Self {
+    pub(crate) fn new(
+        place: TopicPartition,
+        id: u32,
+        flow: Arc<Flow>,
+        limit: Arc<BatchLimit>,
+    ) -> Self {
         Self {
             place: Arc::new(place),
             id,
             flow,
+            limit,
             backlog: Backlog::new(),
             announced: AtomicBool::new(false),
             open: Mutex::new(Open {
@@ -275,6 +289,11 @@ impl Partition {
         placed
     }
 
+    /// The most bytes of a batch of several records.
+    fn batch_size(&self) -> usize {
+        self.flow.batch_size.min(self.limit.get())
+    }
+
     /// Hands the full batches to the sender; says when the open one was opened.
     pub(crate) fn collect(&self, into: &mut Vec<OpenBatch>) -> Option<Instant> {
         // Before the lock: what is placed after this is announced again.
@@ -319,8 +338,8 @@ impl Open {
             return Err(error.clone());
         }
         if let Some(batch) = &mut self.batch
-            && !batch.fits(record.size, batch.charge.bytes())
-            && !batch.grow(record.size, &partition.flow, desk)
+            && !batch.fits(record.size, batch.limit)
+            && !batch.grow(record.size, partition.batch_size(), desk)
         {
             self.end_batch();
             *news = true;
@@ -330,14 +349,16 @@ impl Open {
             None if may_leave => return Ok(Placed::Elsewhere),
             none => {
                 let wanted = record.size + SLACK + HEADER_LEN;
-                let Some(charge) = charge_for(wanted, self.last_size, &partition.flow, desk, spare)
-                else {
+                let usual = self.last_size.min(partition.batch_size());
+                let Some(charge) = charge_for(wanted, usual, desk, spare) else {
                     return Ok(Placed::NeedsMemory(desk.buffers.size_for(wanted)));
                 };
                 *news = true;
                 self.time.refresh();
+                let limit = charge.bytes().min(partition.batch_size());
                 none.insert(OpenBatch {
-                    mark: charge.bytes().min(UNSEEN),
+                    mark: limit.min(UNSEEN),
+                    limit,
                     builder: BatchBuilder::with_buffer(
                         desk.buffers.take(charge.bytes(), desk.budget.used()),
                     ),
@@ -372,7 +393,7 @@ impl OpenBatch {
     fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<u32> {
         let timestamp = match record.timestamp {
             Some(timestamp) => timestamp,
-            None => time.read(&*desk.clock),
+            None => time.read(desk),
         };
         let builder = &mut self.builder;
         let at = builder.append(timestamp, record.key, record.value, record.headers)?;
@@ -394,19 +415,20 @@ impl OpenBatch {
     fn passes_mark(&mut self) -> bool {
         let at_mark = self.mark == UNSEEN;
         if at_mark {
-            self.mark = self.charge.bytes();
+            self.mark = self.limit;
         }
         at_mark
     }
 
     /// Makes room by a larger buffer, up to the batch size and as memory allows.
-    fn grow(&mut self, size: usize, flow: &Flow, desk: &Desk) -> bool {
+    fn grow(&mut self, size: usize, batch_size: usize, desk: &Desk) -> bool {
         let wanted = self.builder.wire_len() + size + SLACK;
         // A first record may be as large as it likes, but nothing joins it.
-        if wanted > flow.batch_size || !self.charge.try_grow(desk.buffers.size_for(wanted)) {
+        if wanted > batch_size || !self.charge.try_grow(desk.buffers.size_for(wanted)) {
             return false;
         }
-        self.mark = match self.charge.bytes() {
+        self.limit = self.charge.bytes().min(batch_size);
+        self.mark = match self.limit {
             bytes if self.mark < UNSEEN => bytes.min(UNSEEN),
             bytes => bytes,
         };
@@ -423,7 +445,6 @@ impl OpenBatch {
 fn charge_for(
     wanted: usize,
     last: usize,
-    flow: &Flow,
     desk: &Desk,
     spare: &mut Option<Charge>,
 ) -> Option<Charge> {
@@ -431,7 +452,7 @@ fn charge_for(
         return Some(charge);
     }
     let least = desk.buffers.size_for(wanted);
-    let usual = desk.buffers.size_for(last.min(flow.batch_size));
+    let usual = desk.buffers.size_for(last);
     if usual > least
         && let Some(charge) = desk.budget.try_take(usual)
     {
@@ -442,10 +463,13 @@ fn charge_for(
 
 /// The time for records that bring none, read from the wall clock only now and then: a read costs more than encoding.
 ///
-/// Each batch begins with a read; within it one read serves up to 32 records, as long as they come within a millisecond.
+/// Each batch begins with a read. Within it one read serves up to 32 records that come right behind each other, and none that comes
+/// after [`Tick`] moved on: that takes a millisecond and the sender's turn, which a caller that computes without awaiting holds back.
 #[derive(Debug, Default)]
 struct CoarseTime {
     now: Timestamp,
+    /// Where [`Tick`] stood at the read.
+    hand: u32,
     left: u8,
     stride: u8,
 }
@@ -456,12 +480,18 @@ impl CoarseTime {
     }
 
     #[inline]
-    fn read(&mut self, clock: &(dyn Fn() -> Timestamp + Send + Sync)) -> Timestamp {
-        if self.left > 0 {
+    fn read(&mut self, desk: &Desk) -> Timestamp {
+        if self.left > 0 && self.hand == desk.tick.hand() {
             self.left -= 1;
             return self.now;
         }
-        let now = clock();
+        self.look(desk)
+    }
+
+    fn look(&mut self, desk: &Desk) -> Timestamp {
+        // Before the clock: where the hand moves in between, the next record reads again.
+        self.hand = desk.tick.hand();
+        let now = (desk.clock)();
         let quick = now.to_millis().saturating_sub(self.now.to_millis()) <= 1;
         self.stride = if quick {
             (self.stride * 2 + 1).min(31)
@@ -470,6 +500,9 @@ impl CoarseTime {
         };
         self.left = self.stride;
         self.now = now;
+        if self.left > 0 && desk.tick.want() {
+            desk.ready.ring();
+        }
         now
     }
 }

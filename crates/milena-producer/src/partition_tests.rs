@@ -12,7 +12,20 @@ fn desk(memory: usize, batch_size: usize) -> Desk {
         buffers: Buffers::new(1024, batch_size, memory),
         ready: Ready::default(),
         clock: Arc::new(Timestamp::now),
+        tick: Tick::default(),
     }
+}
+
+/// A desk whose clock stands where the second value says, and counts its reads in the first.
+fn clocked(now: i64) -> (Desk, Arc<[AtomicI64; 2]>) {
+    let clock = Arc::new([AtomicI64::new(0), AtomicI64::new(now)]);
+    let mut desk = desk(1 << 20, 4096);
+    let read = clock.clone();
+    desk.clock = Arc::new(move || {
+        read[0].fetch_add(1, Ordering::Relaxed);
+        Timestamp::from_millis(read[1].load(Ordering::Relaxed))
+    });
+    (desk, clock)
 }
 
 fn partition(batch_size: usize) -> Partition {
@@ -23,7 +36,7 @@ fn partition_of(set: impl FnOnce(&mut crate::settings::Draft)) -> Partition {
     let mut draft = crate::settings::Draft::default();
     set(&mut draft);
     let flow = draft.check().unwrap().flows.usual().clone();
-    Partition::new(TopicPartition::new("orders", 0), 0, flow)
+    Partition::new(TopicPartition::new("orders", 0), 0, flow, Arc::default())
 }
 
 fn draft(value: &[u8]) -> Draft<'_> {
@@ -161,21 +174,62 @@ fn a_closed_partition_refuses() {
 
 #[test]
 fn slow_records_have_their_own_time_and_quick_ones_share_a_read() {
-    let (now, reads) = (AtomicI64::new(1_000), AtomicI64::new(0));
-    let clock = || {
-        reads.fetch_add(1, Ordering::Relaxed);
-        Timestamp::from_millis(now.load(Ordering::Relaxed))
-    };
+    let (desk, clock) = clocked(1_000);
     let mut time = CoarseTime::default();
     for _ in 0..1_000 {
-        time.read(&clock);
+        time.read(&desk);
     }
-    assert!(reads.load(Ordering::Relaxed) < 50);
+    assert!(clock[0].load(Ordering::Relaxed) < 50);
     time.refresh();
     for _ in 0..20 {
-        now.fetch_add(50, Ordering::Relaxed);
-        assert_eq!(time.read(&clock).to_millis(), now.load(Ordering::Relaxed));
+        let now = clock[1].fetch_add(50, Ordering::Relaxed) + 50;
+        assert_eq!(time.read(&desk).to_millis(), now);
     }
+}
+
+#[test]
+fn a_record_after_the_tick_moved_on_does_not_have_the_time_of_the_burst_before_it() {
+    let (desk, clock) = clocked(1_000);
+    let mut time = CoarseTime::default();
+    for _ in 0..64 {
+        time.read(&desk);
+    }
+    // The sender looks after the burst, and again a millisecond later.
+    let (mut due, start) = (None, Instant::now());
+    let again = desk.tick.turn(&mut due, start).unwrap();
+    assert!(again - start <= std::time::Duration::from_millis(1));
+    desk.tick.turn(&mut due, again);
+    clock[1].fetch_add(5_000, Ordering::Relaxed);
+    assert_eq!(time.read(&desk).to_millis(), 6_000);
+}
+
+#[test]
+fn no_batch_of_several_records_is_over_a_batch_size_that_is_no_power_of_two() {
+    for batch_size in [700, 1_500, 3_000, 100_000, 300_000] {
+        let (desk, partition) = (desk(4 << 20, 1 << 20), partition(batch_size));
+        let mut full = Vec::new();
+        while full.len() < 3 {
+            place(&partition, &desk, &[7; 90]).unwrap();
+            partition.collect(&mut full);
+        }
+        for batch in full {
+            let len = batch.builder.wire_len();
+            assert!(len <= batch_size, "{len} of {batch_size}");
+            assert!(len + 250 > batch_size, "{len} of {batch_size}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_size_that_was_learned_holds_for_the_next_batches() {
+    let (desk, partition) = (desk(1 << 20, 8192), partition(8192));
+    assert!(partition.limit.refused(8000));
+    let mut full = Vec::new();
+    while full.len() < 3 {
+        place(&partition, &desk, &[7; 90]).unwrap();
+        partition.collect(&mut full);
+    }
+    assert!(full.iter().all(|batch| batch.builder.wire_len() <= 4000));
 }
 
 #[test]

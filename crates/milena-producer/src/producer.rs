@@ -10,13 +10,13 @@ use milena_core::{
     RecordMetadata, Result, TopicName, TopicPartition,
 };
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::callbacks::Callbacks;
 use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
 use crate::ending::closed;
-use crate::enqueue::{Ahead, Inner, TryEnqueueError};
+use crate::enqueue::{Ahead, Entry, Inner, TryEnqueueError};
 use crate::enqueueing::Enqueue;
 use crate::key_value::KeyValue;
 use crate::memory::{Budget, Buffers};
@@ -26,8 +26,10 @@ use crate::ready::Ready;
 use crate::sender::{Command, Sender};
 use crate::service::Readiness;
 use crate::settings::{FOR_EVER, Settings};
+use crate::tick::Tick;
 use crate::topic::{TopicState, Topics};
 use crate::user::SenderEnd;
+use crate::within::within;
 
 /// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
 ///
@@ -64,6 +66,7 @@ impl Producer {
             buffers: Buffers::new(smallest, largest, memory),
             ready: Ready::default(),
             clock: settings.clock.clone(),
+            tick: Tick::default(),
         });
         let topics = Arc::new(Topics::new(settings.flows.clone()));
         let (commands, received) = mpsc::channel(16);
@@ -81,6 +84,7 @@ impl Producer {
             topics,
             commands,
             callbacks: Callbacks::new(),
+            runtime: runtime.clone(),
         });
         let end = SenderEnd::new(&inner);
         let user: Weak<SenderEnd> = Arc::downgrade(&end);
@@ -131,18 +135,35 @@ impl Producer {
     /// Dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery> {
         let state = self.inner.topics.get(&record.topic);
-        let draft = draft(&record);
-        self.inner.enqueue(&state, &draft, record.partition).await
+        let (draft, entry) = (draft(&record), Entry::new(record.partition));
+        self.inner.enqueue(&state, &draft, entry).await
     }
 
     /// As [`enqueue`](Self::enqueue), without waiting.
     ///
+    /// Each call is an attempt of its own, for which the partitioner is asked: after [`TryEnqueueError::Full`] hand the record to
+    /// [`enqueue`](Self::enqueue), or try again later and know that a partitioner with a state has moved on.
+    ///
     /// # Errors
     /// [`TryEnqueueError`]; the record was not enqueued.
     pub fn try_enqueue(&self, record: &ProducerRecord) -> Result<Delivery, TryEnqueueError> {
+        self.try_enter(record, &mut Entry::new(record.partition))
+    }
+
+    /// As [`try_enqueue`](Self::try_enqueue); what was decided for the record stays in `entry`.
+    pub(crate) fn try_enter(
+        &self,
+        record: &ProducerRecord,
+        entry: &mut Entry,
+    ) -> Result<Delivery, TryEnqueueError> {
         let state = self.inner.topics.get(&record.topic);
-        self.inner
-            .try_enqueue(&state, &draft(record), record.partition)
+        self.inner.try_enqueue(&state, &draft(record), entry)
+    }
+
+    /// As [`enqueue`](Self::enqueue), after an attempt that left `entry`.
+    pub(crate) async fn enter(&self, record: ProducerRecord, entry: Entry) -> Result<Delivery> {
+        let state = self.inner.topics.get(&record.topic);
+        self.inner.enqueue(&state, &draft(&record), entry).await
     }
 
     /// Enqueues a record and calls `callback` with its outcome; the callbacks of a partition are called in the order of its
@@ -161,12 +182,11 @@ impl Producer {
         record: ProducerRecord,
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
-        let callbacks = &self.inner.callbacks;
-        let Some(room) = callbacks.room().await else {
-            return Err(closed("the producer was closed"));
-        };
-        callbacks.add(self.enqueue(record).await?, room, callback);
-        Ok(())
+        let state = self.inner.topics.get(&record.topic);
+        let (draft, entry) = (draft(&record), Entry::new(record.partition));
+        let callback = Box::new(callback);
+        let entering = self.inner.enqueue_then(&state, &draft, entry, callback);
+        entering.await
     }
 
     /// Enqueues records in order, as one awaitable of all their outcomes. Records of one topic are best kept together.
@@ -237,10 +257,11 @@ impl Producer {
     /// Refuses new records, sends what is enqueued, and ends the producer, all clones of it.
     ///
     /// What has no outcome after `timeout` is given up: its deliveries fail with [`ErrorKind::Closed`] and say whether the records
-    /// may have been written. A second call does nothing.
+    /// may have been written. The first call's `timeout` counts: a later call gives nothing up, and only waits for the end, for as long as
+    /// its own `timeout`. After the end a call does nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] naming how many records were given up.
+    /// [`ErrorKind::Timeout`] naming how many records were given up; or, in a later call, that the first one is not done yet.
     ///
     /// # Cancel safety
     /// Dropped, the producer is closed all the same, at the same deadline.
@@ -255,11 +276,18 @@ impl Producer {
         if self.inner.commands.send(command).await.is_err() {
             return Ok(());
         }
-        let Ok(given_up) = answer.await else {
+        let Ok(ended) = answer.await else {
             return Ok(());
         };
+        let Some(given_up) = ended else {
+            let what = format!(
+                "another call closes the producer within a timeout of its own; records without an outcome are left after {timeout:?}"
+            );
+            return Err(Error::new(ErrorKind::Timeout, what));
+        };
         // A callback that does not end must not keep the producer open.
-        let _ = tokio::time::timeout_at(deadline, self.inner.callbacks.idle()).await;
+        let idle = async { timeout_at(deadline, self.inner.callbacks.idle()).await };
+        let _ = within(&self.inner.runtime, idle).await;
         let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
         if unsent + doubtful == 0 {
             return Ok(());
@@ -283,8 +311,8 @@ impl Producer {
     /// May be dropped at any time.
     pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<TopicPartition>> {
         let state = self.inner.topics.get(&topic.into());
-        let deadline = Instant::now() + self.inner.settings.max_block;
-        self.inner.partitions(&state, deadline).await?;
+        let mut entry = Entry::default();
+        self.inner.partitions(&state, &mut entry).await?;
         let numbers = 0..state.count();
         let place = |number| TopicPartition::new(state.name.clone(), Partition::new(number));
         Ok(numbers.map(place).collect())
@@ -342,7 +370,8 @@ impl Topic {
         value: Option<&[u8]>,
     ) -> Result<Delivery, TryEnqueueError> {
         let draft = Draft::new(key, value, HeadersRef::empty(), None);
-        self.inner.try_enqueue(&self.state, &draft, None)
+        let mut entry = Entry::default();
+        self.inner.try_enqueue(&self.state, &draft, &mut entry)
     }
 
     /// Sends a record and waits for its outcome, as [`Producer::send`].

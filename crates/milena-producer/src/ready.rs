@@ -28,6 +28,8 @@ pub(crate) struct Ready {
     abandoned: AtomicBool,
     /// Whether the sender waits for something, or for its turn after that came.
     resting: AtomicBool,
+    /// Whether somebody found no room in the buffer since the sender looked.
+    hurried: AtomicBool,
     bell: Notify,
 }
 
@@ -47,6 +49,17 @@ impl Ready {
     /// Wakes the sender to look at everything.
     pub(crate) fn ring(&self) {
         self.bell.notify_one();
+    }
+
+    /// Has the batches that are open now leave without lingering, since somebody found no room in the buffer.
+    pub(crate) fn hurry(&self) {
+        self.hurried.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Whether [`hurry`](Self::hurry) was called since the last call of this.
+    pub(crate) fn takes_hurry(&self) -> bool {
+        self.hurried.load(Ordering::Acquire) && self.hurried.swap(false, Ordering::AcqRel)
     }
 
     /// Waits for [`ring`](Self::ring); one that came before counts.

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::enqueue::Inner;
 use crate::partition::Draft;
 use crate::topic::TopicState;
+use crate::within::within;
 
 impl Inner {
     /// Whether a record can be taken at all.
@@ -61,7 +62,8 @@ impl Inner {
             return false;
         }
         // What the cluster did not tell in time counts as not there.
-        let _ = timeout_at(deadline, self.network.renew()).await;
+        let renewal = async { timeout_at(deadline, self.network.renew()).await };
+        let _ = within(&self.runtime, renewal).await;
         self.topics.refresh(&*self.network, &self.desk.ready);
         known()
     }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::batch::Place;
 use crate::delivery::Receipt;
-use crate::ending::{Closing, GivenUp};
+use crate::ending::{Closing, Ended, closed};
 use crate::fan::Fans;
 use crate::link::Link;
 use crate::network::{BoxFuture, LinkId, Network, Wire};
@@ -32,10 +32,10 @@ use crate::topic::Topics;
 pub(crate) enum Command {
     /// Send all that was enqueued so far; the receipts of what has no fate yet come back.
     Flush(oneshot::Sender<Vec<Arc<Receipt>>>),
-    /// End: as soon as everything has its fate, or at the deadline by giving up the rest. How many records were given up comes back.
+    /// End: as soon as everything has its fate, or at the deadline of the first close by giving up the rest.
     Close {
         deadline: Instant,
-        reply: oneshot::Sender<GivenUp>,
+        reply: oneshot::Sender<Ended>,
     },
 }
 
@@ -96,6 +96,12 @@ pub(crate) struct Sender {
     /// Partitions without a leader.
     pub(crate) homeless: Vec<u32>,
     pub(crate) ask_again: Option<Instant>,
+    /// When the desk's tick moves on next.
+    pub(crate) tick: Option<Instant>,
+    /// When someone last found no room in the buffer: batches that were open then leave as soon as they can.
+    pub(crate) hurried: Option<Instant>,
+    /// When each partition whose open batch lingers is to be looked at; one entry per partition.
+    pub(crate) lingering: BinaryHeap<Reverse<(Instant, u32)>>,
     commands: mpsc::Receiver<Command>,
     pub(crate) closing: Option<Closing>,
     scratch: Vec<u32>,
@@ -104,8 +110,12 @@ pub(crate) struct Sender {
 /// A partition's queue and where it stands among the links.
 pub(crate) struct Outlet {
     pub(crate) queue: Queue,
+    /// Whether it is in a link's turn, or among the homeless.
     pub(crate) listed: bool,
+    /// Whether it has an entry among the timers.
     pub(crate) timed: bool,
+    /// Whether it has an entry among the lingering.
+    pub(crate) lingers: bool,
 }
 
 impl Sender {
@@ -132,6 +142,9 @@ impl Sender {
             timers: BinaryHeap::new(),
             homeless: Vec::new(),
             ask_again: None,
+            tick: None,
+            hurried: None,
+            lingering: BinaryHeap::new(),
             commands,
             closing: None,
             scratch: Vec::new(),
@@ -183,6 +196,10 @@ impl Sender {
                 place,
                 result,
             } => self.sealed(queue, place, result),
+            Done::Changed if self.network.is_closed() => {
+                // Nothing can be sent any more, and no connection comes again.
+                self.end(&closed("the client's cluster was closed"));
+            }
             Done::Changed => {
                 self.work.push(self.watch());
                 self.topics.refresh(&*self.network, &self.desk.ready);
@@ -198,6 +215,7 @@ impl Sender {
                 queue: Queue::new(partition),
                 listed: false,
                 timed: false,
+                lingers: false,
             });
         }
         let mut ids = std::mem::take(&mut self.scratch);
@@ -318,16 +336,20 @@ impl Sender {
             }
             Command::Close { deadline, reply } => {
                 self.take_all_open();
-                self.closing = Some(Closing {
-                    deadline: Some(deadline),
-                    reply: Some(reply),
-                });
+                let closing = self.closing.get_or_insert_with(|| Closing::by(deadline));
+                closing.wait(deadline, reply);
             }
         }
     }
 
+    /// Takes the open batches of all partitions. Each that was opened before the sender last took the news is known to it, so that only
+    /// partitions that have one are locked.
     pub(crate) fn take_all_open(&mut self) {
         for id in 0..self.queues.len() {
+            let outlet = self.queues.get(id);
+            if outlet.is_none_or(|outlet| outlet.queue.open_since.is_none()) {
+                continue;
+            }
             let id = u32::try_from(id).unwrap_or(u32::MAX);
             self.collect(id);
             if let Some(batch) = self.take_open(id) {

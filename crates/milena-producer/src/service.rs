@@ -1,24 +1,34 @@
 //! The producer as a tower service: ready while the buffer has room, so that layers can hold callers back.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use milena_core::{Error, ProducerRecord, RecordMetadata, Result};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tower_service::Service;
 
+use crate::delivery::Delivery;
+use crate::ending::closed;
+use crate::enqueue::{Entry, TryEnqueueError};
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 
-/// The wait for room in the buffer, while a handle has one; a clone starts without.
+/// What one handle keeps as a service; a clone starts without.
 #[derive(Default)]
-pub(crate) struct Readiness(Option<Mutex<BoxFuture<()>>>);
+pub(crate) struct Readiness {
+    /// The wait for room in the buffer, while the handle has one.
+    room: Option<Mutex<BoxFuture<()>>>,
+    /// Closed once the last call that had to wait has its place. `None` where none had to.
+    last: Option<oneshot::Receiver<()>>,
+}
 
-/// Ready while `buffer_memory` has room for a batch; a call [sends](Producer::send) the record and waits for its outcome.
+/// Ready while `buffer_memory` has room for a batch; a call enqueues the record and waits for its outcome.
 ///
-/// Readiness reserves nothing: `call` waits for memory again where another caller was quicker.
+/// Readiness reserves nothing: `call` waits for memory again where another caller was quicker. The records of one handle have the order
+/// of its calls, however their futures are polled.
 impl Service<ProducerRecord> for Producer {
     type Response = RecordMetadata;
     type Error = Error;
@@ -29,23 +39,77 @@ impl Service<ProducerRecord> for Producer {
         if let Some(error) = desk.ready.closed() {
             return Poll::Ready(Err(error));
         }
-        let waiting = self.readiness.0.get_or_insert_with(|| {
+        let room = self.readiness.room.get_or_insert_with(|| {
             let desk = desk.clone();
             Mutex::new(Box::pin(async move {
                 let room = desk.buffers.size_for(1);
-                drop(desk.budget.take(room, || desk.ready.ring()).await);
+                desk.budget.room(room, || desk.ready.hurry()).await;
             }))
         });
-        let polled = waiting.get_mut().as_mut().poll(cx);
+        let polled = room.get_mut().as_mut().poll(cx);
         if polled.is_ready() {
-            self.readiness.0 = None;
+            self.readiness.room = None;
         }
         polled.map(Ok)
     }
 
     fn call(&mut self, record: ProducerRecord) -> Self::Future {
+        let mut entry = Entry::new(record.partition);
+        if !self.readiness.is_busy() {
+            match self.try_enter(&record, &mut entry) {
+                Ok(delivery) => return Box::pin(delivery),
+                Err(TryEnqueueError::Refused(error)) => return Box::pin(ready(Err(error))),
+                Err(TryEnqueueError::Full | TryEnqueueError::NotReady) => {}
+            }
+        }
+        let entered = self.enter_in_turn(record, entry);
+        Box::pin(async move {
+            match entered.await {
+                Ok(delivery) => delivery?.await,
+                Err(_) => Err(closed("the producer's runtime ended")),
+            }
+        })
+    }
+}
+
+impl Producer {
+    /// Enqueues a record after those of earlier calls of this handle that wait. In a task: were it done by the call's future, one that
+    /// is never polled would hold back all behind it.
+    fn enter_in_turn(
+        &mut self,
+        record: ProducerRecord,
+        entry: Entry,
+    ) -> oneshot::Receiver<Result<Delivery>> {
+        let (placed, waits) = oneshot::channel();
+        let before = self.readiness.last.replace(waits);
+        let (mut reply, entered) = oneshot::channel();
         let producer = self.clone();
-        Box::pin(async move { producer.send(record).await })
+        self.inner.runtime.spawn(async move {
+            // Kept until this record has its place, or its call was dropped.
+            let _placed: oneshot::Sender<()> = placed;
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let delivery = tokio::select! {
+                biased;
+                () = reply.closed() => return,
+                delivery = producer.enter(record, entry) => delivery,
+            };
+            let _ = reply.send(delivery);
+        });
+        entered
+    }
+}
+
+impl Readiness {
+    /// Whether an earlier call waits for its place.
+    fn is_busy(&mut self) -> bool {
+        let waiting = self.last.as_mut().map(oneshot::Receiver::try_recv);
+        let busy = matches!(waiting, Some(Err(oneshot::error::TryRecvError::Empty)));
+        if !busy {
+            self.last = None;
+        }
+        busy
     }
 }
 
@@ -57,6 +121,8 @@ impl Clone for Readiness {
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Readiness").field(&self.0.is_some()).finish()
+        f.debug_struct("Readiness")
+            .field("waits", &self.room.is_some())
+            .finish_non_exhaustive()
     }
 }

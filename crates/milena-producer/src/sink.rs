@@ -10,7 +10,7 @@ use futures_sink::Sink;
 use milena_core::{Error, ProducerRecord, Result};
 
 use crate::delivery::Delivery;
-use crate::enqueue::TryEnqueueError;
+use crate::enqueue::{Entry, TryEnqueueError};
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 
@@ -103,12 +103,13 @@ impl Sink<ProducerRecord> for RecordSink {
     fn start_send(mut self: Pin<&mut Self>, record: ProducerRecord) -> Result<()> {
         let this = &mut *self;
         this.flushing = Flushing::NotAsked;
-        match this.producer.try_enqueue(&record) {
+        let mut entry = Entry::new(record.partition);
+        match this.producer.try_enter(&record, &mut entry) {
             Ok(delivery) => this.open.push_back(delivery),
             Err(TryEnqueueError::Refused(error)) => return Err(error),
             Err(_) => {
                 let producer = this.producer.clone();
-                this.entering = Some(Box::pin(async move { producer.enqueue(record).await }));
+                this.entering = Some(Box::pin(async move { producer.enter(record, entry).await }));
             }
         }
         Ok(())

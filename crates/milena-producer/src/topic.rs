@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::adaptive::{self, LOOKED_AT};
 use crate::flow::{Flow, Flows};
+use crate::limit::BatchLimit;
 use crate::network::{Network, Shape};
 use crate::partition::{Draft, Partition};
 use crate::partitioner::{Choice, Partitioner, Partitioning};
@@ -66,6 +67,22 @@ pub(crate) struct TopicState {
     /// The partitions that have a leader; all, where none has.
     available: ArcSwap<Vec<u32>>,
     sticky: Sticky,
+    limit: Arc<BatchLimit>,
+}
+
+/// Where a record goes: decided once for it, and carried along through every wait.
+///
+/// A partitioner may keep a state, such as whose turn it is: asked twice for a record, it would skip partitions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Route {
+    /// The partition that the caller named.
+    Named(u32),
+    /// The partition that the partitioner chose.
+    Chosen(u32),
+    /// Where the caller's last records without a key went.
+    Sticky,
+    /// Nowhere, for the partitioner's reason.
+    Refused(&'static str),
 }
 
 /// The partition for a record, and the slot that remembers it, where the record may go anywhere.
@@ -83,6 +100,7 @@ impl TopicState {
             count: AtomicU32::new(0),
             available: ArcSwap::default(),
             sticky: Sticky::new(slots, fastrand::usize(..1 << 16)),
+            limit: Arc::default(),
         }
     }
 
@@ -105,7 +123,7 @@ impl TopicState {
         self.partitions.grow(all.end, |number| {
             // The cluster has confirmed the name, and each record's metadata carries it.
             let place = TopicPartition::new(self.name.keep(), Number::new(number));
-            ready.register(|id| Partition::new(place, id, self.flow.clone()))
+            ready.register(|id| Partition::new(place, id, self.flow.clone(), self.limit.clone()))
         });
         self.available.store(Arc::new(available));
         self.count.store(all.end, Ordering::Release);
@@ -120,74 +138,64 @@ impl TopicState {
         self.partitions.get(number)
     }
 
-    /// Chooses where a record goes; `named` is the partition that the caller named.
+    /// Decides where a record goes; `named` is the partition that the caller named.
+    ///
+    /// The only place that asks the partitioner: call it once for each record.
     #[inline(always)]
-    pub(crate) fn choose(&self, record: &Draft<'_>, named: Option<Number>) -> Result<Chosen<'_>> {
-        self.choose_by(&*self.flow.partitioner, record, named)
+    pub(crate) fn decide(&self, record: &Draft<'_>, named: Option<Number>) -> Route {
+        match named {
+            Some(number) => Route::Named(number.to_wire().unsigned_abs()),
+            None => self.decide_by(&*self.flow.partitioner, record),
+        }
     }
 
-    /// Whether a record goes where the caller's last ones went.
-    #[inline]
-    pub(crate) fn is_sticky(&self, record: &Draft<'_>) -> bool {
-        let choice = self.flow.partitioner.choose(&Partitioning {
+    #[inline(always)]
+    fn decide_by(&self, partitioner: &dyn Partitioner, record: &Draft<'_>) -> Route {
+        let choice = partitioner.choose(&Partitioning {
             topic: &self.name,
             key: record.key,
             value: record.value,
             partitions: self.count(),
         });
-        matches!(choice, Choice::Sticky)
-    }
-
-    #[inline(always)]
-    fn choose_by(
-        &self,
-        partitioner: &dyn Partitioner,
-        record: &Draft<'_>,
-        named: Option<Number>,
-    ) -> Result<Chosen<'_>> {
-        let partitions = self.count();
-        let choice = match named {
-            Some(number) => Choice::Partition(number.to_wire().unsigned_abs()),
-            None => partitioner.choose(&Partitioning {
-                topic: &self.name,
-                key: record.key,
-                value: record.value,
-                partitions,
-            }),
-        };
         match choice {
-            Choice::Partition(number) => match self.partition(number, partitions) {
-                Some(partition) => Ok(Chosen {
-                    partition,
-                    slot: None,
-                }),
-                None => Err(self.no_partition(number, named.is_some())),
-            },
-            Choice::Random => self.anywhere(),
-            Choice::Refuse(reason) => Err(self.refused(reason)),
-            Choice::Sticky => {
-                let slot = self.sticky.slot();
-                let known = slot.and_then(Slot::partition);
-                match known.and_then(|number| self.partition(number, partitions)) {
-                    Some(partition) => Ok(Chosen { partition, slot }),
-                    None => self.move_on(slot),
-                }
-            }
+            Choice::Sticky => Route::Sticky,
+            Choice::Partition(number) => Route::Chosen(number),
+            Choice::Random => Route::Chosen(self.draw()),
+            Choice::Refuse(reason) => Route::Refused(reason),
         }
     }
 
-    /// Draws one of those that have a leader.
-    fn anywhere(&self) -> Result<Chosen<'_>> {
-        let available = self.available.load();
-        let drawn = fastrand::usize(..available.len().max(1));
-        let number = available.get(drawn).copied().unwrap_or(0);
-        match self.partitions.get(number) {
+    /// Finds the partition of a decided route.
+    #[inline(always)]
+    pub(crate) fn find(&self, route: Route) -> Result<Chosen<'_>> {
+        let partitions = self.count();
+        let (number, named) = match route {
+            Route::Sticky => {
+                let slot = self.sticky.slot();
+                let known = slot.and_then(Slot::partition);
+                return match known.and_then(|number| self.partition(number, partitions)) {
+                    Some(partition) => Ok(Chosen { partition, slot }),
+                    None => self.move_on(slot),
+                };
+            }
+            Route::Chosen(number) => (number, false),
+            Route::Named(number) => (number, true),
+            Route::Refused(reason) => return Err(self.refused(reason)),
+        };
+        match self.partition(number, partitions) {
             Some(partition) => Ok(Chosen {
                 partition,
                 slot: None,
             }),
-            None => Err(self.no_partition(number, false)),
+            None => Err(self.no_partition(number, named)),
         }
+    }
+
+    /// Draws one of those that have a leader.
+    fn draw(&self) -> u32 {
+        let available = self.available.load();
+        let drawn = fastrand::usize(..available.len().max(1));
+        available.get(drawn).copied().unwrap_or(0)
     }
 
     #[cold]
@@ -322,6 +330,18 @@ mod tests {
         let topic = TopicState::new("orders".into(), flow, 1);
         topic.take(&Shape { led: led.to_vec() }, &ready);
         (topic, ready)
+    }
+
+    impl TopicState {
+        fn choose_by(
+            &self,
+            partitioner: &dyn Partitioner,
+            record: &Draft<'_>,
+            named: Option<Number>,
+        ) -> Result<Chosen<'_>> {
+            let named = named.map(|number| Route::Named(number.to_wire().unsigned_abs()));
+            self.find(named.unwrap_or_else(|| self.decide_by(partitioner, record)))
+        }
     }
 
     fn number(chosen: &Chosen<'_>) -> u32 {

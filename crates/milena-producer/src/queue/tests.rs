@@ -40,7 +40,7 @@ fn queue(count: usize, steady: bool) -> Queue {
         .flows
         .usual()
         .clone();
-    let mut queue = Queue::new(Arc::new(Partition::new(place, 0, flow)));
+    let mut queue = Queue::new(Arc::new(Partition::new(place, 0, flow, Arc::default())));
     queue.led_by(NODE);
     queue.begin(identity(0));
     if steady {

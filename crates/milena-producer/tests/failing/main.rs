@@ -9,6 +9,7 @@
 
 mod batches;
 mod calls;
+mod closing;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod fatal;

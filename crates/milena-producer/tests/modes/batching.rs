@@ -82,3 +82,21 @@ async fn a_topic_s_partitioner_and_interval_are_its_own() {
     assert!(start.elapsed() >= interval);
     assert_eq!(sent.partition.to_wire(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_batch_of_several_records_is_larger_than_its_topic_s_batch_size() {
+    let bed = bed_with(1, |broker| broker.topic("clicks", 1)).await;
+    let own = TopicSettings::new().batch_size(2048);
+    let builder = bed.builder().batch_size(600_000);
+    let producer = builder.topic_settings("clicks", own).build().unwrap();
+    for (topic, most, count) in [("orders", 600_000, 3_000), ("clicks", 2048, 100)] {
+        let records = (0..count).map(|_| ProducerRecord::new(topic).value("x".repeat(500)));
+        let sent = producer.enqueue_all(records).await;
+        sent.all_delivered().await.unwrap();
+        let batches = bed.broker.inspect().batches(topic, 0);
+        let sizes: Vec<_> = batches.iter().map(|batch| batch.size).collect();
+        assert!(sizes.iter().all(|size| *size <= most), "{topic}: {sizes:?}");
+        let fullest = sizes.iter().max().unwrap();
+        assert!(fullest + 700 > most, "{topic}: {sizes:?}");
+    }
+}

@@ -3,13 +3,16 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test stops at the first thing that goes wrong"
 )]
 
 mod batching;
 mod callbacks;
+mod choosing;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod service;
 mod sink;
 mod spreading;
 mod together;

@@ -12,7 +12,7 @@ use milena_core::{
     Timestamp, TimestampType,
 };
 use milena_protocol::batch::{
-    Batch, BatchBuilder, BatchHeader, Batches, ControlRecord, HEADER_LEN, ProducerStamp,
+    Batch, BatchBuilder, BatchHeader, Batches, ControlRecord, HEADER_LEN, ProducerStamp, Records,
     SealedBatch, rewrite,
 };
 use milena_protocol::compression::{Compression, DEFAULT_MAX_SIZE};
@@ -385,4 +385,35 @@ fn a_body_over_the_cap_is_refused_by_name() {
     let error = batch.records(9_000).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert!(error.to_string().contains("9000"), "{error}");
+}
+
+#[test]
+fn records_whose_offsets_do_not_rise_are_refused() {
+    let good = sealed(&["a", "b", "c"], Compression::None).to_bytes(None);
+    // A record of these is 11 bytes: its length, attributes, time, offset, a key of three bytes, a value of one, no headers.
+    let with_offsets = |offsets: [u8; 3]| {
+        let mut bytes = good.to_vec();
+        for (at, offset) in offsets.into_iter().enumerate() {
+            bytes[HEADER_LEN + at * 11 + 3] = offset * 2;
+        }
+        let batch = only(Bytes::from(bytes));
+        batch.records(DEFAULT_MAX_SIZE).unwrap()
+    };
+    let read = |records: &Records| {
+        let views = records.iter().map(|record| record.is_ok());
+        let views: Vec<_> = views.collect();
+        let owned: Vec<_> = records.owned().map(|record| record.is_ok()).collect();
+        assert_eq!(views, owned);
+        views
+    };
+    assert_eq!(read(&with_offsets([0, 1, 2])), [true, true, true]);
+    assert_eq!(read(&with_offsets([1, 0, 2])), [true, false]);
+    assert_eq!(read(&with_offsets([0, 2, 2])), [true, true, false]);
+    assert_eq!(read(&with_offsets([0, 0, 1])), [true, false]);
+    let mut skipping = with_offsets([0, 1, 2]).owned();
+    skipping.skip_to(Offset::from_wire(1).unwrap());
+    let read: Vec<_> = skipping
+        .map(|record| record.unwrap().offset.to_wire())
+        .collect();
+    assert_eq!(read, [1, 2]);
 }

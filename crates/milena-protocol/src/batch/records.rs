@@ -61,6 +61,7 @@ impl Records {
             header: self.header,
             rest: &self.body,
             left: self.header.count,
+            lowest: 0,
             failed: false,
         }
     }
@@ -73,6 +74,7 @@ impl Records {
             records: self.clone(),
             at: 0,
             left: self.header.count,
+            lowest: 0,
             failed: false,
         }
     }
@@ -93,6 +95,8 @@ pub struct RecordIter<'a> {
     header: BatchHeader,
     rest: &'a [u8],
     left: u32,
+    /// The lowest offset that the next record may have, counted from the batch's first.
+    lowest: usize,
     failed: bool,
 }
 
@@ -105,12 +109,12 @@ impl<'a> Iterator for RecordIter<'a> {
             return self.end();
         }
         self.left -= 1;
-        match read_record(&self.header, &mut self.rest) {
+        match read_record(&self.header, &mut self.lowest, &mut self.rest) {
             Some(record) => Some(Ok(record)),
             None => {
                 self.left = 0;
                 self.failed = true;
-                Some(Err(corrupt(&self.header, "a record that does not decode")))
+                Some(Err(corrupt(&self.header, BAD_RECORD)))
             }
         }
     }
@@ -158,6 +162,8 @@ pub struct OwnedRecords {
     records: Records,
     at: usize,
     left: u32,
+    /// The lowest offset that the next record may have, counted from the batch's first.
+    lowest: usize,
     failed: bool,
 }
 
@@ -176,10 +182,10 @@ impl OwnedRecords {
             return Some(Err(corrupt(header, "more bytes than its records take")));
         }
         self.left -= 1;
-        let Some(record) = read_record(header, &mut rest) else {
+        let Some(record) = read_record(header, &mut self.lowest, &mut rest) else {
             self.left = 0;
             self.failed = true;
-            return Some(Err(corrupt(header, "a record that does not decode")));
+            return Some(Err(corrupt(header, BAD_RECORD)));
         };
         self.at = body.len() - rest.len();
         Some(Ok((record, body)))
@@ -188,11 +194,13 @@ impl OwnedRecords {
     /// Passes over the records below `from`.
     pub fn skip_to(&mut self, from: Offset) {
         loop {
-            let (at, left, failed) = (self.at, self.left, self.failed);
+            let (at, left) = (self.at, self.left);
+            let (lowest, failed) = (self.lowest, self.failed);
             match self.next_view() {
                 Some(Ok((record, _))) if record.offset < from => {}
                 _ => {
-                    (self.at, self.left, self.failed) = (at, left, failed);
+                    (self.at, self.left) = (at, left);
+                    (self.lowest, self.failed) = (lowest, failed);
                     return;
                 }
             }
@@ -233,9 +241,13 @@ impl Iterator for OwnedRecords {
     }
 }
 
-/// Reads the record at the front of `rest`; `None` when it is malformed.
+/// Reads the record at the front of `rest`; `None` when it is malformed, or below the `lowest` offset that it may have.
 #[inline(always)]
-fn read_record<'a>(header: &BatchHeader, rest: &mut &'a [u8]) -> Option<RecordRef<'a>> {
+fn read_record<'a>(
+    header: &BatchHeader,
+    lowest: &mut usize,
+    rest: &mut &'a [u8],
+) -> Option<RecordRef<'a>> {
     let Length::Of(len) = varint::take_length(rest)? else {
         return None;
     };
@@ -247,9 +259,11 @@ fn read_record<'a>(header: &BatchHeader, rest: &mut &'a [u8]) -> Option<RecordRe
     let Length::Of(delta) = varint::take_length(&mut record)? else {
         return None;
     };
-    if delta > header.last_offset_delta as usize {
+    // Offsets rise within a batch; whoever keeps track of what is done relies on it.
+    if delta < *lowest || delta > header.last_offset_delta as usize {
         return None;
     }
+    *lowest = delta + 1;
     let key = take_nullable(&mut record)?;
     let value = take_nullable(&mut record)?;
     let headers = match record {
@@ -291,6 +305,8 @@ fn read_headers(mut bytes: &[u8]) -> Option<HeadersRef<'_>> {
     }
     bytes.is_empty().then(|| HeadersRef::wire(raw, count))
 }
+
+const BAD_RECORD: &str = "a record that does not decode or is out of order";
 
 #[cold]
 fn corrupt(header: &BatchHeader, what: &str) -> Error {

@@ -48,7 +48,7 @@ mod able {
 ///
 /// Implemented for `kafka-protocol`'s request types and for nothing else.
 pub trait Request:
-    Message + HeaderVersion + able::ClientSends + able::BrokerReads + Send + 'static
+    Message + HeaderVersion + able::ClientSends + able::BrokerReads + std::fmt::Debug + Send + 'static
 {
     /// The API that this request belongs to.
     const KEY: ApiKey;

@@ -15,6 +15,8 @@ pub mod fetch;
 pub mod frame;
 pub mod guard;
 pub mod hints;
+#[cfg(feature = "client")]
+mod long_text;
 pub mod produce;
 mod reader;
 pub mod request;

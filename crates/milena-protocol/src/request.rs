@@ -13,7 +13,7 @@ use crate::writer::{put_i16, put_i32, put_no_tags, put_str};
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] when `version` is not one of the API's; [`ErrorKind::Config`] when
-/// the request sets a field that `version` does not have, or the client id is over 32767 bytes.
+/// the request sets a field that `version` does not have, or a text in it is over 32767 bytes; the error names the field.
 #[cfg(feature = "client")]
 pub fn encode<R: Request>(
     request: &R,
@@ -25,6 +25,10 @@ pub fn encode<R: Request>(
         return Err(unknown_version(R::KEY, version));
     }
     let refused = |cause: String| {
+        // The encoder of versions with plain strings refuses a long one itself, without its name.
+        if cause.contains("too long to encode") {
+            return crate::long_text::refused(request, None).api(R::NAME);
+        }
         Error::new(
             ErrorKind::Config,
             format!("the request cannot be written in version {version}: {cause}"),
@@ -36,9 +40,19 @@ pub fn encode<R: Request>(
         .map_err(|e| refused(e.to_string()))?;
     let mut out = Vec::with_capacity(size + 32 + client_id.map_or(0, str::len));
     begin(&mut out, R::KEY, version, correlation_id, client_id)?;
+    let header = out.len();
     request
         .encode(&mut out, version)
         .map_err(|e| refused(e.to_string()))?;
+    // Compact strings can be written longer than any broker reads them.
+    let body = out.get(header..).unwrap_or_default();
+    if R::KEY.is_flexible(version)
+        && body.len() > crate::long_text::LONGEST
+        && let Some(len) = crate::guard::longest_text(R::KEY, version, body)
+        && len > crate::long_text::LONGEST
+    {
+        return Err(crate::long_text::refused(request, Some(len)).api(R::NAME));
+    }
     finish(out)
 }
 

@@ -171,3 +171,34 @@ fn an_http_answer_read_as_api_versions_is_an_error_and_reserves_nothing() {
         assert!(api_versions::decode_response(text, version).is_err());
     }
 }
+
+#[test]
+fn a_text_that_is_too_long_is_refused_by_the_name_of_its_field() {
+    use milena_protocol::messages::offset_commit_request::{
+        OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+    };
+    use milena_protocol::messages::{GroupId, OffsetCommitRequest};
+    let commit = |letters: usize| {
+        let metadata = StrBytes::from_string("m".repeat(letters));
+        let partition =
+            OffsetCommitRequestPartition::default().with_committed_metadata(Some(metadata));
+        let topic = OffsetCommitRequestTopic::default()
+            .with_name(TopicName(StrBytes::from_static_str("orders")))
+            .with_partitions(vec![partition]);
+        OffsetCommitRequest::default()
+            .with_group_id(GroupId(StrBytes::from_static_str("billing")))
+            .with_topics(vec![topic])
+    };
+    // Version 8 is the first with compact strings.
+    for version in [7, 8] {
+        request::encode(&commit(32_767), version, 1, None).unwrap();
+        for letters in [32_768, 100_000] {
+            let error = request::encode(&commit(letters), version, 1, None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let (text, letters) = (error.to_string(), letters.to_string());
+            for part in ["`committed_metadata`", &letters, "32767", "OffsetCommit"] {
+                assert!(text.contains(part), "{text}");
+            }
+        }
+    }
+}

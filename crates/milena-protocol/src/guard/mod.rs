@@ -10,6 +10,8 @@ mod shapes;
 #[cfg(all(feature = "client", feature = "broker"))]
 mod tests;
 
+use std::cell::Cell;
+
 use milena_core::{Error, ErrorKind, Result};
 
 use self::field::{Field, Kind, Shape};
@@ -32,22 +34,38 @@ pub fn check_response(api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     check(shapes::response(api), api, version, body)
 }
 
+/// The length of the longest string in the body of a request, in bytes; `None` for a body that is no such request.
+#[cfg(feature = "client")]
+pub(crate) fn longest_text(api: ApiKey, version: i16, body: &[u8]) -> Option<usize> {
+    let longest = Cell::new(0);
+    let walk = Walk {
+        version,
+        flexible: api.is_flexible(version),
+        longest: &longest,
+    };
+    let walked = walk.fields(shapes::request(api), &mut Reader::new(body));
+    walked.is_ok().then(|| longest.get())
+}
+
 fn check(shape: Shape, api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     let walk = Walk {
         version,
         flexible: api.is_flexible(version),
+        longest: &Cell::new(0),
     };
     walk.fields(shape, &mut Reader::new(body))
         .map_err(|error| error.api(api.name()))
 }
 
 #[derive(Clone, Copy)]
-struct Walk {
+struct Walk<'a> {
     version: i16,
     flexible: bool,
+    /// The length of the longest string so far, in bytes.
+    longest: &'a Cell<usize>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn fields(self, shape: Shape, reader: &mut Reader<'_>) -> Result<()> {
         for field in shape {
             if field.tag.is_none() && field.is_in(self.version) {
@@ -78,6 +96,7 @@ impl Walk {
             Kind::Fixed(size) => reader.skip(size),
             Kind::Text => {
                 let len = reader.string_len(self.flexible)?.unwrap_or(0);
+                self.longest.set(self.longest.get().max(len));
                 reader.skip(len)
             }
             Kind::Blob => {

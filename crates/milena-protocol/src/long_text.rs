@@ -1,0 +1,83 @@
+//! Texts too long for Kafka: no string of the protocol has more than 32,767 bytes, and a broker takes a longer one for a broken frame.
+
+use std::fmt::Debug;
+
+use milena_core::{Error, ErrorKind};
+
+/// The most bytes of a string on the wire.
+pub(crate) const LONGEST: usize = 32_767;
+
+/// The error of a message with a string that is too long, which names its field.
+pub(crate) fn refused(message: &impl Debug, len: Option<usize>) -> Error {
+    let shown = format!("{message:?}");
+    let (field, len) = match find(&shown) {
+        Some((field, found)) => (field, len.unwrap_or(found)),
+        None => ("a string", len.unwrap_or(0)),
+    };
+    let what = format!(
+        "`{field}` has {len} bytes; a string in Kafka's protocol has {LONGEST} bytes at most: shorten it"
+    );
+    Error::new(ErrorKind::Config, what)
+}
+
+/// The name of the field that holds the first text which is too long, and the text's length, in what `Debug` shows of a message.
+fn find(shown: &str) -> Option<(&str, usize)> {
+    let mut field = "a string";
+    let mut rest = shown;
+    while let Some(quote) = rest.find('"') {
+        let (before, text) = rest.split_at(quote);
+        if let Some(name) = last_field(before) {
+            field = name;
+        }
+        // Bytes are shown as `b"…"`; they may be longer.
+        let is_text = !before.ends_with('b');
+        let text = text.get(1..)?;
+        let (len, end) = measure(text)?;
+        if is_text && len > LONGEST {
+            return Some((field, len));
+        }
+        rest = text.get(end..)?;
+    }
+    None
+}
+
+/// The name before the last `name: ` of `shown`.
+fn last_field(shown: &str) -> Option<&str> {
+    let (before, _) = shown.rsplit_once(": ")?;
+    let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    before.get(start.map_or(0, |at| at + 1)..)
+}
+
+/// How long the text is that ends at the next quote which is not escaped, and where the rest begins.
+fn measure(shown: &str) -> Option<(usize, usize)> {
+    let mut len = 0;
+    let mut chars = shown.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((len, at + 1)),
+            '\\' => {
+                // What is escaped counts as one byte or more: close enough to find the one that is far too long.
+                len += 1;
+                chars.next()?;
+            }
+            _ => len += c.len_utf8(),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_of_the_long_text_is_named() {
+        let long = "m".repeat(40_000);
+        let shown = format!(
+            r#"OffsetCommit {{ group_id: GroupId("g\"x"), data: b"{long}", topics: [T {{ name: "a", metadata: Some("{long}") }}] }}"#
+        );
+        assert_eq!(find(&shown), Some(("metadata", 40_000)));
+        assert_eq!(find(r#"A { name: "short" }"#), None);
+        assert_eq!(find(r#"A { name: "never ends"#), None);
+    }
+}

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use milena_core::{Error, ErrorKind, Result};
-use milena_protocol::frame;
+use milena_protocol::frame::{self, ForeignPeer};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::spares::Spares;
@@ -53,6 +53,10 @@ impl FrameReader {
             }
             let read = match &mut self.large {
                 Some(large) => {
+                    if large.bytes.len() == large.bytes.capacity() {
+                        let len = large.bytes.len() + large.missing;
+                        Spares::grow(&mut large.bytes, len);
+                    }
                     let mut room = (&mut large.bytes).limit(large.missing.min(READ));
                     let read = ready!(pin!(stream.read_buf(&mut room)).as_mut().poll(cx));
                     if let Ok(read) = read {
@@ -89,6 +93,20 @@ impl FrameReader {
         &self.spares
     }
 
+    /// Tells an answer that is larger than this client takes from bytes that are no Kafka frame at all.
+    fn over(&self, prefix: [u8; 4], error: Error) -> Error {
+        let len = u32::from_be_bytes(prefix);
+        if ForeignPeer::recognise(prefix).is_some() || i32::try_from(len).is_err() {
+            return error;
+        }
+        let what = format!(
+            "an answer of {len} bytes is over the limit of {} bytes: ask for less (`fetch.max.bytes`, `max.partition.fetch.bytes`), or \
+             take larger answers (`max_frame`)",
+            self.max
+        );
+        Error::new(ErrorKind::Decode, what).setting("max_frame")
+    }
+
     fn take(&mut self) -> Result<Option<Bytes>> {
         if let Some(large) = self.large.take_if(|large| large.missing == 0) {
             return Ok(Some(self.spares.frame(large.bytes)));
@@ -99,7 +117,7 @@ impl FrameReader {
         let Some(prefix) = self.buffer.first_chunk::<4>() else {
             return Ok(None);
         };
-        let len = frame::length(*prefix, self.max)?;
+        let len = frame::length(*prefix, self.max).map_err(|error| self.over(*prefix, error))?;
         let present = self.buffer.get(4..).unwrap_or_default();
         if let Some(whole) = present.get(..len) {
             let frame = Bytes::copy_from_slice(whole);
@@ -216,6 +234,22 @@ mod tests {
             steps.iter().all(|step| (1..=largest).contains(step)),
             "{steps:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn the_length_of_a_frame_that_does_not_come_reserves_little() {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        far.write_all(&(100_u32 << 20).to_be_bytes()).await.unwrap();
+        far.write_all(&[7; 32]).await.unwrap();
+        let mut reader = FrameReader::new(100 << 20);
+        let polled = poll_fn(|cx| {
+            let polled = reader.poll_frame(&mut near, cx, |_| {});
+            std::task::Poll::Ready(polled.is_pending())
+        });
+        assert!(polled.await);
+        let large = reader.large.as_ref().unwrap();
+        assert_eq!(large.bytes.len() + large.missing, 100 << 20);
+        assert!(large.bytes.capacity() <= 1 << 20);
     }
 
     #[tokio::test]

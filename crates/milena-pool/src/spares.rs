@@ -30,11 +30,13 @@ struct Lent {
 }
 
 impl Spares {
-    /// Empty memory for a frame of `len` bytes.
+    /// Empty memory for a frame of `len` bytes: some that was used before and fits it, or little.
+    ///
+    /// A length alone reserves next to nothing, whoever sent it; what it is given [grows](Self::grow) with the bytes that arrive.
     pub(crate) fn take(&mut self, len: usize) -> BytesMut {
         if !is_lent(len) {
             self.pass();
-            return BytesMut::with_capacity(len);
+            return BytesMut::with_capacity(len.min(START));
         }
         self.small = 0;
         let fits = |spare: &BytesMut| (len..=len + len / SLACK).contains(&spare.capacity());
@@ -44,10 +46,25 @@ impl Spares {
             Some(at) => kept.spares.swap_remove(at),
             None => {
                 drop(kept);
-                // The next frame may be a little larger.
-                BytesMut::with_capacity(len + len / SLACK / 2)
+                BytesMut::with_capacity(START)
             }
         }
+    }
+
+    /// Makes room for more of a frame of `len` bytes whose memory is full: twice as much, and for the whole frame in the end no more
+    /// than it nearly fills.
+    pub(crate) fn grow(bytes: &mut BytesMut, len: usize) {
+        let whole = if is_lent(len) {
+            // The next frame may be a little larger.
+            len + len / SLACK / 2
+        } else {
+            len
+        };
+        let double = bytes.capacity().saturating_mul(2);
+        let room = if double < len { double } else { whole };
+        let mut larger = BytesMut::with_capacity(room);
+        larger.extend_from_slice(bytes);
+        *bytes = larger;
     }
 
     /// The whole frame in memory that was taken for it.
@@ -111,6 +128,8 @@ fn is_lent(len: usize) -> bool {
     (LEAST..=MOST).contains(&len)
 }
 
+/// What is reserved at the sight of a length.
+const START: usize = 256 << 10;
 const LEAST: usize = 256 << 10;
 const MOST: usize = 16 << 20;
 /// Memory may be larger than its frame by this part of the frame.
@@ -126,10 +145,21 @@ mod tests {
     const LEN: usize = 1 << 20;
 
     fn frame(spares: &mut Spares, len: usize) -> Bytes {
-        let mut bytes = spares.take(len);
+        let mut bytes = whole(spares, len);
         assert!(bytes.is_empty());
         bytes.resize(len, 7);
         spares.frame(bytes)
+    }
+
+    /// Memory for a frame that has come whole.
+    fn whole(spares: &mut Spares, len: usize) -> BytesMut {
+        let mut bytes = spares.take(len);
+        while bytes.capacity() < len {
+            bytes.resize(bytes.capacity(), 0);
+            Spares::grow(&mut bytes, len);
+        }
+        bytes.clear();
+        bytes
     }
 
     fn kept(spares: &Spares) -> usize {
@@ -155,12 +185,27 @@ mod tests {
         let mut spares = Spares::default();
         drop(frame(&mut spares, 2 * LEN));
         for len in [LEAST, LEN, LEN + LEN / 2, 2 * LEN - LEN / 4, 2 * LEN] {
-            let taken = spares.take(len).capacity();
+            let taken = whole(&mut spares, len).capacity();
             assert!((len..=len + len / 8).contains(&taken), "{taken} for {len}");
         }
         for len in [10, 50_000, MOST + 1] {
-            assert_eq!(spares.take(len).capacity(), len);
+            assert_eq!(whole(&mut spares, len).capacity(), len);
         }
+    }
+
+    #[test]
+    fn a_length_alone_reserves_little() {
+        let mut spares = Spares::default();
+        for len in [START, LEN, MOST, 100 << 20, 2 << 30] {
+            assert!(spares.take(len).capacity() <= START);
+        }
+        let mut bytes = BytesMut::with_capacity(START);
+        bytes.resize(START, 7);
+        Spares::grow(&mut bytes, 100 << 20);
+        assert_eq!(bytes.capacity(), 2 * START);
+        Spares::grow(&mut bytes, 3 * START);
+        assert!((3 * START..=3 * START + 3 * START / SLACK).contains(&bytes.capacity()));
+        assert!(bytes.iter().all(|byte| *byte == 7));
     }
 
     #[test]

@@ -63,7 +63,8 @@ impl TcpConnect {
     }
 
     async fn open(&self, address: &Address) -> io::Result<TcpStream> {
-        let found = (self.resolve)(address.clone()).await?;
+        let found = (self.resolve)(address.clone()).await;
+        let found = found.map_err(|error| unresolved(address, error))?;
         let stream = race(alternate(found)).await?;
         stream.set_nodelay(true)?;
         if let Some(after) = self.keepalive {
@@ -94,6 +95,19 @@ impl Connect for TcpConnect {
             Ok(Box::new(stream) as BoxStream)
         })
     }
+}
+
+/// An embedded broker without a listener advertises a name that only its own dialer knows.
+fn unresolved(address: &Address, error: io::Error) -> io::Error {
+    if !address.host().ends_with(".memory") {
+        return error;
+    }
+    let what = format!(
+        "{error}: {} is the name of an embedded broker in memory; give the client its connector (`connector(broker.dialer())`), or the \
+         broker an address to listen on (`listen`)",
+        address.host()
+    );
+    io::Error::new(error.kind(), what)
 }
 
 /// Orders addresses so that the families alternate, each in the resolver's order, its first in front.
@@ -135,6 +149,18 @@ const STAGGER: Duration = Duration::from_millis(250);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_name_of_a_broker_in_memory_is_told_apart() {
+        let address = Address::new("broker-1.memory", 9_092);
+        let nowhere = TcpConnect::new()
+            .resolver(|_| Box::pin(async { Err(io::Error::other("failed to lookup")) }));
+        let error = nowhere.dial(&address).await.err().unwrap().to_string();
+        assert!(error.contains("connector(broker.dialer())"), "{error}");
+        let other = Address::new("broker-1.example", 9_092);
+        let error = nowhere.dial(&other).await.err().unwrap().to_string();
+        assert!(!error.contains("dialer"), "{error}");
+    }
 
     #[test]
     fn the_families_alternate_from_the_resolvers_first() {

@@ -146,6 +146,12 @@ where
     found
 }
 
+/// The leader of what is asked about, for as long as it leads that: a broker that is away is not waited for once another one leads.
+fn leading<A>(leader: NodeId, questions: &[(TopicPartition, A)]) -> Target {
+    let places = questions.iter().map(|(place, _)| place.clone());
+    Target::Leading(leader, places.collect())
+}
+
 async fn ask_offsets(
     core: &Core,
     leader: NodeId,
@@ -169,7 +175,8 @@ async fn ask_offsets(
         .with_replica_id((-1).into())
         .with_isolation_level(isolation.to_wire())
         .with_topics(topics.collect());
-    let answer = core.cluster.send(&Target::Node(leader), &request).await?;
+    let target = leading(leader, questions);
+    let answer = core.cluster.send(&target, &request).await?;
     let mut found = HashMap::new();
     for topic in &answer.topics {
         for entry in &topic.partitions {
@@ -238,7 +245,8 @@ async fn ask_epochs(
     let request = OffsetForLeaderEpochRequest::default()
         .with_replica_id((-1).into())
         .with_topics(topics.collect());
-    let answer = core.cluster.send(&Target::Node(leader), &request).await?;
+    let target = leading(leader, questions);
+    let answer = core.cluster.send(&target, &request).await?;
     let mut found = HashMap::new();
     for topic in &answer.topics {
         for entry in &topic.partitions {

@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connect::Connect;
-use crate::connection::Connection;
+use crate::connection::{Connection, Destination, Home};
 use crate::node_backoff::NodeBackoff;
 use crate::options::ConnectionOptions;
 use crate::own::Slot;
-use crate::tasks::{Tasks, closed};
+use crate::tasks::closed;
 
 /// What a connection of its own is for. A broker answers a connection in order, one request at a
 /// time, so that these must not wait for each other.
@@ -34,23 +34,20 @@ pub(crate) struct Dialer {
     pub(crate) route: Arc<dyn Fn(&Address) -> Address + Send + Sync>,
     pub(crate) options: ConnectionOptions,
     pub(crate) backoff: Backoff,
-    pub(crate) tasks: Tasks,
+    pub(crate) home: Home,
 }
 
 impl Dialer {
     /// Dials once, by the address map.
     pub(crate) async fn dial(&self, address: &Address, node: Option<NodeId>) -> Result<Connection> {
         let route = (self.route)(address);
-        Connection::open_in(
-            &*self.connector,
+        let to = Destination {
             address,
-            &route,
+            route: &route,
             node,
-            &self.options,
-            &self.tasks,
-        )
-        .await
-        .map_err(|error| error.with_persistence(Persistence::NotWritten))
+        };
+        let opened = Connection::open_in(&*self.connector, to, &self.options, &self.home).await;
+        opened.map_err(|error| error.with_persistence(Persistence::NotWritten))
     }
 }
 

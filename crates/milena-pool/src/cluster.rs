@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use milena_core::{
-    Address, CancelToken, Error, ErrorKind, NodeId, Observers, Persistence, Result, TopicName,
-};
+use milena_core::{Address, Error, ErrorKind, NodeId, Observers, Persistence, Result};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::broker::{Broker, Dialer, Role};
 use crate::connection::Connection;
 use crate::coordinator::Coordinators;
+use crate::doubts::Doubts;
 use crate::metadata::Metadata;
-use crate::refresher;
 use crate::settings::{ClusterBuilder, Timing};
+use crate::signals::{Asked, Signals};
 use crate::tasks::closed;
+use crate::upkeep::Upkeep;
 use crate::users::Users;
+use crate::wanted::{Scope, Wanted};
 
 /// A handle on a cluster. A clone leads to the same one, with the same connections.
 ///
@@ -34,46 +34,14 @@ pub(crate) struct Inner {
     pub(crate) metadata: ArcSwap<Metadata>,
     changed: watch::Sender<u64>,
     pub(crate) wanted: Mutex<Wanted>,
+    /// What answers said against the picture and nobody confirmed yet.
+    pub(crate) doubts: Mutex<Doubts>,
     brokers: Mutex<HashMap<NodeId, Arc<Broker>>>,
     pub(crate) coordinators: Coordinators,
     pub(crate) signals: Arc<Signals>,
-    done: watch::Sender<Done>,
+    pub(crate) upkeep: Upkeep,
     renewed_at: Mutex<Instant>,
     pub(crate) users: Users,
-}
-
-/// Which topics the picture shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    All,
-    Some(BTreeSet<TopicName>),
-}
-
-/// What the refresher listens to.
-pub(crate) struct Signals {
-    asked: AtomicU64,
-    pub(crate) wake: Notify,
-    pub(crate) closing: CancelToken,
-}
-
-impl Signals {
-    pub(crate) fn asked(&self) -> u64 {
-        self.asked.load(Ordering::Acquire)
-    }
-
-    /// Asks for a renewal that starts after now; returns its number.
-    pub(crate) fn ask(&self) -> u64 {
-        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
-        self.wake.notify_one();
-        number
-    }
-}
-
-/// The last renewal that ended: all asked for up to `number` are served by it.
-#[derive(Clone, Default)]
-struct Done {
-    number: u64,
-    error: Option<Error>,
 }
 
 impl Cluster {
@@ -91,30 +59,40 @@ impl Cluster {
         dialer: Arc<Dialer>,
         timing: Timing,
     ) -> Result<Self> {
-        let signals = Arc::new(Signals {
-            asked: AtomicU64::new(0),
-            wake: Notify::new(),
-            closing: CancelToken::new(),
-        });
         let inner = Arc::new(Inner {
             bootstrap,
             dialer,
             timing,
             metadata: ArcSwap::default(),
             changed: watch::Sender::new(0),
-            wanted: Mutex::new(Wanted::Some(BTreeSet::new())),
+            wanted: Mutex::default(),
+            doubts: Mutex::default(),
             brokers: Mutex::default(),
             coordinators: Coordinators::default(),
-            signals,
-            done: watch::Sender::default(),
+            signals: Arc::new(Signals::new()),
+            upkeep: Upkeep::default(),
             renewed_at: Mutex::new(Instant::now()),
             users: Users::default(),
         });
         let cluster = Self(inner);
         cluster.first_contact().await?;
-        let task = refresher::run(Arc::downgrade(&cluster.0));
-        cluster.0.dialer.tasks.spawn_plain(task);
+        cluster.0.keep_up();
+        cluster.tell_contact();
         Ok(cluster)
+    }
+
+    fn tell_contact(&self) {
+        let metadata = self.metadata();
+        let cluster_id = metadata.cluster_id().unwrap_or_default();
+        let brokers: Vec<_> = metadata
+            .brokers()
+            .map(|broker| format!("{} at {}", broker.node, broker.address))
+            .collect();
+        tracing::info!(
+            cluster_id,
+            brokers = brokers.join(", "),
+            "connected to the cluster"
+        );
     }
 
     /// Tries until a broker answers or the API timeout passes.
@@ -123,8 +101,8 @@ impl Cluster {
         let trying = async {
             let mut attempt = 0;
             loop {
-                match self.0.renew().await {
-                    Ok(()) => return Ok(()),
+                match self.0.renew(&Scope::Wanted(BTreeSet::new()), false).await {
+                    Ok(_) => return Ok(()),
                     Err(error) if error.is_retriable() => {
                         // Once for each reason: the tries go on for as long as the API timeout.
                         if last.as_ref().map(ToString::to_string) != Some(error.to_string()) {
@@ -163,12 +141,14 @@ impl Cluster {
 
     /// The connection of `role` to `node`, dialed when there is none that works; all clones of this handle share it.
     ///
-    /// Who sends requests that park at the broker takes [`OwnConnections`](crate::OwnConnections). Waits out the broker's backoff, then at most the connect timeout.
+    /// Use [`OwnConnections`](crate::OwnConnections) for requests that block at the broker, such as a long fetch. Waits out the
+    /// broker's backoff, then at most the connect timeout; callers that come while another one dials share what comes of it.
     ///
     /// # Errors
     /// [`ErrorKind::State`] for an unknown broker (refresh, then retry); [`ErrorKind::Closed`] after
     /// [`close`](Self::close); else as [`Connection::open`].
     pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
+        self.0.keep_up();
         let broker = self.0.broker(node)?;
         let opened = broker.connection(role).await;
         self.note_dial(&opened);
@@ -238,20 +218,24 @@ impl Cluster {
     /// Ends every connection and task of this handle and its clones; requests without an answer fail.
     ///
     /// Other handles are untouched, even on the same cluster.
+    ///
+    /// # Cancel safety
+    /// Dropped, everything ends all the same.
     pub async fn close(&self) {
         self.0.signals.closing.cancel();
+        // All that can be said is said before the wait, which the caller may cut off.
         self.0.brokers.lock().clear();
-        self.0.dialer.tasks.close().await;
-        self.0.done.send_modify(|done| {
-            done.number = u64::MAX;
-            done.error = Some(closed());
-        });
+        self.0.signals.end_for_good(&closed());
         self.0.changed.send_modify(|count| *count += 1);
+        self.0.dialer.home.tasks.close().await;
     }
 
     /// Asks for a renewal of the picture and does not wait: several asked for at once become one.
+    ///
+    /// Renewals that bring nothing new are spaced further and further, up to `retry.backoff.max.ms`; one that fails is tried again.
     pub fn request_refresh(&self) {
-        self.0.signals.ask();
+        self.0.signals.ask_whole();
+        self.0.keep_up();
     }
 
     /// Renews the picture and waits until a renewal that started after this call has ended.
@@ -262,12 +246,15 @@ impl Cluster {
     /// # Cancel safety
     /// Dropped, the renewal goes on.
     pub async fn refresh(&self) -> Result<()> {
-        let number = self.0.signals.ask();
-        let mut done = self.0.done.subscribe();
-        let ended = done.wait_for(|done| done.number >= number);
-        match timeout(self.0.timing.api_timeout, ended).await {
-            Ok(Ok(done)) => done.error.clone().map_or(Ok(()), Err),
-            Ok(Err(_)) => Err(closed()),
+        let asked = self.0.signals.ask_whole();
+        self.served(asked).await
+    }
+
+    /// Waits until what was asked of the picture is there.
+    pub(crate) async fn served(&self, asked: Asked) -> Result<()> {
+        self.0.keep_up();
+        match timeout(self.0.timing.api_timeout, self.0.signals.served(asked)).await {
+            Ok(served) => served,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
                 "the picture of the cluster could not be renewed in time",
@@ -339,7 +326,7 @@ impl Inner {
     }
 
     /// Puts the picture that `make` draws from the present one in its place.
-    pub(crate) fn change(&self, make: impl Fn(&Metadata) -> Option<Metadata>) {
+    pub(crate) fn change(&self, make: impl FnOnce(&Metadata) -> Option<Metadata>) {
         // The lock orders writers; readers never wait.
         let mut brokers = self.brokers.lock();
         let Some(new) = make(&self.metadata.load()) else {
@@ -358,16 +345,11 @@ impl Inner {
         *self.renewed_at.lock() = Instant::now();
     }
 
-    /// When the picture is too old.
+    /// When the picture is too old, or what was said against it is to be confirmed.
     pub(crate) fn due(&self) -> Instant {
-        *self.renewed_at.lock() + self.timing.metadata_max_age
-    }
-
-    pub(crate) fn done(&self, number: u64, error: Option<Error>) {
-        self.done.send_modify(|done| {
-            done.number = done.number.max(number);
-            done.error = error;
-        });
+        let old = *self.renewed_at.lock() + self.timing.metadata_max_age;
+        let doubted = self.doubts.lock().next_look(Instant::now());
+        doubted.map_or(old, |look| look.min(old))
     }
 }
 

@@ -16,8 +16,27 @@ use crate::driver::{Driver, Peer};
 use crate::handshake::Link;
 use crate::options::ConnectionOptions;
 use crate::outgoing::{Answer, Expected, Outgoing, Shared, Watch};
+use crate::standing::{Loss, Standing};
 use crate::tasks::Tasks;
 use crate::throttle;
+
+/// Where a connection leads to.
+#[derive(Clone, Copy)]
+pub(crate) struct Destination<'a> {
+    /// Where the broker says it is reached.
+    pub(crate) address: &'a Address,
+    /// What is dialed for that.
+    pub(crate) route: &'a Address,
+    /// The broker; `None` for a bootstrap address.
+    pub(crate) node: Option<NodeId>,
+}
+
+/// What the connections of a cluster handle share.
+#[derive(Clone, Default)]
+pub(crate) struct Home {
+    pub(crate) tasks: Tasks,
+    pub(crate) standing: Standing,
+}
 
 /// A connection to a broker. A clone leads to the same one; it ends when the last clone is gone and
 /// every request is answered, when it breaks, or when it was idle.
@@ -53,26 +72,26 @@ impl Connection {
         node: Option<NodeId>,
         options: &ConnectionOptions,
     ) -> Result<Self> {
-        Self::open_in(
-            connector,
+        let to = Destination {
             address,
-            address,
+            route: address,
             node,
-            options,
-            &Tasks::default(),
-        )
-        .await
+        };
+        Self::open_in(connector, to, options, &Home::default()).await
     }
 
-    /// As [`open`](Self::open), dialing `route` for `address`, with the task kept by `tasks`.
+    /// As [`open`](Self::open), with the task and the standing of the broker kept by `home`.
     pub(crate) async fn open_in(
         connector: &dyn Connect,
-        address: &Address,
-        route: &Address,
-        node: Option<NodeId>,
+        to: Destination<'_>,
         options: &ConnectionOptions,
-        tasks: &Tasks,
+        home: &Home,
     ) -> Result<Self> {
+        let Destination {
+            address,
+            route,
+            node,
+        } = to;
         let started = Instant::now();
         let limit = options.connect_timeout;
         let link = match timeout(limit, establish(connector, route, options)).await {
@@ -90,11 +109,13 @@ impl Connection {
                     address,
                     elapsed,
                 });
-                Self::start(link, address, node, options, tasks)
+                home.standing.reached(node, address);
+                Self::start(link, to, options, home)
             }
             Err(error) => {
                 let error = error.address(address);
                 let error = node.into_iter().fold(error, Error::node);
+                home.standing.lost(node, address, &error, Loss::Dial);
                 options.observers.emit(|| Event::ConnectFailed {
                     node,
                     address,
@@ -107,17 +128,17 @@ impl Connection {
 
     fn start(
         link: Link,
-        address: &Address,
-        node: Option<NodeId>,
+        to: Destination<'_>,
         options: &ConnectionOptions,
-        tasks: &Tasks,
+        home: &Home,
     ) -> Result<Self> {
         let (stream, versions, correlation) = link.finish();
         let shared = Arc::new(Shared::new(correlation, options.max_in_flight.max(1)));
         let peer = Peer {
-            node,
-            address: address.clone(),
+            node: to.node,
+            address: to.address.clone(),
             observers: options.observers.clone(),
+            standing: home.standing.clone(),
         };
         let (closing, closed) = watch::channel(false);
         let driver = Driver::new(
@@ -128,7 +149,7 @@ impl Connection {
             options.max_idle,
             closing,
         );
-        tasks.spawn(&shared, driver)?;
+        home.tasks.spawn(&shared, driver)?;
         Ok(Self(Arc::new(Handle {
             shared,
             peer,

@@ -16,7 +16,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::connect::BoxStream;
 use crate::frames::FrameReader;
-use crate::outgoing::{Expected, InFlight, Outgoing, Shared, Wish};
+use crate::outgoing::{Expected, InFlight, Outgoing, Shared, Wish, Word, task_is_gone};
+use crate::standing::{Loss, Standing};
 use crate::throttle;
 use crate::writes::WriteQueue;
 
@@ -26,6 +27,7 @@ pub(crate) struct Peer {
     pub(crate) node: Option<NodeId>,
     pub(crate) address: Address,
     pub(crate) observers: Observers,
+    pub(crate) standing: Standing,
 }
 
 impl Peer {
@@ -54,6 +56,8 @@ pub(crate) struct Driver {
     idle_since: Instant,
     max_idle: Duration,
     closed: watch::Sender<bool>,
+    /// Whether `end` was begun; a driver that is dropped without does so then.
+    ended: bool,
 }
 
 /// Why a driver ended.
@@ -88,6 +92,7 @@ impl Driver {
             idle_since: now,
             max_idle,
             closed,
+            ended: false,
         }
     }
 
@@ -113,7 +118,7 @@ impl Driver {
         let read = self.read(cx, now)?;
         let empty = self.writing.is_empty() && self.awaiting.is_empty();
         match wish {
-            Wish::EndNow => return Err(End::Own("the connection was closed by this client")),
+            Wish::EndNow => return Err(End::Own(CLOSED)),
             Wish::EndWhenIdle if self.owes_nobody() => {
                 return Err(End::Own("the connection was let go"));
             }
@@ -131,7 +136,12 @@ impl Driver {
     }
 
     fn admit(&mut self, now: Instant) -> Wish {
-        let wish = self.shared.drain(now, &mut self.admitted);
+        let Word { wish, longer } = self.shared.drain(now, &mut self.admitted);
+        if longer > Duration::ZERO {
+            for request in self.awaiting.iter_mut().chain(&mut self.writing) {
+                request.deadline += longer;
+            }
+        }
         for request in self.admitted.drain(..) {
             let (start, end) = self.writes.push(request.pieces);
             self.writing.push_back(InFlight {
@@ -310,6 +320,7 @@ impl Driver {
 
     /// Fails all that is left: written or not is told by the count of bytes the stream took.
     fn end(&mut self, end: End) {
+        self.ended = true;
         let now = Instant::now();
         let (error, own) = match end {
             End::Own(why) => (Error::new(ErrorKind::Transport, why), true),
@@ -317,6 +328,8 @@ impl Driver {
             End::Failed(error) => (error, false),
         };
         let error = self.peer.place(error);
+        // Brokers and what stands between close connections that nobody uses; nothing is lost by that.
+        let was_used = self.shared.in_flight.load(Ordering::Relaxed) > 0;
         let pending = self.shared.close(error.clone(), false).unwrap_or_default();
         self.closed.send_replace(true);
         let (written, late) = (self.writes.written(), error.kind() == ErrorKind::Timeout);
@@ -351,6 +364,10 @@ impl Driver {
             let _ = request.reply.send(Err(told));
         }
         let (node, address) = (self.peer.node, &self.peer.address);
+        if !own && was_used {
+            let standing = &self.peer.standing;
+            standing.lost(node, address, &error, Loss::Connection);
+        }
         self.peer.observers.emit(|| Event::Disconnected {
             node,
             address,
@@ -379,6 +396,23 @@ impl Future for Driver {
         }
     }
 }
+
+impl Drop for Driver {
+    /// The task is gone without an end of its own: its runtime shut down, it was cut off, or it panicked. Deadlines are kept here
+    /// alone, so that whatever the connection holds or is given later would otherwise never be answered.
+    fn drop(&mut self) {
+        if !self.ended {
+            let end = if self.shared.is_shut() {
+                End::Own(CLOSED)
+            } else {
+                End::Failed(task_is_gone())
+            };
+            self.end(end);
+        }
+    }
+}
+
+const CLOSED: &str = "the connection was closed by this client";
 
 fn idle() -> Error {
     Error::new(

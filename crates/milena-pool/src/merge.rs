@@ -1,7 +1,7 @@
 //! How an answer changes the picture of the cluster: what is older than the picture never does.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use milena_core::{Address, ErrorCode, LeaderEpoch, NodeId, Partition, TopicName, TopicPartition};
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
@@ -10,14 +10,31 @@ use milena_protocol::messages::metadata_response::{
 };
 use milena_protocol::messages::{BrokerId, MetadataResponse};
 
-use crate::metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
+use uuid::Uuid;
 
-/// The picture after `answer` came in.
+use crate::doubts::{Claim, Doubts, Source};
+use crate::metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
+use crate::wanted::Scope;
+
+/// The picture after an answer came in, and whether it shows anything that was not known.
+pub(crate) struct Merged {
+    pub(crate) picture: Metadata,
+    pub(crate) is_new: bool,
+}
+
+/// The picture after `answer`, which was asked for within `scope`, came in.
 ///
 /// A topic that the answer leaves out or reports as broken keeps its last good partitions: brokers
-/// that restart forget topics for a moment. A partition keeps its leader when the answer's leader
-/// epoch is older (KIP-320), unless the topic was made anew, which its id tells.
-pub(crate) fn merge(old: &Metadata, answer: &MetadataResponse) -> Metadata {
+/// that restart forget topics for a moment. It is gone once that is said for longer ([`Doubts`]). A
+/// partition keeps its leader when the answer's leader epoch is older (KIP-320), unless the topic was
+/// made anew, which its id tells; that, too, must be confirmed.
+pub(crate) fn merge(
+    old: &Metadata,
+    answer: &MetadataResponse,
+    scope: &Scope,
+    doubts: &mut Doubts,
+    from: Source,
+) -> Merged {
     let mut new = old.clone();
     let brokers: BTreeMap<_, _> = answer.brokers.iter().filter_map(read_broker).collect();
     if !brokers.is_empty() {
@@ -27,52 +44,127 @@ pub(crate) fn merge(old: &Metadata, answer: &MetadataResponse) -> Metadata {
     if let Some(id) = &answer.cluster_id {
         new.cluster_id = Some(id.to_string());
     }
+    let mut is_new = new.brokers != old.brokers || new.controller != old.controller;
     for topic in &answer.topics {
         let Some(name) = &topic.name else { continue };
         let name = TopicName::from(name.as_str());
-        let known = old.topic(&name);
-        let topic = merge_topic(known.map(AsRef::as_ref), topic, &name);
-        match known {
-            Some(known) if **known == topic => {}
-            _ => {
-                new.topics.insert(name, Arc::new(topic));
-            }
+        let known = old.topics.peek(&name).map(AsRef::as_ref);
+        let topic = merge_topic(known, topic, &name, doubts, from);
+        if known != Some(&topic) {
+            new.topics.insert(topic);
+            is_new = true;
         }
     }
-    new
+    // An answer without brokers comes of a broker that knows of nothing yet.
+    if !answer.brokers.is_empty() {
+        is_new |= drop_absent(&mut new, answer, scope, doubts, from) > 0;
+    }
+    doubts.hear(from.node, |name| new.topics.peek(name).is_some());
+    Merged {
+        picture: new,
+        is_new,
+    }
 }
 
-/// The picture after another answer named a partition's leader (KIP-951); `None` when that is not new.
+/// Drops what the answer should have shown and did not, and what nobody asks for any more.
+fn drop_absent(
+    new: &mut Metadata,
+    answer: &MetadataResponse,
+    scope: &Scope,
+    doubts: &mut Doubts,
+    from: Source,
+) -> usize {
+    let dropped = match scope {
+        Scope::Part(_) => return 0,
+        Scope::Wanted(names) => new.topics.retain(|topic| names.contains(&topic.name)),
+        Scope::All => {
+            let named = answer.topics.iter().filter_map(|topic| topic.name.as_ref());
+            let there: HashSet<&str> = named.map(|name| name.as_str()).collect();
+            let absent = new
+                .topics
+                .iter()
+                .filter(|topic| !there.contains(&*topic.name));
+            let gone: HashSet<TopicName> = absent
+                .filter(|topic| {
+                    topic.partitions.is_empty() || doubts.believes(&topic.name, Claim::Gone, from)
+                })
+                .map(|topic| topic.name.clone())
+                .collect();
+            new.topics.retain(|topic| !gone.contains(&topic.name))
+        }
+    };
+    dropped
+}
+
+/// Where a partition's leader went, as an answer to another request told (KIP-951).
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    pub(crate) place: TopicPartition,
+    pub(crate) hint: LeaderHint,
+}
+
+/// The picture after another answer named leaders, and how many of them are new; `None` when none is.
 pub(crate) fn follow(
     old: &Metadata,
-    place: &TopicPartition,
-    hint: &LeaderHint,
+    moved: &[Moved],
     endpoints: &[NodeEndpoint],
-) -> Option<Metadata> {
-    let topic = old.topic(&place.topic)?;
-    let known = topic.partition(place.partition)?;
-    let endpoint = endpoints.iter().find(|endpoint| endpoint.node == hint.node);
-    if known.leader_epoch.is_some_and(|epoch| epoch >= hint.epoch)
-        || (endpoint.is_none() && !old.brokers.contains_key(&hint.node))
-    {
+) -> Option<(Metadata, usize)> {
+    let mut touched: HashMap<&TopicName, TopicMetadata> = HashMap::new();
+    let mut brokers: Option<BTreeMap<NodeId, BrokerMetadata>> = None;
+    let mut count = 0;
+    for Moved { place, hint } in moved {
+        let topic = match touched.entry(&place.topic) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let Some(topic) = old.topic(&place.topic) else {
+                    continue;
+                };
+                if !is_newer(topic, place, hint) {
+                    continue;
+                }
+                entry.insert(TopicMetadata::clone(topic))
+            }
+        };
+        if !is_newer(topic, place, hint) {
+            continue;
+        }
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.node == hint.node);
+        if endpoint.is_none() && !old.brokers.contains_key(&hint.node) {
+            continue;
+        }
+        let Some(partition) = topic.partitions.get_mut(place.partition.index()) else {
+            continue;
+        };
+        partition.leader = Some(hint.node);
+        partition.leader_epoch = Some(hint.epoch);
+        partition.error = None;
+        count += 1;
+        if let Some(endpoint) = endpoint {
+            let broker = BrokerMetadata {
+                node: endpoint.node,
+                address: endpoint.address.clone(),
+                rack: endpoint.rack.clone(),
+            };
+            let brokers = brokers.get_or_insert_with(|| old.brokers.clone());
+            brokers.insert(endpoint.node, broker);
+        }
+    }
+    if count == 0 {
         return None;
     }
-    let mut topic = TopicMetadata::clone(topic);
-    let partition = topic.partitions.get_mut(place.partition.index())?;
-    partition.leader = Some(hint.node);
-    partition.leader_epoch = Some(hint.epoch);
-    partition.error = None;
     let mut new = old.clone();
-    new.topics.insert(place.topic.clone(), Arc::new(topic));
-    if let Some(endpoint) = endpoint {
-        let broker = BrokerMetadata {
-            node: endpoint.node,
-            address: endpoint.address.clone(),
-            rack: endpoint.rack.clone(),
-        };
-        new.brokers.insert(endpoint.node, broker);
+    for topic in touched.into_values() {
+        new.topics.insert(topic);
     }
-    Some(new)
+    if let Some(brokers) = brokers {
+        new.brokers = brokers;
+    }
+    Some((new, count))
+}
+
+fn is_newer(topic: &TopicMetadata, place: &TopicPartition, hint: &LeaderHint) -> bool {
+    let known = topic.partition(place.partition);
+    known.is_some_and(|known| known.leader_epoch.is_none_or(|epoch| epoch < hint.epoch))
 }
 
 /// The picture with one more broker, as FindCoordinator told of it; `None` when that is not new.
@@ -113,11 +205,33 @@ fn merge_topic(
     known: Option<&TopicMetadata>,
     answer: &MetadataResponseTopic,
     name: &TopicName,
+    doubts: &mut Doubts,
+    from: Source,
 ) -> TopicMetadata {
     let error = ErrorCode::from_wire(answer.error_code);
     let id = (!answer.topic_id.is_nil()).then_some(answer.topic_id);
-    // The same topic, unless both ids are known and differ.
-    let known = known.filter(|known| known.id.is_none() || id.is_none() || known.id == id);
+    let known = match known.map(|known| compare(known, error, id, answer.partitions.len())) {
+        None => None,
+        Some(Compared::Same(known)) => {
+            if error.is_none() {
+                doubts.deny(name, from.node);
+            }
+            Some(known)
+        }
+        Some(Compared::Another) => {
+            doubts.settle(name);
+            None
+        }
+        Some(Compared::Claims(known, claim)) => {
+            if doubts.believes(name, claim, from) {
+                None
+            } else if claim == Claim::Gone {
+                Some(known)
+            } else {
+                return known.clone();
+            }
+        }
+    };
     let partitions = match (known, answer.partitions.is_empty()) {
         (Some(known), true) => known.partitions.clone(),
         _ => merge_partitions(known, &answer.partitions),
@@ -131,6 +245,41 @@ fn merge_topic(
     }
 }
 
+/// How what an answer says of a topic stands to what is known of it.
+enum Compared<'a> {
+    Same(&'a TopicMetadata),
+    /// The known one is gone for certain.
+    Another,
+    Claims(&'a TopicMetadata, Claim),
+}
+
+fn compare(
+    known: &TopicMetadata,
+    error: Option<ErrorCode>,
+    id: Option<Uuid>,
+    partitions: usize,
+) -> Compared<'_> {
+    const UNKNOWN: Option<ErrorCode> = Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    if error == UNKNOWN && !known.partitions.is_empty() {
+        return Compared::Claims(known, Claim::Gone);
+    }
+    if error.is_some() {
+        return Compared::Same(known);
+    }
+    let was_gone = known.error == UNKNOWN;
+    match (known.id, id) {
+        (Some(before), Some(id)) if before == id => Compared::Same(known),
+        (Some(_), Some(_)) if was_gone => Compared::Another,
+        (Some(_), Some(id)) => Compared::Claims(known, Claim::Anew(id)),
+        // Without ids a topic made anew is told only by having been gone, or by its size: topics never shrink.
+        (None, None) if was_gone => Compared::Another,
+        (None, None) if partitions < known.partitions.len() => {
+            Compared::Claims(known, Claim::Smaller(partitions))
+        }
+        _ => Compared::Same(known),
+    }
+}
+
 /// Partitions by number without gaps; one that the answer left out stays as it was.
 fn merge_partitions(
     known: Option<&TopicMetadata>,
@@ -141,8 +290,6 @@ fn merge_partitions(
         .flat_map(|known| known.partitions.iter())
         .map(|partition| (partition.partition, partition.clone()))
         .collect();
-    // Without ids a topic made anew is told only by having been gone: its epochs begin at 0 again.
-    let comparable = known.is_some_and(|known| known.id.is_some() || known.error.is_none());
     for partition in answer {
         let Some(new) = read_partition(partition) else {
             continue;
@@ -150,10 +297,9 @@ fn merge_partitions(
         let known = by_number
             .get(&new.partition)
             .and_then(|old| old.leader_epoch);
-        let older = comparable
-            && known
-                .zip(new.leader_epoch)
-                .is_some_and(|(old, new)| new < old);
+        let older = known
+            .zip(new.leader_epoch)
+            .is_some_and(|(old, new)| new < old);
         if !older {
             by_number.insert(new.partition, new);
         }

@@ -1,10 +1,12 @@
 //! The picture of the cluster: brokers, topics, partitions and their leaders, as one snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use milena_core::{Address, ErrorCode, LeaderEpoch, NodeId, Partition, TopicName, TopicPartition};
 use uuid::Uuid;
+
+use crate::topic_map::TopicMap;
 
 /// What was known of the cluster when it was last asked. Never changes: a newer one takes its place.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +14,7 @@ pub struct Metadata {
     pub(crate) cluster_id: Option<String>,
     pub(crate) controller: Option<NodeId>,
     pub(crate) brokers: BTreeMap<NodeId, BrokerMetadata>,
-    pub(crate) topics: HashMap<TopicName, Arc<TopicMetadata>>,
+    pub(crate) topics: TopicMap,
 }
 
 /// A broker of the cluster.
@@ -86,19 +88,25 @@ impl Metadata {
 
     /// The topics that were asked for, in no order.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &Arc<TopicMetadata>> + '_ {
-        self.topics.values()
+        self.topics.iter()
     }
 
-    /// A topic by its name.
+    /// A topic by its name. It counts as used: a topic that nothing looks up for five minutes is asked for no more.
     #[must_use]
     pub fn topic(&self, name: &str) -> Option<&Arc<TopicMetadata>> {
         self.topics.get(name)
     }
 
-    /// A topic by its id.
+    /// A topic by its name, which does not count as used by that: for what is to follow a topic only while others use it.
+    #[must_use]
+    pub fn peek_topic(&self, name: &str) -> Option<&Arc<TopicMetadata>> {
+        self.topics.peek(name)
+    }
+
+    /// A topic by its id. It counts as used.
     #[must_use]
     pub fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicMetadata>> {
-        self.topics.values().find(|topic| topic.id == Some(id))
+        self.topics.by_id(id)
     }
 
     /// A partition.

@@ -82,12 +82,21 @@ pub(crate) struct Shared {
 struct Queue {
     pending: VecDeque<Outgoing>,
     muted_until: Option<Instant>,
+    /// By how much the deadlines of what was written are to move; the driver, which keeps those, takes it.
+    longer: Duration,
     /// Why nothing more is taken; set once.
     closed: Option<Error>,
     /// This side wants the end now.
     shut: bool,
     /// The last handle is gone: end once everything is answered.
     detached: bool,
+}
+
+/// What the driver is told as it takes requests out of the queue.
+pub(crate) struct Word {
+    pub(crate) wish: Wish,
+    /// How much longer the requests that were written before have, since a broker muted the connection.
+    pub(crate) longer: Duration,
 }
 
 /// What the driver is to do next, apart from the requests.
@@ -142,7 +151,7 @@ impl Shared {
     }
 
     /// Moves all that may be sent now out of the queue; nothing while mute.
-    pub(crate) fn drain(&self, now: Instant, into: &mut Vec<Outgoing>) -> Wish {
+    pub(crate) fn drain(&self, now: Instant, into: &mut Vec<Outgoing>) -> Word {
         let mut queue = self.queue.lock();
         if queue.muted_until.is_some_and(|until| until <= now) {
             queue.muted_until = None;
@@ -150,14 +159,18 @@ impl Shared {
         if queue.muted_until.is_none() {
             into.extend(queue.pending.drain(..));
         }
-        match (queue.shut, queue.detached) {
+        let wish = match (queue.shut, queue.detached && queue.pending.is_empty()) {
             (true, _) => Wish::EndNow,
             (false, true) => Wish::EndWhenIdle,
             (false, false) => Wish::GoOn,
-        }
+        };
+        let longer = std::mem::take(&mut queue.longer);
+        Word { wish, longer }
     }
 
-    /// Mutes the connection: deadlines of what was not sent move by as much. Returns whether that is new.
+    /// Mutes the connection: all deadlines move by as much, since a broker reads nothing of a client that it throttles.
+    ///
+    /// Returns whether that is new.
     pub(crate) fn mute(&self, now: Instant, wait: Duration) -> bool {
         {
             let mut queue = self.queue.lock();
@@ -168,6 +181,7 @@ impl Shared {
             }
             queue.muted_until = Some(until);
             let longer = until.duration_since(from);
+            queue.longer += longer;
             for request in &mut queue.pending {
                 request.deadline += longer;
             }
@@ -213,6 +227,11 @@ impl Shared {
     pub(crate) fn is_closed(&self) -> bool {
         let queue = self.queue.lock();
         queue.closed.is_some() || queue.shut
+    }
+
+    /// Whether this side asked for the end.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.queue.lock().shut
     }
 
     pub(crate) fn shut(&self) {
@@ -265,8 +284,13 @@ impl Future for Answer {
     }
 }
 
-/// The driver was dropped, which only happens when its runtime shuts down.
+/// The answer was lost with the connection's task, or was taken before.
 fn gone() -> Error {
-    Error::new(ErrorKind::Closed, "the runtime of the connection ended")
-        .with_persistence(Persistence::PossiblyWritten)
+    task_is_gone().with_persistence(Persistence::PossiblyWritten)
+}
+
+/// The error of a connection whose task ended without a word: nobody reads its answers any more.
+pub(crate) fn task_is_gone() -> Error {
+    let what = "the task of the connection is gone: its runtime has ended, it was cut off, or code that it called panicked";
+    Error::new(ErrorKind::Transport, what)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use milena_core::{NodeId, Result};
+use milena_core::{Error, NodeId, Result};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -37,8 +37,19 @@ impl OwnConnections {
     /// # Errors
     /// As [`Cluster::connection`].
     pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
+        self.cluster.0.keep_up();
         let broker = self.cluster.0.broker(node)?;
-        let slot = Arc::clone(self.slots.lock().entry((node, role)).or_default());
+        let slot = {
+            let mut slots = self.slots.lock();
+            let known = slots.len();
+            let slot = Arc::clone(slots.entry((node, role)).or_default());
+            if slots.len() > known {
+                // Brokers come and go; those that are gone would pile up here.
+                let metadata = self.cluster.metadata();
+                slots.retain(|(held, _), _| *held == node || metadata.broker(*held).is_some());
+            }
+            slot
+        };
         let opened = slot.connection(&broker.line).await;
         self.cluster.note_dial(&opened);
         opened
@@ -55,6 +66,14 @@ impl fmt::Debug for OwnConnections {
 pub(crate) struct Slot {
     turnstile: Semaphore,
     connection: Mutex<Option<Connection>>,
+    failed: Mutex<Failed>,
+}
+
+/// How many dials have failed, and the error of the last.
+#[derive(Default)]
+struct Failed {
+    count: u64,
+    last: Option<Error>,
 }
 
 impl Default for Slot {
@@ -62,6 +81,7 @@ impl Default for Slot {
         Self {
             turnstile: Semaphore::new(1),
             connection: Mutex::new(None),
+            failed: Mutex::default(),
         }
     }
 }
@@ -72,13 +92,30 @@ impl Slot {
         if let Some(open) = self.open(line) {
             return Ok(open);
         }
+        let seen = self.failed.lock().count;
         let _turn = self.turnstile.acquire().await.map_err(|_| closed())?;
         if let Some(open) = self.open(line) {
             return Ok(open);
         }
-        let fresh = line.dial().await?;
-        *self.connection.lock() = Some(fresh.clone());
-        Ok(fresh)
+        // Who waited while another caller dialed in vain has its answer: dialing in turn, the last of many would wait for all.
+        {
+            let failed = self.failed.lock();
+            if failed.count > seen
+                && let Some(error) = &failed.last
+            {
+                return Err(error.clone());
+            }
+        }
+        let dialed = line.dial().await;
+        match &dialed {
+            Ok(fresh) => *self.connection.lock() = Some(fresh.clone()),
+            Err(error) => {
+                let mut failed = self.failed.lock();
+                failed.count += 1;
+                failed.last = Some(error.clone());
+            }
+        }
+        dialed
     }
 
     fn open(&self, line: &Line) -> Option<Connection> {

@@ -15,13 +15,11 @@ impl Cluster {
     /// Asks each broker for a sign of life now and then, `every` so long, until the cluster is closed or its last handle is gone.
     /// Observers are told as of any other request: what answers, how fast, and what cannot be reached.
     pub fn keep_probing(&self, every: Duration) {
-        let every = every.max(SHORTEST);
-        let task = run(Arc::downgrade(&self.0), every);
-        self.0.dialer.tasks.spawn_plain(task);
+        self.0.probe_every(every.max(SHORTEST));
     }
 }
 
-async fn run(cluster: Weak<Inner>, every: Duration) {
+pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
     let Some(signals) = cluster.upgrade().map(|inner| inner.signals.clone()) else {
         return;
     };
@@ -35,7 +33,7 @@ async fn run(cluster: Weak<Inner>, every: Duration) {
             let known: BTreeSet<NodeId> = brokers.iter().map(|(node, _)| *node).collect();
             if seen.into_iter().flatten().any(|seen| seen != known) {
                 // One came, or left.
-                signals.ask();
+                signals.ask_whole();
             }
             sleep(every).await;
         };

@@ -1,173 +1,120 @@
 //! The task that renews the picture of the cluster: on demand, coalesced, and when it grows old.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, ErrorKind, Event, Result};
-use milena_protocol::kafka::protocol::StrBytes;
-use milena_protocol::messages::metadata_request::MetadataRequestTopic;
-use milena_protocol::messages::{MetadataRequest, MetadataResponse, TopicName as WireName};
+use milena_core::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::{Inner, Wanted};
-use crate::connection::Connection;
-use crate::merge::merge;
-use crate::race::first;
+use crate::cluster::Inner;
+use crate::pace::{Need, Next, Pace, next};
+use crate::signals::Asked;
 use crate::tasks::closed;
+use crate::wanted::Scope;
 
 /// Renews the picture until the cluster handle is closed or dropped.
 pub(crate) async fn run(weak: Weak<Inner>) {
     let Some(signals) = weak.upgrade().map(|inner| inner.signals.clone()) else {
         return;
     };
-    let mut failures = 0;
+    // Who waits hears of it where this task is gone without having been closed.
+    let _last_word = LastWord(weak.clone());
+    let start = Instant::now();
+    let (mut whole, mut part) = (Pace::new(start), Pace::new(start));
     let mut served = 0;
-    let mut not_before = Instant::now();
+    let mut failing = None;
     loop {
-        let Some((asked, due)) = weak
-            .upgrade()
-            .map(|inner| (inner.signals.asked(), inner.due()))
-        else {
+        let Some(inner) = weak.upgrade() else { return };
+        let need = Need {
+            whole: signals.whole() > served,
+            due: inner.due(),
+            part: inner.wanted.lock().pending(),
+        };
+        match next(Instant::now(), need, &whole, &part) {
+            Next::WaitUntil(at) => {
+                drop(inner);
+                tokio::select! {
+                    () = signals.wake.notified() => {}
+                    () = signals.closing.cancelled() => return,
+                    () = sleep_until(at) => {}
+                }
+            }
+            Next::Whole => {
+                served = signals.whole();
+                let of_part = signals.part();
+                let asked = inner.wanted.lock().take_asked();
+                let scope = inner.scope_of_all();
+                whole.begin(Instant::now());
+                let another = need.whole && whole.is_fruitless();
+                let outcome = tokio::select! {
+                    outcome = inner.renew(&scope, another) => outcome,
+                    () = signals.closing.cancelled() => return,
+                };
+                if outcome.is_err() {
+                    inner.wanted.lock().put_back(asked);
+                }
+                note(&mut whole, &inner, &outcome);
+                log(&mut failing, &outcome);
+                let error = outcome.err();
+                signals.end(Asked::Whole(served), error.clone());
+                signals.end(Asked::Part(of_part), error);
+            }
+            Next::Part => {
+                let of_part = signals.part();
+                let asked = inner.wanted.lock().take_asked();
+                let scope = Scope::Part(asked.clone());
+                part.begin(Instant::now());
+                let outcome = tokio::select! {
+                    outcome = inner.renew(&scope, part.is_fruitless()) => outcome,
+                    () = signals.closing.cancelled() => return,
+                };
+                if outcome.is_err() {
+                    inner.wanted.lock().put_back(asked);
+                }
+                note(&mut part, &inner, &outcome);
+                log(&mut failing, &outcome);
+                signals.end(Asked::Part(of_part), outcome.err());
+            }
+        }
+    }
+}
+
+fn note(pace: &mut Pace, inner: &Arc<Inner>, outcome: &Result<bool>) {
+    let is_new = outcome.as_ref().ok().copied();
+    pace.note(Instant::now(), is_new, &inner.timing.retry);
+}
+
+/// A line when renewals begin to fail, and one when they work again.
+fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
+    match (outcome, &failing) {
+        (Ok(_), Some(since)) => {
+            let after = since.elapsed();
+            tracing::info!(?after, "the metadata of the cluster is renewed again");
+            *failing = None;
+        }
+        (Err(error), None) => {
+            tracing::warn!(%error, "the metadata of the cluster cannot be renewed; trying again");
+            *failing = Some(Instant::now());
+        }
+        _ => {}
+    }
+}
+
+/// Tells all who wait for a renewal that none comes of this task any more.
+struct LastWord(Weak<Inner>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.upgrade() else {
             return;
         };
-        if asked == served {
-            tokio::select! {
-                () = signals.wake.notified() => continue,
-                () = signals.closing.cancelled() => return,
-                () = sleep_until(due) => {}
-            }
-        }
-        tokio::select! {
-            () = sleep_until(not_before) => {}
-            () = signals.closing.cancelled() => return,
-        }
-        let Some(inner) = weak.upgrade() else { return };
-        served = inner.signals.asked();
-        let outcome = tokio::select! {
-            outcome = inner.renew() => outcome,
-            () = signals.closing.cancelled() => return,
+        let what = "the task that renews the metadata is gone with its runtime; try again";
+        let signals = &inner.signals;
+        let error = if signals.closing.is_cancelled() {
+            closed()
+        } else {
+            Error::new(ErrorKind::Transport, what)
         };
-        let delay = inner.timing.retry.delay(failures);
-        match &outcome {
-            Ok(()) => failures = 0,
-            Err(_) => failures += 1,
-        }
-        not_before = Instant::now() + delay;
-        inner.done(served, outcome.err());
+        signals.end(Asked::Whole(signals.whole()), Some(error.clone()));
+        signals.end(Asked::Part(signals.part()), Some(error));
     }
 }
-
-impl Inner {
-    /// Asks one broker after the other until one tells how the cluster looks now.
-    pub(crate) async fn renew(self: &Arc<Self>) -> Result<()> {
-        let started = Instant::now();
-        let answer = match self.ask_known().await {
-            Ok(answer) => answer,
-            Err(known) => {
-                if let Some(error) = &known {
-                    let observers = &self.dialer.options.observers;
-                    observers.emit(|| Event::Rebootstrap { error });
-                }
-                self.ask_bootstrap(known).await?
-            }
-        };
-        self.accept(&answer)?;
-        let metadata = self.metadata.load();
-        self.dialer
-            .options
-            .observers
-            .emit(|| Event::MetadataRefreshed {
-                brokers: metadata.brokers.len(),
-                topics: metadata.topics.len(),
-                elapsed: started.elapsed(),
-            });
-        Ok(())
-    }
-
-    /// `Err(None)` when no broker is known, else why the last one failed. A broker that hangs does
-    /// not hold the others back: the next one is asked while it is still awaited.
-    async fn ask_known(self: &Arc<Self>) -> Result<MetadataResponse, Option<Error>> {
-        let asked = first(self.by_load(), PATIENCE, |node| async move {
-            let broker = self.broker(node)?;
-            let connection = broker.check_out().await?;
-            self.ask(&connection).await
-        });
-        match asked.await {
-            // KIP-1102: the cluster tells its clients to start over.
-            Ok(answer) if answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.to_wire() => {
-                Err(Some(Error::broker(ErrorCode::REBOOTSTRAP_REQUIRED)))
-            }
-            Ok(answer) => Ok(answer),
-            Err(failures) => Err(failures.into_iter().last()),
-        }
-    }
-
-    /// Starts over from the bootstrap addresses, each resolved anew (KIP-899).
-    async fn ask_bootstrap(self: &Arc<Self>, known: Option<Error>) -> Result<MetadataResponse> {
-        let mut addresses = self.bootstrap.clone();
-        fastrand::shuffle(&mut addresses);
-        let asked = first(&addresses, PATIENCE, |address| async move {
-            let asked = match self.dialer.dial(address, None).await {
-                Ok(connection) => self.ask(&connection).await,
-                Err(error) => Err(error),
-            };
-            asked.map_err(|error| (address, error))
-        });
-        let failures = match asked.await {
-            Ok(answer) => return Ok(answer),
-            Err(failures) => failures,
-        };
-        let texts: Vec<_> = failures
-            .iter()
-            .map(|(address, error)| format!("{address}: {}", error.message()))
-            .collect();
-        let last = failures.last().map(|(_, error)| error.clone()).or(known);
-        let kind = last.as_ref().map_or(ErrorKind::Transport, Error::kind);
-        let what = format!("no broker could be reached; tried {}", texts.join(", "));
-        let error = Error::new(kind, what).setting("bootstrap.servers");
-        Err(match (addresses.as_slice(), last) {
-            ([only], Some(last)) => error.address(only).with_source(last),
-            (_, Some(last)) => error.with_source(last),
-            _ => error,
-        })
-    }
-
-    async fn ask(&self, connection: &Connection) -> Result<MetadataResponse> {
-        let wanted = self.wanted.lock().clone();
-        let topics = match wanted {
-            Wanted::All => None,
-            Wanted::Some(names) => Some(
-                names
-                    .iter()
-                    .map(|name| {
-                        let name = StrBytes::from_string(name.to_string());
-                        MetadataRequestTopic::default().with_name(Some(WireName(name)))
-                    })
-                    .collect(),
-            ),
-        };
-        let request = MetadataRequest::default()
-            .with_topics(topics)
-            .with_allow_auto_topic_creation(false);
-        connection.call(&request).await
-    }
-
-    fn accept(self: &Arc<Self>, answer: &MetadataResponse) -> Result<()> {
-        if let Some(code) = milena_core::ErrorCode::from_wire(answer.error_code) {
-            return Err(Error::broker(code).api("Metadata"));
-        }
-        if self.signals.closing.is_cancelled() {
-            return Err(closed());
-        }
-        self.change(|old| Some(merge(old, answer)));
-        if self.metadata.load().brokers.is_empty() {
-            let what = "the answer to Metadata names no broker";
-            return Err(Error::new(ErrorKind::Transport, what).api("Metadata"));
-        }
-        self.renewed();
-        Ok(())
-    }
-}
-
-/// How long one broker is awaited before the next one is asked, too.
-const PATIENCE: Duration = Duration::from_secs(1);

@@ -21,6 +21,9 @@ pub enum Target {
     Any,
     /// This broker.
     Node(NodeId),
+    /// This broker, for as long as the picture shows it as the leader of all these partitions; another one fails the request with
+    /// NOT_LEADER_OR_FOLLOWER, so that the caller looks again who leads which.
+    Leading(NodeId, Arc<[TopicPartition]>),
     /// The controller, or the broker that stands in for it.
     Controller,
     /// The leader of a partition.
@@ -111,6 +114,7 @@ impl Cluster {
         form: Form<'_, R>,
         limit: Duration,
     ) -> Result<R::Response> {
+        self.0.keep_up();
         let deadline = Instant::now() + self.api_timeout();
         let mut attempt = 0;
         loop {
@@ -125,7 +129,8 @@ impl Cluster {
             let again = error.persistence() == Some(Persistence::NotWritten)
                 && (error.is_retriable() || error.kind() == ErrorKind::State)
                 && Instant::now() + wait < deadline
-                && !self.is_closed();
+                && !self.is_closed()
+                && !self.has_moved(target);
             if !again {
                 return Err(error.api(R::NAME));
             }
@@ -135,12 +140,19 @@ impl Cluster {
         }
     }
 
+    /// Whether another broker leads what the target was chosen for: tries would only put off that the caller asks that one.
+    fn has_moved(&self, target: &Target) -> bool {
+        let Target::Leading(node, places) = target else {
+            return false;
+        };
+        let metadata = self.metadata();
+        places.iter().any(|at| metadata.leader(at) != Some(*node))
+    }
+
     async fn ready_connection(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {
         match timeout_at(deadline, self.check_out(target, deadline)).await {
-            Ok(connection) => connection.map_err(|error| match error.persistence() {
-                Some(_) => error,
-                None => error.with_persistence(Persistence::NotWritten),
-            }),
+            // What was asked to find the way may have been written; the request itself was not.
+            Ok(found) => found.map_err(|error| error.with_persistence(Persistence::NotWritten)),
             Err(_) => {
                 let what = "no connection to the broker was free or could be made in time";
                 Err(Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten))
@@ -152,6 +164,15 @@ impl Cluster {
         let node = match target {
             Target::Any => return self.any_connection().await,
             Target::Node(node) => *node,
+            Target::Leading(node, places) => {
+                if self.has_moved(target)
+                    && let Some(place) = places.first()
+                {
+                    let error = Error::broker(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+                    return Err(error.at(place).node(*node));
+                }
+                *node
+            }
             Target::Controller => match self.metadata().controller() {
                 Some(node) if self.metadata().broker(node).is_some() => node,
                 _ => return self.any_connection().await,
@@ -211,7 +232,7 @@ impl Cluster {
                 self.forget_coordinator(&CoordinatorKey::Transaction(id.clone()));
             }
             Target::Any => return,
-            Target::Node(_) | Target::Controller | Target::Leader(_) => {}
+            Target::Node(_) | Target::Leading(..) | Target::Controller | Target::Leader(_) => {}
         }
         if error.code().is_none_or(ErrorCode::is_stale_metadata) {
             self.request_refresh();

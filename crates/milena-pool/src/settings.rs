@@ -8,9 +8,9 @@ use milena_core::{Address, Backoff, Error, ErrorKind, Observer, Observers, Resul
 use crate::broker::Dialer;
 use crate::cluster::Cluster;
 use crate::connect::Connect;
+use crate::connection::Home;
 use crate::handshake::HandshakeStep;
 use crate::options::ConnectionOptions;
-use crate::tasks::Tasks;
 use crate::tcp::TcpConnect;
 
 /// Settings of a [`Cluster`].
@@ -181,7 +181,7 @@ impl ClusterBuilder {
             route: self.route,
             options: self.options,
             backoff: self.reconnect,
-            tasks: Tasks::default(),
+            home: Home::default(),
         });
         Cluster::start(bootstrap, dialer, self.timing).await
     }

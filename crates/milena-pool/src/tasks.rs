@@ -44,6 +44,7 @@ impl Tasks {
     pub(crate) fn spawn_plain(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut inner = self.0.lock();
         if !inner.closed {
+            while inner.set.try_join_next().is_some() {}
             inner.set.spawn(task);
         }
     }

@@ -7,8 +7,8 @@ use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicName, TopicPartition
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use tokio::time::{Instant, timeout_at};
 
-use crate::cluster::{Cluster, Wanted};
-use crate::merge;
+use crate::cluster::Cluster;
+use crate::merge::{self, Moved};
 use crate::metadata::TopicMetadata;
 
 impl Cluster {
@@ -41,10 +41,12 @@ impl Cluster {
         if let Ok(Some(found)) = self.settled(&name, &mut last) {
             return Ok(found);
         }
-        self.add_wanted([name.clone()]);
         let mut attempt = 0;
         loop {
-            match timeout_at(deadline, self.refresh()).await {
+            // Alone, so that what it costs does not grow with the topics that are known (KIP-526).
+            self.0.wanted.lock().ask(&name, Instant::now());
+            let asked = self.0.signals.ask_part();
+            match timeout_at(deadline, self.served(asked)).await {
                 Ok(Ok(())) => {
                     if let Some(found) = self.settled(&name, &mut last)? {
                         return Ok(found);
@@ -78,48 +80,63 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Keeps these topics in the picture from now on, beside those already there; asks for a renewal
-    /// when one of them is new. A topic that is in use must stay: none is dropped by age.
+    /// Keeps these topics in the picture, beside those already there, and asks at once for those that are new.
+    ///
+    /// A topic that nothing looks up in the picture for five minutes is asked for no more and leaves it: call this again when one that
+    /// is needed is missing there.
     pub fn want_topics(&self, names: impl IntoIterator<Item = TopicName>) {
-        if self.add_wanted(names) {
-            self.request_refresh();
+        let now = Instant::now();
+        let metadata = self.metadata();
+        let is_known = |name: &TopicName| {
+            let topic = metadata.peek_topic(name);
+            topic.is_some_and(|topic| topic.error.is_none())
+        };
+        let asks = {
+            let mut wanted = self.0.wanted.lock();
+            let added = names
+                .into_iter()
+                .map(|name| wanted.add(&name, is_known(&name), now));
+            added.fold(false, |any, asks| any | asks)
+        };
+        if asks {
+            self.0.signals.ask_part();
+            self.0.keep_up();
         }
     }
 
-    fn add_wanted(&self, names: impl IntoIterator<Item = TopicName>) -> bool {
-        match &mut *self.0.wanted.lock() {
-            Wanted::All => false,
-            Wanted::Some(wanted) => {
-                let before = wanted.len();
-                wanted.extend(names);
-                wanted.len() > before
-            }
+    /// Notes where leaders went, as one Produce or Fetch answer told (KIP-951). An epoch that is not newer than the known one changes
+    /// nothing. Returns whether the picture changed.
+    ///
+    /// Give all that an answer tells in one call: each one makes a new picture.
+    pub fn learn_leaders(
+        &self,
+        hints: impl IntoIterator<Item = (TopicPartition, LeaderHint)>,
+        endpoints: &[NodeEndpoint],
+    ) -> bool {
+        let moved: Vec<_> = hints
+            .into_iter()
+            .map(|(place, hint)| Moved { place, hint })
+            .collect();
+        if moved.is_empty() {
+            return false;
         }
+        let mut changed = false;
+        self.0.change(|old| {
+            let (picture, _) = merge::follow(old, &moved, endpoints)?;
+            changed = true;
+            Some(picture)
+        });
+        changed
     }
 
-    /// Keeps every topic of the cluster in the picture from now on: for subscriptions by pattern.
-    pub fn want_all_topics(&self) {
-        let old = std::mem::replace(&mut *self.0.wanted.lock(), Wanted::All);
-        if old != Wanted::All {
-            self.request_refresh();
-        }
-    }
-
-    /// Notes where a partition's leader went, as a Produce or Fetch answer told (KIP-951). An older
-    /// epoch than the known one changes nothing. Returns whether the picture changed.
+    /// As [`learn_leaders`](Self::learn_leaders), of one partition.
     pub fn learn_leader(
         &self,
         place: &TopicPartition,
         hint: &LeaderHint,
         endpoints: &[NodeEndpoint],
     ) -> bool {
-        let changed = std::cell::Cell::new(false);
-        self.0.change(|old| {
-            let new = merge::follow(old, place, hint, endpoints);
-            changed.set(new.is_some());
-            new
-        });
-        changed.get()
+        self.learn_leaders([(place.clone(), *hint)], endpoints)
     }
 
     /// Notes an error code about `place`: one of stale metadata asks for a renewal.

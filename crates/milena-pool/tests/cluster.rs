@@ -8,11 +8,11 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use milena_broker::{Broker, Fault};
-use milena_core::{Address, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
+use milena_core::{Address, ErrorCode, ErrorKind, Event, NodeId, Persistence, TopicPartition};
 use milena_pool::{Cluster, ClusterBuilder, CoordinatorKey, Role, Target};
 use milena_protocol::ApiKey;
 use milena_protocol::messages::{ListGroupsRequest, MetadataRequest};
@@ -48,7 +48,7 @@ async fn the_picture_shows_brokers_and_the_topics_asked_for() {
             .is_some()
     );
     assert!(cluster.metadata().topic("other").is_none());
-    cluster.want_all_topics();
+    let _all = cluster.want_all_topics();
     cluster.refresh().await.unwrap();
     assert!(cluster.metadata().topic("other").is_some());
     cluster.close().await;
@@ -259,6 +259,60 @@ async fn callers_that_come_at_once_share_one_dial() {
     );
     a.and(b).and(c).unwrap();
     assert_eq!(dials.load(Ordering::Relaxed) - before, 1);
+    cluster.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_come_at_once_share_the_error_of_one_dial() {
+    let broker = Broker::builder().start().await.unwrap();
+    let dialer = broker.dialer();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let black_hole = hangs.clone();
+    let cluster = Cluster::builder(broker.bootstrap())
+        .connector(move |address: Address| {
+            let (hangs, dialing) = (black_hole.load(Ordering::Relaxed), dialer(address));
+            async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                dialing.await
+            }
+        })
+        .connect()
+        .await
+        .unwrap();
+    let node = cluster.metadata().brokers().next().unwrap().node;
+    hangs.store(true, Ordering::Relaxed);
+    let started = Instant::now();
+    let dials = (0..20).map(|_| cluster.connection(node, Role::Fetch));
+    for dialed in futures_util::future::join_all(dials).await {
+        assert_eq!(dialed.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    // One connect timeout, not twenty.
+    assert!(started.elapsed() < 12 * SECOND, "{:?}", started.elapsed());
+    hangs.store(false, Ordering::Relaxed);
+    cluster.connection(node, Role::Fetch).await.unwrap();
+    cluster.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_coordinator_was_not_found_was_not_written() {
+    let broker = Broker::builder().start().await.unwrap();
+    let cluster = on(&broker)
+        .api_timeout(20 * SECOND)
+        .connect()
+        .await
+        .unwrap();
+    let silent = Fault::silence().on(ApiKey::FindCoordinator);
+    broker.faults().add(silent.always());
+    let sent = cluster.send(&Target::group("billing"), &list()).await;
+    let error = sent.unwrap_err();
+    assert_eq!(
+        error.persistence(),
+        Some(Persistence::NotWritten),
+        "{error}"
+    );
+    assert!(broker.journal().requests(ApiKey::ListGroups).is_empty());
     cluster.close().await;
 }
 

@@ -240,6 +240,61 @@ async fn a_throttled_connection_is_mute_and_nothing_times_out_for_it() {
     assert_eq!(*told.lock(), [5 * SECOND]);
 }
 
+/// Answers the first request at once with a wait of `throttle` ms, and those behind it once that is over.
+async fn throttles_first(mut peer: Peer, throttle: i32) {
+    peer.greet().await;
+    let (first, _) = peer.read().await.unwrap();
+    let answer = ListGroupsResponse::default().with_throttle_time_ms(throttle);
+    peer.answer::<ListGroupsRequest>(&first, &answer).await;
+    sleep(Duration::from_millis(u64::try_from(throttle).unwrap())).await;
+    peer.serve_empty::<ListGroupsRequest>().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_were_written_wait_out_a_throttle_too() {
+    let peer = scripted(|peer: Peer, _| throttles_first(peer, 60_000));
+    let connection = open(&peer).await;
+    let request = ListGroupsRequest::default();
+    // All three are written before the first answer tells that the broker reads nothing for a minute.
+    let calls = (0..3).map(|_| connection.call(&request));
+    for answer in futures_util::future::join_all(calls).await {
+        answer.unwrap();
+    }
+    assert!(!connection.is_closed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_the_caller_tells_moves_the_deadlines_of_what_was_written() {
+    let peer = scripted(|mut peer: Peer, _| async move {
+        peer.greet().await;
+        let (header, _) = peer.read().await.unwrap();
+        sleep(80 * SECOND).await;
+        let answer = ListGroupsResponse::default();
+        peer.answer::<ListGroupsRequest>(&header, &answer).await;
+        std::future::pending::<()>().await;
+    });
+    let connection = open(&peer).await;
+    let request = ListGroupsRequest::default();
+    let throttled = async {
+        sleep(SECOND).await;
+        connection.throttle(ApiKey::Produce, 60 * SECOND);
+    };
+    let (answer, ()) = tokio::join!(connection.call(&request), throttled);
+    answer.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mute_connection_that_was_let_go_sends_what_it_was_given() {
+    let peer = scripted(|peer: Peer, _| throttles_first(peer, 5_000));
+    let connection = open(&peer).await;
+    let request = ListGroupsRequest::default();
+    connection.call(&request).await.unwrap();
+    assert!(connection.throttled_until().is_some());
+    let waiting = connection.send_raw(ApiKey::ListGroups, 2, body(4), 5 * SECOND);
+    drop(connection);
+    waiting.await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_by_this_side() {
     let peer = scripted(|mut peer: Peer, _| async move {
@@ -322,15 +377,23 @@ async fn an_answer_over_the_cap_is_refused() {
     let peer = scripted(|mut peer: Peer, _| async move {
         peer.greet().await;
         peer.read().await.unwrap();
-        peer.write(&[0x7f, 0xff, 0xff, 0xff, 0]).await;
+        peer.write(&[0, 0x7f, 0xff, 0xff, 0]).await;
         std::future::pending::<()>().await;
     });
-    let connection = open(&peer).await;
+    let options = ConnectionOptions {
+        max_frame: 1 << 20,
+        ..ConnectionOptions::default()
+    };
+    let connection = open_with(&peer, &options).await;
     let error = connection
         .call(&ListGroupsRequest::default())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
+    assert_eq!(error.place().setting.as_deref(), Some("max_frame"));
+    for part in ["8388607", "1048576", "fetch.max.bytes", "broker-1:9092"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
     assert!(connection.is_closed());
 }
 

@@ -46,7 +46,12 @@ impl Network for ClusterNetwork {
     }
 
     fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
-        self.cluster.metadata().leader(place)
+        let metadata = self.cluster.metadata();
+        if metadata.topic(&place.topic).is_none() {
+            // Nothing was sent to it for so long that the picture shows it no more.
+            self.cluster.want_topics([place.topic.clone()]);
+        }
+        metadata.leader(place)
     }
 
     fn topic_id(&self, topic: &str) -> Option<Uuid> {
@@ -54,10 +59,9 @@ impl Network for ClusterNetwork {
     }
 
     fn shape(&self, topic: &str) -> Option<Shape> {
-        self.cluster
-            .metadata()
-            .topic(topic)
-            .map(|topic| shape(topic))
+        // This follows every topic that records were ever sent to, which is no reason to keep asking for it.
+        let metadata = self.cluster.metadata();
+        metadata.peek_topic(topic).map(|topic| shape(topic))
     }
 
     fn topic(&self, topic: TopicName, limit: Duration) -> BoxFuture<Result<Shape>> {

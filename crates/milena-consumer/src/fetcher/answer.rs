@@ -26,6 +26,7 @@ impl Fetcher {
     ) -> usize {
         let mut pinned: Option<Arc<Pinned>> = None;
         let mut bytes = 0;
+        let mut hints = Vec::new();
         for entry in &answer.partitions {
             // An answer lists a handful of partitions, nearly always those asked for in this order.
             let Some(asked) = asked.iter().find(|asked| {
@@ -35,7 +36,12 @@ impl Fetcher {
                 continue;
             };
             if let Some(code) = entry.error {
-                self.refused(asked, entry, code, answer, now);
+                hints.extend(
+                    entry
+                        .leader
+                        .map(|hint| (asked.partition.place().clone(), hint)),
+                );
+                self.refused(asked, code, now);
                 continue;
             }
             if let Some(nearer) = entry.preferred_read_replica
@@ -56,6 +62,7 @@ impl Fetcher {
             }
             bytes += self.records(body, entry, asked, &mut pinned, now);
         }
+        self.core.cluster.learn_leaders(hints, &answer.endpoints);
         bytes
     }
 
@@ -119,24 +126,12 @@ impl Fetcher {
     }
 
     /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
-    fn refused(
-        &self,
-        asked: &Asked,
-        entry: &FetchedPartition<'_>,
-        code: ErrorCode,
-        answer: &FetchResponse<'_>,
-        now: Instant,
-    ) {
+    fn refused(&self, asked: &Asked, code: ErrorCode, now: Instant) {
         let place = asked.partition.place();
         tracing::debug!(partition = %place, %code, "a fetch was refused");
         let error = Error::broker(code).api("Fetch").at(place);
         self.core.tell_fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
-        if let Some(hint) = &entry.leader {
-            self.core
-                .cluster
-                .learn_leader(place, hint, &answer.endpoints);
-        }
         if !asked.at_leader {
             // Only the leader's word counts: a follower may be behind, or begin later.
             asked.partition.back_to_leader(now);

@@ -3,7 +3,7 @@
 mod answer;
 mod flight;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl Fetcher {
         let least = self.core.settings.partition_fetch_bytes;
         let mut by_node: HashMap<NodeId, Vec<Asked>> = HashMap::new();
         let mut crowded = HashSet::new();
-        let mut leaderless = false;
+        let mut leaderless = BTreeSet::new();
         for partition in partitions {
             wake_at = partition
                 .quiet_until()
@@ -134,7 +134,7 @@ impl Fetcher {
                 Want::Nothing => continue,
             };
             let Some(leader) = metadata.leader(partition.place()) else {
-                leaderless = true;
+                leaderless.insert(partition.place().topic.clone());
                 continue;
             };
             let nearer = partition.nearer(now).filter(|node| *node != leader);
@@ -171,7 +171,9 @@ impl Fetcher {
                 entry,
             });
         }
-        if leaderless {
+        if !leaderless.is_empty() {
+            // A topic that was of no use for long, since all of it is paused, is in the picture no more.
+            self.core.cluster.want_topics(leaderless);
             self.core.cluster.request_refresh();
             wake_at = wake_at.min(now + LEADERLESS);
         }

@@ -194,10 +194,7 @@ impl ClassicTask {
                 Ok(()) = asked.changed() => return Ok(Turn::Rebalance),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
-                    if wanted.pattern.is_some() {
-                        core.cluster.want_all_topics();
-                    }
-                    core.cluster.want_topics(wanted.topics.iter().cloned());
+                    core.group.follow(&core.cluster, &wanted);
                     metadata.mark_changed();
                 }
                 changed = metadata.changed() => {

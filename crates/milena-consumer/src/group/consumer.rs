@@ -77,11 +77,8 @@ impl ConsumerTask {
                 () = core.closing.cancelled() => return Ok(()),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
-                    if wanted.pattern.is_some() {
-                        // The coordinator matches; names and leaders of what it finds are looked up here.
-                        core.cluster.want_all_topics();
-                    }
-                    core.cluster.want_topics(wanted.topics);
+                    // By a pattern the coordinator matches; names and leaders of what it finds are looked up here.
+                    core.group.follow(&core.cluster, &wanted);
                 }
                 changed = metadata.changed() => if changed.is_err() || core.cluster.is_closed() {
                     return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));

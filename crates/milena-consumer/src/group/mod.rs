@@ -61,7 +61,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
 async fn topics_exist(core: &Core) -> Result<()> {
     let wanted = core.group.subscription.borrow().clone();
     if wanted.pattern.is_some() {
-        core.cluster.want_all_topics();
+        core.group.follow(&core.cluster, &wanted);
         core.cluster.refresh().await?;
     }
     for topic in &wanted.topics {

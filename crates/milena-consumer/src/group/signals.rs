@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+use milena_pool::{AllTopics, Cluster};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -40,6 +41,8 @@ pub(crate) struct Signals {
     pub(crate) on_close: Mutex<GroupMembershipOperation>,
     /// Whether the group is of the consumer protocol (KIP-848): the generation of a membership is its member epoch then.
     pub(crate) coordinated: AtomicBool,
+    /// Held while the subscription is by a pattern: the picture of the cluster shows every topic then.
+    all_topics: Mutex<Option<AllTopics>>,
 }
 
 impl Signals {
@@ -49,7 +52,19 @@ impl Signals {
             rebalance: watch::Sender::new((0, String::new())),
             on_close: Mutex::new(on_close),
             coordinated: AtomicBool::new(false),
+            all_topics: Mutex::new(None),
         }
+    }
+
+    /// Has the picture of the cluster show what the subscription is about: by a pattern every topic, and its names.
+    pub(crate) fn follow(&self, cluster: &Cluster, subscription: &Subscription) {
+        let wants_all = subscription.pattern.is_some();
+        let mut held = self.all_topics.lock();
+        if wants_all != held.is_some() {
+            *held = wants_all.then(|| cluster.want_all_topics());
+        }
+        drop(held);
+        cluster.want_topics(subscription.topics.iter().cloned());
     }
 
     /// Asks for a rebalance.

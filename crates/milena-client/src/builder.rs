@@ -110,6 +110,12 @@ impl ClientBuilder {
         self.with(|cluster| cluster.connections_max_idle(idle))
     }
 
+    /// The largest answer accepted, in bytes. Default 100 MiB; above what consumers ask for at once (`fetch.max.bytes`), and above the
+    /// largest batch of a topic, which a broker sends whole whatever was asked for.
+    pub fn max_frame(self, bytes: usize) -> Self {
+        self.with(|cluster| cluster.max_frame(bytes))
+    }
+
     /// `retry.backoff.ms` and `retry.backoff.max.ms`. Default 100 ms to 1 s, jittered (KIP-580).
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with(|cluster| cluster.backoff(backoff))

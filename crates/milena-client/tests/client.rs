@@ -43,6 +43,44 @@ async fn addresses_are_taken_as_one_text_or_as_a_list() {
     }
 }
 
+#[test]
+fn a_client_that_outlives_its_runtime_works_on_another() {
+    use tokio::runtime::Runtime;
+    let keep = Runtime::new().unwrap();
+    let broker = Broker::builder().listen("127.0.0.1:0").topic("orders", 1);
+    let broker = keep.block_on(broker.start()).unwrap();
+    let first = Runtime::new().unwrap();
+    let (client, orphan) = first.block_on(async {
+        let connecting = Client::builder().bootstrap(broker.bootstrap()).connect();
+        let client = connecting.await.unwrap();
+        let producer = client.producer().build().unwrap();
+        let record = ProducerRecord::new("orders").value("first");
+        producer.send(record).await.unwrap();
+        client.admin().list_topics().await.unwrap();
+        (client, producer)
+    });
+    drop(first);
+    let second = Runtime::new().unwrap();
+    let work = async {
+        client.admin().list_topics().await.unwrap();
+        let record = || ProducerRecord::new("orders").value("second");
+        orphan.send(record()).await.unwrap_err();
+        let producer = client.producer().build().unwrap();
+        producer.send(record()).await.unwrap();
+        let consumer = client.consumer("billing").topics(["orders"]);
+        let consumer = consumer.auto_offset_reset(milena_client::consumer::OffsetReset::Earliest);
+        let consumer = consumer.build().unwrap();
+        for expected in ["first", "second"] {
+            let record = consumer.recv().await.unwrap();
+            assert_eq!(record.value.as_deref(), Some(expected.as_bytes()));
+        }
+        client.close().await;
+    };
+    // Only a test that fails ever waits so long.
+    let bounded = async { tokio::time::timeout(Duration::from_secs(25), work).await };
+    second.block_on(bounded).unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_without_an_address_is_refused() {
     for builder in [Client::builder(), Client::builder().bootstrap(" , ")] {

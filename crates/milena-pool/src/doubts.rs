@@ -141,6 +141,12 @@ impl Doubts {
         !self.topics.is_empty()
     }
 
+    /// Whether another answer would help at once.
+    pub(crate) fn want_a_witness(&self) -> bool {
+        let mut doubts = self.topics.values();
+        doubts.any(|doubt| doubt.claim != Claim::Gone)
+    }
+
     /// When a broker answered last, to ask those first that were not heard for longest.
     pub(crate) fn turn_of(&self, node: NodeId) -> u64 {
         self.heard.get(&node).copied().unwrap_or(0)

@@ -37,6 +37,21 @@ impl Inner {
     /// A broker that hangs does not hold the others back: the next one is asked while it is still awaited.
     /// With `another` those are asked first that were not heard for longest: the one at hand may lag behind the others.
     pub(crate) async fn renew(self: &Arc<Self>, scope: &Scope, another: bool) -> Result<bool> {
+        let mut is_new = self.renew_once(scope, another).await?;
+        for _ in 0..MORE_WITNESSES {
+            if !self.doubts.lock().want_a_witness() {
+                break;
+            }
+            // Who waits for this renewal wants to know how it is, not that it is in doubt.
+            match self.renew_once(scope, true).await {
+                Ok(more) => is_new |= more,
+                Err(_) => break,
+            }
+        }
+        Ok(is_new)
+    }
+
+    async fn renew_once(self: &Arc<Self>, scope: &Scope, another: bool) -> Result<bool> {
         let started = Instant::now();
         let mut known = self.by_load();
         {
@@ -242,6 +257,8 @@ async fn ask(connection: &Connection, scope: &Scope) -> Result<MetadataResponse>
 
 /// How long one broker is awaited before the next one is asked, too.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How many more brokers are asked in a renewal to confirm what one said.
+const MORE_WITNESSES: usize = 2;
 /// How many known brokers are tried before a bootstrap address.
 const KNOWN_FIRST: usize = 3;
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
 use milena_protocol::batch::SealedBatch;
-use milena_protocol::hints::NodeEndpoint;
 use milena_protocol::produce::{self, ProduceResponse, ProducedPartition};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -79,36 +78,57 @@ impl Sender {
     }
 
     fn answers(&mut self, sent: &[Sent], answer: &ProduceResponse<'_>, node: NodeId, now: Instant) {
-        let answers = &answer.partitions;
-        let mut next = 0;
-        for Sent {
-            queue: id,
-            place,
-            topic_id,
-        } in sent
-        {
-            let Some(outlet) = self.queues.get_mut(*id as usize) else {
-                continue;
-            };
-            let partition = outlet.queue.partition.place.clone();
-            // Brokers answer in the order of the request, mostly: the search starts where the last one ended.
-            let found = (next..answers.len()).chain(0..next).find(|at| {
-                answers
-                    .get(*at)
-                    .is_some_and(|one| is(one, &partition, *topic_id))
-            });
-            let Some(one) = found.and_then(|at| answers.get(at)) else {
+        let matched = self.matched(sent, &answer.partitions);
+        // All leaders that the answer names are learned at once: each time makes a new picture of the cluster.
+        let hints = matched.iter().filter_map(|(sent, one)| {
+            let one = one.filter(|one| is_stale(one))?;
+            let outlet = self.queues.get(sent.queue as usize)?;
+            Some((
+                TopicPartition::clone(&outlet.queue.partition.place),
+                one.leader?,
+            ))
+        });
+        let hints: Vec<_> = hints.collect();
+        if !hints.is_empty() {
+            self.network.learn(hints, &answer.endpoints);
+        }
+        for (Sent { queue, place, .. }, one) in matched {
+            let Some(one) = one else {
                 let what = "the answer leaves the partition out";
                 let error = Error::new(ErrorKind::Decode, what)
                     .node(node)
                     .api("Produce");
                 let verdict = verdict::of_failure(error);
-                self.settle(*id, *place, verdict, Written::default(), None, now);
+                self.settle(*queue, *place, verdict, Written::default(), None, now);
                 continue;
             };
-            next = found.map_or(0, |at| at + 1);
-            self.one_answer(*id, *place, one, &answer.endpoints, node, now);
+            self.one_answer(*queue, *place, one, node, now);
         }
+    }
+
+    /// What the answer says of each batch; `None` where it leaves its partition out.
+    fn matched<'a, 'b>(
+        &self,
+        sent: &'a [Sent],
+        answers: &'b [ProducedPartition<'b>],
+    ) -> Vec<(&'a Sent, Option<&'b ProducedPartition<'b>>)> {
+        let mut matched = Vec::with_capacity(sent.len());
+        let mut next = 0;
+        for each in sent {
+            let Some(outlet) = self.queues.get(each.queue as usize) else {
+                continue;
+            };
+            let partition = &outlet.queue.partition.place;
+            // Brokers answer in the order of the request, mostly: the search starts where the last one ended.
+            let found = (next..answers.len()).chain(0..next).find(|at| {
+                answers
+                    .get(*at)
+                    .is_some_and(|one| is(one, partition, each.topic_id))
+            });
+            matched.push((each, found.and_then(|at| answers.get(at))));
+            next = found.map_or(next, |at| at + 1);
+        }
+        matched
     }
 
     fn one_answer(
@@ -116,7 +136,6 @@ impl Sender {
         id: u32,
         place: Place,
         answer: &ProducedPartition<'_>,
-        endpoints: &[NodeEndpoint],
         node: NodeId,
         now: Instant,
     ) {
@@ -138,9 +157,6 @@ impl Sender {
             && let Some(outlet) = self.queues.get(id as usize)
         {
             let place = &outlet.queue.partition.place;
-            if let Some(hint) = &answer.leader {
-                self.network.learn(place, hint, endpoints);
-            }
             moved = self
                 .network
                 .leader(place)
@@ -324,6 +340,12 @@ impl Sender {
 /// Whether an answer is for `partition` of the topic that had `topic_id` when the batch was sent.
 fn is(answer: &ProducedPartition<'_>, partition: &TopicPartition, topic_id: Option<Uuid>) -> bool {
     answer.partition == partition.partition && answer.topic.is(&partition.topic, topic_id)
+}
+
+/// Whether an answer says that another broker leads the partition.
+fn is_stale(answer: &ProducedPartition<'_>) -> bool {
+    let verdict = verdict::of_answer(answer.error);
+    matches!(verdict, Verdict::Retry { stale: true, .. })
 }
 
 /// With acks=0 nobody tells whether a record was written, and sending it again would be a guess.

@@ -72,8 +72,8 @@ impl Network for ClusterNetwork {
         })
     }
 
-    fn learn(&self, place: &TopicPartition, hint: &LeaderHint, endpoints: &[NodeEndpoint]) {
-        self.cluster.learn_leader(place, hint, endpoints);
+    fn learn(&self, hints: Vec<(TopicPartition, LeaderHint)>, endpoints: &[NodeEndpoint]) {
+        self.cluster.learn_leaders(hints, endpoints);
     }
 
     fn refresh(&self, reason: &'static str) {

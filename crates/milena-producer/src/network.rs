@@ -51,8 +51,8 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// A topic; waits up to `limit` for one that is only temporarily unknown.
     fn topic(&self, topic: TopicName, limit: Duration) -> BoxFuture<Result<Shape>>;
 
-    /// Takes over what a broker said of a partition's leader (KIP-951).
-    fn learn(&self, place: &TopicPartition, hint: &LeaderHint, endpoints: &[NodeEndpoint]);
+    /// Takes over all that an answer said of the leaders of partitions (KIP-951).
+    fn learn(&self, hints: Vec<(TopicPartition, LeaderHint)>, endpoints: &[NodeEndpoint]);
 
     /// Asks for a fresh picture, soon.
     fn refresh(&self, reason: &'static str);

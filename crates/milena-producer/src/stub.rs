@@ -175,7 +175,7 @@ impl Network for Stub {
         })
     }
 
-    fn learn(&self, _place: &TopicPartition, _hint: &LeaderHint, _endpoints: &[NodeEndpoint]) {}
+    fn learn(&self, _hints: Vec<(TopicPartition, LeaderHint)>, _endpoints: &[NodeEndpoint]) {}
 
     fn refresh(&self, _reason: &'static str) {}
 

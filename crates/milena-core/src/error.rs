@@ -14,8 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// It answers four questions: what ([`kind`](Self::kind)), whose move ([`is_retriable`](Self::is_retriable),
 /// [`is_fatal`](Self::is_fatal)), did it happen ([`persistence`](Self::persistence)) and where ([`place`](Self::place)).
-/// `Display` is one line without the cause, which [`source`](StdError::source) carries. `{:?}`, by which a `main` that
-/// returns an error prints it, is the same line with every cause behind it; `{:#?}` adds the kind.
+/// `Display` is one line without the cause, which [`source`](StdError::source) carries.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -279,31 +278,21 @@ impl fmt::Display for Error {
         parts.add("offset", offset.as_ref())?;
         parts.add("node", node.as_ref())?;
         parts.add("address", address.as_ref())?;
-        parts.add(
-            "persistence",
-            inner.persistence.map(Persistence::text).as_ref(),
-        )?;
+        // A request that only reads has nothing to write: the words would frighten for nothing.
+        let reads = api.as_ref().is_some_and(|api| READS.contains(&&**api));
+        let persistence = inner.persistence.filter(|_| !reads);
+        parts.add("persistence", persistence.map(Persistence::text).as_ref())?;
         parts.end()
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() {
-            return f
-                .debug_struct("Error")
-                .field("kind", &self.0.kind)
-                .field("text", &self.to_string())
-                .field("source", &self.0.source)
-                .finish();
-        }
-        fmt::Display::fmt(self, f)?;
-        let mut cause = StdError::source(self);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("text", &self.to_string())
+            .field("source", &self.0.source)
+            .finish()
     }
 }
 
@@ -349,6 +338,28 @@ impl Persistence {
         }
     }
 }
+
+/// The requests that change nothing that is kept.
+const READS: [&str; 18] = [
+    "ApiVersions",
+    "ConsumerGroupDescribe",
+    "ConsumerGroupHeartbeat",
+    "DescribeCluster",
+    "DescribeConfigs",
+    "DescribeGroups",
+    "DescribeTopicPartitions",
+    "Fetch",
+    "FindCoordinator",
+    "Heartbeat",
+    "JoinGroup",
+    "LeaveGroup",
+    "ListGroups",
+    "ListOffsets",
+    "Metadata",
+    "OffsetFetch",
+    "OffsetForLeaderEpoch",
+    "SyncGroup",
+];
 
 /// Writes ` (name value, name value)` after a message, and nothing where there is nothing.
 struct Parts<'a, 'b> {
@@ -396,16 +407,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_main_returns_reads_as_a_sentence_with_its_causes() {
-        let dial = Error::new(ErrorKind::Transport, "cannot connect")
-            .with_source(std::io::Error::other("connection refused"));
-        let error = Error::new(ErrorKind::Timeout, "no broker answered").with_source(dial);
-        let shown = format!("{error:?}");
-        assert_eq!(
-            shown,
-            "no broker answered: cannot connect: connection refused"
-        );
-        assert!(format!("{error:#?}").contains("kind: Timeout"));
+    fn a_request_that_only_reads_does_not_speak_of_writing() {
+        let lost = |api| {
+            let error = Error::new(ErrorKind::Timeout, "no answer").api(api);
+            error.with_persistence(Persistence::PossiblyWritten)
+        };
+        assert_eq!(lost("ListGroups").to_string(), "no answer (api ListGroups)");
+        let told = "no answer (api OffsetCommit, possibly written)";
+        assert_eq!(lost("OffsetCommit").to_string(), told);
     }
 
     #[test]

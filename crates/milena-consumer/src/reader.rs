@@ -99,14 +99,17 @@ macro_rules! reading {
             /// lower than the last: what was delivered before no longer counts.
             ///
             /// # Errors
-            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned;
+            /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a time before 1970.
             pub fn seek(
                 &self,
                 place: &TopicPartition,
                 to: impl Into<crate::StartAt>,
             ) -> Result<()> {
+                let to = to.into();
+                to.check().map_err(|error| error.at(place))?;
                 let partition = self.core().partition(place)?;
-                partition.go_to(to.into().place());
+                partition.go_to(to.place());
                 self.core().wake();
                 Ok(())
             }
@@ -147,16 +150,20 @@ macro_rules! reading {
             /// records are older. The partitions need not be assigned.
             ///
             /// # Errors
-            /// Why a leader did not answer, after it was asked again for the API timeout; a topic that does not exist.
+            /// Why a leader did not answer, after it was asked again for the API timeout; a topic that does not exist;
+            /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a time before 1970.
             pub async fn offsets_for_times(
                 &self,
                 times: impl IntoIterator<Item = (TopicPartition, milena_core::Timestamp)>,
             ) -> Result<
                 std::collections::BTreeMap<TopicPartition, Option<crate::OffsetAndTimestamp>>,
             > {
-                let times = times.into_iter();
-                let questions = times.map(|(place, time)| (place, time.to_millis().max(0)));
-                crate::query::for_times(self.core(), questions.collect()).await
+                let mut questions = Vec::new();
+                for (place, time) in times {
+                    crate::start::check_time(time).map_err(|error| error.at(&place))?;
+                    questions.push((place, time.to_millis()));
+                }
+                crate::query::for_times(self.core(), questions).await
             }
 
             /// Where the log of a partition begins and ends for this consumer, asked of its leader. It need not be assigned.

@@ -271,6 +271,25 @@ async fn offsets_are_found_by_time_and_the_ends_of_a_log_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_time_before_1970_is_refused_wherever_one_is_named() {
+    let bed = bed(1).await;
+    fill_at(&bed, &[1_000]).await;
+    let cluster = bed.cluster("consumer").await;
+    let consumer = AssignedConsumer::builder(cluster.clone()).build().unwrap();
+    consumer.assign([(place(0), StartAt::Beginning)]);
+    for millis in [-1, -2, -3] {
+        let time = Timestamp::from_millis(millis);
+        let found = consumer.offsets_for_times([(place(0), time)]).await;
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::Config);
+        let sought = consumer.seek(&place(0), time).unwrap_err();
+        assert_eq!(sought.kind(), ErrorKind::Config, "{sought}");
+        let reset = OffsetReset::Timestamp(time);
+        let builder = AssignedConsumer::builder(cluster.clone()).auto_offset_reset(reset);
+        assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Config);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn lag_is_told_in_records_and_in_time_and_is_zero_when_caught_up() {
     let bed = bed(1).await;
     fill_at(&bed, &[10_000, 20_000, 30_000]).await;

@@ -34,7 +34,7 @@ mod topics;
 
 pub use admin::Admin;
 pub use cluster::{BrokerDescription, ClusterDescription, Feature};
-pub use configs::{ConfigChange, ConfigEntry, ConfigResource, ConfigSource};
+pub use configs::{ConfigChange, ConfigEntry, ConfigKind, ConfigResource, ConfigSource};
 pub use elections::{Election, ElectionKind};
 pub use groups::{
     GroupDescription, GroupListing, GroupListings, GroupState, GroupType, ListGroups,

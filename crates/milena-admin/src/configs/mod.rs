@@ -5,4 +5,4 @@ mod types;
 mod verbs;
 
 pub use resource::ConfigResource;
-pub use types::{ConfigChange, ConfigEntry, ConfigSource};
+pub use types::{ConfigChange, ConfigEntry, ConfigKind, ConfigSource};

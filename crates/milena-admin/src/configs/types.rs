@@ -18,6 +18,8 @@ pub struct ConfigEntry {
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: ConfigSource,
+    /// What values it has.
+    pub kind: ConfigKind,
     /// Whether it can only be set in the broker's properties file.
     pub read_only: bool,
     /// Whether brokers keep the value to themselves, as a password.
@@ -30,6 +32,7 @@ impl ConfigEntry {
             name: told.name.to_string(),
             value: told.value.as_ref().map(StrBytes::to_string),
             source: ConfigSource::from_wire(told.config_source),
+            kind: ConfigKind::from_wire(told.config_type),
             read_only: told.read_only,
             sensitive: told.is_sensitive,
         }
@@ -39,6 +42,37 @@ impl ConfigEntry {
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.source == ConfigSource::Default
+    }
+}
+
+/// What values a config has, by which brokers read and compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigKind {
+    /// `true` or `false`, in any case.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// A number with a fraction.
+    Double,
+    /// Words by commas.
+    List,
+    /// A text, a class or a password.
+    Text,
+    /// The broker does not say (before Kafka 2.6), or this version of milena has no name for it.
+    Unknown,
+}
+
+impl ConfigKind {
+    fn from_wire(raw: i8) -> Self {
+        match raw {
+            1 => Self::Boolean,
+            2 | 8 | 9 => Self::Text,
+            3..=5 => Self::Integer,
+            6 => Self::Double,
+            7 => Self::List,
+            _ => Self::Unknown,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use milena_protocol::messages::list_offsets_response::ListOffsetsPartitionRespon
 
 use crate::PerItem;
 use crate::admin::Admin;
-use crate::answers::{by_topic, check, each_placed, wire_name};
+use crate::answers::{by_topic, check, each_placed, unanswered, wire_name};
 use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
@@ -21,7 +21,10 @@ pub enum OffsetSpec {
     Earliest,
     /// The one after the last that all replicas in sync have: the high watermark.
     Latest,
-    /// That of the first record written at this time or later.
+    /// The one after the last that readers of committed records see: the last stable offset, which is the high watermark where no
+    /// transaction is open (KIP-98).
+    LastStable,
+    /// That of the first record written at this time or later; a time before 1970 is refused.
     Timestamp(Timestamp),
     /// That of the record with the largest timestamp (KIP-734: Kafka 3.0 and later).
     MaxTimestamp,
@@ -31,10 +34,14 @@ impl OffsetSpec {
     fn to_wire(self) -> i64 {
         match self {
             Self::Earliest => -2,
-            Self::Latest => -1,
+            Self::Latest | Self::LastStable => -1,
             Self::Timestamp(time) => time.to_millis(),
             Self::MaxTimestamp => -3,
         }
+    }
+
+    fn is_negative(self) -> bool {
+        matches!(self, Self::Timestamp(time) if time.to_millis() < 0)
     }
 }
 
@@ -55,7 +62,7 @@ impl Admin {
     ///
     /// # Errors
     /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like; [`Unsupported`](ErrorKind::Unsupported) for
-    /// [`OffsetSpec::MaxTimestamp`] on brokers before 3.0; a timeout.
+    /// [`OffsetSpec::MaxTimestamp`] on brokers before 3.0; [`Config`](ErrorKind::Config) for a time before 1970; a timeout.
     ///
     /// # References
     /// ListOffsets, api key 2, versions 1 to 10; asked of each partition's leader.
@@ -64,13 +71,47 @@ impl Admin {
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
     ) -> PerItem<TopicPartition, ListedOffset> {
         let items: Vec<_> = partitions.into_iter().collect();
-        let results = self.sharded(&ListOffsets, &items).await;
+        let mut results = Vec::new();
+        results.resize_with(items.len(), || Err(unanswered("ListOffsets")));
+        // The isolation level is one for a whole request.
+        for committed in [false, true] {
+            let mut places = Vec::new();
+            let mut asked = Vec::new();
+            for (at, (place, spec)) in items.iter().enumerate() {
+                if spec.is_negative() {
+                    if let Some(result) = results.get_mut(at) {
+                        *result = Err(before_1970());
+                    }
+                } else if committed == (*spec == OffsetSpec::LastStable) {
+                    places.push(at);
+                    asked.push((place.clone(), *spec));
+                }
+            }
+            if asked.is_empty() {
+                continue;
+            }
+            let told = self.sharded(&ListOffsets { committed }, &asked).await;
+            for (at, told) in places.into_iter().zip(told) {
+                if let Some(result) = results.get_mut(at) {
+                    *result = told;
+                }
+            }
+        }
         let places = items.into_iter().map(|(place, _)| place);
         PerItem::zip(places, results, |place, error| error.at(place))
     }
 }
 
-struct ListOffsets;
+/// -1, -2 and -3 stand for the end, the beginning and the largest timestamp on the wire; nobody means them who names a time.
+fn before_1970() -> Error {
+    let what = "the time lies before 1970, and no record can be found by it";
+    Error::new(ErrorKind::Config, what).api("ListOffsets")
+}
+
+struct ListOffsets {
+    /// Whether the end is asked for as readers of committed records see it.
+    committed: bool,
+}
 
 impl Shard for ListOffsets {
     type Item = (TopicPartition, OffsetSpec);
@@ -86,7 +127,7 @@ impl Shard for ListOffsets {
         at: Asked<'_>,
         items: Vec<Self::Item>,
     ) -> Result<Vec<Result<ListedOffset>>> {
-        let build = |version: i16| request(&items, version, at.limit);
+        let build = |version: i16| request(&items, self.committed, version, at.limit);
         let answer = at.send_built(build).await?;
         let api = "ListOffsets";
         let read = |told: &ListOffsetsPartitionResponse| {
@@ -114,6 +155,7 @@ impl Shard for ListOffsets {
 
 fn request(
     items: &[(TopicPartition, OffsetSpec)],
+    committed: bool,
     version: i16,
     limit: Duration,
 ) -> Result<ListOffsetsRequest> {
@@ -137,8 +179,15 @@ fn request(
     let mut request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())
         .with_topics(topics.collect());
+    // Before version 2 there are no transactions to know of.
+    if committed && version >= 2 {
+        request.isolation_level = READ_COMMITTED;
+    }
     if version >= 10 {
         request.timeout_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
     }
     Ok(request)
 }
+
+/// `isolation.level` on the wire.
+const READ_COMMITTED: i8 = 1;

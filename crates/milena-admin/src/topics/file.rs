@@ -23,13 +23,31 @@ impl TopicManager {
     /// # Errors
     /// [`ErrorKind::Config`] naming the topic and the setting, or line and column where the text is no TOML.
     pub fn toml(self, text: &str) -> Result<Self> {
-        let document: Table = text.parse().map_err(|error: toml::de::Error| {
+        self.add_tables(&document(text)?)
+    }
+
+    /// As [`toml`](Self::toml), of a text that holds topics and nothing else.
+    ///
+    /// # Errors
+    /// As [`toml`](Self::toml); [`ErrorKind::Config`] where there is no topic, naming what else stands there.
+    pub fn topics_toml(self, text: &str) -> Result<Self> {
+        let document = document(text)?;
+        if let Some(other) = document.keys().find(|key| *key != "topics") {
             let what = format!(
-                "the topics cannot be read: {}",
-                error.to_string().trim_end()
+                "`{other}` is no part of a file of topics, each of which is a table `[topics.NAME]`"
             );
-            Error::new(ErrorKind::Config, what.replace('\n', " "))
-        })?;
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        let before = self.topics.len();
+        let with = self.add_tables(&document)?;
+        if with.topics.len() == before {
+            let what = "there is no topic, each of which is a table `[topics.NAME]`";
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        Ok(with)
+    }
+
+    fn add_tables(self, document: &Table) -> Result<Self> {
         let topics = match document.get("topics") {
             None => return Ok(self),
             Some(Value::Table(topics)) => topics,
@@ -39,6 +57,16 @@ impl TopicManager {
             topics.iter().map(|(name, told)| read(name, told)).collect();
         Ok(self.topics(topics?))
     }
+}
+
+fn document(text: &str) -> Result<Table> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let what = format!(
+            "the topics cannot be read: {}",
+            error.to_string().trim_end()
+        );
+        Error::new(ErrorKind::Config, what.replace('\n', " "))
+    })
 }
 
 fn read(name: &str, told: &Value) -> Result<NewTopic> {
@@ -71,7 +99,7 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
                 for (key, value) in configs {
                     let value = text(value).ok_or_else(|| {
                         wrong(format!(
-                            "the config `{key}` is a word or a number, not {}",
+                            "the config `{key}` is a word, a number or a list of those, not {}",
                             shown(value)
                         ))
                     })?;
@@ -100,10 +128,22 @@ fn text(value: &Value) -> Option<String> {
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
         Value::Boolean(yes) => Some(yes.to_string()),
+        // Kafka writes a list as words by commas.
+        Value::Array(values) if !values.is_empty() => {
+            let words: Option<Vec<String>> = values.iter().map(word).collect();
+            words.map(|words| words.join(","))
+        }
         _ => None,
     }
 }
 
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(_) => None,
+        value => text(value),
+    }
+}
+
 fn shown(value: &Value) -> String {
-    text(value).unwrap_or_else(|| format!("a {}", value.type_str()))
+    text(value).unwrap_or_else(|| format!("a value of type {}", value.type_str()))
 }

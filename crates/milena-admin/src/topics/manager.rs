@@ -1,10 +1,13 @@
 //! Topics as they are wanted, held against topics as they are.
 
-use milena_core::{Error, ErrorCode, Result, TopicName};
+use std::collections::BTreeMap;
+
+use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicName};
 use tokio::time::{Instant, sleep};
 
 use super::state::{Difference, TopicState, grows, shape};
 use super::types::NewTopic;
+use super::values::is_same;
 use crate::configs::{ConfigChange, ConfigResource};
 use crate::partitions::NewPartitions;
 use crate::{Admin, PerItem};
@@ -27,7 +30,7 @@ use crate::{Admin, PerItem};
 #[derive(Clone, Debug)]
 pub struct TopicManager {
     admin: Admin,
-    topics: Vec<NewTopic>,
+    pub(super) topics: Vec<NewTopic>,
     mend: bool,
 }
 
@@ -64,10 +67,12 @@ impl TopicManager {
         self
     }
 
-    /// Says how the topics stand, and changes nothing.
+    /// Says how the topics stand, and changes nothing. Configs are compared as the broker reads them: `0.50` is `0.5`, and the words of
+    /// a list have no order.
     ///
     /// # Errors
-    /// Where no broker answers in time. Of an item: why it could not be described.
+    /// Where no broker answers in time. Of an item: why it could not be described; [`ErrorKind::Config`] for a config that the broker
+    /// does not know.
     pub async fn check(&self) -> Result<PerItem<TopicName, TopicState>> {
         self.states(&self.topics).await
     }
@@ -150,16 +155,20 @@ impl TopicManager {
             let resource = ConfigResource::Topic(topic.name.clone());
             let entries = self.admin.describe_configs([resource]).await.all()?;
             let entries = entries.into_iter().flatten();
-            let present: std::collections::BTreeMap<_, _> = entries
-                .map(|entry| (entry.name, entry.value.unwrap_or_default()))
-                .collect();
+            let present: BTreeMap<_, _> =
+                entries.map(|entry| (entry.name.clone(), entry)).collect();
             for (key, wanted) in &topic.configs {
-                let present = present.get(key).cloned().unwrap_or_default();
-                if present != *wanted {
+                let Some(entry) = present.get(key) else {
+                    let what = "the broker knows no such config of a topic";
+                    let error = Error::new(ErrorKind::Config, what);
+                    return Err(error.topic(&topic.name).setting(key.clone()));
+                };
+                let present = entry.value.as_deref().unwrap_or_default();
+                if !is_same(entry.kind, wanted, present) {
                     differences.push(Difference {
                         setting: key.clone(),
                         wanted: wanted.clone(),
-                        present,
+                        present: present.to_owned(),
                     });
                 }
             }

@@ -5,6 +5,7 @@ mod file;
 mod manager;
 mod state;
 mod types;
+mod values;
 mod verbs;
 
 pub use manager::TopicManager;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use milena_core::{Error, LeaderEpoch, NodeId, Partition, TopicName};
+use milena_core::{Error, ErrorCode, LeaderEpoch, NodeId, Partition, TopicName};
 use uuid::Uuid;
 
 /// A topic to be created.
@@ -106,10 +106,12 @@ pub struct TopicListing {
     pub name: TopicName,
     /// Its id, where the broker knows ids.
     pub id: Option<Uuid>,
-    /// How many partitions it has.
+    /// How many partitions it has; 0 where the broker could not tell.
     pub partitions: usize,
     /// Whether it is one of Kafka's own, such as `__consumer_offsets`.
     pub internal: bool,
+    /// Why the broker could tell nothing but its name; `None` for a topic in order.
+    pub error: Option<ErrorCode>,
 }
 
 /// A topic and its partitions.

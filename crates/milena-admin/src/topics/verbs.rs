@@ -163,13 +163,13 @@ impl Admin {
         let mut topics: Vec<_> = answer
             .topics
             .iter()
-            .filter(|topic| topic.error_code == 0)
             .filter_map(|topic| {
                 Some(TopicListing {
                     name: TopicName::from(topic.name.as_ref()?.0.as_str()),
                     id: known_id(topic.topic_id),
                     partitions: topic.partitions.len(),
                     internal: topic.is_internal,
+                    error: ErrorCode::from_wire(topic.error_code),
                 })
             })
             .collect();

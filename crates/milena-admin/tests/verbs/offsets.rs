@@ -229,3 +229,20 @@ async fn a_shift_from_nothing_is_refused_for_that_partition_alone() {
     let applied = within(world.admin.apply_reset(&planned)).await.unwrap();
     assert_eq!(applied.all().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_time_before_1970_is_refused_and_never_taken_for_a_word_of_the_protocol() {
+    let world = World::new().await;
+    let topic = world.topic(1).await;
+    world.fill(&topic, 0, 2, Duration::ZERO).await;
+    for millis in [-1, -2, -3, -999] {
+        let spec = OffsetSpec::Timestamp(Timestamp::from_millis(millis));
+        let listed = within(world.admin.list_offsets([(place(&topic, 0), spec)])).await;
+        let error = listed.all().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{millis}: {error}");
+        let to = ResetTo::Timestamp(Timestamp::from_millis(millis));
+        let plan = within(world.admin.plan_reset("group", [topic.as_str()], to)).await;
+        let error = plan.unwrap().moves.all().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{millis}: {error}");
+    }
+}

@@ -124,7 +124,7 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not in the present
-state (active members, not confirmed), 6 broker too old, 7 input or output failed, 130 interrupted.";
+state (active members, not confirmed), 6 broker too old, 7 input or output failed, 8 a lag is not known, 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

@@ -34,6 +34,8 @@ enum Kind {
     State,
     TooOld,
     InOut,
+    /// What was asked about could not be found out.
+    Unknown,
     Interrupted,
 }
 
@@ -59,8 +61,16 @@ impl Failure {
         Self::new(Kind::State, words)
     }
 
+    pub(crate) fn not_found(words: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, words)
+    }
+
     pub(crate) fn unreached(words: impl Into<String>) -> Self {
         Self::new(Kind::Unreached, words)
+    }
+
+    pub(crate) fn unknown(words: impl Into<String>) -> Self {
+        Self::new(Kind::Unknown, words)
     }
 
     pub(crate) fn interrupted() -> Self {
@@ -70,6 +80,19 @@ impl Failure {
     /// What went wrong when reading `what`.
     pub(crate) fn input(what: &str, error: &io::Error) -> Self {
         Self::new(Kind::InOut, format!("{what} cannot be read: {error}"))
+    }
+
+    /// Why a cluster was not reached: what answers there and speaks no Kafka is none.
+    pub(crate) fn connecting(error: Error) -> Self {
+        let is_stranger = error.kind() == ErrorKind::Decode;
+        let failure = Self::from(error);
+        match is_stranger {
+            true => Self {
+                kind: Kind::Unreached,
+                ..failure
+            },
+            false => failure,
+        }
     }
 
     /// Adds what may help.
@@ -84,8 +107,18 @@ impl Failure {
         self
     }
 
+    /// The same kind of failure in other words.
+    pub(crate) fn say(self, words: impl Into<String>) -> Self {
+        Self::new(self.kind, words)
+    }
+
     pub(crate) fn is_quiet(&self) -> bool {
         self.kind == Kind::Quiet
+    }
+
+    /// Whether the output is closed or full, so that nothing more can be shown.
+    pub(crate) fn is_output(&self) -> bool {
+        matches!(self.kind, Kind::Quiet | Kind::InOut)
     }
 
     /// The exit code.
@@ -99,6 +132,7 @@ impl Failure {
             Kind::State => 5,
             Kind::TooOld => 6,
             Kind::InOut => 7,
+            Kind::Unknown => 8,
             Kind::Interrupted => 130,
         }
     }
@@ -118,7 +152,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::Transport | ErrorKind::Timeout => Kind::Unreached,
-            ErrorKind::Config => Kind::Usage,
+            ErrorKind::Config | ErrorKind::Broker(ErrorCode::INVALID_GROUP_ID) => Kind::Usage,
             ErrorKind::State => Kind::State,
             ErrorKind::Unsupported | ErrorKind::Broker(ErrorCode::UNSUPPORTED_VERSION) => {
                 Kind::TooOld
@@ -146,23 +180,39 @@ impl From<Error> for Failure {
             cause = next.source();
         }
         let failure = Self::new(kind, words);
+        if error.code() == Some(ErrorCode::INVALID_GROUP_ID) {
+            let group = error.place().group.as_deref().unwrap_or_default();
+            return failure.before(format!(
+                "'{group}' is no name of a group that the broker takes"
+            ));
+        }
         if kind != Kind::NotFound {
             return failure;
         }
         let place = error.place();
-        match (&place.topic, place.partition, &place.group) {
-            (Some(topic), Some(partition), _) => {
+        // By the code: a group that is not there is named also where the error lies in a partition.
+        if error.code() == Some(ErrorCode::GROUP_ID_NOT_FOUND) {
+            return match place.group.as_deref() {
+                Some("") => Self::new(kind, "there is no group with an empty name"),
+                Some(group) => Self {
+                    missing: Some(Missing::Group(group.to_string())),
+                    ..Self::new(
+                        kind,
+                        format!("there is no group '{group}': broker answered GROUP_ID_NOT_FOUND"),
+                    )
+                },
+                None => failure,
+            };
+        }
+        match (&place.topic, place.partition) {
+            (Some(topic), Some(partition)) => {
                 failure.before(format!("there is no partition {partition} of '{topic}'"))
             }
-            (Some(topic), None, _) => Self {
+            (Some(topic), None) => Self {
                 missing: Some(Missing::Topic(topic.to_string())),
                 ..failure.before(format!("there is no topic '{topic}'"))
             },
-            (None, _, Some(group)) => Self {
-                missing: Some(Missing::Group(group.to_string())),
-                ..failure.before(format!("there is no group '{group}'"))
-            },
-            (None, _, None) => failure,
+            (None, _) => failure,
         }
     }
 }

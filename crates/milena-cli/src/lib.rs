@@ -12,6 +12,7 @@
 //! | 5 | not possible in the present state: active members, or nobody confirmed |
 //! | 6 | the broker is too old for it |
 //! | 7 | input could not be read or output not be written: a full disk |
+//! | 8 | not known: a lag that `milena lag --max` was to judge |
 //! | 130 | interrupted before it was done |
 //!
 //! `milena sarama-producer` and `milena sarama-consumer` end with the codes of the tools whose flags they take: 64 used wrongly, 66 no input,
@@ -27,6 +28,7 @@ mod output;
 mod progress;
 mod sarama;
 mod session;
+mod signals;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -62,9 +64,13 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
     ExitCode::from(failure.code())
 }
 
-fn complain(failure: &Failure) {
+/// Says on stderr what went wrong, on one line.
+fn complain(words: &impl std::fmt::Display) {
+    // What brokers and users put into names and texts must not move about on the terminal, nor look like another name.
+    let words = words.to_string();
+    let words = output::visible(&words);
     // Nobody reads it: then nobody misses it.
-    let _ = writeln!(std::io::stderr(), "milena: {failure}");
+    let _ = writeln!(std::io::stderr(), "milena: {words}");
 }
 
 /// Runs `future` on a runtime of its own, with what is worth telling on stderr.

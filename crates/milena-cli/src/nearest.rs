@@ -38,6 +38,10 @@ async fn groups(session: &Session) -> Vec<String> {
 
 /// The name that the fewest changes lead to, where that is few enough to be a slip.
 fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Every short name is near to no name at all.
+    if wanted.is_empty() {
+        return None;
+    }
     let enough = (wanted.chars().count() / 3).max(2);
     names
         .filter(|name| *name != wanted)

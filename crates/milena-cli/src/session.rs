@@ -1,5 +1,6 @@
 //! A connected client, and what holds for every command.
 
+use milena::admin::{GroupListing, ListGroups};
 use milena::{Admin, Client, Error, ErrorCode, Result};
 
 use crate::args::Global;
@@ -20,7 +21,8 @@ impl Session {
             .client_id(global.client_id.as_str())
             .api_timeout(global.timeout)
             .connect()
-            .await?;
+            .await
+            .map_err(Failure::connecting)?;
         let admin = client.admin().timeout(global.timeout);
         Ok(Self {
             client,
@@ -44,7 +46,14 @@ impl Session {
         for (item, result) in items {
             match result {
                 Ok(value) => good.push((item, value)),
-                Err(error) => bad.push(Failure::from(error)),
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    // What holds for the group is said of each of its partitions, and told once.
+                    let words = failure.to_string();
+                    if !bad.iter().any(|known: &Failure| known.to_string() == words) {
+                        bad.push(failure);
+                    }
+                }
             }
         }
         if !good.is_empty() || bad.is_empty() {
@@ -58,6 +67,19 @@ impl Session {
             crate::complain(&failure);
         }
         Err(last)
+    }
+
+    /// The groups of those brokers that answer, and why others did not; one that does not answer hides no other's.
+    pub(crate) async fn listed(
+        &self,
+        which: ListGroups,
+    ) -> Result<(Vec<GroupListing>, Option<Failure>), Failure> {
+        let listed = self.admin.list_groups(which).await?;
+        let failed = listed.failures.into_iter().map(|(_, error)| error.into());
+        let mut failed: Vec<Failure> = failed.collect();
+        let last = failed.pop();
+        failed.iter().for_each(crate::complain);
+        Ok((listed.groups, last))
     }
 
     /// Fails, naming the nearest one, where a topic does not exist; gives how many partitions it has.

@@ -7,6 +7,7 @@ use milena::broker::Broker;
 
 use crate::failure::Failure;
 use crate::output;
+use crate::signals::Signals;
 
 /// The broker keeps everything in memory: when it ends, all is gone.
 #[derive(Debug, Args)]
@@ -51,13 +52,13 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     for (name, partitions) in args.topics {
         builder = builder.topic(name, partitions);
     }
-    let signal = milena::shutdown_signal();
+    let signals = Signals::watch();
     let broker = builder.start().await.map_err(|error| {
         let failure = Failure::from(error).to_string();
         Failure::failed(failure)
     })?;
     output::say(&broker.bootstrap().join(","))?;
-    signal.await;
+    signals.asked().await;
     broker.shutdown().await;
     Ok(())
 }

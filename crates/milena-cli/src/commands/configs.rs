@@ -5,8 +5,9 @@ use milena::NodeId;
 use milena::admin::{ConfigChange, ConfigResource};
 use serde_json::json;
 
-use super::topics::alter_configs;
+use super::topics::{alter_configs, key, state};
 use crate::args::setting;
+use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
@@ -26,6 +27,9 @@ pub(crate) enum Verb {
     Alter {
         #[command(flatten)]
         of: Of,
+        /// Alters the defaults of all brokers, in place of those of one.
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         changes: Changes,
     },
@@ -110,12 +114,36 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             }
             output::show(session.format(), &table)
         }
-        Verb::Alter { of, changes } => {
+        Verb::Alter { of, all, changes } => {
             let (changes, dry_run) = changes.read();
             if changes.is_empty() {
                 return Err(Failure::usage("nothing to change: --set or --unset"));
             }
-            alter_configs(session, of.resource()?, changes, dry_run).await
+            let of_all = matches!((of.kind, &of.name), (Kind::Broker, None));
+            if of_all != all {
+                return Err(Failure::usage(match of_all {
+                    true => {
+                        "which broker? Give its number, or --all for the defaults of all brokers"
+                    }
+                    false => {
+                        "--all is for the defaults of all brokers, and no number is given with it"
+                    }
+                }));
+            }
+            let keys: Vec<String> = changes.iter().map(key).collect();
+            if of_all && !dry_run {
+                let what = format!("alter {} for all brokers", keys.join(", "));
+                confirm(&session.global, &what)?;
+            }
+            let resource = of.resource()?;
+            let mut table = Table::new(&["resource", "configs", "state"]);
+            table.row([
+                json!(resource.to_string()),
+                json!(keys),
+                json!(state(dry_run)),
+            ]);
+            alter_configs(session, resource, changes, dry_run).await?;
+            output::show(session.format(), &table)
         }
     }
 }

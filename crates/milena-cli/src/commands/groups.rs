@@ -4,6 +4,7 @@ use clap::Subcommand;
 use milena::admin::{GroupDescription, GroupState, GroupType, ListGroups};
 use serde_json::json;
 
+use super::topics::deleted_rows;
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::output::{self, Table};
@@ -53,7 +54,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
     match verb {
         Verb::List { states, types } => {
             let which = ListGroups::all().states(states).types(types);
-            let groups = session.admin.list_groups(which).await?.all()?;
+            let (groups, failure) = session.listed(which).await?;
             let mut table = Table::new(&["group", "state", "type", "protocol", "coordinator"]);
             for group in groups {
                 table.row([
@@ -64,12 +65,15 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                     json!(group.coordinator.to_wire()),
                 ]);
             }
-            output::show(session.format(), &table)
+            output::show(session.format(), &table)?;
+            failure.map_or(Ok(()), Err)
         }
         Verb::Describe { mut groups } => {
+            let mut failure = None;
             if groups.is_empty() {
-                let all = session.admin.list_groups(ListGroups::all()).await?.all()?;
+                let (all, failed) = session.listed(ListGroups::all()).await?;
                 groups.extend(all.into_iter().map(|group| group.group));
+                failure = failed;
             }
             let described = session.admin.describe_groups(groups).await;
             session
@@ -77,12 +81,18 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                     let groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
                     show(session, &groups)
                 })
-                .await
+                .await?;
+            failure.map_or(Ok(()), Err)
         }
         Verb::Delete { groups } => {
             confirm(&session.global, &format!("delete {}", groups.join(", ")))?;
             let deleted = session.admin.delete_groups(groups).await;
-            session.good(deleted, |_| Ok(())).await
+            session
+                .good(deleted, |groups| {
+                    let names = groups.iter().map(|(group, ())| group.as_str());
+                    output::show(session.format(), &deleted_rows("group", names))
+                })
+                .await
         }
     }
 }

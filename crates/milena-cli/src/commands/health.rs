@@ -17,7 +17,7 @@ use crate::session::Session;
 /// What is asked.
 #[derive(Debug, Args)]
 pub(crate) struct Health {
-    /// Asks a program that serves its health, such as http://127.0.0.1:9464/health, in place of the cluster.
+    /// Asks a program that serves its health, such as http://127.0.0.1:9404/health, in place of the cluster.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -47,10 +47,15 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     let names = topics.into_iter().map(|topic| topic.name);
     let described = session.admin.describe_topics(names).await?;
     let (mut leaderless, mut behind, mut all) = (Vec::new(), Vec::new(), 0);
+    let mut untold = Vec::new();
     for (topic, described) in described.iter() {
-        let partitions = described
-            .as_ref()
-            .map_or(&[][..], |topic| &topic.partitions);
+        let partitions = match described {
+            Ok(described) => &described.partitions[..],
+            Err(error) => {
+                untold.push(format!("{topic} ({error})"));
+                continue;
+            }
+        };
         for partition in partitions {
             all += 1;
             let name = || format!("{topic}-{}", partition.partition);
@@ -65,6 +70,11 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
         [] => format!("all {all} partitions"),
         bad => format!("{} of {all} partitions not: {}", bad.len(), some(bad)),
     };
+    let detail = match &untold[..] {
+        [] => "all topics".to_owned(),
+        untold => format!("{} cannot be described: {}", untold.len(), some(untold)),
+    };
+    row("topics".to_owned(), untold.is_empty(), detail);
     row(
         "leaders".to_owned(),
         leaderless.is_empty(),

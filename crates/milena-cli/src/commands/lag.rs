@@ -12,6 +12,7 @@ use crate::args::duration;
 use crate::failure::Failure;
 use crate::output::{self, Format, Table};
 use crate::session::{Session, no_group};
+use crate::signals::Signals;
 
 /// Which groups, and how often.
 #[derive(Debug, Args)]
@@ -28,80 +29,152 @@ pub(crate) struct Lag {
     /// A line per group in place of one per partition.
     #[arg(long)]
     summary: bool,
-    /// Ends with code 1 where a group is more records behind.
+    /// Ends with code 1 where a group is more records behind, and with code 8 where that is not known of a partition: nothing is committed
+    /// there though it holds records, more is committed than it holds, or a broker did not tell.
     #[arg(long, value_name = "RECORDS")]
     max: Option<u64>,
 }
 
 pub(super) async fn run(args: Lag, session: &Session) -> Result<(), Failure> {
-    let signal = milena::shutdown_signal();
-    let mut signal = std::pin::pin!(signal);
+    if !args.watch {
+        let seen = once(&args, session).await?;
+        return judged(&args, seen);
+    }
+    let signals = Signals::watch();
     loop {
-        let worst = once(&args, session).await?;
-        if !args.watch {
-            return match args.max.filter(|max| worst > *max) {
-                Some(max) => {
-                    let words = format!("a group is {worst} records behind, more than {max}");
-                    Err(Failure::failed(words))
+        tokio::select! {
+            // A group that was refused, or a broker that is away for a while, does not end the watch.
+            seen = once(&args, session) => match seen {
+                Ok(Seen { failure: Some(failure), .. }) | Err(failure) if !failure.is_output() => {
+                    crate::complain(&failure);
                 }
-                None => Ok(()),
-            };
+                Ok(_) => {}
+                Err(failure) => return Err(failure),
+            },
+            () = signals.asked() => return Ok(()),
         }
         tokio::select! {
-            _ = &mut signal => return Ok(()),
+            () = signals.asked() => return Ok(()),
             () = tokio::time::sleep(args.interval.max(SHORTEST)) => {}
         }
     }
 }
 
-/// Shows it once; gives the largest lag of a group.
-async fn once(args: &Lag, session: &Session) -> Result<u64, Failure> {
-    let groups = match args.groups.is_empty() {
-        false => args.groups.clone(),
-        true => {
-            let groups = session.admin.list_groups(ListGroups::all()).await?.all()?;
+/// What was shown.
+struct Seen {
+    /// The group that is furthest behind, of those whose lag is known.
+    worst: Option<(String, u64)>,
+    /// Partitions, and groups without any, whose lag is not known.
+    unknown: usize,
+    /// Why something could not be found.
+    failure: Option<Failure>,
+}
+
+/// What the exit code says of it.
+fn judged(args: &Lag, seen: Seen) -> Result<(), Failure> {
+    let Some(max) = args.max else {
+        return seen.failure.map_or(Ok(()), Err);
+    };
+    if let Some((group, worst)) = seen.worst.filter(|(_, worst)| *worst > max) {
+        if let Some(failure) = seen.failure {
+            crate::complain(&failure);
+        }
+        let words = format!("{group} is {worst} records behind, more than {max}");
+        return Err(Failure::failed(words));
+    }
+    // A watcher must not take what could not be found for nothing.
+    if seen.unknown > 0 || seen.failure.is_some() {
+        if let Some(failure) = seen.failure {
+            crate::complain(&failure);
+        }
+        let words = format!(
+            "the lag of {} partitions is not known, so that it cannot be said to be at most {max}",
+            seen.unknown
+        );
+        return Err(Failure::unknown(words));
+    }
+    Ok(())
+}
+
+/// Shows it once.
+async fn once(args: &Lag, session: &Session) -> Result<Seen, Failure> {
+    let named = !args.groups.is_empty();
+    let mut failure = None;
+    let groups = match named {
+        true => args.groups.clone(),
+        false => {
+            let (groups, failed) = session.listed(ListGroups::all()).await?;
+            failure = failed;
             groups.into_iter().map(|group| group.group).collect()
         }
     };
-    let lag = session.admin.lag(groups).await;
-    // One of those that were listed may be gone by now.
-    let named = !args.groups.is_empty();
-    let lag = lag.into_iter().map(|(group, lag)| {
+    let mut found = Vec::new();
+    for (group, lag) in session.admin.lag(groups).await {
         let there = |lag: &GroupLag| lag.description.is_some() || !lag.partitions.is_empty();
-        let lag = match lag {
-            Ok(lag) if named && !there(&lag) => Err(no_group(&group)),
-            lag => lag,
-        };
-        (group, lag)
-    });
-    let mut worst = 0;
-    session
-        .good(lag, |groups| {
-            let totals = groups.iter().map(|(_, lag)| lag.records());
-            worst = totals.max().unwrap_or(0);
-            let table = match args.summary {
-                true => summary(&groups),
-                false => detail(&groups),
-            };
-            let format = session.format();
-            if args.watch && format == Format::Table && std::io::stdout().is_terminal() {
-                output::write(b"\x1b[2J\x1b[H")?;
+        match lag {
+            // One of those that were listed may be gone by now.
+            Ok(lag) if there(&lag) => found.push((group, lag)),
+            Ok(_) if named => {
+                note(session, &mut failure, no_group(&group).into()).await;
             }
-            output::show(format, &table)
-        })
-        .await?;
-    Ok(worst)
+            Ok(_) => {}
+            Err(error) => note(session, &mut failure, error.into()).await,
+        }
+    }
+    let errors = found.iter().flat_map(|(_, lag)| lag.partitions.iter());
+    let mut told: Vec<Failure> = Vec::new();
+    for (_, lag) in errors {
+        if let Err(error) = lag {
+            told.push(Failure::from(error.clone()));
+        }
+    }
+    for each in told {
+        note(session, &mut failure, each).await;
+    }
+    let format = session.format();
+    let table = match args.summary {
+        true => summary(&found),
+        false => detail(&found),
+    };
+    if args.watch && format == Format::Table && std::io::stdout().is_terminal() {
+        output::write(b"\x1b[2J\x1b[H")?;
+    }
+    output::show(format, &table)?;
+    let totals = found.iter().map(|(group, lag)| (group, lag.records()));
+    let worst = totals.max_by_key(|(_, records)| *records);
+    let unknown = |lag: &GroupLag| match lag.partitions.len() {
+        // It commits in nothing that is known, and nobody can say what it reads.
+        0 => 1,
+        _ => lag.unknown(),
+    };
+    Ok(Seen {
+        worst: worst.map(|(group, records)| (group.clone(), records)),
+        unknown: found.iter().map(|(_, lag)| unknown(lag)).sum(),
+        failure,
+    })
+}
+
+/// Keeps the last failure for the end, and tells the one before.
+async fn note(session: &Session, last: &mut Option<Failure>, failure: Failure) {
+    let failure = crate::nearest::hint(session, failure).await;
+    if let Some(before) = last.replace(failure) {
+        crate::complain(&before);
+    }
 }
 
 fn summary(groups: &[(String, GroupLag)]) -> Table {
-    let mut table = Table::new(&["group", "state", "partitions", "lag", "seconds"]);
+    let columns = ["group", "state", "partitions", "lag", "seconds", "unknown"];
+    let mut table = Table::new(&columns);
     for (group, lag) in groups {
+        let known = lag.partitions.len() > lag.unknown();
         table.row([
             json!(group),
             json!(lag.description.as_ref().map(|group| group.state.word())),
             json!(lag.partitions.len()),
-            json!(lag.records()),
+            // Where nothing of it is known it is not zero.
+            json!(known.then(|| lag.records())),
             json!(lag.behind().map(seconds)),
+            json!(lag.unknown()),
         ]);
     }
     table
@@ -118,9 +191,16 @@ fn detail(groups: &[(String, GroupLag)]) -> Table {
         "seconds",
         "member",
         "host",
+        "note",
     ]);
     for (group, lag) in groups {
         for (place, lag) in lag.partitions.iter() {
+            let note = match lag {
+                Err(error) => Some(Failure::from(error.clone()).to_string()),
+                Ok(lag) if lag.is_above_end() => Some("committed above the end".to_owned()),
+                Ok(lag) if lag.committed.is_none() => Some("nothing committed".to_owned()),
+                Ok(_) => None,
+            };
             let lag = lag.as_ref().ok();
             let member = lag.and_then(|lag| lag.member.as_ref());
             table.row([
@@ -133,6 +213,7 @@ fn detail(groups: &[(String, GroupLag)]) -> Table {
                 json!(lag.and_then(|lag| lag.behind).map(seconds)),
                 json!(member.map(|member| &member.id)),
                 json!(member.map(|member| member.client_host.trim_start_matches('/'))),
+                json!(note),
             ]);
         }
     }

@@ -18,7 +18,6 @@ pub(crate) mod topics;
 
 mod cluster;
 mod places;
-mod source;
 mod time;
 
 use crate::args::Command;

@@ -61,7 +61,7 @@ struct To {
     /// Behind the last record.
     #[arg(long)]
     to_latest: bool,
-    /// To where it is, held within what is there.
+    /// To where it is, held within what is there; a partition without a commit goes to the end, which is told.
     #[arg(long)]
     to_current: bool,
     /// To this offset.
@@ -70,8 +70,8 @@ struct To {
     /// So many records further; back where negative.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
-    /// To the first record since this time: milliseconds since 1970, or 2026-02-17T09:30:00Z.
-    #[arg(long, value_name = "TIME", value_parser = super::time::time)]
+    /// To the first record since this time: milliseconds since 1970, 2026-02-17, 2026-02-17T09:30:00Z or 2026-02-17T09:30:00+02:00.
+    #[arg(long, value_name = "TIME", value_parser = super::time::time, allow_hyphen_values = true)]
     to_datetime: Option<i64>,
     /// To the first record of the last 30m, 2h, 1d ...
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -148,7 +148,20 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             confirm(&session.global, &what)?;
             let places = super::topics::places(session, places).await?;
             let deleted = session.admin.delete_offsets(&group, places).await;
-            session.good(deleted, |_| Ok(())).await
+            session
+                .good(deleted, |places| {
+                    let mut table = Table::new(&["group", "topic", "partition", "state"]);
+                    for (place, ()) in places {
+                        table.row([
+                            json!(group),
+                            json!(place.topic.as_str()),
+                            json!(place.partition.to_wire()),
+                            json!("deleted"),
+                        ]);
+                    }
+                    output::show(session.format(), &table)
+                })
+                .await
         }
     }
 }
@@ -171,6 +184,9 @@ async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
         return Err(nothing_to_move(session, &args.group).await?);
     }
     show(session, &plan).await?;
+    if to == ResetTo::Current {
+        told_of_the_uncommitted(&plan);
+    }
     if args.dry_run {
         return Ok(());
     }
@@ -181,6 +197,20 @@ async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
     )?;
     let applied = session.admin.apply_reset(&plan).await?;
     session.good(applied, |_| Ok(())).await
+}
+
+/// To keep a group where it is means to skip all records where it is nowhere.
+fn told_of_the_uncommitted(plan: &ResetPlan) {
+    let nowhere = plan.moves.iter().filter(|(_, planned)| {
+        matches!(planned, Ok(planned) if planned.from.is_none() && planned.start < planned.end)
+    });
+    let places: Vec<String> = nowhere.map(|(place, _)| place.to_string()).collect();
+    if !places.is_empty() {
+        crate::complain(&format!(
+            "nothing is committed in {}, which goes to the end: its records are skipped",
+            places.join(", ")
+        ));
+    }
 }
 
 /// The same, with an error for each group that has nothing because there is no such group.

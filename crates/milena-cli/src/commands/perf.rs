@@ -6,13 +6,14 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::places::From;
 use super::produce::How;
-use super::source::{From, Given, Source};
 use crate::args::duration;
 use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::progress::Progress;
 use crate::session::Session;
+use crate::signals::Signals;
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -60,6 +61,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
 }
 
 async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
+    let signals = Signals::watch();
     session.partitions_of(&args.topic).await?;
     let producer = args.how.producer(session)?;
     let topic = producer.topic(args.topic.as_str());
@@ -67,15 +69,25 @@ async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
     let mut progress = Progress::new("sent", Some(args.count), false);
     let (told, mut times) = mpsc::unbounded_channel();
     let started = Instant::now();
-    for number in 0..args.count {
+    let mut sent = 0;
+    while sent < args.count && !signals.have_come() {
+        let number = sent;
         if let Some(rate) = args.rate {
-            pace(started, number, rate).await;
+            tokio::select! {
+                () = pace(started, number, rate) => {}
+                () = signals.asked() => break,
+            }
         }
         // A window that moves over noise: no two values alike, and nothing to compress.
         let from = usize::try_from(number).unwrap_or(0).wrapping_mul(31) % SPREAD;
         let value = noise.get(from..from + args.size).unwrap_or_default();
         let asked = Instant::now();
-        let delivery = topic.enqueue(None, Some(value)).await?;
+        let delivery = tokio::select! {
+            biased;
+            delivery = topic.enqueue(None, Some(value)) => delivery?,
+            () = signals.asked() => break,
+        };
+        sent += 1;
         if number % sample(args.count) == 0 {
             let told = told.clone();
             tokio::spawn(async move {
@@ -85,7 +97,7 @@ async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
         }
         progress.at(number);
     }
-    producer.flush().await?;
+    super::produce::flush(&producer, &signals, session.global.timeout).await?;
     let took = started.elapsed();
     progress.end();
     drop(told);
@@ -100,29 +112,33 @@ async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
         (time.as_secs_f64() * 1e6).round() / 1000.0
     };
     let mut table = Table::new(&COLUMNS);
-    let bytes = args.count * args.size as u64;
-    let figures = figures(args.count, bytes, took);
+    let bytes = sent * args.size as u64;
+    let figures = figures(sent, bytes, took);
     table.row(
         figures
             .into_iter()
             .chain([json!(at(0.5)), json!(at(0.99)), json!(at(1.0))]),
     );
-    output::show(session.format(), &table)
+    output::show(session.format(), &table)?;
+    ended(&signals)
 }
 
 async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
+    let signals = Signals::watch();
     let places = session.chosen(&args.topic, &[]).await?;
     let consumer = session.client.assigned_consumer().build()?;
-    consumer.assign(session.starts(&places, From::Beginning).await?);
-    let source = Source::Assigned(consumer);
+    let level = milena::IsolationLevel::ReadCommitted;
+    consumer.assign(session.starts(&places, From::Beginning, level).await?);
     let mut progress = Progress::new("read", Some(args.count), false);
     let started = Instant::now();
     let (mut count, mut bytes, mut last) = (0, 0, started);
     while count < args.count {
-        let Some(Given::Batch(batch)) = source.next(args.idle).await? else {
-            break;
+        let given = tokio::select! {
+            given = tokio::time::timeout(args.idle, consumer.recv_batch()) => given,
+            () = signals.asked() => break,
         };
-        for record in batch.iter() {
+        let Ok(batch) = given else { break };
+        for record in batch?.iter() {
             let record = record?;
             let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len) as u64;
             bytes += len(record.key) + len(record.value);
@@ -132,10 +148,19 @@ async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
         progress.at(count);
     }
     progress.end();
-    source.close().await?;
+    consumer.close().await;
     let mut table = Table::new(COLUMNS.get(..4).unwrap_or_default());
     table.row(figures(count, bytes, last - started));
-    output::show(session.format(), &table)
+    output::show(session.format(), &table)?;
+    ended(&signals)
+}
+
+/// The figures were told; that it is not all of them is told by the exit code.
+fn ended(signals: &Signals) -> Result<(), Failure> {
+    match signals.have_come() {
+        true => Err(Failure::interrupted()),
+        false => Ok(()),
+    }
 }
 
 fn figures(count: u64, bytes: u64, took: Duration) -> [serde_json::Value; 4] {

@@ -1,13 +1,66 @@
 //! Where records are read from and up to where, partition by partition.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use milena::admin::OffsetSpec;
-use milena::{Offset, Partition, StartAt, Timestamp, TopicPartition};
+use milena::{IsolationLevel, Offset, Partition, StartAt, Timestamp, TopicPartition};
 
-use super::source::{From, Until};
+use super::time::time;
 use crate::failure::Failure;
 use crate::session::Session;
+
+/// Where reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    Beginning,
+    End,
+    Offset(i64),
+    /// So many before the end.
+    Last(i64),
+    Time(i64),
+}
+
+/// Reads `beginning`, `end`, an offset, `-N` for the last N, or `@TIME`.
+pub(super) fn from(text: &str) -> Result<From, String> {
+    match text {
+        "beginning" | "earliest" => Ok(From::Beginning),
+        "end" | "latest" => Ok(From::End),
+        text => {
+            if let Some(text) = text.strip_prefix('@') {
+                return time(text).map(From::Time);
+            }
+            let (last, digits) = match text.strip_prefix('-') {
+                Some(digits) => (true, digits),
+                None => (false, text),
+            };
+            let number = digits.parse().ok().filter(|number| *number >= 0);
+            let number = number
+                .ok_or_else(|| format!("'{text}' is none of beginning, end, N, -N, @TIME"))?;
+            Ok(if last {
+                From::Last(number)
+            } else {
+                From::Offset(number)
+            })
+        }
+    }
+}
+
+/// Up to where is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// What is there now.
+    End,
+    Time(i64),
+}
+
+/// Reads `end` or a time.
+pub(super) fn until(text: &str) -> Result<Until, String> {
+    match text {
+        "end" => Ok(Until::End),
+        text => time(text.strip_prefix('@').unwrap_or(text)).map(Until::Time),
+    }
+}
 
 impl Session {
     /// The partitions of a topic, or those of them that were named.
@@ -34,10 +87,12 @@ impl Session {
         &self,
         places: &[TopicPartition],
         from: From,
+        level: IsolationLevel,
     ) -> Result<Vec<(TopicPartition, StartAt)>, Failure> {
         let ends = match from {
-            From::Last(_) | From::Offset(_) => self.offsets(places, OffsetSpec::Latest).await?,
-            _ => BTreeMap::new(),
+            From::Last(_) => self.offsets(places, end_of(level)).await?,
+            From::Offset(_) => self.offsets(places, OffsetSpec::Latest).await?,
+            From::Beginning | From::End | From::Time(_) => BTreeMap::new(),
         };
         if let From::Offset(offset) = from {
             return self.held(places, &ends, offset).await;
@@ -48,7 +103,7 @@ impl Session {
             From::Time(time) => StartAt::Timestamp(Timestamp::from_millis(time)),
             From::Last(count) => {
                 let end = ends.get(place).copied().unwrap_or_default().to_wire();
-                let first = (end - count).max(0);
+                let first = end.saturating_sub(count).max(0);
                 StartAt::Offset(Offset::from_wire(first).unwrap_or_default())
             }
         };
@@ -91,19 +146,29 @@ impl Session {
             .collect())
     }
 
-    /// Where to end in each partition.
-    pub(super) async fn ends(
+    /// What there is to read in each partition: from its first offset to where reading ends.
+    pub(super) async fn ranges(
         &self,
         places: &[TopicPartition],
         until: Until,
-    ) -> Result<BTreeMap<TopicPartition, Offset>, Failure> {
-        let mut ends = self.offsets(places, OffsetSpec::Latest).await?;
+        level: IsolationLevel,
+    ) -> Result<BTreeMap<TopicPartition, Range<Offset>>, Failure> {
+        let starts = self.offsets(places, OffsetSpec::Earliest).await?;
+        // What transactions have not decided on yet is not there for readers of committed records.
+        let mut ends = self.offsets(places, end_of(level)).await?;
         if let Until::Time(time) = until {
             let since = OffsetSpec::Timestamp(Timestamp::from_millis(time));
             // Where nothing was written since, all that is there is older.
-            ends.extend(self.offsets(places, since).await?);
+            for (place, offset) in self.offsets(places, since).await? {
+                let end = ends.entry(place).or_insert(offset);
+                *end = offset.min(*end);
+            }
         }
-        Ok(ends)
+        let range = |(place, end)| {
+            let start = starts.get(&place).copied().unwrap_or_default();
+            (place, start..end)
+        };
+        Ok(ends.into_iter().map(range).collect())
     }
 
     async fn offsets(
@@ -120,5 +185,29 @@ impl Session {
             }
         }
         Ok(found)
+    }
+}
+
+/// Which offset is the end for readers at this level.
+fn end_of(level: IsolationLevel) -> OffsetSpec {
+    match level {
+        IsolationLevel::ReadCommitted => OffsetSpec::LastStable,
+        IsolationLevel::ReadUncommitted => OffsetSpec::Latest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_begin_and_end_are_read() {
+        assert_eq!(from("beginning"), Ok(From::Beginning));
+        assert_eq!(from("42"), Ok(From::Offset(42)));
+        assert_eq!(from("-10"), Ok(From::Last(10)));
+        assert_eq!(from("@60000"), Ok(From::Time(60_000)));
+        assert!(from("soon").is_err());
+        assert_eq!(until("end"), Ok(Until::End));
+        assert_eq!(until("@5"), Ok(Until::Time(5)));
     }
 }

@@ -1,50 +1,87 @@
 //! Points in time, as users write them.
 
-/// Reads milliseconds since 1970, or a date such as `2026-02-17`, `2026-02-17T09:30:00Z` or `…00.250Z`, in UTC.
+use std::io::Write;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+use crate::format::date;
+
+/// Reads milliseconds since 1970, or a date such as `2026-02-17`, `2026-02-17T09:30Z` or `2026-02-17T09:30:00.250+02:00`; without a zone
+/// it is UTC. Says so on stderr where seconds were probably meant.
 pub(super) fn time(text: &str) -> Result<i64, String> {
-    if let Ok(millis) = text.parse::<i64>() {
-        return Ok(millis);
+    let millis = read(text)?;
+    if is_number(text) && SECONDS.contains(&millis) {
+        let _ = writeln!(
+            std::io::stderr(),
+            "milena: '{text}' is read as milliseconds, which is {}; in seconds it would be {}",
+            date(millis),
+            date(millis.saturating_mul(1000))
+        );
     }
-    let wrong = || {
+    Ok(millis)
+}
+
+fn read(text: &str) -> Result<i64, String> {
+    if is_number(text) {
+        return text
+            .parse()
+            .map_err(|_| format!("'{text}' is more than 64 bits of milliseconds"));
+    }
+    let wrong = |why: String| {
         format!(
-            "'{text}' is neither milliseconds since 1970 nor a date such as 2026-02-17T09:30:00Z"
+            "'{text}' is no time: {why}; give milliseconds since 1970, or a date such as 2026-02-17, 2026-02-17T09:30:00Z or \
+             2026-02-17T09:30:00+02:00"
         )
     };
-    let (date, clock) = match text.split_once(['T', ' ']) {
-        Some((date, clock)) => (date, clock.trim_end_matches('Z')),
-        None => (text.trim_end_matches('Z'), "0:0:0"),
-    };
-    let numbers = |text: &str, by: char| {
-        let parts: Result<Vec<i64>, _> = text.split(by).map(str::parse).collect();
-        parts.map_err(|_| wrong())
-    };
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
-    let millis: f64 = format!("0.{fraction}").parse().map_err(|_| wrong())?;
-    let [year, month, day] = numbers(date, '-')?[..] else {
-        return Err(wrong());
-    };
-    let (hour, minute, second) = match numbers(clock, ':')?[..] {
-        [hour, minute] => (hour, minute, 0),
-        [hour, minute, second] => (hour, minute, second),
-        _ => return Err(wrong()),
-    };
-    let sound = (1970..10_000).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=31).contains(&day)
-        && (0..24).contains(&hour)
-        && (0..60).contains(&minute)
-        && (0..61).contains(&second);
-    if !sound {
-        return Err(wrong());
+    // A sign belongs to a zone alone: -1, -2 and -3 are Kafka's own words for the end, the beginning and the largest time.
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return Err(wrong("it begins with no digit".to_owned()));
     }
-    // Years begin in March, so that the leap day is the last.
-    let shifted = if month > 2 { month - 3 } else { month + 9 };
-    let year = year - i64::from(month <= 2);
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * shifted + 2) / 5 + day - 1;
-    let days = days - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    Ok(seconds * 1000 + (millis * 1000.0) as i64)
+    // No day of a log is a second longer, and none ends at 24:00.
+    if text
+        .split_once(['T', 't', ' '])
+        .is_some_and(|(_, clock)| has_leap_second(clock))
+    {
+        return Err(wrong("a minute has the seconds 0 to 59".to_owned()));
+    }
+    let found = match text.parse::<Timestamp>() {
+        Ok(found) => found,
+        Err(with_zone) => match text.parse::<DateTime>() {
+            Ok(found) => Offset::UTC
+                .to_timestamp(found)
+                .map_err(|error| wrong(error.to_string()))?,
+            // The one that got further says more; a date with a zone is none of the second kind.
+            Err(without) => {
+                let zone = text
+                    .get(10..)
+                    .unwrap_or_default()
+                    .contains(['Z', 'z', '+', '-']);
+                let error = if zone { with_zone } else { without };
+                return Err(wrong(error.to_string()));
+            }
+        },
+    };
+    let millis = found.as_millisecond();
+    match millis < 0 {
+        true => Err(wrong("it lies before 1970".to_owned())),
+        false => Ok(millis),
+    }
 }
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the seconds of `09:30:60` are 60.
+fn has_leap_second(clock: &str) -> bool {
+    let second = clock.split(':').nth(2).unwrap_or_default();
+    second.starts_with("60")
+}
+
+/// Numbers that are dates of this age as seconds, and of 1970 to 1973 as milliseconds.
+const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -52,12 +89,61 @@ mod tests {
 
     #[test]
     fn times_are_milliseconds_or_dates() {
-        assert_eq!(time("1771320600250"), Ok(1_771_320_600_250));
-        assert_eq!(time("2026-02-17T09:30:00.250Z"), Ok(1_771_320_600_250));
-        assert_eq!(time("2024-02-29"), Ok(1_709_164_800_000));
-        assert_eq!(time("1970-01-01 00:01"), Ok(60_000));
-        for wrong in ["", "today", "2026-13-01", "2026-02-17T25:00", "2026-02"] {
-            assert!(time(wrong).is_err(), "{wrong}");
+        for (text, millis) in [
+            ("1771320600250", 1_771_320_600_250),
+            ("1771320600", 1_771_320_600),
+            ("9223372036854775807", i64::MAX),
+            ("2026-02-17T09:30:00Z", 1_771_320_600_000),
+            ("2026-02-17T09:30:00.5Z", 1_771_320_600_500),
+            ("2026-02-17T09:30:00.250Z", 1_771_320_600_250),
+            ("2026-02-17T09:30Z", 1_771_320_600_000),
+            ("2026-02-17 09:30", 1_771_320_600_000),
+            ("2026-02-17T09:30:00.1234567Z", 1_771_320_600_123),
+            ("2024-02-29", 1_709_164_800_000),
+            ("1970-01-01 00:01", 60_000),
+        ] {
+            assert_eq!(time(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn zones_are_taken() {
+        for (text, millis) in [
+            ("2026-02-17T09:30:00+02:00", 1_771_313_400_000),
+            ("2026-02-17T09:30:00+0530", 1_771_300_800_000),
+            ("2026-02-17T09:30:00-00:30", 1_771_322_400_000),
+        ] {
+            assert_eq!(time(text), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for wrong in [
+            "",
+            "today",
+            "yesterday",
+            "2026-13-01",
+            "2026-02",
+            "2026-02-30",
+            "2025-02-29",
+            "2026-04-31T00:00:00Z",
+            "2026-02-17T25:00",
+            "2026-02-17T24:00:00Z",
+            "2026-02-17T09:30:60Z",
+            "2026-02-17T09:30:00.Z",
+            "2026-02-17T+9:30",
+            "+2026-02-17",
+            "+1",
+            "-1",
+            "-2",
+            "-3",
+            "-999",
+            "9223372036854775808",
+            "1969-12-31",
+        ] {
+            let told = time(wrong);
+            assert!(told.is_err(), "{wrong}: {told:?}");
         }
     }
 }

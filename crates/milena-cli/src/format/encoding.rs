@@ -30,10 +30,17 @@ impl Encoding {
                 [digit(byte >> 4), digit(byte & 15)].into_iter().flatten()
             })),
             Self::Base64 => base64(bytes, out),
-            Self::Json => {
-                let text = String::from_utf8_lossy(bytes);
-                out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
-            }
+            Self::Json => match std::str::from_utf8(bytes) {
+                Ok(text) => {
+                    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+                }
+                // A string cannot hold them.
+                Err(_) => {
+                    out.extend_from_slice(b"{\"base64\":\"");
+                    base64(bytes, out);
+                    out.extend_from_slice(b"\"}");
+                }
+            },
         }
     }
 
@@ -42,11 +49,23 @@ impl Encoding {
             Self::Raw => Ok(Cow::Borrowed(text)),
             Self::Hex => unhex(text).map(Cow::Owned),
             Self::Base64 => unbase64(text).map(Cow::Owned),
-            Self::Json => match serde_json::from_slice::<String>(text) {
-                Ok(text) => Ok(Cow::Owned(text.into_bytes())),
-                Err(error) => Err(format!("not a JSON string: {error}")),
-            },
+            Self::Json => unjson(text).map(Cow::Owned),
         }
+    }
+}
+
+/// A JSON string, or `{"base64":"..."}`.
+fn unjson(text: &[u8]) -> Result<Vec<u8>, String> {
+    use serde_json::Value;
+
+    match serde_json::from_slice(text) {
+        Ok(Value::String(text)) => Ok(text.into_bytes()),
+        Ok(Value::Object(object)) => match object.get("base64") {
+            Some(Value::String(text)) if object.len() == 1 => unbase64(text.as_bytes()),
+            _ => Err("an object other than {\"base64\":\"...\"}".to_owned()),
+        },
+        Ok(other) => Err(format!("not a JSON string: {other}")),
+        Err(error) => Err(format!("not a JSON string: {error}")),
     }
 }
 
@@ -100,13 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_length_comes_back_through_hex_and_base64() {
+    fn every_length_comes_back_through_each_encoding() {
         let bytes: Vec<u8> = (0..=255).collect();
-        for encoding in [Encoding::Hex, Encoding::Base64] {
+        for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Json] {
             for len in 0..bytes.len() {
                 let mut text = Vec::new();
                 encoding.write(&bytes[..len], &mut text);
                 assert_eq!(&*encoding.read(&text).unwrap(), &bytes[..len]);
+                let mut text = Vec::new();
+                encoding.write(&bytes[len..], &mut text);
+                assert_eq!(&*encoding.read(&text).unwrap(), &bytes[len..]);
             }
         }
     }

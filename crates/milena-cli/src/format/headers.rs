@@ -1,20 +1,127 @@
 //! Headers as `name=value,name=value`; a header without `=` has a null value.
+//!
+//! `\` stands before a comma, a backslash, and in a name before `=`; control characters are written as `\n`, `\t`, `\r` and `\xHH`.
 
 use milena::Headers;
+use milena::core::HeadersRef;
 
-/// Reads headers.
-pub(crate) fn read(text: &[u8]) -> Headers {
-    let mut headers = Headers::new();
-    if text.is_empty() {
-        return headers;
+/// Writes headers so that [`read`] gives them back; `null` is how a null value is written, and `end` the byte that follows the list.
+pub(super) fn write(
+    headers: HeadersRef<'_>,
+    null: Option<&[u8]>,
+    end: Option<u8>,
+    out: &mut Vec<u8>,
+) {
+    for (at, header) in headers.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        escape(header.key, true, end, out);
+        match (header.value, null) {
+            (Some(value), _) => {
+                out.push(b'=');
+                escape(value, false, end, out);
+            }
+            (None, Some(null)) => {
+                out.push(b'=');
+                escape(null, false, end, out);
+            }
+            (None, None) => {}
+        }
     }
-    for each in text.split(|byte| *byte == b',') {
-        push(&mut headers, each);
-    }
-    headers
 }
 
-/// Adds one header.
+fn escape(bytes: &[u8], is_name: bool, end: Option<u8>, out: &mut Vec<u8>) {
+    for byte in bytes {
+        match byte {
+            b'\\' | b',' => out.extend_from_slice(&[b'\\', *byte]),
+            b'=' if is_name => out.extend_from_slice(b"\\="),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            byte if byte.is_ascii_control() || Some(*byte) == end => {
+                out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+            }
+            byte => out.push(*byte),
+        }
+    }
+}
+
+/// Reads headers.
+///
+/// # Errors
+/// For a header without a name, and an escape that is none.
+pub(super) fn read(text: &[u8], null: Option<&[u8]>) -> Result<Headers, String> {
+    let mut headers = Headers::new();
+    if text.is_empty() {
+        return Ok(headers);
+    }
+    let mut rest = text;
+    loop {
+        let (name, end) = part(&mut rest, true)?;
+        if name.is_empty() {
+            return Err("a header needs a name".to_owned());
+        }
+        let (value, end) = match end {
+            Some(b'=') => {
+                let (value, end) = part(&mut rest, false)?;
+                (Some(value).filter(|value| Some(&value[..]) != null), end)
+            }
+            end => (None, end),
+        };
+        match value {
+            Some(value) => headers.push(name, value),
+            None => headers.push_null(name),
+        }
+        if end.is_none() {
+            return Ok(headers);
+        }
+    }
+}
+
+/// A name or a value without its escapes, and what ended it: a comma, `=` behind a name, or nothing at the end of the list.
+fn part(rest: &mut &[u8], is_name: bool) -> Result<(Vec<u8>, Option<u8>), String> {
+    let mut bytes = Vec::new();
+    while let Some((byte, after)) = rest.split_first() {
+        *rest = after;
+        match byte {
+            b',' => return Ok((bytes, Some(b','))),
+            b'=' if is_name => return Ok((bytes, Some(b'='))),
+            b'\\' => bytes.push(unescape(rest)?),
+            byte => bytes.push(*byte),
+        }
+    }
+    Ok((bytes, None))
+}
+
+fn unescape(rest: &mut &[u8]) -> Result<u8, String> {
+    let (byte, after) = rest
+        .split_first()
+        .ok_or("the headers end in a single \\; a backslash is written \\\\")?;
+    *rest = after;
+    Ok(match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        b'\\' | b',' | b'=' => *byte,
+        b'x' => {
+            let digits = rest.get(..2).unwrap_or_default();
+            let text = std::str::from_utf8(digits).unwrap_or_default();
+            let byte = u8::from_str_radix(text, 16);
+            let byte = byte.map_err(|_| format!("\\x{text} is not two hexadecimal digits"))?;
+            *rest = rest.get(2..).unwrap_or_default();
+            byte
+        }
+        other => {
+            let other = other.escape_ascii();
+            return Err(format!(
+                "\\{other} is no escape of a header; a backslash is written \\\\"
+            ));
+        }
+    })
+}
+
+/// Adds one header, whose name ends at the first `=` and whose value is the rest as it is.
 pub(crate) fn push(headers: &mut Headers, text: &[u8]) {
     match text.iter().position(|byte| *byte == b'=') {
         Some(at) => {
@@ -23,5 +130,37 @@ pub(crate) fn push(headers: &mut Headers, text: &[u8]) {
             headers.push(name.to_vec(), value.to_vec());
         }
         None => headers.push_null(text.to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_header_comes_back() {
+        let every: Vec<u8> = (0..=255).collect();
+        let mut headers = Headers::new();
+        headers.push("p", "x,y=z");
+        headers.push("c", "a,b=");
+        headers.push("a=b,c\\", "\\");
+        headers.push_null("n");
+        headers.push("e", "");
+        headers.push(every.clone(), every);
+        for end in [None, Some(b'\t'), Some(b' '), Some(b'|')] {
+            let mut text = Vec::new();
+            write(headers.view(), None, end, &mut text);
+            assert!(end.is_none_or(|end| !text.contains(&end)));
+            assert_eq!(read(&text, None).unwrap(), headers);
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_headers_is_refused() {
+        for wrong in ["=x", "a=1,,b=2", ",", "a=\\q", "a=\\", "a=\\x0"] {
+            assert!(read(wrong.as_bytes(), None).is_err(), "{wrong}");
+        }
+        let null = read(b"a=NULL,b=1", Some(b"NULL")).unwrap();
+        assert_eq!(null.get("a"), Some(None));
     }
 }

@@ -7,6 +7,9 @@ impl std::str::FromStr for RecordFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("the format is empty".to_owned());
+        }
         let mut pieces = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text.chars().peekable();
@@ -43,7 +46,11 @@ impl std::str::FromStr for RecordFormat {
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal));
         }
-        Ok(Self { pieces, null: None })
+        Ok(Self {
+            pieces,
+            null: None,
+            guarded: false,
+        })
     }
 }
 
@@ -130,6 +137,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_named() {
         for (wrong, named) in [
+            ("", "empty"),
             ("%", "single %"),
             ("%q", "%q"),
             ("%k{hex", "brace"),

@@ -20,6 +20,8 @@ pub(crate) struct Reader {
     delimiter: Option<u8>,
     /// What ends a record, where no length tells that.
     end_mark: Option<Vec<u8>>,
+    /// The most bytes that a record may take in the input.
+    most: usize,
 }
 
 /// A field of the record at hand, in the buffer.
@@ -33,12 +35,29 @@ enum Cut {
 }
 
 impl Reader {
-    /// A reader by `format`.
+    /// A reader by `format`, of records of at most `most` bytes.
     ///
     /// # Errors
     /// Where the format cannot be read by: two fields with nothing between, or one that only makes sense written.
-    pub(crate) fn new(format: RecordFormat) -> Result<Self, String> {
+    pub(crate) fn new(format: RecordFormat, most: usize) -> Result<Self, String> {
         format.check_readable()?;
+        let plain = |piece: &Piece| {
+            matches!(
+                piece,
+                Piece::Literal(_)
+                    | Piece::Field(Field::Key(Encoding::Raw) | Field::Value(Encoding::Raw))
+            )
+        };
+        // An escape of JSON takes six bytes for one.
+        let scale = if format.pieces.iter().all(plain) {
+            1
+        } else {
+            6
+        };
+        Ok(Self::of(format, most.saturating_mul(scale)))
+    }
+
+    pub(super) fn of(format: RecordFormat, most: usize) -> Self {
         let delimiter = match &format.pieces[..] {
             [
                 Piece::Field(Field::Value(Encoding::Raw)),
@@ -57,7 +76,7 @@ impl Reader {
             Some(Piece::Literal(mark)) if !has_length => Some(mark.clone()),
             _ => None,
         };
-        Ok(Self {
+        Self {
             format,
             buffer: Vec::new(),
             at: 0,
@@ -66,7 +85,8 @@ impl Reader {
             number: 0,
             delimiter,
             end_mark,
-        })
+            most: most.saturating_add(FRAME),
+        }
     }
 
     /// Takes more input.
@@ -109,7 +129,7 @@ impl Reader {
                 None if self.ended => (self.buffer.len(), self.buffer.len()),
                 None => {
                     self.searched = self.buffer.len();
-                    return Ok(None);
+                    return self.short();
                 }
             };
             let bytes = self.buffer.get(self.at..end).unwrap_or_default();
@@ -130,17 +150,33 @@ impl Reader {
                     None if self.ended => (self.buffer.len(), true),
                     None => {
                         self.searched = (self.buffer.len() + 1).saturating_sub(mark.len());
-                        return Ok(None);
+                        return self.short();
                     }
                 }
             }
         };
         match self.cut(limit, ended).map_err(wrong)? {
-            Cut::Short => Ok(None),
+            Cut::Short => self.short(),
+            // Else it would be found again and again.
+            Cut::Record(_, end) if end <= self.at => {
+                Err(wrong("the format takes nothing of it".to_owned()))
+            }
             Cut::Record(spans, end) => {
                 (self.at, self.searched, self.number) = (end, end, number);
                 self.record(spans).map(Some).map_err(wrong)
             }
+        }
+    }
+
+    /// More input is needed, unless there is more of it already than a record may have.
+    fn short(&self) -> Result<Option<InRecord<'_>>, String> {
+        match self.buffer.len() - self.at > self.most {
+            false => Ok(None),
+            true => Err(format!(
+                "record {} of the input does not end within {} bytes, more than a record may have; --max-request-size raises that",
+                self.number + 1,
+                self.most
+            )),
         }
     }
 
@@ -244,7 +280,9 @@ impl Reader {
                 Some(Piece::Field(Field::Value(encoding))) => {
                     record.value = self.decoded(bytes, *encoding)?;
                 }
-                Some(Piece::Field(Field::Headers)) => record.headers = Some(headers::read(bytes)),
+                Some(Piece::Field(Field::Headers)) => {
+                    record.headers = Some(headers::read(bytes, self.format.null.as_deref())?);
+                }
                 _ => {}
             }
         }
@@ -265,6 +303,9 @@ impl Reader {
         }
     }
 }
+
+/// What a record may take beside its key and value: what stands between them, lengths, a topic's name.
+const FRAME: usize = 64 << 10;
 
 fn expected(text: &[u8]) -> String {
     format!("'{}' was expected", text.escape_ascii())

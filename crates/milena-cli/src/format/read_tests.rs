@@ -7,7 +7,7 @@ type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
 /// Keys and values, with the input cut into pieces of `step` bytes.
 fn read(format: &str, null: Option<&str>, input: &[u8], step: usize) -> Result<Vec<Pair>, String> {
     let format: RecordFormat = format.parse()?;
-    let mut reader = Reader::new(format.null(null))?;
+    let mut reader = Reader::new(format.null(null), 1 << 20)?;
     let mut found = Vec::new();
     let take = |reader: &mut Reader, found: &mut Vec<Pair>| -> Result<(), String> {
         while let Some(record) = reader.next()? {
@@ -92,7 +92,7 @@ fn input_that_is_not_as_the_format_says_is_named() {
 #[test]
 fn all_that_can_be_read_is_read() {
     let format: RecordFormat = "%t %p %T %h %o %v{hex}\\n".parse().unwrap();
-    let mut reader = Reader::new(format).unwrap();
+    let mut reader = Reader::new(format, 1 << 20).unwrap();
     reader.feed(b"orders 3 1700 a=1,b 9 6869\n");
     let record = reader.next().unwrap().unwrap();
     assert_eq!(record.topic.as_deref(), Some("orders"));

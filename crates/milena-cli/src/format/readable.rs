@@ -52,6 +52,15 @@ impl RecordFormat {
                 return Err("two fields need text between them, or a length before".to_owned());
             }
         }
+        let content = |piece: &Piece| {
+            matches!(
+                piece,
+                Piece::Field(Field::Key(_) | Field::Value(_) | Field::Headers)
+            )
+        };
+        if !self.pieces.iter().any(content) {
+            return Err("the format reads neither %k, %v nor %h".to_owned());
+        }
         Ok(())
     }
 }

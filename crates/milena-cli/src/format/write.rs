@@ -7,7 +7,8 @@ use milena::{ConsumerRecord, RecordRef, TopicPartition};
 use serde_json::{Map, Value, json};
 
 use super::encoding::{Encoding, base64};
-use super::{Field, Piece, RecordFormat};
+use super::{Field, Piece, RecordFormat, headers};
+use crate::output::is_hidden;
 
 /// What is shown of a record.
 #[derive(Clone, Copy, Debug)]
@@ -48,15 +49,23 @@ impl<'a> Shown<'a> {
 impl RecordFormat {
     /// Writes a record at the end of `out`.
     pub(crate) fn write(&self, record: &Shown<'_>, out: &mut Vec<u8>) {
-        for piece in &self.pieces {
+        let mut pieces = self.pieces.iter().peekable();
+        while let Some(piece) = pieces.next() {
             match piece {
                 Piece::Literal(text) => out.extend_from_slice(text),
-                Piece::Field(field) => self.field(field, record, out),
+                Piece::Field(field) => {
+                    let end = match pieces.peek() {
+                        Some(Piece::Literal(text)) => text.first().copied(),
+                        _ => None,
+                    };
+                    self.field(field, record, end, out);
+                }
             }
         }
     }
 
-    fn field(&self, field: &Field, record: &Shown<'_>, out: &mut Vec<u8>) {
+    /// Writes a field; `end` is the byte that follows it.
+    fn field(&self, field: &Field, record: &Shown<'_>, end: Option<u8>, out: &mut Vec<u8>) {
         let length = |bytes: Option<&[u8]>| {
             bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX))
         };
@@ -72,22 +81,11 @@ impl RecordFormat {
             Field::ValueLength => number(length(record.value), out),
             Field::HeaderCount => number(record.headers.len() as i64, out),
             Field::Headers => {
-                for (at, header) in record.headers.iter().enumerate() {
-                    if at > 0 {
-                        out.push(b',');
-                    }
-                    out.extend_from_slice(header.key);
-                    match (header.value, &self.null) {
-                        (Some(value), _) => {
-                            out.push(b'=');
-                            out.extend_from_slice(value);
-                        }
-                        (None, Some(null)) => {
-                            out.push(b'=');
-                            out.extend_from_slice(null);
-                        }
-                        (None, None) => {}
-                    }
+                let from = out.len();
+                headers::write(record.headers, self.null.as_deref(), end, out);
+                if self.guarded {
+                    let text = out.split_off(from);
+                    guard(&text, out);
                 }
             }
             Field::Header(name, encoding) => {
@@ -99,12 +97,52 @@ impl RecordFormat {
 
     fn bytes(&self, bytes: Option<&[u8]>, encoding: Encoding, out: &mut Vec<u8>) {
         match (bytes, &self.null) {
+            (Some(bytes), _) if self.guarded && encoding == Encoding::Raw => guard(bytes, out),
             (Some(bytes), _) => encoding.write(bytes, out),
             (None, _) if encoding == Encoding::Json => out.extend_from_slice(b"null"),
             (None, Some(null)) => out.extend_from_slice(null),
             (None, None) => {}
         }
     }
+}
+
+/// Writes bytes so that a terminal does nothing but show them: line ends and tabs are left, other control characters are escapes.
+fn guard(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match is_hidden(letter) && !matches!(letter, '\n' | '\t') {
+                true => out.extend(letter.escape_default().map(|escape| escape as u8)),
+                false => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for byte in chunk.invalid() {
+            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+        }
+    }
+}
+
+/// Escapes what JSON leaves as it is and a terminal would act on.
+pub(crate) fn guard_json(line: &mut Vec<u8>, from: usize) {
+    let Some(text) = line
+        .get(from..)
+        .and_then(|text| std::str::from_utf8(text).ok())
+    else {
+        return;
+    };
+    let hidden = |letter: char| is_hidden(letter) && letter != '\n';
+    if !text.contains(hidden) {
+        return;
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        // All of them lie below U+10000.
+        match hidden(letter) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            false => shown.push(letter),
+        }
+    }
+    line.truncate(from);
+    line.extend_from_slice(shown.as_bytes());
 }
 
 /// A record as one line of JSON; bytes that are not UTF-8 stand in base64 under `key_base64` and the like.
@@ -121,7 +159,7 @@ pub(crate) fn json_line(record: &Shown<'_>, out: &mut Vec<u8>) {
     insert(&mut object, "value", record.value);
     let headers = record.headers.iter().map(|header| {
         let mut object = Map::new();
-        object.insert("name".to_owned(), json!(header.key_text()));
+        insert(&mut object, "name", Some(header.key));
         insert(&mut object, "value", header.value);
         Value::Object(object)
     });
@@ -148,28 +186,13 @@ fn number(number: i64, out: &mut Vec<u8>) {
     let _ = write!(out, "{number}");
 }
 
-/// `2026-02-17T09:30:00.250Z` of milliseconds since 1970; empty where there is no time.
+/// `2026-02-17T09:30:00.250Z` of milliseconds since 1970; empty where there is no time, and the number itself where no calendar has it.
 pub(crate) fn date(millis: i64) -> String {
-    if millis < 0 {
-        return String::new();
+    match jiff::Timestamp::from_millisecond(millis) {
+        _ if millis < 0 => String::new(),
+        Ok(time) => format!("{time:.3}"),
+        Err(_) => millis.to_string(),
     }
-    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
-    // Days are counted in eras of 400 years, whose years begin in March.
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day + 2) / 153;
-    let day = day - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (seconds, millis) = (rest / 1000, rest % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Results on standard output: aligned tables, plain lines, JSON or YAML.
 
+mod pipe;
 mod table;
+mod visible;
 mod yaml;
 
 use std::io::{self, IsTerminal, Write};
@@ -9,7 +11,9 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::failure::Failure;
+pub(crate) use pipe::Pipe;
 pub(crate) use table::Table;
+pub(crate) use visible::{is_hidden, visible};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,10 @@
 //! A table: a heading and rows of values.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
+
+use super::visible;
 
 /// Rows under a heading.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ impl Table {
     }
 }
 
-/// A value in a line; control characters would break the table.
+/// A value in a line; control characters would break the table, and two names must not look alike by them.
 fn cell(value: &Value, nothing: &str) -> String {
     let text = match value {
         Value::Null => nothing.to_owned(),
@@ -96,9 +100,9 @@ fn cell(value: &Value, nothing: &str) -> String {
         }
         other => other.to_string(),
     };
-    match text.contains(char::is_control) {
-        true => text.replace(char::is_control, " "),
-        false => text,
+    match visible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(shown) => shown,
     }
 }
 
@@ -118,13 +122,13 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_numbers_stand_right() {
         let drawn =
-            "TOPIC   LAG RECORDS\norders            5\na                 -\nb c            1000\n";
+            "TOPIC   LAG RECORDS\norders            5\na                 -\nb\\nc           1000\n";
         assert_eq!(table().aligned(), drawn);
     }
 
     #[test]
     fn a_program_gets_tabs_and_objects() {
-        assert_eq!(table().plain(), "orders\t5\na\t\nb c\t1000\n");
+        assert_eq!(table().plain(), "orders\t5\na\t\nb\\nc\t1000\n");
         assert_eq!(
             table().to_value()[0],
             json!({"topic": "orders", "lag_records": 5})

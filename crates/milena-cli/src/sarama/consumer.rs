@@ -7,6 +7,7 @@ use milena::{Client, Partition, StartAt, TopicPartition};
 use super::flags::{Flag, Flags, switch, value};
 use super::{Ended, connect, print};
 use crate::failure::Failure;
+use crate::signals::Signals;
 
 pub(super) const FLAGS: &[Flag] = &[
     value("brokers", "the brokers, by commas; or set KAFKA_PEERS"),
@@ -39,7 +40,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
             ));
         }
     };
-    let signal = milena::shutdown_signal();
+    let signals = Signals::watch();
     let client = connect(&flags, unnamed, "Failed to start consumer").await?;
     let partitions = partitions(&client, topic, flags.value("partitions")).await;
     let partitions = partitions.map_err(|failure| {
@@ -56,11 +57,10 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
         .into_iter()
         .map(|number| TopicPartition::new(topic, number));
     consumer.assign(places.map(|place| (place, start)));
-    let mut signal = std::pin::pin!(signal);
     loop {
         let batch = tokio::select! {
             biased;
-            _ = &mut signal => break,
+            () = signals.asked() => break,
             batch = consumer.recv_batch() => batch,
         };
         let failed = |error: milena::Error| Ended::Failed(Failure::from(error).to_string());

@@ -30,7 +30,7 @@ fn a_group_reads_on_where_it_was_and_its_lag_is_told() {
     assert_eq!(code, 1, "{told}");
     assert_eq!(world.out(&read), "c\nd\n");
     let summary = world.out(&["lag", &group, "--summary"]);
-    assert_eq!(summary, format!("{group}\tEmpty\t1\t0\t0.0\n"));
+    assert_eq!(summary, format!("{group}\tEmpty\t1\t0\t0.0\t0\n"));
 }
 
 #[test]

@@ -8,14 +8,20 @@
 )]
 
 mod bad_input;
+mod codes;
 mod config;
 mod console;
 mod dlq;
 mod documents;
+mod forms;
 mod groups;
 mod kcat;
+mod lag;
+mod member;
 mod records;
 mod sarama;
+mod signals;
 mod speed;
 mod topics;
+mod transactions;
 mod world;

@@ -154,3 +154,70 @@ fn topics_of_a_file_are_made_and_differences_are_told() {
         "{told}"
     );
 }
+
+#[test]
+fn values_are_held_against_topics_as_brokers_read_them() {
+    let world = World::new();
+    let name = unique("cli");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let configs = [
+        "\"cleanup.policy\" = [\"compact\", \"delete\"]",
+        "\"min.cleanable.dirty.ratio\" = 1",
+        "\"segment.bytes\" = 1073741824",
+        "\"preallocate\" = false",
+        "\"retention.ms\" = 86400000.0",
+    ];
+    let text = format!(
+        "[topics.{name}]\npartitions = 1\nreplication_factor = 1\n[topics.{name}.configs]\n"
+    );
+    std::fs::write(path, text.clone() + &configs[..4].join("\n")).unwrap();
+    world.out(&["topics", "ensure", path]);
+    until(|| world.fails(&["topics", "ensure", path, "--check"]).0 == 0);
+    // The same values in other words, which brokers give back in their own.
+    let others = [
+        "\"cleanup.policy\" = \"delete, compact\"",
+        "\"min.cleanable.dirty.ratio\" = \"1.00\"",
+        "\"segment.bytes\" = \" +1073741824 \"",
+        "\"preallocate\" = \"FALSE\"",
+    ];
+    std::fs::write(path, text.clone() + &others.join("\n")).unwrap();
+    let (code, told) = world.fails(&["topics", "ensure", path, "--check"]);
+    assert_eq!(code, 0, "{told}");
+    // What does differ is mended once.
+    std::fs::write(path, text.clone() + "\"retention.ms\" = 1000").unwrap();
+    assert_eq!(world.fails(&["topics", "ensure", path, "--check"]).0, 1);
+    assert!(
+        world
+            .out(&["topics", "ensure", path, "--mend"])
+            .contains("mended")
+    );
+    until(|| world.fails(&["topics", "ensure", path, "--check"]).0 == 0);
+    let again = world.out(&["topics", "ensure", path, "--mend"]);
+    assert_eq!(again, format!("{name}\tas wanted\n"));
+    std::fs::write(path, text + "nosuch = 1").unwrap();
+    let (code, told) = world.fails(&["topics", "ensure", path, "--check"]);
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("nosuch") && told.contains(&name), "{told}");
+}
+
+#[test]
+fn a_file_that_holds_no_topics_is_refused() {
+    let world = World::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    for (text, named) in [
+        ("", "no topic"),
+        ("[topics]\n", "no topic"),
+        ("[topic.orders]\npartitions = 1\n", "`topic`"),
+        ("[topics.orders]\n[topic.bills]\n", "`topic`"),
+    ] {
+        std::fs::write(path, text).unwrap();
+        let (code, told) = world.fails(&["topics", "ensure", path, "--check"]);
+        assert_eq!(code, 2, "{text}: {told}");
+        assert!(
+            told.contains(named) && told.contains(path),
+            "{text}: {told}"
+        );
+    }
+}

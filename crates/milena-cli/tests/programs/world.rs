@@ -1,8 +1,9 @@
 //! A cluster, and the command beside it.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use milena::broker::Broker;
@@ -29,8 +30,14 @@ impl World {
 
     /// On the embedded broker, whatever is named.
     pub(crate) fn embedded() -> Self {
+        Self::with_brokers(1)
+    }
+
+    /// On an embedded cluster of so many brokers, whatever is named.
+    pub(crate) fn with_brokers(count: usize) -> Self {
         let runtime = Runtime::new().unwrap();
         let broker = Broker::builder()
+            .brokers(count)
             .listen("127.0.0.1:0")
             .initial_rebalance_delay(Duration::ZERO);
         let broker = runtime.block_on(broker.start()).unwrap();
@@ -63,6 +70,28 @@ impl World {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{args:?}: {told}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The command, running on.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.milena(args), Stdio::null())
+    }
+
+    /// What a group has committed, by partition.
+    pub(crate) fn committed(&self, group: &str) -> Vec<(u32, i64)> {
+        let output = run(self.milena(&["offsets", "show", group]), b"");
+        let told = String::from_utf8(output.stdout).unwrap();
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            (cells[2].parse().unwrap(), cells[3].parse().unwrap())
+        };
+        told.lines().map(row).collect()
+    }
+
+    /// Whether a group has no members, as its coordinator says.
+    pub(crate) fn is_left(&self, group: &str) -> bool {
+        let listed = self.out(&["groups", "list", "--state", "Empty"]);
+        listed.contains(group)
     }
 
     /// Its exit code and what it complains of.
@@ -131,6 +160,83 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Output {
     watching.join().unwrap();
     feeding.join().unwrap();
     output
+}
+
+/// A program that runs on until it is told to end, or ends by itself. It is killed where a test takes too long over it.
+pub(crate) struct Running {
+    child: Child,
+    out: Option<BufReader<ChildStdout>>,
+    /// Dropped when it has ended.
+    watched: Option<Sender<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command, stdin: Stdio) -> Self {
+        let piped = command.stdin(stdin).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let out = child.stdout.take().map(BufReader::new);
+        let (watched, ended) = channel::<()>();
+        let id = child.id().to_string();
+        std::thread::spawn(move || {
+            if ended.recv_timeout(DEADLINE) == Err(RecvTimeoutError::Timeout) {
+                let _ = Command::new("kill").args(["-KILL", &id]).status();
+            }
+        });
+        Self {
+            child,
+            out,
+            watched: Some(watched),
+        }
+    }
+
+    /// The next line that it writes; nothing where it has ended.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        let out = self.out.as_mut().unwrap();
+        out.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Gives it more input, which goes on.
+    pub(crate) fn write(&self, input: &[u8]) {
+        self.child.stdin.as_ref().unwrap().write_all(input).unwrap();
+    }
+
+    /// Reads nothing more of what it writes.
+    pub(crate) fn unread(&mut self) {
+        self.out = None;
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let (signal, id) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("kill").args([signal, id]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it has ended; gives its exit code, what else it wrote, and what it complained of.
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
+        let mut errors = self.child.stderr.take().unwrap();
+        let complaints = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        let mut rest = String::new();
+        if let Some(mut out) = self.out.take() {
+            out.read_to_string(&mut rest).unwrap();
+        }
+        let status = self.child.wait().unwrap();
+        self.watched = None;
+        (status.code(), rest, complaints.join().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.watched = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Asks again until it holds.

@@ -11,7 +11,7 @@ use milena_core::{Backoff, Timestamp};
 
 use super::key::{Change, ConsumerChange, Key, Section};
 use super::value::{
-    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration, unsaid,
+    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration,
 };
 
 macro_rules! keys {
@@ -22,7 +22,6 @@ macro_rules! keys {
             name: $name,
             kafka: $kafka,
             allowed: $form.allowed,
-            why: $form.why,
             default: $default,
             about: $about,
             read: |raw| {
@@ -59,7 +58,7 @@ macro_rules! keys {
 
 // `member` are settings of consumers in a group alone.
 keys! {
-    member "topics", "", LIST, "", "the topics to read where the program names none":
+    member "topics", "", LIST, "", "the topics to read, beside those that the program names":
         |builder, value| builder.topics(value);
     member "topic_pattern", "", TEXT, "", "a regular expression: topics whose whole name fits it are read too":
         |builder, value| builder.topic_pattern(value);
@@ -129,7 +128,6 @@ keys! {
 
 const RESET: Form<OffsetReset> = Form {
     allowed: "earliest, latest, none, duration:TIME such as duration:6h, or timestamp:MILLISECONDS",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "earliest" => Some(OffsetReset::Earliest),
         "latest" => Some(OffsetReset::Latest),
@@ -149,7 +147,6 @@ const RESET: Form<OffsetReset> = Form {
 
 const ASSIGNORS: Form<Vec<String>> = Form {
     allowed: "a list of cooperative-sticky, sticky, range and roundrobin",
-    why: unsaid,
     read: |raw| {
         let known = ["cooperative-sticky", "sticky", "range", "roundrobin"];
         let names = (LIST.read)(raw)?;
@@ -160,7 +157,6 @@ const ASSIGNORS: Form<Vec<String>> = Form {
 
 const PROTOCOL: Form<GroupProtocol> = Form {
     allowed: "auto, classic or consumer",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "auto" => Some(GroupProtocol::Auto),
         "classic" => Some(GroupProtocol::Classic),
@@ -171,7 +167,6 @@ const PROTOCOL: Form<GroupProtocol> = Form {
 
 const STUCK: Form<StuckPolicy> = Form {
     allowed: "report or stop_lane",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "report" => Some(StuckPolicy::Report),
         "stop_lane" => Some(StuckPolicy::StopLane),
@@ -181,7 +176,6 @@ const STUCK: Form<StuckPolicy> = Form {
 
 const ON_CLOSE: Form<GroupMembershipOperation> = Form {
     allowed: "default, leave_group or remain_in_group",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "default" => Some(GroupMembershipOperation::Default),
         "leave_group" => Some(GroupMembershipOperation::LeaveGroup),
@@ -192,7 +186,6 @@ const ON_CLOSE: Form<GroupMembershipOperation> = Form {
 
 const ISOLATION: Form<IsolationLevel> = Form {
     allowed: "read_committed or read_uncommitted",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "read_committed" => Some(IsolationLevel::ReadCommitted),
         "read_uncommitted" => Some(IsolationLevel::ReadUncommitted),
@@ -202,7 +195,6 @@ const ISOLATION: Form<IsolationLevel> = Form {
 
 const ORDER: Form<Order> = Form {
     allowed: "partition, or key:LANES or unordered:LANES, such as key:8",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "partition" => Some(Order::Partition),
         text => {
@@ -222,7 +214,6 @@ const ORDER: Form<Order> = Form {
 
 const LANE_STOP: Form<LaneStopPolicy> = Form {
     allowed: "stop or pause",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "stop" => Some(LaneStopPolicy::Stop),
         "pause" => Some(LaneStopPolicy::Pause),
@@ -232,7 +223,6 @@ const LANE_STOP: Form<LaneStopPolicy> = Form {
 
 const CORRUPT: Form<CorruptPolicy> = Form {
     allowed: "stop or skip",
-    why: unsaid,
     read: |raw| match raw.text()? {
         "stop" => Some(CorruptPolicy::Stop),
         "skip" => Some(CorruptPolicy::Skip),

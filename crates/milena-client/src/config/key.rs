@@ -38,7 +38,6 @@ pub struct Key {
     pub default: &'static str,
     /// What it does, in a phrase.
     pub about: &'static str,
-    pub(crate) why: fn(&Raw) -> Option<String>,
     pub(crate) read: fn(&Raw) -> Option<Change>,
 }
 

@@ -30,12 +30,10 @@ impl Filter {
             (Some(pattern), Some(bytes)) => matches(pattern, bytes),
             (Some(_), None) => false,
         };
+        // The last of that name, as readers of a single header take it.
         let header = |(name, pattern): &(String, Option<Vec<u8>>)| {
-            let same = record
-                .headers
-                .iter()
-                .filter(|header| header.key == name.as_bytes());
-            same.into_iter().any(|header| holds(pattern, header.value))
+            let last = record.headers.get(name);
+            last.is_some_and(|value| holds(pattern, value))
         };
         holds(&self.key, record.key)
             && holds(&self.value, record.value)

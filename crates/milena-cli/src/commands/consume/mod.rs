@@ -1,18 +1,27 @@
 //! `milena consume`: records to standard output.
 
+mod ends;
 mod filter;
+mod ledger;
+mod member;
 mod sink;
+mod source;
 
 use std::time::Duration;
 
 use clap::Args;
 use milena::{IsolationLevel, OffsetReset, TopicPartition};
 
+use self::ends::Ends;
+use self::member::{Event, Member};
 use self::sink::Sink;
-use super::source::{From, Source, Until, from, until};
+use self::source::Source;
+use super::places::{From, Until, from, until};
 use crate::failure::Failure;
 use crate::format::RecordFormat;
+use crate::output::Pipe;
 use crate::session::Session;
+use crate::signals::Signals;
 
 /// What is read, and how it is written.
 #[derive(Debug, Args)]
@@ -21,13 +30,15 @@ pub(crate) struct Consume {
     /// Begins at the first record there is; without this and --offset, at what comes from now on.
     #[arg(long, conflicts_with = "offset")]
     from_beginning: bool,
-    /// Begins at: beginning, end, an offset, -N for the last N of each partition, @TIME.
+    /// Begins at: beginning, end, an offset, -N for the last N offsets of each partition, @TIME. Offsets of records that were removed
+    /// and of transactions' ends count too, so that -N may show fewer than N records.
     #[arg(long, value_name = "WHERE", value_parser = from, allow_hyphen_values = true)]
     offset: Option<From>,
     /// Only this partition; may be given again.
     #[arg(short, long = "partition", value_name = "N")]
     partitions: Vec<u32>,
-    /// Reads as a member of this group, which goes on where it was and commits what was shown.
+    /// Reads as a member of this group, which goes on where it was and commits what was shown: about each second, when partitions go
+    /// to other members, and at the end.
     #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "offset"])]
     group: Option<String>,
     /// Ends after so many records.
@@ -39,7 +50,7 @@ pub(crate) struct Consume {
     /// Only records with this key; * stands for any bytes.
     #[arg(long, value_name = "PATTERN")]
     key: Option<String>,
-    /// Only records with this header; may be given again, and all have to be there.
+    /// Only records with this header, whose last value matches where one is given; may be given again, and all have to be there.
     #[arg(long = "header", value_name = "NAME[=PATTERN]")]
     headers: Vec<String>,
     /// Only records whose value matches; * stands for any bytes.
@@ -60,68 +71,111 @@ pub(crate) struct Consume {
     read_uncommitted: bool,
 }
 
+/// Why reading ended.
+enum Ended {
+    /// All is read that was asked for.
+    Done,
+    Interrupted,
+    /// The reader of the output went away, having enough.
+    Unread,
+}
+
 pub(super) async fn run(args: Consume, session: &Session) -> Result<(), Failure> {
-    let signal = milena::shutdown_signal();
-    let mut signal = std::pin::pin!(signal);
+    let signals = Signals::watch();
+    let mut sink = Sink::new(&args, session, signals.clone())?;
     let places = session.chosen(&args.topic, &args.partitions).await?;
-    let source = open(&args, session, &places).await?;
-    let ends = match args.until {
-        Some(until) => Some(session.ends(&places, until).await?),
-        None => None,
+    let level = match args.read_uncommitted {
+        true => IsolationLevel::ReadUncommitted,
+        false => IsolationLevel::ReadCommitted,
     };
-    let mut sink = Sink::new(&args, session, ends)?;
+    if let Some(until) = args.until {
+        sink.ends = Some(Ends::new(session.ranges(&places, until, level).await?));
+    }
+    let mut source = open(&args, session, &places, level).await?;
+    let mut ended = read(&mut sink, &mut source, &signals).await;
+    // What was formatted before something else failed is shown too.
+    let flushed = sink.flush().await;
+    if ended.is_ok() {
+        ended = flushed.and(ended);
+    }
+    // However it ended: the group is left, so that others get its partitions at once.
+    let limit = match signals.have_come() {
+        true => session.global.timeout.min(COMMIT_AFTER_SIGNAL),
+        false => session.global.timeout,
+    };
+    let closed = source.close(&sink.ledger, limit).await;
+    let ended = ended?;
+    closed?;
+    match ended {
+        // Without an end of its own, being interrupted is the end.
+        Ended::Interrupted if args.count.is_some() || args.until.is_some() => {
+            Err(Failure::interrupted())
+        }
+        Ended::Done | Ended::Interrupted | Ended::Unread => Ok(()),
+    }
+}
+
+async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result<Ended, Failure> {
+    let mut unread = std::pin::pin!(Pipe::reader_gone());
     let mut waited = Duration::ZERO;
-    while !sink.is_done() {
-        let given = tokio::select! {
+    loop {
+        if sink.has_enough() {
+            return Ok(Ended::Done);
+        }
+        if let Source::Member(member) = &mut *source
+            && member.is_due()
+        {
+            sink.flush().await?;
+            member.commit(&sink.ledger);
+        }
+        tokio::select! {
             biased;
-            _ = &mut signal => {
-                sink.flush()?;
-                source.close().await?;
-                // Without an end of its own, being interrupted is the end.
-                let endless = args.count.is_none() && args.until.is_none();
-                return if endless { Ok(()) } else { Err(Failure::interrupted()) };
-            }
-            given = source.next(waited) => given?,
-        };
-        match given {
-            Some(given) => {
-                sink.take(given, &source)?;
-                waited = Duration::ZERO;
-            }
-            None => {
-                // Nothing is there yet: what was read is shown before the wait.
-                sink.flush()?;
-                sink.look(&source);
-                waited = POLL;
+            () = signals.asked() => return Ok(Ended::Interrupted),
+            () = &mut unread => return Ok(Ended::Unread),
+            event = source.next(waited) => match event? {
+                Event::Batch(batch) => {
+                    sink.take(&batch, source).await?;
+                    waited = Duration::ZERO;
+                }
+                Event::News(news) => {
+                    sink.flush().await?;
+                    if let Source::Member(member) = &mut *source {
+                        member.attend(news, sink).await;
+                    }
+                }
+                Event::Idle => {
+                    // Nothing is there yet: what was read is shown before the wait.
+                    sink.flush().await?;
+                    if let Some(ends) = &mut sink.ends
+                        && source.look(ends).await?
+                    {
+                        return Ok(Ended::Done);
+                    }
+                    waited = POLL;
+                }
             }
         }
     }
-    sink.flush()?;
-    source.close().await
 }
 
 async fn open(
     args: &Consume,
     session: &Session,
     places: &[TopicPartition],
+    level: IsolationLevel,
 ) -> Result<Source, Failure> {
-    let level = match args.read_uncommitted {
-        true => IsolationLevel::ReadUncommitted,
-        false => IsolationLevel::ReadCommitted,
-    };
     if let Some(group) = &args.group {
         let reset = match args.from_beginning {
             true => OffsetReset::Earliest,
             false => OffsetReset::Latest,
         };
-        let consumer = session
-            .client
-            .consumer(group.as_str())
-            .topics([args.topic.as_str()])
-            .auto_offset_reset(reset)
-            .isolation_level(level)
-            .build()?;
-        return Ok(Source::Member(consumer));
+        let member = Member::new(|listener| {
+            let builder = session.client.consumer(group.as_str());
+            let builder = builder.topics([args.topic.as_str()]);
+            let builder = builder.auto_offset_reset(reset).isolation_level(level);
+            builder.rebalance_listener(listener).build()
+        })?;
+        return Ok(Source::Member(Box::new(member)));
     }
     let from = match args.from_beginning {
         true => From::Beginning,
@@ -132,8 +186,10 @@ async fn open(
         .assigned_consumer()
         .isolation_level(level)
         .build()?;
-    consumer.assign(session.starts(places, from).await?);
-    Ok(Source::Assigned(consumer))
+    consumer.assign(session.starts(places, from, level).await?);
+    Ok(Source::Assigned(Box::new(consumer)))
 }
 
 const POLL: Duration = Duration::from_millis(50);
+/// How long the last commit may take once a signal has come: whoever sent it does not wait for long.
+const COMMIT_AFTER_SIGNAL: Duration = Duration::from_secs(5);

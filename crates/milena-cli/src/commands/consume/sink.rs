@@ -1,29 +1,35 @@
 //! Where records go that were read: through the filter to standard output, up to the end that was asked for.
 
-use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
+use milena::consumer::FetchBatch;
 use milena::{Offset, TopicPartition};
 
-use super::super::source::{Given, Source};
 use super::Consume;
+use super::ends::Ends;
 use super::filter::Filter;
+use super::ledger::Ledger;
+use super::source::Source;
 use crate::failure::Failure;
-use crate::format::{RecordFormat, Shown, json_line};
-use crate::output::Format;
+use crate::format::{RecordFormat, Shown, guard_json, json_line};
+use crate::output::{Format, Pipe};
 use crate::progress::Progress;
 use crate::session::Session;
+use crate::signals::Signals;
 
 /// Where records go.
 pub(super) struct Sink {
     format: RecordFormat,
     json: bool,
+    on_terminal: bool,
     filter: Filter,
-    out: Vec<u8>,
+    pipe: Pipe,
+    /// Whether the output takes nothing any more.
+    broken: bool,
     shown: u64,
     wanted: Option<u64>,
-    /// The partitions that are still to be read, and up to where.
-    ends: Option<BTreeMap<TopicPartition, Offset>>,
+    pub(super) ends: Option<Ends>,
+    pub(super) ledger: Ledger,
     progress: Progress,
 }
 
@@ -31,7 +37,7 @@ impl Sink {
     pub(super) fn new(
         args: &Consume,
         session: &Session,
-        ends: Option<BTreeMap<TopicPartition, Offset>>,
+        signals: Signals,
     ) -> Result<Self, Failure> {
         let json = match session.global.output {
             Some(Format::Json) => true,
@@ -48,97 +54,116 @@ impl Sink {
         };
         let on_terminal = io::stdout().is_terminal();
         Ok(Self {
-            format: format.null(args.null.as_deref()),
+            // A program gets the bytes as they are; a terminal would act on them.
+            format: format.null(args.null.as_deref()).guarded(on_terminal),
+            on_terminal,
             json,
             filter: Filter::new(args),
-            out: Vec::with_capacity(2 * FLUSH_AT),
+            pipe: Pipe::new(signals),
+            broken: false,
             shown: 0,
             wanted: args.count,
-            ends,
+            ends: None,
+            ledger: Ledger::default(),
             progress: Progress::new("read", args.count, on_terminal),
         })
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether as many records were shown as were asked for.
+    pub(super) fn has_enough(&self) -> bool {
         self.wanted.is_some_and(|wanted| self.shown >= wanted)
-            || self.ends.as_ref().is_some_and(BTreeMap::is_empty)
     }
 
-    pub(super) fn take(&mut self, given: Given, source: &Source) -> Result<(), Failure> {
-        match given {
-            Given::Batch(batch) => {
-                let place = batch.topic_partition();
-                let end = self.end_of(place);
-                for record in batch.iter() {
-                    let record = record?;
-                    if end.is_some_and(|end| record.offset >= end) || self.is_done() {
-                        break;
-                    }
-                    self.one(&Shown::of(place, &record))?;
+    /// Shows the records of a batch, up to the end of its partition.
+    pub(super) async fn take(
+        &mut self,
+        batch: &FetchBatch,
+        source: &Source,
+    ) -> Result<(), Failure> {
+        let place = batch.topic_partition();
+        let end = self.ends.as_ref().map(|ends| ends.of(place));
+        let mut next = None;
+        let mut failed = None;
+        let mut whole = true;
+        for record in batch.iter() {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    failed = Some(Failure::from(error));
+                    break;
                 }
-                self.passed(place, batch.next_offset(), source);
+            };
+            if end.is_some_and(|end| record.offset >= end) || self.has_enough() {
+                whole = false;
+                break;
             }
-            Given::Record(record) => {
-                let place = record.topic_partition();
-                if self.end_of(&place).is_none_or(|end| record.offset < end) {
-                    self.one(&Shown::owned(&place, &record))?;
-                }
-                self.passed(&place, record.offset.next(), source);
+            self.one(&Shown::of(place, &record));
+            let after = record.offset.next();
+            next = Some(after);
+            if self.pipe.is_full() {
+                self.ledger.take(place, after);
+                self.flush().await?;
             }
+        }
+        if let Some(failure) = failed {
+            self.shown_to(place, next, true);
+            return Err(failure);
+        }
+        match whole {
+            true => self.shown_to(place, Some(batch.next_offset()), false),
+            // All that lies before the end was shown, also where nothing lies there.
+            false if !self.has_enough() && self.is_left(place) => self.shown_to(place, end, true),
+            false => self.shown_to(place, next, true),
+        }
+        if let Some(ends) = &mut self.ends
+            && ends.reach(place, batch.next_offset())
+        {
+            source.leave(place);
         }
         self.progress.at(self.shown);
         Ok(())
     }
 
-    /// Where to stop in a partition; at once, where it has been read to its end.
-    fn end_of(&self, place: &TopicPartition) -> Option<Offset> {
-        let ends = self.ends.as_ref()?;
-        Some(ends.get(place).copied().unwrap_or(Offset::ZERO))
+    fn is_left(&self, place: &TopicPartition) -> bool {
+        self.ends.as_ref().is_some_and(|ends| ends.is_left(place))
     }
 
-    fn passed(&mut self, place: &TopicPartition, next: Offset, source: &Source) {
-        let Some(ends) = &mut self.ends else { return };
-        if ends.get(place).is_some_and(|end| next >= *end) {
-            ends.remove(place);
-            source.leave(place);
+    fn shown_to(&mut self, place: &TopicPartition, next: Option<Offset>, cut: bool) {
+        if let Some(next) = next {
+            self.ledger.take(place, next);
+        }
+        if cut {
+            self.ledger.cut(place);
         }
     }
 
-    /// Leaves partitions that have nothing more before their end: what is left there are markers of transactions, or nothing was there.
-    pub(super) fn look(&mut self, source: &Source) {
-        let Some(ends) = &mut self.ends else { return };
-        ends.retain(|place, end| {
-            *end > Offset::ZERO
-                && source
-                    .position(place)
-                    .is_none_or(|position| position < *end)
-        });
-    }
-
-    fn one(&mut self, record: &Shown<'_>) -> Result<(), Failure> {
+    fn one(&mut self, record: &Shown<'_>) {
         if !self.filter.lets_through(record) {
-            return Ok(());
+            return;
         }
         match self.json {
-            true => json_line(record, &mut self.out),
-            false => self.format.write(record, &mut self.out),
+            true => {
+                let from = self.pipe.out.len();
+                json_line(record, &mut self.pipe.out);
+                if self.on_terminal {
+                    guard_json(&mut self.pipe.out, from);
+                }
+            }
+            false => self.format.write(record, &mut self.pipe.out),
         }
         self.shown += 1;
-        if self.out.len() >= FLUSH_AT {
-            self.flush()?;
-        }
-        Ok(())
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        if !self.out.is_empty() {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&self.out)?;
-            stdout.flush()?;
-            self.out.clear();
+    /// Writes what is formatted.
+    pub(super) async fn flush(&mut self) -> Result<(), Failure> {
+        if self.broken {
+            return Ok(());
         }
+        // Left as it is where the write fails or is given up: nothing of it counts as shown.
+        self.broken = true;
+        self.pipe.flush().await?;
+        self.broken = false;
+        self.ledger.flushed();
         Ok(())
     }
 }
-
-const FLUSH_AT: usize = 256 << 10;

@@ -3,12 +3,13 @@
 mod which;
 
 use clap::{Args, Subcommand};
-use milena::{Offset, Partition};
+use milena::{IsolationLevel, Offset, Partition};
 use milena_client::dead_letters::FoundLetter;
 use serde_json::json;
 
 pub(crate) use which::Which;
 
+use super::places::Until;
 use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::format::{Shown, json_line};
@@ -93,11 +94,19 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             count,
         } => {
             session.partitions_of(&topic).await?;
-            let letters = client
+            let mut letters = client
                 .dead_letters(topic)
-                .list(&which.filter(), count)
+                .list(&which.filter(), count.saturating_add(1))
                 .await?;
-            list(session, &letters)
+            let more = letters.len() > count;
+            letters.truncate(count);
+            list(session, &letters)?;
+            if more {
+                crate::complain(&format!(
+                    "there are more than {count} letters; --count N shows more of them"
+                ));
+            }
+            Ok(())
         }
         Verb::Show {
             topic,
@@ -106,12 +115,20 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         } => {
             let places = session.chosen(&topic, &[partition]).await?;
             let wanted = Offset::from_wire(offset).unwrap_or_default();
+            let none = || {
+                Failure::not_found(format!(
+                    "there is no letter at {topic}-{partition}@{offset}"
+                ))
+            };
+            // Behind the end one would be waited for.
+            let range = session.ranges(&places, Until::End, IsolationLevel::ReadCommitted);
+            if !range.await?.values().any(|range| range.contains(&wanted)) {
+                return Err(none());
+            }
             let letters = client.dead_letters(topic.as_str());
             let found = letters.show(Partition::new(partition), wanted).await?;
             let (Some(found), Some(place)) = (found, places.first()) else {
-                return Err(Failure::failed(format!(
-                    "there is no letter at {topic}-{partition}@{offset}"
-                )));
+                return Err(none());
             };
             let mut line = Vec::new();
             json_line(&Shown::owned(place, &found.record), &mut line);
@@ -200,7 +217,12 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
             prepared().run().await?
         }
     };
-    let mut table = Table::new(&["replayed", "looping", "homeless", "failed"]);
+    // Nothing was sent where it was only asked how many there would be.
+    let sent = match args.dry_run {
+        true => "would_be_replayed",
+        false => "replayed",
+    };
+    let mut table = Table::new(&[sent, "looping", "homeless", "failed"]);
     table.row([
         json!(report.replayed),
         json!(report.looping),

@@ -19,6 +19,9 @@ pub(crate) struct How {
     /// Which client's scheme places a key; milena partition lists them.
     #[arg(long, value_name = "NAME", default_value = "java", value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
     partitioner: String,
+    /// The most bytes of a record, and of a request. The topic's max.message.bytes holds as well.
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = most)]
+    max_request_size: usize,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -31,6 +34,11 @@ enum Codec {
 }
 
 impl How {
+    /// The most bytes of a record.
+    pub(super) fn most(&self) -> usize {
+        self.max_request_size
+    }
+
     pub(in crate::commands) fn producer(&self, session: &Session) -> Result<Producer, Failure> {
         let compression = match self.compression {
             Codec::None => Compression::None,
@@ -40,7 +48,10 @@ impl How {
             Codec::Zstd => Compression::ZSTD,
         };
         let builder = session.client.producer().acks(self.acks);
-        let builder = builder.compression(compression);
+        let builder = builder
+            .compression(compression)
+            .max_request_size(self.max_request_size)
+            .max_block(session.global.timeout);
         let builder = match by_name(&self.partitioner) {
             Some(scheme) if self.partitioner != "java" => builder.partitioner(scheme),
             _ => builder,
@@ -56,4 +67,9 @@ fn acks(text: &str) -> Result<Acks, String> {
         "0" => Ok(Acks::None),
         _ => Err(format!("'{text}' is none of all, 1, 0")),
     }
+}
+
+fn most(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| format!("'{text}' is no number of bytes above 0"))
 }

@@ -2,20 +2,28 @@
 
 mod how;
 mod input;
+mod outcomes;
+mod reader;
 mod writer;
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use milena::Producer;
+use serde_json::json;
+use tokio::time::timeout;
 
 use self::input::input;
+use self::reader::Input;
 use self::writer::Writer;
 use crate::failure::Failure;
-use crate::format::{InRecord, Reader, RecordFormat};
+use crate::format::{JsonLines, Reader, RecordFormat};
+use crate::output::{self, Format, Table};
 use crate::progress::Progress;
 use crate::session::Session;
+use crate::signals::Signals;
 
 pub(super) use self::how::How;
 
@@ -23,6 +31,10 @@ pub(super) use self::how::How;
 #[derive(Debug, Args)]
 pub(crate) struct Produce {
     topic: String,
+    /// What the input is: records by --format, or lines of JSON as consume -o json writes them. Of those, key, value, headers and
+    /// timestamp are taken; topic, partition and offset say where a record came from and are not.
+    #[arg(short, long, value_name = "KIND", value_enum, default_value = "text")]
+    input: Kind,
     /// How a record is read, such as '%k\t%v\n'; '%K %V %k%v\n' reads keys and values of any bytes by their lengths.
     #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
     format: RecordFormat,
@@ -39,7 +51,7 @@ pub(crate) struct Produce {
     #[arg(long, value_name = "PATH", conflicts_with = "values")]
     file: Option<PathBuf>,
     /// Adds a header to every record; may be given again. Without = its value is null.
-    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE")]
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<String>,
     /// Writes to this partition.
     #[arg(short, long, value_name = "N")]
@@ -51,7 +63,25 @@ pub(crate) struct Produce {
     how: How,
 }
 
+/// What the input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Records by a format.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+fn header(text: &str) -> Result<String, String> {
+    match text.split('=').next() {
+        None | Some("") => Err("a header needs a name".to_owned()),
+        Some(_) => Ok(text.to_owned()),
+    }
+}
+
 pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure> {
+    let signals = Signals::watch();
+    let input = reader(&args)?;
     let partitions = session.partitions_of(&args.topic).await?;
     if let Some(number) = args.partition.filter(|number| *number >= partitions) {
         let words = format!(
@@ -60,57 +90,112 @@ pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure>
         );
         return Err(Failure::usage(words));
     }
+    let producer = args.how.producer(session)?;
+    let mut writer = Writer::new(&producer, &args);
+    let read = match args.values.is_empty() {
+        true => pour(&args, input, &mut writer, &signals).await,
+        false => {
+            values(&args, &mut writer, &signals).await;
+            Ok(())
+        }
+    };
+    // What was sent before something went wrong is followed to its end too.
+    let limit = session.global.timeout;
+    let (acknowledged, sent) = writer.end(&signals, limit).await;
+    if matches!(session.global.output, Some(Format::Json | Format::Yaml)) {
+        let mut table = Table::new(&["topic", "records"]);
+        table.row([json!(args.topic), json!(acknowledged)]);
+        output::show(session.format(), &table)?;
+    }
+    if let (Err(failure), Err(_)) = (&read, &sent) {
+        crate::complain(failure);
+    }
+    sent?;
+    read?;
+    match signals.have_come() {
+        true => Err(Failure::interrupted()),
+        false => Ok(()),
+    }
+}
+
+fn reader(args: &Produce) -> Result<Input, Failure> {
+    if args.input == Kind::Json {
+        return Ok(Input::Json(JsonLines::new(args.how.most())));
+    }
     let format = match &args.key_separator {
         Some(separator) => RecordFormat::key_value(separator).map_err(Failure::usage)?,
         None => args.format.clone(),
     };
     let format = format.null(args.null.as_deref());
-    let mut reader = Reader::new(format).map_err(Failure::usage)?;
-    let producer = args.how.producer(session)?;
-    let mut writer = Writer::new(&producer, &args);
-    if !args.values.is_empty() {
-        for value in &args.values {
-            let value = Some(value.as_bytes()).filter(|_| args.null.as_ref() != Some(value));
-            let value = value.map(Cow::Borrowed);
-            writer
-                .take(InRecord {
-                    value,
-                    ..InRecord::default()
-                })
-                .await?;
+    let reader = Reader::new(format, args.how.most()).map_err(Failure::usage)?;
+    Ok(Input::Text(reader))
+}
+
+async fn values(args: &Produce, writer: &mut Writer<'_>, signals: &Signals) {
+    for value in &args.values {
+        let value = Some(value.as_bytes()).filter(|_| args.null.as_ref() != Some(value));
+        tokio::select! {
+            biased;
+            () = writer.value(value) => {}
+            () = signals.asked() => return,
         }
-        return writer.end().await;
     }
+}
+
+/// Sends the records of the input until it ends, a record fails, or a signal comes.
+async fn pour(
+    args: &Produce,
+    mut reader: Input,
+    writer: &mut Writer<'_>,
+    signals: &Signals,
+) -> Result<(), Failure> {
     let mut chunks = input(args.file.clone());
     let mut progress = Progress::new("sent", None, io::stdin().is_terminal());
-    let signal = milena::shutdown_signal();
-    let mut signal = std::pin::pin!(signal);
-    let mut interrupted = false;
-    loop {
+    while !reader.is_ended() {
         let chunk = tokio::select! {
+            biased;
+            () = signals.asked() => return Ok(()),
             chunk = chunks.recv() => chunk,
-            _ = &mut signal => {
-                interrupted = true;
-                break;
-            }
         };
         match chunk {
             Some(chunk) => reader.feed(&chunk?),
             None => reader.end(),
         }
         while let Some(record) = reader.next().map_err(Failure::usage)? {
-            writer.take(record).await?;
+            tokio::select! {
+                biased;
+                () = writer.take(record) => {}
+                // It waits for a broker that takes nothing.
+                () = signals.asked() => return Ok(()),
+            }
         }
-        writer.settle()?;
+        if writer.settle() {
+            return Ok(());
+        }
         progress.at(writer.taken());
-        if reader.is_ended() {
-            break;
-        }
     }
-    progress.end();
-    writer.end().await?;
-    match interrupted {
-        true => Err(Failure::interrupted()),
-        false => Ok(()),
+    Ok(())
+}
+
+/// Waits until all that was enqueued has its outcome; once a signal has come, for a few seconds at most.
+pub(super) async fn flush(
+    producer: &Producer,
+    signals: &Signals,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let impatient = async {
+        signals.asked().await;
+        tokio::time::sleep(limit.min(AFTER_SIGNAL)).await;
+    };
+    tokio::select! {
+        flushed = producer.flush() => Ok(flushed?),
+        () = impatient => {
+            // What has no outcome gets one: not written, or possibly written.
+            let _ = timeout(AFTER_SIGNAL, producer.close(Duration::ZERO)).await;
+            Ok(())
+        }
     }
 }
+
+/// How long what was sent is waited for once a signal has come: whoever sent it does not wait for long.
+const AFTER_SIGNAL: Duration = Duration::from_secs(5);

@@ -1,12 +1,17 @@
 //! Where records go; each is followed to its outcome.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use milena::{Delivery, Headers, Producer, ProducerRecord, Timestamp};
+use tokio::time::{sleep, timeout};
 
-use super::Produce;
+use super::outcomes::Outcomes;
+use super::{AFTER_SIGNAL, Produce};
 use crate::failure::Failure;
 use crate::format::{InRecord, push_header};
+use crate::signals::Signals;
 
 /// Where records go; each is followed to its outcome.
 pub(super) struct Writer<'a> {
@@ -16,9 +21,10 @@ pub(super) struct Writer<'a> {
     headers: Headers,
     /// Whether nothing but key and value is sent, as far as the arguments say.
     plain: bool,
-    waiting: VecDeque<Delivery>,
+    /// Records that have no outcome yet, by their number, oldest first.
+    waiting: VecDeque<(u64, Delivery)>,
     taken: u64,
-    settled: u64,
+    outcomes: Outcomes,
 }
 
 impl<'a> Writer<'a> {
@@ -35,7 +41,7 @@ impl<'a> Writer<'a> {
             args,
             waiting: VecDeque::new(),
             taken: 0,
-            settled: 0,
+            outcomes: Outcomes::default(),
         }
     }
 
@@ -44,8 +50,20 @@ impl<'a> Writer<'a> {
         self.taken
     }
 
-    pub(super) async fn take(&mut self, record: InRecord<'_>) -> Result<(), Failure> {
-        self.taken += 1;
+    /// Takes a record of the arguments.
+    pub(super) async fn value(&mut self, value: Option<&[u8]>) {
+        self.take(InRecord {
+            value: value.map(Cow::Borrowed),
+            ..InRecord::default()
+        })
+        .await;
+    }
+
+    /// Sends a record; one that is refused is told at the [end](Self::end).
+    ///
+    /// # Cancel safety
+    /// Dropped before it resolves, the record is not sent.
+    pub(super) async fn take(&mut self, record: InRecord<'_>) {
         let key = match &self.args.key {
             Some(key) => Some(key.as_bytes()),
             None => record.key.as_deref(),
@@ -79,45 +97,73 @@ impl<'a> Writer<'a> {
                 self.producer.enqueue(sent).await
             }
         };
-        let delivery = enqueued.map_err(|error| failed(self.taken, error))?;
-        self.waiting.push_back(delivery);
-        if self.waiting.len() > MOST_WAITING {
-            self.settle_one().await?;
+        self.taken += 1;
+        match enqueued {
+            Ok(delivery) => self.waiting.push_back((self.taken, delivery)),
+            Err(error) => self.outcomes.note::<()>(self.taken, Err(error)),
         }
-        Ok(())
-    }
-
-    /// Takes note of outcomes that are there.
-    pub(super) fn settle(&mut self) -> Result<(), Failure> {
-        while let Some(outcome) = self.waiting.front().and_then(Delivery::outcome) {
+        if self.waiting.len() > MOST_WAITING
+            && let Some((number, first)) = self.waiting.front_mut()
+        {
+            let outcome = first.await;
+            self.outcomes.note(*number, outcome);
             self.waiting.pop_front();
-            self.settled += 1;
-            outcome.map_err(|error| failed(self.settled, error))?;
         }
-        Ok(())
     }
 
-    async fn settle_one(&mut self) -> Result<(), Failure> {
-        if let Some(first) = self.waiting.pop_front() {
-            self.settled += 1;
-            first.await.map_err(|error| failed(self.settled, error))?;
+    /// Takes note of outcomes that are there; gives whether a record failed.
+    pub(super) fn settle(&mut self) -> bool {
+        while let Some((number, outcome)) = self
+            .waiting
+            .front()
+            .and_then(|(number, first)| Some((*number, first.outcome()?)))
+        {
+            self.waiting.pop_front();
+            self.outcomes.note(number, outcome);
         }
-        Ok(())
+        self.outcomes.has_failures()
     }
 
-    /// Waits until every record is acknowledged.
-    pub(super) async fn end(mut self) -> Result<(), Failure> {
-        self.producer.flush().await?;
-        self.settle()?;
-        while !self.waiting.is_empty() {
-            self.settle_one().await?;
+    /// Waits until every record has its outcome, and tells of those that failed; gives how many were acknowledged.
+    ///
+    /// What has none is given up where none came within `limit`, or a few seconds after a signal.
+    pub(super) async fn end(
+        mut self,
+        signals: &Signals,
+        limit: Duration,
+    ) -> (u64, Result<(), Failure>) {
+        // Beside the outcomes: it sends what waits for more records, and tells nothing of its own.
+        let producer = self.producer.clone();
+        let flushing = tokio::spawn(async move { drop(producer.flush().await) });
+        {
+            let impatient = async {
+                signals.asked().await;
+                sleep(limit.min(AFTER_SIGNAL)).await;
+            };
+            let mut impatient = std::pin::pin!(impatient);
+            self.settle();
+            while let Some((number, first)) = self.waiting.front_mut() {
+                tokio::select! {
+                    outcome = first => self.outcomes.note(*number, outcome),
+                    () = sleep(limit) => break,
+                    () = &mut impatient => break,
+                }
+                self.waiting.pop_front();
+                self.settle();
+            }
         }
-        Ok(())
+        flushing.abort();
+        let gave_up = !self.waiting.is_empty();
+        if gave_up {
+            let _ = timeout(AFTER_SIGNAL, self.producer.close(Duration::ZERO)).await;
+            for (number, delivery) in std::mem::take(&mut self.waiting) {
+                if let Ok(outcome) = timeout(AFTER_SIGNAL, delivery).await {
+                    self.outcomes.note(number, outcome);
+                }
+            }
+        }
+        (self.outcomes.acknowledged(), self.outcomes.told(gave_up))
     }
-}
-
-fn failed(number: u64, error: milena::Error) -> Failure {
-    Failure::from(error).before(format!("record {number}"))
 }
 
 const MOST_WAITING: usize = 2_000_000;

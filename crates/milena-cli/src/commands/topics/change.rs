@@ -51,6 +51,7 @@ pub(super) async fn create(session: &Session, args: Create) -> Result<(), Failur
 
 pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure> {
     let (changes, dry_run) = args.changes.read();
+    let configs: Vec<String> = changes.iter().map(key).collect();
     if changes.is_empty() && args.partitions.is_none() {
         return Err(Failure::usage(
             "nothing to change: --partitions, --set or --unset",
@@ -65,7 +66,57 @@ pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure>
         done.all()?;
     }
     let resource = ConfigResource::topic(args.name.as_str());
-    alter_configs(session, resource, changes, dry_run).await
+    alter_configs(session, resource, changes, dry_run).await?;
+    let mut table = Table::new(&["topic", "partitions", "configs", "state"]);
+    table.row([
+        json!(args.name),
+        json!(args.partitions),
+        json!(configs),
+        json!(state(dry_run)),
+    ]);
+    output::show(session.format(), &table)
+}
+
+/// Whether something was done, or only asked about.
+pub(in crate::commands) fn state(dry_run: bool) -> &'static str {
+    match dry_run {
+        true => "would be altered",
+        false => "altered",
+    }
+}
+
+/// The key that a change is about.
+pub(in crate::commands) fn key(change: &ConfigChange) -> String {
+    match change {
+        ConfigChange::Set(key, _)
+        | ConfigChange::Unset(key)
+        | ConfigChange::Append(key, _)
+        | ConfigChange::Subtract(key, _) => key.clone(),
+    }
+}
+
+/// Deletes topics, and tells of each.
+pub(super) async fn delete(session: &Session, names: Vec<String>) -> Result<(), Failure> {
+    confirm(&session.global, &format!("delete {}", names.join(", ")))?;
+    let deleted = session.admin.delete_topics(names).await?;
+    session
+        .good(deleted, |topics| {
+            let names = topics.iter().map(|(topic, _)| topic.as_str());
+            output::show(session.format(), &deleted_rows("topic", names))
+        })
+        .await
+}
+
+/// A row for each that was deleted.
+pub(in crate::commands) fn deleted_rows<'a>(
+    what: &'static str,
+    names: impl Iterator<Item = &'a str>,
+) -> Table {
+    let mut table = Table::new(&[what, "state"]);
+    for name in names {
+        table.row([json!(name), json!("deleted")]);
+    }
+    table
 }
 
 /// Changes the configs of one resource.
@@ -93,7 +144,7 @@ pub(super) async fn ensure(session: &Session, args: Ensure) -> Result<(), Failur
     let text = text.map_err(|error| Failure::input(&name, &error))?;
     let manager = TopicManager::new(session.admin.clone()).mend(args.mend);
     let manager = manager
-        .toml(&text)
+        .topics_toml(&text)
         .map_err(|error| Failure::from(error).before(&name))?;
     let states = match args.check {
         true => manager.check().await?,

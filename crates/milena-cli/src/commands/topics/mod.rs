@@ -7,11 +7,10 @@ use clap::{Args, Subcommand};
 use milena::TopicPartition;
 
 use crate::args::setting;
-use crate::confirm::confirm;
 use crate::failure::Failure;
 use crate::session::Session;
 
-pub(super) use change::alter_configs;
+pub(super) use change::{alter_configs, deleted_rows, key, state};
 
 /// What is done with topics.
 #[derive(Debug, Subcommand)]
@@ -135,10 +134,6 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         Verb::Alter(args) => change::alter(session, args).await,
         Verb::Ensure(args) => change::ensure(session, args).await,
         Verb::Trim { place, before } => change::trim(session, place, before).await,
-        Verb::Delete { names } => {
-            confirm(&session.global, &format!("delete {}", names.join(", ")))?;
-            let deleted = session.admin.delete_topics(names).await?;
-            session.good(deleted, |_| Ok(())).await
-        }
+        Verb::Delete { names } => change::delete(session, names).await,
     }
 }

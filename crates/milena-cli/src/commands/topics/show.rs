@@ -8,13 +8,14 @@ use crate::output::{self, Table};
 use crate::session::Session;
 
 pub(super) async fn list(session: &Session, internal: bool) -> Result<(), Failure> {
-    let mut table = Table::new(&["topic", "partitions", "id"]);
+    let mut table = Table::new(&["topic", "partitions", "id", "error"]);
     let topics = session.admin.list_topics().await?;
     for topic in topics.iter().filter(|topic| internal || !topic.internal) {
         table.row([
             json!(topic.name.as_str()),
             json!(topic.partitions),
             json!(topic.id.map(|id| id.to_string())),
+            json!(topic.error.map(|code| code.to_string())),
         ]);
     }
     output::show(session.format(), &table)
@@ -41,6 +42,7 @@ pub(super) async fn describe(session: &Session, names: Vec<String>) -> Result<()
         "in_sync",
         "offline",
     ]);
+    let mut untold = Vec::new();
     let mut given = Table::new(&["topic", "config", "value", "source"]);
     for (_, topic) in &found {
         each_partition(topic, &mut partitions);
@@ -49,7 +51,14 @@ pub(super) async fn describe(session: &Session, names: Vec<String>) -> Result<()
         let ConfigResource::Topic(name) = resource else {
             continue;
         };
-        let entries = entries.as_ref().map_or(&[][..], Vec::as_slice);
+        let entries = match entries {
+            Ok(entries) => &entries[..],
+            // What could not be told is not the same as nothing set.
+            Err(error) => {
+                untold.push(Failure::from(error.clone()));
+                &[]
+            }
+        };
         for entry in entries
             .iter()
             .filter(|entry| entry.source == ConfigSource::Topic)
@@ -70,7 +79,14 @@ pub(super) async fn describe(session: &Session, names: Vec<String>) -> Result<()
     if !found.is_empty() {
         output::show_with(session.format(), &tables, || value)?;
     }
-    told
+    told?;
+    match untold.pop() {
+        None => Ok(()),
+        Some(last) => {
+            untold.iter().for_each(crate::complain);
+            Err(last)
+        }
+    }
 }
 
 fn each_partition(topic: &TopicDescription, table: &mut Table) {

@@ -1,0 +1,201 @@
+//! Records as lines of JSON, read in as they are written out.
+
+use std::borrow::Cow;
+
+use milena::Headers;
+use serde_json::{Map, Value};
+
+use super::encoding::Encoding;
+use super::{InRecord, Reader, RecordFormat};
+
+/// Cuts lines of JSON into records. Key, value, headers and timestamp are taken; topic, partition and offset say where a record came from.
+#[derive(Debug)]
+pub(crate) struct JsonLines {
+    /// The lines.
+    pub(crate) lines: Reader,
+    number: u64,
+}
+
+impl JsonLines {
+    /// A reader of records of `most` bytes.
+    pub(crate) fn new(most: usize) -> Self {
+        // Base64 takes a third more, and an escape of JSON six bytes for one.
+        let lines = Reader::lines(most.saturating_mul(6));
+        Self { lines, number: 0 }
+    }
+
+    /// The next record; `None` where more input is needed.
+    ///
+    /// # Errors
+    /// Where a line is no such object; it names the line.
+    pub(crate) fn next(&mut self) -> Result<Option<InRecord<'static>>, String> {
+        loop {
+            let Some(line) = self.lines.next()? else {
+                return Ok(None);
+            };
+            self.number += 1;
+            let line = line.value.unwrap_or_default();
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let number = self.number;
+            let record = record(&line);
+            return record
+                .map(Some)
+                .map_err(|what| format!("line {number} of the input: {what}"));
+        }
+    }
+}
+
+fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|error| format!("no JSON: {error}"))?;
+    let Value::Object(mut object) = value else {
+        return Err("no JSON object".to_owned());
+    };
+    let mut record = InRecord {
+        key: bytes(&mut object, "key")?.flatten().map(Cow::Owned),
+        // One that is left out by a slip must not become a tombstone.
+        value: bytes(&mut object, "value")?
+            .ok_or(
+                "it has neither value nor value_base64; a null value is written \"value\": null",
+            )?
+            .map(Cow::Owned),
+        ..InRecord::default()
+    };
+    match object.remove("timestamp") {
+        None | Some(Value::Null) => {}
+        Some(time) => {
+            let millis = time.as_i64();
+            let millis = millis.ok_or("its timestamp is no number of milliseconds")?;
+            record.timestamp = Some(millis).filter(|millis| *millis >= 0);
+        }
+    }
+    match object.remove("headers") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(each)) => {
+            let headers: Result<Headers, String> =
+                each.into_iter()
+                    .try_fold(Headers::new(), |mut headers, header| {
+                        push(&mut headers, header)?;
+                        Ok(headers)
+                    });
+            record.headers = Some(headers?);
+        }
+        Some(_) => return Err("its headers are no array".to_owned()),
+    }
+    for origin in ["topic", "partition", "offset"] {
+        object.remove(origin);
+    }
+    match object.keys().next() {
+        Some(unknown) => Err(format!("'{unknown}' is no part of a record")),
+        None => Ok(record),
+    }
+}
+
+fn push(headers: &mut Headers, header: Value) -> Result<(), String> {
+    let Value::Object(mut object) = header else {
+        return Err("a header is no object".to_owned());
+    };
+    let name = bytes(&mut object, "name")?.flatten();
+    let name = name.ok_or("a header has no name")?;
+    match bytes(&mut object, "value")?.flatten() {
+        Some(value) => headers.push(name, value),
+        None => headers.push_null(name),
+    }
+    match object.keys().next() {
+        Some(unknown) => Err(format!("'{unknown}' is no part of a header")),
+        None => Ok(()),
+    }
+}
+
+/// The bytes under `name`, or under `name_base64`; `None` where neither is there.
+fn bytes(object: &mut Map<String, Value>, name: &str) -> Result<Option<Option<Vec<u8>>>, String> {
+    let encoded = format!("{name}_base64");
+    match (object.remove(name), object.remove(&encoded)) {
+        (None, None) => Ok(None),
+        (Some(Value::Null), None) => Ok(Some(None)),
+        (Some(Value::String(text)), None) => Ok(Some(Some(text.into_bytes()))),
+        (None, Some(Value::String(text))) => {
+            let bytes = Encoding::Base64.read(text.as_bytes());
+            let bytes = bytes.map_err(|what| format!("its {encoded} is {what}"))?;
+            Ok(Some(Some(bytes.into_owned())))
+        }
+        (Some(_), Some(_)) => Err(format!("it has both {name} and {encoded}")),
+        (Some(_), None) => Err(format!("its {name} is neither a string nor null")),
+        (None, Some(_)) => Err(format!("its {encoded} is no string")),
+    }
+}
+
+impl Reader {
+    /// A reader of lines of at most `most` bytes.
+    fn lines(most: usize) -> Self {
+        let format = RecordFormat {
+            pieces: vec![
+                super::Piece::Field(super::Field::Value(Encoding::Raw)),
+                super::Piece::Literal(b"\n".to_vec()),
+            ],
+            null: None,
+            guarded: false,
+        };
+        Self::of(format, most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Shown, json_line};
+    use milena::TopicPartition;
+
+    #[test]
+    fn what_is_written_as_json_is_read_back_byte_for_byte() {
+        let place = TopicPartition::new("orders", 3);
+        let mut headers = Headers::new();
+        headers.push("a", "1");
+        headers.push_null("a");
+        headers.push(b"\xff\xfe".to_vec(), b"\x00\xff".to_vec());
+        headers.push("e", "");
+        for (key, value) in [
+            (Some(&b"key"[..]), Some(&b"two \x01\nstamps"[..])),
+            (None, None),
+            (Some(b""), Some(b"")),
+            (Some(b"\xff"), Some(b"\x00\xff\x80\xfe")),
+        ] {
+            let shown = Shown {
+                place: &place,
+                offset: 42,
+                timestamp: 1_771_320_600_250,
+                key,
+                value,
+                headers: headers.view(),
+            };
+            let mut line = Vec::new();
+            json_line(&shown, &mut line);
+            let read = record(&line).unwrap();
+            assert_eq!(read.key.as_deref(), key);
+            assert_eq!(read.value.as_deref(), value);
+            assert_eq!(read.timestamp, Some(1_771_320_600_250));
+            assert_eq!(read.headers.unwrap(), headers);
+        }
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused_with_words() {
+        for (line, named) in [
+            ("[]", "object"),
+            ("{", "JSON"),
+            ("{\"key\":\"a\"}", "neither value"),
+            ("{\"value\":1}", "neither a string nor null"),
+            ("{\"value\":\"a\",\"value_base64\":\"YQ==\"}", "both"),
+            ("{\"value_base64\":\"!\"}", "base64"),
+            ("{\"value\":\"a\",\"vlaue\":\"b\"}", "vlaue"),
+            (
+                "{\"value\":\"a\",\"headers\":[{\"value\":\"b\"}]}",
+                "no name",
+            ),
+        ] {
+            let error = record(line.as_bytes()).unwrap_err();
+            assert!(error.contains(named), "{line}: {error}");
+        }
+    }
+}

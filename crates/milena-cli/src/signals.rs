@@ -1,0 +1,109 @@
+//! The signs by which a user ends a command: SIGINT, SIGTERM and SIGHUP.
+
+use tokio::sync::watch;
+
+/// The signals that ask this process to end. The first lets the command end in good order; the second ends the process at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Signals {
+    /// Whether one has come. The sender is held by the task that waits for them, or by nobody where none can come.
+    asked: watch::Receiver<bool>,
+}
+
+impl Signals {
+    /// Watches from now on; the signals no longer end the process by themselves.
+    pub(crate) fn watch() -> Self {
+        let (told, asked) = watch::channel(false);
+        // Registered here, not at the first poll of the task: a signal between the two would be lost.
+        let mut waiting = Waiting::register();
+        tokio::spawn(async move {
+            waiting.next().await;
+            told.send_replace(true);
+            waiting.next().await;
+            std::process::exit(INTERRUPTED);
+        });
+        Self { asked }
+    }
+
+    /// Waits until the process is asked to end.
+    ///
+    /// # Cancel safety
+    /// May be dropped and called again; a signal is not forgotten.
+    pub(crate) async fn asked(&self) {
+        let mut asked = self.asked.clone();
+        if asked.wait_for(|asked| *asked).await.is_err() {
+            // Nobody watches any more: then none comes.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether the process was asked to end.
+    pub(crate) fn have_come(&self) -> bool {
+        *self.asked.borrow()
+    }
+}
+
+#[cfg(unix)]
+struct Waiting([Option<tokio::signal::unix::Signal>; 3]);
+
+#[cfg(unix)]
+impl Waiting {
+    fn register() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        let watched = |kind| signal(kind).ok();
+        // Under nohup the end of the terminal is not the end of the command.
+        let hangup = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind));
+        Self([
+            watched(SignalKind::interrupt()),
+            watched(SignalKind::terminate()),
+            hangup.and_then(watched),
+        ])
+    }
+
+    async fn next(&mut self) {
+        async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            () = one(interrupt) => {}
+            () = one(terminate) => {}
+            () = one(hangup) => {}
+        }
+    }
+}
+
+/// Whether whoever started this process had the signal ignored, as nohup does. Known on Linux only.
+#[cfg(unix)]
+fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
+    mask.is_some_and(|mask| mask >> bit & 1 == 1)
+}
+
+#[cfg(not(unix))]
+struct Waiting;
+
+#[cfg(not(unix))]
+impl Waiting {
+    fn register() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            tracing::warn!("Ctrl-C cannot be watched");
+            std::future::pending().await
+        }
+    }
+}
+
+/// The exit code of a command that was interrupted.
+const INTERRUPTED: i32 = 130;

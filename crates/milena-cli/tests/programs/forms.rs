@@ -1,0 +1,185 @@
+//! Records through text and JSON and back: nothing is lost, and what cannot be carried is refused.
+
+use crate::world::{World, run};
+
+/// Records as `consume -o json` shows them, without where they lie.
+fn shown(world: &World, topic: &str) -> Vec<serde_json::Value> {
+    let args = [
+        "consume",
+        topic,
+        "--from-beginning",
+        "--until",
+        "end",
+        "-o",
+        "json",
+    ];
+    let lines = world.out(&args);
+    let record = |line: &str| {
+        let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
+        for place in ["topic", "partition", "offset"] {
+            value.as_object_mut().unwrap().remove(place);
+        }
+        value
+    };
+    lines.lines().map(record).collect()
+}
+
+/// A topic with texts, bytes that are none, nulls, and headers twice, null, empty and with every mark of the text form.
+fn mixed(world: &World) -> String {
+    let topic = world.topic(1);
+    let lines = b"6b31\t7631\nff00\t00ff80fe\nNULL\tNULL\n\t\n";
+    let args = [
+        "produce",
+        &topic,
+        "-f",
+        "%k{hex}\\t%v{hex}\\n",
+        "--null",
+        "NULL",
+    ];
+    let headers = [
+        "-H",
+        "a=1",
+        "-H",
+        "a=x,y=z\\",
+        "-H",
+        "n",
+        "-H",
+        "e=",
+        "-H",
+        "t=1\t2\n3",
+    ];
+    world.piped(&[&args[..], &headers].concat(), lines);
+    topic
+}
+
+#[test]
+fn records_come_back_from_json_byte_for_byte() {
+    let world = World::new();
+    let (topic, copy) = (mixed(&world), world.topic(1));
+    let args = [
+        "consume",
+        &topic,
+        "--from-beginning",
+        "--until",
+        "end",
+        "-o",
+        "json",
+    ];
+    let lines = world.out(&args);
+    world.piped(&["produce", &copy, "--input", "json"], lines.as_bytes());
+    assert_eq!(shown(&world, &topic).len(), 4);
+    assert_eq!(shown(&world, &copy), shown(&world, &topic));
+}
+
+#[test]
+fn records_come_back_from_each_encoding_with_their_headers() {
+    let world = World::new();
+    let topic = mixed(&world);
+    for encoding in ["hex", "base64", "json"] {
+        let copy = world.topic(1);
+        let format = format!("%T %h\\t%k{{{encoding}}}\\t%v{{{encoding}}}\\n");
+        let read = [
+            "consume",
+            &topic,
+            "--from-beginning",
+            "--until",
+            "end",
+            "-f",
+            &format,
+        ];
+        let write = ["produce", &copy, "-f", &format];
+        // A word for null that no encoding makes.
+        let null = ["--null", "~null~"];
+        let lines = world.out(&[&read[..], &null].concat());
+        world.piped(&[&write[..], &null].concat(), lines.as_bytes());
+        assert_eq!(shown(&world, &copy), shown(&world, &topic), "{encoding}");
+    }
+}
+
+#[test]
+fn a_header_filter_goes_by_the_last_of_that_name() {
+    let world = World::new();
+    let topic = world.topic(1);
+    world.out(&["produce", &topic, "-H", "a=1", "-H", "a=2", "--value", "x"]);
+    let read = [
+        "consume",
+        &topic,
+        "--from-beginning",
+        "--until",
+        "end",
+        "--header",
+    ];
+    assert_eq!(world.out(&[&read[..], &["a=1"]].concat()), "");
+    assert_eq!(world.out(&[&read[..], &["a=2"]].concat()), "x\n");
+    let last = [
+        "consume",
+        &topic,
+        "--from-beginning",
+        "--until",
+        "end",
+        "-f",
+        "%h{a}",
+    ];
+    assert_eq!(world.out(&last), "2");
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_before_anything_is_sent() {
+    let world = World::new();
+    let topic = world.topic(1);
+    for (args, named) in [
+        (&["-f", ""][..], "empty"),
+        (&["-f", "%t\\n"], "neither"),
+        (&["-f", "x"], "neither"),
+        (&["-H", "=x", "--value", "a"], "name"),
+        (&["-H", "", "--value", "a"], "name"),
+        (&["--max-request-size", "0"], "0"),
+    ] {
+        let output = run(
+            world.milena(&[&["produce", &topic], args].concat()),
+            b"a\nb\n",
+        );
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {told}");
+        assert!(told.contains(named), "{args:?}: {told}");
+    }
+    assert!(shown(&world, &topic).is_empty());
+}
+
+#[test]
+fn a_line_that_does_not_end_is_given_up_at_the_size_of_a_record() {
+    let world = World::new();
+    let topic = world.topic(1);
+    let endless = vec![b'x'; 3 << 20];
+    let args = ["produce", &topic, "--max-request-size", "1000000"];
+    let output = run(world.milena(&args), &endless);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("record 1 of the input does not end"),
+        "{told}"
+    );
+}
+
+#[test]
+fn each_refused_record_is_told_by_its_number() {
+    let world = World::new();
+    let topic = world.topic(1);
+    let compact = ["--set", "cleanup.policy=compact"];
+    world.out(&[&["configs", "alter", "topic", &topic][..], &compact].concat());
+    let args = ["produce", &topic, "-K", "\\t", "--null", ""];
+    let output = run(world.milena(&args), b"a\tx\n\ty\nc\tz\n");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    let lines = shown(&world, &topic).len();
+    for number in ["1", "2", "3"] {
+        let refused = told.lines().any(|line| {
+            line.starts_with("milena: record")
+                && line
+                    .split(':')
+                    .nth(1)
+                    .is_some_and(|numbers| numbers.contains(number) || numbers.contains("1-3"))
+        });
+        assert!(refused || lines > 0, "record {number}: {told}");
+    }
+}

@@ -80,7 +80,7 @@ impl Watch {
     /// Has a client watched.
     pub fn client(&self, builder: ClientBuilder) -> ClientBuilder {
         let builder = builder.health(&self.health).metrics(&self.metrics);
-        builder.observer(Arc::new(self.tally.clone()))
+        builder.add_observer(Arc::new(self.tally.clone()))
     }
 
     /// How many of the orders are traced: all where someone asked for traces, else none.

@@ -24,9 +24,9 @@ pub struct ClientBuilder {
     settings: Settings,
     recorder: Option<Arc<dyn Recorder>>,
     #[cfg(feature = "health")]
-    health: Vec<Health>,
+    health: Option<Health>,
     #[cfg(feature = "metrics")]
-    metrics: Vec<Metrics>,
+    metrics: Option<Metrics>,
 }
 
 impl ClientBuilder {
@@ -38,15 +38,19 @@ impl ClientBuilder {
             settings: Settings::default(),
             recorder: None,
             #[cfg(feature = "health")]
-            health: Vec::new(),
+            health: None,
             #[cfg(feature = "metrics")]
-            metrics: Vec::new(),
+            metrics: None,
         }
     }
 
     /// `bootstrap.servers`: brokers of the cluster, `host:port` each, one or several, in a list or with commas between; required.
     ///
-    /// One that answers is enough, the others are learnt from it. Called again, it adds.
+    /// One that answers is enough, the others are learnt from it. Called again, it replaces: after a file or the
+    /// environment, the addresses given here are the only ones. A text without an address in it changes nothing.
+    ///
+    /// An address may begin with `PLAINTEXT://`. One that asks for TLS or SASL, as `SASL_SSL://`, is refused, since it
+    /// would be spoken to in clear text.
     ///
     /// ```
     /// # use milena_client::Client;
@@ -56,11 +60,16 @@ impl ClientBuilder {
     /// # let _ = (one, several, list);
     /// ```
     pub fn bootstrap(mut self, servers: impl Bootstrap) -> Self {
-        for entry in servers.servers() {
-            let parts = entry.split(',').map(str::trim);
-            let parts = parts.filter(|part| !part.is_empty()).map(str::to_owned);
-            self.bootstrap.extend(parts);
+        let given = written(servers);
+        if !given.is_empty() {
+            self.bootstrap = given;
         }
+        self
+    }
+
+    /// Adds brokers to those of [`bootstrap`](Self::bootstrap).
+    pub fn add_bootstrap(mut self, servers: impl Bootstrap) -> Self {
+        self.bootstrap.extend(written(servers));
         self
     }
 
@@ -128,8 +137,8 @@ impl ClientBuilder {
     }
 
     /// Adds one who is told of what all that share the client do. Default nobody.
-    pub fn observer(self, observer: Arc<dyn Observer>) -> Self {
-        self.with(|cluster| cluster.observer(observer))
+    pub fn add_observer(self, observer: Arc<dyn Observer>) -> Self {
+        self.with(|cluster| cluster.add_observer(observer))
     }
 
     /// Who counts records and attempts of consumers that set no [recorder](milena_consumer::ConsumerBuilder::recorder) of their own.
@@ -153,9 +162,8 @@ impl ClientBuilder {
     /// ```
     #[cfg(feature = "metrics")]
     pub fn metrics(mut self, metrics: &Metrics) -> Self {
-        self.metrics.push(metrics.clone());
-        self.observer(Arc::new(metrics.clone()))
-            .recorder(Arc::new(metrics.clone()))
+        self.metrics = Some(metrics.clone());
+        self.recorder(Arc::new(metrics.clone()))
     }
 
     /// Has this client, its producers, consumers and handlers judged by `health`, and each broker asked for a sign of life now and
@@ -175,8 +183,8 @@ impl ClientBuilder {
     /// ```
     #[cfg(feature = "health")]
     pub fn health(mut self, health: &Health) -> Self {
-        self.health.push(health.clone());
-        self.observer(Arc::new(health.clone()))
+        self.health = Some(health.clone());
+        self
     }
 
     /// Reaches the cluster; resolves with its first answer, within the API timeout.
@@ -188,21 +196,34 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropped before it resolves, everything started is ended.
     pub async fn connect(self) -> Result<Client> {
-        let cluster = self.cluster.bootstrap(self.bootstrap).connect().await?;
+        let cluster = self.cluster.bootstrap(self.bootstrap);
         #[cfg(feature = "metrics")]
-        for metrics in &self.metrics {
+        let cluster = match &self.metrics {
+            Some(metrics) => cluster.add_observer(Arc::new(metrics.clone())),
+            None => cluster,
+        };
+        #[cfg(feature = "health")]
+        let cluster = match &self.health {
+            Some(health) => cluster.add_observer(Arc::new(health.clone())),
+            None => cluster,
+        };
+        let cluster = cluster.connect().await?;
+        #[cfg(feature = "metrics")]
+        if let Some(metrics) = &self.metrics {
             metrics.watch(cluster.gauges());
         }
         let client = Client::new(cluster, self.group, self.settings, self.recorder);
         #[cfg(feature = "health")]
-        let client = client.with_health(&self.health);
+        let client = client.with_health(self.health.as_ref());
         Ok(client)
     }
 
-    /// As [`bootstrap`](Self::bootstrap), in place of the addresses so far.
-    pub(crate) fn only_bootstrap(mut self, servers: Vec<String>) -> Self {
-        self.bootstrap.clear();
-        self.bootstrap(servers)
+    /// The addresses without names and passwords in them.
+    fn shown_bootstrap(&self) -> Vec<String> {
+        self.bootstrap
+            .iter()
+            .map(|text| Address::redacted(text))
+            .collect()
     }
 
     pub(crate) fn settings(&mut self) -> &mut Settings {
@@ -218,11 +239,18 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("bootstrap", &self.bootstrap)
+            .field("bootstrap", &self.shown_bootstrap())
             .field("group", &self.group)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// The entries that say something. They are cut into addresses when the client connects.
+fn written(servers: impl Bootstrap) -> Vec<String> {
+    let mut entries = servers.servers();
+    entries.retain(|entry| entry.contains(|c: char| c != ',' && !c.is_whitespace()));
+    entries
 }
 
 /// One address or several, as [`ClientBuilder::bootstrap`] takes them.

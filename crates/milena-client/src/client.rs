@@ -52,7 +52,7 @@ pub struct Client {
     settings: Arc<Settings>,
     recorder: Option<Arc<dyn Recorder>>,
     #[cfg(feature = "health")]
-    health: Vec<Joined>,
+    health: Option<Joined>,
 }
 
 impl Client {
@@ -73,17 +73,17 @@ impl Client {
             settings: Arc::new(settings),
             recorder,
             #[cfg(feature = "health")]
-            health: Vec::new(),
+            health: None,
         }
     }
 
     #[cfg(feature = "health")]
-    pub(crate) fn with_health(mut self, health: &[Health]) -> Self {
-        for each in health {
-            each.watch(self.cluster.gauges());
-            self.cluster.keep_probing(each.probe_interval());
+    pub(crate) fn with_health(mut self, health: Option<&Health>) -> Self {
+        if let Some(health) = health {
+            health.watch(self.cluster.gauges());
+            self.cluster.keep_probing(health.probe_interval());
+            self.health = Some(health.join());
         }
-        self.health = health.iter().map(Health::join).collect();
         self
     }
 
@@ -145,7 +145,9 @@ impl Client {
     /// Dropped, what has not ended yet goes on; call it again.
     pub async fn close(&self) {
         #[cfg(feature = "health")]
-        self.health.iter().for_each(Joined::close);
+        if let Some(joined) = &self.health {
+            joined.close();
+        }
         self.cluster.end_users().await;
         self.cluster.close().await;
     }

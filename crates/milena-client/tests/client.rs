@@ -242,7 +242,11 @@ async fn an_open_breaker_pauses_its_partitions_by_name_and_fetching_goes_on_afte
     let builder = Client::builder()
         .bootstrap(broker.bootstrap())
         .connector(broker.dialer());
-    let client = builder.observer(pauses.clone()).connect().await.unwrap();
+    let client = builder
+        .add_observer(pauses.clone())
+        .connect()
+        .await
+        .unwrap();
     let layer = CircuitBreakerLayer::new("payments")
         .consecutive(1)
         .open_for(Duration::from_secs(30));

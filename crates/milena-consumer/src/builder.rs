@@ -32,8 +32,19 @@ impl ConsumerBuilder {
         Self { cluster, settings }
     }
 
-    /// The topics to read; required.
+    /// The topics to read; required, unless there is a [`topic_pattern`](Self::topic_pattern). Called again, it
+    /// replaces.
     pub fn topics<I>(mut self, topics: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<TopicName>,
+    {
+        self.settings.topics = topics.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds topics to those of [`topics`](Self::topics).
+    pub fn add_topics<I>(mut self, topics: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<TopicName>,
@@ -92,7 +103,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// A text that goes into each commit, for people and tools. Default empty.
+    /// A text that goes into each commit, for people and tools; at most 4,096 characters, as brokers take by default
+    /// (`offset.metadata.max.bytes`). Default empty.
     pub fn commit_metadata(mut self, text: impl Into<Arc<str>>) -> Self {
         self.settings.commit_metadata = text.into();
         self
@@ -111,6 +123,7 @@ impl ConsumerBuilder {
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the settings that do not fit together, and their values.
     pub fn build(self) -> Result<Consumer> {
         self.settings.check()?;
+        self.settings.check_frame(self.cluster.max_frame())?;
         Ok(Consumer::new(self.cluster, self.settings))
     }
 }
@@ -147,6 +160,7 @@ impl AssignedConsumerBuilder {
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the settings that do not fit together, and their values.
     pub fn build(self) -> Result<AssignedConsumer> {
         self.settings.check()?;
+        self.settings.check_frame(self.cluster.max_frame())?;
         Ok(AssignedConsumer::new(self.cluster, self.settings))
     }
 }
@@ -173,7 +187,8 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// `fetch.max.bytes`: the most bytes of one answer, save for a single larger batch. Default 32 MiB.
+            /// `fetch.max.bytes`: the most bytes of one answer, save for a single larger batch. Default 32 MiB. It must
+            /// fit into the largest answer that the client accepts, 100 MiB.
             pub fn fetch_max_bytes(mut self, bytes: usize) -> Self {
                 self.settings.fetch_max_bytes = bytes;
                 self
@@ -269,7 +284,7 @@ macro_rules! shared_setters {
             }
 
             /// One more who is told.
-            pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+            pub fn add_observer(mut self, observer: Arc<dyn Observer>) -> Self {
                 self.settings.observers = self.settings.observers.with(observer);
                 self
             }

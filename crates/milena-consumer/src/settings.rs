@@ -216,7 +216,29 @@ impl Settings {
             let what = "memory, fetch bytes and attempts must be above zero";
             return Err(config("max.partition.fetch.bytes", what));
         }
+        // Brokers count the units of Java's text. They would refuse every commit, one by one.
+        let length = self.commit_metadata.encode_utf16().count();
+        if length > MAX_COMMIT_METADATA {
+            let what = format!(
+                "{length} characters are more than the {MAX_COMMIT_METADATA} that brokers take \
+                 (offset.metadata.max.bytes): no commit would succeed"
+            );
+            return Err(config("commit_metadata", what));
+        }
         Ok(())
+    }
+
+    /// Refuses answers larger than the client accepts: each would end its connection, for ever.
+    pub(crate) fn check_frame(&self, max_frame: usize) -> Result<()> {
+        let bytes = self.fetch_max_bytes;
+        if bytes.saturating_add(ANSWER_OVERHEAD) <= max_frame {
+            return Ok(());
+        }
+        let what = format!(
+            "answers of {bytes} bytes do not fit beside their {ANSWER_OVERHEAD} bytes of description into {max_frame} \
+             bytes, the largest answer accepted (max_frame)"
+        );
+        Err(config("fetch.max.bytes", what))
     }
 }
 
@@ -237,6 +259,12 @@ fn config(key: &'static str, what: impl Into<std::borrow::Cow<'static, str>>) ->
 
 const MAX_LANES: usize = 4096;
 
+/// The characters that brokers take by default in a commit's text.
+const MAX_COMMIT_METADATA: usize = 4096;
+
+/// Room for what an answer holds beside records: names, offsets and aborted transactions of its partitions.
+const ANSWER_OVERHEAD: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +278,34 @@ mod tests {
     #[test]
     fn the_defaults_fit_together() {
         settings().check().unwrap();
+    }
+
+    #[test]
+    fn a_text_that_brokers_refuse_in_each_commit_is_refused_at_build() {
+        let mut settings = settings();
+        settings.commit_metadata = "m".repeat(4096).into();
+        settings.check().unwrap();
+        settings.commit_metadata = "å".repeat(4096).into();
+        settings.check().unwrap();
+        settings.commit_metadata = "m".repeat(4097).into();
+        let error = settings.check().unwrap_err().to_string();
+        assert!(
+            error.contains("commit_metadata") && error.contains("4096"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn answers_must_fit_into_the_largest_frame() {
+        let mut settings = settings();
+        settings.check_frame(100 << 20).unwrap();
+        settings.fetch_max_bytes = 200 << 20;
+        let error = settings.check_frame(100 << 20).unwrap_err().to_string();
+        for part in ["fetch.max.bytes", "209715200", "104857600", "max_frame"] {
+            assert!(error.contains(part), "{error}");
+        }
+        settings.fetch_max_bytes = usize::MAX;
+        assert!(settings.check_frame(100 << 20).is_err());
     }
 
     #[test]

@@ -221,17 +221,17 @@ impl Assignor for Careless {
 async fn an_assignor_of_ones_own_is_used_and_one_that_gives_a_partition_twice_is_refused() {
     let bed = bed(3).await;
     let seen = Seen::default();
-    let one = run_noting(bed.classic("a").await.assignor(OneReader), &seen);
-    let two = run_noting(bed.classic("b").await.assignor(OneReader), &seen);
+    let one = run_noting(bed.classic("a").await.add_assignor(OneReader), &seen);
+    let two = run_noting(bed.classic("b").await.add_assignor(OneReader), &seen);
     stable_with(&bed, 2).await;
     bed.fill(3, 0, 4).await;
     seen.until_len(12).await;
     let reports = [one.end().await.processed, two.end().await.processed];
     assert!(reports.contains(&0), "{reports:?}");
 
-    let one = run_noting(bed.classic("a").await.assignor(Careless), &seen);
+    let one = run_noting(bed.classic("a").await.add_assignor(Careless), &seen);
     stable_with(&bed, 1).await;
-    let two = run_noting(bed.classic("b").await.assignor(Careless), &seen);
+    let two = run_noting(bed.classic("b").await.add_assignor(Careless), &seen);
     let error = one.ended().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("`careless` gave"), "{error}");

@@ -265,7 +265,11 @@ async fn g19_members_that_try_again_do_not_come_all_at_once() {
                 noted.lock().push(Instant::now());
             }
         };
-        let cluster = cluster.observer(Arc::new(note)).connect().await.unwrap();
+        let cluster = cluster
+            .add_observer(Arc::new(note))
+            .connect()
+            .await
+            .unwrap();
         let builder = Consumer::builder(cluster, format!("group-{number}")).topics(["orders"]);
         let handler = async |_: Partition, _: Value| {};
         members.push(run(builder.group_protocol(GroupProtocol::Classic), handler));

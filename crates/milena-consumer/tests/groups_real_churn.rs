@@ -140,7 +140,7 @@ async fn join(book: &Arc<Book>, topic: &str, protocol: GroupProtocol, number: us
         .heartbeat_interval(Duration::from_millis(300))
         .commit_interval(Duration::from_millis(200))
         .rebalance_listener(ear)
-        .observer(Arc::new(|_: &Event<'_>| {}));
+        .add_observer(Arc::new(|_: &Event<'_>| {}));
     let consumer = Arc::new(consumer.build().unwrap());
     let (running, noted) = (Arc::clone(&consumer), Arc::clone(book));
     let task = tokio::spawn(async move {

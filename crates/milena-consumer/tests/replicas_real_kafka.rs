@@ -147,7 +147,7 @@ async fn a_consumer_reads_from_the_replica_in_its_rack() {
             *noted.lock().entry(*node).or_default() += partitions;
         }
     };
-    let cluster = builder().observer(Arc::new(watch));
+    let cluster = builder().add_observer(Arc::new(watch));
     let consumer = bed.reader(cluster, "rack-3", OffsetReset::None).await;
     expect(&consumer, "it", 0..50).await;
     for first in [50, 100, 150] {

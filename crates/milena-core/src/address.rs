@@ -43,26 +43,67 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Reads the addresses of one text, with commas between them, as `bootstrap.servers` is written. Blanks, line
+    /// ends and empty items are passed over, and an address that is there twice counts once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for the first item that cannot be used. A name and password before an `@` are never
+    /// part of the text.
+    pub fn parse_list(text: &str) -> Result<Vec<Self>, Error> {
+        if text.contains('@') {
+            // Looked at before the text is cut, since a password may hold commas.
+            return Err(refuse(text, USERINFO));
+        }
+        let mut found: Vec<Self> = Vec::new();
+        for item in text.split(',').map(str::trim) {
+            if item.is_empty() {
+                continue;
+            }
+            let address = item.parse()?;
+            if !found.contains(&address) {
+                found.push(address);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns `text` as it may be shown to people: what stands before an `@` may be a password and is left out.
+    #[must_use]
+    pub fn redacted(text: &str) -> String {
+        match text.rsplit_once('@') {
+            None => text.trim().escape_debug().to_string(),
+            Some((_, host)) => format!("…@{}", host.trim().escape_debug()),
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = Error;
 
-    /// Reads `host:port`, `host` (port 9092) or `[ipv6]:port`; a listener name before it (`PLAINTEXT://`) is passed over.
+    /// Reads `host:port`, `host` (port 9092) or `[ipv6]:port`, each also with `PLAINTEXT://` before it.
+    ///
+    /// Another protocol before it is refused: `SASL_SSL://host:9092` asks for encryption, and would be spoken to in
+    /// clear text.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refuse = |why: &str| {
-            Error::new(
-                ErrorKind::Config,
-                format!("`{text}` is not a broker address: {why}; write host:port"),
-            )
-            .setting("bootstrap.servers")
-        };
+        let refuse = |why: &str| refuse(text, why);
         let trimmed = text.trim();
+        if trimmed.contains('@') {
+            return Err(refuse(USERINFO));
+        }
+        if let Some(placeholder) = crate::placeholder(trimmed) {
+            let why =
+                format!("it holds the placeholder `{placeholder}`, and nothing is expanded here");
+            return Err(refuse(&why));
+        }
+        if trimmed.contains(['"', '\'']) {
+            return Err(refuse("it holds quotes, which are part of the text here"));
+        }
         let rest = match trimmed.split_once("://") {
-            Some((scheme, _))
-                if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") =>
-            {
-                return Err(refuse("that is a web address"));
+            Some((protocol, rest)) => {
+                speaks(protocol).map_err(|why| refuse(&why))?;
+                rest
             }
-            Some((_, rest)) => rest,
             None => trimmed,
         };
         let (host, port) = if let Some(bracketed) = rest.strip_prefix('[') {
@@ -84,7 +125,12 @@ impl FromStr for Address {
         if host.is_empty() {
             return Err(refuse("the host is missing"));
         }
-        if host.contains(|c: char| c.is_whitespace() || matches!(c, '/' | ',')) {
+        let odd = |c: char| {
+            c.is_whitespace()
+                || c.is_control()
+                || matches!(c, '/' | '\\' | ',' | ';' | '=' | '?' | '#' | '$')
+        };
+        if host.contains(odd) {
             return Err(refuse("the host holds a character that no host has"));
         }
         let port = match port {
@@ -97,6 +143,28 @@ impl FromStr for Address {
         Ok(Self::new(host, port))
     }
 }
+
+/// Whether a protocol that stands before an address is one that is spoken; if not, why.
+fn speaks(protocol: &str) -> Result<(), String> {
+    match protocol.to_ascii_uppercase().as_str() {
+        "PLAINTEXT" => Ok(()),
+        "SSL" | "SASL_SSL" | "SASL_PLAINTEXT" => Err(format!(
+            "`{protocol}` asks for TLS or SASL, and this version speaks neither; nothing was sent"
+        )),
+        "HTTP" | "HTTPS" => Err("that is a web address".to_owned()),
+        _ => Err(format!(
+            "`{protocol}` is no protocol that is spoken here; only PLAINTEXT is"
+        )),
+    }
+}
+
+fn refuse(text: &str, why: &str) -> Error {
+    let shown = Address::redacted(text);
+    let what = format!("`{shown}` is not a broker address: {why}; write host:port");
+    Error::new(ErrorKind::Config, what).setting("bootstrap.servers")
+}
+
+const USERINFO: &str = "a name or password before an `@` is not read";
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,6 +195,7 @@ mod tests {
             ("[fe80::1]", "[fe80::1]:9092"),
             ("::1", "[::1]:9092"),
             ("PLAINTEXT://broker-1:19092", "broker-1:19092"),
+            ("plaintext://[::1]:9094\n", "[::1]:9094"),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
         }
@@ -149,5 +218,67 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_protocol_that_is_not_spoken_is_refused() {
+        for (text, why) in [
+            ("SASL_SSL://host:9092", "TLS or SASL"),
+            ("ssl://host:9092", "TLS or SASL"),
+            ("SASL_PLAINTEXT://host:9092", "TLS or SASL"),
+            ("kafka://host:9092", "only PLAINTEXT"),
+            ("tcp://10.96.0.12:9092", "only PLAINTEXT"),
+            ("https://host", "web address"),
+        ] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_an_at_sign_is_never_shown() {
+        for text in [
+            "user:hunter2@host:9092",
+            "SASL_SSL://user:hunter2@host:9092",
+            "a:1,user:hun,hunter2@host:9092",
+            "hunter2@",
+        ] {
+            for error in [
+                Address::parse_list(text).unwrap_err(),
+                text.parse::<Address>().unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Config);
+                for shown in [format!("{error}"), format!("{error:?}")] {
+                    assert!(!shown.contains("hunter2"), "{shown}");
+                    assert!(!shown.contains("user"), "{shown}");
+                }
+            }
+            assert!(!Address::redacted(text).contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn quotes_and_placeholders_are_refused_by_name() {
+        for (text, why) in [
+            ("\"host:9092\"", "quotes"),
+            ("'host:9092'", "quotes"),
+            ("${BROKERS}", "placeholder `${BROKERS}`"),
+            ("{{ .Values.brokers }}", "placeholder"),
+            ("%BROKERS%:9092", "placeholder `%BROKERS%`"),
+            ("$BROKERS", "placeholder `$BROKERS`"),
+        ] {
+            let error = text.parse::<Address>().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_passes_over_blanks_and_empty_items() {
+        let shown = |text: &str| {
+            let list = Address::parse_list(text).unwrap();
+            list.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(" a:1 , b:2,,a:1,\n"), ["a:1", "b:2"]);
+        assert!(shown(" \n").is_empty());
     }
 }

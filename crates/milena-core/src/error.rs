@@ -14,7 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// It answers four questions: what ([`kind`](Self::kind)), whose move ([`is_retriable`](Self::is_retriable),
 /// [`is_fatal`](Self::is_fatal)), did it happen ([`persistence`](Self::persistence)) and where ([`place`](Self::place)).
-/// `Display` is one line without the cause, which [`source`](StdError::source) carries.
+/// `Display` is one line without the cause, which [`source`](StdError::source) carries. `{:?}`, by which a `main` that
+/// returns an error prints it, is the same line with every cause behind it; `{:#?}` adds the kind.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -288,11 +289,21 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("text", &self.to_string())
-            .field("source", &self.0.source)
-            .finish()
+        if f.alternate() {
+            return f
+                .debug_struct("Error")
+                .field("kind", &self.0.kind)
+                .field("text", &self.to_string())
+                .field("source", &self.0.source)
+                .finish();
+        }
+        fmt::Display::fmt(self, f)?;
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
@@ -415,6 +426,19 @@ mod tests {
         assert_eq!(lost("ListGroups").to_string(), "no answer (api ListGroups)");
         let told = "no answer (api OffsetCommit, possibly written)";
         assert_eq!(lost("OffsetCommit").to_string(), told);
+    }
+
+    #[test]
+    fn an_error_that_main_returns_reads_as_a_sentence_with_its_causes() {
+        let dial = Error::new(ErrorKind::Transport, "cannot connect")
+            .with_source(std::io::Error::other("connection refused"));
+        let error = Error::new(ErrorKind::Timeout, "no broker answered").with_source(dial);
+        let shown = format!("{error:?}");
+        assert_eq!(
+            shown,
+            "no broker answered: cannot connect: connection refused"
+        );
+        assert!(format!("{error:#?}").contains("kind: Timeout"));
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod ids;
 mod incoming;
 mod observer;
 mod outcome;
+mod placeholder;
 mod process_error;
 mod record;
 mod recorder;
@@ -63,6 +64,7 @@ pub use ids::{LeaderEpoch, NodeId, Offset, Partition, ProducerEpoch, ProducerId,
 pub use incoming::Incoming;
 pub use observer::{Observer, Observers, panic_text};
 pub use outcome::{Outcome, Reason};
+pub use placeholder::placeholder;
 pub use process_error::{BoxError, Classified, Classify, ErrorClass, ProcessError};
 pub use record::{ConsumerRecord, ProducerRecord, Record, RecordMetadata, RecordRef};
 pub use recorder::{Recorder, Recording, RouteLabels, RouteRecorder};

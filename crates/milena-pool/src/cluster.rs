@@ -185,6 +185,12 @@ impl Cluster {
         &self.0.dialer.options.observers
     }
 
+    /// The largest answer accepted, in bytes.
+    #[must_use]
+    pub fn max_frame(&self) -> usize {
+        self.0.dialer.options.max_frame
+    }
+
     /// How long an answer may take: `request.timeout.ms`.
     #[must_use]
     pub fn request_timeout(&self) -> std::time::Duration {

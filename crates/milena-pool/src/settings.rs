@@ -48,13 +48,13 @@ impl ClusterBuilder {
         }
     }
 
-    /// Adds addresses by which the cluster is reached: `host:port` each.
+    /// The addresses by which the cluster is reached: `host:port` each. Called again, it replaces.
     pub fn bootstrap<I>(mut self, addresses: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.bootstrap.extend(addresses.into_iter().map(Into::into));
+        self.bootstrap = addresses.into_iter().map(Into::into).collect();
         self
     }
 
@@ -133,7 +133,7 @@ impl ClusterBuilder {
     }
 
     /// Adds one who is told.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn add_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.options.observers = self.options.observers.with(observer);
         self
     }
@@ -189,8 +189,10 @@ impl ClusterBuilder {
 
 impl std::fmt::Debug for ClusterBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.bootstrap.iter().map(|text| Address::redacted(text));
+        let shown: Vec<_> = shown.collect();
         f.debug_struct("ClusterBuilder")
-            .field("bootstrap", &self.bootstrap)
+            .field("bootstrap", &shown)
             .field("options", &self.options)
             .field("timing", &self.timing)
             .finish_non_exhaustive()
@@ -199,12 +201,12 @@ impl std::fmt::Debug for ClusterBuilder {
 
 /// Reads the addresses; one entry may hold several, with commas between, as Kafka writes them.
 fn parse(entries: &[String]) -> Result<Vec<Address>> {
-    let texts = entries.iter().flat_map(|entry| entry.split(','));
     let mut addresses: Vec<Address> = Vec::new();
-    for text in texts.map(str::trim).filter(|text| !text.is_empty()) {
-        let address = text.parse()?;
-        if !addresses.contains(&address) {
-            addresses.push(address);
+    for entry in entries {
+        for address in Address::parse_list(entry)? {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
         }
     }
     if addresses.is_empty() {

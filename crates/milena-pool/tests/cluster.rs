@@ -159,7 +159,7 @@ async fn a_broker_that_hangs_does_not_hold_a_renewal_back() {
     let started_over = Arc::new(AtomicUsize::new(0));
     let noted = started_over.clone();
     let cluster = on(&broker)
-        .observer(Arc::new(move |event: &Event<'_>| {
+        .add_observer(Arc::new(move |event: &Event<'_>| {
             if let Event::Rebootstrap { .. } = event {
                 noted.fetch_add(1, Ordering::Relaxed);
             }
@@ -380,7 +380,7 @@ async fn when_every_known_broker_is_gone_the_bootstrap_addresses_are_asked_again
     let told = Arc::new(Mutex::new(0));
     let noted = told.clone();
     let cluster = on(&broker)
-        .observer(Arc::new(move |event: &Event<'_>| {
+        .add_observer(Arc::new(move |event: &Event<'_>| {
             if let Event::Rebootstrap { .. } = event {
                 *noted.lock() += 1;
             }
@@ -434,7 +434,7 @@ async fn a_broker_that_is_down_is_passed_over_and_dialed_with_a_backoff() {
     let failed = Arc::new(AtomicUsize::new(0));
     let noted = failed.clone();
     let cluster = on(&broker)
-        .observer(Arc::new(move |event: &Event<'_>| {
+        .add_observer(Arc::new(move |event: &Event<'_>| {
             if let Event::ConnectFailed { .. } = event {
                 noted.fetch_add(1, Ordering::Relaxed);
             }

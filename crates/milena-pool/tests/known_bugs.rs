@@ -237,7 +237,7 @@ async fn n10_idle_ends_are_no_failures_and_nothing_starts_over() {
     let cluster = Cluster::builder(broker.bootstrap())
         .connector(broker.dialer())
         .connections_max_idle(2 * SECOND)
-        .observer(Arc::new(move |event: &Event<'_>| match event {
+        .add_observer(Arc::new(move |event: &Event<'_>| match event {
             Event::Rebootstrap { .. } | Event::ConnectFailed { .. } => {
                 noted.lock().push(format!("{event:?}"));
             }

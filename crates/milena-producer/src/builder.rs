@@ -174,7 +174,7 @@ impl ProducerBuilder {
     }
 
     /// Adds one who is told of batches delivered, retried and failed. Default those of the cluster.
-    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn add_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.draft.observers = self.draft.observers.with(observer);
         self
     }

@@ -33,7 +33,7 @@ async fn topic(compression: Compression, sent: &Arc<AtomicU64>) -> (Broker, Topi
         }
     };
     let producer = Producer::builder(cluster).compression(compression);
-    let producer = producer.observer(Arc::new(count)).build();
+    let producer = producer.add_observer(Arc::new(count)).build();
     let orders = producer.unwrap().topic("orders");
     (broker, orders)
 }

@@ -27,7 +27,10 @@ async fn run(settings: Settings) -> Result<()> {
     };
     let tally = Tally::new(&shop.topics, &shop.gateway);
     let client = settings.client("order-consumer");
-    let client = client.observer(Arc::new(tally.clone())).connect().await?;
+    let client = client
+        .add_observer(Arc::new(tally.clone()))
+        .connect()
+        .await?;
     let group = format!("{}orders", settings.prefix);
     let consumer = stages::consumer(&client, &shop.topics, group)?;
     let router = stages::router(&shop, writer(&client, 0.0)?, stages::payments());

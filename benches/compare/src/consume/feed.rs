@@ -49,7 +49,7 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
     let mut builder = client
         .producer()
         .compression(compression(job.codec))
-        .observer(Arc::<Stored>::clone(&stored));
+        .add_observer(Arc::<Stored>::clone(&stored));
     if let Some(bytes) = job.batch_size {
         builder = builder.batch_size(bytes);
     }

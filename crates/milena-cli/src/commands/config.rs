@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use milena::Client;
-use milena::config::{Fate, explain_properties, keys};
+use milena::config::{Fate, explain_properties_text, keys};
 use serde_json::json;
 
 use crate::args::Global;
@@ -45,7 +45,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
             output::show(format, &table)
         }
         Verb::Check { files } => {
-            let mut table = Table::new(&["file", "setting", "result"]);
+            let mut table = Table::new(&["file", "line", "setting", "result"]);
             let mut last = None;
             for file in &files {
                 if let Err(failure) = check(file, &mut table) {
@@ -68,28 +68,24 @@ fn check(file: &Path, table: &mut Table) -> Result<(), Failure> {
         .extension()
         .is_some_and(|ending| ending == "properties")
     {
-        for property in explain_properties(properties(&text)) {
+        for property in explain_properties_text(&text)? {
             let result = match property.fate {
                 Fate::Kept => "kept".to_owned(),
                 Fate::Mapped(settings) => settings.join(", "),
+                Fate::Ignored(why) => format!("passed over: {why}"),
                 Fate::Refused(why) => format!("refused: {why}"),
                 _ => String::new(),
             };
-            table.row([json!(name), json!(property.name), json!(result)]);
+            table.row([
+                json!(name),
+                json!(property.line),
+                json!(property.name),
+                json!(result),
+            ]);
         }
     }
     // Read, and not connected to.
     let _ = Client::builder().file(file)?;
-    table.row([json!(name), json!(""), json!("ok")]);
+    table.row([json!(name), json!(null), json!(""), json!("ok")]);
     Ok(())
-}
-
-/// The names and values, for telling what becomes of each; the file itself is read by the client.
-fn properties(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with(['#', '!']));
-    lines.filter_map(|line| {
-        let (name, value) = line.split_once(['=', ':'])?;
-        Some((name.trim(), value.trim()))
-    })
 }

@@ -49,9 +49,21 @@ fn a_slip_is_told_with_its_line_and_what_was_meant() {
     );
     assert_eq!(code, 2, "{wrong}");
     assert!(wrong.contains("linger") && wrong.contains('3'), "{wrong}");
-    let (code, told, wrong) = check(".properties", "key.serializer=org.example.Mine\n");
+    let text = "key.serializer=org.example.Mine\nsasl.jaas.config=x \\\n  password='CANARY';\nlinger.ms=5\n";
+    let (code, told, wrong) = check(".properties", text);
     assert_eq!(code, 2, "{wrong}");
-    assert!(told.contains("refused"), "{told}");
+    assert!(
+        !told.contains("CANARY") && !wrong.contains("CANARY"),
+        "{told}{wrong}"
+    );
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines.len(), 3, "a line that goes on counts once: {told}");
+    assert!(lines[0].contains("passed over"), "{told}");
+    assert!(
+        lines[1].contains("\t2\tsasl.jaas.config\trefused"),
+        "{told}"
+    );
+    assert!(lines[2].contains("\t4\tlinger.ms\tkept"), "{told}");
     let output = run(milena(&["config", "check", "no-such-file.yaml"]), b"");
     assert_eq!(output.status.code(), Some(7));
     let keys = run(milena(&["config", "keys"]), b"");

@@ -1,9 +1,9 @@
 //! The settings that all share.
 
-use milena_core::{Address, Backoff};
+use milena_core::{Address, Backoff, Result};
 
 use super::key::{Change, Key, Section};
-use super::value::{DURATION, Form, LIST, RANGE, TEXT};
+use super::value::{DURATION, Form, LIST, RANGE, Raw, TEXT, unsaid};
 
 macro_rules! keys {
     ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
@@ -13,6 +13,7 @@ macro_rules! keys {
             name: $name,
             kafka: $kafka,
             allowed: $form.allowed,
+            why: $form.why,
             default: $default,
             about: $about,
             read: |raw| {
@@ -24,8 +25,8 @@ macro_rules! keys {
 }
 
 keys! {
-    "bootstrap", "bootstrap.servers", LIST, "", "brokers of the cluster, host:port each; one that answers is enough":
-        |builder, value| builder.only_bootstrap(value);
+    "bootstrap", "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough":
+        |builder, value| builder.bootstrap(value);
     "client_id", "client.id", TEXT, "milena", "the name under which brokers log and meter this client":
         |builder, value| builder.client_id(value);
     "group", "group.id", TEXT, "", "the group that `client.group()` names":
@@ -48,9 +49,31 @@ keys! {
         |builder, value| builder.address_map(move |address| replaced(&value, address));
 }
 
+/// The addresses of brokers, each looked at when it is read and not first when it is dialed.
+const BOOTSTRAP: Form<Vec<String>> = Form {
+    allowed: "a list of host:port, or one text with commas",
+    why: |raw| addresses(raw).err().map(|error| error.message().to_owned()),
+    read: |raw| {
+        let found = addresses(raw).ok()?;
+        let texts: Vec<_> = found.iter().map(ToString::to_string).collect();
+        (!texts.is_empty()).then_some(texts)
+    },
+};
+
+fn addresses(raw: &Raw) -> Result<Vec<Address>> {
+    let texts = match raw {
+        Raw::Null => &[][..],
+        Raw::Text(text) => std::slice::from_ref(text),
+        Raw::List(texts) => texts,
+    };
+    let lists = texts.iter().map(|text| Address::parse_list(text));
+    Ok(lists.collect::<Result<Vec<_>>>()?.concat())
+}
+
 /// Pairs of addresses.
 const ADDRESSES: Form<Vec<(Address, Address)>> = Form {
     allowed: "a list of host:port=host:port",
+    why: unsaid,
     read: |raw| {
         let pair = |text: &String| {
             let (from, to) = text.split_once('=')?;
@@ -68,7 +91,6 @@ fn replaced(map: &[(Address, Address)], address: &Address) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::value::Raw;
 
     #[test]
     fn addresses_are_replaced_in_pairs() {

@@ -11,7 +11,7 @@ use milena_core::{Backoff, Timestamp};
 
 use super::key::{Change, ConsumerChange, Key, Section};
 use super::value::{
-    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration,
+    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration, unsaid,
 };
 
 macro_rules! keys {
@@ -22,6 +22,7 @@ macro_rules! keys {
             name: $name,
             kafka: $kafka,
             allowed: $form.allowed,
+            why: $form.why,
             default: $default,
             about: $about,
             read: |raw| {
@@ -58,7 +59,7 @@ macro_rules! keys {
 
 // `member` are settings of consumers in a group alone.
 keys! {
-    member "topics", "", LIST, "", "the topics to read, beside those that the program names":
+    member "topics", "", LIST, "", "the topics to read where the program names none":
         |builder, value| builder.topics(value);
     member "topic_pattern", "", TEXT, "", "a regular expression: topics whose whole name fits it are read too":
         |builder, value| builder.topic_pattern(value);
@@ -128,6 +129,7 @@ keys! {
 
 const RESET: Form<OffsetReset> = Form {
     allowed: "earliest, latest, none, duration:TIME such as duration:6h, or timestamp:MILLISECONDS",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "earliest" => Some(OffsetReset::Earliest),
         "latest" => Some(OffsetReset::Latest),
@@ -147,6 +149,7 @@ const RESET: Form<OffsetReset> = Form {
 
 const ASSIGNORS: Form<Vec<String>> = Form {
     allowed: "a list of cooperative-sticky, sticky, range and roundrobin",
+    why: unsaid,
     read: |raw| {
         let known = ["cooperative-sticky", "sticky", "range", "roundrobin"];
         let names = (LIST.read)(raw)?;
@@ -157,6 +160,7 @@ const ASSIGNORS: Form<Vec<String>> = Form {
 
 const PROTOCOL: Form<GroupProtocol> = Form {
     allowed: "auto, classic or consumer",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "auto" => Some(GroupProtocol::Auto),
         "classic" => Some(GroupProtocol::Classic),
@@ -167,6 +171,7 @@ const PROTOCOL: Form<GroupProtocol> = Form {
 
 const STUCK: Form<StuckPolicy> = Form {
     allowed: "report or stop_lane",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "report" => Some(StuckPolicy::Report),
         "stop_lane" => Some(StuckPolicy::StopLane),
@@ -176,6 +181,7 @@ const STUCK: Form<StuckPolicy> = Form {
 
 const ON_CLOSE: Form<GroupMembershipOperation> = Form {
     allowed: "default, leave_group or remain_in_group",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "default" => Some(GroupMembershipOperation::Default),
         "leave_group" => Some(GroupMembershipOperation::LeaveGroup),
@@ -186,6 +192,7 @@ const ON_CLOSE: Form<GroupMembershipOperation> = Form {
 
 const ISOLATION: Form<IsolationLevel> = Form {
     allowed: "read_committed or read_uncommitted",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "read_committed" => Some(IsolationLevel::ReadCommitted),
         "read_uncommitted" => Some(IsolationLevel::ReadUncommitted),
@@ -195,6 +202,7 @@ const ISOLATION: Form<IsolationLevel> = Form {
 
 const ORDER: Form<Order> = Form {
     allowed: "partition, or key:LANES or unordered:LANES, such as key:8",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "partition" => Some(Order::Partition),
         text => {
@@ -214,6 +222,7 @@ const ORDER: Form<Order> = Form {
 
 const LANE_STOP: Form<LaneStopPolicy> = Form {
     allowed: "stop or pause",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "stop" => Some(LaneStopPolicy::Stop),
         "pause" => Some(LaneStopPolicy::Pause),
@@ -223,6 +232,7 @@ const LANE_STOP: Form<LaneStopPolicy> = Form {
 
 const CORRUPT: Form<CorruptPolicy> = Form {
     allowed: "stop or skip",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "stop" => Some(CorruptPolicy::Stop),
         "skip" => Some(CorruptPolicy::Skip),

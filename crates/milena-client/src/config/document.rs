@@ -1,6 +1,6 @@
 //! The tables of the documents, made from the settings themselves.
 
-use super::foreign_names::{NAMES, Rule};
+use super::foreign_names::{NAMES, Rule, SECURITY};
 use super::key::keys;
 
 /// The table of all settings.
@@ -29,7 +29,8 @@ fn settings() -> String {
 fn properties() -> String {
     let mut text = String::from(
         "\n# Names of other clients\n\nProperties of Kafka's Java clients and of librdkafka, by `ClientBuilder::properties` or a file that ends in \
-         `.properties`. A name with a dot at its end stands for all that begin so.\n\n| Property | What becomes of it |\n|---|---|\n",
+         `.properties`. A name with a dot or a low line at its end stands for all that begin so. An empty value, and `null`, say nothing: what was \
+         set stays. What is passed over is told in one warning.\n\n| Property | What becomes of it |\n|---|---|\n",
     );
     for known in NAMES {
         let fate = match &known.rule {
@@ -47,6 +48,16 @@ fn properties() -> String {
                 let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
                 format!("{} kept, else refused: {why}", values.join(", "))
             }
+            Rule::Passed(values, why) => {
+                let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
+                match values.is_empty() {
+                    true => format!("passed over: {why}"),
+                    false => format!("{} kept, else passed over: {why}", values.join(", ")),
+                }
+            }
+            Rule::Security => format!(
+                "passed over beside `security.protocol=PLAINTEXT`, else refused: {SECURITY}"
+            ),
             Rule::Refused(why) => format!("refused: {why}"),
         };
         text.push_str(&format!("| `{}` | {fate} |\n", known.name));

@@ -72,21 +72,37 @@ impl Entry {
     /// # Errors
     /// [`ErrorKind::Config`] naming the place, the key, and what is allowed.
     pub(crate) fn read(&self) -> Result<(&'static Key, Change)> {
-        let section = self.find_section()?;
-        let Some(key) = section.key(&self.key) else {
-            return Err(self.unknown(section));
-        };
+        let key = self.known()?;
+        let path = self.path();
+        if let Some(defect) = self.value.defect() {
+            let what = format!("`{path}` {defect}");
+            return Err(self.origin.refuse(what).setting(path));
+        }
         let Some(change) = (key.read)(&self.value) else {
-            let (path, allowed) = (self.path(), key.allowed);
-            // The value of a secret is never shown.
-            let shown = match is_secret(key.name) {
-                true => "what is given".to_owned(),
-                false => format!("`{}`", self.value.shown()),
+            let allowed = key.allowed;
+            let what = match (key.why)(&self.value) {
+                Some(why) => format!("`{path}` cannot be used: {why}"),
+                // The value of a secret is never shown.
+                None if is_secret(key.name) => {
+                    format!("`{path}` cannot be what is given; write {allowed}")
+                }
+                None => format!(
+                    "`{path}` cannot be `{}`; write {allowed}",
+                    self.value.shown()
+                ),
             };
-            let what = format!("`{path}` cannot be {shown}; write {allowed}");
             return Err(self.origin.refuse(what).setting(path));
         };
         Ok((key, change))
+    }
+
+    /// The setting that it names.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the place, and what was probably meant.
+    pub(crate) fn known(&self) -> Result<&'static Key> {
+        let section = self.find_section()?;
+        section.key(&self.key).ok_or_else(|| self.unknown(section))
     }
 
     fn find_section(&self) -> Result<Section> {

@@ -1,55 +1,145 @@
 //! Settings from the environment: `MILENA_…`.
 
-use milena_core::Result;
-
 use super::entry::{Entry, Origin};
 use super::key::{Key, keys};
 use super::nearest::nearest;
 use super::value::Raw;
 
-/// The settings among variables; `MILENA_CONFIG`, which names a file, stands apart.
+/// What variables say.
+pub(crate) struct Variables {
+    /// The file that `MILENA_CONFIG` names.
+    pub(crate) file: Option<String>,
+    /// The settings.
+    pub(crate) entries: Vec<Entry>,
+    /// The variables that begin as settings do and are none, each with the name that was probably meant.
+    pub(crate) foreign: Vec<Foreign>,
+}
+
+/// A variable that begins as a setting and is none.
+pub(crate) struct Foreign {
+    pub(crate) name: String,
+    /// The variable that was probably meant.
+    pub(crate) near: Option<String>,
+}
+
+/// The settings among variables.
 ///
-/// # Errors
-/// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a variable that begins as a setting and is none.
-pub(crate) fn entries(
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<(Option<String>, Vec<Entry>)> {
-    let mut file = None;
-    let mut entries = Vec::new();
+/// A variable that begins as a setting and is none is no error: Kubernetes puts `MILENA_ORDERS_SERVICE_HOST` into each
+/// pod beside a Service that is called `milena-orders`, and no program is to end by the name of another.
+pub(crate) fn entries(variables: impl IntoIterator<Item = (String, String)>) -> Variables {
+    let mut found = Variables {
+        file: None,
+        entries: Vec::new(),
+        foreign: Vec::new(),
+    };
     for (name, value) in variables {
         let ours = name.starts_with(PREFIX) && !RESERVED.iter().any(|r| name.starts_with(r));
         // Set to nothing is how a shell leaves a variable out.
-        if !ours || value.is_empty() {
+        if !ours || value.trim().is_empty() {
             continue;
         }
         if name == FILE {
-            file = Some(value);
+            found.file = Some(value);
             continue;
         }
-        let origin = Origin::whole(format!("the environment's {name}"));
         let Some(key) = keys().find(|key| key.variable() == name) else {
-            return Err(unknown(&origin, &name));
+            let near = likely(&name);
+            found.foreign.push(Foreign { name, near });
+            continue;
         };
-        entries.push(Entry {
-            origin,
+        found.entries.push(Entry {
+            origin: Origin::whole(format!("the environment's {name}")),
             section: key.section.name().map(str::to_owned),
             key: key.name.to_owned(),
             value: Raw::Text(value),
         });
     }
-    Ok((file, entries))
+    found
 }
 
-fn unknown(origin: &Origin, name: &str) -> milena_core::Error {
+impl Variables {
+    /// Tells of the variables that were passed over, in one warning.
+    pub(crate) fn warn(&self) {
+        if self.foreign.is_empty() {
+            return;
+        }
+        let shown = |foreign: &Foreign| match &foreign.near {
+            Some(near) => format!("{} (did you mean {near}?)", foreign.name),
+            None => foreign.name.clone(),
+        };
+        let names: Vec<_> = self.foreign.iter().map(shown).collect();
+        tracing::warn!(
+            variables = names.join(", "),
+            "variables that begin with MILENA_ and are no settings are passed over"
+        );
+    }
+}
+
+/// The variable that was probably meant.
+fn likely(name: &str) -> Option<String> {
+    // What Kubernetes derives from a Service is nobody's slip.
+    if name.contains("_SERVICE_") || name.contains("_PORT") {
+        return None;
+    }
     let names: Vec<_> = keys().map(Key::variable).collect();
-    let hint = match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {FILE}, {}", names.join(", ")),
-    };
-    let what = format!("that is no setting; {hint}");
-    origin.refuse(what).setting(name.to_owned())
+    // The prefix is the same in all, and would make each near to each.
+    let rest = |name: &'_ str| name.strip_prefix(PREFIX).map(str::to_owned);
+    let rests: Vec<_> = names.iter().filter_map(|name| rest(name)).collect();
+    let near = nearest(&rest(name)?, rests.iter().map(String::as_str))?;
+    Some(format!("{PREFIX}{near}"))
 }
 
 const PREFIX: &str = "MILENA_";
 const FILE: &str = "MILENA_CONFIG";
 const RESERVED: [&str; 2] = ["MILENA_TEST_", "MILENA_REQUIRE_"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(names: &[&str]) -> Variables {
+        entries(
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), "1s".to_owned())),
+        )
+    }
+
+    #[test]
+    fn variables_of_others_are_passed_over_without_a_guess() {
+        let names = [
+            "MILENA_ORDERS_SERVICE_HOST",
+            "MILENA_ORDERS_PORT",
+            "MILENA_ORDERS_PORT_80_TCP_ADDR",
+            "MILENA_HOME",
+            "MILENA_LOG",
+        ];
+        let found = read(&names);
+        assert!(found.entries.is_empty());
+        let told: Vec<_> = found
+            .foreign
+            .iter()
+            .map(|foreign| foreign.name.as_str())
+            .collect();
+        assert_eq!(told, names);
+        assert!(found.foreign.iter().all(|foreign| foreign.near.is_none()));
+    }
+
+    #[test]
+    fn a_slip_is_passed_over_with_the_name_that_was_meant() {
+        let found = read(&["MILENA_PRODUCER_LINGR", "MILENA_PRODUCER_LINGER"]);
+        assert_eq!(found.entries.len(), 1);
+        let near = found
+            .foreign
+            .first()
+            .and_then(|foreign| foreign.near.as_deref());
+        assert_eq!(near, Some("MILENA_PRODUCER_LINGER"));
+    }
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_counts_as_not_set() {
+        let empty = |name: &str| (name.to_owned(), " ".to_owned());
+        let found = entries([empty("MILENA_BOOTSTRAP"), empty("MILENA_CONFIG")]);
+        assert!(found.entries.is_empty() && found.file.is_none());
+    }
+}

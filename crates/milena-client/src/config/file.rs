@@ -28,8 +28,10 @@ pub(crate) fn read(path: &Path) -> Result<Content> {
         let what = format!("larger than {MAX_SIZE} bytes, which no configuration is");
         return Err(Origin::whole(source).refuse(what));
     }
+    // Editors of other systems write it in front of the first key, where it cannot be seen.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let ending = path.extension().and_then(|ending| ending.to_str());
-    parse(ending.unwrap_or_default(), &source, &text)
+    parse(ending.unwrap_or_default(), &source, text)
 }
 
 /// What a file says.

@@ -2,8 +2,8 @@
 
 use super::foreign::{CLIENT, CONSUMER, PRODUCER};
 use super::foreign_values::{
-    Convert, above_zero, assignors, class, compression, fraction, kibibytes, lower, millis, not,
-    reconnect, reset, retry, same, times,
+    Convert, above_zero, assignors, class, compression, for_ever, fraction, in_flight, kibibytes,
+    lower, millis, not, reconnect, reset, retry, same, times,
 };
 use super::key::Section;
 
@@ -22,24 +22,33 @@ pub(super) enum Rule {
     With(&'static str, Option<&'static str>),
     /// It says what holds here anyhow, with one of these values; others cannot be taken, for this reason.
     Only(&'static [&'static str], &'static str),
+    /// It says what holds here anyhow, with one of these values; others are passed over, for this reason: nothing is
+    /// lost, written twice or read by the wrong reader for it.
+    Passed(&'static [&'static str], &'static str),
+    /// It speaks of TLS or SASL: passed over beside `security.protocol=PLAINTEXT`, which uses none of it, else refused.
+    Security,
     /// It cannot be taken, for this reason.
     Refused(&'static str),
 }
 
-use Rule::{Is, Only, Refused, With};
+use Rule::{Is, Only, Passed, Refused, Security, With};
 
 const fn name(name: &'static str, rule: Rule) -> Name {
     Name { name, rule }
 }
 
 const CODEC: &str = "codecs are types here: `client.producer().key(…).value(…)`, `client.consumer(…).key(…).value(…)`";
-const SECURITY: &str = "this version speaks neither TLS nor SASL";
+pub(super) const SECURITY: &str = "this version speaks neither TLS nor SASL";
 const SOCKETS: &str = "the system sizes the buffers of sockets by what goes through them";
-const OBSERVERS: &str = "figures are told to observers: `Client::builder().observer(…)`";
+const OBSERVERS: &str = "figures are told to observers: `Client::builder().add_observer(…)`";
 const BYTES: &str = "buffers are bounded by bytes, not by records: see `buffer_memory`";
 const LOGS: &str = "logs go to `tracing`; choose them by its subscriber";
 const ONE_LIMIT: &str = "each dial has the same limit: `socket.connection.setup.timeout.ms`";
-const TRANSACTIONS: &str = "a transactional producer is asked for in the program";
+const TRANSACTIONS: &str = "transactional producers are not spoken";
+const REGISTRY: &str = "it belongs to a schema registry's client, and this is none";
+const CALLBACKS: &str = "it is set in a program, not in a file";
+const UNUSED: &str = "nothing here needs it";
+const EXPANDED: &str = "nothing is expanded here; fill values in before they are read";
 const POLL: &str = "there is no poll to bound: lanes take a record at a time, and backpressure is `consumer.buffer_memory`";
 
 /// All names, in the order of the documents.
@@ -63,37 +72,40 @@ pub(super) const NAMES: &[Name] = &[
         "socket.connection.setup.timeout.ms",
         Is(&[(CLIENT, "connect_timeout")], millis),
     ),
-    name("socket.connection.setup.timeout.max.ms", Refused(ONE_LIMIT)),
+    name(
+        "socket.connection.setup.timeout.max.ms",
+        Passed(&[], ONE_LIMIT),
+    ),
     name(
         "default.api.timeout.ms",
         Is(&[(CLIENT, "api_timeout")], millis),
     ),
     name(
         "metadata.max.age.ms",
-        Is(&[(CLIENT, "metadata_max_age")], millis),
+        Is(&[(CLIENT, "metadata_max_age")], for_ever),
     ),
     name(
         "topic.metadata.refresh.interval.ms",
-        Is(&[(CLIENT, "metadata_max_age")], millis),
+        Is(&[(CLIENT, "metadata_max_age")], for_ever),
     ),
     name(
         "metadata.max.idle.ms",
-        Refused("topics are asked for as long as something uses them"),
+        Passed(&[], "topics are asked for as long as something uses them"),
     ),
     name(
         "metadata.recovery.strategy",
-        Only(
+        Passed(
             &["rebootstrap"],
             "a client that lost all brokers begins anew with its first addresses",
         ),
     ),
     name(
         "metadata.recovery.rebootstrap.trigger.ms",
-        Refused("a client that lost all brokers begins anew at once"),
+        Passed(&[], "a client that lost all brokers begins anew at once"),
     ),
     name(
         "connections.max.idle.ms",
-        Is(&[(CLIENT, "connections_max_idle")], millis),
+        Is(&[(CLIENT, "connections_max_idle")], for_ever),
     ),
     name(
         "retry.backoff.ms",
@@ -113,55 +125,68 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "client.dns.lookup",
-        Only(
+        Passed(
             &["use_all_dns_ips"],
             "a name is resolved to all its addresses",
         ),
     ),
     name("client.rack", Is(&[(CONSUMER, "client_rack")], same)),
     name("security.protocol", Only(&["PLAINTEXT"], SECURITY)),
-    name("security.", Refused(SECURITY)),
-    name("sasl.", Refused(SECURITY)),
-    name("ssl.", Refused(SECURITY)),
-    name("enable.ssl.", Refused(SECURITY)),
-    name("receive.buffer.bytes", Only(&["-1"], SOCKETS)),
-    name("send.buffer.bytes", Only(&["-1"], SOCKETS)),
-    name("socket.receive.buffer.bytes", Only(&["0"], SOCKETS)),
-    name("socket.send.buffer.bytes", Only(&["0"], SOCKETS)),
+    name("security.", Security),
+    name("sasl.", Security),
+    name("ssl.", Security),
+    name("enable.ssl.", Security),
+    name("enable.sasl.", Security),
+    name("ssl_", Security),
+    name("https.ca.", Security),
+    name("oauthbearer_token_refresh_cb", Security),
+    name("receive.buffer.bytes", Passed(&["-1"], SOCKETS)),
+    name("send.buffer.bytes", Passed(&["-1"], SOCKETS)),
+    name("socket.receive.buffer.bytes", Passed(&["0"], SOCKETS)),
+    name("socket.send.buffer.bytes", Passed(&["0"], SOCKETS)),
     name(
         "socket.nagle.disable",
-        Only(&["true"], "small requests are never held back"),
+        Passed(&["true"], "small requests are never held back"),
     ),
     name(
         "socket.keepalive.enable",
-        Refused("idle connections end by `connections.max.idle.ms`"),
+        Passed(
+            &["false"],
+            "idle connections end by `connections.max.idle.ms`",
+        ),
     ),
-    name("metric.reporters", Refused(OBSERVERS)),
-    name("metrics.", Refused(OBSERVERS)),
-    name("auto.include.jmx.reporter", Refused(OBSERVERS)),
-    name("statistics.interval.ms", Only(&["0"], OBSERVERS)),
+    name("metric.reporters", Passed(&[], OBSERVERS)),
+    name("metrics.", Passed(&[], OBSERVERS)),
+    name("auto.include.jmx.reporter", Passed(&[], OBSERVERS)),
+    name("statistics.interval.ms", Passed(&["0"], OBSERVERS)),
     name(
         "enable.metrics.push",
-        Only(&["false"], "nothing is pushed to brokers"),
+        Passed(&["false"], "nothing is pushed to brokers"),
     ),
     name(
         "interceptor.classes",
         Refused("tower layers stand around producers and handlers"),
     ),
-    name("debug", Refused(LOGS)),
-    name("log_level", Refused(LOGS)),
-    name("log.", Refused(LOGS)),
+    name("debug", Passed(&[], LOGS)),
+    name("log_level", Passed(&[], LOGS)),
+    name("log.", Passed(&[], LOGS)),
     name(
         "api.version.",
-        Refused("each broker tells its versions, and is taken at its word"),
+        Passed(
+            &[],
+            "each broker tells its versions, and is taken at its word",
+        ),
     ),
     name(
         "broker.version.fallback",
-        Refused("each broker tells its versions, and is taken at its word"),
+        Passed(
+            &[],
+            "each broker tells its versions, and is taken at its word",
+        ),
     ),
     name(
         "allow.auto.create.topics",
-        Only(
+        Passed(
             &["false"],
             "topics are never made by asking for them; see `client.admin()`",
         ),
@@ -174,7 +199,10 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "enable.gapless.guarantee",
-        Refused("a batch that is given up leaves later ones to go on"),
+        Only(
+            &["false"],
+            "a batch that is given up leaves later ones to go on",
+        ),
     ),
     name("linger.ms", Is(&[(PRODUCER, "linger")], fraction)),
     name(
@@ -199,7 +227,7 @@ pub(super) const NAMES: &[Name] = &[
         "queue.buffering.max.kbytes",
         Is(&[(PRODUCER, "buffer_memory")], kibibytes),
     ),
-    name("queue.buffering.max.messages", Refused(BYTES)),
+    name("queue.buffering.max.messages", Passed(&[], BYTES)),
     name(
         "compression.type",
         Is(&[(PRODUCER, "compression")], compression),
@@ -214,18 +242,21 @@ pub(super) const NAMES: &[Name] = &[
     name("compression.level", With("compression.codec", None)),
     name(
         "delivery.timeout.ms",
-        Is(&[(PRODUCER, "delivery_timeout")], millis),
+        Is(&[(PRODUCER, "delivery_timeout")], for_ever),
     ),
     name(
         "message.timeout.ms",
-        Is(&[(PRODUCER, "delivery_timeout")], millis),
+        Is(&[(PRODUCER, "delivery_timeout")], for_ever),
     ),
     name("max.block.ms", Is(&[(PRODUCER, "max_block")], millis)),
     name(
         "max.in.flight.requests.per.connection",
-        Is(&[(PRODUCER, "max_in_flight")], same),
+        Is(&[(PRODUCER, "max_in_flight")], in_flight),
     ),
-    name("max.in.flight", Is(&[(PRODUCER, "max_in_flight")], same)),
+    name(
+        "max.in.flight",
+        Is(&[(PRODUCER, "max_in_flight")], in_flight),
+    ),
     name("retries", Is(&[(PRODUCER, "retries")], times)),
     name(
         "message.send.max.retries",
@@ -250,14 +281,14 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "sticky.partitioning.linger.ms",
-        Refused("callers stay with a partition by bytes, not by time"),
+        Passed(&[], "callers stay with a partition by bytes, not by time"),
     ),
     name("transactional.id", Refused(TRANSACTIONS)),
-    name("transaction.", Refused(TRANSACTIONS)),
-    name("key.serializer", Refused(CODEC)),
-    name("value.serializer", Refused(CODEC)),
-    name("key.deserializer", Refused(CODEC)),
-    name("value.deserializer", Refused(CODEC)),
+    name("transaction.", Passed(&[], TRANSACTIONS)),
+    name("key.serializer", Passed(&[], CODEC)),
+    name("value.serializer", Passed(&[], CODEC)),
+    name("key.deserializer", Passed(&[], CODEC)),
+    name("value.deserializer", Passed(&[], CODEC)),
     name(
         "group.instance.id",
         Is(&[(CONSUMER, "group_instance_id")], same),
@@ -289,7 +320,7 @@ pub(super) const NAMES: &[Name] = &[
             millis,
         ),
     ),
-    name("max.poll.records", Refused(POLL)),
+    name("max.poll.records", Passed(&[], POLL)),
     name(
         "enable.auto.commit",
         Is(&[(CONSUMER, "manual_commit")], not),
@@ -339,13 +370,16 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "receive.message.max.bytes",
-        Refused("a broker keeps within `fetch.max.bytes`; an answer over 100 MiB is refused"),
+        Passed(
+            &[],
+            "a broker keeps within `fetch.max.bytes`; an answer over 100 MiB is refused",
+        ),
     ),
     name(
         "queued.max.messages.kbytes",
         Is(&[(CONSUMER, "buffer_memory")], kibibytes),
     ),
-    name("queued.min.messages", Refused(BYTES)),
+    name("queued.min.messages", Passed(&[], BYTES)),
     name("check.crcs", Is(&[(CONSUMER, "check_crcs")], lower)),
     name(
         "exclude.internal.topics",
@@ -358,5 +392,108 @@ pub(super) const NAMES: &[Name] = &[
             "the end of a partition is its watermark: see `AssignedConsumer`",
         ),
     ),
-    name("share.", Refused("share groups are not spoken")),
+    name("share.", Passed(&[], "share groups are not spoken")),
+    name("internal.", Passed(&[], "it is no setting for users")),
+    name("config.providers", Refused(EXPANDED)),
+    name("schema.registry.", Passed(&[], REGISTRY)),
+    name("basic.auth.", Passed(&[], REGISTRY)),
+    name("bearer.auth.", Passed(&[], REGISTRY)),
+    name("auto.register.schemas", Passed(&[], REGISTRY)),
+    name("use.latest.version", Passed(&[], REGISTRY)),
+    name("specific.avro.reader", Passed(&[], REGISTRY)),
+    name("key.subject.name.strategy", Passed(&[], REGISTRY)),
+    name("value.subject.name.strategy", Passed(&[], REGISTRY)),
+    name(
+        "builtin.features",
+        Passed(&[], "it says how librdkafka was built"),
+    ),
+    name("message.copy.max.bytes", Passed(&[], UNUSED)),
+    name("topic.metadata.refresh.fast.", Passed(&[], UNUSED)),
+    name(
+        "topic.metadata.refresh.sparse",
+        Passed(&[], "topics are asked for by name"),
+    ),
+    name("topic.metadata.propagation.max.ms", Passed(&[], UNUSED)),
+    name(
+        "topic.blacklist",
+        Refused("name the topics, or a pattern that leaves them out"),
+    ),
+    name("socket.blocking.max.ms", Passed(&[], UNUSED)),
+    name(
+        "socket.max.fails",
+        Passed(&["1"], "a connection that failed is not used again"),
+    ),
+    name(
+        "broker.address.ttl",
+        Passed(&[], "names are resolved at each dial"),
+    ),
+    name(
+        "broker.address.family",
+        Passed(&["any"], "all addresses of a name are tried"),
+    ),
+    name(
+        "reconnect.backoff.jitter.ms",
+        Passed(&["0"], "waits are jittered by themselves"),
+    ),
+    name("enabled_events", Passed(&[], OBSERVERS)),
+    name("enable.random.seed", Passed(&[], UNUSED)),
+    name("error_cb", Passed(&[], CALLBACKS)),
+    name("throttle_cb", Passed(&[], CALLBACKS)),
+    name("stats_cb", Passed(&[], CALLBACKS)),
+    name("log_cb", Passed(&[], CALLBACKS)),
+    name("consume_cb", Passed(&[], CALLBACKS)),
+    name("rebalance_cb", Passed(&[], CALLBACKS)),
+    name("offset_commit_cb", Passed(&[], CALLBACKS)),
+    name("dr_cb", Passed(&[], CALLBACKS)),
+    name("dr_msg_cb", Passed(&[], CALLBACKS)),
+    name("opaque", Passed(&[], CALLBACKS)),
+    name(
+        "plugin.library.paths",
+        Refused("plugins of librdkafka are not loaded"),
+    ),
+    name(
+        "group.protocol.type",
+        Only(&["consumer"], "groups here are those of consumers"),
+    ),
+    name(
+        "coordinator.query.interval.ms",
+        Passed(&[], "a coordinator that moved is noticed by its answers"),
+    ),
+    name(
+        "fetch.queue.backoff.ms",
+        Passed(&[], "fetching goes on as soon as there is room"),
+    ),
+    name(
+        "fetch.error.backoff.ms",
+        Passed(&[], "see `retry.backoff.ms`"),
+    ),
+    name(
+        "offset.store.method",
+        Only(&["broker"], "offsets are kept by the brokers"),
+    ),
+    name(
+        "offset.store.",
+        Passed(&[], "offsets are kept by the brokers"),
+    ),
+    name(
+        "auto.commit.enable",
+        Passed(&[], "see `enable.auto.commit`"),
+    ),
+    name("consume.callback.max.messages", Passed(&[], POLL)),
+    name(
+        "queue.buffering.backpressure.threshold",
+        Passed(&[], UNUSED),
+    ),
+    name(
+        "delivery.report.only.error",
+        Passed(&["false"], "each record has its outcome"),
+    ),
+    name(
+        "queuing.strategy",
+        Only(&["fifo"], "records leave in their order"),
+    ),
+    name(
+        "produce.offset.report",
+        Passed(&[], "each outcome has its offset"),
+    ),
 ];

@@ -26,6 +26,24 @@ pub(super) fn above_zero(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Opt
     }
 }
 
+/// Milliseconds, of which Java's -1 and librdkafka's 0 mean without end.
+pub(super) fn for_ever(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    match value {
+        "-1" | "0" => Some("365d".to_owned()),
+        _ => value.parse::<u64>().ok().map(|ms| format!("{ms}ms")),
+    }
+}
+
+/// Requests under way. Producers are idempotent unless that is turned off, and can have five then; librdkafka's
+/// default is a million.
+pub(super) fn in_flight(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let most = match of("enable.idempotence") {
+        Some(given) if given.eq_ignore_ascii_case("false") => u64::MAX,
+        _ => 5,
+    };
+    Some(value.parse::<u64>().ok()?.min(most).to_string())
+}
+
 /// The opposite truth value.
 pub(super) fn not(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let value: bool = value.to_ascii_lowercase().parse().ok()?;
@@ -82,7 +100,8 @@ pub(super) fn reconnect(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Opt
 }
 
 fn range(shortest: &str, longest: Option<String>, default: u64) -> Option<String> {
-    let shortest: u64 = shortest.parse().ok()?;
+    // None at all would be a hot loop.
+    let shortest = shortest.parse::<u64>().ok()?.max(1);
     let longest: u64 = match longest {
         Some(longest) => longest.parse().ok()?,
         None => default,
@@ -92,6 +111,10 @@ fn range(shortest: &str, longest: Option<String>, default: u64) -> Option<String
 
 /// A codec, together with its level.
 pub(super) fn compression(codec: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    if codec == "inherit" {
+        // librdkafka's topics, which go by the producer.
+        return Some(String::new());
+    }
     let own = of(&format!("compression.{codec}.level"));
     let level = own.or_else(|| of("compression.level"));
     match level.filter(|level| level != "-1") {
@@ -186,6 +209,22 @@ mod tests {
         assert_eq!(fraction("0.5", &none).as_deref(), Some("500us"));
         assert_eq!(fraction("5", &none).as_deref(), Some("5000us"));
         assert_eq!(fraction("1e3", &none), None);
+    }
+
+    #[test]
+    fn no_end_is_a_year_and_no_wait_a_millisecond() {
+        assert_eq!(for_ever("-1", &none).as_deref(), Some("365d"));
+        assert_eq!(for_ever("540000", &none).as_deref(), Some("540000ms"));
+        assert_eq!(for_ever("-2", &none), None);
+        assert_eq!(retry("0", &none).as_deref(), Some("1ms..1000ms"));
+    }
+
+    #[test]
+    fn requests_in_flight_are_five_where_the_producer_is_idempotent() {
+        let off = |name: &str| (name == "enable.idempotence").then(|| "False".to_owned());
+        assert_eq!(in_flight("1000000", &none).as_deref(), Some("5"));
+        assert_eq!(in_flight("1000000", &off).as_deref(), Some("1000000"));
+        assert_eq!(in_flight("2", &none).as_deref(), Some("2"));
     }
 
     #[test]

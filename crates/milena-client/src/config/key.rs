@@ -38,6 +38,7 @@ pub struct Key {
     pub default: &'static str,
     /// What it does, in a phrase.
     pub about: &'static str,
+    pub(crate) why: fn(&Raw) -> Option<String>,
     pub(crate) read: fn(&Raw) -> Option<Change>,
 }
 

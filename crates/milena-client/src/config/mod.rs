@@ -65,7 +65,9 @@ use file::Content;
 use key::Change;
 use value::Raw;
 
-pub use foreign::{Fate, Property, properties as explain_properties};
+pub use foreign::{
+    Fate, Property, properties as explain_properties, properties_text as explain_properties_text,
+};
 pub use key::{Key, Section, keys};
 pub(crate) use settings::Settings;
 
@@ -83,12 +85,13 @@ pub(crate) fn variables(
     builder: ClientBuilder,
     variables: impl IntoIterator<Item = (String, String)>,
 ) -> Result<ClientBuilder> {
-    let (path, entries) = env::entries(variables)?;
-    let builder = match path {
-        Some(path) => file(builder, Path::new(&path))?,
+    let found = env::entries(variables);
+    found.warn();
+    let builder = match &found.file {
+        Some(path) => file(builder, Path::new(path))?,
         None => builder,
     };
-    take(builder, entries)
+    take(builder, found.entries)
 }
 
 /// Takes properties of other clients.
@@ -121,6 +124,11 @@ pub(crate) fn set(builder: ClientBuilder, key: &str, value: String) -> Result<Cl
 
 fn take(builder: ClientBuilder, entries: impl IntoIterator<Item = Entry>) -> Result<ClientBuilder> {
     entries.into_iter().try_fold(builder, |mut builder, entry| {
+        if entry.value.is_unset() {
+            // Its name is held against the settings all the same.
+            entry.known()?;
+            return Ok(builder);
+        }
         let (key, change) = entry.read()?;
         builder.settings().note(key, &entry);
         match change {

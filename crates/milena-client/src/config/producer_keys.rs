@@ -7,7 +7,7 @@ use milena_producer::partitioner::{NAMES, by_name};
 use milena_producer::{Acks, Compression, ProducerBuilder};
 
 use super::key::{Change, Key, Section};
-use super::value::{BOOL, COUNT, DURATION, Form, RANGE, SIZE, SMALL_COUNT};
+use super::value::{BOOL, COUNT, DURATION, Form, RANGE, SIZE, SMALL_COUNT, unsaid};
 
 macro_rules! keys {
     ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
@@ -17,6 +17,7 @@ macro_rules! keys {
             name: $name,
             kafka: $kafka,
             allowed: $form.allowed,
+            why: $form.why,
             default: $default,
             about: $about,
             read: |raw| {
@@ -69,6 +70,7 @@ keys! {
 
 const ACKS: Form<Acks> = Form {
     allowed: "all, 1 or 0",
+    why: unsaid,
     read: |raw| match raw.text()? {
         "all" | "-1" => Some(Acks::All),
         "1" => Some(Acks::Leader),
@@ -79,6 +81,7 @@ const ACKS: Form<Acks> = Form {
 
 const COMPRESSION: Form<Compression> = Form {
     allowed: "none, gzip, snappy, lz4 or zstd; with a level as zstd:3",
+    why: unsaid,
     read: |raw| {
         let text = raw.text()?;
         let (codec, level) = match text.split_once(':') {
@@ -104,6 +107,7 @@ const COMPRESSION: Form<Compression> = Form {
 
 const PARTITIONER: Form<&'static str> = Form {
     allowed: "java, a name of librdkafka's such as consistent_random, or another client's such as sarama-hash",
+    why: unsaid,
     read: |raw| {
         let given = raw.text()?;
         NAMES.into_iter().find(|name| *name == given)

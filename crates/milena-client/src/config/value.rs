@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-/// A value as it was written: a text, or a list of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use milena_core::{Address, placeholder};
+
+/// A value as it was written: nothing, a text, or a list of texts.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Raw {
+    /// Nothing, as YAML's `null`: the setting stays as it was.
+    #[cfg_attr(
+        not(feature = "yaml"),
+        expect(dead_code, reason = "only YAML has a word for nothing")
+    )]
+    Null,
     /// A text, a number or a truth value, as text.
     Text(String),
     /// A list of those.
@@ -19,6 +27,8 @@ pub(crate) enum Raw {
 pub(crate) struct Form<T: 'static> {
     /// What may be written, for people.
     pub(crate) allowed: &'static str,
+    /// Says what is wrong with a value that cannot be read; `None` where `allowed` says enough.
+    pub(crate) why: fn(&Raw) -> Option<String>,
     /// Reads it; `None` is another form.
     pub(crate) read: fn(&Raw) -> Option<T>,
 }
@@ -26,12 +36,14 @@ pub(crate) struct Form<T: 'static> {
 /// A length of time.
 pub(crate) const DURATION: Form<Duration> = Form {
     allowed: "a time with its unit, such as 250us, 100ms, 30s, 5m or 1h",
+    why: unsaid,
     read: |raw| duration(raw.text()?),
 };
 
 /// A shortest and a longest wait.
 pub(crate) const RANGE: Form<(Duration, Duration)> = Form {
     allowed: "a shortest and a longest time, such as 100ms..1s",
+    why: unsaid,
     read: |raw| {
         let (shortest, longest) = raw.text()?.split_once("..")?;
         let range = (duration(shortest)?, duration(longest)?);
@@ -42,46 +54,59 @@ pub(crate) const RANGE: Form<(Duration, Duration)> = Form {
 /// A number of bytes.
 pub(crate) const SIZE: Form<usize> = Form {
     allowed: "a number of bytes, or with a unit, such as 512KiB, 64MiB or 1GiB",
+    why: unsaid,
     read: |raw| size(raw.text()?),
 };
 
 /// A number of bytes that fits 32 bits.
 pub(crate) const SMALL_SIZE: Form<u32> = Form {
     allowed: SIZE.allowed,
+    why: unsaid,
     read: |raw| u32::try_from(size(raw.text()?)?).ok(),
 };
 
 /// How many.
 pub(crate) const COUNT: Form<usize> = Form {
     allowed: "a whole number",
-    read: |raw| raw.text()?.parse().ok(),
+    why: unsaid,
+    read: |raw| usize::try_from(integer(raw.text()?)?).ok(),
 };
 
 /// How many, in 32 bits.
 pub(crate) const SMALL_COUNT: Form<u32> = Form {
     allowed: "a whole number up to 4294967295",
-    read: |raw| raw.text()?.parse().ok(),
+    why: unsaid,
+    read: |raw| u32::try_from(integer(raw.text()?)?).ok(),
 };
 
 /// Yes or no.
 pub(crate) const BOOL: Form<bool> = Form {
     allowed: "true or false",
-    read: |raw| raw.text()?.parse().ok(),
+    why: unsaid,
+    read: |raw| match raw.text()? {
+        // The spellings of YAML's core schema.
+        "true" | "True" | "TRUE" => Some(true),
+        "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    },
 };
 
 /// Any text.
 pub(crate) const TEXT: Form<String> = Form {
     allowed: "a text",
+    why: unsaid,
     read: |raw| raw.text().map(str::to_owned),
 };
 
 /// Several texts.
 pub(crate) const LIST: Form<Vec<String>> = Form {
     allowed: "a list, or one text with commas",
+    why: unsaid,
     read: |raw| {
         let items: Vec<_> = match raw {
             Raw::Text(text) => text.split(',').map(str::trim).map(str::to_owned).collect(),
             Raw::List(items) => items.clone(),
+            Raw::Null => Vec::new(),
         };
         // As Kafka's clients do, which take `a:1,` too.
         let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
@@ -89,21 +114,100 @@ pub(crate) const LIST: Form<Vec<String>> = Form {
     },
 };
 
+impl std::fmt::Debug for Raw {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
 impl Raw {
     /// The text, without blanks around it.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
-            Self::List(_) => None,
+            Self::List(_) | Self::Null => None,
         }
     }
 
-    /// As it would be written on one line.
+    /// Whether it says nothing, so that the setting stays as it was: nothing at all, or a text of blanks.
+    pub(crate) fn is_unset(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::List(_) => false,
+        }
+    }
+
+    /// As it would be written on one line; what may be a secret in it is left out.
     pub(crate) fn shown(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
-            Self::List(items) => format!("[{}]", items.join(", ")),
+            Self::Null => "null".to_owned(),
+            Self::Text(text) => harmless(text),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(|item| harmless(item)).collect();
+                format!("[{}]", items.join(", "))
+            }
         }
+    }
+
+    /// What is wrong with it whatever the setting: a placeholder that nothing expanded, or quotes around it.
+    pub(crate) fn defect(&self) -> Option<String> {
+        match self {
+            Self::Null => None,
+            Self::Text(text) => defect(text),
+            Self::List(items) => items.iter().find_map(|item| defect(item)),
+        }
+    }
+}
+
+/// What is wrong with a text whatever the setting.
+pub(crate) fn defect(text: &str) -> Option<String> {
+    if let Some(placeholder) = placeholder(text) {
+        return Some(format!(
+            "holds the placeholder `{placeholder}`; nothing is expanded here, so fill it in before the settings are read"
+        ));
+    }
+    let quoted = |quote: char| {
+        let inner = text.trim().strip_prefix(quote);
+        inner.is_some_and(|inner| inner.ends_with(quote))
+    };
+    if quoted('"') || quoted('\'') {
+        return Some(
+            "stands in quotes, which are part of the value here; leave them out".to_owned(),
+        );
+    }
+    None
+}
+
+/// A text as it may be shown: without a user's name and password before an address, and not at all where it assigns
+/// a secret by itself, as a login module's line does.
+fn harmless(text: &str) -> String {
+    let plain = text.to_ascii_lowercase();
+    if ["password", "secret", "token", "apikey"]
+        .iter()
+        .any(|word| plain.contains(word))
+    {
+        return "(hidden)".to_owned();
+    }
+    Address::redacted(text)
+}
+
+/// No word beside what is allowed.
+pub(crate) fn unsaid(_: &Raw) -> Option<String> {
+    None
+}
+
+/// Reads a whole number as YAML's core schema writes it: `16`, `+16`, `0o20` or `0x10`.
+pub(crate) fn integer(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let plain = |digits: &str, radix: u32| {
+        let all = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+        all.then(|| u64::from_str_radix(digits, radix).ok())?
+    };
+    match (text.strip_prefix("0o"), text.strip_prefix("0x")) {
+        (Some(octal), _) => plain(octal, 8),
+        (_, Some(hexadecimal)) => plain(hexadecimal, 16),
+        _ => plain(digits, 10),
     }
 }
 
@@ -124,6 +228,9 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 
 /// Reads `1024`, `64KiB` and their like.
 pub(crate) fn size(text: &str) -> Option<usize> {
+    if let Some(bytes) = integer(text.trim()) {
+        return usize::try_from(bytes).ok();
+    }
     let (number, unit) = split(text)?;
     let each: u64 = match unit {
         "" | "B" => 1,
@@ -169,6 +276,64 @@ mod tests {
         assert_eq!(duration("18446744073709551615d"), None);
         for bad in ["64MB", "-1", "KiB", "18446744073709551615GiB"] {
             assert_eq!(size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_those_of_yaml() {
+        for (text, number) in [
+            ("16", 16),
+            ("+16", 16),
+            ("0o20", 16),
+            ("0x1F", 31),
+            ("017", 17),
+        ] {
+            assert_eq!(integer(text), Some(number), "{text}");
+        }
+        for bad in [
+            "",
+            "+",
+            "-1",
+            "0o",
+            "0o8",
+            "0x",
+            "0b1",
+            "1e3",
+            "1_000",
+            "+0o7",
+            "99999999999999999999",
+        ] {
+            assert_eq!(integer(bad), None, "{bad}");
+        }
+        assert_eq!(size("0x10000"), Some(65536));
+    }
+
+    #[test]
+    fn a_secret_in_a_value_is_not_shown() {
+        for text in [
+            "user:hunter2@a:1=b:2",
+            "x required password='hunter2';",
+            "client_secret: hunter2",
+        ] {
+            let shown = Raw::Text(text.to_owned()).shown();
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        assert_eq!(Raw::List(vec!["a:1".to_owned()]).shown(), "[a:1]");
+    }
+
+    #[test]
+    fn quotes_and_placeholders_are_a_defect_whatever_the_setting() {
+        for (text, word) in [
+            ("\"all\"", "quotes"),
+            ("'x'", "quotes"),
+            ("${X}", "`${X}`"),
+            ("%X%", "`%X%`"),
+        ] {
+            let why = defect(text).unwrap();
+            assert!(why.contains(word), "{why}");
+        }
+        for fine in ["it's", "\"", "say \"x\"", "100%"] {
+            assert_eq!(defect(fine), None, "{fine}");
         }
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use milena_core::{Error, Result};
-use saphyr_parser::{Event, Parser, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::entry::{Entry, Origin};
+use super::key::Section;
 use super::value::Raw;
 
 /// The settings of a YAML document: keys with values, lists, and sections of such.
@@ -34,6 +35,8 @@ struct Reader<'a> {
 /// A piece of a document that a configuration may have.
 enum Piece {
     Text(String),
+    /// A plain `null`, `~` or nothing, which YAML's core schema reads as no value.
+    Null,
     ListBegins,
     ListEnds,
     MapBegins,
@@ -59,7 +62,7 @@ impl Reader<'_> {
                 Piece::DocumentEnds => {}
                 Piece::End => return Ok(()),
                 // What an empty document holds.
-                Piece::Text(text) if text.is_empty() || text == "~" => {}
+                Piece::Null => {}
                 _ => return Err(self.refuse(line, "a configuration is keys with values")),
             }
         }
@@ -78,6 +81,9 @@ impl Reader<'_> {
                 return Err(self.refuse(line, &what));
             }
             let value = match self.next()?.0 {
+                // A section with nothing in it.
+                Piece::Null if section.is_none() && is_section(&key) => continue,
+                Piece::Null => Raw::Null,
                 Piece::Text(text) => Raw::Text(text),
                 Piece::ListBegins => Raw::List(self.list(&key)?),
                 Piece::MapBegins if section.is_none() => {
@@ -104,6 +110,7 @@ impl Reader<'_> {
             let (piece, line) = self.next()?;
             match piece {
                 Piece::Text(text) => items.push(text),
+                Piece::Null => {}
                 Piece::ListEnds => return Ok(items),
                 _ => {
                     let what = format!("`{key}` is a list of plain texts");
@@ -129,6 +136,9 @@ impl Reader<'_> {
             return Ok((
                 match event {
                     Event::Nothing | Event::StreamStart => continue,
+                    Event::Scalar(text, ScalarStyle::Plain, 0, None) if is_null(&text) => {
+                        Piece::Null
+                    }
                     Event::Scalar(text, _, 0, None) => Piece::Text(text.into_owned()),
                     Event::SequenceStart(0, None) => Piece::ListBegins,
                     Event::SequenceEnd => Piece::ListEnds,
@@ -151,6 +161,16 @@ impl Reader<'_> {
     fn refuse(&self, line: usize, what: &str) -> Error {
         Origin::line(&self.source, line).refuse(what)
     }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+fn is_section(key: &str) -> bool {
+    Section::ALL
+        .iter()
+        .any(|section| section.name() == Some(key))
 }
 
 fn line(span: &Span) -> usize {

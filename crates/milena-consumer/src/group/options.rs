@@ -14,19 +14,19 @@ impl ConsumerBuilder {
     ///
     /// All members of a group must have one in common. A consumer keeps its partitions during a rebalance only where all that it
     /// offers are cooperative; to move a running group from `range`, offer both first and take `range` out in a second round.
+    ///
+    /// Called again, it replaces, those of [`add_assignor`](Self::add_assignor) too.
     pub fn assignors<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        for name in names {
-            self.settings.membership.add_named(name.as_ref());
-        }
+        self.settings.membership.offer(names);
         self
     }
 
-    /// Offers an assignor of your own, behind those given before.
-    pub fn assignor(mut self, assignor: impl Assignor) -> Self {
+    /// Adds an assignor of your own, behind those given before.
+    pub fn add_assignor(mut self, assignor: impl Assignor) -> Self {
         self.settings.membership.add(Arc::new(assignor));
         self
     }

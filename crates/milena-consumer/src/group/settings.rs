@@ -17,7 +17,10 @@ pub(crate) struct GroupSettings {
     /// Best first; empty where nothing was said.
     assignors: Vec<Arc<dyn Assignor>>,
     /// The first setting that cannot be; told by `check`.
-    defect: Option<Error>,
+    /// Why the names of assignors that were given last cannot be used.
+    assignors_defect: Option<Error>,
+    /// Why the pattern that was given last cannot be used.
+    pattern_defect: Option<Error>,
     pub(crate) pattern: Option<Pattern>,
     pub(crate) listener: Option<Arc<dyn Listener>>,
     pub(crate) protocol: GroupProtocol,
@@ -31,17 +34,20 @@ impl GroupSettings {
         self.assignors.push(assignor);
     }
 
-    pub(crate) fn add_named(&mut self, name: &str) {
-        match named(name) {
-            Ok(assignor) => self.assignors.push(assignor),
-            Err(error) => self.defect = self.defect.take().or(Some(error)),
-        }
+    /// Offers these of Kafka's assignors in place of those so far.
+    pub(crate) fn offer(&mut self, names: impl IntoIterator<Item = impl AsRef<str>>) {
+        let found: Result<Vec<_>> = names.into_iter().map(|name| named(name.as_ref())).collect();
+        self.assignors_defect = found.as_ref().err().cloned();
+        self.assignors = found.unwrap_or_default();
     }
 
     pub(crate) fn match_topics(&mut self, pattern: &str) {
         match Pattern::new(pattern) {
-            Ok(pattern) => self.pattern = Some(pattern),
-            Err(error) => self.defect = self.defect.take().or(Some(error)),
+            Ok(pattern) => {
+                self.pattern = Some(pattern);
+                self.pattern_defect = None;
+            }
+            Err(error) => self.pattern_defect = Some(error),
         }
     }
 
@@ -72,7 +78,11 @@ impl GroupSettings {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(error) = &self.defect {
+        if let Some(error) = self
+            .assignors_defect
+            .as_ref()
+            .or(self.pattern_defect.as_ref())
+        {
             return Err(error.clone());
         }
         if self.protocol == GroupProtocol::Consumer && self.has_assignors() {

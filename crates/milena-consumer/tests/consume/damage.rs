@@ -183,7 +183,7 @@ async fn a_handlers_lane_stops_at_unreadable_records_or_passes_them_over_as_told
 
         let told = Arc::new(Skipped::default());
         let seen = Seen::default();
-        let builder = bed.builder().await.observer(told.clone());
+        let builder = bed.builder().await.add_observer(told.clone());
         let running = run_noting(builder.on_corrupt(CorruptPolicy::Skip), &seen);
         eventually("it goes on behind them", || {
             bed.committed(0) == bed.broker.inspect().end_offset("orders", 0)

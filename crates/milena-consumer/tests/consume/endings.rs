@@ -36,7 +36,7 @@ async fn a_handler_that_takes_too_long_is_reported_by_name_and_offset_and_may_en
     let bed = bed(1).await;
     bed.fill(1, 0, 5).await;
     let told = Arc::new(Stuck::default());
-    let builder = bed.builder().await.observer(told.clone());
+    let builder = bed.builder().await.add_observer(told.clone());
     let slow = async |offset: Offset| {
         if offset.to_wire() == 2 {
             sleep(Duration::from_secs(25)).await;
@@ -63,7 +63,7 @@ async fn a_handler_that_blocks_its_thread_is_reported_and_holds_no_other_partiti
     let bed = bed(2).await;
     bed.fill(2, 0, 5).await;
     let told = Arc::new(Stuck::default());
-    let builder = bed.builder().await.observer(told.clone());
+    let builder = bed.builder().await.add_observer(told.clone());
     let others = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&others);
     let blocking = move |partition: milena_core::Partition, offset: Offset| {

@@ -69,7 +69,7 @@ async fn read_what_an_unclean_election_takes(
 async fn a_cut_log_is_told_and_read_from_where_it_parts() {
     let bed = replicated().await;
     let told = Arc::new(Told::default());
-    let builder = bed.builder().await.observer(told.clone());
+    let builder = bed.builder().await.add_observer(told.clone());
     let (consumer, _) = read_what_an_unclean_election_takes(&bed, builder).await;
     for expected in 10..25 {
         let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
@@ -150,7 +150,7 @@ async fn a_committed_offset_is_held_against_the_log_before_the_first_fetch() {
     bed.broker.journal().clear();
     let told = Arc::new(Told::default());
     let seen = Seen::default();
-    let running = run_noting(bed.builder().await.observer(told.clone()), &seen);
+    let running = run_noting(bed.builder().await.add_observer(told.clone()), &seen);
     seen.until_len(15).await;
     running.end().await;
     assert_eq!(seen.of(0), (100..115).collect::<Vec<_>>());
@@ -167,7 +167,7 @@ async fn survives(fault: Fault) {
     bed.fill(1, 0, 10).await;
     let told = Arc::new(Told::default());
     let seen = Seen::default();
-    let running = run_noting(bed.builder().await.observer(told.clone()), &seen);
+    let running = run_noting(bed.builder().await.add_observer(told.clone()), &seen);
     seen.until_len(10).await;
     let fault = fault.on(ApiKey::OffsetForLeaderEpoch);
     let handle = bed.broker.faults().add(fault);

@@ -142,7 +142,7 @@ async fn a_record_on_hold_pauses_its_partition_and_counts_no_attempt() {
     let start = milena_core::Timestamp::now();
     let wall = move || start.plus(began.elapsed());
     let due = start.plus(Duration::from_secs(90));
-    let builder = bed.builder().await.clock(wall).observer(pauses.clone());
+    let builder = bed.builder().await.clock(wall).add_observer(pauses.clone());
     let running = run(builder, move |Attempt(attempt): Attempt| async move {
         assert_eq!(attempt, 1);
         if wall().since(due) > Duration::ZERO || wall() >= due {

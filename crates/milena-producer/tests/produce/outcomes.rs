@@ -169,7 +169,11 @@ async fn observers_hear_of_each_batch_and_the_buffer_is_shown() {
         }
         _ => {}
     };
-    let producer = bed.builder().observer(Arc::new(observer)).build().unwrap();
+    let producer = bed
+        .builder()
+        .add_observer(Arc::new(observer))
+        .build()
+        .unwrap();
     bed.broker
         .faults()
         .add(Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS).on(ApiKey::Produce));

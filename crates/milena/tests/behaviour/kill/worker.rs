@@ -194,7 +194,7 @@ pub(super) async fn work(task: Task) {
         .session_timeout(SESSION)
         .heartbeat_interval(SESSION / 6)
         .on_stuck(StuckPolicy::StopLane)
-        .observer(Arc::new(move |event: &Event<'_>| observe(&journal, event)))
+        .add_observer(Arc::new(move |event: &Event<'_>| observe(&journal, event)))
         .build()
         .unwrap();
     listen(shop.gateway, consumer.shutdown_handle());

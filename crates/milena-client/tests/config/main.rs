@@ -4,6 +4,9 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod defaults;
+mod texts;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -254,14 +257,19 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_refused_with_its_nearest_name() {
-    let slip = none().variables([("MILENA_PRODUCER_LINGR", "5ms")]);
-    refused(
-        slip,
-        &[
-            "MILENA_PRODUCER_LINGR",
-            "did you mean `MILENA_PRODUCER_LINGER`?",
-        ],
+fn a_variable_of_others_is_passed_over_and_a_wrong_value_is_refused() {
+    // What Kubernetes puts into each pod beside a Service that is called `milena-orders`.
+    let foreign = none().variables([
+        ("MILENA_ORDERS_SERVICE_HOST", "10.96.0.12"),
+        ("MILENA_ORDERS_PORT", "tcp://10.96.0.12:80"),
+        ("MILENA_HOME", "/srv"),
+        ("MILENA_PRODUCER_LINGR", "5ms"),
+        ("MILENA_CLIENT_ID", "billing"),
+    ]);
+    let shown = format!("{:?}", foreign.unwrap());
+    assert!(
+        shown.contains("billing") && !shown.contains("5ms"),
+        "{shown}"
     );
     let wrong = none().variables([("MILENA_PRODUCER_LINGER", "soon")]);
     refused(
@@ -304,16 +312,16 @@ fn properties_of_a_java_client_are_kept_mapped_or_refused_with_the_reason() {
     ] {
         assert!(shown.contains(part), "`{part}` is not in: {shown}");
     }
-    let text = "linger.ms=5\nkey.serializer=org.example.Mine\nssl.keystore.password=hunter2\n";
+    let text = "linger.ms=5\ninterceptor.classes=org.example.Mine\nssl.keystore.password=hunter2\n";
     let error = file("bad.properties", text);
     let shown = error.as_ref().unwrap_err().to_string();
     refused(
         error,
         &[
             "bad.properties line 2",
-            "`key.serializer` is refused",
-            "codec",
-            "ssl.keystore.password",
+            "`interceptor.classes` is refused",
+            "tower layers",
+            "ssl.keystore.password (line 3)",
         ],
     );
     assert!(!shown.contains("hunter2"), "{shown}");

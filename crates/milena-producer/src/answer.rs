@@ -8,7 +8,7 @@ use milena_protocol::produce::{self, ProduceResponse, ProducedPartition};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::batch::{Batch, Place};
+use crate::batch::Place;
 use crate::delivery::Fate;
 use crate::queue::Settled;
 use crate::sender::{Answer, Sender, Sent, Standing};
@@ -29,10 +29,19 @@ impl Sender {
             link: id,
             version,
             full,
+            share,
             sent,
             result,
         } = answer;
         let node = id.node;
+        let window = self.windows.of(node);
+        match &result {
+            Ok(_) => {
+                let took = now.saturating_duration_since(share.since);
+                window.answered(share.bytes, took, self.settings.request_timeout);
+            }
+            Err(_) => window.lost(share.bytes),
+        }
         if let Some(link) = self.links.get_mut(&id) {
             link.in_flight = link.in_flight.saturating_sub(1);
             link.full_in_flight = link.full_in_flight.saturating_sub(usize::from(full));
@@ -58,7 +67,16 @@ impl Sender {
             },
             Err(error) => Some(error),
         };
-        if let Some(error) = failed {
+        if let Some(error) = &failed
+            && verdict::was_not_taken(error)
+        {
+            for Sent { queue, place, .. } in &sent {
+                if let Some(outlet) = self.queues.get_mut(*queue as usize) {
+                    let rules = outlet.queue.partition.flow.rules;
+                    outlet.queue.take_back(*place, now, &rules);
+                }
+            }
+        } else if let Some(error) = failed {
             let error = error.node(node).api("Produce");
             let mut verdict = verdict::of_failure(error);
             if self.settings.acks == Acks::None {
@@ -176,7 +194,8 @@ impl Sender {
             let errors = answer.record_errors.iter().map(|one| {
                 let error =
                     Error::broker(answer.error.unwrap_or(ErrorCode::INVALID_RECORD)).api("Produce");
-                let message = one.message.unwrap_or("the broker refused the record");
+                let message = one.message.or(answer.message);
+                let message = message.unwrap_or("the broker refused the record");
                 (one.index, error.with_source(message.to_owned()))
             });
             errors.collect()
@@ -242,13 +261,23 @@ impl Sender {
                 attempts,
                 records,
                 error,
-            } => observers.emit(|| Event::BatchRetried {
-                partition: &partition,
-                records,
-                attempts,
-                error: &error,
-            }),
+            } => {
+                observers.emit(|| Event::BatchRetried {
+                    partition: &partition,
+                    records,
+                    attempts,
+                    error: &error,
+                });
+                self.notices.trouble(now);
+                self.give_up_missing(id, now);
+            }
             Settled::Failed(batch, error) => {
+                let each = match each {
+                    Some(refused) if self.may_send_rest(&batch, &refused, &rules) => {
+                        return self.send_rest(id, batch, error, refused);
+                    }
+                    each => each,
+                };
                 let error = batch.failure(error, &partition);
                 let fate = match each {
                     Some(each) => Fate::Refused {
@@ -261,78 +290,10 @@ impl Sender {
                     None => Fate::Failed(error.clone()),
                 };
                 if batch.receipt.settle(fate) {
-                    observers.emit(|| Event::BatchFailed {
-                        partition: &partition,
-                        records: batch.count,
-                        error: &error,
-                    });
+                    self.tell_failed(&partition, batch.count, &error);
                 }
             }
             Settled::TooLarge(..) | Settled::Gone => {}
-        }
-    }
-
-    /// Puts two halves in the place of a batch that the broker found too large; they keep its sequence range.
-    fn split(&mut self, id: u32, mut batch: Batch, error: Error) -> Settled {
-        let Some(outlet) = self.queues.get_mut(id as usize) else {
-            return Settled::Gone;
-        };
-        let (attempts, records) = (batch.attempts, batch.count);
-        if batch.receipt.is_settled() {
-            return outlet.queue.give_up(batch, error);
-        }
-        let compression = outlet.queue.partition.flow.compression;
-        let half = records / 2;
-        let parts = batch
-            .sealed
-            .as_ref()
-            .map_or(Ok(None), |sealed| sealed.split(half, compression));
-        let (front, back) = match parts {
-            Ok(Some(parts)) => parts,
-            Ok(None) => {
-                let what = format!(
-                    "the broker takes no batch of {} bytes (max.message.bytes)",
-                    batch.wire_len()
-                );
-                let error = Error::new(ErrorKind::RecordTooLarge, what).with_source(error);
-                return outlet.queue.give_up(batch, error);
-            }
-            Err(error) => return outlet.queue.give_up(batch, error),
-        };
-        let receipts = [batch.receipt.part(), batch.receipt.part()];
-        let [first, second] = receipts.clone();
-        batch
-            .receipt
-            .settle(Fate::Split([(0, first), (half, second)].into()));
-        let [first, second] = receipts;
-        outlet.queue.parted();
-        for (sealed, receipt, at) in [(front, first, 0), (back, second, half)] {
-            let stamp = batch.stamp.map(|mut stamp| {
-                stamp.sequence = stamp.sequence.advance(at);
-                stamp
-            });
-            outlet.queue.push(Batch {
-                place: Place {
-                    first: batch.place.first + at,
-                    ..batch.place
-                },
-                count: sealed.count(),
-                charge: batch.charge.split(sealed.wire_len()),
-                sealed: Some(sealed),
-                receipt,
-                opened: batch.opened,
-                first_sent: batch.first_sent,
-                stamp,
-                range: batch.range,
-                attempts,
-                doubt: batch.doubt,
-                suspect: batch.doubt,
-            });
-        }
-        Settled::Retried {
-            attempts,
-            records,
-            error,
         }
     }
 }

@@ -39,9 +39,30 @@ pub(crate) struct Batch {
     pub(crate) doubt: bool,
     /// Whether it is a part of a batch that was cut while in doubt: out of order, the broker may hold the whole.
     pub(crate) suspect: bool,
+    /// How often records that a broker refused were taken out of it.
+    pub(crate) trims: u8,
 }
 
 impl Batch {
+    /// An empty batch with the past of this one: for its parts, which bring what is theirs. It is charged for nothing.
+    pub(crate) fn like(&mut self) -> Self {
+        Self {
+            place: self.place,
+            sealed: None,
+            count: 0,
+            receipt: self.receipt.clone(),
+            charge: self.charge.split(0),
+            opened: self.opened,
+            first_sent: self.first_sent,
+            stamp: self.stamp,
+            range: self.range,
+            attempts: self.attempts,
+            doubt: self.doubt,
+            suspect: self.suspect,
+            trims: self.trims,
+        }
+    }
+
     /// The bytes that it takes on the wire.
     pub(crate) fn wire_len(&self) -> usize {
         self.sealed.as_ref().map_or(0, SealedBatch::wire_len)

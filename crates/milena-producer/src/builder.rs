@@ -105,8 +105,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// `delivery.timeout.ms`: the time from enqueueing to the outcome, retries included. Default 120 s, longer than brokers take to
-    /// elect a leader.
+    /// `delivery.timeout.ms`: the time from the opening of a record's batch to the outcome, retries included. Default 120 s, longer than
+    /// brokers take to elect a leader.
+    ///
+    /// A record that joins an open batch has the batch's time. Enqueueing may wait before that, up to [`max_block`](Self::max_block).
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.draft.delivery_timeout = Some(timeout);
         self
@@ -125,7 +127,10 @@ impl ProducerBuilder {
     }
 
     /// `max.in.flight.requests.per.connection`: requests without an answer on a connection, 1 to 5 with idempotence. Default 5, as many
-    /// batches as a broker remembers.
+    /// batches as a broker remembers. There may be several connections: see
+    /// [`max_connections_per_broker`](Self::max_connections_per_broker).
+    ///
+    /// On a slow link fewer bytes are on their way: as many as come back well within [`request_timeout`](Self::request_timeout).
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.draft.max_in_flight = requests;
         self
@@ -150,6 +155,16 @@ impl ProducerBuilder {
     /// `retry.backoff.ms` and `retry.backoff.max.ms`. Default 100 ms to 1 s (KIP-580).
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.draft.backoff = backoff;
+        self
+    }
+
+    /// How long the cluster may say that a topic, or a partition, is not there before its records are given up with
+    /// `UNKNOWN_TOPIC_OR_PARTITION`. Default 15 s: brokers that restart forget topics for a moment, and the records of one that was deleted
+    /// would hold [`buffer_memory`](Self::buffer_memory) for the whole delivery timeout. `Duration::MAX` leaves it to that.
+    ///
+    /// Counted for each partition from the first such answer on. The first record of a topic waits for it up to [`max_block`](Self::max_block).
+    pub fn missing_topic_timeout(mut self, timeout: Duration) -> Self {
+        self.draft.missing_topic = timeout;
         self
     }
 

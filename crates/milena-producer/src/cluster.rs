@@ -8,7 +8,7 @@ use milena_core::{
     Error, ErrorCode, ErrorKind, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
     TopicPartition,
 };
-use milena_pool::{Cluster, Connection, EndStage, Role, Target, TopicMetadata};
+use milena_pool::{Cluster, Connection, EndStage, Target, TopicMetadata};
 use milena_protocol::ApiKey;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::messages::InitProducerIdRequest;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
 use crate::sequence::Identity;
 use crate::user::SenderEnd;
+use crate::verdict;
 
 /// A [`Cluster`] as the sender needs it.
 pub(crate) struct ClusterNetwork {
@@ -52,6 +53,17 @@ impl Network for ClusterNetwork {
             self.cluster.want_topics([place.topic.clone()]);
         }
         metadata.leader(place)
+    }
+
+    fn is_missing(&self, place: &TopicPartition) -> bool {
+        let metadata = self.cluster.metadata();
+        let Some(topic) = metadata.topic(&place.topic) else {
+            return true;
+        };
+        match topic.error {
+            Some(code) => verdict::is_missing(code),
+            None => topic.partition(place.partition).is_none(),
+        }
     }
 
     fn topic_id(&self, topic: &str) -> Option<Uuid> {
@@ -105,10 +117,9 @@ impl Network for ClusterNetwork {
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {
         let cluster = self.cluster.clone();
         Box::pin(async move {
-            let connection = match link.number {
-                0 => cluster.connection(link.node, Role::Produce).await?,
-                _ => cluster.dial(link.node).await?,
-            };
+            // The producer's own, the first one too: a broker works on one request of a connection at a time, and with acks=all until the
+            // replicas have it. Producers that shared one would wait for each other's records.
+            let connection = cluster.dial(link.node).await?;
             Ok(Arc::new(ConnectionWire(connection)) as Arc<dyn Wire>)
         })
     }

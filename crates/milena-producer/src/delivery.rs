@@ -56,9 +56,9 @@ impl Delivery {
         loop {
             match receipt.fate.get()? {
                 Fate::Split(parts) => {
-                    let (first, part) = part_of(parts, index)?;
-                    receipt = part;
-                    index -= first;
+                    let part = part_of(parts, index)?;
+                    index = part.index(index);
+                    receipt = &part.receipt;
                 }
                 fate => return Some(fate.of(receipt, index)),
             }
@@ -94,11 +94,10 @@ impl Delivery {
                     }
                 }
                 Some(Fate::Split(parts)) => {
-                    let Some((first, part)) = part_of(parts, self.index) else {
+                    let Some(part) = part_of(parts, self.index) else {
                         return Poll::Pending;
                     };
-                    let (index, part) = (self.index - first, part.clone());
-                    *self = Self::new(part, index);
+                    *self = Self::new(part.receipt.clone(), part.index(self.index));
                 }
                 Some(fate) => return Poll::Ready(fate.of(&self.receipt, self.index)),
             }
@@ -138,8 +137,26 @@ pub(crate) enum Fate {
         rest: Error,
         each: Box<[(u32, Error)]>,
     },
-    /// It goes on as several: the index of each part's first record, ascending, and the part.
-    Split(Box<[(u32, Arc<Receipt>)]>),
+    /// It goes on as several, in the order of its records.
+    Split(Box<[Part]>),
+}
+
+/// Records next to each other of a batch that goes on as several.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// The index of the first of them in the batch as it was.
+    pub(crate) first: u32,
+    /// The batch that they are in now.
+    pub(crate) receipt: Arc<Receipt>,
+    /// The index of the first of them in that one.
+    pub(crate) now: u32,
+}
+
+impl Part {
+    /// Where a record of this part is now, that was at `index` before.
+    fn index(&self, index: u32) -> u32 {
+        index - self.first + self.now
+    }
 }
 
 /// A task that waits; `shared` when more than one delivery relies on the slot.
@@ -195,7 +212,7 @@ impl Receipt {
             // The outcome of record 0 is known exactly when the batch, or its first part, has its fate.
             let _ = Delivery::new(receipt.clone(), 0).await;
             if let Some(Fate::Split(parts)) = receipt.fate.get() {
-                open.extend(parts.iter().map(|(_, part)| part.clone()));
+                open.extend(parts.iter().map(|part| part.receipt.clone()));
             }
         }
     }
@@ -292,10 +309,9 @@ impl Fate {
     }
 }
 
-fn part_of(parts: &[(u32, Arc<Receipt>)], index: u32) -> Option<(u32, &Arc<Receipt>)> {
-    let after = parts.partition_point(|(first, _)| *first <= index);
-    let (first, part) = parts.get(after.checked_sub(1)?)?;
-    Some((*first, part))
+fn part_of(parts: &[Part], index: u32) -> Option<&Part> {
+    let after = parts.partition_point(|part| part.first <= index);
+    parts.get(after.checked_sub(1)?)
 }
 
 #[cfg(test)]
@@ -398,7 +414,12 @@ mod tests {
         let task = Arc::new(Count::default());
         let mut last = Delivery::new(whole.clone(), 9);
         assert!(poll(&mut last, &task).is_pending());
-        whole.settle(Fate::Split([(0, front.clone()), (6, back.clone())].into()));
+        let part = |first, receipt: &Arc<Receipt>| Part {
+            first,
+            receipt: receipt.clone(),
+            now: 0,
+        };
+        whole.settle(Fate::Split([part(0, &front), part(6, &back)].into()));
         assert!(poll(&mut last, &task).is_pending());
         back.settle(delivered(206));
         let Poll::Ready(Ok(metadata)) = poll(&mut last, &task) else {
@@ -407,6 +428,34 @@ mod tests {
         assert_eq!(metadata.offset, Some(Offset::from(209)));
         assert!(Delivery::new(whole, 2).outcome().is_none());
         front.settle(delivered(200));
+    }
+
+    #[test]
+    fn a_record_is_found_in_what_is_left_of_its_batch() {
+        let (whole, out, rest) = (receipt(), receipt(), receipt());
+        let part = |first, receipt: &Arc<Receipt>, now| Part {
+            first,
+            receipt: receipt.clone(),
+            now,
+        };
+        // Records 2 and 5 of 0 to 7 were taken out.
+        let parts = [
+            part(0, &rest, 0),
+            part(2, &out, 2),
+            part(3, &rest, 2),
+            part(5, &out, 5),
+            part(6, &rest, 4),
+        ];
+        whole.settle(Fate::Split(parts.into()));
+        out.settle(Fate::Failed(Error::new(ErrorKind::State, "taken out")));
+        rest.settle(delivered(100));
+        let offsets = (0..8).map(|index| {
+            let outcome = Delivery::new(whole.clone(), index).outcome().unwrap();
+            outcome.ok().and_then(|metadata| metadata.offset)
+        });
+        let expected = [100_i64, 101, -1, 102, 103, -1, 104, 105];
+        let expected = expected.map(Offset::from_wire);
+        assert_eq!(offsets.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Sender {
                         outlet.queue.blame(&error);
                     }
                 }
+                self.notices.trouble(now);
                 self.network.refresh("a broker cannot be reached");
             }
         }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use milena_core::{Event, Persistence};
+use milena_core::Persistence;
 use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use tokio::time::Instant;
 
@@ -14,10 +14,14 @@ use crate::pace::{self, Load, When};
 use crate::queue::{Next, Queue};
 use crate::sender::{Answer, Done, Sender, Sent, Standing};
 use crate::settings::Acks;
+use crate::verdict;
+use crate::window::Share;
 
 /// A request in the making.
 #[derive(Default)]
 struct Parcel {
+    /// The most bytes, beyond a first batch.
+    most: usize,
     batches: Vec<PartitionBatch>,
     sent: Vec<Sent>,
     bytes: usize,
@@ -58,6 +62,9 @@ impl Sender {
                 self.ask_identity();
             }
         }
+        if let Some(time) = self.write_notices(now) {
+            wake.at(time);
+        }
         wake.0
     }
 
@@ -90,17 +97,13 @@ impl Sender {
                 batch.receipt.settle(Fate::Failed(error.clone()));
                 failed.push((batch.builder.count(), error));
             }
-            for (records, error) in failed {
-                self.settings.observers.emit(|| Event::BatchFailed {
-                    partition: &place,
-                    records,
-                    error: &error,
-                });
-            }
             outlet.timed = false;
             if let Some(due) = queue.deadline(&rules) {
                 outlet.timed = true;
                 self.timers.push(Reverse((due, id)));
+            }
+            for (records, error) in failed {
+                self.tell_failed(&place, records, &error);
             }
         }
     }
@@ -112,11 +115,59 @@ impl Sender {
             return;
         }
         if self.ask_again.is_none_or(|time| time <= now) {
+            self.give_up_homeless(now);
             self.network.refresh("a partition has no leader");
             self.ask_again = Some(now + self.settings.rules.backoff.delay(u32::MAX));
         }
         if let Some(time) = self.ask_again {
             wake.at(time);
+        }
+    }
+
+    /// Gives up partitions whose topic is gone, and leaves out those that have nothing left to send.
+    fn give_up_homeless(&mut self, now: Instant) {
+        let ids = std::mem::take(&mut self.homeless);
+        for id in ids {
+            let Some(outlet) = self.queues.get_mut(id as usize) else {
+                continue;
+            };
+            let missing = self.network.is_missing(&outlet.queue.partition.place);
+            outlet.queue.missing(missing, now);
+            self.give_up_missing(id, now);
+            let Some(outlet) = self.queues.get_mut(id as usize) else {
+                continue;
+            };
+            outlet.listed = outlet.queue.has_waiting() || outlet.queue.open_since.is_some();
+            if outlet.listed {
+                self.homeless.push(id);
+            }
+        }
+    }
+
+    /// Gives up the records of a partition whose topic the cluster has not known for long enough: they would hold memory until their
+    /// delivery timeout.
+    pub(crate) fn give_up_missing(&mut self, id: u32, now: Instant) {
+        let Some(outlet) = self.queues.get_mut(id as usize) else {
+            return;
+        };
+        let queue = &mut outlet.queue;
+        let rules = queue.partition.flow.rules;
+        if !queue.is_missing(now, &rules) {
+            return;
+        }
+        let place = queue.partition.place.clone();
+        let mut failed = queue.give_up_missing(now, &rules);
+        queue.open_since = None;
+        let error = verdict::missing_topic(rules.missing_topic).at(&place);
+        let error = error.with_persistence(Persistence::NotWritten);
+        while let Some(batch) = queue.partition.take_open() {
+            batch.receipt.settle(Fate::Failed(error.clone()));
+            failed.push((batch.builder.count(), error.clone()));
+        }
+        // Records that come now have their own time: the topic may be made again.
+        queue.missing(false, now);
+        for (records, error) in failed {
+            self.tell_failed(&place, records, &error);
         }
     }
 
@@ -152,9 +203,14 @@ impl Sender {
         let mut turn = std::mem::take(&mut link.turn);
         while let Some(link) = self.links.get(&on)
             && link.in_flight < self.settings.max_in_flight
+            && self.windows.of(on.node).is_open()
         {
             let load = link.load(&*wire);
-            let mut parcel = Parcel::default();
+            let room = self.windows.of(on.node).room();
+            let mut parcel = Parcel {
+                most: self.settings.max_request_size.min(room),
+                ..Parcel::default()
+            };
             for _ in 0..turn.len() {
                 let Some(id) = turn.pop_front() else { break };
                 match self.serve(id, on, now, &load, &mut parcel, wake) {
@@ -213,9 +269,7 @@ impl Sender {
             match queue.next(now, &rules, current) {
                 Next::Send(at) => {
                     let more = queue.waiting_len(at);
-                    if !parcel.batches.is_empty()
-                        && parcel.bytes + more > self.settings.max_request_size
-                    {
+                    if !parcel.batches.is_empty() && parcel.bytes + more > parcel.most {
                         return Turn::Full;
                     }
                     load_batch(queue, at, id, &*self.network, parcel, now);
@@ -318,6 +372,7 @@ impl Sender {
             bytes,
             records,
             partial,
+            ..
         } = parcel;
         let full = batches.len() > partial;
         let named = batches.iter().all(|batch| batch.topic_id.is_some());
@@ -333,6 +388,8 @@ impl Sender {
         if full {
             self.fans.busy(on.node, now);
         }
+        self.windows.of(on.node).sent(bytes);
+        let share = Share { bytes, since: now };
         if let Some(link) = self.links.get_mut(&on) {
             link.in_flight += 1;
             link.full_in_flight += usize::from(full);
@@ -348,6 +405,7 @@ impl Sender {
                         link: on,
                         version,
                         full,
+                        share,
                         sent,
                         result: answer.await,
                     })
@@ -360,6 +418,7 @@ impl Sender {
                         link: on,
                         version: 0,
                         full,
+                        share,
                         sent,
                         result: Err(error),
                     },

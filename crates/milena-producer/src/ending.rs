@@ -1,6 +1,6 @@
 //! The end: what is left gets its fate, whoever ended the producer.
 
-use milena_core::{Error, ErrorKind, Event, Persistence};
+use milena_core::{Error, ErrorKind, Persistence};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -107,6 +107,7 @@ impl Sender {
         let mut given_up = GivenUp::default();
         self.desk.ready.close(error);
         self.take_news();
+        let mut all = Vec::new();
         for outlet in &mut self.queues {
             let queue = &mut outlet.queue;
             let place = queue.partition.place.clone();
@@ -120,15 +121,13 @@ impl Sender {
                 batch.receipt.settle(Fate::Failed(error.clone()));
                 failed.push((batch.builder.count(), error));
             }
-            for (records, error) in failed {
-                given_up.count(records, &error);
-                self.settings.observers.emit(|| Event::BatchFailed {
-                    partition: &place,
-                    records,
-                    error: &error,
-                });
-            }
+            all.extend(failed.into_iter().map(|failed| (place.clone(), failed)));
         }
+        for (place, (records, error)) in all {
+            given_up.count(records, &error);
+            self.tell_failed(&place, records, &error);
+        }
+        self.write_given_up(Instant::now());
         given_up
     }
 }
@@ -136,9 +135,11 @@ impl Sender {
 impl Drop for Sender {
     /// The runtime may end before the producer does: nobody is left to wait for ever.
     fn drop(&mut self) {
-        self.end(&closed(
-            "the producer's task ended before the record was delivered",
-        ));
+        let what = "the producer's task ended before the record was delivered";
+        if std::thread::panicking() {
+            tracing::error!("the producer's task panicked: it takes no record any more");
+        }
+        self.end(&closed(what));
     }
 }
 

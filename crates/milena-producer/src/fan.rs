@@ -123,8 +123,9 @@ impl Sender {
             return;
         }
         let queues = self.queues.iter().map(|outlet| &outlet.queue);
-        // The broker works on one request, and another waits for that.
-        let crowded = link.full_in_flight >= self.settings.max_in_flight.min(2)
+        // The broker works on one request, and another waits for that. Where the link is slow, it is not the broker that they wait for.
+        let crowded = !self.windows.of(on.node).is_slow()
+            && link.full_in_flight >= self.settings.max_in_flight.min(2)
             && queues
                 .clone()
                 .filter(|queue| queue.link() == Some(on) && queue.is_loaded())

@@ -280,3 +280,46 @@ async fn each_of_many_callers_records_ends_exactly_once() {
     }
     assert!(seen.len() == 20 && seen.values().all(|count| *count == 200));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_takes_no_further_request_costs_no_attempt() {
+    let stub = Stub::new(1);
+    let producer = producer(&stub, |draft| draft.retries = 1);
+    producer.send(record("warm")).await.unwrap();
+    stub.script([Act::NotTaken; 10]);
+    let sent = producer.send(record("a")).await.unwrap();
+    assert_eq!(sent.offset, Some(1.into()));
+    stub.script([Act::Refuse(ErrorCode::NOT_ENOUGH_REPLICAS); 2]);
+    let error = producer.send(record("b")).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::NOT_ENOUGH_REPLICAS));
+    producer.send(record("c")).await.unwrap();
+    assert_eq!(stub.values(0), ["warm", "a", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_panics_fails_what_it_holds_and_the_producer_says_so() {
+    let stub = Stub::new(1);
+    let producer = producer(&stub, |_| ());
+    producer.send(record("warm")).await.unwrap();
+    stub.script([Act::Swallow, Act::Panic]);
+    let flying = producer.enqueue(record("flies")).await.unwrap();
+    producer.flush_without_waiting().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let start = Instant::now();
+    let sent = producer.enqueue(ProducerRecord::new("orders").partition(0).value("x"));
+    let sent = sent.await.unwrap();
+    // One in flight at a time until the answer: the request of the second comes when the first one's time is over.
+    for delivery in [flying, sent] {
+        let error = delivery.await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+    assert!(start.elapsed() < Duration::from_secs(40));
+    let error = producer.send(record("later")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert_eq!(error.persistence(), Some(Persistence::NotWritten));
+    assert_eq!(
+        producer.flush().await.unwrap_err().kind(),
+        ErrorKind::Closed
+    );
+    producer.close(Duration::from_secs(5)).await.unwrap();
+}

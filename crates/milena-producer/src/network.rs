@@ -42,6 +42,11 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// Who leads a partition, as known now.
     fn leader(&self, place: &TopicPartition) -> Option<NodeId>;
 
+    /// Whether the cluster says that a partition, or its topic, is not there.
+    fn is_missing(&self, _place: &TopicPartition) -> bool {
+        false
+    }
+
     /// The id of a topic, as known now.
     fn topic_id(&self, topic: &str) -> Option<Uuid>;
 

@@ -9,6 +9,7 @@ use milena_core::{
     Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, Persistence, ProducerRecord,
     RecordMetadata, Result, TopicName, TopicPartition,
 };
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -273,8 +274,15 @@ impl Producer {
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + timeout.min(FOR_EVER);
         let command = Command::Close { deadline, reply };
-        if self.inner.commands.send(command).await.is_err() {
-            return Ok(());
+        match self.inner.commands.try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Ok(()),
+            // In a task: the producer is closed even where this call is dropped while it waits for its turn.
+            Err(TrySendError::Full(command)) => {
+                let commands = self.inner.commands.clone();
+                let sent = async move { drop(commands.send(command).await) };
+                drop(self.inner.runtime.spawn(sent));
+            }
         }
         let Ok(ended) = answer.await else {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Sealing: a batch takes its place in the order, is compressed beside the sender, and then stays as it is.
 
-use milena_core::{Error, ErrorKind, Event, Result};
+use milena_core::{Error, ErrorKind, Result};
 use milena_protocol::batch::{BatchBuilder, SealedBatch};
 use milena_protocol::compression::Compression;
 
@@ -37,6 +37,7 @@ impl Sender {
             attempts: 0,
             doubt: false,
             suspect: false,
+            trims: 0,
         });
         if compression == Compression::None || size <= INLINE_COMPRESSION {
             let result = pack(builder, compression, &self.desk);
@@ -92,11 +93,7 @@ impl Sender {
             Err(error) => {
                 if let Some((records, error)) = outlet.queue.remove(place, error) {
                     let partition = outlet.queue.partition.place.clone();
-                    self.settings.observers.emit(|| Event::BatchFailed {
-                        partition: &partition,
-                        records,
-                        error: &error,
-                    });
+                    self.tell_failed(&partition, records, &error);
                 }
             }
         }
@@ -117,4 +114,4 @@ fn pack(
 }
 
 /// Batches up to this size are compressed on the sender's task; larger ones beside it.
-const INLINE_COMPRESSION: usize = 16 * 1024;
+pub(crate) const INLINE_COMPRESSION: usize = 16 * 1024;

@@ -22,11 +22,13 @@ use crate::ending::{Closing, Ended, closed};
 use crate::fan::Fans;
 use crate::link::Link;
 use crate::network::{BoxFuture, LinkId, Network, Wire};
+use crate::notices::Notices;
 use crate::partition::{Desk, OpenBatch};
 use crate::queue::Queue;
 use crate::sequence::Identity;
 use crate::settings::Settings;
 use crate::topic::Topics;
+use crate::window::{Share, Windows};
 
 /// What callers ask of the sender, beyond taking their batches.
 pub(crate) enum Command {
@@ -49,6 +51,11 @@ pub(crate) enum Done {
         place: Place,
         result: Result<(SealedBatch, Option<Vec<u8>>)>,
     },
+    Rebuilt {
+        queue: u32,
+        places: Vec<Place>,
+        built: Vec<Result<SealedBatch>>,
+    },
     Changed,
 }
 
@@ -57,6 +64,8 @@ pub(crate) struct Answer {
     pub(crate) version: i16,
     /// Whether a full batch is among them.
     pub(crate) full: bool,
+    /// What it takes of the broker's window.
+    pub(crate) share: Share,
     /// The batches, in the order of the request.
     pub(crate) sent: Vec<Sent>,
     pub(crate) result: Result<Bytes>,
@@ -98,6 +107,10 @@ pub(crate) struct Sender {
     pub(crate) ask_again: Option<Instant>,
     /// When the desk's tick moves on next.
     pub(crate) tick: Option<Instant>,
+    /// What the log is told.
+    pub(crate) notices: Notices,
+    /// How much may be on its way to each broker.
+    pub(crate) windows: Windows,
     /// When someone last found no room in the buffer: batches that were open then leave as soon as they can.
     pub(crate) hurried: Option<Instant>,
     /// When each partition whose open batch lingers is to be looked at; one entry per partition.
@@ -143,6 +156,8 @@ impl Sender {
             homeless: Vec::new(),
             ask_again: None,
             tick: None,
+            notices: Notices::default(),
+            windows: Windows::default(),
             hurried: None,
             lingering: BinaryHeap::new(),
             commands,
@@ -196,6 +211,11 @@ impl Sender {
                 place,
                 result,
             } => self.sealed(queue, place, result),
+            Done::Rebuilt {
+                queue,
+                places,
+                built,
+            } => self.rebuilt(queue, places, built),
             Done::Changed if self.network.is_closed() => {
                 // Nothing can be sent any more, and no connection comes again.
                 self.end(&closed("the client's cluster was closed"));
@@ -267,6 +287,7 @@ impl Sender {
             None => {
                 queue.lacks_leader();
                 self.homeless.push(id);
+                self.notices.trouble(Instant::now());
             }
         }
     }
@@ -315,6 +336,7 @@ impl Sender {
                 for outlet in &mut self.queues {
                     outlet.queue.blame(&error);
                 }
+                self.notices.trouble(now);
                 let wait = self.settings.rules.backoff.delay(self.identity_failures);
                 self.identity_failures = self.identity_failures.saturating_add(1);
                 self.identity = Standing::Not(now + wait);

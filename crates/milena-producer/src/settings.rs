@@ -60,6 +60,7 @@ pub(crate) struct Draft {
     pub(crate) max_connections: u8,
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
+    pub(crate) missing_topic: Duration,
     pub(crate) partitioner: Arc<dyn Partitioner>,
     pub(crate) adaptive: bool,
     pub(crate) availability: Option<Duration>,
@@ -99,6 +100,7 @@ impl Default for Draft {
             max_connections: 8,
             retries: u32::MAX,
             backoff: Backoff::default(),
+            missing_topic: Duration::from_secs(15),
             partitioner: Arc::new(Murmur2),
             adaptive: true,
             availability: None,
@@ -225,6 +227,7 @@ impl Draft {
                     .delivery_timeout(linger, own.delivery_timeout.or(self.delivery_timeout))?,
                 retries: self.retries,
                 backoff: self.backoff,
+                missing_topic: self.missing_topic,
             },
         })
     }

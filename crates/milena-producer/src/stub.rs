@@ -38,6 +38,10 @@ pub(crate) enum Act {
     Cut,
     /// It is neither served nor answered.
     Swallow,
+    /// Sending it panics.
+    Panic,
+    /// The connection does not take it, since too many are unanswered.
+    NotTaken,
 }
 
 pub(crate) struct Stub {
@@ -265,6 +269,12 @@ impl Wire for StubWire {
                 });
             }
             Act::Cut => return lost(),
+            Act::Panic => panic!("a fault of the connection"),
+            Act::NotTaken => {
+                let error = Error::new(ErrorKind::State, "1024 requests are unanswered");
+                let error = error.with_persistence(milena_core::Persistence::NotWritten);
+                return Box::pin(async { Err(error) });
+            }
             _ => {}
         }
         let node = self.link.node.to_wire();

@@ -159,6 +159,25 @@ pub(crate) fn timed_out(attempts: u32, timeout: Duration, trouble: Option<&Error
     }
 }
 
+/// Whether a broker says by `code` that the topic is not there.
+pub(crate) fn is_missing(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION | ErrorCode::UNKNOWN_TOPIC_ID
+    )
+}
+
+/// The error of records whose topic was not there for `limit`.
+pub(crate) fn missing_topic(limit: Duration) -> Error {
+    let what = format!("the cluster has not known the topic or the partition for {limit:?}");
+    Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).with_source(what)
+}
+
+/// Whether an answer never came since the connection took no further request.
+pub(crate) fn was_not_taken(error: &Error) -> bool {
+    error.kind() == ErrorKind::State && error.persistence() == Some(Persistence::NotWritten)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

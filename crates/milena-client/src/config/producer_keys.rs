@@ -45,13 +45,13 @@ keys! {
         |builder, value| builder.buffer_memory(value);
     "compression", "compression.type", COMPRESSION, "none", "how batches are compressed":
         |builder, value| builder.compression(value);
-    "delivery_timeout", "delivery.timeout.ms", DURATION, "120s", "the time from enqueueing to the outcome, retries included":
+    "delivery_timeout", "delivery.timeout.ms", DURATION, "120s", "the time from the opening of a record's batch to the outcome, retries included":
         |builder, value| builder.delivery_timeout(value);
     "request_timeout", "request.timeout.ms", DURATION, "30s", "how long an answer may take":
         |builder, value| builder.request_timeout(value);
     "max_block", "max.block.ms", DURATION, "60s", "how long enqueueing may wait for memory and metadata":
         |builder, value| builder.max_block(value);
-    "max_in_flight", "max.in.flight.requests.per.connection", COUNT, "5", "requests without an answer per broker":
+    "max_in_flight", "max.in.flight.requests.per.connection", COUNT, "5", "requests without an answer per connection; there may be several to a broker":
         |builder, value| builder.max_in_flight(value);
     "retries", "retries", SMALL_COUNT, "4294967295", "how often a batch is sent again; the delivery timeout ends it anyhow":
         |builder, value| builder.retries(value);

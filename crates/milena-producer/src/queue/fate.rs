@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Queue, Rules, Settled};
 use crate::batch::{Batch, Place};
-use crate::verdict::{Verdict, timed_out};
+use crate::verdict::{Verdict, is_missing, missing_topic, timed_out};
 
 impl Queue {
     /// Takes note of an answer for the batch at `place`.
@@ -30,10 +30,16 @@ impl Queue {
                 self.failures = 0;
                 self.not_before = None;
                 self.trouble = None;
+                self.troubled_since = None;
+                self.missing_since = None;
                 Settled::Delivered(batch)
             }
             Verdict::Retry { error, doubt, .. } => {
                 batch.doubt |= doubt;
+                // A request without an answer says nothing of it.
+                if let Some(code) = error.code() {
+                    self.missing(is_missing(code), now);
+                }
                 self.retry(batch, error, now, rules)
             }
             Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
@@ -91,6 +97,7 @@ impl Queue {
             self.failures = self.failures.saturating_add(1);
         }
         self.trouble = Some(error.clone());
+        self.troubled_since.get_or_insert(now);
         let (attempts, records) = (batch.attempts, batch.count);
         self.push(batch);
         Settled::Retried {
@@ -98,6 +105,46 @@ impl Queue {
             records,
             error,
         }
+    }
+
+    /// Takes back a batch that its connection did not take, since too many requests are without an answer on it: that was no attempt.
+    pub(crate) fn take_back(&mut self, place: Place, now: Instant, rules: &Rules) {
+        let at = self.flying.iter().position(|batch| batch.place == place);
+        let Some(mut batch) = at.and_then(|at| self.flying.remove(at)) else {
+            return;
+        };
+        batch.attempts = batch.attempts.saturating_sub(1);
+        if batch.receipt.is_settled() {
+            if batch.stamp.is_some() {
+                self.sequences.lost();
+            }
+            return;
+        }
+        self.not_before = Some(now + rules.backoff.delay(0));
+        self.push(batch);
+    }
+
+    /// Gives up what waits where the cluster has said for long enough that the topic is not there; what is in flight waits for its answer.
+    pub(crate) fn give_up_missing(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
+        if !self.is_missing(now, rules) {
+            return Vec::new();
+        }
+        let error = missing_topic(rules.missing_topic);
+        let mut failed = Vec::new();
+        for batch in std::mem::take(&mut self.waiting) {
+            if batch.stamp.is_some() {
+                self.sequences.lost();
+            }
+            failed.extend(batch.fail(error.clone(), &self.partition.place));
+        }
+        self.tell_backlog(false);
+        failed
+    }
+
+    /// Whether the cluster has said for long enough that the topic is not there.
+    pub(crate) fn is_missing(&self, now: Instant, rules: &Rules) -> bool {
+        let since = self.missing_since;
+        since.is_some_and(|since| now.saturating_duration_since(since) >= rules.missing_topic)
     }
 
     /// Takes out the waiting batches whose time is up, and settles those in flight, which stay until their answer comes: only it
@@ -119,6 +166,9 @@ impl Queue {
             failed.extend(fail(&batch));
         }
         self.tell_backlog(false);
+        if self.is_idle() {
+            self.troubled_since = None;
+        }
         failed
     }
 

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::batch::{Batch, Place};
 use crate::network::LinkId;
+use crate::notices::HeldUp;
 use crate::partition::Partition;
 use crate::sequence::{Identity, Sequences};
 
@@ -30,6 +31,10 @@ pub(crate) struct Queue {
     failures: u32,
     /// Why nothing could be sent lately.
     trouble: Option<Error>,
+    /// Since when; `None` once something was delivered, or nothing is left.
+    troubled_since: Option<Instant>,
+    /// Since when the cluster says that the topic is not there; `None` where it does not.
+    missing_since: Option<Instant>,
 }
 
 /// The rules that a producer's settings make for all partitions.
@@ -41,6 +46,8 @@ pub(crate) struct Rules {
     pub(crate) delivery_timeout: Duration,
     pub(crate) retries: u32,
     pub(crate) backoff: Backoff,
+    /// How long the cluster may say that a topic is not there before its records are given up.
+    pub(crate) missing_topic: Duration,
 }
 
 /// What a partition may send now.
@@ -93,6 +100,8 @@ impl Queue {
             not_before: None,
             failures: 0,
             trouble: None,
+            troubled_since: None,
+            missing_since: None,
         }
     }
 
@@ -163,18 +172,43 @@ impl Queue {
     /// Notes why nothing can be sent, for the error of records whose time runs out.
     pub(crate) fn blame(&mut self, error: &Error) {
         self.trouble = Some(error.clone());
+        self.troubled_since.get_or_insert_with(Instant::now);
     }
 
     /// As [`blame`](Self::blame), where nothing worse is known.
     pub(crate) fn lacks_leader(&mut self) {
         self.trouble
             .get_or_insert_with(|| Error::new(ErrorKind::State, "no leader of it is known"));
+        self.troubled_since.get_or_insert_with(Instant::now);
+    }
+
+    /// What is held up here, if anything is.
+    pub(crate) fn held_up(&self) -> Option<HeldUp<'_>> {
+        let (since, error) = (self.troubled_since?, self.trouble.as_ref()?);
+        (!self.is_idle()).then(|| HeldUp {
+            leader: self.link.map(|link| link.node),
+            since,
+            place: &self.partition.place,
+            error,
+        })
+    }
+
+    /// Notes whether the cluster says that the topic is not there.
+    pub(crate) fn missing(&mut self, missing: bool, now: Instant) {
+        if missing {
+            self.missing_since.get_or_insert(now);
+        } else {
+            self.missing_since = None;
+        }
     }
 
     /// Fails a batch that cannot be closed.
     pub(crate) fn remove(&mut self, place: Place, error: Error) -> Option<(u32, Error)> {
         let at = self.waiting.iter().position(|batch| batch.place == place)?;
         let batch = self.waiting.remove(at)?;
+        if batch.stamp.is_some() {
+            self.sequences.lost();
+        }
         self.tell_backlog(false);
         batch.fail(error, &self.partition.place)
     }
@@ -253,6 +287,15 @@ impl Queue {
         }
         let doubtful = |batch: &Batch| batch.doubt && batch.stamp.is_some();
         match self.waiting.iter().position(doubtful) {
+            // A part of one that is being built anew.
+            Some(at)
+                if self
+                    .waiting
+                    .get(at)
+                    .is_none_or(|batch| batch.sealed.is_none()) =>
+            {
+                Next::Later
+            }
             Some(at) => Next::Send(at),
             None => Next::Renew(self.sequences.identity()),
         }

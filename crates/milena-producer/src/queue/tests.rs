@@ -16,6 +16,7 @@ const NODE: Option<NodeId> = NodeId::from_wire(1);
 
 fn rules() -> Rules {
     Rules {
+        missing_topic: Duration::from_secs(15),
         idempotent: true,
         in_flight: 5,
         delivery_timeout: Duration::from_secs(120),
@@ -74,6 +75,7 @@ fn batch(queue: &mut Queue) -> Batch {
         attempts: 0,
         doubt: false,
         suspect: false,
+        trims: 0,
     }
 }
 

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, Broker, Fault};
 use milena_core::{ErrorCode, Persistence, ProducerRecord};
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Ledger, bed, bed_with, connect, numbers, record, record_at};
+use crate::cluster::{Bed, Ledger, bed, bed_with, connect, numbers, record, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -138,6 +138,52 @@ async fn records_for_a_topic_that_was_deleted_end_in_time_with_the_brokers_reaso
         "{cause}"
     );
     assert_eq!(bed.values_of("other", 0), numbers(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_a_topic_that_is_gone_give_their_memory_back_long_before_the_delivery_timeout() {
+    let bed = bed_with(4, |broker| broker.topic("other", 1)).await;
+    let producer = bed.producer();
+    for partition in 0..4 {
+        producer.send(record_at(partition, "warm")).await.unwrap();
+    }
+    bed.broker.inspect().delete_topic("orders");
+    let start = Instant::now();
+    let mut gone = Vec::new();
+    for partition in 0..4 {
+        let record = record_at(partition, "gone");
+        gone.push(producer.enqueue(record).await.unwrap());
+    }
+    for delivery in gone {
+        let error = timeout(20 * SECOND, delivery).await.unwrap().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+        let text = format!("{error} {}", std::error::Error::source(&error).unwrap());
+        assert!(text.contains("orders") && text.contains("15s"), "{text}");
+    }
+    assert!(
+        start.elapsed() >= 15 * SECOND,
+        "it may come back until then"
+    );
+    assert_eq!(Bed::held(&producer), 0);
+    // It is made again: records go on.
+    bed.broker.inspect().create_topic("orders", 4).unwrap();
+    let again = timeout(5 * SECOND, producer.send(record_at(1, "again")));
+    again.await.unwrap().unwrap();
+    let other = ProducerRecord::new("other").value("v");
+    producer.send(other).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_comes_back_in_time_gets_its_records() {
+    let bed = bed(1).await;
+    let producer = bed.producer();
+    producer.send(record("warm")).await.unwrap();
+    bed.broker.inspect().delete_topic("orders");
+    let delivery = producer.enqueue(record("waits")).await.unwrap();
+    tokio::time::sleep(12 * SECOND).await;
+    bed.broker.inspect().create_topic("orders", 1).unwrap();
+    timeout(5 * SECOND, delivery).await.unwrap().unwrap();
+    assert_eq!(bed.values(0), ["waits"]);
 }
 
 #[tokio::test(start_paused = true)]

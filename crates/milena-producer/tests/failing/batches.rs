@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_core::{ErrorKind, Persistence, ProducerRecord};
 use milena_producer::Compression;
 
-use crate::cluster::{Ledger, bed, bed_with, numbers, record, record_at, stamp};
+use crate::cluster::{Bed, Ledger, bed, bed_with, numbers, record, record_at, stamp};
 
 #[tokio::test(start_paused = true)]
 async fn of_a_request_for_many_partitions_only_the_refused_one_fails() {
@@ -56,32 +56,107 @@ async fn a_topic_that_refuses_everything_holds_no_other_topic_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_the_broker_rejects_is_told_why_and_those_with_it_what_happened() {
+async fn of_a_batch_only_the_records_that_the_broker_rejects_fail_and_are_told_why() {
+    for compression in [Compression::None, Compression::LZ4] {
+        let bed = bed(1).await;
+        let producer = bed.builder().compression(compression).build().unwrap();
+        bed.broker
+            .inspect()
+            .set_topic_config("orders", "cleanup.policy", "compact")
+            .unwrap();
+        producer.send(record("warm").key("k")).await.unwrap();
+        let keyless = [1, 4, 5, 299];
+        // With large values what is left is built beside the sender.
+        for size in [1, 500] {
+            let value = |number: usize| format!("{number}{}", "x".repeat(size));
+            let records = (0..300).map(|number| match keyless.contains(&number) {
+                true => record(&value(number)),
+                false => record(&value(number)).key("k"),
+            });
+            let before = bed.values(0).len();
+            let results = producer.send_all(records.collect::<Vec<_>>()).await;
+            let mut offset = before as u32;
+            for (number, result) in results.into_iter().enumerate() {
+                if !keyless.contains(&number) {
+                    assert_eq!(result.unwrap().offset, Some(offset.into()), "{number}");
+                    offset += 1;
+                    continue;
+                }
+                let error = result.unwrap_err();
+                assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD));
+                assert_eq!(error.persistence(), Some(Persistence::NotWritten));
+                let cause = std::error::Error::source(&error).unwrap().to_string();
+                let words = "Compacted topic cannot accept message without key";
+                assert!(cause.starts_with(words), "{cause}");
+            }
+            let kept = (0..300).filter(|number| !keyless.contains(number));
+            assert_eq!(bed.values(0)[before..], kept.map(value).collect::<Vec<_>>());
+        }
+        producer.send(record("next").key("k")).await.unwrap();
+        assert_eq!(Bed::held(&producer), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_retries_the_records_beside_a_rejected_one_are_told_as_not_written() {
     let bed = bed(1).await;
-    let producer = bed.producer();
+    let builder = bed.builder().enable_idempotence(false).retries(0);
+    let producer = builder.build().unwrap();
     bed.broker
         .inspect()
         .set_topic_config("orders", "cleanup.policy", "compact")
         .unwrap();
-    producer.send(record("warm").key("k")).await.unwrap();
     let records = [record("a").key("a"), record("b"), record("c").key("c")];
-    let results = producer.send_all(records).await;
-    let text = |at: usize| {
-        let error = results[at].as_ref().unwrap_err();
-        assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD));
+    for (at, result) in producer.send_all(records).await.into_iter().enumerate() {
+        let error = result.unwrap_err();
         assert_eq!(error.persistence(), Some(Persistence::NotWritten));
-        let cause = std::error::Error::source(error).unwrap();
-        cause.to_string()
-    };
-    assert!(text(1).starts_with("Compacted topic cannot accept message without key"));
-    for other in [text(0), text(2)] {
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        let own = cause.starts_with("Compacted topic cannot accept message without key");
+        assert_eq!(own, at == 1, "{cause}");
+    }
+    assert!(bed.values(0).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_takes_less_than_a_batch_refuses_a_few_and_not_each() {
+    for compression in [Compression::None, Compression::GZIP] {
+        let bed = bed(1).await;
+        let producer = bed.builder().compression(compression).build().unwrap();
+        bed.broker
+            .inspect()
+            .set_topic_config("orders", "max.message.bytes", "40000")
+            .unwrap();
+        let mut noise = 7_u64;
+        let mut sent = 0;
+        for _ in 0..20 {
+            let values = (0..2_000).map(|_| {
+                let text = std::iter::repeat_with(|| {
+                    noise = noise
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    char::from(b'!' + (noise >> 58) as u8)
+                });
+                record(&text.take(200).collect::<String>())
+            });
+            let records: Vec<_> = values.collect();
+            sent += records.len();
+            let sent = producer.enqueue_all(records).await;
+            sent.all_delivered().await.unwrap();
+        }
+        let (tried, kept) = (bed.sent(0), bed.broker.inspect().batches("orders", 0));
+        assert_eq!(bed.values(0).len(), sent);
+        let refused = tried.iter().filter(|batch| batch.size > 40_000).count();
         assert!(
-            other.starts_with("One or more records have been rejected"),
-            "{other}"
+            refused < 60 && kept.len() > 150,
+            "{refused}, {}",
+            kept.len()
+        );
+        let late = tried.iter().rev().take(tried.len() / 2);
+        assert!(
+            late.clone().all(|batch| batch.size <= 40_000),
+            "it is known by then"
         );
     }
-    producer.send(record("next").key("k")).await.unwrap();
-    assert_eq!(bed.values(0), ["warm", "next"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,4 +13,6 @@ mod closing;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod fatal;
+mod logs;
+mod observers;
 mod settings;

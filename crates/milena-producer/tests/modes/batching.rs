@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use milena_core::ProducerRecord;
+use milena_core::{ProducerRecord, Timestamp};
 use milena_producer::{Batching, Compression, TopicSettings};
 use tokio::time::Instant;
 
-use crate::cluster::{bed, bed_with, numbers, record};
+use crate::cluster::{bed, bed_with, numbers, record, record_at};
 
 #[tokio::test(start_paused = true)]
 async fn batches_end_at_the_number_of_records_and_the_rest_after_the_interval() {
@@ -99,4 +99,56 @@ async fn no_batch_of_several_records_is_larger_than_its_topic_s_batch_size() {
         let fullest = sizes.iter().max().unwrap();
         assert!(fullest + 700 > most, "{topic}: {sizes:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_long_after_a_burst_has_its_own_time() {
+    let bed = bed(1).await;
+    let start = Instant::now();
+    let now = move || Timestamp::from_millis(1_000_000 + start.elapsed().as_millis() as i64);
+    let builder = bed.builder().clock(now);
+    let producer = builder.linger(Duration::from_secs(20)).build().unwrap();
+    for _ in 0..3 {
+        // A burst whose records share reads of the clock, and one that comes much later into the same batch.
+        for _ in 0..64 {
+            drop(producer.enqueue(record("burst")).await.unwrap());
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(producer.enqueue(record("later")).await.unwrap());
+    }
+    producer.flush().await.unwrap();
+    let records = bed.broker.inspect().records("orders", 0).unwrap();
+    let later = records
+        .iter()
+        .filter(|one| one.value.as_deref() == Some(b"later"));
+    let times: Vec<_> = later
+        .map(|one| one.timestamp.unwrap().to_millis())
+        .collect();
+    assert_eq!(times, [1_005_000, 1_010_000, 1_015_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_that_linger_leave_when_each_is_due_and_at_once_when_asked() {
+    let bed = bed(50).await;
+    let linger = Duration::from_secs(1);
+    let producer = bed.builder().linger(linger).build().unwrap();
+    producer.partitions_for("orders").await.unwrap();
+    let start = Instant::now();
+    let mut all = Vec::new();
+    for partition in 0..50 {
+        all.push(producer.enqueue(record_at(partition, "v")).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for (number, delivery) in (0..).zip(all) {
+        delivery.await.unwrap();
+        let due = linger + Duration::from_millis(10) * number;
+        let late = start.elapsed() - due;
+        assert!(late < Duration::from_millis(10), "{number}: {late:?} late");
+    }
+    for partition in 0..50 {
+        drop(producer.enqueue(record_at(partition, "v")).await.unwrap());
+    }
+    let start = Instant::now();
+    producer.flush().await.unwrap();
+    assert!(start.elapsed() < linger / 2);
 }

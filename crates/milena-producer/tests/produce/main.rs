@@ -2,6 +2,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     reason = "a test stops at the first thing that goes wrong"
 )]
 
@@ -10,3 +11,4 @@ mod cluster;
 mod limits;
 mod order;
 mod outcomes;
+mod slow_link;

@@ -94,24 +94,47 @@ impl SealedBatch {
             return Ok(None);
         }
         let records = self.records()?;
-        let mut front = BatchBuilder::with_capacity(self.uncompressed_len);
-        let mut back = BatchBuilder::with_capacity(self.uncompressed_len);
-        for record in records.iter() {
-            let record = record?;
-            let part = if front.count() < at {
-                &mut front
-            } else {
-                &mut back
-            };
-            let delta = part.count();
-            let timestamp = record.timestamp.map_or(-1, Timestamp::to_millis);
-            let headers: HeadersRef<'_> = record.headers;
-            part.append_at(delta, timestamp, record.key, record.value, headers)?;
-        }
+        let front = self.rebuild(&records, |index| index < at)?;
+        let back = self.rebuild(&records, |index| index >= at)?;
         Ok(Some((
             front.seal(compression)?.0,
             back.seal(compression)?.0,
         )))
+    }
+
+    /// The batch of the records at the indices that `keep` holds, in their order; `None` when none is left.
+    ///
+    /// # Errors
+    /// As [`split`](Self::split).
+    pub fn retain(
+        &self,
+        keep: impl FnMut(u32) -> bool,
+        compression: Compression,
+    ) -> Result<Option<Self>> {
+        let kept = self.rebuild(&self.records()?, keep)?;
+        if kept.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(kept.seal(compression)?.0))
+    }
+
+    /// Appends the records at the indices that `keep` holds to a new batch.
+    fn rebuild(
+        &self,
+        records: &Records,
+        mut keep: impl FnMut(u32) -> bool,
+    ) -> Result<BatchBuilder> {
+        let mut part = BatchBuilder::with_capacity(self.uncompressed_len);
+        for (record, index) in records.iter().zip(0..) {
+            let record = record?;
+            if keep(index) {
+                let delta = part.count();
+                let timestamp = record.timestamp.map_or(-1, Timestamp::to_millis);
+                let headers: HeadersRef<'_> = record.headers;
+                part.append_at(delta, timestamp, record.key, record.value, headers)?;
+            }
+        }
+        Ok(part)
     }
 
     /// The records of the batch, decompressed where they have to be; offsets count from 0.

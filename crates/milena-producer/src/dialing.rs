@@ -39,6 +39,7 @@ impl Sender {
         };
         match result {
             Ok(wire) => link.up(wire),
+            Err(_) if self.network.is_closed() => self.end_with_cluster(),
             Err(error) => {
                 link.down(now, &self.settings.rules.backoff);
                 if self.give_back(id, now) {

@@ -102,6 +102,11 @@ impl Sender {
         self.closing.as_ref().and_then(Closing::next)
     }
 
+    /// Ends since the cluster was closed: nothing can be sent any more, and no connection comes again.
+    pub(crate) fn end_with_cluster(&mut self) {
+        self.end(&closed("the client's cluster was closed"));
+    }
+
     /// Fails all records that have no fate, and refuses new ones.
     pub(crate) fn end(&mut self, error: &Error) -> GivenUp {
         let mut given_up = GivenUp::default();

@@ -356,6 +356,9 @@ impl Topic {
     ///
     /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome; the others go on.
     ///
+    /// The next record is taken from `records` while a lock of the producer is held: an iterator that blocks, as on a file, holds up the
+    /// partition, and one that enqueues to the same topic would wait for itself. Collect such records first.
+    ///
     /// # Cancel safety
     /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
     pub async fn enqueue_all<R: KeyValue>(

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::batch::Place;
 use crate::delivery::Receipt;
-use crate::ending::{Closing, Ended, closed};
+use crate::ending::{Closing, Ended};
 use crate::fan::Fans;
 use crate::link::Link;
 use crate::network::{BoxFuture, LinkId, Network, Wire};
@@ -216,10 +216,7 @@ impl Sender {
                 places,
                 built,
             } => self.rebuilt(queue, places, built),
-            Done::Changed if self.network.is_closed() => {
-                // Nothing can be sent any more, and no connection comes again.
-                self.end(&closed("the client's cluster was closed"));
-            }
+            Done::Changed if self.network.is_closed() => self.end_with_cluster(),
             Done::Changed => {
                 self.work.push(self.watch());
                 self.topics.refresh(&*self.network, &self.desk.ready);
@@ -328,6 +325,7 @@ impl Sender {
                     self.list(u32::try_from(id).unwrap_or(u32::MAX));
                 }
             }
+            Err(_) if self.network.is_closed() => self.end_with_cluster(),
             Err(error) if error.is_fatal() => {
                 self.identity = Standing::None;
                 self.end(&error);

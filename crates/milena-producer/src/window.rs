@@ -59,6 +59,8 @@ impl Window {
 
     /// Notes that an answer came, so long after its request was handed over; `timeout` is how long it might have taken.
     pub(crate) fn answered(&mut self, bytes: usize, took: Duration, timeout: Duration) {
+        // A limit that is far off says nothing of the link.
+        let used = self.open >= self.limit / 2;
         self.open = self.open.saturating_sub(bytes);
         self.slow = took > timeout / 8;
         if took > timeout / 4 {
@@ -66,7 +68,7 @@ impl Window {
             let share = (timeout / 4).as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
             let aim = self.limit as f64 * share.max(0.5);
             self.limit = (aim as usize).max(LEAST);
-        } else if !self.slow {
+        } else if used && !self.slow {
             self.limit = self.limit.saturating_add(bytes);
         }
     }
@@ -136,6 +138,16 @@ mod tests {
         }
         assert!(window.room() > 500 << 20);
         assert!(!window.is_slow());
+    }
+
+    #[test]
+    fn a_limit_that_nothing_comes_near_does_not_grow() {
+        let mut window = Window::default();
+        for _ in 0..100_000 {
+            window.sent(10_000);
+            window.answered(10_000, SECOND / 1000, 30 * SECOND);
+        }
+        assert_eq!(window.room(), FIRST);
     }
 
     #[test]

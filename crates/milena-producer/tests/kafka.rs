@@ -93,6 +93,43 @@ async fn a_record_over_the_broker_s_limit_is_refused_and_the_next_is_taken() {
 
 #[tokio::test]
 #[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn of_a_batch_only_the_records_that_the_broker_rejects_fail() {
+    for compression in [Compression::None, Compression::LZ4] {
+        let (cluster, topic) = cluster("rejects", 1).await;
+        delete(&cluster, &topic).await;
+        create(&cluster, &topic, 1, &[("cleanup.policy", "compact")]).await;
+        let builder = Producer::builder(cluster.clone()).compression(compression);
+        let producer = builder.build().unwrap();
+        let keyless = [1, 4, 5, 299];
+        let records = (0..300).map(|number| {
+            let record = ProducerRecord::new(topic.clone()).value(format!("{number:0100}"));
+            match keyless.contains(&number) {
+                true => record,
+                false => record.key(number.to_string()),
+            }
+        });
+        let results = producer.send_all(records.collect::<Vec<_>>()).await;
+        let mut written = 0;
+        for (number, result) in results.into_iter().enumerate() {
+            if !keyless.contains(&number) {
+                assert!(result.is_ok(), "{number}: {result:?}");
+                written += 1;
+                continue;
+            }
+            let error = result.unwrap_err();
+            assert_eq!(error.code(), Some(ErrorCode::INVALID_RECORD), "{error}");
+            assert_eq!(error.persistence(), Some(Persistence::NotWritten));
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains("message without key"), "{cause}");
+        }
+        let next = ProducerRecord::new(topic.clone()).key("k").value("next");
+        let next = producer.send(next).await.unwrap();
+        assert_eq!(next.offset.unwrap().to_wire(), written);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
 async fn a_topic_deleted_and_made_again_while_producing_is_written_to_in_order() {
     let (cluster, topic) = cluster("again", 1).await;
     let producer = Producer::builder(cluster.clone()).build().unwrap();

@@ -58,7 +58,8 @@ pub enum Choice {
     Refuse(&'static str),
 }
 
-/// Chooses the partition of a record that does not name one. Called on the caller's task, once per record.
+/// Chooses the partition of a record that does not name one. Called on the caller's task, once per record, and where many are enqueued
+/// together while a lock of the producer is held: it returns at once and does not use the producer.
 ///
 /// A closure `Fn(&Partitioning<'_>) -> Choice` is a partitioner too.
 pub trait Partitioner: Send + Sync {

@@ -72,3 +72,18 @@ async fn a_producer_ends_with_its_cluster_and_not_after_the_delivery_timeout() {
     producer.close(60 * SECOND).await.unwrap();
     assert!(start.elapsed() < SECOND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_of_a_closed_cluster_accepts_nothing_that_it_cannot_send() {
+    let bed = bed(1).await;
+    bed.producer().send(record("warm")).await.unwrap();
+    bed.cluster.close().await;
+    // The topic is known, so that the first record may get as far as the dial.
+    let producer = bed.producer();
+    for _ in 0..3 {
+        let sent = timeout(SECOND, producer.send(record("v")));
+        let error = sent.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+        assert_eq!(error.persistence(), Some(Persistence::NotWritten));
+    }
+}

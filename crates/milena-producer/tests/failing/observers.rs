@@ -22,7 +22,7 @@ async fn an_observer_that_panics_at_any_event_keeps_no_record_from_being_deliver
             }
         };
         let observer = Arc::new(observer);
-        let bed = connect(broker, dialer, |cluster| cluster.observer(observer)).await;
+        let bed = connect(broker, dialer, |cluster| cluster.add_observer(observer)).await;
         let producer = bed.producer();
         for number in 0..5 {
             let sent = producer.send(record(&number.to_string()));

@@ -110,7 +110,11 @@ async fn a_slow_link_is_kept_busy_and_no_request_runs_out_of_time_on_it() {
         }
         _ => {}
     };
-    let producer = bed.builder().observer(Arc::new(observer)).build().unwrap();
+    let producer = bed
+        .builder()
+        .add_observer(Arc::new(observer))
+        .build()
+        .unwrap();
     let value = "x".repeat(100_000);
     let filling = async {
         for number in 0_u32.. {

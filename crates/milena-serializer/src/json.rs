@@ -4,7 +4,10 @@ use std::cell::Cell;
 use std::future::{Future, ready};
 
 use bytes::Bytes;
-use milena_core::{FromRecord, Headers, Incoming, ProcessError, ProducerRecord, Result, TopicName};
+use milena_core::{
+    Error, ErrorKind, FromRecord, Headers, Incoming, ProcessError, ProducerRecord, Result,
+    TopicName,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -47,9 +50,31 @@ impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
         };
         // The path costs time to follow: it is looked for only where something is wrong.
         serde_json::from_slice(bytes).map_err(|_| {
+            if let Some(what) = foreign(bytes) {
+                let part = place.part;
+                return Error::new(ErrorKind::Decode, format!("the {part} is no JSON: {what}"));
+            }
             let mut reader = serde_json::Deserializer::from_slice(bytes);
             undecodable::<T, _>(place.part, "JSON", &mut reader)
         })
+    }
+}
+
+/// What begins a value that is JSON for others, in words.
+fn foreign(bytes: &[u8]) -> Option<String> {
+    match *bytes {
+        [0xef, 0xbb, 0xbf, ..] => {
+            Some("it begins with a byte order mark, which its writer has to leave out".to_owned())
+        }
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => Some("it begins with the mark of UTF-16".to_owned()),
+        [0, a, b, c, d, ..] => {
+            let schema = u32::from_be_bytes([a, b, c, d]);
+            Some(format!(
+                "it begins with the five bytes of a schema registry (schema {schema}); read it by a codec that knows the registry, \
+                 or leave them out by one of your own"
+            ))
+        }
+        _ => None,
     }
 }
 

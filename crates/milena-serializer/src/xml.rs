@@ -31,7 +31,8 @@ pub struct Xml<T>(pub T);
 /// - `#[serde(rename = "@id")]` makes a field an attribute, `"$text"` the text of the element, `"$value"` an enum of child elements.
 /// - Names are read without their namespace prefix: `<b:order xmlns:b="…">` is `order`, and what a prefix is bound to is not checked.
 ///   Bindings are attributes, `@xmlns` and `@xmlns:b`; give such fields to write them, and `b:order` as the name.
-/// - A missing key or a tombstone is `None` in `Option<T>`, and `None` is sent as one.
+/// - A missing key or a tombstone is `None` in `Option<T>`, and `None` is sent as one. An empty value is no document.
+/// - A declaration of another encoding than UTF-8 is refused and told.
 ///
 /// A document type declaration is refused, and with it every entity but the five of XML and characters by number: nothing expands, nothing is
 /// loaded. Elements may be nested 128 levels deep.
@@ -86,10 +87,7 @@ impl<T: DeserializeOwned> Deserializer<T> for XmlCodec {
         let Some(bytes) = bytes else {
             return null(place.part, "XML");
         };
-        let text = std::str::from_utf8(bytes).map_err(|cause| {
-            let what = format!("the {} is not UTF-8 text, as XML is read", place.part);
-            Error::new(ErrorKind::Decode, what).with_source(cause)
-        })?;
+        let text = text(place.part, bytes)?;
         let mut reader = reader(text);
         match T::deserialize(&mut reader) {
             Ok(value) if reader.is_empty() => Ok(value),
@@ -130,6 +128,47 @@ impl XmlExt for ProducerRecord {
         self.record.value = XmlCodec.serialize(&self.topic, &mut self.record.headers, value)?;
         Ok(self)
     }
+}
+
+/// The document as text, where it is what it says of itself.
+fn text(part: Part, bytes: &[u8]) -> Result<&str> {
+    let error = |what: String| Error::new(ErrorKind::Decode, what);
+    if let Some(declared) = declared(bytes)
+        && !["utf-8", "utf8", "us-ascii", "ascii"].contains(&declared.to_ascii_lowercase().as_str())
+    {
+        let what = format!(
+            "the {part} is XML that declares the encoding `{declared}`; it is read as UTF-8 only"
+        );
+        return Err(error(what));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|cause| {
+        let mark = match bytes {
+            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => ": it begins with the mark of UTF-16",
+            _ => "",
+        };
+        error(format!(
+            "the {part} is not UTF-8 text, as XML is read{mark}"
+        ))
+        .with_source(cause)
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_ascii().is_empty() {
+        return Err(error(format!("the {part} is empty, where XML is expected")));
+    }
+    Ok(text)
+}
+
+/// The encoding that the XML declaration names, if there is one; of a document in UTF-16, too, whose characters are two bytes.
+fn declared(bytes: &[u8]) -> Option<String> {
+    let start = bytes.iter().filter(|byte| **byte != 0).take(200);
+    let start: String = start.map(|byte| char::from(*byte)).collect();
+    let from = start.find("<?xml")?;
+    let declaration = start.get(from..)?.split("?>").next()?;
+    let named = declaration.split_once("encoding")?.1.trim_start();
+    let named = named.strip_prefix('=')?.trim_start();
+    let quote = named.chars().next().filter(|c| ['"', '\''].contains(c))?;
+    let name = named.get(1..)?.split(quote).next()?;
+    Some(name.to_owned())
 }
 
 fn reader(text: &str) -> Reader<'_, SliceReader<'_>, NoDoctype> {

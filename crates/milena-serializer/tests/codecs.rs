@@ -193,3 +193,18 @@ async fn a_handler_takes_key_and_value_by_codecs() {
     let missing = ValueAs::<String, TextCodec>::from_record(&incoming, &()).await;
     assert!(missing.unwrap_err().to_string().contains("no value"));
 }
+
+#[test]
+fn what_others_put_before_json_is_told() {
+    let order = br#"{"id":7,"items":[]}"#;
+    for (before, told) in [
+        (&b"\xef\xbb\xbf"[..], "byte order mark"),
+        (b"\0\0\0\x01\x02", "schema 258"),
+        (b"\xff\xfe", "UTF-16"),
+    ] {
+        let bytes = Bytes::from([before, order].concat());
+        let error = decode::<Order>(&JsonCodec, Some(&bytes)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}

@@ -157,3 +157,36 @@ proptest! {
         prop_assert_eq!(back, order);
     }
 }
+
+#[tokio::test]
+async fn an_empty_value_is_no_document_and_no_tombstone() {
+    for empty in ["", " \n", "\u{feff}"] {
+        let told = refused::<Xml<Option<Order>>>(empty).await;
+        assert!(told.contains("is empty"), "{told}");
+    }
+    let mut record = ConsumerRecord::new("orders", 3, 17);
+    record.value = None;
+    let Xml(none) = Xml::<Option<Order>>::from_record(&Incoming::new(record), &())
+        .await
+        .unwrap();
+    assert_eq!(none, None);
+}
+
+#[tokio::test]
+async fn a_document_that_declares_another_encoding_is_refused_and_told() {
+    for encoding in ["ISO-8859-1", "UTF-16"] {
+        let text = format!(r#"<?xml version="1.0" encoding="{encoding}"?><order id="7"/>"#);
+        let told = refused::<Xml<Order>>(&text).await;
+        assert!(told.contains(encoding), "{told}");
+        let mut record = ConsumerRecord::new("orders", 3, 17);
+        let bytes = [text.as_bytes(), b"<name>caf\xe9</name>"].concat();
+        record.value = Some(bytes.into());
+        let read = Xml::<Order>::from_record(&Incoming::new(record), &()).await;
+        let told = read.unwrap_err().chain().into_owned();
+        assert!(told.contains(encoding), "{told}");
+    }
+    for encoding in ["utf-8", "US-ASCII"] {
+        let text = format!("\u{feff}<?xml version='1.0' encoding = '{encoding}'?><order id='7'/>");
+        assert_eq!(read::<Xml<Order>>(&text).await.unwrap().0.id, 7);
+    }
+}

@@ -56,6 +56,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
     }
 
     fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        let group = self.core.settings.group_name();
         for info in self.routes.routes() {
             for gate in &info.gates {
                 let closed = match gate.state() {
@@ -63,13 +64,27 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                     GateState::Closed(reason) => Some(reason),
                 };
                 sink(Gauge::Gate {
-                    group: self.core.settings.group_name(),
+                    group,
                     name: gate.name(),
                     closed: closed.as_deref(),
                 });
             }
             for gauges in &info.gauges {
-                gauges.read(sink);
+                // A layer does not know for which group it works.
+                gauges.read(&mut |gauge| {
+                    sink(match gauge {
+                        Gauge::Gate {
+                            group: "",
+                            name,
+                            closed,
+                        } => Gauge::Gate {
+                            group,
+                            name,
+                            closed,
+                        },
+                        other => other,
+                    });
+                });
             }
         }
     }

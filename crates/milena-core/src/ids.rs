@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::{Error, ErrorKind, Result};
+
 /// The number of a partition within its topic, counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(u32);
@@ -54,6 +56,22 @@ impl Offset {
     /// The first offset of a log that was never trimmed.
     pub const ZERO: Self = Self(0);
 
+    /// An offset by its number; none above `i64::MAX` exists in Kafka, and larger numbers are cut to that.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        if number > i64::MAX as u64 {
+            Self(i64::MAX)
+        } else {
+            Self(number as i64)
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
     /// Reads a wire offset; Kafka writes "none" as `-1`.
     #[must_use]
     pub const fn from_wire(raw: i64) -> Option<Self> {
@@ -86,6 +104,19 @@ impl Offset {
         } else {
             0
         }
+    }
+}
+
+impl TryFrom<i64> for Offset {
+    type Error = Error;
+
+    /// # Errors
+    /// [`ErrorKind::Config`] for a negative number, which is no offset.
+    fn try_from(number: i64) -> Result<Self> {
+        Self::from_wire(number).ok_or_else(|| {
+            let what = format!("{number} is no offset: offsets begin at 0");
+            Error::new(ErrorKind::Config, what)
+        })
     }
 }
 

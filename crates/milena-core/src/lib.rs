@@ -9,6 +9,7 @@ mod address;
 mod backoff;
 mod batch_outcome;
 mod batch_party;
+mod batch_scope;
 mod cancel;
 mod code;
 mod emitter;
@@ -43,6 +44,7 @@ pub use address::Address;
 pub use backoff::Backoff;
 pub use batch_outcome::{BatchError, BatchOutcome, IntoBatchOutcome};
 pub use batch_party::{BatchParty, BatchSeat};
+pub use batch_scope::{BatchAnswers, BatchScope, BatchWrap};
 pub use cancel::{CancelToken, Cancelled};
 pub use code::ErrorCode;
 pub use emitter::Emitter;
@@ -52,7 +54,7 @@ pub use event::{Event, RebalancePhase};
 pub use extensions::Extensions;
 pub use extract::{
     Attempt, Extension, FromBytes, FromRecord, FromRef, Header, HeaderName, Key, Parsed, State,
-    Text, Topic, Value,
+    Stopping, Text, Topic, Value,
 };
 pub use gate::{Gate, GateState, GateWatch};
 pub use gauges::{BreakerPhase, Gauge, Gauges};

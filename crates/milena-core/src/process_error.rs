@@ -90,8 +90,11 @@ impl Classify for Error {
         match self.kind() {
             ErrorKind::Broker(ErrorCode::THROTTLING_QUOTA_EXCEEDED) => ErrorClass::Throttled,
             ErrorKind::Timeout => ErrorClass::Timeout,
+            // What a connection brought is no fault of the record.
+            ErrorKind::Decode if self.place().api.is_some() || self.place().node.is_some() => {
+                ErrorClass::Transient
+            }
             ErrorKind::Decode | ErrorKind::RecordTooLarge => ErrorClass::Poison,
-            _ if self.is_fatal() => ErrorClass::Fatal,
             ErrorKind::Transport => ErrorClass::Dependency,
             _ => ErrorClass::Transient,
         }
@@ -100,7 +103,9 @@ impl Classify for Error {
 
 /// What a handler or a layer fails with.
 ///
-/// Any error turns into one with `?`; it is then [`ErrorClass::Transient`], save milena's own [`Error`], which has a class. Name
+/// Any error turns into one with `?`; it is then [`ErrorClass::Transient`], save milena's own [`Error`], which has a class: throttled, timeout
+/// or dependency as its kind says, poison where a record cannot be read or is too large, else transient. None of them is fatal: that a handler
+/// may not write to one topic is no reason to end the consumer of all. Name
 /// another class with [`poison`](Self::poison), [`business`](Self::business) and their like, or by [`Classify`].
 ///
 /// It is not itself a [`std::error::Error`] (so that `?` can take every error), but turns into a [`BoxError`] and back without
@@ -380,6 +385,40 @@ mod tests {
     fn milenas_own_errors_have_a_class_through_the_question_mark() {
         let error: ProcessError = Error::new(ErrorKind::Timeout, "late").into();
         assert_eq!(error.class(), ErrorClass::Timeout);
+    }
+
+    #[test]
+    fn no_error_of_milenas_own_ends_the_consumer_by_the_question_mark() {
+        use crate::ErrorCode as Code;
+        let codes = [Code::TOPIC_AUTHORIZATION_FAILED, Code::PRODUCER_FENCED].map(Error::broker);
+        let kinds = [ErrorKind::Closed, ErrorKind::Config, ErrorKind::Unsupported];
+        let kinds = kinds.map(|kind| Error::new(kind, "no"));
+        for error in codes.into_iter().chain(kinds) {
+            let text = error.to_string();
+            let class = ProcessError::from(error).class();
+            assert_eq!(class, ErrorClass::Transient, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_poison_of_a_record_and_passes_of_a_connection() {
+        let record = Error::new(ErrorKind::Decode, "no JSON").topic("orders");
+        assert_eq!(ProcessError::from(record).class(), ErrorClass::Poison);
+        let answer = Error::new(ErrorKind::Decode, "garbled").api("Produce");
+        assert_eq!(ProcessError::from(answer).class(), ErrorClass::Transient);
+    }
+
+    #[test]
+    fn a_context_keeps_class_wait_and_dependency() {
+        let wait = Duration::from_secs(3);
+        let error = ProcessError::dependency("store", "down").after(wait);
+        let error = error.context("line 7");
+        assert_eq!(
+            (error.class(), error.retry_after()),
+            (ErrorClass::Dependency, Some(wait))
+        );
+        assert_eq!(error.dependency_name(), Some("store"));
+        assert_eq!(&*error.chain(), "line 7: down");
     }
 
     #[test]

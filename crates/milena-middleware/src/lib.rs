@@ -54,6 +54,7 @@ mod desk;
 mod early;
 mod origin;
 mod readiness;
+mod trouble;
 
 pub use circuit_breaker::{CircuitBreaker, CircuitBreakerLayer};
 pub use classify::ClassifyLayer;

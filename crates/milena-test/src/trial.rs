@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use milena_client::consumer::IntoRoutes;
 use milena_client::core::{
     BatchParty, BatchSeat, BoxError, ConsumerRecord, Incoming, Offset, Outcome, Partition,
-    ProcessError, ProducerRecord, Result, Routes, Timestamp, TopicName, TopicPartition,
+    ProcessError, ProducerRecord, Result, Routes, Timestamp, TopicName, TopicPartition, WallClock,
 };
 use tokio::time::Instant;
 use tower_service::Service;
@@ -153,6 +153,11 @@ where
         let mut incoming = Incoming::new(record.clone());
         if let Some(seat) = &seat {
             incoming.extensions.insert(seat.clone());
+        }
+        if info.is_some_and(|info| info.asks_for_clock) {
+            let began = self.began;
+            let now = move || Timestamp::from_millis(BEGINNING).plus(began.elapsed());
+            incoming.extensions.insert(WallClock::new(now));
         }
         let calling = async {
             let mut service = self.routes.service(route);

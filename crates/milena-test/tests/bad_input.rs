@@ -25,10 +25,8 @@ use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A consumer whose first record can only become a dead letter; the kit has what `topics` names.
-async fn stuck(kit: &Kit) -> (Arc<Consumer>, JoinHandle<()>) {
-    kit.send("orders", "k", "broken").await.unwrap();
-    kit.send("orders", "k", "fine").await.unwrap();
+/// A consumer whose first record can only become a dead letter; `begun` is called before there is one.
+async fn stuck(kit: &Kit, begun: impl FnOnce()) -> (Arc<Consumer>, JoinHandle<()>) {
     let producer = kit.client().producer().max_block(2 * SECOND);
     let producer = producer.build().unwrap();
     let backoff = Backoff::new(SECOND, SECOND);
@@ -45,6 +43,12 @@ async fn stuck(kit: &Kit) -> (Arc<Consumer>, JoinHandle<()>) {
     let running = tokio::spawn(async move {
         runs.run(stack).await.unwrap();
     });
+    while consumer.assignment().is_empty() {
+        sleep(SECOND / 10).await;
+    }
+    begun();
+    kit.send("orders", "k", "broken").await.unwrap();
+    kit.send("orders", "k", "fine").await.unwrap();
     (consumer, running)
 }
 
@@ -76,9 +80,12 @@ async fn done(kit: &Kit, consumer: &Consumer, running: JoinHandle<()>) {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_topic_that_is_missing_is_named_and_waited_for() {
-    let kit = Kit::builder().topic("orders", 1).start().await.unwrap();
-    let (consumer, running) = stuck(&kit).await;
-    let pause = held(&consumer, "orders.dead").await;
+    let kit = Kit::builder().topic("orders", 1).topic("orders.dead", 1);
+    let kit = kit.start().await.unwrap();
+    // It was there when the run began.
+    let delete = || assert!(kit.broker().inspect().delete_topic("orders.dead"));
+    let (consumer, running) = stuck(&kit, delete).await;
+    let pause = held(&consumer, "a dead letter cannot be written").await;
     assert_eq!(&*pause.by, "dead-letter:orders.dead");
     assert!(
         pause.reason.contains("a dead letter cannot be written"),
@@ -109,7 +116,7 @@ async fn a_dead_letter_topic_that_is_refused_or_full_is_named_with_the_brokers_w
         let kit = kit.start().await.unwrap();
         let fault = Fault::error(code).on(ApiKey::Produce).topic("orders.dead");
         let fault = kit.broker().faults().add(fault.always());
-        let (consumer, running) = stuck(&kit).await;
+        let (consumer, running) = stuck(&kit, || ()).await;
         let pause = held(&consumer, word).await;
         assert_eq!(&*pause.by, "dead-letter:orders.dead");
         assert!(pause.reason.contains("orders.dead"), "{pause:?}");
@@ -129,7 +136,7 @@ async fn a_dead_letter_topic_whose_disk_is_full_is_tried_until_it_is_not() {
         .broker()
         .faults()
         .add(full.topic("orders.dead").always());
-    let (consumer, running) = stuck(&kit).await;
+    let (consumer, running) = stuck(&kit, || ()).await;
     // The producer tries for its delivery timeout first.
     let pause = held(&consumer, "KAFKA_STORAGE_ERROR").await;
     assert_eq!(&*pause.by, "dead-letter:orders.dead");

@@ -18,8 +18,8 @@ use milena_client::core::{
 use milena_client::dead_letters::LetterFilter;
 use milena_client::middleware::batch::Batching;
 use milena_client::middleware::{
-    DeadLetterLayer, DelayedRetryLayer, EmitLayer, On, RecoveryLayer, RetryLayer, RetryTopics,
-    Router, Stack,
+    DeadLetterLayer, DelayedRetryLayer, EmitLayer, ExpiryLayer, On, RecoveryLayer, RetryLayer,
+    RetryTopics, Router, Stack,
 };
 use milena_test::Kit;
 use parking_lot::Mutex;
@@ -56,10 +56,10 @@ async fn a_record_goes_through_its_retry_topics_and_holds_nothing_up() {
     let seen = Arc::new(Mutex::new(
         BTreeMap::<String, Vec<(String, u32, u64)>>::new(),
     ));
-    let (noted, clock) = (Arc::clone(&seen), Arc::clone(&kit));
+    let noted = Arc::clone(&seen);
     let router = Router::new()
         .layer(DeadLetterLayer::new("orders.dead", kit.producer()))
-        .layer(DelayedRetryLayer::new(retries, kit.producer()).clock(move || clock.now()))
+        .layer(DelayedRetryLayer::new(retries, kit.producer()))
         .layer(RetryLayer::fixed(SECOND / 10).max_attempts(2))
         .layer(RecoveryLayer::new())
         .route(
@@ -182,6 +182,12 @@ async fn letters_are_counted_found_and_replayed_and_none_goes_round_for_ever() {
     assert_eq!((done.replayed, done.failed.len()), (10, 0));
     assert!(began.elapsed() >= 4 * SECOND, "two a second");
     kit.until_committed("billing", "orders", 40).await;
+    // What was sent is marked: another replay, of another process say, sends nothing twice.
+    let slow = LetterFilter::new().class("timeout");
+    let repeated = letters.replay(slow.clone()).run().await.unwrap();
+    assert_eq!((repeated.replayed, repeated.already), (0, 10));
+    let wanted = letters.replay(slow).again().dry_run().run().await.unwrap();
+    assert_eq!((wanted.replayed, wanted.already), (10, 0));
 
     // Poison comes back each time, and is left in the end.
     let poison = LetterFilter::new().class("poison");
@@ -193,12 +199,11 @@ async fn letters_are_counted_found_and_replayed_and_none_goes_round_for_ever() {
             .run()
             .await
             .unwrap();
-        sent.push((report.replayed, report.looping));
-        let read = 40 + sent.iter().map(|(sent, _)| sent).sum::<u64>();
+        sent.push((report.replayed, report.already, report.looping));
+        let read = 40 + sent.iter().map(|(sent, ..)| sent).sum::<u64>();
         kit.until_committed("billing", "orders", read).await;
     }
-    assert_eq!(sent[..2], [(10, 0), (20, 0)]);
-    assert!(sent[2].1 > 0 && sent[3].1 > sent[2].1, "{sent:?}");
+    assert_eq!(sent, [(10, 0, 0), (10, 10, 0), (0, 20, 10), (0, 20, 10)]);
     let itself = letters
         .replay(poison)
         .to("orders.dead")
@@ -207,6 +212,45 @@ async fn letters_are_counted_found_and_replayed_and_none_goes_round_for_ever() {
         .unwrap_err();
     assert!(itself.to_string().contains("their own topic"), "{itself}");
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replayed_letter_goes_to_its_own_partition_and_is_not_too_old() {
+    let kit = kit().await;
+    let mended = Arc::new(Mutex::new(false));
+    let is_mended = Arc::clone(&mended);
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", kit.producer()))
+        .layer(ExpiryLayer::after(600 * SECOND))
+        .handler(move || {
+            let mended = *is_mended.lock();
+            async move {
+                match mended {
+                    false => Err(ProcessError::business("the warehouse is closed")),
+                    true => Ok(()),
+                }
+            }
+        });
+    let running = kit.run("billing", ["orders"], stack).unwrap();
+    // As by another partitioner: one key in both partitions.
+    for n in 0..10u32 {
+        let record = ProducerRecord::new("orders").key("k").value(n.to_string());
+        kit.feed(record.partition(n % 2)).await.unwrap();
+    }
+    kit.until_committed("billing", "orders", 10).await;
+    *mended.lock() = true;
+    sleep(3_600 * SECOND).await;
+    let letters = kit.client().dead_letters("orders.dead");
+    let report = letters.replay(LetterFilter::new()).run().await.unwrap();
+    assert_eq!(report.replayed, 10);
+    kit.until_committed("billing", "orders", 20).await;
+    let inspect = kit.broker().inspect();
+    assert_eq!(
+        [0, 1].map(|at| inspect.end_offset("orders", at)),
+        [Some(10); 2]
+    );
+    let report = running.stop().await.unwrap();
+    assert_eq!((report.processed, report.skipped), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]

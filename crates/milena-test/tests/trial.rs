@@ -126,6 +126,21 @@ async fn dead_letters_and_emitted_records_are_in_the_sink_and_its_failures_are_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn layers_that_ask_for_the_time_go_by_the_trials_clock() {
+    use milena_client::middleware::ExpiryLayer;
+    let minute = Duration::from_secs(60);
+    let stack = Stack::new().layer(ExpiryLayer::after(minute));
+    let trial = Trial::new(stack.handler(async || ())).unwrap();
+    let fresh = ProducerRecord::new("prices").value("v");
+    assert_eq!(trial.feed(fresh).await.outcome(), &Outcome::Ack);
+    let mut old = ProducerRecord::new("prices").value("v");
+    old.record.timestamp = Some(trial.now());
+    tokio::time::sleep(2 * minute).await;
+    let answer = trial.feed(old).await;
+    assert!(matches!(answer.outcome(), Outcome::Skip(_)), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_router_shows_which_route_each_record_took() {
     let router = Router::new()
         .route("orders", Stack::new().named("bill").handler(async || ()))

@@ -19,21 +19,29 @@ pub(crate) fn join(span: &Span, parent: Option<TraceContext>) -> Option<TraceCon
 
 /// Hangs a new span below `parent`. Does nothing where no layer makes OpenTelemetry's spans of it.
 fn hang(span: &Span, parent: &TraceContext) {
-    let state = parent
+    let _ = span.set_parent(Context::new().with_remote_span_context(told(parent)));
+}
+
+/// Links a new span with another one, which it comes of and does not hang below.
+pub(crate) fn link(span: &Span, other: &TraceContext) {
+    span.add_link(told(other));
+}
+
+fn told(context: &TraceContext) -> SpanContext {
+    let state = context
         .state()
         .and_then(|state| TraceState::from_str(state).ok());
-    let parent = SpanContext::new(
-        TraceId::from_bytes(parent.trace_id().to_be_bytes()),
-        SpanId::from_bytes(parent.span_id().to_be_bytes()),
-        if parent.is_sampled() {
+    SpanContext::new(
+        TraceId::from_bytes(context.trace_id().to_be_bytes()),
+        SpanId::from_bytes(context.span_id().to_be_bytes()),
+        if context.is_sampled() {
             TraceFlags::SAMPLED
         } else {
             TraceFlags::default()
         },
         true,
         state.unwrap_or_default(),
-    );
-    let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    )
 }
 
 /// The context of a span; `None` where no layer makes OpenTelemetry's spans of it.

@@ -38,6 +38,7 @@
 //! A record whose context says sampled is traced, one whose context says not is not; the ratio is for records that begin a trace.
 //! What is not sampled has no span at all: its context is passed on, which costs some nanoseconds.
 
+mod batch;
 mod bridge;
 mod context;
 mod current;

@@ -19,8 +19,10 @@ use tracing_subscriber::registry::LookupSpan;
 #[must_use = "nothing is exported before `start`"]
 pub struct OtlpBuilder {
     service: String,
-    endpoint: String,
-    timeout: Duration,
+    /// `None` as the environment or the default says.
+    endpoint: Option<String>,
+    /// `None` as the environment or the default says.
+    timeout: Option<Duration>,
 }
 
 /// Spans of the service of that name, as `service.name` tells it apart.
@@ -39,22 +41,76 @@ pub struct OtlpBuilder {
 pub fn exporter(service: impl Into<String>) -> OtlpBuilder {
     OtlpBuilder {
         service: service.into(),
-        endpoint: "http://127.0.0.1:4318".to_owned(),
-        timeout: Duration::from_secs(10),
+        endpoint: None,
+        timeout: None,
     }
 }
 
+/// What the variables of OpenTelemetry say of an export, as far as it can follow them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Environment {
+    /// The address for spans, its path included.
+    address: Option<String>,
+    timeout: Option<Duration>,
+    /// What is said and not followed, for people.
+    ignored: Vec<String>,
+}
+
+impl Environment {
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        // An empty one counts as none.
+        let read = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let for_spans = |name: &str| {
+            let own = read(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
+            own.or_else(|| read(&format!("OTEL_EXPORTER_OTLP_{name}")))
+        };
+        let own = read("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let address =
+            own.or_else(|| read("OTEL_EXPORTER_OTLP_ENDPOINT").map(|base| spans_of(&base)));
+        let mut ignored = Vec::new();
+        let timeout = for_spans("TIMEOUT").and_then(|text| {
+            let millis = text.trim().parse().ok();
+            if millis.is_none() {
+                ignored.push(format!(
+                    "a timeout of `{text}`, which is no number of milliseconds"
+                ));
+            }
+            millis.map(Duration::from_millis)
+        });
+        if let Some(protocol) = for_spans("PROTOCOL").filter(|protocol| protocol != "http/protobuf")
+        {
+            ignored.push(format!(
+                "the protocol `{protocol}`: spans go by `http/protobuf`"
+            ));
+        }
+        for name in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
+            if for_spans(name).is_some() {
+                ignored.push(format!("`{name}`: the export speaks no TLS"));
+            }
+        }
+        Self {
+            address,
+            timeout,
+            ignored,
+        }
+    }
+}
+
+fn spans_of(base: &str) -> String {
+    format!("{}/v1/traces", base.trim_end_matches('/'))
+}
+
 impl OtlpBuilder {
-    /// Where the collector listens. Default `http://127.0.0.1:4318`, the port that OpenTelemetry gave it. Without TLS: put a collector
-    /// on this machine, and have it forward.
+    /// Where the collector listens. Default as `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (the whole address) or `OTEL_EXPORTER_OTLP_ENDPOINT` say,
+    /// else `http://127.0.0.1:4318`, the port that OpenTelemetry gave it. Without TLS: put a collector on this machine, and have it forward.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
-        self.endpoint = endpoint.into();
+        self.endpoint = Some(endpoint.into());
         self
     }
 
-    /// How long the collector may take for a batch of spans. Default 10 s.
+    /// How long the collector may take for a batch of spans. Default as `OTEL_EXPORTER_OTLP_TIMEOUT` says in milliseconds, else 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 
@@ -67,7 +123,15 @@ impl OtlpBuilder {
             let what = "the export of spans needs a tokio runtime around it";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
-        let endpoint = &self.endpoint;
+        let told = Environment::read(|name| std::env::var(name).ok());
+        for ignored in &told.ignored {
+            tracing::warn!("a variable OTEL_EXPORTER_OTLP_… is not followed: {ignored}");
+        }
+        let address = self.endpoint.as_deref().map(spans_of).or(told.address);
+        let address = address.unwrap_or_else(|| spans_of("http://127.0.0.1:4318"));
+        let timeout = self.timeout.or(told.timeout);
+        let timeout = timeout.unwrap_or(Duration::from_secs(10));
+        let endpoint = &address;
         if endpoint.starts_with("https://") {
             let what = format!(
                 "spans cannot be exported to `{endpoint}`: the export speaks no TLS; have a collector on this machine (http://) forward them"
@@ -79,17 +143,17 @@ impl OtlpBuilder {
             return Err(Error::new(ErrorKind::Config, what));
         }
         let client = OnRuntime {
-            client: HyperClient::with_default_connector(self.timeout, None),
+            client: HyperClient::with_default_connector(timeout, None),
             runtime,
         };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
-            .with_endpoint(format!("{}/v1/traces", self.endpoint.trim_end_matches('/')))
-            .with_timeout(self.timeout)
+            .with_endpoint(&address)
+            .with_timeout(timeout)
             .build()
             .map_err(|cause| {
-                let what = format!("spans cannot be exported to `{}`", self.endpoint);
+                let what = format!("spans cannot be exported to `{address}`");
                 Error::new(ErrorKind::Config, what).with_source(cause)
             })?;
         let resource = Resource::builder().with_service_name(self.service).build();
@@ -171,5 +235,55 @@ impl HttpClient for OnRuntime {
             .runtime
             .spawn(async move { client.send_bytes(request).await });
         Box::pin(async move { sending.await? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Environment {
+        Environment::read(|name| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_address_for_spans_goes_before_the_one_for_all() {
+        let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/");
+        let own = (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://traces:4318/spans",
+        );
+        let address = |variables: &[_]| read(variables).address;
+        assert_eq!(
+            address(&[all]).as_deref(),
+            Some("http://collector:4318/v1/traces")
+        );
+        assert_eq!(
+            address(&[all, own]).as_deref(),
+            Some("http://traces:4318/spans")
+        );
+        assert_eq!(address(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " ")]), None);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_told() {
+        let told = read(&[
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem"),
+        ]);
+        assert_eq!(told.timeout, Some(Duration::from_millis(2_500)));
+        let told = told.ignored.join("; ");
+        assert!(
+            told.contains("`grpc`") && told.contains("CERTIFICATE"),
+            "{told}"
+        );
+        assert_eq!(
+            read(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]),
+            Environment::default()
+        );
     }
 }

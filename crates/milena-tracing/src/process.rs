@@ -11,6 +11,7 @@ use tower_service::Service;
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::batch;
 use crate::bridge;
 use crate::context::TraceContext;
 use crate::current::{Part, enter, recorded};
@@ -44,7 +45,7 @@ impl<S> TraceProcess<S> {
 
     /// What is to become of the record: most have no span, and cost next to nothing.
     #[inline]
-    fn begin(&self, incoming: &Incoming) -> (Option<Box<Span>>, Part) {
+    fn begin(&self, incoming: &mut Incoming) -> (Option<Box<Span>>, Part) {
         match self.what {
             What::Process => {
                 let parent = TraceContext::extract(&incoming.record.headers);
@@ -66,7 +67,7 @@ impl<S> TraceProcess<S> {
     #[inline(never)]
     fn record(
         &self,
-        incoming: &Incoming,
+        incoming: &mut Incoming,
         parent: Option<TraceContext>,
     ) -> (Option<Box<Span>>, Part) {
         let span = self.span(incoming);
@@ -75,6 +76,9 @@ impl<S> TraceProcess<S> {
             return (None, parent.into());
         }
         let context = bridge::join(&span, parent);
+        if let Some(context) = &context {
+            batch::note(context, &mut incoming.extensions);
+        }
         (Some(Box::new(span)), context.into())
     }
 
@@ -135,8 +139,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, incoming: Incoming) -> Self::Future {
-        let (span, mut part) = self.begin(&incoming);
+    fn call(&mut self, mut incoming: Incoming) -> Self::Future {
+        let (span, mut part) = self.begin(&mut incoming);
         let inner = {
             let _in_span = span.as_deref().map(Span::enter);
             let _entered = enter(&mut part);

@@ -63,7 +63,7 @@ impl<S> TraceSend<S> {
 
     /// The span that the record is sent in, and the context to be written into it.
     fn begin(&self, record: &ProducerRecord) -> (Span, Option<TraceContext>) {
-        let around = current().or_else(|| bridge::context(&Span::current()));
+        let around = around();
         let is_its_own = around.is_none();
         let parent = around.or_else(|| TraceContext::extract(&record.record.headers));
         match self.ratio.decide(parent) {
@@ -105,6 +105,21 @@ impl<S> TraceSend<S> {
         );
         let context = bridge::join(&span, parent);
         (span, context)
+    }
+}
+
+/// What the code that runs now is a part of: the innermost span where that belongs to the trace that milena knows of, so that a record
+/// that is sent in a span of a handler's own hangs below that span.
+fn around() -> Option<TraceContext> {
+    let own = current();
+    // Asked for only where somebody records it.
+    if own.as_ref().is_some_and(|own| !own.is_sampled()) {
+        return own;
+    }
+    let span = bridge::context(&Span::current());
+    match (own, span) {
+        (Some(own), Some(span)) if span.trace_id() == own.trace_id() => Some(span),
+        (own, span) => own.or(span),
     }
 }
 

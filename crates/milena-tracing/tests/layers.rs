@@ -322,3 +322,76 @@ async fn a_failed_send_and_an_error_are_told_in_their_spans() {
             if description.contains("no order") && description.len() <= 1_024));
     assert_eq!(attribute(process, "error.type").as_deref(), Some("poison"));
 }
+
+#[tokio::test]
+async fn what_is_sent_in_a_span_of_the_handlers_own_hangs_below_that_span() {
+    use tracing::Instrument;
+    let spans = Spans::new();
+    let (producer, mut records) = producer();
+    let order = ProducerRecord::new("orders").value("two stamps");
+    producer.send(order).await.unwrap();
+    let stack = Stack::new().layer(TraceLayer::new()).handler(move || {
+        let next = producer.clone();
+        async move {
+            let charging = async { next.send(ProducerRecord::new("paid").value("ok")).await };
+            let span = tracing::info_span!("charge the card");
+            charging.instrument(span).await.map(|_| ())
+        }
+    });
+    let incoming = arrived(records.recv().await.unwrap());
+    let answer = stack.service(0).oneshot(incoming).await.unwrap();
+    assert_eq!(answer, Outcome::Ack);
+    let all = spans.by_name();
+    let id = |name: &str| all[name].span_context.span_id();
+    assert_eq!(all["send paid"].parent_span_id, id("charge the card"));
+    assert_eq!(all["charge the card"].parent_span_id, id("process orders"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_batch_sends_hangs_below_a_span_that_is_linked_with_that_of_each_record() {
+    use milena_core::Text;
+    use milena_middleware::batch::Batching;
+    let spans = Spans::new();
+    let (producer, mut records) = producer();
+    for value in ["0", "1", "2"] {
+        let order = ProducerRecord::new("orders").value(value);
+        producer.send(order).await.unwrap();
+    }
+    let batching = Batching::up_to(3).within(Duration::from_millis(50));
+    let stack = Stack::new()
+        .layer(TraceLayer::new())
+        .batch(batching, move |all: Vec<Text>| {
+            let next = producer.clone();
+            let summary = ProducerRecord::new("summary").value(all.len().to_string());
+            async move { next.send(summary).await.map(|_| ()) }
+        });
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let incoming = arrived(records.recv().await.unwrap());
+        // On this thread, whose subscriber it is.
+        calls.spawn(stack.service(0).oneshot(incoming));
+    }
+    calls.join_all().await;
+    let all = spans.exporter.get_finished_spans().unwrap();
+    let of = |span: &&SpanData| span.name == "process orders";
+    let (batch, alone): (Vec<_>, Vec<_>) = all.iter().filter(of).partition(|span| {
+        span.attributes
+            .iter()
+            .any(|one| one.key.as_str() == "messaging.batch.message_count")
+    });
+    assert_eq!((batch.len(), alone.len()), (1, 3));
+    let linked: std::collections::HashSet<_> = batch[0]
+        .links
+        .iter()
+        .map(|link| link.span_context.span_id())
+        .collect();
+    assert_eq!(
+        linked,
+        alone
+            .iter()
+            .map(|span| span.span_context.span_id())
+            .collect()
+    );
+    let send = all.iter().find(|span| span.name == "send summary").unwrap();
+    assert_eq!(send.parent_span_id, batch[0].span_context.span_id());
+}

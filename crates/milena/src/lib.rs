@@ -53,8 +53,9 @@ pub use milena_client::core::{
     FromBytes, FromRecord, FromRef, Gate, Gauge, Gauges, GroupMetadata, Handler, Header,
     HeaderName, Headers, Incoming, IntoOutcome, Key, LeaderEpoch, NodeId, Observer, Observers,
     Offset, Outcome, Parsed, Partition, Persistence, ProcessError, ProducerRecord, Reason, Record,
-    RecordHeader, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes, State, Text,
-    Timestamp, TimestampType, Topic, TopicName, TopicPartition, TopicPattern, Value,
+    RecordHeader, RecordMetadata, RecordRef, Recorder, Result, RouteInfo, Routes, State, Stopping,
+    Text, Timestamp, TimestampType, Topic, TopicName, TopicPartition, TopicPattern, Value,
+    WallClock, WriteName, WriteTarget,
 };
 pub use milena_client::producer::{Acks, Compression, Delivery, Producer, TryEnqueueError};
 #[cfg(feature = "json")]
@@ -148,8 +149,9 @@ pub mod test {
 /// ```
 pub mod prelude {
     pub use crate::{
-        Backoff, Client, Consumer, ConsumerBuilderExt, ConsumerRecord, Error, ErrorKind, Outcome,
-        ProcessError, Producer, ProducerBuilderExt, ProducerRecord, State, Text, TopicPartition,
+        Attempt, Backoff, Client, Consumer, ConsumerBuilderExt, ConsumerRecord, Emitter, Error,
+        ErrorKind, Header, HeaderName, Key, Order, Outcome, ProcessError, Producer,
+        ProducerBuilderExt, ProducerRecord, State, Stopping, Text, TopicPartition, Value,
     };
     #[cfg(feature = "json")]
     pub use crate::{Json, JsonExt};

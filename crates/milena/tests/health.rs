@@ -80,7 +80,7 @@ async fn health_turns_degraded_and_back_as_a_broker_stops_and_starts() {
 
 #[tokio::test(start_paused = true)]
 async fn health_is_red_while_a_dead_letter_cannot_be_written() {
-    let broker = Broker::builder().topic("orders", 1);
+    let broker = Broker::builder().topic("orders", 1).topic("dead", 1);
     let broker = broker.start().await.unwrap();
     let health = Health::new();
     let client = Client::builder()
@@ -91,14 +91,17 @@ async fn health_is_red_while_a_dead_letter_cannot_be_written() {
     let client = client.connect().await.unwrap();
     let producer = client.producer().max_block(Duration::from_secs(2));
     let producer = producer.build().unwrap();
-    let record = ProducerRecord::new("orders").value("broken");
-    producer.send(record).await.unwrap();
     let consumer = client.consumer("billing").topics(["orders"]);
     let consumer = consumer.build().unwrap();
     let stack = Stack::new()
         .layer(DeadLetterLayer::new("dead", producer.clone()))
         .handler(async |_: Text| Err::<(), _>(ProcessError::poison("no order")));
     let running = tokio::spawn(async move { consumer.run(stack).await });
+    until(&health, "started", |report| report.started).await;
+    // It was there when the run began.
+    assert!(broker.inspect().delete_topic("dead"));
+    let record = ProducerRecord::new("orders").value("broken");
+    producer.send(record).await.unwrap();
     let report = until(&health, "red", |report| {
         state(report, "dead_letters") == State::Failing
     })

@@ -30,6 +30,7 @@
 mod export;
 mod filter;
 mod found;
+mod marks;
 mod replay;
 mod scan;
 
@@ -50,7 +51,8 @@ pub use scan::LetterScan;
 
 /// The letters of a dead letter topic, in whatever dialect they were written.
 ///
-/// Nothing here changes the topic: letters stay until retention or [`delete_records`](milena_admin::Admin::delete_records) removes them.
+/// Letters stay until retention or [`delete_records`](milena_admin::Admin::delete_records) removes them. A replay writes marks beside them,
+/// records with the header `milena.replayed` that name the letters that were sent back, so that another replay does not send them again.
 #[derive(Clone)]
 pub struct DeadLetters {
     client: Client,

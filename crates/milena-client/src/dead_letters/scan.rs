@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use milena_admin::OffsetSpec;
 use milena_consumer::{AssignedConsumer, StartAt};
-use milena_core::{Error, ErrorKind, Offset, Result, TopicName, TopicPartition};
+use milena_core::{ConsumerRecord, Error, ErrorKind, Offset, Result, TopicName, TopicPartition};
 use tokio::time::{Instant, timeout};
 
 use super::filter::LetterFilter;
 use super::found::FoundLetter;
+use super::marks::is_mark;
 use crate::client::Client;
 
 /// Letters, one by one, up to where the topic ended when it was begun.
@@ -72,6 +73,20 @@ impl LetterScan {
     /// # Cancel safety
     /// Dropped before it resolves, no letter is lost.
     pub async fn next(&mut self) -> Result<Option<FoundLetter>> {
+        while let Some(record) = self.record().await? {
+            if is_mark(&record) {
+                continue;
+            }
+            let found = FoundLetter::new(record);
+            if self.filter.wants(&found) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next record, whatever it is; `None` at the end.
+    pub(super) async fn record(&mut self) -> Result<Option<ConsumerRecord>> {
         loop {
             // What stands behind the last letter may be no record: then only the position moves.
             let consumer = &self.consumer;
@@ -97,9 +112,8 @@ impl LetterScan {
                 .ends
                 .get(&place)
                 .is_some_and(|end| record.offset < *end);
-            let found = FoundLetter::new(record);
-            if is_ours && self.filter.wants(&found) {
-                return Ok(Some(found));
+            if is_ours {
+                return Ok(Some(record));
             }
         }
     }

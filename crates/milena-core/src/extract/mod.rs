@@ -9,7 +9,7 @@ use std::future::Future;
 use crate::{Error, ErrorKind, Incoming, ProcessError};
 
 pub use bytes::{FromBytes, Header, HeaderName, Key, Parsed, Text, Value};
-pub use parts::{Attempt, Topic};
+pub use parts::{Attempt, Stopping, Topic};
 pub use state::{Extension, FromRef, State};
 
 /// Makes a handler's argument from a record (and from the state `S` that the handler was given).

@@ -16,6 +16,28 @@ pub struct Topic(pub TopicName);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(pub u32);
 
+/// Cancelled when the partition is to be given back or the consumer stops: a handler that works for long should end soon, and well. What it
+/// has not done is read again by the next owner.
+///
+/// [`CancelToken`] ends this attempt: it comes with a timeout, and when the time to drain is over.
+///
+/// ```
+/// use milena_core::{Outcome, Stopping};
+///
+/// async fn crawl(Stopping(stopping): Stopping) -> Outcome {
+///     for _page in 0..1_000 {
+///         if stopping.is_cancelled() {
+///             return Outcome::retry("the consumer ends; the next owner begins again");
+///         }
+///     }
+///     Outcome::Ack
+/// }
+/// # fn check<A>(_: impl milena_core::Handler<A>) {}
+/// # check(crawl);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Stopping(pub CancelToken);
+
 macro_rules! extract {
     ($($type:ty: |$incoming:ident| $make:expr;)*) => {
         $(impl<S: Sync> FromRecord<S> for $type {
@@ -40,6 +62,8 @@ extract! {
     Option<Timestamp>: |incoming| Ok(incoming.record.timestamp);
     Attempt: |incoming| Ok(Attempt(incoming.attempt));
     CancelToken: |incoming| Ok(incoming.cancel.clone());
+    Stopping: |incoming| Ok(Stopping(incoming.stopping.clone()));
+    Option<Emitter>: |incoming| Ok(incoming.extensions.get::<Emitter>().cloned());
     Extensions: |incoming| Ok(incoming.extensions.clone());
     Emitter: |incoming| incoming.extensions.get::<Emitter>().cloned().ok_or_else(|| {
         ProcessError::fatal("the handler emits records, but no layer sends them; add an `EmitLayer` to the stack")

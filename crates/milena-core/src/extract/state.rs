@@ -10,7 +10,8 @@ use crate::{Incoming, ProcessError};
 #[derive(Clone, Debug)]
 pub struct State<T>(pub T);
 
-/// A value that a layer put among the record's extensions; fatal where none did, since the stack lacks that layer.
+/// A value that a layer put among the record's extensions; fatal where none did, since the stack lacks that layer. Ask for
+/// `Option<Extension<T>>` where it may be missing.
 #[derive(Clone, Debug)]
 pub struct Extension<T>(pub Arc<T>);
 
@@ -60,6 +61,15 @@ impl<T: FromRef<S> + Send, S: Sync> FromRecord<S> for State<T> {
         state: &S,
     ) -> impl Future<Output = Result<Self, ProcessError>> + Send {
         ready(Ok(Self(T::from_ref(state))))
+    }
+}
+
+impl<T: Send + Sync + 'static, S: Sync> FromRecord<S> for Option<Extension<T>> {
+    fn from_record(
+        incoming: &Incoming,
+        _: &S,
+    ) -> impl Future<Output = Result<Self, ProcessError>> + Send {
+        ready(Ok(incoming.extensions.shared().map(Extension)))
     }
 }
 

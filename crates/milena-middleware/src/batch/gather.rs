@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, Aborted, FutureExt, Shared};
-use milena_core::{BatchParty, BatchSeat, ErrorClass, Incoming, Outcome, ProcessError, Timestamp};
+use milena_core::{
+    BatchAnswers, BatchParty, BatchScope, BatchSeat, ErrorClass, Incoming, Outcome, ProcessError,
+    Timestamp,
+};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -18,7 +21,7 @@ use super::run::Order;
 pub(super) type Answer = Result<Outcome, ProcessError>;
 pub(super) type Running = Shared<Abortable<Pin<Box<dyn Future<Output = ()> + Send>>>>;
 pub(super) type Run = Arc<dyn Fn(Vec<Incoming>, Order) -> Answers + Send + Sync>;
-pub(super) type Answers = Pin<Box<dyn Future<Output = Vec<Answer>> + Send>>;
+pub(super) type Answers = BatchAnswers;
 
 /// Where all lanes of a route find the batch that is open now.
 pub(super) struct Table {
@@ -149,7 +152,13 @@ impl Batch {
             drop(batch.running.lock().take());
             let (seats, records) = batch.begin(early_from);
             let count = records.len();
-            let answers = AssertUnwindSafe(run(records, order)).catch_unwind().await;
+            let around = BatchScope::of(&records);
+            let answers = run(records, order);
+            let answers = match around {
+                Some(around) => around(answers),
+                None => answers,
+            };
+            let answers = AssertUnwindSafe(answers).catch_unwind().await;
             // Of an extractor: the handler's own are answers by now.
             let answers = answers.unwrap_or_else(|panic| {
                 let answer = |_| match order {

@@ -1,11 +1,13 @@
 //! The breaker itself: one state for all who share it.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use milena_core::{BreakerPhase, ErrorClass, Gate, Gauge, Gauges};
+use milena_core::{
+    BreakerPhase, ConsumerRecord, ErrorClass, Gate, Gauge, Gauges, Offset, TopicPartition,
+};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -44,6 +46,8 @@ pub(super) struct Settings {
     pub(super) open_for: Duration,
     pub(super) probes: u32,
     pub(super) slow_start: u32,
+    /// How many times in a row a record may be the probe without using up an attempt; `None` without a limit.
+    pub(super) probes_per_record: Option<u32>,
     pub(super) counts: Arc<dyn Fn(ErrorClass) -> bool + Send + Sync>,
 }
 
@@ -59,6 +63,34 @@ struct State {
     slow: bool,
     /// Opened by hand: only a hand closes it.
     held: bool,
+    /// The record that was the probe since it opened, as long as it was always the same.
+    suspect: Option<Suspect>,
+}
+
+/// A record that may be what keeps a breaker open.
+struct Suspect {
+    partition: TopicPartition,
+    offset: Offset,
+    /// How many probes in a row it was.
+    probes: u32,
+}
+
+/// A call that ended badly, for those who are told why records wait.
+pub(super) struct Failed<'a> {
+    /// `None` where it was the first after a time without failures.
+    pub(super) record: Option<&'a ConsumerRecord>,
+    pub(super) why: &'a str,
+}
+
+/// Whether a call may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// At once.
+    Free,
+    /// As a probe, or as one of the few of a slow start: it takes a place from others.
+    Probe,
+    /// Not now.
+    Not,
 }
 
 /// The right to one call; given back when dropped without an end.
@@ -89,6 +121,7 @@ impl CircuitBreaker {
             good: 0,
             slow: false,
             held: false,
+            suspect: None,
         };
         let smooth = AtomicU64::new(state.smooth());
         Self(Arc::new(Inner {
@@ -149,6 +182,14 @@ impl CircuitBreaker {
         self.0.smooth.store(state.smooth(), Ordering::Release);
     }
 
+    /// Whether a call could begin now.
+    pub(super) fn admission(&self) -> Admission {
+        if self.0.smooth.load(Ordering::Acquire) > 0 {
+            return Admission::Free;
+        }
+        self.0.state.lock().admission(&self.0.settings)
+    }
+
     /// The right to a call, or `None` where it is to be waited for.
     pub(super) fn admit(&self) -> Option<Permit> {
         let smooth = self.0.smooth.load(Ordering::Acquire);
@@ -161,17 +202,13 @@ impl CircuitBreaker {
             });
         }
         let mut state = self.0.state.lock();
-        let probe = match state.now {
-            BreakerState::Closed if !state.slow => false,
-            BreakerState::Closed if state.out <= state.good => {
+        let probe = match state.admission(&self.0.settings) {
+            Admission::Free => false,
+            Admission::Probe => {
                 state.out += 1;
                 true
             }
-            BreakerState::HalfOpen if state.out + state.good < self.0.settings.probes => {
-                state.out += 1;
-                true
-            }
-            BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open => return None,
+            Admission::Not => return None,
         };
         Some(Permit {
             term: state.term,
@@ -189,13 +226,14 @@ impl CircuitBreaker {
         self.0.turns.send_modify(|turn| *turn += 1);
     }
 
-    fn ended(&self, term: u64, probe: bool, ended: Ended) {
+    /// Whether a failure uses up an attempt of its record: where the breaker is closed after it, or open because of that record alone.
+    fn ended(&self, term: u64, probe: bool, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
         if !probe && ended != Ended::Badly && self.is_smooth(term) {
-            return;
+            return true;
         }
         let mut state = self.0.state.lock();
         if state.term != term {
-            return;
+            return state.now == BreakerState::Closed;
         }
         if probe {
             state.out -= 1;
@@ -208,7 +246,9 @@ impl CircuitBreaker {
             }
             (BreakerState::Closed, Ended::Badly) => {
                 if let Some(reason) = state.window.note(true) {
-                    self.open(&mut state, reason);
+                    state.suspect = None;
+                    let why = failed.map_or("", |failed| failed.why);
+                    self.open(&mut state, format!("{reason}: {why}"));
                 }
             }
             (BreakerState::HalfOpen, Ended::Well) => {
@@ -216,20 +256,40 @@ impl CircuitBreaker {
                 if state.good >= self.0.settings.probes {
                     state.enter(BreakerState::Closed);
                     state.slow = self.0.settings.slow_start > 0;
+                    state.suspect = None;
                     tracing::info!(breaker = self.name(), "closed: the dependency is back");
                 }
             }
             (BreakerState::HalfOpen, Ended::Badly) => {
-                self.open(&mut state, "the probe failed".to_owned());
+                let mut reason = "the probe failed".to_owned();
+                if let Some(failed) = failed {
+                    state.suspect(failed);
+                    let _ = write!(reason, ": {}", failed.why);
+                }
+                if let Some(suspect) = state.suspect.as_ref().filter(|known| known.probes > 1) {
+                    let Suspect {
+                        partition,
+                        offset,
+                        probes,
+                    } = suspect;
+                    let _ = write!(
+                        reason,
+                        "; {partition} at {offset} was the probe {probes} times in a row"
+                    );
+                }
+                self.open(&mut state, reason);
             }
             (BreakerState::Open, _) | (_, Ended::Neither) => {}
         }
         let turned = probe || state.term != term;
+        let counts = state.now == BreakerState::Closed
+            || state.is_held_open_by(failed, self.0.settings.probes_per_record);
         self.note(&state);
         drop(state);
         if turned {
             self.turn();
         }
+        counts
     }
 
     fn open(&self, state: &mut State, reason: String) {
@@ -261,6 +321,42 @@ impl CircuitBreaker {
 }
 
 impl State {
+    fn admission(&self, settings: &Settings) -> Admission {
+        match self.now {
+            BreakerState::Closed if !self.slow => Admission::Free,
+            BreakerState::Closed if self.out <= self.good => Admission::Probe,
+            BreakerState::HalfOpen if self.out + self.good < settings.probes => Admission::Probe,
+            BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open => Admission::Not,
+        }
+    }
+
+    /// Notes whose probe failed.
+    fn suspect(&mut self, failed: &Failed<'_>) {
+        let Some(record) = failed.record else {
+            self.suspect = None;
+            return;
+        };
+        match &mut self.suspect {
+            Some(known) if known.is(record) => known.probes = known.probes.saturating_add(1),
+            _ => {
+                self.suspect = Some(Suspect {
+                    partition: record.topic_partition(),
+                    offset: record.offset,
+                    probes: 1,
+                });
+            }
+        }
+    }
+
+    /// Whether that record was the probe more often in a row than is free for one.
+    fn is_held_open_by(&self, failed: Option<&Failed<'_>>, free: Option<u32>) -> bool {
+        let Some((suspect, free)) = self.suspect.as_ref().zip(free) else {
+            return false;
+        };
+        let record = failed.and_then(|failed| failed.record);
+        suspect.probes > free && record.is_some_and(|record| suspect.is(record))
+    }
+
     /// See [`Inner::smooth`].
     fn smooth(&self) -> u64 {
         let smooth = self.now == BreakerState::Closed && !self.slow && self.window.is_clean();
@@ -275,7 +371,25 @@ impl State {
     }
 }
 
+impl Suspect {
+    fn is(&self, record: &ConsumerRecord) -> bool {
+        self.offset == record.offset
+            && self.partition.partition == record.partition
+            && self.partition.topic == record.topic
+    }
+}
+
 impl Permit {
+    /// Whether it takes a place from others.
+    pub(super) fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// Whether it was given in a time without failures.
+    pub(super) fn is_smooth(&self) -> bool {
+        self.breaker.is_smooth(self.term)
+    }
+
     /// Whether it is good for a call in the breaker's present state.
     pub(super) fn is_current(&self) -> bool {
         self.breaker.is_smooth(self.term) || self.breaker.0.state.lock().term == self.term
@@ -286,18 +400,18 @@ impl Permit {
         (self.breaker.0.settings.counts)(class)
     }
 
-    /// The call has ended; whether the breaker is closed after one that ended badly.
-    pub(super) fn end(mut self, ended: Ended) -> bool {
+    /// The call has ended; whether a failure uses up an attempt of its record.
+    pub(super) fn end(mut self, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
         self.used = true;
-        self.breaker.ended(self.term, self.probe, ended);
-        ended != Ended::Badly || self.breaker.state() == BreakerState::Closed
+        self.breaker.ended(self.term, self.probe, ended, failed)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.used && self.probe {
-            self.breaker.ended(self.term, self.probe, Ended::Neither);
+            self.breaker
+                .ended(self.term, self.probe, Ended::Neither, None);
         }
     }
 }

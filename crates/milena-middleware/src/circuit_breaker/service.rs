@@ -5,17 +5,19 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError};
+use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedRecord};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::breaker::{CircuitBreaker, Ended, Permit};
+use super::breaker::{Admission, CircuitBreaker, Ended, Failed, Permit};
 
 /// What [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
 pub struct CircuitBreakerService<S> {
     inner: S,
     breaker: CircuitBreaker,
     permit: Option<Permit>,
+    /// Whether the layers inside were asked since the last call, and may have got something.
+    asked: bool,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -25,43 +27,37 @@ impl<S> CircuitBreakerService<S> {
             inner,
             breaker,
             permit: None,
+            asked: false,
             waiting: None,
         }
     }
 
-    /// Waits for the right to a call.
-    fn poll_permit(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    /// Waits for a change of the breaker. Also ready when asked for the first time, so that the caller looks once more and no change
+    /// falls between.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.waiting {
+            None => {
+                let mut turns = self.breaker.turns();
+                self.waiting = Some(Box::pin(async move {
+                    // The breaker lives as long as this service.
+                    let _ = turns.changed().await;
+                }));
+            }
+            Some(waiting) => {
+                ready!(waiting.as_mut().poll(cx));
+                self.waiting = None;
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// What the layers inside have got or queue for goes back: it may be what a probe waits for.
+    fn release(&mut self)
     where
         S: Clone,
     {
-        if self.permit.as_ref().is_some_and(Permit::is_current) {
-            return Poll::Ready(());
-        }
-        // One from before the breaker's last change is worth nothing. What the layers inside have got or queue for meanwhile goes back:
-        // it may be what the probe waits for.
-        if self.permit.take().is_some() {
+        if std::mem::take(&mut self.asked) {
             self.inner = self.inner.clone();
-        }
-        loop {
-            if let Some(permit) = self.breaker.admit() {
-                self.permit = Some(permit);
-                self.waiting = None;
-                return Poll::Ready(());
-            }
-            match &mut self.waiting {
-                // Asked once more after this, so that no change falls between.
-                None => {
-                    let mut turns = self.breaker.turns();
-                    self.waiting = Some(Box::pin(async move {
-                        // The breaker lives as long as this service.
-                        let _ = turns.changed().await;
-                    }));
-                }
-                Some(waiting) => {
-                    ready!(waiting.as_mut().poll(cx));
-                    self.waiting = None;
-                }
-            }
         }
     }
 }
@@ -76,13 +72,59 @@ where
     type Future = BreakerFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        ready!(self.poll_permit(cx));
-        self.inner.poll_ready(cx).map_err(Into::into)
+        // One from before the breaker's last change is worth nothing.
+        if self
+            .permit
+            .as_ref()
+            .is_some_and(|known| !known.is_current())
+        {
+            self.permit = None;
+            self.release();
+        }
+        loop {
+            if let Some(permit) = &self.permit {
+                let probe = permit.is_probe();
+                self.asked = true;
+                let ready = self.inner.poll_ready(cx).map_err(Into::into);
+                if ready.is_ready() || !probe {
+                    return ready;
+                }
+                self.permit = None;
+            }
+            match self.breaker.admission() {
+                Admission::Free => self.permit = self.breaker.admit(),
+                Admission::Not => {
+                    self.release();
+                    ready!(self.poll_turn(cx));
+                }
+                // A probe is taken once it can begin: held while a gate or a limit inside keeps this lane waiting, it would keep all
+                // others waiting too.
+                Admission::Probe => {
+                    self.asked = true;
+                    match self.inner.poll_ready(cx) {
+                        Poll::Pending => ready!(self.poll_turn(cx)),
+                        Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                        Poll::Ready(Ok(())) => {
+                            self.permit = self.breaker.admit();
+                            if self.permit.is_some() {
+                                return Poll::Ready(Ok(()));
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
+        let permit = self.permit.take();
+        // Kept only where it may come to a probe.
+        let kept = permit.as_ref().is_some_and(|known| !known.is_smooth());
+        self.asked = false;
+        self.waiting = None;
         BreakerFuture {
-            permit: self.permit.take(),
+            record: kept.then(|| incoming.record.clone()),
+            permit,
             inner: self.inner.call(incoming),
         }
     }
@@ -109,6 +151,7 @@ pin_project! {
         #[pin]
         inner: F,
         permit: Option<Permit>,
+        record: Option<SharedRecord>,
     }
 }
 
@@ -137,10 +180,19 @@ where
                 (ended, Err(error))
             }
         };
-        let closed = this.permit.take().is_none_or(|permit| permit.end(ended));
+        let counts = this.permit.take().is_none_or(|permit| match &answer {
+            Err(error) if ended == Ended::Badly => {
+                let failed = Failed {
+                    record: this.record.as_deref(),
+                    why: &error.chain(),
+                };
+                permit.end(ended, Some(&failed))
+            }
+            _ => permit.end(ended, None),
+        });
         Poll::Ready(answer.map_err(|error| {
             // Whether it opened the breaker, was its probe or came late: the record only waits for the dependency.
-            let waits = ended == Ended::Badly && error.class() == ErrorClass::Dependency && !closed;
+            let waits = ended == Ended::Badly && error.class() == ErrorClass::Dependency && !counts;
             if waits { error.uncounted() } else { error }.into()
         }))
     }

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{Backoff, Gate, TopicName};
+use milena_core::{Backoff, Gate, TopicName, WriteName, WriteTarget};
 use tower_layer::Layer;
 
 use super::dialect::Dialect;
 use super::letter::{Form, MESSAGE_CAP};
 use super::service::{DeadLetter, Office};
-use crate::desk::Desk;
+use crate::desk::{Desk, Size};
 use crate::stack::{Kind, Profile, StackLayer};
 
 /// Writes what cannot be processed to a topic of its own. Stands outside retry. A clone shares the gate.
@@ -20,6 +19,17 @@ pub struct DeadLetterLayer<P> {
     sink: P,
 }
 
+/// What becomes of a record whose dead letter is refused for what it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refused {
+    /// A letter without the value is written: with the headers, the cause, where it came from, and a header that says what is missing. The
+    /// record itself can be read where it came from, while that is kept.
+    #[default]
+    Stub,
+    /// Its lane stops, and nothing behind it is processed.
+    StopLane,
+}
+
 impl<P> DeadLetterLayer<P> {
     /// Writes to `topic` by `sink`: a producer, or any tower service that answers once a broker has the record.
     pub fn new(topic: impl Into<TopicName>, sink: P) -> Self {
@@ -27,10 +37,10 @@ impl<P> DeadLetterLayer<P> {
         Self {
             office: Arc::new(Office {
                 desk: Desk {
-                    what: "dead letter",
-                    gate: Gate::new(format!("dead-letter:{topic}")),
-                    backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
+                    least: Size::Bare,
+                    ..Desk::new("dead letter", format!("dead-letter:{topic}"))
                 },
+                same_cluster: true,
                 form: Form {
                     topic,
                     dialects: Vec::new(),
@@ -65,16 +75,35 @@ impl<P> DeadLetterLayer<P> {
     }
 
     /// The most bytes of an error's text in a letter. Default 1,024: a letter must not outgrow the limit that its record kept. If it does all
-    /// the same, it is written again without the text and the other dialects.
+    /// the same, it is written again without the text and the other dialects, and then as [`on_refused`](Self::on_refused) says.
     #[must_use]
     pub fn message_cap(self, bytes: usize) -> Self {
         self.with(|office| office.form.cap = bytes)
     }
 
+    /// What becomes of a record whose letter its topic refuses for what it is: too large even without words, say, or without a key where
+    /// the topic is compacted. Default [`Refused::Stub`].
+    #[must_use]
+    pub fn on_refused(self, refused: Refused) -> Self {
+        self.with(|office| {
+            office.desk.least = match refused {
+                Refused::Stub => Size::Bare,
+                Refused::StopLane => Size::Short,
+            };
+        })
+    }
+
+    /// Says that the sink writes to another cluster than the consumer reads from, which then is not asked for the topic. Default not: a
+    /// topic that is missing is an error before the first record.
+    #[must_use]
+    pub fn on_another_cluster(self) -> Self {
+        self.with(|office| office.same_cluster = false)
+    }
+
     /// The gate that is closed while letters cannot be written.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.office.desk.gate.clone()
+        self.office.desk.troubles.gate().clone()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
@@ -95,7 +124,22 @@ impl<P> StackLayer for DeadLetterLayer<P> {
     fn profile(&self) -> Profile {
         let text = format!("to `{}`, acknowledged first", self.office.form.topic);
         let profile = Profile::new(Kind::DeadLetter, text);
-        profile.gate(self.gate()).dead_letters()
+        let target = WriteTarget {
+            what: "dead letters",
+            to: WriteName::Topic(self.office.form.topic.clone()),
+            same_cluster: self.office.same_cluster,
+        };
+        let profile = match self.office.desk.least {
+            Size::Full | Size::Short => {
+                profile.note("a letter that its topic refuses for what it is stops its lane")
+            }
+            Size::Stub | Size::Bare => profile,
+        };
+        profile
+            .gate(self.gate())
+            .gauges(Arc::new(self.office.desk.troubles.clone()))
+            .writes(target)
+            .dead_letters()
     }
 }
 

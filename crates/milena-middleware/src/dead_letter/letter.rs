@@ -1,12 +1,16 @@
 //! What a dead letter looks like. Pure.
 
+use std::fmt::Write;
+
+use bytes::Bytes;
 use milena_core::{
-    ConsumerRecord, Headers, ProcessError, ProducerRecord, TimestampType, TopicName,
+    ConsumerRecord, Headers, Offset, Partition, ProcessError, ProducerRecord, Record,
+    TimestampType, TopicName,
 };
 
 use super::dialect::Dialect;
 use crate::desk::Size;
-use crate::origin;
+use crate::origin::{self, Origin};
 
 /// How letters are written.
 #[derive(Clone, Debug)]
@@ -46,30 +50,42 @@ impl Cause {
 }
 
 impl Form {
-    /// The letter for a record; a short one has no words in it.
+    /// The letter for a record, as much of it as `size` says; `refusal` is why not more.
     pub(super) fn letter(
         &self,
         record: ConsumerRecord,
         cause: &Cause,
         attempts: u32,
         size: Size,
+        refusal: Option<&ProcessError>,
     ) -> ProducerRecord {
+        let origin = Origin::of(&record);
         let mut headers = record.headers.clone();
+        origin::disown(&record, &mut headers);
+        let deaths = origin::number(&headers, origin::DEATHS).unwrap_or(0u64);
+        let replays = headers.text(origin::REPLAYS).map(str::to_owned);
+        if size == Size::Bare {
+            headers = Headers::new();
+        }
         if size == Size::Full {
             for dialect in &self.dialects {
-                self.translate(*dialect, &record, cause, attempts, &mut headers);
+                self.translate(*dialect, &record, &origin, cause, attempts, &mut headers);
             }
         }
-        origin::note(&record, &mut headers);
+        origin.note(&mut headers);
         origin::forget_retries(&mut headers);
+        headers.remove(origin::STUB);
+        if let Some(replays) = replays {
+            headers.set(origin::REPLAYS, replays);
+        }
         if let Some(group) = &self.group {
             headers.set(origin::GROUP, group.clone());
         }
-        let deaths = origin::number(&headers, origin::DEATHS).unwrap_or(0u64);
+        headers.set(origin::SENT_TO, self.topic.as_str().to_owned());
         headers.set(origin::DEATHS, deaths.saturating_add(1).to_string());
         let cap = match size {
             Size::Full => self.cap,
-            Size::Short => 0,
+            Size::Short | Size::Stub | Size::Bare => 0,
         };
         origin::note_cause(
             cause.class,
@@ -82,31 +98,44 @@ impl Form {
         letter.record = record.into_record();
         // The time of writing: with an old one, retention would delete the letter at once.
         letter.record.timestamp = None;
+        if size >= Size::Stub {
+            // The smallest form has no words that it can do without.
+            let refusal = refusal.filter(|_| size == Size::Stub);
+            cut(&mut letter.record, &origin, refusal, &mut headers);
+        }
         // A letter that no producer takes would hold its lane up for ever.
         headers.keys_to_text();
         letter.record.headers = headers;
         letter
     }
 
-    /// Says it in another dialect too. A first origin stays.
+    /// Says it in another dialect too. An origin that the record brings in it stays whole; else it is the same as milena's.
     fn translate(
         &self,
         dialect: Dialect,
         record: &ConsumerRecord,
+        origin: &Origin,
         cause: &Cause,
         attempts: u32,
         headers: &mut Headers,
     ) {
         let names = dialect.names();
         if headers.get(names.topic).is_none() {
-            headers.set(names.topic, record.topic.as_str().to_owned());
-            if let Some(name) = names.partition {
-                headers.set(name, names.int(record.partition.to_wire()));
+            headers.set(names.topic, origin.topic.as_str().to_owned());
+            for name in [names.partition, names.offset, names.timestamp]
+                .into_iter()
+                .flatten()
+            {
+                // What stood there without a topic tells of nothing.
+                headers.remove(name);
             }
-            if let Some(name) = names.offset {
-                headers.set(name, names.long(record.offset.to_wire()));
+            if let (Some(name), Some(partition)) = (names.partition, origin.partition) {
+                headers.set(name, names.int(partition.to_wire()));
             }
-            if let (Some(name), Some(timestamp)) = (names.timestamp, record.timestamp) {
+            if let (Some(name), Some(offset)) = (names.offset, origin.offset) {
+                headers.set(name, names.long(offset.to_wire()));
+            }
+            if let (Some(name), Some(timestamp)) = (names.timestamp, origin.timestamp) {
                 headers.set(name, names.long(timestamp.to_millis()));
             }
             if dialect == Dialect::Spring {
@@ -133,6 +162,29 @@ impl Form {
     }
 }
 
+/// Leaves the value out, and says so. A key is there in any case, since a compacted topic takes nothing without one.
+fn cut(
+    record: &mut Record,
+    origin: &Origin,
+    refusal: Option<&ProcessError>,
+    headers: &mut Headers,
+) {
+    let bytes = record.value.as_ref().map_or(0, |value| value.len());
+    let mut told = format!("the value of {bytes} bytes is left out");
+    // Not null, which would be a tombstone in a compacted topic.
+    record.value = Some(Bytes::new());
+    if record.key.as_ref().is_none_or(|key| key.len() > KEY_CAP) {
+        let offset = origin.offset.map_or(0, Offset::to_wire);
+        let partition = origin.partition.map_or(0, Partition::to_wire);
+        record.key = Some(format!("{}-{partition}@{offset}", origin.topic).into());
+        told.push_str(", and so is its key");
+    }
+    if let Some(refusal) = refusal {
+        let _ = write!(told, ": {}", capped(&refusal.chain(), REFUSAL_CAP));
+    }
+    headers.set(origin::STUB, told);
+}
+
 /// The start of a text, cut where a character ends.
 fn capped(text: &str, cap: usize) -> &str {
     let mut end = text.len().min(cap);
@@ -144,6 +196,10 @@ fn capped(text: &str, cap: usize) -> &str {
 
 /// The most bytes of a message: a letter must not outgrow the limit that its record kept.
 pub(super) const MESSAGE_CAP: usize = 1_024;
+/// The longest key that a letter without a value keeps.
+const KEY_CAP: usize = 1_024;
+/// The most bytes of what a broker said against a letter.
+const REFUSAL_CAP: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +224,7 @@ mod tests {
     }
 
     fn letter(record: ConsumerRecord, cause: &Cause, attempts: u32) -> ProducerRecord {
-        form().letter(record, cause, attempts, Size::Full)
+        form().letter(record, cause, attempts, Size::Full, None)
     }
 
     #[test]
@@ -206,8 +262,14 @@ mod tests {
     fn a_letter_that_fails_again_keeps_its_first_origin_and_counts() {
         let cause = |text: &str| Cause::rejected(text.to_owned());
         let first = letter(record(), &cause("first"), 1);
+        let mut found = ConsumerRecord::new("dead", 0, 0);
+        found.headers = first.record.headers;
+        let Some(known) = Letter::read(&found.headers) else {
+            panic!("it is a letter")
+        };
+        let sent = known.replay(&found, "replayed");
         let mut replayed = ConsumerRecord::new("replayed", 0, 0);
-        replayed.headers = first.record.headers;
+        replayed.headers = sent.record.headers;
         let second = letter(replayed, &cause("second"), 1);
         let headers = &second.record.headers;
         assert_eq!(headers.text("milena.origin.topic"), Some("orders"));
@@ -225,12 +287,103 @@ mod tests {
         let full = letter(record(), &cause, 1);
         let message = full.record.headers.text("milena.cause.message");
         assert_eq!(message, Some("é".repeat(512).as_str()));
-        let short = form().letter(record(), &cause, 1, Size::Short);
+        let short = form().letter(record(), &cause, 1, Size::Short, None);
         assert_eq!(short.record.headers.text("milena.cause.message"), Some(""));
         assert_eq!(
             short.record.headers.text("milena.origin.topic"),
             Some("orders")
         );
+    }
+
+    #[test]
+    fn a_record_that_copies_the_headers_of_another_is_none_of_its_origin() {
+        let first = letter(record(), &Cause::rejected("no".into()), 1);
+        let mut found = ConsumerRecord::new("dead", 0, 5);
+        found.headers = first.record.headers;
+        let Some(known) = Letter::read(&found.headers) else {
+            panic!("it is a letter")
+        };
+        // Replayed, and processed by a handler that copies all headers into a bill.
+        let mut bill = ConsumerRecord::new("bills", 1, 4);
+        bill.headers = known.replay(&found, "orders").record.headers;
+        let headers = letter(bill, &Cause::rejected("no".into()), 1)
+            .record
+            .headers;
+        let Some(told) = Letter::read(&headers) else {
+            panic!("it is a letter")
+        };
+        assert_eq!(
+            (told.topic.as_str(), told.offset),
+            ("bills", Some(4.into()))
+        );
+        assert_eq!((told.deaths, told.replays), (1, 0));
+        assert_eq!(headers.text("trace"), Some("7"), "the others are its own");
+    }
+
+    #[test]
+    fn behind_a_retry_topic_every_dialect_names_the_first_topic() {
+        let mut form = form();
+        form.dialects = Dialect::ALL.to_vec();
+        let mut late = ConsumerRecord::new("orders.retry.5s", 0, 99);
+        late.headers.extend([
+            ("milena.origin.topic", "orders"),
+            ("milena.origin.partition", "3"),
+            ("milena.origin.offset", "17"),
+            ("milena.sent.to", "orders.retry.5s"),
+            ("milena.retry.round", "1"),
+        ]);
+        let cause = Cause::rejected("no".to_owned());
+        let headers = form
+            .letter(late, &cause, 4, Size::Full, None)
+            .record
+            .headers;
+        for dialect in Dialect::ALL {
+            let told = Letter::read_as(dialect, &headers);
+            let place = told.map(|told| (told.topic.to_string(), told.offset));
+            let offset = dialect.names().offset.map(|_| 17.into());
+            assert_eq!(place, Some(("orders".to_owned(), offset)), "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn a_foreign_origin_that_a_record_brings_stays_whole() {
+        let mut form = form();
+        form.dialects = vec![Dialect::SmallRye];
+        let mut record = record();
+        record.headers.push("dead-letter-topic", "elsewhere");
+        let cause = Cause::rejected("no".to_owned());
+        let headers = form
+            .letter(record, &cause, 1, Size::Full, None)
+            .record
+            .headers;
+        let told = Letter::read_as(Dialect::SmallRye, &headers);
+        let told = told.map(|told| (told.topic.to_string(), told.partition, told.offset));
+        assert_eq!(told, Some(("elsewhere".to_owned(), None, None)));
+    }
+
+    #[test]
+    fn a_stub_leaves_the_value_out_says_so_and_has_a_key() {
+        let mut keyless = record();
+        keyless.key = None;
+        let refused = ProcessError::transient("too large");
+        let cause = Cause::rejected("no".to_owned());
+        for (record, key, size) in [
+            (record(), "k", Size::Stub),
+            (keyless, "orders-3@17", Size::Bare),
+        ] {
+            let stub = form().letter(record, &cause, 1, size, Some(&refused));
+            assert_eq!(stub.record.key.as_deref(), Some(key.as_bytes()));
+            assert_eq!(stub.record.value.as_deref(), Some(&b""[..]));
+            let Some(told) = Letter::read(&stub.record.headers) else {
+                panic!("it is a letter")
+            };
+            assert_eq!(told.offset, Some(17.into()));
+            let words = told.stub.unwrap_or_default();
+            assert!(words.contains("1 bytes"), "{words}");
+            assert_eq!(words.contains("too large"), size == Size::Stub, "{words}");
+            let trace = (size == Size::Stub).then_some("7");
+            assert_eq!(stub.record.headers.text("trace"), trace);
+        }
     }
 
     #[test]
@@ -240,7 +393,13 @@ mod tests {
         form.dialects = Dialect::ALL.to_vec();
         let mut dated = record();
         dated.timestamp = Some(milena_core::Timestamp::from_millis(1_000));
-        let written = form.letter(dated, &Cause::rejected("no".to_owned()), 4, Size::Full);
+        let written = form.letter(
+            dated,
+            &Cause::rejected("no".to_owned()),
+            4,
+            Size::Full,
+            None,
+        );
         for dialect in Dialect::ALL {
             let names = dialect.names();
             let read = Letter::read_as(dialect, &written.record.headers);

@@ -1,9 +1,12 @@
 //! Dead letter: a record that no attempt will ever get through is written to a topic of its own, with its cause.
 //!
 //! Written down are errors that got past retry, of any class but fatal, and [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter).
-//! The source record is done only when a broker has acknowledged the dead letter: nothing is lost between them. While it cannot be
-//! written, the lane waits, and a [`Gate`](milena_core::Gate) named `dead-letter:TOPIC` is closed, so that partitions pause and the
-//! trouble is seen. A record that comes from the dead letter topic itself is never written to it again: its error goes outwards.
+//! The source record is done only when a broker has acknowledged the dead letter: nothing is lost between them. While nothing can be
+//! written, lanes wait, and a [`Gate`](milena_core::Gate) named `dead-letter:TOPIC` is closed, so that partitions pause and the
+//! trouble is seen. Where only some letters cannot be written, by the trouble of one partition say, theirs are the only lanes that wait: the
+//! gate stays open, and health and metrics name their partitions. A letter that its topic refuses for what it is gets smaller, and in the
+//! end is a [stub](DeadLetterLayer::on_refused) without the value; a topic that cannot be, or a closed producer, stops the lane. The topic
+//! has to be there before the first record, else the run ends with an error that says how to make it. A record that comes from the dead letter topic itself is never written to it again: its error goes outwards.
 //!
 //! Key, value and headers stay as they were; the timestamp is that of the writing, since retention would delete a letter of an old record
 //! at once. These headers come with it:
@@ -20,9 +23,11 @@
 //! | `milena.origin.group` | the group, where the layer was told it |
 //! | `milena.attempts` | how many attempts there were, a decimal number |
 //! | `milena.deaths` | how many times it became a dead letter, a decimal number |
+//! | `milena.sent.to` | the topic of the letter: headers that a handler copies into a record of another topic say nothing about that one |
+//! | `milena.stub` | that the value was left out, and why, where the topic did not take it |
 //!
 //! [By option](DeadLetterLayer::dialect) it says the same in the headers of another [`Dialect`] too; [`Letter`] reads them all. A letter
-//! that the broker finds too large is written again without the words. What only retry topics need to know is removed.
+//! that the broker finds too large is written again without the words, then without the value. What only retry topics need to know is removed.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -55,6 +60,6 @@ mod replay;
 mod service;
 
 pub use dialect::Dialect;
-pub use layer::DeadLetterLayer;
+pub use layer::{DeadLetterLayer, Refused};
 pub use reader::Letter;
 pub use service::{DeadLetter, DeadLetterFuture};

@@ -49,6 +49,8 @@ pub struct Letter {
     pub deaths: u64,
     /// How often it was replayed.
     pub replays: u64,
+    /// What was left out of it, and why, where its topic did not take it whole. Its value is then only to be had where it came from.
+    pub stub: Option<String>,
 }
 
 impl Letter {
@@ -80,6 +82,7 @@ impl Letter {
             attempts,
             deaths: origin::number(headers, origin::DEATHS).unwrap_or(1),
             replays: origin::number(headers, origin::REPLAYS).unwrap_or(0),
+            stub: text(Some(origin::STUB)),
         })
     }
 }

@@ -1,16 +1,17 @@
 //! What a dead letter looks like when it is sent back to be processed again. Pure.
 
-use milena_core::{ConsumerRecord, ProducerRecord, TopicName};
+use milena_core::{ConsumerRecord, ProducerRecord, Timestamp, TopicName};
 
 use super::dialect::Dialect;
 use super::reader::Letter;
-use crate::origin;
+use crate::origin::{self, Origin};
 
 impl Letter {
     /// The record for `topic` that this letter, read as `record`, becomes: its key, value and headers, without the cause.
     ///
     /// It keeps where it came from at first, and counts its replays, so that one that always comes back can be told
-    /// ([`replays`](Self::replays)). Its timestamp is that of the sending; where it came from a dialect other than milena's, its origin is
+    /// ([`replays`](Self::replays)). Its timestamp is that of the sending, from which on its age counts for an
+    /// [expiry](crate::expiry); where it came from a dialect other than milena's, its origin is
     /// written in milena's headers too.
     #[must_use]
     pub fn replay(&self, record: &ConsumerRecord, topic: impl Into<TopicName>) -> ProducerRecord {
@@ -26,31 +27,24 @@ impl Letter {
         }
         headers.remove(origin::CAUSE_DEPENDENCY);
         origin::forget_retries(&mut headers);
+        let topic = topic.into();
         if headers.get(origin::TOPIC).is_none() {
-            headers.set(origin::TOPIC, self.topic.as_str().to_owned());
-            let numbers = [
-                (
-                    origin::PARTITION,
-                    self.partition.map(|n| i64::from(n.to_wire())),
-                ),
-                (
-                    origin::OFFSET,
-                    self.offset.map(milena_core::Offset::to_wire),
-                ),
-                (
-                    origin::TIMESTAMP,
-                    self.timestamp.map(milena_core::Timestamp::to_millis),
-                ),
-            ];
-            for (name, number) in numbers {
-                if let Some(number) = number {
-                    headers.set(name, number.to_string());
-                }
-            }
+            let origin = Origin {
+                topic: self.topic.clone(),
+                partition: self.partition,
+                offset: self.offset,
+                timestamp: self.timestamp,
+            };
+            origin.note(&mut headers);
         }
+        headers.set(origin::SENT_TO, topic.as_str().to_owned());
+        headers.set(
+            origin::REPLAYED_AT,
+            Timestamp::now().to_millis().to_string(),
+        );
         headers.set(origin::DEATHS, self.deaths.to_string());
         headers.set(origin::REPLAYS, self.replays.saturating_add(1).to_string());
-        let mut replayed = ProducerRecord::new(topic.into()).headers(headers);
+        let mut replayed = ProducerRecord::new(topic).headers(headers);
         replayed.record.key = record.key.clone();
         replayed.record.value = record.value.clone();
         replayed

@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::letter::{Cause, Form};
-use crate::desk::Desk;
+use crate::desk::{Desk, Size, Written};
 use crate::readiness::classify;
 
 /// What [`DeadLetterLayer`](super::DeadLetterLayer) makes.
@@ -37,6 +37,8 @@ struct Shared<P> {
 pub(super) struct Office {
     pub(super) desk: Desk,
     pub(super) form: Form,
+    /// Whether the consumer's cluster has the topic.
+    pub(super) same_cluster: bool,
 }
 
 impl<S, P: Clone> DeadLetter<S, P> {
@@ -183,22 +185,35 @@ impl Office {
             return Err(ProcessError::poison(what).into());
         }
         let attempts = kept.record.attempts();
-        let letter = |size| {
+        let letter = |size, refusal: Option<&ProcessError>| {
             let record = kept.record.clone().into_inner();
-            self.form.letter(record, &cause, attempts, size)
+            self.form.letter(record, &cause, attempts, size, refusal)
         };
         let written = self.desk.write(sink, &kept.record, &kept.stopping, letter);
-        let Some(written) = written.await else {
-            let what = "the partition is given back before its dead letter is written";
-            return Ok(Outcome::retry(what));
+        let (written, size) = match written.await {
+            Written::There(written, size) => (written, size),
+            Written::GivenBack => {
+                let what = "the partition is given back before its dead letter is written";
+                return Ok(Outcome::retry(what));
+            }
+            // Final for its lane: neither done nor written anywhere else.
+            Written::Refused(error) => {
+                let topic = &self.form.topic;
+                let what = format!("its dead letter will never be taken by `{topic}`");
+                return Err(error.context(&what).with_class(ErrorClass::Poison).into());
+            }
         };
         let (topic, partition) = (written.topic, written.partition);
         let offset = written
             .offset
             .map_or_else(String::new, |at| format!(" at {at}"));
+        let stub = match size {
+            Size::Full | Size::Short => "",
+            Size::Stub | Size::Bare => ", without its value",
+        };
         let Cause { class, message, .. } = cause;
         Ok(Outcome::DeadLettered(
-            format!("{class}: {message}; {topic}-{partition}{offset}").into(),
+            format!("{class}: {message}; {topic}-{partition}{offset}{stub}").into(),
         ))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use milena_core::{ConsumerRecord, ProcessError, ProducerRecord, Timestamp, TopicName};
 
 use super::topics::RetryTopics;
-use crate::origin;
+use crate::origin::{self, Origin};
 
 /// Where a record is in its rounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,9 @@ pub(super) fn forward(
     attempts: u32,
 ) -> ProducerRecord {
     let mut headers = record.headers.clone();
-    origin::note(&record, &mut headers);
+    origin::disown(&record, &mut headers);
+    Origin::of(&record).note(&mut headers);
+    headers.set(origin::SENT_TO, to.as_str().to_owned());
     let message = error.chain();
     let mut end = message.len().min(MESSAGE_CAP);
     while !message.is_char_boundary(end) {

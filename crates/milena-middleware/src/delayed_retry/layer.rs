@@ -2,9 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_core::{Backoff, Gate, Timestamp};
+use milena_core::{Backoff, Gate, Timestamp, WallClock, WriteName, WriteTarget};
 use tower_layer::Layer;
 
 use super::service::{DelayedRetry, Office};
@@ -26,12 +25,12 @@ impl<P> DelayedRetryLayer<P> {
         Self {
             office: Arc::new(Office {
                 topics,
-                desk: Desk {
-                    what: "record for a retry topic",
-                    gate: Gate::new(format!("delayed-retry:*{suffix}")),
-                    backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(10)),
-                },
-                clock: Arc::new(Timestamp::now),
+                desk: Desk::new(
+                    "record for a retry topic",
+                    format!("delayed-retry:*{suffix}"),
+                ),
+                clock: None,
+                same_cluster: true,
             }),
             sink,
         }
@@ -43,16 +42,23 @@ impl<P> DelayedRetryLayer<P> {
         self.with(|office| office.desk.backoff = backoff)
     }
 
-    /// The wall clock, by which records fall due. Default the system's; it should be the consumer's.
+    /// The wall clock, by which records fall due. Default the consumer's.
     #[must_use]
     pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.with(|office| office.clock = Arc::new(read))
+        self.with(|office| office.clock = Some(WallClock::new(read)))
+    }
+
+    /// Says that the sink writes to another cluster than the consumer reads from, which then is not asked for the topics. Default not: a
+    /// topic that is missing is an error before the first record.
+    #[must_use]
+    pub fn on_another_cluster(self) -> Self {
+        self.with(|office| office.same_cluster = false)
     }
 
     /// The gate that is closed while records cannot be written to a retry topic.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.office.desk.gate.clone()
+        self.office.desk.troubles.gate().clone()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
@@ -78,9 +84,21 @@ impl<P> StackLayer for DelayedRetryLayer<P> {
             delays.len(),
             delays.join(", ")
         );
-        Profile::new(Kind::DelayedRetry, text)
+        let mut profile = Profile::new(Kind::DelayedRetry, text)
             .gate(self.gate())
-            .retry_topics(topics.suffixes())
+            .gauges(Arc::new(self.office.desk.troubles.clone()))
+            .asks_for_clock()
+            .retries()
+            .rounds(delays.len())
+            .retry_topics(topics.suffixes());
+        for suffix in topics.suffixes() {
+            profile = profile.writes(WriteTarget {
+                what: "retries",
+                to: WriteName::Suffix(suffix),
+                same_cluster: self.office.same_cluster,
+            });
+        }
+        profile
     }
 }
 

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use milena_core::{
-    BoxError, Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata, Timestamp,
+    BoxError, Extensions, Incoming, Outcome, ProcessError, ProducerRecord, RecordMetadata,
+    Timestamp, WallClock,
 };
 use tower_service::Service;
 
 use super::forward::{Round, forward, in_words};
 use super::topics::RetryTopics;
-use crate::desk::Desk;
+use crate::desk::{Desk, Written};
 use crate::origin;
 use crate::readiness::classify;
 
@@ -30,7 +31,10 @@ pub struct DelayedRetry<S, P> {
 pub(super) struct Office {
     pub(super) topics: RetryTopics,
     pub(super) desk: Desk,
-    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// `None` for the consumer's.
+    pub(super) clock: Option<WallClock>,
+    /// Whether the consumer's cluster has the topics.
+    pub(super) same_cluster: bool,
 }
 
 impl<S, P> DelayedRetry<S, P> {
@@ -64,7 +68,10 @@ where
         let kept = incoming.clone();
         let round = Round::of(&incoming.record, &self.office.topics);
         if round.number > 0 {
-            if let Some(due) = round.due.filter(|due| *due > (self.office.clock)()) {
+            if let Some(due) = round
+                .due
+                .filter(|due| *due > self.office.now(&incoming.extensions))
+            {
                 // The consumer waits with the partition paused, and counts no attempt.
                 return Box::pin(ready(Ok(Outcome::Hold(due))));
             }
@@ -95,6 +102,13 @@ where
 }
 
 impl Office {
+    fn now(&self, extensions: &Extensions) -> Timestamp {
+        match &self.clock {
+            Some(clock) => clock.now(),
+            None => WallClock::now_by(extensions),
+        }
+    }
+
     async fn send_on<P>(
         &self,
         sink: P,
@@ -110,8 +124,8 @@ impl Office {
         let Some((to, delay)) = self.topics.next(&round.base, round.number) else {
             return Err(error.into());
         };
-        let make = |_| {
-            let due = (self.clock)().plus(delay);
+        let make = |_, _: Option<&ProcessError>| {
+            let due = self.now(&kept.extensions).plus(delay);
             let record = kept.record.clone().into_inner();
             forward(record, &to, round.number + 1, due, &error, attempts)
         };
@@ -121,8 +135,15 @@ impl Office {
                 .write(sink, &kept.record, &kept.stopping, make)
                 .await
             {
-                Some(_) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
-                None => Outcome::retry("the partition is given back before its record is sent on"),
+                Written::There(..) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
+                Written::GivenBack => {
+                    Outcome::retry("the partition is given back before its record is sent on")
+                }
+                // A dead letter topic may take what the retry topic does not.
+                Written::Refused(refusal) => {
+                    let what = format!("`{to}` will never take it ({})", refusal.chain());
+                    return Err(error.context(&what).into());
+                }
             },
         )
     }

@@ -64,8 +64,9 @@ impl RetryTopics {
     /// The topic that a retry topic belongs to; `None` for any other topic.
     #[must_use]
     pub fn base<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        let mut suffixes = self.suffixes();
-        suffixes.find_map(|suffix| topic.strip_suffix(suffix.as_str()))
+        let bases = self.suffixes();
+        let bases = bases.filter_map(|suffix| topic.strip_suffix(suffix.as_str()));
+        bases.min_by_key(|base| base.len())
     }
 
     /// The topic for the delay number `round`, counted from 0, and the delay; `None` behind the last.

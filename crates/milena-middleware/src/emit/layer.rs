@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use milena_core::{TopicName, WriteName, WriteTarget};
 use tower_layer::Layer;
 
 use super::service::Emit;
@@ -11,12 +12,28 @@ use crate::stack::{Kind, Profile, StackLayer};
 #[derive(Clone)]
 pub struct EmitLayer<P> {
     sink: P,
+    topics: Vec<TopicName>,
 }
 
 impl<P> EmitLayer<P> {
     /// Sends by `sink`: a producer, or any tower service that answers once a broker has the record.
     pub fn new(sink: P) -> Self {
-        Self { sink }
+        Self {
+            sink,
+            topics: Vec::new(),
+        }
+    }
+
+    /// Names topics that the handler emits records for: they have to be there before the first record, else the run ends with an error
+    /// that says how to make them. May be called again, which adds. Default none, so that a topic that is missing fails attempts.
+    #[must_use]
+    pub fn add_topics<I>(mut self, topics: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<TopicName>,
+    {
+        self.topics.extend(topics.into_iter().map(Into::into));
+        self
     }
 }
 
@@ -30,7 +47,14 @@ impl<S, P: Clone> Layer<S> for EmitLayer<P> {
 
 impl<P> StackLayer for EmitLayer<P> {
     fn profile(&self) -> Profile {
-        Profile::new(Kind::Emit, "what the handler makes, acknowledged first")
+        let profile = Profile::new(Kind::Emit, "what the handler makes, acknowledged first");
+        let target = |topic: &TopicName| WriteTarget {
+            what: "emitted records",
+            to: WriteName::Topic(topic.clone()),
+            same_cluster: true,
+        };
+        let targets = self.topics.iter().map(target);
+        targets.fold(profile, Profile::writes)
     }
 }
 

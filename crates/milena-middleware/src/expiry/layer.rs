@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::Timestamp;
+use milena_core::{Timestamp, WallClock};
 use tower_layer::Layer;
 
 use super::service::{Expiry, Limit, Rules};
@@ -37,10 +37,10 @@ impl ExpiryLayer {
         self
     }
 
-    /// The wall clock. Default the system's.
+    /// The wall clock. Default the consumer's.
     #[must_use]
     pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.rules.clock = Arc::new(read);
+        self.rules.clock = Some(WallClock::new(read));
         self
     }
 
@@ -49,7 +49,7 @@ impl ExpiryLayer {
             rules: Rules {
                 limit,
                 dead_letters: false,
-                clock: Arc::new(Timestamp::now),
+                clock: None,
             },
         }
     }
@@ -69,12 +69,13 @@ impl StackLayer for ExpiryLayer {
             Limit::Age(age) => format!("after {age:?}"),
             Limit::Header(name) => format!("when the header `{name}` says so"),
         };
-        match self.rules.dead_letters {
+        let profile = match self.rules.dead_letters {
             false => Profile::new(Kind::Expiry, format!("{when}, skipped")),
             true => {
                 Profile::new(Kind::Expiry, format!("{when}, a dead letter")).asks_for_dead_letters()
             }
-        }
+        };
+        profile.asks_for_clock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Expiry: passes over records that are too old to be worth their work.
 //!
 //! A record's age is counted from its timestamp, or from the one that it had before it went through a retry topic or a dead letter topic;
-//! one without a timestamp never expires. A header can name the time itself instead. What is too old is
+//! one without a timestamp never expires, and a dead letter that was replayed is as old as its replay. A header can name the time itself instead. What is too old is
 //! [skipped](milena_core::Outcome::Skip), or becomes a dead letter. Age is looked at once, before the first attempt where the layer stands
 //! outside of retry.
 //!

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use milena_core::{BoxError, ConsumerRecord, Incoming, Outcome, Timestamp};
+use milena_core::{BoxError, ConsumerRecord, Incoming, Outcome, Timestamp, WallClock};
 use tower_service::Service;
 
 use crate::early::EarlyFuture;
@@ -22,7 +22,8 @@ pub struct Expiry<S> {
 pub(super) struct Rules {
     pub(super) limit: Limit,
     pub(super) dead_letters: bool,
-    pub(super) clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// `None` for the consumer's.
+    pub(super) clock: Option<WallClock>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Limit {
     /// Until when a record is worth its work.
     fn end(&self, record: &ConsumerRecord) -> Option<Timestamp> {
         match self {
-            Self::Age(age) => Some(origin::timestamp(record)?.plus(*age)),
+            Self::Age(age) => Some(origin::wanted_since(record)?.plus(*age)),
             Self::Header(name) => {
                 let millis = record.headers.text(name)?.parse().ok()?;
                 Some(Timestamp::from_millis(millis))
@@ -49,8 +50,12 @@ impl<S> Expiry<S> {
         Self { inner, rules }
     }
 
-    fn verdict(&self, record: &ConsumerRecord) -> Option<Outcome> {
-        let (end, now) = (self.rules.limit.end(record)?, (self.rules.clock)());
+    fn verdict(&self, incoming: &Incoming) -> Option<Outcome> {
+        let end = self.rules.limit.end(&incoming.record)?;
+        let now = match &self.rules.clock {
+            Some(clock) => clock.now(),
+            None => WallClock::now_by(&incoming.extensions),
+        };
         if now <= end {
             return None;
         }
@@ -76,7 +81,7 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        match self.verdict(&incoming.record) {
+        match self.verdict(&incoming) {
             Some(outcome) => EarlyFuture::decided(outcome),
             None => EarlyFuture::running(self.inner.call(incoming)),
         }

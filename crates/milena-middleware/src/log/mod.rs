@@ -1,7 +1,7 @@
 //! Logging: a line for each record that ended, by `tracing`.
 //!
 //! Records that went well at debug, skipped ones at info, failures at warn, fatal ones at error. A line names topic, partition, offset,
-//! attempt and class, never key, value or headers.
+//! the attempts that were made and the class, for a dead letter or a retry also the cause and the topic; never key, value or headers.
 //!
 //! ```
 //! use milena_core::Text;

@@ -98,7 +98,7 @@ macro_rules! line {
             topic = $place.record.topic.as_str(),
             partition = %$place.record.partition,
             offset = %$place.record.offset,
-            attempt = $place.attempt,
+            attempt = $place.attempt.max($place.record.attempts()),
             elapsed = ?$place.began.elapsed(),
             $($rest)*
         )
@@ -112,6 +112,12 @@ impl Place {
             Outcome::Skip(reason) => line!(info, self, %reason, "skipped"),
             Outcome::Retry { reason, .. } => line!(warn, self, %reason, "to be tried again"),
             Outcome::DeadLetter(reason) => line!(warn, self, %reason, "a dead letter"),
+            Outcome::DeadLettered(reason) => {
+                line!(warn, self, outcome = outcome.name(), %reason, "ended")
+            }
+            Outcome::Forwarded(reason) => {
+                line!(warn, self, outcome = outcome.name(), %reason, "ended")
+            }
             Outcome::Hold(until) => line!(debug, self, ?until, "held"),
             Outcome::Stop(reason) => line!(warn, self, %reason, "the consumer stops"),
             other => line!(info, self, outcome = other.name(), "ended"),

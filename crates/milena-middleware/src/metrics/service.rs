@@ -75,7 +75,9 @@ where
         let this = self.project();
         let answer =
             ready!(this.inner.poll(cx)).map_err(|error| ProcessError::from_boxed(error.into()));
-        if let Some(measure) = this.measure.take() {
+        // What is held was not tried.
+        let held = matches!(answer, Ok(Outcome::Hold(_)));
+        if let Some(measure) = this.measure.take().filter(|_| !held) {
             let end = match &answer {
                 Ok(outcome) => Ok(outcome.name()),
                 Err(error) => Err(error.class()),

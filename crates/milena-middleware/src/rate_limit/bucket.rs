@@ -27,7 +27,8 @@ impl Bucket {
     /// Takes the next token, and says when it is there.
     pub(super) fn take(&mut self, now: Instant) -> Instant {
         let full_at = self.full_at.map_or(now, |at| at.max(now));
-        self.full_at = Some(full_at + self.interval);
+        // Where the clock ends before, no other token comes in this life.
+        self.full_at = Some(full_at.checked_add(self.interval).unwrap_or(full_at + FAR));
         let saved = self.interval.saturating_mul(self.burst - 1);
         full_at.checked_sub(saved).map_or(now, |at| at.max(now))
     }
@@ -37,6 +38,9 @@ impl Bucket {
         self.full_at = self.full_at.and_then(|at| at.checked_sub(self.interval));
     }
 }
+
+/// Farther away than any process lives.
+const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -58,6 +62,14 @@ mod tests {
             .map(|_| (bucket.take(later) - later).as_secs())
             .collect();
         assert_eq!(waits, [0, 0, 0, 1], "no more is saved than the burst");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pace_without_measure_overflows_nothing() {
+        let now = Instant::now();
+        let mut bucket = Bucket::new(Duration::MAX, 1);
+        assert_eq!(bucket.take(now), now);
+        assert!(bucket.take(now) - now > 3_600 * SECOND);
     }
 
     #[tokio::test(start_paused = true)]

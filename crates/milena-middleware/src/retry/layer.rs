@@ -89,8 +89,12 @@ impl StackLayer for RetryLayer {
             None => "",
         };
         let profile = Profile::new(Kind::Retry, format!("up to {attempts} attempts{covered}"));
-        profile
+        let profile = profile
             .retries()
-            .repeats(attempts, self.policy.longest_waits())
+            .repeats(attempts, self.policy.longest_waits());
+        match self.policy.max_elapsed {
+            Some(elapsed) => profile.begins_within(elapsed),
+            None => profile,
+        }
     }
 }

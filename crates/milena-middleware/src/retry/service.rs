@@ -178,6 +178,17 @@ where
         let covered = covered.unwrap_or_default().saturating_sub(wait);
         not_ready = not_ready.saturating_add(covered);
         let all = wait.saturating_add(covered);
+        tracing::info!(
+            target: "milena::process",
+            topic = incoming.record.topic.as_str(),
+            partition = %incoming.record.partition,
+            offset = %incoming.record.offset,
+            attempt = incoming.attempt,
+            again_in = ?all,
+            class = %class,
+            error = %failure.why(),
+            "failed, and is tried again"
+        );
         if !counts {
             not_ready = elapsed().saturating_sub(spent).saturating_add(all);
         }
@@ -222,6 +233,13 @@ impl Failure {
         match self {
             Self::Asked(after, _) => (ErrorClass::Transient, *after),
             Self::Error(error) => (error.class(), error.retry_after()),
+        }
+    }
+
+    fn why(&self) -> Reason {
+        match self {
+            Self::Asked(_, reason) => reason.clone(),
+            Self::Error(error) => error.chain(),
         }
     }
 

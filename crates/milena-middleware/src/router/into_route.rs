@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 
-use milena_core::{BoxError, Handler, Incoming, Outcome};
+use milena_core::{BoxError, Handler, Incoming, Outcome, TopicName};
 use parking_lot::Mutex;
 use tower_service::Service;
 
@@ -42,6 +42,8 @@ pub struct Route {
     pub(super) name: Option<String>,
     pub(super) profiles: Vec<Profile>,
     pub(super) lenient: bool,
+    /// The only topics whose records take it; `None` for all that its description takes.
+    pub(super) only: Option<Vec<TopicName>>,
     // Behind a lock since a service need not be `Sync`; taken once per lane.
     service: Mutex<BoxRoute>,
 }
@@ -57,8 +59,14 @@ impl Route {
             name,
             profiles,
             lenient,
+            only: None,
             service: Mutex::new(service),
         }
+    }
+
+    pub(crate) fn only(mut self, topics: Option<Vec<TopicName>>) -> Self {
+        self.only = topics;
+        self
     }
 
     pub(super) fn service(&self) -> BoxRoute {
@@ -70,7 +78,7 @@ impl Route {
         let service = (layer.apply)(self.service.into_inner());
         let mut profiles = vec![layer.profile.clone()];
         profiles.extend(self.profiles);
-        Self::new(service, self.name, profiles, self.lenient)
+        Self::new(service, self.name, profiles, self.lenient).only(self.only)
     }
 
     /// A copy of it, which shares what its layers share.
@@ -81,6 +89,7 @@ impl Route {
             self.profiles.clone(),
             self.lenient,
         )
+        .only(self.only.clone())
     }
 }
 

@@ -109,7 +109,12 @@ impl<T> Router<T> {
     /// A text is the name of a topic, or a pattern where there is a `*` in it.
     pub fn route<M, R: IntoRoute<M, T>>(mut self, on: impl Into<On>, route: R) -> Self {
         let route = route.into_route(&self.state);
-        self.entries.push((on.into(), route));
+        let mut on = on.into();
+        // A stack that is for some topics stays so.
+        if let Some(only) = &route.only {
+            on = on.within(only);
+        }
+        self.entries.push((on, route));
         self.changed()
     }
 

@@ -106,6 +106,13 @@ impl On {
         Self { topics, ..self }
     }
 
+    /// The same, only for these topics.
+    pub(super) fn within(self, only: &[TopicName]) -> Self {
+        let both = only.iter().filter(|topic| self.takes(topic)).cloned();
+        let topics = Topics::Named(both.collect());
+        Self { topics, ..self }
+    }
+
     /// Whether it takes records of that topic.
     pub(super) fn takes(&self, topic: &str) -> bool {
         match &self.topics {

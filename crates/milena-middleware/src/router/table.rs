@@ -26,6 +26,8 @@ pub(super) struct Table {
     named: HashMap<TopicName, Vec<usize>>,
     /// What retry topics add to the name of the topic that they belong to.
     suffixes: Vec<String>,
+    /// Whether somebody said what is to become of records that no route takes.
+    has_fallback: bool,
 }
 
 impl Table {
@@ -38,6 +40,7 @@ impl Table {
             let layers = layers.iter().rev();
             layers.fold(route, Route::inside)
         };
+        let has_fallback = fallback.is_some();
         let nowhere = || Route::new(BoxRoute::new(Nowhere), None, Vec::new(), false);
         let fallback = fallback.map_or_else(nowhere, Route::copy);
         let mut routes: Vec<_> = entries
@@ -64,7 +67,8 @@ impl Table {
             let own = route.profiles.iter().flat_map(|profile| &profile.suffixes);
             suffixes.extend(own.cloned());
         }
-        suffixes.sort();
+        // The longest first: one ending may be the end of another.
+        suffixes.sort_by(|one, two| two.len().cmp(&one.len()).then_with(|| one.cmp(two)));
         suffixes.dedup();
         Self {
             info: routes.iter().map(info).collect(),
@@ -72,6 +76,7 @@ impl Table {
             order,
             named,
             suffixes,
+            has_fallback,
         }
     }
 
@@ -118,6 +123,9 @@ impl Table {
             if let Some(defect) = on.as_ref().and_then(On::defect) {
                 return Some(format!("the route `{name}` can take no record: {defect}"));
             }
+            if let Some(defect) = order::targets_defect(&route.profiles) {
+                return Some(format!("in the route `{name}`, {defect}"));
+            }
             if let Some(defect) = order::defect(&route.profiles) {
                 if !route.lenient {
                     return Some(format!("in the route `{name}`, {defect}"));
@@ -147,9 +155,20 @@ impl Table {
             let name = self.name(at);
             let _ = match on {
                 Some(on) => writeln!(text, "route {name}: {on}"),
-                None => writeln!(text, "route {name}: what no other route takes"),
+                None if self.has_fallback => {
+                    writeln!(text, "route {name}: what no other route takes")
+                }
+                None => {
+                    let dead = route.profiles.iter().any(|profile| profile.dead_letters);
+                    let what = match dead {
+                        true => "a dead letter",
+                        false => "stops its lane, since there is no dead letter layer",
+                    };
+                    let _ = writeln!(text, "a record that no route takes: {what}");
+                    continue;
+                }
             };
-            for line in order::explain(&route.profiles).lines() {
+            for line in order::explain(&route.profiles, "").lines() {
                 let _ = writeln!(text, "  {line}");
             }
         }

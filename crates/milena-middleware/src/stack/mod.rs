@@ -130,7 +130,7 @@ impl<L, T> Stack<L, T> {
     {
         let handler = HandlerService::new(handler, self.state);
         let service = self.layers.layer(handler);
-        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+        StackRoutes::new(service, self.profiles, self.name, self.lenient).calls(short_name::<H>())
     }
 
     /// Puts an async function of several records inside: it gets what a lane has in its queue, or what lanes have ready at the same time;
@@ -151,7 +151,7 @@ impl<L, T> Stack<L, T> {
         self.profiles.push(profile);
         let service = BatchService::new(batching, handler, self.state);
         let service = self.layers.layer(service);
-        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+        StackRoutes::new(service, self.profiles, self.name, self.lenient).calls(short_name::<H>())
     }
 
     /// Puts a tower service inside.
@@ -160,7 +160,7 @@ impl<L, T> Stack<L, T> {
         L: Layer<S>,
     {
         let service = self.layers.layer(service);
-        StackRoutes::new(service, self.profiles, self.name, self.lenient)
+        StackRoutes::new(service, self.profiles, self.name, self.lenient).calls(short_name::<S>())
     }
 
     fn push<N>(mut self, layer: N, profile: Profile) -> Stack<Nested<N, L>, T> {

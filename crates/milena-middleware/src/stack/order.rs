@@ -25,6 +25,18 @@ pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     None
 }
 
+/// Which topic that a layer writes to can never be.
+pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
+    profiles.iter().find_map(|profile| {
+        let mut targets = profile.writes.iter();
+        let defect = targets.find_map(milena_core::WriteTarget::defect)?;
+        Some(format!(
+            "the {} layer writes to a topic that cannot be: {defect}",
+            profile.kind
+        ))
+    })
+}
+
 fn is_wrong(outer: &Profile, inner: &Profile) -> bool {
     let (out, inn) = (outer.kind, inner.kind);
     if out == Kind::Classify {
@@ -104,7 +116,7 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
 }
 
 /// What is right and may surprise, for people.
-fn notes(profiles: &[Profile]) -> Vec<&'static str> {
+fn notes(profiles: &[Profile]) -> Vec<&str> {
     let has = |kind| profiles.iter().any(|profile| profile.kind == kind);
     let mut notes = Vec::new();
     if has(Kind::DeadLetter) && !has(Kind::Retry) && !has(Kind::DelayedRetry) {
@@ -126,11 +138,26 @@ fn notes(profiles: &[Profile]) -> Vec<&'static str> {
     if has(Kind::Fault) {
         notes.push("a fault layer fails records on purpose");
     }
+    notes.extend(
+        profiles
+            .iter()
+            .flat_map(|profile| &profile.notes)
+            .map(|note| &**note),
+    );
+    let counted = profiles.iter().any(|profile| profile.records_attempts);
+    if has(Kind::Retry) && !counted {
+        notes.push(
+            "without a metrics layer inside the retry layer, metrics count a record's attempts as one, waits included",
+        );
+    }
+    if !profiles.iter().any(|profile| profile.retries) {
+        notes.push("without a retry layer, the consumer tries a record as often as its `max_attempts` says");
+    }
     notes
 }
 
-/// The layers, outermost first, and the longest that a record may take.
-pub(crate) fn explain(profiles: &[Profile]) -> String {
+/// The layers, outermost first, and the longest that a record may take; `handler` names what is inside.
+pub(crate) fn explain(profiles: &[Profile], handler: &str) -> String {
     let mut text = String::new();
     let width = profiles
         .iter()
@@ -146,10 +173,21 @@ pub(crate) fn explain(profiles: &[Profile]) -> String {
             profile.text
         );
     }
-    let _ = writeln!(text, "{:>2}  {:<width$}", profiles.len() + 1, "handler");
+    let batch = profiles.iter().any(|profile| profile.kind == Kind::Batch);
+    let handler = match (handler, batch) {
+        ("", false) => "takes each record",
+        ("", true) => "takes the records of a batch",
+        (name, _) => name,
+    };
+    let number = profiles.len() + 1;
+    let _ = writeln!(text, "{number:>2}  {:<width$}  {handler}", "handler");
     match worst_case(profiles) {
         Some(time) => {
             let _ = write!(text, "worst case per record: {time:?}");
+            let rounds: usize = profiles.iter().map(|profile| profile.rounds).sum();
+            if rounds > 0 {
+                let _ = write!(text, " each time that it is read, {} in all", rounds + 1);
+            }
         }
         None => {
             text.push_str("worst case per record: no limit, since no timeout bounds an attempt");
@@ -175,8 +213,12 @@ fn worst_case(profiles: &[Profile]) -> Option<Duration> {
                 (inside, longest) => inside.or(longest),
             };
             limited.map(|time| {
-                time.saturating_mul(profile.attempts)
-                    .saturating_add(profile.waits)
+                let all = time
+                    .saturating_mul(profile.attempts)
+                    .saturating_add(profile.waits);
+                // No attempt begins later: the last one may take its whole time from there on.
+                let last = profile.last_begins.map(|at| at.saturating_add(time));
+                last.map_or(all, |last| all.min(last))
             })
         })
 }
@@ -242,10 +284,17 @@ mod tests {
 
     #[test]
     fn what_is_right_and_may_surprise_is_said() {
-        let text = explain(&stack(&[Kind::DeadLetter, Kind::Recovery]));
+        let text = explain(&stack(&[Kind::DeadLetter, Kind::Recovery]), "");
         assert!(text.contains("note: without a retry layer"), "{text}");
-        let text = explain(&stack(&[Kind::DeadLetter, Kind::Retry]));
-        assert!(!text.contains("note"), "{text}");
+        let text = explain(
+            &[
+                Profile::new(Kind::DeadLetter, ""),
+                Profile::new(Kind::Retry, "").retries(),
+            ],
+            "",
+        );
+        assert!(!text.contains("without a retry layer"), "{text}");
+        assert!(text.contains("note: without a metrics layer"), "{text}");
     }
 
     #[test]
@@ -257,6 +306,13 @@ mod tests {
         ];
         assert_eq!(worst_case(&profiles), Some(seconds(34)));
         assert_eq!(worst_case(&profiles[..1]), None);
-        assert!(explain(&profiles).ends_with("worst case per record: 34s"));
+        assert!(explain(&profiles, "").contains("worst case per record: 34s"));
+        let profiles = [
+            Profile::new(Kind::Retry, "")
+                .repeats(3, seconds(4))
+                .begins_within(seconds(5)),
+            Profile::new(Kind::Timeout, "").limits(seconds(10)),
+        ];
+        assert_eq!(worst_case(&profiles), Some(seconds(15)));
     }
 }

@@ -7,20 +7,23 @@ use tower_layer::{Identity, Stack as Nested};
 
 use super::Stack;
 use crate::log::LogLayer;
+use crate::metrics::MetricsLayer;
 use crate::recovery::RecoveryLayer;
 use crate::retry::RetryLayer;
 use crate::timeout::TimeoutLayer;
 
 /// The layers of [`Stack::standard`], inside of those of `L`.
-pub type StandardLayers<L = Identity> =
-    Nested<RecoveryLayer, Nested<TimeoutLayer, Nested<RetryLayer, Nested<LogLayer, L>>>>;
+pub type StandardLayers<L = Identity> = Nested<
+    RecoveryLayer,
+    Nested<TimeoutLayer, Nested<MetricsLayer, Nested<RetryLayer, Nested<LogLayer, L>>>>,
+>;
 
 /// The layers of a [`Chain`].
 pub type ChainLayers = Nested<RetryLayer, Nested<LogLayer, Nested<RecoveryLayer, Identity>>>;
 
 impl Stack {
     /// What nearly every handler wants, outermost first: a line in the log for each record that ended, five attempts with a backoff from
-    /// 100 ms to 1 s, 30 s for each attempt, and panics as errors.
+    /// 100 ms to 1 s, each of them counted for metrics, 30 s for each attempt, and panics as errors.
     ///
     /// For dead letters put that layer outside, by [`with_standard`](Stack::with_standard); for a breaker or a limit, build the order
     /// yourself.
@@ -59,6 +62,7 @@ impl<L, T> Stack<L, T> {
     pub fn with_standard(self) -> Stack<StandardLayers<L>, T> {
         self.layer(LogLayer::new())
             .layer(RetryLayer::new(Backoff::default()))
+            .layer(MetricsLayer::new())
             .layer(TimeoutLayer::new(Duration::from_secs(30)))
             .layer(RecoveryLayer::new())
     }

@@ -9,7 +9,13 @@ use milena_core::{BatchSize, Gate, Gauges, WriteTarget};
 
 /// A layer that a [`Stack`](super::Stack) knows: it says what it is.
 ///
-/// A layer of your own implements it with [`Kind::Other`], which may stand anywhere.
+/// Any other tower layer goes in by [`tower_layer`](super::Stack::tower_layer). A layer of your own implements it with [`Kind::Other`], which may stand anywhere.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say what it is, so that a stack could check its place",
+    label = "not a layer that a stack knows",
+    note = "put any tower layer in by `tower_layer` in place of `layer`; its place is not checked then",
+    note = "or implement `StackLayer` for a layer of your own, with `Kind::Other`"
+)]
 pub trait StackLayer {
     /// What it is.
     fn profile(&self) -> Profile;
@@ -29,6 +35,8 @@ pub struct Profile {
     pub(crate) asks_for_clock: bool,
     pub(crate) writes: Vec<WriteTarget>,
     pub(crate) notes: Vec<Cow<'static, str>>,
+    pub(crate) rounds: usize,
+    pub(crate) last_begins: Option<Duration>,
     pub(crate) attempts: u32,
     pub(crate) waits: Duration,
     pub(crate) longest: Option<Duration>,
@@ -131,6 +139,8 @@ impl Profile {
             asks_for_clock: false,
             writes: Vec::new(),
             notes: Vec::new(),
+            rounds: 0,
+            last_begins: None,
             attempts: 1,
             waits: Duration::ZERO,
             longest: None,
@@ -188,10 +198,22 @@ impl Profile {
         self
     }
 
+    /// It sends a record on up to so many times, to be read again later: what is inside is then called anew.
+    pub fn rounds(mut self, rounds: usize) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
     /// It calls what is inside up to `attempts` times and waits up to `waits` between them, all waits together.
     pub fn repeats(mut self, attempts: u32, waits: Duration) -> Self {
         self.attempts = attempts.max(1);
         self.waits = waits;
+        self
+    }
+
+    /// No attempt begins later than this after the first.
+    pub fn begins_within(mut self, time: Duration) -> Self {
+        self.last_begins = Some(time);
         self
     }
 

@@ -16,6 +16,8 @@ use crate::router::{BoxRoute, Route};
 pub struct StackRoutes<S> {
     info: [RouteInfo; 1],
     name: Option<String>,
+    /// What is inside, by the name of its type; empty for a closure, which has none.
+    handler: String,
     profiles: Vec<Profile>,
     lenient: bool,
     // Behind a lock since a service need not be `Sync`; taken once per lane.
@@ -33,23 +35,33 @@ impl<S> StackRoutes<S> {
         Self {
             info: [route_info(named, &profiles)],
             name,
+            handler: String::new(),
             profiles,
             lenient,
             service: Mutex::new(service),
         }
     }
 
+    /// Tells what is inside.
+    pub(super) fn calls(mut self, handler: String) -> Self {
+        if !handler.contains('{') {
+            self.handler = handler;
+        }
+        self
+    }
+
     /// The layers in words, outermost first, and the longest time that a record may take.
     #[must_use]
     pub fn explain(&self) -> String {
-        let mut text = order::explain(&self.profiles);
+        let mut text = order::explain(&self.profiles, &self.handler);
         if let Some(defect) = order::defect(&self.profiles) {
             let _ = write!(text, "\nwarning: {defect}");
         }
         text
     }
 
-    /// Only records of these topics take it, so that only their partitions pause with its gates. Default every topic.
+    /// Only records of these topics take it, so that only their partitions pause with its gates. Default every topic. Under a route of a
+    /// [`Router`](crate::Router) it takes those of them that the route names, too.
     #[must_use]
     pub fn for_topics<I>(mut self, topics: I) -> Self
     where
@@ -71,7 +83,8 @@ where
     /// The stack as one route of several.
     pub(crate) fn into_single_route(self) -> Route {
         let service = BoxRoute::new(self.service.into_inner());
-        Route::new(service, self.name, self.profiles, self.lenient)
+        let [info] = self.info;
+        Route::new(service, self.name, self.profiles, self.lenient).only(info.topics)
     }
 }
 
@@ -91,10 +104,15 @@ pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
     info
 }
 
-impl<S: Clone + Send + 'static> Routes for StackRoutes<S> {
-    type Service = S;
-
-    fn check(&self) -> Result<()> {
+impl<S> StackRoutes<S> {
+    /// Refuses a stack that cannot work, with the reason and the remedy. `consumer.run` asks this too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming the layers that stand in the wrong order, or the topic that no cluster can have.
+    pub fn check(&self) -> Result<()> {
+        if let Some(defect) = order::targets_defect(&self.profiles) {
+            return Err(Error::new(ErrorKind::Config, defect));
+        }
         match order::defect(&self.profiles) {
             None => Ok(()),
             Some(defect) if self.lenient => {
@@ -103,6 +121,14 @@ impl<S: Clone + Send + 'static> Routes for StackRoutes<S> {
             }
             Some(defect) => Err(Error::new(ErrorKind::Config, defect)),
         }
+    }
+}
+
+impl<S: Clone + Send + 'static> Routes for StackRoutes<S> {
+    type Service = S;
+
+    fn check(&self) -> Result<()> {
+        self.check()
     }
 
     fn routes(&self) -> &[RouteInfo] {

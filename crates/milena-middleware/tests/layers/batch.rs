@@ -166,7 +166,8 @@ async fn a_batch_that_takes_too_long_is_ended_for_all_and_leaves_nothing_running
     let all = lanes(&stack, (0..3).map(incoming));
     sleep(5 * SECOND).await;
     assert_eq!(*running.lock(), 0);
-    assert_eq!(words(all).await, ["ack"; 3]);
+    // Of three lanes one ended the batch for all: its record is tried again in place, and the driver brings the others again.
+    assert_eq!(words(all).await, ["ack", "hold", "hold"]);
 }
 
 #[tokio::test(start_paused = true)]

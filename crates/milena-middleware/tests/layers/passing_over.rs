@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_core::{
-    Attempt, BoxError, ErrorClass, ErrorMap, Incoming, Offset, Outcome, ProcessError, Routes,
-    Timestamp,
+    Attempt, BoxError, ErrorClass, ErrorMap, Incoming, Offset, Outcome, ProcessError, Timestamp,
 };
 use milena_middleware::dedup::{DedupStore, MemoryStore};
 use milena_middleware::{
@@ -60,10 +59,10 @@ async fn what_is_too_old_is_skipped_or_becomes_a_dead_letter() {
         Outcome::skip("it expired 1s ago")
     );
     let mut detour = at(99_000);
-    detour
-        .record
-        .headers
-        .push("milena.origin.timestamp", "39000");
+    detour.record.headers.extend([
+        ("milena.origin.topic", "orders"),
+        ("milena.origin.timestamp", "39000"),
+    ]);
     assert_eq!(
         call(&stack, detour).await.unwrap().name(),
         "skip",

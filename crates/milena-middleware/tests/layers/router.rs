@@ -277,7 +277,7 @@ fn a_layer_for_all_is_shared_by_all_and_explained() {
         "{text}"
     );
     assert!(
-        text.contains("route fallback: what no other route takes"),
+        text.contains("a record that no route takes: stops its lane"),
         "{text}"
     );
 }
@@ -290,5 +290,58 @@ async fn the_topic_that_a_handler_sees_is_the_records_own() {
     assert_eq!(
         route(&router, record("x")).await.unwrap(),
         Outcome::skip("x")
+    );
+}
+
+#[tokio::test]
+async fn of_two_endings_of_retry_topics_the_longer_one_counts() {
+    use milena_middleware::{DelayedRetryLayer, RetryTopics};
+    let sink = Sink::default();
+    let five = RetryTopics::new([Duration::from_secs(5)]);
+    for group in ["billing", "zeta"] {
+        let own = five.clone().for_group(group);
+        let layer = |topics: &RetryTopics| DelayedRetryLayer::new(topics.clone(), sink.clone());
+        let router = Router::new()
+            .route(
+                "orders",
+                Stack::new().layer(layer(&own)).handler(says("orders")),
+            )
+            .route(
+                "bills",
+                Stack::new().layer(layer(&five)).handler(says("bills")),
+            )
+            .fallback(says("nobody"));
+        let topic = format!("orders.{group}.retry.5s");
+        let answer = route(&router, record(&topic)).await.unwrap();
+        assert_eq!(answer, Outcome::skip("orders"), "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn a_stack_that_is_for_some_topics_stays_so_in_a_router() {
+    let own = || Stack::new().handler(says("orders")).for_topics(["orders"]);
+    for on in [On::any(), On::pattern("*"), On::topics(["orders", "bills"])] {
+        let router = Router::new().route(on, own()).fallback(says("nobody"));
+        router.check().unwrap();
+        let answer = |topic| route(&router, record(topic));
+        assert_eq!(answer("orders").await.unwrap(), Outcome::skip("orders"));
+        assert_eq!(answer("bills").await.unwrap(), Outcome::skip("nobody"));
+    }
+}
+
+#[test]
+fn what_becomes_of_a_record_that_no_route_takes_is_explained() {
+    let router = Router::new().route("orders", says("orders"));
+    let text = router.explain();
+    assert!(
+        text.contains("a record that no route takes: stops its lane"),
+        "{text}"
+    );
+    let sink = Sink::default();
+    let router = router.layer(DeadLetterLayer::new("dead", sink));
+    let text = router.explain();
+    assert!(
+        text.contains("a record that no route takes: a dead letter"),
+        "{text}"
     );
 }

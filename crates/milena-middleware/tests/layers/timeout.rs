@@ -76,7 +76,7 @@ async fn shielded_attempts_end_before_the_answer_and_never_overlap() {
         });
     let began = Instant::now();
     let answer = call(&stack, incoming(1)).await;
-    assert_eq!(class(&answer), Some(ErrorClass::Timeout));
+    assert_eq!(class(&answer), Some(ErrorClass::Transient));
     assert_eq!(
         began.elapsed(),
         62 * SECOND,

@@ -51,7 +51,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Sends letters back to the topics that they came from; they stay in the dead letter topic.
+    /// Sends letters back to the topics that they came from; they stay in the dead letter topic, marked there as sent.
     Replay(Replay),
 }
 
@@ -71,6 +71,12 @@ pub(crate) struct Replay {
     /// Leaves those that were sent back so often before.
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_replays: u64,
+    /// Sends those again, too, that were sent back before.
+    #[arg(long)]
+    again: bool,
+    /// Lets their keys choose partitions; without it, each goes to the partition that it came from.
+    #[arg(long)]
+    by_key: bool,
     /// Only says how many there would be.
     #[arg(long)]
     dry_run: bool,
@@ -198,6 +204,12 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
     let filter = args.which.filter();
     let prepared = || {
         let mut replay = letters.replay(filter.clone()).max_replays(args.max_replays);
+        if args.again {
+            replay = replay.again();
+        }
+        if args.by_key {
+            replay = replay.by_key();
+        }
         if let Some(topic) = &args.to {
             replay = replay.to(topic.as_str());
         }
@@ -222,14 +234,22 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
         true => "would_be_replayed",
         false => "replayed",
     };
-    let mut table = Table::new(&[sent, "looping", "homeless", "failed"]);
+    let columns = [sent, "already", "stubs", "looping", "homeless", "failed"];
+    let mut table = Table::new(&columns);
     table.row([
         json!(report.replayed),
+        json!(report.already),
+        json!(report.stubs),
         json!(report.looping),
         json!(report.homeless),
         json!(report.failed.len()),
     ]);
     output::show(session.format(), &table)?;
+    if let Some(error) = report.unmarked {
+        let what =
+            "letters that were sent could not be marked, and another replay would send them again";
+        return Err(Failure::from(error).before(what.to_owned()));
+    }
     match report.failed.into_iter().next() {
         Some((place, offset, error)) => {
             Err(Failure::from(error).before(format!("{place}@{offset}")))

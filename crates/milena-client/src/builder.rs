@@ -203,8 +203,10 @@ impl ClientBuilder {
             None => cluster,
         };
         #[cfg(feature = "health")]
-        let cluster = match &self.health {
-            Some(health) => cluster.add_observer(Arc::new(health.clone())),
+        let health = self.health.map(|health| (health.join(), health));
+        #[cfg(feature = "health")]
+        let cluster = match &health {
+            Some((joined, _)) => cluster.add_observer(Arc::new(joined.clone())),
             None => cluster,
         };
         let cluster = cluster.connect().await?;
@@ -214,7 +216,7 @@ impl ClientBuilder {
         }
         let client = Client::new(cluster, self.group, self.settings, self.recorder);
         #[cfg(feature = "health")]
-        let client = client.with_health(self.health.as_ref());
+        let client = client.with_health(health);
         Ok(client)
     }
 

@@ -78,11 +78,11 @@ impl Client {
     }
 
     #[cfg(feature = "health")]
-    pub(crate) fn with_health(mut self, health: Option<&Health>) -> Self {
-        if let Some(health) = health {
-            health.watch(self.cluster.gauges());
+    pub(crate) fn with_health(mut self, health: Option<(Joined, Health)>) -> Self {
+        if let Some((joined, health)) = health {
+            joined.watch(self.cluster.gauges());
             self.cluster.keep_probing(health.probe_interval());
-            self.health = Some(health.join());
+            self.health = Some(joined);
         }
         self
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use milena_core::{
-    CancelToken, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason, RebalancePhase,
-    Result, TopicPartition,
+    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason,
+    RebalancePhase, Result, TopicPartition,
 };
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::committing::Later;
@@ -22,6 +23,7 @@ use crate::member::{Membership, Pulse};
 use crate::partition::{Partition, Place};
 use crate::pauses::{Holder, Pause};
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
+use crate::standing::Standing;
 
 pub(crate) struct Core {
     pub(crate) cluster: Cluster,
@@ -49,7 +51,7 @@ pub(crate) struct Core {
     pub(crate) auto_commit: AtomicBool,
     /// What the user asks of the group's task.
     pub(crate) group: Signals,
-    pub(crate) membership: watch::Sender<Option<Membership>>,
+    pub(crate) membership: Standing,
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
     pub(crate) counts: Counts,
     assignment: Mutex<Assignment>,
@@ -115,6 +117,9 @@ pub(crate) trait Lanes: Send + Sync {
 
     /// Shows the figures of the routes.
     fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>));
+
+    /// The name of a route.
+    fn route_name(&self, route: usize) -> Arc<str>;
 }
 
 impl Core {
@@ -136,7 +141,7 @@ impl Core {
             later: Later::default(),
             decompressing: Arc::new(Semaphore::new(cores)),
             auto_commit: AtomicBool::new(false),
-            membership: watch::Sender::new(None),
+            membership: Standing::new(),
             verdict: watch::Sender::new(None),
             counts: Counts::default(),
             assignment: Mutex::default(),
@@ -175,6 +180,7 @@ impl Core {
     pub(crate) fn run_on(&self, runtime: Handle) {
         // Set once, when it is started.
         if self.runtime.set(runtime).is_ok() {
+            self.membership.begin();
             self.observers().emit(|| Event::ConsumerStarted {
                 group: self.settings.group_name(),
             });
@@ -288,10 +294,42 @@ impl Core {
         });
     }
 
-    pub(crate) fn tell_lookup_failed(&self, partition: &TopicPartition, error: &Error) {
+    /// The positions of some partitions could not be looked up, for one reason.
+    pub(crate) fn lookups_failed<'p>(
+        &self,
+        partitions: impl Iterator<Item = &'p Arc<Partition>>,
+        error: &Error,
+    ) {
+        let (now, mut first, mut count) = (Instant::now(), false, 0_usize);
+        for partition in partitions {
+            first |= partition.troubled_with_broker(now, error);
+            count += 1;
+            self.observers().emit(|| Event::LookupFailed {
+                group: self.settings.group_name(),
+                partition: partition.place(),
+                error,
+            });
+        }
+        if first {
+            tracing::warn!(
+                group = self.settings.group_name(), partitions = count, %error,
+                "where to read cannot be looked up; it is tried again"
+            );
+        }
+    }
+
+    /// The position of a partition could not be looked up.
+    pub(crate) fn lookup_failed(&self, partition: &Partition, error: &Error) {
+        let place = partition.place();
+        if partition.troubled(Instant::now(), error) {
+            tracing::warn!(
+                group = self.settings.group_name(), partition = %place, %error,
+                "where to read a partition cannot be looked up; it is tried again"
+            );
+        }
         self.observers().emit(|| Event::LookupFailed {
             group: self.settings.group_name(),
-            partition,
+            partition: place,
             error,
         });
     }
@@ -466,21 +504,22 @@ impl Core {
 
     /// Ends the consumer, for the first reason that is given.
     pub(crate) fn end(&self, end: End) {
-        let mut error = None;
-        let first = self.end.send_if_modified(|slot| {
-            let first = slot.is_none();
+        let mut first = false;
+        self.end.send_if_modified(|slot| {
+            first = slot.is_none();
             if first {
-                if let End::Failed(cause) = &end {
-                    error = Some(cause.clone());
-                }
-                *slot = Some(end);
+                *slot = Some(end.clone());
             }
             first
         });
         if first && self.runtime().is_some() {
             self.observers().emit(|| Event::ConsumerEnded {
                 group: self.settings.group_name(),
-                error: error.as_ref(),
+                end: match &end {
+                    End::Closed => ConsumerEnd::Closed,
+                    End::Stopped(reason) => ConsumerEnd::Stopped(reason),
+                    End::Failed(error) => ConsumerEnd::Failed(error),
+                },
             });
         }
         self.ready.notify_waiters();

@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use milena_core::{Gauge, Gauges};
+use milena_core::{Gauge, Gauges, RecordState, Timestamp};
 use tokio::time::Instant;
 
 use crate::core::Core;
+use crate::partition::{Oldest, Phase};
 
 /// The figures of one consumer; shows nothing once it is gone.
 pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
@@ -29,17 +30,21 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     // A consumer that was only built is no member that is missing: nobody has asked it to join.
     let joins = core.settings.group.is_some() && core.runtime().is_some();
     if joins && !core.closing.is_cancelled() {
+        let (joined, age) = core.membership.told(now);
         let generation = core.membership.borrow().as_ref().map(|m| m.generation);
         sink(Gauge::Member {
             group: core.settings.group_name(),
             generation,
+            joined,
+            age,
         });
     }
-    if let Some(lanes) = core.lanes() {
+    let lanes = core.lanes();
+    if let Some(lanes) = &lanes {
         lanes.read_gauges(sink);
     }
     for partition in core.partitions() {
-        let figures = partition.figures(now);
+        let figures = partition.figures(now, lanes.is_some());
         let place = partition.place();
         if let Some(records) = figures.lag {
             sink(Gauge::Lag {
@@ -67,12 +72,32 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
             partition: place,
             records: figures.unsettled as u64,
         });
-        if let Some((offset, age)) = figures.oldest {
+        if let Some(oldest) = &figures.oldest {
+            let lane = oldest.lane.map(|lane| lane.route);
+            let route = lane.zip(lanes.as_ref());
+            let route = route.map(|(route, lanes)| lanes.route_name(route));
             sink(Gauge::OldestUnsettled {
                 group: core.settings.group_name(),
                 partition: place,
-                offset,
+                offset: oldest.offset,
+                age: oldest.age,
+                state: state(oldest, route.as_deref().unwrap_or_default(), clock),
+            });
+        }
+        if let Some((next, age)) = figures.undelivered {
+            sink(Gauge::Undelivered {
+                group: core.settings.group_name(),
+                partition: place,
                 age,
+                next,
+            });
+        }
+        if let Some((error, age)) = &figures.trouble {
+            sink(Gauge::FetchTrouble {
+                group: core.settings.group_name(),
+                partition: place,
+                age: *age,
+                error,
             });
         }
         for by in &figures.pauses {
@@ -82,6 +107,24 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
                 by,
             });
         }
+    }
+}
+
+/// What a record waits for.
+fn state<'a>(oldest: &Oldest, route: &'a str, clock: Timestamp) -> RecordState<'a> {
+    let queued = RecordState::Queued { busy: oldest.busy };
+    let Some(lane) = oldest.lane else {
+        return queued;
+    };
+    match lane.phase {
+        Phase::Idle => queued,
+        Phase::Ready => RecordState::NotReady { route },
+        Phase::Handler => RecordState::InHandler { route },
+        Phase::Held => RecordState::Held {
+            route,
+            left: lane.until.since(clock),
+        },
+        Phase::Again => RecordState::Retrying { route },
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Lag {
 pub(crate) fn read(core: &Core) -> BTreeMap<TopicPartition, Lag> {
     let (now, clock) = (Instant::now(), (core.settings.clock)());
     let lag = |partition: &crate::partition::Partition| {
-        let figures = partition.figures(now);
+        let figures = partition.figures(now, core.is_processing());
         let records = figures.lag?;
         let time = figures.behind(clock);
         Some(Lag { records, time })

@@ -30,6 +30,11 @@ pub(crate) struct RouteLanes<R> {
 type Work = (ConsumerRecord, Ticket);
 
 impl<R: Driven> Lanes for RouteLanes<R> {
+    fn route_name(&self, route: usize) -> Arc<str> {
+        let info = self.routes.routes().get(route);
+        info.map_or_else(|| "".into(), |info| Arc::clone(&info.name))
+    }
+
     fn start(&self, partition: &Arc<Partition>) {
         for info in self.routes.routes() {
             for gate in &info.gates {
@@ -264,7 +269,11 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
         }
         match unpack::open(core, partition) {
             Ok(Some(opened)) => return Some(opened),
-            Ok(None) => partition.readable().await,
+            Ok(None) => {
+                // All that was delivered in this lane is settled by now.
+                partition.has_moved();
+                partition.readable().await;
+            }
             Err(error) => {
                 partition.stop();
                 core.lane_stopped(partition, "", &error);

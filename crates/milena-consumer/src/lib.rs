@@ -46,6 +46,7 @@ mod run;
 mod session;
 mod settings;
 mod source;
+mod standing;
 mod start;
 mod stream;
 mod subscription;

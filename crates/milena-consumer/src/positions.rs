@@ -172,7 +172,9 @@ async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
         return Err(Error::new(ErrorKind::State, what));
     }
     let places: Vec<_> = partitions.iter().map(|(p, _)| p.place().clone()).collect();
-    let committed = committed(core, &places).await?;
+    let committed = committed(core, &places).await.inspect_err(|error| {
+        core.lookups_failed(partitions.iter().map(|(partition, _)| partition), error);
+    })?;
     let mut worst = Ok(());
     for (partition, turn) in partitions {
         let found = committed.get(partition.place());
@@ -189,9 +191,10 @@ async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
             }
             Some(Ok(None)) => begin(core, &partition, turn),
             Some(Err(code)) => {
-                worst = Err(Error::broker(*code)
-                    .api("OffsetFetch")
-                    .at(partition.place()));
+                let error = Error::broker(*code).api("OffsetFetch");
+                let error = error.at(partition.place());
+                core.lookup_failed(&partition, &error);
+                worst = Err(error);
             }
             None => {
                 let what = "the answer leaves out a partition whose committed offset was asked for";
@@ -358,7 +361,7 @@ async fn from_log(core: &Core, lookups: Vec<(Turned, OffsetReset)>) -> Result<()
                 worst = Err(Error::new(ErrorKind::State, what).at(place));
             }
             Some(Err(error)) => {
-                core.tell_lookup_failed(place, &error);
+                core.lookup_failed(&partition, &error);
                 worst = Err(error);
             }
         }
@@ -382,7 +385,10 @@ async fn validate(core: &Core, positions: Vec<(Turned, Offset, LeaderEpoch)>) ->
                 // A broker that cannot tell: as before KIP-320.
                 partition.validated(turn);
             }
-            Some(Err(error)) => worst = Err(error),
+            Some(Err(error)) => {
+                core.lookup_failed(&partition, &error);
+                worst = Err(error);
+            }
             None => {
                 let what = "an epoch was asked for and not answered";
                 let error = Error::new(ErrorKind::State, what).at(partition.place());

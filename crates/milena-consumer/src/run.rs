@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use milena_core::{CancelToken, Offset, Reason, Result, Routes, TopicPartition};
+use milena_core::{
+    CancelToken, Event, Gate, GateState, Offset, Reason, Result, Routes, TopicPartition,
+};
 use pin_project_lite::pin_project;
 use tokio::task::JoinSet;
 
@@ -174,8 +176,14 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     let abandoned = Abandoned(Some(engine));
     // Ends with this function.
     let mut gates = JoinSet::new();
+    let mut told: Vec<Gate> = Vec::new();
     for (route, info) in routes.routes().iter().enumerate() {
         for gate in info.gates.clone() {
+            // One that several routes share is told of once.
+            if !told.iter().any(|known| known.same(&gate)) {
+                told.push(gate.clone());
+                gates.spawn(tell_of_gate(Arc::clone(core), gate.clone()));
+            }
             gates.spawn(watch_gate(
                 Arc::clone(core),
                 Arc::clone(&routes),
@@ -194,12 +202,31 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     report(core)
 }
 
-async fn watch_gate<R: Routes>(
-    core: Arc<Core>,
-    routes: Arc<R>,
-    route: usize,
-    gate: milena_core::Gate,
-) {
+/// Tells observers of each change of a gate.
+async fn tell_of_gate(core: Arc<Core>, gate: Gate) {
+    let mut watch = gate.watch();
+    let mut state = gate.state();
+    let mut was_open = true;
+    loop {
+        let group = core.settings.group_name();
+        match &state {
+            GateState::Closed(reason) => core.observers().emit(|| Event::GateClosed {
+                group,
+                gate: gate.name(),
+                reason,
+            }),
+            GateState::Open if !was_open => core.observers().emit(|| Event::GateOpened {
+                group,
+                gate: gate.name(),
+            }),
+            GateState::Open => {}
+        }
+        was_open = state == GateState::Open;
+        state = watch.changed().await;
+    }
+}
+
+async fn watch_gate<R: Routes>(core: Arc<Core>, routes: Arc<R>, route: usize, gate: Gate) {
     let mut watch = gate.watch();
     let mut state = gate.state();
     loop {

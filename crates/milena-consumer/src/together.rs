@@ -18,10 +18,10 @@ use crate::core::Core;
 use crate::driven::Driven;
 use crate::lane::wait_for_room;
 use crate::offsets::Ticket;
-use crate::partition::Partition;
+use crate::partition::{Partition, Phase};
 use crate::source::{Next, Source};
 use crate::verdict::Verdict;
-use crate::worker::{Begun, Go, Place, Worker, hold, wait_or_stop, watched};
+use crate::worker::{Begun, Go, Place, Worker, watched};
 
 /// A record on its way to an answer that settles it.
 struct Member {
@@ -88,8 +88,14 @@ impl<R: Driven> Together<R> {
         if let Some(member) = self.again.pop_front() {
             let go_on = match member.before {
                 Before::Nothing => !self.partition.is_stopping(),
-                Before::Wait(time) => wait_or_stop(&self.partition, time).await,
-                Before::Hold(until) => hold(&self.core, &self.partition, until).await,
+                Before::Wait(time) => {
+                    self.takes(&member, true);
+                    self.worker.wait(time).await
+                }
+                Before::Hold(until) => {
+                    self.takes(&member, true);
+                    self.worker.hold(until).await
+                }
             };
             return go_on.then_some(member);
         }
@@ -129,6 +135,7 @@ impl<R: Driven> Together<R> {
                     route,
                     attempt: member.attempt,
                 };
+                self.takes(&member, alone);
                 let begun = self.worker.begin(&member.record, place, &seat, alone).await;
                 match begun {
                     Begun::Running(calling) => {
@@ -189,8 +196,15 @@ impl<R: Driven> Together<R> {
         };
         watched(&core, &partition, &*routes, route, first_offset, answers).await;
         drop(running);
+        self.worker.is_at(Phase::Idle);
         let members = members.into_iter().map(|(member, _)| member).collect();
         self.bring_again(route, size.records, members, unsettled)
+    }
+
+    /// The lane is at this record, the first or not.
+    fn takes(&self, member: &Member, first: bool) {
+        let route = self.worker.route_of(&member.record);
+        self.worker.takes(member.ticket.offset, route, first);
     }
 
     /// The next record, where it may go with those before it.

@@ -266,8 +266,24 @@ pub enum Event<'a> {
     ConsumerEnded {
         /// The group; empty for a consumer of assigned partitions.
         group: &'a str,
-        /// Why it could not go on; `None` where it was closed or a handler asked for the end.
-        error: Option<&'a Error>,
+        /// How it ended.
+        end: ConsumerEnd<'a>,
+    },
+    /// A gate of a consumer's routes closed, or gives another reason: records of its routes wait.
+    GateClosed {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+        /// The gate's name, such as `breaker:payments` or `dead-letter:orders.dead`.
+        gate: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A gate of a consumer's routes opened.
+    GateOpened {
+        /// The group; empty for a consumer of assigned partitions.
+        group: &'a str,
+        /// The gate's name.
+        gate: &'a str,
     },
     /// A fetch failed, or a broker refused it for one partition. It is tried again after a backoff.
     FetchFailed {
@@ -296,6 +312,17 @@ pub enum Event<'a> {
         /// The text of the panic.
         message: &'a str,
     },
+}
+
+/// How a consumer ended.
+#[derive(Clone, Copy, Debug)]
+pub enum ConsumerEnd<'a> {
+    /// Its program closed or dropped it.
+    Closed,
+    /// A handler asked for it, for this reason.
+    Stopped(&'a str),
+    /// It could not go on.
+    Failed(&'a Error),
 }
 
 /// What a rebalance does with partitions.

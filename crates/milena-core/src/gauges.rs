@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Address, NodeId, Offset, TopicPartition};
+use crate::{Address, Error, NodeId, Offset, TopicPartition};
 
 /// A figure as it stands now.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Gauge<'a> {
     /// How many records the committed offset is behind the end of the log.
@@ -42,6 +42,10 @@ pub enum Gauge<'a> {
         group: &'a str,
         /// The generation or member epoch; `None` while it is no member.
         generation: Option<i32>,
+        /// Whether it has been a member at any time since it was started.
+        joined: bool,
+        /// How long it has been a member, or has not been one.
+        age: Duration,
     },
     /// How many delivered records of a partition are not settled.
     LaneDepth {
@@ -61,7 +65,7 @@ pub enum Gauge<'a> {
         /// Bytes there are.
         limit: u64,
     },
-    /// How long the oldest delivered record has waited to be settled.
+    /// The oldest delivered record that is not settled, and what it waits for.
     OldestUnsettled {
         /// The group; empty without one.
         group: &'a str,
@@ -69,8 +73,32 @@ pub enum Gauge<'a> {
         partition: &'a TopicPartition,
         /// The record's offset.
         offset: Offset,
-        /// Its age.
+        /// How long ago it was delivered, or how long ago its hold began or ended, where it was held.
         age: Duration,
+        /// What it waits for.
+        state: RecordState<'a>,
+    },
+    /// A partition of which no delivered record is unsettled, and which is not known to be read to its end.
+    Undelivered {
+        /// The group; empty without one.
+        group: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How long nothing of it has been delivered or settled.
+        age: Duration,
+        /// What has to come next.
+        next: NextStep,
+    },
+    /// A partition that cannot be fetched, or whose position cannot be looked up.
+    FetchTrouble {
+        /// The group; empty without one.
+        group: &'a str,
+        /// The partition.
+        partition: &'a TopicPartition,
+        /// How long ago the first failure in a row was.
+        age: Duration,
+        /// Why the latest attempt failed.
+        error: &'a Error,
     },
     /// Who holds a partition paused.
     Paused {
@@ -110,6 +138,52 @@ pub enum Gauge<'a> {
         /// How many callers wait for one.
         waiting: usize,
     },
+}
+
+/// What a delivered record waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecordState<'a> {
+    /// A lane: none works on it.
+    Queued {
+        /// How many lanes of the partition work on other records.
+        busy: usize,
+    },
+    /// A layer of its route, which is not ready.
+    NotReady {
+        /// The route.
+        route: &'a str,
+    },
+    /// Its handler, or a layer around it that waits within the attempt.
+    InHandler {
+        /// The route.
+        route: &'a str,
+    },
+    /// Its time: a layer or the handler answered with [`Outcome::Hold`](crate::Outcome::Hold).
+    Held {
+        /// The route.
+        route: &'a str,
+        /// How long it is held from now on.
+        left: Duration,
+    },
+    /// Its next attempt, after one that failed.
+    Retrying {
+        /// The route.
+        route: &'a str,
+    },
+}
+
+/// What a partition waits for while nothing of it is delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NextStep {
+    /// Its position is looked up.
+    Position,
+    /// Its records are fetched.
+    Fetch,
+    /// A lane takes the records that were fetched.
+    Lane,
+    /// The program asks for the records that were fetched.
+    Program,
 }
 
 /// What a circuit breaker does with records.

@@ -50,14 +50,14 @@ pub use code::ErrorCode;
 pub use emitter::Emitter;
 pub use error::{Error, ErrorKind, Persistence, Place, Result};
 pub use error_map::ErrorMap;
-pub use event::{Event, RebalancePhase};
+pub use event::{ConsumerEnd, Event, RebalancePhase};
 pub use extensions::Extensions;
 pub use extract::{
     Attempt, Extension, FromBytes, FromRecord, FromRef, Header, HeaderName, Key, Parsed, State,
     Stopping, Text, Topic, Value,
 };
 pub use gate::{Gate, GateState, GateWatch};
-pub use gauges::{BreakerPhase, Gauge, Gauges};
+pub use gauges::{BreakerPhase, Gauge, Gauges, NextStep, RecordState};
 pub use group::GroupMetadata;
 pub use handler::{Handler, IntoOutcome};
 pub use header_list::{Headers, RecordHeader};

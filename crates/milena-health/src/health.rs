@@ -2,20 +2,21 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use milena_core::{Event, Gauges, Observer, Timestamp};
+use milena_core::{Event, Gauges, Observer, Timestamp, panic_text};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::checks::{Look, Memory, Verdict};
-use crate::clients::{Clients, Joined};
+use crate::clients::{ClientId, Clients, Joined};
 use crate::http::HttpBuilder;
 use crate::notes::Notes;
 use crate::report::{Check, Phase, Report, State};
-use crate::sample::Sample;
+use crate::sample::{Sample, Watched};
 use crate::settings::HealthBuilder;
 
 /// The health of this process' clients. A clone is the same health.
@@ -25,7 +26,7 @@ pub struct Health(Arc<Inner>);
 struct Inner {
     settings: HealthBuilder,
     notes: Mutex<Notes>,
-    watched: Mutex<Vec<Arc<dyn Gauges>>>,
+    watched: Mutex<Vec<Watched>>,
     own: Mutex<Vec<(String, Own)>>,
     judged: Mutex<Judged>,
     /// Whether the program itself has said so.
@@ -41,8 +42,6 @@ type Own = Arc<dyn Fn() -> (State, String) + Send + Sync>;
 struct Judged {
     memory: Memory,
     since: HashMap<String, (State, Instant)>,
-    joined: BTreeSet<String>,
-    started: bool,
 }
 
 impl Health {
@@ -71,10 +70,31 @@ impl Health {
 
     /// Looks at these figures, too. A client that is given the health has its own looked at already.
     pub fn watch(&self, gauges: Arc<dyn Gauges>) {
-        self.0.watched.lock().push(gauges);
+        self.watch_as(ClientId::default(), gauges);
     }
 
-    /// Adds a check of the program's own; asked at each look, it must answer at once.
+    pub(crate) fn watch_as(&self, client: ClientId, gauges: Arc<dyn Gauges>) {
+        self.0.watched.lock().push((client, gauges));
+    }
+
+    pub(crate) fn note(&self, client: ClientId, event: &Event<'_>) {
+        // Those of each batch say nothing here: nobody waits for a lock because of them.
+        let per_batch = matches!(
+            event,
+            Event::BatchDelivered { .. } | Event::Fetched { .. } | Event::Received { .. }
+        );
+        if !per_batch {
+            self.0.notes.lock().on(client, event);
+        }
+    }
+
+    /// A client is gone, with all that was its own.
+    pub(crate) fn forget(&self, client: ClientId, was_closed: bool) {
+        self.0.watched.lock().retain(|(of, _)| *of != client);
+        self.0.notes.lock().forget(client, !was_closed);
+    }
+
+    /// Adds a check of the program's own; asked at each look, it must answer at once. One that panics is failing.
     ///
     /// ```
     /// use milena_health::{Health, State};
@@ -120,8 +140,7 @@ impl Health {
 
     /// Looks, and judges.
     ///
-    /// Time without progress is counted from the look that saw it first: someone has to look now and then, as
-    /// [`HttpBuilder::serve`] does each second.
+    /// Clients tell since when things are as they are, so that the first look is as right as any other.
     #[must_use]
     pub fn report(&self) -> Report {
         let inner = &*self.0;
@@ -129,16 +148,13 @@ impl Health {
         // Clients' own locks are taken within: none of this one's is held meanwhile.
         let watched = {
             let mut watched = inner.watched.lock();
-            watched.retain(|gauges| !gauges.is_gone());
+            watched.retain(|(_, gauges)| !gauges.is_gone());
             watched.clone()
         };
         let sample = Sample::take(&watched);
         let own = inner.own.lock().clone();
-        let own = own.into_iter().map(|(name, look)| {
-            let (state, reason) = look();
-            Verdict::new(&name, state, reason)
-        });
-        let own: Vec<_> = own.collect();
+        let own: Vec<_> = own.into_iter().map(ask).collect();
+        let open = inner.clients.open();
 
         let mut judged = inner.judged.lock();
         judged.memory.keep(now, &sample);
@@ -146,12 +162,13 @@ impl Health {
             let notes = inner.notes.lock();
             let look = Look {
                 now,
+                open: &open,
                 notes: &notes,
                 sample: &sample,
                 memory: &judged.memory,
                 settings: &inner.settings,
             };
-            (look.verdicts(), notes.contact)
+            (look.verdicts(), look.has_contact())
         };
         verdicts.extend(own);
         judged.report(
@@ -164,6 +181,17 @@ impl Health {
     }
 }
 
+/// Asks a program's own check; its panic is an answer, too.
+fn ask((name, look): (String, Own)) -> Verdict {
+    match catch_unwind(AssertUnwindSafe(|| look())) {
+        Ok((state, reason)) => Verdict::new(&name, state, reason),
+        Err(panic) => {
+            let reason = format!("the check panicked: {}", panic_text(&*panic));
+            Verdict::new(&name, State::Failing, reason)
+        }
+    }
+}
+
 impl Judged {
     fn report(
         &mut self,
@@ -173,22 +201,14 @@ impl Judged {
         stopping: bool,
         (now, clock): (Instant, Timestamp),
     ) -> Report {
-        let joined = sample.members.iter().filter(|(_, member)| **member);
-        self.joined.extend(joined.map(|(group, _)| group.clone()));
-        let waits_for = sample.members.keys();
-        let waits_for: Vec<_> = waits_for
-            .filter(|group| !self.joined.contains(*group))
-            .cloned()
-            .collect();
-        self.started |= contact && waits_for.is_empty();
+        let waits_for = sample.members.iter().filter(|(_, all)| !all.joined);
+        let waits_for: BTreeSet<_> = waits_for.map(|((_, group), _)| group.clone()).collect();
+        // Not kept from look to look: one that came before a consumer was started says nothing of it.
+        let started = contact && waits_for.is_empty();
         let state = verdicts.iter().map(|verdict| verdict.state).max();
         let state = state.unwrap_or(State::Ok);
-        // Where Kafka itself is away, a restart does not help.
-        let reachable = !verdicts
-            .iter()
-            .any(|verdict| verdict.name == "brokers" && verdict.state == State::Failing);
-        // Nor while it ends by itself.
-        let live = stopping || !(reachable && verdicts.iter().any(|verdict| verdict.dead));
+        // While it ends by itself, a restart does not help.
+        let live = stopping || !verdicts.iter().any(|verdict| verdict.dead);
         let mut before = std::mem::take(&mut self.since);
         let checks = verdicts.into_iter().map(|verdict| {
             let since = match before.remove(&verdict.name) {
@@ -209,15 +229,15 @@ impl Judged {
         let checks = checks.collect();
         Report {
             state,
-            phase: match (stopping, self.started) {
+            phase: match (stopping, started) {
                 (true, _) => Phase::Stopping,
                 (false, true) => Phase::Running,
                 (false, false) => Phase::Starting,
             },
             live,
-            ready: self.started && !stopping && state != State::Failing,
-            started: self.started,
-            waits_for: if self.started { Vec::new() } else { waits_for },
+            ready: started && !stopping && state != State::Failing,
+            started,
+            waits_for: waits_for.into_iter().collect(),
             checks,
         }
     }
@@ -231,14 +251,7 @@ impl Default for Health {
 
 impl Observer for Health {
     fn on(&self, event: &Event<'_>) {
-        // Those of each batch say nothing here: nobody waits for a lock because of them.
-        let per_batch = matches!(
-            event,
-            Event::BatchDelivered { .. } | Event::Fetched { .. } | Event::Received { .. }
-        );
-        if !per_batch {
-            self.0.notes.lock().on(event);
-        }
+        self.note(ClientId::default(), event);
     }
 }
 

@@ -5,16 +5,23 @@
 //!
 //! | Check | Degraded | Failing |
 //! |---|---|---|
-//! | `brokers` | one does not answer | none does |
-//! | `progress` | a partition lags and nothing of it was settled for a minute, or a gate holds it | for five minutes, held by nobody: not alive |
+//! | `brokers` | one does not answer | none of a cluster does |
+//! | `consumers` | – | one ended otherwise than by being closed, and none was started in its place; for five minutes: not alive |
+//! | `fetches` | a partition cannot be fetched, or its position not be looked up, for three seconds | all of a consumer for a minute, or one for five |
+//! | `progress` | nothing of a partition that has records was settled for a minute: a gate holds it, its handler takes long, it is not fetched | for five minutes, though nobody holds it and no handler has it: not alive |
 //! | `group` | a consumer is no member of its group for a minute | for five minutes: not alive |
-//! | `commits` | they fail for half a minute | for five minutes: not alive |
+//! | `commits` | they fail for half a minute, or are refused for good | they are refused for good for half a minute, or fail for five: not alive then |
 //! | `lanes` | – | a lane stopped: its record could neither be processed nor be written to a dead letter topic |
 //! | `dead_letters` | – | the dead letter topic cannot be written |
 //! | `breakers` | one is open: records wait for a dependency | – |
 //! | `buffer` | a producer's memory is full for ten seconds | – |
+//! | `panics` | user code panicked within ten minutes, and was contained | – |
 //!
-//! Where no broker answers, nothing else counts against being alive, since a restart would not help; nor does anything during a shutdown.
+//! Not alive means that a restart could help. So it is not said for a cluster of which no broker answers, for what brokers refuse, for a
+//! handler that takes long, which would only begin anew, nor during a shutdown. A record that waits in a tier of retry topics is held
+//! until its time, and well. A handler that must not take longer than its `max_processing_time` is what
+//! `StuckPolicy::StopLane` of the consumer is for.
+//!
 //! Checks are told where there is something to check: those of consumers beside a consumer, `breakers` where a stack has one. A program's
 //! own join in by [`Health::check`].
 //!
@@ -35,8 +42,8 @@
 //! |---|---|
 //! | `/health` | every check with its state, its reason and since when, as JSON; 503 while one is failing |
 //! | `/health/live` | 503 when a restart would help |
-//! | `/health/ready` | 503 before the start, while a check is failing, and from the beginning of a shutdown on |
-//! | `/health/startup` | 503 until a broker answered and every consumer was a member of its group once |
+//! | `/health/ready` | 503 while a consumer that was started has not been a member yet, while a check is failing, and from the beginning of a shutdown on |
+//! | `/health/startup` | 503 until a broker answered and every consumer that was started was a member of its group once |
 //! | `/metrics` | the text of [`HttpBuilder::metrics`], where that was given |
 //!
 //! It is off unless asked for, listens on the loopback address unless told otherwise, and bounds the size, time and number of

@@ -56,9 +56,10 @@ pub struct Report {
     pub live: bool,
     /// Whether work should be given to it.
     pub ready: bool,
-    /// Whether it has started: stays true from then on.
+    /// Whether it has started: a broker has answered, and each consumer that was started has been a member of its group. A rebalance
+    /// does not undo it; a consumer that is started later does, until it is a member.
     pub started: bool,
-    /// The groups whose consumers here were not all members yet, before the start.
+    /// The groups whose consumers here were not all members yet.
     pub waits_for: Vec<String>,
     /// The checks.
     pub checks: Vec<Check>,

@@ -9,6 +9,7 @@ use crate::health::Health;
 #[must_use = "nothing is judged before `build`"]
 pub struct HealthBuilder {
     pub(crate) stalled_after: Duration,
+    pub(crate) fetches_after: Duration,
     pub(crate) group_after: Duration,
     pub(crate) commits_after: Duration,
     pub(crate) buffer_after: Duration,
@@ -20,19 +21,27 @@ impl Default for HealthBuilder {
     fn default() -> Self {
         Self {
             stalled_after: Duration::from_secs(60),
+            fetches_after: Duration::from_secs(3),
             group_after: Duration::from_secs(60),
             commits_after: Duration::from_secs(30),
             buffer_after: Duration::from_secs(10),
             dead_after: Duration::from_secs(300),
-            probe_interval: Duration::from_secs(5),
+            probe_interval: Duration::from_secs(3),
         }
     }
 }
 
 impl HealthBuilder {
-    /// How long a partition may lag without a settled record. Default 60 s: longer than handlers and their retries mostly take.
+    /// How long a partition may lag without a settled record. Default 60 s: longer than handlers and their retries mostly take. A
+    /// record that is held until its time does not count.
     pub fn stalled_after(mut self, time: Duration) -> Self {
         self.stalled_after = time;
+        self
+    }
+
+    /// How long a partition's fetches may fail before it is told. Default 3 s: an election of another leader mostly takes less.
+    pub fn fetches_after(mut self, time: Duration) -> Self {
+        self.fetches_after = time;
         self
     }
 
@@ -54,13 +63,14 @@ impl HealthBuilder {
         self
     }
 
-    /// How long one of these may last before the program no longer counts as alive. Default 5 min.
+    /// How long one of these may last before the program no longer counts as alive, where a restart could help. Default 5 min.
     pub fn dead_after(mut self, time: Duration) -> Self {
         self.dead_after = time;
         self
     }
 
-    /// How often each broker is asked for a sign of life by clients that are given the health. Default 5 s.
+    /// How often each broker is asked for a sign of life by clients that are given the health. Default 3 s, so that one that cannot be
+    /// reached is known within five seconds though nobody uses it.
     pub fn probe_interval(mut self, time: Duration) -> Self {
         self.probe_interval = time;
         self

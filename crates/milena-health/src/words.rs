@@ -34,6 +34,12 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
+/// So many of a thing, with the plural where it belongs.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
+}
+
 /// The first three, and how many more there are.
 pub(crate) fn list(mut all: Vec<String>) -> String {
     all.sort();

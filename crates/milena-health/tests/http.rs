@@ -201,3 +201,29 @@ async fn the_page_can_be_mounted_into_another_program() {
     assert_eq!(status(&answer), 200, "{answer}");
     serving.abort();
 }
+
+#[tokio::test]
+async fn idle_connections_keep_no_probe_from_its_answer() {
+    let health = Health::new();
+    let server = health.http().listen(any()).serve().await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(TcpStream::connect(server.address()).await.unwrap());
+    }
+    // The bound on a request's time would let the idle ones go after five seconds, 64 at a time.
+    let answer = timeout(Duration::from_secs(4), get(&server, "/health/live"));
+    assert_eq!(status(&answer.await.unwrap()), 200);
+    within(server.shutdown()).await;
+}
+
+#[tokio::test]
+async fn a_page_of_metrics_that_panics_is_an_error_and_takes_nothing_with_it() {
+    let health = Health::new();
+    let http = health.http().listen(any()).metrics(|| panic!("out of ink"));
+    let server = http.serve().await.unwrap();
+    let answer = get(&server, "/metrics").await;
+    assert_eq!(status(&answer), 500, "{answer}");
+    assert!(answer.contains("out of ink"), "{answer}");
+    assert_eq!(status(&get(&server, "/health/live").await), 200);
+    within(server.shutdown()).await;
+}

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{
-    Address, Error, ErrorKind, Event, Gate, GateState, Gauge, Gauges, NodeId, Observer, Offset,
-    RebalancePhase, TopicPartition,
+    Address, ConsumerEnd, Error, ErrorCode, ErrorKind, Event, Gate, GateState, Gauge, Gauges,
+    NextStep, NodeId, Observer, Offset, RebalancePhase, RecordState, TopicPartition,
 };
 use milena_health::{Health, Phase, State};
 use parking_lot::Mutex;
-use tokio::time::advance;
+use tokio::time::{Instant, advance};
 
 /// A consumer, a producer and two brokers, as their figures show them.
 #[derive(Clone)]
@@ -24,11 +24,24 @@ struct World(Arc<Mutex<Figures>>);
 struct Figures {
     nodes: Vec<i32>,
     member: bool,
+    joined: bool,
+    /// Since when it is a member, or is none.
+    member_since: Instant,
     lag: u64,
+    /// What the partition waits for while it lags, and since when.
+    waits: Waits,
+    waits_since: Instant,
+    trouble: Option<(Instant, Error)>,
     settled: u32,
     paused: Option<&'static str>,
     buffer: u64,
     gates: Vec<Gate>,
+}
+
+#[derive(Clone, Copy)]
+enum Waits {
+    Step(NextStep),
+    Record(RecordState<'static>),
 }
 
 impl Gauges for World {
@@ -54,7 +67,34 @@ impl Gauges for World {
         sink(Gauge::Member {
             group,
             generation: figures.member.then_some(1),
+            joined: figures.joined,
+            age: figures.member_since.elapsed(),
         });
+        let age = figures.waits_since.elapsed();
+        match figures.waits {
+            _ if figures.lag == 0 => {}
+            Waits::Step(next) => sink(Gauge::Undelivered {
+                group,
+                partition,
+                age,
+                next,
+            }),
+            Waits::Record(state) => sink(Gauge::OldestUnsettled {
+                group,
+                partition,
+                offset: Offset::from(figures.settled),
+                age,
+                state,
+            }),
+        }
+        if let Some((since, error)) = &figures.trouble {
+            sink(Gauge::FetchTrouble {
+                group,
+                partition,
+                age: since.elapsed(),
+                error,
+            });
+        }
         sink(Gauge::Lag {
             group,
             partition,
@@ -100,8 +140,13 @@ impl World {
         let world = Self(Arc::new(Mutex::new(Figures {
             nodes: vec![1, 2],
             member: true,
+            joined: true,
+            member_since: Instant::now(),
             lag: 0,
             settled: 0,
+            waits: Waits::Step(NextStep::Lane),
+            waits_since: Instant::now(),
+            trouble: None,
             paused: None,
             buffer: 0,
             gates: vec![Gate::new("breaker:payments"), Gate::new("dead-letter:dead")],
@@ -117,7 +162,16 @@ impl World {
     }
 
     fn set(&self, change: impl FnOnce(&mut Figures)) {
-        change(&mut self.0.lock());
+        let mut figures = self.0.lock();
+        let before = (figures.member, figures.lag > 0, figures.settled);
+        change(&mut figures);
+        if before.0 != figures.member {
+            figures.member_since = Instant::now();
+            figures.joined |= figures.member;
+        }
+        if (before.1, before.2) != (figures.lag > 0, figures.settled) {
+            figures.waits_since = Instant::now();
+        }
     }
 }
 
@@ -167,7 +221,10 @@ async fn before_any_broker_answers_it_has_not_started_and_is_alive() {
 async fn it_has_started_once_every_consumer_was_a_member() {
     let (world, health) = World::new();
     let fresh = Health::new();
-    world.set(|figures| figures.member = false);
+    world.set(|figures| {
+        figures.member = false;
+        figures.joined = false;
+    });
     fresh.watch(Arc::new(world.clone()));
     answers(&fresh, 1);
     let report = fresh.report();
@@ -244,7 +301,10 @@ async fn a_lag_without_a_settled_record_is_degraded_then_dead_and_a_settled_reco
     let report = health.report();
     let check = report.check("progress").unwrap();
     assert_eq!(check.state, State::Degraded);
-    assert!(check.reason.contains("orders-0 lags 9"), "{}", check.reason);
+    assert_eq!(
+        check.reason,
+        "orders-0 of billing: no lane takes the fetched records for 61 s, 9 records behind"
+    );
     assert!(report.live && report.ready);
     pass(240).await;
     let report = health.report();
@@ -392,6 +452,7 @@ async fn every_check_is_told_with_its_reason_while_all_is_well() {
         .collect();
     let all = [
         "brokers",
+        "fetches",
         "progress",
         "group",
         "commits",
@@ -417,4 +478,423 @@ async fn since_says_when_the_state_last_changed() {
     assert!(degraded.since(again) < Duration::from_secs(1));
     assert!(again.since(degraded) < Duration::from_secs(1));
     assert!(degraded >= before);
+}
+
+/// A world whose partition has lagged for so long, waiting for that, before anybody looks.
+async fn waiting(waits: Waits, seconds: u64) -> (World, Health) {
+    let (world, _) = World::new();
+    world.set(|figures| {
+        figures.lag = 9;
+        figures.waits = waits;
+    });
+    pass(seconds).await;
+    let health = Health::new();
+    health.watch(Arc::new(world.clone()));
+    answers(&health, 1);
+    answers(&health, 2);
+    (world, health)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_look_knows_how_long_nothing_has_moved() {
+    let (_, health) = waiting(Waits::Step(NextStep::Lane), 900).await;
+    let report = health.report();
+    assert_eq!(state(&health, "progress"), State::Failing, "{report:?}");
+    assert!(!report.live);
+
+    let (world, _) = World::new();
+    world.set(|figures| figures.member = false);
+    pass(900).await;
+    let health = Health::new();
+    health.watch(Arc::new(world));
+    answers(&health, 1);
+    answers(&health, 2);
+    assert!(!health.report().live, "{:?}", health.report());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_ten_minutes_is_degraded_and_alive() {
+    let waits = Waits::Record(RecordState::InHandler { route: "bill" });
+    let (_, health) = waiting(waits, 600).await;
+    let report = health.report();
+    assert!(report.live && report.ready, "{report:?}");
+    let check = report.check("progress").unwrap();
+    assert_eq!(check.state, State::Degraded);
+    assert_eq!(
+        check.reason,
+        "orders-0 of billing: record 0 is with the handler of route bill for 10 min, 9 records behind"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_held_until_its_time_is_well_and_its_time_is_told() {
+    let left = Duration::from_secs(180);
+    let waits = Waits::Record(RecordState::Held {
+        route: "bill",
+        left,
+    });
+    let (_, health) = waiting(waits, 600).await;
+    let report = health.report();
+    assert_eq!(report.state, State::Ok, "{report:?}");
+    let reason = &report.check("progress").unwrap().reason;
+    assert!(reason.contains("orders-0@0 is due in 3 min"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_does_not_ask_for_records_is_degraded_and_alive() {
+    let (_, health) = waiting(Waits::Step(NextStep::Program), 900).await;
+    let report = health.report();
+    assert!(report.live && report.ready, "{report:?}");
+    assert_eq!(state(&health, "progress"), State::Degraded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_on_which_no_lane_works_is_dead_and_one_that_waits_behind_others_is_not() {
+    let waits = Waits::Record(RecordState::Queued { busy: 0 });
+    let (_, health) = waiting(waits, 301).await;
+    assert!(!health.report().live);
+    let waits = Waits::Record(RecordState::Queued { busy: 2 });
+    let (_, health) = waiting(waits, 301).await;
+    assert!(health.report().live);
+    assert_eq!(state(&health, "progress"), State::Degraded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_that_move_between_looks_bound_what_the_consumer_tells() {
+    let waits = Waits::Record(RecordState::InHandler { route: "bill" });
+    let (world, health) = waiting(waits, 600).await;
+    assert_eq!(state(&health, "progress"), State::Degraded);
+    {
+        // Another lane settled the one before: the record that is oldest now was delivered long ago.
+        let mut figures = world.0.lock();
+        figures.settled = 1;
+    }
+    assert_eq!(state(&health, "progress"), State::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fetches_that_fail_are_degraded_in_seconds_failing_in_the_end_and_no_reason_to_restart() {
+    let (world, health) = World::new();
+    let error = Error::broker(ErrorCode::KAFKA_STORAGE_ERROR);
+    world.set(|figures| {
+        figures.trouble = Some((Instant::now(), error));
+        figures.lag = 9;
+        figures.waits = Waits::Step(NextStep::Fetch);
+    });
+    assert_eq!(state(&health, "fetches"), State::Ok, "an election");
+    pass(4).await;
+    let report = health.report();
+    let check = report.check("fetches").unwrap();
+    assert_eq!(check.state, State::Degraded, "{report:?}");
+    assert!(
+        check
+            .reason
+            .starts_with("1 partition cannot be fetched: orders-0 for 4 s: "),
+        "{}",
+        check.reason
+    );
+    pass(600).await;
+    let report = health.report();
+    assert_eq!(state(&health, "fetches"), State::Failing);
+    assert!(report.live && !report.ready, "{report:?}");
+    world.set(|figures| figures.trouble = None);
+    assert!(
+        !health.report().live,
+        "nothing is refused, and nothing comes"
+    );
+}
+
+fn ends(health: &Health, group: &str, end: ConsumerEnd<'_>) {
+    health.on(&Event::ConsumerEnded { group, end });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_ended_is_failing_and_after_a_while_dead_until_another_is_started() {
+    let health = Health::new();
+    answers(&health, 1);
+    let group = "billing";
+    health.on(&Event::ConsumerStarted { group });
+    let report = health.report();
+    assert_eq!(
+        report.check("consumers").unwrap().reason,
+        "running for billing"
+    );
+    let failed = Error::broker(ErrorCode::FENCED_INSTANCE_ID);
+    ends(&health, group, ConsumerEnd::Failed(&failed));
+    pass(60).await;
+    let report = health.report();
+    let check = report.check("consumers").unwrap();
+    assert_eq!(check.state, State::Failing);
+    assert!(
+        check
+            .reason
+            .starts_with("that of billing ended 60 s ago and was not started anew: ")
+            && check.reason.contains("FENCED_INSTANCE_ID"),
+        "{}",
+        check.reason
+    );
+    assert!(
+        !report.ready && report.live,
+        "its program may start another"
+    );
+    pass(240).await;
+    assert!(!health.report().live, "it does not");
+    health.on(&Event::ConsumerStarted { group });
+    let report = health.report();
+    assert!(report.live && report.ready, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_its_handler_stopped_is_missed_and_one_that_was_closed_is_not() {
+    let health = Health::new();
+    answers(&health, 1);
+    for group in ["billing", "shipping"] {
+        health.on(&Event::ConsumerStarted { group });
+    }
+    ends(&health, "shipping", ConsumerEnd::Closed);
+    assert_eq!(state(&health, "consumers"), State::Ok);
+    ends(&health, "billing", ConsumerEnd::Stopped("no paper"));
+    let report = health.report();
+    let reason = &report.check("consumers").unwrap().reason;
+    assert!(
+        reason.contains("billing") && reason.contains("no paper"),
+        "{reason}"
+    );
+    assert!(!reason.contains("shipping"), "{reason}");
+    assert!(!report.ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_failed_is_missed_though_its_client_was_dropped_with_it() {
+    let health = Health::new();
+    let client = health.join();
+    let failed = Error::new(ErrorKind::Fenced, "another member took its place");
+    client.on(&Event::ConsumerStarted { group: "billing" });
+    client.on(&Event::ConsumerEnded {
+        group: "billing",
+        end: ConsumerEnd::Failed(&failed),
+    });
+    drop(client);
+    assert_eq!(state(&health, "consumers"), State::Failing);
+    let next = health.join();
+    next.on(&Event::ConsumerStarted { group: "billing" });
+    assert_eq!(state(&health, "consumers"), State::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_before_a_consumer_is_started_does_not_make_it_ready_for_ever() {
+    let health = Health::new();
+    answers(&health, 1);
+    assert!(health.report().ready, "nothing is missing so far");
+    let (world, _) = World::new();
+    world.set(|figures| {
+        figures.member = false;
+        figures.joined = false;
+    });
+    health.watch(Arc::new(world.clone()));
+    let report = health.report();
+    assert!(!report.ready && !report.started, "{report:?}");
+    assert_eq!(report.phase, Phase::Starting);
+    world.set(|figures| figures.member = true);
+    assert!(health.report().ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_of_one_group_stays_stopped_whatever_another_group_is_assigned() {
+    let (_, health) = World::new();
+    let place = TopicPartition::new("orders", 0);
+    health.on(&Event::LaneStopped {
+        group: "billing",
+        partition: &place,
+        route: "bill",
+        reason: "poison",
+    });
+    health.on(&Event::Rebalance {
+        group: "shipping",
+        generation: 2,
+        phase: RebalancePhase::Assigned,
+        partitions: std::slice::from_ref(&place),
+    });
+    health.on(&Event::Resumed {
+        group: "shipping",
+        partition: &place,
+    });
+    assert_eq!(state(&health, "lanes"), State::Failing);
+    health.on(&Event::Rebalance {
+        group: "billing",
+        generation: 3,
+        phase: RebalancePhase::Revoked,
+        partitions: &[place],
+    });
+    assert_eq!(state(&health, "lanes"), State::Ok, "it is another member's");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_one_group_excuses_no_other() {
+    struct Paused;
+    impl Gauges for Paused {
+        fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+            let place = TopicPartition::new("orders", 0);
+            sink(Gauge::Paused {
+                group: "shipping",
+                partition: &place,
+                by: "operator",
+            });
+        }
+    }
+    let (_, health) = waiting(Waits::Step(NextStep::Lane), 600).await;
+    health.watch(Arc::new(Paused));
+    let report = health.report();
+    assert!(!report.live, "{report:?}");
+}
+
+/// Two clusters, whose brokers have the same ids.
+#[tokio::test(start_paused = true)]
+async fn a_broker_of_one_cluster_does_not_speak_for_that_of_another() {
+    struct Cluster(&'static str);
+    impl Gauges for Cluster {
+        fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+            sink(Gauge::Pool {
+                node: node(1),
+                address: &self.0.parse().unwrap(),
+                size: 0,
+                idle: 0,
+                waiting: 0,
+            });
+        }
+    }
+    let answer = Event::Request {
+        node: Some(node(1)),
+        api: "Metadata",
+        version: 12,
+        elapsed: Duration::from_millis(3),
+        sent: 10,
+        received: 10,
+        error: None,
+    };
+    let health = Health::new();
+    let (east, west) = (health.join(), health.join());
+    east.watch(Arc::new(Cluster("east:9092")));
+    west.watch(Arc::new(Cluster("west:9092")));
+    east.on(&answer);
+    assert!(!health.report().ready, "west has not answered yet");
+    west.on(&answer);
+    let report = health.report();
+    assert!(report.ready, "{report:?}");
+    let reason = &report.check("brokers").unwrap().reason;
+    assert!(reason.starts_with("2 of 2 answer"), "{reason}");
+
+    west.on(&Event::ConnectFailed {
+        node: Some(node(1)),
+        address: &"west:9092".parse().unwrap(),
+        error: &error(),
+    });
+    for _ in 0..10 {
+        pass(60).await;
+        east.on(&answer);
+        assert_eq!(state(&health, "brokers"), State::Failing);
+    }
+    let report = health.report();
+    let reason = &report.check("brokers").unwrap().reason;
+    assert!(
+        reason.starts_with("1 of 2 do not answer: broker 1 for 10 min"),
+        "{reason}"
+    );
+    west.close();
+    drop(west);
+    assert_eq!(state(&health, "brokers"), State::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_clients_of_one_cluster_see_its_brokers_once() {
+    let health = Health::new();
+    let clients = [health.join(), health.join()];
+    let (world, _) = World::new();
+    for client in &clients {
+        client.watch(Arc::new(world.clone()));
+        for id in [1, 2] {
+            client.on(&Event::Connected {
+                node: Some(node(id)),
+                address: &"kafka:9092".parse().unwrap(),
+                elapsed: Duration::ZERO,
+            });
+        }
+    }
+    let report = health.report();
+    let reason = &report.check("brokers").unwrap().reason;
+    assert_eq!(reason, "2 of 2 answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn commits_that_are_refused_for_good_are_told_at_once() {
+    let (_, health) = World::new();
+    let refused = Error::broker(ErrorCode::OFFSET_METADATA_TOO_LARGE);
+    health.on(&Event::Commit {
+        group: "billing",
+        partitions: 1,
+        elapsed: Duration::ZERO,
+        error: Some(&refused),
+    });
+    let report = health.report();
+    let check = report.check("commits").unwrap();
+    assert_eq!(check.state, State::Degraded, "{report:?}");
+    assert!(
+        check.reason.contains("OFFSET_METADATA_TOO_LARGE"),
+        "{}",
+        check.reason
+    );
+    pass(31).await;
+    let report = health.report();
+    assert_eq!(state(&health, "commits"), State::Failing);
+    assert!(report.live, "a restart sends the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_panics_is_failing_and_takes_nothing_with_it() {
+    let (_, health) = World::new();
+    health.check("warehouse", || panic!("no shelf"));
+    let report = health.report();
+    let check = report.check("warehouse").unwrap();
+    assert_eq!(
+        (check.state, check.reason.as_str()),
+        (State::Failing, "the check panicked: no shelf")
+    );
+    assert!(report.live);
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_that_panic_are_told_and_the_others_are_judged() {
+    struct Broken;
+    impl Gauges for Broken {
+        fn read(&self, _: &mut dyn FnMut(Gauge<'_>)) {
+            panic!("out of ink");
+        }
+    }
+    let (_, health) = World::new();
+    health.watch(Arc::new(Broken));
+    let report = health.report();
+    let check = report.check("panics").unwrap();
+    assert_eq!(check.state, State::Degraded);
+    assert!(check.reason.contains("out of ink"), "{}", check.reason);
+    assert!(report.check("progress").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_was_contained_is_told_for_ten_minutes() {
+    let (_, health) = World::new();
+    health.on(&Event::Panicked {
+        what: "observer",
+        message: "out of paper",
+    });
+    let report = health.report();
+    let check = report.check("panics").unwrap();
+    assert_eq!(
+        (check.state, check.reason.as_str()),
+        (
+            State::Degraded,
+            "observer: out of paper (1 time, the last 0 ms ago)"
+        )
+    );
+    pass(601).await;
+    assert!(health.report().check("panics").is_none());
 }

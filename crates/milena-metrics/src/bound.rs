@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use parking_lot::RwLock;
-use prometheus::IntCounter;
+use prometheus::{IntCounter, Opts};
 
 /// What stands for all values past the bound.
 pub(crate) const OVERFLOW: &str = "_overflow";
@@ -13,7 +13,17 @@ pub(crate) const OVERFLOW: &str = "_overflow";
 #[derive(Clone)]
 pub(crate) struct Limit {
     pub(crate) values: usize,
+    /// Times that a value was counted with others since there were too many.
     pub(crate) overflow: IntCounter,
+    /// Labels that each metric has with the same value.
+    pub(crate) constant: HashMap<String, String>,
+}
+
+impl Limit {
+    /// What makes a metric of that name, with the constant labels.
+    pub(crate) fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_labels(self.constant.clone())
+    }
 }
 
 /// Children of metrics, resolved once per value.
@@ -85,6 +95,7 @@ mod tests {
         let limit = Limit {
             values: 2,
             overflow: IntCounter::new("overflow", "overflow").unwrap(),
+            constant: HashMap::new(),
         };
         let keyed = Keyed::new(&limit, str::to_owned);
         assert_eq!(keyed.of("a"), "a");

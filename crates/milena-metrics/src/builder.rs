@@ -1,5 +1,7 @@
 //! The builder of metrics: where they are registered, and how many values a label takes.
 
+use std::collections::HashMap;
+
 use milena_core::{Error, ErrorKind, Result};
 use prometheus::Registry;
 
@@ -11,6 +13,7 @@ use crate::metrics::Metrics;
 pub struct MetricsBuilder {
     pub(crate) registry: Option<Registry>,
     pub(crate) max_label_values: usize,
+    pub(crate) constant: HashMap<String, String>,
 }
 
 impl Default for MetricsBuilder {
@@ -18,6 +21,7 @@ impl Default for MetricsBuilder {
         Self {
             registry: None,
             max_label_values: 256,
+            constant: HashMap::new(),
         }
     }
 }
@@ -26,6 +30,26 @@ impl MetricsBuilder {
     /// Registers them in a program's own registry, whose prefix and labels they take on. Default a registry of their own.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
+        self
+    }
+
+    /// Gives each metric a label of the same value, such as the name of a cluster; called again, it adds one. Default none.
+    ///
+    /// The clients of one `Metrics` are counted together. Where they are of several clusters, whose brokers and groups may have the same
+    /// names, give each cluster a `Metrics` of its own in one registry:
+    ///
+    /// ```
+    /// use milena_metrics::Metrics;
+    ///
+    /// let registry = prometheus::Registry::new();
+    /// let [east, west] = ["east", "west"].map(|cluster| {
+    ///     Metrics::builder().registry(&registry).add_label("cluster", cluster).build()
+    /// });
+    /// # let _ = (east?, west?);
+    /// # Ok::<_, milena_core::Error>(())
+    /// ```
+    pub fn add_label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.constant.insert(name.into(), value.into());
         self
     }
 
@@ -40,10 +64,10 @@ impl MetricsBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] where the registry holds metrics of these names already: give the same [`Metrics`] to several clients, or
-    /// each its own registry.
+    /// each its own registry, or a [label](Self::add_label) that tells them apart.
     pub fn build(self) -> Result<Metrics> {
         Metrics::start(self).map_err(|cause| {
-            let what = "the metrics cannot be registered: give one `Metrics` to all clients, or each its own registry";
+            let what = "the metrics cannot be registered: give one `Metrics` to all clients, or each its own registry or label";
             Error::new(ErrorKind::Config, what).with_source(cause)
         })
     }

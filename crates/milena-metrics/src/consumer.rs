@@ -1,19 +1,25 @@
 //! What consumers do: counted by the fetch, the commit and the rebalance.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::RebalancePhase;
+use milena_core::{ConsumerEnd, Error, RebalancePhase};
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+};
 
 use crate::bound::{Keyed, Limit};
 use crate::buckets;
+use crate::observe::kind;
 
 /// The metrics of consumers.
 pub(crate) struct ConsumerMetrics {
-    topics: Keyed<Topic>,
     groups: Keyed<Group>,
     vectors: Vec<IntCounterVec>,
+    gauges: [IntGaugeVec; 2],
+    fetch_errors: IntCounterVec,
+    lookup_errors: IntCounterVec,
     fetch: Histogram,
     commit: Histogram,
     heartbeat: Histogram,
@@ -22,85 +28,188 @@ pub(crate) struct ConsumerMetrics {
 /// The children of one topic.
 #[derive(Clone)]
 struct Topic {
+    name: Box<str>,
     records: IntCounter,
     bytes: IntCounter,
     stopped: IntCounter,
     resets: IntCounter,
+    corrupt: IntCounter,
+    truncated: IntCounter,
+    stuck: IntCounter,
 }
 
 /// The children of one group.
 #[derive(Clone)]
 struct Group {
+    name: Box<str>,
+    topics: Arc<Keyed<Topic>>,
+    gates: Arc<Keyed<IntCounter>>,
+    running: IntGauge,
+    failed: IntGauge,
+    closed: IntCounter,
+    stopped: IntCounter,
+    ended_by_error: IntCounter,
     assigned: IntCounter,
     revoked: IntCounter,
     lost: IntCounter,
     committed: IntCounter,
-    failed: IntCounter,
+    not_committed: IntCounter,
     heartbeat_errors: IntCounter,
+}
+
+/// Something that a topic's partitions met with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mishap {
+    LaneStopped,
+    OffsetReset,
+    Corrupt,
+    Truncated,
+    HandlerStuck,
 }
 
 impl ConsumerMetrics {
     pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
-        let counter = |name: &str, labels: &[&str], help: &str| {
-            IntCounterVec::new(Opts::new(format!("milena_consumer_{name}"), help), labels)
+        let mut vectors = Vec::new();
+        let mut counter = |name: &str, labels: &[&str], help: &str| {
+            let opts = limit.opts(&format!("milena_{name}"), help);
+            let made = IntCounterVec::new(opts, labels)?;
+            vectors.push(made.clone());
+            Ok::<_, prometheus::Error>(made)
         };
-        let histogram = |name: &str, help: &str| {
-            let opts = HistogramOpts::new(format!("milena_consumer_{name}"), help);
-            Histogram::with_opts(opts.buckets(buckets::SECONDS.to_vec()))
-        };
-        let records = counter("records_total", &["topic"], "Records that were fetched.")?;
-        let bytes = counter("bytes_total", &["topic"], "Bytes of fetched batches.")?;
+        let topic = &["group", "topic"];
+        let records = counter(
+            "consumer_records_total",
+            topic,
+            "Records that were fetched.",
+        )?;
+        let bytes = counter("consumer_bytes_total", topic, "Bytes of fetched batches.")?;
         let stopped = counter(
-            "lanes_stopped_total",
-            &["topic"],
+            "consumer_lanes_stopped_total",
+            topic,
             "Lanes that could not go on.",
         )?;
         let resets = counter(
-            "offset_resets_total",
-            &["topic"],
+            "consumer_offset_resets_total",
+            topic,
             "Positions that were out of the log's range.",
         )?;
+        let corrupt = counter(
+            "consumer_corrupt_skipped_total",
+            topic,
+            "Places of the log that could not be read and were passed over.",
+        )?;
+        let truncated = counter(
+            "consumer_log_truncations_total",
+            topic,
+            "Times that the log was cut below what was read.",
+        )?;
+        let stuck = counter(
+            "consumer_handlers_stuck_total",
+            topic,
+            "Times that a handler had a record for longer than it should.",
+        )?;
         let rebalances = counter(
-            "rebalances_total",
+            "consumer_rebalances_total",
             &["group", "phase"],
             "Times that partitions were assigned, revoked or lost.",
         )?;
         let commits = counter(
-            "commits_total",
+            "consumer_commits_total",
             &["group", "result"],
             "Commits that were answered or failed.",
         )?;
         let beats = counter(
-            "heartbeat_errors_total",
+            "consumer_heartbeat_errors_total",
             &["group"],
             "Heartbeats that failed.",
         )?;
-        let vectors = [
-            &records,
-            &bytes,
-            &stopped,
-            &resets,
-            &rebalances,
-            &commits,
-            &beats,
-        ];
-        let vectors = vectors.map(Clone::clone).to_vec();
+        let ended = counter(
+            "consumer_ended_total",
+            &["end", "group"],
+            "Consumers that ended, by how.",
+        )?;
+        let gates = counter(
+            "gate_closings_total",
+            &["gate", "group"],
+            "Times that a route's gate closed, or gave another reason.",
+        )?;
+        let fetch_errors = counter(
+            "fetch_errors_total",
+            &["group", "kind", "topic"],
+            "Fetches that failed or were refused.",
+        )?;
+        let lookup_errors = counter(
+            "lookup_errors_total",
+            &["group", "kind", "topic"],
+            "Positions that could not be looked up.",
+        )?;
+        let gauge = |name: &str, help: &str| {
+            let opts: Opts = limit.opts(&format!("milena_consumer_{name}"), help);
+            IntGaugeVec::new(opts, &["group"])
+        };
+        let running = gauge("running", "Consumers that were started and have not ended.")?;
+        let failed = gauge(
+            "failed",
+            "Consumers that ended otherwise than by being closed, and were not started anew.",
+        )?;
+        let histogram = |name: &str, help: &str| {
+            let opts = limit.opts(&format!("milena_consumer_{name}"), help);
+            let opts = HistogramOpts::from(opts);
+            Histogram::with_opts(opts.buckets(buckets::SECONDS.to_vec()))
+        };
+        let bound = limit.clone();
         Ok(Self {
-            topics: Keyed::new(limit, move |topic| Topic {
-                records: records.with_label_values(&[topic]),
-                bytes: bytes.with_label_values(&[topic]),
-                stopped: stopped.with_label_values(&[topic]),
-                resets: resets.with_label_values(&[topic]),
-            }),
-            groups: Keyed::new(limit, move |group| Group {
-                assigned: rebalances.with_label_values(&[group, "assigned"]),
-                revoked: rebalances.with_label_values(&[group, "revoked"]),
-                lost: rebalances.with_label_values(&[group, "lost"]),
-                committed: commits.with_label_values(&[group, "ok"]),
-                failed: commits.with_label_values(&[group, "error"]),
-                heartbeat_errors: beats.with_label_values(&[group]),
+            gauges: [running.clone(), failed.clone()],
+            groups: Keyed::new(limit, move |group| {
+                let of =
+                    |vector: &IntCounterVec, topic: &str| vector.with_label_values(&[group, topic]);
+                let ended = |end: &str| ended.with_label_values(&[end, group]);
+                let topic = {
+                    let all = [
+                        &records, &bytes, &stopped, &resets, &corrupt, &truncated, &stuck,
+                    ];
+                    let [records, bytes, stopped, resets, corrupt, truncated, stuck] =
+                        all.map(IntCounterVec::clone);
+                    let group: Box<str> = group.into();
+                    move |topic: &str| {
+                        let of =
+                            |vector: &IntCounterVec| vector.with_label_values(&[&*group, topic]);
+                        Topic {
+                            name: topic.into(),
+                            records: of(&records),
+                            bytes: of(&bytes),
+                            stopped: of(&stopped),
+                            resets: of(&resets),
+                            corrupt: of(&corrupt),
+                            truncated: of(&truncated),
+                            stuck: of(&stuck),
+                        }
+                    }
+                };
+                let gate = {
+                    let (gates, group) = (gates.clone(), Box::<str>::from(group));
+                    move |gate: &str| gates.with_label_values(&[gate, &*group])
+                };
+                Group {
+                    name: group.into(),
+                    topics: Arc::new(Keyed::new(&bound, topic)),
+                    gates: Arc::new(Keyed::new(&bound, gate)),
+                    running: running.with_label_values(&[group]),
+                    failed: failed.with_label_values(&[group]),
+                    closed: ended("closed"),
+                    stopped: ended("stopped"),
+                    ended_by_error: ended("failed"),
+                    assigned: of(&rebalances, "assigned"),
+                    revoked: of(&rebalances, "revoked"),
+                    lost: of(&rebalances, "lost"),
+                    committed: of(&commits, "ok"),
+                    not_committed: of(&commits, "error"),
+                    heartbeat_errors: beats.with_label_values(&[group]),
+                }
             }),
             vectors,
+            fetch_errors,
+            lookup_errors,
             fetch: histogram("fetch_seconds", "From a fetch to its answer.")?,
             commit: histogram(
                 "commit_seconds",
@@ -113,29 +222,80 @@ impl ConsumerMetrics {
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let histograms = [&self.fetch, &self.commit, &self.heartbeat];
         let histograms = histograms.map(|one| Box::new(one.clone()) as Box<dyn Collector>);
+        let gauges = self.gauges.iter();
+        let gauges = gauges.map(|one| Box::new(one.clone()) as Box<dyn Collector>);
         let counters = self.vectors.iter();
         counters
             .map(|one| Box::new(one.clone()) as Box<dyn Collector>)
+            .chain(gauges)
             .chain(histograms)
             .collect()
+    }
+
+    pub(crate) fn started(&self, group: &str) {
+        let group = self.groups.of(group);
+        group.running.inc();
+        // In place of one that failed, where one has.
+        if group.failed.get() > 0 {
+            group.failed.dec();
+        }
+    }
+
+    pub(crate) fn ended(&self, group: &str, end: ConsumerEnd<'_>) {
+        let group = self.groups.of(group);
+        group.running.dec();
+        let (count, is_failure) = match end {
+            ConsumerEnd::Closed => (&group.closed, false),
+            ConsumerEnd::Stopped(_) => (&group.stopped, true),
+            ConsumerEnd::Failed(_) => (&group.ended_by_error, true),
+        };
+        count.inc();
+        if is_failure {
+            group.failed.inc();
+        }
     }
 
     pub(crate) fn fetched(&self, elapsed: Duration) {
         self.fetch.observe(elapsed.as_secs_f64());
     }
 
-    pub(crate) fn received(&self, topic: &str, records: u64, bytes: usize) {
-        let topic = self.topics.of(topic);
+    /// A fetch failed; `topic` is that of the partition that was refused, where it was not the fetch as a whole.
+    pub(crate) fn fetch_failed(&self, group: &str, topic: Option<&str>, error: &Error) {
+        self.failed(&self.fetch_errors, group, topic, error);
+    }
+
+    pub(crate) fn lookup_failed(&self, group: &str, topic: &str, error: &Error) {
+        self.failed(&self.lookup_errors, group, Some(topic), error);
+    }
+
+    fn failed(&self, errors: &IntCounterVec, group: &str, topic: Option<&str>, error: &Error) {
+        let group = self.groups.of(group);
+        let topic = topic.map(|topic| group.topics.of(topic).name);
+        let topic = topic.as_deref().unwrap_or_default();
+        let labels = [&*group.name, kind(error), topic];
+        errors.with_label_values(&labels).inc();
+    }
+
+    pub(crate) fn received(&self, group: &str, topic: &str, records: u64, bytes: usize) {
+        let topic = self.groups.of(group).topics.of(topic);
         topic.records.inc_by(records);
         topic.bytes.inc_by(bytes as u64);
     }
 
-    pub(crate) fn lane_stopped(&self, topic: &str) {
-        self.topics.of(topic).stopped.inc();
+    pub(crate) fn met_with(&self, group: &str, topic: &str, mishap: Mishap) {
+        let topic = self.groups.of(group).topics.of(topic);
+        match mishap {
+            Mishap::LaneStopped => topic.stopped,
+            Mishap::OffsetReset => topic.resets,
+            Mishap::Corrupt => topic.corrupt,
+            Mishap::Truncated => topic.truncated,
+            Mishap::HandlerStuck => topic.stuck,
+        }
+        .inc();
     }
 
-    pub(crate) fn reset(&self, topic: &str) {
-        self.topics.of(topic).resets.inc();
+    pub(crate) fn gate_closed(&self, group: &str, gate: &str) {
+        self.groups.of(group).gates.of(gate).inc();
     }
 
     pub(crate) fn rebalanced(&self, group: &str, phase: RebalancePhase) {
@@ -149,7 +309,12 @@ impl ConsumerMetrics {
 
     pub(crate) fn committed(&self, group: &str, elapsed: Duration, ok: bool) {
         let group = self.groups.of(group);
-        if ok { group.committed } else { group.failed }.inc();
+        if ok {
+            group.committed
+        } else {
+            group.not_committed
+        }
+        .inc();
         self.commit.observe(elapsed.as_secs_f64());
     }
 

@@ -27,7 +27,8 @@
 //! # Labels
 //! `node` is a broker's id, or `bootstrap` before it is known. `kind` is Kafka's name of an error code, or one word for errors of this
 //! side. A label takes a [bounded](MetricsBuilder::max_label_values) number of values; those past it are counted together as
-//! `_overflow`, and `milena_metrics_overflow_total` tells.
+//! `_overflow`, and `milena_metrics_overflow_total` grows with each time that one is. `group` is empty for consumers of assigned
+//! partitions. Clients of several clusters are told apart by a [label](MetricsBuilder::add_label) of yours.
 
 mod bound;
 mod buckets;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use milena_core::{Event, Gauges, Observer, Recorder, RouteLabels, RouteRecorder};
 use prometheus::core::Collector;
-use prometheus::{IntCounter, Registry, TextEncoder};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use crate::bound::Limit;
 use crate::builder::MetricsBuilder;
@@ -29,6 +29,14 @@ pub(crate) struct Inner {
     pub(crate) network: NetworkMetrics,
     processing: Processing,
     scrape: Scrape,
+    panics: IntCounterVec,
+}
+
+impl Inner {
+    pub(crate) fn panicked(&self, what: &str) {
+        // Its kinds are those that the client's own code names.
+        self.panics.with_label_values(&[what]).inc();
+    }
 }
 
 impl Metrics {
@@ -49,13 +57,23 @@ impl Metrics {
     }
 
     pub(crate) fn start(builder: MetricsBuilder) -> prometheus::Result<Self> {
-        let overflow = IntCounter::new(
+        let constant = builder.constant;
+        let opts = |name: &str, help: &str| Opts::new(name, help).const_labels(constant.clone());
+        let overflow = IntCounter::with_opts(opts(
             "milena_metrics_overflow_total",
-            "Label values that were counted as `_overflow`, since there were too many.",
+            "Times that a label value was counted as `_overflow`, since there were too many.",
+        ))?;
+        let panics = IntCounterVec::new(
+            opts(
+                "milena_panics_total",
+                "Panics of user code on the client's own tasks, which were contained.",
+            ),
+            &["what"],
         )?;
         let limit = Limit {
             values: builder.max_label_values,
             overflow: overflow.clone(),
+            constant: constant.clone(),
         };
         let inner = Inner {
             registry: builder.registry.unwrap_or_default(),
@@ -63,10 +81,12 @@ impl Metrics {
             consumer: ConsumerMetrics::new(&limit)?,
             network: NetworkMetrics::new(&limit)?,
             processing: Processing::new(&limit)?,
-            scrape: Scrape::new(&limit)?,
+            scrape: Scrape::new(&limit, &panics)?,
+            panics: panics.clone(),
         };
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(overflow),
+            Box::new(panics),
             Box::new(inner.processing.clone()),
             Box::new(inner.scrape.clone()),
         ];

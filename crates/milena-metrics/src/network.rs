@@ -6,7 +6,7 @@ use milena_core::{Error, NodeId};
 use prometheus::core::Collector;
 use prometheus::{
     Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts,
+    IntGauge, IntGaugeVec,
 };
 
 use crate::bound::{Keyed, Limit};
@@ -56,12 +56,12 @@ pub(crate) struct Request<'a> {
 
 impl NetworkMetrics {
     pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
-        let name = |name: &str| format!("milena_{name}");
+        let opts = |name: &str, help: &str| limit.opts(&format!("milena_{name}"), help);
         let counter = |short: &str, labels: &[&str], help: &str| {
-            IntCounterVec::new(Opts::new(name(short), help), labels)
+            IntCounterVec::new(opts(short, help), labels)
         };
         let times = |short: &str, help: &str| {
-            HistogramOpts::new(name(short), help).buckets(buckets::SECONDS.to_vec())
+            HistogramOpts::from(opts(short, help)).buckets(buckets::SECONDS.to_vec())
         };
         let opened = counter(
             "connections_opened_total",
@@ -70,12 +70,9 @@ impl NetworkMetrics {
         )?;
         let sent = counter("sent_bytes_total", &["node"], "Bytes of requests.")?;
         let received = counter("received_bytes_total", &["node"], "Bytes of answers.")?;
-        let open = Opts::new(name("connections"), "Connections that are open.");
+        let open = opts("connections", "Connections that are open.");
         let open = IntGaugeVec::new(open, &["node"])?;
-        let throttled = Opts::new(
-            name("throttled_seconds_total"),
-            "How long brokers asked to wait.",
-        );
+        let throttled = opts("throttled_seconds_total", "How long brokers asked to wait.");
         let throttled = CounterVec::new(throttled, &["node"])?;
         let latency = times(
             "request_seconds",
@@ -126,10 +123,10 @@ impl NetworkMetrics {
                 "metadata_refresh_seconds",
                 "How long the picture of the cluster took to renew.",
             ))?,
-            rebootstraps: IntCounter::new(
-                name("rebootstraps_total"),
+            rebootstraps: IntCounter::with_opts(opts(
+                "rebootstraps_total",
                 "Times that all known brokers were gone.",
-            )?,
+            ))?,
             others,
         })
     }

@@ -2,6 +2,7 @@
 
 use milena_core::{Error, ErrorKind, Event};
 
+use crate::consumer::Mishap;
 use crate::metrics::Inner;
 use crate::network::Request;
 use crate::producer::Delivered;
@@ -64,11 +65,28 @@ pub(crate) fn on(metrics: &Inner, event: &Event<'_>) {
         } => producer.failed(&partition.topic, records, error),
         Event::Fetched { elapsed, .. } => consumer.fetched(elapsed),
         Event::Received {
+            group,
             partition,
             records,
             bytes,
+        } => consumer.received(group, &partition.topic, records, bytes),
+        Event::FetchFailed {
+            group,
+            partition,
+            error,
             ..
-        } => consumer.received(&partition.topic, records, bytes),
+        } => {
+            let topic = partition.map(|partition| partition.topic.as_str());
+            consumer.fetch_failed(group, topic, error);
+        }
+        Event::LookupFailed {
+            group,
+            partition,
+            error,
+        } => consumer.lookup_failed(group, &partition.topic, error),
+        Event::ConsumerStarted { group } => consumer.started(group),
+        Event::ConsumerEnded { group, end } => consumer.ended(group, end),
+        Event::GateClosed { group, gate, .. } => consumer.gate_closed(group, gate),
         Event::Rebalance { group, phase, .. } => consumer.rebalanced(group, phase),
         Event::Heartbeat {
             group,
@@ -81,8 +99,22 @@ pub(crate) fn on(metrics: &Inner, event: &Event<'_>) {
             error,
             ..
         } => consumer.committed(group, elapsed, error.is_none()),
-        Event::LaneStopped { partition, .. } => consumer.lane_stopped(&partition.topic),
-        Event::OffsetReset { partition, .. } => consumer.reset(&partition.topic),
+        Event::LaneStopped {
+            group, partition, ..
+        } => consumer.met_with(group, &partition.topic, Mishap::LaneStopped),
+        Event::OffsetReset {
+            group, partition, ..
+        } => consumer.met_with(group, &partition.topic, Mishap::OffsetReset),
+        Event::CorruptSkipped {
+            group, partition, ..
+        } => consumer.met_with(group, &partition.topic, Mishap::Corrupt),
+        Event::LogTruncated {
+            group, partition, ..
+        } => consumer.met_with(group, &partition.topic, Mishap::Truncated),
+        Event::HandlerStuck {
+            group, partition, ..
+        } => consumer.met_with(group, &partition.topic, Mishap::HandlerStuck),
+        Event::Panicked { what, .. } => metrics.panicked(what),
         _ => {}
     }
 }

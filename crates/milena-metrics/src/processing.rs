@@ -41,7 +41,7 @@ impl Processing {
         let desc = |name: &str, help: &str, labels: &[&str]| {
             let labels = labels.iter().map(ToString::to_string).collect();
             let name = format!("milena_process_{name}");
-            Desc::new(name, help.to_owned(), labels, Default::default())
+            Desc::new(name, help.to_owned(), labels, limit.constant.clone())
         };
         Ok(Self(Arc::new(Shared {
             limit: limit.clone(),
@@ -161,9 +161,18 @@ impl Collector for Processing {
 }
 
 /// `None` without metrics: the text format has no place for such a family.
-fn family(desc: &Desc, kind: MetricType, metrics: Vec<Metric>) -> Option<MetricFamily> {
+fn family(desc: &Desc, kind: MetricType, mut metrics: Vec<Metric>) -> Option<MetricFamily> {
     if metrics.is_empty() {
         return None;
+    }
+    if !desc.const_label_pairs.is_empty() {
+        for metric in &mut metrics {
+            let mut labels = metric.take_label();
+            labels.extend(desc.const_label_pairs.iter().cloned());
+            // Ordered by name, as the registry wants them.
+            labels.sort();
+            metric.set_label(labels);
+        }
     }
     let mut family = MetricFamily::default();
     family.set_name(desc.fq_name.clone());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use milena_core::Error;
 use prometheus::core::Collector;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec};
 
 use crate::bound::{Keyed, Limit};
 use crate::buckets;
@@ -45,12 +45,13 @@ impl ProducerMetrics {
     pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str| {
             IntCounterVec::new(
-                Opts::new(format!("milena_producer_{name}"), help),
+                limit.opts(&format!("milena_producer_{name}"), help),
                 &["topic"],
             )
         };
         let histogram = |name: &str, help: &str, bounds: &[f64]| {
-            let opts = HistogramOpts::new(format!("milena_producer_{name}"), help);
+            let opts = limit.opts(&format!("milena_producer_{name}"), help);
+            let opts = HistogramOpts::from(opts);
             Histogram::with_opts(opts.buckets(bounds.to_vec()))
         };
         let records = counter("records_total", "Records that were acknowledged.")?;
@@ -72,7 +73,7 @@ impl ProducerMetrics {
             }),
             vectors,
             errors: IntCounterVec::new(
-                Opts::new(
+                limit.opts(
                     "milena_producer_errors_total",
                     "Records that were given up.",
                 ),

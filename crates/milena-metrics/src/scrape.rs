@@ -1,12 +1,13 @@
 //! Figures that are read when someone looks: lag, buffers, pauses, gates, pools.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use milena_core::{BreakerPhase, Gauge, Gauges, TopicPartition};
+use milena_core::{BreakerPhase, Gauge, Gauges, RecordState, TopicPartition, panic_text};
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge as Value, GaugeVec, Opts};
+use prometheus::{Gauge as Value, GaugeVec, IntCounterVec};
 
 use crate::bound::{Limit, OVERFLOW, Seen};
 
@@ -16,6 +17,7 @@ pub(crate) struct Scrape(Arc<Shared>);
 
 struct Shared {
     limit: Limit,
+    panics: IntCounterVec,
     watched: Mutex<Vec<Arc<dyn Gauges>>>,
     vectors: [GaugeVec; METRICS.len()],
     /// One scrape at a time: each draws all figures anew.
@@ -23,7 +25,7 @@ struct Shared {
 }
 
 /// Names, labels in the order of their names, and what they are.
-const METRICS: [(&str, &[&str], &str); 15] = [
+const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "producer_buffer_bytes",
         &[],
@@ -56,17 +58,27 @@ const METRICS: [(&str, &[&str], &str); 15] = [
     ),
     (
         "consumer_lane_depth_records",
-        &["partition", "topic"],
+        &["group", "partition", "topic"],
         "Records that were delivered and are not settled.",
     ),
     (
         "consumer_oldest_unsettled_seconds",
-        &["partition", "topic"],
-        "How long the oldest of them has waited.",
+        &["group", "partition", "topic"],
+        "How long the oldest of them has waited; 0 where it is held until its time.",
+    ),
+    (
+        "consumer_held_seconds",
+        &["group", "partition", "topic"],
+        "How long the oldest of them is held from now on.",
+    ),
+    (
+        "consumer_fetch_trouble_seconds",
+        &["group", "partition", "topic"],
+        "How long a partition could not be fetched or looked up.",
     ),
     (
         "consumer_paused_partitions",
-        &["by"],
+        &["by", "group"],
         "Partitions that are paused, by who holds them.",
     ),
     (
@@ -76,7 +88,7 @@ const METRICS: [(&str, &[&str], &str); 15] = [
     ),
     (
         "gate_closed",
-        &["gate"],
+        &["gate", "group"],
         "1 while a route's gate is closed, so that records wait.",
     ),
     (
@@ -94,15 +106,16 @@ const METRICS: [(&str, &[&str], &str); 15] = [
 ];
 
 impl Scrape {
-    pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
+    pub(crate) fn new(limit: &Limit, panics: &IntCounterVec) -> prometheus::Result<Self> {
         let mut vectors = Vec::with_capacity(METRICS.len());
         for (name, labels, help) in METRICS {
-            let opts = Opts::new(format!("milena_{name}"), help);
+            let opts = limit.opts(&format!("milena_{name}"), help);
             vectors.push(GaugeVec::new(opts, labels)?);
         }
         let vectors = vectors.try_into();
         Ok(Self(Arc::new(Shared {
             limit: limit.clone(),
+            panics: panics.clone(),
             watched: Mutex::default(),
             vectors: vectors.map_err(|_| prometheus::Error::Msg("a metric is missing".into()))?,
             drawing: Mutex::default(),
@@ -118,8 +131,17 @@ impl Scrape {
 struct Drawing<'a> {
     vectors: &'a [GaugeVec; METRICS.len()],
     partitions: Seen<TopicPartition>,
-    /// Names of several kinds share the bound, so that none of them can be a flood.
-    names: Seen<String>,
+    /// Names by their kind, so that a flood of one takes no room from the others.
+    names: [Seen<String>; 4],
+}
+
+/// What a name is of.
+#[derive(Clone, Copy, Debug)]
+enum Of {
+    Group,
+    Holder,
+    Gate,
+    Node,
 }
 
 impl Drawing<'_> {
@@ -133,6 +155,8 @@ impl Drawing<'_> {
             lag_time,
             depth,
             oldest,
+            held,
+            trouble,
             paused,
             members,
             gate,
@@ -161,7 +185,7 @@ impl Drawing<'_> {
                 records,
             } => {
                 let (number, topic) = self.place(partition);
-                let group = self.name(group);
+                let group = self.name(Of::Group, group);
                 add(
                     &lag.with_label_values(&[group, &number, topic]),
                     records as f64,
@@ -173,34 +197,73 @@ impl Drawing<'_> {
                 age,
             } => {
                 let (number, topic) = self.place(partition);
-                let group = self.name(group);
+                let group = self.name(Of::Group, group);
                 raise(
                     &lag_time.with_label_values(&[group, &number, topic]),
                     age.as_secs_f64(),
                 );
             }
             Gauge::LaneDepth {
-                partition, records, ..
+                group,
+                partition,
+                records,
             } => {
                 let (number, topic) = self.place(partition);
-                add(&depth.with_label_values(&[&*number, topic]), records as f64);
-            }
-            Gauge::OldestUnsettled { partition, age, .. } => {
-                let (number, topic) = self.place(partition);
-                raise(
-                    &oldest.with_label_values(&[&*number, topic]),
-                    age.as_secs_f64(),
+                let group = self.name(Of::Group, group);
+                add(
+                    &depth.with_label_values(&[group, &number, topic]),
+                    records as f64,
                 );
             }
-            Gauge::Paused { by, .. } => add(&paused.with_label_values(&[self.name(by)]), 1.0),
-            Gauge::Member { group, generation } => {
+            Gauge::OldestUnsettled {
+                group,
+                partition,
+                age,
+                state,
+                ..
+            } => {
+                let (number, topic) = self.place(partition);
+                let labels = [self.name(Of::Group, group), &*number, topic];
+                // One that is held is no record that nothing becomes of.
+                let (age, left) = match state {
+                    RecordState::Held { left, .. } => (0.0, Some(left)),
+                    _ => (age.as_secs_f64(), None),
+                };
+                raise(&oldest.with_label_values(&labels), age);
+                if let Some(left) = left {
+                    raise(&held.with_label_values(&labels), left.as_secs_f64());
+                }
+            }
+            Gauge::FetchTrouble {
+                group,
+                partition,
+                age,
+                ..
+            } => {
+                let (number, topic) = self.place(partition);
+                let labels = [self.name(Of::Group, group), &*number, topic];
+                raise(&trouble.with_label_values(&labels), age.as_secs_f64());
+            }
+            Gauge::Paused { group, by, .. } => {
+                let labels = [self.name(Of::Holder, by), self.name(Of::Group, group)];
+                add(&paused.with_label_values(&labels), 1.0);
+            }
+            Gauge::Member {
+                group, generation, ..
+            } => {
                 let member = f64::from(u8::from(generation.is_some()));
-                add(&members.with_label_values(&[self.name(group)]), member);
+                let group = self.name(Of::Group, group);
+                add(&members.with_label_values(&[group]), member);
             }
             // Routes may share one: closed is closed, once.
-            Gauge::Gate { name, closed, .. } => {
+            Gauge::Gate {
+                group,
+                name,
+                closed,
+            } => {
                 let closed = f64::from(u8::from(closed.is_some()));
-                raise(&gate.with_label_values(&[self.name(name)]), closed);
+                let labels = [self.name(Of::Gate, name), self.name(Of::Group, group)];
+                raise(&gate.with_label_values(&labels), closed);
             }
             Gauge::Breaker { name, state } => {
                 let state = match state {
@@ -208,7 +271,10 @@ impl Drawing<'_> {
                     BreakerPhase::HalfOpen => 1.0,
                     BreakerPhase::Open => 2.0,
                 };
-                raise(&breaker.with_label_values(&[self.name(name)]), state);
+                raise(
+                    &breaker.with_label_values(&[self.name(Of::Gate, name)]),
+                    state,
+                );
             }
             Gauge::Pool {
                 node,
@@ -218,7 +284,7 @@ impl Drawing<'_> {
                 ..
             } => {
                 let node = node.to_string();
-                let node = self.name(&node);
+                let node = self.name(Of::Node, &node);
                 add(&pool.with_label_values(&[node]), size as f64);
                 add(&idle.with_label_values(&[node]), free as f64);
                 add(&waiting.with_label_values(&[node]), callers as f64);
@@ -236,11 +302,11 @@ impl Drawing<'_> {
         }
     }
 
-    fn name<'n>(&mut self, name: &'n str) -> &'n str {
-        if self.names.admit(name.to_owned()) {
-            name
-        } else {
-            OVERFLOW
+    fn name<'n>(&mut self, of: Of, name: &'n str) -> &'n str {
+        let seen = self.names.get_mut(of as usize);
+        match seen.map(|seen| seen.admit(name.to_owned())) {
+            Some(true) => name,
+            _ => OVERFLOW,
         }
     }
 }
@@ -264,16 +330,27 @@ impl Collector for Scrape {
         let shared = &*self.0;
         let _drawing = shared.drawing.lock();
         shared.vectors.iter().for_each(GaugeVec::reset);
-        let mut watched = shared.watched.lock();
-        watched.retain(|gauges| !gauges.is_gone());
-        let watched = watched.clone();
+        // The lock is not held while gauges are read: theirs may be code that watches more.
+        let watched = {
+            let mut watched = shared.watched.lock();
+            watched.retain(|gauges| !gauges.is_gone());
+            watched.clone()
+        };
         let mut drawing = Drawing {
             vectors: &shared.vectors,
             partitions: Seen::new(&shared.limit),
-            names: Seen::new(&shared.limit),
+            names: [(); 4].map(|()| Seen::new(&shared.limit)),
         };
         for gauges in &watched {
-            gauges.read(&mut |gauge| drawing.draw(&gauge));
+            // They may be a program's own: their panic must not take the scrape with it.
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                gauges.read(&mut |gauge| drawing.draw(&gauge));
+            }));
+            if let Err(panic) = read {
+                let message = panic_text(&*panic);
+                tracing::error!(message, "gauges panicked while they were read");
+                shared.panics.with_label_values(&["gauges"]).inc();
+            }
         }
         let families = shared.vectors.iter().flat_map(Collector::collect);
         families

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{
-    Address, BreakerPhase, Error, ErrorClass, ErrorCode, ErrorKind, Event, Gauge, Gauges, NodeId,
-    Observer, Offset, RebalancePhase, Recorder, RouteLabels, TopicPartition,
+    Address, BreakerPhase, ConsumerEnd, Error, ErrorClass, ErrorCode, ErrorKind, Event, Gauge,
+    Gauges, NodeId, Observer, Offset, RebalancePhase, RecordState, Recorder, RouteLabels,
+    TopicPartition,
 };
 use milena_metrics::Metrics;
 use prometheus::Registry;
@@ -137,6 +138,51 @@ fn everything(metrics: &Metrics) {
             from: 0,
             to: 7,
         },
+        Event::CorruptSkipped {
+            group,
+            partition,
+            from: 0,
+            to: 7,
+            error,
+        },
+        Event::LogTruncated {
+            group,
+            partition,
+            from: 7,
+            to: None,
+        },
+        Event::HandlerStuck {
+            group,
+            partition,
+            offset: 7,
+            route: "handler",
+            elapsed,
+        },
+        Event::FetchFailed {
+            group,
+            node: node.unwrap(),
+            partition: Some(partition),
+            error,
+        },
+        Event::LookupFailed {
+            group,
+            partition,
+            error,
+        },
+        Event::ConsumerStarted { group },
+        Event::ConsumerEnded {
+            group,
+            end: ConsumerEnd::Failed(error),
+        },
+        Event::GateClosed {
+            group,
+            gate: "dead-letter:dead",
+            reason: "it is missing",
+        },
+        Event::Panicked {
+            what: "observer",
+            message: "out of paper",
+        },
     ];
     events.iter().for_each(|event| metrics.on(event));
     let route = metrics.route(&RouteLabels::new(group, "orders", "bill"));
@@ -186,6 +232,16 @@ impl Gauges for Figures {
             partition,
             offset: Offset::from(7u32),
             age: SOME_TIME,
+            state: RecordState::Held {
+                route: "handler",
+                left: SOME_TIME,
+            },
+        });
+        sink(Gauge::FetchTrouble {
+            group,
+            partition,
+            age: SOME_TIME,
+            error: &Error::broker(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         });
         sink(Gauge::Paused {
             group: "billing",
@@ -195,6 +251,8 @@ impl Gauges for Figures {
         sink(Gauge::Member {
             group,
             generation: Some(1),
+            joined: true,
+            age: SOME_TIME,
         });
         sink(Gauge::Gate {
             group: "billing",
@@ -295,7 +353,7 @@ fn a_flood_of_label_values_is_counted_together_and_told() {
     metrics.watch(Arc::new(Flood));
     let text = metrics.text();
     assert!(
-        text.contains("milena_consumer_records_total{topic=\"_overflow\"} 9990"),
+        text.contains("milena_consumer_records_total{group=\"billing\",topic=\"_overflow\"} 9990"),
         "{text}"
     );
     let lag =
@@ -324,6 +382,8 @@ impl Gauges for Flood {
             sink(Gauge::Member {
                 group: &format!("group-{number}"),
                 generation: Some(1),
+                joined: true,
+                age: SOME_TIME,
             });
             sink(Gauge::LagTime {
                 group: &format!("group-{number}"),
@@ -372,4 +432,106 @@ fn figures_whose_owner_is_gone_are_not_read_any_more() {
     let metrics = Metrics::new();
     metrics.watch(Arc::new(Gone));
     assert!(!metrics.text().contains("milena_producer_buffer_bytes"));
+}
+
+#[test]
+fn gauges_that_panic_take_neither_the_scrape_nor_the_others_with_them() {
+    struct Broken;
+    impl Gauges for Broken {
+        fn read(&self, _: &mut dyn FnMut(Gauge<'_>)) {
+            panic!("out of ink");
+        }
+    }
+    let metrics = Metrics::new();
+    metrics.watch(Arc::new(Broken));
+    metrics.watch(Arc::new(Figures));
+    let text = metrics.text();
+    assert!(
+        text.contains("milena_consumer_members{group=\"billing\"} 1"),
+        "{text}"
+    );
+    let again = metrics.text();
+    assert!(
+        again.contains("milena_panics_total{what=\"gauges\"} 2"),
+        "{again}"
+    );
+}
+
+#[test]
+fn gauges_may_have_more_gauges_watched_while_they_are_read() {
+    struct Growing(Metrics);
+    impl Gauges for Growing {
+        fn read(&self, _: &mut dyn FnMut(Gauge<'_>)) {
+            self.0.watch(Arc::new(Figures));
+        }
+    }
+    let metrics = Metrics::new();
+    metrics.watch(Arc::new(Growing(metrics.clone())));
+    let _ = metrics.text();
+    assert!(metrics.text().contains("milena_consumer_members"));
+}
+
+#[test]
+fn a_consumer_that_failed_is_shown_until_another_is_started_in_its_place() {
+    let metrics = Metrics::new();
+    let group = "billing";
+    let failed = Error::broker(ErrorCode::GROUP_AUTHORIZATION_FAILED);
+    let shown = |name: &str| {
+        let name = format!("milena_consumer_{name}{{group=\"billing\"}} ");
+        let text = metrics.text();
+        let line = text.lines().find_map(|line| line.strip_prefix(&*name));
+        line.unwrap().to_owned()
+    };
+    metrics.on(&Event::ConsumerStarted { group });
+    assert_eq!([shown("running"), shown("failed")], ["1", "0"]);
+    let end = ConsumerEnd::Failed(&failed);
+    metrics.on(&Event::ConsumerEnded { group, end });
+    assert_eq!([shown("running"), shown("failed")], ["0", "1"]);
+    metrics.on(&Event::ConsumerStarted { group });
+    assert_eq!([shown("running"), shown("failed")], ["1", "0"]);
+    let end = ConsumerEnd::Closed;
+    metrics.on(&Event::ConsumerEnded { group, end });
+    assert_eq!([shown("running"), shown("failed")], ["0", "0"]);
+}
+
+#[test]
+fn two_groups_that_read_one_topic_are_counted_apart() {
+    let metrics = Metrics::new();
+    let place = TopicPartition::new("orders", 0);
+    for (group, records) in [("billing", 3), ("shipping", 5)] {
+        metrics.on(&Event::Received {
+            group,
+            partition: &place,
+            records,
+            bytes: 100,
+        });
+    }
+    let text = metrics.text();
+    for (group, records) in [("billing", 3), ("shipping", 5)] {
+        let line = format!(
+            "milena_consumer_records_total{{group=\"{group}\",topic=\"orders\"}} {records}"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
+fn metrics_of_two_clusters_in_one_registry_are_told_apart_by_a_label() {
+    let registry = Registry::new();
+    let of = |cluster: &str| {
+        let builder = Metrics::builder().registry(&registry);
+        builder.add_label("cluster", cluster).build().unwrap()
+    };
+    let (east, west) = (of("east"), of("west"));
+    everything(&east);
+    everything(&west);
+    everything(&west);
+    let text = east.text();
+    for line in [
+        "milena_producer_records_total{cluster=\"east\",topic=\"orders\"} 3",
+        "milena_producer_records_total{cluster=\"west\",topic=\"orders\"} 6",
+        "milena_process_retries_total{cluster=\"west\",group=\"billing\",route=\"bill\",topic=\"orders\"} 2",
+    ] {
+        assert!(text.contains(line), "{line} in\n{text}");
+    }
 }

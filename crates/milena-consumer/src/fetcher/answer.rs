@@ -128,8 +128,14 @@ impl Fetcher {
     /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
     fn refused(&self, asked: &Asked, code: ErrorCode, now: Instant) {
         let place = asked.partition.place();
-        tracing::debug!(partition = %place, %code, "a fetch was refused");
         let error = Error::broker(code).api("Fetch").at(place);
+        // A position that is reset has a story and an event of its own.
+        let resets = asked.at_leader && code == ErrorCode::OFFSET_OUT_OF_RANGE;
+        if !resets && asked.partition.troubled(now, &error) {
+            tracing::warn!(node = %asked.node, %error, "a partition cannot be fetched; it is tried again");
+        } else {
+            tracing::debug!(partition = %place, %code, "a fetch was refused");
+        }
         self.core.tell_fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
         if !asked.at_leader {

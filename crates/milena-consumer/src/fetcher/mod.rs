@@ -273,24 +273,30 @@ impl Fetcher {
         node.flying = None;
         match read {
             Ok(None) => {
+                if node.failures > 0 {
+                    // An answer leaves out the partitions of which it tells nothing new.
+                    asked
+                        .iter()
+                        .for_each(|each| each.partition.broker_answers());
+                }
                 node.failures = 0;
                 node.quiet_until = None;
             }
             Ok(Some((code, again))) => {
                 tracing::debug!(node = %id, %code, "a fetch was refused as a whole");
-                let error = Error::broker(code).api("Fetch");
-                self.core.tell_fetch_failed(id, None, &error);
                 self.core.cluster.note_error(code);
                 // A session that is gone is opened anew at once, but not again and again.
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
+                    let error = Error::broker(code).api("Fetch");
+                    failed(&self.core, id, &asked, &error, now);
                     node.back_off(&self.core, now);
                 }
             }
             Err(error) => {
                 tracing::debug!(node = %id, %error, "a fetch failed");
-                self.core.tell_fetch_failed(id, None, &error);
+                failed(&self.core, id, &asked, &error, now);
                 session.restart();
                 for each in asked.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);
@@ -301,6 +307,19 @@ impl Fetcher {
         }
         node.session = session;
     }
+}
+
+/// A fetch failed as a whole: told once, and noted with each partition.
+fn failed(core: &Core, node: NodeId, asked: &[Asked], error: &Error, now: Instant) {
+    let mut first = false;
+    for each in asked {
+        first |= each.partition.troubled_with_broker(now, error);
+    }
+    if first {
+        let partitions = asked.len();
+        tracing::warn!(%node, %error, partitions, "a fetch failed; it is tried again");
+    }
+    core.tell_fetch_failed(node, None, error);
 }
 
 impl Node {

@@ -100,10 +100,15 @@ impl Partition {
             } else {
                 largest_batch.max(state.largest_batch / 2)
             };
+            if state.is_read_to_the_end() {
+                // What it may lag by from now on has come just now.
+                state.moved = Instant::now();
+            }
             state.high_watermark = high_watermark.or(state.high_watermark);
             state.stable_end = stable_end.or(state.stable_end);
             state.failures = 0;
             state.quiet_until = None;
+            state.is_well(&self.place);
         }
     }
 

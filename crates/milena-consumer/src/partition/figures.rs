@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Offset, Timestamp, TimestampType};
+use milena_core::{Error, NextStep, Offset, Timestamp, TimestampType};
 use milena_protocol::batch::BatchHeader;
 use tokio::time::Instant;
 
-use super::{Ahead, Partition, State};
+use super::at_work::Seen;
+use super::{Ahead, Partition, Place, State};
+use crate::settings::OffsetReset;
 
 /// Figures of one partition, as they stand.
 pub(crate) struct Figures {
@@ -17,9 +19,24 @@ pub(crate) struct Figures {
     /// What may be committed; `None` while it is being looked up.
     pub(crate) settled: Option<Offset>,
     pub(crate) unsettled: usize,
-    /// The oldest delivered record that is not settled, and how long it has waited.
-    pub(crate) oldest: Option<(Offset, Duration)>,
+    /// The oldest delivered record that is not settled.
+    pub(crate) oldest: Option<Oldest>,
+    /// Where there is none and the partition is not known to be read to its end: what comes next, and how long nothing has moved.
+    pub(crate) undelivered: Option<(NextStep, Duration)>,
+    /// Why it cannot be fetched, or its position not looked up, and for how long.
+    pub(crate) trouble: Option<(Error, Duration)>,
     pub(crate) pauses: Vec<Arc<str>>,
+}
+
+/// The oldest delivered record that is not settled.
+pub(crate) struct Oldest {
+    pub(crate) offset: Offset,
+    /// How long ago it was delivered, or how long ago its hold began or ended.
+    pub(crate) age: Duration,
+    /// The lane that has it; `None` while none has.
+    pub(crate) lane: Option<Seen>,
+    /// How many lanes have other records.
+    pub(crate) busy: usize,
 }
 
 impl Figures {
@@ -33,25 +50,78 @@ impl Figures {
 }
 
 impl Partition {
-    pub(crate) fn figures(&self, now: Instant) -> Figures {
+    /// Its figures; `by_lanes` says that lanes take its records, and not the program.
+    pub(crate) fn figures(&self, now: Instant, by_lanes: bool) -> Figures {
         let mut state = self.state.lock();
         state.absorb();
-        let end = state.stable_end.or(state.high_watermark);
         Figures {
-            lag: end.map(|end| end.since(state.tracker.committable())),
+            lag: state
+                .end()
+                .map(|end| end.since(state.tracker.committable())),
             waiting: state.first_unsettled(),
             settled: state.place.offset().map(|_| state.tracker.committable()),
             unsettled: state.tracker.unsettled(),
-            oldest: state
-                .oldest
-                .front()
-                .map(|first| (first.offset, now.duration_since(first.since))),
+            oldest: state.oldest.front().map(|first| {
+                let (lane, busy) = self.workers.on(first.offset);
+                let since = lane.and_then(|lane| lane.since);
+                Oldest {
+                    offset: first.offset,
+                    age: now.saturating_duration_since(since.unwrap_or(first.since)),
+                    lane,
+                    busy,
+                }
+            }),
+            undelivered: state
+                .next_step(by_lanes)
+                .map(|step| (step, now.saturating_duration_since(state.moved))),
+            trouble: state.trouble.as_ref().map(|trouble| {
+                let age = now.saturating_duration_since(trouble.since);
+                (trouble.error.clone(), age)
+            }),
             pauses: state.pauses.holders(),
         }
     }
 }
 
 impl State {
+    /// The end of the log, as far as it may be read.
+    fn end(&self) -> Option<Offset> {
+        self.stable_end.or(self.high_watermark)
+    }
+
+    /// Whether all that is known of is delivered and settled.
+    pub(super) fn is_read_to_the_end(&mut self) -> bool {
+        self.absorb();
+        let done = self.tracker.committable();
+        self.end().is_none_or(|end| end <= done)
+    }
+
+    /// What has to come next for a record to be delivered; `None` where one is under way, and where there is none to deliver.
+    fn next_step(&self, by_lanes: bool) -> Option<NextStep> {
+        if !self.oldest.is_empty() {
+            return None;
+        }
+        let here = if by_lanes {
+            NextStep::Lane
+        } else {
+            NextStep::Program
+        };
+        match self.place {
+            // Its reader is told, and has to seek.
+            Place::Lookup(OffsetReset::None) => Some(here),
+            Place::Committed | Place::Lookup(_) | Place::Unsure(..) => Some(NextStep::Position),
+            Place::At(_) => {
+                let done = self.tracker.committable();
+                let is_read = self.end().is_some_and(|end| end <= done);
+                if self.failure.is_some() || (!is_read && self.has_unread()) {
+                    Some(here)
+                } else {
+                    (!is_read).then_some(NextStep::Fetch)
+                }
+            }
+        }
+    }
+
     fn first_unsettled(&self) -> Option<Timestamp> {
         let first = self.tracker.committable();
         if let Some(delivered) = self.oldest.front() {

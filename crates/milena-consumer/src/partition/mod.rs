@@ -1,12 +1,14 @@
 //! One assigned partition: where it is read, what was fetched and not yet read, what was delivered, and who holds it paused.
 
 mod ahead;
+mod at_work;
 mod ending;
 mod fetching;
 mod figures;
 mod moving;
 mod reading;
 mod replica;
+mod trouble;
 
 pub(crate) use fetching::Want;
 
@@ -29,10 +31,13 @@ use crate::pauses::{Holder, Pause, Pauses};
 use crate::settings::OffsetReset;
 
 use ahead::Ahead;
+use at_work::Workers;
 use replica::Replica;
+use trouble::Trouble;
 
 pub(crate) use ahead::Closed;
-pub(crate) use figures::batch_time;
+pub(crate) use at_work::{LaneAtWork, Phase};
+pub(crate) use figures::{Oldest, batch_time};
 pub(crate) use moving::Cut;
 pub(crate) use reading::{Committable, Delivery, Given};
 
@@ -59,6 +64,8 @@ pub(crate) struct Partition {
     /// How many lanes work on it.
     lanes: watch::Sender<usize>,
     tasks: Mutex<Vec<AbortHandle>>,
+    /// What its lanes are at.
+    workers: Workers,
     /// Wakes the fetcher: there is room again.
     fetch: Arc<Notify>,
 }
@@ -105,6 +112,11 @@ struct State {
     failure: Option<Error>,
     quiet_until: Option<Instant>,
     failures: u32,
+    /// When a record was last delivered, a batch given to a reader, or something waited for came: without a record under way it
+    /// has stood still since.
+    moved: Instant,
+    /// Why it cannot be fetched, or its position not looked up; `None` once it could.
+    trouble: Option<Trouble>,
 }
 
 /// A record that was delivered, and when.
@@ -182,6 +194,8 @@ impl Partition {
                 failure: None,
                 quiet_until: None,
                 failures: 0,
+                moved: Instant::now(),
+                trouble: None,
             }),
             readable: Notify::new(),
             room: Notify::new(),
@@ -190,6 +204,7 @@ impl Partition {
             cancel: CancelToken::new(),
             lanes: watch::Sender::new(0),
             tasks: Mutex::new(Vec::new()),
+            workers: Workers::default(),
             fetch,
         })
     }
@@ -236,6 +251,7 @@ impl Partition {
         }
         state.restart(place);
         state.last_epoch = epoch;
+        state.is_well(&self.place);
         if place.offset().is_some() {
             state.reset_from = None;
         }
@@ -258,6 +274,18 @@ impl Partition {
         state.committed = None;
         state.reset_from = Some(at);
         true
+    }
+
+    // Standing still.
+
+    /// What was waited for has come: it has not stood still until now.
+    pub(crate) fn has_moved(&self) {
+        self.state.lock().moved = Instant::now();
+    }
+
+    /// Takes on a lane.
+    pub(crate) fn lane_at_work(&self) -> LaneAtWork {
+        self.workers.enter()
     }
 
     // Pausing.
@@ -293,6 +321,7 @@ impl State {
         self.drop_fetched();
         self.place = place;
         self.oldest.clear();
+        self.moved = Instant::now();
         self.epochs.clear();
         self.failure = None;
         self.quiet_until = None;

@@ -232,6 +232,7 @@ impl Partition {
             return Delivery::Full;
         }
         state.epochs.note(offset, epoch);
+        state.moved = since;
         state.oldest.push_back(Delivered {
             offset,
             since,
@@ -380,6 +381,7 @@ impl Partition {
 impl State {
     fn take_in_hand(&mut self, header: &BatchHeader) {
         self.in_hand = true;
+        self.moved = Instant::now();
         self.handed.store(0, Ordering::Release);
         self.hand = Some((header.next_offset(), batch_time(header)));
     }

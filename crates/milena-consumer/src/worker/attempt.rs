@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::{Worker, watched};
 use crate::driven::Driven;
-use crate::partition::Partition;
+use crate::partition::{Partition, Phase};
 
 /// Where an attempt is made, and which it is.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +53,11 @@ impl<R: Driven> Worker<R> {
             core,
             routes,
             partition,
+            at_work,
             lines,
             ..
         } = self;
+        at_work.is_at(Phase::Ready);
         let Some(Some(line)) = lines.get_mut(route) else {
             return None;
         };
@@ -70,6 +72,7 @@ impl<R: Driven> Worker<R> {
                 let mut incoming = Incoming::with_tokens(record.clone(), cancel, stopping);
                 incoming.attempt = attempt;
                 incoming.extensions = line.extensions.clone();
+                at_work.is_at(Phase::Handler);
                 let calling = started(&mut line.service, incoming);
                 watched(core, partition, &**routes, route, record.offset, calling).await
             }
@@ -96,6 +99,7 @@ impl<R: Driven> Worker<R> {
             return Begun::Away;
         };
         let readiness = if alone {
+            self.at_work.is_at(Phase::Ready);
             match poll_ready(&mut line.service, partition).await {
                 Some((readiness, _)) => readiness,
                 None => return Begun::Away,
@@ -116,6 +120,7 @@ impl<R: Driven> Worker<R> {
         incoming.attempt = place.attempt;
         incoming.extensions = line.extensions.clone();
         incoming.extensions.insert(seat.clone());
+        self.at_work.is_at(Phase::Handler);
         let calling = readiness.map(|()| started(&mut line.service, incoming));
         Begun::Running(async move {
             match calling {

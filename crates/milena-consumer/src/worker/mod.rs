@@ -8,21 +8,22 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{BatchSize, ConsumerRecord, Offset, Routes, SharedRecord};
+use milena_core::{BatchSize, ConsumerRecord, Offset, Routes, SharedRecord, Timestamp};
 use tokio::task::consume_budget;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 pub(crate) use attempt::{Answer, Begun, Place};
-pub(crate) use wait::{hold, wait_or_stop, watched};
+pub(crate) use wait::watched;
 
 use attempt::Attempted;
 use line::Line;
+use wait::{hold, wait_or_stop};
 
 use crate::core::Core;
 use crate::driven::Driven;
 use crate::offsets::Ticket;
-use crate::partition::Partition;
+use crate::partition::{LaneAtWork, Partition, Phase};
 use crate::verdict::{Verdict, judge};
 
 /// One lane's way to process a record; owns a clone of each route's service that it has used.
@@ -30,6 +31,8 @@ pub(crate) struct Worker<R: Routes> {
     core: Arc<Core>,
     routes: Arc<R>,
     partition: Arc<Partition>,
+    /// What this lane is at, for whoever asks.
+    at_work: LaneAtWork,
     lines: Vec<Option<Line<R::Service>>>,
     /// When the record before was settled, where the clock was read for it and nothing was waited for since.
     settled: Option<Instant>,
@@ -53,6 +56,7 @@ impl<R: Driven> Worker<R> {
         Self {
             core,
             routes,
+            at_work: partition.lane_at_work(),
             partition,
             lines,
             settled: None,
@@ -77,6 +81,7 @@ impl<R: Driven> Worker<R> {
         if elapsed < BLOCKED {
             return;
         }
+        self.partition.has_moved();
         let name = self.routes.routes().get(route);
         let name = name.map(|info| Arc::clone(&info.name));
         let name = name.as_deref().unwrap_or_default();
@@ -129,6 +134,34 @@ impl<R: Driven> Worker<R> {
         go
     }
 
+    /// Waits for the time of the record that the lane has; `false` when the partition is given back meanwhile.
+    pub(crate) async fn hold(&mut self, until: Timestamp) -> bool {
+        self.at_work.holds(until);
+        let went_by = hold(&self.core, &self.partition, until).await;
+        self.at_work.held();
+        went_by
+    }
+
+    /// Waits before the next attempt at the record; `false` when the partition is given back meanwhile.
+    pub(crate) async fn wait(&mut self, time: Duration) -> bool {
+        self.at_work.is_at(Phase::Again);
+        wait_or_stop(&self.partition, time).await
+    }
+
+    /// The lane takes a record for a batch of which it is the first, or not.
+    pub(crate) fn takes(&self, offset: Offset, route: usize, first: bool) {
+        if first {
+            self.at_work.takes(offset, route);
+        } else {
+            self.at_work.takes_too(offset);
+        }
+    }
+
+    /// The lane does that now.
+    pub(crate) fn is_at(&self, phase: Phase) {
+        self.at_work.is_at(phase);
+    }
+
     /// The route of a record.
     pub(crate) fn route_of(&self, record: &ConsumerRecord) -> usize {
         let last = self.lines.len().saturating_sub(1);
@@ -154,6 +187,7 @@ impl<R: Driven> Worker<R> {
         let delivered = began;
         let timed = self.core.settings.recorder.is_some();
         let mut began = timed.then(|| began.unwrap_or_else(Instant::now));
+        self.at_work.takes(record.offset, route);
         let mut attempt = 1;
         let mut first = true;
         loop {
@@ -179,6 +213,7 @@ impl<R: Driven> Worker<R> {
             first = false;
             match (&verdict, end) {
                 (Verdict::Settle(outcome), Ok(end)) if at_once && *outcome == end => {}
+                // Not an attempt: its time has not come.
                 (Verdict::Hold(_), _) => {}
                 _ => self.record_attempt(route, attempt, waited.or(began), end),
             }
@@ -189,23 +224,25 @@ impl<R: Driven> Worker<R> {
                     self.settled = timed.then(Instant::now);
                     let elapsed = began.and_then(|began| Some(self.settled? - began));
                     self.settle(route, record, ticket, outcome, elapsed, at_once);
+                    self.at_work.is_at(Phase::Idle);
                     return Go::On;
                 }
                 Verdict::Again(wait) => {
-                    // What passes from here on is waited for, and blocks nothing.
-                    self.last = None;
-                    if !wait_or_stop(&self.partition, wait).await {
+                    // What follows is a wait, and no handler that blocks its thread.
+                    self.rest();
+                    if !self.wait(wait).await {
                         return Go::Away;
                     }
                     attempt += 1;
                 }
                 Verdict::Hold(until) => {
-                    self.last = None;
-                    if !hold(&self.core, &self.partition, until).await {
+                    self.rest();
+                    let held = timed.then(Instant::now);
+                    if !self.hold(until).await {
                         return Go::Away;
                     }
-                    // A record that was held is not slow: its time begins when it may be processed.
-                    began = timed.then(Instant::now);
+                    // The time of a record is that of its processing.
+                    began = began.zip(held).map(|(began, held)| began + held.elapsed());
                 }
                 last => return self.give_up(route, ticket, last),
             }

@@ -61,6 +61,9 @@ pub(crate) async fn watched<R: Routes, T>(
         };
         // One that blocks its thread is told of afterwards, and is not stuck then.
         let late = began.elapsed() >= limit.saturating_mul(reported);
+        if answer.is_some() && began.elapsed() >= LONG {
+            partition.has_moved();
+        }
         let answer = match answer {
             Some(answer) if !late => return (answer, false),
             answer => answer,
@@ -77,3 +80,6 @@ pub(crate) async fn watched<R: Routes, T>(
         }
     }
 }
+
+/// A handler that took so long has the partition counted as moving from its end on.
+const LONG: Duration = Duration::from_secs(1);

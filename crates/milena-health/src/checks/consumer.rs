@@ -1,85 +1,222 @@
-//! Whether consumers get on: records settled, membership held, offsets committed.
+//! Whether consumers run and get on: membership held, records settled, offsets committed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use milena_core::NextStep;
 
 use super::{Look, Verdict};
+use crate::clients::ClientId;
 use crate::report::State;
-use crate::words::{list, span};
+use crate::sample::{Members, PlaceKey, Waits};
+use crate::words::{count, list, span};
 
-/// Records are settled wherever there is a lag.
-pub(super) fn progress(look: &Look<'_>) -> Verdict {
-    const NAME: &str = "progress";
-    let (mut stalled, mut held, mut dead) = (Vec::new(), Vec::new(), false);
-    let mut lag = 0;
-    for (key, place) in &look.sample.partitions {
-        lag += place.lag;
-        let age = look.age(look.memory.progress.of(key));
-        if place.lag == 0 || age < look.settings.stalled_after {
-            continue;
-        }
-        let (_, partition) = key;
-        let what = format!(
-            "{partition} lags {} records, none settled for {}",
-            place.lag,
-            span(age)
-        );
-        match look.sample.pauses.get(partition) {
-            Some(by) => held.push(format!("{what}, held by {by}")),
-            None => {
-                dead |= age >= look.settings.dead_after;
-                stalled.push(what);
+/// Consumers that were started run until their program closes them. Told where one was started.
+pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
+    const NAME: &str = "consumers";
+    let (mut ended, mut dead) = (Vec::new(), false);
+    let mut running = Vec::new();
+    for (client, notes) in &look.notes.clients {
+        for (group, failures) in &notes.ended {
+            for failure in failures {
+                let age = look.age(Some(failure.since));
+                dead |= age >= look.settings.dead_after && look.is_reachable(*client);
+                ended.push(format!(
+                    "that of {} ended {} ago and was not started anew: {}",
+                    group_name(group),
+                    span(age),
+                    failure.reason
+                ));
             }
         }
+        running.extend(notes.running.keys().map(|group| group_name(group)));
     }
-    if stalled.is_empty() && held.is_empty() {
-        let count = look.sample.partitions.len();
-        let reason = format!("{count} partitions, {lag} records behind");
+    if !ended.is_empty() {
+        let verdict = Verdict::new(NAME, State::Failing, list(ended));
+        return Some(Verdict { dead, ..verdict });
+    }
+    running.dedup();
+    (!running.is_empty()).then(|| {
+        let reason = format!("running for {}", list(running));
+        Verdict::new(NAME, State::Ok, reason)
+    })
+}
+
+/// Records are settled wherever there are some.
+pub(super) fn progress(look: &Look<'_>) -> Verdict {
+    const NAME: &str = "progress";
+    let (mut stalled, mut dead) = (Vec::new(), false);
+    let (mut lag, mut held) = (0_u64, Vec::new());
+    for (key, place) in &look.sample.partitions {
+        lag = lag.saturating_add(place.lag);
+        let Some((waits, told)) = &place.waits else {
+            continue;
+        };
+        let (client, group, partition) = key;
+        if let Waits::Held(offset, left) = waits {
+            // As it was asked: nothing stands still.
+            held.push(format!("{partition}@{offset} is due in {}", span(*left)));
+            continue;
+        }
+        let bound = look.memory.progress.bound(key);
+        let age = bound.map_or(*told, |bound| look.age(Some(bound)).min(*told));
+        if age < look.settings.stalled_after {
+            continue;
+        }
+        let pause = look.sample.pauses.get(key);
+        let (what, may_be_dead) = waits_for(look, key, waits);
+        dead |= may_be_dead
+            && pause.is_none()
+            && age >= look.settings.dead_after
+            && look.is_reachable(*client);
+        let by = pause.map_or_else(String::new, |by| format!(", held by {by}"));
+        let behind = count(place.lag, "record");
+        let group = group_name(group);
+        stalled.push(format!(
+            "{partition} of {group}: {what} for {}, {behind} behind{by}",
+            span(age)
+        ));
+    }
+    if stalled.is_empty() {
+        let partitions = count(look.sample.partitions.len() as u64, "partition");
+        let mut reason = format!("{partitions}, {} behind", count(lag, "record"));
+        if !held.is_empty() {
+            reason.push_str(&format!("; held until their time: {}", list(held)));
+        }
         return Verdict::new(NAME, State::Ok, reason);
     }
-    stalled.append(&mut held);
-    let reason = list(stalled);
-    Verdict::wrong(NAME, reason, dead)
+    Verdict::wrong(NAME, list(stalled), dead)
+}
+
+/// What a partition waits for, and whether a restart could help: a handler that takes long is the program's own matter, and would only
+/// begin anew.
+fn waits_for(look: &Look<'_>, key: &PlaceKey, waits: &Waits) -> (String, bool) {
+    let place = look.sample.partitions.get(key);
+    match waits {
+        Waits::Record(offset, what) => (format!("record {offset} {what}"), false),
+        Waits::Held(offset, _) => (format!("record {offset} is held"), false),
+        Waits::Nobody(offset) => (
+            format!("record {offset} was delivered and no lane works on it"),
+            true,
+        ),
+        Waits::Step(NextStep::Lane) => ("no lane takes the fetched records".to_owned(), true),
+        Waits::Step(NextStep::Program) => {
+            let what = "the program does not ask for the fetched records";
+            (what.to_owned(), false)
+        }
+        Waits::Step(step) => {
+            let what = match step {
+                NextStep::Position => "its position is not found",
+                _ => "nothing is fetched",
+            };
+            // Where brokers refuse, a restart changes nothing.
+            let refused = place.and_then(|place| place.trouble.as_ref());
+            (what.to_owned(), refused.is_none())
+        }
+    }
+}
+
+/// Partitions are fetched.
+pub(super) fn fetches(look: &Look<'_>) -> Verdict {
+    const NAME: &str = "fetches";
+    // By group, whether it is all of its partitions.
+    let mut whole: BTreeMap<(ClientId, &str), bool> = BTreeMap::new();
+    let (mut failing, mut longest) = (Vec::new(), Duration::ZERO);
+    for ((client, group, partition), place) in &look.sample.partitions {
+        let age = place.trouble.as_ref().map(|(_, age)| *age);
+        let all = whole.entry((*client, group)).or_insert(true);
+        *all &= age.is_some_and(|age| age >= look.settings.stalled_after);
+        if let Some((error, age)) = &place.trouble
+            && *age >= look.settings.fetches_after
+        {
+            longest = longest.max(*age);
+            failing.push(format!("{partition} for {}: {error}", span(*age)));
+        }
+    }
+    if failing.is_empty() {
+        return Verdict::new(NAME, State::Ok, "none fails");
+    }
+    let failing_for_long = longest >= look.settings.dead_after;
+    let state = if failing_for_long || whole.values().any(|all| *all) {
+        State::Failing
+    } else {
+        State::Degraded
+    };
+    let partitions = count(failing.len() as u64, "partition");
+    let reason = format!("{partitions} cannot be fetched: {}", list(failing));
+    Verdict::new(NAME, state, reason)
 }
 
 /// Consumers are members of their groups; a rebalance does not take for ever.
 pub(super) fn group(look: &Look<'_>) -> Verdict {
     const NAME: &str = "group";
-    let out = look.sample.members.iter().filter(|(_, member)| !**member);
-    let out = out.map(|(group, _)| (group, look.age(look.memory.members.of(group))));
+    let members = &look.sample.members;
+    let out = members
+        .iter()
+        .filter_map(|(key, all)| Some((key, all.out?)));
     let out: Vec<_> = out
         .filter(|(_, age)| *age >= look.settings.group_after)
         .collect();
     if out.is_empty() {
-        let groups = look.sample.members.len();
-        return Verdict::new(NAME, State::Ok, format!("{groups} groups"));
+        let member = |((_, group), all): (&(ClientId, String), &Members)| {
+            let word = if all.out.is_none() {
+                "member of"
+            } else {
+                "joining"
+            };
+            format!("{word} {group}")
+        };
+        let mut words: Vec<_> = members.iter().map(member).collect();
+        words.dedup();
+        return Verdict::new(NAME, State::Ok, list(words));
     }
-    let dead = out.iter().any(|(_, age)| *age >= look.settings.dead_after);
+    let dead = out
+        .iter()
+        .any(|((client, _), age)| *age >= look.settings.dead_after && look.is_reachable(*client));
     let words = out
         .into_iter()
-        .map(|(group, age)| format!("no member of {group} for {}", span(age)));
-    let reason = list(words.collect());
-    Verdict::wrong(NAME, reason, dead)
+        .map(|((_, group), age)| format!("no member of {group} for {}", span(age)));
+    Verdict::wrong(NAME, list(words.collect()), dead)
 }
 
 /// Commits are answered.
 pub(super) fn commits(look: &Look<'_>) -> Verdict {
     const NAME: &str = "commits";
-    let failing = look.notes.commits.iter();
-    let failing = failing.map(|(group, trouble)| (group, look.age(Some(trouble.since)), trouble));
-    let failing: Vec<_> = failing
-        .filter(|(_, age, _)| *age >= look.settings.commits_after)
-        .collect();
-    if failing.is_empty() {
-        return Verdict::new(NAME, State::Ok, "offsets are committed");
-    }
-    let dead = failing
-        .iter()
-        .any(|(_, age, _)| *age >= look.settings.dead_after);
-    let words = failing.into_iter().map(|(group, age, trouble)| {
-        format!(
-            "those of {group} fail for {}: {}",
+    let (mut words, mut worst, mut dead) = (Vec::new(), State::Ok, false);
+    let clients = look.notes.clients.iter();
+    let all = clients.flat_map(|(client, notes)| notes.commits.iter().map(move |of| (client, of)));
+    for (client, (group, trouble)) in all {
+        let age = look.age(Some(trouble.since));
+        let long = age >= look.settings.commits_after;
+        // What is refused for good is not waited for.
+        let state = match (trouble.passes, long) {
+            (true, false) => continue,
+            (true, true) | (false, false) => State::Degraded,
+            (false, true) => State::Failing,
+        };
+        worst = worst.max(state);
+        dead |= trouble.passes && age >= look.settings.dead_after && look.is_reachable(*client);
+        words.push(format!(
+            "those of {group} fail for {}, so that records come again after a restart: {}",
             span(age),
             trouble.reason
-        )
-    });
-    let reason = list(words.collect());
-    Verdict::wrong(NAME, reason, dead)
+        ));
+    }
+    if words.is_empty() {
+        return Verdict::new(NAME, State::Ok, "none fails");
+    }
+    let state = if dead { State::Failing } else { worst };
+    Verdict {
+        dead,
+        ..Verdict::new(NAME, state, list(words))
+    }
+}
+
+/// The group in words; a consumer of assigned partitions has none.
+fn group_name(group: &str) -> String {
+    if group.is_empty() {
+        "assigned partitions".to_owned()
+    } else {
+        group.to_owned()
+    }
 }

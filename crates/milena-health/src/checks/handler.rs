@@ -1,16 +1,24 @@
-//! Whether handlers' layers let records through: lanes, dead letters, breakers.
+//! Whether handlers' layers let records through: lanes, dead letters, breakers, and user code that panics.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{Look, Verdict};
 use crate::report::State;
-use crate::words::list;
+use crate::words::{count, list, span};
 
 /// No lane stands still for good. Told where there is a consumer.
 pub(super) fn lanes(look: &Look<'_>) -> Option<Verdict> {
     const NAME: &str = "lanes";
-    let stopped: Vec<_> = look.notes.lanes.values().cloned().collect();
+    let clients = look.notes.clients.values();
+    let stopped: Vec<_> = clients
+        .flat_map(|notes| notes.lanes.values().cloned())
+        .collect();
     if stopped.is_empty() {
-        let count = look.sample.partitions.len();
-        let reason = format!("none of {count} partitions is stopped");
+        let reason = match look.sample.partitions.len() as u64 {
+            0 => "no partition is assigned".to_owned(),
+            partitions => format!("none of {} is stopped", count(partitions, "partition")),
+        };
         return look
             .has_consumer()
             .then(|| Verdict::new(NAME, State::Ok, reason));
@@ -30,23 +38,41 @@ pub(super) fn breakers(look: &Look<'_>) -> Option<Verdict> {
 }
 
 fn of_gates(look: &Look<'_>, name: &str, prefix: &str, when_closed: State) -> Option<Verdict> {
-    let sample = look.sample;
-    let count = sample
-        .gates
-        .iter()
-        .filter(|gate| gate.starts_with(prefix))
-        .count();
-    if count == 0 {
-        return None;
+    let (mut open, mut closed) = (BTreeSet::new(), BTreeSet::new());
+    for ((_, _, gate), reason) in &look.sample.gates {
+        let Some(of) = gate.strip_prefix(prefix) else {
+            continue;
+        };
+        match reason {
+            None => drop(open.insert(of.to_owned())),
+            Some(reason) => drop(closed.insert(format!("{of}: {reason}"))),
+        }
     }
-    let closed = sample.closed.iter();
-    let closed = closed.filter_map(|(gate, reason)| Some((gate.strip_prefix(prefix)?, reason)));
-    let closed: Vec<_> = closed
-        .map(|(of, reason)| format!("{of}: {reason}"))
-        .collect();
-    Some(if closed.is_empty() {
-        Verdict::new(name, State::Ok, format!("{count}, none in the way"))
-    } else {
-        Verdict::new(name, when_closed, list(closed))
+    if !closed.is_empty() {
+        let reason = list(closed.into_iter().collect());
+        return Some(Verdict::new(name, when_closed, reason));
+    }
+    (!open.is_empty()).then(|| {
+        let reason = format!("no record waits for {}", list(open.into_iter().collect()));
+        Verdict::new(name, State::Ok, reason)
     })
 }
+
+/// User code on the client's own tasks does not panic. Told for a while after one did.
+pub(super) fn panics(look: &Look<'_>) -> Option<Verdict> {
+    let noted = look.notes.clients.values();
+    let noted = noted.filter_map(|notes| notes.panicked.as_ref());
+    let noted = noted.filter_map(|panicked| {
+        let age = look.age(Some(panicked.latest));
+        let times = count(panicked.times, "time");
+        (age < REMEMBERED)
+            .then(|| format!("{} ({times}, the last {} ago)", panicked.what, span(age)))
+    });
+    let seen = look.sample.panics.iter();
+    let seen = seen.map(|text| format!("figures that were to be read: {text}"));
+    let all: Vec<_> = noted.chain(seen).collect();
+    (!all.is_empty()).then(|| Verdict::new("panics", State::Degraded, list(all)))
+}
+
+/// How long a panic that was contained is told.
+const REMEMBERED: Duration = Duration::from_secs(600);

@@ -7,11 +7,13 @@ mod producer;
 
 use std::time::Duration;
 
+use milena_core::Offset;
 use tokio::time::Instant;
 
+use crate::clients::ClientId;
 use crate::notes::Notes;
 use crate::report::State;
-use crate::sample::{Sample, Since};
+use crate::sample::{PlaceKey, Sample, Since};
 use crate::settings::HealthBuilder;
 
 /// What a check says.
@@ -51,6 +53,8 @@ impl Verdict {
 /// All that there is to look at.
 pub(crate) struct Look<'a> {
     pub(crate) now: Instant,
+    /// Clients that take part and have not closed.
+    pub(crate) open: &'a [ClientId],
     pub(crate) notes: &'a Notes,
     pub(crate) sample: &'a Sample,
     pub(crate) memory: &'a Memory,
@@ -61,8 +65,7 @@ pub(crate) struct Look<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     roll: brokers::Roll,
-    progress: Since<(String, milena_core::TopicPartition), (Option<milena_core::Offset>, bool)>,
-    members: Since<String, bool>,
+    progress: Since<PlaceKey, Option<Offset>>,
     full: Since<(), bool>,
 }
 
@@ -70,12 +73,8 @@ impl Memory {
     pub(crate) fn keep(&mut self, now: Instant, sample: &Sample) {
         self.roll.keep(now, &sample.nodes);
         let places = sample.partitions.iter();
-        // One that has caught up begins anew when it lags again.
-        let places = places.map(|(key, place)| (key.clone(), (place.settled, place.lag > 0)));
+        let places = places.map(|(key, place)| (key.clone(), place.settled));
         self.progress.keep(now, places);
-        let members = sample.members.iter();
-        self.members
-            .keep(now, members.map(|(group, member)| (group.clone(), *member)));
         let full = producer::is_full(sample);
         self.full.keep(now, [((), full)]);
     }
@@ -84,7 +83,9 @@ impl Memory {
 impl Look<'_> {
     pub(crate) fn verdicts(&self) -> Vec<Verdict> {
         let mut all = vec![brokers::check(self)];
+        all.extend(consumer::consumers(self));
         if self.has_consumer() {
+            all.push(consumer::fetches(self));
             all.push(consumer::progress(self));
         }
         if !self.sample.members.is_empty() {
@@ -95,11 +96,25 @@ impl Look<'_> {
         all.extend(handler::dead_letters(self));
         all.extend(handler::breakers(self));
         all.extend(producer::buffer(self));
+        all.extend(handler::panics(self));
         all
+    }
+
+    /// Whether a broker has answered each client that is there, or where there is none, any client.
+    pub(crate) fn has_contact(&self) -> bool {
+        let each = |client: &ClientId| {
+            let notes = self.notes.clients.get(client);
+            notes.is_some_and(|notes| notes.contact)
+        };
+        self.notes.contact && self.open.iter().all(each)
     }
 
     fn has_consumer(&self) -> bool {
         !self.sample.members.is_empty() || !self.sample.partitions.is_empty()
+    }
+
+    fn is_reachable(&self, client: ClientId) -> bool {
+        brokers::is_reachable(self, client)
     }
 
     fn age(&self, since: Option<Instant>) -> Duration {

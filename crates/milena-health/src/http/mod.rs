@@ -53,7 +53,8 @@ impl HttpBuilder {
         }
     }
 
-    /// Where it listens; port 0 takes a free one. Default `127.0.0.1:9404`: what only this machine can reach needs no token.
+    /// Where it listens; port 0 takes a free one, which a second program on one machine needs. Default `127.0.0.1:9404`: what only this
+    /// machine can reach needs no token. In a container, probes and Prometheus come from outside: listen at `0.0.0.0`, with a token.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.address = address;
         self
@@ -73,7 +74,8 @@ impl HttpBuilder {
         self
     }
 
-    /// How many connections are served at once; at least 1. Default 64; others wait.
+    /// How many connections are open at once; at least 1. Default 64. One more closes that which has been open longest without asking for
+    /// anything, so that silent ones keep no probe from its answer.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.limits.connections = connections.max(1);
         self

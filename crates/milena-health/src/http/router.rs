@@ -1,10 +1,13 @@
 //! The paths and their answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use milena_core::panic_text;
 use serde::Serialize;
 
 use super::Page;
@@ -20,10 +23,7 @@ pub(super) fn router(health: Health, metrics: Option<Page>) -> Router {
         .with_state(health);
     match metrics {
         None => router,
-        Some(page) => router.route(
-            "/metrics",
-            get(async move || ([(header::CONTENT_TYPE, PROMETHEUS)], page())),
-        ),
+        Some(page) => router.route("/metrics", get(async move || shown(&page))),
     }
 }
 
@@ -45,6 +45,19 @@ async fn ready(Shared(health): Shared<Health>) -> Response {
 async fn startup(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
     answer(report.started, report.unready())
+}
+
+/// The page of metrics; it may be the program's own code, whose panic is an answer, too.
+fn shown(page: &Page) -> Response {
+    match catch_unwind(AssertUnwindSafe(|| page())) {
+        Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response(),
+        Err(panic) => {
+            let message = panic_text(&*panic);
+            tracing::error!(message, "the page of metrics panicked");
+            let what = format!("the page of metrics panicked: {message}\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, what).into_response()
+        }
+    }
 }
 
 /// A probe's answer: the status says all, the body why.

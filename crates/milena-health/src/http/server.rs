@@ -1,19 +1,22 @@
-//! The server: accepts so many connections and no more, and gives each its time and no longer.
+//! The server: serves so many connections and no more, and gives each its time and no longer.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use milena_core::{CancelToken, Error, ErrorKind, Result};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -82,29 +85,22 @@ async fn serve(
     health: Health,
     stop: CancelToken,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
+    let mut open = Open::new(limits.connections);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        let accepted = async {
-            // Those that would be too many wait before they are accepted.
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
         tokio::select! {
             () = stop.cancelled() => break,
             _ = looks.tick() => {
                 let _ = health.report();
             }
             Some(_) = connections.join_next() => {}
-            (accepted, permit) = accepted => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
+                    let waiting = open.admit();
                     let (router, stop) = (router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        let _permit = permit;
-                        one(stream, router, limits, stop).await;
-                    });
+                    connections.spawn(one(stream, router, limits, stop, waiting));
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: they come back.
@@ -121,8 +117,67 @@ async fn serve(
     .await;
 }
 
+/// The connections that are open, oldest first.
+struct Open {
+    most: usize,
+    all: VecDeque<Waiting>,
+}
+
+/// A connection from its opening on.
+#[derive(Clone, Default)]
+struct Waiting {
+    /// Its request has come.
+    asked: Arc<AtomicBool>,
+    /// It is to go, for others.
+    shed: CancelToken,
+    /// Held as long as the connection is.
+    alive: Arc<()>,
+}
+
+impl Open {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            all: VecDeque::new(),
+        }
+    }
+
+    /// Takes on one more. Where there are too many, the one goes that has waited longest without having asked for anything: whoever
+    /// opens connections and says nothing keeps no probe from being answered.
+    fn admit(&mut self) -> Waiting {
+        self.all.retain(Waiting::is_open);
+        if self.all.len() >= self.most {
+            let silent = |one: &Waiting| !one.asked.load(Ordering::Acquire);
+            let oldest = self.all.iter().position(silent).unwrap_or(0);
+            if let Some(oldest) = self.all.remove(oldest) {
+                oldest.shed.cancel();
+            }
+        }
+        let waiting = Waiting::default();
+        self.all.push_back(waiting.clone());
+        waiting
+    }
+}
+
+impl Waiting {
+    fn is_open(&self) -> bool {
+        Arc::strong_count(&self.alive) > 1
+    }
+}
+
 /// One connection, one request.
-async fn one(stream: TcpStream, router: Router, limits: Limits, stop: CancelToken) {
+async fn one(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    stop: CancelToken,
+    waiting: Waiting,
+) {
+    let asked = Arc::clone(&waiting.asked);
+    let router = router.layer(from_fn(move |request: Request, next: Next| {
+        asked.store(true, Ordering::Release);
+        next.run(request)
+    }));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.time)
@@ -133,7 +188,9 @@ async fn one(stream: TcpStream, router: Router, limits: Limits, stop: CancelToke
     // Time to arrive, and as much to leave.
     let whole = timeout(limits.time * 2, async {
         tokio::select! {
+            biased;
             ended = serving.as_mut() => ended,
+            () = waiting.shed.cancelled() => Ok(()),
             () = stop.cancelled() => {
                 serving.as_mut().graceful_shutdown();
                 serving.await

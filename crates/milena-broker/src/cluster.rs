@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::time::Duration;
 
 use milena_core::{CancelToken, ErrorCode};
 use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::broker_config::BrokerConfigs;
 use crate::faults::Faults;
 use crate::group::{Coordinator, World};
 use crate::journal::Journal;
@@ -15,7 +18,7 @@ use crate::node::Node;
 use crate::partition::Partition;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
-use crate::topic::{Topic, TopicConfig, name_defect};
+use crate::topic::{Topic, TopicConfig, collide, name_defect};
 
 /// The cluster.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub(crate) struct Cluster {
     controller: AtomicI32,
     next_producer_id: AtomicI64,
     moved_coordinators: Mutex<HashMap<String, i32>>,
+    pub(crate) broker_configs: BrokerConfigs,
     pub(crate) groups: Coordinator,
     pub(crate) faults: Faults,
     pub(crate) journal: Journal,
@@ -54,6 +58,8 @@ pub(crate) struct NewTopic {
     /// The replicas of each partition, where the caller places them.
     pub(crate) placed: Vec<Vec<i32>>,
     pub(crate) config: TopicConfig,
+    /// How long brokers do not know it.
+    pub(crate) visible_after: Duration,
 }
 
 impl Cluster {
@@ -67,6 +73,7 @@ impl Cluster {
             topics: RwLock::default(),
             next_producer_id: AtomicI64::new(1000),
             moved_coordinators: Mutex::default(),
+            broker_configs: BrokerConfigs::default(),
             faults: Faults::default(),
             tasks: Tasks::new(stop.clone()),
             stop,
@@ -98,15 +105,24 @@ impl Cluster {
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
+        let found = self.topics.read().by_name.get(name).cloned();
+        found.filter(|topic| topic.is_visible())
+    }
+
+    /// As [`topic`](Self::topic), with what brokers have not heard of yet: the controller knows it.
+    pub(crate) fn created_topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.read().by_name.get(name).cloned()
     }
 
     pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<Arc<Topic>> {
-        self.topics.read().by_id.get(&id).cloned()
+        let found = self.topics.read().by_id.get(&id).cloned();
+        found.filter(|topic| topic.is_visible())
     }
 
     pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
-        self.topics.read().by_name.values().cloned().collect()
+        let topics = self.topics.read();
+        let visible = topics.by_name.values().filter(|topic| topic.is_visible());
+        visible.cloned().collect()
     }
 
     /// The topics as groups see them.
@@ -134,6 +150,14 @@ impl Cluster {
             let what = format!("Topic '{}' already exists.", new.name);
             return Err((ErrorCode::TOPIC_ALREADY_EXISTS, what));
         }
+        if let Some(other) = topics
+            .by_name
+            .keys()
+            .find(|other| collide(other, &new.name))
+        {
+            let what = format!("Topic '{}' collides with existing topic: {other}", new.name);
+            return Err((ErrorCode::INVALID_TOPIC_EXCEPTION, what));
+        }
         let replicas = self.place(&new, topics.created)?;
         let name: Arc<str> = Arc::from(new.name);
         let id = Uuid::new_v4();
@@ -147,6 +171,7 @@ impl Cluster {
             id,
             partitions: RwLock::new(partitions),
             config: RwLock::new(new.config),
+            visible_at: Instant::now() + new.visible_after,
         });
         if !dry {
             topics.created += 1;
@@ -176,6 +201,7 @@ impl Cluster {
             let what = "Number of partitions must be larger than 0.".to_owned();
             return Err((ErrorCode::INVALID_PARTITIONS, what));
         }
+        few_enough(count)?;
         (0..count as usize)
             .map(|index| self.replicas(start + index, new.replication))
             .collect()
@@ -221,6 +247,7 @@ impl Cluster {
             );
             return Err((ErrorCode::INVALID_PARTITIONS, what));
         }
+        few_enough(i32::try_from(wanted - present).unwrap_or(i32::MAX))?;
         if dry {
             return Ok(());
         }
@@ -271,8 +298,41 @@ impl Cluster {
         up.get((hash % up.len().max(1) as u64) as usize).copied()
     }
 
+    /// Whether the internal topic of groups is there. The first question makes it, in a strict cluster.
+    pub(crate) fn keeps_groups(&self) -> bool {
+        if self.settings.propagation.is_zero() {
+            return true;
+        }
+        let new = NewTopic {
+            name: GROUPS.to_owned(),
+            partitions: 50,
+            replication: -1,
+            visible_after: self.settings.propagation,
+            ..NewTopic::default()
+        };
+        // From the second question on it is there already.
+        let _ = self.create_topic(new, false);
+        self.topic(GROUPS).is_some()
+    }
+
     pub(crate) fn move_coordinator(&self, key: &str, node: i32) {
         self.moved_coordinators.lock().insert(key.to_owned(), node);
         self.groups.coordinator_moved(key);
     }
 }
+
+/// Refuses more partitions than a controller makes for one request.
+fn few_enough(partitions: i32) -> Result<(), Refused> {
+    if partitions > MAX_NEW_PARTITIONS {
+        let what = "Excessively large number of partitions per request.".to_owned();
+        return Err((ErrorCode::POLICY_VIOLATION, what));
+    }
+    Ok(())
+}
+
+/// The topic in which brokers keep groups.
+const GROUPS: &str = "__consumer_offsets";
+
+/// The most partitions that one request makes: the controller writes a record for each and takes
+/// 10,000 records at a time.
+const MAX_NEW_PARTITIONS: i32 = 10_000;

@@ -47,11 +47,38 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
         Ok(message) => message,
         Err(error) => {
             tracing::warn!(peer = %peer.host, %error, "a request does not decode");
+            note_unreadable(peer, &header, api);
             return Sending::Close;
         }
     };
     drop(frame);
     serve(peer, &header, api, message).await
+}
+
+/// Has the journal tell of a request that ends its connection, since its bytes do not decode.
+fn note_unreadable(peer: &Peer, header: &RequestHeader, api: ApiKey) {
+    let journal = &peer.cluster.journal;
+    if !journal.is_on() {
+        return;
+    }
+    let entry = journal.add(|number| Entry {
+        number,
+        node: peer.node.id,
+        connection: peer.connection,
+        api,
+        version: header.version,
+        correlation_id: header.correlation_id,
+        client_id: header.client_id.as_deref().map(Arc::from),
+        partitions: Vec::new(),
+        message: None,
+        outcome: std::sync::OnceLock::new(),
+    });
+    let outcome = Outcome {
+        fate: Fate::Disconnected,
+        errors: Vec::new(),
+        faults: Vec::new(),
+    };
+    journal.end(&entry, outcome);
 }
 
 async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyRequest) -> Sending {
@@ -78,7 +105,7 @@ async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyReq
                 correlation_id: header.correlation_id,
                 client_id: client_id.clone(),
                 partitions,
-                message: subject::without_records(&message),
+                message: Some(subject::without_records(&message)),
                 outcome: std::sync::OnceLock::new(),
             })
         });

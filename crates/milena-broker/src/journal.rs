@@ -40,7 +40,8 @@ pub struct Entry {
     pub(crate) correlation_id: i32,
     pub(crate) client_id: Option<Arc<str>>,
     pub(crate) partitions: Vec<(String, i32)>,
-    pub(crate) message: AnyRequest,
+    /// `None` where the bytes do not decode.
+    pub(crate) message: Option<AnyRequest>,
     pub(crate) outcome: OnceLock<Outcome>,
 }
 
@@ -211,7 +212,7 @@ impl Entry {
 
     /// The batches of a Produce request: where to, and the header as it was sent.
     pub fn batches(&self) -> Vec<(TopicPartition, BatchHeader)> {
-        let AnyRequest::Produce(request) = &self.message else {
+        let Some(AnyRequest::Produce(request)) = &self.message else {
             return Vec::new();
         };
         let sent = request
@@ -227,9 +228,10 @@ impl Entry {
             .collect()
     }
 
-    /// The decoded request; produced batches are cut to their headers.
+    /// The decoded request, its produced batches cut to their headers; `None` where its bytes did not decode and the broker
+    /// closed the connection.
     #[doc(hidden)]
-    pub fn message(&self) -> &AnyRequest {
-        &self.message
+    pub fn message(&self) -> Option<&AnyRequest> {
+        self.message.as_ref()
     }
 }

@@ -9,12 +9,15 @@
 //! Replicas have no logs of their own: one that fetches has everything at once, one that was stopped
 //! ends where it was, holds the high watermark back, and cuts the log when it is elected.
 //!
-//! Not modelled yet: transactions, authentication, quotas, groups of KIP-848, share groups.
+//! Not modelled: transactions, authentication, quotas, share groups; cleaning by time and compaction
+//! (`retention.ms` and `cleanup.policy` are kept and shown, and a compacted topic asks for keys).
 
 mod api;
 mod broker;
+mod broker_config;
 mod builder;
 mod cluster;
+mod config_kind;
 mod connection;
 mod context;
 mod dispatch;

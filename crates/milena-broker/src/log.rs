@@ -234,11 +234,10 @@ impl Log {
         self.batches.get(at)
     }
 
-    /// The first batch whose largest timestamp is at least `time`.
-    pub(crate) fn batch_since(&self, time: i64) -> Option<&StoredBatch> {
-        self.batches
-            .iter()
-            .find(|batch| batch.max_timestamp >= time)
+    /// The batches whose largest timestamp is at least `time`, the first of them first.
+    pub(crate) fn batches_since(&self, time: i64) -> impl Iterator<Item = &StoredBatch> {
+        let batches = self.batches.iter();
+        batches.filter(move |batch| batch.max_timestamp >= time)
     }
 
     /// The batch with the largest timestamp, the earliest of equals.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use milena_core::{ErrorCode, Timestamp};
-use milena_protocol::batch::rewrite;
+use milena_protocol::batch::{BatchHeader, rewrite};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -254,6 +254,12 @@ fn producers_of(log: &Log) -> Producers {
 
 fn stored(batch: &Checked, append_time: Option<Timestamp>) -> Option<(StoredBatch, i64)> {
     let Some(time) = append_time else {
+        if batch.claims_append_time() {
+            let mut whole = batch.bytes.to_vec();
+            rewrite::keep_create_time(&mut whole).ok()?;
+            let header = BatchHeader::parse(&whole).ok()?;
+            return Some((StoredBatch::split(&header, &whole.into())?, -1));
+        }
         return Some((batch.stored()?, -1));
     };
     let mut whole = BytesMut::from(&batch.bytes[..]);

@@ -54,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) consumer_timing: Timing,
     pub(crate) max_fetch_sessions: usize,
     pub(crate) replica_lag_time_max: Duration,
+    /// How long after its making a topic is unknown to brokers, and a group's first coordinator is not there.
+    pub(crate) propagation: Duration,
     pub(crate) clock: WallClock,
 }
 
@@ -70,7 +72,7 @@ impl Default for Settings {
             check_records: true,
             journal_capacity: 4096,
             initial_rebalance_delay: Duration::ZERO,
-            min_session_timeout: Duration::from_millis(100),
+            min_session_timeout: Duration::from_secs(6),
             max_session_timeout: Duration::from_secs(1800),
             group_version: 1,
             consumer_timing: Timing {
@@ -79,6 +81,7 @@ impl Default for Settings {
             },
             max_fetch_sessions: 1000,
             replica_lag_time_max: Duration::from_secs(30),
+            propagation: Duration::ZERO,
             clock: WallClock::default(),
         }
     }

@@ -108,6 +108,30 @@ pub(crate) fn of(
             groups.push(request.key.to_string());
             groups.extend(request.coordinator_keys.iter().map(ToString::to_string));
         }
+        AnyRequest::OffsetDelete(request) => groups.push(request.group_id.to_string()),
+        AnyRequest::DescribeGroups(request) => {
+            groups.extend(request.groups.iter().map(|group| group.to_string()));
+        }
+        AnyRequest::DeleteGroups(request) => {
+            groups.extend(request.groups_names.iter().map(|group| group.to_string()));
+        }
+        AnyRequest::ConsumerGroupDescribe(request) => {
+            groups.extend(request.group_ids.iter().map(|group| group.to_string()));
+        }
+        AnyRequest::DeleteRecords(request) => {
+            for topic in &request.topics {
+                let each = topic.partitions.iter();
+                partitions.extend(each.map(|each| (topic.name.to_string(), each.partition_index)));
+            }
+        }
+        AnyRequest::CreatePartitions(request) => {
+            partitions.extend(
+                request
+                    .topics
+                    .iter()
+                    .map(|topic| (topic.name.to_string(), -1)),
+            );
+        }
         _ => {}
     }
     (partitions, groups)

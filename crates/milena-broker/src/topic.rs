@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use milena_core::TopicName;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::config_kind::Kind;
 use crate::partition::Partition;
 
 /// A topic of the cluster.
@@ -16,12 +18,19 @@ pub(crate) struct Topic {
     pub(crate) id: Uuid,
     pub(crate) partitions: RwLock<Vec<Arc<Partition>>>,
     pub(crate) config: RwLock<TopicConfig>,
+    /// When brokers hear of it.
+    pub(crate) visible_at: Instant,
 }
 
 impl Topic {
     pub(crate) fn partition(&self, index: i32) -> Option<Arc<Partition>> {
         let index = usize::try_from(index).ok()?;
         self.partitions.read().get(index).cloned()
+    }
+
+    /// Whether brokers have heard of it.
+    pub(crate) fn is_visible(&self) -> bool {
+        Instant::now() >= self.visible_at
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
@@ -34,15 +43,15 @@ impl Topic {
 pub(crate) struct TopicConfig(BTreeMap<String, String>);
 
 impl TopicConfig {
-    /// Sets `key`; an unknown key or a value that it cannot have is refused with the reason.
+    /// Sets `key`. Refuses an unknown key and a value that it cannot have, with the reason.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let Some((_, _, kind)) = KEYS.iter().find(|(name, ..)| *name == key) else {
             return Err(format!("Unknown topic config name: {key}"));
         };
-        if !kind.accepts(value) {
+        let Some(value) = kind.read(value) else {
             return Err(format!("Invalid value {value} for configuration {key}"));
-        }
-        self.0.insert(key.to_owned(), value.to_owned());
+        };
+        self.0.insert(key.to_owned(), value);
         Ok(())
     }
 
@@ -56,18 +65,34 @@ impl TopicConfig {
         self.0.get(key).map(String::as_str)
     }
 
-    /// Every key: name, value, whether it was given, type on the wire.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, &str, bool, i8)> {
+    /// Every key: name, value, whether it was given, type.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, &str, bool, Kind)> {
         KEYS.iter()
             .map(|(name, default, kind)| match self.given(name) {
-                Some(value) => (*name, value, true, kind.to_wire()),
-                None => (*name, *default, false, kind.to_wire()),
+                Some(value) => (*name, value, true, *kind),
+                None => (*name, *default, false, *kind),
             })
     }
 
     /// The largest batch accepted, in bytes, where the topic says so.
     pub(crate) fn max_message_bytes(&self) -> Option<usize> {
         self.given("max.message.bytes")?.parse().ok()
+    }
+
+    /// How far before and after the broker's clock a record's own time may lie, in milliseconds.
+    pub(crate) fn timestamp_window(&self) -> (i64, i64) {
+        (
+            self.number("message.timestamp.before.max.ms"),
+            self.number("message.timestamp.after.max.ms"),
+        )
+    }
+
+    /// The value of a `Long` key, given or default.
+    fn number(&self, key: &str) -> i64 {
+        let value = self.entries().find(|(name, ..)| *name == key);
+        value
+            .and_then(|(_, value, ..)| value.parse().ok())
+            .unwrap_or(i64::MAX)
     }
 
     pub(crate) fn log_append_time(&self) -> bool {
@@ -105,86 +130,59 @@ pub(crate) fn is_internal(name: &str) -> bool {
     )
 }
 
+/// Whether topics of these two names could not both have metrics: brokers write `.` and `_` alike there.
+pub(crate) fn collide(one: &str, other: &str) -> bool {
+    one.len() == other.len() && one.replace('.', "_") == other.replace('.', "_")
+}
+
 /// Why a topic may not have this name.
 pub(crate) fn name_defect(name: &str) -> Option<&'static str> {
     TopicName::from(name).defect()
-}
-
-/// What a configuration value must look like.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Boolean,
-    Int,
-    Long,
-    Double,
-    OneOf(&'static [&'static str]),
-    Text,
-}
-
-impl Kind {
-    fn accepts(self, value: &str) -> bool {
-        match self {
-            Self::Boolean => matches!(value, "true" | "false"),
-            Self::Int => value.parse::<i32>().is_ok(),
-            Self::Long => value.parse::<i64>().is_ok(),
-            Self::Double => value.parse::<f64>().is_ok(),
-            Self::OneOf(words) => value.split(',').all(|word| words.contains(&word)),
-            Self::Text => true,
-        }
-    }
-
-    fn to_wire(self) -> i8 {
-        match self {
-            Self::Boolean => 1,
-            Self::Text => 2,
-            Self::OneOf(words) if words.len() == 2 && words.contains(&"compact") => 7,
-            Self::OneOf(_) => 2,
-            Self::Int => 3,
-            Self::Long => 5,
-            Self::Double => 6,
-        }
-    }
 }
 
 const KEYS: &[(&str, &str, Kind)] = &[
     (
         "cleanup.policy",
         "delete",
-        Kind::OneOf(&["delete", "compact"]),
+        Kind::ListOf(&["delete", "compact"]),
     ),
     (
         "compression.type",
         "producer",
         Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
     ),
-    ("delete.retention.ms", "86400000", Kind::Long),
-    ("file.delete.delay.ms", "60000", Kind::Long),
-    ("flush.messages", "9223372036854775807", Kind::Long),
-    ("flush.ms", "9223372036854775807", Kind::Long),
-    ("index.interval.bytes", "4096", Kind::Int),
-    ("max.compaction.lag.ms", "9223372036854775807", Kind::Long),
-    ("max.message.bytes", "1048588", Kind::Int),
-    ("message.timestamp.after.max.ms", "3600000", Kind::Long),
+    ("delete.retention.ms", "86400000", Kind::Long(0)),
+    ("file.delete.delay.ms", "60000", Kind::Long(0)),
+    ("flush.messages", "9223372036854775807", Kind::Long(1)),
+    ("flush.ms", "9223372036854775807", Kind::Long(0)),
+    ("index.interval.bytes", "4096", Kind::Int(0)),
+    (
+        "max.compaction.lag.ms",
+        "9223372036854775807",
+        Kind::Long(1),
+    ),
+    ("max.message.bytes", "1048588", Kind::Int(0)),
+    ("message.timestamp.after.max.ms", "3600000", Kind::Long(0)),
     (
         "message.timestamp.before.max.ms",
         "9223372036854775807",
-        Kind::Long,
+        Kind::Long(0),
     ),
     (
         "message.timestamp.type",
         "CreateTime",
         Kind::OneOf(&["CreateTime", "LogAppendTime"]),
     ),
-    ("min.cleanable.dirty.ratio", "0.5", Kind::Double),
-    ("min.compaction.lag.ms", "0", Kind::Long),
-    ("min.insync.replicas", "1", Kind::Int),
+    ("min.cleanable.dirty.ratio", "0.5", Kind::Ratio),
+    ("min.compaction.lag.ms", "0", Kind::Long(0)),
+    ("min.insync.replicas", "1", Kind::Int(1)),
     ("preallocate", "false", Kind::Boolean),
-    ("retention.bytes", "-1", Kind::Long),
-    ("retention.ms", "604800000", Kind::Long),
-    ("segment.bytes", "1073741824", Kind::Int),
-    ("segment.index.bytes", "10485760", Kind::Int),
-    ("segment.jitter.ms", "0", Kind::Long),
-    ("segment.ms", "604800000", Kind::Long),
+    ("retention.bytes", "-1", Kind::Long(-1)),
+    ("retention.ms", "604800000", Kind::Long(-1)),
+    ("segment.bytes", "1073741824", Kind::Int(14)),
+    ("segment.index.bytes", "10485760", Kind::Int(4)),
+    ("segment.jitter.ms", "0", Kind::Long(0)),
+    ("segment.ms", "604800000", Kind::Long(1)),
     ("unclean.leader.election.enable", "false", Kind::Boolean),
     ("follower.replication.throttled.replicas", "", Kind::Text),
     ("leader.replication.throttled.replicas", "", Kind::Text),

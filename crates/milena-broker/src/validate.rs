@@ -1,7 +1,7 @@
 //! Whether the records field of a Produce request is what a broker may append.
 
 use bytes::Bytes;
-use milena_core::ErrorCode;
+use milena_core::{ErrorCode, RecordRef, Timestamp, TimestampType};
 use milena_protocol::batch::{Batch, BatchHeader, Batches};
 use milena_protocol::compression::{Codec, DEFAULT_MAX_SIZE};
 
@@ -14,19 +14,98 @@ pub(crate) struct Checked {
     pub(crate) header: BatchHeader,
     pub(crate) bytes: Bytes,
     pub(crate) stamp: Option<Stamp>,
+    /// The earliest and the latest time of its records, in milliseconds.
+    times: Option<(i64, i64)>,
+}
+
+/// A record for which its whole batch is refused (KIP-467).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rejected {
+    /// Its place in the batch, from 0.
+    pub(crate) index: i32,
+    /// The reason, in the words of real brokers.
+    pub(crate) why: String,
+}
+
+/// The times that a topic takes from its producers, as brokers read `message.timestamp.before.max.ms` and its twin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TimeWindow {
+    /// The earliest, in milliseconds.
+    pub(crate) from: i64,
+    /// The latest, in milliseconds.
+    pub(crate) to: i64,
+}
+
+impl TimeWindow {
+    pub(crate) fn around(now: i64, (before, after): (i64, i64)) -> Self {
+        Self {
+            from: now.saturating_sub(before),
+            to: now.saturating_add(after),
+        }
+    }
+
+    fn takes(self, time: i64) -> bool {
+        (self.from..=self.to).contains(&time)
+    }
 }
 
 impl Checked {
-    /// The indexes of the records without a key, which a compacted topic does not take.
-    pub(crate) fn keyless(&self) -> Vec<i32> {
+    /// The records without a key, which a compacted topic does not take.
+    pub(crate) fn keyless(&self, partition: &str) -> Vec<Rejected> {
+        self.rejected(|record| {
+            record.key.is_none().then(|| {
+                format!(
+                    "Compacted topic cannot accept message without key in topic partition {partition}"
+                )
+            })
+        })
+    }
+
+    /// The records whose times the topic does not take. `window` is `None` where the broker stamps them itself.
+    pub(crate) fn mistimed(&self, window: Option<TimeWindow>) -> Vec<Rejected> {
+        let Some(window) = window else {
+            // As brokers do: such a bit is an error only where it would be believed.
+            if !self.claims_append_time() {
+                return Vec::new();
+            }
+            return self.rejected(|_| {
+                let what = "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.";
+                Some(what.to_owned())
+            });
+        };
+        let Some((first, last)) = self.times else {
+            return Vec::new();
+        };
+        if window.takes(first) && window.takes(last) {
+            return Vec::new();
+        }
+        self.rejected(|record| {
+            let time = record.timestamp?.to_millis();
+            (!window.takes(time)).then(|| {
+                format!(
+                    "Timestamp {time} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
+                    record.offset, window.from, window.to
+                )
+            })
+        })
+    }
+
+    /// Whether its producer wrote that a broker had given the times.
+    pub(crate) fn claims_append_time(&self) -> bool {
+        self.header.attributes.timestamp_type() == TimestampType::LogAppend
+    }
+
+    fn rejected(&self, why: impl Fn(&RecordRef<'_>) -> Option<String>) -> Vec<Rejected> {
         let batch = Batches::new(self.bytes.clone()).find_map(Result::ok);
         let Some(Ok(records)) = batch.map(|batch| batch.records(DEFAULT_MAX_SIZE)) else {
             return Vec::new();
         };
         let each = records.iter().zip(0i32..);
-        each.filter(|(record, _)| record.as_ref().is_ok_and(|record| record.key.is_none()))
-            .map(|(_, index)| index)
-            .collect()
+        each.filter_map(|(record, index)| {
+            let why = why(&record.ok()?)?;
+            Some(Rejected { index, why })
+        })
+        .collect()
     }
 
     pub(crate) fn stored(&self) -> Option<StoredBatch> {
@@ -71,11 +150,13 @@ pub(crate) fn check(
         return Err((ErrorCode::CORRUPT_MESSAGE, "the CRC is wrong"));
     }
     check_header(&header, version)?;
-    if each_record {
-        check_records(&batch)?;
-    }
+    let times = match each_record {
+        true => check_records(&batch)?,
+        false => Some((header.max_timestamp, header.max_timestamp)),
+    };
     Ok(Checked {
         stamp: stamp(&header)?,
+        times: times.filter(|(first, _)| *first >= 0),
         bytes: batch.bytes().clone(),
         header,
     })
@@ -102,12 +183,14 @@ fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
     }
 }
 
-fn check_records(batch: &Batch) -> Result<(), Refusal> {
+/// Walks the records; gives the earliest and the latest time among them.
+fn check_records(batch: &Batch) -> Result<Option<(i64, i64)>, Refusal> {
     let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
     let Ok(records) = batch.records(DEFAULT_MAX_SIZE) else {
         return Err((ErrorCode::CORRUPT_MESSAGE, "the records do not decompress"));
     };
     let mut expected = batch.base_offset();
+    let mut times = None;
     for record in records.iter() {
         let Ok(record) = record else {
             return invalid("a record does not decode");
@@ -116,11 +199,15 @@ fn check_records(batch: &Batch) -> Result<(), Refusal> {
             return invalid("the records' offsets are not one after the other");
         }
         expected = expected.next();
+        if let Some(time) = record.timestamp.map(Timestamp::to_millis) {
+            let (first, last) = times.unwrap_or((time, time));
+            times = Some((first.min(time), last.max(time)));
+        }
     }
     if expected != batch.next_offset() {
         return invalid("there are fewer records than the batch says");
     }
-    Ok(())
+    Ok(times)
 }
 
 fn stamp(header: &BatchHeader) -> Result<Option<Stamp>, Refusal> {

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use milena_broker::{Broker, ErrorCode};
 use milena_core::ErrorKind;
-use milena_protocol::messages::MetadataRequest;
-use support::{Client, batch};
+use milena_protocol::messages::{
+    CreateTopicsRequest, FindCoordinatorRequest, MetadataRequest, create_topics_request,
+};
+use support::{Client, batch, text, topic};
 
 #[tokio::test(start_paused = true)]
 async fn leaders_are_spread_over_the_brokers() {
@@ -73,6 +75,34 @@ async fn another_replica_leads_while_a_broker_is_down() {
         broker.inspect().leader("orders", 0),
         Some((next, next_epoch))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_strict_cluster_takes_its_time_as_a_real_one_does() {
+    let broker = Broker::builder().strict().start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    let find = FindCoordinatorRequest::default().with_key(text("billing"));
+    let first = client.call(&find, 3).await.error_code;
+    assert_eq!(
+        ErrorCode::from_wire(first),
+        Some(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+    );
+    let wish = create_topics_request::CreatableTopic::default()
+        .with_name(topic("orders"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
+    let create = CreateTopicsRequest::default()
+        .with_topics(vec![wish])
+        .with_timeout_ms(10_000);
+    assert_eq!(client.call(&create, 5).await.topics[0].error_code, 0);
+    let early = client.fetch("orders", 0, 0).await.error_code;
+    assert_eq!(
+        ErrorCode::from_wire(early),
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    );
+    tokio::time::advance(std::time::Duration::from_millis(100)).await;
+    assert_eq!(client.fetch("orders", 0, 0).await.error_code, 0);
+    assert_eq!(client.call(&find, 3).await.error_code, 0);
 }
 
 #[tokio::test(start_paused = true)]

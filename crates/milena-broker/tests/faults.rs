@@ -235,6 +235,26 @@ async fn a_throttle_is_told_and_a_move_happens_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_journal_tells_of_a_request_whose_bytes_do_not_decode() {
+    let (broker, mut client) = start().await;
+    // ApiVersions 3 with a header, and a body that ends in the middle of a text.
+    let frame = [
+        &12i32.to_be_bytes()[..],
+        &[0, 18, 0, 3, 0, 0, 0, 9, 255, 255, 0, 9],
+    ]
+    .concat();
+    client.raw(&frame).await;
+    assert_eq!(client.frame().await, None);
+    let entries = broker.journal().requests(ApiKey::ApiVersions);
+    let unread: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.message().is_none())
+        .collect();
+    assert_eq!(unread.len(), 1);
+    assert_eq!(unread[0].outcome().unwrap().fate, Fate::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_filter_spares_other_clients() {
     let (broker, mut client) = start().await;
     let fault = broker

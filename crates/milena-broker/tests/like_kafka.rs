@@ -13,9 +13,11 @@
 mod support;
 
 use milena_broker::{Broker, ErrorCode};
+use milena_core::Timestamp;
+use milena_protocol::batch::rewrite;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::*;
-use support::{Client, batch, fetching, producing, text, topic};
+use support::{Client, batch, batch_at, fetching, producing, text, topic};
 
 /// What was asked, and the code of the answer (0: none).
 type Asked = (&'static str, i16);
@@ -66,6 +68,7 @@ async fn ask_all(address: &str) -> Vec<Asked> {
     asked.extend(produces(&mut client, &name).await);
     asked.extend(fetches(&mut client, &name).await);
     asked.extend(groups(&mut client, &name).await);
+    asked.extend(configs(&mut client, &name).await);
     let delete = DeleteTopicsRequest::default()
         .with_topic_names(vec![topic(&name)])
         .with_timeout_ms(10_000);
@@ -88,7 +91,15 @@ async fn topics(client: &mut Client, name: &str) -> Vec<Asked> {
         .with_name(text("no.such.config"))
         .with_value(Some(text("1")));
     for (question, wish) in [
-        ("a topic is made", new(name, 2, 1)),
+        // Kafka 3.9 has no limit where none is set.
+        (
+            "a topic is made",
+            new(name, 2, 1).with_configs(vec![
+                create_topics_request::CreatableTopicConfig::default()
+                    .with_name(text("message.timestamp.after.max.ms"))
+                    .with_value(Some(text("3600000"))),
+            ]),
+        ),
         ("a topic is made twice", new(name, 2, 1)),
         ("a topic with a space", new("a b", 1, 1)),
         ("a topic without partitions", new("like-kafka-other", 0, 1)),
@@ -109,6 +120,42 @@ async fn topics(client: &mut Client, name: &str) -> Vec<Asked> {
             client.call(&request, 5).await.topics[0].error_code,
         ));
     }
+    let config = |key: &str, value: &str| {
+        create_topics_request::CreatableTopicConfig::default()
+            .with_name(text(key))
+            .with_value(Some(text(value)))
+    };
+    let twin = name.replace('-', "_");
+    let dotted = name.replace('-', ".");
+    for (question, wish) in [
+        ("a topic with underscores", new(&twin, 1, 1)),
+        ("a topic with dots for underscores", new(&dotted, 1, 1)),
+        (
+            "a topic of a million partitions",
+            new("like-kafka-other", 1_000_000, 1),
+        ),
+        (
+            "a topic with a ratio over one",
+            new("like-kafka-other", 1, 1)
+                .with_configs(vec![config("min.cleanable.dirty.ratio", "1.5")]),
+        ),
+        (
+            "a topic with a negative limit",
+            new("like-kafka-other", 1, 1).with_configs(vec![config("max.message.bytes", "-1")]),
+        ),
+    ] {
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![wish])
+            .with_timeout_ms(10_000);
+        asked.push((
+            question,
+            client.call(&request, 5).await.topics[0].error_code,
+        ));
+    }
+    let gone = DeleteTopicsRequest::default()
+        .with_topic_names(vec![topic(&twin)])
+        .with_timeout_ms(10_000);
+    client.call(&gone, 5).await;
     // A real broker hears of a new topic a moment later than its controller.
     while client.fetch(name, 1, 0).await.error_code != 0 {
         tokio::task::yield_now().await;
@@ -150,6 +197,20 @@ async fn produces(client: &mut Client, name: &str) -> Vec<Asked> {
     ] {
         asked.push((question, client.produce(name, 0, records).await.error_code));
     }
+    let now = Timestamp::now().to_millis();
+    let hours = |count: i64| now + count * 3_600_000;
+    let mut stamped = batch_at(&[now]).to_vec();
+    stamped[22] |= 8;
+    rewrite::renew_crc(&mut stamped);
+    for (question, records) in [
+        ("a record of now", batch_at(&[now])),
+        ("a record of long ago", batch_at(&[1])),
+        ("a record of two hours ahead", batch_at(&[now, hours(2)])),
+        ("a record in microseconds", batch_at(&[now * 1000])),
+        ("an append time set by a client", stamped.into()),
+    ] {
+        asked.push((question, client.produce(name, 1, records).await.error_code));
+    }
     asked.push((
         "an unknown topic",
         client
@@ -172,7 +233,7 @@ async fn produces(client: &mut Client, name: &str) -> Vec<Asked> {
 async fn fetches(client: &mut Client, name: &str) -> Vec<Asked> {
     let mut asked = vec![
         ("past the end", client.fetch(name, 0, 1000).await.error_code),
-        ("at the end", client.fetch(name, 1, 0).await.error_code),
+        ("at the end", client.fetch(name, 1, 3).await.error_code),
         (
             "an unknown topic is fetched",
             client.fetch("like-kafka-unknown", 0, 0).await.error_code,
@@ -329,6 +390,15 @@ async fn groups(client: &mut Client, name: &str) -> Vec<Asked> {
         "a commit from outside",
         code(client.call(&commit(-1, &text("")), 7).await),
     ));
+    for (question, metadata) in [
+        ("a commit with 4,096 letters", "m".repeat(4096)),
+        ("a commit with 4,097 letters", "m".repeat(4097)),
+        ("a commit with 2,049 letters of two bytes", "ü".repeat(2049)),
+    ] {
+        let mut noted = commit(1, id);
+        noted.topics[0].partitions[0].committed_metadata = Some(text(&metadata));
+        asked.push((question, code(client.call(&noted, 7).await)));
+    }
     let delete = DeleteGroupsRequest::default().with_groups_names(vec![group()]);
     asked.push((
         "a group in use is deleted",
@@ -361,7 +431,178 @@ async fn groups(client: &mut Client, name: &str) -> Vec<Asked> {
     asked
 }
 
+async fn configs(client: &mut Client, name: &str) -> Vec<Asked> {
+    use alter_configs_request::{AlterConfigsResource, AlterableConfig};
+    let mut asked = Vec::new();
+    for (question, kind, resource, key, value) in [
+        ("settings are replaced", 2, name, "retention.ms", "1000"),
+        (
+            "an unknown setting is replaced",
+            2,
+            name,
+            "no.such.key",
+            "1",
+        ),
+        (
+            "a setting is replaced by no number",
+            2,
+            name,
+            "retention.ms",
+            "soon",
+        ),
+        (
+            "settings of an unknown topic",
+            2,
+            "like-kafka-unknown",
+            "retention.ms",
+            "1",
+        ),
+        (
+            "settings of an unknown broker",
+            4,
+            "99",
+            "message.max.bytes",
+            "2000000",
+        ),
+        (
+            "settings of a broker that is no number",
+            4,
+            "x",
+            "message.max.bytes",
+            "2000000",
+        ),
+        ("a fixed setting of all brokers", 4, "", "node.id", "7"),
+    ] {
+        let config = AlterableConfig::default()
+            .with_name(text(key))
+            .with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(kind)
+            .with_resource_name(text(resource))
+            .with_configs(vec![config]);
+        let request = AlterConfigsRequest::default()
+            .with_resources(vec![resource])
+            .with_validate_only(true);
+        let answer = client.call(&request, 2).await;
+        asked.push((question, answer.responses[0].error_code));
+    }
+    asked
+}
+
+/// What Kafka makes of the text of a setting.
+#[tokio::test]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn settings_read_back_as_on_the_real_broker() {
+    let bootstrap = std::env::var("MILENA_TEST_BOOTSTRAP").unwrap();
+    let mut client = Client::tcp(&bootstrap).await;
+    read_back(&mut client).await;
+}
+
+#[tokio::test]
+async fn settings_read_back_in_the_form_that_kafka_gives_them() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    read_back(&mut client).await;
+}
+
+async fn read_back(client: &mut Client) {
+    let name = format!("like-kafka-{}", uuid::Uuid::new_v4());
+    let given = [
+        ("min.cleanable.dirty.ratio", "0.50", "0.5"),
+        ("preallocate", "FALSE", "false"),
+        ("segment.bytes", " 1073741824 ", "1073741824"),
+        ("message.timestamp.after.max.ms", "+3600000", "3600000"),
+        ("unclean.leader.election.enable", "true ", "true"),
+    ];
+    let configs = given.map(|(key, value, _)| {
+        create_topics_request::CreatableTopicConfig::default()
+            .with_name(text(key))
+            .with_value(Some(text(value)))
+    });
+    let wish = create_topics_request::CreatableTopic::default()
+        .with_name(topic(&name))
+        .with_num_partitions(1)
+        .with_replication_factor(1)
+        .with_configs(configs.to_vec());
+    let create = CreateTopicsRequest::default()
+        .with_topics(vec![wish])
+        .with_timeout_ms(10_000);
+    assert_eq!(client.call(&create, 5).await.topics[0].error_code, 0);
+    while client.fetch(&name, 0, 0).await.error_code != 0 {
+        tokio::task::yield_now().await;
+    }
+    let resource = describe_configs_request::DescribeConfigsResource::default()
+        .with_resource_type(2)
+        .with_resource_name(text(&name))
+        .with_configuration_keys(None);
+    let describe = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let shown = client.call(&describe, 4).await.results.remove(0).configs;
+    for (key, _, kept) in given {
+        let found = shown.iter().find(|entry| entry.name.as_str() == key);
+        assert_eq!(found.unwrap().value.as_deref(), Some(kept), "{key}");
+    }
+}
+
 const EXPECTED: &[(&str, Option<ErrorCode>)] = &[
+    ("a topic with underscores", None),
+    (
+        "a topic with dots for underscores",
+        Some(ErrorCode::INVALID_TOPIC_EXCEPTION),
+    ),
+    (
+        "a topic of a million partitions",
+        Some(ErrorCode::POLICY_VIOLATION),
+    ),
+    (
+        "a topic with a ratio over one",
+        Some(ErrorCode::INVALID_CONFIG),
+    ),
+    (
+        "a topic with a negative limit",
+        Some(ErrorCode::INVALID_CONFIG),
+    ),
+    ("a record of now", None),
+    ("a record of long ago", None),
+    (
+        "a record of two hours ahead",
+        Some(ErrorCode::INVALID_TIMESTAMP),
+    ),
+    (
+        "a record in microseconds",
+        Some(ErrorCode::INVALID_TIMESTAMP),
+    ),
+    ("an append time set by a client", None),
+    ("a commit with 4,096 letters", None),
+    (
+        "a commit with 4,097 letters",
+        Some(ErrorCode::OFFSET_METADATA_TOO_LARGE),
+    ),
+    ("a commit with 2,049 letters of two bytes", None),
+    ("settings are replaced", None),
+    (
+        "an unknown setting is replaced",
+        Some(ErrorCode::INVALID_CONFIG),
+    ),
+    (
+        "a setting is replaced by no number",
+        Some(ErrorCode::INVALID_CONFIG),
+    ),
+    (
+        "settings of an unknown topic",
+        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+    ),
+    (
+        "settings of an unknown broker",
+        Some(ErrorCode::INVALID_REQUEST),
+    ),
+    (
+        "settings of a broker that is no number",
+        Some(ErrorCode::INVALID_REQUEST),
+    ),
+    (
+        "a fixed setting of all brokers",
+        Some(ErrorCode::INVALID_REQUEST),
+    ),
     ("a topic is made", None),
     (
         "a topic is made twice",

@@ -16,8 +16,11 @@ use milena_broker::{Broker, ErrorCode, Fate};
 use milena_core::Timestamp;
 use milena_protocol::ApiKey;
 use milena_protocol::messages::fetch_request::ForgottenTopic;
-use milena_protocol::messages::{MetadataRequest, metadata_request};
-use support::{Client, batch, fetching, producing, summary, topic};
+use milena_protocol::messages::{
+    BrokerId, DeleteRecordsRequest, ListOffsetsRequest, MetadataRequest, delete_records_request,
+    list_offsets_request, metadata_request,
+};
+use support::{Client, batch, batch_at, fetching, producing, summary, topic};
 use tokio::time::Instant;
 
 fn code(raw: i16) -> Option<ErrorCode> {
@@ -371,6 +374,47 @@ async fn retention_keeps_a_partition_small() {
     assert!(broker.inspect().size("orders", 0).unwrap() <= 1000);
     assert_eq!(broker.inspect().end_offset("orders", 0), Some(100));
     assert!(broker.inspect().start_offset("orders", 0).unwrap() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_records_of_a_wrong_time_are_named_and_none_is_written() {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let builder = Broker::builder().topic("orders", 1).clock(move || now);
+    let broker = builder.start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    let (good, ahead) = (now.to_millis(), now.to_millis() * 1000);
+    let times = [good, ahead, good, ahead];
+    let refused = client.produce("orders", 0, batch_at(&times)).await;
+    assert_eq!(code(refused.error_code), Some(ErrorCode::INVALID_TIMESTAMP));
+    let each = refused.record_errors.iter().map(|one| one.batch_index);
+    assert_eq!(each.collect::<Vec<_>>(), [1, 3]);
+    assert_eq!(broker.inspect().end_offset("orders", 0), Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_is_looked_up_behind_a_batch_that_deletion_cut_into() {
+    let (broker, mut client) = one_topic().await;
+    client.produce("orders", 0, batch_at(&[9000, 100])).await;
+    client.produce("orders", 0, batch_at(&[9500])).await;
+    let partition = delete_records_request::DeleteRecordsPartition::default().with_offset(1);
+    let topics = delete_records_request::DeleteRecordsTopic::default()
+        .with_name(topic("orders"))
+        .with_partitions(vec![partition]);
+    let trim = DeleteRecordsRequest::default().with_topics(vec![topics]);
+    assert_eq!(
+        client.call(&trim, 2).await.topics[0].partitions[0].error_code,
+        0
+    );
+    let asked = list_offsets_request::ListOffsetsPartition::default().with_timestamp(9000);
+    let topics = list_offsets_request::ListOffsetsTopic::default()
+        .with_name(topic("orders"))
+        .with_partitions(vec![asked]);
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_topics(vec![topics]);
+    let found = client.call(&request, 5).await.topics[0].partitions[0].offset;
+    assert_eq!(found, 2);
+    drop(broker);
 }
 
 #[tokio::test(start_paused = true)]

@@ -241,6 +241,17 @@ async fn every_offered_version_is_answered_and_decodes() {
         IncrementalAlterConfigsRequest::default().with_resources(vec![resource])
     })
     .await;
+    all(&broker, 0, |_| {
+        let config = alter_configs_request::AlterableConfig::default()
+            .with_name(text("retention.ms"))
+            .with_value(Some(text("1")));
+        let resource = alter_configs_request::AlterConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text("orders"))
+            .with_configs(vec![config]);
+        AlterConfigsRequest::default().with_resources(vec![resource])
+    })
+    .await;
     all(&broker, 0, |_| DescribeClusterRequest::default()).await;
     all(&broker, 0, |_| {
         ElectLeadersRequest::default().with_topic_partitions(None)

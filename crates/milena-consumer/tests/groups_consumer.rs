@@ -238,7 +238,7 @@ async fn whoever_asks_for_committed_offsets_names_its_epoch() {
     let asked = bed.broker.journal().requests(ApiKey::OffsetFetch);
     assert!(!asked.is_empty());
     for entry in asked {
-        let AnyRequest::OffsetFetch(request) = entry.message() else {
+        let Some(AnyRequest::OffsetFetch(request)) = entry.message() else {
             panic!("asked for requests of this kind");
         };
         let group = &request.groups[0];

@@ -419,7 +419,7 @@ async fn a_member_that_stood_still_lets_go_before_it_asks() {
             )
         });
         let first = asked.first().unwrap();
-        match first.message() {
+        match first.message().unwrap() {
             AnyRequest::JoinGroup(_) => {}
             AnyRequest::ConsumerGroupHeartbeat(beat) => assert_eq!(beat.member_epoch, 0),
             other => panic!("{way}: {other:?} came first"),

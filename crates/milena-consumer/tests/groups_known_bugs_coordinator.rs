@@ -75,7 +75,7 @@ async fn g13_whatever_happens_to_heartbeats_who_joins_owns_nothing_and_every_req
                 !errors.contains(&ErrorCode::INVALID_REQUEST),
                 "seed {seed}: {entry:?}"
             );
-            if let AnyRequest::ConsumerGroupHeartbeat(beat) = entry.message() {
+            if let Some(AnyRequest::ConsumerGroupHeartbeat(beat)) = entry.message() {
                 assert!(
                     beat.member_epoch >= -1,
                     "an epoch of an answer is never a leave"

@@ -1,4 +1,6 @@
-//! DescribeConfigs and IncrementalAlterConfigs of topics; brokers have none to show.
+//! DescribeConfigs, IncrementalAlterConfigs and AlterConfigs, of topics and of brokers.
+
+use std::sync::Arc;
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -8,12 +10,15 @@ use milena_protocol::messages::describe_configs_response::{
 use milena_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use milena_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use milena_protocol::messages::{
-    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs_request,
+    alter_configs_response,
 };
 
+use crate::broker_config::{Change, Shown};
 use crate::cluster::Refused;
 use crate::context::{Answer, Context, text};
+use crate::topic::{Topic, TopicConfig};
 
 pub(super) fn describe(context: &Context, request: &DescribeConfigsRequest) -> Answer {
     let results = request.resources.iter().map(|resource| {
@@ -39,51 +44,83 @@ fn entries(
     synonyms: bool,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
     context.fault().map_err(|code| (code, String::new()))?;
-    match resource.resource_type {
-        TOPIC => {}
-        BROKER => return Ok(Vec::new()),
-        other => {
-            return Err((
-                ErrorCode::INVALID_REQUEST,
-                format!("Unsupported resource type: {other}"),
-            ));
-        }
-    }
-    let name = resource.resource_name.as_str();
-    let topic = context
-        .cluster
-        .topic(name)
-        .ok_or((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new()))?;
     let wanted = |key: &str| match &resource.configuration_keys {
         Some(keys) => keys.iter().any(|wanted| wanted.as_str() == key),
         None => true,
     };
-    let config = topic.config.read();
-    let found =
-        config
-            .entries()
-            .filter(|(key, ..)| wanted(key))
-            .map(|(key, value, given, kind)| {
-                let source = if given { GIVEN } else { DEFAULT };
-                let mut told = DescribeConfigsResourceResult::default()
-                    .with_name(text(key))
-                    .with_value(Some(text(value)))
-                    .with_config_source(source);
-                if synonyms {
-                    told.synonyms.push(
-                        DescribeConfigsSynonym::default()
-                            .with_name(text(key))
-                            .with_value(Some(text(value)))
-                            .with_source(source),
-                    );
-                }
-                if context.version >= 3 {
-                    told.with_config_type(kind)
-                } else {
-                    told
-                }
+    let mut shown = match Resource::of(context, resource.resource_type, &resource.resource_name)? {
+        Resource::Topic(topic) => {
+            let config = topic.config.read();
+            let entries = config.entries();
+            let each = entries.map(|(key, value, given, kind)| Shown {
+                key,
+                value: value.to_owned(),
+                kind,
+                read_only: false,
+                source: if given { GIVEN } else { DEFAULT },
             });
-    Ok(found.collect())
+            each.collect()
+        }
+        Resource::Broker(node) => {
+            let cluster = &context.cluster;
+            cluster.broker_configs.shown(&cluster.settings, node)
+        }
+    };
+    shown.retain(|each| wanted(each.key));
+    let told = shown.into_iter().map(|each| {
+        let mut told = DescribeConfigsResourceResult::default()
+            .with_name(text(each.key))
+            .with_value(Some(text(each.value.as_str())))
+            .with_read_only(each.read_only)
+            .with_config_source(each.source);
+        if synonyms {
+            told.synonyms.push(
+                DescribeConfigsSynonym::default()
+                    .with_name(text(each.key))
+                    .with_value(Some(text(each.value)))
+                    .with_source(each.source),
+            );
+        }
+        if context.version >= 3 {
+            told.config_type = each.kind.to_wire();
+        }
+        told
+    });
+    Ok(told.collect())
+}
+
+/// Something that has settings.
+enum Resource {
+    Topic(Arc<Topic>),
+    /// A broker, or the defaults of all.
+    Broker(Option<i32>),
+}
+
+impl Resource {
+    fn of(context: &Context, kind: i8, name: &str) -> Result<Self, Refused> {
+        match kind {
+            TOPIC => {
+                let topic = context.cluster.topic(name);
+                let unknown = (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new());
+                topic.map(Self::Topic).ok_or(unknown)
+            }
+            BROKER if name.is_empty() => Ok(Self::Broker(None)),
+            BROKER => {
+                let node = name.parse().ok();
+                let known = node.filter(|node| context.cluster.node(*node).is_some());
+                known.map(|node| Self::Broker(Some(node))).ok_or_else(|| {
+                    let what = format!(
+                        "Unexpected broker id, expected one of the cluster's or empty string, but received {name}"
+                    );
+                    (ErrorCode::INVALID_REQUEST, what)
+                })
+            }
+            other => {
+                let what = format!("Unsupported resource type: {other}");
+                Err((ErrorCode::INVALID_REQUEST, what))
+            }
+        }
+    }
 }
 
 pub(super) fn alter(context: &Context, request: &IncrementalAlterConfigsRequest) -> Answer {
@@ -106,30 +143,14 @@ pub(super) fn alter(context: &Context, request: &IncrementalAlterConfigsRequest)
 
 fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> Result<(), Refused> {
     context.fault().map_err(|code| (code, String::new()))?;
-    if resource.resource_type != TOPIC {
-        return Err((
-            ErrorCode::INVALID_REQUEST,
-            "only topics have settings here".to_owned(),
-        ));
-    }
-    let topic = context
-        .cluster
-        .topic(resource.resource_name.as_str())
-        .ok_or((ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, String::new()))?;
-    let mut changed = topic.config.read().clone();
+    let target = Resource::of(context, resource.resource_type, &resource.resource_name)?;
+    let mut changes = Vec::with_capacity(resource.configs.len());
     for entry in &resource.configs {
         let (key, value) = (entry.name.as_str(), entry.value.as_deref());
         match (entry.config_operation, value) {
-            (SET, Some(value)) => changed
-                .set(key, value)
-                .map_err(|why| (ErrorCode::INVALID_CONFIG, why))?,
-            (DELETE, _) => changed.unset(key),
-            (SET, None) => {
-                return Err((
-                    ErrorCode::INVALID_REQUEST,
-                    format!("Null value not supported for {key}"),
-                ));
-            }
+            (SET, Some(value)) => changes.push((key, Some(value))),
+            (DELETE, _) => changes.push((key, None)),
+            (SET, None) => return Err(null_value(key)),
             _ => {
                 return Err((
                     ErrorCode::INVALID_CONFIG,
@@ -138,10 +159,84 @@ fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> R
             }
         }
     }
+    match target {
+        Resource::Topic(topic) => {
+            let changed = topic.config.read().clone();
+            change_topic(&topic, changed, &changes, dry)
+        }
+        Resource::Broker(node) => {
+            let configs = &context.cluster.broker_configs;
+            configs.change(node, &changes, dry)
+        }
+    }
+}
+
+fn null_value(key: &str) -> Refused {
+    let what = format!("Null value not supported for {key}");
+    (ErrorCode::INVALID_REQUEST, what)
+}
+
+/// Makes `changes` on top of `base`, which becomes the configuration of `topic`.
+fn change_topic(
+    topic: &Topic,
+    base: TopicConfig,
+    changes: &[Change<'_>],
+    dry: bool,
+) -> Result<(), Refused> {
+    let mut changed = base;
+    for (key, value) in changes {
+        match value {
+            Some(value) => changed
+                .set(key, value)
+                .map_err(|why| (ErrorCode::INVALID_CONFIG, why))?,
+            None => changed.unset(key),
+        }
+    }
     if !dry {
         *topic.config.write() = changed;
     }
     Ok(())
+}
+
+/// AlterConfigs: what is not named goes back to its default.
+pub(super) fn replace(context: &Context, request: &AlterConfigsRequest) -> Answer {
+    let responses = request.resources.iter().map(|resource| {
+        let told = alter_configs_response::AlterConfigsResourceResponse::default()
+            .with_resource_type(resource.resource_type)
+            .with_resource_name(resource.resource_name.clone());
+        match replace_one(context, resource, request.validate_only) {
+            Ok(()) => told,
+            Err((code, why)) => told
+                .with_error_code(context.code(code))
+                .with_error_message(Some(text(why))),
+        }
+    });
+    let answer = AlterConfigsResponse::default()
+        .with_throttle_time_ms(context.throttle_ms())
+        .with_responses(responses.collect());
+    context.answer::<AlterConfigsRequest>(&answer)
+}
+
+fn replace_one(
+    context: &Context,
+    resource: &alter_configs_request::AlterConfigsResource,
+    dry: bool,
+) -> Result<(), Refused> {
+    context.fault().map_err(|code| (code, String::new()))?;
+    let target = Resource::of(context, resource.resource_type, &resource.resource_name)?;
+    let changes = resource.configs.iter().map(|entry| {
+        let value = entry.value.as_deref();
+        let value = value.ok_or_else(|| null_value(&entry.name))?;
+        Ok((entry.name.as_str(), Some(value)))
+    });
+    let changes: Vec<_> = changes.collect::<Result<_, Refused>>()?;
+    match target {
+        Resource::Topic(topic) => change_topic(&topic, TopicConfig::default(), &changes, dry),
+        Resource::Broker(node) => {
+            let configs = &context.cluster.broker_configs;
+            configs.replace(node, &changes, dry)
+        }
+    }
 }
 
 const TOPIC: i8 = 2;

@@ -45,6 +45,9 @@ fn find(context: &Context, key: &str, key_type: i8) -> Coordinator {
     if key_type != GROUP {
         return refused(ErrorCode::UNSUPPORTED_VERSION);
     }
+    if !context.cluster.keeps_groups() {
+        return refused(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+    }
     let Some(node) = context.cluster.coordinator(key) else {
         return refused(ErrorCode::COORDINATOR_NOT_AVAILABLE);
     };

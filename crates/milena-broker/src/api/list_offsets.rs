@@ -91,14 +91,17 @@ fn look_up(
     }
 }
 
+/// The first record of `time` or later. DeleteRecords may have cut into the batch that holds one;
+/// then a later batch answers.
 fn first_since(log: &Log, time: i64) -> Found {
-    let batch = log.batch_since(time)?;
     let start = log.start();
-    timestamps(batch)
-        .ok()?
-        .into_iter()
-        .find(|(offset, timestamp)| *timestamp >= time && *offset >= start)
-        .map(|(offset, timestamp)| (offset, timestamp, batch.leader_epoch))
+    log.batches_since(time).find_map(|batch| {
+        timestamps(batch)
+            .ok()?
+            .into_iter()
+            .find(|(offset, timestamp)| *timestamp >= time && *offset >= start)
+            .map(|(offset, timestamp)| (offset, timestamp, batch.leader_epoch))
+    })
 }
 
 fn newest_record(batch: &StoredBatch) -> Found {

@@ -69,11 +69,12 @@ pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
 
 fn create_missing(context: &Context, wanted: &[(Option<String>, Uuid)]) {
     for name in wanted.iter().filter_map(|(name, _)| name.as_ref()) {
-        if context.cluster.topic(name).is_none() {
+        if context.cluster.created_topic(name).is_none() {
             let new = NewTopic {
                 name: name.clone(),
                 partitions: -1,
                 replication: -1,
+                visible_after: context.cluster.settings.propagation,
                 ..NewTopic::default()
             };
             // A name that cannot be is answered below; a topic made meanwhile is as good.

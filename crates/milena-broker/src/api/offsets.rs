@@ -84,7 +84,8 @@ fn commit_one(
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    if metadata.len() > MAX_METADATA {
+    // Brokers count UTF-16 units, whatever the setting's name says.
+    if metadata.encode_utf16().count() > MAX_METADATA {
         return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
     if context

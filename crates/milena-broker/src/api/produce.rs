@@ -16,14 +16,14 @@ use tokio::time::Instant;
 use crate::context::{Answer, Context, text};
 use crate::partition::{AppendPolicy, Appended, Partition};
 use crate::topic::Topic;
-use crate::validate::{self, Refusal};
+use crate::validate::{self, Refusal, Rejected, TimeWindow};
 
 /// A partition of a request, and what became of its batch so far.
 struct Part {
     index: i32,
     result: Result<Appended, Refusal>,
     /// The records for which the batch was refused, where it was for some of them (KIP-467).
-    rejected: Vec<i32>,
+    rejected: Vec<Rejected>,
     /// Where the batch was appended and not every replica in sync has it: the partition, and how many of those there must be.
     waits: Option<(Arc<Partition>, usize)>,
 }
@@ -72,8 +72,7 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
             failed |= result.is_err();
             let mut told = told(context, topic, part.index, result, &mut answer);
             if context.version >= 8 {
-                let name = topic.map_or("", |topic| &*topic.name);
-                reject(name, &part.rejected, &mut told);
+                reject(&part.rejected, &mut told);
             }
             told
         });
@@ -143,7 +142,7 @@ fn check_and_append(
     sent: &PartitionProduceData,
     acks: i16,
     (max_bytes, policy, min_in_sync): (usize, AppendPolicy, usize),
-    rejected: &mut Vec<i32>,
+    rejected: &mut Vec<Rejected>,
 ) -> Result<Appended, Refusal> {
     if let Some(code) = context.hits.error_at(&topic.name, sent.index) {
         return Err((code, "a fault was asked for"));
@@ -175,14 +174,30 @@ fn check_and_append(
             "transactions are not modelled",
         ));
     }
-    if topic.config.read().is_compacted() {
-        *rejected = checked.keyless();
-        if !rejected.is_empty() {
-            return Err((
-                ErrorCode::INVALID_RECORD,
-                "One or more records have been rejected",
-            ));
+    let (is_compacted, window) = {
+        let config = topic.config.read();
+        let now = settings.clock.now().to_millis();
+        let window = TimeWindow::around(now, config.timestamp_window());
+        let window = (!config.log_append_time()).then_some(window);
+        (config.is_compacted(), window)
+    };
+    if is_compacted {
+        *rejected = checked.keyless(&format!("{}-{}", topic.name, sent.index));
+    }
+    let mistimed = checked.mistimed(window);
+    // As brokers do: one word about a time makes the whole refusal one about times.
+    let code = match mistimed.is_empty() {
+        true => ErrorCode::INVALID_RECORD,
+        false => ErrorCode::INVALID_TIMESTAMP,
+    };
+    for each in mistimed {
+        if rejected.iter().all(|known| known.index != each.index) {
+            rejected.push(each);
         }
+    }
+    rejected.sort_by_key(|each| each.index);
+    if !rejected.is_empty() {
+        return Err((code, "One or more records have been rejected"));
     }
     partition.append(context.node.id, &checked, policy)
 }
@@ -246,8 +261,10 @@ fn rules(context: &Context, topic: &Topic) -> (usize, AppendPolicy, usize) {
         append_time: config.log_append_time().then(|| settings.clock.now()),
         retention_bytes: config.retention_bytes().or(settings.retention_bytes),
     };
+    let configs = &context.cluster.broker_configs;
     let max_bytes = config
         .max_message_bytes()
+        .or_else(|| configs.message_max_bytes(context.node.id))
         .unwrap_or(settings.max_message_bytes);
     (max_bytes, policy, config.min_insync_replicas())
 }
@@ -306,25 +323,32 @@ fn told(
 }
 
 /// Tells of the records for which a batch was refused, in the words of real brokers.
-fn reject(topic: &str, records: &[i32], told: &mut PartitionProduceResponse) {
+fn reject(records: &[Rejected], told: &mut PartitionProduceResponse) {
     if records.is_empty() {
         return;
     }
-    let why = format!(
-        "Compacted topic cannot accept message without key in topic partition {topic}-{}",
-        told.index
-    );
-    let each = |index: &i32| format!("RecordError(batchIndex={index}, message='{why}')");
-    let first: Vec<_> = records.iter().take(3).map(each).collect();
-    told.error_message = Some(text(format!(
-        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
-        records.len(),
-        first.join(", ")
-    )));
-    let each = |index: &i32| {
+    let first: Vec<_> = records
+        .iter()
+        .take(3)
+        .map(|each| {
+            let (index, why) = (each.index, &each.why);
+            format!("RecordError(batchIndex={index}, message='{why}')")
+        })
+        .collect();
+    told.error_message = Some(text(match told.error_code {
+        code if code == ErrorCode::INVALID_TIMESTAMP.to_wire() => {
+            "One or more records have been rejected due to invalid timestamp".to_owned()
+        }
+        _ => format!(
+            "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
+            records.len(),
+            first.join(", ")
+        ),
+    }));
+    let each = |rejected: &Rejected| {
         BatchIndexAndErrorMessage::default()
-            .with_batch_index(*index)
-            .with_batch_index_error_message(Some(text(why.clone())))
+            .with_batch_index(rejected.index)
+            .with_batch_index_error_message(Some(text(rejected.why.as_str())))
     };
     told.record_errors = records.iter().map(each).collect();
 }

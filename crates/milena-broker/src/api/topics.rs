@@ -56,7 +56,7 @@ fn create_one(
             format!("Duplicate topic name {name}"),
         ));
     }
-    if context.cluster.topic(name).is_some() {
+    if context.cluster.created_topic(name).is_some() {
         return Err((
             ErrorCode::TOPIC_ALREADY_EXISTS,
             format!("Topic '{name}' already exists."),
@@ -82,6 +82,7 @@ fn create_one(
             replication: topic.replication_factor,
             placed: placed(topic)?,
             config,
+            visible_after: context.cluster.settings.propagation,
         },
         dry,
     )?;
@@ -155,7 +156,7 @@ fn delete_one(context: &Context, name: Option<TopicName>, id: Uuid) -> Deletable
     let found = match &name {
         Some(name) => context
             .cluster
-            .topic(name.as_str())
+            .created_topic(name.as_str())
             .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         None => context
             .cluster

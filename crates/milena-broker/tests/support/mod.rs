@@ -186,6 +186,17 @@ pub(crate) fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
         .collect()
 }
 
+/// A batch of one record for each of `times`, in milliseconds.
+pub(crate) fn batch_at(times: &[i64]) -> Bytes {
+    let mut open = BatchBuilder::with_capacity(1024);
+    for time in times {
+        let at = Timestamp::from_millis(*time);
+        open.append(at, Some(b"key"), Some(b"value"), HeadersRef::empty())
+            .unwrap();
+    }
+    open.seal(Compression::None).unwrap().0.to_bytes(None)
+}
+
 /// A batch of `count` records of 20 bytes, stamped by a producer where one is given: id, epoch, first sequence.
 pub(crate) fn batch(count: u32, stamp: Option<(i64, i16, i32)>) -> Bytes {
     let mut open = BatchBuilder::with_capacity(1024);

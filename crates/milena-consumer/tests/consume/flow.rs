@@ -191,7 +191,7 @@ async fn brokers_are_asked_for_as_much_and_as_long_as_was_set() {
         consumer.recv().await.unwrap();
     }
     let asked = bed.broker.journal().requests(ApiKey::Fetch);
-    let mut asked = asked.iter().filter_map(|entry| match entry.message() {
+    let mut asked = asked.iter().filter_map(|entry| match entry.message()? {
         AnyRequest::Fetch(request) => Some(request),
         _ => None,
     });

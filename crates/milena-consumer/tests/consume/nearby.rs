@@ -133,7 +133,7 @@ async fn a_replica_that_goes_down_is_left_and_one_behind_is_not_taken_for_the_en
         .journal()
         .requests(ApiKey::Fetch)
         .iter()
-        .filter_map(|entry| match entry.message() {
+        .filter_map(|entry| match entry.message()? {
             milena_protocol::any::AnyRequest::Fetch(fetch) => Some(fetch.rack_id.to_string()),
             _ => None,
         })

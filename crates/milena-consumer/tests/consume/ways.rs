@@ -259,7 +259,7 @@ async fn a_pause_keeps_what_was_fetched_even_amid_a_batch() {
     assert_eq!(others, 20);
     let fetched_from = |offset: i64| {
         let journal = bed.broker.journal().requests(ApiKey::Fetch);
-        let fetches = journal.iter().filter_map(|entry| match entry.message() {
+        let fetches = journal.iter().filter_map(|entry| match entry.message()? {
             milena_protocol::any::AnyRequest::Fetch(fetch) => Some(fetch.clone()),
             _ => None,
         });

@@ -44,6 +44,20 @@ pub fn stamp_append_time(batch: &mut [u8], time: Timestamp) -> Result<()> {
     Ok(())
 }
 
+/// Marks the times of the records as those of their producer and renews the CRC (`message.timestamp.type=CreateTime`).
+///
+/// # Errors
+/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+pub fn keep_create_time(batch: &mut [u8]) -> Result<()> {
+    let header = whole(batch)?;
+    let attributes: Attributes = header.attributes.log_append(false);
+    set(batch, CRC_START, attributes.to_wire().to_be_bytes());
+    let covered = batch.get(CRC_START..header.size).unwrap_or_default();
+    let crc = crc32c(covered, &[]);
+    set(batch, 17, crc.to_be_bytes());
+    Ok(())
+}
+
 fn whole(batch: &[u8]) -> Result<BatchHeader> {
     let header = BatchHeader::parse(batch)?;
     if batch.len() < header.size.max(HEADER_LEN) {

@@ -1,0 +1,232 @@
+//! The settings of brokers: those that they were started with, and those that were changed since.
+
+use std::collections::BTreeMap;
+
+use milena_core::ErrorCode;
+use parking_lot::RwLock;
+
+use crate::cluster::Refused;
+use crate::config_kind::Kind;
+use crate::settings::Settings;
+
+/// Settings of brokers that were changed while they ran, for one broker or as the default of all.
+///
+/// `message.max.bytes` takes effect. The others are kept and shown, as the settings of topics that
+/// the embedded broker does not model.
+#[derive(Debug, Default)]
+pub(crate) struct BrokerConfigs(RwLock<BTreeMap<Option<i32>, BTreeMap<&'static str, String>>>);
+
+/// One setting of a broker, as DescribeConfigs shows it.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+    pub(crate) kind: Kind,
+    pub(crate) read_only: bool,
+    /// The number of the place that the value comes from.
+    pub(crate) source: i8,
+}
+
+/// A change of one setting; `None` takes it back.
+pub(crate) type Change<'a> = (&'a str, Option<&'a str>);
+
+impl BrokerConfigs {
+    /// Returns the settings of broker `node`, or the changed defaults of all brokers for `None`.
+    pub(crate) fn shown(&self, settings: &Settings, node: Option<i32>) -> Vec<Shown> {
+        let changed = self.0.read();
+        let of = |node: Option<i32>, key: &str| {
+            let value = changed.get(&node).and_then(|own| own.get(key));
+            value.cloned()
+        };
+        let each = KEYS.iter().filter_map(|(key, kind, read_only, read)| {
+            let own = node.and_then(|node| of(Some(node), key));
+            let all = of(None, key);
+            let (value, source) = match (own, all) {
+                (Some(own), _) => (own, DYNAMIC_BROKER),
+                (None, Some(all)) => (all, DYNAMIC_DEFAULT),
+                (None, None) => (read(settings, node?), STATIC),
+            };
+            Some(Shown {
+                key,
+                value,
+                kind: *kind,
+                read_only: *read_only,
+                source,
+            })
+        });
+        each.collect()
+    }
+
+    /// Changes settings of broker `node`, or the defaults of all for `None`: all of them, or none and the reason.
+    pub(crate) fn change(
+        &self,
+        node: Option<i32>,
+        changes: &[Change<'_>],
+        dry: bool,
+    ) -> Result<(), Refused> {
+        let mut read = Vec::new();
+        for (key, value) in changes {
+            let invalid = |why: String| (ErrorCode::INVALID_CONFIG, why);
+            let known = KEYS.iter().find(|(name, ..)| name == key);
+            let (name, kind, read_only, _) =
+                known.ok_or_else(|| invalid(format!("Unknown broker config name: {key}")))?;
+            if *read_only {
+                let what = format!("Cannot update these configs dynamically: Set({key})");
+                return Err((ErrorCode::INVALID_REQUEST, what));
+            }
+            let value = match value {
+                Some(value) => Some(kind.read(value).ok_or_else(|| {
+                    invalid(format!("Invalid value {value} for configuration {key}"))
+                })?),
+                None => None,
+            };
+            read.push((*name, value));
+        }
+        if dry {
+            return Ok(());
+        }
+        let mut changed = self.0.write();
+        let own = changed.entry(node).or_default();
+        for (name, value) in read {
+            match value {
+                Some(value) => drop(own.insert(name, value)),
+                None => drop(own.remove(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes all settings of `node` back that `changes` does not name, then makes the changes.
+    pub(crate) fn replace(
+        &self,
+        node: Option<i32>,
+        changes: &[Change<'_>],
+        dry: bool,
+    ) -> Result<(), Refused> {
+        self.change(node, changes, true)?;
+        if !dry {
+            self.0.write().remove(&node);
+        }
+        self.change(node, changes, dry)
+    }
+
+    /// Returns `message.max.bytes` of broker `node` where it was changed.
+    pub(crate) fn message_max_bytes(&self, node: i32) -> Option<usize> {
+        let changed = self.0.read();
+        let mut places = [Some(node), None].into_iter();
+        let value = places.find_map(|of| changed.get(&of)?.get(MESSAGE_MAX_BYTES));
+        value?.parse().ok()
+    }
+}
+
+const MESSAGE_MAX_BYTES: &str = "message.max.bytes";
+/// Config sources on the wire.
+const DYNAMIC_BROKER: i8 = 2;
+const DYNAMIC_DEFAULT: i8 = 3;
+const STATIC: i8 = 4;
+
+/// Reads a setting that a broker was started with.
+type Read = fn(&Settings, i32) -> String;
+
+/// Every setting: name, type, whether it stays as it is while the broker runs, and its value at the start.
+const KEYS: &[(&str, Kind, bool, Read)] = &[
+    ("auto.create.topics.enable", Kind::Boolean, true, |s, _| {
+        s.auto_create_topics.to_string()
+    }),
+    ("broker.id", Kind::Int(0), true, |_, node| node.to_string()),
+    ("compression.type", Kind::Text, false, |_, _| {
+        "producer".to_owned()
+    }),
+    ("default.replication.factor", Kind::Int(1), true, |s, _| {
+        s.default_replication.to_string()
+    }),
+    (
+        "group.consumer.heartbeat.interval.ms",
+        Kind::Int(1),
+        true,
+        |s, _| s.consumer_timing.interval.as_millis().to_string(),
+    ),
+    (
+        "group.consumer.session.timeout.ms",
+        Kind::Int(1),
+        true,
+        |s, _| s.consumer_timing.session.as_millis().to_string(),
+    ),
+    (
+        "group.initial.rebalance.delay.ms",
+        Kind::Int(0),
+        true,
+        |s, _| s.initial_rebalance_delay.as_millis().to_string(),
+    ),
+    (
+        "group.max.session.timeout.ms",
+        Kind::Int(1),
+        true,
+        |s, _| s.max_session_timeout.as_millis().to_string(),
+    ),
+    (
+        "group.min.session.timeout.ms",
+        Kind::Int(1),
+        true,
+        |s, _| s.min_session_timeout.as_millis().to_string(),
+    ),
+    ("log.cleanup.policy", Kind::Text, false, |_, _| {
+        "delete".to_owned()
+    }),
+    (
+        "log.message.timestamp.after.max.ms",
+        Kind::Long(0),
+        false,
+        |_, _| "3600000".to_owned(),
+    ),
+    (
+        "log.message.timestamp.before.max.ms",
+        Kind::Long(0),
+        false,
+        |_, _| i64::MAX.to_string(),
+    ),
+    ("log.message.timestamp.type", Kind::Text, false, |_, _| {
+        "CreateTime".to_owned()
+    }),
+    ("log.retention.bytes", Kind::Long(-1), false, |s, _| {
+        s.retention_bytes
+            .map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string())
+    }),
+    ("log.retention.ms", Kind::Long(-1), false, |_, _| {
+        "604800000".to_owned()
+    }),
+    ("log.segment.bytes", Kind::Int(14), false, |_, _| {
+        "1073741824".to_owned()
+    }),
+    (
+        "max.incremental.fetch.session.cache.slots",
+        Kind::Int(0),
+        true,
+        |s, _| s.max_fetch_sessions.to_string(),
+    ),
+    (MESSAGE_MAX_BYTES, Kind::Int(0), false, |s, _| {
+        s.max_message_bytes.to_string()
+    }),
+    ("min.insync.replicas", Kind::Int(1), false, |_, _| {
+        "1".to_owned()
+    }),
+    ("node.id", Kind::Int(0), true, |_, node| node.to_string()),
+    ("num.partitions", Kind::Int(1), true, |s, _| {
+        s.default_partitions.to_string()
+    }),
+    ("offset.metadata.max.bytes", Kind::Int(0), true, |_, _| {
+        "4096".to_owned()
+    }),
+    ("replica.lag.time.max.ms", Kind::Long(0), true, |s, _| {
+        s.replica_lag_time_max.as_millis().to_string()
+    }),
+    ("socket.request.max.bytes", Kind::Int(1), true, |s, _| {
+        s.max_request_bytes.to_string()
+    }),
+    (
+        "unclean.leader.election.enable",
+        Kind::Boolean,
+        false,
+        |_, _| "false".to_owned(),
+    ),
+];

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Address, CancelToken, Error, ErrorKind, Result, Timestamp};
+use milena_core::{Address, CancelToken, Error, ErrorKind, Result, Timestamp, WallClock};
 
 use crate::broker::Broker;
 use crate::cluster::{Cluster, NewTopic};
 use crate::listen;
 use crate::node::Node;
-use crate::settings::{Settings, WallClock};
+use crate::settings::Settings;
 use crate::topic::TopicConfig;
 
 /// Describes a cluster of embedded brokers, then starts it.

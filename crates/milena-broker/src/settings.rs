@@ -1,38 +1,10 @@
 //! What a broker was told at its start: sizes, waits, and where time comes from.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::Timestamp;
+use milena_core::WallClock;
 
 use crate::group::Timing;
-
-/// A source of wall-clock time, for the timestamps that brokers write.
-#[derive(Clone)]
-pub(crate) struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
-
-impl WallClock {
-    pub(crate) fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-
-    pub(crate) fn now(&self) -> Timestamp {
-        (self.0)()
-    }
-}
-
-impl Default for WallClock {
-    fn default() -> Self {
-        Self::new(Timestamp::now)
-    }
-}
-
-impl fmt::Debug for WallClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WallClock")
-    }
-}
 
 /// The settings that all brokers of one cluster share.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Address, Backoff, Observer, Recorder, Result};
+use milena_core::{Address, Backoff, Observer, Recorder, Result, Timestamp};
 #[cfg(feature = "health")]
 use milena_health::Health;
 #[cfg(feature = "metrics")]
@@ -71,6 +71,12 @@ impl ClientBuilder {
     pub fn add_bootstrap(mut self, servers: impl Bootstrap) -> Self {
         self.bootstrap.extend(written(servers));
         self
+    }
+
+    /// The wall clock of everything that this client makes: it stamps records, measures how long they are held and how old they
+    /// are. Default the system's; a test in a paused clock gives one that goes with it. Timers follow the runtime.
+    pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.with(|cluster| cluster.clock(read))
     }
 
     /// `client.id`: the name under which brokers log and meter this client. Default `milena`.

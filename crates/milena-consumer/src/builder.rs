@@ -28,7 +28,8 @@ pub struct AssignedConsumerBuilder {
 
 impl ConsumerBuilder {
     pub(crate) fn new(cluster: Cluster, group: Arc<str>) -> Self {
-        let settings = Settings::new(Some(group), cluster.observers().clone());
+        let mut settings = Settings::new(Some(group), cluster.observers().clone());
+        settings.clock = cluster.clock().reader();
         Self { cluster, settings }
     }
 
@@ -130,7 +131,8 @@ impl ConsumerBuilder {
 
 impl AssignedConsumerBuilder {
     pub(crate) fn new(cluster: Cluster) -> Self {
-        let settings = Settings::new(None, cluster.observers().clone());
+        let mut settings = Settings::new(None, cluster.observers().clone());
+        settings.clock = cluster.clock().reader();
         Self { cluster, settings }
     }
 
@@ -295,7 +297,7 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// The wall clock, which [`Outcome::Hold`](milena_core::Outcome::Hold) is measured by. Default the system's.
+            /// The wall clock, which [`Outcome::Hold`](milena_core::Outcome::Hold) is measured by. Default the client's.
             pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
                 self.settings.clock = Arc::new(read);
                 self

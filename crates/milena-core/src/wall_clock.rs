@@ -1,25 +1,34 @@
-//! The wall clock that a consumer hands to layers.
+//! The wall clock of a client, which a test may replace.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{Extensions, Timestamp};
 
-/// Reads the time of day. A consumer puts its own among a record's extensions for layers that
+/// A source of wall-clock time: the system's by default. A clone reads the same source.
+///
+/// Timers do not follow it. They follow the runtime's clock, which tests pause. A consumer puts its
+/// own clock among a record's extensions for layers that
 /// [ask for it](crate::RouteInfo::asks_for_clock), so that both go by one clock.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl WallClock {
-    /// A clock that `read` reads.
+    /// A clock that calls `read` for the time.
     pub fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
 
-    /// The time now.
+    /// Reads the time.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.0)()
+    }
+
+    /// Returns the function that reads the time.
+    #[must_use]
+    pub fn reader(&self) -> Arc<dyn Fn() -> Timestamp + Send + Sync> {
+        Arc::clone(&self.0)
     }
 
     /// The time now by the clock among `extensions`; where there is none, by the system's.
@@ -30,8 +39,14 @@ impl WallClock {
     }
 }
 
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WallClock").field(&self.now()).finish()
+        f.write_str("WallClock")
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use milena_core::{Address, Error, ErrorKind, NodeId, Observers, Persistence, Result};
+use milena_core::{Address, Error, ErrorKind, NodeId, Observers, Persistence, Result, WallClock};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -201,6 +201,12 @@ impl Cluster {
     #[must_use]
     pub fn api_timeout(&self) -> std::time::Duration {
         self.0.timing.api_timeout
+    }
+
+    /// The wall clock of all that shares the cluster.
+    #[must_use]
+    pub fn clock(&self) -> &WallClock {
+        &self.0.dialer.options.clock
     }
 
     /// The waits between tries: `retry.backoff.ms`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::Observers;
+use milena_core::{Observers, WallClock};
 
 use crate::handshake::{ApiVersionsStep, HandshakeStep};
 
@@ -28,6 +28,8 @@ pub struct ConnectionOptions {
     pub steps: Vec<Arc<dyn HandshakeStep>>,
     /// Who is told of connections and requests.
     pub observers: Observers,
+    /// The wall clock of all that shares the cluster. Default the system's.
+    pub clock: WallClock,
 }
 
 impl Default for ConnectionOptions {
@@ -41,6 +43,7 @@ impl Default for ConnectionOptions {
             max_in_flight: 1_024,
             steps: vec![Arc::new(ApiVersionsStep::default())],
             observers: Observers::none(),
+            clock: WallClock::default(),
         }
     }
 }

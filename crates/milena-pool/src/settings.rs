@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Address, Backoff, Error, ErrorKind, Observer, Observers, Result};
+use milena_core::{
+    Address, Backoff, Error, ErrorKind, Observer, Observers, Result, Timestamp, WallClock,
+};
 
 use crate::broker::Dialer;
 use crate::cluster::Cluster;
@@ -135,6 +137,13 @@ impl ClusterBuilder {
     /// Adds one who is told.
     pub fn add_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.options.observers = self.options.observers.with(observer);
+        self
+    }
+
+    /// The wall clock of producers, consumers and administrators that share the cluster. Default the
+    /// system's; a test in a paused clock gives one that goes with it. Timers follow the runtime.
+    pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        self.options.clock = WallClock::new(read);
         self
     }
 

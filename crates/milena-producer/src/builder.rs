@@ -26,6 +26,7 @@ impl Producer {
     pub fn builder(cluster: Cluster) -> ProducerBuilder {
         let draft = Draft {
             observers: cluster.observers().clone(),
+            clock: cluster.clock().reader(),
             ..Draft::default()
         };
         ProducerBuilder { cluster, draft }
@@ -200,7 +201,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// The wall clock that stamps records which bring no timestamp. Default the system's.
+    /// The wall clock that stamps records which bring no timestamp. Default the client's.
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.draft.clock = Arc::new(clock);
         self

@@ -21,7 +21,7 @@ use crate::watched::Watched;
 
 /// An embedded broker in memory and a client on it.
 ///
-/// Broker, producer and consumers made here read one wall clock, which begins at 2020-01-01 and goes with tokio's: in a paused clock,
+/// Broker, clients and all that they make read one wall clock, which begins at 2020-01-01 and goes with tokio's: in a paused clock,
 /// time passes exactly as the test lets it.
 pub struct Kit {
     broker: Broker,
@@ -69,9 +69,8 @@ impl KitBuilder {
         });
         let wall = Arc::clone(&clock);
         let broker = self.broker.clock(move || wall()).start().await?;
-        let client = on(&broker).connect().await?;
-        let wall = Arc::clone(&clock);
-        let producer = client.producer().clock(move || wall()).build()?;
+        let client = on(&broker, &clock).connect().await?;
+        let producer = client.producer().build()?;
         Ok(Kit {
             broker,
             client,
@@ -106,7 +105,7 @@ impl Kit {
     /// # Errors
     /// Where the broker is down.
     pub async fn another_client(&self) -> Result<Client> {
-        on(&self.broker).connect().await
+        on(&self.broker, &self.clock).connect().await
     }
 
     /// A producer, for dead letter layers and handlers.
@@ -182,12 +181,7 @@ impl Kit {
         <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        let wall = Arc::clone(&self.clock);
-        let consumer = self
-            .client
-            .consumer(group)
-            .topics(topics)
-            .clock(move || wall());
+        let consumer = self.client.consumer(group).topics(topics);
         let consumer = consumer.commit_interval(Duration::from_millis(100));
         let consumer = change(consumer).build()?;
         let stop = consumer.shutdown_handle();
@@ -284,9 +278,12 @@ impl Kit {
     pub const PATIENCE: Duration = Duration::from_secs(600);
 }
 
-fn on(broker: &Broker) -> ClientBuilder {
+fn on(broker: &Broker, clock: &Clock) -> ClientBuilder {
+    let wall = Arc::clone(clock);
     let backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
-    let builder = Client::builder().bootstrap(broker.bootstrap());
+    let builder = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .clock(move || wall());
     builder.connector(broker.dialer()).backoff(backoff)
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use milena_core::{Error, ErrorCode, Offset, Result, Timestamp, TopicName, TopicPartition};
+use milena_core::{Error, ErrorCode, Offset, Result, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use self::next::Next;
@@ -215,7 +215,7 @@ impl Admin {
             Some((at, place.clone(), lag.next()?, lag.end))
         });
         let next: Vec<_> = next.collect();
-        let now = Timestamp::now();
+        let now = self.cluster.clock().now();
         for some in next.chunks(READS_AT_ONCE) {
             let times = some.iter().map(|(at, place, offset, end)| {
                 let id = ids.get(&place.topic).copied();

@@ -108,7 +108,7 @@ impl Admin {
             ResetTo::Timestamp(time) => Some(time),
             ResetTo::Duration(ago) => {
                 let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
-                let then = Timestamp::now().to_millis().saturating_sub(ago);
+                let then = self.cluster.clock().now().to_millis().saturating_sub(ago);
                 Some(Timestamp::from_millis(then.max(0)))
             }
             _ => None,

@@ -13,30 +13,44 @@ use crate::metadata::TopicMetadata;
 
 impl Cluster {
     /// The topic `name`, asked for when it is not in the picture; waits while it is temporarily
-    /// unknown or without partitions, at most the API timeout.
+    /// without leaders, at most the API timeout, and five seconds for one that brokers do not know: as
+    /// long as a topic that was just made may take to be known to all of them.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a name that no topic can have; UNKNOWN_TOPIC_OR_PARTITION naming the
-    /// topic when it does not turn up; TOPIC_AUTHORIZATION_FAILED at once; else why no broker answered.
+    /// topic and how to create it when it does not turn up; TOPIC_AUTHORIZATION_FAILED at once; else
+    /// why no broker answered.
     ///
     /// # Cancel safety
     /// Dropped, the topic stays in the picture.
     pub async fn topic(&self, name: impl Into<TopicName>) -> Result<Arc<TopicMetadata>> {
-        self.topic_within(name, self.api_timeout()).await
+        let limit = self.api_timeout();
+        self.find_topic(name.into(), limit, UNKNOWN_FOR.min(limit))
+            .await
     }
 
-    /// As [`topic`](Self::topic), waiting at most `limit`.
+    /// As [`topic`](Self::topic), waiting at most `limit`, also for a topic that brokers do not know:
+    /// it may be made meanwhile. The log warns of it after five seconds.
     pub async fn topic_within(
         &self,
         name: impl Into<TopicName>,
         limit: Duration,
     ) -> Result<Arc<TopicMetadata>> {
-        let name = name.into();
+        self.find_topic(name.into(), limit, limit).await
+    }
+
+    async fn find_topic(
+        &self,
+        name: TopicName,
+        limit: Duration,
+        unknown_for: Duration,
+    ) -> Result<Arc<TopicMetadata>> {
         if let Some(defect) = name.defect() {
             return Err(Error::new(ErrorKind::Config, defect).topic(name));
         }
         let deadline = Instant::now() + limit;
         let mut last = None;
+        let mut unknown = Unknown::default();
         // A refusal may have been lifted since it was heard.
         if let Ok(Some(found)) = self.settled(&name, &mut last) {
             return Ok(found);
@@ -56,11 +70,16 @@ impl Cluster {
                 Ok(Err(error)) => last = Some(error),
                 Err(_) => {}
             }
+            if unknown.is_over(last.as_ref(), &name, unknown_for) {
+                return Err(unknown_topic(name));
+            }
             let wait = self.0.timing.retry.delay(attempt);
             attempt += 1;
             if Instant::now() + wait >= deadline {
-                let missing = Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-                return Err(last.unwrap_or(missing).topic(name));
+                return Err(match last {
+                    Some(error) if !is_unknown(&error) => error.topic(name),
+                    _ => unknown_topic(name),
+                });
             }
             tokio::time::sleep(wait).await;
         }
@@ -146,3 +165,57 @@ impl Cluster {
         }
     }
 }
+
+/// For how long brokers have said that they do not know a topic.
+#[derive(Default)]
+struct Unknown {
+    /// Since when; `None` while the last answer was another one.
+    since: Option<Instant>,
+    /// Whether the log has it.
+    told: bool,
+}
+
+impl Unknown {
+    /// Whether the last answer was that again, for as long as it is waited for.
+    fn is_over(&mut self, last: Option<&Error>, topic: &TopicName, limit: Duration) -> bool {
+        if !last.is_some_and(is_unknown) {
+            self.since = None;
+            return false;
+        }
+        let now = Instant::now();
+        let lasted = now - *self.since.get_or_insert(now);
+        if lasted >= limit {
+            return true;
+        }
+        if lasted >= UNKNOWN_FOR && !self.told {
+            self.told = true;
+            tracing::warn!(
+                topic = &**topic,
+                "waiting for a topic that does not exist; {}",
+                remedy(topic)
+            );
+        }
+        false
+    }
+}
+
+fn is_unknown(error: &Error) -> bool {
+    error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+}
+
+/// The error for a topic that brokers do not know, with the remedy.
+fn unknown_topic(topic: TopicName) -> Error {
+    let what = format!("the topic does not exist; {}", remedy(&topic));
+    Error::new(
+        ErrorKind::Broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        what,
+    )
+    .topic(topic)
+}
+
+fn remedy(topic: &str) -> String {
+    format!("create it with `milena topics create {topic}` or `client.admin().create_topics(…)`")
+}
+
+/// How long a topic that was just made may take to be known to every broker.
+const UNKNOWN_FOR: Duration = Duration::from_secs(5);

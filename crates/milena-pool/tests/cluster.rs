@@ -68,6 +68,13 @@ async fn an_unknown_topic_ends_in_an_error_that_names_it() {
     assert!(started.elapsed() <= 6 * SECOND);
     let asked = broker.journal().requests(ApiKey::Metadata).len();
     assert!(asked < 30, "asked {asked} times in five seconds");
+    // Without a limit of the caller's it fails soon, and says how the topic is made.
+    let started = Instant::now();
+    let error = cluster.topic("nowhere").await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
+    let told = error.to_string();
+    assert!(told.contains("milena topics create nowhere"), "{told}");
+    assert!(started.elapsed() <= 7 * SECOND, "{:?}", started.elapsed());
     let error = cluster.topic("no such name").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     cluster.close().await;

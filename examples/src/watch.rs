@@ -89,21 +89,23 @@ impl Watch {
         if self.export.is_some() { 1.0 } else { 0.0 }
     }
 
-    /// Ends it, after the clients. Where it serves, that is once the last figures were scraped, or after `patience`, or at a signal.
+    /// Ends it, after the clients. Where it serves and there is any patience, that is once the last figures were scraped, or after `patience`, or at a signal.
     ///
     /// # Errors
     /// Where the collector did not take the last spans.
     pub async fn end(self, patience: Duration) -> Result<()> {
         if let Some(server) = self.server {
-            // From here on a scrape counts, however soon it comes.
-            let mut scraped = pin!(self.scraped.notified());
-            scraped.as_mut().enable();
-            let seconds = patience.as_secs();
-            println!("The last figures can be scraped for {seconds} s.");
-            tokio::select! {
-                () = scraped => {}
-                _ = shutdown_signal() => {}
-                () = sleep(patience) => {}
+            if !patience.is_zero() {
+                // From here on a scrape counts, however soon it comes.
+                let mut scraped = pin!(self.scraped.notified());
+                scraped.as_mut().enable();
+                let seconds = patience.as_secs();
+                println!("The last figures can be scraped for {seconds} s.");
+                tokio::select! {
+                    () = scraped => {}
+                    () = shutdown_signal() => {}
+                    () = sleep(patience) => {}
+                }
             }
             server.shutdown().await;
         }

@@ -202,6 +202,7 @@ impl ClientBuilder {
     /// # Cancel safety
     /// Dropped before it resolves, everything started is ended.
     pub async fn connect(self) -> Result<Client> {
+        let shown = self.shown_bootstrap().join(", ");
         let cluster = self.cluster.bootstrap(self.bootstrap);
         #[cfg(feature = "metrics")]
         let cluster = match &self.metrics {
@@ -215,6 +216,7 @@ impl ClientBuilder {
             Some((joined, _)) => cluster.add_observer(Arc::new(joined.clone())),
             None => cluster,
         };
+        tracing::info!(bootstrap = shown, "the client connects");
         let cluster = cluster.connect().await?;
         #[cfg(feature = "metrics")]
         if let Some(metrics) = &self.metrics {

@@ -144,12 +144,14 @@ impl Client {
     /// # Cancel safety
     /// Dropped, what has not ended yet goes on; call it again.
     pub async fn close(&self) {
+        tracing::info!("the client closes: consumers end first, then producers, then connections");
         #[cfg(feature = "health")]
         if let Some(joined) = &self.health {
             joined.close();
         }
         self.cluster.end_users().await;
         self.cluster.close().await;
+        tracing::info!("the client is closed");
     }
 }
 

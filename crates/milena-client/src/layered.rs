@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use milena_consumer::{Consumer, ConsumerBuilder, RunReport, ShutdownHandle};
+use milena_consumer::{Consumer, ConsumerBuilder, RunReport, RunningConsumer, ShutdownHandle};
 use milena_core::{BoxError, Handler, Incoming, Outcome, Result};
 use milena_middleware::{HandlerService, Stack, StackLayer};
 use tower_layer::{Layer, Stack as Nested};
@@ -130,6 +130,18 @@ impl<L, T> LayeredConsumer<L, T> {
     {
         let routes = self.stack.handler(handler);
         self.consumer.run_until(routes, end).await
+    }
+
+    /// As [`run`](Self::run), in a task of its own; see [`Consumer::spawn`].
+    pub fn spawn<H, Args>(self, handler: H) -> RunningConsumer
+    where
+        H: Handler<Args, T>,
+        L: Layer<HandlerService<H, Args, T>>,
+        L::Service: Service<Incoming, Response = Outcome> + Clone + Send + 'static,
+        <L::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <L::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        self.consumer.spawn(self.stack.handler(handler))
     }
 
     /// A handle that ends the consumer in good order.

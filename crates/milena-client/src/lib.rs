@@ -15,7 +15,7 @@ pub use builder::{Bootstrap, ClientBuilder};
 pub use client::Client;
 pub use extend::{ConsumerBuilderExt, ProducerBuilderExt};
 pub use layered::{LayeredConsumer, LayeredConsumerBuilder};
-pub use signals::shutdown_signal;
+pub use signals::{next_signal, shutdown_signal};
 pub use typed::{
     TypedConsumer, TypedConsumerBuilder, TypedProducer, TypedProducerBuilder, TypedTopic,
 };

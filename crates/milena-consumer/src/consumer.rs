@@ -26,6 +26,7 @@ use crate::positions;
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil, ShutdownHandle};
 use crate::settings::Settings;
+use crate::spawned::RunningConsumer;
 
 /// Reads topics as a member of a consumer group.
 ///
@@ -120,6 +121,45 @@ impl Consumer {
         <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
     {
         RunUntil::new(self.run(handler), end, self.shutdown_handle())
+    }
+
+    /// As [`run`](Self::run), in a task of its own: for a program that serves something beside it.
+    ///
+    /// The handle is a future of the report, and [`stop`](RunningConsumer::stop) ends the consumer in good order. An error
+    /// and a panic of the run are logged, and told by the handle.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> milena_core::Result<()> {
+    /// # use milena_consumer::Consumer;
+    /// # use milena_core::Text;
+    /// # use milena_pool::Cluster;
+    /// # let broker = milena_broker::Broker::builder().topic("orders", 3).start().await?;
+    /// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+    /// let consumer = Consumer::builder(cluster, "billing").topics(["orders"]).build()?;
+    /// let mut running = consumer.spawn(async |Text(order): Text| println!("{order}"));
+    /// # let serve = async {};
+    /// tokio::select! {
+    ///     () = serve => {} // a server that ends at a signal
+    ///     ended = &mut running => { ended?; } // the consumer could not go on
+    /// }
+    /// let report = running.stop().await?;
+    /// # assert_eq!(report.processed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn<M, X>(self, handler: X) -> RunningConsumer
+    where
+        X: IntoRoutes<M>,
+        <X::Routes as Routes>::Service: Service<Incoming, Response = Outcome>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Error: Into<BoxError>,
+        <<X::Routes as Routes>::Service as Service<Incoming>>::Future: Send + 'static,
+    {
+        let stop = self.shutdown_handle();
+        let group: Arc<str> = self.core().settings.group_name().into();
+        let routes = handler.into_routes();
+        let run = async move { run::run(&self.engine, routes).await };
+        RunningConsumer::start(run, group, stop)
     }
 
     /// Commits what [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned, all of it, and waits for the answer.

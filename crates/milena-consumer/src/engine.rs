@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::core::{Core, End};
 use crate::partition::Partition;
+use crate::shutdown_log::ShutdownLog;
 use crate::{commit, fetcher, gauges, group, positions};
 
 /// Owns the tasks of one consumer.
@@ -20,6 +21,8 @@ pub(crate) struct Engine {
     tasks: Mutex<Option<Vec<AbortHandle>>>,
     /// Whether they were started: asked for with every record.
     started: AtomicBool,
+    /// Whether the log says already that it shuts down.
+    told: AtomicBool,
     /// Whether the group's task has ended, or there is none.
     left: watch::Sender<bool>,
 }
@@ -31,6 +34,7 @@ impl Engine {
             core,
             tasks: Mutex::new(None),
             started: AtomicBool::new(false),
+            told: AtomicBool::new(false),
             left: watch::Sender::new(true),
         });
         let user: Weak<Self> = Arc::downgrade(&engine);
@@ -87,14 +91,15 @@ impl Engine {
     /// Closes in good order: stop dispatch, drain, commit, leave. May be called again, and then waits too.
     pub(crate) async fn close(&self) {
         self.core.closing.cancel();
+        let told = ShutdownLog::begin(&self.core, self.started.load(Ordering::Acquire), &self.told);
         tokio::select! {
             biased;
-            () = self.core.at_once.cancelled() => tracing::warn!("the consumer ends at once"),
-            ended = timeout(self.core.settings.shutdown_timeout, self.wind_up()) => {
-                if ended.is_err() {
-                    tracing::warn!("the consumer did not end in time, and is cut off");
-                }
-            }
+            () = self.core.at_once.cancelled() => told.at_once(),
+            ended = timeout(self.core.settings.shutdown_timeout, self.wind_up()) => match ended {
+                Ok(()) => told.done(),
+                Err(_) => told.cut_off(),
+            },
+            () = told.tell_what_is_waited_for() => {}
         }
         self.abort();
     }

@@ -8,6 +8,10 @@ macro_rules! reading {
             ///
             /// Partitions take turns by batches. Any number of tasks may receive at once; each record goes to one of them.
             ///
+            /// A member of a group stays one however long nobody calls this: heartbeats go on by themselves, and there is no limit
+            /// such as `max.poll.interval.ms` of Kafka's clients. A program that can hang must notice that by itself; one that runs a
+            /// handler is told by `max_processing_time`.
+            ///
             /// # Errors
             /// Why the consumer ended; a batch that cannot be read, with topic, partition and offset: the same place is fetched
             /// again after a backoff and told again, until [`seek`](Self::seek) goes past it. See

@@ -173,6 +173,11 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     });
     core.process_by(&lanes)?;
     engine.start()?;
+    tracing::info!(
+        group = core.settings.group_name(),
+        subscription = ?core.settings.subscription(),
+        "the consumer starts"
+    );
     let abandoned = Abandoned(Some(engine));
     // Ends with this function.
     let mut gates = JoinSet::new();
@@ -199,7 +204,16 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     }
     engine.close().await;
     abandoned.finished();
-    report(core)
+    let ended = report(core);
+    if let Err(error) = &ended {
+        // The caller has it too; one that runs in a task of its own may never be asked.
+        tracing::error!(
+            group = core.settings.group_name(),
+            ?error,
+            "the consumer ended by an error"
+        );
+    }
+    ended
 }
 
 /// Tells observers of each change of a gate.

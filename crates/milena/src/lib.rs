@@ -1,7 +1,8 @@
 //! milena: a pure-Rust Kafka client framework with a tower middleware stack around the handler.
 //!
-//! Start with [`Client::builder`]; everything else hangs on the client: [`producers`](producer), [`consumers`](consumer) and the
-//! [`admin`]istrator share its connections.
+//! Start with [`Client::builder`]; everything else is made from the client: [`producers`](producer), [`consumers`](consumer) and the
+//! [`admin`]istrator share its connections. [`config`] lists every setting and says how files and the environment give them;
+//! [`middleware`] lists the layers around a handler; [`dead_letters`] says how letters are looked through and sent back.
 //!
 //! ```
 //! # #[cfg(feature = "broker")]
@@ -33,19 +34,20 @@
 //! | `json` | yes | `JsonCodec`, the extractor `Json` and `record.json(&value)`, by `serde_json` |
 //! | `xml` | no | `XmlCodec`, the extractor `Xml` and `record.xml(&value)`, by `quick-xml` |
 //! | `uuid` | no | `UuidCodec`, by `uuid` |
-//! | `health` | no | [`health`](mod@health): health judged from progress, and an HTTP page for it, by `axum` |
-//! | `metrics` | no | [`metrics`](mod@metrics): Prometheus metrics of all that a client does |
-//! | `tracing` | no | [`trace`](mod@trace): W3C trace context in headers, and spans by OpenTelemetry's conventions |
+//! | `health` | no | `health`: health judged from progress, and an HTTP page for it, by `axum` |
+//! | `metrics` | no | `metrics`: Prometheus metrics of all that a client does |
+//! | `tracing` | no | `trace`: W3C trace context in headers, and spans by OpenTelemetry's conventions |
 //! | `otlp` | no | export of those spans by OTLP over HTTP; implies `tracing` |
 //! | `yaml`, `toml` | yes | configuration files in these forms |
-//! | `broker` | no | [`broker`]: Kafka in this process, for demos and tests |
-//! | `test` | no | [`test`](mod@test): client and broker in one process, with the clock paused; implies `broker` |
+//! | `broker` | no | `broker`: Kafka in this process, for demos and tests |
+//! | `test` | no | `test`: client and broker in one process, with the clock paused; implies `broker` |
 
 pub use milena_client::admin::Admin;
 pub use milena_client::consumer::{
     AssignedConsumer, BatchStream, Consumer, CorruptPolicy, FetchBatch, IsolationLevel, Lag,
     LaneStopPolicy, OffsetAndMetadata, OffsetAndTimestamp, OffsetReset, Order, PendingCommit,
-    RecordStream, Recv, RunEnd, RunReport, ShutdownHandle, StartAt, StuckPolicy, Watermarks,
+    RecordStream, Recv, RunEnd, RunReport, RunningConsumer, ShutdownHandle, StartAt, StuckPolicy,
+    Watermarks,
 };
 pub use milena_client::core::{
     Address, Attempt, Backoff, BoxError, CancelToken, Classified, Classify, ConsumerRecord,
@@ -64,83 +66,34 @@ pub use milena_client::serializer::{Json, JsonCodec, JsonExt};
 pub use milena_client::serializer::{Xml, XmlCodec, XmlExt};
 pub use milena_client::{
     Client, ClientBuilder, ConsumerBuilderExt, LayeredConsumer, ProducerBuilderExt, TypedConsumer,
-    TypedProducer, TypedTopic, shutdown_signal,
+    TypedProducer, TypedTopic, next_signal, shutdown_signal,
 };
 
-/// Administration: topics, each verb with a result per item.
-pub mod admin {
-    pub use milena_client::admin::*;
-}
+// Re-exported as they are, so that their own pages are found here: the table of settings, the checks of health, the layers.
+#[doc(inline)]
+pub use milena_client::{
+    admin, config, consumer, core, dead_letters, middleware, pool, producer, serializer,
+};
 
-/// Consumers, in a group and without one, and what `run` takes.
-pub mod consumer {
-    pub use milena_client::consumer::*;
-}
-
-/// Settings from files, from the environment, and by the names of other clients.
-pub mod config {
-    pub use milena_client::config::*;
-}
-
-/// Producers, deliveries and partitioners.
-pub mod producer {
-    pub use milena_client::producer::*;
-}
-
-/// Dead letters: looked through, written out, and sent back to be processed again.
-pub mod dead_letters {
-    pub use milena_client::dead_letters::*;
-}
-
-/// Layers around a handler, and the stack that orders them.
-pub mod middleware {
-    pub use milena_client::middleware::*;
-}
-
-/// Health, judged from progress, and an HTTP page for it.
 #[cfg(feature = "health")]
-pub mod health {
-    pub use milena_client::health::*;
-}
+#[doc(inline)]
+pub use milena_client::health;
 
-/// Prometheus metrics of all that a client does.
 #[cfg(feature = "metrics")]
-pub mod metrics {
-    pub use milena_client::metrics::*;
-}
+#[doc(inline)]
+pub use milena_client::metrics;
 
-/// Traces through Kafka: context in headers, spans, and their export.
 #[cfg(feature = "tracing")]
-pub mod trace {
-    pub use milena_client::trace::*;
-}
+#[doc(inline)]
+pub use milena_client::trace;
 
-/// User types to bytes and back.
-pub mod serializer {
-    pub use milena_client::serializer::*;
-}
-
-/// Connections to a cluster: how streams are dialed, the picture of the cluster, short requests.
-pub mod pool {
-    pub use milena_client::pool::*;
-}
-
-/// The words that all of milena shares, in full.
-pub mod core {
-    pub use milena_client::core::*;
-}
-
-/// Kafka in this process, over TCP or in memory, for demos and tests.
 #[cfg(feature = "broker")]
-pub mod broker {
-    pub use milena_broker::*;
-}
+#[doc(inline)]
+pub use milena_broker as broker;
 
-/// The test kit: handlers without a broker, and client and broker in one process with the clock paused.
 #[cfg(feature = "test")]
-pub mod test {
-    pub use milena_test::*;
-}
+#[doc(inline)]
+pub use milena_test as test;
 
 /// What most programs use.
 ///

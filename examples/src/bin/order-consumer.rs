@@ -1,9 +1,9 @@
 //! Handles orders until Ctrl-C or SIGTERM, then ends in good order: handlers finish, offsets are committed, nothing is lost.
 //!
-//! Start several to share the work. `make run-order-setup` comes first.
+//! Start several to share the work. `make run-order-setup` comes first. `--http 127.0.0.1:9404` serves health and metrics.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use milena::{Result, shutdown_signal};
@@ -12,15 +12,24 @@ use milena_examples::settings::{self, Settings};
 use milena_examples::stages::{self, Shop};
 use milena_examples::tally::Tally;
 use milena_examples::topics::Topics;
-use milena_examples::watch::writer;
+use milena_examples::watch::{Options, Watch, writer};
+
+/// Handles orders until Ctrl-C or SIGTERM.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(flatten)]
+    settings: Settings,
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    settings::end(run(Settings::parse()).await)
+    let Arguments { settings, options } = Arguments::parse();
+    settings::end(run(settings, options).await)
 }
 
-async fn run(settings: Settings) -> Result<()> {
-    settings::log(None);
+async fn run(settings: Settings, options: Options) -> Result<()> {
     let shop = Shop {
         topics: Topics::with_prefix(&settings.prefix),
         gateway: Gateway::default(),
@@ -33,10 +42,11 @@ async fn run(settings: Settings) -> Result<()> {
         .await?;
     let group = format!("{}orders", settings.prefix);
     let consumer = stages::consumer(&client, &shop.topics, group)?;
-    let router = stages::router(&shop, writer(&client, 0.0)?, stages::payments());
+    let router = stages::router(&shop, writer(&client, watch.ratio())?, stages::payments());
     println!("handling orders; Ctrl-C ends in good order");
     let ended = consumer.run_until(router, shutdown_signal()).await;
     client.close().await;
+    watch.end(Duration::ZERO).await?;
     ended?;
     let [_, validated, paid, shipped, dead_letters] = tally.written();
     println!("{validated} validated, {paid} paid, {shipped} shipped, {dead_letters} dead letters");

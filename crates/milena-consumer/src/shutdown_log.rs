@@ -1,0 +1,102 @@
+//! What the log says while a consumer shuts down: that it began, what it waits for, and how it ended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::core::Core;
+
+/// Tells of one shutdown. A consumer that never started, or was closed before, has nothing to tell.
+pub(crate) struct ShutdownLog<'a> {
+    core: &'a Core,
+    began: Instant,
+    quiet: bool,
+}
+
+impl<'a> ShutdownLog<'a> {
+    /// Tells that the consumer begins to shut down.
+    pub(crate) fn begin(core: &'a Core, started: bool, told: &AtomicBool) -> Self {
+        let quiet = !started || told.swap(true, Ordering::Relaxed);
+        let log = Self {
+            core,
+            began: Instant::now(),
+            quiet,
+        };
+        if !quiet {
+            let handlers = log.unsettled();
+            tracing::info!(
+                group = core.settings.group_name(),
+                handlers = handlers.join(", "),
+                "the consumer shuts down: handlers end, offsets are committed, the group is left"
+            );
+        }
+        log
+    }
+
+    /// Tells each few seconds what handlers still have. Never resolves.
+    pub(crate) async fn tell_what_is_waited_for(&self) {
+        loop {
+            sleep(EVERY).await;
+            let handlers = self.unsettled();
+            if self.quiet || handlers.is_empty() {
+                continue;
+            }
+            tracing::warn!(
+                group = self.core.settings.group_name(),
+                handlers = handlers.join(", "),
+                seconds = self.began.elapsed().as_secs(),
+                "the consumer waits for handlers to end"
+            );
+        }
+    }
+
+    /// Tells that it ended in good order.
+    pub(crate) fn done(&self) {
+        if !self.quiet {
+            let group = self.core.settings.group_name();
+            tracing::info!(group, "the consumer has ended: drained, committed and left");
+        }
+    }
+
+    /// Tells that the shutdown timeout passed.
+    pub(crate) fn cut_off(&self) {
+        tracing::warn!(
+            group = self.core.settings.group_name(),
+            handlers = self.unsettled().join(", "),
+            "the consumer did not end in time, and is cut off: what was not committed is read again"
+        );
+    }
+
+    /// Tells that somebody asked twice.
+    pub(crate) fn at_once(&self) {
+        tracing::warn!(
+            group = self.core.settings.group_name(),
+            handlers = self.unsettled().join(", "),
+            "the consumer ends at once: what was not committed is read again"
+        );
+    }
+
+    /// The partitions whose records are with handlers, with how many and for how long.
+    fn unsettled(&self) -> Vec<String> {
+        let now = Instant::now();
+        let partitions = self.core.partitions().into_iter();
+        let told = partitions.filter_map(|partition| {
+            let figures = partition.figures(now);
+            let (offset, age) = figures.oldest?;
+            let (place, count) = (partition.place(), figures.unsettled);
+            let held = match figures.pauses.is_empty() {
+                true => String::new(),
+                false => format!(", held by {}", figures.pauses.join(" and ")),
+            };
+            let age = age.as_secs();
+            Some(format!(
+                "{place}: {count} records, the oldest at offset {offset} for {age} s{held}"
+            ))
+        });
+        told.collect()
+    }
+}
+
+/// Often enough to be seen before an orchestrator loses patience, rarely enough to be read.
+const EVERY: Duration = Duration::from_secs(5);

@@ -1,23 +1,54 @@
 # syntax=docker/dockerfile:1
-# The examples' programs and the command `milena` in a small image: docker build -t milena-examples .
+# The command `milena` and the examples' programs in small images. Building needs BuildKit, which is Docker's default.
+#
+#   docker build -t milena .                      the command alone:  docker run --rm --network host milena topics list
+#   docker build -t milena-examples --target examples .   the programs:  docker run --rm milena-examples
+#
 # Without arguments the order system runs on the embedded broker and ends by itself; on a cluster:
-# docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
+#   docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
+#
+# A page that is to be reached from outside of the container must listen on all of its addresses:
+#   docker run --rm -p 127.0.0.1:9404:9404 -e HEALTH_URL=http://127.0.0.1:9404/health/live milena-examples \
+#     order-system --http 0.0.0.0:9404
 
-FROM rust:1.95-slim-bookworm AS build
+FROM rust:1.95-slim-trixie AS build
 # A C compiler serves zstd, the one codec that is not pure Rust.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/src/target \
+# The caches have names of their own: by their paths alone, builds of other programs would share them. What is taken out of
+# them is named too, so that nothing else that lies there gets into an image.
+RUN --mount=type=cache,id=milena-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=milena-target,target=/src/target,sharing=locked \
     cargo build --release --locked -p milena-examples -p milena-cli --bins \
     && mkdir /programs \
-    && find target/release -maxdepth 1 -type f -executable -exec cp {} /programs/ \;
+    && cd target/release \
+    && cp milena order-system order-setup order-producer order-consumer producer consumer /programs/
 
-FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --no-create-home milena
+FROM debian:trixie-slim AS base
+# The certificates serve programs that speak HTTPS, such as an export of traces.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --no-create-home milena
+LABEL org.opencontainers.image.title="milena" \
+      org.opencontainers.image.description="A Kafka client framework in pure Rust: its command and its examples" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /programs/milena /usr/local/bin/
+# Asks the page that HEALTH_URL names. Without it, a program that runs counts as healthy.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD test -z "$HEALTH_URL" || milena health --url "$HEALTH_URL"
+USER 10001
+
+FROM base AS examples
 COPY --from=build /programs/ /usr/local/bin/
-USER milena
+EXPOSE 9404
 CMD ["order-system"]
+
+# The last stage is what `docker build` makes when it is not told which.
+FROM base AS command
+HEALTHCHECK NONE
+ENTRYPOINT ["milena"]
+CMD ["--help"]

@@ -5,7 +5,7 @@ MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localho
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
 MILENA = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(CARGO) run -q -p milena-cli --bin milena --
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
-SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/prometheus-scrape scripts/console-tools scripts/golden/make benches/compare/run .ci/run
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/prometheus-scrape scripts/console-tools scripts/cargo-deny scripts/golden/make benches/compare/run .ci/run
 
 .PHONY: help
 help: ## list the targets
@@ -51,16 +51,21 @@ check: lint ## what must pass before a commit: lint and the tests that need noth
 	$(CARGO) test --workspace
 
 .PHONY: lint
-lint: ## formatting, clippy, allowed arrows between crates; cargo-deny and shellcheck where they are installed
+lint: ## formatting, clippy, allowed arrows between crates, licences and sources, alert rules, scripts; says what it could not check
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
 	@grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --log-level warn check; else echo 'lint: cargo-deny is not installed; deny.toml was not checked'; fi
-	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/milena.rules.yml && promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/milena.rules.test.yml; else echo 'lint: promtool is not installed; the alert rules were not checked'; fi
-	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); else echo 'lint: shellcheck is not installed; the scripts were not checked'; fi
+	@code=0; scripts/cargo-deny --log-level warn check bans licenses sources || code=$$?; \
+	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_TOOLS" != 1 ]; then echo '*** LICENCES AND SOURCES NOT CHECKED ***' >&2; else exit "$$code"; fi
+	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/milena.rules.yml && promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/milena.rules.test.yml; elif [ "$$MILENA_REQUIRE_TOOLS" = 1 ]; then echo 'lint: promtool is missing'; exit 1; else echo '*** NO PROMTOOL: THE ALERT RULES WERE NOT CHECKED ***' >&2; fi
+	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); elif [ "$$MILENA_REQUIRE_TOOLS" = 1 ]; then echo 'lint: shellcheck is missing'; exit 1; else echo '*** NO SHELLCHECK: THE SCRIPTS WERE NOT CHECKED ***' >&2; fi
+
+.PHONY: audit
+audit: ## known vulnerabilities and withdrawn versions of dependencies; needs the network
+	@scripts/cargo-deny --log-level warn check advisories
 
 .PHONY: bench
 bench: ## criterion benchmarks (see benches/README.md)

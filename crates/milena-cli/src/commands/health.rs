@@ -20,6 +20,15 @@ pub(crate) struct Health {
     /// Asks a program that serves its health, such as http://127.0.0.1:9404/health, in place of the cluster.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// The token that the program's page asks for.
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "MILENA_HEALTH_TOKEN",
+        hide_env_values = true,
+        requires = "url"
+    )]
+    token: Option<String>,
 }
 
 /// Every broker answers, and every partition has a leader and all its replicas.
@@ -107,7 +116,20 @@ pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Fai
         .strip_prefix("http://")
         .ok_or_else(|| Failure::usage(format!("'{url}' does not begin with http://")))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, "health"));
-    let asked = timeout(global.timeout.min(LONGEST), get(host, path)).await;
+    // What a URL leaves out: the port of HTTP.
+    let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
+        // A colon in brackets belongs to an address of IPv6.
+        !name.is_empty() && !port.ends_with(']')
+    });
+    let host = &match has_port {
+        true => host.to_owned(),
+        false => format!("{host}:80"),
+    };
+    let token = args.token.as_deref();
+    if token.is_some_and(|token| token.contains(char::is_control)) {
+        return Err(Failure::usage("the token has control characters"));
+    }
+    let asked = timeout(global.timeout.min(LONGEST), get(host, path, token)).await;
     let answer = match asked {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(Failure::unreached(format!("{host}: {error}"))),
@@ -127,10 +149,12 @@ pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Fai
     }
 }
 
-async fn get(host: &str, path: &str) -> std::io::Result<String> {
+async fn get(host: &str, path: &str, token: Option<&str>) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let token = token.unwrap_or_default();
     let request =
-        format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n\r\n");
+        format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n{token}\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
     stream.take(MOST).read_to_end(&mut answer).await?;

@@ -234,6 +234,33 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_gets_nothing_that_it_would_act_on() {
+        let place = TopicPartition::new("orders", 3);
+        let mut headers = Headers::new();
+        headers.push("h", "\u{1b}]0;title\u{7}");
+        let record = Shown {
+            place: &place,
+            offset: 42,
+            timestamp: 0,
+            key: Some("k\u{202e}".as_bytes()),
+            value: Some(b"one\x1b[2J\ntwo\t\xff\xc2\x9b"),
+            headers: headers.view(),
+        };
+        let format: RecordFormat = "%k|%v|%h{h}|%h\\n".parse().unwrap();
+        let mut out = Vec::new();
+        format.guarded(true).write(&record, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "k\\u{202e}|one\\u{1b}[2J\ntwo\t\\xff\\u{9b}|\\u{1b}]0;title\\u{7}|h=\\x1b]0;title\\x07\n"
+        );
+        let mut line = b"before ".to_vec();
+        let from = line.len();
+        line.extend_from_slice("\"a\u{9b}\u{202e}\"\n".as_bytes());
+        guard_json(&mut line, from);
+        assert_eq!(line, b"before \"a\\u009b\\u202e\"\n");
+    }
+
+    #[test]
     fn leap_days_are_dates_too() {
         assert_eq!(date(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(date(1_709_164_800_000), "2024-02-29T00:00:00.000Z");

@@ -279,3 +279,47 @@ fn a_time_means_the_same_wherever_it_is_given() {
         "{told}"
     );
 }
+
+#[test]
+fn a_health_page_is_asked_with_its_token() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/health", listener.local_addr().unwrap());
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut some = [0; 256];
+            let len = stream.read(&mut some).unwrap();
+            asked.extend_from_slice(&some[..len]);
+        }
+        let answer = b"HTTP/1.0 200 OK\r\n\r\n{\"ok\":true}";
+        stream.write_all(answer).unwrap();
+        String::from_utf8(asked).unwrap()
+    });
+    let output = run(milena(&["health", "--url", &url, "--token", "sesame"]), b"");
+    assert!(output.status.success());
+    let asked = asked.join().unwrap();
+    assert!(
+        asked.contains("Authorization: Bearer sesame\r\n"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn a_topic_that_cannot_be_described_is_told_and_no_health() {
+    let world = World::embedded();
+    let topic = world.topic(1);
+    let refused = Fault::error(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+    let refused = refused.on(ApiKey::Metadata).topic(topic.as_str());
+    world.broker().unwrap().faults().add(refused.always());
+    let listed = world.out(&["topics", "list"]);
+    let row = listed.lines().find(|line| line.starts_with(&topic));
+    assert!(
+        row.unwrap().contains("TOPIC_AUTHORIZATION_FAILED"),
+        "{listed}"
+    );
+    let output = run(world.milena(&["health"]), b"");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("1 cannot be described"), "{shown}");
+}

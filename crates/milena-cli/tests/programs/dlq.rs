@@ -74,3 +74,42 @@ fn letters_go_back_to_where_they_came_from_only_when_confirmed() {
     let read = ["consume", &origin, "--from-beginning", "--until", "end"];
     assert_eq!(world.out(&read), "one\ntwo\n");
 }
+
+#[test]
+fn a_list_that_is_cut_says_so_and_a_letter_that_is_not_there_is_told_at_once() {
+    let world = World::new();
+    let dead = letters(&world, "orders");
+    let cut = run(world.milena(&["dlq", "list", &dead, "--count", "2"]), b"");
+    let told = String::from_utf8(cut.stderr).unwrap();
+    assert_eq!(String::from_utf8(cut.stdout).unwrap().lines().count(), 2);
+    assert!(
+        cut.status.success() && told.contains("more than 2"),
+        "{told}"
+    );
+    let whole = run(world.milena(&["dlq", "list", &dead, "--count", "3"]), b"");
+    assert!(whole.stderr.is_empty());
+    let (code, told) = world.fails(&["dlq", "show", &dead, "0", "3"]);
+    assert_eq!(code, 4, "{told}");
+    assert!(told.contains("there is no letter at"), "{told}");
+}
+
+#[test]
+fn a_dry_run_does_not_claim_that_letters_were_sent() {
+    let world = World::new();
+    let origin = world.topic(1);
+    let dead = letters(&world, &origin);
+    let args = [
+        "dlq",
+        "replay",
+        &dead,
+        "--class",
+        "timeout",
+        "--dry-run",
+        "-o",
+    ];
+    let table = world.out(&[&args[..], &["table"]].concat());
+    assert!(table.starts_with("WOULD BE REPLAYED"), "{table}");
+    let json = world.out(&[&args[..], &["json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["would_be_replayed"], 2);
+}

@@ -7,14 +7,13 @@ use milena_core::Persistence;
 use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use tokio::time::Instant;
 
-use crate::delivery::Fate;
+use crate::due::Wake;
 use crate::link;
 use crate::network::{LinkId, Wire};
 use crate::pace::{self, Load, When};
 use crate::queue::{Next, Queue};
 use crate::sender::{Answer, Done, Sender, Sent, Standing};
 use crate::settings::Acks;
-use crate::verdict;
 use crate::window::Share;
 
 /// A request in the making.
@@ -28,16 +27,6 @@ struct Parcel {
     records: u64,
     /// How many of the batches are partial.
     partial: usize,
-}
-
-/// The earliest of the times at which something is to be looked at again.
-#[derive(Default)]
-struct Wake(Option<Instant>);
-
-impl Wake {
-    fn at(&mut self, time: Instant) {
-        self.0 = Some(self.0.map_or(time, |earlier| earlier.min(time)));
-    }
 }
 
 impl Sender {
@@ -66,128 +55,6 @@ impl Sender {
             wake.at(time);
         }
         wake.0
-    }
-
-    /// Fails what has waited for too long.
-    fn expire(&mut self, now: Instant, wake: &mut Wake) {
-        while let Some(Reverse((due, id))) = self.timers.peek().copied() {
-            if due > now {
-                wake.at(due);
-                return;
-            }
-            self.timers.pop();
-            let Some(outlet) = self.queues.get_mut(id as usize) else {
-                continue;
-            };
-            let queue = &mut outlet.queue;
-            let rules = queue.partition.flow.rules;
-            let place = queue.partition.place.clone();
-            let mut failed = queue.expire(now, &rules);
-            let open_due = queue
-                .open_since
-                .map(|opened| opened + rules.delivery_timeout);
-            if open_due.is_some_and(|due| due <= now)
-                && let Some(batch) = queue.partition.take_open()
-            {
-                queue.open_since = None;
-                let error = queue
-                    .unsent(rules.delivery_timeout)
-                    .at(&place)
-                    .with_persistence(Persistence::NotWritten);
-                batch.receipt.settle(Fate::Failed(error.clone()));
-                failed.push((batch.builder.count(), error));
-            }
-            outlet.timed = false;
-            if let Some(due) = queue.deadline(&rules) {
-                outlet.timed = true;
-                self.timers.push(Reverse((due, id)));
-            }
-            for (records, error) in failed {
-                self.tell_failed(&place, records, &error);
-            }
-        }
-    }
-
-    /// Asks for metadata, again and again, while a partition has no leader.
-    fn seek_leaders(&mut self, now: Instant, wake: &mut Wake) {
-        if self.homeless.is_empty() {
-            self.ask_again = None;
-            return;
-        }
-        if self.ask_again.is_none_or(|time| time <= now) {
-            self.give_up_homeless(now);
-            self.network.refresh("a partition has no leader");
-            self.ask_again = Some(now + self.settings.rules.backoff.delay(u32::MAX));
-        }
-        if let Some(time) = self.ask_again {
-            wake.at(time);
-        }
-    }
-
-    /// Gives up partitions whose topic is gone, and leaves out those that have nothing left to send.
-    fn give_up_homeless(&mut self, now: Instant) {
-        let ids = std::mem::take(&mut self.homeless);
-        for id in ids {
-            let Some(outlet) = self.queues.get_mut(id as usize) else {
-                continue;
-            };
-            let missing = self.network.is_missing(&outlet.queue.partition.place);
-            outlet.queue.missing(missing, now);
-            self.give_up_missing(id, now);
-            let Some(outlet) = self.queues.get_mut(id as usize) else {
-                continue;
-            };
-            outlet.listed = outlet.queue.has_waiting() || outlet.queue.open_since.is_some();
-            if outlet.listed {
-                self.homeless.push(id);
-            }
-        }
-    }
-
-    /// Gives up the records of a partition whose topic the cluster has not known for long enough: they would hold memory until their
-    /// delivery timeout.
-    pub(crate) fn give_up_missing(&mut self, id: u32, now: Instant) {
-        let Some(outlet) = self.queues.get_mut(id as usize) else {
-            return;
-        };
-        let queue = &mut outlet.queue;
-        let rules = queue.partition.flow.rules;
-        if !queue.is_missing(now, &rules) {
-            return;
-        }
-        let place = queue.partition.place.clone();
-        let mut failed = queue.give_up_missing(now, &rules);
-        queue.open_since = None;
-        let error = verdict::missing_topic(rules.missing_topic).at(&place);
-        let error = error.with_persistence(Persistence::NotWritten);
-        while let Some(batch) = queue.partition.take_open() {
-            batch.receipt.settle(Fate::Failed(error.clone()));
-            failed.push((batch.builder.count(), error.clone()));
-        }
-        // Records that come now have their own time: the topic may be made again.
-        queue.missing(false, now);
-        for (records, error) in failed {
-            self.tell_failed(&place, records, &error);
-        }
-    }
-
-    /// Lists the partitions whose open batch has lingered for long enough; all of them while somebody waits for memory.
-    fn wake_lingering(&mut self, now: Instant, wake: &mut Wake) {
-        let hurried = self.desk.ready.takes_hurry();
-        if hurried {
-            self.hurried = Some(now);
-        }
-        let all = hurried || self.desk.budget.waiting() > 0;
-        while let Some(Reverse((due, id))) = self.lingering.peek().copied() {
-            if due > now && !all {
-                return wake.at(due);
-            }
-            self.lingering.pop();
-            if let Some(outlet) = self.queues.get_mut(id as usize) {
-                outlet.lingers = false;
-            }
-            self.list(id);
-        }
     }
 
     fn pump_link(&mut self, on: LinkId, now: Instant, wake: &mut Wake) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Partition, Result};
+use milena_core::{Error, ErrorKind, Result};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
@@ -12,6 +12,7 @@ use crate::callbacks::{Callback, Callbacks};
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::ending::closed;
+use crate::entry::{Ahead, Entry};
 use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
@@ -45,64 +46,6 @@ pub(crate) struct Inner {
     pub(crate) callbacks: Callbacks,
     /// Where the sender runs. Callers may be elsewhere, and their waits need its timers.
     pub(crate) runtime: Handle,
-}
-
-/// A record between the attempts to place it: what was decided for it, and what it holds.
-#[derive(Default)]
-pub(crate) struct Entry {
-    /// The partition that the record names.
-    named: Option<Partition>,
-    /// Where it goes, from the first attempt on.
-    route: Option<Route>,
-    /// Memory that was waited for.
-    spare: Option<Charge>,
-    /// Until when it may wait; `None` before the first wait.
-    deadline: Option<Instant>,
-}
-
-impl Entry {
-    /// A record that names this partition, or leaves it to the partitioner.
-    pub(crate) fn new(named: Option<Partition>) -> Self {
-        Self {
-            named,
-            ..Self::default()
-        }
-    }
-
-    /// A record for which the route was decided before, if it was.
-    pub(crate) fn decided(route: Option<Route>) -> Self {
-        Self {
-            route,
-            ..Self::default()
-        }
-    }
-}
-
-/// Records with the next one at hand. Not `Peekable`, which spells the next one by the iterator's type: then futures that hold
-/// closures are not seen to be `Send`.
-pub(crate) struct Ahead<I, R> {
-    rest: I,
-    next: Option<R>,
-    /// Where the next one goes, if that was decided.
-    route: Option<Route>,
-}
-
-impl<I: Iterator<Item = R>, R> Ahead<I, R> {
-    pub(crate) fn new(records: impl IntoIterator<IntoIter = I>) -> Self {
-        let mut rest = records.into_iter();
-        let next = rest.next();
-        Self {
-            rest,
-            next,
-            route: None,
-        }
-    }
-
-    #[inline]
-    fn step(&mut self) {
-        self.next = self.rest.next();
-        self.route = None;
-    }
 }
 
 impl Inner {

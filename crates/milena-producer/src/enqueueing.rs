@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 use milena_core::{HeadersRef, Result};
 
 use crate::delivery::{Delivery, Receipt};
-use crate::enqueue::{Entry, Inner};
+use crate::enqueue::Inner;
+use crate::entry::Entry;
 use crate::partition::Draft;
 use crate::topic::{Route, TopicState};
 

@@ -45,14 +45,17 @@ mod deliveries;
 mod delivery;
 mod dialing;
 mod drain;
+mod due;
 mod ending;
 mod enqueue;
 mod enqueueing;
+mod entry;
 mod fan;
 #[cfg(test)]
 mod fan_tests;
 mod flow;
 mod key_value;
+mod leaderless;
 mod limit;
 #[cfg(test)]
 mod limit_tests;

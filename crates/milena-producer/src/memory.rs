@@ -78,6 +78,9 @@ impl Budget {
     }
 
     fn give_back(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
         self.free.add_permits(bytes);
         self.freed.notify_waiters();
     }

@@ -103,7 +103,7 @@ pub(crate) struct Sender {
     /// When each partition's oldest record is due; one entry per partition.
     pub(crate) timers: BinaryHeap<Reverse<(Instant, u32)>>,
     /// Partitions without a leader.
-    pub(crate) homeless: Vec<u32>,
+    pub(crate) leaderless: Vec<u32>,
     pub(crate) ask_again: Option<Instant>,
     /// When the desk's tick moves on next.
     pub(crate) tick: Option<Instant>,
@@ -123,7 +123,7 @@ pub(crate) struct Sender {
 /// A partition's queue and where it stands among the links.
 pub(crate) struct Outlet {
     pub(crate) queue: Queue,
-    /// Whether it is in a link's turn, or among the homeless.
+    /// Whether it is in a link's turn, or among those without a leader.
     pub(crate) listed: bool,
     /// Whether it has an entry among the timers.
     pub(crate) timed: bool,
@@ -153,7 +153,7 @@ impl Sender {
             work: FuturesUnordered::new(),
             compressing: Arc::new(Semaphore::new(cores)),
             timers: BinaryHeap::new(),
-            homeless: Vec::new(),
+            leaderless: Vec::new(),
             ask_again: None,
             tick: None,
             notices: Notices::default(),
@@ -283,7 +283,7 @@ impl Sender {
                 .push_back(id),
             None => {
                 queue.lacks_leader();
-                self.homeless.push(id);
+                self.leaderless.push(id);
                 self.notices.trouble(Instant::now());
             }
         }
@@ -291,7 +291,7 @@ impl Sender {
 
     /// Looks anew who leads the partitions, since the metadata changed.
     fn reroute(&mut self) {
-        let mut ids = std::mem::take(&mut self.homeless);
+        let mut ids = std::mem::take(&mut self.leaderless);
         for link in self.links.values_mut() {
             ids.extend(link.turn.drain(..));
         }

@@ -12,7 +12,8 @@ use tower_service::Service;
 
 use crate::delivery::Delivery;
 use crate::ending::closed;
-use crate::enqueue::{Entry, TryEnqueueError};
+use crate::enqueue::TryEnqueueError;
+use crate::entry::Entry;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 

@@ -10,7 +10,8 @@ use futures_sink::Sink;
 use milena_core::{Error, ProducerRecord, Result};
 
 use crate::delivery::Delivery;
-use crate::enqueue::{Entry, TryEnqueueError};
+use crate::enqueue::TryEnqueueError;
+use crate::entry::Entry;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 

@@ -40,6 +40,7 @@ impl Sender {
                 let took = now.saturating_duration_since(share.since);
                 window.answered(share.bytes, took, self.settings.request_timeout);
             }
+            Err(error) if verdict::was_not_taken(error) => window.returned(share.bytes),
             Err(_) => window.lost(share.bytes),
         }
         if let Some(link) = self.links.get_mut(&id) {

@@ -64,8 +64,8 @@ impl Inner {
         match self.place(topic, draft, entry) {
             Ok(Placed::Here(delivery)) => Ok(delivery),
             Ok(_) => {
-                // The sender frees memory by sending what is there.
-                self.desk.ready.ring();
+                // The sender frees memory by sending what is there, whether it lingers or not.
+                self.desk.ready.hurry();
                 Err(TryEnqueueError::Full)
             }
             Err(error) => Err(TryEnqueueError::Refused(self.unplaced(error))),
@@ -158,7 +158,7 @@ impl Inner {
         draft: &Draft<'_>,
         route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
-        if !self.fits(draft) || topic.count() == 0 {
+        if !self.is_usual(topic, draft) {
             return None;
         }
         let decided = match *route {
@@ -172,8 +172,14 @@ impl Inner {
         placed
     }
 
+    /// Whether a record can be taken, and its topic is known.
     #[inline(always)]
-    fn place_decided(
+    pub(crate) fn is_usual(&self, topic: &TopicState, draft: &Draft<'_>) -> bool {
+        self.fits(draft) && topic.count() > 0
+    }
+
+    #[inline(always)]
+    pub(crate) fn place_decided(
         &self,
         topic: &TopicState,
         draft: &Draft<'_>,

@@ -97,6 +97,14 @@ impl Inner {
         route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
         let draft = Draft::new(key, value, HeadersRef::empty(), None);
-        self.enqueue_quickly(topic, &draft, route)
+        if !self.is_usual(topic, &draft) {
+            return None;
+        }
+        let decided = topic.decide(&draft, None);
+        let placed = self.place_decided(topic, &draft, decided);
+        if placed.is_none() {
+            *route = Some(decided);
+        }
+        placed
     }
 }

@@ -76,6 +76,33 @@ async fn a_full_buffer_makes_callers_wait_and_then_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_buffer_has_what_lingers_leave_though_nobody_waits() {
+    let stub = Stub::new(4);
+    let linger = Duration::from_secs(20);
+    let producer = producer(&stub, |draft| {
+        draft.buffer_memory = 64 << 10;
+        draft.batching.bytes = Some(16 << 10);
+        draft.batching.interval = Some(linger);
+    });
+    producer.partitions_for("orders").await.unwrap();
+    let start = Instant::now();
+    let record = |number: u32| {
+        ProducerRecord::new("orders")
+            .partition(number % 4)
+            .value("v")
+    };
+    for number in 0..4 {
+        drop(producer.try_enqueue(&record(number)).unwrap());
+    }
+    let large = || record(0).value("x".repeat(16_000));
+    while let Err(error) = producer.try_enqueue(&large()) {
+        assert!(matches!(error, TryEnqueueError::Full), "{error}");
+        assert!(start.elapsed() < linger / 2, "it lingers");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_buffer_that_stays_full_ends_in_a_timeout_that_names_the_setting() {
     let stub = Stub::new(1);
     stub.state.lock().down.push(1);

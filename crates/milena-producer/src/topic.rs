@@ -192,6 +192,7 @@ impl TopicState {
     }
 
     /// Draws one of those that have a leader.
+    #[inline(never)]
     fn draw(&self) -> u32 {
         let available = self.available.load();
         let drawn = fastrand::usize(..available.len().max(1));

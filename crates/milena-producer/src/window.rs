@@ -73,6 +73,11 @@ impl Window {
         }
     }
 
+    /// Notes that a request was not taken after all.
+    pub(crate) fn returned(&mut self, bytes: usize) {
+        self.open = self.open.saturating_sub(bytes);
+    }
+
     /// Notes that a request got no answer.
     pub(crate) fn lost(&mut self, bytes: usize) {
         self.open = self.open.saturating_sub(bytes);

@@ -82,8 +82,9 @@ impl<'a> ShutdownLog<'a> {
         let now = Instant::now();
         let partitions = self.core.partitions().into_iter();
         let told = partitions.filter_map(|partition| {
-            let figures = partition.figures(now);
-            let (offset, age) = figures.oldest?;
+            let figures = partition.figures(now, self.core.is_processing());
+            let oldest = figures.oldest?;
+            let (offset, age) = (oldest.offset, oldest.age);
             let (place, count) = (partition.place(), figures.unsettled);
             let held = match figures.pauses.is_empty() {
                 true => String::new(),

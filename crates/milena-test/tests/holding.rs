@@ -269,7 +269,9 @@ async fn a_record_that_is_held_is_with_no_handler() {
     };
     let running = kit
         .run_with("billing", ["orders"], handler, move |consumer| {
-            consumer.max_processing_time(60 * SECOND).observer(observer)
+            consumer
+                .max_processing_time(60 * SECOND)
+                .add_observer(observer)
         })
         .unwrap();
     for _ in 0..2 {

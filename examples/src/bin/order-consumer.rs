@@ -35,11 +35,9 @@ async fn run(settings: Settings, options: Options) -> Result<()> {
         gateway: Gateway::default(),
     };
     let tally = Tally::new(&shop.topics, &shop.gateway);
-    let client = settings.client("order-consumer");
-    let client = client
-        .add_observer(Arc::new(tally.clone()))
-        .connect()
-        .await?;
+    let watch = Watch::start(&options, &tally).await?;
+    let client = watch.client(settings.client("order-consumer"));
+    let client = client.connect().await?;
     let group = format!("{}orders", settings.prefix);
     let consumer = stages::consumer(&client, &shop.topics, group)?;
     let router = stages::router(&shop, writer(&client, watch.ratio())?, stages::payments());

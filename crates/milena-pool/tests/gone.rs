@@ -152,7 +152,7 @@ async fn an_observer_that_panics_leaves_no_connection_that_takes_requests_and_an
     let armed = panics.clone();
     let cluster = Cluster::builder(broker.bootstrap())
         .connector(broker.dialer())
-        .observer(Arc::new(move |event: &Event<'_>| {
+        .add_observer(Arc::new(move |event: &Event<'_>| {
             if let Event::Request {
                 api: "ListGroups", ..
             } = event
@@ -190,7 +190,7 @@ async fn a_close_that_was_cut_off_ends_every_connection() {
     let made = ever.clone();
     let cluster = Cluster::builder(broker.bootstrap())
         .connector(broker.dialer())
-        .observer(Arc::new(move |event: &Event<'_>| match event {
+        .add_observer(Arc::new(move |event: &Event<'_>| match event {
             Event::Connected { .. } => {
                 made.fetch_add(1, Ordering::Relaxed);
                 noted.fetch_add(1, Ordering::Relaxed);

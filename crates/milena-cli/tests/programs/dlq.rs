@@ -67,10 +67,13 @@ fn letters_go_back_to_where_they_came_from_only_when_confirmed() {
     };
     assert_eq!(
         args(&with("--dry-run")),
-        (Some(0), "2\t0\t0\t0\n".to_owned())
+        (Some(0), "2\t0\t0\t0\t0\t0\n".to_owned())
     );
     assert_eq!(world.fails(&replay).0, 5);
-    assert_eq!(args(&with("--yes")), (Some(0), "2\t0\t0\t0\n".to_owned()));
+    let told = |line: &str| (Some(0), format!("{line}\n"));
+    assert_eq!(args(&with("--yes")), told("2\t0\t0\t0\t0\t0"));
+    // They are marked by now.
+    assert_eq!(args(&with("--yes")), told("0\t2\t0\t0\t0\t0"));
     let read = ["consume", &origin, "--from-beginning", "--until", "end"];
     assert_eq!(world.out(&read), "one\ntwo\n");
 }

@@ -14,20 +14,21 @@
 #[must_use]
 pub fn placeholder(text: &str) -> Option<String> {
     let text = text.trim();
-    if let Some((_, rest)) = text.split_once("${") {
-        if rest.contains('}') {
-            return Some(format!("${{{}}}", name(rest)));
-        }
+    if let Some((_, rest)) = text.split_once("${")
+        && rest.contains('}')
+    {
+        return Some(format!("${{{}}}", name(rest)));
     }
-    if let Some((_, rest)) = text.split_once("{{") {
-        if rest.contains("}}") {
-            return Some("{{ … }}".to_owned());
-        }
+    if let Some((_, rest)) = text.split_once("{{")
+        && rest.contains("}}")
+    {
+        return Some("{{ … }}".to_owned());
     }
-    if let Some(rest) = text.strip_prefix('$') {
-        if !rest.is_empty() && name(rest).len() == rest.len() {
-            return Some(text.to_owned());
-        }
+    if let Some(rest) = text.strip_prefix('$')
+        && !rest.is_empty()
+        && name(rest).len() == rest.len()
+    {
+        return Some(text.to_owned());
     }
     let mut pieces = text.split('%');
     pieces.next();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, ready};
+use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use milena_core::{
@@ -27,7 +28,8 @@ pub struct Xml<T>(pub T);
 /// XML 1.0 in UTF-8 as a codec, for types that serde knows.
 ///
 /// - The root element is named as the type (`#[serde(rename = "order")]` changes that); any root is read.
-/// - A field is a child element of its name; a `Vec` is the element repeated, its elements next to each other.
+/// - A field is a child element of its name; a `Vec` is the element repeated. Others may stand between its elements: up to 16,384 tags and
+///   texts of them are read ahead.
 /// - `#[serde(rename = "@id")]` makes a field an attribute, `"$text"` the text of the element, `"$value"` an enum of child elements.
 /// - Names are read without their namespace prefix: `<b:order xmlns:b="…">` is `order`, and what a prefix is bound to is not checked.
 ///   Bindings are attributes, `@xmlns` and `@xmlns:b`; give such fields to write them, and `b:order` as the name.
@@ -174,6 +176,7 @@ fn declared(bytes: &[u8]) -> Option<String> {
 fn reader(text: &str) -> Reader<'_, SliceReader<'_>, NoDoctype> {
     let mut reader = Reader::from_str_with_resolver(text, NoDoctype);
     reader.recursion_limit(MAX_DEPTH);
+    reader.event_buffer_size(NonZeroUsize::new(MOST_AHEAD));
     reader
 }
 
@@ -207,3 +210,5 @@ impl fmt::Display for Doctype {
 impl std::error::Error for Doctype {}
 
 const MAX_DEPTH: usize = 128;
+/// How many tags and texts are read ahead for a list whose elements lie apart: they are held in memory meanwhile.
+const MOST_AHEAD: usize = 1 << 14;

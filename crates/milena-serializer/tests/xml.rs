@@ -190,3 +190,16 @@ async fn a_document_that_declares_another_encoding_is_refused_and_told() {
         assert_eq!(read::<Xml<Order>>(&text).await.unwrap().0.id, 7);
     }
 }
+
+#[tokio::test]
+async fn the_elements_of_a_list_may_lie_apart_within_a_measure() {
+    let item = |n: usize| format!(r#"<item quantity="{n}"><name>ink</name></item>"#);
+    let apart = |between: usize| {
+        let notes = "<note/>".repeat(between);
+        format!(r#"<order id="7">{}{notes}{}</order>"#, item(1), item(2))
+    };
+    let Xml(order) = read::<Xml<Order>>(&apart(3)).await.unwrap();
+    let quantities: Vec<_> = order.item.iter().map(|item| item.quantity).collect();
+    assert_eq!(quantities, [1, 2]);
+    refused::<Xml<Order>>(&apart(20_000)).await;
+}

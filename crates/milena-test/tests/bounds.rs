@@ -208,7 +208,7 @@ async fn a_record_whose_attempt_ends_first_is_not_tried_again_before_those_in_fr
         let hangs = seen.lock().len() == 1;
         async move {
             if hangs {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     };

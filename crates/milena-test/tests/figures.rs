@@ -58,8 +58,7 @@ where
     kit.send("orders", "k", "v").await.unwrap();
     kit.until_committed("billing", "orders", 1).await;
     running.stop().await.unwrap();
-    let told = figures.0.lock().clone();
-    told
+    figures.0.lock().clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,14 +93,13 @@ async fn a_record_that_was_held_was_neither_tried_nor_slow() {
                 }
             };
             // One type for both, as a router gives it.
-            let stack = match layered {
+            match layered {
                 true => milena_client::middleware::Router::new()
                     .route("orders", stack.layer(MetricsLayer::new()).handler(handler)),
                 false => {
                     milena_client::middleware::Router::new().route("orders", stack.handler(handler))
                 }
-            };
-            stack
+            }
         })
         .await;
         assert_eq!((attempts.len(), records.len()), (1, 1), "{layered}");

@@ -169,7 +169,7 @@ fn cut(
     refusal: Option<&ProcessError>,
     headers: &mut Headers,
 ) {
-    let bytes = record.value.as_ref().map_or(0, |value| value.len());
+    let bytes = record.value.as_ref().map_or(0, Bytes::len);
     let mut told = format!("the value of {bytes} bytes is left out");
     // Not null, which would be a tombstone in a compacted topic.
     record.value = Some(Bytes::new());

@@ -113,10 +113,10 @@ impl Place {
             Outcome::Retry { reason, .. } => line!(warn, self, %reason, "to be tried again"),
             Outcome::DeadLetter(reason) => line!(warn, self, %reason, "a dead letter"),
             Outcome::DeadLettered(reason) => {
-                line!(warn, self, outcome = outcome.name(), %reason, "ended")
+                line!(warn, self, outcome = outcome.name(), %reason, "ended");
             }
             Outcome::Forwarded(reason) => {
-                line!(warn, self, outcome = outcome.name(), %reason, "ended")
+                line!(warn, self, outcome = outcome.name(), %reason, "ended");
             }
             Outcome::Hold(until) => line!(debug, self, ?until, "held"),
             Outcome::Stop(reason) => line!(warn, self, %reason, "the consumer stops"),

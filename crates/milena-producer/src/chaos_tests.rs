@@ -13,7 +13,7 @@ use crate::{Delivery, Producer};
 const RECORDS: usize = 120;
 
 fn act(random: &mut fastrand::Rng) -> Act {
-    match random.u32(..24) {
+    match random.u32(..30) {
         0 => Act::Cut,
         1 => Act::ServeThenCut,
         2 => Act::Refuse(ErrorCode::NOT_ENOUGH_REPLICAS),
@@ -23,6 +23,11 @@ fn act(random: &mut fastrand::Rng) -> Act {
         6 => Act::Refuse(ErrorCode::INVALID_RECORD),
         7 => Act::Swallow,
         8 => Act::Refuse(ErrorCode::REQUEST_TIMED_OUT),
+        9 => Act::RefuseFirst,
+        10 => Act::Refuse(ErrorCode::MESSAGE_TOO_LARGE),
+        11 => Act::ServeThenRefuse(ErrorCode::TRANSACTION_ABORTABLE),
+        12 => Act::NotTaken,
+        13 => Act::ServeThenRefuse(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         _ => Act::Serve,
     }
 }

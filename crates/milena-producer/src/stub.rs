@@ -13,7 +13,9 @@ use milena_core::{
 use milena_protocol::batch::Batches;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::kafka::protocol::{Decodable, Encodable};
-use milena_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use milena_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use milena_protocol::messages::{ProduceRequest, ProduceResponse};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -30,6 +32,8 @@ pub(crate) enum Act {
     Serve,
     /// Its batches are refused with this code.
     Refuse(ErrorCode),
+    /// Its batches are refused because of their first record, which the answer names (KIP-467).
+    RefuseFirst,
     /// Its batches are appended and this code is answered.
     ServeThenRefuse(ErrorCode),
     /// It is served, but the connection ends before the answer.
@@ -338,13 +342,17 @@ impl State {
                 let records = data.records.clone().unwrap();
                 let (code, base) = match act {
                     Act::Refuse(code) => (code.to_wire(), -1),
+                    Act::RefuseFirst => (ErrorCode::INVALID_RECORD.to_wire(), -1),
                     _ => self.append(node, data.index as usize, records),
                 };
                 let code = match act {
                     Act::ServeThenRefuse(code) => code.to_wire(),
                     _ => code,
                 };
+                let first = matches!(act, Act::RefuseFirst)
+                    .then(|| BatchIndexAndErrorMessage::default().with_batch_index(0));
                 PartitionProduceResponse::default()
+                    .with_record_errors(first.into_iter().collect())
                     .with_index(data.index)
                     .with_error_code(code)
                     .with_base_offset(base)

@@ -47,6 +47,8 @@ keys! {
         |builder, value| builder.compression(value);
     "delivery_timeout", "delivery.timeout.ms", DURATION, "120s", "the time from the opening of a record's batch to the outcome, retries included":
         |builder, value| builder.delivery_timeout(value);
+    "missing_topic_timeout", "", DURATION, "15s", "how long the cluster may say that a topic is not there before its records are given up":
+        |builder, value| builder.missing_topic_timeout(value);
     "request_timeout", "request.timeout.ms", DURATION, "30s", "how long an answer may take":
         |builder, value| builder.request_timeout(value);
     "max_block", "max.block.ms", DURATION, "60s", "how long enqueueing may wait for memory and metadata":

@@ -42,7 +42,8 @@ impl From<Offset> for OffsetAndMetadata {
 
 /// A commit under way. It goes on when this is dropped; awaited, it tells how it ended.
 ///
-/// What is committed this way within one round trip goes out as one request: the newest offset of each partition, and one result for all.
+/// What is committed this way within one round trip goes out as one request, with one result for all: of each partition what was named
+/// last, or else the highest offset.
 #[derive(Debug)]
 #[must_use = "the commit goes on by itself, and only this tells whether it succeeded"]
 pub struct PendingCommit(watch::Receiver<Option<Result<()>>>);
@@ -77,24 +78,38 @@ pub(crate) struct Later {
 /// Commits that go out together.
 pub(crate) struct Round {
     pub(crate) offsets: Offsets,
+    /// An error for partitions that went away before they could be committed.
+    gone: Result<()>,
     told: watch::Sender<Option<Result<()>>>,
 }
 
 impl Later {
-    /// Adds offsets to the next round; the newest word about a partition counts.
+    /// Adds offsets to the next round: of each partition the newest, which is the highest that was not named by the user. `gone` is
+    /// what is to be told though all goes well.
     pub(crate) fn add(
         &self,
         offsets: impl IntoIterator<Item = (Arc<Partition>, Committable)>,
+        gone: Result<()>,
     ) -> PendingCommit {
         let mut round = self.round.lock();
         let round = round.get_or_insert_with(|| Round {
             offsets: BTreeMap::new(),
+            gone: Ok(()),
             told: watch::Sender::new(None),
         });
         for (partition, offset) in offsets {
-            round
-                .offsets
-                .insert(offset.place.clone(), (partition, offset));
+            let place = offset.place.clone();
+            let newest = match round.offsets.remove(&place) {
+                Some((before, known)) if Arc::ptr_eq(&before, &partition) => {
+                    let due = partition.is_due(&known);
+                    (partition, if due { newer(known, offset) } else { offset })
+                }
+                _ => (partition, offset),
+            };
+            round.offsets.insert(place, newest);
+        }
+        if round.gone.is_ok() {
+            round.gone = gone;
         }
         self.wanted.notify_one();
         PendingCommit(round.told.subscribe())
@@ -107,6 +122,19 @@ impl Later {
 
 impl Round {
     pub(crate) fn ended(self, result: Result<()>) {
-        self.told.send_replace(Some(result));
+        self.told.send_replace(Some(result.and(self.gone)));
+    }
+}
+
+/// What remains of two words about a partition: what the user named counts, and else the higher offset.
+fn newer(known: Committable, word: Committable) -> Committable {
+    if word.explicit || word.offset > known.offset {
+        // What went out after an offset that goes back may be lower than what was committed before that.
+        let explicit = word.explicit || known.explicit;
+        return Committable { explicit, ..word };
+    }
+    Committable {
+        word: word.word,
+        ..known
     }
 }

@@ -15,7 +15,7 @@ use tower_service::Service;
 
 use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
-use crate::commit;
+use crate::commit::{self, Effort};
 use crate::committing::{OffsetAndMetadata, PendingCommit};
 use crate::core::Core;
 use crate::engine::Engine;
@@ -167,21 +167,22 @@ impl Consumer {
     /// While a handler runs, commits what it has done.
     ///
     /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) when the group went on without this member: another one reads these
-    /// records again. Else why the coordinator did not answer in time.
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) when the group went on without this member, or a partition was given away
+    /// with records that were not committed: another one reads these records again. That is told once, and what can be committed of
+    /// the other partitions is. Else why a broker refused, or did not answer in time.
     ///
     /// # Cancel safety
     /// Dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
         let partitions = self.core().partitions();
-        let limit = self.core().cluster.api_timeout();
-        commit::commit(self.core(), &partitions, limit).await
+        commit::commit(self.core(), &partitions, Effort::of_user(self.core())).await?;
+        self.core().gone_uncommitted()
     }
 
     /// Commits that this record, and what came before it in its partition, is done, and waits for the answer.
     ///
-    /// Never goes back: where as much is committed already, or the partition was away and came back since the record was received,
-    /// nothing happens.
+    /// Never goes back: where as much is committed already, or a [`seek`](Self::seek) or a named offset came after this call, or the
+    /// partition was away and came back since the record was received, nothing happens.
     ///
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned; else as [`commit`](Self::commit).
@@ -229,7 +230,8 @@ impl Consumer {
             let offset = partition.to_commit()?;
             Some((partition, offset))
         });
-        self.core().later.add(offsets)
+        let gone = self.core().gone_uncommitted();
+        self.core().later.add(offsets, gone)
     }
 
     /// As [`commit_record`](Self::commit_record), and does not wait.
@@ -237,7 +239,7 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_record_async(&self, record: &ConsumerRecord) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_record(record)?))
+        Ok(self.core().later.add(self.after_record(record)?, Ok(())))
     }
 
     /// As [`commit_batch`](Self::commit_batch), and does not wait.
@@ -245,7 +247,7 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_batch_async(&self, batch: &FetchBatch) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_batch(batch)?))
+        Ok(self.core().later.add(self.after_batch(batch)?, Ok(())))
     }
 
     /// As [`commit_offsets`](Self::commit_offsets), and does not wait.
@@ -256,7 +258,7 @@ impl Consumer {
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
     ) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.named(offsets)?))
+        Ok(self.core().later.add(self.named(offsets)?, Ok(())))
     }
 
     fn after_record(&self, record: &ConsumerRecord) -> Result<Vec<(Arc<Partition>, Committable)>> {
@@ -299,8 +301,7 @@ impl Consumer {
     }
 
     async fn commit_now(&self, offsets: Vec<(Arc<Partition>, Committable)>) -> Result<()> {
-        let limit = self.core().cluster.api_timeout();
-        commit::commit_these(self.core(), || offsets, limit).await
+        commit::commit_these(self.core(), || offsets, Effort::of_user(self.core())).await
     }
 
     /// Ends in good order: no record is dispatched any more, lanes drain, a handler's offsets are committed, the group is left.

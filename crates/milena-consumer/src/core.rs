@@ -1,6 +1,6 @@
 //! What the tasks of a consumer share: the assignment, the membership, the signals between them, and how it ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
     pub(crate) counts: Counts,
     assignment: Mutex<Assignment>,
+    /// Partitions that went away with uncommitted records, until the user hears of it.
+    gone: Mutex<BTreeSet<TopicPartition>>,
     /// The assignment as a list, for those who read it often.
     listed: ArcSwap<Vec<Arc<Partition>>>,
     runtime: OnceLock<Handle>,
@@ -145,6 +147,7 @@ impl Core {
             verdict: watch::Sender::new(None),
             counts: Counts::default(),
             assignment: Mutex::default(),
+            gone: Mutex::default(),
             listed: ArcSwap::default(),
             runtime: OnceLock::new(),
             lanes: Mutex::new(None),
@@ -229,7 +232,7 @@ impl Core {
             self.list(&assignment);
             drop(assignment);
             if let Some(old) = old {
-                old.fence();
+                self.fence(&old);
             }
         }
         if let Some(lanes) = self.lanes() {
@@ -243,9 +246,34 @@ impl Core {
     /// Lets partitions go: nothing of them counts from now on.
     pub(crate) fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
-            partition.fence();
+            self.fence(partition);
             self.forget(partition);
         }
+    }
+
+    /// Fences a partition, and remembers it where its owner may still believe that it can commit what it has done of it.
+    fn fence(&self, partition: &Partition) {
+        if partition.fence() && self.settings.group.is_some() {
+            self.gone.lock().insert(partition.place().clone());
+        }
+    }
+
+    /// The partitions that went away since this was asked last, with records that were done, or given out, and not committed.
+    pub(crate) fn gone_uncommitted(&self) -> Result<()> {
+        let gone = std::mem::take(&mut *self.gone.lock());
+        let Some(first) = gone.first() else {
+            return Ok(());
+        };
+        let what = match gone.len() {
+            1 => "the partition went away before its offset was committed: its records are read again by its next owner"
+                .to_owned(),
+            count => format!(
+                "{count} partitions went away before their offsets were committed: their records are read again by their next owners"
+            ),
+        };
+        Err(Error::new(ErrorKind::State, what)
+            .group(self.settings.group_name())
+            .at(first))
     }
 
     /// Takes a partition out of the assignment.

@@ -131,10 +131,12 @@ impl Engine {
             Some(runtime) if partition.is_worked_on() => {
                 drop(runtime.spawn(async move {
                     let _ = timeout(limit, partition.drained()).await;
-                    partition.fence();
+                    let _ = partition.fence();
                 }));
             }
-            _ => partition.fence(),
+            _ => {
+                let _ = partition.fence();
+            }
         }
     }
 

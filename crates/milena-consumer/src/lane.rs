@@ -291,8 +291,8 @@ pub(crate) fn unreadable(
     opened: &Opened,
     error: &milena_core::Error,
 ) {
-    let next = Some(opened.next_offset());
-    if let Err(error) = unpack::unreadable(core, partition, opened.turn, next, error) {
+    let end = unpack::end_of(core, opened.next_offset());
+    if let Err(error) = unpack::unreadable(core, partition, opened.turn, end, error) {
         partition.stop();
         core.lane_stopped(partition, "", &error);
     }

@@ -36,6 +36,7 @@ mod lane;
 mod member;
 mod offsets;
 mod partition;
+mod passing;
 mod pauses;
 mod positions;
 mod query;

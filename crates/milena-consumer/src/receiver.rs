@@ -235,8 +235,8 @@ impl Current {
             }
             Some(Err(error)) => {
                 self.note();
-                let next = Some(self.next);
-                let told = unpack::unreadable(core, &self.partition, self.turn, next, &error).err();
+                let end = unpack::end_of(core, self.next);
+                let told = unpack::unreadable(core, &self.partition, self.turn, end, &error).err();
                 self.position = self.next;
                 told.map(Err)
             }

@@ -58,8 +58,9 @@ pub enum CorruptPolicy {
     /// nothing is lost unseen.
     #[default]
     Stop,
-    /// Pass it over, told by the event `CorruptSkipped` and counted in the report. Where not even the batch's header can be read, its
-    /// end is not known, and it is told as by `Stop`.
+    /// Pass it over, told by the event `CorruptSkipped` and counted in the report. Where a batch's checksum is wrong, its header may be
+    /// what is wrong: it ends where the batch behind it begins. Where there is none after some tries, or not even the header can be
+    /// read, its end is not known, and it is told as by `Stop`.
     Skip,
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::batch::Opened;
 use crate::budget::Pinned;
 use crate::core::Core;
-use crate::partition::{Closed, Given, Partition};
+use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
 use crate::settings::CorruptPolicy;
 
 /// The next batch of `partition`, if one is there, checked and decompressed. Never waits: a large compressed one is opened on a
@@ -41,20 +41,25 @@ pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Optio
                             pinned,
                         }));
                     }
-                    Err(error) => {
-                        let next = Some(closed.batch.next_offset());
-                        unreadable(core, partition, turn, next, &error)?;
-                    }
+                    Err(bad) => unreadable(core, partition, turn, bad.end, &bad.error)?,
                 }
             }
             Some(Given::Bad(bad, turn)) => {
-                unreadable(core, partition, turn, bad.next, &bad.error)?;
+                unreadable(core, partition, turn, bad.end, &bad.error)?;
             }
         }
     }
 }
 
-/// What cannot be read is passed over or told, as the policy says; `next` is the offset behind it, where that is known.
+/// Where a batch ends whose records cannot be read: as its header says, unless nobody has checked that.
+pub(crate) fn end_of(core: &Core, next: Offset) -> BatchEnd {
+    match core.settings.check_crcs {
+        true => BatchEnd::Told(next),
+        false => BatchEnd::Following(None),
+    }
+}
+
+/// What cannot be read is passed over or told, as the policy says; `end` is where it ends, as far as that is known.
 ///
 /// # Errors
 /// The error, when it is to be told.
@@ -62,7 +67,7 @@ pub(crate) fn unreadable(
     core: &Core,
     partition: &Partition,
     turn: u64,
-    next: Option<Offset>,
+    end: BatchEnd,
     error: &Error,
 ) -> Result<()> {
     let place = partition.place();
@@ -73,16 +78,17 @@ pub(crate) fn unreadable(
         Some(offset) => error.offset(offset),
         None => error,
     };
-    let skipped = next.filter(|next| {
-        core.settings.on_corrupt == CorruptPolicy::Skip
-            && milena_core::ErrorKind::Decode == error.kind()
-            && from.is_some_and(|from| *next > from)
-            && partition.passed(turn, *next, None)
-    });
+    let skips = core.settings.on_corrupt == CorruptPolicy::Skip
+        && milena_core::ErrorKind::Decode == error.kind();
+    let skipped = partition
+        .believable(end)
+        .filter(|next| skips && partition.passed(turn, *next, None));
     let Some(next) = skipped else {
+        let waits = skips && end != BatchEnd::Unknown && partition.times_spoiled() < TRIES;
         let backoff = core.cluster.backoff();
         partition.spoiled(turn, Instant::now(), |times| backoff.delay(times));
-        return Err(error);
+        // Fetched from here on, it comes with the batch behind it, if there is one by then.
+        return if waits { Ok(()) } else { Err(error) };
     };
     let from = from.unwrap_or(next);
     tracing::error!(partition = %place, %from, to = %next, %error, "unreadable records are passed over");
@@ -130,12 +136,23 @@ fn open_beside(core: &Arc<Core>, partition: &Arc<Partition>, closed: Closed) {
 }
 
 /// Checks and decompresses one batch. What it decompressed to counts from then on, in place of what was fetched.
-fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>)> {
+///
+/// # Errors
+/// What is wrong with it, and where it ends.
+fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
     let batch = &closed.batch;
-    if core.settings.check_crcs {
-        batch.verify_crc()?;
+    let checks = core.settings.check_crcs;
+    if checks {
+        batch.verify_crc().map_err(|error| Bad {
+            error,
+            end: closed.end(false),
+        })?;
     }
-    let records = batch.records(core.settings.max_batch_size)?;
+    let records = batch.records(core.settings.max_batch_size);
+    let records = records.map_err(|error| Bad {
+        error,
+        end: closed.end(checks || batch.verify_crc().is_ok()),
+    })?;
     let pinned = match batch.header().attributes.codec() {
         Some(Codec::None) => Arc::clone(&closed.pinned),
         _ => core.budget.pin(records.body().len()),
@@ -148,6 +165,8 @@ fn is_heavy(batch: &Batch) -> bool {
     batch.bytes().len() >= HEAVY && batch.header().attributes.codec() != Some(Codec::None)
 }
 
+/// How often a batch whose end is not known is fetched again, before that is told.
+const TRIES: u32 = 3;
 /// Compressed batches from this size on, in bytes, are opened beside the task that reads them: to decompress so much takes longer than
 /// to wake another thread, and one reader has then all cores to decompress for it.
 const HEAVY: usize = 8 << 10;

@@ -113,6 +113,10 @@ impl Fetcher {
         let level = self.core.settings.isolation;
         let records = Batches::checked(records, entry.intact);
         let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
+        let chunk = match self.core.settings.check_crcs {
+            true => chunk,
+            false => chunk.unchecked(),
+        };
         if partition.fetched(asked.turn, asked.entry.offset, chunk, next, extent.epoch) {
             self.core.ready.notify_waiters();
         }

@@ -67,7 +67,7 @@ pub(crate) async fn give_back(
             );
         }
         if core.auto_commit.load(Ordering::Acquire)
-            && let Err(error) = commit::commit(core, partitions, commit::LIMIT).await
+            && let Err(error) = commit::commit(core, partitions, commit::Effort::LAST).await
         {
             tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed: records are read again");
         }

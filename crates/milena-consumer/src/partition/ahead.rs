@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use milena_core::{Error, Offset, Result};
+use milena_core::{Error, Offset};
 use milena_protocol::batch::{Batch, BatchHeader, Records};
 
 use super::Partition;
@@ -31,14 +31,37 @@ pub(crate) struct Closed {
     pub(crate) pinned: Arc<Pinned>,
     /// By which its opening is told.
     pub(crate) id: u64,
+    /// Where the batch behind it begins, as far as that was fetched with it. Only known of a batch whose checksum was not checked on
+    /// its way in.
+    pub(crate) following: Option<Offset>,
+}
+
+impl Closed {
+    /// Where it ends when it could not be opened; `checked` is whether its checksum is right.
+    pub(crate) fn end(&self, checked: bool) -> BatchEnd {
+        match checked {
+            true => BatchEnd::Told(self.batch.next_offset()),
+            false => BatchEnd::Following(self.following),
+        }
+    }
+}
+
+/// Where what cannot be read ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BatchEnd {
+    /// As its header says.
+    Told(Offset),
+    /// Where the batch behind it begins, if one was fetched with it: its header may be what is wrong.
+    Following(Option<Offset>),
+    /// Not even its header could be read.
+    Unknown,
 }
 
 /// A batch that cannot be read.
 #[derive(Clone, Debug)]
 pub(crate) struct Bad {
     pub(crate) error: Error,
-    /// One past it, where its header could be read.
-    pub(crate) next: Option<Offset>,
+    pub(crate) end: BatchEnd,
 }
 
 impl Ahead {
@@ -55,7 +78,7 @@ impl Ahead {
 
 impl Partition {
     /// A batch taken ahead was opened, or cannot be.
-    pub(crate) fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>)>) {
+    pub(crate) fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>), Bad>) {
         let mut state = self.state.lock();
         if state.turn != closed.turn {
             return;
@@ -64,10 +87,7 @@ impl Partition {
         if let Some(step) = state.ahead.iter_mut().find(opening) {
             *step = match opened {
                 Ok((records, pinned)) => Ahead::Open(records, pinned),
-                Err(error) => Ahead::Bad(Bad {
-                    error,
-                    next: Some(closed.batch.next_offset()),
-                }),
+                Err(bad) => Ahead::Bad(bad),
             };
         }
         drop(state);

@@ -37,16 +37,20 @@ impl Partition {
     }
 
     /// Nothing of it counts any more: handlers are told, their lanes ended, what was fetched is let go.
-    pub(crate) fn fence(&self) {
+    ///
+    /// Returns whether records of it were done, or given out, whose offsets were not committed.
+    pub(crate) fn fence(&self) -> bool {
         self.stop();
-        self.fenced.store(true, Ordering::Release);
+        let before = self.fenced.swap(true, Ordering::AcqRel);
         self.cancel.cancel();
         let mut state = self.state.lock();
+        let is_ahead = !before && state.is_ahead_of_commits();
         state.drop_fetched();
         drop(state);
         for task in self.tasks.lock().drain(..) {
             task.abort();
         }
+        is_ahead
     }
 
     pub(crate) fn is_fenced(&self) -> bool {

@@ -75,6 +75,11 @@ impl Partition {
         if state.turn != turn || state.place != Place::At(from) || self.is_fenced() {
             return false;
         }
+        // A header may say anything, and what lies behind the log's end would be out of its range.
+        let next = match state.high_watermark {
+            Some(end) if end > from => next.min(end),
+            _ => next,
+        };
         state.place = Place::At(next);
         state.cut_short = 0;
         state.last_epoch = epoch.or(state.last_epoch);

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod at_work;
+mod commits;
 mod ending;
 mod fetching;
 mod figures;
@@ -32,14 +33,16 @@ use crate::settings::OffsetReset;
 
 use ahead::Ahead;
 use at_work::Workers;
+use commits::Commits;
 use replica::Replica;
 use trouble::Trouble;
 
-pub(crate) use ahead::Closed;
+pub(crate) use ahead::{Bad, BatchEnd, Closed};
 pub(crate) use at_work::{LaneAtWork, Phase};
+pub(crate) use commits::Committable;
 pub(crate) use figures::{Oldest, batch_time};
 pub(crate) use moving::Cut;
-pub(crate) use reading::{Committable, Delivery, Given};
+pub(crate) use reading::{Delivery, Given};
 
 /// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
 pub(crate) struct Partition {
@@ -99,7 +102,9 @@ struct State {
     room_below: Option<usize>,
     epochs: EpochTrail,
     oldest: VecDeque<Delivered>,
-    committed: Option<Offset>,
+    commits: Commits,
+    /// Where it was begun, or moved to, last.
+    begun: Offset,
     reset_from: Option<Offset>,
     replica: Replica,
     /// How often in a row an answer held less than a batch that would have fitted.
@@ -183,7 +188,8 @@ impl Partition {
                 room_below: None,
                 epochs: EpochTrail::default(),
                 oldest: VecDeque::new(),
-                committed: None,
+                commits: Commits::default(),
+                begun: offset,
                 reset_from: None,
                 replica: Replica::default(),
                 cut_short: 0,
@@ -227,17 +233,12 @@ impl Partition {
         state.place.offset().map(|_| state.tracker.position())
     }
 
-    /// What the group committed, as it was read when the partition was assigned.
-    pub(crate) fn note_committed(&self, offset: Offset) {
-        self.state.lock().committed = Some(offset);
-    }
-
     /// Moves to `place`, dropping what was fetched: a seek.
     pub(crate) fn go_to(&self, place: Place) {
         let mut state = self.state.lock();
         state.restart(place);
         // A seek is the one way backwards: what was committed before it does not stop the next commit.
-        state.committed = None;
+        state.commits.begin_anew();
         drop(state);
         self.readable.notify_waiters();
         self.room.notify_one();
@@ -271,7 +272,7 @@ impl Partition {
             return false;
         }
         state.restart(to);
-        state.committed = None;
+        state.commits.begin_anew();
         state.reset_from = Some(at);
         true
     }
@@ -327,6 +328,7 @@ impl State {
         self.quiet_until = None;
         self.spoiled = 0;
         if let Some(offset) = place.offset() {
+            self.begun = offset;
             self.tracker.restart(offset);
             self.epoch_told
                 .store(self.tracker.epoch(), Ordering::Release);

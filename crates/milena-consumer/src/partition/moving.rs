@@ -37,7 +37,7 @@ impl Partition {
         state.place.offset()?;
         let from = state.tracker.position();
         state.restart(to);
-        state.committed = None;
+        state.commits.begin_anew();
         state.reset_from = Some(from);
         drop(state);
         self.readable.notify_waiters();
@@ -84,7 +84,7 @@ impl Partition {
             return Cut::Unread;
         }
         state.restart(to);
-        state.committed = None;
+        state.commits.begin_anew();
         drop(state);
         self.readable.notify_waiters();
         self.room.notify_one();

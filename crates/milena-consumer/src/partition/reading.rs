@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use milena_core::{LeaderEpoch, Offset, Timestamp, TopicPartition};
+use milena_core::{LeaderEpoch, Offset, Timestamp};
 use milena_protocol::batch::{Batch, BatchHeader};
 use tokio::time::Instant;
 
-use super::ahead::{self, Ahead, Bad, Closed};
+use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};
 use super::{Delivered, Partition, State, batch_time};
 use crate::batch::Opened;
 use crate::chunk::Step;
-use crate::committing::OffsetAndMetadata;
 use crate::offsets::Ticket;
 
 /// What a pull gives its reader, who has it in hand from then on.
@@ -35,18 +34,6 @@ pub(crate) enum Delivery {
     Full,
     /// It must not: the partition was sought, revoked or is being drained.
     Over,
-}
-
-/// An offset to commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Committable {
-    pub(crate) place: TopicPartition,
-    pub(crate) offset: Offset,
-    pub(crate) epoch: Option<LeaderEpoch>,
-    /// A text of its own, in place of the one that all commits carry.
-    pub(crate) metadata: Option<Arc<str>>,
-    /// It was named by the user, who may go back with it.
-    pub(crate) explicit: bool,
 }
 
 impl Partition {
@@ -112,7 +99,15 @@ impl Partition {
                     }
                     if state.ahead.is_empty() {
                         let told = state.failure.take();
-                        let bad = told.map(|error| Given::Bad(Bad { error, next: None }, turn));
+                        let bad = told.map(|error| {
+                            Given::Bad(
+                                Bad {
+                                    error,
+                                    end: BatchEnd::Unknown,
+                                },
+                                turn,
+                            )
+                        });
                         return (bad, None);
                     }
                 }
@@ -132,11 +127,16 @@ impl Partition {
                     let id = state.taken;
                     let beside = apart(&batch);
                     let header = *batch.header();
+                    let following = match batch.is_intact() {
+                        true => None,
+                        false => chunk.next_base(),
+                    };
                     let closed = Closed {
                         batch,
                         turn,
                         pinned: Arc::clone(chunk.pinned()),
                         id,
+                        following,
                     };
                     if beside {
                         state.ahead.push_back(Ahead::Opening(id, header));
@@ -152,7 +152,10 @@ impl Partition {
                     self.fetch.notify_one();
                     continue;
                 }
-                Err(error) => Ahead::Bad(Bad { error, next: None }),
+                Err(error) => Ahead::Bad(Bad {
+                    error,
+                    end: BatchEnd::Unknown,
+                }),
             };
             state.ahead.push_back(step);
             return None;
@@ -209,6 +212,21 @@ impl Partition {
             state.spoiled = state.spoiled.saturating_add(1);
             self.fetch.notify_one();
         }
+    }
+
+    /// How often in a row this place was found unreadable.
+    pub(crate) fn times_spoiled(&self) -> u32 {
+        self.state.lock().spoiled
+    }
+
+    /// Where what cannot be read ends, where that can be believed: within the log.
+    pub(crate) fn believable(&self, end: BatchEnd) -> Option<Offset> {
+        let state = self.state.lock();
+        let (BatchEnd::Told(next) | BatchEnd::Following(Some(next))) = end else {
+            return None;
+        };
+        let within = state.high_watermark.is_none_or(|end| next <= end);
+        (within && next > state.tracker.position()).then_some(next)
     }
 
     // Delivering.
@@ -311,70 +329,6 @@ impl Partition {
     /// Whether a record of that turn may still be delivered.
     pub(crate) fn is_current(&self, turn: u64) -> bool {
         !self.is_stopping() && self.turn.load(Ordering::Acquire) == turn
-    }
-
-    /// The offset to commit, when it differs from what is committed.
-    pub(crate) fn to_commit(&self) -> Option<Committable> {
-        let mut state = self.state.lock();
-        if self.is_fenced() || state.place.offset().is_none() {
-            return None;
-        }
-        state.absorb();
-        let offset = state.tracker.committable();
-        if state.committed.is_some_and(|done| done >= offset) {
-            return None;
-        }
-        Some(Committable {
-            place: self.place.clone(),
-            offset,
-            epoch: state.epochs.before(offset),
-            metadata: None,
-            explicit: false,
-        })
-    }
-
-    /// One past a record that is done; `None` where that much is committed already.
-    pub(crate) fn to_commit_after(
-        &self,
-        next: Offset,
-        epoch: Option<LeaderEpoch>,
-    ) -> Option<Committable> {
-        let mut state = self.state.lock();
-        state.absorb();
-        // What was read before the partition came back to this member is others' to commit by now.
-        let known = state.place.offset().is_some() && next <= state.tracker.position();
-        if self.is_fenced() || !known || state.committed.is_some_and(|done| done >= next) {
-            return None;
-        }
-        Some(Committable {
-            place: self.place.clone(),
-            offset: next,
-            epoch,
-            metadata: None,
-            explicit: false,
-        })
-    }
-
-    /// What the user names.
-    pub(crate) fn to_commit_as(&self, asked: OffsetAndMetadata) -> Committable {
-        let known = self.state.lock().epochs.of(asked.offset);
-        Committable {
-            place: self.place.clone(),
-            offset: asked.offset,
-            epoch: asked.leader_epoch.or(known),
-            metadata: (!asked.metadata.is_empty()).then_some(asked.metadata),
-            explicit: true,
-        }
-    }
-
-    /// The coordinator holds the offset now.
-    pub(crate) fn committed_to(&self, done: &Committable) {
-        let mut state = self.state.lock();
-        state.committed = if done.explicit {
-            Some(done.offset)
-        } else {
-            state.committed.max(Some(done.offset))
-        };
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use milena_broker::{Broker, BrokerBuilder};
 use milena_consumer::{Consumer, ConsumerBuilder, RunReport, ShutdownHandle};
-use milena_core::{Backoff, Offset, Partition, ProducerRecord, Result};
+use milena_core::{Backoff, Event, Observer, Offset, Partition, ProducerRecord, Result};
 use milena_pool::Cluster;
 use milena_producer::Producer;
 use parking_lot::Mutex;
@@ -214,4 +214,23 @@ pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
     };
     let ended = timeout(LIMIT, waiting).await;
     ended.unwrap_or_else(|_| panic!("never came: {what}"));
+}
+
+/// Notes each event, as it is debugged.
+#[derive(Clone, Default)]
+pub(crate) struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Events {
+    fn on(&self, event: &Event<'_>) {
+        self.0.lock().push(format!("{event:?}"));
+    }
+}
+
+impl Events {
+    /// How many events hold all of these words.
+    pub(crate) fn count(&self, words: &[&str]) -> usize {
+        let all = self.0.lock();
+        let fits = |event: &&String| words.iter().all(|word| event.contains(word));
+        all.iter().filter(fits).count()
+    }
 }

@@ -364,3 +364,64 @@ async fn what_is_left_out_at_the_end_of_a_log_is_committed_as_passed() {
     running.end().await;
     assert_eq!(seen.of(0), [0, 1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_header_whose_checksum_is_wrong_says_nothing_of_where_its_batch_ends() {
+    // The end of the batch: far behind the log, within it, and before its own beginning; its count; that it is a marker.
+    let flips: [(usize, u8); 6] = [
+        (23, 0x20),
+        (26, 0x04),
+        (26, 0x01),
+        (26, 0x80),
+        (60, 0x01),
+        (22, 0x20),
+    ];
+    for (at, bit) in flips {
+        let bed = bed(1).await;
+        batches(&bed, 8, Compression::None, b"value").await;
+        let bounds = bounds(&bed);
+        let hurt = bounds[3]..bounds[4];
+        bed.broker
+            .inspect()
+            .damage("orders", 0, hurt.start, |bytes| bytes[at] ^= bit);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let builder = bed.builder().await.on_corrupt(CorruptPolicy::Skip);
+        let running = crate::bed::run(builder, move |offset: Offset| {
+            noted.lock().push(offset.to_wire());
+            async {}
+        });
+        let expected: Vec<_> = (0..16).filter(|offset| !hurt.contains(offset)).collect();
+        eventually("those behind it", || seen.lock().len() >= expected.len()).await;
+        eventually("all is committed", || bed.committed(0) == Some(16)).await;
+        running.end().await;
+        assert_eq!(*seen.lock(), expected, "byte {at}, bit {bit:#x}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_batch_at_the_end_of_the_log_is_passed_once_another_follows_and_else_told() {
+    for follows in [true, false] {
+        let bed = bed(1).await;
+        batches(&bed, 3, Compression::None, b"value").await;
+        let bounds = bounds(&bed);
+        bed.broker
+            .inspect()
+            .damage("orders", 0, bounds[2], |bytes| bytes[23] ^= 0x20);
+        let consumer = reader(&bed, CorruptPolicy::Skip).await;
+        for expected in 0..bounds[2] {
+            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+            assert_eq!(record.offset.to_wire(), expected);
+        }
+        if follows {
+            batches(&bed, 1, Compression::None, b"value").await;
+            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+            assert_eq!(record.offset.to_wire(), bounds[3]);
+        } else {
+            let told = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
+            assert_eq!(told.place().offset.map(Offset::to_wire), Some(bounds[2]));
+            let position = consumer.position(&place()).unwrap().map(Offset::to_wire);
+            assert_eq!(position, Some(bounds[2]), "never past the end");
+        }
+    }
+}

@@ -9,6 +9,7 @@
 
 mod basics;
 mod bed;
+mod commits;
 mod damage;
 mod endings;
 mod faults;

@@ -153,6 +153,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// Whether the checksum was found right on the way in ([`Batches::checked`]).
+    pub fn is_intact(&self) -> bool {
+        self.intact
+    }
+
     /// Holds the checksum against the bytes, unless that was done on their way in ([`Batches::checked`]).
     ///
     /// # Errors

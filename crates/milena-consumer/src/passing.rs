@@ -1,0 +1,39 @@
+//! Which errors of a question to a broker pass, so that the same question is asked again after a backoff.
+
+use milena_core::{Error, ErrorCode, ErrorKind};
+
+/// Whether the question may be answered later, with nothing changed by the user.
+///
+/// A broker that answers with UNKNOWN_SERVER_ERROR, with a code that has no name here, or with bytes that cannot be read has said
+/// nothing about what was asked: that is no reason to end a consumer.
+pub(crate) fn passes(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Broker(code) => code_passes(code),
+        ErrorKind::Decode | ErrorKind::State => true,
+        _ => error.is_retriable(),
+    }
+}
+
+/// As [`passes`], of the code that a broker answered.
+pub(crate) fn code_passes(code: ErrorCode) -> bool {
+    code.is_retriable()
+        || code.is_stale_metadata()
+        || code == ErrorCode::UNKNOWN_SERVER_ERROR
+        || code.name().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_passes_and_a_refusal_does_not() {
+        let unnamed = ErrorCode::from_wire(9_999);
+        for code in [unnamed, ErrorCode::from_wire(-1)].into_iter().flatten() {
+            assert!(passes(&Error::broker(code)), "{code}");
+        }
+        assert!(passes(&Error::new(ErrorKind::Decode, "garbled")));
+        let refused = Error::broker(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
+        assert!(!passes(&refused));
+    }
+}

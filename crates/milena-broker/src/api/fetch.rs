@@ -232,6 +232,10 @@ fn read(
         last_stable_offset: state.last_stable_offset(),
         log_start: start,
     };
+    if let Some(told) = context.hits.diverging(&wanted.topic, wanted.partition) {
+        part.diverging = Some(told);
+        return;
+    }
     if wanted.last_fetched_epoch >= 0 {
         let known = state
             .log

@@ -44,6 +44,7 @@ pub(crate) enum Action {
     WrongCorrelationId,
     Garbled,
     Omit,
+    Diverging(i32, i64),
     Throttle(Duration),
     StaleMetadata,
     HideTopic(String),
@@ -153,6 +154,12 @@ impl Fault {
     /// Leaves the partitions that the filters pick out of the answer, and does nothing for them.
     pub fn omit_partition() -> Self {
         Self::new(Action::Omit)
+    }
+
+    /// Answers a fetch of the partitions that the filters pick by saying that the log parts from the client's: its last epoch in common
+    /// is `epoch`, which ended at offset `end` (KIP-595).
+    pub fn diverging(epoch: i32, end: i64) -> Self {
+        Self::new(Action::Diverging(epoch, end))
     }
 
     /// Does what was asked and tells the client to be quiet for `time` (KIP-219).

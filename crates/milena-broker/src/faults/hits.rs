@@ -68,6 +68,16 @@ impl Hits {
         })
     }
 
+    /// Where the log of a partition is said to part from the client's: epoch and end offset.
+    pub(crate) fn diverging(&self, topic: &str, partition: i32) -> Option<(i32, i64)> {
+        self.0.iter().find_map(|hit| match hit.fault.action {
+            Action::Diverging(epoch, end) if hit.fault.covers(topic, partition) => {
+                Some((epoch, end))
+            }
+            _ => None,
+        })
+    }
+
     /// The throttle time for the answer, in milliseconds.
     pub(crate) fn throttle_ms(&self) -> i32 {
         let throttle = self.actions().find_map(|action| match action {

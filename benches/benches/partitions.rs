@@ -1,0 +1,98 @@
+//! Consuming with 1,000 and 10,000 assigned partitions of which one is busy: what a batch costs must not grow with those that are idle,
+//! and what an assignment costs must grow with its size and no faster.
+#![allow(missing_docs, reason = "criterion makes the entry points")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a bench stops at the first thing that goes wrong"
+)]
+
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use milena_broker::Broker;
+use milena_consumer::{AssignedConsumer, StartAt};
+use milena_core::TopicPartition;
+use milena_pool::Cluster;
+use milena_producer::Producer;
+use tokio::runtime::Runtime;
+
+/// Batches in the busy partition.
+const BATCHES: u64 = 2_000;
+
+fn partitions(criterion: &mut Criterion) {
+    let (runtime, peer) = (threads(1), threads(1));
+    let mut group = criterion.benchmark_group("partitions");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(4));
+    for count in [1_000, 10_000] {
+        let broker = Broker::builder()
+            .listen("127.0.0.1:0")
+            .topic("orders", count)
+            .journal(100);
+        let broker = peer.block_on(broker.start()).unwrap();
+        let cluster = runtime.block_on(async {
+            let cluster = Cluster::builder(broker.bootstrap());
+            cluster.connect().await.unwrap()
+        });
+        runtime.block_on(fill(cluster.clone()));
+        let all: Vec<_> = (0..count)
+            .map(|partition| TopicPartition::new("orders", partition))
+            .collect();
+        let starts = || all.iter().map(|place| (place.clone(), StartAt::Beginning));
+
+        let idle = AssignedConsumer::builder(cluster.clone()).build().unwrap();
+        group.throughput(Throughput::Elements(u64::from(count)));
+        group.bench_function(format!("assigned and given up/{count}"), |bencher| {
+            bencher.iter(|| {
+                idle.assign(starts());
+                idle.unassign(all.iter().cloned());
+            });
+        });
+
+        let consumer = AssignedConsumer::builder(cluster).build().unwrap();
+        consumer.assign(starts());
+        group.throughput(Throughput::Elements(BATCHES));
+        group.bench_function(format!("batches of one/{count}"), |bencher| {
+            bencher.iter_custom(|rounds| runtime.block_on(read(&consumer, &all, rounds)));
+        });
+        runtime.block_on(consumer.close());
+    }
+    group.finish();
+}
+
+/// Reads the busy partition from its beginning, once for each round; the time from its first batch to its last.
+async fn read(consumer: &AssignedConsumer, all: &[TopicPartition], rounds: u64) -> Duration {
+    let mut took = Duration::ZERO;
+    for _ in 0..rounds {
+        if let Some(busy) = all.first() {
+            consumer.seek(busy, StartAt::Beginning).unwrap();
+        }
+        consumer.recv_batch().await.unwrap();
+        let began = Instant::now();
+        for _ in 1..BATCHES {
+            consumer.recv_batch().await.unwrap();
+        }
+        took += began.elapsed();
+    }
+    took
+}
+
+async fn fill(cluster: Cluster) {
+    let producer = Producer::builder(cluster).build().unwrap();
+    for _ in 0..BATCHES {
+        let record = milena_core::ProducerRecord::new("orders").partition(0);
+        producer.send(record.value("x")).await.unwrap();
+    }
+}
+
+fn threads(count: usize) -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(count)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+criterion_group!(benches, partitions);
+criterion_main!(benches);

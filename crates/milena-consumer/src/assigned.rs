@@ -16,9 +16,10 @@ use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
+use crate::partition::Place;
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil, ShutdownHandle};
-use crate::settings::Settings;
+use crate::settings::{OffsetReset, Settings};
 use crate::start::StartAt;
 
 /// Reads partitions that it is told, as no member of any group; it commits nothing.
@@ -65,15 +66,29 @@ impl AssignedConsumer {
         &self.engine.core
     }
 
-    /// Reads these partitions from now on, beside those assigned before; one assigned again begins anew.
+    /// Reads these partitions from now on, beside those assigned before; one assigned again begins anew. A time before 1970 is told by
+    /// the reader of its partition, which stands until a seek.
     pub fn assign(&self, partitions: impl IntoIterator<Item = (TopicPartition, StartAt)>) {
         let partitions: Vec<_> = partitions.into_iter().collect();
         let topics = partitions.iter().map(|(place, _)| place.topic.clone());
         self.core().cluster.want_topics(topics);
+        let refused: Vec<_> = partitions
+            .iter()
+            .filter_map(|(place, start)| Some((place.clone(), start.check().err()?)))
+            .collect();
         let starts = partitions
             .into_iter()
             .map(|(place, start)| (place, start.place()));
         self.core().assign(starts);
+        for (place, error) in refused {
+            if let Ok(partition) = self.core().partition(&place) {
+                // Nothing is looked up: only a seek helps.
+                partition.go_to(Place::Lookup(OffsetReset::None));
+                let (_, turn) = partition.where_to_fetch();
+                partition.fail(turn, error.at(&place));
+                self.core().ready.notify_waiters();
+            }
+        }
     }
 
     /// Reads these partitions no more; the others go on.
@@ -81,11 +96,10 @@ impl AssignedConsumer {
     /// No record of them is given or dispatched after this returns. Handlers that have one are left to end, for the drain timeout
     /// at most.
     pub fn unassign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
-        for place in partitions {
-            if let Ok(partition) = self.core().partition(&place) {
-                self.engine.let_go(partition);
-            }
-        }
+        let known = partitions
+            .into_iter()
+            .filter_map(|place| self.core().partition(&place).ok());
+        self.engine.let_go(known.collect());
     }
 
     /// Processes records with a handler until the end; as [`Consumer::run`](crate::Consumer::run), without commits.

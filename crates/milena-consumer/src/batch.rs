@@ -16,7 +16,7 @@ pub struct FetchBatch {
     place: TopicPartition,
     records: Records,
     from: Offset,
-    _pinned: Arc<Pinned>,
+    pinned: Arc<Pinned>,
 }
 
 impl FetchBatch {
@@ -61,7 +61,7 @@ impl FetchBatch {
 
     /// The records as owned values that share the fetched bytes.
     pub fn records(&self) -> impl Iterator<Item = Result<ConsumerRecord>> + use<> {
-        let mut rest = Rest::new(&self.records, self.from);
+        let mut rest = Rest::new(&self.records, self.from, &self.pinned);
         let place = self.place.clone();
         std::iter::from_fn(move || {
             let record = rest.next(&place)?;
@@ -89,7 +89,7 @@ impl Opened {
     }
 
     pub(crate) fn rest(&self) -> Rest {
-        Rest::new(&self.records, self.from)
+        Rest::new(&self.records, self.from, &self.pinned)
     }
 
     pub(crate) fn into_batch(self, place: &TopicPartition) -> FetchBatch {
@@ -97,7 +97,7 @@ impl Opened {
             place: place.clone(),
             records: self.records,
             from: self.from,
-            _pinned: self.pinned,
+            pinned: self.pinned,
         }
     }
 }
@@ -110,9 +110,10 @@ pub(crate) struct Rest {
 
 impl Rest {
     /// Slices are counted by the batch: slices of the fetch itself would have the lanes of all its partitions contend for one count.
-    fn new(records: &Records, from: Offset) -> Self {
+    /// Whoever keeps a record keeps its batch's memory, which counts until then.
+    fn new(records: &Records, from: Offset, pinned: &Arc<Pinned>) -> Self {
         let epoch = records.header().leader_epoch;
-        let mut records = records.counted_apart().owned();
+        let mut records = records.held_by(Arc::clone(pinned)).owned();
         records.skip_to(from);
         Self { records, epoch }
     }

@@ -202,8 +202,9 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// The most bytes that fetched records may hold, all partitions together; one batch of each partition is always admitted, so that
-            /// none starves the others. Default 64 MiB.
+            /// The most bytes that fetched records may hold, all partitions together. They count until the last record of their batch is
+            /// dropped, wherever it waits: here, behind a busy key, with a handler or with who received it. One batch of each partition
+            /// that has none under way is always admitted, so that none starves the others. Default 64 MiB.
             pub fn buffer_memory(mut self, bytes: usize) -> Self {
                 self.settings.buffer_memory = bytes;
                 self

@@ -16,13 +16,13 @@ use tower_service::Service;
 use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
 use crate::commit::{self, Effort};
+use crate::committed;
 use crate::committing::{OffsetAndMetadata, PendingCommit};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
 use crate::into_routes::IntoRoutes;
 use crate::partition::{Committable, Partition};
-use crate::positions;
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil, ShutdownHandle};
 use crate::settings::Settings;
@@ -361,7 +361,7 @@ impl Consumer {
         &self,
         places: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>> {
-        let mut found = positions::committed(self.core(), places).await?;
+        let mut found = committed::committed(self.core(), places).await?;
         let entry = |place: &TopicPartition| match found.remove(place) {
             Some(Ok(found)) => Ok((place.clone(), found)),
             Some(Err(code)) => Err(Error::broker(code).api("OffsetFetch").at(place)),

@@ -16,14 +16,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::baseline::Baseline;
 use crate::budget::Budget;
 use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
-use crate::partition::{Partition, Place};
+use crate::partition::{Partition, Place, Wakes};
 use crate::pauses::{Holder, Pause};
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
 use crate::standing::Standing;
+use crate::touched::Touched;
 
 pub(crate) struct Core {
     pub(crate) cluster: Cluster,
@@ -33,6 +35,10 @@ pub(crate) struct Core {
     pub(crate) budget: Arc<Budget>,
     /// Wakes the fetcher: something became fetchable.
     pub(crate) fetch: Arc<Notify>,
+    /// Partitions that the fetcher is to look at.
+    pub(crate) touched: Arc<Touched>,
+    /// Partitions of which there may be something to receive.
+    pub(crate) readable: Arc<Touched>,
     /// Wakes who looks positions up.
     pub(crate) lookup: Notify,
     /// Wakes whoever receives record by record.
@@ -55,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
     pub(crate) counts: Counts,
     assignment: Mutex<Assignment>,
+    /// Which partitions were there at first.
+    pub(crate) baseline: Mutex<Baseline>,
     /// Partitions that went away with uncommitted records, until the user hears of it.
     gone: Mutex<BTreeSet<TopicPartition>>,
     /// The assignment as a list, for those who read it often.
@@ -135,6 +143,8 @@ impl Core {
             group: settings.signals(),
             settings,
             fetch,
+            touched: Arc::default(),
+            readable: Arc::default(),
             lookup: Notify::new(),
             ready: Notify::new(),
             closing: CancelToken::new(),
@@ -147,6 +157,7 @@ impl Core {
             verdict: watch::Sender::new(None),
             counts: Counts::default(),
             assignment: Mutex::default(),
+            baseline: Mutex::default(),
             gone: Mutex::default(),
             listed: ArcSwap::default(),
             runtime: OnceLock::new(),
@@ -168,6 +179,11 @@ impl Core {
     /// As [`partitions`](Self::partitions), at the cost of a reference.
     pub(crate) fn listed(&self) -> arc_swap::Guard<Arc<Vec<Arc<Partition>>>> {
         self.listed.load()
+    }
+
+    /// As [`listed`](Self::listed), to keep.
+    pub(crate) fn listed_now(&self) -> Arc<Vec<Arc<Partition>>> {
+        self.listed.load_full()
     }
 
     fn list(&self, assignment: &MutexGuard<'_, Assignment>) {
@@ -218,27 +234,26 @@ impl Core {
     ) {
         let fresh: Vec<_> = places
             .into_iter()
-            .map(|(place, start)| Partition::new(place, start, Arc::clone(&self.fetch)))
+            .map(|(place, start)| Partition::new(place, start, self.wakes()))
             .collect();
         if let Some(by) = hold {
             for partition in &fresh {
                 self.pause(partition, by, &HELD);
             }
         }
-        for partition in &fresh {
-            let place = partition.place().clone();
-            let mut assignment = self.assignment.lock();
-            let old = assignment.insert(place, Arc::clone(partition));
-            self.list(&assignment);
-            drop(assignment);
-            if let Some(old) = old {
-                self.fence(&old);
-            }
+        let mut assignment = self.assignment.lock();
+        let place = |partition: &Arc<Partition>| partition.place().clone();
+        let old: Vec<_> = fresh
+            .iter()
+            .filter_map(|partition| assignment.insert(place(partition), Arc::clone(partition)))
+            .collect();
+        self.list(&assignment);
+        drop(assignment);
+        for partition in &old {
+            self.fence(partition);
         }
         if let Some(lanes) = self.lanes() {
-            for partition in &fresh {
-                lanes.start(partition);
-            }
+            start(&*lanes, &fresh);
         }
         self.wake();
     }
@@ -247,8 +262,8 @@ impl Core {
     pub(crate) fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
             self.fence(partition);
-            self.forget(partition);
         }
+        self.forget(partitions);
     }
 
     /// Fences a partition, and remembers it where its owner may still believe that it can commit what it has done of it.
@@ -276,16 +291,36 @@ impl Core {
             .at(first))
     }
 
-    /// Takes a partition out of the assignment.
-    pub(crate) fn forget(&self, partition: &Arc<Partition>) {
+    /// Takes partitions out of the assignment.
+    pub(crate) fn forget(&self, partitions: &[Arc<Partition>]) {
         let mut assignment = self.assignment.lock();
-        let same = assignment.get(partition.place());
-        if same.is_some_and(|held| Arc::ptr_eq(held, partition)) {
-            assignment.remove(partition.place());
-            self.list(&assignment);
+        for partition in partitions {
+            let same = assignment.get(partition.place());
+            if same.is_some_and(|held| Arc::ptr_eq(held, partition)) {
+                assignment.remove(partition.place());
+            }
         }
+        self.list(&assignment);
         drop(assignment);
         self.wake();
+    }
+
+    fn wakes(&self) -> Wakes {
+        Wakes {
+            fetch: Arc::clone(&self.fetch),
+            touched: Arc::clone(&self.touched),
+            ready: Arc::clone(&self.readable),
+        }
+    }
+
+    /// Whether a topic that may not be read can be left out while a handler works on others.
+    pub(crate) fn may_leave_out(&self, denied: &Partition) -> bool {
+        let topic = &denied.place().topic;
+        self.is_processing()
+            && self
+                .listed()
+                .iter()
+                .any(|each| each.place().topic != *topic && !each.is_denied())
     }
 
     pub(crate) fn wake(&self) {
@@ -382,9 +417,8 @@ impl Core {
         let auto = !self.settings.manual_commit;
         self.auto_commit.store(auto, Ordering::Release);
         drop(slot);
-        for partition in self.partitions() {
-            lanes.start(&partition);
-        }
+        self.readable.turn_off();
+        start(&**lanes, &self.partitions());
         Ok(())
     }
 
@@ -565,5 +599,12 @@ impl Core {
             Ok(end) => end.clone().unwrap_or(End::Closed),
             Err(_) => End::Closed,
         }
+    }
+}
+
+/// Starts the lanes of partitions that have none yet: an assignment and the start of a handler may meet.
+fn start(lanes: &dyn Lanes, partitions: &[Arc<Partition>]) {
+    for partition in partitions.iter().filter(|each| each.take_lanes()) {
+        lanes.start(partition);
     }
 }

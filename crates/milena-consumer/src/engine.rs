@@ -121,21 +121,25 @@ impl Engine {
         let _ = timeout(self.core.settings.drain_timeout, drained).await;
     }
 
-    /// Takes a partition out of the assignment; what its lanes are at may end.
-    pub(crate) fn let_go(&self, partition: Arc<Partition>) {
+    /// Takes partitions out of the assignment; what their lanes are at may end.
+    pub(crate) fn let_go(&self, partitions: Vec<Arc<Partition>>) {
         let core = &self.core;
-        partition.stop();
-        core.forget(&partition);
+        for partition in &partitions {
+            partition.stop();
+        }
+        core.forget(&partitions);
         let limit = core.settings.drain_timeout;
-        match core.runtime() {
-            Some(runtime) if partition.is_worked_on() => {
-                drop(runtime.spawn(async move {
-                    let _ = timeout(limit, partition.drained()).await;
+        for partition in partitions {
+            match core.runtime() {
+                Some(runtime) if partition.is_worked_on() => {
+                    drop(runtime.spawn(async move {
+                        let _ = timeout(limit, partition.drained()).await;
+                        let _ = partition.fence();
+                    }));
+                }
+                _ => {
                     let _ = partition.fence();
-                }));
-            }
-            _ => {
-                let _ = partition.fence();
+                }
             }
         }
     }

@@ -13,11 +13,13 @@
 
 mod assigned;
 mod assignor;
+mod baseline;
 mod batch;
 mod budget;
 mod builder;
 mod chunk;
 mod commit;
+mod committed;
 mod committing;
 mod consumer;
 mod core;
@@ -55,6 +57,7 @@ mod stream;
 mod subscription;
 mod targets;
 mod together;
+mod touched;
 mod truncation;
 mod unpack;
 mod verdict;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use milena_core::{Gate, Reason, TopicPartition};
@@ -37,6 +38,17 @@ impl Holder {
     pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
         let (name, gate) = (name.into(), 0);
         Self { name, gate }
+    }
+
+    /// A holder of its own, beside others of that name: lanes of one partition hold records side by side, and the partition goes on when
+    /// the last of them lets go.
+    pub(crate) fn apart(name: impl Into<Arc<str>>) -> Self {
+        static HOLDERS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            name: name.into(),
+            // From the other end than gates are numbered.
+            gate: u64::MAX - HOLDERS.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     /// Two layers may give their gates one name: the gate that is open must not resume what the other paused.

@@ -1,65 +1,53 @@
-//! The task that finds where to begin: the group's committed offset, else the log's start or end.
+//! The task that finds where to begin: the group's committed offset, else the log's start or end. Beside that it looks the ends of logs
+//! up that no fetch tells, for the lag.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use milena_core::{
-    Error, ErrorCode, ErrorKind, Event, LeaderEpoch, Offset, Result, Timestamp, TopicName,
-    TopicPartition,
+    Error, ErrorKind, Event, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicPartition,
 };
-use milena_pool::Role;
-use milena_protocol::ApiKey;
-use milena_protocol::kafka::protocol::StrBytes;
-use milena_protocol::messages::offset_fetch_request::{
-    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
-};
-use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
-use crate::committing::OffsetAndMetadata;
+use crate::baseline;
+use crate::committed::{self, Found, is_about_the_member, is_coordinated};
 use crate::core::{Core, End};
-use crate::member::{Membership, pulse};
 use crate::partition::{Partition, Place};
+use crate::passing::passes;
+use crate::query::{self, EpochEnd, Listed};
 use crate::settings::OffsetReset;
-use crate::{query, truncation};
+use crate::truncation;
 
 /// Looks positions up as they are wanted, until it is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut attempt = 0;
+    let mut changed = core.cluster.changed();
+    let mut subscription = core.group.subscription.subscribe();
+    let mut lookups = Lookups::new(Arc::clone(&core));
+    let mut noting = Box::pin(baseline::note(Arc::clone(&core)));
+    let mut noted = false;
     loop {
-        let wanted = Wanted::of(&core);
-        if wanted.is_empty() {
-            attempt = 0;
-            core.lookup.notified().await;
-            continue;
-        }
-        // Side by side: a coordinator that is away keeps nobody from asking leaders.
-        let (committed, looked_up, validated) = tokio::join!(
-            from_group(&core, wanted.committed),
-            from_log(&core, wanted.lookups),
-            validate(&core, wanted.unsure),
-        );
-        core.fetch.notify_one();
-        match committed.and(looked_up).and(validated) {
-            Ok(()) => attempt = 0,
-            Err(error)
-                if error.is_retriable()
-                    || error.kind() == ErrorKind::State
-                    || is_about_the_member(&error) =>
-            {
-                // Never a reset for what only passes: the same is asked again.
-                tracing::debug!(%error, "positions are asked for again");
-                core.cluster.request_refresh();
-                tokio::select! {
-                    () = sleep(core.cluster.backoff().delay(attempt)) => {}
-                    () = core.lookup.notified() => {}
+        let wake_at = lookups.start(Instant::now());
+        tokio::select! {
+            Some(landed) = lookups.flying.next(), if !lookups.flying.is_empty() => {
+                if let Err(error) = lookups.land(landed, Instant::now()) {
+                    core.end(End::Failed(error));
+                    return;
                 }
-                attempt += 1;
             }
-            Err(error) => {
-                core.end(End::Failed(error));
+            () = core.lookup.notified() => {}
+            () = sleep_until(wake_at) => {}
+            () = &mut noting, if !noted => noted = true,
+            Ok(()) = subscription.changed() => {
+                noting = Box::pin(baseline::note(Arc::clone(&core)));
+                noted = false;
+            }
+            // A leader may be known now.
+            gone = changed.changed() => if gone.is_err() {
                 return;
             }
         }
@@ -69,145 +57,409 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// A partition, and the turn that its answer must still find.
 type Turned = (Arc<Partition>, u64);
 
-/// What is to be asked.
-#[derive(Default)]
-struct Wanted {
-    committed: Vec<Turned>,
-    lookups: Vec<(Turned, OffsetReset)>,
-    unsure: Vec<(Turned, Offset, LeaderEpoch)>,
+/// Who is asked, and what. One question is under way at a time; whoever does not answer holds up nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Whom {
+    Coordinator,
+    Offsets(NodeId),
+    Epochs(NodeId),
+    Ends(NodeId),
 }
 
-impl Wanted {
-    fn of(core: &Core) -> Self {
-        let mut wanted = Self::default();
-        for partition in core.partitions() {
-            match partition.where_to_fetch() {
-                (Place::Committed, turn) => wanted.committed.push((partition, turn)),
+/// What is asked of whom.
+enum Question {
+    Committed(Vec<Turned>),
+    Offsets(Vec<(Turned, OffsetReset)>),
+    Epochs(Vec<(Turned, Offset, LeaderEpoch)>),
+    Ends(Vec<Turned>),
+}
+
+/// What was answered.
+enum Answer {
+    Committed(Vec<Turned>, Result<HashMap<TopicPartition, Found>>),
+    Offsets(
+        Vec<(Turned, OffsetReset)>,
+        Result<HashMap<TopicPartition, Listed>>,
+    ),
+    Epochs(
+        Vec<(Turned, Offset, LeaderEpoch)>,
+        Result<HashMap<TopicPartition, EpochEnd>>,
+    ),
+    Ends(Vec<Turned>, Result<HashMap<TopicPartition, Listed>>),
+}
+
+struct Landed {
+    whom: Whom,
+    asked_at: Instant,
+    answer: Answer,
+}
+
+/// One that did not answer.
+#[derive(Default)]
+struct Quiet {
+    until: Option<Instant>,
+    failures: u32,
+}
+
+struct Lookups {
+    core: Arc<Core>,
+    flying: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    busy: HashSet<Whom>,
+    quiet: HashMap<Whom, Quiet>,
+}
+
+impl Lookups {
+    fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            flying: FuturesUnordered::new(),
+            busy: HashSet::new(),
+            quiet: HashMap::new(),
+        }
+    }
+
+    /// Asks everybody who can be asked now; says when to look again at the latest.
+    fn start(&mut self, now: Instant) -> Instant {
+        let mut wake_at = now + IDLE;
+        let mut questions: HashMap<Whom, Question> = HashMap::new();
+        let metadata = self.core.cluster.metadata();
+        let mut leaderless = Vec::new();
+        // Topics of which nothing is fetched, such as paused ones, may have left the picture.
+        let mut idle = Vec::new();
+        for partition in self.core.listed().iter() {
+            let (place, turn) = partition.where_to_fetch();
+            let due = match place {
+                Place::At(_) => partition.end_due(ENDS),
                 // What has no answer was told to the reader; only a seek helps.
-                (Place::Lookup(OffsetReset::None) | Place::At(_), _) => {}
-                (Place::Lookup(reset), turn) => wanted.lookups.push(((partition, turn), reset)),
-                (Place::Unsure(offset, epoch), turn) => {
-                    wanted.unsure.push(((partition, turn), offset, epoch));
+                Place::Lookup(OffsetReset::None) => continue,
+                _ => partition.lookup_due(),
+            };
+            if let Some(due) = due.filter(|due| *due > now) {
+                wake_at = wake_at.min(due);
+                continue;
+            }
+            if place == Place::Committed {
+                push(&mut questions, Whom::Coordinator, partition, place, turn);
+                continue;
+            }
+            let Some(leader) = metadata.leader(partition.place()) else {
+                let topic = partition.place().topic.clone();
+                match place {
+                    Place::At(_) => {
+                        idle.push(topic);
+                        wake_at = wake_at.min(now + ENDS);
+                    }
+                    _ => leaderless.push(topic),
+                }
+                continue;
+            };
+            let whom = match place {
+                Place::At(_) => Whom::Ends(leader),
+                Place::Unsure(..) => Whom::Epochs(leader),
+                Place::Lookup(_) | Place::Committed => Whom::Offsets(leader),
+            };
+            push(&mut questions, whom, partition, place, turn);
+        }
+        if !idle.is_empty() {
+            self.core.cluster.want_topics(idle);
+        }
+        if !leaderless.is_empty() {
+            self.core.cluster.want_topics(leaderless);
+            self.core.cluster.request_refresh();
+            wake_at = wake_at.min(now + LEADERLESS);
+        }
+        for (whom, question) in questions {
+            if self.busy.contains(&whom) {
+                continue;
+            }
+            let quiet = self.quiet.get(&whom).and_then(|quiet| quiet.until);
+            if let Some(until) = quiet.filter(|until| *until > now) {
+                wake_at = wake_at.min(until);
+                continue;
+            }
+            if whom == Whom::Coordinator
+                && is_coordinated(&self.core)
+                && self.core.membership.borrow().is_none()
+            {
+                // It is no member of its group now: the next membership brings an assignment of its own.
+                wake_at = wake_at.min(now + LEADERLESS);
+                continue;
+            }
+            self.busy.insert(whom);
+            let core = Arc::clone(&self.core);
+            self.flying.push(Box::pin(async move {
+                let asked_at = Instant::now();
+                let answer = ask(&core, whom, question).await;
+                Landed {
+                    whom,
+                    asked_at,
+                    answer,
+                }
+            }));
+        }
+        wake_at
+    }
+
+    /// Applies an answer.
+    ///
+    /// # Errors
+    /// What the consumer cannot get over: its group may not be read, or the cluster was closed.
+    fn land(&mut self, landed: Landed, now: Instant) -> Result<()> {
+        let Landed {
+            whom,
+            asked_at,
+            answer,
+        } = landed;
+        self.busy.remove(&whom);
+        match answer {
+            Answer::Committed(asked, answer) => {
+                let partitions = asked.iter().map(|(partition, _)| partition);
+                if let Some(found) = self.judge(whom, answer, partitions, now)? {
+                    self.begin_at_committed(&asked, &found, now);
+                }
+            }
+            Answer::Offsets(asked, answer) => {
+                let partitions = asked.iter().map(|((partition, _), _)| partition);
+                if let Some(found) = self.judge(whom, answer, partitions, now)? {
+                    self.begin_in_log(asked, found, now);
+                }
+            }
+            Answer::Epochs(asked, Err(error)) if error.kind() == ErrorKind::Unsupported => {
+                // A broker that cannot tell: as before KIP-320.
+                for ((partition, turn), ..) in asked {
+                    partition.validated(turn);
+                }
+            }
+            Answer::Epochs(asked, answer) => {
+                let partitions = asked.iter().map(|((partition, _), ..)| partition);
+                if let Some(ends) = self.judge(whom, answer, partitions, now)? {
+                    self.validate(asked, ends, now);
+                }
+            }
+            Answer::Ends(asked, answer) => {
+                let partitions = asked.iter().map(|(partition, _)| partition);
+                if let Some(mut ends) = self.judge(whom, answer, partitions, now)? {
+                    for (partition, turn) in asked {
+                        if let Some(Ok((Some(end), ..))) = ends.remove(partition.place()) {
+                            let level = self.core.settings.isolation;
+                            partition.note_end(turn, end, level, asked_at);
+                        }
+                        partition.end_asked(now);
+                    }
                 }
             }
         }
-        wanted
+        self.core.fetch.notify_one();
+        Ok(())
     }
 
-    fn is_empty(&self) -> bool {
-        self.committed.is_empty() && self.lookups.is_empty() && self.unsure.is_empty()
-    }
-}
-
-/// What the group committed for each of `places`, as the coordinator answers.
-///
-/// Where the coordinator assigns, it is told who asks: one that was fenced meanwhile must not begin where others have gone on (KIP-848).
-///
-/// # Errors
-/// Why it did not answer for all.
-pub(crate) async fn committed(
-    core: &Core,
-    places: &[TopicPartition],
-) -> Result<HashMap<TopicPartition, Found>> {
-    let mut memberships = core.membership.subscribe();
-    let patience = Instant::now() + NEWER;
-    loop {
-        let known = memberships.borrow_and_update().clone();
-        let asking = known.clone().filter(|_| is_coordinated(core));
-        let error = match ask(core, places, asking.as_ref()).await {
-            Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
-            other => return other,
+    /// Notes whether somebody answered at all; where not, it is left alone for a while.
+    fn judge<'a, A>(
+        &mut self,
+        whom: Whom,
+        answer: Result<A>,
+        asked: impl Iterator<Item = &'a Arc<Partition>>,
+        now: Instant,
+    ) -> Result<Option<A>> {
+        let error = match answer {
+            Ok(answer) => {
+                self.quiet.remove(&whom);
+                return Ok(Some(answer));
+            }
+            Err(error) => error,
         };
-        // The answer to a heartbeat that raises the epoch is on its way.
-        let newer = memberships.wait_for(|now| *now != known);
-        if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
+        if error.is_fatal() && !passes(&error) {
             return Err(error);
         }
-    }
-}
-
-async fn ask(
-    core: &Core,
-    places: &[TopicPartition],
-    asking: Option<&Membership>,
-) -> Result<HashMap<TopicPartition, Found>> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
-    let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
-    let group = core.settings.group_name();
-    let request = committed_request(group, asking, places, version);
-    let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
-    let answer = connection.call_version(&request, version, limit).await;
-    let answer = answer.inspect_err(|_| core.relocate())?;
-    read_committed(group, &answer, version).inspect_err(|error| {
-        if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
-            core.relocate();
+        let core = &self.core;
+        core.cluster.request_refresh();
+        let quiet = self.quiet.entry(whom).or_default();
+        quiet.until = Some(now + core.cluster.backoff().delay(quiet.failures));
+        quiet.failures = quiet.failures.saturating_add(1);
+        // That it is no member now passes with the next assignment, and the ends of logs are only asked for beside fetches.
+        let ordinary = error.kind() == ErrorKind::State || is_about_the_member(&error);
+        if ordinary || matches!(whom, Whom::Ends(_)) {
+            tracing::debug!(?whom, %error, "positions are asked for again");
+        } else {
+            core.lookups_failed(asked, &error);
         }
-        if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
-            core.tell_verdict(asking, pulse(error.code()));
-        }
-    })
-}
-
-/// Whether the coordinator assigns, and holds who asks against its members.
-fn is_coordinated(core: &Core) -> bool {
-    core.group.coordinated.load(Ordering::Acquire)
-}
-
-/// Whether the coordinator does not know the member, or not with this epoch: the group's task hears of it, and what was asked is asked
-/// again.
-fn is_about_the_member(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Some(ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID)
-    )
-}
-
-/// Begins where the group committed; where it did not, the log is looked at next.
-async fn from_group(core: &Core, partitions: Vec<Turned>) -> Result<()> {
-    if partitions.is_empty() {
-        return Ok(());
+        Ok(None)
     }
-    if is_coordinated(core) && core.membership.borrow().is_none() {
-        let what = "the consumer is no member of its group now";
-        return Err(Error::new(ErrorKind::State, what));
-    }
-    let places: Vec<_> = partitions.iter().map(|(p, _)| p.place().clone()).collect();
-    let committed = committed(core, &places).await.inspect_err(|error| {
-        core.lookups_failed(partitions.iter().map(|(partition, _)| partition), error);
-    })?;
-    let mut worst = Ok(());
-    for (partition, turn) in partitions {
-        let found = committed.get(partition.place());
-        match found {
-            Some(Ok(Some(found))) => {
-                let place = match found.leader_epoch {
-                    Some(epoch) => Place::Unsure(found.offset, epoch),
-                    None => Place::At(found.offset),
-                };
-                if partition.resolve(turn, place, found.leader_epoch) {
-                    partition.note_committed(found.offset);
-                    core.lookup.notify_one();
+
+    /// Begins where the group committed; where it did not, the log is looked at next.
+    fn begin_at_committed(
+        &self,
+        asked: &[Turned],
+        found: &HashMap<TopicPartition, Found>,
+        now: Instant,
+    ) {
+        let core = &self.core;
+        for (partition, turn) in asked {
+            let place = partition.place();
+            match found.get(place) {
+                Some(Ok(Some(found))) => {
+                    let place = match found.leader_epoch {
+                        Some(epoch) => Place::Unsure(found.offset, epoch),
+                        None => Place::At(found.offset),
+                    };
+                    if partition.resolve(*turn, place, found.leader_epoch) {
+                        partition.note_committed(found.offset);
+                    }
+                }
+                Some(Ok(None)) => begin(core, partition, *turn),
+                Some(Err(code)) => {
+                    let error = Error::broker(*code).api("OffsetFetch").at(place);
+                    self.failed(partition, *turn, &error, now);
+                }
+                None => {
+                    let what =
+                        "the answer leaves out a partition whose committed offset was asked for";
+                    let error = Error::new(ErrorKind::Decode, what).at(place);
+                    self.failed(partition, *turn, &error, now);
                 }
             }
-            Some(Ok(None)) => begin(core, &partition, turn),
-            Some(Err(code)) => {
-                let error = Error::broker(*code).api("OffsetFetch");
-                let error = error.at(partition.place());
-                core.lookup_failed(&partition, &error);
-                worst = Err(error);
-            }
-            None => {
-                let what = "the answer leaves out a partition whose committed offset was asked for";
-                worst = Err(Error::new(ErrorKind::State, what).at(partition.place()));
+        }
+    }
+
+    /// Begins where the log begins or ends, or at a time.
+    fn begin_in_log(
+        &self,
+        asked: Vec<(Turned, OffsetReset)>,
+        mut found: HashMap<TopicPartition, Listed>,
+        now: Instant,
+    ) {
+        for ((partition, turn), reset) in asked {
+            let place = partition.place();
+            let by_time = matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_));
+            match found.remove(place) {
+                Some(Ok((Some(offset), _, _))) => begin_at(&self.core, &partition, turn, offset),
+                Some(Ok((None, _, _))) if by_time => {
+                    // All records are older: what comes next is the first that is not.
+                    partition.resolve(turn, Place::Lookup(OffsetReset::Latest), None);
+                }
+                Some(Ok((None, _, _))) => {
+                    let error = Error::new(ErrorKind::Decode, "the answer gives no offset");
+                    self.failed(&partition, turn, &error.at(place), now);
+                }
+                None => self.failed(&partition, turn, &left_out(place), now),
+                Some(Err(error)) => self.failed(&partition, turn, &error, now),
             }
         }
     }
-    worst
+
+    /// Holds positions against the ends of the epochs that they were read in: a log that was cut since is noticed (KIP-320).
+    fn validate(
+        &self,
+        asked: Vec<(Turned, Offset, LeaderEpoch)>,
+        mut ends: HashMap<TopicPartition, EpochEnd>,
+        now: Instant,
+    ) {
+        for ((partition, turn), offset, _) in asked {
+            match ends.remove(partition.place()) {
+                Some(Ok(Some((_, end)))) if end >= offset => partition.validated(turn),
+                Some(Ok(Some((_, end)))) => {
+                    truncation::found(&self.core, &partition, turn, Some(end));
+                }
+                Some(Ok(None)) => truncation::found(&self.core, &partition, turn, None),
+                None => self.failed(&partition, turn, &left_out(partition.place()), now),
+                Some(Err(error)) => self.failed(&partition, turn, &error, now),
+            }
+        }
+    }
+
+    /// One partition could not be looked up. It is asked about again after a wait; where that does not help, its reader hears of it.
+    fn failed(&self, partition: &Arc<Partition>, turn: u64, error: &Error, now: Instant) {
+        let core = &self.core;
+        core.lookup_failed(partition, error);
+        let backoff = core.cluster.backoff();
+        partition.lookup_back_off(now, |failures| backoff.delay(failures));
+        if passes(error) || is_about_the_member(error) {
+            core.cluster.request_refresh();
+            return;
+        }
+        let denied = error
+            .code()
+            .is_some_and(milena_core::ErrorCode::is_authorization);
+        if !(denied && core.may_leave_out(partition)) {
+            partition.fail(turn, error.clone());
+            core.ready.notify_waiters();
+        }
+    }
+}
+
+fn push(
+    questions: &mut HashMap<Whom, Question>,
+    whom: Whom,
+    partition: &Arc<Partition>,
+    place: Place,
+    turn: u64,
+) {
+    let turned = (Arc::clone(partition), turn);
+    let empty = || match place {
+        Place::Committed => Question::Committed(Vec::new()),
+        Place::Lookup(_) => Question::Offsets(Vec::new()),
+        Place::Unsure(..) => Question::Epochs(Vec::new()),
+        Place::At(_) => Question::Ends(Vec::new()),
+    };
+    match (questions.entry(whom).or_insert_with(empty), place) {
+        (Question::Committed(list) | Question::Ends(list), _) => list.push(turned),
+        (Question::Offsets(list), Place::Lookup(reset)) => list.push((turned, reset)),
+        (Question::Epochs(list), Place::Unsure(offset, epoch)) => {
+            list.push((turned, offset, epoch));
+        }
+        (Question::Offsets(_) | Question::Epochs(_), _) => {}
+    }
+}
+
+async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
+    let node = match whom {
+        Whom::Coordinator => None,
+        Whom::Offsets(node) | Whom::Epochs(node) | Whom::Ends(node) => Some(node),
+    };
+    match question {
+        Question::Committed(asked) => {
+            let places: Vec<_> = asked.iter().map(|(p, _)| p.place().clone()).collect();
+            let answer = committed::committed(core, &places).await;
+            Answer::Committed(asked, answer)
+        }
+        Question::Offsets(asked) => {
+            let now = (core.settings.clock)();
+            let questions: Vec<_> = asked
+                .iter()
+                .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)))
+                .collect();
+            let answer = query::ask_offsets(core, node, &questions).await;
+            Answer::Offsets(asked, answer)
+        }
+        Question::Epochs(asked) => {
+            let questions: Vec<_> = asked
+                .iter()
+                .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch))
+                .collect();
+            let answer = query::ask_epochs(core, node, &questions).await;
+            Answer::Epochs(asked, answer)
+        }
+        Question::Ends(asked) => {
+            let questions: Vec<_> = asked
+                .iter()
+                .map(|(partition, _)| (partition.place().clone(), query::LATEST))
+                .collect();
+            let answer = query::ask_offsets(core, node, &questions).await;
+            Answer::Ends(asked, answer)
+        }
+    }
 }
 
 /// Nothing was committed.
 fn begin(core: &Core, partition: &Partition, turn: u64) {
-    let reset = core.settings.offset_reset;
+    // "Latest" leaves out what was there before the group; all of a partition that is new came after.
+    let reset = match core.settings.offset_reset {
+        OffsetReset::Latest if core.baseline.lock().is_new(core, partition.place()) => {
+            tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
+            OffsetReset::Earliest
+        }
+        reset => reset,
+    };
     if partition.resolve(turn, Place::Lookup(reset), None) && reset == OffsetReset::None {
         let what = "the group has committed no offset for the partition and auto.offset.reset is none: seek, or set it";
         let (_, turn) = partition.where_to_fetch();
@@ -217,187 +469,28 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
         );
         core.ready.notify_waiters();
     }
-    core.lookup.notify_one();
 }
 
-fn committed_request(
-    group: &str,
-    asking: Option<&Membership>,
-    places: &[TopicPartition],
-    version: i16,
-) -> OffsetFetchRequest {
-    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
-    for place in places {
-        let list = topics.entry(&place.topic).or_default();
-        list.push(place.partition.to_wire());
-    }
-    let group = StrBytes::from_string(group.to_owned());
-    // Offsets of open transactions are waited for, else their records would be processed twice.
-    let request = OffsetFetchRequest::default().with_require_stable(version >= 7);
-    let name = |topic: &TopicName| StrBytes::from_string(topic.to_string()).into();
-    if version >= GROUPS_FROM {
-        let topics = topics.into_iter().map(|(topic, partitions)| {
-            OffsetFetchRequestTopics::default()
-                .with_name(name(topic))
-                .with_partition_indexes(partitions)
+/// The log gave where to begin.
+fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
+    let place = partition.place();
+    let before = partition.reset_from();
+    if partition.resolve(turn, Place::At(offset), None)
+        && let Some(before) = before
+    {
+        tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
+        core.observers().emit(|| Event::OffsetReset {
+            group: core.settings.group_name(),
+            partition: place,
+            from: before.to_wire(),
+            to: offset.to_wire(),
         });
-        let mut entry = OffsetFetchRequestGroup::default()
-            .with_group_id(group.into())
-            .with_topics(Some(topics.collect()));
-        if let Some(asking) = asking.filter(|_| version >= MEMBERS_FROM) {
-            entry.member_id = Some(StrBytes::from_string(asking.member.to_string()));
-            entry.member_epoch = asking.generation;
-        }
-        return request.with_groups(vec![entry]);
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        OffsetFetchRequestTopic::default()
-            .with_name(name(topic))
-            .with_partition_indexes(partitions)
-    });
-    request
-        .with_group_id(group.into())
-        .with_topics(Some(topics.collect()))
-}
-
-/// A committed offset with its epoch, none, or why it is not told.
-pub(crate) type Found = Result<Option<OffsetAndMetadata>, ErrorCode>;
-
-fn read_committed(
-    group: &str,
-    answer: &OffsetFetchResponse,
-    version: i16,
-) -> Result<HashMap<TopicPartition, Found>> {
-    let mut found = HashMap::new();
-    let mut note = |topic: &str, partition: i32, told: (i16, i64, i32, Option<&StrBytes>)| {
-        let Some(partition) = milena_core::Partition::from_wire(partition) else {
-            return;
-        };
-        let (code, offset, epoch, metadata) = told;
-        let entry = match ErrorCode::from_wire(code) {
-            Some(code) => Err(code),
-            None => Ok(Offset::from_wire(offset).map(|offset| OffsetAndMetadata {
-                offset,
-                leader_epoch: LeaderEpoch::from_wire(epoch),
-                metadata: metadata.map_or("", |text| text.as_str()).into(),
-            })),
-        };
-        found.insert(TopicPartition::new(topic, partition), entry);
-    };
-    let mut code = answer.error_code;
-    if version >= GROUPS_FROM {
-        for entry in answer
-            .groups
-            .iter()
-            .filter(|entry| entry.group_id.as_str() == group)
-        {
-            code = entry.error_code;
-            for topic in &entry.topics {
-                for p in &topic.partitions {
-                    let metadata = p.metadata.as_ref();
-                    let told = (
-                        p.error_code,
-                        p.committed_offset,
-                        p.committed_leader_epoch,
-                        metadata,
-                    );
-                    note(&topic.name, p.partition_index, told);
-                }
-            }
-        }
-    } else {
-        for topic in &answer.topics {
-            for p in &topic.partitions {
-                let metadata = p.metadata.as_ref();
-                let told = (
-                    p.error_code,
-                    p.committed_offset,
-                    p.committed_leader_epoch,
-                    metadata,
-                );
-                note(&topic.name, p.partition_index, told);
-            }
-        }
-    }
-    match ErrorCode::from_wire(code) {
-        Some(code) => Err(Error::broker(code).api("OffsetFetch").group(group)),
-        None => Ok(found),
     }
 }
 
-/// Asks the leaders for the first offset, the one behind the last, or that of a time.
-async fn from_log(core: &Core, lookups: Vec<(Turned, OffsetReset)>) -> Result<()> {
-    let now = (core.settings.clock)();
-    let questions = lookups
-        .iter()
-        .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)));
-    let mut listed = query::list_offsets(core, questions.collect()).await;
-    let mut worst = Ok(());
-    for ((partition, turn), reset) in lookups {
-        let place = partition.place();
-        let by_time = matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_));
-        match listed.remove(place) {
-            Some(Ok((Some(offset), _, _))) => {
-                let before = partition.reset_from();
-                if partition.resolve(turn, Place::At(offset), None)
-                    && let Some(before) = before
-                {
-                    tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
-                    core.observers().emit(|| Event::OffsetReset {
-                        group: core.settings.group_name(),
-                        partition: place,
-                        from: before.to_wire(),
-                        to: offset.to_wire(),
-                    });
-                }
-            }
-            Some(Ok((None, _, _))) if by_time => {
-                // All records are older: what comes next is the first that is not.
-                partition.resolve(turn, Place::Lookup(OffsetReset::Latest), None);
-                core.lookup.notify_one();
-            }
-            Some(Ok((None, _, _))) | None => {
-                let what = "the answer gives no offset";
-                worst = Err(Error::new(ErrorKind::State, what).at(place));
-            }
-            Some(Err(error)) => {
-                core.lookup_failed(&partition, &error);
-                worst = Err(error);
-            }
-        }
-    }
-    worst
-}
-
-/// Asks the leaders where the epochs ended that positions were read in: a log that was cut since is noticed (KIP-320).
-async fn validate(core: &Core, positions: Vec<(Turned, Offset, LeaderEpoch)>) -> Result<()> {
-    let questions = positions
-        .iter()
-        .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch));
-    let mut ends = query::epoch_ends(core, questions.collect()).await;
-    let mut worst = Ok(());
-    for ((partition, turn), offset, epoch) in positions {
-        match ends.remove(partition.place()) {
-            Some(Ok(Some((_, end)))) if end >= offset => partition.validated(turn),
-            Some(Ok(Some((_, end)))) => truncation::found(core, &partition, turn, Some(end)),
-            Some(Ok(None)) => truncation::found(core, &partition, turn, None),
-            Some(Err(error)) if error.kind() == ErrorKind::Unsupported => {
-                // A broker that cannot tell: as before KIP-320.
-                partition.validated(turn);
-            }
-            Some(Err(error)) => {
-                core.lookup_failed(&partition, &error);
-                worst = Err(error);
-            }
-            None => {
-                let what = "an epoch was asked for and not answered";
-                let error = Error::new(ErrorKind::State, what).at(partition.place());
-                worst = Err(error.offset(offset));
-                tracing::debug!(%epoch, "no answer about an epoch");
-            }
-        }
-    }
-    worst
+fn left_out(place: &TopicPartition) -> Error {
+    let what = "the answer leaves out a partition that was asked about";
+    Error::new(ErrorKind::Decode, what).at(place)
 }
 
 /// What ListOffsets is asked for.
@@ -406,14 +499,14 @@ fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
     match reset {
         OffsetReset::Latest => query::LATEST,
         OffsetReset::Earliest | OffsetReset::None => query::EARLIEST,
-        OffsetReset::Timestamp(time) => time.to_millis().max(0),
+        OffsetReset::Timestamp(time) => time.to_millis(),
         OffsetReset::Duration(back) => now.to_millis().saturating_sub(millis(back)).max(0),
     }
 }
 
-/// The first version of OffsetFetch that lists groups (KIP-709).
-const GROUPS_FROM: i16 = 8;
-/// The first that says which member asks (KIP-848).
-const MEMBERS_FROM: i16 = 9;
-/// How long to wait for the epoch that made another stale.
-const NEWER: Duration = Duration::from_secs(5);
+/// How long nothing at all may go by without a look.
+const IDLE: Duration = Duration::from_secs(3600);
+/// How soon to look again for a leader.
+const LEADERLESS: Duration = Duration::from_millis(250);
+/// How old the end of a log may be that no fetch tells, as of a partition that is paused or whose reader is behind.
+const ENDS: Duration = Duration::from_secs(5);

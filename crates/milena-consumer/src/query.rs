@@ -17,6 +17,7 @@ use milena_protocol::messages::{ListOffsetsRequest, OffsetForLeaderEpochRequest}
 use tokio::time::{Instant, sleep};
 
 use crate::core::Core;
+use crate::passing::passes;
 
 /// An offset and what belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub(crate) async fn list_offsets(
 ) -> HashMap<TopicPartition, Listed> {
     let left_out = "the answer leaves out a partition whose offsets were asked for";
     ask_leaders(core, questions, left_out, |leader, questions| async move {
-        let answer = ask_offsets(core, leader, &questions).await;
+        let answer = ask_offsets(core, Some(leader), &questions).await;
         (questions, answer)
     })
     .await
@@ -147,14 +148,17 @@ where
 }
 
 /// The leader of what is asked about, for as long as it leads that: a broker that is away is not waited for once another one leads.
-fn leading<A>(leader: NodeId, questions: &[(TopicPartition, A)]) -> Target {
+fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Target {
     let places = questions.iter().map(|(place, _)| place.clone());
-    Target::Leading(leader, places.collect())
+    leader.map_or(Target::Any, |leader| {
+        Target::Leading(leader, places.collect())
+    })
 }
 
-async fn ask_offsets(
+/// Asks one broker, or any.
+pub(crate) async fn ask_offsets(
     core: &Core,
-    leader: NodeId,
+    leader: Option<NodeId>,
     questions: &[Question],
 ) -> Result<HashMap<TopicPartition, Listed>> {
     let mut topics: BTreeMap<&TopicName, Vec<ListOffsetsPartition>> = BTreeMap::new();
@@ -211,22 +215,10 @@ fn refused(core: &Core, code: ErrorCode, api: &'static str, place: &TopicPartiti
     error
 }
 
-/// Asks the leaders once where epochs ended (KIP-320).
-pub(crate) async fn epoch_ends(
+/// Asks one broker, or any, where epochs ended (KIP-320).
+pub(crate) async fn ask_epochs(
     core: &Core,
-    questions: Vec<(TopicPartition, LeaderEpoch)>,
-) -> HashMap<TopicPartition, EpochEnd> {
-    let left_out = "the answer leaves out a partition whose epoch was asked for";
-    ask_leaders(core, questions, left_out, |leader, questions| async move {
-        let answer = ask_epochs(core, leader, &questions).await;
-        (questions, answer)
-    })
-    .await
-}
-
-async fn ask_epochs(
-    core: &Core,
-    leader: NodeId,
+    leader: Option<NodeId>,
     questions: &[(TopicPartition, LeaderEpoch)],
 ) -> Result<HashMap<TopicPartition, EpochEnd>> {
     let mut topics: BTreeMap<&TopicName, Vec<OffsetForLeaderPartition>> = BTreeMap::new();
@@ -288,7 +280,7 @@ pub(crate) async fn settled(
                 Ok(answer) => {
                     found.insert(place, answer);
                 }
-                Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
+                Err(error) if passes(&error) => {
                     let time = times.get(&place).copied().unwrap_or(LATEST);
                     open.push((place, time));
                     worst = Some(error);

@@ -100,7 +100,7 @@ macro_rules! reading {
             /// Goes elsewhere in an assigned partition: to an offset, the beginning, the end, or a time.
             ///
             /// What was fetched of the partition is dropped, the next record delivered is that one, and the next commit may be
-            /// lower than the last: what was delivered before no longer counts.
+            /// lower than the last: what was delivered before no longer counts, nor do commits that are still under way.
             ///
             /// # Errors
             /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned;
@@ -143,8 +143,8 @@ macro_rules! reading {
                 Ok(())
             }
 
-            /// How far each assigned partition is behind, in records and in time; those of which no fetch has told the end yet are
-            /// left out. Asks nobody.
+            /// How far each assigned partition is behind, in records and in time; those of which nobody has told the end yet are left
+            /// out. Asks nobody: where no fetch tells the end, as of a paused partition, it is looked up every five seconds.
             #[must_use]
             pub fn lag(&self) -> std::collections::BTreeMap<TopicPartition, crate::Lag> {
                 crate::lag::read(self.core())

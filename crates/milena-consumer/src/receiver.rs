@@ -22,7 +22,8 @@ use crate::unpack;
 pub(crate) struct Receiver {
     core: Arc<Core>,
     current: Mutex<Option<Current>>,
-    turn: AtomicUsize,
+    /// Batches taken since a task rested.
+    taken: AtomicUsize,
 }
 
 /// The batch whose records are being handed out.
@@ -43,7 +44,7 @@ impl Receiver {
         Self {
             core,
             current: Mutex::new(None),
-            turn: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
         }
     }
 
@@ -52,6 +53,9 @@ impl Receiver {
     }
 
     pub(crate) async fn recv_batch(&self) -> Result<FetchBatch> {
+        if self.is_to_rest() {
+            tokio::task::yield_now().await;
+        }
         self.wait_for(|| self.try_recv_batch()).await
     }
 
@@ -157,26 +161,32 @@ impl Receiver {
         Ok(())
     }
 
-    /// The next batch of any partition that is not paused, taken in hand.
+    /// The next batch of any partition that is not paused, taken in hand. Partitions with something to read take turns.
     fn take(&self) -> Result<Option<(Arc<Partition>, Opened)>> {
         self.check()?;
-        let partitions = self.core.listed();
-        let start = self.turn.fetch_add(1, Ordering::Relaxed);
-        for at in 0..partitions.len() {
-            let at = start.wrapping_add(at) % partitions.len();
-            let Some(partition) = partitions.get(at) else {
-                continue;
-            };
+        while let Some(partition) = self.core.readable.pop(Partition::ready_mark) {
             if partition.is_paused() {
                 continue;
             }
-            if let Some(opened) = unpack::open(&self.core, partition)? {
-                // Others may wait for what is left.
-                self.core.ready.notify_waiters();
-                return Ok(Some((Arc::clone(partition), opened)));
+            let opened = unpack::open(&self.core, &partition);
+            if matches!(opened, Ok(None)) {
+                continue;
             }
+            // For the rest of it.
+            partition.tell_readable();
+            let Some(opened) = opened? else { continue };
+            self.taken.fetch_add(1, Ordering::Relaxed);
+            // Others may wait for what is left.
+            self.core.ready.notify_waiters();
+            return Ok(Some((partition, opened)));
         }
         Ok(None)
+    }
+
+    /// Whether its task is to rest: it has taken many batches without waiting, and the fetcher may wait for the worker that it runs on.
+    #[inline]
+    pub(crate) fn is_to_rest(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= REST && self.taken.swap(0, Ordering::Relaxed) >= REST
     }
 
     /// The rest of the batch in hand, if it is of this partition, is kept until the partition is read again.
@@ -267,3 +277,6 @@ pub(crate) fn ended(end: End) -> Error {
         ),
     }
 }
+
+/// After how many batches a task that receives without waiting lets others run.
+const REST: usize = 16;

@@ -48,6 +48,11 @@ impl Future for Recv<'_> {
             return Poll::Ready(Err(error));
         }
         let receiver = *this.receiver;
+        if receiver.is_to_rest() {
+            // A loop over `recv` that always finds something would keep its worker, and the fetcher that it woke last with it.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         receiver.poll_recv(
             |record| record,
             || look_again(receiver, &mut this.woken, cx),

@@ -17,7 +17,9 @@ pub enum OffsetReset {
     /// At the first record there is. The default: a fresh group loses nothing.
     #[default]
     Earliest,
-    /// Behind the last record there is; resolved to a number once.
+    /// Behind the last record there is; resolved to a number once. It leaves out what was written before the consumer began: a partition
+    /// that is added to a topic later, a topic that a pattern takes in later, and one that is made again, are read from their first
+    /// record.
     Latest,
     /// At the first record that has this timestamp or a later one; behind the last where there is none.
     Timestamp(Timestamp),

@@ -61,6 +61,10 @@ impl Stream for RecordStream<'_> {
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
         }
+        if feed.receiver.is_to_rest() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let (receiver, waiting, ended) = (feed.receiver, &mut feed.waiting, &mut feed.ended);
         receiver.poll_recv(
             |record| match record {
@@ -79,6 +83,10 @@ impl Stream for BatchStream<'_> {
         let feed = &mut self.0;
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
+        }
+        if feed.receiver.is_to_rest() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         loop {
             match feed.receiver.try_recv_batch() {

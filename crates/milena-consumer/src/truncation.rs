@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Event, Offset};
+use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::partition::{Cut, Partition, Place};
@@ -18,7 +19,9 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
         (policy, None) => Place::Lookup(policy),
     };
     let place = partition.place();
-    match partition.cut(turn, end, to) {
+    let backoff = core.cluster.backoff();
+    let quiet = |times| Instant::now() + backoff.delay(times);
+    match partition.cut(turn, end, to, quiet) {
         Cut::Overtaken => return,
         Cut::Unread => {
             tracing::info!(partition = %place, "the log was cut above what was read; the rest is fetched anew");
@@ -45,7 +48,11 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
 
 /// The topic was deleted and made again under its name: positions in the old one are out of the new one's range, whatever their number.
 pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
-    let policy = core.settings.offset_reset;
+    // "Latest" leaves out what was there before, and all of the new topic came after.
+    let policy = match core.settings.offset_reset {
+        OffsetReset::Latest => OffsetReset::Earliest,
+        policy => policy,
+    };
     let Some(from) = partition.made_again(Place::Lookup(policy)) else {
         return;
     };
@@ -64,10 +71,10 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
 
 fn tell(from: Offset, end: Option<Offset>) -> String {
     let where_to = match end {
-        Some(end) => format!("what the log holds from offset {end} on is not what was read"),
-        None => "nobody knows where what the log holds parts from what was read".to_owned(),
+        Some(end) => format!("it diverged at offset {end}"),
+        None => "the broker could not say where it diverged".to_owned(),
     };
     format!(
-        "the log was cut below the position {from}: {where_to}; auto.offset.reset is none: seek, or set it"
+        "the log was truncated below position {from}, and {where_to}: set auto.offset.reset, or seek"
     )
 }

@@ -89,7 +89,7 @@ keys! {
         |builder, value| if value { builder.manual_commit() } else { builder };
     member "commit_metadata", "", TEXT, "", "a text that goes into each commit":
         |builder, value| builder.commit_metadata(value);
-    every "auto_offset_reset", "auto.offset.reset", RESET, "earliest", "where to begin without a committed offset, or when it is out of range":
+    every "auto_offset_reset", "auto.offset.reset", RESET, "earliest", "where to begin without a committed offset, or when it is out of range; a partition or topic that appears after the consumer began is read from its first record, under latest too":
         |builder, value| builder.auto_offset_reset(value);
     every "isolation_level", "isolation.level", ISOLATION, "read_committed", "whether records of open and aborted transactions are seen":
         |builder, value| builder.isolation_level(value);

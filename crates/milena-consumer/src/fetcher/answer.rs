@@ -1,38 +1,94 @@
 //! What an answer to a fetch means for each partition in it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{Error, ErrorCode, ErrorKind, Event};
+use milena_core::{Error, ErrorCode, ErrorKind, Event, Partition, TopicPartition};
 use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition, IsolationLevel};
+use milena_protocol::hints::TopicRef;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Asked, Fetcher};
 use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
 use crate::partition::Place;
+use crate::passing::code_passes;
 use crate::settings::OffsetReset;
 use crate::truncation;
 
+/// What an answer brought.
+pub(super) struct Taken {
+    /// The bytes of whole batches.
+    pub(super) bytes: usize,
+    /// The last partition that it held records of.
+    pub(super) last: Option<TopicPartition>,
+}
+
+/// Finds what was asked for by an entry of the answer.
+enum Index<'a> {
+    /// An answer lists a handful of partitions, nearly always.
+    Few(&'a [Asked]),
+    ByName(HashMap<(&'a str, Partition), &'a Asked>),
+    ById(HashMap<(Uuid, Partition), &'a Asked>),
+}
+
+impl<'a> Index<'a> {
+    fn new(asked: &'a [Asked], answer: &FetchResponse<'_>) -> Self {
+        if asked.len() <= FEW || answer.partitions.len() <= FEW {
+            return Self::Few(asked);
+        }
+        match answer.partitions.first().map(|entry| entry.topic) {
+            Some(TopicRef::Id(_)) => Self::ById(
+                asked
+                    .iter()
+                    .filter_map(|each| Some(((each.entry.topic_id?, each.entry.partition), each)))
+                    .collect(),
+            ),
+            _ => Self::ByName(
+                asked
+                    .iter()
+                    .map(|each| ((&*each.entry.topic, each.entry.partition), each))
+                    .collect(),
+            ),
+        }
+    }
+
+    fn find(&self, entry: &FetchedPartition<'_>) -> Option<&'a Asked> {
+        match (self, entry.topic) {
+            (Self::Few(asked), topic) => asked.iter().find(|asked| {
+                asked.entry.partition == entry.partition
+                    && topic.is(&asked.entry.topic, asked.entry.topic_id)
+            }),
+            (Self::ByName(index), TopicRef::Name(name)) => {
+                index.get(&(name, entry.partition)).copied()
+            }
+            (Self::ById(index), TopicRef::Id(id)) => index.get(&(id, entry.partition)).copied(),
+            _ => None,
+        }
+    }
+}
+
 impl Fetcher {
-    /// Gives each partition what the answer brought it; the bytes of whole batches.
+    /// Gives each partition what the answer brought it; `max_bytes` were asked for.
     pub(super) fn take(
         &self,
         body: &Bytes,
         answer: &FetchResponse<'_>,
         asked: &[Asked],
+        max_bytes: usize,
         now: Instant,
-    ) -> usize {
+    ) -> Taken {
         let mut pinned: Option<Arc<Pinned>> = None;
-        let mut bytes = 0;
         let mut hints = Vec::new();
+        let mut all = 0;
+        let mut last = None;
+        let index = Index::new(asked, answer);
+        let has_room = body.len() < max_bytes / 2;
         for entry in &answer.partitions {
-            // An answer lists a handful of partitions, nearly always those asked for in this order.
-            let Some(asked) = asked.iter().find(|asked| {
-                asked.entry.partition == entry.partition
-                    && entry.topic.is(&asked.entry.topic, asked.entry.topic_id)
-            }) else {
+            let Some(asked) = index.find(entry) else {
                 continue;
             };
             if let Some(code) = entry.error {
@@ -55,15 +111,44 @@ impl Fetcher {
                 }
             }
             if let Some(diverging) = entry.diverging {
+                if !asked.at_leader {
+                    // A follower may have lost what it had not written yet. Only the leader's log counts.
+                    tracing::debug!(partition = %asked.partition.place(), node = %asked.node, "a replica's log parts from what was read");
+                    asked.partition.back_to_leader(now);
+                    continue;
+                }
                 // The broker noticed itself that the log was cut (unclean election).
                 let end = Some(diverging.end_offset);
                 truncation::found(&self.core, &asked.partition, asked.turn, end);
                 continue;
             }
-            bytes += self.records(body, entry, asked, &mut pinned, now);
+            if entry.records.is_empty() && has_room && self.has_more(entry, asked) {
+                // Its next batch is larger than what was asked for, and others were served first.
+                let most = self.core.settings.fetch_max_bytes;
+                asked
+                    .partition
+                    .ask_for_more(asked.turn, asked.entry.max_bytes, most);
+            }
+            let bytes = self.records(body, entry, asked, &mut pinned, now);
+            if bytes > 0 {
+                all += bytes;
+                last = Some(asked.partition.place());
+            }
         }
         self.core.cluster.learn_leaders(hints, &answer.endpoints);
-        bytes
+        Taken {
+            bytes: all,
+            last: last.cloned(),
+        }
+    }
+
+    /// Whether the log holds something to read behind what was asked for.
+    fn has_more(&self, entry: &FetchedPartition<'_>, asked: &Asked) -> bool {
+        let end = match self.core.settings.isolation {
+            IsolationLevel::ReadCommitted => entry.last_stable_offset.or(entry.high_watermark),
+            IsolationLevel::ReadUncommitted => entry.high_watermark,
+        };
+        end.is_some_and(|end| end > asked.entry.offset)
     }
 
     fn records(
@@ -160,22 +245,27 @@ impl Fetcher {
                     }
                     policy => Place::Lookup(policy),
                 };
-                if !self.reset(asked, reset) {
+                if !self.reset(asked, reset, now) {
                     self.back_off(asked, now);
                 }
             }
-            _ if code.is_retriable() || code.is_stale_metadata() => self.back_off(asked, now),
+            _ if code_passes(code) => self.back_off(asked, now),
+            _ if code.is_authorization() && self.core.may_leave_out(&asked.partition) => {
+                self.back_off(asked, now);
+            }
             _ => {
-                asked
-                    .partition
-                    .fail(asked.turn, Error::broker(code).api("Fetch"));
+                let error = Error::broker(code).api("Fetch").at(place);
+                asked.partition.fail(asked.turn, error);
                 self.core.ready.notify_waiters();
             }
         }
     }
 
-    fn reset(&self, asked: &Asked, to: Place) -> bool {
-        let done = asked.partition.reset(asked.turn, asked.entry.offset, to);
+    fn reset(&self, asked: &Asked, to: Place, now: Instant) -> bool {
+        let backoff = self.core.cluster.backoff();
+        let quiet = |times| now + backoff.delay(times);
+        let offset = asked.entry.offset;
+        let done = asked.partition.reset(asked.turn, offset, to, quiet);
         if done {
             self.core.wake();
         }
@@ -190,5 +280,7 @@ impl Fetcher {
     }
 }
 
+/// Up to how many entries are searched one by one.
+const FEW: usize = 8;
 /// How often in a row a batch may come cut short before that is told.
 const CUT_SHORT: u32 = 3;

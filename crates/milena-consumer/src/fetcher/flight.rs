@@ -20,16 +20,16 @@ pub(super) async fn fly(
     node: NodeId,
     asked: Vec<Asked>,
     mut session: Session,
-    by_id: bool,
     bounds: (usize, Duration),
 ) -> Landed {
     let started = Instant::now();
-    let answer = ask(&core, node, &asked, &mut session, by_id, bounds).await;
+    let answer = ask(&core, node, &asked, &mut session, bounds).await;
     Landed {
         node,
         asked,
         session,
         started,
+        max_bytes: bounds.0,
         answer,
     }
 }
@@ -39,19 +39,18 @@ async fn ask(
     node: NodeId,
     asked: &[Asked],
     session: &mut Session,
-    by_id: bool,
     (max_bytes, max_wait): (usize, Duration),
 ) -> Result<Arrived> {
     let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
+    let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
     // A topic whose id is not known, as on older brokers, can only be fetched by name.
     let version = if by_id {
         version
     } else {
         version.min(TOPIC_IDS_FROM - 1)
     };
-    let mut wanted: Vec<_> = asked.iter().map(|each| each.entry.clone()).collect();
-    wanted.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    let wanted = asked.iter().map(|each| each.entry.clone()).collect();
     let Planned {
         session: at,
         partitions,

@@ -2,8 +2,10 @@
 
 mod answer;
 mod flight;
+mod node;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,24 +15,23 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{Error, ErrorKind, Event, NodeId, Result};
+use milena_pool::Metadata;
 use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
 use crate::core::{Core, End};
-use crate::partition::{Partition, Want};
+use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
 use flight::fly;
+use node::Node;
+use waiting::Waiting;
 
 /// Fetches until it is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
-    let mut fetcher = Fetcher {
-        core: Arc::clone(&core),
-        nodes: HashMap::new(),
-        flying: FuturesUnordered::new(),
-    };
+    let mut fetcher = Fetcher::new(Arc::clone(&core));
     loop {
         let wake_at = fetcher.start(Instant::now());
         tokio::select! {
@@ -49,20 +50,15 @@ struct Fetcher {
     core: Arc<Core>,
     nodes: HashMap<NodeId, Node>,
     flying: FuturesUnordered<Flight>,
+    /// What is to be asked for, and where.
+    waiting: Waiting,
+    /// The assignment, and the metadata, by which it was found out last.
+    known: Option<(Arc<Vec<Arc<Partition>>>, Arc<Metadata>)>,
+    /// When what waits was last copied out of frames that nothing else holds.
+    copied: Option<Instant>,
 }
 
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
-
-struct Node {
-    session: Session,
-    /// The bytes asked for by the request in flight.
-    flying: Option<usize>,
-    quiet_until: Option<Instant>,
-    failures: u32,
-    /// How long a fetch may be parked, while a partition of the broker is left out since its reader is behind: the reader may be done
-    /// much sooner than others have something new.
-    wait: Option<Duration>,
-}
 
 /// A partition in a request, with what must still be true when the answer comes.
 struct Asked {
@@ -83,6 +79,8 @@ struct Landed {
     asked: Vec<Asked>,
     session: Session,
     started: Instant,
+    /// How many bytes were asked for.
+    max_bytes: usize,
     answer: Result<Arrived>,
 }
 
@@ -94,100 +92,170 @@ struct Arrived {
     intact: Intact,
 }
 
+/// How a partition is looked at: the metadata of now, and its part of the memory.
+struct Look {
+    now: Instant,
+    metadata: Arc<Metadata>,
+    share: usize,
+}
+
 impl Fetcher {
-    /// Sends a fetch to each broker that has none in flight and something to give; says when to look again at the latest.
-    fn start(&mut self, now: Instant) -> Instant {
-        let mut wake_at = now + IDLE;
-        let partitions = self.core.partitions();
-        let limit = self.core.budget.limit();
-        if self.core.budget.used() > limit / 2 {
-            for partition in &partitions {
-                partition.copy_out(&self.core.budget);
-            }
+    fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            nodes: HashMap::new(),
+            flying: FuturesUnordered::new(),
+            waiting: Waiting::default(),
+            known: None,
+            copied: None,
         }
+    }
+
+    /// Sends a fetch to each broker that has none in flight and something to give; says when to look again at the latest.
+    ///
+    /// Only partitions that were touched since are looked at, and those of brokers that can be asked. All are when the assignment or
+    /// the metadata changed.
+    fn start(&mut self, now: Instant) -> Instant {
+        let partitions = self.core.listed_now();
         let metadata = self.core.cluster.metadata();
-        let share = budget::share(limit, partitions.len());
-        let least = self.core.settings.partition_fetch_bytes;
-        let mut by_node: HashMap<NodeId, Vec<Asked>> = HashMap::new();
-        let mut crowded = HashSet::new();
+        self.copy_out(&partitions, now);
+        let look = Look {
+            now,
+            share: budget::share(self.core.budget.limit(), partitions.len()),
+            metadata: Arc::clone(&metadata),
+        };
+        let same = self.known.as_ref().is_some_and(|(listed, known)| {
+            Arc::ptr_eq(listed, &partitions) && Arc::ptr_eq(known, &metadata)
+        });
+        let mut touched = self.core.touched.drain(Partition::fetch_mark);
         let mut leaderless = BTreeSet::new();
-        for partition in partitions {
-            wake_at = partition
-                .quiet_until()
-                .filter(|until| *until > now)
-                .map_or(wake_at, |until| wake_at.min(until));
-            let known = metadata.partition(partition.place());
-            let topic = metadata.topic(&partition.place().topic);
-            if partition.meet_topic(topic.and_then(|topic| topic.id)) {
-                truncation::made_again(&self.core, &partition);
-            }
-            if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
-                self.core.lookup.notify_one();
-            }
-            let full = |largest| budget::partition_bytes(largest, share, least) as usize;
-            let wish = match partition.want(now, full) {
-                Want::Fetch(wish) => wish,
-                Want::Full => {
-                    crowded.extend(metadata.leader(partition.place()));
-                    continue;
+        if same {
+            touched.extend(self.waiting.due(now));
+            for partition in &touched {
+                if self.look_at(partition, &look) {
+                    leaderless.insert(partition.place().topic.clone());
                 }
-                Want::Nothing => continue,
-            };
-            let Some(leader) = metadata.leader(partition.place()) else {
-                leaderless.insert(partition.place().topic.clone());
-                continue;
-            };
-            let nearer = partition.nearer(now).filter(|node| *node != leader);
-            let node = match nearer {
-                Some(node) if metadata.broker(node).is_some() && !self.is_quiet(node, now) => node,
-                Some(_) => {
-                    partition.back_to_leader(now);
-                    leader
+            }
+        } else {
+            self.waiting.keep_only(&partitions);
+            drop(self.waiting.due(now));
+            for partition in partitions.iter() {
+                if self.look_at(partition, &look) {
+                    leaderless.insert(partition.place().topic.clone());
                 }
-                None => leader,
-            };
-            let entry = FetchPartition {
-                topic: partition.place().topic.clone(),
-                topic_id: metadata
-                    .topic(&partition.place().topic)
-                    .and_then(|topic| topic.id),
-                partition: partition.place().partition,
-                offset: wish.offset,
-                leader_epoch: metadata
-                    .partition(partition.place())
-                    .and_then(|known| known.leader_epoch),
-                last_fetched_epoch: wish.last_epoch,
-                max_bytes: budget::partition_bytes(wish.largest_batch, share, least),
-            };
-            let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
-            let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
-            by_node.entry(node).or_default().push(Asked {
-                node,
-                at_leader: node == leader,
-                names_rack: !partition.wants_leader(now),
-                partition,
-                turn: wish.turn,
-                one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
-                entry,
-            });
+            }
+            self.known = Some((partitions, metadata));
         }
         if !leaderless.is_empty() {
             // A topic that was of no use for long, since all of it is paused, is in the picture no more.
             self.core.cluster.want_topics(leaderless);
             self.core.cluster.request_refresh();
-            wake_at = wake_at.min(now + LEADERLESS);
         }
-        for (id, asked) in by_node {
+        let mut wake_at = self.waiting.next().unwrap_or(now + IDLE).min(now + IDLE);
+        for (id, fresh) in self.waiting.nodes() {
             let node = self.nodes.entry(id).or_insert_with(Node::new);
+            if node.flying.is_some() {
+                continue;
+            }
             if let Some(until) = node.quiet_until.filter(|until| *until > now) {
                 wake_at = wake_at.min(until);
                 continue;
             }
-            if node.flying.is_none() {
-                self.send(id, asked, crowded.contains(&id));
+            if fresh || self.free() >= budget::LEAST_FETCH {
+                self.ask(id, &look);
             }
         }
         wake_at
+    }
+
+    /// What may still be asked for, in bytes.
+    fn free(&self) -> usize {
+        let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
+        let budget = &self.core.budget;
+        budget.limit().saturating_sub(budget.used() + flying)
+    }
+
+    /// Copies what waits out of frames that nothing else holds, where memory is short; not with every wake, since that walks all queues.
+    fn copy_out(&mut self, partitions: &[Arc<Partition>], now: Instant) {
+        let budget = &self.core.budget;
+        let lately = self.copied.is_some_and(|at| now < at + COPIED);
+        if lately || budget.used() <= budget.limit() / 2 {
+            return;
+        }
+        self.copied = Some(now);
+        for partition in partitions {
+            partition.copy_out(budget);
+        }
+    }
+
+    /// Finds out where a partition is to be asked for, if it is; whether nobody leads it.
+    fn look_at(&mut self, partition: &Arc<Partition>, look: &Look) -> bool {
+        if partition.is_fenced() {
+            self.waiting.park(partition, None);
+            return false;
+        }
+        let place = partition.place();
+        let topic = look.metadata.topic(&place.topic);
+        let known = topic.and_then(|topic| topic.partition(place.partition));
+        if partition.meet_topic(topic.and_then(|topic| topic.id)) {
+            truncation::made_again(&self.core, partition);
+        }
+        if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
+            self.core.lookup.notify_one();
+        }
+        match self.want(partition, look) {
+            Want::Fetch(_) => match self.target(partition, look) {
+                Some((node, _)) => {
+                    self.waiting.wait(partition, node);
+                    false
+                }
+                None => {
+                    self.waiting.look_at(partition, look.now + LEADERLESS);
+                    true
+                }
+            },
+            other => {
+                self.put_off(partition, other, look);
+                false
+            }
+        }
+    }
+
+    fn want(&self, partition: &Partition, look: &Look) -> Want {
+        let least = self.core.settings.partition_fetch_bytes;
+        let full = |largest| budget::partition_bytes(largest, look.share, least) as usize;
+        partition.want(look.now, full)
+    }
+
+    /// The partition is not to be asked for now. It is looked at again when it is touched, or quiet no more.
+    fn put_off(&mut self, partition: &Arc<Partition>, want: Want, look: &Look) {
+        let full = match want {
+            Want::Full => look.metadata.leader(partition.place()),
+            Want::Fetch(_) | Want::Nothing => None,
+        };
+        self.waiting.park(partition, full);
+        if let Some(until) = partition.quiet_until().filter(|until| *until > look.now) {
+            self.waiting.look_at(partition, until);
+        }
+    }
+
+    /// The broker to ask for a partition, and its leader; `None` where it has no leader.
+    fn target(&self, partition: &Partition, look: &Look) -> Option<(NodeId, NodeId)> {
+        let leader = look.metadata.leader(partition.place())?;
+        let nearer = partition.nearer(look.now).filter(|node| *node != leader);
+        let node = match nearer {
+            Some(node)
+                if look.metadata.broker(node).is_some() && !self.is_quiet(node, look.now) =>
+            {
+                node
+            }
+            Some(_) => {
+                partition.back_to_leader(look.now);
+                leader
+            }
+            None => leader,
+        };
+        Some((node, leader))
     }
 
     /// Whether a broker is left alone for now.
@@ -196,44 +264,104 @@ impl Fetcher {
         known.is_some_and(|until| until > now)
     }
 
-    /// Sends a fetch; `crowded` says that a partition is left out of it, since much of it waits to be read.
-    fn send(&mut self, id: NodeId, mut asked: Vec<Asked>, mut crowded: bool) {
-        let budget = Arc::clone(&self.core.budget);
-        let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
-        let mut free = budget.limit().saturating_sub(budget.used() + flying);
+    /// Asks a broker for what waits for it.
+    fn ask(&mut self, id: NodeId, look: &Look) {
+        let mut asked = Vec::new();
+        for partition in self.waiting.take(id) {
+            let wish = match self.want(&partition, look) {
+                Want::Fetch(wish) if !partition.is_fenced() => wish,
+                other => {
+                    self.put_off(&partition, other, look);
+                    continue;
+                }
+            };
+            match self.target(&partition, look) {
+                Some((node, leader)) if node == id => {
+                    asked.push(self.asked(partition, wish, (node, leader), look));
+                }
+                Some((other, _)) => self.waiting.wait(&partition, other),
+                None => self.waiting.look_at(&partition, look.now + LEADERLESS),
+            }
+        }
+        let crowded = self.waiting.is_crowded(id);
+        let left = self.send(id, asked, crowded);
+        self.waiting.put_back(id, left);
+    }
+
+    fn asked(
+        &self,
+        partition: Arc<Partition>,
+        wish: Wish,
+        (node, leader): (NodeId, NodeId),
+        look: &Look,
+    ) -> Asked {
+        let place = partition.place();
+        let topic = look.metadata.topic(&place.topic);
+        let known = topic.and_then(|topic| topic.partition(place.partition));
+        let least = self.core.settings.partition_fetch_bytes;
+        let entry = FetchPartition {
+            topic: place.topic.clone(),
+            topic_id: topic.and_then(|topic| topic.id),
+            partition: place.partition,
+            offset: wish.offset,
+            leader_epoch: known.and_then(|known| known.leader_epoch),
+            last_fetched_epoch: wish.last_epoch,
+            max_bytes: budget::partition_bytes(wish.largest_batch, look.share, least),
+        };
+        let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
+        let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
+        Asked {
+            node,
+            at_leader: node == leader,
+            names_rack: !partition.wants_leader(look.now),
+            partition,
+            turn: wish.turn,
+            one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
+            entry,
+        }
+    }
+
+    /// Sends a fetch, and gives what is left out of it, to be asked for later. `crowded` says that a partition is left out since much
+    /// of it waits to be read.
+    fn send(
+        &mut self,
+        id: NodeId,
+        mut asked: Vec<Asked>,
+        mut crowded: bool,
+    ) -> Vec<Arc<Partition>> {
+        let mut left = Vec::new();
+        let mut free = self.free();
         if free < budget::LEAST_FETCH {
             // The readers of what is held give bytes back and wake this task. Where one of them stands still, the others go on:
             // one batch of a partition is always admitted.
             crowded |= asked.iter().any(|each| each.one_batch.is_none());
-            asked.retain(|each| each.one_batch.is_some());
+            left.extend(leave_out(&mut asked, |each| each.one_batch.is_some()));
             for each in &mut asked {
                 each.entry.max_bytes = each.one_batch.unwrap_or(each.entry.max_bytes);
             }
             free = usize::MAX;
         }
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return left;
+        };
+        left.extend(node.apart(&mut asked));
         if asked.is_empty() {
-            return;
+            return left;
         }
+        node.order(&mut asked);
         let wanted: usize = asked.iter().map(|each| each.entry.max_bytes as usize).sum();
         let max = wanted.min(free).min(self.core.settings.fetch_max_bytes);
-        let Some(node) = self.nodes.get_mut(&id) else {
-            return;
-        };
         node.crowd(crowded);
         node.flying = Some(max);
         let session = std::mem::replace(&mut node.session, Session::new());
-        let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
         let most = self.core.settings.fetch_max_wait;
         let wait = node.wait.map_or(most, |wait| wait.min(most));
-        let flight = fly(
-            Arc::clone(&self.core),
-            id,
-            asked,
-            session,
-            by_id,
-            (max, wait),
-        );
+        for each in &asked {
+            self.waiting.fly(&each.partition, id);
+        }
+        let flight = fly(Arc::clone(&self.core), id, asked, session, (max, wait));
         self.flying.push(Box::pin(flight));
+        left
     }
 
     fn land(&mut self, landed: Landed) {
@@ -242,6 +370,7 @@ impl Fetcher {
             asked,
             mut session,
             started,
+            max_bytes,
             answer,
         } = landed;
         let now = Instant::now();
@@ -250,10 +379,10 @@ impl Fetcher {
             let answer = decode_checked(body, arrived.version, &arrived.intact)?;
             if let Some(code) = answer.error {
                 let again = session.refused(code);
-                return Ok(Some((code, again)));
+                return Ok(Err((code, again)));
             }
             session.answered(answer.session_id);
-            let bytes = self.take(body, &answer, &asked, now);
+            let taken = self.take(body, &answer, &asked, max_bytes, now);
             self.core.observers().emit(|| Event::Fetched {
                 group: self.core.settings.group_name(),
                 node: id,
@@ -262,93 +391,59 @@ impl Fetcher {
                     .iter()
                     .filter(|p| !p.records.is_empty())
                     .count(),
-                bytes,
+                bytes: taken.bytes,
                 elapsed: started.elapsed(),
             });
-            Ok(None)
+            Ok(Ok(taken.last))
         });
+        for each in &asked {
+            self.waiting.land(&each.partition, id);
+            if matches!(read, Ok(Ok(_))) && !each.partition.is_refused() {
+                each.partition.end_asked(now);
+            }
+            each.partition.touch();
+        }
+        let core = Arc::clone(&self.core);
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
         node.flying = None;
         match read {
-            Ok(None) => {
-                if node.failures > 0 {
-                    // An answer leaves out the partitions of which it tells nothing new.
-                    asked
-                        .iter()
-                        .for_each(|each| each.partition.broker_answers());
-                }
-                node.failures = 0;
-                node.quiet_until = None;
-            }
-            Ok(Some((code, again))) => {
-                tracing::debug!(node = %id, %code, "a fetch was refused as a whole");
-                self.core.cluster.note_error(code);
+            Ok(Ok(last)) => node.served(&asked, last),
+            Ok(Err((code, again))) => {
+                let error = Error::broker(code).api("Fetch");
+                core.cluster.note_error(code);
                 // A session that is gone is opened anew at once, but not again and again.
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
-                    let error = Error::broker(code).api("Fetch");
-                    failed(&self.core, id, &asked, &error, now);
-                    node.back_off(&self.core, now);
+                    node.failed(&core, id, &asked, &error, now);
                 }
             }
             Err(error) => {
-                tracing::debug!(node = %id, %error, "a fetch failed");
-                failed(&self.core, id, &asked, &error, now);
                 session.restart();
                 for each in asked.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);
                 }
-                self.core.cluster.request_refresh();
-                node.back_off(&self.core, now);
+                core.cluster.request_refresh();
+                node.failed(&core, id, &asked, &error, now);
+                node.suspect(&core, &asked, &error, now);
             }
         }
         node.session = session;
     }
 }
 
-/// A fetch failed as a whole: told once, and noted with each partition.
-fn failed(core: &Core, node: NodeId, asked: &[Asked], error: &Error, now: Instant) {
-    let mut first = false;
-    for each in asked {
-        first |= each.partition.troubled_with_broker(now, error);
-    }
-    if first {
-        let partitions = asked.len();
-        tracing::warn!(%node, %error, partitions, "a fetch failed; it is tried again");
-    }
-    core.tell_fetch_failed(node, None, error);
+/// Takes those out that `stay` does not say to keep, and gives their partitions.
+fn leave_out(asked: &mut Vec<Asked>, stay: impl Fn(&Asked) -> bool) -> Vec<Arc<Partition>> {
+    let (kept, out): (Vec<_>, Vec<_>) = std::mem::take(asked).into_iter().partition(stay);
+    *asked = kept;
+    out.into_iter().map(|each| each.partition).collect()
 }
 
-impl Node {
-    fn new() -> Self {
-        Self {
-            session: Session::new(),
-            flying: None,
-            quiet_until: None,
-            failures: 0,
-            wait: None,
-        }
-    }
-
-    /// Notes whether a full partition is left out of the next fetch. Each time in a row the wait doubles up to a bound: a reader that
-    /// is slow costs few fetches, and one that is fast waits about as long as it took.
-    fn crowd(&mut self, crowded: bool) {
-        let next = self.wait.map_or(CROWDED.0, |wait| wait * 2);
-        self.wait = crowded.then(|| next.min(CROWDED.1));
-    }
-
-    fn back_off(&mut self, core: &Core, now: Instant) {
-        self.quiet_until = Some(now + core.cluster.backoff().delay(self.failures));
-        self.failures = self.failures.saturating_add(1);
-    }
-}
-
-/// How long a fetch is parked, at first and at most, while a full partition is left out.
-const CROWDED: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 /// How long nothing at all may go by without a look.
 const IDLE: Duration = Duration::from_secs(3600);
 /// How soon to look again for a leader.
 const LEADERLESS: Duration = Duration::from_millis(250);
+/// How long to wait before what waits is copied out again.
+const COPIED: Duration = Duration::from_millis(100);

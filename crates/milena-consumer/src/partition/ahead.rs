@@ -91,7 +91,7 @@ impl Partition {
             };
         }
         drop(state);
-        self.readable.notify_one();
+        self.tell_readable();
     }
 }
 

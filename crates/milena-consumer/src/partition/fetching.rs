@@ -34,7 +34,7 @@ pub(crate) enum Want {
 impl Partition {
     /// What to fetch next; `full` bytes that wait are enough.
     pub(crate) fn want(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Want {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let Place::At(offset) = state.place else {
             return Want::Nothing;
         };
@@ -48,12 +48,15 @@ impl Partition {
         if state.queued >= full(state.largest_batch) {
             return Want::Full;
         }
+        // What lanes have not done yet holds memory too, and lets it go without more being fetched.
+        let is_done = state.tracker.unsettled() <= FEW;
+        state.starved = !is_done;
         Want::Fetch(Wish {
             offset,
             turn: state.turn,
             last_epoch: state.last_epoch,
             largest_batch: state.largest_batch,
-            is_empty: state.queue.is_empty(),
+            is_empty: state.queue.is_empty() && is_done,
         })
     }
 
@@ -86,7 +89,7 @@ impl Partition {
         state.queued += chunk.len();
         state.queue.push_back(chunk);
         drop(state);
-        self.readable.notify_one();
+        self.tell_readable();
         true
     }
 
@@ -114,7 +117,36 @@ impl Partition {
             state.failures = 0;
             state.quiet_until = None;
             state.is_well(&self.place);
+            state.resets = 0;
         }
+    }
+
+    /// The answer held nothing though the log does: its next batch is larger than the `asked` bytes. Twice as much is asked for next.
+    pub(crate) fn ask_for_more(&self, turn: u64, asked: u32, most: usize) {
+        let mut state = self.state.lock();
+        if state.turn == turn {
+            let twice = (asked as usize).saturating_mul(2).min(most);
+            state.largest_batch = state.largest_batch.max(twice);
+        }
+    }
+
+    /// No answer to a fetch of it alone could be read; gives how often in a row. It is asked for alone from now on, after a wait.
+    pub(crate) fn ask_alone(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) -> u32 {
+        let mut state = self.state.lock();
+        let times = state.alone.map_or(1, |times| times.saturating_add(1));
+        state.alone = Some(times);
+        state.quiet_until = Some(now + delay(state.failures));
+        state.failures = state.failures.saturating_add(1);
+        times
+    }
+
+    /// An answer to a fetch of it alone was read.
+    pub(crate) fn ask_with_others(&self) {
+        self.state.lock().alone = None;
+    }
+
+    pub(crate) fn is_asked_alone(&self) -> bool {
+        self.state.lock().alone.is_some()
     }
 
     /// An answer held less than one batch, which would have fitted; gives how often in a row.
@@ -138,7 +170,7 @@ impl Partition {
             state.failure = Some(error);
         }
         drop(state);
-        self.readable.notify_one();
+        self.tell_readable();
     }
 
     /// Copies what waits here out of frames that nothing else holds.
@@ -148,3 +180,6 @@ impl Partition {
         }
     }
 }
+
+/// So few records that are not done hold no memory that another batch would have to wait for.
+const FEW: usize = 1;

@@ -6,16 +6,17 @@ mod commits;
 mod ending;
 mod fetching;
 mod figures;
+mod looking;
 mod moving;
 mod reading;
 mod replica;
 mod trouble;
 
-pub(crate) use fetching::Want;
+pub(crate) use fetching::{Want, Wish};
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
 use parking_lot::Mutex;
@@ -30,6 +31,7 @@ use crate::epochs::EpochTrail;
 use crate::offsets::OffsetTracker;
 use crate::pauses::{Holder, Pause, Pauses};
 use crate::settings::OffsetReset;
+use crate::touched::{Mark, Touched};
 
 use ahead::Ahead;
 use at_work::Workers;
@@ -69,8 +71,26 @@ pub(crate) struct Partition {
     tasks: Mutex<Vec<AbortHandle>>,
     /// What its lanes are at.
     workers: Workers,
-    /// Wakes the fetcher: there is room again.
-    fetch: Arc<Notify>,
+    /// Itself, for the lists below.
+    me: Weak<Self>,
+    wakes: Wakes,
+    /// Whether the fetcher is to look at it.
+    fetch_mark: Mark,
+    /// Whether a receiver is to look at it.
+    ready_mark: Mark,
+    /// Whether its lanes were started.
+    laned: AtomicBool,
+}
+
+/// Who is told when something of a partition changes.
+#[derive(Clone, Default)]
+pub(crate) struct Wakes {
+    /// Wakes the fetcher.
+    pub(crate) fetch: Arc<Notify>,
+    /// Partitions that may have become fetchable.
+    pub(crate) touched: Arc<Touched>,
+    /// Partitions of which there may be something to receive.
+    pub(crate) ready: Arc<Touched>,
 }
 
 struct State {
@@ -122,6 +142,16 @@ struct State {
     moved: Instant,
     /// Why it cannot be fetched, or its position not looked up; `None` once it could.
     trouble: Option<Trouble>,
+    /// How often in a row the position was out of the log's range.
+    resets: u32,
+    /// It is asked for in a request of its own, and how often in a row no answer to that could be read.
+    alone: Option<u32>,
+    /// The fetcher waits for its records to be done.
+    starved: bool,
+    /// Until when its position is not looked up, and how often in a row that failed.
+    lookup: (Option<Instant>, u32),
+    /// When its leader told last where the log ends, or was asked; `None` before the first time.
+    end_at: Option<Instant>,
 }
 
 /// A record that was delivered, and when.
@@ -155,14 +185,19 @@ impl Place {
 }
 
 impl Partition {
-    pub(crate) fn new(mut place: TopicPartition, start: Place, fetch: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn new(mut place: TopicPartition, start: Place, wakes: Wakes) -> Arc<Self> {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
         let epoch = Arc::new(AtomicU64::new(0));
         // Every record carries the name: a kept one is copied without a count that all lanes would share.
         place.topic = place.topic.keep();
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            wakes,
+            fetch_mark: Mark::default(),
+            ready_mark: Mark::default(),
+            laned: AtomicBool::new(false),
             place,
             turn: Arc::clone(&turn),
             handed: Arc::clone(&handed),
@@ -202,6 +237,11 @@ impl Partition {
                 failures: 0,
                 moved: Instant::now(),
                 trouble: None,
+                resets: 0,
+                alone: None,
+                starved: false,
+                lookup: (None, 0),
+                end_at: Some(Instant::now()),
             }),
             readable: Notify::new(),
             room: Notify::new(),
@@ -211,12 +251,36 @@ impl Partition {
             lanes: watch::Sender::new(0),
             tasks: Mutex::new(Vec::new()),
             workers: Workers::default(),
-            fetch,
         })
     }
 
     pub(crate) fn place(&self) -> &TopicPartition {
         &self.place
+    }
+
+    /// Has the fetcher look at it: it may have become fetchable.
+    pub(crate) fn touch(&self) {
+        self.wakes.touched.add(&self.me, &self.fetch_mark);
+        self.wakes.fetch.notify_one();
+    }
+
+    pub(crate) fn fetch_mark(&self) -> &Mark {
+        &self.fetch_mark
+    }
+
+    pub(crate) fn ready_mark(&self) -> &Mark {
+        &self.ready_mark
+    }
+
+    /// There may be something to read.
+    pub(crate) fn tell_readable(&self) {
+        self.wakes.ready.add(&self.me, &self.ready_mark);
+        self.readable.notify_one();
+    }
+
+    /// Whether its lanes are to be started, which is so once.
+    pub(crate) fn take_lanes(&self) -> bool {
+        !self.laned.swap(true, Ordering::AcqRel)
     }
 
     // Positions.
@@ -239,7 +303,9 @@ impl Partition {
         state.restart(place);
         // A seek is the one way backwards: what was committed before it does not stop the next commit.
         state.commits.begin_anew();
+        state.resets = 0;
         drop(state);
+        self.touch();
         self.readable.notify_waiters();
         self.room.notify_one();
     }
@@ -250,12 +316,17 @@ impl Partition {
         if state.turn != turn || state.place.offset().is_some() {
             return false;
         }
+        // A position that was out of range time after time waits as long as before.
+        let quiet = state.quiet_until.filter(|_| state.resets > 0);
         state.restart(place);
+        state.quiet_until = quiet;
         state.last_epoch = epoch;
         state.is_well(&self.place);
         if place.offset().is_some() {
             state.reset_from = None;
         }
+        drop(state);
+        self.touch();
         true
     }
 
@@ -265,8 +336,15 @@ impl Partition {
     }
 
     /// The log does not hold the offset at which it was fetched: it is to be looked up anew, once what was fetched before is read.
-    /// Returns `false` when the fetch is out of date.
-    pub(crate) fn reset(&self, turn: u64, at: Offset, to: Place) -> bool {
+    /// Returns `false` when the fetch is out of date. Where that happens again, nothing is asked before `quiet` gives, for the number of
+    /// times in a row.
+    pub(crate) fn reset(
+        &self,
+        turn: u64,
+        at: Offset,
+        to: Place,
+        quiet: impl FnOnce(u32) -> Instant,
+    ) -> bool {
         let mut state = self.state.lock();
         if state.turn != turn || state.place != Place::At(at) || state.has_unread() {
             return false;
@@ -274,6 +352,8 @@ impl Partition {
         state.restart(to);
         state.commits.begin_anew();
         state.reset_from = Some(at);
+        state.quiet_until = (state.resets > 0).then(|| quiet(state.resets - 1));
+        state.resets = state.resets.saturating_add(1);
         true
     }
 
@@ -293,13 +373,16 @@ impl Partition {
 
     /// `by` holds it paused; `true` when that is news.
     pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {
-        self.state.lock().pauses.hold(by.clone(), reason)
+        let news = self.state.lock().pauses.hold(by.clone(), reason);
+        self.touch();
+        news
     }
 
     /// `by` lets go; `true` when nobody holds it any more.
     pub(crate) fn resume(&self, by: &Holder) -> bool {
         let last = self.state.lock().pauses.release(by);
-        self.readable.notify_one();
+        self.touch();
+        self.tell_readable();
         last
     }
 
@@ -326,9 +409,11 @@ impl State {
         self.epochs.clear();
         self.failure = None;
         self.quiet_until = None;
+        self.lookup = (None, 0);
         self.spoiled = 0;
         if let Some(offset) = place.offset() {
             self.begun = offset;
+            self.end_at = Some(Instant::now());
             self.tracker.restart(offset);
             self.epoch_told
                 .store(self.tracker.epoch(), Ordering::Release);

@@ -1,6 +1,7 @@
 //! What moves a position besides reading and seeking: another leader, a log that was cut, a topic that was made again.
 
 use milena_core::{LeaderEpoch, Offset};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{Partition, Place};
@@ -68,11 +69,23 @@ impl Partition {
             && state.turn == turn
         {
             state.place = Place::At(offset);
+            state.lookup = (None, 0);
+            drop(state);
+            self.touch();
         }
     }
 
     /// The log parts from what was fetched at `end`: what was fetched of it is dropped; where it was read already, it is read `to`.
-    pub(crate) fn cut(&self, turn: u64, end: Option<Offset>, to: Place) -> Cut {
+    ///
+    /// Where only what was not read is gone, it is fetched anew; again and again after the wait that `quiet` gives for the number of
+    /// times in a row.
+    pub(crate) fn cut(
+        &self,
+        turn: u64,
+        end: Option<Offset>,
+        to: Place,
+        quiet: impl FnOnce(u32) -> Instant,
+    ) -> Cut {
         let mut state = self.state.lock();
         if state.turn != turn || state.place.offset().is_none() {
             return Cut::Overtaken;
@@ -81,11 +94,21 @@ impl Partition {
         let read = state.tracker.position();
         if end.is_some_and(|end| end >= read) {
             state.restart_at(read);
+            if state.failures > 0 {
+                // All that was read is in the log, and the broker has said so: it is not asked about the epoch again.
+                state.last_epoch = None;
+                state.quiet_until = Some(quiet(state.failures - 1));
+            }
+            state.failures = state.failures.saturating_add(1);
+            self.tell_of_more(&state);
+            drop(state);
+            self.touch();
             return Cut::Unread;
         }
         state.restart(to);
         state.commits.begin_anew();
         drop(state);
+        self.touch();
         self.readable.notify_waiters();
         self.room.notify_one();
         Cut::Read(read)

@@ -149,7 +149,7 @@ impl Partition {
                     let len = chunk.len();
                     state.queue.pop_front();
                     state.queued -= len;
-                    self.fetch.notify_one();
+                    self.touch();
                     continue;
                 }
                 Err(error) => Ahead::Bad(Bad {
@@ -164,14 +164,13 @@ impl Partition {
 
     /// Whether reading would give something at once.
     pub(crate) fn has_something(&self) -> bool {
-        let state = self.state.lock();
-        if state.in_hand {
-            return false;
-        }
-        match state.ahead.front() {
-            Some(Ahead::Opening(..)) => false,
-            Some(_) => true,
-            None => state.front.is_some() || !state.queue.is_empty() || state.failure.is_some(),
+        self.state.lock().has_something()
+    }
+
+    /// The batch in hand is done with: a receiver finds what is behind it.
+    pub(super) fn tell_of_more(&self, state: &State) {
+        if state.has_something() {
+            self.wakes.ready.add(&self.me, &self.ready_mark);
         }
     }
 
@@ -192,6 +191,7 @@ impl Partition {
         if state.turn == opened.turn && !self.is_fenced() {
             state.front = Some(opened);
             state.in_hand = false;
+            self.tell_readable();
         }
     }
 
@@ -210,7 +210,8 @@ impl Partition {
             }
             state.quiet_until = Some(now + delay(state.spoiled));
             state.spoiled = state.spoiled.saturating_add(1);
-            self.fetch.notify_one();
+            self.tell_of_more(&state);
+            self.touch();
         }
     }
 
@@ -265,6 +266,10 @@ impl Partition {
         if self.is_fenced() || !state.tracker.settle(ticket) {
             return false;
         }
+        if state.starved && state.tracker.unsettled() <= 1 {
+            state.starved = false;
+            self.touch();
+        }
         let low = state.tracker.committable();
         while state.oldest.front().is_some_and(|first| first.offset < low) {
             state.oldest.pop_front();
@@ -300,6 +305,7 @@ impl Partition {
             let mut state = self.state.lock();
             state.in_hand = false;
             state.spoiled = 0;
+            self.tell_of_more(&state);
         }
         passed
     }
@@ -333,6 +339,18 @@ impl Partition {
 }
 
 impl State {
+    /// Whether reading would give something at once.
+    fn has_something(&self) -> bool {
+        if self.in_hand {
+            return false;
+        }
+        match self.ahead.front() {
+            Some(Ahead::Opening(..)) => false,
+            Some(_) => true,
+            None => self.front.is_some() || !self.queue.is_empty() || self.failure.is_some(),
+        }
+    }
+
     fn take_in_hand(&mut self, header: &BatchHeader) {
         self.in_hand = true;
         self.moved = Instant::now();

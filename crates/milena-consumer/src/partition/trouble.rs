@@ -37,6 +37,25 @@ impl Partition {
         first
     }
 
+    /// Whether it alone is refused, or could not be looked up.
+    pub(crate) fn is_refused(&self) -> bool {
+        let state = self.state.lock();
+        state
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| !trouble.of_broker)
+    }
+
+    /// Whether its topic may not be read, as a broker said last.
+    pub(crate) fn is_denied(&self) -> bool {
+        let state = self.state.lock();
+        let code = state
+            .trouble
+            .as_ref()
+            .and_then(|trouble| trouble.error.code());
+        code.is_some_and(ErrorCode::is_authorization)
+    }
+
     /// Notes that its broker answers again, though the answer tells nothing new of it.
     pub(crate) fn broker_answers(&self) {
         self.state

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::core::Core;
 use crate::partition::Partition;
+use crate::pauses::Holder;
 
 /// Waits; `false` when the partition is given back meanwhile.
 pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
@@ -22,14 +23,14 @@ pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool 
 
 /// Waits for that time with the partition paused.
 pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
-    let by: Arc<str> = "hold".into();
+    let by = Holder::apart("hold");
     let now = (core.settings.clock)();
     // A clock that stands still, or a time that is past, must not make this spin.
     let time = until.since(now).max(Duration::from_millis(1));
     let reason = format!("the handler holds its record for {time:?}");
-    core.pause(partition, &by, &reason.into());
+    core.hold(partition, &by, &reason.into());
     let went_by = wait_or_stop(partition, time).await;
-    core.resume(partition, &by);
+    core.let_go(partition, &by);
     went_by
 }
 

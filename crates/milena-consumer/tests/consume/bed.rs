@@ -227,6 +227,18 @@ impl Observer for Events {
 }
 
 impl Events {
+    /// The sum of the number behind `key`, over all events with `word`.
+    pub(crate) fn sum(&self, word: &str, key: &str) -> usize {
+        let all = self.0.lock();
+        let number = |event: &String| {
+            let (_, rest) = event.split_once(key)?;
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            rest[..end.unwrap_or(rest.len())].parse::<usize>().ok()
+        };
+        let fits = all.iter().filter(|event| event.contains(word));
+        fits.filter_map(number).sum()
+    }
+
     /// How many events hold all of these words.
     pub(crate) fn count(&self, words: &[&str]) -> usize {
         let all = self.0.lock();

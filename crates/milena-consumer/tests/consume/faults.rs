@@ -73,6 +73,49 @@ async fn connections_that_break_at_any_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_of_fetches_lookups_and_commits_that_say_nothing() {
+    use ApiKey::{Fetch, ListOffsets, OffsetCommit, OffsetFetch};
+    for api in [Fetch, ListOffsets, OffsetFetch, OffsetCommit] {
+        survives(api, || Fault::garbled().times(2)).await;
+        if matches!(api, Fetch | ListOffsets) {
+            survives(api, || Fault::wrong_correlation_id().times(2)).await;
+            survives(api, || Fault::truncate(9).times(2)).await;
+        }
+        for code in [-1, 9_999] {
+            let code = ErrorCode::from_wire(code).unwrap();
+            survives(api, || Fault::error(code).times(2)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_that_cannot_be_asked_for_is_asked_for_again() {
+    let unnamed = ErrorCode::from_wire(9_999).unwrap();
+    for fault in [
+        Fault::garbled(),
+        Fault::wrong_correlation_id(),
+        Fault::error(ErrorCode::UNKNOWN_SERVER_ERROR),
+        Fault::error(unnamed),
+        Fault::disconnect(),
+    ] {
+        let bed = bed_with(1, |builder| builder.replication_factor(2)).await;
+        bed.fill(1, 0, 5).await;
+        let seen = Seen::default();
+        let running = run_noting(bed.builder().await, &seen);
+        seen.until_len(5).await;
+        let fault = fault.on(ApiKey::OffsetForLeaderEpoch).times(3);
+        let handle = bed.broker.faults().add(fault.client_id("consumer"));
+        let (leader, _) = bed.broker.inspect().leader("orders", 0).unwrap();
+        bed.broker.inspect().move_leader("orders", 0, 3 - leader);
+        bed.fill(1, 5, 5).await;
+        seen.until_len(10).await;
+        assert_eq!(handle.fired(), 3);
+        running.end().await;
+        assert_eq!(seen.of(0), (0..10).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_that_are_never_answered() {
     use ApiKey::{ConsumerGroupHeartbeat, Fetch, Heartbeat, OffsetCommit, OffsetFetch, SyncGroup};
     for api in [

@@ -13,6 +13,7 @@ mod commits;
 mod damage;
 mod endings;
 mod faults;
+mod fetching;
 mod flow;
 mod groups;
 mod nearby;

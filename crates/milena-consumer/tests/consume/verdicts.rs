@@ -6,7 +6,7 @@ use std::time::Duration;
 use milena_consumer::{LaneStopPolicy, RunEnd};
 use milena_core::{Attempt, ErrorKind, Event, Observer, Offset, Outcome, ProcessError};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::bed::{bed, eventually, run};
 
@@ -155,4 +155,33 @@ async fn a_record_on_hold_pauses_its_partition_and_counts_no_attempt() {
     assert!(began.elapsed() >= Duration::from_secs(90));
     running.end().await;
     assert_eq!(*pauses.0.lock(), ["hold", "resumed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_of_which_two_lanes_hold_a_record_goes_on_when_the_last_one_lets_go() {
+    let bed = bed(1).await;
+    bed.fill(1, 0, 2).await;
+    let pauses = Arc::new(Pauses::default());
+    let began = Instant::now();
+    let start = milena_core::Timestamp::now();
+    let wall = move || start.plus(began.elapsed());
+    let builder = bed.builder().await.clock(wall).add_observer(pauses.clone());
+    let builder = builder.order(milena_consumer::Order::Key(2));
+    let running = run(builder, move |offset: milena_core::Offset| async move {
+        let due = start.plus(Duration::from_secs(if offset.to_wire() == 0 {
+            10
+        } else {
+            90
+        }));
+        if wall() >= due {
+            Outcome::Ack
+        } else {
+            Outcome::Hold(due)
+        }
+    });
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(*pauses.0.lock(), ["hold", "hold"], "the second holds on");
+    eventually("all is done", || bed.committed(0) == Some(2)).await;
+    running.end().await;
+    assert_eq!(*pauses.0.lock(), ["hold", "hold", "resumed"]);
 }

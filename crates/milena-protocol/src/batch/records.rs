@@ -42,14 +42,18 @@ impl Records {
         self.header.count
     }
 
-    /// The same records, of which owned ones share a count of their own, not that of the memory they lie in.
+    /// The same records, of which owned ones share a count of their own, not that of the memory they lie in. `holder` is kept as long
+    /// as one of them is.
     ///
     /// One allocation, for batches of one fetch that are read on several threads.
     #[must_use]
-    pub fn counted_apart(&self) -> Self {
+    pub fn held_by<H: Send + 'static>(&self, holder: H) -> Self {
         Self {
             header: self.header,
-            body: Bytes::from_owner(self.body.clone()),
+            body: Bytes::from_owner(Held {
+                body: self.body.clone(),
+                _holder: holder,
+            }),
         }
     }
 
@@ -77,6 +81,18 @@ impl Records {
             lowest: 0,
             failed: false,
         }
+    }
+}
+
+/// A body, and what is kept with it.
+struct Held<H> {
+    body: Bytes,
+    _holder: H,
+}
+
+impl<H> AsRef<[u8]> for Held<H> {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 

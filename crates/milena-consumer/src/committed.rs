@@ -1,0 +1,194 @@
+//! What a group has committed, as its coordinator tells it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, LeaderEpoch, Offset, Result, TopicName, TopicPartition};
+use milena_pool::Role;
+use milena_protocol::ApiKey;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
+use tokio::time::{Instant, timeout_at};
+
+use crate::committing::OffsetAndMetadata;
+use crate::core::Core;
+use crate::member::{Membership, pulse};
+
+/// A committed offset with its epoch, none, or why it is not told.
+pub(crate) type Found = Result<Option<OffsetAndMetadata>, ErrorCode>;
+
+/// What the group committed for each of `places`, as the coordinator answers.
+///
+/// Where the coordinator assigns, it is told who asks: one that was fenced meanwhile must not begin where others have gone on (KIP-848).
+///
+/// # Errors
+/// Why it did not answer for all.
+pub(crate) async fn committed(
+    core: &Core,
+    places: &[TopicPartition],
+) -> Result<HashMap<TopicPartition, Found>> {
+    let mut memberships = core.membership.subscribe();
+    let patience = Instant::now() + NEWER;
+    loop {
+        let known = memberships.borrow_and_update().clone();
+        let asking = known.clone().filter(|_| is_coordinated(core));
+        let error = match ask(core, places, asking.as_ref()).await {
+            Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
+            other => return other,
+        };
+        // The answer to a heartbeat that raises the epoch is on its way.
+        let newer = memberships.wait_for(|now| *now != known);
+        if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
+            return Err(error);
+        }
+    }
+}
+
+async fn ask(
+    core: &Core,
+    places: &[TopicPartition],
+    asking: Option<&Membership>,
+) -> Result<HashMap<TopicPartition, Found>> {
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
+    let group = core.settings.group_name();
+    let request = committed_request(group, asking, places, version);
+    let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
+    let answer = connection.call_version(&request, version, limit).await;
+    let answer = answer.inspect_err(|_| core.relocate())?;
+    read_committed(group, &answer, version).inspect_err(|error| {
+        if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
+            core.relocate();
+        }
+        if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
+            core.tell_verdict(asking, pulse(error.code()));
+        }
+    })
+}
+
+/// Whether the coordinator assigns, and holds who asks against its members.
+pub(crate) fn is_coordinated(core: &Core) -> bool {
+    core.group.coordinated.load(Ordering::Acquire)
+}
+
+/// Whether the coordinator does not know the member, or not with this epoch: the group's task hears of it, and what was asked is asked
+/// again.
+pub(crate) fn is_about_the_member(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Some(ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID)
+    )
+}
+
+fn committed_request(
+    group: &str,
+    asking: Option<&Membership>,
+    places: &[TopicPartition],
+    version: i16,
+) -> OffsetFetchRequest {
+    let mut topics: BTreeMap<&TopicName, Vec<i32>> = BTreeMap::new();
+    for place in places {
+        let list = topics.entry(&place.topic).or_default();
+        list.push(place.partition.to_wire());
+    }
+    let group = StrBytes::from_string(group.to_owned());
+    // Offsets of open transactions are waited for, else their records would be processed twice.
+    let request = OffsetFetchRequest::default().with_require_stable(version >= 7);
+    let name = |topic: &TopicName| StrBytes::from_string(topic.to_string()).into();
+    if version >= GROUPS_FROM {
+        let topics = topics.into_iter().map(|(topic, partitions)| {
+            OffsetFetchRequestTopics::default()
+                .with_name(name(topic))
+                .with_partition_indexes(partitions)
+        });
+        let mut entry = OffsetFetchRequestGroup::default()
+            .with_group_id(group.into())
+            .with_topics(Some(topics.collect()));
+        if let Some(asking) = asking.filter(|_| version >= MEMBERS_FROM) {
+            entry.member_id = Some(StrBytes::from_string(asking.member.to_string()));
+            entry.member_epoch = asking.generation;
+        }
+        return request.with_groups(vec![entry]);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetFetchRequestTopic::default()
+            .with_name(name(topic))
+            .with_partition_indexes(partitions)
+    });
+    request
+        .with_group_id(group.into())
+        .with_topics(Some(topics.collect()))
+}
+
+fn read_committed(
+    group: &str,
+    answer: &OffsetFetchResponse,
+    version: i16,
+) -> Result<HashMap<TopicPartition, Found>> {
+    let mut found = HashMap::new();
+    let mut note = |topic: &str, partition: i32, told: (i16, i64, i32, Option<&StrBytes>)| {
+        let Some(partition) = milena_core::Partition::from_wire(partition) else {
+            return;
+        };
+        let (code, offset, epoch, metadata) = told;
+        let entry = match ErrorCode::from_wire(code) {
+            Some(code) => Err(code),
+            None => Ok(Offset::from_wire(offset).map(|offset| OffsetAndMetadata {
+                offset,
+                leader_epoch: LeaderEpoch::from_wire(epoch),
+                metadata: metadata.map_or("", |text| text.as_str()).into(),
+            })),
+        };
+        found.insert(TopicPartition::new(topic, partition), entry);
+    };
+    let mut code = answer.error_code;
+    if version >= GROUPS_FROM {
+        for entry in answer
+            .groups
+            .iter()
+            .filter(|entry| entry.group_id.as_str() == group)
+        {
+            code = entry.error_code;
+            for topic in &entry.topics {
+                for p in &topic.partitions {
+                    let metadata = p.metadata.as_ref();
+                    let told = (
+                        p.error_code,
+                        p.committed_offset,
+                        p.committed_leader_epoch,
+                        metadata,
+                    );
+                    note(&topic.name, p.partition_index, told);
+                }
+            }
+        }
+    } else {
+        for topic in &answer.topics {
+            for p in &topic.partitions {
+                let metadata = p.metadata.as_ref();
+                let told = (
+                    p.error_code,
+                    p.committed_offset,
+                    p.committed_leader_epoch,
+                    metadata,
+                );
+                note(&topic.name, p.partition_index, told);
+            }
+        }
+    }
+    match ErrorCode::from_wire(code) {
+        Some(code) => Err(Error::broker(code).api("OffsetFetch").group(group)),
+        None => Ok(found),
+    }
+}
+
+/// The first version of OffsetFetch that lists groups (KIP-709).
+const GROUPS_FROM: i16 = 8;
+/// The first that says which member asks (KIP-848).
+const MEMBERS_FROM: i16 = 9;
+/// How long to wait for the epoch that made another stale.
+const NEWER: Duration = Duration::from_secs(5);

@@ -78,3 +78,69 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use milena_core::{HeadersRef, NodeId};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::Acks;
+    use crate::memory::{Budget, Buffers};
+    use crate::network::{LinkId, Network};
+    use crate::partition::{Desk, Draft as Record};
+    use crate::ready::Ready;
+    use crate::settings::Draft;
+    use crate::stub::Stub;
+    use crate::tick::Tick;
+    use crate::topic::{Route, Topics};
+
+    const LINGER: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn partitions_that_linger_are_not_looked_at_before_they_are_due() {
+        let stub = Stub::new(100);
+        let mut draft = Draft {
+            acks: Some(Acks::Leader),
+            ..Draft::default()
+        };
+        draft.batching.interval = Some(LINGER);
+        let settings = Arc::new(draft.check().unwrap());
+        let desk = Arc::new(Desk {
+            budget: Budget::new(64 << 20),
+            buffers: Buffers::new(16 << 10, 512 << 10, 64 << 20),
+            ready: Ready::default(),
+            clock: settings.clock.clone(),
+            tick: Tick::default(),
+        });
+        let topics = Arc::new(Topics::new(settings.flows.clone()));
+        let orders = topics.get(&"orders".into());
+        orders.take(&stub.shape("orders").unwrap(), &desk.ready);
+        let (_commands, received) = mpsc::channel(1);
+        let mut sender = Sender::new(desk.clone(), settings, stub.clone(), topics, received);
+        let link = LinkId::first(NodeId::from_wire(1).unwrap());
+        for number in 0..100 {
+            let chosen = orders.find(Route::Named(number)).unwrap();
+            let record = Record::new(None, Some(b"v"), HeadersRef::empty(), None);
+            let placed = chosen.partition.place(&record, &desk, &mut None, false);
+            placed.unwrap();
+        }
+        let start = Instant::now();
+        sender.take_news();
+        // It dials.
+        sender.pump(start);
+        sender.dialed(link, stub.connect(link).await, start);
+        assert_eq!(sender.pump(start), Some(start + LINGER));
+        let waits = |sender: &Sender| (sender.links[&link].turn.len(), sender.lingering.len());
+        assert_eq!(waits(&sender), (0, 100));
+        let later = start + LINGER / 2;
+        assert_eq!(sender.pump(later), Some(start + LINGER));
+        assert_eq!(waits(&sender), (0, 100));
+        sender.pump(start + LINGER);
+        assert_eq!(waits(&sender).1, 0);
+        assert!(stub.state.lock().requests > 0);
+    }
+}

@@ -101,6 +101,11 @@ impl Inner {
             return Err(closed("the producer was closed"));
         };
         self.partitions(topic, &mut entry).await?;
+        // Before the lanes are held: a partitioner is the user's.
+        let named = entry.named;
+        entry
+            .route
+            .get_or_insert_with(|| topic.decide(draft, named));
         loop {
             let other = {
                 let mut lanes = self.callbacks.lanes();

@@ -57,8 +57,10 @@ pub(crate) fn encode_subscription(told: &Subscription) -> Result<Bytes> {
 
 /// What a member told, whatever version it wrote.
 pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
-    guard(bytes, Shape::Subscription)?;
-    let message: ConsumerProtocolSubscription = decode(bytes, 3)?;
+    let is_whole = guard(bytes, Shape::Subscription)?;
+    // kafka-go says version 1 and leaves out what it owns, which is nothing: as version 0 it is right.
+    let newest = if is_whole { 3 } else { 0 };
+    let message: ConsumerProtocolSubscription = decode(bytes, newest)?;
     let topics = message.topics.iter();
     let mut owned = BTreeSet::new();
     for topic in &message.owned_partitions {
@@ -152,8 +154,8 @@ enum Shape {
 }
 
 /// Checks the counts of the leading list against the bytes that are there, before anything is reserved by them: another member,
-/// not the broker, wrote these bytes.
-fn guard(bytes: &Bytes, shape: Shape) -> Result<()> {
+/// not the broker, wrote these bytes. `false` where a subscription ends before the fields that its version adds.
+fn guard(bytes: &Bytes, shape: Shape) -> Result<bool> {
     let mut rest: &[u8] = bytes;
     let short = |_| bad("bytes cut short");
     let version = rest.try_get_i16().map_err(short)?;
@@ -174,17 +176,20 @@ fn guard(bytes: &Bytes, shape: Shape) -> Result<()> {
         Ok(())
     };
     match shape {
-        Shape::Assignment => topics(&mut rest, true),
+        Shape::Assignment => topics(&mut rest, true)?,
         Shape::Subscription => {
             topics(&mut rest, false)?;
             let len = usize::try_from(rest.try_get_i32().map_err(short)?).unwrap_or(0);
             rest = rest.get(len..).ok_or_else(|| bad("bytes cut short"))?;
+            if version >= 1 && rest.is_empty() {
+                return Ok(false);
+            }
             if version >= 1 {
                 topics(&mut rest, true)?;
             }
-            Ok(())
         }
     }
+    Ok(true)
 }
 
 fn bad(what: &str) -> Error {
@@ -263,6 +268,14 @@ mod tests {
             (read.generation, read.rack.as_deref()),
             (Some(7), Some("r"))
         );
+    }
+
+    #[test]
+    fn a_subscription_that_claims_version_1_and_leaves_out_what_it_owns_owns_nothing() {
+        let short = Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\x01u");
+        let mut told = of(&["t"]);
+        told.user_data = Some(Bytes::from_static(b"u"));
+        assert_eq!(decode_subscription(&short).unwrap(), told);
     }
 
     #[test]

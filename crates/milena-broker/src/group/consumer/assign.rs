@@ -40,7 +40,7 @@ impl ConsumerGroup {
             let takers: Vec<_> = self
                 .ordered()
                 .into_iter()
-                .filter(|m| m.reads(name))
+                .filter(|m| m.wants(name))
                 .collect();
             let (Some(share), mut first) = (count.checked_div(takers.len()), 0) else {
                 continue;
@@ -66,14 +66,14 @@ impl ConsumerGroup {
                     |places: &Places| places.get(id).is_some_and(|p| p.contains(&(number as i32)));
                 let owner = self.target.iter().find(|(_, places)| had(places));
                 let owner = owner.and_then(|(owner, _)| self.members.get(owner));
-                match owner.filter(|member| member.reads(name)) {
+                match owner.filter(|member| member.wants(name)) {
                     Some(member) => give(&mut target, &member.id, *id, number),
                     None => free.push((name.as_str(), *id, number)),
                 }
             }
         }
         for (name, id, number) in free {
-            let takers = self.ordered().into_iter().filter(|m| m.reads(name));
+            let takers = self.ordered().into_iter().filter(|m| m.wants(name));
             if let Some(member) = takers.min_by_key(|m| load(&target, &m.id)) {
                 give(&mut target, &member.id, id, number);
             }
@@ -101,7 +101,7 @@ impl ConsumerGroup {
                     break;
                 }
                 let poor_member = self.members.get(*poor)?;
-                for (_, (id, _)) in topics.iter().filter(|(name, _)| poor_member.reads(name)) {
+                for (_, (id, _)) in topics.iter().filter(|(name, _)| poor_member.wants(name)) {
                     let held = target.get(*rich).and_then(|places| places.get(id));
                     if let Some(number) = held.and_then(BTreeSet::last) {
                         return Some(((*rich).clone(), (*poor).clone(), *id, *number));

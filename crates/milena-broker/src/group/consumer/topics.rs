@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{ConsumerGroup, ConsumerMember};
+use super::ConsumerGroup;
 
 /// Topics by name: id and partition count.
 pub(crate) type World = BTreeMap<String, (Uuid, usize)>;
@@ -14,15 +14,7 @@ impl ConsumerGroup {
     pub(super) fn read_of(&self, world: &World) -> World {
         let read = world
             .iter()
-            .filter(|(name, _)| self.members.values().any(|member| member.reads(name)));
+            .filter(|(name, _)| self.members.values().any(|member| member.wants(name)));
         read.map(|(name, topic)| (name.clone(), *topic)).collect()
-    }
-}
-
-impl ConsumerMember {
-    /// As [`wants`](Self::wants), without internal topics that only its pattern fits.
-    pub(super) fn reads(&self, topic: &str) -> bool {
-        let named = self.topics.iter().any(|name| name == topic);
-        named || (self.wants(topic) && !crate::topic::is_internal(topic))
     }
 }

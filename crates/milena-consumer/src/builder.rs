@@ -65,6 +65,9 @@ impl ConsumerBuilder {
 
     /// `session.timeout.ms`: how long the coordinator waits for heartbeats before it gives the partitions to others. Default 45 s, as
     /// Kafka's clients: a passing fault of the network moves nothing.
+    ///
+    /// A member that did not run for so long, by the clock of timers or by the wall clock, lets its partitions go by itself. One that
+    /// only gets no answer keeps them until the coordinator says that they are others'.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.settings.session_timeout = timeout;
         self
@@ -298,7 +301,8 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// The wall clock, which [`Outcome::Hold`](milena_core::Outcome::Hold) is measured by. Default the client's.
+            /// The wall clock, which [`Outcome::Hold`](milena_core::Outcome::Hold) is measured by, and by which a member notices that
+            /// its machine was suspended. Default the client's.
             pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
                 self.settings.clock = Arc::new(read);
                 self

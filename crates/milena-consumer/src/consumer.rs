@@ -30,9 +30,27 @@ use crate::spawned::RunningConsumer;
 
 /// Reads topics as a member of a consumer group.
 ///
+/// **A record that cannot be processed ends the whole consumer**, unless a layer takes it: [`run`](Self::run) returns an error that
+/// names topic, partition and offset, after the other lanes have drained and their offsets are committed. Nothing is lost and nobody can
+/// miss it. A dead letter layer in the handler's stack lets such records pass;
+/// [`on_lane_stop`](crate::ConsumerBuilder::on_lane_stop) with [`LaneStopPolicy::Pause`](crate::LaneStopPolicy::Pause) stops the
+/// record's partition alone.
+///
 /// It joins at the first [`run`](Self::run), [`recv`](Self::recv) or [`recv_batch`](Self::recv_batch). Give it a handler with `run`,
 /// and offsets are committed after processing; or receive records yourself and [`commit`](Self::commit) what you have done.
 /// Dropped without [`close`](Self::close) it ends at once and commits nothing more; its partitions go to others when its session runs out.
+///
+/// A consumer that cannot go on ends by itself: its partitions are given back and its group is left, whether somebody asks it for
+/// something or not. So it is after a panic on one of its tasks, as of a listener, an assignor, a recorder or a clock
+/// ([`ErrorKind::Panicked`](milena_core::ErrorKind::Panicked)); a panic of the handler is an answer to its record.
+///
+/// While the group's coordinator cannot be reached, partitions are kept and read on: nobody else gets them meanwhile, and what is not
+/// committed is committed once it is back. A member that did not run for a whole session, as on a suspended machine, lets its
+/// partitions go before it asks for anything.
+///
+/// A program that receives is not watched: one that stopped calling [`recv`](Self::recv) keeps its partitions, since heartbeats go on
+/// beside it. Where it may hang, watch [`lag`](Self::lag), or process by a handler, which has
+/// [`max_processing_time`](crate::ConsumerBuilder::max_processing_time).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

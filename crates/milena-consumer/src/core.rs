@@ -68,11 +68,21 @@ pub(crate) struct Core {
     /// The assignment as a list, for those who read it often.
     listed: ArcSwap<Vec<Arc<Partition>>>,
     runtime: OnceLock<Handle>,
-    lanes: Mutex<Option<Arc<dyn Lanes>>>,
+    lanes: Mutex<Processing>,
     end: watch::Sender<Option<End>>,
 }
 
 type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
+
+/// What processes records.
+enum Processing {
+    /// Nothing: they are received, or not asked for yet.
+    Nobody,
+    /// A handler, by its lanes.
+    Lanes(Arc<dyn Lanes>),
+    /// A handler did, and was let go with all that it captured. No other one is taken.
+    Over,
+}
 
 /// Why a consumer ended.
 #[derive(Clone, Debug)]
@@ -126,7 +136,7 @@ pub(crate) trait Lanes: Send + Sync {
     fn start(&self, partition: &Arc<Partition>);
 
     /// Shows the figures of the routes.
-    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>));
+    fn read_gauges(&self, group: &str, sink: &mut dyn FnMut(Gauge<'_>));
 
     /// The name of a route.
     fn route_name(&self, route: usize) -> Arc<str>;
@@ -161,7 +171,7 @@ impl Core {
             gone: Mutex::default(),
             listed: ArcSwap::default(),
             runtime: OnceLock::new(),
-            lanes: Mutex::new(None),
+            lanes: Mutex::new(Processing::Nobody),
             end: watch::Sender::new(None),
         })
     }
@@ -400,7 +410,10 @@ impl Core {
     // Lanes.
 
     pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
-        self.lanes.lock().clone()
+        match &*self.lanes.lock() {
+            Processing::Lanes(lanes) => Some(Arc::clone(lanes)),
+            Processing::Nobody | Processing::Over => None,
+        }
     }
 
     /// From now on `lanes` process what is and will be assigned.
@@ -409,11 +422,11 @@ impl Core {
     /// [`ErrorKind::State`] when there are lanes already.
     pub(crate) fn process_by(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
         let mut slot = self.lanes.lock();
-        if slot.is_some() {
+        if !matches!(*slot, Processing::Nobody) {
             let what = "the consumer runs already: build another one for another handler";
             return Err(Error::new(ErrorKind::State, what));
         }
-        *slot = Some(Arc::clone(lanes));
+        *slot = Processing::Lanes(Arc::clone(lanes));
         let auto = !self.settings.manual_commit;
         self.auto_commit.store(auto, Ordering::Release);
         drop(slot);
@@ -422,9 +435,20 @@ impl Core {
         Ok(())
     }
 
+    /// Lets the handler go, with all that it captured.
+    pub(crate) fn process_no_more(&self) {
+        let mut slot = self.lanes.lock();
+        if let Processing::Lanes(_) = &*slot {
+            let over = std::mem::replace(&mut *slot, Processing::Over);
+            drop(slot);
+            // The user's own code, which may look at this consumer.
+            drop(over);
+        }
+    }
+
     /// Whether a handler processes the records, so that nobody else may receive them.
     pub(crate) fn is_processing(&self) -> bool {
-        self.lanes.lock().is_some()
+        !matches!(*self.lanes.lock(), Processing::Nobody)
     }
 
     /// The lane of `partition` cannot go on: red health, and whatever the policy says.
@@ -564,19 +588,39 @@ impl Core {
 
     // The end.
 
-    /// Ends the consumer, for the first reason that is given.
+    /// Ends the consumer by an error of its own tasks.
+    pub(crate) fn fail(&self, error: Error) {
+        let group = self.settings.group.clone();
+        let error = match group {
+            Some(group) => error.group(group),
+            None => error,
+        };
+        self.end(End::Failed(error));
+    }
+
+    /// Ends the consumer, for the first reason that is given: the group's task gives back what it has, and leaves.
     pub(crate) fn end(&self, end: End) {
-        let mut first = false;
+        let mut told = None;
         self.end.send_if_modified(|slot| {
-            first = slot.is_none();
+            let first = slot.is_none();
             if first {
-                *slot = Some(end.clone());
+                told = Some(end.clone());
+                *slot = Some(end);
             }
             first
         });
-        if first && self.runtime().is_some() {
+        if let Some(End::Failed(_) | End::Stopped(_)) = told {
+            // Whoever receives may never call again, and its partitions would be held for ever.
+            self.closing.cancel();
+        }
+        if let Some(end) = told.filter(|_| self.runtime().is_some()) {
+            let group = self.settings.group_name();
+            if let End::Failed(error) = &end {
+                // Whoever asked has it too; one that runs in a task of its own may never be asked.
+                tracing::error!(group, ?error, "the consumer cannot go on");
+            }
             self.observers().emit(|| Event::ConsumerEnded {
-                group: self.settings.group_name(),
+                group,
                 end: match &end {
                     End::Closed => ConsumerEnd::Closed,
                     End::Stopped(reason) => ConsumerEnd::Stopped(reason),

@@ -8,17 +8,19 @@ use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::core::{Core, End};
 use crate::partition::Partition;
 use crate::shutdown_log::ShutdownLog;
+use crate::supervise::{GROUP, Left, Supervisor};
 use crate::{commit, fetcher, gauges, group, positions};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
     pub(crate) core: Arc<Core>,
-    tasks: Mutex<Option<Vec<AbortHandle>>>,
+    /// The supervisor, which owns all other tasks.
+    supervisor: Mutex<Option<AbortHandle>>,
     /// Whether they were started: asked for with every record.
     started: AtomicBool,
     /// Whether the log says already that it shuts down.
@@ -32,7 +34,7 @@ impl Engine {
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
         let engine = Arc::new(Self {
             core,
-            tasks: Mutex::new(None),
+            supervisor: Mutex::new(None),
             started: AtomicBool::new(false),
             told: AtomicBool::new(false),
             left: watch::Sender::new(true),
@@ -56,8 +58,8 @@ impl Engine {
 
     #[cold]
     fn start_now(&self) -> Result<()> {
-        let mut tasks = self.tasks.lock();
-        if tasks.is_some() {
+        let mut slot = self.supervisor.lock();
+        if slot.is_some() {
             return Ok(());
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|cause| {
@@ -66,12 +68,11 @@ impl Engine {
         })?;
         let core = &self.core;
         core.run_on(runtime.clone());
-        let mut started = vec![
-            runtime.spawn(fetcher::run(Arc::clone(core))).abort_handle(),
-            runtime
-                .spawn(positions::run(Arc::clone(core)))
-                .abort_handle(),
-        ];
+        let mut supervisor = Supervisor::new(Arc::clone(core), &self.left);
+        let fetcher = fetcher::run(Arc::clone(core));
+        supervisor.start(&runtime, "the task that fetches", fetcher);
+        let positions = positions::run(Arc::clone(core));
+        supervisor.start(&runtime, "the task that looks positions up", positions);
         if core.settings.group.is_some() {
             self.left.send_replace(false);
             let left = Left(self.left.clone());
@@ -80,10 +81,11 @@ impl Engine {
                 let _left = left;
                 member.await;
             };
-            started.push(runtime.spawn(member).abort_handle());
-            started.push(runtime.spawn(commit::run(Arc::clone(core))).abort_handle());
+            supervisor.start(&runtime, GROUP, member);
+            let commits = commit::run(Arc::clone(core));
+            supervisor.start(&runtime, "the task that commits", commits);
         }
-        *tasks = Some(started);
+        *slot = Some(runtime.spawn(supervisor.run()).abort_handle());
         self.started.store(true, Ordering::Release);
         Ok(())
     }
@@ -113,6 +115,7 @@ impl Engine {
         for partition in &partitions {
             partition.stop();
         }
+        // Those of a group were given back before.
         let drained = async {
             for partition in &partitions {
                 partition.drained().await;
@@ -146,17 +149,14 @@ impl Engine {
 
     /// Ends everything at once; nothing is committed.
     pub(crate) fn abort(&self) {
-        for task in self
-            .tasks
-            .lock()
-            .iter_mut()
-            .flat_map(|tasks| tasks.drain(..))
-        {
-            task.abort();
+        // First: a task that ends without it would be a failure.
+        self.core.end(End::Closed);
+        if let Some(supervisor) = &*self.supervisor.lock() {
+            supervisor.abort();
         }
         self.core.release(&self.core.partitions());
+        self.core.process_no_more();
         self.core.membership.send_replace(None);
-        self.core.end(End::Closed);
         self.left.send_replace(true);
     }
 }
@@ -174,14 +174,5 @@ impl ClusterUser for Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.abort();
-    }
-}
-
-/// Tells that the group's task has ended, however it did.
-struct Left(watch::Sender<bool>);
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        self.0.send_replace(true);
     }
 }

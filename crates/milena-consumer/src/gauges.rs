@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::partition::{Oldest, Phase};
+use crate::supervise::contained;
 
 /// The figures of one consumer; shows nothing once it is gone.
 pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
@@ -21,7 +22,8 @@ impl Gauges for ConsumerGauges {
 /// Shows all figures of a consumer.
 pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     let now = Instant::now();
-    let clock = (core.settings.clock)();
+    // On the task of whoever looks, who must see the others all the same.
+    let clock = contained("the consumer's clock", || core.settings.now()).ok();
     sink(Gauge::BufferUsed {
         buffer: "consumer",
         used: core.budget.used() as u64,
@@ -41,7 +43,7 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     }
     let lanes = core.lanes();
     if let Some(lanes) = &lanes {
-        lanes.read_gauges(sink);
+        lanes.read_gauges(core.settings.group_name(), sink);
     }
     for partition in core.partitions() {
         let figures = partition.figures(now, lanes.is_some());
@@ -52,7 +54,7 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
                 partition: place,
                 records,
             });
-            if let Some(age) = figures.behind(clock) {
+            if let Some(age) = clock.and_then(|clock| figures.behind(clock)) {
                 sink(Gauge::LagTime {
                     group: core.settings.group_name(),
                     partition: place,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, Event, Result};
+use milena_core::{Error, ErrorCode, Event, Result, Timestamp};
 use milena_pool::Role;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::HeartbeatRequest;
@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::Core;
 use crate::member::{Membership, Pulse, pulse};
+use crate::passing::passes;
 
 /// Beats for each membership, from its start until the next; tells what the coordinator says.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -32,17 +33,18 @@ pub(crate) async fn run(core: Arc<Core>) {
 /// Beats until dropped.
 async fn beat(core: &Core, membership: &Membership) {
     let interval = core.settings.heartbeat_interval;
-    let mut alive = Instant::now();
-    let mut next = alive + interval;
+    let mut awake = Awake::new(core);
+    let mut silence = Silence::default();
+    let mut next = Instant::now() + interval;
     let mut failures = 0;
     loop {
         sleep_until(next).await;
-        let started = Instant::now();
-        if stood_still(core, started.duration_since(alive), interval) {
+        if awake.stood_still(core, interval) {
             core.tell_verdict(membership, Pulse::Lost { forgotten: false });
-            next = started + interval;
+            next = Instant::now() + interval;
             continue;
         }
+        let started = Instant::now();
         let answer = once(core, membership).await;
         core.observers().emit(|| Event::Heartbeat {
             group: core.settings.group_name(),
@@ -53,19 +55,22 @@ async fn beat(core: &Core, membership: &Membership) {
             Ok(()) => Pulse::Alive,
             Err(error) => match error.code() {
                 Some(code) => pulse(Some(code)),
-                None if error.is_retriable() => Pulse::Unsure { relocate: true },
+                None if passes(error) => Pulse::Unsure { relocate: true },
                 None => Pulse::Fail(error.clone()),
             },
         };
         next = started + interval;
         match word {
             Pulse::Alive | Pulse::Rebalance => {
-                alive = started;
+                silence.over(core);
                 failures = 0;
             }
             Pulse::Unsure { relocate } => {
                 if relocate {
                     core.relocate();
+                }
+                if let Err(error) = &answer {
+                    silence.goes_on(core, error);
                 }
                 next = Instant::now() + core.cluster.backoff().delay(failures).min(interval);
                 failures += 1;
@@ -73,17 +78,80 @@ async fn beat(core: &Core, membership: &Membership) {
             Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_) => {}
         }
         core.tell_verdict(membership, word);
-        if started.duration_since(alive) >= core.settings.session_timeout {
-            // The coordinator has given the partitions to others by now: going on would be to work twice.
-            core.tell_verdict(membership, Pulse::Lost { forgotten: false });
-        }
     }
 }
 
-/// Whether a member that last heard of its coordinator so long ago, and beats so often, did not run for its whole session, as in a
-/// suspended machine: others have its partitions by now, so it lets them go before it asks.
-pub(crate) fn stood_still(core: &Core, silent: Duration, interval: Duration) -> bool {
-    silent >= core.settings.session_timeout.max(interval * 3)
+/// Notices that this member did not run, as in a suspended machine or a stopped process.
+///
+/// After a whole session others have its partitions, so it lets them go before it asks: what it has in hand would be processed beside
+/// them. That the coordinator does not answer is another matter: while it is away nobody gets partitions of it, and a new one begins
+/// all sessions anew. A member that dropped its partitions then would leave them without a reader for nothing; it keeps them until the
+/// coordinator says that they are others'.
+#[derive(Debug)]
+pub(crate) struct Awake {
+    at: Instant,
+    /// The clock of timers stands still while the machine is suspended; this one does not.
+    wall: Timestamp,
+}
+
+impl Awake {
+    pub(crate) fn new(core: &Core) -> Self {
+        Self {
+            at: Instant::now(),
+            wall: core.settings.now(),
+        }
+    }
+
+    /// Whether a whole session went by since it was asked last, by either clock. A task that beats asks with each turn.
+    pub(crate) fn stood_still(&mut self, core: &Core, interval: Duration) -> bool {
+        let now = Self::new(core);
+        let passed = now.at.duration_since(self.at);
+        let passed = passed.max(now.wall.since(self.wall));
+        *self = now;
+        let still = passed >= core.settings.session_timeout.max(interval * 3);
+        if still {
+            let group = core.settings.group_name();
+            tracing::warn!(
+                group,
+                ?passed,
+                "this member did not run for a whole session: it lets its partitions go, and joins again"
+            );
+        }
+        still
+    }
+}
+
+/// How long the coordinator has not answered, for the log.
+#[derive(Debug, Default)]
+pub(crate) struct Silence {
+    since: Option<Instant>,
+    told: bool,
+}
+
+impl Silence {
+    /// A heartbeat got no answer that says anything.
+    pub(crate) fn goes_on(&mut self, core: &Core, error: &Error) {
+        let group = core.settings.group_name();
+        tracing::debug!(group, %error, "a heartbeat got no answer");
+        let silent = self.since.get_or_insert_with(Instant::now).elapsed();
+        if !self.told && silent >= core.settings.heartbeat_interval {
+            self.told = true;
+            tracing::warn!(
+                group, %error, ?silent,
+                "the group's coordinator does not answer: partitions are kept until it says that they are others'"
+            );
+        }
+    }
+
+    /// A heartbeat was answered.
+    pub(crate) fn over(&mut self, core: &Core) {
+        let since = self.since.take();
+        if let Some(since) = since.filter(|_| self.told) {
+            self.told = false;
+            let (group, silent) = (core.settings.group_name(), since.elapsed());
+            tracing::info!(group, ?silent, "the group's coordinator answers again");
+        }
+    }
 }
 
 async fn once(core: &Core, membership: &Membership) -> Result<()> {

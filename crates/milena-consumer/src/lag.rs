@@ -21,7 +21,7 @@ pub struct Lag {
 
 /// The lag of each partition that a fetch has told the end of.
 pub(crate) fn read(core: &Core) -> BTreeMap<TopicPartition, Lag> {
-    let (now, clock) = (Instant::now(), (core.settings.clock)());
+    let (now, clock) = (Instant::now(), core.settings.now());
     let lag = |partition: &crate::partition::Partition| {
         let figures = partition.figures(now, core.is_processing());
         let records = figures.lag?;

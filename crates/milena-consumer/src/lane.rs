@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use milena_core::{ConsumerRecord, Gate, GateState, Gauge, Routes};
 use tokio::task::JoinSet;
@@ -17,13 +17,15 @@ use crate::offsets::Ticket;
 use crate::partition::{Delivery, Partition};
 use crate::pauses::Holder;
 use crate::settings::Order;
+use crate::supervise::{caught, contained, panic_of};
 use crate::together::Together;
 use crate::unpack;
 use crate::worker::{Go, Worker};
 
 /// Starts the lanes of each assigned partition over one table of routes.
 pub(crate) struct RouteLanes<R> {
-    pub(crate) core: Arc<Core>,
+    /// Held weakly: the core holds these lanes, and with them all that a handler captured.
+    pub(crate) core: Weak<Core>,
     pub(crate) routes: Arc<R>,
 }
 
@@ -36,32 +38,32 @@ impl<R: Driven> Lanes for RouteLanes<R> {
     }
 
     fn start(&self, partition: &Arc<Partition>) {
+        let Some(core) = self.core.upgrade() else {
+            return;
+        };
         for info in self.routes.routes() {
             for gate in &info.gates {
                 if info.serves(partition) {
-                    heed(&self.core, partition, gate, &gate.state());
+                    heed(&core, partition, gate, &gate.state());
                 }
             }
         }
         let guard = partition.enter();
-        let (core, routes) = (Arc::clone(&self.core), Arc::clone(&self.routes));
+        let routes = Arc::clone(&self.routes);
         let own = Arc::clone(partition);
         let task = tokio::spawn(async move {
             let _guard = guard;
-            match core.settings.order {
-                Order::Partition if takes_several(&*routes) => {
-                    Together::new(core, routes, own).run().await;
-                }
-                Order::Partition => in_order(core, routes, own).await,
-                Order::Key(lanes) => by_key(core, routes, own, lanes).await,
-                Order::Unordered(lanes) => unordered(core, routes, own, lanes).await,
+            let lanes = drive(Arc::clone(&core), routes, Arc::clone(&own));
+            // The handler's own panics are answers. What else panics here would leave a partition that nobody reads.
+            if let Err(error) = caught("a lane", lanes).await {
+                own.stop();
+                core.lane_stopped(&own, "", &error.at(own.place()));
             }
         });
         partition.own_task(task.abort_handle());
     }
 
-    fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
-        let group = self.core.settings.group_name();
+    fn read_gauges(&self, group: &str, sink: &mut dyn FnMut(Gauge<'_>)) {
         for info in self.routes.routes() {
             for gate in &info.gates {
                 let closed = match gate.state() {
@@ -76,7 +78,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
             }
             for gauges in &info.gauges {
                 // A layer does not know for which group it works.
-                gauges.read(&mut |gauge| {
+                let mut named = |gauge: Gauge<'_>| {
                     sink(match gauge {
                         Gauge::Gate {
                             group: "",
@@ -89,9 +91,25 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                         },
                         other => other,
                     });
-                });
+                };
+                // On the task of whoever looks, who must see the others all the same.
+                if let Err(error) = contained("the gauges of a route", || gauges.read(&mut named)) {
+                    tracing::error!(group, route = &*info.name, %error, "gauges are left out");
+                }
             }
         }
+    }
+}
+
+/// Processes a partition's records in the order that is asked for, until it is given back.
+async fn drive<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) {
+    match core.settings.order {
+        Order::Partition if takes_several(&*routes) => {
+            Together::new(core, routes, partition).run().await;
+        }
+        Order::Partition => in_order(core, routes, partition).await,
+        Order::Key(lanes) => by_key(core, routes, partition, lanes).await,
+        Order::Unordered(lanes) => unordered(core, routes, partition, lanes).await,
     }
 }
 
@@ -170,14 +188,17 @@ async fn by_key<R: Driven>(
         );
         tasks.spawn(keyed(worker, Arc::clone(&queue), Arc::clone(&partition)));
     }
-    feed(&core, &partition, |work| {
+    let feeding = feed(&core, &partition, |work| {
         let mut hasher = DefaultHasher::new();
         work.0.key.hash(&mut hasher);
         queue.give(hasher.finish(), work)
-    })
-    .await;
+    });
+    tokio::select! {
+        () = feeding => {}
+        never = panic_of(&mut tasks) => match never {},
+    }
     queue.close();
-    while tasks.join_next().await.is_some() {}
+    ended(&mut tasks).await;
 }
 
 async fn unordered<R: Driven>(
@@ -197,9 +218,23 @@ async fn unordered<R: Driven>(
         );
         tasks.spawn(lane(worker, Arc::clone(&queue), Arc::clone(&partition)));
     }
-    feed(&core, &partition, |work| queue.give(work)).await;
+    tokio::select! {
+        () = feed(&core, &partition, |work| queue.give(work)) => {}
+        never = panic_of(&mut tasks) => match never {},
+    }
     queue.close();
-    while tasks.join_next().await.is_some() {}
+    ended(&mut tasks).await;
+}
+
+/// Waits for the end of all lanes; goes on with the panic of one.
+async fn ended(lanes: &mut JoinSet<()>) {
+    while let Some(joined) = lanes.join_next().await {
+        if let Err(lane) = joined
+            && let Ok(panic) = lane.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// One of the lanes of a partition, between which its keys go round.

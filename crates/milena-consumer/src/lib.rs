@@ -55,6 +55,7 @@ mod standing;
 mod start;
 mod stream;
 mod subscription;
+mod supervise;
 mod targets;
 mod together;
 mod touched;

@@ -148,7 +148,7 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
         ErrorCode::STALE_MEMBER_EPOCH => Pulse::Unsure { relocate: false },
         ErrorCode::FENCED_INSTANCE_ID => Pulse::Fail(fenced(code)),
         _ if code.is_stale_coordinator() => Pulse::Unsure { relocate: true },
-        _ if code.is_retriable() => Pulse::Unsure { relocate: false },
+        _ if code.is_retriable() || is_unknown(code) => Pulse::Unsure { relocate: false },
         _ => Pulse::Fail(Error::broker(code)),
     }
 }
@@ -157,9 +157,15 @@ fn otherwise(code: ErrorCode) -> Next {
     match code {
         ErrorCode::FENCED_INSTANCE_ID => Next::Fail(fenced(code)),
         _ if code.is_stale_coordinator() => Next::Relocate,
-        _ if code.is_retriable() || code == ErrorCode::REBALANCE_IN_PROGRESS => Next::Later,
+        ErrorCode::REBALANCE_IN_PROGRESS => Next::Later,
+        _ if code.is_retriable() || is_unknown(code) => Next::Later,
         _ => Next::Fail(Error::broker(code)),
     }
+}
+
+/// Whether nothing is known about what the code means: a broker's own fault, or a code of the future.
+pub(crate) fn is_unknown(code: ErrorCode) -> bool {
+    code == ErrorCode::UNKNOWN_SERVER_ERROR || code.name().is_none()
 }
 
 fn fenced(code: ErrorCode) -> Error {
@@ -220,6 +226,17 @@ mod tests {
             pulse(Some(ErrorCode::NOT_COORDINATOR)),
             Pulse::Unsure { relocate: true }
         ));
+    }
+
+    #[test]
+    fn what_says_nothing_about_the_membership_changes_nothing_of_it() {
+        for code in [-1, 9999].into_iter().filter_map(ErrorCode::from_wire) {
+            assert!(matches!(pulse(Some(code)), Pulse::Unsure { .. }), "{code}");
+            let mut met = member();
+            assert!(matches!(met.join_refused(code, ""), Next::Later), "{code}");
+            assert!(matches!(met.sync_refused(code), Next::Later), "{code}");
+            assert_eq!(met, member());
+        }
     }
 
     #[test]

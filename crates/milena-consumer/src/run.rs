@@ -18,6 +18,7 @@ use crate::core::{Core, End, Lanes};
 use crate::driven::Driven;
 use crate::engine::Engine;
 use crate::lane::{RouteLanes, Serves, heed};
+use crate::supervise::{caught, contained};
 use crate::targets;
 
 /// What a run did.
@@ -159,7 +160,7 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
 }
 
 async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
-    routes.check()?;
+    contained("the check of the routes", || routes.check())??;
     let core = &engine.core;
     tokio::select! {
         biased;
@@ -168,7 +169,7 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     }
     let routes = Arc::new(routes);
     let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
-        core: Arc::clone(core),
+        core: Arc::downgrade(core),
         routes: Arc::clone(&routes),
     });
     core.process_by(&lanes)?;
@@ -189,12 +190,13 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
                 told.push(gate.clone());
                 gates.spawn(tell_of_gate(Arc::clone(core), gate.clone()));
             }
-            gates.spawn(watch_gate(
-                Arc::clone(core),
-                Arc::clone(&routes),
-                route,
-                gate,
-            ));
+            let watching = watch_gate(Arc::clone(core), Arc::clone(&routes), route, gate);
+            let core = Arc::clone(core);
+            gates.spawn(async move {
+                if let Err(error) = caught("the watcher of a gate", watching).await {
+                    core.fail(error);
+                }
+            });
         }
     }
     tokio::select! {
@@ -205,13 +207,17 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     engine.close().await;
     abandoned.finished();
     let ended = report(core);
-    if let Err(error) = &ended {
-        // The caller has it too; one that runs in a task of its own may never be asked.
-        tracing::error!(
-            group = core.settings.group_name(),
-            ?error,
-            "the consumer ended by an error"
-        );
+    if let Ok(report) = &ended {
+        let RunReport {
+            processed,
+            skipped,
+            dead_lettered,
+            forwarded,
+            late,
+            ..
+        } = report;
+        let group = core.settings.group_name();
+        tracing::info!(group, processed, skipped, dead_lettered, forwarded, late, end = ?report.end, "run ended");
     }
     ended
 }

@@ -9,6 +9,7 @@ use milena_protocol::fetch::IsolationLevel;
 
 use crate::group::{GroupSettings, Signals};
 use crate::subscription::Subscription;
+use crate::supervise::named;
 
 /// Where to begin when a group has committed nothing for a partition, or its offset is out of the log's range
 /// (`auto.offset.reset`).
@@ -152,6 +153,11 @@ impl Settings {
             recorder: None,
             clock: Arc::new(Timestamp::now),
         }
+    }
+
+    /// The wall clock's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        named("the consumer's clock", || (self.clock)())
     }
 
     /// The group's name, empty without one.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Result, TopicName};
-use milena_pool::Metadata;
+use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicName};
+use milena_pool::{Metadata, TopicMetadata};
 use regex::bytes::{Regex, RegexBuilder};
 
 /// The topics that a consumer subscribed to.
@@ -20,9 +20,9 @@ impl Subscription {
     pub(crate) fn resolve(&self, metadata: &Metadata) -> BTreeSet<TopicName> {
         let mut found = self.topics.clone();
         if let Some(pattern) = &self.pattern {
-            let there = metadata.topics().filter(|topic| {
-                topic.error.is_none() && !topic.internal && pattern.fits(&topic.name)
-            });
+            let there = metadata
+                .topics()
+                .filter(|topic| is_there(topic) && !topic.internal && pattern.fits(&topic.name));
             found.extend(there.map(|topic| topic.name.clone()));
         }
         found
@@ -46,6 +46,20 @@ impl Subscription {
     }
 }
 
+/// Whether a topic exists, as far as the picture of the cluster tells: an error that passes, such as of a leader that is being elected,
+/// does not make it go.
+pub(crate) fn is_there(topic: &TopicMetadata) -> bool {
+    let is_gone = matches!(
+        topic.error,
+        Some(
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                | ErrorCode::UNKNOWN_TOPIC_ID
+                | ErrorCode::INVALID_TOPIC_EXCEPTION
+        )
+    );
+    !is_gone && !topic.partitions.is_empty()
+}
+
 /// A regular expression over whole topic names, in the syntax that brokers use too (RE2).
 #[derive(Clone)]
 pub(crate) struct Pattern {
@@ -62,7 +76,13 @@ impl Pattern {
         let whole = compile(text)
             .and_then(|_| compile(&format!("^(?:{text})$")))
             .map_err(|cause| {
-                let what = format!("`{text}` is no regular expression");
+                // Its text draws the place in several lines; the last one says what is wrong.
+                let told = cause.to_string();
+                let last = told.lines().last().unwrap_or_default();
+                let why = last.strip_prefix("error: ").unwrap_or(last);
+                let what = format!(
+                    "`{text}` is no regular expression of the kind that brokers match topics by (RE2; ASCII classes only): {why}"
+                );
                 Error::new(ErrorKind::Config, what)
                     .setting("topic_pattern")
                     .with_source(cause)
@@ -117,6 +137,10 @@ mod tests {
             let error = Pattern::new(wrong).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(std::error::Error::source(&error).is_some());
+        }
+        for (elsewhere, why) in [("(?=a)", "look-around"), (r"a\p{L}", "Unicode")] {
+            let error = Pattern::new(elsewhere).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
         }
     }
 

@@ -238,7 +238,7 @@ impl<R: Driven> Together<R> {
     ) -> Go {
         unsettled.sort_by_key(|(at, _)| *at);
         let (all, left) = (members.len(), unsettled.len());
-        let now = (self.core.settings.clock)();
+        let now = self.core.settings.now();
         let later = |(_, verdict): &(usize, Verdict)| matches!(verdict, Verdict::Hold(until) if *until <= now);
         let whole = all > 1 && left == all && unsettled.iter().all(later);
         self.careful = match self.careful {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use milena_core::{Error, Event, Offset, Result};
+use milena_core::{Error, ErrorKind, Event, Offset, Result};
 use milena_protocol::batch::{Batch, Records};
 use milena_protocol::compression::Codec;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use crate::budget::Pinned;
 use crate::core::Core;
 use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
 use crate::settings::CorruptPolicy;
+use crate::supervise::contained;
 
 /// The next batch of `partition`, if one is there, checked and decompressed. Never waits: a large compressed one is opened on a
 /// thread of its own and given by a later call, before which the partition's and the consumer's readers are woken.
@@ -79,7 +80,7 @@ pub(crate) fn unreadable(
         None => error,
     };
     let skips = core.settings.on_corrupt == CorruptPolicy::Skip
-        && milena_core::ErrorKind::Decode == error.kind();
+        && ErrorKind::Decode == error.kind();
     let skipped = partition
         .believable(end)
         .filter(|next| skips && partition.passed(turn, *next, None));
@@ -111,7 +112,7 @@ fn open_beside(core: &Arc<Core>, partition: &Arc<Partition>, closed: Closed) {
     let work = {
         let (core, partition) = (Arc::clone(core), Arc::clone(partition));
         move || {
-            partition.opened(&closed, unpack(&core, &closed));
+            partition.opened(&closed, opened(|| unpack(&core, &closed)));
             core.ready.notify_waiters();
         }
     };
@@ -133,6 +134,16 @@ fn open_beside(core: &Arc<Core>, partition: &Arc<Partition>, closed: Closed) {
             drop(blocking.spawn_blocking(guarded(permit)));
         }
     }));
+}
+
+/// Opens a batch where nobody waits for it: one whose opening panics cannot be read, and its reader must not wait for it for ever.
+fn opened<T>(opening: impl FnOnce() -> Result<T, Bad>) -> Result<T, Bad> {
+    contained("the opening of a batch", opening).unwrap_or_else(|error| {
+        Err(Bad {
+            error: Error::new(ErrorKind::Decode, error.message().to_owned()),
+            end: BatchEnd::Unknown,
+        })
+    })
 }
 
 /// Checks and decompresses one batch. What it decompressed to counts from then on, in place of what was fetched.
@@ -170,3 +181,17 @@ const TRIES: u32 = 3;
 /// Compressed batches from this size on, in bytes, are opened beside the task that reads them: to decompress so much takes longer than
 /// to wake another thread, and one reader has then all cores to decompress for it.
 const HEAVY: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_whose_opening_panics_cannot_be_read() {
+        let bad = opened(|| -> Result<(), Bad> { panic!("no such table") });
+        let error = bad.unwrap_err().error;
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.message().ends_with("panicked: no such table"));
+        assert_eq!(opened(|| Ok(7)).unwrap(), 7);
+    }
+}

@@ -13,12 +13,12 @@ mod groups;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
+use groups::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, fill, run, run_noting};
 use groups::ear::{Ear, Heard};
 use groups::{members, stable_with};
-use milena_broker::{ErrorCode, Fault};
+use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{Assignor, GroupAssignment, GroupMember, GroupProtocol, GroupTopics};
-use milena_core::{ErrorKind, Offset, Partition, TopicPartition, Value};
+use milena_core::{ErrorKind, Gauge, Offset, Partition, TopicPartition, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 fn place(number: u32) -> TopicPartition {
@@ -409,5 +409,80 @@ async fn a_loss_is_not_kept_waiting_by_a_slow_listener() {
         assert!(started.elapsed() < Duration::from_secs(10), "{protocol:?}");
         stop.shutdown();
         timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+    }
+}
+
+/// A topic that was deleted is nobody's, under both ways to name topics, and the others go on.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_topic_leaves_the_assignment_and_its_figures_go_with_it() {
+    for pattern in [false] {
+        let bed = bed_with(2, |b| b.topic("payments", 2).journal(100_000)).await;
+        let ear = Ear::default();
+        let builder = match pattern {
+            true => bed.classic_of(&[]).await.topic_pattern("orders|payments"),
+            false => bed.classic_of(&["orders", "payments"]).await,
+        };
+        let consumer = builder.rebalance_listener(ear.clone()).build().unwrap();
+        let gauges = consumer.gauges();
+        let stop = consumer.shutdown_handle();
+        let seen = Seen::default();
+        let noting = seen.clone();
+        let running = Running::spawn(stop, async move {
+            let handler = move |partition: Partition, Value(value): Value| {
+                let seen = noting.clone();
+                async move { seen.note_parts(partition, &value) }
+            };
+            consumer.run(handler).await
+        });
+        bed.fill(2, 0, 5).await;
+        fill(&bed.cluster("filler").await, "payments", 2, 0, 5).await;
+        seen.until_len(20).await;
+        eventually("all four are read", || ear.now().len() == 4).await;
+        eventually("it is committed", || bed.committed(0) == Some(5)).await;
+        assert!(bed.broker.inspect().delete_topic("payments"));
+        eventually("it is let go", || ear.now().len() == 2).await;
+        gauges.read(&mut |gauge| {
+            if let Gauge::Lag { partition, .. } | Gauge::LagTime { partition, .. } = gauge {
+                assert_eq!(&*partition.topic, "orders");
+            }
+        });
+        bed.broker.journal().clear();
+        sleep(Duration::from_secs(100)).await;
+        assert!(ear.now().iter().all(|place| &*place.topic == "orders"));
+        let joins = bed
+            .broker
+            .journal()
+            .matching(|entry| entry.api() == ApiKey::JoinGroup);
+        assert!(joins.len() <= 1, "{pattern}: {} joins", joins.len());
+        bed.fill(2, 5, 5).await;
+        seen.until_len(30).await;
+        bed.broker.inspect().create_topic("payments", 3).unwrap();
+        eventually("it is read again", || ear.now().len() == 5).await;
+        running.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_calls_a_topic_broken_for_a_moment_moves_nothing() {
+    for code in [
+        ErrorCode::LEADER_NOT_AVAILABLE,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    ] {
+        for pattern in [false, true] {
+            let bed = bed(2).await;
+            let ear = Ear::default();
+            let builder = match pattern {
+                true => bed.classic_of(&[]).await.topic_pattern("orders"),
+                false => bed.classic_of(&["orders"]).await,
+            };
+            let running = run_noting(builder.rebalance_listener(ear.clone()), &Seen::default());
+            eventually("both are read", || ear.now().len() == 2).await;
+            let fault = Fault::error(code).on(ApiKey::Metadata);
+            let fault = bed.broker.faults().add(fault.times(1));
+            eventually("it is told", || fault.fired() == 1).await;
+            sleep(Duration::from_secs(30)).await;
+            assert_eq!(ear.heard().len(), 1, "{code} {pattern}: {:?}", ear.heard());
+            running.end().await;
+        }
     }
 }

@@ -13,13 +13,14 @@ mod groups;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, run, run_noting};
+use groups::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
 use groups::ear::{Ear, Heard};
 use groups::{members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{ConsumerBuilder, GroupProtocol};
-use milena_core::{ErrorKind, Partition, TopicPartition, Value};
+use milena_core::{ErrorKind, Event, Partition, TopicPartition, Value};
 use milena_protocol::any::AnyRequest;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 async fn modern(partitions: u32) -> Bed {
@@ -451,5 +452,103 @@ async fn the_coordinators_range_assignor_gives_neighbours() {
     assert_eq!(shares, [[place(0), place(1)], [place(2), place(3)]]);
     for member in running {
         member.end().await;
+    }
+}
+
+/// A classic member that joins between the question for the group's kind and the first heartbeat, as in a restart of all members.
+#[tokio::test(start_paused = true)]
+async fn the_protocol_is_chosen_again_when_the_group_turns_out_to_be_of_the_other_kind() {
+    for code in [
+        ErrorCode::GROUP_ID_NOT_FOUND,
+        ErrorCode::UNSUPPORTED_VERSION,
+    ] {
+        let bed = modern(2).await;
+        let seen = Seen::default();
+        let late = Fault::delay(Duration::from_secs(5))
+            .on(ApiKey::ConsumerGroupHeartbeat)
+            .times(1);
+        bed.broker.faults().add(late);
+        let refused = Fault::error(code).on(ApiKey::ConsumerGroupHeartbeat);
+        bed.broker.faults().add(refused.times(1));
+        let auto = run_noting(bed.builder_as("auto").await, &seen);
+        eventually("it asked by the other protocol", || {
+            bed.broker.faults().unfired().is_empty()
+        })
+        .await;
+        let classic = bed.builder_as("old").await;
+        let classic = run_noting(classic.group_protocol(GroupProtocol::Classic), &seen);
+        stable_with(&bed, 2).await;
+        assert_eq!(bed.kind(), "classic", "{code}");
+        bed.fill(2, 0, 5).await;
+        seen.until_len(10).await;
+        auto.end().await;
+        classic.end().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_the_metadata_hides_is_asked_for_ever_more_seldom_and_told() {
+    let bed = bed_with(1, |b| {
+        b.group_version(1).journal(100_000).topic("secret", 1)
+    })
+    .await;
+    let hidden = Fault::hide_topic("secret").on(ApiKey::Metadata).always();
+    let hidden = bed.broker.faults().add(hidden);
+    let told = Arc::new(Mutex::new(0));
+    let hears = Arc::clone(&told);
+    let builder = bed.consumer("a").await.topic_pattern("secret");
+    let seen = Seen::default();
+    let builder = builder.observer(Arc::new(move |event: &Event<'_>| {
+        if let Event::LookupFailed { error, .. } = event {
+            assert!(
+                error.to_string().contains("metadata does not show"),
+                "{error}"
+            );
+            *hears.lock() += 1;
+        }
+    }));
+    let running = run_noting(builder, &seen);
+    sleep(Duration::from_secs(60)).await;
+    bed.broker.journal().clear();
+    sleep(Duration::from_secs(600)).await;
+    let asked = bed
+        .broker
+        .journal()
+        .matching(|entry| entry.api() == ApiKey::Metadata);
+    assert!(asked.len() <= 20, "{} times in ten minutes", asked.len());
+    assert!(
+        (5..30).contains(&*told.lock()),
+        "told {} times",
+        told.lock()
+    );
+    hidden.remove();
+    bed.fill(1, 0, 3).await;
+    fill(&bed.cluster("filler").await, "secret", 1, 0, 3).await;
+    seen.until_len(6).await;
+    running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_held_instance_id_the_error_tells_the_value() {
+    for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+        let bed = modern(2).await;
+        let seen = Seen::default();
+        let fixed = async || {
+            let builder = bed.builder_as("twin").await.group_protocol(protocol);
+            run_noting(builder.group_instance_id("pod-1"), &seen)
+        };
+        let first = fixed().await;
+        stable_with(&bed, 1).await;
+        let second = fixed().await;
+        // The older one ends under the classic protocol, the newer one under the other.
+        let (ends, stays) = match protocol {
+            GroupProtocol::Classic => (first, second),
+            _ => (second, first),
+        };
+        let error = ends.ended().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced);
+        assert!(error.to_string().contains("`pod-1`"), "{error}");
+        assert_eq!(members(&bed), 1, "the other one is still a member");
+        stays.end().await;
     }
 }

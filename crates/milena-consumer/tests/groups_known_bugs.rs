@@ -14,6 +14,7 @@
 mod groups;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use groups::bed::{LIMIT, Running, Seen, eventually, run_noting};
@@ -21,7 +22,7 @@ use groups::ear::{Ear, Heard};
 use groups::owners::Owners;
 use groups::{WAYS, bed_with_journal as bed, hostile, member, members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_core::TopicPartition;
+use milena_core::{Timestamp, TopicPartition};
 use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -426,6 +427,136 @@ async fn a_member_that_stood_still_lets_go_before_it_asks() {
         }
         bed.fill(2, 10, 10).await;
         seen.until_len(40).await;
+        running.end().await;
+    }
+}
+
+/// A machine that is suspended stops the clock of timers, too: only the wall clock tells of it.
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_machine_was_suspended_lets_go_before_it_asks() {
+    for way in WAYS {
+        let bed = bed(2).await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let slept = Arc::new(AtomicI64::new(0));
+        let wall = Arc::clone(&slept);
+        let start = Instant::now();
+        let builder = member(&bed, way, "asleep").await.clock(move || {
+            let awake = i64::try_from(start.elapsed().as_millis()).unwrap();
+            Timestamp::from_millis(awake + wall.load(Ordering::Relaxed))
+        });
+        let running = run_noting(builder.rebalance_listener(ear.clone()), &seen);
+        bed.fill(2, 0, 10).await;
+        seen.until_len(20).await;
+        eventually("it is committed", || bed.committed(1) == Some(10)).await;
+        sleep(Duration::from_secs(60)).await;
+        assert_eq!(ear.heard().len(), 1, "{way}: time that goes by is no sleep");
+        slept.fetch_add(300_000, Ordering::Relaxed);
+        eventually("it is back", || ear.heard().len() == 3).await;
+        assert!(matches!(ear.heard()[1], Heard::Lost(_)), "{way}");
+        bed.fill(2, 10, 10).await;
+        seen.until_len(40).await;
+        running.end().await;
+    }
+}
+
+/// While the coordinator is away nobody gets its members' partitions, and a new one begins their sessions anew.
+#[tokio::test(start_paused = true)]
+async fn a_member_keeps_its_partitions_until_the_coordinator_says_that_they_are_others() {
+    for way in WAYS {
+        let bed = bed(2).await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let builder = member(&bed, way, "patient").await;
+        let running = run_noting(builder.rebalance_listener(ear.clone()), &seen);
+        bed.fill(2, 0, 10).await;
+        seen.until_len(20).await;
+        eventually("it is committed", || bed.committed(1) == Some(10)).await;
+        let loading = Fault::error(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)
+            .on(ApiKey::Heartbeat)
+            .on(ApiKey::ConsumerGroupHeartbeat)
+            .on(ApiKey::JoinGroup);
+        let loading = bed
+            .broker
+            .faults()
+            .add(loading.client_id("patient").always());
+        sleep(Duration::from_secs(30)).await;
+        bed.fill(2, 10, 10).await;
+        seen.until_len(40).await;
+        sleep(Duration::from_secs(60)).await;
+        // The coordinator has thrown it out by now, and it was not told.
+        assert_eq!(ear.heard().len(), 1, "{way}: {:?}", ear.heard());
+        assert_eq!(members(&bed), 0, "{way}");
+        loading.remove();
+        eventually("it heard of it, and is back", || ear.heard().len() == 3).await;
+        assert!(matches!(ear.heard()[1], Heard::Lost(_)), "{way}");
+        bed.fill(2, 20, 10).await;
+        seen.until("the last record of each partition", |seen| {
+            (0..2).all(|p| seen.of(p).last() == Some(&29))
+        })
+        .await;
+        running.end().await;
+    }
+}
+
+/// A coordinator that still counts a member in its generation takes it in again there; what was said of the lost membership is not
+/// about the new one.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_joins_again_in_the_same_generation_starts_with_a_clean_verdict() {
+    for way in ["range", "cooperative-sticky"] {
+        let bed = bed(4).await;
+        let (seen, ear) = (Seen::default(), Ear::default());
+        let leader = run_noting(member(&bed, way, "leader").await, &seen);
+        stable_with(&bed, 1).await;
+        let builder = member(&bed, way, "follower").await;
+        let follower = run_noting(builder.rebalance_listener(ear.clone()), &seen);
+        stable_with(&bed, 2).await;
+        eventually("it has its share", || ear.now().len() == 2).await;
+        let generation = bed.broker.inspect().group("billing").unwrap().generation;
+        bed.broker.journal().clear();
+        // The commit is refused so; the coordinator itself knows nothing of it.
+        let refused = Fault::error(ErrorCode::FENCED_MEMBER_EPOCH)
+            .on(ApiKey::OffsetCommit)
+            .client_id("follower");
+        let refused = bed.broker.faults().add(refused.times(1));
+        bed.fill(4, 0, 10).await;
+        eventually("it is refused", || refused.fired() == 1).await;
+        eventually("it is back", || lost(&ear) && ear.now().len() == 2).await;
+        sleep(Duration::from_secs(60)).await;
+        let losses = ear
+            .heard()
+            .iter()
+            .filter(|h| matches!(h, Heard::Lost(_)))
+            .count();
+        assert_eq!(losses, 1, "{way}: {:?}", ear.heard());
+        let joins = bed
+            .broker
+            .journal()
+            .matching(|entry| entry.api() == ApiKey::JoinGroup);
+        assert!(joins.len() <= 4, "{way}: {} joins", joins.len());
+        let now = bed.broker.inspect().group("billing").unwrap().generation;
+        assert!(now <= generation + 1, "{way}: {now} after {generation}");
+        follower.end().await;
+        leader.end().await;
+    }
+}
+
+/// However often a coordinator takes a member in and throws it out at once.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_thrown_out_again_and_again_joins_with_a_backoff() {
+    for way in WAYS {
+        let bed = bed(1).await;
+        let ear = Ear::default();
+        let builder = member(&bed, way, "unwanted").await;
+        let unknown = Fault::error(ErrorCode::UNKNOWN_MEMBER_ID)
+            .on(ApiKey::OffsetFetch)
+            .on(ApiKey::Heartbeat);
+        let unknown = bed.broker.faults().add(unknown.always());
+        let running = run_noting(builder.rebalance_listener(ear.clone()), &Seen::default());
+        sleep(Duration::from_secs(60)).await;
+        let heard = ear.heard();
+        let losses = heard.iter().filter(|h| matches!(h, Heard::Lost(_)));
+        let losses = losses.count();
+        assert!((3..250).contains(&losses), "{way}: {losses} in a minute");
+        unknown.remove();
         running.end().await;
     }
 }

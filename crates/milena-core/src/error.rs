@@ -57,6 +57,8 @@ pub enum ErrorKind {
     LogTruncated,
     /// The operation does not fit the present state, such as a commit of a partition that was lost.
     State,
+    /// Code panicked on a task of the client: the user's, such as a listener or a clock, or the client's own. The text names it.
+    Panicked,
 }
 
 /// Whether a failed write may be in the log all the same.
@@ -153,7 +155,8 @@ impl Error {
             | ErrorKind::Security
             | ErrorKind::Closed
             | ErrorKind::Config
-            | ErrorKind::Unsupported => true,
+            | ErrorKind::Unsupported
+            | ErrorKind::Panicked => true,
             _ => false,
         }
     }
@@ -337,6 +340,7 @@ impl ErrorKind {
             Self::Unsupported => "the broker does not support this",
             Self::Security => "authentication failed",
             Self::State => "not possible in the present state",
+            Self::Panicked => "a task panicked",
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Event, Result};
@@ -18,8 +17,9 @@ use super::epoch::{Refusal, refusal};
 use super::requests::millis;
 use super::text;
 use crate::core::Core;
-use crate::heartbeat::stood_still;
+use crate::heartbeat::{Awake, Silence};
 use crate::member::{Membership, Pulse};
+use crate::passing::passes;
 use crate::subscription::Subscription;
 
 /// Partitions by topic id.
@@ -60,7 +60,10 @@ pub(super) struct Beats {
     /// Whether a pattern was ever sent, which a later subscription has to take back.
     patterned: bool,
     interval: Duration,
-    alive: Instant,
+    awake: Awake,
+    silence: Silence,
+    /// Since when another consumer holds the instance id.
+    held_since: Option<Instant>,
     failures: u32,
 }
 
@@ -71,8 +74,10 @@ impl Beats {
         told: watch::Sender<Told>,
         owned: watch::Receiver<Owned>,
     ) -> Self {
-        core.group.coordinated.store(true, Ordering::Release);
         Self {
+            awake: Awake::new(&core),
+            silence: Silence::default(),
+            held_since: None,
             interval: core.settings.heartbeat_interval,
             core,
             member,
@@ -82,7 +87,6 @@ impl Beats {
             epoch: 0,
             sent: None,
             patterned: false,
-            alive: Instant::now(),
             failures: 0,
         }
     }
@@ -109,12 +113,11 @@ impl Beats {
                 next = Instant::now() + self.interval;
                 continue;
             }
-            let started = Instant::now();
-            let silent = started.duration_since(self.alive);
-            if self.epoch > 0 && stood_still(&core, silent, self.interval) {
+            if self.awake.stood_still(&core, self.interval) && self.epoch > 0 {
                 self.lose();
                 continue;
             }
+            let started = Instant::now();
             let said = (
                 core.group.subscription.borrow().clone(),
                 self.owned.borrow().places.clone(),
@@ -136,18 +139,13 @@ impl Beats {
                         }
                     }
                 },
-                Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
-                    tracing::debug!(group = core.settings.group_name(), %error, "a heartbeat got no answer");
+                Err(error) if passes(&error) => {
+                    self.silence.goes_on(&core, &error);
                     core.relocate();
                     self.again()
                 }
                 Err(error) => return self.fail(error),
             };
-            let silent = Instant::now().duration_since(self.alive);
-            if self.epoch > 0 && silent >= core.settings.session_timeout {
-                // The coordinator has given the partitions to others by now: going on would be to work twice.
-                self.lose();
-            }
         }
     }
 
@@ -210,8 +208,14 @@ impl Beats {
     ) -> Instant {
         self.patterned |= said.0.pattern.is_some();
         self.sent = Some(said);
-        self.alive = started;
+        self.silence.over(&self.core);
+        self.held_since = None;
         self.failures = 0;
+        if self.epoch == 0 && answer.member_epoch > 0 {
+            let (group, member) = (self.core.settings.group_name(), &*self.member);
+            let epoch = answer.member_epoch;
+            tracing::info!(group, member, epoch, "joined; the coordinator assigns");
+        }
         self.epoch = answer.member_epoch;
         let interval = u64::try_from(answer.heartbeat_interval_ms).unwrap_or(0);
         self.interval = Duration::from_millis(interval).max(SHORTEST);
@@ -245,8 +249,19 @@ impl Beats {
             Refusal::Later => {}
             Refusal::Held(error) => {
                 let limit = self.core.settings.session_timeout + self.interval;
-                if Instant::now().duration_since(self.alive) > limit {
-                    return Err(error);
+                match self.held_since {
+                    Some(since) if since.elapsed() > limit => return Err(error),
+                    Some(_) => {}
+                    None => {
+                        self.held_since = Some(Instant::now());
+                        let group = self.core.settings.group_name();
+                        let instance = self.core.settings.instance.as_deref();
+                        tracing::warn!(
+                            group,
+                            instance,
+                            "another consumer holds this group.instance.id: nothing is read until it leaves or its session ends"
+                        );
+                    }
                 }
             }
             Refusal::Fail(error) => return Err(error),
@@ -267,7 +282,6 @@ impl Beats {
         self.life += 1;
         self.epoch = 0;
         self.sent = None;
-        self.alive = Instant::now();
         self.core.membership.send_replace(None);
         // A member that joins again may get the very epoch that it had: what was said of the lost one is not about it.
         self.core.verdict.send_replace(None);

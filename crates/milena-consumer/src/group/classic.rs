@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_core::{
     Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicName, TopicPartition,
 };
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::handover;
+use super::leave::leave;
 use crate::assignor::Assignor;
 use crate::core::Core;
 use crate::heartbeat;
 use crate::member::{Member, Membership, Next, Pulse};
+use crate::passing::passes;
 use crate::partition::Partition;
+use crate::supervise::panic_of;
 
 /// Lives as a member of a classic group until the consumer closes.
 pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
@@ -28,11 +32,17 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         synced: Synced::default(),
         topics: BTreeSet::new(),
         led: None,
+        joined_at: None,
+        losses: 0,
     };
     // Beside this task, so that beats wait for nothing; ends with it.
     let mut beats = JoinSet::new();
     beats.spawn(heartbeat::run(Arc::clone(core)));
-    task.live().await
+    tokio::select! {
+        biased;
+        lived = task.live() => lived,
+        never = panic_of(&mut beats) => match never {},
+    }
 }
 
 pub(super) struct ClassicTask {
@@ -46,6 +56,10 @@ pub(super) struct ClassicTask {
     pub(super) topics: BTreeSet<TopicName>,
     /// The partition counts by which this member, as the leader, assigned last.
     pub(super) led: Option<BTreeMap<TopicName, usize>>,
+    /// When the coordinator took it in last.
+    pub(super) joined_at: Option<Instant>,
+    /// How often in a row the membership was lost soon after it began: how long the next join waits.
+    losses: u32,
 }
 
 /// What the last sync gave: goes into the next join, for the leader to keep things where they are.
@@ -94,7 +108,8 @@ impl ClassicTask {
                 Turn::Close => {
                     let given = self.give_back(&core.partitions()).await;
                     core.membership.send_replace(None);
-                    self.leave().await;
+                    self.note_id();
+                    leave(&core).await;
                     return given;
                 }
             }
@@ -108,13 +123,21 @@ impl ClassicTask {
     async fn join(&mut self) -> Result<BTreeSet<TopicPartition>> {
         let core = Arc::clone(&self.core);
         let mut attempt = 0;
+        if self.losses > 0 {
+            // A coordinator that takes this member in and throws it out at once must not be asked without a pause.
+            sleep(core.cluster.backoff().delay(self.losses - 1)).await;
+        }
         loop {
             let next = tokio::select! {
                 joined = self.join_once() => match joined {
                     Ok(Ok(assignment)) => return Ok(assignment),
                     Ok(Err(next)) => next,
-                    Err(error) if error.is_retriable() || error.kind() == ErrorKind::State => {
-                        tracing::debug!(group = core.settings.group_name(), %error, "joining is tried again");
+                    Err(error) if passes(&error) => {
+                        let group = core.settings.group_name();
+                        match attempt {
+                            TOLD_AFTER => tracing::warn!(group, %error, "the group cannot be joined for now; it is tried again"),
+                            _ => tracing::debug!(group, %error, "joining is tried again"),
+                        }
                         Next::Relocate
                     }
                     Err(error) => return Err(error),
@@ -182,6 +205,8 @@ impl ClassicTask {
         let mut asked = core.group.rebalance.subscribe();
         // What changed since the join is looked at once.
         metadata.mark_changed();
+        // When to look again whether a topic is gone.
+        let mut doubted: Option<Instant> = None;
         loop {
             tokio::select! {
                 word = verdict(&core, &membership) => return match word {
@@ -201,8 +226,20 @@ impl ClassicTask {
                     if changed.is_err() || core.cluster.is_closed() {
                         return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
                     }
-                    let topics = core.group.subscription.borrow().resolve(&core.cluster.metadata());
-                    if topics != self.topics || self.partitions_grew() {
+                    match self.news() {
+                        News::None => doubted = None,
+                        News::More => return Ok(Turn::Rebalance),
+                        News::Less if doubted.is_none() => {
+                            // A broker that has just started may not know all topics yet: another answer decides.
+                            doubted = Some(Instant::now() + DOUBT);
+                            core.cluster.request_refresh();
+                        }
+                        News::Less => {}
+                    }
+                }
+                () = sleep_until(doubted.unwrap_or_else(Instant::now)), if doubted.is_some() => {
+                    doubted = None;
+                    if let News::Less | News::More = self.news() {
                         return Ok(Turn::Rebalance);
                     }
                 }
@@ -210,15 +247,22 @@ impl ClassicTask {
         }
     }
 
-    /// Whether what this leader assigned by is out of date.
-    fn partitions_grew(&self) -> bool {
-        let Some(led) = &self.led else { return false };
+    /// What changed of the topics since this member joined and, where it leads, assigned.
+    fn news(&self) -> News {
+        let metadata = self.core.cluster.metadata();
+        let topics = self.core.group.subscription.borrow().resolve(&metadata);
+        let mut less = self.topics.iter().any(|topic| !topics.contains(topic));
+        let mut more = topics.iter().any(|topic| !self.topics.contains(topic));
+        let Some(led) = &self.led else {
+            return News::of(more, less);
+        };
         let topics: BTreeSet<_> = self.topics.iter().chain(led.keys()).cloned().collect();
-        let mut grew = false;
-        for (topic, count) in self.group_topics(&topics).counts() {
-            let before = led.get(topic).copied().unwrap_or(0);
+        let now = self.group_topics(&topics);
+        for topic in &topics {
+            let (before, count) = (led.get(topic).copied().unwrap_or(0), now.count(topic));
+            less |= count < before;
             if count > before {
-                grew = true;
+                more = true;
                 let first = PartitionNumber::new(u32::try_from(before).unwrap_or(u32::MAX));
                 self.core.observers().emit(|| Event::PartitionsAdded {
                     group: self.core.settings.group_name(),
@@ -228,7 +272,13 @@ impl ClassicTask {
                 });
             }
         }
-        grew
+        News::of(more, less)
+    }
+
+    /// Notes how the coordinator knows this member, for whoever leaves the group.
+    pub(super) fn note_id(&self) {
+        let id = Some(self.member.id()).filter(|id| !id.is_empty());
+        *self.core.group.known_as.lock() = id.map(Arc::from);
     }
 
     /// Gives partitions back; what is left is lost where the membership ends over it.
@@ -249,10 +299,36 @@ impl ClassicTask {
 
     /// Everything is others' already.
     async fn lose(&mut self, forgotten: bool) {
+        let lasted = self.joined_at.take().map(|since| since.elapsed());
+        let soon = lasted.is_none_or(|lasted| lasted < self.core.settings.session_timeout);
+        self.losses = if soon { self.losses + 1 } else { 1 };
         handover::lose(&self.core, &self.core.partitions()).await;
         self.core.membership.send_replace(None);
+        // A member that joins again may be in the very generation that it was in: what was said of the lost membership is not about it.
+        self.core.verdict.send_replace(None);
         self.synced = Synced::default();
         self.member.forget(forgotten);
+        self.note_id();
+    }
+}
+
+/// What changed of the topics that a group reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    None,
+    /// There are topics or partitions more.
+    More,
+    /// There are fewer, and none more.
+    Less,
+}
+
+impl News {
+    fn of(more: bool, less: bool) -> Self {
+        match (more, less) {
+            (true, _) => Self::More,
+            (false, true) => Self::Less,
+            (false, false) => Self::None,
+        }
     }
 }
 
@@ -301,3 +377,8 @@ async fn lose_when_gone(core: &Core) -> Infallible {
     // The join itself tells how it goes on.
     std::future::pending().await
 }
+
+/// How soon to look again whether a topic is gone.
+const DOUBT: Duration = Duration::from_secs(1);
+/// After so many tries in vain the log says at `warn` that the group cannot be joined.
+const TOLD_AFTER: u32 = 3;

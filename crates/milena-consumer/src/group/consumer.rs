@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorKind, Partition as PartitionNumber, Result, TopicPartition};
-use milena_pool::Role;
-use milena_protocol::messages::ConsumerGroupHeartbeatRequest;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::beats::{Beats, Owned, Places, Told};
-use super::{handover, text};
+use super::handover;
+use super::leave::leave;
 use crate::core::Core;
 use crate::member::Pulse;
 use crate::partition::Partition;
+use crate::supervise::panic_of;
 
 /// Lives as a member until the consumer closes.
 pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
@@ -24,40 +24,43 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         watch::Sender::new(Told::default()),
         watch::Sender::new(Owned::default()),
     );
+    // Kept for as long as the consumer lives, whatever becomes of its memberships.
+    let member: Arc<str> = Uuid::new_v4().to_string().into();
+    *core.group.known_as.lock() = Some(Arc::clone(&member));
     let mut task = ConsumerTask {
         core: Arc::clone(core),
-        // Kept for as long as the consumer lives, whatever becomes of its memberships.
-        member: Uuid::new_v4().to_string().into(),
         told: told.subscribe(),
         owned,
         held: BTreeMap::new(),
+        unseen: 0,
     };
-    let beats = Beats::new(
-        Arc::clone(core),
-        Arc::clone(&task.member),
-        told,
-        task.owned.subscribe(),
-    );
+    let beats = Beats::new(Arc::clone(core), member, told, task.owned.subscribe());
     // Beside this task, so that beats wait for nothing; ends with it.
     let mut beating = JoinSet::new();
     beating.spawn(beats.run());
-    let lived = task.live().await;
-    if lived.is_ok() {
-        task.give_back(core.partitions()).await?;
-        beating.shutdown().await;
-        core.membership.send_replace(None);
-        task.leave().await;
+    let lived = async {
+        task.live().await?;
+        task.give_back(core.partitions()).await
+    };
+    tokio::select! {
+        biased;
+        lived = lived => lived?,
+        never = panic_of(&mut beating) => match never {},
     }
-    lived
+    beating.shutdown().await;
+    core.membership.send_replace(None);
+    leave(core).await;
+    Ok(())
 }
 
 struct ConsumerTask {
     core: Arc<Core>,
-    member: Arc<str>,
     told: watch::Receiver<Told>,
     owned: watch::Sender<Owned>,
     /// What it reads, by what the coordinator calls it: a topic that is made again has another id.
     held: BTreeMap<(Uuid, i32), TopicPartition>,
+    /// How often in a row topics that the coordinator named were not found here.
+    unseen: u32,
 }
 
 impl ConsumerTask {
@@ -69,10 +72,15 @@ impl ConsumerTask {
         loop {
             let told = self.told.borrow_and_update().clone();
             let missing = self.reconcile(told).await?;
-            let attempt = if missing { RESOLVE } else { Duration::MAX };
+            // At first it is metadata that comes late. A topic that stays hidden is asked for ever more seldom.
+            let attempt = RESOLVE.saturating_mul(1 << self.unseen.min(16)).min(SELDOM);
+            if !missing {
+                self.unseen = 0;
+            }
             tokio::select! {
                 changed = self.told.changed() => if changed.is_err() {
-                    return Err(Error::new(ErrorKind::Closed, "the group's heartbeats have ended"));
+                    // The task that beats has panicked: whoever waits for that task tells how.
+                    return std::future::pending().await;
                 },
                 () = core.closing.cancelled() => return Ok(()),
                 Ok(()) = subscription.changed() => {
@@ -83,7 +91,13 @@ impl ConsumerTask {
                 changed = metadata.changed() => if changed.is_err() || core.cluster.is_closed() {
                     return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
                 },
-                () = sleep(attempt), if missing => core.cluster.request_refresh(),
+                () = sleep(attempt), if missing => {
+                    self.unseen += 1;
+                    if self.unseen >= TOLD_AFTER {
+                        self.tell_unseen();
+                    }
+                    core.cluster.request_refresh();
+                }
             }
         }
     }
@@ -137,6 +151,7 @@ impl ConsumerTask {
     /// Takes what is new and known here; `true` when some of it is not.
     async fn take(&mut self, target: &Places) -> bool {
         let metadata = self.core.cluster.metadata();
+        let named = self.core.group.subscription.borrow().topics.clone();
         let (mut added, mut missing) = (Vec::new(), false);
         for (id, partitions) in target {
             let topic = metadata.topic_by_id(*id);
@@ -146,6 +161,8 @@ impl ConsumerTask {
                     continue;
                 }
                 match (topic, PartitionNumber::from_wire(*number)) {
+                    // The coordinator's pattern takes them in; what Kafka keeps for itself is read by name only.
+                    (Some(topic), _) if topic.internal && !named.contains(&topic.name) => {}
                     (Some(topic), Some(partition)) => {
                         let place = TopicPartition::new(&topic.name, partition);
                         self.held.insert(key, place.clone());
@@ -165,6 +182,30 @@ impl ConsumerTask {
             }
         }
         missing
+    }
+
+    /// Tells of partitions that are assigned and cannot be read, since nothing here knows their topic.
+    fn tell_unseen(&self) {
+        let metadata = self.core.cluster.metadata();
+        let target = self.told.borrow().target.clone().unwrap_or_default();
+        for (id, partitions) in target {
+            let first = partitions
+                .first()
+                .copied()
+                .and_then(PartitionNumber::from_wire);
+            let (None, Some(first)) = (metadata.topic_by_id(id), first) else {
+                continue;
+            };
+            let what = format!(
+                "the coordinator assigned partitions of a topic with the id {id}, which the metadata does not show: allow this client \
+                 to describe the topic, or take it out of the topic pattern"
+            );
+            let error = Error::new(ErrorKind::State, what);
+            let group = self.core.settings.group_name();
+            tracing::warn!(group, %error, "assigned partitions are not read");
+            let place = TopicPartition::new(id.to_string(), first);
+            self.core.tell_lookup_failed(&place, &error);
+        }
     }
 
     /// Tells the heartbeats what is owned; a change is sent at once.
@@ -199,38 +240,11 @@ impl ConsumerTask {
             Some(_) | None => Ok(()),
         }
     }
-
-    /// Tells the coordinator at once, where that is wanted at the end; a static member says that it will come back.
-    async fn leave(&self) {
-        let settings = &self.core.settings;
-        let instance = settings.instance.as_deref();
-        let leaves = self.core.group.on_close.lock().leaves(instance.is_some());
-        let epoch = match (leaves, instance) {
-            (true, _) => LEAVES,
-            (false, Some(_)) => LEAVES_FOR_A_WHILE,
-            (false, None) => return,
-        };
-        let request = ConsumerGroupHeartbeatRequest::default()
-            .with_group_id(text(settings.group_name()).into())
-            .with_member_id(text(&self.member))
-            .with_member_epoch(epoch)
-            .with_instance_id(instance.map(text));
-        let leaving = async {
-            let connection = self.core.coordinator(Role::Heartbeat).await?;
-            connection.call_with(&request, LEAVE).await
-        };
-        match timeout(LEAVE, leaving).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "leaving the group failed"),
-            Err(_) => tracing::debug!("leaving the group took too long"),
-        }
-    }
 }
 
-/// The epochs by which members leave.
-const LEAVES: i32 = -1;
-const LEAVES_FOR_A_WHILE: i32 = -2;
-/// How long leaving may take: at the end nobody wants to wait.
-const LEAVE: Duration = Duration::from_secs(5);
+/// The longest wait before they are looked for again.
+const SELDOM: Duration = Duration::from_secs(60);
+/// After so many looks in vain it is told.
+const TOLD_AFTER: u32 = 4;
 /// How soon to look again for topics that the coordinator named and nobody knows here.
 const RESOLVE: Duration = Duration::from_millis(250);

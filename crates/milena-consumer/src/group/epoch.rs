@@ -3,6 +3,7 @@
 use milena_core::{Error, ErrorCode, ErrorKind};
 
 use super::protocol::refused;
+use crate::member::is_unknown;
 
 /// What to do after a heartbeat was refused.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ pub(super) fn refusal(code: ErrorCode, why: Option<&str>) -> Refusal {
             "another consumer holds the same group.instance.id",
         )),
         _ if code.is_stale_coordinator() => Refusal::Relocate,
-        _ if code.is_retriable() => Refusal::Later,
+        _ if code.is_retriable() || is_unknown(code) => Refusal::Later,
         _ => Refusal::Fail(refused(code, why)),
     }
 }
@@ -68,6 +69,9 @@ mod tests {
         }
         let loading = refusal(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS, None);
         assert!(matches!(loading, Refusal::Later));
+        for unknown in [-1, 9999].into_iter().filter_map(ErrorCode::from_wire) {
+            assert!(matches!(refusal(unknown, None), Refusal::Later));
+        }
     }
 
     #[test]

@@ -31,7 +31,14 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let hold = listener.is_some().then(|| Arc::from(HOLD));
     core.assign_held(starts, hold.as_ref());
     let Some(listener) = listener else { return };
-    hear(listener.assigned(&partitions), core.settings.drain_timeout).await;
+    if !hear(core, "assigned", async {
+        listener.assigned(&partitions).await
+    })
+    .await
+    {
+        // It was not ready for their records: the consumer ends, and they stay held until they are given back.
+        return;
+    }
     for place in &partitions {
         if let Ok(partition) = core.partition(place) {
             core.resume(&partition, HOLD);
@@ -72,14 +79,16 @@ pub(crate) async fn give_back(
             tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed: records are read again");
         }
         if let Some(listener) = &core.settings.membership.listener {
-            hear(listener.revoked(&places), core.settings.drain_timeout).await;
+            hear(core, "revoked", async { listener.revoked(&places).await }).await;
         }
         // What was to be committed without anybody waiting is this member's to commit for a moment yet.
         commit::flush(core).await;
     };
     tokio::select! {
         () = returning => {
-            core.tell_rebalance(core.generation(), RebalancePhase::Revoked, &places);
+            let (group, generation) = (core.settings.group_name(), core.generation());
+            tracing::info!(group, generation, partitions = ?places, "given back");
+            core.tell_rebalance(generation, RebalancePhase::Revoked, &places);
             core.release(partitions);
             None
         }
@@ -97,9 +106,11 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     }
     core.release(partitions);
     let places = places(partitions);
-    core.tell_rebalance(core.generation(), RebalancePhase::Lost, &places);
+    let (group, generation) = (core.settings.group_name(), core.generation());
+    tracing::warn!(group, generation, partitions = ?places, "lost: others may have them, and what is not committed is read again");
+    core.tell_rebalance(generation, RebalancePhase::Lost, &places);
     if let Some(listener) = &core.settings.membership.listener {
-        hear(listener.lost(&places), core.settings.drain_timeout).await;
+        hear(core, "lost", async { listener.lost(&places).await }).await;
     }
 }
 

@@ -9,6 +9,7 @@ use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRequest};
+use tokio::time::Instant;
 
 use super::classic::ClassicTask;
 use super::handover;
@@ -16,6 +17,7 @@ use super::metadata::{Subscription, decode_assignment, encode_subscription};
 use super::requests::millis;
 use super::text;
 use crate::member::Next;
+use crate::supervise::contained;
 
 impl ClassicTask {
     pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, Next>> {
@@ -25,16 +27,30 @@ impl ClassicTask {
         let request = self.join_request()?;
         let answer = connection.call_with(&request, parks).await?;
         if let Some(code) = ErrorCode::from_wire(answer.error_code) {
-            return Ok(Err(self.member.join_refused(code, &answer.member_id)));
+            let next = self.member.join_refused(code, &answer.member_id);
+            self.note_id();
+            return Ok(Err(next));
         }
         if !self.member.is_next(answer.generation_id) {
             // The group went on without this member, and others may have had what it kept.
             handover::lose(&core, &core.partitions()).await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
+        self.note_id();
+        self.joined_at = Some(Instant::now());
+        let (group, generation) = (core.settings.group_name(), answer.generation_id);
+        let (member, leads) = (self.member.id(), answer.leader == answer.member_id);
+        tracing::info!(group, member, generation, leads, "joined");
+        // What was said of a membership that is over is not about this one, also where it has the same generation.
+        core.verdict.send_replace(None);
         // Heartbeats begin now: the others may keep the sync waiting.
         core.membership.send_replace(self.member.membership());
-        let assignments = self.assignments(&answer).await?;
+        let assignments = match self.assignments(&answer).await {
+            Ok(assignments) => assignments,
+            // Not an answer that cannot be read, of which there is a better one: what members or assignors made stays as it is.
+            Err(error) if !error.is_retriable() => return Ok(Err(Next::Fail(error))),
+            Err(error) => return Err(error),
+        };
         let request = self.sync_request(&answer, assignments);
         let answer = connection.call_with(&request, parks).await?;
         if let Some(code) = ErrorCode::from_wire(answer.error_code) {
@@ -43,7 +59,7 @@ impl ClassicTask {
             }
             return Ok(Err(self.member.sync_refused(code)));
         }
-        decode_assignment(&answer.assignment).map(Ok)
+        Ok(decode_assignment(&answer.assignment).map_err(Next::Fail))
     }
 
     fn join_request(&mut self) -> Result<JoinGroupRequest> {
@@ -62,7 +78,9 @@ impl ClassicTask {
                 // that tells nothing new the assignment that it has.
                 generation: synced.generation.filter(|_| self.cooperative || times > 0),
                 rack: settings.membership.rack.as_deref().map(str::to_owned),
-                user_data: assignor.user_data(&synced.partitions, synced.generation),
+                user_data: contained(&what_panicked(assignor), || {
+                    assignor.user_data(&synced.partitions, synced.generation)
+                })?,
             };
             let protocol = JoinGroupRequestProtocol::default()
                 .with_name(text(assignor.name()))
@@ -109,6 +127,11 @@ impl ClassicTask {
             Error::new(ErrorKind::Decode, what).api("JoinGroup")
         })
     }
+}
+
+/// How errors call an assignor.
+pub(super) fn what_panicked(assignor: &std::sync::Arc<dyn crate::assignor::Assignor>) -> String {
+    format!("the assignor `{}`", assignor.name())
 }
 
 const PROTOCOL_TYPE: &str = "consumer";

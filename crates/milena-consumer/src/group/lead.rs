@@ -8,8 +8,11 @@ use milena_protocol::messages::JoinGroupResponse;
 use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 
 use super::classic::ClassicTask;
+use super::join::what_panicked;
 use super::metadata::{decode_subscription, encode_assignment};
 use crate::assignor::{GroupMember, GroupTopics, RebalanceProtocol, check, withhold};
+use crate::subscription::is_there;
+use crate::supervise::contained;
 
 impl ClassicTask {
     /// As the leader: everybody's assignment; else nothing.
@@ -38,7 +41,8 @@ impl ClassicTask {
             // A static member that came back: the assignment stands, and this leader watches the topics (KIP-814).
             return Ok(Vec::new());
         }
-        let mut assignment = assignor.assign(&members, &topics);
+        let assign = || assignor.assign(&members, &topics);
+        let mut assignment = contained(&what_panicked(&assignor), assign)?;
         if assignor.protocol() == RebalanceProtocol::Cooperative {
             withhold(&mut assignment, &members);
         }
@@ -61,7 +65,7 @@ impl ClassicTask {
             .collect();
         let mut topics = GroupTopics::default();
         for name in names {
-            let Some(known) = metadata.topic(name).filter(|t| !t.partitions.is_empty()) else {
+            let Some(known) = metadata.topic(name).filter(|topic| is_there(topic)) else {
                 continue;
             };
             let racks = known.partitions.iter().map(|partition| {

@@ -1,51 +1,95 @@
-//! LeaveGroup: tells the coordinator at once, so that the others need not wait for the session to run out.
+//! The end of a membership: the coordinator is told at once, so that the others need not wait for the session to run out.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use milena_core::{Error, ErrorCode, Result};
 use milena_pool::Role;
 use milena_protocol::ApiKey;
-use milena_protocol::messages::LeaveGroupRequest;
 use milena_protocol::messages::leave_group_request::MemberIdentity;
+use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest};
 use tokio::time::timeout;
 
-use super::classic::ClassicTask;
 use super::text;
+use crate::core::Core;
 
-impl ClassicTask {
-    /// Leaves, where that is wanted at the end; after partitions were given back, never before.
-    pub(super) async fn leave(&mut self) {
-        let instance = self.core.settings.instance.as_deref();
-        let wanted = self.core.group.on_close.lock().leaves(instance.is_some());
-        if self.member.id().is_empty() || !wanted {
-            return;
+/// Leaves, where that is wanted at the end; after partitions were given back or lost, never before.
+pub(super) async fn leave(core: &Core) {
+    let Some(member) = core.group.known_as.lock().take() else {
+        return;
+    };
+    let is_static = core.settings.instance.is_some();
+    let leaves = core.group.on_close.lock().leaves(is_static);
+    let group = core.settings.group_name();
+    let leaving = async {
+        match core.group.coordinated.load(Ordering::Acquire) {
+            true if leaves => beat_for_the_last_time(core, &member, LEAVES).await,
+            // It says that it will come back.
+            true if is_static => beat_for_the_last_time(core, &member, LEAVES_FOR_A_WHILE).await,
+            false if leaves => leave_classic(core, &member).await,
+            _ => Ok(()),
         }
-        let leaving = async {
-            let connection = self.core.coordinator(Role::Heartbeat).await?;
-            let version = connection.versions().negotiate(ApiKey::LeaveGroup)?;
-            let request = self.leave_request(version);
-            connection.call_version(&request, version, LEAVE).await
-        };
-        match timeout(LEAVE, leaving).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "leaving the group failed"),
-            Err(_) => tracing::debug!("leaving the group took too long"),
+    };
+    match timeout(LEAVE, leaving).await {
+        Ok(Ok(())) if leaves => tracing::info!(group, member = &*member, "left the group"),
+        Ok(Ok(())) => {
+            tracing::info!(
+                group,
+                member = &*member,
+                "stays a member until its session ends"
+            );
         }
-        self.member.forget(true);
-    }
-
-    fn leave_request(&self, version: i16) -> LeaveGroupRequest {
-        let request = LeaveGroupRequest::default()
-            .with_group_id(text(self.core.settings.group_name()).into());
-        if version < LEAVE_MANY_FROM {
-            return request.with_member_id(text(self.member.id()));
-        }
-        let identity = MemberIdentity::default()
-            .with_member_id(text(self.member.id()))
-            .with_group_instance_id(self.core.settings.instance.as_deref().map(text));
-        request.with_members(vec![identity])
+        Ok(Err(error)) => tracing::info!(
+            group, member = &*member, %error,
+            "the group could not be left: its partitions go to others when the session ends"
+        ),
+        Err(_) => tracing::info!(
+            group,
+            member = &*member,
+            "the group could not be left in time: its partitions go to others when the session ends"
+        ),
     }
 }
 
+async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    let version = connection.versions().negotiate(ApiKey::LeaveGroup)?;
+    let request =
+        LeaveGroupRequest::default().with_group_id(text(core.settings.group_name()).into());
+    let request = if version < LEAVE_MANY_FROM {
+        request.with_member_id(text(member))
+    } else {
+        let identity = MemberIdentity::default()
+            .with_member_id(text(member))
+            .with_group_instance_id(core.settings.instance.as_deref().map(text));
+        request.with_members(vec![identity])
+    };
+    let answer = connection.call_version(&request, version, LEAVE).await?;
+    refused(answer.error_code, "LeaveGroup")
+}
+
+async fn beat_for_the_last_time(core: &Core, member: &Arc<str>, epoch: i32) -> Result<()> {
+    let request = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(text(core.settings.group_name()).into())
+        .with_member_id(text(member))
+        .with_member_epoch(epoch)
+        .with_instance_id(core.settings.instance.as_deref().map(text));
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    let answer = connection.call_with(&request, LEAVE).await?;
+    refused(answer.error_code, "ConsumerGroupHeartbeat")
+}
+
+fn refused(code: i16, api: &'static str) -> Result<()> {
+    match ErrorCode::from_wire(code) {
+        Some(code) => Err(Error::broker(code).api(api)),
+        None => Ok(()),
+    }
+}
+
+/// The epochs by which members leave under the consumer protocol.
+const LEAVES: i32 = -1;
+const LEAVES_FOR_A_WHILE: i32 = -2;
 /// How long leaving may take: at the end nobody wants to wait.
 const LEAVE: Duration = Duration::from_secs(5);
 /// The first version of LeaveGroup that lists members (KIP-345).

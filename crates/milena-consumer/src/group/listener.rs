@@ -1,16 +1,18 @@
 //! The user's ear on rebalances: asynchronous, awaited where it may still act, and never for ever.
 
 use std::future::Future;
-use std::time::Duration;
 
 use milena_core::TopicPartition;
 use milena_pool::BoxFuture;
 use tokio::time::timeout;
 
+use crate::core::Core;
+use crate::supervise::caught;
+
 /// Hears of partitions that come and go.
 ///
 /// Each call is awaited, at most the drain timeout, while heartbeats go on; partitions that the call is not about go on meanwhile. The
-/// methods must not wait for the consumer's own end.
+/// methods must not wait for the consumer's own end. One that panics ends the consumer, with an error that names it.
 ///
 /// ```
 /// use milena_consumer::RebalanceListener;
@@ -67,12 +69,25 @@ impl<L: RebalanceListener> Listener for L {
     }
 }
 
-/// Awaits a call, at most `limit`.
-pub(crate) async fn hear(call: BoxFuture<'_, ()>, limit: Duration) {
-    if timeout(limit, call).await.is_err() {
-        tracing::warn!(
-            ?limit,
-            "a rebalance listener did not return in time and is left"
-        );
+/// Awaits a call of `method`, at most the drain timeout; `false` where it panicked, which ends the consumer.
+pub(super) async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool {
+    let limit = core.settings.drain_timeout;
+    let what = format!("the rebalance listener's `{method}`");
+    match caught(&what, timeout(limit, call)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(_)) => {
+            let group = core.settings.group_name();
+            tracing::warn!(
+                group,
+                method,
+                ?limit,
+                "a rebalance listener did not return in time and is left"
+            );
+            true
+        }
+        Err(error) => {
+            core.fail(error);
+            false
+        }
     }
 }

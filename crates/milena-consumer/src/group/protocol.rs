@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::clash::describe;
 use crate::core::Core;
+use crate::passing::passes;
 
 /// How the members of a group find out who reads what (`group.protocol`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(super) async fn choose(core: &Core) -> Result<Chosen> {
             Ok(chosen) => return Ok(chosen),
             Err(error) => error,
         };
-        if !error.is_retriable() && error.kind() != ErrorKind::State {
+        if !passes(&error) {
             return Err(error);
         }
         tracing::debug!(group = core.settings.group_name(), %error, "the coordinator is asked again");

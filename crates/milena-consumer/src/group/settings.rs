@@ -59,6 +59,11 @@ impl GroupSettings {
         self.assignors.clone()
     }
 
+    /// Whether the protocol is this member's to choose.
+    pub(crate) fn is_auto(&self) -> bool {
+        self.protocol == GroupProtocol::Auto && !self.has_assignors()
+    }
+
     /// Whether assignors were named or added, which implies the classic protocol.
     pub(crate) fn has_assignors(&self) -> bool {
         !self.assignors.is_empty()

@@ -1,5 +1,6 @@
 //! What the user asks of the group's task while it runs (another subscription, a rebalance, how to end), and what it tells others.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use milena_pool::{AllTopics, Cluster};
@@ -39,6 +40,9 @@ pub(crate) struct Signals {
     /// Counts the rebalances asked for, with the last reason.
     pub(crate) rebalance: watch::Sender<(u64, String)>,
     pub(crate) on_close: Mutex<GroupMembershipOperation>,
+    /// The id by which the coordinator may count this consumer among its members; `None` where it does not. Written by the group's task
+    /// alone; kept here so that the group is left after a panic of that task, too.
+    pub(crate) known_as: Mutex<Option<Arc<str>>>,
     /// Whether the group is of the consumer protocol (KIP-848): the generation of a membership is its member epoch then.
     pub(crate) coordinated: AtomicBool,
     /// Held while the subscription is by a pattern: the picture of the cluster shows every topic then.
@@ -51,6 +55,7 @@ impl Signals {
             subscription: watch::Sender::new(subscription),
             rebalance: watch::Sender::new((0, String::new())),
             on_close: Mutex::new(on_close),
+            known_as: Mutex::new(None),
             coordinated: AtomicBool::new(false),
             all_topics: Mutex::new(None),
         }

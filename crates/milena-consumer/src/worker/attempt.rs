@@ -5,7 +5,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use milena_core::{BatchSeat, BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedRecord};
+use milena_core::{
+    BatchSeat, BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedRecord, panic_text,
+};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -192,11 +194,7 @@ fn classify(error: impl Into<BoxError>) -> ProcessError {
 /// A panic is an error like others, of a class of its own.
 fn flat<T>(ended: Result<Result<T, ProcessError>, Box<dyn Any + Send>>) -> Result<T, ProcessError> {
     ended.unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let what = format!("the handler panicked: {}", text.unwrap_or("no text"));
+        let what = format!("the handler panicked: {}", panic_text(&*panic));
         Err(ProcessError::new(ErrorClass::Panic, what))
     })
 }

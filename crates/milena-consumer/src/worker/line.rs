@@ -9,6 +9,7 @@ use milena_core::{
 use tokio::time::Instant;
 
 use super::Worker;
+use crate::supervise::named;
 use crate::verdict::Patience;
 
 /// A route, as one lane holds it.
@@ -34,11 +35,8 @@ impl<R: Routes> Worker<R> {
             let info = routes.routes().get(route);
             let recorder = core.settings.recorder.as_ref().map(|recorder| {
                 let name = info.map_or_else(|| "handler".into(), |info| Arc::clone(&info.name));
-                recorder.route(&RouteLabels::new(
-                    core.settings.group_name(),
-                    &record.topic,
-                    name,
-                ))
+                let labels = RouteLabels::new(core.settings.group_name(), &record.topic, name);
+                named(RECORDER, || recorder.route(&labels))
             });
             let is_recorded = info.is_some_and(|info| info.records_attempts);
             let mut extensions = Extensions::new();
@@ -50,7 +48,9 @@ impl<R: Routes> Worker<R> {
                 extensions.insert(WallClock::new(move || clock()));
             }
             Line {
-                service: routes.service(route),
+                service: named("a route's service, while it was cloned for a lane,", || {
+                    routes.service(route)
+                }),
                 recorder,
                 is_recorded,
                 extensions,
@@ -74,7 +74,9 @@ impl<R: Routes> Worker<R> {
         if let Some(Some(line)) = self.lines.get(route)
             && let (Some(recorder), false, Some(began)) = (&line.recorder, line.is_recorded, began)
         {
-            recorder.attempt(attempt, began.elapsed(), end);
+            named(RECORDER, || {
+                recorder.attempt(attempt, began.elapsed(), end);
+            });
         }
     }
 
@@ -87,3 +89,6 @@ impl<R: Routes> Worker<R> {
         }
     }
 }
+
+/// How errors call the recorder.
+pub(super) const RECORDER: &str = "the recorder";

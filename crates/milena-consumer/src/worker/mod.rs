@@ -24,6 +24,7 @@ use crate::core::Core;
 use crate::driven::Driven;
 use crate::offsets::Ticket;
 use crate::partition::{LaneAtWork, Partition, Phase};
+use crate::supervise::named;
 use crate::verdict::{Verdict, judge};
 
 /// One lane's way to process a record; owns a clone of each route's service that it has used.
@@ -165,7 +166,8 @@ impl<R: Driven> Worker<R> {
     /// The route of a record.
     pub(crate) fn route_of(&self, record: &ConsumerRecord) -> usize {
         let last = self.lines.len().saturating_sub(1);
-        self.routes.select(record).min(last)
+        let select = || self.routes.select(record);
+        named("a condition of the routes", select).min(last)
     }
 
     /// How many records the route takes together; `None` where it takes one.

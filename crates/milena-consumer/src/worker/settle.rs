@@ -7,9 +7,11 @@ use std::time::Duration;
 use milena_core::{ConsumerRecord, Error, Routes, SharedRecord};
 use tokio::time::Instant;
 
+use super::line::RECORDER;
 use super::{Answer, Go, Place, Worker};
 use crate::core::End;
 use crate::offsets::Ticket;
+use crate::supervise::named;
 use crate::verdict::{Verdict, judge};
 
 impl<R: Routes> Worker<R> {
@@ -56,8 +58,10 @@ impl<R: Routes> Worker<R> {
         if let Some(elapsed) = elapsed {
             let line = self.line(route, record);
             match (&line.recorder, line.is_recorded) {
-                (Some(recorder), false) if at_once => recorder.settled_at_once(elapsed, outcome),
-                (Some(recorder), _) => recorder.record(elapsed, outcome),
+                (Some(recorder), false) if at_once => named(RECORDER, || {
+                    recorder.settled_at_once(elapsed, outcome);
+                }),
+                (Some(recorder), _) => named(RECORDER, || recorder.record(elapsed, outcome)),
                 (None, _) => {}
             }
         }

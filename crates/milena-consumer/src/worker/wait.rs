@@ -24,7 +24,7 @@ pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool 
 /// Waits for that time with the partition paused.
 pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
     let by = Holder::apart("hold");
-    let now = (core.settings.clock)();
+    let now = core.settings.now();
     // A clock that stands still, or a time that is past, must not make this spin.
     let time = until.since(now).max(Duration::from_millis(1));
     let reason = format!("the handler holds its record for {time:?}");

@@ -1,5 +1,6 @@
 //! A broker in memory, records in it, and consumers that note what they get.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,14 @@ impl Seen {
         ended.unwrap_or_else(|_| panic!("never came: {what}; seen {}", self.len()));
     }
 
+    #[allow(dead_code, reason = "each test program uses its part")]
+    pub(crate) async fn until_len_or_end(&self, len: usize, running: &Running) {
+        eventually("records, or the end", || {
+            self.len() >= len || running.is_over()
+        })
+        .await;
+    }
+
     pub(crate) async fn until_len(&self, len: usize) {
         self.until(&format!("{len} records"), |seen| seen.len() >= len)
             .await;
@@ -164,6 +173,20 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    #[allow(dead_code, reason = "each test program uses its part")]
+    pub(crate) fn spawn(
+        stop: ShutdownHandle,
+        run: impl Future<Output = Result<RunReport>> + Send + 'static,
+    ) -> Self {
+        let task = tokio::spawn(run);
+        Self { stop, task }
+    }
+
+    #[allow(dead_code, reason = "each test program uses its part")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
     pub(crate) async fn end(self) -> RunReport {
         self.stop.shutdown();
         self.ended().await.unwrap()

@@ -19,7 +19,7 @@ fn protocols(api: ApiKey) -> &'static [GroupProtocol] {
 
 /// Runs a noting consumer over `fault`, which must have fired, and expects each record once and in order; so in each protocol in which
 /// `api` is asked.
-async fn survives(api: ApiKey, fault: impl Fn() -> Fault) {
+pub(crate) async fn survives(api: ApiKey, fault: impl Fn() -> Fault) {
     for protocol in protocols(api) {
         survives_in(*protocol, fault().on(api)).await;
     }

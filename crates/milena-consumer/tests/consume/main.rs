@@ -17,6 +17,7 @@ mod fetching;
 mod flow;
 mod groups;
 mod nearby;
+mod no_answers;
 mod offsets;
 mod truncation;
 mod verdicts;

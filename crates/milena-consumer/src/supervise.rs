@@ -1,0 +1,176 @@
+//! Supervision: a panic on a task of a consumer ends the consumer with an error that names what panicked.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use milena_core::{Error, ErrorKind, Result, panic_text};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::core::{Core, End};
+
+/// Runs until the consumer ends, and hears of each task that does not.
+///
+/// The tasks end with it. Without it a task that panicked would leave the others behind: a member that beats for partitions that
+/// nobody reads, or one that reads partitions that others have.
+pub(crate) struct Supervisor {
+    core: Arc<Core>,
+    tasks: JoinSet<(&'static str, Result<()>)>,
+    /// Told when this ends, however it ends.
+    _left: Left,
+}
+
+impl Supervisor {
+    /// A supervisor without tasks; `left` becomes true when it ends, since no task can be a member then.
+    pub(crate) fn new(core: Arc<Core>, left: &watch::Sender<bool>) -> Self {
+        Self {
+            core,
+            tasks: JoinSet::new(),
+            _left: Left(left.clone()),
+        }
+    }
+
+    /// Starts a task under the name that errors give it.
+    pub(crate) fn start<F>(&mut self, runtime: &Handle, what: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let task = async move { (what, caught(what, task).await) };
+        self.tasks.spawn_on(task, runtime);
+    }
+
+    /// Watches the tasks until it is dropped or all of them have ended.
+    pub(crate) async fn run(mut self) {
+        while let Some(joined) = self.tasks.join_next().await {
+            let error = match joined {
+                Ok((_, Ok(()))) if self.is_ending() => continue,
+                Ok((what, Ok(()))) => {
+                    let what = format!("{what} ended before the consumer did");
+                    Error::new(ErrorKind::State, what)
+                }
+                Ok((what, Err(error))) => {
+                    if what == GROUP {
+                        // Whatever was to give them back has panicked.
+                        self.core.release(&self.core.partitions());
+                        self.core.membership.send_replace(None);
+                    }
+                    error
+                }
+                // What a task held may panic while it is dropped.
+                Err(ended) => match ended.try_into_panic() {
+                    Ok(panic) => panicked("a task of the consumer", &*panic),
+                    Err(_) => continue,
+                },
+            };
+            self.core.fail(error);
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.core.closing.is_cancelled() || self.core.ended().is_some()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        // Whoever ends it by intention has told the end before. A runtime that ends drops it, too.
+        self.core.end(End::Failed(Error::new(
+            ErrorKind::Closed,
+            "the tokio runtime that the consumer was started on has ended: build a consumer on the runtime that uses it",
+        )));
+    }
+}
+
+/// Tells that the group's task has ended, however it did.
+pub(crate) struct Left(pub(crate) watch::Sender<bool>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// How errors call the task that is a member of the group.
+pub(crate) const GROUP: &str = "the group's task";
+
+/// The payload of a panic that says already what panicked.
+struct Named(String);
+
+/// Calls user code; its panic goes on, with the name of that code.
+pub(crate) fn named<T>(what: &str, call: impl FnOnce() -> T) -> T {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(value) => value,
+        Err(panic) => resume_unwind(Box::new(Named(text(what, &*panic)))),
+    }
+}
+
+/// Calls user code; its panic is an error.
+pub(crate) fn contained<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panicked(what, &*panic))
+}
+
+/// Awaits work; its panic is an error.
+pub(crate) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
+    let ended = AssertUnwindSafe(work).catch_unwind().await;
+    ended.map_err(|panic| panicked(what, &*panic))
+}
+
+/// Waits until a task of `tasks` panics, and goes on with its panic.
+pub(crate) async fn panic_of<T: 'static>(tasks: &mut JoinSet<T>) -> std::convert::Infallible {
+    while let Some(joined) = tasks.join_next().await {
+        if let Err(ended) = joined
+            && let Ok(panic) = ended.try_into_panic()
+        {
+            resume_unwind(panic);
+        }
+    }
+    std::future::pending().await
+}
+
+fn panicked(what: &str, panic: &(dyn Any + Send)) -> Error {
+    Error::new(ErrorKind::Panicked, text(what, panic))
+}
+
+fn text(what: &str, panic: &(dyn Any + Send)) -> String {
+    match panic.downcast_ref::<Named>() {
+        Some(Named(text)) => text.clone(),
+        None => {
+            // An assertion's text has several lines, an error's has one.
+            let told = panic_text(panic);
+            let lines: Vec<_> = told.lines().map(str::trim).collect();
+            format!("{what} panicked: {}", lines.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_that_names_the_innermost_code_that_has_a_name() {
+        let error = caught("the group's task", async { panic!("out of {}", "paper") });
+        let error = error.await.map(|()| ()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Panicked);
+        assert_eq!(error.message(), "the group's task panicked: out of paper");
+        let clock = || named("the clock", || panic!("stopped\n  at noon"));
+        let error = contained("a lane", clock).map(|()| ()).unwrap_err();
+        assert_eq!(error.message(), "the clock panicked: stopped, at noon");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_whoever_waits_for_it() {
+        let waiting = async {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(async {});
+            tasks.spawn(async { named("the recorder", || panic!("full")) });
+            panic_of(&mut tasks).await;
+        };
+        let error = caught("a lane", waiting).await.unwrap_err();
+        assert_eq!(error.message(), "the recorder panicked: full");
+    }
+}

@@ -1,0 +1,58 @@
+//! Answers of the coordinator that say nothing cost time, and neither a record nor its order nor the membership.
+
+use milena_broker::{ApiKey, ErrorCode, Fault};
+use milena_consumer::GroupProtocol;
+use tokio::time::{Duration, sleep};
+
+use crate::bed::{Seen, bed, run_noting};
+use crate::faults::survives;
+
+/// What members of a group ask their coordinator.
+const ASKED: [ApiKey; 5] = [
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::SyncGroup,
+    ApiKey::Heartbeat,
+    ApiKey::ConsumerGroupHeartbeat,
+];
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_cannot_be_read_are_none() {
+    for api in ASKED {
+        survives(api, || Fault::garbled().times(2)).await;
+        survives(api, || Fault::wrong_correlation_id().times(2)).await;
+        survives(api, || Fault::truncate(6).times(2)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn codes_that_nobody_knows_are_no_answer() {
+    let codes = [-1, 9999].into_iter().filter_map(ErrorCode::from_wire);
+    for code in codes {
+        for api in ASKED {
+            survives(api, || Fault::error(code).times(2)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_never_says_anything_is_asked_with_a_backoff() {
+    for protocol in [GroupProtocol::Classic, GroupProtocol::Consumer] {
+        let bed = bed(1).await;
+        let code = ErrorCode::UNKNOWN_SERVER_ERROR;
+        let fault = Fault::error(code)
+            .on(ApiKey::JoinGroup)
+            .on(ApiKey::ConsumerGroupHeartbeat);
+        let fault = bed.broker.faults().add(fault.always());
+        let seen = Seen::default();
+        let running = run_noting(bed.builder().await.group_protocol(protocol), &seen);
+        sleep(Duration::from_secs(60)).await;
+        // 500 ms is the longest wait of this client, less its jitter.
+        let asked = fault.fired();
+        assert!((10..250).contains(&asked), "{protocol:?}: {asked} times");
+        fault.remove();
+        bed.fill(1, 0, 3).await;
+        seen.until_len(3).await;
+        running.end().await;
+    }
+}

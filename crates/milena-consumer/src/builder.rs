@@ -254,12 +254,16 @@ macro_rules! shared_setters {
             /// How long a handler may have a record, by attempt, before that is reported, with the route's name and the offset, and again
             /// each time as much has passed. Nothing is lost by it: heartbeats go on for as long as it takes. Default 5 min, as
             /// `max.poll.interval.ms` of Kafka's clients.
+            ///
+            /// A member of a group that receives is held to the same: where records wait and nobody has received for so long, that is
+            /// reported, as of a route `recv`.
             pub fn max_processing_time(mut self, time: Duration) -> Self {
                 self.settings.max_processing_time = time;
                 self
             }
 
-            /// What to do beside the report when a handler has a record for longer. Default [`StuckPolicy::Report`].
+            /// What to do beside the report when a handler has a record for longer, or nobody receives what waits. Default
+            /// [`StuckPolicy::Report`].
             pub fn on_stuck(mut self, policy: StuckPolicy) -> Self {
                 self.settings.on_stuck = policy;
                 self

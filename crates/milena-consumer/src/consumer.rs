@@ -48,9 +48,9 @@ use crate::spawned::RunningConsumer;
 /// committed is committed once it is back. A member that did not run for a whole session, as on a suspended machine, lets its
 /// partitions go before it asks for anything.
 ///
-/// A program that receives is not watched: one that stopped calling [`recv`](Self::recv) keeps its partitions, since heartbeats go on
-/// beside it. Where it may hang, watch [`lag`](Self::lag), or process by a handler, which has
-/// [`max_processing_time`](crate::ConsumerBuilder::max_processing_time).
+/// Heartbeats go on beside the program, so one that stopped calling [`recv`](Self::recv) keeps its partitions. Where records wait for
+/// longer than [`max_processing_time`](crate::ConsumerBuilder::max_processing_time), that is reported; with
+/// [`StuckPolicy::StopLane`](crate::StuckPolicy::StopLane) the consumer ends then, and others read them.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

@@ -615,9 +615,14 @@ impl Core {
         }
         if let Some(end) = told.filter(|_| self.runtime().is_some()) {
             let group = self.settings.group_name();
-            if let End::Failed(error) = &end {
+            match &end {
+                // The runtime or the cluster was ended under it, as at the end of a program.
+                End::Failed(error) if error.kind() == ErrorKind::Closed => {
+                    tracing::warn!(group, %error, "the consumer cannot go on");
+                }
                 // Whoever asked has it too; one that runs in a task of its own may never be asked.
-                tracing::error!(group, ?error, "the consumer cannot go on");
+                End::Failed(error) => tracing::error!(group, ?error, "the consumer cannot go on"),
+                End::Stopped(_) | End::Closed => {}
             }
             self.observers().emit(|| Event::ConsumerEnded {
                 group,

@@ -8,13 +8,13 @@ use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::core::{Core, End};
 use crate::partition::Partition;
 use crate::shutdown_log::ShutdownLog;
 use crate::supervise::{GROUP, Left, Supervisor};
-use crate::{commit, fetcher, gauges, group, positions};
+use crate::{commit, fetcher, gauges, group, positions, unread};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
@@ -84,6 +84,8 @@ impl Engine {
             supervisor.start(&runtime, GROUP, member);
             let commits = commit::run(Arc::clone(core));
             supervisor.start(&runtime, "the task that commits", commits);
+            let unread = unread::run(Arc::clone(core));
+            supervisor.start(&runtime, "the watch of who receives", unread);
         }
         *slot = Some(runtime.spawn(supervisor.run()).abort_handle());
         self.started.store(true, Ordering::Release);

@@ -83,7 +83,11 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
                 partition: place,
                 offset: oldest.offset,
                 age: oldest.age,
-                state: state(oldest, route.as_deref().unwrap_or_default(), clock),
+                state: state(
+                    oldest,
+                    route.as_deref().unwrap_or_default(),
+                    clock.unwrap_or_else(Timestamp::now),
+                ),
             });
         }
         if let Some((next, age)) = figures.undelivered {

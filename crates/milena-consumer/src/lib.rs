@@ -61,6 +61,7 @@ mod together;
 mod touched;
 mod truncation;
 mod unpack;
+mod unread;
 mod verdict;
 mod worker;
 

@@ -423,7 +423,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
             Answer::Committed(asked, answer)
         }
         Question::Offsets(asked) => {
-            let now = (core.settings.clock)();
+            let now = core.settings.now();
             let questions: Vec<_> = asked
                 .iter()
                 .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)))

@@ -73,7 +73,8 @@ pub enum StuckPolicy {
     /// Report it, by the event `HandlerStuck` and in the log, and wait on. The default: slow is not wrong.
     #[default]
     Report,
-    /// Stop its lane as well, as [`LaneStopPolicy`] says: with `Stop` the consumer ends, and others get the partition.
+    /// Stop its lane as well, as [`LaneStopPolicy`] says: with `Stop` the consumer ends, and others get the partition. A consumer whose
+    /// records are received ends, where records wait and nobody receives.
     StopLane,
 }
 

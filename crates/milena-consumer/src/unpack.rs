@@ -79,8 +79,8 @@ pub(crate) fn unreadable(
         Some(offset) => error.offset(offset),
         None => error,
     };
-    let skips = core.settings.on_corrupt == CorruptPolicy::Skip
-        && ErrorKind::Decode == error.kind();
+    let skips =
+        core.settings.on_corrupt == CorruptPolicy::Skip && ErrorKind::Decode == error.kind();
     let skipped = partition
         .believable(end)
         .filter(|next| skips && partition.passed(turn, *next, None));

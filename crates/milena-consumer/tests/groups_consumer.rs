@@ -498,7 +498,7 @@ async fn a_topic_that_the_metadata_hides_is_asked_for_ever_more_seldom_and_told(
     let hears = Arc::clone(&told);
     let builder = bed.consumer("a").await.topic_pattern("secret");
     let seen = Seen::default();
-    let builder = builder.observer(Arc::new(move |event: &Event<'_>| {
+    let builder = builder.add_observer(Arc::new(move |event: &Event<'_>| {
         if let Event::LookupFailed { error, .. } = event {
             assert!(
                 error.to_string().contains("metadata does not show"),

@@ -10,21 +10,23 @@
 #[path = "groups/mod.rs"]
 mod groups;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use groups::bed::{Bed, LIMIT, Running, Seen, bed, eventually, run, run_noting};
 use groups::{WAYS, member, members};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{
     AssignedConsumer, Assignor, ConsumerBuilder, GroupAssignment, GroupMember, GroupTopics,
     HandlerService, IntoRoutes, LaneStopPolicy, OffsetReset, Order, RangeAssignor,
-    RebalanceListener, StartAt,
+    RebalanceListener, StartAt, StuckPolicy,
 };
 use milena_core::{
-    BatchSize, ConsumerRecord, Error, ErrorClass, ErrorKind, Event, Gauge, Gauges, Handler, Offset,
-    Outcome, Partition, Recorder, RouteInfo, RouteLabels, RouteRecorder, Routes, Timestamp,
+    BatchSize, ConsumerEnd, ConsumerRecord, ErrorClass, ErrorKind, Event, Gauge, Gauges, Handler,
+    Offset, Outcome, Partition, Recorder, RouteInfo, RouteLabels, RouteRecorder, Routes, Timestamp,
     TopicPartition, Value,
 };
 use parking_lot::Mutex;
@@ -113,12 +115,17 @@ async fn a_listener_that_panics_ends_its_consumer_and_the_others_go_on() {
     }
 }
 
-/// Divides as `range` does, until there are two members.
-struct Overtaxed;
+/// Divides as `range` does, until there are two members; or, where that is said, until it is to add something for the second time.
+struct Overtaxed(bool);
 
 impl Assignor for Overtaxed {
     fn name(&self) -> &str {
         "range"
+    }
+
+    fn user_data(&self, _: &BTreeSet<TopicPartition>, generation: Option<i32>) -> Option<Bytes> {
+        assert!(!self.0 || generation.is_none(), "nothing to add");
+        None
     }
 
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {
@@ -129,10 +136,12 @@ impl Assignor for Overtaxed {
 
 #[tokio::test(start_paused = true)]
 async fn an_assignor_that_panics_ends_its_consumer_and_another_member_leads() {
-    ends_and_leaves_nothing_behind("range", "the assignor `range` panicked", async |bed| {
-        bed.builder_as("first").await.assignor(Overtaxed)
-    })
-    .await;
+    for adds in [false, true] {
+        ends_and_leaves_nothing_behind("range", "the assignor `range` panicked", async |bed| {
+            bed.builder_as("first").await.add_assignor(Overtaxed(adds))
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +212,11 @@ impl<S: Clone + Send + Sync + 'static> Routes for Broken<S> {
         &self.info
     }
 
+    fn check(&self) -> milena_core::Result<()> {
+        assert_ne!(self.part, "check", "nobody home");
+        Ok(())
+    }
+
     fn select(&self, record: &ConsumerRecord) -> usize {
         let bad = self.part == "select" && record.offset.to_wire() == 3;
         assert!(!bad, "no such region");
@@ -242,6 +256,65 @@ fn running(
     Running::spawn(consumer.shutdown_handle(), async move {
         consumer.run(routes).await
     })
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_that_panic_while_they_are_checked_start_nothing() {
+    let bed = bed(1).await;
+    let run = running(bed.builder().await, broken("check", false, async || {}));
+    let error = run.ended().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panicked);
+    assert!(
+        error.to_string().contains("the check of the routes"),
+        "{error}"
+    );
+    assert_eq!(members(&bed), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_stops_receiving_is_told_and_leaves_the_group_where_the_policy_says() {
+    for policy in [StuckPolicy::Report, StuckPolicy::StopLane] {
+        let bed = bed(2).await;
+        bed.fill(2, 0, 20).await;
+        let told: Arc<Mutex<u32>> = Arc::default();
+        let hears = Arc::clone(&told);
+        let builder = bed.builder().await.on_stuck(policy).add_observer(Arc::new(
+            move |event: &Event<'_>| {
+                if let Event::HandlerStuck { route: "recv", .. } = event {
+                    *hears.lock() += 1;
+                }
+            },
+        ));
+        let consumer = builder.build().unwrap();
+        for _ in 0..20 {
+            timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+            // Slow, but it goes on.
+            sleep(Duration::from_secs(60)).await;
+        }
+        assert_eq!(*told.lock(), 0);
+        sleep(Duration::from_secs(700)).await;
+        match policy {
+            StuckPolicy::Report => {
+                assert_eq!(*told.lock(), 2, "each time as much has passed");
+                assert_eq!(members(&bed), 1);
+                timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+            }
+            StuckPolicy::StopLane => {
+                assert_eq!(*told.lock(), 1);
+                assert_eq!(members(&bed), 0, "others may read");
+                let error = consumer.recv().await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Timeout);
+            }
+        }
+        // Where nothing waits nobody is missed.
+        while timeout(Duration::from_secs(5), consumer.recv())
+            .await
+            .is_ok_and(|got| got.is_ok())
+        {}
+        *told.lock() = 0;
+        sleep(Duration::from_secs(3600)).await;
+        assert_eq!(*told.lock(), 0);
+    }
 }
 
 const ORDERS: [(Order, bool); 4] = [
@@ -291,7 +364,7 @@ async fn a_lane_that_panics_stops_alone_where_the_policy_says() {
             bed.builder()
                 .await
                 .order(order)
-                .observer(Arc::new(move |event: &Event<'_>| {
+                .add_observer(Arc::new(move |event: &Event<'_>| {
                     if let Event::LaneStopped {
                         partition, reason, ..
                     } = event
@@ -391,10 +464,14 @@ struct Told(Arc<Mutex<(u32, Vec<Option<ErrorKind>>)>>);
 impl Told {
     fn hears(&self, builder: ConsumerBuilder) -> ConsumerBuilder {
         let told = self.clone();
-        builder.observer(Arc::new(move |event: &Event<'_>| match event {
+        builder.add_observer(Arc::new(move |event: &Event<'_>| match event {
             Event::ConsumerStarted { .. } => told.0.lock().0 += 1,
-            Event::ConsumerEnded { error, .. } => {
-                told.0.lock().1.push(error.map(Error::kind));
+            Event::ConsumerEnded { end, .. } => {
+                let error = match end {
+                    ConsumerEnd::Failed(error) => Some(error.kind()),
+                    _ => None,
+                };
+                told.0.lock().1.push(error);
             }
             _ => {}
         }))

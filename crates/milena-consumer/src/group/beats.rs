@@ -65,6 +65,12 @@ pub(super) struct Beats {
     /// Since when another consumer holds the instance id.
     held_since: Option<Instant>,
     failures: u32,
+    /// When the coordinator took this member in last.
+    joined_at: Option<Instant>,
+    /// How often in a row the membership was lost soon after it began.
+    losses: u32,
+    /// When to join again at the earliest: a coordinator that takes a member in and throws it out at once is not asked without a pause.
+    rests_until: Instant,
 }
 
 impl Beats {
@@ -88,6 +94,9 @@ impl Beats {
             sent: None,
             patterned: false,
             failures: 0,
+            joined_at: None,
+            losses: 0,
+            rests_until: Instant::now(),
         }
     }
 
@@ -111,6 +120,10 @@ impl Beats {
             if self.owned.borrow_and_update().life != self.life {
                 // What was lost is to be let go first: who joins owns nothing.
                 next = Instant::now() + self.interval;
+                continue;
+            }
+            if self.epoch == 0 && Instant::now() < self.rests_until {
+                next = self.rests_until;
                 continue;
             }
             if self.awake.stood_still(&core, self.interval) && self.epoch > 0 {
@@ -212,6 +225,7 @@ impl Beats {
         self.held_since = None;
         self.failures = 0;
         if self.epoch == 0 && answer.member_epoch > 0 {
+            self.joined_at = Some(started);
             let (group, member) = (self.core.settings.group_name(), &*self.member);
             let epoch = answer.member_epoch;
             tracing::info!(group, member, epoch, "joined; the coordinator assigns");
@@ -279,6 +293,10 @@ impl Beats {
 
     /// The membership is gone, and everything with it.
     fn lose(&mut self) {
+        let lasted = self.joined_at.take().map(|since| since.elapsed());
+        let soon = lasted.is_none_or(|lasted| lasted < self.core.settings.session_timeout);
+        self.losses = if soon { self.losses + 1 } else { 1 };
+        self.rests_until = Instant::now() + self.core.cluster.backoff().delay(self.losses - 1);
         self.life += 1;
         self.epoch = 0;
         self.sent = None;

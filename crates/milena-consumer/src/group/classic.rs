@@ -17,8 +17,8 @@ use crate::assignor::Assignor;
 use crate::core::Core;
 use crate::heartbeat;
 use crate::member::{Member, Membership, Next, Pulse};
-use crate::passing::passes;
 use crate::partition::Partition;
+use crate::passing::passes;
 use crate::supervise::panic_of;
 
 /// Lives as a member of a classic group until the consumer closes.

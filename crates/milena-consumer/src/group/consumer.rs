@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Partition as PartitionNumber, Result, TopicPartition};
+use milena_core::{Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicPartition};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -204,7 +204,11 @@ impl ConsumerTask {
             let group = self.core.settings.group_name();
             tracing::warn!(group, %error, "assigned partitions are not read");
             let place = TopicPartition::new(id.to_string(), first);
-            self.core.tell_lookup_failed(&place, &error);
+            self.core.observers().emit(|| Event::LookupFailed {
+                group,
+                partition: &place,
+                error: &error,
+            });
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{AbortHandle, Abortable, Aborted, FutureExt, Shared};
 use milena_core::{
     BatchAnswers, BatchParty, BatchScope, BatchSeat, ErrorClass, Incoming, Outcome, ProcessError,
-    Timestamp,
+    Timestamp, panic_text,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -282,11 +282,7 @@ pub(crate) fn later() -> Outcome {
 
 /// A panic, as an error.
 pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> ProcessError {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let what = format!("the handler panicked: {}", text.unwrap_or("no text"));
+    let what = format!("the handler panicked: {}", panic_text(panic));
     ProcessError::new(ErrorClass::Panic, what)
 }
 

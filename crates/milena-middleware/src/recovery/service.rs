@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use milena_core::{BoxError, ErrorClass, ProcessError};
+use milena_core::{BoxError, ErrorClass, ProcessError, panic_text};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -92,11 +92,6 @@ where
 
 #[expect(clippy::needless_pass_by_value, reason = "the panic ends here")]
 fn as_error(panic: Box<dyn Any + Send>) -> BoxError {
-    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    let what = match text {
-        Some(text) => format!("the handler panicked: {text}"),
-        None => "the handler panicked".to_owned(),
-    };
+    let what = format!("the handler panicked: {}", panic_text(&*panic));
     ProcessError::new(ErrorClass::Panic, what).into()
 }

@@ -1,0 +1,135 @@
+//! Whoever receives and stopped asking: it is told, and where the policy says so the consumer ends for it.
+//!
+//! Heartbeats go on beside a program that hangs: without this its partitions would be held unread for ever, and nobody would know.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorKind, Event, Offset, TopicPartition};
+use tokio::time::{Instant, sleep};
+
+use crate::core::Core;
+use crate::settings::StuckPolicy;
+
+/// Looks whether what waits is received, until the consumer ends or a handler takes its records.
+pub(crate) async fn run(core: Arc<Core>) {
+    let limit = core.settings.max_processing_time;
+    let mut idle = Idle::new(limit);
+    loop {
+        tokio::select! {
+            () = sleep(limit / 8) => {}
+            () = core.closing.cancelled() => return,
+        }
+        if core.is_processing() {
+            // Handlers are watched by their lanes, and receivers get nothing any more.
+            core.closing.cancelled().await;
+            return;
+        }
+        let (positions, waiting) = look(&core);
+        let Some(elapsed) = idle.after(Instant::now(), positions, waiting.is_some()) else {
+            continue;
+        };
+        if let Some((place, offset)) = waiting {
+            tell(&core, &place, offset, elapsed);
+        }
+    }
+}
+
+type Positions = Vec<(TopicPartition, Option<Offset>)>;
+
+/// How far each partition was received, and one of which records wait to be.
+fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
+    let now = Instant::now();
+    let mut waiting = None;
+    let partitions = core.partitions();
+    let positions = partitions.iter().map(|partition| {
+        let position = partition.position();
+        let figures = partition.figures(now, false);
+        let waits = figures.waiting.is_some() && figures.lag != Some(0);
+        if waits && !partition.is_paused() {
+            waiting = position.map(|offset| (partition.place().clone(), offset));
+        }
+        (partition.place().clone(), position)
+    });
+    (positions.collect(), waiting)
+}
+
+fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) {
+    let group = core.settings.group_name();
+    tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait, and nobody receives");
+    core.observers().emit(|| Event::HandlerStuck {
+        group,
+        partition: place,
+        offset: offset.to_wire(),
+        route: "recv",
+        elapsed,
+    });
+    if core.settings.on_stuck == StuckPolicy::StopLane {
+        let what = format!(
+            "records wait, and nobody has received for {elapsed:?}: the partitions are given to others, as `on_stuck` says"
+        );
+        let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
+        core.fail(error.at(place).offset(offset));
+    }
+}
+
+/// Since when nothing was received although something waits. Pure.
+#[derive(Debug)]
+struct Idle {
+    limit: Duration,
+    positions: Positions,
+    since: Option<Instant>,
+    /// How often it was told since then.
+    told: u32,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            positions: Vec::new(),
+            since: None,
+            told: 0,
+        }
+    }
+
+    /// For how long, when it is time to tell: each time as much has passed.
+    fn after(&mut self, now: Instant, positions: Positions, waits: bool) -> Option<Duration> {
+        if !waits || positions != self.positions {
+            self.positions = positions;
+            self.since = waits.then_some(now);
+            self.told = 0;
+            return None;
+        }
+        let elapsed = now.duration_since(*self.since.get_or_insert(now));
+        let due = elapsed >= self.limit.saturating_mul(self.told.saturating_add(1));
+        self.told += u32::from(due);
+        due.then_some(elapsed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: i64) -> Positions {
+        let offset = Offset::from_wire(offset);
+        vec![(TopicPartition::new("orders", 0), offset)]
+    }
+
+    #[test]
+    fn whoever_receives_is_never_told_and_whoever_stopped_is_told_each_time_as_much_has_passed() {
+        let limit = Duration::from_secs(300);
+        let (mut idle, start) = (Idle::new(limit), Instant::now());
+        let mut told = Vec::new();
+        for minute in 0..40_u32 {
+            // One record in four minutes, then none from the twentieth on, and nothing that waits for the last five.
+            let offset = i64::from(minute.min(20) / 4);
+            let now = start + Duration::from_secs(60) * minute;
+            if idle.after(now, at(offset), minute < 35).is_some() {
+                told.push(minute);
+            }
+        }
+        assert_eq!(told, [25, 30]);
+    }
+}

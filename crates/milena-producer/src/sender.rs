@@ -248,6 +248,9 @@ impl Sender {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
         };
+        if outlet.queue.is_idle() {
+            outlet.queue.starts();
+        }
         let mut full = Vec::new();
         outlet.queue.open_since = outlet.queue.partition.collect(&mut full);
         for batch in full {

@@ -166,9 +166,6 @@ impl Queue {
             failed.extend(fail(&batch));
         }
         self.tell_backlog(false);
-        if self.is_idle() {
-            self.troubled_since = None;
-        }
         failed
     }
 

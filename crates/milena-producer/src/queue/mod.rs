@@ -182,6 +182,13 @@ impl Queue {
         self.troubled_since.get_or_insert_with(Instant::now);
     }
 
+    /// Notes that records come after none were left: what troubled earlier ones says nothing of these.
+    pub(crate) fn starts(&mut self) {
+        self.trouble = None;
+        self.troubled_since = None;
+        self.missing_since = None;
+    }
+
     /// What is held up here, if anything is.
     pub(crate) fn held_up(&self) -> Option<HeldUp<'_>> {
         let (since, error) = (self.troubled_since?, self.trouble.as_ref()?);

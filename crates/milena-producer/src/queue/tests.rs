@@ -297,3 +297,38 @@ async fn a_settled_batch_is_not_failed_again_when_all_fail() {
     assert_eq!(failed[0].1.persistence(), Some(Persistence::NotWritten));
     assert!(queue.is_idle());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_troubled_earlier_records_is_not_said_of_those_that_come_when_none_were_left() {
+    let mut idle = queue(0, true);
+    idle.blame(&Error::new(ErrorKind::Transport, "gone"));
+    idle.missing(true, Instant::now());
+    assert!(idle.held_up().is_none(), "nothing is held up");
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    idle.starts();
+    let batch = batch(&mut idle);
+    idle.push(batch);
+    let now = Instant::now();
+    assert!(idle.held_up().is_none() && !idle.is_missing(now, &rules()));
+    let sent = send(&mut idle, now);
+    idle.answer(sent[0].0, lost(), now, &rules());
+    assert_eq!(idle.held_up().map(|held_up| held_up.since), Some(now));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_is_given_up_only_where_each_answer_says_for_long_that_it_is_not_there() {
+    let mut queue = queue(1, true);
+    let unknown = || code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    let mut answer = |after: u64, verdict: Verdict| {
+        let now = Instant::now() + Duration::from_secs(after);
+        let sent = send(&mut queue, now);
+        queue.answer(sent[0].0, verdict, now, &rules());
+        queue.give_up_missing(now, &rules()).len()
+    };
+    assert_eq!(answer(0, unknown()), 0);
+    assert_eq!(answer(14, unknown()), 0);
+    assert_eq!(answer(16, code(ErrorCode::NOT_ENOUGH_REPLICAS)), 0);
+    assert_eq!(answer(20, unknown()), 0, "it was there in between");
+    assert_eq!(answer(30, lost()), 0, "no answer says nothing");
+    assert_eq!(answer(35, unknown()), 1);
+}

@@ -90,7 +90,7 @@ fn signs_of_life_go_on_after_their_runtime_ended() {
         cluster.send(&Target::Any, &list()).await.unwrap();
         broker.journal().clear();
         let nothing = |entry: &milena_broker::Entry| match entry.message() {
-            milena_protocol::any::AnyRequest::Metadata(asked) => {
+            Some(milena_protocol::any::AnyRequest::Metadata(asked)) => {
                 asked.topics.as_ref().is_some_and(Vec::is_empty)
             }
             _ => false,

@@ -37,7 +37,7 @@ fn topic(name: &str) -> TopicName {
 fn named(broker: &Broker) -> Vec<Option<usize>> {
     let asked = broker.journal().requests(ApiKey::Metadata);
     let named = asked.iter().map(|entry| match entry.message() {
-        AnyRequest::Metadata(asked) => asked.topics.as_ref().map(Vec::len),
+        Some(AnyRequest::Metadata(asked)) => asked.topics.as_ref().map(Vec::len),
         other => panic!("{other:?}"),
     });
     named.collect()
@@ -65,7 +65,7 @@ async fn new_topics_are_asked_for_alone_and_at_once() {
     broker.journal().clear();
     cluster.refresh().await.unwrap();
     let whole = broker.journal().requests(ApiKey::Metadata);
-    let AnyRequest::Metadata(asked) = whole[0].message() else {
+    let Some(AnyRequest::Metadata(asked)) = whole[0].message() else {
         panic!("{whole:?}");
     };
     assert_eq!(asked.topics.as_ref().unwrap().len(), TOPICS);

@@ -8,15 +8,43 @@ use crate::failure::Failure;
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     acknowledged: u64,
-    /// Records that were refused or given up, in their order.
-    failed: Vec<(u64, Error)>,
+    /// Records that were refused or given up, in the order of their outcomes. Those that follow each other with one error are one run: a
+    /// broker that goes away fails millions.
+    failed: Vec<Run>,
+}
+
+/// Records that follow each other and failed alike.
+#[derive(Debug)]
+struct Run {
+    first: u64,
+    last: u64,
+    error: Error,
+}
+
+impl Run {
+    fn count(&self) -> u64 {
+        self.last - self.first + 1
+    }
 }
 
 impl Outcomes {
     pub(super) fn note<T>(&mut self, number: u64, outcome: Result<T, Error>) {
-        match outcome {
-            Ok(_) => self.acknowledged += 1,
-            Err(error) => self.failed.push((number, error)),
+        let error = match outcome {
+            Ok(_) => {
+                self.acknowledged += 1;
+                return;
+            }
+            Err(error) => error,
+        };
+        match self.failed.last_mut() {
+            Some(run) if run.last + 1 == number && is_alike(&run.error, &error) => {
+                run.last = number;
+            }
+            _ => self.failed.push(Run {
+                first: number,
+                last: number,
+                error,
+            }),
         }
     }
 
@@ -33,58 +61,66 @@ impl Outcomes {
     /// # Errors
     /// Where one failed.
     pub(super) fn told(mut self, gave_up: bool) -> Result<(), Failure> {
-        self.failed.sort_by_key(|(number, _)| *number);
-        let Some((number, first)) = self.failed.first().cloned() else {
+        self.failed.sort_by_key(|run| run.first);
+        let Some(first) = self.failed.first() else {
             return Ok(());
         };
+        let failure = Failure::from(first.error.clone());
         let failure = match gave_up {
-            true => Failure::unreached(format!("no answer came in time: {}", Failure::from(first))),
-            false => Failure::from(first),
+            true => Failure::unreached(format!("no answer came in time: {failure}")),
+            false => failure,
         };
-        if self.failed.len() == 1 {
-            return Err(failure.before(format!("record {number}")));
+        if self.failed.len() == 1 && first.count() == 1 {
+            return Err(failure.before(format!("record {}", first.first)));
         }
-        let mut groups: Vec<(String, Vec<u64>)> = Vec::new();
-        for (number, error) in &self.failed {
-            let words = Failure::from(error.clone()).to_string();
+        let mut groups: Vec<(String, Vec<(u64, u64)>)> = Vec::new();
+        for run in &self.failed {
+            let words = Failure::from(run.error.clone()).to_string();
             let has_room = groups.len() < MOST_TOLD;
             match groups.iter_mut().find(|(known, _)| *known == words) {
-                Some((_, numbers)) => numbers.push(*number),
-                None if has_room => groups.push((words, vec![*number])),
+                Some((_, runs)) => add(runs, run),
+                None if has_room => groups.push((words, vec![(run.first, run.last)])),
                 None => {}
             }
         }
-        for (words, numbers) in &groups {
-            let noun = if numbers.len() == 1 {
-                "record"
-            } else {
-                "records"
+        for (words, runs) in &groups {
+            let noun = match runs[..] {
+                [(first, last)] if first == last => "record",
+                _ => "records",
             };
-            crate::complain(&format!("{noun} {}: {words}", ranges(numbers)));
+            crate::complain(&format!("{noun} {}: {words}", ranges(runs)));
         }
-        let written = |error: &Error| error.persistence() == Some(Persistence::PossiblyWritten);
-        let doubtful = self
-            .failed
-            .iter()
-            .filter(|(_, error)| written(error))
-            .count();
+        let (mut not, mut possibly) = (0, 0);
+        for run in &self.failed {
+            match run.error.persistence() {
+                Some(Persistence::PossiblyWritten) => possibly += run.count(),
+                Some(Persistence::NotWritten) | None => not += run.count(),
+            }
+        }
         Err(failure.say(format!(
-            "{} records were acknowledged, {} were not written, {doubtful} were possibly written",
+            "{} records were acknowledged, {not} were not written, {possibly} were possibly written",
             self.acknowledged,
-            self.failed.len() - doubtful,
         )))
     }
 }
 
-/// Numbers in ascending order as `1, 3-5`.
-fn ranges(numbers: &[u64]) -> String {
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    for number in numbers {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *number => *last = *number,
-            _ => runs.push((*number, *number)),
-        }
+/// Whether two errors are told in the same words.
+fn is_alike(one: &Error, other: &Error) -> bool {
+    let about = |error: &Error| (error.kind(), error.persistence(), error.place().partition);
+    about(one) == about(other)
+        && one.message() == other.message()
+        && one.place().topic == other.place().topic
+}
+
+fn add(runs: &mut Vec<(u64, u64)>, run: &Run) {
+    match runs.last_mut() {
+        Some((_, last)) if *last + 1 == run.first => *last = run.last,
+        _ => runs.push((run.first, run.last)),
     }
+}
+
+/// Runs of numbers as `1, 3-5`.
+fn ranges(runs: &[(u64, u64)]) -> String {
     let told = runs
         .iter()
         .take(MOST_TOLD)
@@ -105,10 +141,22 @@ const MOST_TOLD: usize = 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use milena::ErrorKind;
 
     #[test]
-    fn numbers_that_follow_each_other_are_told_as_one() {
-        assert_eq!(ranges(&[1, 3, 4, 5, 9]), "1, 3-5, 9");
-        assert_eq!(ranges(&[7]), "7");
+    fn records_that_fail_alike_are_one_run() {
+        let mut outcomes = Outcomes::default();
+        let error = |what: &'static str| Error::new(ErrorKind::Timeout, what);
+        for number in [3, 4, 5] {
+            outcomes.note::<()>(number, Err(error("late")));
+        }
+        outcomes.note(6, Ok(()));
+        outcomes.note::<()>(7, Err(error("late")));
+        outcomes.note::<()>(8, Err(error("other")));
+        let mut runs = Vec::new();
+        outcomes.failed.iter().for_each(|run| add(&mut runs, run));
+        assert_eq!(outcomes.failed.len(), 3);
+        assert_eq!(ranges(&runs), "3-5, 7-8");
+        assert_eq!(outcomes.acknowledged(), 1);
     }
 }

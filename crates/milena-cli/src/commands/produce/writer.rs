@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use milena::{Delivery, Headers, Producer, ProducerRecord, Timestamp};
+use milena::{
+    Delivery, Error, ErrorKind, Headers, Persistence, Producer, ProducerRecord, Timestamp,
+};
 use tokio::time::{sleep, timeout};
 
 use super::outcomes::Outcomes;
@@ -156,10 +158,13 @@ impl<'a> Writer<'a> {
         let gave_up = !self.waiting.is_empty();
         if gave_up {
             let _ = timeout(AFTER_SIGNAL, self.producer.close(Duration::ZERO)).await;
-            for (number, delivery) in std::mem::take(&mut self.waiting) {
-                if let Ok(outcome) = timeout(AFTER_SIGNAL, delivery).await {
-                    self.outcomes.note(number, outcome);
-                }
+            self.settle();
+            // A producer that could not even be closed leaves some without a word.
+            for (number, _) in std::mem::take(&mut self.waiting) {
+                let what = "the producer did not tell what became of the record";
+                let error = Error::new(ErrorKind::Timeout, what);
+                let error = error.with_persistence(Persistence::PossiblyWritten);
+                self.outcomes.note::<()>(number, Err(error));
             }
         }
         (self.outcomes.acknowledged(), self.outcomes.told(gave_up))

@@ -77,10 +77,10 @@ impl Pipe {
             {
                 return;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         #[cfg(not(unix))]
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use milena::broker::Broker;
+use milena::{Client, Offset, TopicPartition};
 use tokio::runtime::Runtime;
 
 pub(crate) struct World {
@@ -86,6 +87,19 @@ impl World {
             (cells[2].parse().unwrap(), cells[3].parse().unwrap())
         };
         told.lines().map(row).collect()
+    }
+
+    /// Commits an offset of partition 0, whatever the log holds.
+    pub(crate) fn commit(&self, group: &str, topic: &str, offset: u32) {
+        let committing = async {
+            let client = Client::builder().bootstrap([self.bootstrap.clone()]);
+            let client = client.connect().await.unwrap();
+            let offsets = [(TopicPartition::new(topic, 0), Offset::from(offset))];
+            let altered = client.admin().alter_offsets(group, offsets).await;
+            altered.unwrap().all().unwrap();
+            client.close().await;
+        };
+        Runtime::new().unwrap().block_on(committing);
     }
 
     /// Whether a group has no members, as its coordinator says.

@@ -32,7 +32,7 @@ impl Source {
     /// Reads a partition no more.
     pub(super) fn leave(&self, place: &TopicPartition) {
         match self {
-            Self::Assigned(consumer) => drop(consumer.unassign([place.clone()])),
+            Self::Assigned(consumer) => consumer.unassign([place.clone()]),
             // It stays this member's, who has to commit it. Where it went away meanwhile it is left as well.
             Self::Member(member) => drop(member.consumer.pause(place)),
         }

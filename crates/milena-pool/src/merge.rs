@@ -74,8 +74,8 @@ fn drop_absent(
     doubts: &mut Doubts,
     from: Source,
 ) -> usize {
-    let dropped = match scope {
-        Scope::Part(_) => return 0,
+    match scope {
+        Scope::Part(_) => 0,
         Scope::Wanted(names) => new.topics.retain(|topic| names.contains(&topic.name)),
         Scope::All => {
             let named = answer.topics.iter().filter_map(|topic| topic.name.as_ref());
@@ -92,8 +92,7 @@ fn drop_absent(
                 .collect();
             new.topics.retain(|topic| !gone.contains(&topic.name))
         }
-    };
-    dropped
+    }
 }
 
 /// Where a partition's leader went, as an answer to another request told (KIP-951).

@@ -69,7 +69,7 @@ impl Inner {
                 self.tell_rebootstrap(&error);
                 let ways = self.shuffled_bootstrap().into_iter().map(Way::Bootstrap);
                 let asked = self.ask_ways(ways.collect(), scope).await;
-                (None, asked.map_err(|failed| self.unreachable(failed))?.1)
+                (None, asked.map_err(|failed| self.unreachable(&failed))?.1)
             }
             Ok((Way::Known(node), answer)) => (Some(node), answer),
             Ok((Way::Bootstrap(_), answer)) => {
@@ -87,7 +87,7 @@ impl Inner {
                         self.tell_rebootstrap(&failure.error);
                     }
                 }
-                return Err(self.unreachable(failed));
+                return Err(self.unreachable(&failed));
             }
         };
         let is_new = self.accept(node, &answer, scope)?;
@@ -153,7 +153,7 @@ impl Inner {
     }
 
     /// The error of a renewal that nobody answered: it names each bootstrap address and what came of it.
-    fn unreachable(&self, failed: Vec<Failure>) -> Error {
+    fn unreachable(&self, failed: &[Failure]) -> Error {
         let known = failed.iter().filter(|f| matches!(f.way, Way::Known(_)));
         let known = known.count();
         let mut texts: Vec<_> = failed

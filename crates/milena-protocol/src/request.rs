@@ -89,7 +89,7 @@ pub(crate) fn begin(
     put_i16(out, api.to_wire());
     put_i16(out, version);
     put_i32(out, correlation_id);
-    put_str(out, client_id, false)?;
+    put_str(out, client_id, false).map_err(|error| error.setting("client.id"))?;
     put_no_tags(out, api.is_flexible(version));
     Ok(())
 }

@@ -200,5 +200,8 @@ fn a_text_that_is_too_long_is_refused_by_the_name_of_its_field() {
                 assert!(text.contains(part), "{text}");
             }
         }
+        let name = "n".repeat(32_768);
+        let error = request::encode(&commit(1), version, 1, Some(&name)).unwrap_err();
+        assert_eq!(error.place().setting.as_deref(), Some("client.id"));
     }
 }

@@ -123,6 +123,22 @@ impl Cluster {
         }
     }
 
+    /// Asks for these topics again, without the others, and does not wait: for whoever was told that something of them has changed.
+    ///
+    /// What it costs does not grow with the topics that are known. Several askings become one; those that bring nothing new are spaced as
+    /// renewals are.
+    pub fn request_topics(&self, names: impl IntoIterator<Item = TopicName>) {
+        let now = Instant::now();
+        {
+            let mut wanted = self.0.wanted.lock();
+            for name in names {
+                wanted.ask(&name, now);
+            }
+        }
+        self.0.signals.ask_part();
+        self.0.keep_up();
+    }
+
     /// Notes where leaders went, as one Produce or Fetch answer told (KIP-951). An epoch that is not newer than the known one changes
     /// nothing. Returns whether the picture changed.
     ///

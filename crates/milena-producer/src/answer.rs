@@ -181,7 +181,8 @@ impl Sender {
                 .leader(place)
                 .is_some_and(|known| known != node);
             if !moved {
-                self.network.refresh("a broker no longer leads a partition");
+                let reason = "a broker no longer leads a partition";
+                self.network.refresh_topic(&place.topic, reason);
             }
         }
         if let Verdict::Fail { error, .. } = &verdict

@@ -88,6 +88,11 @@ impl Network for ClusterNetwork {
         self.cluster.learn_leaders(hints, endpoints);
     }
 
+    fn refresh_topic(&self, topic: &TopicName, reason: &'static str) {
+        tracing::debug!(%topic, reason, "the producer asks for the metadata of a topic");
+        self.cluster.request_topics([topic.clone()]);
+    }
+
     fn refresh(&self, reason: &'static str) {
         tracing::debug!(reason, "the producer asks for metadata");
         self.cluster.request_refresh();

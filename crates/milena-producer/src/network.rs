@@ -59,6 +59,11 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// Takes over all that an answer said of the leaders of partitions (KIP-951).
     fn learn(&self, hints: Vec<(TopicPartition, LeaderHint)>, endpoints: &[NodeEndpoint]);
 
+    /// Asks anew where the partitions of a topic are led, soon.
+    fn refresh_topic(&self, _topic: &TopicName, reason: &'static str) {
+        self.refresh(reason);
+    }
+
     /// Asks for a fresh picture, soon.
     fn refresh(&self, reason: &'static str);
 

@@ -86,6 +86,29 @@ async fn topics_that_are_wanted_at_once_share_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_topic_that_has_changed_is_asked_for_alone() {
+    let broker = Broker::builder().brokers(2).topic("a", 1).topic("b", 1);
+    let broker = broker.replication_factor(2).start().await.unwrap();
+    let cluster = on(&broker).connect().await.unwrap();
+    cluster.topic("a").await.unwrap();
+    cluster.topic("b").await.unwrap();
+    let place = TopicPartition::new("a", 0);
+    let leader = cluster.metadata().leader(&place).unwrap().to_wire();
+    assert!(broker.inspect().move_leader("a", 0, 3 - leader));
+    broker.journal().clear();
+    for _ in 0..50 {
+        cluster.request_topics([topic("a")]);
+    }
+    sleep(SECOND).await;
+    let named = named(&broker);
+    assert!(named.len() <= 2, "{named:?}");
+    assert!(named.iter().all(|count| *count == Some(1)), "{named:?}");
+    let moved = cluster.metadata().leader(&place).unwrap().to_wire();
+    assert_eq!(moved, 3 - leader);
+    cluster.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_answers_bring_nothing_new_they_are_asked_for_once_a_second() {
     let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
     let cluster = on(&broker).connect().await.unwrap();

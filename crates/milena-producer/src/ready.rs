@@ -93,8 +93,11 @@ impl Ready {
         partition
     }
 
-    /// The partitions from id `from` on.
-    pub(crate) fn registered(&self, from: usize) -> Vec<Arc<Partition>> {
+    /// Moves the ids of partitions with news into `ids`; returns the partitions from id `from` on, which every such id is within.
+    pub(crate) fn news(&self, from: usize, ids: &mut Vec<u32>) -> Vec<Arc<Partition>> {
+        // In this order: a partition is registered before it is announced. The other way round, one that comes in between is heard of
+        // without being known, and is never heard of again.
+        self.drain(ids);
         let registry = self.partitions.lock();
         registry.all.get(from..).unwrap_or_default().to_vec()
     }
@@ -124,5 +127,35 @@ impl Ready {
     /// Whether no caller is left.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_core::TopicPartition;
+
+    use super::*;
+
+    #[test]
+    fn whoever_hears_of_a_partition_knows_it_already() {
+        let ready = Arc::new(Ready::default());
+        let flows = crate::settings::Draft::default().check().unwrap().flows;
+        let flow = flows.usual().clone();
+        let mut announced = ready.ids.lock();
+        let sender = std::thread::spawn({
+            let ready = ready.clone();
+            move || {
+                let mut ids = Vec::new();
+                let known = ready.news(0, &mut ids);
+                (known.len(), ids)
+            }
+        });
+        // The sender comes as far as it gets while a caller makes a partition and announces it.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let place = TopicPartition::new("orders", 0);
+        let partition = ready.register(|id| Partition::new(place, id, flow, Arc::default()));
+        announced.push(partition.id);
+        drop(announced);
+        assert_eq!(sender.join().unwrap(), (1, vec![0]));
     }
 }

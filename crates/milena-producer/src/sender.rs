@@ -227,7 +227,8 @@ impl Sender {
 
     /// Looks at the partitions that callers announced.
     pub(crate) fn take_news(&mut self) {
-        for partition in self.desk.ready.registered(self.queues.len()) {
+        let mut ids = std::mem::take(&mut self.scratch);
+        for partition in self.desk.ready.news(self.queues.len(), &mut ids) {
             self.queues.push(Outlet {
                 queue: Queue::new(partition),
                 listed: false,
@@ -235,8 +236,6 @@ impl Sender {
                 lingers: false,
             });
         }
-        let mut ids = std::mem::take(&mut self.scratch);
-        self.desk.ready.drain(&mut ids);
         for id in ids.drain(..) {
             self.collect(id);
         }

@@ -1,11 +1,10 @@
 //! What the log is told: a line per change, not per batch.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use parking_lot::Mutex;
 use tokio::time::sleep;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -15,23 +14,39 @@ use crate::cluster::{bed, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Keeps the lines of the producer at info and above.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// The lines that were written on this thread, which is the test's own.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps the lines of the producer at info and above. One for all tests of the program: whether a line is written at all is
+/// remembered for all threads, by what the first one to come there listens to.
+struct Listener;
+
+/// The lines of the thread that is asked, from now on.
+struct Lines;
 
 impl Lines {
+    fn listen() -> Self {
+        // An error means that an earlier test has set it.
+        let _ = tracing::subscriber::set_global_default(Listener);
+        LINES.take();
+        Self
+    }
+
+    fn all(&self) -> Vec<String> {
+        LINES.with_borrow(Vec::clone)
+    }
+
     /// The lines so far that hold `words`.
     fn with(&self, words: &str) -> Vec<String> {
-        let lines = self.0.lock();
+        let mut lines = self.all();
+        lines.retain(|line| line.contains(words));
         lines
-            .iter()
-            .filter(|line| line.contains(words))
-            .cloned()
-            .collect()
     }
 }
 
-impl Subscriber for Lines {
+impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("milena_producer") && *metadata.level() <= Level::INFO
     }
@@ -52,7 +67,7 @@ impl Subscriber for Lines {
         }
         let mut text = Text(event.metadata().level().to_string());
         event.record(&mut text);
-        self.0.lock().push(text.0);
+        LINES.with_borrow_mut(|lines| lines.push(text.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -61,8 +76,7 @@ impl Subscriber for Lines {
 
 #[tokio::test(start_paused = true)]
 async fn records_that_are_held_up_are_told_once_for_each_broker_and_once_when_they_are_not() {
-    let lines = Lines::default();
-    let _told = tracing::subscriber::set_default(lines.clone());
+    let lines = Lines::listen();
     let bed = bed(6).await;
     let producer = bed.producer();
     for partition in 0..6 {
@@ -93,13 +107,12 @@ async fn records_that_are_held_up_are_told_once_for_each_broker_and_once_when_th
     let freed = lines.with("no record is held up any more");
     assert_eq!(freed.len(), 2, "{freed:?}");
     assert!(freed.iter().all(|line| line.starts_with("INFO")));
-    assert_eq!(lines.0.lock().len(), 4);
+    assert_eq!(lines.all().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_passes_within_a_moment_is_not_told() {
-    let lines = Lines::default();
-    let _told = tracing::subscriber::set_default(lines.clone());
+    let lines = Lines::listen();
     let bed = bed(1).await;
     let producer = bed.producer();
     producer.send(record_at(0, "warm")).await.unwrap();
@@ -107,13 +120,12 @@ async fn what_passes_within_a_moment_is_not_told() {
     bed.broker.inspect().move_leader("orders", 0, second);
     producer.send(record_at(0, "moved")).await.unwrap();
     sleep(5 * SECOND).await;
-    assert!(lines.0.lock().is_empty(), "{:?}", lines.0.lock());
+    assert!(lines.all().is_empty(), "{:?}", lines.all());
 }
 
 #[tokio::test(start_paused = true)]
 async fn records_that_are_given_up_are_told_together_with_an_example() {
-    let lines = Lines::default();
-    let _told = tracing::subscriber::set_default(lines.clone());
+    let lines = Lines::listen();
     let bed = bed(4).await;
     let builder = bed.builder().request_timeout(SECOND);
     let producer = builder.delivery_timeout(3 * SECOND).build().unwrap();

@@ -74,6 +74,9 @@ pub(crate) struct Core {
 
 type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
 
+/// The assignment as it was at some moment.
+pub(crate) type Listed = Arc<Vec<Arc<Partition>>>;
+
 /// What processes records.
 enum Processing {
     /// Nothing: they are received, or not asked for yet.
@@ -192,7 +195,7 @@ impl Core {
     }
 
     /// As [`listed`](Self::listed), to keep.
-    pub(crate) fn listed_now(&self) -> Arc<Vec<Arc<Partition>>> {
+    pub(crate) fn listed_now(&self) -> Listed {
         self.listed.load_full()
     }
 

@@ -20,7 +20,7 @@ use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
-use crate::core::{Core, End};
+use crate::core::{Core, End, Listed};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
@@ -53,7 +53,7 @@ struct Fetcher {
     /// What is to be asked for, and where.
     waiting: Waiting,
     /// The assignment, and the metadata, by which it was found out last.
-    known: Option<(Arc<Vec<Arc<Partition>>>, Arc<Metadata>)>,
+    known: Option<(Listed, Arc<Metadata>)>,
     /// When what waits was last copied out of frames that nothing else holds.
     copied: Option<Instant>,
 }

@@ -1,0 +1,216 @@
+//! One commit under way: asked under the membership of its turn, and again where that or the coordinator moves on.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use milena_core::{Error, ErrorCode, ErrorKind, Event, LeaderEpoch, Result, TopicName};
+use milena_pool::Role;
+use milena_protocol::kafka::protocol::StrBytes;
+use milena_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use milena_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
+use tokio::sync::{SemaphorePermit, watch};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Entry, answer};
+use crate::core::Core;
+use crate::member::Membership;
+use crate::passing::passes;
+
+/// The one commit that is under way, so that an older offset never overtakes a newer one.
+pub(super) struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
+    memberships: watch::Receiver<Option<Membership>>,
+    /// Taken before the offsets: those of a later membership never go out under an earlier one.
+    used: Option<Membership>,
+}
+
+/// What became of a commit.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The gravest error.
+    pub(super) error: Option<Error>,
+    /// What was refused of single partitions, and may be committed later.
+    pub(super) refused_for_now: Vec<Entry>,
+    /// What was refused as a whole.
+    pub(super) left: Vec<Entry>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) async fn take(core: &'a Core, deadline: Instant) -> Result<Self> {
+        let permit = timeout_at(deadline, core.committing.acquire()).await;
+        let permit = permit.map_err(|_| late())?.map_err(|_| late())?;
+        let mut memberships = core.membership.subscribe();
+        let used = memberships.borrow_and_update().clone();
+        Ok(Self {
+            _permit: permit,
+            memberships,
+            used,
+        })
+    }
+
+    pub(super) async fn commit(
+        &mut self,
+        core: &Core,
+        mut left: Vec<Entry>,
+        deadline: Instant,
+    ) -> Told {
+        loop {
+            let told = once(core, left, self.used.clone(), deadline).await;
+            let code = told.error.as_ref().and_then(Error::code);
+            let passed = matches!(
+                code,
+                Some(ErrorCode::STALE_MEMBER_EPOCH | ErrorCode::ILLEGAL_GENERATION)
+            );
+            if !passed || !self.moved(deadline).await {
+                return told;
+            }
+            left = told.left;
+            left.extend(told.refused_for_now);
+        }
+    }
+
+    /// The group moved on while the commit was under way: what is still owned goes out again under the new epoch or generation, if
+    /// there is one.
+    async fn moved(&mut self, deadline: Instant) -> bool {
+        let used = &self.used;
+        let newer = |now: &Option<Membership>| match (now, used) {
+            (Some(now), Some(used)) => now.member == used.member && now != used,
+            _ => false,
+        };
+        let patience = deadline.min(Instant::now() + NEWER);
+        let moved = timeout_at(patience, async {
+            let now = self.memberships.wait_for(newer).await;
+            now.ok().and_then(|now| now.clone())
+        });
+        match moved.await {
+            Ok(Some(now)) => {
+                self.used = Some(now);
+                true
+            }
+            Ok(None) | Err(_) => false,
+        }
+    }
+}
+
+/// Commits under one membership; what is refused as a whole for now is tried again.
+async fn once(
+    core: &Core,
+    offsets: Vec<Entry>,
+    membership: Option<Membership>,
+    deadline: Instant,
+) -> Told {
+    let mut told = Told::default();
+    let (gone, mut left): (Vec<_>, Vec<_>) = offsets
+        .into_iter()
+        .partition(|(partition, _)| partition.is_fenced());
+    if let Some((gone, _)) = gone.first() {
+        let what = "the partition was given away before its offset was committed";
+        told.error = Some(Error::new(ErrorKind::State, what).at(gone.place()));
+    }
+    if left.is_empty() {
+        return told;
+    }
+    let Some(membership) = membership else {
+        let what = "the consumer is no member of its group now";
+        told.error = Some(Error::new(ErrorKind::State, what));
+        return told;
+    };
+    let started = Instant::now();
+    let partitions = left.len();
+    let mut attempt = 0;
+    loop {
+        let request = request(core, &membership, &left);
+        let tried = timeout_at(deadline, send(core, &membership, &request)).await;
+        let error = match tried {
+            Ok(Ok(answer)) => {
+                let read = answer::read(core, &membership, left, &answer);
+                told.refused_for_now.extend(read.refused_for_now);
+                told.error = read.error.or(told.error);
+                left = read.again;
+                read.whole
+            }
+            Ok(Err(error)) => Some(error),
+            Err(_) => Some(late()),
+        };
+        let Some(error) = error else { break };
+        let wait = core.cluster.backoff().delay(attempt);
+        attempt += 1;
+        if !passes(&error) || Instant::now() + wait >= deadline {
+            told.error = Some(error);
+            told.left = left;
+            break;
+        }
+        sleep(wait).await;
+        left.retain(|(partition, _)| !partition.is_fenced());
+        if left.is_empty() {
+            told.error = Some(error);
+            break;
+        }
+    }
+    core.counts.commits.fetch_add(1, Ordering::Relaxed);
+    core.observers().emit(|| Event::Commit {
+        group: core.settings.group_name(),
+        partitions,
+        elapsed: started.elapsed(),
+        error: told.error.as_ref(),
+    });
+    told
+}
+
+async fn send(
+    core: &Core,
+    membership: &Membership,
+    request: &OffsetCommitRequest,
+) -> Result<OffsetCommitResponse> {
+    let connection = core.coordinator(Role::Heartbeat).await?;
+    // A commit that gets no answer ends the connection, and heartbeats wait behind it: it must give up well within the session.
+    let limit = core.settings.session_timeout / 3;
+    let limit = limit.min(connection.request_timeout());
+    let answer = connection.call_with(request, limit).await;
+    answer.map_err(|error| {
+        if error.is_retriable() {
+            core.relocate();
+        }
+        tracing::debug!(member = %membership.member, %error, "a commit got no answer");
+        error.group(core.settings.group_name())
+    })
+}
+
+fn request(core: &Core, membership: &Membership, offsets: &[Entry]) -> OffsetCommitRequest {
+    let default = &core.settings.commit_metadata;
+    let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
+    for (_, offset) in offsets {
+        let epoch = offset.epoch.map_or(-1, LeaderEpoch::to_wire);
+        let entry = OffsetCommitRequestPartition::default()
+            .with_partition_index(offset.place.partition.to_wire())
+            .with_committed_offset(offset.offset.to_wire())
+            .with_committed_leader_epoch(epoch)
+            .with_committed_metadata(Some(StrBytes::from_string(
+                offset.metadata.as_ref().unwrap_or(default).to_string(),
+            )));
+        topics.entry(&offset.place.topic).or_default().push(entry);
+    }
+    let topics = topics.into_iter().map(|(topic, partitions)| {
+        OffsetCommitRequestTopic::default()
+            .with_name(StrBytes::from_string(topic.to_string()).into())
+            .with_partitions(partitions)
+    });
+    let group = StrBytes::from_string(core.settings.group_name().to_owned());
+    let instance = core.settings.instance.as_deref();
+    OffsetCommitRequest::default()
+        .with_group_id(group.into())
+        .with_generation_id_or_member_epoch(membership.generation)
+        .with_member_id(StrBytes::from_string(membership.member.to_string()))
+        .with_group_instance_id(instance.map(|id| StrBytes::from_string(id.to_owned())))
+        .with_topics(topics.collect())
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::Timeout, "the commit was not answered in time").api("OffsetCommit")
+}
+
+/// How long a commit waits for the epoch that made its own stale.
+const NEWER: Duration = Duration::from_secs(5);

@@ -97,8 +97,8 @@ async fn health_is_red_while_a_dead_letter_cannot_be_written() {
         .layer(DeadLetterLayer::new("dead", producer.clone()))
         .handler(async |_: Text| Err::<(), _>(ProcessError::poison("no order")));
     let running = tokio::spawn(async move { consumer.run(stack).await });
-    until(&health, "started", |report| report.started).await;
     // It was there when the run began.
+    until(&health, "run", |report| report.check("group").is_some()).await;
     assert!(broker.inspect().delete_topic("dead"));
     let record = ProducerRecord::new("orders").value("broken");
     producer.send(record).await.unwrap();

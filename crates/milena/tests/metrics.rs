@@ -78,7 +78,10 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
         (format!("milena_consumer_lag_records{{{labels}}}"), 1.0),
         ("milena_consumer_members{group=\"billing\"}".into(), 1.0),
         ("milena_breaker_state{breaker=\"payments\"}".into(), 0.0),
-        ("milena_gate_closed{gate=\"dead-letter:dead\"}".into(), 0.0),
+        (
+            "milena_gate_closed{gate=\"dead-letter:dead\",group=\"billing\"}".into(),
+            0.0,
+        ),
         (
             "milena_producer_buffer_limit_bytes".into(),
             64e6 * 1.048_576,

@@ -213,7 +213,7 @@ impl ClientBuilder {
         let health = self.health.map(|health| (health.join(), health));
         #[cfg(feature = "health")]
         let cluster = match &health {
-            Some((joined, _)) => cluster.add_observer(Arc::new(joined.clone())),
+            Some((joined, _)) => cluster.add_observer(joined.observer()),
             None => cluster,
         };
         tracing::info!(bootstrap = shown, "the client connects");

@@ -639,6 +639,17 @@ impl Core {
         self.ready.notify_waiters();
     }
 
+    /// Its program asked it to run, and it does not: unless its tasks had started, which tell by themselves.
+    pub(crate) fn may_not_start(&self, error: &Error) {
+        if self.runtime().is_none() {
+            let group = self.settings.group_name();
+            let end = ConsumerEnd::Failed(error);
+            self.observers().emit(|| Event::ConsumerStarted { group });
+            self.observers()
+                .emit(|| Event::ConsumerEnded { group, end });
+        }
+    }
+
     /// Why it ended, when it has.
     pub(crate) fn ended(&self) -> Option<End> {
         self.end.borrow().clone()

@@ -28,6 +28,7 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
         buffer: "consumer",
         used: core.budget.used() as u64,
         limit: core.budget.limit() as u64,
+        waited: None,
     });
     // A consumer that was only built is no member that is missing: nobody has asked it to join.
     let joins = core.settings.group.is_some() && core.runtime().is_some();

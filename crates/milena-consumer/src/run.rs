@@ -156,7 +156,13 @@ impl<E> fmt::Debug for RunUntil<'_, E> {
 
 /// Processes until the end.
 pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
-    Run(Box::pin(process(engine, routes)))
+    Run(Box::pin(async move {
+        let ended = process(engine, routes).await;
+        if let Err(error) = &ended {
+            engine.core.may_not_start(error);
+        }
+        ended
+    }))
 }
 
 async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {

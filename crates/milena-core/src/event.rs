@@ -257,7 +257,7 @@ pub enum Event<'a> {
         /// How many there are now.
         count: usize,
     },
-    /// A consumer's tasks started: from now on it is expected to be a member of its group, or to read what it was assigned.
+    /// A consumer's program asked it to work: from now on it is expected to be a member of its group, or to read what it was assigned.
     ConsumerStarted {
         /// The group; empty for a consumer of assigned partitions.
         group: &'a str,

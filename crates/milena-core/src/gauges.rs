@@ -64,6 +64,8 @@ pub enum Gauge<'a> {
         used: u64,
         /// Bytes there are.
         limit: u64,
+        /// How long callers have waited for room without a break; `None` while none does.
+        waited: Option<Duration>,
     },
     /// The oldest delivered record that is not settled, and what it waits for.
     OldestUnsettled {

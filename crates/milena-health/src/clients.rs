@@ -12,11 +12,17 @@ use crate::Health;
 
 /// A client's part in a [`Health`], made by [`Health::join`]. A clone is the same part; the last one dropped takes it out.
 ///
-/// It is the [`Observer`] of that client alone, so that brokers and groups of the same name are told apart by their clusters.
+/// Each has an [observer](Self::observer) and figures of its own, so that brokers and groups of the same name are told apart by their
+/// clusters.
 #[derive(Clone)]
 pub struct Joined(Arc<Part>);
 
 struct Part {
+    client: Arc<Watched>,
+}
+
+/// A client whose events and figures are looked at; forgotten with the last of those who tell them.
+struct Watched {
     health: Health,
     id: ClientId,
     is_closed: AtomicBool,
@@ -27,38 +33,53 @@ struct Part {
 pub(crate) struct ClientId(u64);
 
 impl Joined {
-    /// Looks at these figures as this client's, for as long as it takes part.
+    /// Looks at these figures as this client's, until they are gone.
     pub fn watch(&self, gauges: Arc<dyn Gauges>) {
-        self.0.health.watch_as(self.0.id, gauges);
+        let client = &self.0.client;
+        client.health.watch_as(client.id, gauges);
+    }
+
+    /// The observer of this client's events. It may outlive the part, as consumers outlive the handle that they were made by.
+    #[must_use]
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(&self.0.client) as Arc<dyn Observer>
     }
 
     /// The client is closing. Once the last one does that has joined and is still there, the health is as after
     /// [`Health::shut_down`], until another joins.
     pub fn close(&self) {
-        if !self.0.is_closed.swap(true, Ordering::AcqRel) {
-            self.0.health.clients().close(self.0.id);
+        let client = &self.0.client;
+        if !client.is_closed.swap(true, Ordering::AcqRel) {
+            client.health.clients().close(client.id);
         }
     }
 
     pub(crate) fn new(health: &Health) -> Self {
         let id = health.clients().join();
         Self(Arc::new(Part {
-            health: health.clone(),
-            id,
-            is_closed: AtomicBool::new(false),
+            client: Arc::new(Watched {
+                health: health.clone(),
+                id,
+                is_closed: AtomicBool::new(false),
+            }),
         }))
     }
 }
 
-impl Observer for Joined {
+impl Observer for Watched {
     fn on(&self, event: &Event<'_>) {
-        self.0.health.note(self.0.id, event);
+        self.health.note(self.id, event);
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        self.health.clients().leave(self.id);
+        self.client.health.clients().leave(self.client.id);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
         self.health.forget(self.id, *self.is_closed.get_mut());
     }
 }
@@ -66,8 +87,8 @@ impl Drop for Part {
 impl fmt::Debug for Joined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Joined")
-            .field("id", &self.0.id)
-            .field("is_closed", &self.0.is_closed)
+            .field("id", &self.0.client.id)
+            .field("is_closed", &self.0.client.is_closed)
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@
 //! | `lanes` | – | a lane stopped: its record could neither be processed nor be written to a dead letter topic |
 //! | `dead_letters` | – | the dead letter topic cannot be written |
 //! | `breakers` | one is open: records wait for a dependency | – |
-//! | `buffer` | a producer's memory is full for ten seconds | – |
+//! | `buffer` | callers have waited for a producer's memory for ten seconds | – |
 //! | `panics` | user code panicked within ten minutes, and was contained | – |
 //!
 //! Not alive means that a restart could help. So it is not said for a cluster of which no broker answers, for what brokers refuse, for a

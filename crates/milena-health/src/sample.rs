@@ -1,4 +1,4 @@
-//! What is seen when someone looks, and since when it is so.
+//! What is seen when someone looks, and how long it can have been so.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -24,8 +24,8 @@ pub(crate) type PlaceKey = (ClientId, String, TopicPartition);
 pub(crate) struct Sample {
     /// The address of each broker.
     pub(crate) nodes: BTreeMap<(ClientId, NodeId), String>,
-    /// Bytes in use and bytes there are, of the fullest producer.
-    pub(crate) buffer: Option<(u64, u64)>,
+    /// The producer whose callers have waited longest, or the fullest.
+    pub(crate) buffer: Option<Buffer>,
     /// The consumers here, by group.
     pub(crate) members: BTreeMap<(ClientId, String), Members>,
     pub(crate) partitions: BTreeMap<PlaceKey, Place>,
@@ -35,6 +35,15 @@ pub(crate) struct Sample {
     pub(crate) gates: BTreeMap<(ClientId, String, String), Option<String>>,
     /// What could not be read, since the code that shows it panicked.
     pub(crate) panics: BTreeSet<String>,
+}
+
+/// A producer's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Buffer {
+    /// Bytes in use, and bytes there are.
+    pub(crate) used: (u64, u64),
+    /// How long callers have waited for room without a break.
+    pub(crate) waited: Option<Duration>,
 }
 
 /// The consumers of one group here.
@@ -94,12 +103,17 @@ impl Sample {
                 buffer: "producer",
                 used,
                 limit,
+                waited,
             } => {
-                let fuller = |(other, of): (u64, u64)| {
-                    u128::from(used) * u128::from(of) > u128::from(other) * u128::from(limit)
+                let worse = |other: Buffer| {
+                    let (in_use, of) = other.used;
+                    let fuller =
+                        u128::from(used) * u128::from(of) > u128::from(in_use) * u128::from(limit);
+                    waited > other.waited || (waited == other.waited && fuller)
                 };
-                if self.buffer.is_none_or(fuller) {
-                    self.buffer = Some((used, limit));
+                if self.buffer.is_none_or(worse) {
+                    let used = (used, limit);
+                    self.buffer = Some(Buffer { used, waited });
                 }
             }
             Gauge::Member {
@@ -205,7 +219,7 @@ fn waits(offset: Offset, state: RecordState<'_>) -> Waits {
     }
 }
 
-/// Since when things are as they are, from look to look.
+/// When things were last seen otherwise than they are, from look to look.
 #[derive(Debug)]
 pub(crate) struct Since<K, V>(HashMap<K, Was<V>>);
 
@@ -213,8 +227,6 @@ pub(crate) struct Since<K, V>(HashMap<K, Was<V>>);
 #[derive(Clone, Copy, Debug)]
 struct Was<V> {
     value: V,
-    /// The look that first saw it so.
-    since: Instant,
     /// The last look that saw it otherwise; `None` where none has.
     otherwise: Option<Instant>,
     /// The last look.
@@ -230,24 +242,17 @@ impl<K: Hash + Eq, V: PartialEq> Since<K, V> {
                 Some(same) if same.value == value => Was { seen: now, ..same },
                 Some(other) => Was {
                     value,
-                    since: now,
                     otherwise: Some(other.seen),
                     seen: now,
                 },
                 None => Was {
                     value,
-                    since: now,
                     otherwise: None,
                     seen: now,
                 },
             };
             self.0.insert(key, was);
         }
-    }
-
-    /// The look that first saw it so.
-    pub(crate) fn of(&self, key: &K) -> Option<Instant> {
-        self.0.get(key).map(|was| was.since)
     }
 
     /// The last look that saw it otherwise: it cannot have been so for longer. `None` where no look did.

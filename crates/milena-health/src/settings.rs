@@ -57,7 +57,7 @@ impl HealthBuilder {
         self
     }
 
-    /// How long a producer's memory may be full. Default 10 s; to be full for moments is how it holds its callers back.
+    /// How long callers may wait for a producer's memory without a break. Default 10 s; to wait for moments is how it holds them back.
     pub fn buffer_after(mut self, time: Duration) -> Self {
         self.buffer_after = time;
         self

@@ -35,6 +35,7 @@ struct Figures {
     settled: u32,
     paused: Option<&'static str>,
     buffer: u64,
+    buffer_waited: Option<Instant>,
     gates: Vec<Gate>,
 }
 
@@ -63,6 +64,7 @@ impl Gauges for World {
             buffer: "producer",
             used: figures.buffer,
             limit: 1_000,
+            waited: figures.buffer_waited.map(|since| since.elapsed()),
         });
         sink(Gauge::Member {
             group,
@@ -149,6 +151,7 @@ impl World {
             trouble: None,
             paused: None,
             buffer: 0,
+            buffer_waited: None,
             gates: vec![Gate::new("breaker:payments"), Gate::new("dead-letter:dead")],
         })));
         let health = Health::new();
@@ -383,11 +386,17 @@ async fn commits_that_keep_failing_are_degraded_and_one_that_is_answered_mends_i
 #[tokio::test(start_paused = true)]
 async fn a_buffer_that_stays_full_is_degraded() {
     let (world, health) = World::new();
-    world.set(|figures| figures.buffer = 960);
+    world.set(|figures| {
+        figures.buffer = 960;
+        figures.buffer_waited = Some(Instant::now());
+    });
     assert_eq!(state(&health, "buffer"), State::Ok, "for a moment is fine");
     pass(10).await;
     assert_eq!(state(&health, "buffer"), State::Degraded);
-    world.set(|figures| figures.buffer = 400);
+    world.set(|figures| {
+        figures.buffer = 400;
+        figures.buffer_waited = None;
+    });
     assert_eq!(state(&health, "buffer"), State::Ok);
 }
 
@@ -669,15 +678,18 @@ async fn a_consumer_that_failed_is_missed_though_its_client_was_dropped_with_it(
     let health = Health::new();
     let client = health.join();
     let failed = Error::new(ErrorKind::Fenced, "another member took its place");
-    client.on(&Event::ConsumerStarted { group: "billing" });
-    client.on(&Event::ConsumerEnded {
+    client
+        .observer()
+        .on(&Event::ConsumerStarted { group: "billing" });
+    client.observer().on(&Event::ConsumerEnded {
         group: "billing",
         end: ConsumerEnd::Failed(&failed),
     });
     drop(client);
     assert_eq!(state(&health, "consumers"), State::Failing);
     let next = health.join();
-    next.on(&Event::ConsumerStarted { group: "billing" });
+    next.observer()
+        .on(&Event::ConsumerStarted { group: "billing" });
     assert_eq!(state(&health, "consumers"), State::Ok);
 }
 
@@ -776,22 +788,22 @@ async fn a_broker_of_one_cluster_does_not_speak_for_that_of_another() {
     let (east, west) = (health.join(), health.join());
     east.watch(Arc::new(Cluster("east:9092")));
     west.watch(Arc::new(Cluster("west:9092")));
-    east.on(&answer);
+    east.observer().on(&answer);
     assert!(!health.report().ready, "west has not answered yet");
-    west.on(&answer);
+    west.observer().on(&answer);
     let report = health.report();
     assert!(report.ready, "{report:?}");
     let reason = &report.check("brokers").unwrap().reason;
     assert!(reason.starts_with("2 of 2 answer"), "{reason}");
 
-    west.on(&Event::ConnectFailed {
+    west.observer().on(&Event::ConnectFailed {
         node: Some(node(1)),
         address: &"west:9092".parse().unwrap(),
         error: &error(),
     });
     for _ in 0..10 {
         pass(60).await;
-        east.on(&answer);
+        east.observer().on(&answer);
         assert_eq!(state(&health, "brokers"), State::Failing);
     }
     let report = health.report();
@@ -813,7 +825,7 @@ async fn two_clients_of_one_cluster_see_its_brokers_once() {
     for client in &clients {
         client.watch(Arc::new(world.clone()));
         for id in [1, 2] {
-            client.on(&Event::Connected {
+            client.observer().on(&Event::Connected {
                 node: Some(node(id)),
                 address: &"kafka:9092".parse().unwrap(),
                 elapsed: Duration::ZERO,

@@ -170,6 +170,7 @@ impl Drawing<'_> {
                 buffer,
                 used,
                 limit,
+                ..
             } => {
                 let (of, most) = match buffer {
                     "producer" => (producer, producer_limit),

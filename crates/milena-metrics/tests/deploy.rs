@@ -85,7 +85,8 @@ fn every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() {
         let link = line.trim().strip_prefix("runbook: docs/runbook.md#")?;
         Some(link.to_owned())
     });
-    let wanted: Vec<_> = alerts.iter().map(|alert| alert.to_lowercase()).collect();
+    let mut wanted: Vec<_> = alerts.iter().map(|alert| alert.to_lowercase()).collect();
+    wanted.sort();
     let mut links: Vec<_> = links.collect();
     links.sort();
     assert_eq!(links, wanted);

@@ -205,6 +205,7 @@ impl Gauges for Figures {
                 buffer,
                 used: 10,
                 limit: 100,
+                waited: None,
             });
         }
         sink(Gauge::Lag {
@@ -423,6 +424,7 @@ fn figures_whose_owner_is_gone_are_not_read_any_more() {
                 buffer: "producer",
                 used: 1,
                 limit: 1,
+                waited: None,
             });
         }
         fn is_gone(&self) -> bool {

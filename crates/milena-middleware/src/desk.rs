@@ -191,4 +191,4 @@ impl Refusal {
 /// How often a broker is asked for a record that it refuses before less of it is written.
 const TRIES: u32 = 2;
 /// How long a broker may take to acknowledge a record before that is told.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(3);

@@ -3,9 +3,11 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 
 /// `buffer_memory`: charged per batch when its buffer is opened or grows, given back when the batch has its outcome.
 ///
@@ -15,6 +17,8 @@ pub(crate) struct Budget {
     limit: usize,
     free: Semaphore,
     waiting: AtomicUsize,
+    /// Callers held back, those without a place in the line too.
+    held_back: Mutex<HeldBack>,
     /// Tells those who look for [`room`](Self::room) whenever bytes come back.
     freed: Notify,
 }
@@ -26,6 +30,7 @@ impl Budget {
             limit,
             free: Semaphore::new(limit),
             waiting: AtomicUsize::new(0),
+            held_back: Mutex::default(),
             freed: Notify::new(),
         })
     }
@@ -65,6 +70,7 @@ impl Budget {
     /// Waits until `bytes` are free and nobody waits for them. It takes nothing and has no place in the line, so that one who does not
     /// look any more keeps nothing from others. `lacks` is called before each wait.
     pub(crate) async fn room(&self, bytes: usize, lacks: impl Fn()) {
+        let mut held = None;
         loop {
             let mut freed = pin!(self.freed.notified());
             // Before the look: what is freed after it counts.
@@ -73,6 +79,7 @@ impl Budget {
                 return;
             }
             lacks();
+            held.get_or_insert_with(|| Held::new(self));
             freed.await;
         }
     }
@@ -88,6 +95,11 @@ impl Budget {
     /// How many callers wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
+    }
+
+    /// How long somebody has been waiting without a break; `None` while nobody does.
+    pub(crate) fn waited(&self) -> Option<Duration> {
+        self.held_back.lock().since.map(|since| since.elapsed())
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -152,20 +164,56 @@ impl Drop for Charge {
 }
 
 /// Counts one waiting caller for as long as it waits.
-struct Waiting<'a>(&'a Budget);
+struct Waiting<'a> {
+    budget: &'a Budget,
+    _held: Held<'a>,
+}
 
 impl<'a> Waiting<'a> {
     fn new(budget: &'a Budget) -> Self {
         budget.waiting.fetch_add(1, Ordering::AcqRel);
-        Self(budget)
+        Self {
+            budget,
+            _held: Held::new(budget),
+        }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+        self.budget.waiting.fetch_sub(1, Ordering::AcqRel);
         // One that gave up leaves to others what was held for it.
-        self.0.freed.notify_waiters();
+        self.budget.freed.notify_waiters();
+    }
+}
+
+/// How many callers are held back, and since when somebody has been without a break.
+#[derive(Debug, Default)]
+struct HeldBack {
+    callers: usize,
+    /// `None` while there are no callers.
+    since: Option<Instant>,
+}
+
+/// Counts one caller that is held back, for as long as it is.
+struct Held<'a>(&'a Budget);
+
+impl<'a> Held<'a> {
+    fn new(budget: &'a Budget) -> Self {
+        let mut held = budget.held_back.lock();
+        held.callers += 1;
+        held.since.get_or_insert_with(Instant::now);
+        Self(budget)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        let mut held = self.0.held_back.lock();
+        held.callers -= 1;
+        if held.callers == 0 {
+            held.since = None;
+        }
     }
 }
 
@@ -262,6 +310,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn how_long_callers_are_held_back_is_told_until_none_is() {
+        let budget = Budget::new(10);
+        let all = budget.try_take(10).unwrap();
+        assert_eq!(budget.waited(), None);
+        let waits = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.take(1, || {}).await }
+        });
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let looks = tokio::spawn({
+            let budget = budget.clone();
+            async move { budget.room(10, || {}).await }
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(budget.waited(), Some(Duration::from_secs(8)));
+        drop(all);
+        drop(waits.await.unwrap());
+        looks.await.unwrap();
+        assert_eq!(budget.waited(), None);
+    }
 
     #[test]
     fn a_charge_comes_back_exactly_once() {

@@ -414,6 +414,7 @@ impl Inner {
             buffer: "producer",
             used: self.desk.budget.used() as u64,
             limit: self.desk.budget.limit() as u64,
+            waited: self.desk.budget.waited(),
         });
     }
 }

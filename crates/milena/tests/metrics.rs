@@ -116,7 +116,7 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
         ),
         ("milena_producer_records_total{topic=\"dead\"}".into(), 1.0),
         (
-            "milena_consumer_records_total{topic=\"orders\"}".into(),
+            "milena_consumer_records_total{group=\"billing\",topic=\"orders\"}".into(),
             4.0,
         ),
         (attempts("ack"), 3.0),

@@ -66,7 +66,6 @@ pub(crate) struct Look<'a> {
 pub(crate) struct Memory {
     roll: brokers::Roll,
     progress: Since<PlaceKey, Option<Offset>>,
-    full: Since<(), bool>,
 }
 
 impl Memory {
@@ -75,8 +74,6 @@ impl Memory {
         let places = sample.partitions.iter();
         let places = places.map(|(key, place)| (key.clone(), place.settled));
         self.progress.keep(now, places);
-        let full = producer::is_full(sample);
-        self.full.keep(now, [((), full)]);
     }
 }
 

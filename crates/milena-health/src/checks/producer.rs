@@ -2,27 +2,21 @@
 
 use super::{Look, Verdict};
 use crate::report::State;
-use crate::sample::Sample;
 use crate::words::span;
-
-/// Whether the fullest producer has next to no room.
-pub(super) fn is_full(sample: &Sample) -> bool {
-    sample
-        .buffer
-        .is_some_and(|(used, limit)| limit > 0 && used >= limit / 100 * 95)
-}
 
 /// The memory of producers drains. Told where there is a producer.
 pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
-    let (used, limit) = look.sample.buffer?;
-    let age = look.age(look.memory.full.of(&()));
+    let buffer = look.sample.buffer?;
+    let (used, limit) = buffer.used;
     let what = format!("{used} of {limit} bytes");
-    Some(
-        if is_full(look.sample) && age >= look.settings.buffer_after {
-            let reason = format!("full for {}: {what}", span(age));
+    let long = buffer
+        .waited
+        .filter(|waited| *waited >= look.settings.buffer_after);
+    Some(match long {
+        Some(waited) => {
+            let reason = format!("full, callers wait for {}: {what}", span(waited));
             Verdict::new("buffer", State::Degraded, reason)
-        } else {
-            Verdict::new("buffer", State::Ok, what)
-        },
-    )
+        }
+        None => Verdict::new("buffer", State::Ok, what),
+    })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use milena::broker::{ApiKey, Fault};
 use milena::health::State;
+use milena::middleware::{DeadLetterLayer, Stack};
 use milena::{Outcome, ProcessError, Text};
 use tokio::time::sleep;
 
@@ -202,4 +203,26 @@ async fn two_groups_that_read_one_topic_are_judged_apart() {
     assert_eq!(bed.sum(&depth), 1.0);
     let depth = ["milena_consumer_lane_depth_records{", "shipping"];
     assert_eq!(bed.sum(&depth), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_is_refused_before_it_starts_is_missed() {
+    let bed = Bed::new(&[("orders", 1)]).await;
+    let consumer = bed.client.consumer("billing").topics(["orders"]);
+    let consumer = consumer.build().unwrap();
+    // Its dead letter topic does not exist.
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("dead", bed.kit.producer()))
+        .handler(async |_: Text| ());
+    consumer.run(stack).await.unwrap_err();
+    let report = bed.health.report();
+    assert_eq!(bed.state("consumers"), Some(State::Failing), "{report:?}");
+    let reason = bed.reason("consumers");
+    assert!(
+        reason.contains("billing") && reason.contains("dead"),
+        "{reason}"
+    );
+    assert!(!report.ready, "{report:?}");
+    assert_eq!(bed.sum(&["milena_consumer_failed{"]), 1.0);
+    assert_eq!(bed.sum(&["milena_consumer_running{"]), 0.0);
 }

@@ -3,7 +3,8 @@
 use milena::broker::{ApiKey, Broker, Fault};
 use milena::core::ErrorCode;
 use milena::health::{Health, State};
-use milena::{Client, ProducerRecord, Text};
+use milena::middleware::{DeadLetterLayer, Stack};
+use milena::{Client, ProcessError, ProducerRecord, Text};
 use tokio::time::{Instant, sleep};
 
 use crate::bed::{Bed, Log, secs};
@@ -135,9 +136,11 @@ async fn positions_that_cannot_be_looked_up_are_told_within_five_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_cannot_be_dialed_is_told_within_five_seconds_though_nobody_uses_it() {
+    let log = Log::new();
     let bed = Bed::new(&[("orders", 1)]).await;
     sleep(secs(10)).await;
     assert_eq!(bed.health.report().state, State::Ok);
+    let began = Instant::now();
     bed.kit.broker().inspect().broker_down(1);
     let told = bed
         .until("failing", |report| report.state == State::Failing)
@@ -146,6 +149,44 @@ async fn a_broker_that_cannot_be_dialed_is_told_within_five_seconds_though_nobod
     assert!(bed.sum(&["milena_connections_failed_total{"]) >= 1.0);
     let reason = bed.reason("brokers");
     assert!(reason.contains("broker 1"), "{reason}");
+    let logged = log.first(&["broker", "1"]);
+    let logged = logged.unwrap_or_else(|| panic!("{:#?}", log.all())) - began;
+    assert!(logged <= secs(5), "{logged:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_cannot_be_written_is_told_within_five_seconds() {
+    let log = Log::new();
+    let bed = Bed::new(&[("orders", 1), ("dead", 1)]).await;
+    let faults = bed.kit.broker().faults();
+    let fault = Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS).on(ApiKey::Produce);
+    faults.add(fault.topic("dead").always());
+    let producer = bed.client.producer().build().unwrap();
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("dead", producer))
+        .handler(async |_: Text| Err::<(), _>(ProcessError::business("no credit")));
+    let consumer = bed.client.consumer("billing").topics(["orders"]);
+    let consumer = consumer.build().unwrap();
+    tokio::spawn(async move { consumer.run(stack).await });
+    bed.until("a member", |report| {
+        let group = report.check("group");
+        group.is_some_and(|group| group.reason == "member of billing")
+    })
+    .await;
+    sleep(secs(5)).await;
+    let began = Instant::now();
+    bed.kit.send("orders", "k", "v").await.unwrap();
+    let told = bed
+        .until("red", |report| {
+            report.check("dead_letters").unwrap().state == State::Failing
+        })
+        .await;
+    assert!(told <= secs(5), "{told:?}");
+    let closings = ["milena_gate_closings_total{gate=\"dead-letter:dead\""];
+    assert!(bed.sum(&closings) >= 1.0);
+    let logged = log.first(&["dead"]);
+    let logged = logged.unwrap_or_else(|| panic!("{:#?}", log.all())) - began;
+    assert!(logged <= secs(5), "{logged:?}");
 }
 
 #[tokio::test(start_paused = true)]

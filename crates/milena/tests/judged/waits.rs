@@ -8,7 +8,7 @@ use milena::health::State;
 use milena::middleware::{
     DeadLetterLayer, DelayedRetryLayer, MetricsLayer, RetryLayer, RetryTopics, Router, Stack,
 };
-use milena::{Backoff, ProcessError, Text};
+use milena::{Attempt, Backoff, ProcessError, Text};
 use tokio::time::sleep;
 
 use crate::bed::{Bed, Log, secs};
@@ -149,4 +149,29 @@ async fn records_for_which_a_program_does_not_ask_are_told_and_no_reason_to_rest
         "{}",
         bed.reason("progress")
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_within_the_standard_stack_are_counted_one_by_one() {
+    let bed = Bed::new(&[("orders", 1)]).await;
+    let consumer = bed.client.consumer("billing").topics(["orders"]);
+    let consumer = consumer.build().unwrap();
+    let stack = Stack::standard().handler(async |Attempt(attempt): Attempt, _: Text| {
+        if attempt < 4 {
+            Err(ProcessError::transient("not yet"))
+        } else {
+            Ok(())
+        }
+    });
+    let _running = tokio::spawn(async move { consumer.run(stack).await });
+    bed.kit.send("orders", "k", "v").await.unwrap();
+    bed.kit.until_committed("billing", "orders", 1).await;
+    let attempts = |outcome: &str| {
+        let outcome = format!("outcome=\"{outcome}\"");
+        bed.sum(&["milena_process_attempt_seconds_count{", &outcome])
+    };
+    assert_eq!([attempts("transient"), attempts("ack")], [3.0, 1.0]);
+    assert_eq!(bed.sum(&["milena_process_retries_total{"]), 3.0);
+    let time = bed.sum(&["milena_process_attempt_seconds_sum{"]);
+    assert!(time < 0.01, "backoffs are no part of attempts: {time}");
 }

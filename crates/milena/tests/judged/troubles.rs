@@ -187,6 +187,9 @@ async fn a_dead_letter_that_cannot_be_written_is_told_within_five_seconds() {
     let logged = log.first(&["dead"]);
     let logged = logged.unwrap_or_else(|| panic!("{:#?}", log.all())) - began;
     assert!(logged <= secs(5), "{logged:?}");
+    faults.clear();
+    bed.kit.until_committed("billing", "orders", 1).await;
+    bed.until("well", |report| report.state == State::Ok).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,11 +17,10 @@ use crate::bed::{Bed, Log, secs};
 async fn held(bed: &Bed) {
     let retries = RetryTopics::new([secs(300)]);
     let topics = bed.client.create_retry_topics(&retries, "orders").await;
-    let kit = Arc::clone(&bed.kit);
     let tries = Arc::new(AtomicU32::new(0));
     let stack = Stack::new()
         .layer(DeadLetterLayer::new("dead", bed.kit.producer()))
-        .layer(DelayedRetryLayer::new(retries, bed.kit.producer()).clock(move || kit.now()))
+        .layer(DelayedRetryLayer::new(retries, bed.kit.producer()))
         .layer(RetryLayer::new(Backoff::default()).max_attempts(1))
         .layer(MetricsLayer::new())
         .handler(move |_: Text| {
@@ -34,9 +33,8 @@ async fn held(bed: &Bed) {
                 }
             }
         });
-    let kit = Arc::clone(&bed.kit);
     let consumer = bed.client.consumer("billing").topics(topics.unwrap());
-    let consumer = consumer.clock(move || kit.now()).build().unwrap();
+    let consumer = consumer.build().unwrap();
     let router = Router::new().route("orders", stack);
     tokio::spawn(async move { consumer.run(router).await });
     bed.kit.send("orders", "k", "v").await.unwrap();

@@ -36,7 +36,9 @@ impl Bed {
         }
         let kit = Arc::new(kit.start().await.unwrap());
         let (health, metrics) = (Health::new(), Metrics::new());
+        let clock = Arc::clone(&kit);
         let client = Client::builder()
+            .clock(move || clock.now())
             .bootstrap(kit.broker().bootstrap())
             .connector(kit.broker().dialer())
             .health(&health)

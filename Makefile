@@ -5,7 +5,7 @@ MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localho
 EXAMPLE = $(CARGO) run -q -p milena-examples --bin
 MILENA = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(CARGO) run -q -p milena-cli --bin milena --
 ON_CLUSTER = MILENA_BOOTSTRAP=$(MILENA_BOOTSTRAP_OR_LOCAL) $(EXAMPLE)
-SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/prometheus-scrape scripts/console-tools scripts/cargo-deny scripts/golden/make benches/compare/run .ci/run
+SHELL_FILES = scripts/kafka scripts/lib.sh scripts/python-env scripts/test-real-kafka scripts/foreign-clients scripts/prometheus-scrape scripts/console-tools scripts/kill-ledger scripts/cargo-deny scripts/golden/make benches/compare/run .ci/run
 
 .PHONY: help
 help: ## list the targets
@@ -45,6 +45,7 @@ verify: ## the long runs, optimised, on the embedded broker and on real Kafka wi
 	@if command -v kcat >/dev/null; then $(CARGO) test --release -p milena-cli --test programs -- --ignored --nocapture speed::; else echo '*** NO KCAT: THE SPEED OF THE COMMAND WAS NOT COMPARED ***' >&2; fi
 	MILENA_TEST_PROFILE=release MILENA_TEST_CHURN_SECONDS=120 scripts/test-real-kafka --include-ignored --nocapture
 	MILENA_TEST_PROFILE=release MILENA_TEST_KAFKA_BROKERS=3 MILENA_TEST_KAFKA_VERSIONS=newest scripts/test-real-kafka --include-ignored --nocapture
+	MILENA_TEST_PROFILE=release scripts/kill-ledger
 
 .PHONY: check
 check: lint ## what must pass before a commit: lint and the tests that need nothing installed

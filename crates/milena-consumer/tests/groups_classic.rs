@@ -415,7 +415,7 @@ async fn a_loss_is_not_kept_waiting_by_a_slow_listener() {
 /// A topic that was deleted is nobody's, under both ways to name topics, and the others go on.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_topic_leaves_the_assignment_and_its_figures_go_with_it() {
-    for pattern in [false] {
+    for pattern in [false, true] {
         let bed = bed_with(2, |b| b.topic("payments", 2).journal(100_000)).await;
         let ear = Ear::default();
         let builder = match pattern {

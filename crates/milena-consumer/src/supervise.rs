@@ -154,11 +154,11 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_that_names_the_innermost_code_that_has_a_name() {
         let error = caught("the group's task", async { panic!("out of {}", "paper") });
-        let error = error.await.map(|()| ()).unwrap_err();
+        let error = error.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Panicked);
         assert_eq!(error.message(), "the group's task panicked: out of paper");
         let clock = || named("the clock", || panic!("stopped\n  at noon"));
-        let error = contained("a lane", clock).map(|()| ()).unwrap_err();
+        let error = contained("a lane", clock).unwrap_err();
         assert_eq!(error.message(), "the clock panicked: stopped, at noon");
     }
 

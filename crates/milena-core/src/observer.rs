@@ -9,7 +9,7 @@ use crate::Event;
 
 /// Is told what happens. Must return at once: it runs on the client's own tasks.
 ///
-/// A panic is contained: it is logged, told to the other observers as [`Event::Panicked`], and the
+/// A panic is contained: it is told to the other observers as [`Event::Panicked`], and the
 /// observer is told of later events all the same.
 ///
 /// A closure `Fn(&Event<'_>)` is an observer too.
@@ -72,10 +72,9 @@ fn tell(observer: &dyn Observer, event: &Event<'_>) -> std::thread::Result<()> {
     catch_unwind(AssertUnwindSafe(|| observer.on(event)))
 }
 
-/// Reports the panic of one observer to the log and to the other observers.
+/// Reports the panic of one observer to the other observers. The panic hook has printed it already.
 #[cold]
 fn contain(list: &[Arc<dyn Observer>], panicked: &Arc<dyn Observer>, message: &str) {
-    tracing::error!(message, "an observer panicked; it stays attached");
     let event = Event::Panicked {
         what: "observer",
         message,

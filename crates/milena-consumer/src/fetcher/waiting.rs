@@ -33,7 +33,9 @@ pub(super) struct Waiting {
 /// What waits for a broker.
 #[derive(Default)]
 struct List {
-    partitions: Vec<Arc<Partition>>,
+    /// What waits, and what has been parked since and not been taken out yet. Each stands here once, however often it was parked
+    /// and waited again: named twice in a request, it would stand in the broker's session twice, the second time for ever.
+    partitions: HashMap<Key, Arc<Partition>>,
     /// Something changed since it was looked at last.
     fresh: bool,
 }
@@ -55,7 +57,8 @@ impl Waiting {
         let list = self.lists.entry(node).or_default();
         list.fresh = true;
         if known != Some(Slot::Waiting(node)) {
-            list.partitions.push(Arc::clone(partition));
+            list.partitions
+                .insert(key(partition), Arc::clone(partition));
             self.set(partition, Some(Slot::Waiting(node)));
         }
     }
@@ -134,14 +137,19 @@ impl Waiting {
             return Vec::new();
         };
         list.fresh = false;
-        let mut taken = std::mem::take(&mut list.partitions);
-        let here = Some(Slot::Waiting(node));
-        taken.retain(|partition| self.slots.get(&key(partition)).copied() == here);
-        taken
+        let here = Some(&Slot::Waiting(node));
+        std::mem::take(&mut list.partitions)
+            .into_iter()
+            .filter(|(key, _)| self.slots.get(key) == here)
+            .map(|(_, partition)| partition)
+            .collect()
     }
 
     /// What was taken and not sent waits on.
     pub(super) fn put_back(&mut self, node: NodeId, left: Vec<Arc<Partition>>) {
+        let left = left
+            .into_iter()
+            .map(|partition| (key(&partition), partition));
         self.lists.entry(node).or_default().partitions.extend(left);
     }
 
@@ -157,7 +165,7 @@ impl Waiting {
             }
         }
         for list in self.lists.values_mut() {
-            list.partitions.retain(|p| kept.contains(&key(p)));
+            list.partitions.retain(|key, _| kept.contains(key));
         }
         self.lists.retain(|_, list| !list.partitions.is_empty());
     }

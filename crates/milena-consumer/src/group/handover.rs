@@ -32,7 +32,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     core.assign_held(starts, hold.as_ref());
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
-        listener.assigned(&partitions).await
+        listener.assigned(&partitions).await;
     })
     .await
     {

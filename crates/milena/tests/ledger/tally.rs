@@ -93,7 +93,7 @@ impl Tally {
         let stamps = entries
             .iter()
             .map(|entries| entries.iter().map(|entry| entry.at).collect());
-        let gap = longest_gap(stamps.collect());
+        let gap = longest_gap(&stamps.collect::<Vec<_>>());
         Found {
             group: group.to_owned(),
             records,
@@ -158,7 +158,7 @@ impl Tally {
 }
 
 /// The longest time between two records of one partition, by milliseconds in their order.
-pub(crate) fn longest_gap(stamps: Vec<Vec<u64>>) -> Duration {
+pub(crate) fn longest_gap(stamps: &[Vec<u64>]) -> Duration {
     let gaps = stamps.iter().map(|stamps| {
         let pairs = stamps
             .windows(2)

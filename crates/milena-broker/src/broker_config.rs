@@ -64,50 +64,27 @@ impl BrokerConfigs {
         changes: &[Change<'_>],
         dry: bool,
     ) -> Result<(), Refused> {
-        let mut read = Vec::new();
-        for (key, value) in changes {
-            let invalid = |why: String| (ErrorCode::INVALID_CONFIG, why);
-            let known = KEYS.iter().find(|(name, ..)| name == key);
-            let (name, kind, read_only, _) =
-                known.ok_or_else(|| invalid(format!("Unknown broker config name: {key}")))?;
-            if *read_only {
-                let what = format!("Cannot update these configs dynamically: Set({key})");
-                return Err((ErrorCode::INVALID_REQUEST, what));
-            }
-            let value = match value {
-                Some(value) => Some(kind.read(value).ok_or_else(|| {
-                    invalid(format!("Invalid value {value} for configuration {key}"))
-                })?),
-                None => None,
-            };
-            read.push((*name, value));
-        }
-        if dry {
-            return Ok(());
-        }
-        let mut changed = self.0.write();
-        let own = changed.entry(node).or_default();
-        for (name, value) in read {
-            match value {
-                Some(value) => drop(own.insert(name, value)),
-                None => drop(own.remove(name)),
-            }
+        let read = read(changes)?;
+        if !dry {
+            apply(self.0.write().entry(node).or_default(), read);
         }
         Ok(())
     }
 
-    /// Takes all settings of `node` back that `changes` does not name, then makes the changes.
+    /// As [`change`](Self::change), and what is not named is taken back.
     pub(crate) fn replace(
         &self,
         node: Option<i32>,
         changes: &[Change<'_>],
         dry: bool,
     ) -> Result<(), Refused> {
-        self.change(node, changes, true)?;
+        let read = read(changes)?;
         if !dry {
-            self.0.write().remove(&node);
+            let mut own = BTreeMap::new();
+            apply(&mut own, read);
+            self.0.write().insert(node, own);
         }
-        self.change(node, changes, dry)
+        Ok(())
     }
 
     /// Returns `message.max.bytes` of broker `node` where it was changed.
@@ -116,6 +93,38 @@ impl BrokerConfigs {
         let mut places = [Some(node), None].into_iter();
         let value = places.find_map(|of| changed.get(&of)?.get(MESSAGE_MAX_BYTES));
         value?.parse().ok()
+    }
+}
+
+/// A change in the form that is kept.
+type ReadChange = (&'static str, Option<String>);
+
+/// Reads changes by the types of their settings.
+fn read(changes: &[Change<'_>]) -> Result<Vec<ReadChange>, Refused> {
+    let each = changes.iter().map(|(key, value)| {
+        let invalid = |why: String| (ErrorCode::INVALID_CONFIG, why);
+        let known = KEYS.iter().find(|(name, ..)| name == key);
+        let (name, kind, read_only, _) =
+            known.ok_or_else(|| invalid(format!("Unknown broker config name: {key}")))?;
+        if *read_only {
+            let what = format!("Cannot update these configs dynamically: Set({key})");
+            return Err((ErrorCode::INVALID_REQUEST, what));
+        }
+        let value = value.map(|value| {
+            kind.read(value)
+                .ok_or_else(|| invalid(format!("Invalid value {value} for configuration {key}")))
+        });
+        Ok((*name, value.transpose()?))
+    });
+    each.collect()
+}
+
+fn apply(own: &mut BTreeMap<&'static str, String>, changes: Vec<ReadChange>) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => drop(own.insert(name, value)),
+            None => drop(own.remove(name)),
+        }
     }
 }
 

@@ -61,24 +61,36 @@ fn note_unreadable(peer: &Peer, header: &RequestHeader, api: ApiKey) {
     if !journal.is_on() {
         return;
     }
-    let entry = journal.add(|number| Entry {
-        number,
-        node: peer.node.id,
-        connection: peer.connection,
-        api,
-        version: header.version,
-        correlation_id: header.correlation_id,
-        client_id: header.client_id.as_deref().map(Arc::from),
-        partitions: Vec::new(),
-        message: None,
-        outcome: std::sync::OnceLock::new(),
-    });
+    let client_id = header.client_id.as_deref().map(Arc::from);
+    let entry = note(peer, header, api, client_id, (Vec::new(), None));
     let outcome = Outcome {
         fate: Fate::Disconnected,
         errors: Vec::new(),
         faults: Vec::new(),
     };
     journal.end(&entry, outcome);
+}
+
+/// Adds a request to the journal: the partitions that it is about, and its message where it decodes.
+fn note(
+    peer: &Peer,
+    header: &RequestHeader,
+    api: ApiKey,
+    client_id: Option<Arc<str>>,
+    (partitions, message): (Vec<(String, i32)>, Option<AnyRequest>),
+) -> Arc<Entry> {
+    peer.cluster.journal.add(|number| Entry {
+        number,
+        node: peer.node.id,
+        connection: peer.connection,
+        api,
+        version: header.version,
+        correlation_id: header.correlation_id,
+        client_id,
+        partitions,
+        message,
+        outcome: std::sync::OnceLock::new(),
+    })
 }
 
 async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyRequest) -> Sending {
@@ -96,18 +108,14 @@ async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyReq
         };
         hits = cluster.faults.hits(&subject);
         entry = cluster.journal.is_on().then(|| {
-            cluster.journal.add(|number| Entry {
-                number,
-                node: peer.node.id,
-                connection: peer.connection,
+            let kept = subject::without_records(&message);
+            note(
+                peer,
+                header,
                 api,
-                version: header.version,
-                correlation_id: header.correlation_id,
-                client_id: client_id.clone(),
-                partitions,
-                message: Some(subject::without_records(&message)),
-                outcome: std::sync::OnceLock::new(),
-            })
+                client_id.clone(),
+                (partitions, Some(kept)),
+            )
         });
     }
     let context = Context {

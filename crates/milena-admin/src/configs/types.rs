@@ -18,7 +18,7 @@ pub struct ConfigEntry {
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: ConfigSource,
-    /// What values it has.
+    /// The type of its values.
     pub kind: ConfigKind,
     /// Whether it can only be set in the broker's properties file.
     pub read_only: bool,
@@ -45,7 +45,7 @@ impl ConfigEntry {
     }
 }
 
-/// What values a config has, by which brokers read and compare them.
+/// The type of a config's values, by which brokers read and compare them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigKind {

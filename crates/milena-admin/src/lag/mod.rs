@@ -1,4 +1,4 @@
-//! How far groups are behind: in records, and in seconds by the timestamp of the record that is next.
+//! The lag of groups: in records, and in seconds by the timestamp of the record that is next.
 
 mod next;
 
@@ -16,19 +16,19 @@ use crate::answers::unanswered;
 use crate::groups::{GroupDescription, MemberDescription};
 use crate::offsets::{ListedOffset, OffsetSpec};
 
-/// How far a group is behind.
+/// The lag of a group.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GroupLag {
     /// The group, its state and its members; `None` where it does not exist.
     pub description: Option<GroupDescription>,
-    /// Every partition of the topics that it has committed in, that a member subscribed to by name, or of which a member has a partition,
-    /// by topic and number.
+    /// Partitions by topic and number: all of each topic that the group has committed in, that a
+    /// member subscribed to by name, or of which a member has a partition.
     pub partitions: PerItem<TopicPartition, PartitionLag>,
 }
 
 impl GroupLag {
-    /// The records that the group is behind in all, in those partitions where that is known; see [`unknown`](Self::unknown).
+    /// Adds up the lag of all partitions whose lag is known; see [`unknown`](Self::unknown).
     #[must_use]
     pub fn records(&self) -> u64 {
         let known = self
@@ -38,8 +38,8 @@ impl GroupLag {
         known.fold(0, u64::saturating_add)
     }
 
-    /// How many partitions there are whose lag is not known: one that a broker told nothing about, one that holds records and where
-    /// nothing is committed, one where the committed offset lies above the end.
+    /// Counts the partitions whose lag is not known. No broker told about them, or they hold records
+    /// and nothing is committed, or the committed offset lies above the end.
     #[must_use]
     pub fn unknown(&self) -> usize {
         let lags = self.partitions.iter();
@@ -56,21 +56,22 @@ impl GroupLag {
     }
 }
 
-/// How far a group is behind in one partition.
+/// The lag of a group in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartitionLag {
-    /// Where the group resumes; `None` where nothing is committed.
+    /// The offset at which the group resumes; `None` where nothing is committed.
     pub committed: Option<Offset>,
     /// The first offset that is there.
     pub start: Offset,
     /// The offset after the last.
     pub end: Offset,
-    /// How many offsets lie between where the group resumes, or the first that is there where that is later, and the end. Zero where the
-    /// partition is empty or no record is left before the end. `None` where it is not known: nothing is committed in a partition that
-    /// holds records, or the committed offset [lies above the end](Self::is_above_end).
+    /// The count of offsets from the committed one, or from `start` where that is later, to the end.
+    /// Zero where the partition is empty or no record is left before the end. `None` where it is not
+    /// known: nothing is committed in a partition that holds records, or the committed offset
+    /// [lies above the end](Self::is_above_end).
     pub records: Option<u64>,
-    /// How long ago the record that is next was written; zero where no record is, `None` where it is not known.
+    /// The age of the record that is next; zero where no record is, `None` where it is not known.
     pub behind: Option<Duration>,
     /// The member that has the partition.
     pub member: Option<MemberDescription>,
@@ -102,7 +103,7 @@ impl PartitionLag {
         }
     }
 
-    /// Whether more is committed than the log holds, as when the topic was deleted and made again.
+    /// Returns `true` where more is committed than the log holds, as when the topic was deleted and made again.
     #[must_use]
     pub fn is_above_end(&self) -> bool {
         self.committed.is_some_and(|committed| committed > self.end)

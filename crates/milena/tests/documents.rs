@@ -1,4 +1,4 @@
-//! What the documents name is there: files, types, commands, links.
+//! Checks that everything the documents name exists: files, functions, types, commands and links.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,13 +8,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "QUICKSTART.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benches/README.md",
+    "docs/runbook.md",
 ];
 
 fn root() -> PathBuf {
@@ -28,7 +29,7 @@ fn read(document: &str) -> String {
     std::fs::read_to_string(root().join(document)).unwrap()
 }
 
-/// All Rust files under a directory.
+/// Adds all Rust files under a directory to `found`.
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -40,9 +41,16 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands in backticks on one line, code blocks aside.
-fn quoted(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
+/// Returns the folders right below a directory.
+fn folders(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_dir()).collect()
+}
+
+/// Returns the texts in backticks, in their order. Code blocks are left out.
+fn quoted(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
     let mut in_block = false;
     for line in text.lines() {
         if line.trim_start().starts_with("```") {
@@ -54,8 +62,47 @@ fn quoted(text: &str) -> BTreeSet<String> {
     found
 }
 
+/// The paths of ARCHITECTURE.md. A path begins at `crates/`, at the source folder of the crate that
+/// was named last, or at the root of the repository.
+#[derive(Default)]
+struct Paths {
+    /// The crate that was named last; `None` before the first.
+    named_last: Option<String>,
+}
+
+impl Paths {
+    /// Notes the crate that `name` is, or begins with.
+    fn note(&mut self, name: &str) {
+        let first = name.split('/').next().unwrap();
+        if first.starts_with("milena-") {
+            self.named_last = Some(first.to_owned());
+        }
+    }
+
+    /// Finds the file or folder that `path` names; `None` where there is none.
+    fn find(&self, path: &str) -> Option<PathBuf> {
+        let crates = root().join("crates");
+        let named_last = self.named_last.as_ref();
+        let in_sources = named_last.map(|name| crates.join(name).join("src").join(path));
+        let places = [Some(crates.join(path)), in_sources, Some(root().join(path))];
+        places.into_iter().flatten().find(|place| place.exists())
+    }
+}
+
+/// Returns true for a crate, a file or a folder.
+fn is_path(name: &str) -> bool {
+    let ends = ["/", ".rs", ".md", ".toml", ".yml"];
+    name.starts_with("milena-") || ends.iter().any(|end| name.ends_with(*end))
+}
+
+/// Returns true where `file` defines a function of that name.
+fn defines(file: &Path, function: &str) -> bool {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.contains(&format!("fn {function}(")) || text.contains(&format!("fn {function}<"))
+}
+
 #[test]
-fn every_file_and_name_in_the_architecture_is_in_the_code() {
+fn every_file_function_and_type_in_the_architecture_is_in_the_code() {
     let mut files = Vec::new();
     sources(&root().join("crates"), &mut files);
     let code: String = files
@@ -66,23 +113,54 @@ fn every_file_and_name_in_the_architecture_is_in_the_code() {
         .split(|c: char| !c.is_alphanumeric() && c != '_')
         .collect();
     let is_word = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let mut paths = Paths::default();
     let mut missing = Vec::new();
     for name in quoted(&read("ARCHITECTURE.md")) {
-        let known = if name.ends_with(".rs") {
-            files.iter().any(|file| file.ends_with(&name)) || root().join(&name).is_file()
-        } else if name.starts_with("milena-") {
-            root().join("crates").join(&name).is_dir()
-        } else {
-            name.split("::")
-                .all(|part| !is_word(part) || words.contains(part))
+        paths.note(&name);
+        let known = match name.split_once(".rs: ") {
+            Some((file, function)) => paths
+                .find(&format!("{file}.rs"))
+                .is_some_and(|file| defines(&file, function)),
+            None if is_path(&name) => paths.find(&name).is_some(),
+            None => name
+                .split("::")
+                .all(|part| !is_word(part) || words.contains(part)),
         };
         if !known {
-            missing.push(name);
+            missing.push((name, paths.named_last.clone()));
         }
     }
     assert!(
         missing.is_empty(),
-        "named in ARCHITECTURE.md, and not in the code: {missing:?}"
+        "named in ARCHITECTURE.md, and not in the code (with the crate named last): {missing:#?}"
+    );
+}
+
+#[test]
+fn every_crate_and_every_folder_of_its_sources_has_a_line_in_the_architecture() {
+    let mut paths = Paths::default();
+    let names = quoted(&read("ARCHITECTURE.md"));
+    let mut named = BTreeSet::new();
+    for name in &names {
+        paths.note(name);
+        if name.ends_with('/')
+            && let Some(folder) = paths.find(name)
+        {
+            named.insert(folder.canonicalize().unwrap());
+        }
+    }
+    let mut missing = Vec::new();
+    for folder in folders(&root().join("crates")) {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        if !names.contains(&name) {
+            missing.push(folder.clone());
+        }
+        let inner = folders(&folder.join("src")).into_iter();
+        missing.extend(inner.filter(|inner| !named.contains(&inner.canonicalize().unwrap())));
+    }
+    assert!(
+        missing.is_empty(),
+        "no line in ARCHITECTURE.md: {missing:#?}"
     );
 }
 
@@ -115,6 +193,22 @@ fn every_make_target_in_the_documents_exists() {
     }
 }
 
+/// Returns the anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .map(|heading| {
+            let words = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = words.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+                _ => None,
+            });
+            kept.collect::<String>()
+        })
+        .collect()
+}
+
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
     for document in DOCUMENTS {
@@ -122,9 +216,21 @@ fn every_link_in_the_documents_leads_somewhere() {
         let from = root().join(document);
         for (at, _) in text.match_indices("](") {
             let link: String = text[at + 2..].chars().take_while(|c| *c != ')').collect();
-            if !link.starts_with("http") && !link.starts_with('#') {
-                let to = from.parent().unwrap().join(link.split('#').next().unwrap());
-                assert!(to.exists(), "{link} in {document} leads nowhere");
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link.as_str(), ""));
+            let to = match path {
+                "" => from.clone(),
+                path => from.parent().unwrap().join(path),
+            };
+            assert!(to.exists(), "{link} in {document} leads nowhere");
+            if !anchor.is_empty() {
+                let headings = anchors(&std::fs::read_to_string(&to).unwrap());
+                assert!(
+                    headings.contains(anchor),
+                    "{link} in {document} leads to no heading"
+                );
             }
         }
     }

@@ -9,8 +9,10 @@
 //! Replicas have no logs of their own: one that fetches has everything at once, one that was stopped
 //! ends where it was, holds the high watermark back, and cuts the log when it is elected.
 //!
-//! Not modelled: transactions, authentication, quotas, share groups; cleaning by time and compaction
-//! (`retention.ms` and `cleanup.policy` are kept and shown, and a compacted topic asks for keys).
+//! It does not model transactions, authentication, access control lists, quotas, share groups, log
+//! directories, reassignments of partitions, the controller quorum, feature updates, descriptions of
+//! producers and lists of config resources. It does not clean logs by time or by compaction.
+//! `retention.ms` and `cleanup.policy` are kept and shown, and a compacted topic requires keys.
 
 mod api;
 mod broker;

@@ -8,6 +8,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use milena::broker::{ApiKey, Broker};
+use milena::pool::{Connection, ConnectionOptions};
+
 const DOCUMENTS: [&str; 7] = [
     "README.md",
     "QUICKSTART.md",
@@ -16,6 +19,71 @@ const DOCUMENTS: [&str; 7] = [
     "SECURITY.md",
     "benches/README.md",
     "docs/runbook.md",
+];
+
+/// Subjects that the documentation of the broker's crate may say it does not model, each with its
+/// APIs. An API that the broker does not serve belongs to one of them.
+const SUBJECTS: [(&str, &[ApiKey]); 11] = [
+    (
+        "transactions",
+        &[
+            ApiKey::AddPartitionsToTxn,
+            ApiKey::AddOffsetsToTxn,
+            ApiKey::EndTxn,
+            ApiKey::WriteTxnMarkers,
+            ApiKey::TxnOffsetCommit,
+            ApiKey::DescribeTransactions,
+            ApiKey::ListTransactions,
+        ],
+    ),
+    (
+        "authentication",
+        &[
+            ApiKey::SaslHandshake,
+            ApiKey::SaslAuthenticate,
+            ApiKey::CreateDelegationToken,
+            ApiKey::RenewDelegationToken,
+            ApiKey::ExpireDelegationToken,
+            ApiKey::DescribeDelegationToken,
+            ApiKey::DescribeUserScramCredentials,
+            ApiKey::AlterUserScramCredentials,
+        ],
+    ),
+    (
+        "access control lists",
+        &[ApiKey::DescribeAcls, ApiKey::CreateAcls, ApiKey::DeleteAcls],
+    ),
+    (
+        "quotas",
+        &[ApiKey::DescribeClientQuotas, ApiKey::AlterClientQuotas],
+    ),
+    (
+        "share groups",
+        &[
+            ApiKey::ShareGroupHeartbeat,
+            ApiKey::ShareGroupDescribe,
+            ApiKey::ShareFetch,
+            ApiKey::ShareAcknowledge,
+            ApiKey::DescribeShareGroupOffsets,
+            ApiKey::AlterShareGroupOffsets,
+            ApiKey::DeleteShareGroupOffsets,
+        ],
+    ),
+    (
+        "log directories",
+        &[ApiKey::DescribeLogDirs, ApiKey::AlterReplicaLogDirs],
+    ),
+    (
+        "reassignments of partitions",
+        &[
+            ApiKey::AlterPartitionReassignments,
+            ApiKey::ListPartitionReassignments,
+        ],
+    ),
+    ("the controller quorum", &[ApiKey::DescribeQuorum]),
+    ("feature updates", &[ApiKey::UpdateFeatures]),
+    ("descriptions of producers", &[ApiKey::DescribeProducers]),
+    ("lists of config resources", &[ApiKey::ListConfigResources]),
 ];
 
 fn root() -> PathBuf {
@@ -162,6 +230,55 @@ fn every_crate_and_every_folder_of_its_sources_has_a_line_in_the_architecture() 
         missing.is_empty(),
         "no line in ARCHITECTURE.md: {missing:#?}"
     );
+}
+
+#[tokio::test]
+async fn the_broker_serves_all_but_what_its_documentation_says_it_does_not_model() {
+    let text = read("crates/milena-broker/src/lib.rs");
+    let doc: String = text
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .collect();
+    let (_, list) = doc.split_once("It does not model ").unwrap();
+    let (list, _) = list.split_once('.').unwrap();
+    let list = list.replace(" and ", ", ");
+    let said: BTreeSet<&str> = list.split(", ").collect();
+
+    let broker = Broker::builder().start().await.unwrap();
+    let (_, address) = broker.addresses().remove(0);
+    let options = ConnectionOptions::default();
+    let dialer = broker.dialer();
+    let connection = Connection::open(&dialer, &address, None, &options)
+        .await
+        .unwrap();
+    let is_served = |api: &ApiKey| connection.versions().range(*api).is_some();
+
+    let mut wrong = Vec::new();
+    for name in &said {
+        if !SUBJECTS.iter().any(|(subject, _)| subject == name) {
+            wrong.push(format!("`{name}` is not in SUBJECTS: add it with its APIs"));
+        }
+    }
+    for (subject, apis) in SUBJECTS {
+        for api in apis {
+            match (said.contains(subject), is_served(api)) {
+                (true, true) => wrong.push(format!("{api} is served: remove `{subject}`")),
+                (false, false) => wrong.push(format!("{api} is not served: name `{subject}`")),
+                _ => {}
+            }
+        }
+    }
+    for api in ApiKey::ALL {
+        if !is_served(api) && !SUBJECTS.iter().any(|(_, apis)| apis.contains(api)) {
+            wrong.push(format!("{api} is not served, and no subject has it"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "the broker's crate documentation: {wrong:#?}"
+    );
+    drop(connection);
+    broker.shutdown().await;
 }
 
 #[test]

@@ -12,14 +12,14 @@
 #     order-system --http 0.0.0.0:9404
 
 FROM rust:1.95-slim-trixie AS build
-# A C compiler serves zstd, the one codec that is not pure Rust.
+# zstd needs a C compiler. It is the only codec that is not pure Rust.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# The caches have names of their own: by their paths alone, builds of other programs would share them. What is taken out of
-# them is named too, so that nothing else that lies there gets into an image.
+# The caches have their own names, or builds of other programs with the same paths would share them.
+# The programs are copied by name, so that nothing else in a cache gets into an image.
 RUN --mount=type=cache,id=milena-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=milena-target,target=/src/target,sharing=locked \
     cargo build --release --locked -p milena-examples -p milena-cli --bins \
@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="milena" \
       org.opencontainers.image.description="A Kafka client framework in pure Rust: its command and its examples" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
 COPY --from=build /programs/milena /usr/local/bin/
-# Asks the page that HEALTH_URL names. Without it, a program that runs counts as healthy.
+# Checks the health page at HEALTH_URL. Without that variable, a program that runs counts as healthy.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD test -z "$HEALTH_URL" || milena health --url "$HEALTH_URL"
 USER 10001
@@ -47,7 +47,7 @@ COPY --from=build /programs/ /usr/local/bin/
 EXPOSE 9404
 CMD ["order-system"]
 
-# The last stage is what `docker build` makes when it is not told which.
+# `docker build` without --target builds the last stage, so this one is last.
 FROM base AS command
 HEALTHCHECK NONE
 ENTRYPOINT ["milena"]

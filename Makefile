@@ -1,4 +1,4 @@
-# The commands of this repository; `make help` lists them. MILENA_BOOTSTRAP names a cluster (host:port) to use.
+# The commands of this repository. `make help` lists them. MILENA_BOOTSTRAP is the cluster to use (host:port).
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 MILENA_BOOTSTRAP_OR_LOCAL = $(if $(MILENA_BOOTSTRAP),$(MILENA_BOOTSTRAP),localhost:9092)
@@ -12,11 +12,11 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  %-20s %s\n' "$$name" "$$what"; done
 
 .PHONY: demo
-demo: ## the order system, on the embedded broker or on MILENA_BOOTSTRAP; ends by itself
+demo: ## run the order system on the embedded broker or on MILENA_BOOTSTRAP; it ends by itself
 	@$(EXAMPLE) order-system
 
 .PHONY: test
-test: ## all tests, then the behaviour suite on real Kafka, then clients of other languages and Prometheus on the embedded broker, then the comparison program
+test: ## run all tests: Rust, the behaviour suite on real Kafka, clients of other languages, Prometheus, and the comparison program
 	$(CARGO) test --workspace
 	scripts/test-real-kafka
 	@$(MAKE) --no-print-directory test-foreign
@@ -24,21 +24,21 @@ test: ## all tests, then the behaviour suite on real Kafka, then clients of othe
 	@$(MAKE) --no-print-directory test-compare
 
 .PHONY: test-foreign
-test-foreign: ## kcat, librdkafka and kafka-python against the embedded broker
+test-foreign: ## test kcat, librdkafka and kafka-python against the embedded broker
 	@code=0; scripts/foreign-clients || code=$$?; \
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** FOREIGN CLIENTS NOT RUN ***' >&2; else exit "$$code"; fi
 
 .PHONY: test-prometheus
-test-prometheus: ## the alert rules, and Prometheus's figures of the order system against its table
+test-prometheus: ## test the alert rules, and compare Prometheus's figures of the order system with its table
 	@code=0; scripts/prometheus-scrape || code=$$?; \
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_KAFKA" != 1 ]; then echo '*** PROMETHEUS NOT RUN ***' >&2; else exit "$$code"; fi
 
 .PHONY: test-compare
-test-compare: ## the comparison program, without the other clients
+test-compare: ## test the comparison program, without the other clients
 	$(CARGO) test -q --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features
 
 .PHONY: verify
-verify: ## the long runs, optimised, on the embedded broker and on real Kafka with one and three brokers
+verify: ## run the long tests, optimised, on the embedded broker and on real Kafka with one and three brokers
 	$(CARGO) test --release --workspace
 	$(CARGO) test --release -p milena --test behaviour -- --ignored --nocapture volume:: kill::
 	$(CARGO) test --release --manifest-path benches/compare/Cargo.toml
@@ -48,11 +48,11 @@ verify: ## the long runs, optimised, on the embedded broker and on real Kafka wi
 	MILENA_TEST_PROFILE=release scripts/kill-ledger
 
 .PHONY: check
-check: lint ## what must pass before a commit: lint and the tests that need nothing installed
+check: lint ## run what must pass before a commit: lint, and the tests that need no other program
 	$(CARGO) test --workspace
 
 .PHONY: lint
-lint: ## formatting, clippy, allowed arrows between crates, licences and sources, alert rules, scripts; says what it could not check
+lint: ## check formatting, clippy, arrows between crates, licences, sources, alert rules and scripts; says what it could not check
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -65,31 +65,31 @@ lint: ## formatting, clippy, allowed arrows between crates, licences and sources
 	@if command -v shellcheck >/dev/null; then shellcheck -x $(SHELL_FILES); elif [ "$$MILENA_REQUIRE_TOOLS" = 1 ]; then echo 'lint: shellcheck is missing'; exit 1; else echo '*** NO SHELLCHECK: THE SCRIPTS WERE NOT CHECKED ***' >&2; fi
 
 .PHONY: audit
-audit: ## known vulnerabilities and withdrawn versions of dependencies; needs the network
+audit: ## look for known vulnerabilities and withdrawn versions of dependencies; needs the network
 	@scripts/cargo-deny --log-level warn check advisories
 
 .PHONY: bench
-bench: ## criterion benchmarks (see benches/README.md)
+bench: ## run the criterion benchmarks (see benches/README.md)
 	$(CARGO) bench -p milena-benches
 
 .PHONY: compare
-compare: ## milena beside other clients (builds them; needs a C compiler); redraws the charts of benches/README.md
+compare: ## compare milena with other clients (builds them; needs a C compiler), and redraw the charts of benches/README.md
 	benches/compare/run
 
 .PHONY: build
-build: ## everything, optimised
+build: ## build everything, optimised
 	$(CARGO) build --release --workspace
 
 .PHONY: docker-up
-docker-up: ## Kafka at localhost:9092 by Docker Compose
+docker-up: ## start Kafka at localhost:9092 with Docker Compose
 	docker compose up --detach --wait
 
 .PHONY: docker-watch
-docker-watch: ## Prometheus at 127.0.0.1:9090 and Grafana at 127.0.0.1:3000, for programs that serve 127.0.0.1:9404/metrics
+docker-watch: ## start Prometheus at 127.0.0.1:9090 and Grafana at 127.0.0.1:3000, for programs that serve 127.0.0.1:9404/metrics
 	docker compose --profile watch up --detach --wait prometheus grafana
 
 .PHONY: docker-down
-docker-down: ## end it and delete its data
+docker-down: ## stop all of these, and delete their data
 	docker compose --profile watch down --volumes
 
 .PHONY: run-order-setup
@@ -105,11 +105,11 @@ run-order-consumer: ## handle orders until interrupted
 	@$(ON_CLUSTER) order-consumer
 
 .PHONY: run-producer
-run-producer: ## the smallest producer
+run-producer: ## run the smallest producer
 	@$(ON_CLUSTER) producer
 
 .PHONY: run-consumer
-run-consumer: ## the smallest consumer
+run-consumer: ## run the smallest consumer
 	@$(ON_CLUSTER) consumer
 
 .PHONY: topics-list
@@ -126,9 +126,9 @@ groups-describe: ## describe GROUP, or all groups
 	@$(MILENA) groups describe $(GROUP) -o table
 
 .PHONY: lag
-lag: ## how far GROUP, or every group, is behind
+lag: ## show how far GROUP, or every group, is behind
 	@$(MILENA) lag $(GROUP) -o table
 
 .PHONY: health
-health: ## whether the cluster is well, or the program at URL (http://127.0.0.1:9404/health)
+health: ## check the health of the cluster, or of the program at URL (http://127.0.0.1:9404/health)
 	@$(MILENA) health $(if $(URL),--url $(URL)) -o table

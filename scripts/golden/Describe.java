@@ -1,4 +1,4 @@
-// Reads record bytes as a broker stores and sends them, with Kafka's own classes, and prints what they hold as JSON.
+// Reads record bytes as a broker stores and sends them, with Kafka's own classes, and prints their content as JSON.
 // Arguments: the file, then "field=text" pairs that are copied to the head of the JSON.
 
 import java.nio.ByteBuffer;
@@ -77,7 +77,7 @@ class Describe {
     return bytes;
   }
 
-  // Hex text; bytes that repeat one 16-byte pattern are written {"repeat": hex, "times": n}, null as null.
+  // Returns hex text. Bytes that repeat one 16-byte pattern become {"repeat": hex, "times": n}, and null stays null.
   static String hex(byte[] bytes) {
     if (bytes == null) return "null";
     if (bytes.length > 64 && bytes.length % 16 == 0) {

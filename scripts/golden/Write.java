@@ -1,5 +1,5 @@
-// Writes the golden topics with Kafka's own producer, and reads each back with its own consumer to see that what is
-// there is what was meant. Argument: the bootstrap address of a fresh broker.
+// Writes the golden topics with Kafka's own producer. Reads each back with Kafka's own consumer, to check that the
+// topic holds what was meant. Argument: the bootstrap address of a fresh broker.
 
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -69,7 +69,7 @@ class Write {
 
   // Offsets 0, 1 and 4 committed, 2 and 3 aborted in between, then a plain record and both markers in any order.
   static void transactions(String topic) throws Exception {
-    create(topic, Map.of("segment.ms", "1000000000000")); // the markers bear today's time and shall not open a segment
+    create(topic, Map.of("segment.ms", "1000000000000")); // markers carry today's time and must not open a segment
     try (var first = producer(Map.of("transactional.id", topic + "-first"));
         var second = producer(Map.of("transactional.id", topic + "-second"));
         var plain = producer(Map.of())) {
@@ -95,7 +95,7 @@ class Write {
     }
   }
 
-  // One producer's only batch is wholly overwritten: the cleaner keeps it, without records, for its sequence.
+  // All records of a producer's only batch are overwritten. The cleaner keeps the empty batch for its sequence.
   static void compacted(String topic) throws Exception {
     create(topic, Map.of("cleanup.policy", "compact", "segment.ms", "1000", "min.cleanable.dirty.ratio", "0.01", "min.compaction.lag.ms", "0"));
     try (var overwritten = producer(Map.of()); var writer = producer(Map.of())) {
@@ -105,9 +105,9 @@ class Write {
       writer.flush();
       for (String key : List.of("d", "y", "e")) writer.send(record(topic, 2, key, "third"));
       writer.flush();
-      writer.send(record(topic, 3, "tombstone", null)); // the cleaner puts the time of its deletion into the batch
+      writer.send(record(topic, 3, "tombstone", null)); // the cleaner writes the time of its deletion into the batch
       writer.flush();
-      // Segments are rolled by the records' own time, and an active one is never cleaned.
+      // Segments roll by the records' own time, and the active segment is never cleaned.
       writer.send(record(topic, 60_000, "last", "in the next segment"));
     }
   }

@@ -76,7 +76,7 @@ def message_set(magic, codec, base_offset):
     builder = LegacyRecordBatchBuilder(magic, number, 1 << 20)
     count = 0
     for key, value, _, timestamp in records(codec):
-        # Inside a wrapper, magic 1 counts offsets from nought; magic 0 and plain sets hold them as they are.
+        # Inside a wrapper, magic 1 counts offsets from 0. Magic 0 and plain sets hold absolute offsets.
         offset = count if magic == 1 and number else base_offset + count
         assert builder.append(offset, timestamp, key, value) is not None
         count += 1

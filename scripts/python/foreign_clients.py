@@ -20,8 +20,8 @@ CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 PARTITIONS = 3
 PER_CODEC = 60
 DEADLINE = 60.0  # seconds, for each step
-# Milliseconds. kafka-python forgets its assignment when a poll's time runs out between its JoinGroup and the answer to
-# its SyncGroup, and then never asks again; a poll must outlast any rebalance here.
+# In milliseconds. kafka-python forgets its assignment when a poll times out between its JoinGroup and the answer to
+# its SyncGroup, and never asks again. So a poll must last longer than any rebalance here.
 PATIENCE = 3_000
 NOON = 1_700_000_000_000
 HEADERS = [("b", b"1"), ("a", b"2"), ("b", b"3"), ("empty", b"")]

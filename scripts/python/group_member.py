@@ -64,7 +64,7 @@ def kafka_python(bootstrap, group, topic, assignor, over):
     )
     consumer.subscribe([topic], listener=Listener())
     while not over.is_set():
-        # Longer than a rebalance: a poll that ends amid one loses the assignment for good.
+        # Longer than a rebalance, because a poll that ends during one loses the assignment for good.
         polled = consumer.poll(timeout_ms=3000)
         tell()
         for records in polled.values():

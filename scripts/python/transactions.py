@@ -58,7 +58,7 @@ def main():
     second.commit_transaction(30)
     write(first, topic, ["aborted-8"])
     first.abort_transaction(30)
-    # The one that aborted goes on, and commits.
+    # The producer that aborted goes on, and commits.
     first.begin_transaction()
     write(first, topic, ["committed-9"])
     first.commit_transaction(30)

@@ -21,6 +21,7 @@ use crate::budget::Budget;
 use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
+use crate::openers::Openers;
 use crate::partition::{Partition, Place, Wakes};
 use crate::pauses::{Holder, Pause};
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
@@ -51,8 +52,8 @@ pub(crate) struct Core {
     pub(crate) committing: Semaphore,
     /// What the commit task is to commit beside its interval.
     pub(crate) later: Later,
-    /// How many large batches are decompressed at once.
-    pub(crate) decompressing: Arc<Semaphore>,
+    /// Who opens large compressed batches beside their readers.
+    pub(crate) openers: Openers,
     /// Whether offsets are committed by themselves: while a handler runs.
     pub(crate) auto_commit: AtomicBool,
     /// What the user asks of the group's task.
@@ -164,7 +165,7 @@ impl Core {
             at_once: CancelToken::new(),
             committing: Semaphore::new(1),
             later: Later::default(),
-            decompressing: Arc::new(Semaphore::new(cores)),
+            openers: Openers::new(cores),
             auto_commit: AtomicBool::new(false),
             membership: Standing::new(),
             verdict: watch::Sender::new(None),

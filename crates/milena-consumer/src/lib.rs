@@ -37,6 +37,7 @@ mod lag;
 mod lane;
 mod member;
 mod offsets;
+mod openers;
 mod partition;
 mod passing;
 mod pauses;

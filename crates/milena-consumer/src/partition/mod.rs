@@ -44,7 +44,7 @@ pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
 pub(crate) use figures::{Oldest, batch_time};
 pub(crate) use moving::Cut;
-pub(crate) use reading::{Delivery, Given};
+pub(crate) use reading::{Delivery, Given, Weight};
 
 /// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
 pub(crate) struct Partition {
@@ -106,8 +106,10 @@ struct State {
     front: Option<Opened>,
     /// Batches taken from the queue, in order, while they are being unpacked.
     ahead: VecDeque<Ahead>,
-    /// How many batches were ever taken ahead.
+    /// How many batches openers have ever taken.
     taken: u64,
+    /// Whether the openers will look for batches of this partition that wait for them.
+    openers_told: bool,
     /// Somebody has a batch in hand: the next one is not given before it is passed or put back.
     in_hand: bool,
     /// How often in a row the place was found unreadable.
@@ -213,6 +215,7 @@ impl Partition {
                 front: None,
                 ahead: VecDeque::new(),
                 taken: 0,
+                openers_told: false,
                 in_hand: false,
                 spoiled: 0,
                 last_epoch: None,

@@ -1,4 +1,4 @@
-//! How partitions come and go, whatever the protocol: taken, given back in good order, or lost.
+//! Takes partitions, gives them back in order, or drops them as lost. Both group protocols use it.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::member::Pulse;
 use crate::partition::{Partition, Place};
 
-/// The partitions are this member's from now on.
+/// Takes these partitions and starts to read them, after the listener returned if there is one.
 pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let partitions: Vec<_> = partitions.into_iter().collect();
     let topics = partitions.iter().map(|place| place.topic.clone());
@@ -36,7 +36,8 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     })
     .await
     {
-        // It was not ready for their records: the consumer ends, and they stay held until they are given back.
+        // The callback panicked, so the user's code is not ready for records. The consumer ends
+        // now, and the partitions stay paused until they are given back.
         return;
     }
     for place in &partitions {
@@ -46,9 +47,15 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     }
 }
 
-/// Stop dispatch, drain, commit, tell, fence, release; heartbeats go on meanwhile, and so do all other partitions.
+/// Gives partitions back to the group. Heartbeats and all other partitions go on meanwhile.
 ///
-/// `loss` resolves when the membership is known to be lost: then nothing is committed, and it is returned.
+/// The steps are:
+/// - stop delivery and wait for the handlers, at most for the drain timeout
+/// - commit, call the listener, and send the commits that are still queued
+/// - report the event, fence the partitions and release them
+///
+/// `loss` resolves when the membership is known to be lost. Nothing is committed from then on, and
+/// its value is returned.
 pub(crate) async fn give_back(
     core: &Core,
     partitions: &[Arc<Partition>],
@@ -81,7 +88,8 @@ pub(crate) async fn give_back(
         if let Some(listener) = &core.settings.membership.listener {
             hear(core, "revoked", async { listener.revoked(&places).await }).await;
         }
-        // What was to be committed without anybody waiting is this member's to commit for a moment yet.
+        // This member still owns the partitions until they are released, so send the commits that
+        // are queued in the background now.
         commit::flush(core).await;
     };
     tokio::select! {
@@ -99,7 +107,7 @@ pub(crate) async fn give_back(
     }
 }
 
-/// The partitions are others' already: nothing is committed.
+/// Releases partitions that other members may own already. Commits nothing.
 pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     if partitions.is_empty() {
         return;
@@ -118,7 +126,7 @@ fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
     partitions.iter().map(|p| p.place().clone()).collect()
 }
 
-/// Holds fresh partitions until the listener has heard of them.
+/// Name of the pause that holds new partitions until the listener has returned.
 const HOLD: &str = "rebalance-listener";
-/// Why they are held.
+/// Reason of that pause, as the user sees it.
 pub(crate) const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");

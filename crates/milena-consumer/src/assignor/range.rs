@@ -123,6 +123,7 @@ impl<'a> Share<'a> {
         racks.is_some_and(|racks| racks.contains(rack))
     }
 
+    /// Gives a partition to a member and updates the shares.
     fn give(&mut self, member: &'a GroupMember, number: usize, assignment: &mut GroupAssignment) {
         let Some(place) = place(self.topic, number) else {
             return;

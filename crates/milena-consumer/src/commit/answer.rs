@@ -124,6 +124,7 @@ enum Subject {
     Membership,
 }
 
+/// Returns the subject of a refusal. A code without a known meaning counts as one that may pass.
 fn subject(code: ErrorCode) -> Subject {
     match code {
         ErrorCode::OFFSET_METADATA_TOO_LARGE

@@ -169,6 +169,7 @@ async fn once(
     told
 }
 
+/// Sends one request to the coordinator and awaits its answer.
 async fn send(
     core: &Core,
     membership: &Membership,
@@ -189,6 +190,7 @@ async fn send(
     })
 }
 
+/// Builds the request. Each offset carries its own metadata text, or the text of all commits.
 fn request(core: &Core, membership: &Membership, offsets: &[Entry]) -> OffsetCommitRequest {
     let default = &core.settings.commit_metadata;
     let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();

@@ -156,6 +156,8 @@ impl Fetcher {
         end.is_some_and(|end| end > asked.entry.offset)
     }
 
+    /// Queues the records of an entry for their partition. Returns the number of bytes in complete
+    /// batches.
     fn records(
         &self,
         body: &Bytes,
@@ -269,6 +271,8 @@ impl Fetcher {
         }
     }
 
+    /// Has the position of a partition looked up again. Returns false if the answer is out of date,
+    /// or if records fetched before still wait to be read.
     fn reset(&self, asked: &Asked, to: Place, now: Instant) -> bool {
         let backoff = self.core.cluster.backoff();
         let quiet = |times| now + backoff.delay(times);
@@ -280,6 +284,7 @@ impl Fetcher {
         done
     }
 
+    /// Does not fetch the partition again before its backoff is over.
     fn back_off(&self, asked: &Asked, now: Instant) {
         let backoff = self.core.cluster.backoff();
         asked

@@ -35,6 +35,7 @@ pub(super) async fn fly(
     }
 }
 
+/// Plans the request by the fetch session, sends it and awaits the answer's bytes.
 async fn ask(
     core: &Core,
     node: NodeId,

@@ -65,6 +65,7 @@ struct Fetcher {
     copied: Option<Instant>,
 }
 
+/// A fetch in flight.
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
 /// A partition in a request, with the values that must still hold when the answer comes.
@@ -251,6 +252,7 @@ impl Fetcher {
         }
     }
 
+    /// Returns the offset and size to fetch of a partition, or the reason not to fetch it.
     fn want(&self, partition: &Partition, look: &Look) -> Want {
         let least = self.core.settings.partition_fetch_bytes;
         let full = |largest| budget::partition_bytes(largest, look.share, least) as usize;
@@ -321,6 +323,7 @@ impl Fetcher {
         self.waiting.put_back(id, left);
     }
 
+    /// Builds a partition's entry for a request to `node`.
     fn asked(
         &self,
         partition: Arc<Partition>,
@@ -398,6 +401,7 @@ impl Fetcher {
         left
     }
 
+    /// Applies the answer of a fetch and returns the session to its broker.
     fn land(&mut self, landed: Landed) {
         let Landed {
             node: id,

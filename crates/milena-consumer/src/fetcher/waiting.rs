@@ -94,6 +94,7 @@ impl Waiting {
         }
     }
 
+    /// Changes the slot of a partition and keeps the counts in `full` right.
     fn set(&mut self, partition: &Arc<Partition>, slot: Option<Slot>) {
         let before = match slot {
             Some(slot) => self.slots.insert(key(partition), slot),

@@ -186,6 +186,7 @@ impl Beats {
         }
     }
 
+    /// Sends one heartbeat and awaits its answer, for a third of the session timeout at most.
     async fn beat(&self, said: &Said) -> Result<ConsumerGroupHeartbeatResponse> {
         let limit = self.core.settings.session_timeout / 3;
         let asking = async {
@@ -262,6 +263,7 @@ impl Beats {
             member: Arc::clone(&self.member),
             generation: self.epoch,
         });
+        // A heartbeat without a new epoch must not wake the tasks that watch the membership.
         self.core.membership.send_if_modified(|known| {
             let news = *known != membership;
             *known = membership;
@@ -277,9 +279,9 @@ impl Beats {
         }
         started + self.interval
     }
+
     /// Applies a refusal. Returns the time of the next heartbeat, or an error if the member cannot
     /// go on.
-
     fn refused(&mut self, refusal: Refusal) -> Result<Instant> {
         match refusal {
             Refusal::Rejoin => {
@@ -340,6 +342,7 @@ impl Beats {
         });
     }
 
+    /// Reports an error that ends the member to the other task.
     fn fail(&self, error: Error) {
         self.told.send_modify(|told| told.failed = Some(error));
     }
@@ -361,6 +364,7 @@ async fn word(core: &Core) -> Pulse {
     std::future::pending().await
 }
 
+/// Converts owned partitions for the request. Topics without partitions are left out.
 fn wire(places: &Places) -> Vec<TopicPartitions> {
     let topics = places
         .iter()

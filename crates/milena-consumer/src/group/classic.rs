@@ -69,8 +69,8 @@ pub(super) struct ClassicTask {
     /// Time at which the coordinator last accepted this member. `None` before the first join and
     /// after a lost membership.
     pub(super) joined_at: Option<Instant>,
-    /// Number of memberships in a row that were lost within a session timeout. It sets the pause
-    /// before the next join, 0 means no pause.
+    /// Number of times in a row that the membership was lost within a session timeout of its join.
+    /// A refused join without a membership counts too. It sets the pause before the next join.
     losses: u32,
 }
 
@@ -96,6 +96,8 @@ enum Turn {
 }
 
 impl ClassicTask {
+    /// Joins, takes the assignment and watches the membership, again and again, until the consumer
+    /// closes.
     async fn live(&mut self) -> Result<()> {
         let core = Arc::clone(&self.core);
         loop {
@@ -134,6 +136,8 @@ impl ClassicTask {
                     return given;
                 }
             }
+            // An eager member owns nothing until its next sync. Without a membership, its
+            // heartbeats and commits wait for that.
             if !self.cooperative {
                 core.membership.send_replace(None);
             }
@@ -167,6 +171,8 @@ impl ClassicTask {
                 },
                 never = lose_when_gone(&core) => match never {},
             };
+            // The refusal ended the membership, or there was none. Other members may own the
+            // partitions that this one kept.
             if !self.member.is_in() {
                 self.lose(false).await;
             }
@@ -197,6 +203,8 @@ impl ClassicTask {
             .partition(|partition| assignment.contains(partition.place()));
         let again = !revoked.is_empty();
         self.give_back(&revoked).await?;
+        // The membership was lost while partitions were given back, so the assignment is no longer
+        // valid.
         if !self.member.is_in() {
             return Ok(true);
         }
@@ -238,6 +246,8 @@ impl ClassicTask {
                 word = verdict(&core, &membership) => return match word {
                     Pulse::Fail(error) => Err(error),
                     Pulse::Lost { forgotten } => Ok(Turn::Lost { forgotten }),
+                    // Between rebalances, another generation means that the group went on without
+                    // this member.
                     Pulse::Superseded => Ok(Turn::Lost { forgotten: false }),
                     _ => Ok(Turn::Rebalance),
                 },

@@ -74,6 +74,8 @@ struct ConsumerTask {
 }
 
 impl ConsumerTask {
+    /// Follows the coordinator's assignment until the consumer closes. Takes a step whenever the
+    /// assignment, the subscription or the metadata changes.
     async fn live(&mut self) -> Result<()> {
         let core = Arc::clone(&self.core);
         let mut metadata = core.cluster.changed();

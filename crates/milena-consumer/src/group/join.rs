@@ -62,6 +62,7 @@ impl ClassicTask {
         let request = self.sync_request(&answer, assignments);
         let answer = connection.call_with(&request, parks).await?;
         if let Some(code) = ErrorCode::from_wire(answer.error_code) {
+            // An eager member owns nothing, so its heartbeats stop until the next join.
             if !self.cooperative {
                 core.membership.send_replace(None);
             }
@@ -70,6 +71,8 @@ impl ClassicTask {
         Ok(decode_assignment(&answer.assignment).map_err(Next::Fail))
     }
 
+    /// Builds the request, with the metadata of each assignor. Stores the subscribed topics for
+    /// later comparison.
     fn join_request(&mut self) -> Result<JoinGroupRequest> {
         let core = &self.core;
         let settings = &core.settings;
@@ -107,6 +110,7 @@ impl ClassicTask {
             .with_reason((!reason.is_empty()).then(|| text(&reason))))
     }
 
+    /// Builds the request. `assignments` is empty unless this member leads.
     fn sync_request(
         &self,
         joined: &JoinGroupResponse,

@@ -82,6 +82,7 @@ impl ClassicTask {
     }
 }
 
+/// Reads the members of a join's answer, with their subscriptions.
 fn members(joined: &JoinGroupResponse) -> Vec<GroupMember> {
     let mut members: Vec<GroupMember> = Vec::with_capacity(joined.members.len());
     for member in &joined.members {

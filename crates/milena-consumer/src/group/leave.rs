@@ -58,6 +58,7 @@ pub(super) async fn leave(core: &Core) {
     }
 }
 
+/// Sends LeaveGroup for a member of a classic group.
 async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::LeaveGroup)?;
@@ -75,6 +76,7 @@ async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
     refused(answer.error_code, "LeaveGroup")
 }
 
+/// Sends the heartbeat that announces a leave under the consumer protocol.
 async fn beat_for_the_last_time(core: &Core, member: &Arc<str>, epoch: i32) -> Result<()> {
     let request = ConsumerGroupHeartbeatRequest::default()
         .with_group_id(text(core.settings.group_name()).into())

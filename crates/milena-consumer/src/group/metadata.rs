@@ -104,6 +104,7 @@ pub(crate) fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes> 
     encode(&message, 1)
 }
 
+/// Groups partition numbers by topic.
 fn by_topic<'a>(
     partitions: impl IntoIterator<Item = &'a TopicPartition>,
 ) -> BTreeMap<&'a TopicName, Vec<i32>> {
@@ -134,6 +135,7 @@ pub(crate) fn decode_assignment(bytes: &Bytes) -> Result<BTreeSet<TopicPartition
     Ok(partitions)
 }
 
+/// Encodes a message after its version, as the protocol type `consumer` demands.
 fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
     let mut out = BytesMut::new();
     out.put_i16(version);
@@ -144,6 +146,7 @@ fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
     Ok(out.freeze())
 }
 
+/// Decodes a message by the version before it. A version above `newest` is read as `newest`.
 fn decode<M: Decodable>(bytes: &Bytes, newest: i16) -> Result<M> {
     let mut bytes = bytes.clone();
     let version = bytes.try_get_i16().map_err(|_| bad("no version"))?;

@@ -63,6 +63,7 @@ pub(super) async fn choose(core: &Core) -> Result<Chosen> {
     }
 }
 
+/// Asks the coordinator if the consumer protocol is available and if the group has classic members.
 async fn ask(core: &Core) -> Result<Chosen> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let versions = connection.versions();

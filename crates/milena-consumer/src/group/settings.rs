@@ -36,6 +36,7 @@ pub(crate) struct GroupSettings {
 }
 
 impl GroupSettings {
+    /// Adds an assignor after those given so far.
     pub(crate) fn add(&mut self, assignor: Arc<dyn Assignor>) {
         self.assignors.push(assignor);
     }
@@ -47,6 +48,7 @@ impl GroupSettings {
         self.assignors = found.unwrap_or_default();
     }
 
+    /// Sets the topic pattern. An invalid one is reported by `check`.
     pub(crate) fn match_topics(&mut self, pattern: &str) {
         match Pattern::new(pattern) {
             Ok(pattern) => {
@@ -84,11 +86,16 @@ impl GroupSettings {
             .all(|assignor| assignor.protocol() == RebalanceProtocol::Cooperative)
     }
 
+    /// Returns the names of the assignors to offer, best first.
     pub(crate) fn names(&self) -> Vec<String> {
         let assignors = self.assignors();
         assignors.iter().map(|a| a.name().to_owned()).collect()
     }
 
+    /// Checks the settings together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] that names the setting.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(error) = self
             .assignors_defect

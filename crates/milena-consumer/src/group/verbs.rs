@@ -40,6 +40,7 @@ impl Consumer {
         })
     }
 
+    /// Checks and replaces the subscription. The group's task sees the change and acts on it.
     fn read_from_now_on(&self, subscription: Subscription) -> Result<()> {
         subscription.check()?;
         self.core().group.subscription.send_replace(subscription);

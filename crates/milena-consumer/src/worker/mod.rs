@@ -198,6 +198,8 @@ impl<R: Driven> Worker<R> {
         Arc::clone(&self.routes)
     }
 
+    /// Processes a record until it is settled or its lane ends. Makes as many attempts as the
+    /// verdicts ask for.
     pub(crate) async fn process_shared(
         &mut self,
         record: &SharedRecord,

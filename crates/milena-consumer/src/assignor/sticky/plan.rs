@@ -49,6 +49,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Numbers members, topics and partitions, and gives each partition to its previous owner.
     pub(super) fn new(members: &[GroupMember], claims: Vec<Claim>, topics: &GroupTopics) -> Self {
         let claims: HashMap<&str, Claim> = members
             .iter()
@@ -124,6 +125,7 @@ impl Plan {
         }
     }
 
+    /// Returns true if the member subscribed to the partition's topic.
     pub(super) fn may_have(&self, member: usize, partition: usize) -> bool {
         let subscribers = &self.subscribers[self.topic[partition]];
         subscribers.binary_search(&member).is_ok()
@@ -149,6 +151,7 @@ impl Plan {
         }
     }
 
+    /// Gives a partition to a member, and takes it from its current owner.
     pub(super) fn give(&mut self, partition: usize, member: usize) {
         if let Some(old) = self.owner[partition].replace(member) {
             self.load[old] -= 1;
@@ -161,6 +164,7 @@ impl Plan {
         held.or_default().insert(partition);
     }
 
+    /// Returns the partitions of each member, by member id.
     pub(super) fn into_assignment(self) -> GroupAssignment {
         let mut lists: Vec<Vec<TopicPartition>> = vec![Vec::new(); self.ids.len()];
         for (place, owner) in self.places.into_iter().zip(self.owner) {

@@ -57,6 +57,7 @@ pub(super) fn encode_generation(generation: Option<i32>) -> Bytes {
     Bytes::copy_from_slice(&generation.unwrap_or(-1).to_be_bytes())
 }
 
+/// Decodes user data of `cooperative-sticky`. `None` if it holds no generation.
 pub(super) fn decode_generation(mut bytes: &[u8]) -> Option<i32> {
     let generation = bytes.try_get_i32().ok()?;
     (generation >= 0).then_some(generation)

@@ -155,8 +155,8 @@ pub(crate) fn named(name: &str) -> Result<Arc<dyn Assignor>> {
         "cooperative-sticky" => Arc::new(CooperativeStickyAssignor),
         _ => {
             let what = format!(
-                "there is no assignor `{name}`: Kafka's are range, roundrobin, sticky and cooperative-sticky, and others are added \
-                 with `assignor`"
+                "there is no assignor `{name}`: use range, roundrobin, sticky or cooperative-sticky, or add your own with \
+                 `add_assignor`"
             );
             return Err(
                 Error::new(ErrorKind::Config, what).setting("partition.assignment.strategy")

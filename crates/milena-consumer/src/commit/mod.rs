@@ -169,7 +169,7 @@ pub(crate) async fn commit_these(
                 tracing::warn!(
                     partition = %offset.place,
                     offset = %offset.offset,
-                    "the topic is gone: the offset is not committed any more"
+                    "the topic no longer exists: its offset is not committed any more"
                 );
             }
         }

@@ -115,14 +115,14 @@ async fn once(
         .into_iter()
         .partition(|(partition, _)| partition.is_fenced());
     if let Some((gone, _)) = gone.first() {
-        let what = "the partition was given away before its offset was committed";
+        let what = "the partition was given away before its offset was committed; its next owner reads the records again";
         told.error = Some(Error::new(ErrorKind::State, what).at(gone.place()));
     }
     if left.is_empty() {
         return told;
     }
     let Some(membership) = membership else {
-        let what = "the consumer is no member of its group now";
+        let what = "the consumer is not a member of its group now; commit again once it has joined";
         told.error = Some(Error::new(ErrorKind::State, what));
         return told;
     };

@@ -117,7 +117,7 @@ impl Fetcher {
                 if !asked.at_leader {
                     // A follower may have lost records that it had not written to disk. Only the
                     // leader's log counts.
-                    tracing::debug!(partition = %asked.partition.place(), node = %asked.node, "a replica's log parts from what was read");
+                    tracing::debug!(partition = %asked.partition.place(), node = %asked.node, "a replica's log differs from the records already read: the leader is read instead");
                     asked.partition.back_to_leader(now);
                     continue;
                 }
@@ -246,7 +246,7 @@ impl Fetcher {
             ErrorCode::OFFSET_OUT_OF_RANGE => {
                 let reset = match self.core.settings.offset_reset {
                     OffsetReset::None => {
-                        let what = "the position is out of the log's range and auto.offset.reset is none: seek, or set it";
+                        let what = "the position is outside the log and auto.offset.reset is none: seek, or set auto.offset.reset";
                         let error =
                             Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
                         asked.partition.fail(asked.turn, error);

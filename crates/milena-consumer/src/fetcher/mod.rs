@@ -40,7 +40,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.fetch.notified() => {}
             () = sleep_until(wake_at) => {}
             gone = changed.changed() => if gone.is_err() || core.cluster.is_closed() {
-                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer")));
+                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it")));
                 return;
             }
         }

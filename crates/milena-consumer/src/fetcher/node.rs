@@ -133,7 +133,7 @@ impl Node {
                 let backoff = core.cluster.backoff();
                 let delay = |failures| backoff.delay(failures);
                 if alone.partition.ask_alone(now, delay) >= UNREADABLE {
-                    let what = "no answer to a fetch of the partition can be read";
+                    let what = "the answers to fetches of the partition cannot be decoded";
                     let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
                     let told = told.at(alone.partition.place()).offset(alone.entry.offset);
                     core.tell_fetch_failed(alone.node, Some(alone.partition.place()), &told);

@@ -225,7 +225,7 @@ impl Beats {
             request.subscribed_topic_names = Some(names.collect());
             let pattern = wanted.pattern.as_ref().map(|pattern| text(pattern.text()));
             if pattern.is_some() && version < PATTERNS_FROM {
-                let what = "the broker does not match topic patterns for this protocol";
+                let what = "the broker does not support topic patterns under the consumer protocol: name the topics, or use the classic protocol";
                 return Err(Error::new(ErrorKind::Unsupported, what).setting("group.protocol"));
             }
             // An empty pattern removes the one sent before.

@@ -25,7 +25,7 @@ impl ClassicTask {
             }
             Ok(group) if !matches!(group.protocol_type.as_str(), "" | "consumer") => {
                 format!(
-                    "the group is of the kind `{}`",
+                    "the group has the protocol type `{}`",
                     group.protocol_type.as_str()
                 )
             }

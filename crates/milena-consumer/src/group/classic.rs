@@ -260,7 +260,7 @@ impl ClassicTask {
                 }
                 changed = metadata.changed() => {
                     if changed.is_err() || core.cluster.is_closed() {
-                        return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
+                        return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it"));
                     }
                     match self.news() {
                         News::None => doubted = None,

@@ -105,7 +105,7 @@ impl ConsumerTask {
                     core.group.follow(&core.cluster, &wanted);
                 }
                 changed = metadata.changed() => if changed.is_err() || core.cluster.is_closed() {
-                    return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
+                    return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it"));
                 },
                 () = sleep(attempt), if missing => {
                     self.unseen += 1;

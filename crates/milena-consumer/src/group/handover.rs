@@ -77,13 +77,13 @@ pub(crate) async fn give_back(
         if timeout(core.settings.drain_timeout, drained).await.is_err() {
             tracing::warn!(
                 group = core.settings.group_name(),
-                "handlers did not end in time: their records are read again"
+                "handlers did not end within the drain timeout: their records are read again"
             );
         }
         if core.auto_commit.load(Ordering::Acquire)
             && let Err(error) = commit::commit(core, partitions, commit::Effort::LAST).await
         {
-            tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed: records are read again");
+            tracing::warn!(group = core.settings.group_name(), %error, "offsets were not committed before partitions were given back: records are read again");
         }
         if let Some(listener) = &core.settings.membership.listener {
             hear(core, "revoked", async { listener.revoked(&places).await }).await;
@@ -115,7 +115,7 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     core.release(partitions);
     let places = places(partitions);
     let (group, generation) = (core.settings.group_name(), core.generation());
-    tracing::warn!(group, generation, partitions = ?places, "lost: others may have them, and what is not committed is read again");
+    tracing::warn!(group, generation, partitions = ?places, "partitions lost: other members may own them, and records that were not committed are read again");
     core.tell_rebalance(generation, RebalancePhase::Lost, &places);
     if let Some(listener) = &core.settings.membership.listener {
         hear(core, "lost", async { listener.lost(&places).await }).await;

@@ -89,7 +89,7 @@ fn members(joined: &JoinGroupResponse) -> Vec<GroupMember> {
         // A member whose metadata cannot be read takes part with no topics. Its mistake must not
         // end this consumer.
         let told = decode_subscription(&member.metadata).unwrap_or_else(|error| {
-            tracing::warn!(member = %member.member_id, %error, "a member's subscription is left out");
+            tracing::warn!(member = %member.member_id, %error, "a member's subscription cannot be read: the member gets no partitions");
             Default::default()
         });
         let mut known = GroupMember::new(member.member_id.to_string(), told.topics);

@@ -43,17 +43,17 @@ pub(super) async fn leave(core: &Core) {
             tracing::info!(
                 group,
                 member = &*member,
-                "stays a member until its session ends"
+                "did not leave the group: it stays a member until its session ends"
             );
         }
         Ok(Err(error)) => tracing::info!(
             group, member = &*member, %error,
-            "the group could not be left: its partitions go to others when the session ends"
+            "could not leave the group: its partitions go to other members when the session ends"
         ),
         Err(_) => tracing::info!(
             group,
             member = &*member,
-            "the group could not be left in time: its partitions go to others when the session ends"
+            "could not leave the group in time: its partitions go to other members when the session ends"
         ),
     }
 }

@@ -86,7 +86,7 @@ pub(super) async fn hear(core: &Core, method: &str, call: impl Future<Output = (
                 group,
                 method,
                 ?limit,
-                "a rebalance listener did not return in time and is left"
+                "a rebalance listener did not return within the drain timeout: the rebalance goes on without it"
             );
             true
         }

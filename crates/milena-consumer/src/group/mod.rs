@@ -88,7 +88,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         }
         before = Some(chosen);
         let group = core.settings.group_name();
-        tracing::info!(group, %error, "the group turned out to be of the other kind: the protocol is chosen again");
+        tracing::info!(group, %error, "the group may use the other protocol: the protocol is chosen again");
         handover::lose(core, &core.partitions()).await;
         core.membership.send_replace(None);
         *core.group.known_as.lock() = None;

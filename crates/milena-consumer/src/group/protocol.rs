@@ -56,7 +56,7 @@ pub(super) async fn choose(core: &Core) -> Result<Chosen> {
         if !passes(&error) {
             return Err(error);
         }
-        tracing::debug!(group = core.settings.group_name(), %error, "the coordinator is asked again");
+        tracing::debug!(group = core.settings.group_name(), %error, "the coordinator did not say which protocol the group uses; it is asked again");
         core.relocate();
         sleep(core.cluster.backoff().delay(attempt)).await;
         attempt += 1;

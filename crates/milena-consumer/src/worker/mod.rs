@@ -101,7 +101,7 @@ impl<R: Driven> Worker<R> {
         let name = name.as_deref().unwrap_or_default();
         tracing::warn!(
             partition = %self.partition.place(), %offset, route = name, ?elapsed,
-            "a handler has blocked its thread, and with it whatever else runs there; such work belongs in `spawn_blocking`"
+            "a handler blocked its thread, where no other task could run meanwhile: move such work to `spawn_blocking`"
         );
         if elapsed >= self.core.settings.max_processing_time {
             self.core

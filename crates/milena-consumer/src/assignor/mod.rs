@@ -59,9 +59,11 @@ pub trait Assignor: Send + Sync + 'static {
         RebalanceProtocol::Eager
     }
 
-    /// Returns bytes that this member sends to the leader in addition to its subscription.
-    /// `assigned` holds the partitions that it got by its last sync, `generation` that sync's
-    /// generation. `None` before the first sync. Default no bytes.
+    /// Returns bytes that this member sends to the leader in addition to its subscription. Default
+    /// none.
+    ///
+    /// `assigned` holds the partitions that it got by its last sync, `generation` the generation of
+    /// that sync. `None` before the first sync and after a lost membership.
     fn user_data(
         &self,
         assigned: &BTreeSet<TopicPartition>,

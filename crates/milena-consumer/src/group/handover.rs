@@ -51,7 +51,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
 ///
 /// The steps are:
 /// - stop delivery and wait for the handlers, at most for the drain timeout
-/// - commit, call the listener, and send the commits that are still queued
+/// - commit if auto commit is on, call the listener, and send the commits that are still queued
 /// - report the event, fence the partitions and release them
 ///
 /// `loss` resolves when the membership is known to be lost. Nothing is committed from then on, and

@@ -19,10 +19,10 @@ pub enum GroupMembershipOperation {
     /// A dynamic member leaves the group, a static one stays in it. The default.
     #[default]
     Default,
-    /// Every member leaves, a static one too. Its partitions go to other members at once.
+    /// The member leaves, also a static one. Its partitions go to other members at once.
     LeaveGroup,
-    /// No member leaves. Its partitions stay assigned to it until the session ends. Use it for a
-    /// restart that takes less time than that.
+    /// The member stays, also a dynamic one. Its partitions stay assigned to it until the session
+    /// ends. Use it for a restart that takes less time than that.
     RemainInGroup,
 }
 

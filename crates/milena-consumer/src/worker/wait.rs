@@ -84,5 +84,5 @@ pub(crate) async fn watched<R: Routes, T>(
     }
 }
 
-/// Time after which the end of a handler counts as progress of its partition.
+/// Time from which on the end of a handler counts as progress of its partition.
 const LONG: Duration = Duration::from_secs(1);

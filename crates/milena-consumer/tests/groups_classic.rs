@@ -190,6 +190,26 @@ async fn a_rebalance_can_be_asked_for_and_interrupts_nothing() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_healthy_member_joins_a_rebalance_without_a_pause() {
+    let bed = bed(1).await;
+    let consumer = Arc::new(bed.classic("one").await.build().unwrap());
+    let running = Arc::clone(&consumer);
+    let running = tokio::spawn(async move { running.run(async || {}).await });
+    stable_with(&bed, 1).await;
+    let generation = || bed.broker.inspect().group("billing").unwrap().generation;
+    let before = generation();
+    let asked = Instant::now();
+    consumer.enforce_rebalance("a test");
+    eventually("another generation", || generation() > before).await;
+    // The first join was refused once, since it had no member id yet. That is no lost membership,
+    // after which a join waits for at least 80 ms.
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(60), "{took:?}");
+    consumer.close().await;
+    timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
+
 /// Assigns everything to the first member.
 struct OneReader;
 

@@ -35,6 +35,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         led: None,
         joined_at: None,
         losses: 0,
+        lost: false,
     };
     // Heartbeats run in a task of their own, so that a slow join or handover does not delay them.
     // Dropping the set ends that task.
@@ -69,9 +70,12 @@ pub(super) struct ClassicTask {
     /// Time at which the coordinator last accepted this member. `None` before the first join and
     /// after a lost membership.
     pub(super) joined_at: Option<Instant>,
-    /// Number of times in a row that the membership was lost within a session timeout of its join.
-    /// A refused join without a membership counts too. It sets the pause before the next join.
+    /// Number of times in a row that a membership was lost within a session timeout of its join. A
+    /// refused join, where there was no membership to lose, does not count.
     losses: u32,
+    /// True from the loss of a membership until the next join, which waits a backoff that grows with
+    /// `losses`. A join for a rebalance never waits: the whole group would wait for it.
+    lost: bool,
 }
 
 /// Result of a sync. The next join sends it, so that the leader can leave the partitions where they
@@ -149,15 +153,18 @@ impl ClassicTask {
     async fn join(&mut self) -> Result<BTreeSet<TopicPartition>> {
         let core = Arc::clone(&self.core);
         let mut attempt = 0;
-        if self.losses > 0 {
+        if std::mem::take(&mut self.lost) {
             // A coordinator may accept this member and drop it at once, again and again. The pause
             // grows with each such loss.
-            sleep(core.cluster.backoff().delay(self.losses - 1)).await;
+            sleep(core.cluster.backoff().delay(self.losses.saturating_sub(1))).await;
         }
         loop {
             let next = tokio::select! {
                 joined = self.join_once() => match joined {
-                    Ok(Ok(assignment)) => return Ok(assignment),
+                    Ok(Ok(assignment)) => {
+                        self.lost = false;
+                        return Ok(assignment);
+                    }
                     Ok(Err(next)) => next,
                     Err(error) if passes(&error) => {
                         let group = core.settings.group_name();
@@ -338,9 +345,15 @@ impl ClassicTask {
 
     /// Releases all partitions, because other members may own them, and ends the membership.
     async fn lose(&mut self, forgotten: bool) {
-        let lasted = self.joined_at.take().map(|since| since.elapsed());
-        let soon = lasted.is_none_or(|lasted| lasted < self.core.settings.session_timeout);
-        self.losses = if soon { self.losses + 1 } else { 1 };
+        if let Some(joined) = self.joined_at.take() {
+            let soon = joined.elapsed() < self.core.settings.session_timeout;
+            self.losses = if soon {
+                self.losses.saturating_add(1)
+            } else {
+                1
+            };
+            self.lost = true;
+        }
         handover::lose(&self.core, &self.core.partitions()).await;
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same

@@ -1,4 +1,5 @@
-//! A log that was cut below what was read of it: told by the policy, and never gone over in silence (KIP-320).
+//! Handling of logs that were truncated below the position, and of topics that were created again.
+//! The policy decides what happens, and records are never lost silently (KIP-320).
 
 use std::sync::Arc;
 
@@ -9,11 +10,13 @@ use crate::core::Core;
 use crate::partition::{Cut, Partition, Place};
 use crate::settings::OffsetReset;
 
-/// The log of `partition` parts from what was read of it at `end`; `None` where nobody knows where.
+/// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
+/// were read. `None` if the broker could not tell.
 pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
     let policy = core.settings.offset_reset;
     let to = match (policy, end) {
-        // As Kafka's clients: the first offset that is not what was read, whichever way the policy points.
+        // Like Kafka's clients, continues at the first offset that differs, for both `earliest` and
+        // `latest`.
         (OffsetReset::None, _) => Place::Lookup(OffsetReset::None),
         (_, Some(end)) => Place::At(end),
         (policy, None) => Place::Lookup(policy),
@@ -46,9 +49,11 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     core.wake();
 }
 
-/// The topic was deleted and made again under its name: positions in the old one are out of the new one's range, whatever their number.
+/// Handles a topic that was deleted and created again under its name. A position in the old topic
+/// means nothing in the new one, so it counts as out of range.
 pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
-    // "Latest" leaves out what was there before, and all of the new topic came after.
+    // `latest` leaves out records from before the consumer subscribed. All records of the new topic
+    // are newer than that.
     let policy = match core.settings.offset_reset {
         OffsetReset::Latest => OffsetReset::Earliest,
         policy => policy,
@@ -69,6 +74,7 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
     core.wake();
 }
 
+/// Returns the text of the error about a truncated log.
 fn tell(from: Offset, end: Option<Offset>) -> String {
     let where_to = match end {
         Some(end) => format!("it diverged at offset {end}"),

@@ -178,7 +178,7 @@ impl Consumer {
     /// # let serve = async {};
     /// tokio::select! {
     ///     () = serve => {} // a server that ends at a signal
-    ///     ended = &mut running => { ended?; } // the consumer could not go on
+    ///     ended = &mut running => { ended?; } // the consumer could not continue
     /// }
     /// let report = running.stop().await?;
     /// # assert_eq!(report.processed, 0);

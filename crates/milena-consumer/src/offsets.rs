@@ -53,7 +53,7 @@ impl OffsetTracker {
         }
     }
 
-    /// Starts anew at `start`, after a seek or a reset. Records delivered before no longer count.
+    /// Starts over at `start`, after a seek or a reset. Records delivered before no longer count.
     pub(crate) fn restart(&mut self, start: Offset) {
         self.epoch += 1;
         self.next = start;

@@ -104,7 +104,7 @@ impl Session {
         )
     }
 
-    /// Starts the session anew, since it is unknown whether the broker got the last request. The
+    /// Starts the session over, since it is unknown whether the broker got the last request. The
     /// next request closes the old session and opens another.
     pub(crate) fn restart(&mut self) {
         self.at = FetchSession {

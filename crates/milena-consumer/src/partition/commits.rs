@@ -51,7 +51,7 @@ impl Commits {
         self.committed.is_some_and(|done| done >= offset)
     }
 
-    /// Starts anew after the position was moved. Neither the offset committed before nor a commit
+    /// Starts over after the position was moved. Neither the offset committed before nor a commit
     /// in flight stops the next commit.
     pub(super) fn begin_anew(&mut self) {
         *self = Self {

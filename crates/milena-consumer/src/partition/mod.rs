@@ -461,7 +461,7 @@ impl Partition {
 }
 
 impl State {
-    /// Starts anew at `place`. Drops the fetched batches, and delivered records no longer count
+    /// Starts over at `place`. Drops the fetched batches, and delivered records no longer count
     /// once an offset is known.
     fn restart(&mut self, place: Place) {
         self.drop_fetched();

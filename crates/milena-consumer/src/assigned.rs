@@ -69,9 +69,10 @@ impl AssignedConsumer {
     }
 
     /// Adds these partitions to those assigned before. A partition that is assigned again starts
-    /// anew.
+    /// over.
     ///
-    /// If a start time is before 1970, reading that partition returns an error until a seek.
+    /// If a start time is before 1970, the reader of that partition gets an error, and nothing of
+    /// it is read before a seek.
     pub fn assign(&self, partitions: impl IntoIterator<Item = (TopicPartition, StartAt)>) {
         let partitions: Vec<_> = partitions.into_iter().collect();
         let topics = partitions.iter().map(|(place, _)| place.topic.clone());

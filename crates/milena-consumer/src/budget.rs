@@ -63,6 +63,7 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         let before = self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        // The fetcher waits for memory only if less than one fetch was free.
         if before.saturating_add(LEAST_FETCH) > self.budget.limit {
             self.budget.freed.notify_one();
         }

@@ -27,6 +27,7 @@ pub struct ConsumerBuilder {
 pub struct AssignedConsumerBuilder {
     /// The cluster to read from.
     cluster: Cluster,
+    /// The settings so far. Checked in `build`.
     settings: Settings,
 }
 
@@ -110,8 +111,8 @@ impl ConsumerBuilder {
 
     /// Turns automatic commits off, like `enable.auto.commit=false`. Nothing that a handler has
     /// done is then committed at the interval, when partitions are revoked, or when the consumer
-    /// closes. Commit with [`Consumer::commit`]. Default: a handler's offsets are committed
-    /// automatically. Records that are received without a handler are never committed
+    /// closes. Commit with [`Consumer::commit`] instead. By default a handler's offsets are
+    /// committed automatically. Records that are received without a handler are never committed
     /// automatically.
     pub fn manual_commit(mut self) -> Self {
         self.settings.manual_commit = true;
@@ -227,9 +228,10 @@ macro_rules! shared_setters {
             }
 
             /// Sets the most bytes that fetched records may hold, for all partitions together. A
-            /// batch counts until its last record is dropped, be it in a queue, behind a busy key,
-            /// with a handler, or with the program. One batch is always allowed for each partition
-            /// that has none, so that no partition starves another. Default 64 MiB.
+            /// batch counts until its last record is dropped, whether that waits in a queue or
+            /// behind a busy key, or is with a handler or the program. One batch is always allowed
+            /// for each partition that has none, so that no partition starves another. Default 64
+            /// MiB.
             pub fn buffer_memory(mut self, bytes: usize) -> Self {
                 self.settings.buffer_memory = bytes;
                 self

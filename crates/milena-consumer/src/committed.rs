@@ -62,6 +62,8 @@ async fn ask(
     let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
     let group = core.settings.group_name();
     let request = committed_request(group, asking, places, version);
+    // Heartbeats share this connection and wait behind the request, so it must give up well within
+    // the session.
     let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
     let answer = connection.call_version(&request, version, limit).await;
     let answer = answer.inspect_err(|_| core.relocate())?;

@@ -364,6 +364,8 @@ impl Consumer {
     /// Waits for lanes for at most the drain timeout. Records that were received without a handler
     /// must be committed before this call.
     pub async fn close(&self) {
+        // The commit task stops as soon as the consumer closes, so asynchronous commits are sent
+        // first.
         commit::flush(self.core()).await;
         self.engine.close().await;
     }

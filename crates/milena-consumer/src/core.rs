@@ -279,7 +279,7 @@ impl Core {
     }
 
     /// Adds partitions to the assignment. A partition that was assigned before is fenced and
-    /// replaced, and its lanes start anew.
+    /// replaced, and its lanes start again.
     pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
         self.assign_held(places, None);
     }

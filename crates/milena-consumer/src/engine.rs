@@ -143,6 +143,8 @@ impl Engine {
         core.forget(&partitions);
         let limit = core.settings.drain_timeout;
         for partition in partitions {
+            // Handlers may finish the records that they have. Their results count only until the
+            // fence, at most the drain timeout from now.
             match core.runtime() {
                 Some(runtime) if partition.is_worked_on() => {
                     drop(runtime.spawn(async move {

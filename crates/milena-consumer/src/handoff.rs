@@ -41,6 +41,7 @@ impl<T> Handoff<T> {
     /// Takes the value at the front, and waits for one if the queue is empty. Returns `None` once
     /// the queue is closed and empty.
     pub(crate) async fn take(&self) -> Option<T> {
+        // Fails once the queue is closed. The rest is then taken without a permit.
         if let Ok(filled) = self.filled.acquire().await {
             filled.forget();
         }

@@ -91,7 +91,7 @@ async fn beat(core: &Core, membership: &Membership) {
 /// at the same time as their new owners.
 ///
 /// A coordinator that does not answer is a different case. No member gets partitions while the
-/// coordinator is away, and a new coordinator starts all sessions anew. A member that gave up its
+/// coordinator is away, and a new coordinator restarts all sessions. A member that gave up its
 /// partitions then would leave them without a reader for no reason. It keeps them until the
 /// coordinator says that other members have them.
 #[derive(Debug)]
@@ -169,6 +169,7 @@ impl Silence {
 
 /// Sends one heartbeat and waits for its answer, for at most a third of the session timeout.
 async fn once(core: &Core, membership: &Membership) -> Result<()> {
+    // Gives up early, so that a lost heartbeat can be sent again within the session.
     let limit = core.settings.session_timeout / 3;
     let asking = async {
         let connection = core.coordinator(Role::Heartbeat).await?;

@@ -77,6 +77,7 @@ where
 /// A single route that takes every topic.
 #[derive(Debug)]
 pub struct OneRoute<S> {
+    /// The one route, named `handler`.
     info: [RouteInfo; 1],
     // Behind a lock, since a service need not be `Sync`. Each lane takes the lock once, to clone
     // it.
@@ -111,7 +112,9 @@ impl<S: Clone + Send + 'static> Routes for OneRoute<S> {
 /// A service that calls an async function. It is always ready.
 #[derive(Debug)]
 pub struct HandlerService<H, Args> {
+    /// The function.
     handler: H,
+    /// The extractors that the function takes.
     args: PhantomData<fn(Args)>,
 }
 

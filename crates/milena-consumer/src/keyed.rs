@@ -36,7 +36,9 @@ struct State<T> {
 #[derive(Debug)]
 /// A value that a lane may take.
 struct Ready<T> {
+    /// The hash of the key.
     key: u64,
+    /// The value.
     value: T,
     /// True if the value took a permit of `space`. Values that waited behind their key did not.
     counted: bool,
@@ -85,6 +87,7 @@ impl<T> KeyQueue<T> {
     /// before [`done`](Self::done). Waits if there is none. Returns `None` once the queue is closed
     /// and all values are taken.
     pub(crate) async fn take(&self) -> Option<(u64, T)> {
+        // Fails once the queue is closed. The rest is then taken without a permit.
         if let Ok(filled) = self.filled.acquire().await {
             filled.forget();
         }

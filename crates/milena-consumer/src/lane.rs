@@ -125,6 +125,7 @@ pub(crate) fn heed(core: &Core, partition: &Partition, gate: &Gate, state: &Gate
     let by = Holder::gate(gate);
     match state {
         GateState::Open => {
+            // `let_go` wakes all tasks, so it is called only if there is such a pause.
             if partition.is_paused_by(&by) {
                 core.let_go(partition, &by);
             }

@@ -100,6 +100,7 @@ struct Landed {
     whom: Whom,
     /// The time at which the question was sent.
     asked_at: Instant,
+    /// The answer, or the error in its place.
     answer: Answer,
 }
 

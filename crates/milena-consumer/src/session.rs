@@ -63,6 +63,7 @@ impl Session {
             known.insert(place, entry);
         }
         let left = std::mem::replace(&mut self.known, known);
+        // A full request replaces the session, so nothing must be removed from it.
         if full {
             forgotten.clear();
         } else {

@@ -29,7 +29,8 @@ pub enum OffsetReset {
     /// Start at the first record that is at most this old when the position is looked up
     /// (`by_duration` of KIP-1106). Start behind the last record if there is none.
     Duration(Duration),
-    /// Do not start. Reading returns an error that names the partition.
+    /// Do not start. The reader gets an error that names the partition, and nothing is read before
+    /// a seek.
     None,
 }
 

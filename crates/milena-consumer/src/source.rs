@@ -95,6 +95,7 @@ impl Source {
                 .deliver(turn, offset, epoch, time, now, window)
             {
                 Delivery::Ticket(ticket) => return Next::Record(record, ticket),
+                // A seek or a revocation has made the batch stale.
                 Delivery::Over => self.open = None,
                 Delivery::Full => {
                     self.pending = Some(record);

@@ -17,8 +17,8 @@ pub enum StartAt {
     /// This offset.
     Offset(Offset),
     /// The first record with this timestamp or a later one. The end of the log if there is none.
-    /// For a time before 1970, `seek` returns an error, and reading a partition that `assign` was
-    /// given it for returns an error until a seek.
+    /// `seek` refuses a time before 1970 with an error. `assign` accepts it, but the reader of that
+    /// partition then gets an error, and nothing of it is read before a seek.
     Timestamp(Timestamp),
     /// The first record that is at most this old, by the consumer's clock. The end of the log if
     /// there is none.

@@ -66,6 +66,7 @@ impl Stream for RecordStream<'_> {
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
         }
+        // Yields for the same reason as `Recv`.
         if feed.receiver.is_to_rest() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -89,6 +90,7 @@ impl Stream for BatchStream<'_> {
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
         }
+        // Yields for the same reason as `Recv`.
         if feed.receiver.is_to_rest() {
             cx.waker().wake_by_ref();
             return Poll::Pending;

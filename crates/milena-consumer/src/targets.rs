@@ -43,6 +43,8 @@ pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
         }
         let retries = routes.iter().any(|info| info.base_of(name).is_some());
         let pattern = subscription.pattern.as_ref();
+        // A pattern may match retry topics, which are meant to be read. Any other target that it
+        // matches would be read and written in a loop.
         if let Some(pattern) = pattern.filter(|pattern| !retries && pattern.fits(name)) {
             let what = format!(
                 "the topic pattern `{}` takes in `{name}`, to which the stack writes {what}: they would come back at once; \

@@ -35,6 +35,8 @@ impl Touched {
         loop {
             let first = self.list.lock().pop_front()?;
             if let Some(partition) = first.upgrade() {
+                // Cleared before the caller looks at the partition. A change during that look adds
+                // it again.
                 mark(&partition).0.store(false, Ordering::Release);
                 return Some(partition);
             }

@@ -137,6 +137,7 @@ impl Partition {
         if done.word < commits.since {
             return;
         }
+        // Older offsets are stale then, even higher ones, since the user may have moved back.
         if done.explicit {
             commits.since = done.word;
             commits.committed = Some(done.offset);

@@ -411,6 +411,8 @@ impl Partition {
         state.restart(to);
         state.commits.begin_anew();
         state.reset_from = Some(at);
+        // The first reset is immediate. A repeated one, as from a broker that answers wrongly,
+        // waits.
         state.quiet_until = (state.resets > 0).then(|| quiet(state.resets - 1));
         state.resets = state.resets.saturating_add(1);
         true

@@ -218,8 +218,6 @@ impl Core {
         &self.settings.observers
     }
 
-    // The assignment.
-
     /// Returns the assigned partitions.
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
         self.listed.load().to_vec()
@@ -468,8 +466,6 @@ impl Core {
         });
     }
 
-    // Lanes.
-
     /// Returns the lanes of the handler. `None` while no handler runs.
     pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         match &*self.lanes.lock() {
@@ -558,8 +554,6 @@ impl Core {
         }
     }
 
-    // Pausing.
-
     /// Returns the pauses of all assigned partitions.
     pub(crate) fn pauses(&self) -> Vec<Pause> {
         let partitions = self.partitions();
@@ -603,8 +597,6 @@ impl Core {
         }
         self.wake();
     }
-
-    // The coordinator.
 
     /// Returns the key by which the cluster finds the group's coordinator.
     pub(crate) fn coordinator_key(&self) -> CoordinatorKey {
@@ -659,8 +651,6 @@ impl Core {
             true
         });
     }
-
-    // The end.
 
     /// Ends the consumer with an error. Adds the group to the error, if there is one.
     pub(crate) fn fail(&self, error: Error) {

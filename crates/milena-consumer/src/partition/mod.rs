@@ -338,8 +338,6 @@ impl Partition {
         !self.laned.swap(true, Ordering::AcqRel)
     }
 
-    // Positions.
-
     /// Returns the place to fetch next, and the current turn.
     pub(crate) fn where_to_fetch(&self) -> (Place, u64) {
         let state = self.state.lock();
@@ -418,8 +416,6 @@ impl Partition {
         true
     }
 
-    // Standing still.
-
     /// Notes that an awaited answer has come, so that the partition does not count as standing
     /// still before now.
     pub(crate) fn has_moved(&self) {
@@ -430,8 +426,6 @@ impl Partition {
     pub(crate) fn lane_at_work(&self) -> LaneAtWork {
         self.workers.enter()
     }
-
-    // Pausing.
 
     /// Adds `by` to the holders of the pause. Returns true if it was not one before.
     pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {

@@ -48,7 +48,7 @@ impl From<Offset> for OffsetAndMetadata {
 /// request has one offset per partition. That is the offset that the user named last, or otherwise
 /// the highest one.
 #[derive(Debug)]
-#[must_use = "the commit goes on by itself, and only this tells whether it succeeded"]
+#[must_use = "the commit continues if this is dropped, but only this returns its result"]
 pub struct PendingCommit(watch::Receiver<Option<Result<()>>>);
 
 impl IntoFuture for PendingCommit {

@@ -343,10 +343,10 @@ impl Core {
             return Ok(());
         };
         let what = match gone.len() {
-            1 => "the partition went away before its offset was committed: its records are read again by its next owner"
+            1 => "the partition was revoked before its offset was committed: its next owner reads its records again"
                 .to_owned(),
             count => format!(
-                "{count} partitions went away before their offsets were committed: their records are read again by their next owners"
+                "{count} partitions were revoked before their offsets were committed: their next owners read their records again"
             ),
         };
         Err(Error::new(ErrorKind::State, what)
@@ -445,7 +445,7 @@ impl Core {
         if first {
             tracing::warn!(
                 group = self.settings.group_name(), partitions = count, %error,
-                "where to read cannot be looked up; it is tried again"
+                "the positions of partitions cannot be looked up; they are looked up again"
             );
         }
     }
@@ -456,7 +456,7 @@ impl Core {
         if partition.troubled(Instant::now(), error) {
             tracing::warn!(
                 group = self.settings.group_name(), partition = %place, %error,
-                "where to read a partition cannot be looked up; it is tried again"
+                "the position of a partition cannot be looked up; it is looked up again"
             );
         }
         self.observers().emit(|| Event::LookupFailed {
@@ -481,7 +481,7 @@ impl Core {
     pub(crate) fn process_by(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
         let mut slot = self.lanes.lock();
         if !matches!(*slot, Processing::Nobody) {
-            let what = "the consumer runs already: build another one for another handler";
+            let what = "the consumer was run already: build another consumer for another handler";
             return Err(Error::new(ErrorKind::State, what));
         }
         *slot = Processing::Lanes(Arc::clone(lanes));
@@ -538,7 +538,7 @@ impl Core {
         first: bool,
     ) {
         let place = partition.place();
-        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for long");
+        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for too long");
         self.observers().emit(|| Event::HandlerStuck {
             group: self.settings.group_name(),
             partition: place,
@@ -685,11 +685,13 @@ impl Core {
                 // The runtime or the cluster ended first, as at the end of a program. That is not
                 // worth an error.
                 End::Failed(error) if error.kind() == ErrorKind::Closed => {
-                    tracing::warn!(group, %error, "the consumer cannot go on");
+                    tracing::warn!(group, %error, "the consumer cannot continue");
                 }
                 // The caller of `run` gets the error too. A consumer in a task of its own may have
                 // no caller that looks.
-                End::Failed(error) => tracing::error!(group, ?error, "the consumer cannot go on"),
+                End::Failed(error) => {
+                    tracing::error!(group, ?error, "the consumer cannot continue");
+                }
                 End::Stopped(_) | End::Closed => {}
             }
             self.observers().emit(|| Event::ConsumerEnded {

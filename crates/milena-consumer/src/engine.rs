@@ -68,7 +68,7 @@ impl Engine {
             return Ok(());
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|cause| {
-            let what = "a consumer needs a tokio runtime around it";
+            let what = "a consumer must be used inside a tokio runtime";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
         let core = &self.core;
@@ -90,7 +90,7 @@ impl Engine {
             let commits = commit::run(Arc::clone(core));
             supervisor.start(&runtime, "the task that commits", commits);
             let unread = unread::run(Arc::clone(core));
-            supervisor.start(&runtime, "the watch of who receives", unread);
+            supervisor.start(&runtime, "the task that watches receivers", unread);
         }
         *slot = Some(runtime.spawn(supervisor.run()).abort_handle());
         self.started.store(true, Ordering::Release);

@@ -124,7 +124,7 @@ impl Awake {
             tracing::warn!(
                 group,
                 ?passed,
-                "this member did not run for a whole session: it lets its partitions go, and joins again"
+                "this member did not run for a whole session: it gives up its partitions and joins again"
             );
         }
         still
@@ -151,7 +151,7 @@ impl Silence {
             self.told = true;
             tracing::warn!(
                 group, %error, ?silent,
-                "the group's coordinator does not answer: partitions are kept until it says that they are others'"
+                "the group's coordinator does not answer: partitions are kept until it says that other members have them"
             );
         }
     }

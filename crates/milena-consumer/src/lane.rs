@@ -100,7 +100,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                 // Gauges of a layer may be user code and run on the task that reads them. If one
                 // panics, the other gauges must be shown nevertheless.
                 if let Err(error) = contained("the gauges of a route", || gauges.read(&mut named)) {
-                    tracing::error!(group, route = &*info.name, %error, "gauges are left out");
+                    tracing::error!(group, route = &*info.name, %error, "the gauges of a route are left out");
                 }
             }
         }
@@ -375,7 +375,7 @@ async fn deliver(
 /// Pauses the partition until fewer records wait behind a slow one. Other partitions continue.
 pub(crate) async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
     let by: Arc<str> = "window".into();
-    let reason = format!("{window} records are delivered from one on that is not done");
+    let reason = format!("{window} records are delivered, and the oldest of them is not done");
     core.pause(partition, &by, &reason.into());
     partition.has_room().await;
     core.resume(partition, &by);

@@ -305,7 +305,7 @@ impl Lookups {
         // lag. Neither is worth a warning.
         let ordinary = error.kind() == ErrorKind::State || is_about_the_member(&error);
         if ordinary || matches!(whom, Whom::Ends(_)) {
-            tracing::debug!(?whom, %error, "positions are asked for again");
+            tracing::debug!(?whom, %error, "positions are looked up again");
         } else {
             core.lookups_failed(asked, &error);
         }

@@ -172,7 +172,7 @@ impl Receiver {
             return Err(ended(end));
         }
         if self.core.is_processing() {
-            let what = "the consumer runs a handler, which gets its records";
+            let what = "the consumer runs a handler, which gets its records: receive with another consumer";
             return Err(Error::new(ErrorKind::State, what));
         }
         Ok(())

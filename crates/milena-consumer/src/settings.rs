@@ -241,7 +241,7 @@ impl Settings {
                 .map_err(|error| error.group(group.clone()))?;
         }
         if matches!(self.offset_reset, OffsetReset::Timestamp(time) if time.to_millis() < 0) {
-            let what = "no record was written before 1970; begin at the earliest in its place";
+            let what = "no record was written before 1970: use earliest instead";
             return Err(config("auto.offset.reset", what));
         }
         longer(
@@ -261,19 +261,20 @@ impl Settings {
             return Err(config("order", what));
         }
         if self.max_processing_time.is_zero() {
-            let what = "no handler can do anything in no time";
+            let what = "the time that a handler may have a record must be above zero";
             return Err(config("max.poll.interval.ms", what));
         }
         if self.max_out_of_order == 0 {
-            let what = "a window of no records lets none through";
+            let what = "the window must be at least 1 record";
             return Err(config("max.out.of.order", what));
         }
         if self.heartbeat_interval.is_zero() || self.commit_interval.is_zero() {
-            let what = "an interval of zero would spin: give it some milliseconds";
+            let what = "the heartbeat interval and the commit interval must be above zero";
             return Err(config("heartbeat.interval.ms", what));
         }
         if self.buffer_memory == 0 || self.partition_fetch_bytes == 0 || self.max_attempts == 0 {
-            let what = "memory, fetch bytes and attempts must be above zero";
+            let what =
+                "buffer_memory, max_partition_fetch_bytes and max_attempts must be above zero";
             return Err(config("max.partition.fetch.bytes", what));
         }
         // Brokers count UTF-16 units, as Java does, and would refuse every commit with a longer
@@ -281,8 +282,8 @@ impl Settings {
         let length = self.commit_metadata.encode_utf16().count();
         if length > MAX_COMMIT_METADATA {
             let what = format!(
-                "{length} characters are more than the {MAX_COMMIT_METADATA} that brokers take \
-                 (offset.metadata.max.bytes): no commit would succeed"
+                "{length} characters are more than the {MAX_COMMIT_METADATA} that brokers accept \
+                 (offset.metadata.max.bytes): shorten the text, since no commit would succeed"
             );
             return Err(config("commit_metadata", what));
         }
@@ -297,8 +298,8 @@ impl Settings {
             return Ok(());
         }
         let what = format!(
-            "answers of {bytes} bytes do not fit beside their {ANSWER_OVERHEAD} bytes of description into {max_frame} \
-             bytes, the largest answer accepted (max_frame)"
+            "answers of {bytes} bytes and {ANSWER_OVERHEAD} bytes of overhead exceed {max_frame} bytes, \
+             the largest answer accepted (max_frame): lower fetch.max.bytes or raise max_frame"
         );
         Err(config("fetch.max.bytes", what))
     }

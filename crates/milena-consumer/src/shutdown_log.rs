@@ -68,7 +68,7 @@ impl<'a> ShutdownLog<'a> {
         tracing::warn!(
             group = self.core.settings.group_name(),
             handlers = self.unsettled().join(", "),
-            "the consumer did not end in time, and is cut off: what was not committed is read again"
+            "the consumer did not end within the shutdown timeout and is cut off: what was not committed is read again"
         );
     }
 

@@ -19,7 +19,7 @@ use crate::run::{RunReport, ShutdownHandle};
 /// run is logged when it happens, and is also returned here.
 ///
 /// If this is dropped, the consumer shuts down gracefully in the background.
-#[must_use = "dropped, the consumer shuts down"]
+#[must_use = "the consumer shuts down when this is dropped"]
 pub struct RunningConsumer {
     /// Ends the consumer when this is dropped or stopped.
     stop: ShutdownHandle,
@@ -46,7 +46,7 @@ impl RunningConsumer {
                 run.await
             })),
             Err(cause) => {
-                let what = "a consumer needs a tokio runtime around it";
+                let what = "a consumer must be used inside a tokio runtime";
                 State::Ended(Err(Error::new(ErrorKind::State, what).with_source(cause)))
             }
         };
@@ -108,7 +108,7 @@ impl Future for RunningConsumer {
 fn cut_off(cause: JoinError) -> Error {
     let what = match cause.is_panic() {
         true => "the consumer's run panicked",
-        false => "the consumer's task was cut off, since its runtime ends",
+        false => "the consumer's task was aborted, since its tokio runtime shuts down",
     };
     Error::new(ErrorKind::State, what).with_source(cause)
 }

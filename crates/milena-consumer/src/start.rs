@@ -52,7 +52,7 @@ pub(crate) fn check_time(time: Timestamp) -> Result<()> {
     match time.to_millis() < 0 {
         true => Err(Error::new(
             ErrorKind::Config,
-            "the time lies before 1970, and no record can be found by it",
+            "the time is before 1970, and no record can be found by it",
         )),
         false => Ok(()),
     }

@@ -93,7 +93,7 @@ impl Pattern {
                 let last = told.lines().last().unwrap_or_default();
                 let why = last.strip_prefix("error: ").unwrap_or(last);
                 let what = format!(
-                    "`{text}` is no regular expression of the kind that brokers match topics by (RE2; ASCII classes only): {why}"
+                    "`{text}` is not a regular expression that brokers accept (RE2 syntax, ASCII classes only): {why}"
                 );
                 Error::new(ErrorKind::Config, what)
                     .setting("topic_pattern")

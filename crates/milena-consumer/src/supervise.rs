@@ -88,7 +88,7 @@ impl Drop for Supervisor {
         // shuts down drops this without that.
         self.core.end(End::Failed(Error::new(
             ErrorKind::Closed,
-            "the tokio runtime that the consumer was started on has ended: build a consumer on the runtime that uses it",
+            "the tokio runtime that the consumer was started on has shut down: build the consumer on the runtime that uses it",
         )));
     }
 }

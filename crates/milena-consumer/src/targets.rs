@@ -47,8 +47,8 @@ pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
         // matches would be read and written in a loop.
         if let Some(pattern) = pattern.filter(|pattern| !retries && pattern.fits(name)) {
             let what = format!(
-                "the topic pattern `{}` takes in `{name}`, to which the stack writes {what}: they would come back at once; \
-                 use a pattern that leaves it out, or name the topics",
+                "the topic pattern `{}` matches `{name}`, to which the stack writes {what}: the consumer would read them again; \
+                 use a pattern that does not match it, or name the topics",
                 pattern.text()
             );
             return Err(Error::new(ErrorKind::Config, what).setting("topic_pattern"));
@@ -105,7 +105,7 @@ async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicNam
             // It is unknown whether the topic exists. The first write will show it.
             Err(error) => tracing::warn!(
                 topic = name.as_str(), %error,
-                "it cannot be told whether a topic is there that the stack writes {} to", target.what
+                "the stack writes {} to a topic, and whether it exists could not be checked", target.what
             ),
         }
     }
@@ -130,7 +130,7 @@ async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicNam
     };
     let what = format!(
         "the stack writes to {do_not}: {}; create {it}: {}, or `create_topics_for` of the client; \
-         if another cluster has {it}, say so to the layer by `on_another_cluster`",
+         if another cluster has {it}, call `on_another_cluster` of the layer",
         names.join(", "),
         commands.join(", "),
     );

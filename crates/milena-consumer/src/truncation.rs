@@ -27,10 +27,10 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     match partition.cut(turn, end, to, quiet) {
         Cut::Overtaken => return,
         Cut::Unread => {
-            tracing::info!(partition = %place, "the log was cut above what was read; the rest is fetched anew");
+            tracing::info!(partition = %place, "the log was truncated above the position; the rest is fetched again");
         }
         Cut::Read(from) => {
-            tracing::error!(partition = %place, %from, to = ?end, "the log was cut below the position: records that were read are gone");
+            tracing::error!(partition = %place, %from, to = ?end, "the log was truncated below the position: records that were read are gone");
             core.observers().emit(|| Event::LogTruncated {
                 group: core.settings.group_name(),
                 partition: place,
@@ -62,10 +62,9 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
         return;
     };
     let place = partition.place();
-    tracing::warn!(partition = %place, %from, "the topic was made again; the position in the old one does not count");
+    tracing::warn!(partition = %place, %from, "the topic was deleted and created again; the position in the old one does not count");
     if policy == OffsetReset::None {
-        let what =
-            "the topic was deleted and made again, and auto.offset.reset is none: seek, or set it";
+        let what = "the topic was deleted and created again, and auto.offset.reset is none: seek, or set it";
         let error = Error::new(ErrorKind::State, what).at(place).offset(from);
         let (_, turn) = partition.where_to_fetch();
         partition.fail(turn, error.setting("auto.offset.reset"));

@@ -62,7 +62,7 @@ fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
 /// Reports that records wait and are not received, and applies the `on_stuck` policy.
 fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) {
     let group = core.settings.group_name();
-    tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait, and nobody receives");
+    tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait and are not received");
     core.observers().emit(|| Event::HandlerStuck {
         group,
         partition: place,
@@ -72,7 +72,7 @@ fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) 
     });
     if core.settings.on_stuck == StuckPolicy::StopLane {
         let what = format!(
-            "records wait, and nobody has received for {elapsed:?}: the partitions are given to others, as `on_stuck` says"
+            "records wait and were not received for {elapsed:?}: the consumer ends, as `on_stuck` says, and others get its partitions"
         );
         let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
         core.fail(error.at(place).offset(offset));

@@ -57,9 +57,7 @@ pub(crate) fn judge(
         }
         Ok(Outcome::Hold(until)) => Verdict::Hold(until),
         Ok(Outcome::Stop(reason)) => Verdict::Stop(reason),
-        Ok(_) => Verdict::Stuck(stuck(
-            "the handler answered with an outcome that is not known here".into(),
-        )),
+        Ok(_) => Verdict::Stuck(stuck("the handler answered with an unknown outcome".into())),
         Err(error) if error.class() == ErrorClass::Fatal => Verdict::Fail(failed(&error)),
         Err(error) if error.class().is_retriable() && again => {
             Verdict::Again(wait(error.retry_after()))
@@ -80,7 +78,7 @@ fn stuck(what: String) -> Error {
 }
 
 fn failed(error: &ProcessError) -> Error {
-    let what = format!("the handler failed for good: {}", error.chain());
+    let what = format!("the handler failed with a fatal error: {}", error.chain());
     Error::new(ErrorKind::State, what)
 }
 

@@ -71,7 +71,8 @@ impl Drop for Pinned {
 }
 
 /// Returns the bytes to ask of one partition. Enough for twenty of its batches, so that the batch
-/// that is cut off at the end costs little, but no more than `share`.
+/// that is cut off at the end costs little. At least `least`, but no more than `share`, unless one
+/// batch alone is larger.
 pub(crate) fn partition_bytes(largest_batch: usize, share: usize, least: usize) -> u32 {
     let wanted = largest_batch.saturating_mul(BATCHES).max(least);
     // Rounded to a power of two. The value then changes rarely, and each change must be sent to the

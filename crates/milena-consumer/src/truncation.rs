@@ -15,8 +15,8 @@ use crate::settings::OffsetReset;
 pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
     let policy = core.settings.offset_reset;
     let to = match (policy, end) {
-        // Like Kafka's clients, continues at the first offset that differs, for both `earliest` and
-        // `latest`.
+        // Like Kafka's clients, continues at the first offset that differs, whatever the policy is
+        // except `none`.
         (OffsetReset::None, _) => Place::Lookup(OffsetReset::None),
         (_, Some(end)) => Place::At(end),
         (policy, None) => Place::Lookup(policy),

@@ -241,7 +241,7 @@ async fn c15_without_a_policy_a_topic_made_again_is_told() {
     bed.broker.inspect().create_topic("orders", 1).unwrap();
     bed.fill(1, 0, 20).await;
     let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("made again"), "{error}");
+    assert!(error.to_string().contains("created again"), "{error}");
     consumer.seek(&place(0), StartAt::Beginning).unwrap();
     expect(&consumer, 0..20).await;
 }

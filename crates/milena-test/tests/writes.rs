@@ -126,7 +126,7 @@ async fn a_pattern_that_takes_in_the_stacks_own_dead_letters_is_refused_by_name(
         let running = running.unwrap();
         if refused {
             let text = running.ended().await.unwrap_err().to_string();
-            assert!(text.contains("`ord.*` takes in `ord1.dead`"), "{text}");
+            assert!(text.contains("`ord.*` matches `ord1.dead`"), "{text}");
         } else {
             kit.send("ord1", "k", "v").await.unwrap();
             kit.read("ord1.dead", 1).await.unwrap();

@@ -1,4 +1,5 @@
-//! Batches that go on as others: the halves of one that is too large, and the rest of one of which a broker refused some records.
+//! Batches that go on as others. These are the halves of a batch that is too large, and the rest of
+//! a batch of which a broker refused some records.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::seal::INLINE_COMPRESSION;
 use crate::sender::{Done, Sender};
 
 impl Sender {
-    /// Puts two halves in the place of a batch that the broker found too large; they keep its sequence range.
+    /// Puts two halves in the place of a batch that the broker found too large. The halves keep its
+    /// sequence range.
     pub(crate) fn split(&mut self, id: u32, mut batch: Batch, error: Error) -> Settled {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return Settled::Gone;
@@ -83,8 +85,9 @@ impl Sender {
         }
     }
 
-    /// Whether what is left of a batch may be sent again without the records that a broker refused (KIP-467): where it is certain that
-    /// nothing was written, and where the batch may be sent again at all.
+    /// Returns true if the rest of a batch may be sent again without the records that a broker
+    /// refused (KIP-467). This requires that nothing of the batch was written, and that it has an
+    /// attempt left.
     pub(crate) fn may_send_rest(
         &self,
         batch: &Batch,
@@ -98,7 +101,8 @@ impl Sender {
         known && rest && certain && again && !batch.receipt.is_settled()
     }
 
-    /// Fails the records that a broker refused, each with its own words, and sends the others of their batch again.
+    /// Fails the records that a broker refused, each with its own error, and sends the other
+    /// records of their batch again.
     pub(crate) fn send_rest(
         &mut self,
         id: u32,
@@ -138,7 +142,7 @@ impl Sender {
             count: left,
             receipt: rest,
             charge: batch.charge.split(usize::MAX),
-            // Its range is given up: it would not be as long.
+            // Its sequence range is given up, since the range would be longer than the rest.
             stamp: None,
             suspect: false,
             trims: batch.trims + 1,
@@ -158,7 +162,8 @@ impl Sender {
         });
     }
 
-    /// Has batches built anew, beside the sender where that takes long, and puts them into the waiting ones at `places`.
+    /// Builds batches anew and puts them into the waiting ones at `places`. Large ones are built on
+    /// another thread.
     fn rebuild(
         &mut self,
         id: u32,
@@ -173,7 +178,7 @@ impl Sender {
         let permits = self.compressing.clone();
         self.work.push(Box::pin(async move {
             let _permit = permits.acquire_owned().await;
-            // Where it ended, nothing was built.
+            // If the task was cut off, nothing was built.
             let built = tokio::task::spawn_blocking(job).await.unwrap_or_default();
             Done::Rebuilt {
                 queue: id,
@@ -183,7 +188,7 @@ impl Sender {
         }));
     }
 
-    /// Takes batches that were built anew.
+    /// Handles batches that were built anew.
     pub(crate) fn rebuilt(&mut self, id: u32, places: Vec<Place>, built: Vec<Result<SealedBatch>>) {
         let ended = || {
             let what = "the task that built the batch anew ended";
@@ -196,11 +201,12 @@ impl Sender {
     }
 }
 
-/// A batch whose rest is refused again so often is given up: brokers name all that they refuse at once.
+/// The number of times that a batch's rest may be refused before it is given up. Brokers name all
+/// records that they refuse at once, so more would be a defect.
 const MOST_TRIMS: u8 = 8;
 
-/// The parts of a batch of `count` records after those at the indices `out`, ascending, were taken out: the others lie next to each
-/// other in `rest`.
+/// Lists the parts of a batch of `count` records, after those at the indices `out` were taken out.
+/// `out` ascends. The other records lie next to each other in `rest`.
 fn parts_without(out: &[u32], count: u32, gone: &Arc<Receipt>, rest: &Arc<Receipt>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let (mut at, mut kept) = (0, 0);

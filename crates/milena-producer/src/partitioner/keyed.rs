@@ -1,11 +1,13 @@
-//! Schemes that hash the key; they differ in the hash, in how it is folded, and in what has no key.
+//! The schemes that hash the key. They differ in the hash, in how it becomes a partition, and in
+//! the treatment of records without a key.
 
 use super::balance::RoundRobin;
 use super::hash::{crc32, fnv1a, murmur2};
 use super::{Choice, Partitioner, Partitioning};
 
-/// The default: murmur2 of the key, as Java's clients do, so that a mixed fleet puts a key in one place.
-/// Records without a key are [`Choice::Sticky`]; an empty key is a key.
+/// The default scheme, which is murmur2 of the key as in Java's clients, so that different clients
+/// put a key in the same partition. Records without a key are [`Choice::Sticky`]. An empty key is a
+/// key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Murmur2;
 
@@ -19,16 +21,22 @@ impl Partitioner for Murmur2 {
     }
 }
 
-/// A scheme that hashes keys, of one of the clients that have named one.
+/// A scheme of another client that hashes keys.
 #[derive(Debug)]
 pub struct Keyed {
+    /// The hash of the key.
     hash: Hash,
+    /// The step from the hash to the partition.
     fold: Fold,
+    /// The treatment of a record without a key.
     without_key: Unkeyed,
+    /// The treatment of a record with an empty key.
     empty_key: Unkeyed,
+    /// The turns of records that go to each partition in turn.
     turns: RoundRobin,
 }
 
+/// The hash functions that clients use.
 #[derive(Clone, Copy, Debug)]
 enum Hash {
     Murmur2,
@@ -36,24 +44,28 @@ enum Hash {
     Crc32,
 }
 
-/// How a hash becomes a number below the count of partitions.
+/// The step from a hash to a number below the number of partitions.
 #[derive(Clone, Copy, Debug)]
 enum Fold {
     /// The remainder of the hash without its highest bit.
     Masked,
     /// The remainder of the hash as it is.
     Unsigned,
-    /// The remainder of the hash as a signed number, then without its sign.
+    /// The remainder of the hash as a signed number, then its absolute value.
     SignedThenAbs,
-    /// The hash as a signed number without its sign, wrapping at the lowest, then the remainder.
+    /// The absolute value of the hash as a signed number, which wraps at the lowest, then the
+    /// remainder.
     AbsThenUnsigned,
 }
 
-/// What becomes of a record without a key, or with an empty one.
+/// The treatment of a record without a key, or with an empty one.
 #[derive(Clone, Copy, Debug)]
 enum Unkeyed {
+    /// It is hashed as an empty key.
     Hashed,
+    /// It goes to a random partition.
     Random,
+    /// It goes to each partition in turn.
     InTurn,
 }
 
@@ -118,6 +130,7 @@ impl Partitioner for Keyed {
 }
 
 impl Keyed {
+    /// Returns the partition of a hashed key.
     fn partition(&self, key: &[u8], partitions: u32) -> u32 {
         let hash = match self.hash {
             Hash::Murmur2 => murmur2(key),
@@ -127,7 +140,7 @@ impl Keyed {
         match self.fold {
             Fold::Masked => (hash & 0x7fff_ffff) % partitions,
             Fold::Unsigned => hash % partitions,
-            // The remainder comes first: the lowest number has no positive twin.
+            // The remainder is taken first, since the lowest signed number has no absolute value.
             Fold::SignedThenAbs => {
                 let count = i32::try_from(partitions).unwrap_or(i32::MAX);
                 (hash.cast_signed() % count).unsigned_abs()

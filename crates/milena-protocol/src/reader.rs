@@ -1,11 +1,13 @@
-//! A bounded cursor over bytes from a peer: every read is checked, none panics or allocates.
+//! A bounded cursor over bytes from a peer. Every read is checked, and none panics or allocates.
 
 use milena_core::{Error, ErrorKind, Result};
 
 /// Reads Kafka's primitive types from `bytes`, front to back.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
+    /// The bytes of the message.
     bytes: &'a [u8],
+    /// The number of bytes that have been read. Never over the length of `bytes`.
     at: usize,
 }
 
@@ -14,15 +16,17 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes have been read.
+    /// Returns the number of bytes that have been read.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
+    /// Returns the number of bytes that are left.
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
+    /// Takes the next `len` bytes.
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(taken) = rest.get(..len) else {
@@ -59,7 +63,7 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// An unsigned varint of at most five bytes.
+    /// Reads an unsigned varint of at most five bytes.
     pub(crate) fn uvarint(&mut self) -> Result<u32> {
         let mut value = 0u64;
         for shift in [0, 7, 14, 21, 28] {
@@ -72,7 +76,8 @@ impl<'a> Reader<'a> {
         Err(self.bad("a varint is longer than five bytes"))
     }
 
-    /// A length prefix: `uvarint - 1` in flexible versions, else an `i16`; `None` when null.
+    /// Reads the length of a string, which is `uvarint - 1` in flexible versions and an `i16` in
+    /// others. `None` is null.
     pub(crate) fn string_len(&mut self, flexible: bool) -> Result<Option<usize>> {
         if flexible {
             Ok((self.uvarint()? as usize).checked_sub(1))
@@ -86,7 +91,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A length prefix: `uvarint - 1` in flexible versions, else an `i32`; `None` when null.
+    /// Reads the length of a bytes field or an array, which is `uvarint - 1` in flexible versions
+    /// and an `i32` in others. `None` is null.
     pub(crate) fn bytes_len(&mut self, flexible: bool) -> Result<Option<usize>> {
         if flexible {
             Ok((self.uvarint()? as usize).checked_sub(1))
@@ -100,9 +106,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The count of an array whose elements take `min_size` bytes or more each; `None` when null.
+    /// Reads the count of an array whose elements take at least `min_size` bytes each. `None` is
+    /// null.
     ///
-    /// A count that the bytes left cannot hold is an error, so that it is safe to reserve by it.
+    /// Fails for a count that the remaining bytes cannot hold, so that the caller can safely
+    /// reserve memory for it.
     pub(crate) fn array_len(&mut self, flexible: bool, min_size: usize) -> Result<Option<usize>> {
         let Some(count) = self.bytes_len(flexible)? else {
             return Ok(None);
@@ -150,6 +158,7 @@ impl<'a> Reader<'a> {
         self.tagged(|_, _| Ok(()))
     }
 
+    /// Returns a decode error that names the position.
     pub(crate) fn bad(&self, what: &'static str) -> Error {
         Error::new(
             ErrorKind::Decode,

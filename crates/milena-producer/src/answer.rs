@@ -261,6 +261,8 @@ impl Sender {
                         elapsed: now.duration_since(batch.opened),
                     });
                 }
+                // The charge is returned first, so that the bytes in use no longer include this
+                // buffer.
                 drop(batch.charge);
                 if let Some(buffer) = batch.sealed.and_then(SealedBatch::reclaim) {
                     let used = self.desk.budget.used();

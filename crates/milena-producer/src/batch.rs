@@ -24,7 +24,7 @@ pub(crate) struct Place {
 pub(crate) struct Batch {
     /// The place in the partition's order.
     pub(crate) place: Place,
-    /// The encoded records. `None` while they are being compressed or built anew.
+    /// The encoded records. `None` while they are being compressed or rebuilt.
     pub(crate) sealed: Option<SealedBatch>,
     /// The number of records.
     pub(crate) count: u32,

@@ -132,6 +132,8 @@ impl Sender {
             if queue.link() != Some(on) {
                 outlet.listed = false;
                 self.list(id);
+                // The other connection may have been served already in this round, so another round
+                // follows at once.
                 wake.at(now);
                 return Turn::Moved;
             }
@@ -152,6 +154,8 @@ impl Sender {
                     let Some(opened) = queue.open_since else {
                         return Turn::Leave;
                     };
+                    // Open batches that leave now return their memory sooner to the callers that
+                    // wait for it.
                     let hurry = self.desk.budget.waiting() > 0
                         || self.hurried.is_some_and(|time| opened <= time);
                     let when = pace::partial_batch(now, opened, linger, hurry, load);
@@ -199,6 +203,8 @@ impl Sender {
     /// Gives a partition an identity other than `own`. Returns false if one has to be requested
     /// first.
     fn renew(&mut self, id: u32, own: Option<crate::sequence::Identity>) -> bool {
+        // Another partition may have led to a newer identity, which this one then takes too.
+        // Otherwise this one raises the epoch.
         let identity = match &self.identity {
             Standing::Known(identity) if Some(*identity) != own => Some(*identity),
             Standing::Known(identity) => identity.bump(),

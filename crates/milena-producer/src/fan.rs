@@ -55,7 +55,7 @@ pub(crate) struct Fans(HashMap<NodeId, Fan>);
 
 #[derive(Clone, Copy, Debug)]
 struct Fan {
-    /// The time at which a full batch last left for this broker.
+    /// The time at which a full batch last left for this broker, or partitions last moved.
     busy: Instant,
     /// The time at which the broker last refused a further connection. `None` if it never did.
     refused: Option<Instant>,

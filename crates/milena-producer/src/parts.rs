@@ -1,4 +1,4 @@
-//! Batches that go on as others. These are the halves of a batch that is too large, and the rest of
+//! Batches that replace others. These are the halves of a batch that is too large, and the rest of
 //! a batch of which a broker refused some records.
 
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Sender {
         });
     }
 
-    /// Builds batches anew and puts them into the waiting ones at `places`. Large ones are built on
+    /// Rebuilds batches and puts them into the waiting ones at `places`. Large ones are rebuilt on
     /// another thread.
     fn rebuild(
         &mut self,
@@ -188,7 +188,7 @@ impl Sender {
         }));
     }
 
-    /// Handles batches that were built anew.
+    /// Handles batches that were rebuilt.
     pub(crate) fn rebuilt(&mut self, id: u32, places: Vec<Place>, built: Vec<Result<SealedBatch>>) {
         let ended = || {
             let what = "the task that built the batch anew ended";
@@ -201,8 +201,8 @@ impl Sender {
     }
 }
 
-/// The number of times that a batch's rest may be refused before it is given up. Brokers name all
-/// records that they refuse at once, so more would be a defect.
+/// The number of times that records may be taken out of a batch before it is given up. Brokers name
+/// all the records that they refuse at once, so one time is usual.
 const MOST_TRIMS: u8 = 8;
 
 /// Lists the parts of a batch of `count` records, after those at the indices `out` were taken out.

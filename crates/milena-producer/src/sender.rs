@@ -62,7 +62,7 @@ pub(crate) enum Done {
         place: Place,
         result: Result<(SealedBatch, Option<Vec<u8>>)>,
     },
-    /// Batches were built anew from one that was too large or partly refused.
+    /// Batches were rebuilt from one that was too large or partly refused.
     Rebuilt {
         queue: u32,
         places: Vec<Place>,
@@ -222,6 +222,8 @@ impl Sender {
                 return;
             }
             let desk = self.desk.clone();
+            // A caller that fills batches without awaiting looks at this. If the sender waits for
+            // its turn on the caller's thread, the caller moves it to another one.
             desk.ready.rests(true);
             tokio::select! {
                 () = desk.ready.rung() => {}

@@ -59,6 +59,7 @@ impl Service<ProducerRecord> for Producer {
 
     fn call(&mut self, record: ProducerRecord) -> Self::Future {
         let mut entry = Entry::new(record.partition);
+        // While an earlier call waits, this record must not overtake that call's record.
         if !self.readiness.is_busy() {
             match self.try_enter(&record, &mut entry) {
                 Ok(delivery) => return Box::pin(delivery),

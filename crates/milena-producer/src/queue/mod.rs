@@ -287,6 +287,8 @@ impl Queue {
             if self.sequences.has_gap() {
                 return self.heal();
             }
+            // A retried batch has its range, and is sent again with it whatever the producer's
+            // identity is now. Only a batch without a range needs room and an identity.
             let stamped = self
                 .waiting
                 .front()
@@ -325,7 +327,7 @@ impl Queue {
         }
         let doubtful = |batch: &Batch| batch.doubt && batch.stamp.is_some();
         match self.waiting.iter().position(doubtful) {
-            // It is one part of a batch that is being built anew.
+            // It is one part of a batch that is being rebuilt.
             Some(at)
                 if self
                     .waiting

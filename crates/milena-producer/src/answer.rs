@@ -117,7 +117,7 @@ impl Sender {
         }
         for (Sent { queue, place, .. }, one) in matched {
             let Some(one) = one else {
-                let what = "the answer leaves the partition out";
+                let what = "the answer does not contain the partition";
                 let error = Error::new(ErrorKind::Decode, what)
                     .node(node)
                     .api("Produce");

@@ -150,7 +150,7 @@ impl Network for ClusterNetwork {
             let identity = ProducerId::from_wire(answer.producer_id.0)
                 .zip(ProducerEpoch::from_wire(answer.producer_epoch));
             let (id, epoch) = identity.ok_or_else(|| {
-                Error::new(ErrorKind::Decode, "the answer names no producer id")
+                Error::new(ErrorKind::Decode, "the answer holds no producer id")
                     .api("InitProducerId")
             })?;
             Ok(Identity { id, epoch })

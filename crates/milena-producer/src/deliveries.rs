@@ -36,7 +36,7 @@ use crate::delivery::{Delivery, Receipt};
 ///
 /// # Cancel safety
 /// Dropping it cancels nothing.
-#[must_use = "without it nobody learns whether the records were written; drop it on purpose where that is meant"]
+#[must_use = "only the deliveries say whether the records were written; await them, or drop them on purpose"]
 #[derive(Default)]
 pub struct Deliveries {
     /// The records in their order, as runs that share a batch.

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 ///
 /// # Cancel safety
 /// Dropping it cancels nothing.
-#[must_use = "without its delivery nobody learns whether the record was written; drop it on purpose where that is meant"]
+#[must_use = "only the delivery says whether the record was written; await it, or drop it on purpose"]
 pub struct Delivery {
     /// The receipt of the record's batch. After a split it is that of the part with the record.
     receipt: Arc<Receipt>,

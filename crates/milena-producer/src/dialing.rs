@@ -45,7 +45,7 @@ impl Sender {
             Err(error) => {
                 link.down(now, &self.settings.rules.backoff);
                 if self.give_back(id, now) {
-                    tracing::debug!(node = %id.node, %error, "a broker takes no further connection");
+                    tracing::debug!(node = %id.node, %error, "a broker refused a further connection");
                     return;
                 }
                 let Some(link) = self.links.get(&id) else {

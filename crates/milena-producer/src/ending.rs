@@ -148,7 +148,9 @@ impl Drop for Sender {
     fn drop(&mut self) {
         let what = "the producer's task ended before the record was delivered";
         if std::thread::panicking() {
-            tracing::error!("the producer's task panicked: it takes no record any more");
+            tracing::error!(
+                "the producer's task panicked, so the producer accepts no more records"
+            );
         }
         self.end(&closed(what));
     }

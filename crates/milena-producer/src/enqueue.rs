@@ -328,7 +328,7 @@ impl Inner {
                 let limit = self.desk.budget.limit();
                 let waited = self.settings.max_block;
                 let what = format!(
-                    "{bytes} of buffer.memory = {limit} bytes did not become free within {waited:?}"
+                    "{bytes} bytes of buffer.memory = {limit} bytes did not become free within {waited:?}"
                 );
                 Err(unwritten(
                     Error::new(ErrorKind::Timeout, what)

@@ -212,7 +212,7 @@ pub(crate) fn check_records(records: Option<u32>) -> Result<u32> {
     match records {
         Some(0) => Err(Error::new(
             ErrorKind::Config,
-            "0 records make no batch; leave it out for no limit",
+            "a batch holds at least 1 record, but 0 was set; leave the setting out for no limit",
         )
         .setting("batch.records")),
         Some(records) => Ok(records),

@@ -26,7 +26,9 @@ impl Sender {
             return outlet.queue.give_up(batch, error);
         }
         let Some(sealed) = batch.sealed.take().filter(|_| half > 0) else {
-            let what = format!("the broker takes no batch of {wire} bytes (max.message.bytes)");
+            let what = format!(
+                "the broker does not accept a batch of {wire} bytes; raise max.message.bytes of the topic or send smaller records"
+            );
             let error = Error::new(ErrorKind::RecordTooLarge, what).with_source(error);
             return outlet.queue.give_up(batch, error);
         };
@@ -35,7 +37,7 @@ impl Sender {
             let limit = partition.limit.get();
             tracing::info!(
                 topic = %partition.place.topic, refused = wire, limit,
-                "a broker takes no batch as large (max.message.bytes); the topic's batches are smaller from now on"
+                "a broker refused a batch as too large (max.message.bytes); the topic's batches are smaller from now on"
             );
         }
         let (front, back) = (batch.receipt.part(), batch.receipt.part());
@@ -191,7 +193,7 @@ impl Sender {
     /// Handles batches that were rebuilt.
     pub(crate) fn rebuilt(&mut self, id: u32, places: Vec<Place>, built: Vec<Result<SealedBatch>>) {
         let ended = || {
-            let what = "the task that built the batch anew ended";
+            let what = "the task that rebuilt the batch was cut off";
             Err(Error::new(ErrorKind::Closed, what))
         };
         let built = built.into_iter().chain(std::iter::repeat_with(ended));

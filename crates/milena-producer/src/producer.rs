@@ -64,7 +64,7 @@ impl Producer {
     /// Starts the sender's task on the runtime of the caller.
     pub(crate) fn start(settings: Settings, network: Arc<dyn Network>) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
-            let what = "a producer is built within a tokio runtime, on which it sends";
+            let what = "no tokio runtime is running here, and a producer sends on one; build it inside a runtime";
             Error::new(ErrorKind::Config, what).with_source(error)
         })?;
         let settings = Arc::new(settings);
@@ -321,7 +321,7 @@ impl Producer {
         };
         let Some(given_up) = ended else {
             let what = format!(
-                "another call closes the producer within a timeout of its own; records without an outcome are left after {timeout:?}"
+                "the producer is not closed after {timeout:?}, since an earlier close has a longer timeout and records still have no outcome"
             );
             return Err(Error::new(ErrorKind::Timeout, what));
         };

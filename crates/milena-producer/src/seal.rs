@@ -57,7 +57,7 @@ impl Sender {
             let result =
                 tokio::task::spawn_blocking(move || pack(builder, compression, &desk)).await;
             let result = result.unwrap_or_else(|_| {
-                let what = "the task that compressed the batch ended";
+                let what = "the task that compressed the batch was cut off";
                 Err(Error::new(ErrorKind::Closed, what))
             });
             Done::Sealed {

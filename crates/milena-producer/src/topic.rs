@@ -269,7 +269,10 @@ impl TopicState {
         } else {
             "the partitioner chose"
         };
-        let what = format!("{who} partition {number} of {} partitions", self.count());
+        let what = format!(
+            "{who} partition {number}, but the topic's partition count is {}; numbers start at 0",
+            self.count()
+        );
         Error::new(ErrorKind::Config, what)
             .topic(self.name.clone())
             .with_persistence(Persistence::NotWritten)
@@ -477,7 +480,7 @@ mod tests {
         };
         let text = error.to_string();
         assert!(
-            text.contains("partition 7 of 1") && text.contains("orders"),
+            text.contains("partition 7") && text.contains("count is 1") && text.contains("orders"),
             "{text}"
         );
         let odd = |_: &Partitioning<'_>| Choice::Partition(3);

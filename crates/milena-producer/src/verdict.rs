@@ -179,7 +179,9 @@ pub(crate) fn is_missing(code: ErrorCode) -> bool {
 
 /// Returns the error of records whose topic did not exist for `limit`.
 pub(crate) fn missing_topic(limit: Duration) -> Error {
-    let what = format!("the cluster has not known the topic or the partition for {limit:?}");
+    let what = format!(
+        "for {limit:?} the cluster reported that the topic or the partition does not exist; create it or check its name"
+    );
     Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).with_source(what)
 }
 

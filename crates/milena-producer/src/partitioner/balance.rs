@@ -84,7 +84,9 @@ pub struct Manual;
 
 impl Partitioner for Manual {
     fn choose(&self, _: &Partitioning<'_>) -> Choice {
-        Choice::Refuse("the record names no partition, and the partitioner is manual: name one")
+        Choice::Refuse(
+            "the record names no partition, and the manual partitioner chooses none; set the partition of the record",
+        )
     }
 }
 

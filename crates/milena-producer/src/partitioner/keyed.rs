@@ -91,27 +91,27 @@ macro_rules! schemes {
 
 schemes! {
     murmur2: Murmur2 Masked Hashed Hashed,
-        "librdkafka's `murmur2` and kafka-go's `Murmur2Balancer{Consistent}`: as Java's for keys; a record without a key as an empty one.";
+        "Returns the scheme of librdkafka's `murmur2` and kafka-go's `Murmur2Balancer{Consistent}`. Keys go where Java's clients put them. A record without a key counts as one with an empty key.";
     murmur2_random: Murmur2 Masked Random Hashed,
-        "librdkafka's `murmur2_random`, kafka-go's `Murmur2Balancer`, sarama's Murmur2, kafka-python's default: as Java's for keys; random without one.";
+        "Returns the scheme of librdkafka's `murmur2_random`, kafka-go's `Murmur2Balancer`, sarama's Murmur2, and kafka-python's default. Keys go where Java's clients put them. Records without a key go to a random partition.";
     consistent: Crc32 Unsigned Hashed Hashed,
-        "librdkafka's `consistent` and kafka-go's `CRC32Balancer{Consistent}`: CRC-32 of the key; without one the first partition.";
+        "Returns the scheme of librdkafka's `consistent` and kafka-go's `CRC32Balancer{Consistent}`. It takes the CRC-32 of the key. Records without a key go to the first partition.";
     consistent_random: Crc32 Unsigned Random Random,
-        "librdkafka's default `consistent_random` and kafka-go's `CRC32Balancer`: CRC-32 of the key; random without one or with an empty one.";
+        "Returns the scheme of librdkafka's default `consistent_random` and kafka-go's `CRC32Balancer`. It takes the CRC-32 of the key. Records without a key or with an empty one go to a random partition.";
     sarama_crc: Crc32 Unsigned Random Hashed,
-        "sarama's `ConsistentCRCHash`: CRC-32 of the key, an empty one included; random without one.";
+        "Returns the scheme of sarama's `ConsistentCRCHash`. It takes the CRC-32 of the key, even of an empty one. Records without a key go to a random partition.";
     fnv1a: Fnv1a AbsThenUnsigned Hashed Hashed,
-        "librdkafka's `fnv1a`: FNV-1a of the key; a record without a key as an empty one.";
+        "Returns the scheme of librdkafka's `fnv1a`. It takes the FNV-1a of the key. A record without a key counts as one with an empty key.";
     fnv1a_random: Fnv1a AbsThenUnsigned Random Hashed,
-        "librdkafka's `fnv1a_random`: FNV-1a of the key; random without one.";
+        "Returns the scheme of librdkafka's `fnv1a_random`. It takes the FNV-1a of the key. Records without a key go to a random partition.";
     sarama_hash: Fnv1a SignedThenAbs Random Hashed,
-        "sarama's default `NewHashPartitioner`: FNV-1a of the key; random without one.";
+        "Returns the scheme of sarama's default `NewHashPartitioner`. It takes the FNV-1a of the key. Records without a key go to a random partition.";
     sarama_reference_hash: Fnv1a Masked Random Hashed,
-        "sarama's `NewReferenceHashPartitioner`: FNV-1a of the key without its highest bit; random without one.";
+        "Returns the scheme of sarama's `NewReferenceHashPartitioner`. It takes the FNV-1a of the key without its highest bit. Records without a key go to a random partition.";
     kafka_go_hash: Fnv1a SignedThenAbs InTurn Hashed,
-        "kafka-go's `Hash`: FNV-1a of the key; in turn without one.";
+        "Returns the scheme of kafka-go's `Hash`. It takes the FNV-1a of the key. Records without a key go to each partition in turn.";
     kafka_go_reference_hash: Fnv1a Masked Random Hashed,
-        "kafka-go's `ReferenceHash`: FNV-1a of the key without its highest bit; random without one.";
+        "Returns the scheme of kafka-go's `ReferenceHash`. It takes the FNV-1a of the key without its highest bit. Records without a key go to a random partition.";
 }
 
 impl Partitioner for Keyed {

@@ -202,8 +202,9 @@ impl Queue {
 
     /// Notes that the partition has no leader, unless another reason is noted already.
     pub(crate) fn lacks_leader(&mut self) {
-        self.trouble
-            .get_or_insert_with(|| Error::new(ErrorKind::State, "no leader of it is known"));
+        self.trouble.get_or_insert_with(|| {
+            Error::new(ErrorKind::State, "the partition has no known leader")
+        });
         self.troubled_since.get_or_insert_with(Instant::now);
     }
 

@@ -208,7 +208,9 @@ async fn records_for_partitions_that_a_smaller_topic_lost_end_in_time() {
         .await
         .unwrap_err();
     assert!(
-        refused.to_string().contains("partition 2 of 1"),
+        refused
+            .to_string()
+            .contains("partition 2, but the topic's partition count is 1"),
         "{refused}"
     );
     timeout(SECOND, producer.flush()).await.unwrap().unwrap();

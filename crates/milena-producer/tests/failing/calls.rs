@@ -113,7 +113,7 @@ async fn a_partition_that_does_not_exist_is_named_and_one_that_was_added_is_foun
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     assert!(
-        text.contains("partition 7 of 2") && text.contains("orders"),
+        text.contains("partition 7") && text.contains("count is 2") && text.contains("orders"),
         "{text}"
     );
     bed.broker.inspect().add_partitions("orders", 8).unwrap();

@@ -71,7 +71,7 @@ pub fn length(prefix: [u8; 4], max: usize) -> Result<usize> {
             None => Error::new(
                 ErrorKind::Decode,
                 format!(
-                    "a frame of {raw} bytes is outside 0 to {max}: not a Kafka peer, or its answer is over the cap"
+                    "a frame of {raw} bytes is outside 0 to {max}; the peer does not speak Kafka, or its message is over the cap"
                 ),
             ),
         }),

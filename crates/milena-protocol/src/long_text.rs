@@ -16,7 +16,7 @@ pub(crate) fn refused(message: &impl Debug, len: Option<usize>) -> Error {
         None => ("a string", len.unwrap_or(0)),
     };
     let what = format!(
-        "`{field}` has {len} bytes; a string in Kafka's protocol has {LONGEST} bytes at most: shorten it"
+        "`{field}` has {len} bytes, but a string in Kafka's protocol has at most {LONGEST}; shorten it"
     );
     Error::new(ErrorKind::Config, what)
 }

@@ -104,7 +104,7 @@ fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Res
         );
     }
     let Some(id) = first.topic_id else {
-        let what = "the topic's id is not known, which this version of the request needs";
+        let what = "the topic's id is not known, but this version of the request needs it";
         return Err(Error::new(ErrorKind::State, what)
             .api("Produce")
             .topic(first.topic.clone()));

@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         if count.saturating_mul(min_size.max(1)) > self.remaining() {
-            return Err(self.bad("an array counts more elements than there are bytes"));
+            return Err(self.bad("an array claims more elements than there are bytes"));
         }
         Ok(Some(count))
     }
@@ -135,7 +135,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn str(&mut self, flexible: bool) -> Result<&'a str> {
         match self.nullable_str(flexible)? {
             Some(text) => Ok(text),
-            None => Err(self.bad("a string is null where none may be")),
+            None => Err(self.bad("a string is null, but must not be")),
         }
     }
 

@@ -187,6 +187,6 @@ pub fn decode<R: Request>(mut body: Bytes, version: i16) -> Result<R> {
 /// Returns the error for a version that the API does not have.
 pub(crate) fn unknown_version(api: ApiKey, version: i16) -> Error {
     let known = api.known();
-    let what = format!("version {version} is outside the known {known}");
+    let what = format!("version {version} is not known, only {known} are");
     Error::new(ErrorKind::Unsupported, what).api(api.name())
 }

@@ -74,7 +74,7 @@ impl ControlRecord {
             Self::Other(_) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "only transaction markers are written",
+                    "only transaction markers can be written",
                 ));
             }
         };

@@ -77,7 +77,11 @@ pub(super) fn records(header: &BatchHeader, bytes: &[u8], max_size: usize) -> Re
     let (key, value) = payload(header, bytes)?;
     let codec = header.attributes.codec();
     let codec = codec.ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "an unknown compression type").offset(header.base_offset)
+        Error::new(
+            ErrorKind::Unsupported,
+            "a message has an unknown compression type",
+        )
+        .offset(header.base_offset)
     })?;
     if codec == Codec::None {
         let mut builder = BatchBuilder::with_capacity(bytes.len());

@@ -23,7 +23,7 @@ pub(super) fn available() -> Result<()> {
 
 #[cfg(not(feature = "zstd"))]
 pub(super) fn available() -> Result<()> {
-    let what = "zstd was left out of this build: turn the feature `zstd` on";
+    let what = "this build has no zstd; turn on the cargo feature `zstd`";
     Err(Error::new(ErrorKind::Unsupported, what).setting("compression.type"))
 }
 

@@ -181,7 +181,7 @@ fn put_topic(
         return put_str(out, Some(name), ApiKey::Fetch.is_flexible(version));
     }
     let Some(id) = id else {
-        let what = "the topic's id is not known, which this version of the request needs";
+        let what = "the topic's id is not known, but this version of the request needs it";
         return Err(Error::new(ErrorKind::State, what)
             .api("Fetch")
             .topic(name.clone()));

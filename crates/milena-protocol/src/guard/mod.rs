@@ -138,7 +138,7 @@ impl Walk<'_> {
                 // An element without bytes would let any count pass.
                 return Err(Error::new(
                     ErrorKind::Decode,
-                    "an array of elements without bytes",
+                    "an array has elements without bytes",
                 ));
             }
         }

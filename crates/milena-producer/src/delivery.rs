@@ -177,10 +177,10 @@ impl Part {
 
 /// A task that waits for the outcome.
 #[derive(Debug)]
-/// The waker of the task.
 struct Slot {
-    /// True if more than one delivery relies on the slot, so that none of them may change it.
+    /// The waker of the task.
     waker: Waker,
+    /// True if more than one delivery relies on the slot, so that none of them may change it.
     shared: bool,
 }
 

@@ -158,6 +158,7 @@ impl Drop for Sender {
 
 /// The number of records that were given up is counted by whether they may have been written.
 impl GivenUp {
+    /// Counts records that failed with `error`.
     fn count(&mut self, records: u32, error: &Error) {
         match error.persistence() {
             Some(Persistence::PossiblyWritten) => self.possibly_written += u64::from(records),

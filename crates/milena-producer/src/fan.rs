@@ -53,6 +53,7 @@ impl Crowd {
 #[derive(Debug, Default)]
 pub(crate) struct Fans(HashMap<NodeId, Fan>);
 
+/// The load and the refusals of a broker that has more than one connection.
 #[derive(Clone, Copy, Debug)]
 struct Fan {
     /// The time at which a full batch last left for this broker, or partitions last moved.
@@ -91,6 +92,7 @@ impl Fans {
         self.fan(node, now).busy = now;
     }
 
+    /// Returns the entry of a broker, a new one if it has none.
     fn fan(&mut self, node: NodeId, now: Instant) -> &mut Fan {
         self.0.entry(node).or_insert(Fan {
             busy: now,

@@ -176,6 +176,7 @@ impl Flows {
         }
     }
 
+    /// Sets the flow of one topic.
     pub(crate) fn insert(&mut self, topic: TopicName, flow: Flow) {
         self.topics.insert(topic, Arc::new(flow));
     }
@@ -185,6 +186,7 @@ impl Flows {
         &self.usual
     }
 
+    /// Returns the flow of a topic.
     pub(crate) fn of(&self, topic: &TopicName) -> &Arc<Flow> {
         self.topics.get(topic).unwrap_or(&self.usual)
     }

@@ -91,6 +91,7 @@ impl Budget {
         }
     }
 
+    /// Returns bytes to the budget, and wakes the callers that look for room.
     fn give_back(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -110,10 +111,12 @@ impl Budget {
         self.held_back.lock().since.map(|since| since.elapsed())
     }
 
+    /// Returns the bytes of the whole budget.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
+    /// Returns the bytes that are taken.
     pub(crate) fn used(&self) -> usize {
         self.limit.saturating_sub(self.free.available_permits())
     }
@@ -129,6 +132,7 @@ pub(crate) struct Charge {
 }
 
 impl Charge {
+    /// Returns the count of bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -162,6 +166,7 @@ impl Charge {
         }
     }
 
+    /// Takes over the bytes of another charge.
     fn merge(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
@@ -175,7 +180,9 @@ impl Drop for Charge {
 
 /// Counts a caller in line for as long as it waits.
 struct Waiting<'a> {
+    /// The budget whose `waiting` counts this caller.
     budget: &'a Budget,
+    /// Counts this caller among those held back.
     _held: Held<'a>,
 }
 

@@ -175,6 +175,7 @@ impl Sender {
     }
 }
 
+/// Writes a line to the log.
 fn write(line: &Line<'_>, now: Instant) {
     match line {
         Line::HeldUp {

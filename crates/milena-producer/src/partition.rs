@@ -435,6 +435,7 @@ impl Open {
 }
 
 impl OpenBatch {
+    /// Encodes a record at the end of the batch. Returns its index.
     #[inline(always)]
     fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<u32> {
         let timestamp = match record.timestamp {
@@ -452,6 +453,7 @@ impl OpenBatch {
         self.fits(size, self.mark) && self.builder.count() < self.last_index
     }
 
+    /// Returns true if a record of `size` bytes fits into a batch of `bytes` bytes.
     #[inline(always)]
     fn fits(&self, size: usize, bytes: usize) -> bool {
         self.builder.wire_len() + size + SLACK <= bytes
@@ -528,10 +530,12 @@ struct CoarseTime {
 }
 
 impl CoarseTime {
+    /// Makes the next record read the clock.
     fn refresh(&mut self) {
         self.left = 0;
     }
 
+    /// Returns the time for a record, from the last read if that may still be shared.
     #[inline]
     fn read(&mut self, desk: &Desk) -> Timestamp {
         if self.left > 0 && self.hand == desk.tick.hand() {
@@ -541,6 +545,7 @@ impl CoarseTime {
         self.look(desk)
     }
 
+    /// Reads the clock, and decides how many records may share the read.
     fn look(&mut self, desk: &Desk) -> Timestamp {
         // Read before the clock. If the tick moves on in between, the next record reads the clock
         // again.

@@ -41,6 +41,7 @@ pub(crate) struct Ready {
     bell: Notify,
 }
 
+/// All partitions of a producer, and the error once it is closed.
 #[derive(Default)]
 struct Registry {
     /// The partitions, each at the index of its id. Entries are never removed.

@@ -272,6 +272,7 @@ impl Draft {
         })
     }
 
+    /// Refuses a request timeout of zero.
     fn check_request_timeout(&self) -> Result<()> {
         if self.request_timeout.is_zero() {
             return Err(config(
@@ -299,6 +300,7 @@ impl Draft {
         }
     }
 
+    /// Refuses sizes of requests and memory that are too small or too large.
     fn check_sizes(&self) -> Result<()> {
         let (request, memory) = (self.max_request_size, self.buffer_memory);
         if request < 1024 || request > i32::MAX as usize {
@@ -359,6 +361,7 @@ const BATCH_SIZE: usize = 512 << 10;
 /// further.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
+/// Returns an error about the setting `key`.
 fn config(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Config, message).setting(key)
 }

@@ -164,6 +164,7 @@ impl TopicState {
         }
     }
 
+    /// Asks `partitioner` where a record goes.
     #[inline(always)]
     fn decide_by(&self, partitioner: &dyn Partitioner, record: &Draft<'_>) -> Route {
         let choice = partitioner.choose(&Partitioning {
@@ -214,6 +215,7 @@ impl TopicState {
         available.get(drawn).copied().unwrap_or(0)
     }
 
+    /// Returns the error of a record that the partitioner refused.
     #[cold]
     fn refused(&self, reason: &'static str) -> Error {
         Error::new(ErrorKind::Config, reason)
@@ -262,6 +264,7 @@ impl TopicState {
         chosen.slot.is_some_and(Slot::is_spent) && self.count() > 1
     }
 
+    /// Returns the error of a record for a partition that the topic does not have.
     #[cold]
     fn no_partition(&self, number: u32, named: bool) -> Error {
         let who = if named {
@@ -302,6 +305,7 @@ struct Chunk {
 }
 
 impl Growing {
+    /// Returns the item at an index.
     #[inline(always)]
     fn get(&self, at: u32) -> Option<&Arc<Partition>> {
         let mut chunk = self.first.get()?;
@@ -314,6 +318,7 @@ impl Growing {
         }
     }
 
+    /// Adds items until there are `len`. `make` gets the index of each.
     fn grow(&self, len: u32, make: impl FnMut(u32) -> Arc<Partition>) {
         let _one_at_a_time = self.growing.lock();
         let from = self.len.load(Ordering::Acquire);

@@ -133,6 +133,7 @@ pub fn decode_response(body: &[u8], version: i16) -> Result<ApiVersions> {
     Ok(answer)
 }
 
+/// Reads the API keys with their ranges.
 fn read_apis(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<(i16, VersionRange)>> {
     let size = if flexible { 7 } else { 6 };
     let count = reader.array_len(flexible, size)?.unwrap_or(0);
@@ -148,6 +149,7 @@ fn read_apis(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<(i16, Versio
     Ok(apis)
 }
 
+/// Reads a tagged field of the answer. Unknown ones are skipped.
 fn read_tag(answer: &mut ApiVersions, tag: u32, field: &mut Reader<'_>) -> Result<()> {
     match tag {
         0 => {

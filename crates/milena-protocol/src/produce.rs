@@ -143,6 +143,7 @@ fn interleave(frame: &Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Ve
     pieces
 }
 
+/// Returns a time in whole milliseconds, at most `i32::MAX`.
 pub(crate) fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
@@ -229,11 +230,13 @@ pub fn decode_response(body: &[u8], version: i16) -> Result<ProduceResponse<'_>>
     Ok(answer)
 }
 
+/// Reads a throttle time. A negative one is zero.
 pub(crate) fn read_throttle(reader: &mut Reader<'_>) -> Result<Duration> {
     let millis = reader.i32()?;
     Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
+/// Reads one partition's entry.
 fn read_partition<'a>(
     reader: &mut Reader<'a>,
     topic: TopicRef<'a>,
@@ -272,6 +275,7 @@ fn read_partition<'a>(
     Ok(entry)
 }
 
+/// Reads the records that made the broker refuse the batch.
 fn read_record_errors<'a>(reader: &mut Reader<'a>, flexible: bool) -> Result<Vec<RecordError<'a>>> {
     let count = reader.array_len(flexible, 5)?.unwrap_or(0);
     let mut errors = Vec::with_capacity(count);

@@ -36,10 +36,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// Skips the next `len` bytes.
     pub(crate) fn skip(&mut self, len: usize) -> Result<()> {
         self.take(len).map(|_| ())
     }
 
+    /// Takes the next `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         match self.take(N)?.first_chunk::<N>() {
             Some(chunk) => Ok(*chunk),
@@ -121,6 +123,7 @@ impl<'a> Reader<'a> {
         Ok(Some(count))
     }
 
+    /// Reads a string. `None` is null.
     pub(crate) fn nullable_str(&mut self, flexible: bool) -> Result<Option<&'a str>> {
         let Some(len) = self.string_len(flexible)? else {
             return Ok(None);
@@ -132,6 +135,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a string that must not be null.
     pub(crate) fn str(&mut self, flexible: bool) -> Result<&'a str> {
         match self.nullable_str(flexible)? {
             Some(text) => Ok(text),
@@ -154,6 +158,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Skips all tagged fields.
     pub(crate) fn skip_tagged(&mut self) -> Result<()> {
         self.tagged(|_, _| Ok(()))
     }
@@ -166,6 +171,7 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// Returns the error for a read past the end.
     #[cold]
     fn short(&self, wanted: usize) -> Error {
         Error::new(

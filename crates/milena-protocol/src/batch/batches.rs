@@ -87,6 +87,7 @@ impl Batches {
         }))
     }
 
+    /// Returns the error for an unknown format, with the offset if it is valid.
     fn refuse(&self, magic: u8) -> Error {
         let offset = self
             .rest

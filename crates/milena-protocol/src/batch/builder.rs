@@ -337,6 +337,7 @@ fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {
     }
 }
 
+/// Returns the bytes that headers take, with their count.
 fn headers_size(headers: HeadersRef<'_>) -> usize {
     let count = varint::len(zigzag(headers.len() as i64));
     if let Some((raw, _)) = headers.as_wire() {
@@ -349,6 +350,7 @@ fn headers_size(headers: HeadersRef<'_>) -> usize {
     })
 }
 
+/// Appends headers with their count.
 fn put_headers(body: &mut Vec<u8>, headers: HeadersRef<'_>) {
     put_varint(body, zigzag(headers.len() as i64));
     if let Some((raw, _)) = headers.as_wire() {
@@ -365,12 +367,14 @@ fn put_headers(body: &mut Vec<u8>, headers: HeadersRef<'_>) {
     }
 }
 
+/// Appends a varint.
 fn put_varint(body: &mut Vec<u8>, raw: u64) {
     let mut bytes = [0u8; varint::MAX_LEN];
     let len = varint::put(&mut bytes, raw);
     body.extend_from_slice(bytes.get(..len).unwrap_or_default());
 }
 
+/// Returns the error for a record that is too large.
 #[cold]
 fn too_large(size: usize) -> Error {
     Error::new(

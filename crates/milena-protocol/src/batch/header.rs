@@ -109,6 +109,7 @@ impl Attributes {
         Self(self.0 & !7)
     }
 
+    /// Returns the same attributes with `bit` set to `yes`.
     const fn with(self, bit: i16, yes: bool) -> Self {
         if yes {
             Self(self.0 | bit)
@@ -257,14 +258,24 @@ pub(crate) fn unknown_magic(magic: u8) -> Error {
 /// The fields of a header about to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeaderFields {
+    /// The offset of the first record. Producers write 0.
     pub(crate) base_offset: i64,
+    /// The bytes of the body behind the header.
     pub(crate) body_len: usize,
+    /// The epoch of the leader that appends the batch. -1 if unknown.
     pub(crate) leader_epoch: i32,
+    /// The attribute bits.
     pub(crate) attributes: Attributes,
+    /// The difference between the last offset and the base offset.
     pub(crate) last_offset_delta: u32,
+    /// The timestamp that record timestamps are relative to, in milliseconds.
     pub(crate) base_timestamp: i64,
+    /// The largest timestamp, in milliseconds.
     pub(crate) max_timestamp: i64,
+    /// The producer's id, epoch and sequence. `None` without idempotence. Control batches have no
+    /// sequence.
     pub(crate) producer: Option<(ProducerId, ProducerEpoch, Option<Sequence>)>,
+    /// The number of records.
     pub(crate) count: u32,
 }
 
@@ -303,6 +314,7 @@ impl HeaderFields {
     }
 }
 
+/// Writes `bytes` at the front of `rest`, and moves `rest` behind them.
 fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
     let whole = std::mem::take(rest);
     if let Some((place, behind)) = whole.split_first_chunk_mut::<N>() {

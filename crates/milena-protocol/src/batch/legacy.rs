@@ -187,6 +187,7 @@ fn finish(header: BatchHeader, builder: BatchBuilder) -> Result<Records> {
     Ok(Records::new(converted, records.body().clone()))
 }
 
+/// Returns a decode error at the offset of a message.
 fn bad(header: &BatchHeader, what: &'static str) -> Error {
     Error::new(ErrorKind::Decode, what).offset(header.base_offset)
 }

@@ -314,6 +314,8 @@ fn read_record<'a>(
     })
 }
 
+/// Reads a length and the bytes behind it. The inner `None` is null, and the outer one means that
+/// the bytes are malformed.
 #[inline(always)]
 fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match varint::take_length(bytes)? {
@@ -342,6 +344,7 @@ fn read_headers(mut bytes: &[u8]) -> Option<HeadersRef<'_>> {
 
 const BAD_RECORD: &str = "a record that does not decode or is out of order";
 
+/// Returns a decode error at the offset of a batch.
 #[cold]
 fn corrupt(header: &BatchHeader, what: &str) -> Error {
     Error::new(ErrorKind::Decode, format!("a record batch has {what}")).offset(header.base_offset)

@@ -39,6 +39,7 @@ pub(crate) fn put(out: &mut [u8], raw: u64) -> usize {
     }
 }
 
+/// Writes a varint of any length.
 fn put_long(out: &mut [u8], mut raw: u64) -> usize {
     let mut written = 0;
     for byte in out.iter_mut() {
@@ -69,6 +70,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
+/// Reads a varint of any length.
 fn take_long(bytes: &mut &[u8]) -> Option<u64> {
     let mut raw = 0u64;
     for (at, byte) in bytes.iter().enumerate().take(MAX_LEN) {

@@ -16,6 +16,7 @@ thread_local! {
     static PACK: RefCell<Option<(u32, Compress)>> = const { RefCell::new(None) };
 }
 
+/// Compresses `body` to one member.
 pub(super) fn compress(level: u32, body: &[u8]) -> Result<Output> {
     // Deflate adds five bytes for each block that it cannot compress.
     let most = body.len() + body.len() / 1024 + 64;
@@ -59,11 +60,13 @@ pub(super) fn compress(level: u32, body: &[u8]) -> Result<Output> {
     Ok(out)
 }
 
+/// Returns the error of the compressor.
 #[cold]
 fn refused(cause: impl Display) -> Error {
     Error::new(ErrorKind::Config, format!("gzip refused the body: {cause}"))
 }
 
+/// Decompresses all members of `body`.
 pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     read_capped(
         Codec::Gzip,

@@ -194,8 +194,8 @@ pub(crate) fn decompress_legacy(
     decompress(codec, value, max_size)
 }
 
-#[cold]
 /// Returns the error for a body over the cap.
+#[cold]
 fn too_large(codec: Codec, max_size: usize) -> Error {
     let what = format!(
         "a {} body decompresses to more than the cap of {max_size} bytes",
@@ -204,8 +204,8 @@ fn too_large(codec: Codec, max_size: usize) -> Error {
     Error::new(ErrorKind::Decode, what)
 }
 
-#[cold]
 /// Returns the error for a body that does not decompress.
+#[cold]
 fn corrupt(codec: Codec, cause: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorKind::Decode,

@@ -26,6 +26,7 @@ thread_local! {
     static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
+/// Compresses `body` in snappy-java's framing.
 pub(super) fn compress(body: &[u8]) -> Result<Output> {
     let blocks = body.len() / BLOCK + 1;
     let most = max_compress_len(body.len()) + (max_compress_len(0) + 4) * blocks + HEADER.len();
@@ -46,6 +47,7 @@ pub(super) fn compress(body: &[u8]) -> Result<Output> {
     })
 }
 
+/// Decompresses `body`, framed or bare.
 pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     let mut decoder = Decoder::new();
     let mut expected = 0usize;
@@ -77,6 +79,7 @@ enum Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
+    /// Recognises the framing of `body`, and returns its blocks.
     fn of(body: &'a [u8]) -> Result<Self> {
         match body.strip_prefix(HEADER.get(..MAGIC_LEN).unwrap_or_default()) {
             None => Ok(Self::Bare(Some(body))),

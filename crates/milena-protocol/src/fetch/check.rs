@@ -163,6 +163,7 @@ impl FetchCheck {
         }
     }
 
+    /// Returns the next part behind a topic.
     const fn after_topic(&self) -> Next {
         if self.topics == 0 {
             Next::Over
@@ -171,6 +172,7 @@ impl FetchCheck {
         }
     }
 
+    /// Returns the next part behind a partition.
     const fn after_partition(&self) -> Next {
         if self.partitions == 0 {
             Next::TopicTags

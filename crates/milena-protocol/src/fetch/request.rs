@@ -151,6 +151,7 @@ impl FetchRequest<'_> {
         Ok(Bytes::from(out))
     }
 
+    /// Writes the partitions to remove from the session.
     fn put_forgotten(&self, out: &mut Vec<u8>, version: i16) -> Result<()> {
         let flexible = ApiKey::Fetch.is_flexible(version);
         let topics = self
@@ -169,6 +170,7 @@ impl FetchRequest<'_> {
     }
 }
 
+/// Writes the name or the id of a topic.
 fn put_topic(
     out: &mut Vec<u8>,
     version: i16,
@@ -190,6 +192,7 @@ fn put_topic(
     Ok(())
 }
 
+/// Writes one partition to fetch.
 fn put_partition(out: &mut Vec<u8>, version: i16, partition: &FetchPartition) {
     put_i32(out, partition.partition.to_wire());
     if version >= 9 {
@@ -211,6 +214,7 @@ fn put_partition(out: &mut Vec<u8>, version: i16, partition: &FetchPartition) {
     put_no_tags(out, ApiKey::Fetch.is_flexible(version));
 }
 
+/// Returns a size as the protocol has it, at most `i32::MAX`.
 fn size(bytes: u32) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
 }

@@ -133,6 +133,7 @@ pub fn decode_checked<'a>(
     Ok(answer)
 }
 
+/// Reads one partition's entry.
 fn read_partition<'a>(
     reader: &mut Reader<'a>,
     body: &Bytes,
@@ -184,6 +185,7 @@ fn read_partition<'a>(
     Ok(entry)
 }
 
+/// Reads the aborted transactions. Entries with invalid ids or offsets are left out.
 fn read_aborted(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<AbortedTransaction>> {
     let count = reader.array_len(flexible, 16)?.unwrap_or(0);
     let mut aborted = Vec::with_capacity(count);
@@ -204,6 +206,7 @@ fn read_aborted(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<AbortedTr
     Ok(aborted)
 }
 
+/// Reads the last shared epoch that a tagged field holds.
 fn read_diverging(field: &mut Reader<'_>) -> Result<Option<DivergingEpoch>> {
     let (epoch, end) = (field.i32()?, field.i64()?);
     field.skip_tagged()?;

@@ -48,6 +48,7 @@ pub(crate) fn longest_text(api: ApiKey, version: i16, body: &[u8]) -> Option<usi
     walked.is_ok().then(|| longest.get())
 }
 
+/// Walks over a body along its shape.
 fn check(shape: Shape, api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     let walk = Walk {
         version,

@@ -107,6 +107,7 @@ fn unfold(header: &Header, block: &Block<'_>, start: usize, out: &mut Output) ->
     }
 }
 
+/// Compares a checksum with the bytes that it covers.
 fn check(expected: u32, bytes: &[u8], what: &str) -> Result<()> {
     let actual = XxHash32::oneshot(0, bytes);
     if actual == expected {
@@ -196,6 +197,7 @@ pub(super) fn header_checksum(descriptor: &[u8]) -> u8 {
     (XxHash32::oneshot(0, descriptor) >> 8) as u8
 }
 
+/// One block of a frame.
 struct Block<'a> {
     /// The bytes of the block.
     bytes: &'a [u8],
@@ -220,23 +222,27 @@ impl Block<'_> {
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
+    /// Takes the next `len` bytes.
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len).ok_or_else(cut)?;
         self.0 = rest;
         Ok(taken)
     }
 
+    /// Takes the next `N` bytes.
     fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
         let (taken, rest) = self.0.split_first_chunk().ok_or_else(cut)?;
         self.0 = rest;
         Ok(taken)
     }
 
+    /// Reads the next four bytes as a number.
     fn word(&mut self) -> Result<u32> {
         self.array().map(|bytes| u32::from_le_bytes(*bytes))
     }
 }
 
+/// Returns the error for a frame that ends early.
 #[cold]
 fn cut() -> Error {
     corrupt(Codec::Lz4, "it is cut short")

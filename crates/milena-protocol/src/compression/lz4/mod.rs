@@ -27,6 +27,7 @@ thread_local! {
     static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::large());
 }
 
+/// Compresses `body` to one frame. A block that does not become smaller is stored uncompressed.
 pub(super) fn compress(body: &[u8]) -> Result<Output> {
     let blocks = body.len() / BLOCK + 1;
     let most = get_maximum_output_size(body.len()) + 32 * blocks;

@@ -1,4 +1,4 @@
-//! Produce by hand, held against `kafka-protocol` in every version.
+//! Compares the handwritten Produce with `kafka-protocol` in every version.
 #![cfg(all(feature = "client", feature = "broker"))]
 #![allow(
     clippy::unwrap_used,

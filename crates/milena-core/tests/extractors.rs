@@ -1,4 +1,4 @@
-//! What a handler asks for by its arguments, and what it is told where that is not there.
+//! Tests of extractors: the arguments that a handler receives, and the errors if a part is missing.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"

@@ -1,4 +1,5 @@
-//! The task that renews the picture of the cluster: on demand, coalesced, and when it grows old.
+//! The task that refreshes metadata: on request, with several requests combined, and when it is
+//! old.
 
 use std::sync::{Arc, Weak};
 
@@ -11,12 +12,12 @@ use crate::signals::Asked;
 use crate::tasks::closed;
 use crate::wanted::Scope;
 
-/// Renews the picture until the cluster handle is closed or dropped.
+/// Refreshes the metadata until the cluster handle is closed or dropped.
 pub(crate) async fn run(weak: Weak<Inner>) {
     let Some(signals) = weak.upgrade().map(|inner| inner.signals.clone()) else {
         return;
     };
-    // Who waits hears of it where this task is gone without having been closed.
+    // If this task ends without the handle being closed, its waiters get an error.
     let _last_word = LastWord(weak.clone());
     let start = Instant::now();
     let (mut whole, mut part) = (Pace::new(start), Pace::new(start));
@@ -78,12 +79,13 @@ pub(crate) async fn run(weak: Weak<Inner>) {
     }
 }
 
+/// Tells `pace` how a refresh ended.
 fn note(pace: &mut Pace, inner: &Arc<Inner>, outcome: &Result<bool>) {
     let is_new = outcome.as_ref().ok().copied();
     pace.note(Instant::now(), is_new, &inner.timing.retry);
 }
 
-/// A line when renewals begin to fail, and one when they work again.
+/// Logs a line when refreshes begin to fail, and one when they succeed again.
 fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
     match (outcome, &failing) {
         (Ok(_), Some(since)) => {
@@ -99,7 +101,7 @@ fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
     }
 }
 
-/// Tells all who wait for a renewal that none comes of this task any more.
+/// Reports to all waiters, when it is dropped, that this task will refresh no more.
 struct LastWord(Weak<Inner>);
 
 impl Drop for LastWord {

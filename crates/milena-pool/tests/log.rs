@@ -1,4 +1,4 @@
-//! What the log says of a cluster: that it was reached, and each broker that is lost or back, once.
+//! The log lines of a cluster: one when it is reached, and one when a broker is lost or back.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fmt::{self, Write};
@@ -13,12 +13,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps the lines of the pool at `info` and above.
+/// Keeps the log lines of the pool at `info` and above.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    /// How many lines begin with `level` and contain all `parts`.
+    /// Returns the number of lines that begin with `level` and contain all `parts`.
     fn count(&self, level: Level, parts: &[&str]) -> usize {
         let lines = self.0.lock();
         let fits = |line: &&String| {
@@ -83,7 +83,7 @@ async fn a_broker_that_dies_and_comes_back_is_told_once_each() {
     assert_eq!(lines.0.lock().len(), 1, "{:?}", lines.0.lock());
     broker.inspect().broker_down(node.to_wire());
     for _ in 0..51 {
-        // The picture may have lost it already, which is no dial.
+        // The broker may have left the metadata already. This call then does not dial.
         let _ = cluster.connection(node, Role::Produce).await;
         sleep(Duration::from_secs(1)).await;
     }

@@ -92,7 +92,7 @@ impl BatchParty {
     /// Waits until the party is closed and every record has arrived or was answered by a layer.
     ///
     /// # Cancel safety
-    /// May be dropped and called again.
+    /// The future may be dropped and requested again.
     pub fn gathered(&self) -> impl Future<Output = ()> + Send + use<> {
         Waiting {
             party: self.clone(),
@@ -104,7 +104,7 @@ impl BatchParty {
     /// Waits until the party is closed.
     ///
     /// # Cancel safety
-    /// May be dropped and called again.
+    /// The future may be dropped and requested again.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         Waiting {
             party: self.clone(),

@@ -48,6 +48,8 @@ impl CancelToken {
     #[must_use]
     pub fn child_again(&self, spare: &mut Option<Self>) -> Self {
         if let Some(spare) = spare
+            // `get_mut` succeeds only if no clone is left. Nobody can then see that the token is
+            // reset.
             && let Some(inner) = Arc::get_mut(&mut spare.0)
             && let Some(parent) = &mut inner.parent
         {

@@ -116,6 +116,7 @@ impl Gate {
         }
         *now = state;
         self.0.version.fetch_add(1, Ordering::AcqRel);
+        // Wake after the lock is released, so that the woken tasks need not wait for it.
         drop(now);
         self.0.wakers.wake_all();
     }
@@ -152,6 +153,7 @@ impl GateWatch {
 }
 
 struct Changed<'a> {
+    /// The watch whose version is updated when the future resolves.
     watch: &'a mut GateWatch,
     /// Registration in the gate's wakers. `None` before the first poll.
     id: Option<u64>,

@@ -104,6 +104,8 @@ macro_rules! handlers {
             async fn handle(&self, incoming: Incoming, state: &S) -> Result<Outcome, ProcessError> {
                 $(let $arg = $arg::from_record(&incoming, state).await?;)*
                 let running = self($($arg),*);
+                // The extractors have taken what they need. Drop the record, so that its memory is
+                // not held while the handler runs.
                 drop(incoming);
                 running.await.into_outcome()
             }

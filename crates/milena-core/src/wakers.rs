@@ -41,6 +41,7 @@ impl Wakers {
 
     /// Wakes all waiting futures and removes them. A future that still waits registers again.
     pub(crate) fn wake_all(&self) {
+        // Take the list first. A waker may run code that registers again, which needs the lock.
         let waiting = std::mem::take(&mut self.lock().waiting);
         for (_, waker) in waiting {
             waker.wake();

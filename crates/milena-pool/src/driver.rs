@@ -304,6 +304,8 @@ impl Driver {
         let queued = self.awaiting.iter().chain(&self.writing);
         if let Some(soonest) = queued.map(|request| request.deadline).min() {
             if soonest <= now {
+                // Brokers answer in order. With one answer missing, the later ones cannot be
+                // trusted to come, so the connection ends.
                 return Err(End::Failed(self.late(now)));
             }
             next = Some(next.map_or(soonest, |next| next.min(soonest)));

@@ -129,6 +129,8 @@ impl FrameReader {
         let len = frame::length(*prefix, self.max).map_err(|error| self.over(*prefix, error))?;
         let present = self.buffer.get(4..).unwrap_or_default();
         if let Some(whole) = present.get(..len) {
+            // Copy the frame. A slice of the buffer would keep the whole buffer in memory for as
+            // long as a consumer holds one small record.
             let frame = Bytes::copy_from_slice(whole);
             self.spares.pass();
             self.buffer.advance(4 + len);

@@ -162,7 +162,9 @@ impl Link {
 /// ApiVersions (key 18), KIP-35, KIP-511.
 #[derive(Clone, Debug)]
 pub struct ApiVersionsStep {
+    /// The name of the client's software, such as `milena`.
     software_name: String,
+    /// The version of the client's software.
     software_version: String,
 }
 

@@ -41,6 +41,8 @@ pub(crate) fn merge(
 ) -> Merged {
     let mut new = old.clone();
     let brokers: BTreeMap<_, _> = answer.brokers.iter().filter_map(read_broker).collect();
+    // A broker that has just started may answer without brokers. The client could not reach anyone
+    // without the known ones.
     if !brokers.is_empty() {
         new.brokers = brokers;
     }

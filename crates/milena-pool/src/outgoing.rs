@@ -174,6 +174,7 @@ impl Shared {
                     .api(request.api.name())
                     .with_persistence(Persistence::NotWritten));
             }
+            // A broker reads nothing from a client that it throttles, so that time must not count.
             if let Some(until) = queue.muted_until {
                 request.deadline += until.saturating_duration_since(now);
             }

@@ -41,10 +41,14 @@ pub(crate) async fn run(weak: Weak<Inner>) {
             }
             Next::Whole => {
                 served = signals.whole();
+                // A refresh of the whole metadata includes the single topics. Read the numbers
+                // first, since requests made during the refresh need another one.
                 let of_part = signals.part();
                 let asked = inner.wanted.lock().take_asked();
                 let scope = inner.scope_of_all();
                 whole.begin(Instant::now());
+                // The broker that is usually asked may lag behind. If requested refreshes bring
+                // nothing new, others are asked first.
                 let another = need.whole && whole.is_fruitless();
                 let outcome = tokio::select! {
                     outcome = inner.renew(&scope, another) => outcome,

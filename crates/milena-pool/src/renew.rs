@@ -63,6 +63,8 @@ impl Inner {
         let mut known = self.by_load();
         {
             let doubts = self.doubts.lock();
+            // Ask the brokers first that have not answered for longest. The one asked last would
+            // only repeat its answer.
             if another || doubts.are_open() {
                 known.sort_by_key(|node| doubts.turn_of(*node));
             }

@@ -131,6 +131,8 @@ impl Cluster {
                 Err(error) => error,
             };
             let wait = self.0.timing.retry.delay(attempt);
+            // Repeat only what was certainly not written. `State` means that the broker is unknown
+            // or that its connection has too many requests, and both may pass.
             let again = error.persistence() == Some(Persistence::NotWritten)
                 && (error.is_retriable() || error.kind() == ErrorKind::State)
                 && Instant::now() + wait < deadline

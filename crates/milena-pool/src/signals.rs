@@ -88,7 +88,7 @@ impl Signals {
                 Asked::Whole(number) => (&mut done.whole, number),
                 Asked::Part(number) => (&mut done.part, number),
             };
-            // After [`end_for_good`](Self::end_for_good), later results are ignored.
+            // After `end_for_good`, later results are ignored.
             if ended.number < u64::MAX {
                 ended.number = ended.number.max(number);
                 ended.error = error;

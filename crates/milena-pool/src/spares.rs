@@ -53,6 +53,7 @@ impl Spares {
         match kept.spares.iter().rposition(fits) {
             Some(at) => kept.spares.swap_remove(at),
             None => {
+                // Allocate without the lock, which frames need when they give memory back.
                 drop(kept);
                 BytesMut::with_capacity(START)
             }

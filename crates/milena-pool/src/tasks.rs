@@ -36,6 +36,7 @@ impl Tasks {
         if inner.closed {
             return Err(closed());
         }
+        // Remove ended tasks and connections. The lists would otherwise grow with each reconnect.
         while inner.set.try_join_next().is_some() {}
         inner.connections.retain(|weak| weak.strong_count() > 0);
         inner.connections.push(Arc::downgrade(shared));

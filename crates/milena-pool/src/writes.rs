@@ -49,6 +49,8 @@ impl WriteQueue {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.pieces.is_empty() {
+            // Flush only when nothing is left to write, so that buffering streams such as TLS send
+            // full blocks.
             if self.unflushed {
                 ready!(Pin::new(stream).poll_flush(cx))?;
                 self.unflushed = false;

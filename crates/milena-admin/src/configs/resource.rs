@@ -15,7 +15,7 @@ pub enum ConfigResource {
     Broker(NodeId),
     /// The dynamic defaults of all brokers.
     AllBrokers,
-    /// A consumer group (Kafka 3.8 and later).
+    /// A consumer group (Kafka 4.0 and later).
     Group(String),
 }
 

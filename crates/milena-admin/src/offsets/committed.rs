@@ -138,10 +138,15 @@ fn of_one(answer: &OffsetFetchResponse) -> Result<Committed> {
 
 /// One partition of an answer, of any version.
 struct Told<'a> {
+    /// The partition's number.
     partition: i32,
+    /// The committed offset. -1 if nothing is committed.
     offset: i64,
+    /// The leader epoch of the last record before it. -1 if unknown.
     epoch: i32,
+    /// The text stored with the offset.
     metadata: Option<&'a StrBytes>,
+    /// The partition's error code. 0 without an error.
     error: i16,
 }
 

@@ -33,7 +33,7 @@ pub struct TopicManager {
     admin: Admin,
     /// The wanted topics, in the order of their addition.
     pub(super) topics: Vec<NewTopic>,
-    /// True if [`ensure`](Self::ensure) changes existing topics.
+    /// True if [`TopicManager::ensure`] changes existing topics.
     mend: bool,
 }
 

@@ -98,12 +98,11 @@ impl FromStr for Address {
             return Err(refuse(USERINFO));
         }
         if let Some(placeholder) = crate::placeholder(trimmed) {
-            let why =
-                format!("it holds the placeholder `{placeholder}`, and nothing is expanded here");
+            let why = format!("it holds the placeholder `{placeholder}`, which was not replaced");
             return Err(refuse(&why));
         }
         if trimmed.contains(['"', '\'']) {
-            return Err(refuse("it holds quotes, which are part of the text here"));
+            return Err(refuse("it holds quotes, which do not belong there"));
         }
         let rest = match trimmed.split_once("://") {
             Some((protocol, rest)) => {
@@ -137,7 +136,9 @@ impl FromStr for Address {
                 || matches!(c, '/' | '\\' | ',' | ';' | '=' | '?' | '#' | '$')
         };
         if host.contains(odd) {
-            return Err(refuse("the host holds a character that no host has"));
+            return Err(refuse(
+                "the host holds a character that is not allowed there",
+            ));
         }
         let port = match port {
             None => Self::DEFAULT_PORT,
@@ -155,11 +156,11 @@ fn speaks(protocol: &str) -> Result<(), String> {
     match protocol.to_ascii_uppercase().as_str() {
         "PLAINTEXT" => Ok(()),
         "SSL" | "SASL_SSL" | "SASL_PLAINTEXT" => Err(format!(
-            "`{protocol}` asks for TLS or SASL, and this version speaks neither; nothing was sent"
+            "`{protocol}` asks for TLS or SASL, which this version does not support; nothing was sent"
         )),
         "HTTP" | "HTTPS" => Err("that is a web address".to_owned()),
         _ => Err(format!(
-            "`{protocol}` is no protocol that is spoken here; only PLAINTEXT is"
+            "`{protocol}` is not a supported protocol; only PLAINTEXT is"
         )),
     }
 }
@@ -171,7 +172,7 @@ fn refuse(text: &str, why: &str) -> Error {
     Error::new(ErrorKind::Config, what).setting("bootstrap.servers")
 }
 
-const USERINFO: &str = "a name or password before an `@` is not read";
+const USERINFO: &str = "a name or password before an `@` is not supported";
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

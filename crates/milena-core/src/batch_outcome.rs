@@ -88,7 +88,7 @@ impl BatchError {
         match self.index {
             Some(index) if index >= count => {
                 let what = format!(
-                    "the handler says that record {index} failed, counted from 0, of a batch of {count}"
+                    "the handler says that record {index} (counted from 0) failed, in a batch of {count}"
                 );
                 Self::all(self.error.context(&what))
             }
@@ -173,7 +173,8 @@ impl<T: IntoOutcome> IntoBatchOutcome for Vec<T> {
         if given > count {
             // With too many answers, it is unknown which answer belongs to which record. None is
             // used.
-            let what = format!("the handler gave {given} answers for a batch of {count} records");
+            let what =
+                format!("the handler returned {given} answers for a batch of {count} records");
             return BatchOutcome {
                 results: Vec::new(),
                 error: Some(BatchError::all(ProcessError::transient(what))),

@@ -350,12 +350,12 @@ impl From<ErrorCode> for Error {
 impl ErrorKind {
     const fn text(self) -> &'static str {
         match self {
-            Self::Broker(_) => "broker answered an error",
+            Self::Broker(_) => "the broker answered with an error",
             Self::Transport => "the connection failed",
             Self::Timeout => "the deadline passed",
-            Self::LogTruncated => "the log was cut below the position",
+            Self::LogTruncated => "the log was truncated below the position",
             Self::Config => "a setting cannot be used",
-            Self::Decode => "the bytes cannot be read",
+            Self::Decode => "the bytes cannot be decoded",
             Self::Closed => "closed",
             Self::Fenced => "a newer instance took over",
             Self::RecordTooLarge => "the record is too large",

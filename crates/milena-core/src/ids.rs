@@ -116,7 +116,7 @@ impl TryFrom<i64> for Offset {
     /// [`ErrorKind::Config`] for a negative number, which is no offset.
     fn try_from(number: i64) -> Result<Self> {
         Self::from_wire(number).ok_or_else(|| {
-            let what = format!("{number} is no offset: offsets begin at 0");
+            let what = format!("{number} is not an offset; offsets start at 0");
             Error::new(ErrorKind::Config, what)
         })
     }

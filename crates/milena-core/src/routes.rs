@@ -84,7 +84,7 @@ impl WriteTarget {
         let defect = name.defect()?;
         Some(match &self.to {
             WriteName::Topic(name) => format!("`{name}`: {defect}"),
-            WriteName::Suffix(suffix) => format!("the ending `{suffix}`: {defect}"),
+            WriteName::Suffix(suffix) => format!("the suffix `{suffix}`: {defect}"),
         })
     }
 }

@@ -68,7 +68,7 @@ pub struct Header<N: HeaderName>(pub N::Value);
 
 /// The name of a header and the type of its value, for [`Header`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` names no header",
+    message = "`{Self}` does not name a header",
     note = "make a type for the header and implement `HeaderName` for it, with its name and the type of its value"
 )]
 pub trait HeaderName {
@@ -141,7 +141,7 @@ fn read<T: FromBytes>(
 ) -> Result<Option<T>, ProcessError> {
     let read = bytes.map(|bytes| T::from_bytes(&bytes)).transpose();
     read.map_err(|cause| {
-        let what = format!("the {part} cannot be read as the handler asks for it");
+        let what = format!("the {part} cannot be decoded as the type that the handler asks for");
         ProcessError::poison(unreadable(incoming, what).with_source(cause))
     })
 }
@@ -176,7 +176,7 @@ macro_rules! integers {
             fn from_bytes(bytes: &Bytes) -> Result<Self, BoxError> {
                 let (wanted, there) = (size_of::<Self>(), bytes.len());
                 let octets = bytes[..].try_into().map_err(|_| {
-                    format!("{} has {wanted} bytes, and there are {there}", stringify!($integer))
+                    format!("{} has {wanted} bytes, not {there}", stringify!($integer))
                 })?;
                 Ok(Self::from_be_bytes(octets))
             }

@@ -43,7 +43,7 @@ pub struct Extension<T>(pub Arc<T>);
 /// # check(bill);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no part of the state `{S}`",
+    message = "`{Self}` is not a part of the state `{S}`",
     note = "give the handler a state of that type by `with_state`, or implement `FromRef<{S}>` for `{Self}`"
 )]
 pub trait FromRef<S> {

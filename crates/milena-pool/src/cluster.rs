@@ -285,7 +285,7 @@ impl Cluster {
             Ok(served) => served,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                "the picture of the cluster could not be renewed in time",
+                "the metadata of the cluster could not be refreshed in time",
             )),
         }
     }
@@ -309,7 +309,7 @@ impl Inner {
         }
         let metadata = self.metadata.load();
         let Some(known) = metadata.broker(node) else {
-            let what = "the broker is not part of the cluster, as far as is known";
+            let what = "the broker is not in the metadata of the cluster";
             return Err(Error::new(ErrorKind::State, what)
                 .node(node)
                 .with_persistence(Persistence::NotWritten));

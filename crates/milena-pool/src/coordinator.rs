@@ -178,7 +178,7 @@ fn read(
         let found = found.ok_or_else(|| {
             Error::new(
                 ErrorKind::Decode,
-                "the answer leaves out the coordinator asked for",
+                "the answer does not name the coordinator that was asked for",
             )
         })?;
         (found.error_code, found.node_id, &found.host, found.port)

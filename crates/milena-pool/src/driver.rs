@@ -141,7 +141,9 @@ impl Driver {
         match wish {
             Wish::EndNow => return Err(End::Own(CLOSED)),
             Wish::EndWhenIdle if self.owes_nobody() => {
-                return Err(End::Own("the connection was let go"));
+                return Err(End::Own(
+                    "the connection was closed because nothing uses it",
+                ));
             }
             _ => {}
         }
@@ -233,11 +235,11 @@ impl Driver {
             None => {
                 let what = match self.awaiting.front() {
                     Some(next) => format!(
-                        "the answer carries correlation id {echoed}, expected was {}",
+                        "the answer has correlation id {echoed}, but {} was expected",
                         next.correlation
                     ),
                     None => {
-                        format!("an answer with correlation id {echoed} that nothing asked for")
+                        format!("an answer with correlation id {echoed} came without a request")
                     }
                 };
                 Err(End::Failed(Error::new(ErrorKind::Decode, what)))

@@ -128,7 +128,7 @@ impl Link {
         let echoed = response::correlation_id(&answer)?;
         if echoed != correlation {
             let what = format!(
-                "the answer carries correlation id {echoed}, expected was {correlation}: not a Kafka peer"
+                "the answer has correlation id {echoed}, but {correlation} was expected: not a Kafka peer"
             );
             return Err(Error::new(ErrorKind::Decode, what).api(api.name()));
         }
@@ -224,10 +224,10 @@ impl HandshakeStep for ApiVersionsStep {
 /// Creates the error for a stream that failed during the handshake.
 fn broken(error: &io::Error, api: ApiKey) -> Error {
     let what = if error.kind() == io::ErrorKind::UnexpectedEof {
-        "the peer closed the connection at first contact: a TLS listener, a full broker, or not Kafka"
+        "the peer closed the connection during the handshake: a TLS listener, a broker at its connection limit, or not Kafka"
             .to_owned()
     } else {
-        format!("the connection broke at first contact: {error}")
+        format!("the connection broke during the handshake: {error}")
     };
     Error::new(ErrorKind::Transport, what)
         .api(api.name())

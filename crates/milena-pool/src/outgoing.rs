@@ -335,6 +335,6 @@ fn gone() -> Error {
 
 /// Creates the error of a connection whose task is gone, so that nobody reads its answers.
 pub(crate) fn task_is_gone() -> Error {
-    let what = "the task of the connection is gone: its runtime has ended, it was cut off, or code that it called panicked";
+    let what = "the task of the connection is gone: its runtime has ended, it was aborted, or code that it called panicked";
     Error::new(ErrorKind::Transport, what)
 }

@@ -94,11 +94,11 @@ fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
     match (outcome, &failing) {
         (Ok(_), Some(since)) => {
             let after = since.elapsed();
-            tracing::info!(?after, "the metadata of the cluster is renewed again");
+            tracing::info!(?after, "the metadata of the cluster is refreshed again");
             *failing = None;
         }
         (Err(error), None) => {
-            tracing::warn!(%error, "the metadata of the cluster cannot be renewed; trying again");
+            tracing::warn!(%error, "the metadata of the cluster cannot be refreshed; trying again");
             *failing = Some(Instant::now());
         }
         _ => {}
@@ -113,7 +113,7 @@ impl Drop for LastWord {
         let Some(inner) = self.0.upgrade() else {
             return;
         };
-        let what = "the task that renews the metadata is gone with its runtime; try again";
+        let what = "the task that refreshes metadata ended with its runtime; try again";
         let signals = &inner.signals;
         let error = if signals.closing.is_cancelled() {
             closed()

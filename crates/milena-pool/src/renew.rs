@@ -257,7 +257,7 @@ fn same_cluster(known: &Metadata, answer: &MetadataResponse) -> Result<()> {
         return Ok(());
     }
     let what = format!(
-        "the broker belongs to the cluster {theirs}, this client to the cluster {ours}: make a new client for another cluster"
+        "the broker belongs to the cluster {theirs}, this client to the cluster {ours}; create a new client for another cluster"
     );
     Err(Error::new(ErrorKind::State, what).api("Metadata"))
 }

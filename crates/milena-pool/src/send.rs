@@ -164,7 +164,7 @@ impl Cluster {
             // not.
             Ok(found) => found.map_err(|error| error.with_persistence(Persistence::NotWritten)),
             Err(_) => {
-                let what = "no connection to the broker was free or could be made in time";
+                let what = "no connection to the broker became free or could be opened in time";
                 Err(Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten))
             }
         }

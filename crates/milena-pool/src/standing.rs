@@ -45,7 +45,7 @@ impl Standing {
         let Some(node) = node else { return };
         if let Some(since) = self.0.lock().remove(&node) {
             let (node, after) = (node.to_wire(), since.elapsed());
-            tracing::info!(node, %address, ?after, "a broker is reached again");
+            tracing::info!(node, %address, ?after, "a broker can be reached again");
         }
     }
 }

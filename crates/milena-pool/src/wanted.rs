@@ -101,7 +101,7 @@ impl Wanted {
 }
 
 /// Keeps every topic of the cluster in the metadata until it is dropped.
-#[must_use = "the picture shows every topic only while this is held"]
+#[must_use = "the metadata holds every topic only while this is held"]
 pub struct AllTopics(Weak<Inner>);
 
 impl Cluster {

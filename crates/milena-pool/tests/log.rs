@@ -93,7 +93,7 @@ async fn a_broker_that_dies_and_comes_back_is_told_once_each() {
     broker.inspect().broker_up(node.to_wire());
     cluster.refresh().await.unwrap();
     cluster.connection(node, Role::Produce).await.unwrap();
-    let back = lines.count(Level::INFO, &[address, "reached again"]);
+    let back = lines.count(Level::INFO, &[address, "can be reached again"]);
     assert_eq!(back, 1, "{:?}", lines.0.lock());
     cluster.close().await;
 }
@@ -111,10 +111,10 @@ async fn renewals_that_fail_are_told_once_and_so_is_their_end() {
     broker.inspect().broker_down(1);
     cluster.request_refresh();
     sleep(Duration::from_secs(60)).await;
-    let failing = lines.count(Level::WARN, &["cannot be renewed", "error="]);
+    let failing = lines.count(Level::WARN, &["cannot be refreshed", "error="]);
     assert_eq!(failing, 1, "{:?}", lines.0.lock());
     broker.inspect().broker_up(1);
     sleep(Duration::from_secs(5)).await;
-    assert_eq!(lines.count(Level::INFO, &["renewed again"]), 1);
+    assert_eq!(lines.count(Level::INFO, &["refreshed again"]), 1);
     cluster.close().await;
 }

@@ -70,7 +70,7 @@ impl Admin {
         match timeout(limit + GRACE, asking).await {
             Ok(answered) => answered,
             Err(_) => {
-                let what = "no broker could be asked within the administrator's timeout";
+                let what = "no broker could be asked within the admin client's timeout";
                 Err(Error::new(ErrorKind::Timeout, what).api(R::NAME))
             }
         }

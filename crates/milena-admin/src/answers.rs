@@ -32,7 +32,7 @@ pub(crate) fn check(code: i16, message: Option<&StrBytes>, api: &'static str) ->
 
 /// Creates the error for an item that the answer leaves out.
 pub(crate) fn unanswered(api: &'static str) -> Error {
-    let what = "the broker's answer does not speak of this";
+    let what = "the broker's answer leaves out this item";
     Error::new(ErrorKind::Decode, what).api(api)
 }
 

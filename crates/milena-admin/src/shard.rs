@@ -165,7 +165,7 @@ fn goes_again(error: &Error, repeatable: bool, attempt: u32) -> bool {
 pub(crate) fn late() -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "no answer came within the administrator's timeout",
+        "no answer came within the admin client's timeout",
     )
 }
 

@@ -56,7 +56,7 @@ impl ConfigResource {
             Self::AllBrokers => error,
             // Brokers that do not know groups as resources answer with this code.
             Self::Group(group) if error.code() == Some(ErrorCode::INVALID_REQUEST) => {
-                let what = "the broker keeps no configs of groups; Kafka 4 does";
+                let what = "the broker does not support configs of groups; Kafka 4.0 and later do";
                 let error = Error::new(ErrorKind::Unsupported, what).with_source(error);
                 error.group(group.as_str())
             }

@@ -37,14 +37,14 @@ impl TopicManager {
         let document = document(text)?;
         if let Some(other) = document.keys().find(|key| *key != "topics") {
             let what = format!(
-                "`{other}` is no part of a file of topics, each of which is a table `[topics.NAME]`"
+                "`{other}` does not belong in a file of topics; write each topic as a table `[topics.NAME]`"
             );
             return Err(Error::new(ErrorKind::Config, what));
         }
         let before = self.topics.len();
         let with = self.add_tables(&document)?;
         if with.topics.len() == before {
-            let what = "there is no topic, each of which is a table `[topics.NAME]`";
+            let what = "the file holds no topic; write each topic as a table `[topics.NAME]`";
             return Err(Error::new(ErrorKind::Config, what));
         }
         Ok(with)
@@ -88,14 +88,14 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
         topic = match (key.as_str(), value) {
             ("partitions", value) => topic.partitions(count(value).ok_or_else(|| {
                 wrong(format!(
-                    "`partitions` is a number from 1 on, not {}",
+                    "`partitions` must be a number, at least 1, not {}",
                     shown(value)
                 ))
             })?),
             ("replication_factor", value) => {
                 topic.replication_factor(count(value).ok_or_else(|| {
                     wrong(format!(
-                        "`replication_factor` is a number from 1 on, not {}",
+                        "`replication_factor` must be a number, at least 1, not {}",
                         shown(value)
                     ))
                 })?)
@@ -105,7 +105,7 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
                 for (key, value) in configs {
                     let value = text(value).ok_or_else(|| {
                         wrong(format!(
-                            "the config `{key}` is a word, a number or a list of those, not {}",
+                            "the config `{key}` must be a word, a number or a list of those, not {}",
                             shown(value)
                         ))
                     })?;
@@ -115,7 +115,8 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
             }
             ("configs", _) => return Err(wrong("`configs` is not a table".to_owned())),
             (key, _) => {
-                let what = "is none of partitions, replication_factor, configs";
+                let what =
+                    "is not a setting of a topic; write partitions, replication_factor or configs";
                 return Err(wrong(format!("`{key}` {what}")));
             }
         };

@@ -174,7 +174,7 @@ impl TopicManager {
                 entries.map(|entry| (entry.name.clone(), entry)).collect();
             for (key, wanted) in &topic.configs {
                 let Some(entry) = present.get(key) else {
-                    let what = "the broker knows no such config of a topic";
+                    let what = "the broker does not know this topic config";
                     let error = Error::new(ErrorKind::Config, what);
                     return Err(error.topic(&topic.name).setting(key.clone()));
                 };

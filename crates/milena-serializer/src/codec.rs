@@ -136,7 +136,7 @@ pub(crate) fn decode<T>(
 pub(crate) fn missing(part: Part, wanted: &str) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("the record has no {part}, where {wanted} is expected"),
+        format!("the record has no {part}, but {wanted} is expected"),
     )
 }
 
@@ -144,7 +144,9 @@ pub(crate) fn missing(part: Part, wanted: &str) -> Error {
 pub(crate) fn wrong_length(part: Part, wanted: &str, length: usize, given: usize) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("the {part} is no {wanted}: {given} bytes, where {length} are expected"),
+        format!(
+            "the {part} is not a valid {wanted}: it has {given} bytes, but {length} are expected"
+        ),
     )
 }
 

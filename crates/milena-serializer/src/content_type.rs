@@ -169,7 +169,7 @@ impl<T> ByContentType<T> {
                 short(name)
             ),
             None => format!(
-                "the record has no header `{CONTENT_TYPE}` to choose among {known} for its {part}"
+                "the record has no header `{CONTENT_TYPE}`, which selects the codec of its {part}; there are codecs for {known}"
             ),
         };
         Error::new(ErrorKind::Decode, what)

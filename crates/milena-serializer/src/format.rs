@@ -24,9 +24,9 @@ where
     D: serde::Deserializer<'de, Error: Send + Sync + 'static>,
 {
     let wanted = short(std::any::type_name::<T>());
-    let what = format!("the {part} is no {format} of type `{wanted}`");
+    let what = format!("the {part} is not {format} of type `{wanted}`");
     let Err(error) = serde_path_to_error::deserialize::<D, T>(reader) else {
-        let what = format!("the {part} goes on after its {format} has ended");
+        let what = format!("the {part} holds more bytes after its {format}");
         return Error::new(ErrorKind::Decode, what);
     };
     let path = error.path().to_string();

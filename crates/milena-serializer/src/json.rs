@@ -55,7 +55,7 @@ impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
         serde_json::from_slice(bytes).map_err(|_| {
             if let Some(what) = foreign(bytes) {
                 let part = place.part;
-                return Error::new(ErrorKind::Decode, format!("the {part} is no JSON: {what}"));
+                return Error::new(ErrorKind::Decode, format!("the {part} is not JSON: {what}"));
             }
             let mut reader = serde_json::Deserializer::from_slice(bytes);
             undecodable::<T, _>(place.part, "JSON", &mut reader)
@@ -67,14 +67,16 @@ impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
 fn foreign(bytes: &[u8]) -> Option<String> {
     match *bytes {
         [0xef, 0xbb, 0xbf, ..] => {
-            Some("it begins with a byte order mark, which its writer has to leave out".to_owned())
+            Some("it begins with a byte order mark, which its writer must leave out".to_owned())
         }
-        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => Some("it begins with the mark of UTF-16".to_owned()),
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => {
+            Some("it begins with the byte order mark of UTF-16".to_owned())
+        }
         [0, a, b, c, d, ..] => {
             let schema = u32::from_be_bytes([a, b, c, d]);
             Some(format!(
-                "it begins with the five bytes of a schema registry (schema {schema}); read it by a codec that knows the registry, \
-                 or leave them out by one of your own"
+                "it begins with the five bytes of a schema registry (schema {schema}); use a codec that knows the registry, \
+                 or one of your own that skips these bytes"
             ))
         }
         _ => None,

@@ -57,7 +57,7 @@ impl Deserializer<bool> for BoolCodec {
             [1] => Ok(true),
             [other] => {
                 let what = format!(
-                    "the {} is no bool: the byte {other}, where 0 or 1 is expected",
+                    "the {} is not a valid bool: its byte is {other}, but 0 or 1 is expected",
                     place.part
                 );
                 Err(Error::new(ErrorKind::Decode, what))

@@ -28,7 +28,7 @@ impl Deserializer<Uuid> for UuidCodec {
             return Err(wrong_length(place.part, "UUID", LENGTH, bytes.len()));
         }
         Uuid::try_parse_ascii(bytes).map_err(|cause| {
-            let what = format!("the {} is no UUID", place.part);
+            let what = format!("the {} is not a UUID", place.part);
             Error::new(ErrorKind::Decode, what).with_source(cause)
         })
     }

@@ -155,17 +155,17 @@ fn text(part: Part, bytes: &[u8]) -> Result<&str> {
     }
     let text = std::str::from_utf8(bytes).map_err(|cause| {
         let mark = match bytes {
-            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => ": it begins with the mark of UTF-16",
+            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => ": it begins with the byte order mark of UTF-16",
             _ => "",
         };
         error(format!(
-            "the {part} is not UTF-8 text, as XML is read{mark}"
+            "the {part} is not UTF-8 text, and XML is read as UTF-8 only{mark}"
         ))
         .with_source(cause)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_ascii().is_empty() {
-        return Err(error(format!("the {part} is empty, where XML is expected")));
+        return Err(error(format!("the {part} is empty, but XML is expected")));
     }
     Ok(text)
 }

@@ -183,7 +183,7 @@ async fn a_handler_takes_key_and_value_by_codecs() {
     assert_eq!(error.class(), ErrorClass::Poison);
     let text = error.to_string();
     for part in [
-        "the key is no i64",
+        "the key is not a valid i64",
         "4 bytes",
         "8 are expected",
         "offset 17",

@@ -78,7 +78,7 @@ fn truth_values_texts_and_uuids_have_the_bytes_that_java_writes() {
 fn a_wrong_length_is_refused_and_names_both() {
     let error = read::<i32>(&BigEndianCodec, &[0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
-    assert!(error.to_string().contains("8 bytes, where 4"), "{error}");
+    assert!(error.to_string().contains("8 bytes, but 4"), "{error}");
     for bad in [&[][..], &[0; 3], &[0; 5]] {
         assert!(read::<i32>(&BigEndianCodec, bad).is_err(), "{bad:?}");
     }

@@ -1,4 +1,4 @@
-//! What consumers do: counted by the fetch, the commit and the rebalance.
+//! The metrics of consumers, counted per fetch, commit and rebalance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,28 @@ use crate::observe::kind;
 
 /// The metrics of consumers.
 pub(crate) struct ConsumerMetrics {
+    /// The children of each group.
     groups: Keyed<Group>,
+    /// All counters, for registration.
     vectors: Vec<IntCounterVec>,
+    /// The gauges of running and of failed consumers, for registration.
     gauges: [IntGaugeVec; 2],
+    /// `milena_fetch_errors_total`.
     fetch_errors: IntCounterVec,
+    /// `milena_lookup_errors_total`.
     lookup_errors: IntCounterVec,
+    /// `milena_consumer_fetch_seconds`.
     fetch: Histogram,
+    /// `milena_consumer_commit_seconds`.
     commit: Histogram,
+    /// `milena_consumer_heartbeat_seconds`.
     heartbeat: Histogram,
 }
 
-/// The children of one topic.
+/// The children of one topic in one group.
 #[derive(Clone)]
 struct Topic {
+    /// The topic, or the overflow value past the bound.
     name: Box<str>,
     records: IntCounter,
     bytes: IntCounter,
@@ -41,23 +50,34 @@ struct Topic {
 /// The children of one group.
 #[derive(Clone)]
 struct Group {
+    /// The group, or the overflow value past the bound.
     name: Box<str>,
+    /// The children of each topic of the group.
     topics: Arc<Keyed<Topic>>,
+    /// The closings of each gate of the group.
     gates: Arc<Keyed<IntCounter>>,
+    /// Consumers that were started and have not ended.
     running: IntGauge,
+    /// Consumers that ended otherwise than by being closed and have no successor yet. Never below
+    /// 0.
     failed: IntGauge,
+    /// Consumers that ended by being closed.
     closed: IntCounter,
+    /// Consumers that ended because they were stopped.
     stopped: IntCounter,
+    /// Consumers that ended by an error.
     ended_by_error: IntCounter,
     assigned: IntCounter,
     revoked: IntCounter,
     lost: IntCounter,
+    /// Commits that the broker accepted.
     committed: IntCounter,
+    /// Commits that failed.
     not_committed: IntCounter,
     heartbeat_errors: IntCounter,
 }
 
-/// Something that a topic's partitions met with.
+/// An event of a topic's partitions that is only counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mishap {
     LaneStopped,
@@ -235,7 +255,7 @@ impl ConsumerMetrics {
     pub(crate) fn started(&self, group: &str) {
         let group = self.groups.of(group);
         group.running.inc();
-        // In place of one that failed, where one has.
+        // A new consumer takes the place of a failed one, if there is one.
         if group.failed.get() > 0 {
             group.failed.dec();
         }
@@ -259,7 +279,8 @@ impl ConsumerMetrics {
         self.fetch.observe(elapsed.as_secs_f64());
     }
 
-    /// A fetch failed; `topic` is that of the partition that was refused, where it was not the fetch as a whole.
+    /// Counts a failed fetch. `topic` is `None` if the whole fetch failed, and else the topic of
+    /// the refused partition.
     pub(crate) fn fetch_failed(&self, group: &str, topic: Option<&str>, error: &Error) {
         self.failed(&self.fetch_errors, group, topic, error);
     }
@@ -268,6 +289,7 @@ impl ConsumerMetrics {
         self.failed(&self.lookup_errors, group, Some(topic), error);
     }
 
+    /// Counts an error by group, kind and topic. All three come from bounded sets.
     fn failed(&self, errors: &IntCounterVec, group: &str, topic: Option<&str>, error: &Error) {
         let group = self.groups.of(group);
         let topic = topic.map(|topic| group.topics.of(topic).name);

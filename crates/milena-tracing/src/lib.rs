@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | `send TOPIC` | producer | from the call of the producer to the acknowledgement |
 //! | `receive TOPIC` | client | a record that was received without a handler, by [`receive`] |
-//! | `process TOPIC` | consumer | from a record's first attempt to its outcome, in the layers inside |
+//! | `process TOPIC` | consumer | from a record's first attempt to its outcome |
 //! | `attempt TOPIC` | internal | one attempt |
 //!
 //! Attributes: `messaging.system`, `messaging.operation.name`, `messaging.operation.type`,

@@ -1,10 +1,11 @@
-//! Whether a producer's memory is full.
+//! The check that a producer's memory drains.
 
 use super::{Look, Verdict};
 use crate::report::State;
 use crate::words::span;
 
-/// The memory of producers drains. Told where there is a producer.
+/// Checks that callers do not wait too long for a producer's memory. Reported if there is a
+/// producer.
 pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
     let buffer = look.sample.buffer?;
     let (used, limit) = buffer.used;

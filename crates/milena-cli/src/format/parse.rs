@@ -1,4 +1,4 @@
-//! From a format's text to its pieces.
+//! The parser of formats.
 
 use super::encoding::Encoding;
 use super::{Field, Piece, RecordFormat};
@@ -54,6 +54,7 @@ impl std::str::FromStr for RecordFormat {
     }
 }
 
+/// Returns the field of a verb and its braces.
 fn field(verb: char, braces: Option<String>) -> Result<Field, String> {
     let encoding = |braces: Option<String>| match braces {
         None => Ok(Encoding::Raw),
@@ -88,6 +89,7 @@ fn field(verb: char, braces: Option<String>) -> Result<Field, String> {
     }
 }
 
+/// Reads the rest of an escape, after its backslash.
 fn escape(rest: &mut impl Iterator<Item = char>) -> Result<u8, String> {
     Ok(match rest.next() {
         Some('n') => b'\n',

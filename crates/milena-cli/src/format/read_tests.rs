@@ -1,10 +1,10 @@
-//! Input cut into records, however it comes.
+//! Input is cut into records, whatever the size of its pieces.
 
 use super::*;
 
 type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Keys and values, with the input cut into pieces of `step` bytes.
+/// Reads keys and values from input that comes in pieces of `step` bytes.
 fn read(format: &str, null: Option<&str>, input: &[u8], step: usize) -> Result<Vec<Pair>, String> {
     let format: RecordFormat = format.parse()?;
     let mut reader = Reader::new(format.null(null), 1 << 20)?;

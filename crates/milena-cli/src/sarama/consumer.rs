@@ -1,4 +1,4 @@
-//! `milena sarama-consumer`: a topic, partition by partition, until interrupted.
+//! `milena sarama-consumer`, which reads the partitions of a topic until it is interrupted.
 
 use std::io::Write;
 
@@ -88,6 +88,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
     Ok(())
 }
 
+/// Returns the named partitions, or all partitions of the topic.
 async fn partitions(
     client: &Client,
     topic: &str,

@@ -1,4 +1,4 @@
-//! `milena sarama-producer`: one record.
+//! `milena sarama-producer`, which writes one record.
 
 use std::io::{IsTerminal, Read};
 
@@ -73,7 +73,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
     }
 }
 
-/// The value, or standard input, where that is not a terminal.
+/// Returns the value from the flags, or from standard input if that is not a terminal.
 fn content(flags: &Flags) -> Result<Vec<u8>, Ended> {
     if let Some(value) = flags.value("value") {
         return Ok(value.as_bytes().to_vec());
@@ -92,6 +92,7 @@ fn content(flags: &Flags) -> Result<Vec<u8>, Ended> {
     Ok(bytes)
 }
 
+/// Reads headers as `name:value,name:value`.
 fn headers(text: &str) -> Result<Headers, Ended> {
     let mut headers = Headers::new();
     for each in text.split(',') {
@@ -105,6 +106,7 @@ fn headers(text: &str) -> Result<Headers, Ended> {
     Ok(headers)
 }
 
+/// Sends the record, and returns the line to print.
 async fn send(client: &Client, record: ProducerRecord, scheme: &str) -> Result<String, Failure> {
     client
         .admin()

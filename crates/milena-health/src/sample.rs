@@ -145,8 +145,6 @@ impl Sample {
                 partition,
                 records,
             } => self.place(client, group, partition).lag = records,
-            // Several routes may share a gate. One closed state is enough, and an open one must not
-            // hide it.
             Gauge::Settled {
                 group,
                 partition,
@@ -187,6 +185,8 @@ impl Sample {
                 let key = (client, group.to_owned(), partition.clone());
                 self.pauses.insert(key, by.to_owned());
             }
+            // Several routes may share a gate. One closed state is enough, and an open one must not
+            // hide it.
             Gauge::Gate {
                 group,
                 name,

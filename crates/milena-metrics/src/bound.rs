@@ -34,7 +34,7 @@ pub(crate) struct Keyed<T> {
     /// The children made so far, at most `limit.values` and the one for [`OVERFLOW`].
     known: RwLock<HashMap<Box<str>, T>>,
     limit: Limit,
-    /// Makes the children for a value.
+    /// The function that makes the children for a value.
     make: Box<dyn Fn(&str) -> T + Send + Sync>,
 }
 

@@ -37,12 +37,12 @@ type Page = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// The bounds of requests.
 #[derive(Clone, Copy, Debug)]
-/// The largest number of open connections. At least 1.
 struct Limits {
-    /// The time for a request to arrive, and again for its answer to leave.
+    /// The largest number of open connections. At least 1.
     connections: usize,
-    /// The largest size of a request line with its headers. At least 8 KiB.
+    /// The time for a request to arrive, and again for its answer to leave.
     time: Duration,
+    /// The largest size of a request line with its headers, in bytes. At least 8 KiB.
     header_bytes: usize,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct NetworkMetrics {
     refresh: Histogram,
     /// `milena_rebootstraps_total`.
     rebootstraps: IntCounter,
-    /// Functions that make the collectors of the vectors that `nodes` and `apis` hold, for registration.
+    /// Functions that make the collectors of the vectors in `nodes` and `apis`, for registration.
     others: Vec<Box<dyn Fn() -> Box<dyn Collector> + Send + Sync>>,
 }
 

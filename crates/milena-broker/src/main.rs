@@ -1,4 +1,4 @@
-//! `milena-broker`: the embedded broker as a program, for clients of any language.
+//! `milena-broker`, the embedded broker as a program, for clients of any language.
 
 mod args;
 
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs a cluster until a signal comes.
 async fn run(args: Args) -> Result<()> {
     let mut builder = Broker::builder()
         .brokers(args.brokers)
@@ -87,12 +88,14 @@ async fn signalled() -> Result<()> {
     tokio::signal::ctrl_c().await.map_err(failed)
 }
 
+/// Prints a line on stdout.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody reads it: then nobody misses it.
+    // If stdout is closed, there is no one left to inform.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// Prints an error on stderr.
 fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "milena-broker: {line}");
 }

@@ -12,8 +12,8 @@ use crate::transactions::Aborted;
 
 /// The answer for one partition.
 #[derive(Clone, Debug)]
-/// The topic and partition.
 pub(super) struct Part {
+    /// The topic and partition.
     pub(super) place: Place,
     /// The error. `None` for a successful read.
     pub(super) error: Option<ErrorCode>,

@@ -77,7 +77,7 @@ impl Environment {
             let millis = text.trim().parse().ok();
             if millis.is_none() {
                 ignored.push(format!(
-                    "a timeout of `{text}`, which is no number of milliseconds"
+                    "the timeout `{text}` is not a number of milliseconds"
                 ));
             }
             millis.map(Duration::from_millis)
@@ -85,12 +85,14 @@ impl Environment {
         if let Some(protocol) = for_spans("PROTOCOL").filter(|protocol| protocol != "http/protobuf")
         {
             ignored.push(format!(
-                "the protocol `{protocol}`: spans go by `http/protobuf`"
+                "the protocol `{protocol}` is not supported, spans are sent by `http/protobuf`"
             ));
         }
         for name in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
             if for_spans(name).is_some() {
-                ignored.push(format!("`{name}`: the export speaks no TLS"));
+                ignored.push(format!(
+                    "`{name}` is not supported, because the export does not use TLS"
+                ));
             }
         }
         Self {
@@ -133,12 +135,13 @@ impl OtlpBuilder {
     /// outside of a tokio runtime.
     pub fn start(self) -> Result<Otlp> {
         let runtime = Handle::try_current().map_err(|cause| {
-            let what = "the export of spans needs a tokio runtime around it";
+            let what =
+                "the export of spans was started outside of a tokio runtime; start it within one";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
         let told = Environment::read(|name| std::env::var(name).ok());
         for ignored in &told.ignored {
-            tracing::warn!("a variable OTEL_EXPORTER_OTLP_… is not followed: {ignored}");
+            tracing::warn!("an OTEL_EXPORTER_OTLP_… variable is ignored: {ignored}");
         }
         let address = self.endpoint.as_deref().map(spans_of).or(told.address);
         let address = address.unwrap_or_else(|| spans_of("http://127.0.0.1:4318"));
@@ -147,12 +150,14 @@ impl OtlpBuilder {
         let endpoint = &address;
         if endpoint.starts_with("https://") {
             let what = format!(
-                "spans cannot be exported to `{endpoint}`: the export speaks no TLS; have a collector on this machine (http://) forward them"
+                "spans cannot be exported to `{endpoint}`, because the export does not use TLS; set the http:// address of a collector on this machine, and let it forward them"
             );
             return Err(Error::new(ErrorKind::Config, what));
         }
         if !endpoint.starts_with("http://") {
-            let what = format!("`{endpoint}` is no address of a collector: it begins with http://");
+            let what = format!(
+                "`{endpoint}` is not the address of a collector; an address begins with http://"
+            );
             return Err(Error::new(ErrorKind::Config, what));
         }
         let client = OnRuntime {

@@ -53,7 +53,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 #[tokio::test]
 async fn an_endpoint_that_is_none_is_refused() {
     for (endpoint, why) in [
-        ("https://collector", "no TLS"),
+        ("https://collector", "does not use TLS"),
         ("collector:4318", "begins with http://"),
         ("", "begins with http://"),
     ] {

@@ -75,7 +75,7 @@ impl MetricsBuilder {
     /// [label](Self::add_label) that differs.
     pub fn build(self) -> Result<Metrics> {
         Metrics::start(self).map_err(|cause| {
-            let what = "the metrics cannot be registered: give one `Metrics` to all clients, or each its own registry or label";
+            let what = "the metrics cannot be registered; give one `Metrics` to all clients, or give each its own registry or label";
             Error::new(ErrorKind::Config, what).with_source(cause)
         })
     }

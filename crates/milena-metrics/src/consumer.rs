@@ -116,17 +116,17 @@ impl ConsumerMetrics {
         let corrupt = counter(
             "consumer_corrupt_skipped_total",
             topic,
-            "Places of the log that could not be read and were passed over.",
+            "Parts of the log that could not be read and were skipped.",
         )?;
         let truncated = counter(
             "consumer_log_truncations_total",
             topic,
-            "Times that the log was cut below what was read.",
+            "Times that the log was truncated below the position.",
         )?;
         let stuck = counter(
             "consumer_handlers_stuck_total",
             topic,
-            "Times that a handler had a record for longer than it should.",
+            "Times that a handler had a record for longer than max_processing_time.",
         )?;
         let rebalances = counter(
             "consumer_rebalances_total",
@@ -170,7 +170,7 @@ impl ConsumerMetrics {
         let running = gauge("running", "Consumers that were started and have not ended.")?;
         let failed = gauge(
             "failed",
-            "Consumers that ended otherwise than by being closed, and were not started anew.",
+            "Consumers that ended otherwise than by being closed, and have no successor.",
         )?;
         let histogram = |name: &str, help: &str| {
             let opts = limit.opts(&format!("milena_consumer_{name}"), help);

@@ -143,7 +143,7 @@ impl NetworkMetrics {
             ))?,
             refresh: Histogram::with_opts(times(
                 "metadata_refresh_seconds",
-                "How long the picture of the cluster took to renew.",
+                "How long a refresh of the metadata took.",
             ))?,
             rebootstraps: IntCounter::with_opts(opts(
                 "rebootstraps_total",

@@ -35,12 +35,12 @@ const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "producer_buffer_bytes",
         &[],
-        "Memory that records hold which are not acknowledged.",
+        "Memory that unacknowledged records hold.",
     ),
     (
         "producer_buffer_limit_bytes",
         &[],
-        "Memory that they may hold.",
+        "Memory that unacknowledged records may hold.",
     ),
     (
         "consumer_buffer_bytes",
@@ -50,7 +50,7 @@ const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "consumer_buffer_limit_bytes",
         &[],
-        "Memory that they may hold.",
+        "Memory that fetched records may hold.",
     ),
     (
         "consumer_lag_records",
@@ -70,22 +70,22 @@ const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "consumer_oldest_unsettled_seconds",
         &["group", "partition", "topic"],
-        "How long the oldest of them has waited; 0 where it is held until its time.",
+        "Time that the oldest unsettled record has waited, 0 while it is held until its time.",
     ),
     (
         "consumer_held_seconds",
         &["group", "partition", "topic"],
-        "How long the oldest of them is held from now on.",
+        "Time for which the oldest unsettled record is held from now on.",
     ),
     (
         "consumer_fetch_trouble_seconds",
         &["group", "partition", "topic"],
-        "How long a partition could not be fetched or looked up.",
+        "Time for which a partition could not be fetched or its position not be looked up.",
     ),
     (
         "consumer_paused_partitions",
         &["by", "group"],
-        "Partitions that are paused, by who holds them.",
+        "Partitions that are paused, by the holder of the pause.",
     ),
     (
         "consumer_members",
@@ -107,8 +107,16 @@ const METRICS: [(&str, &[&str], &str); 17] = [
         &["node"],
         "Connections for short requests.",
     ),
-    ("pool_idle_connections", &["node"], "Those that are free."),
-    ("pool_waiting", &["node"], "Callers that wait for one."),
+    (
+        "pool_idle_connections",
+        &["node"],
+        "Connections for short requests that are free.",
+    ),
+    (
+        "pool_waiting",
+        &["node"],
+        "Callers that wait for a connection.",
+    ),
 ];
 
 impl Scrape {

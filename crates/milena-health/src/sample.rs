@@ -214,7 +214,7 @@ fn waits(offset: Offset, state: RecordState<'_>) -> Waits {
         RecordState::Queued { busy: 0 } => Waits::Nobody(offset),
         RecordState::Queued { .. } => Waits::Record(
             offset,
-            "waits behind others that handlers work on".to_owned(),
+            "waits behind records that handlers work on".to_owned(),
         ),
         RecordState::NotReady { route } => {
             Waits::Record(offset, format!("waits for a layer of route {route}"))
@@ -223,7 +223,7 @@ fn waits(offset: Offset, state: RecordState<'_>) -> Waits {
             Waits::Record(offset, format!("is with the handler of route {route}"))
         }
         RecordState::Retrying { route } => {
-            Waits::Record(offset, format!("is tried again by route {route}"))
+            Waits::Record(offset, format!("is retried by route {route}"))
         }
         RecordState::Held { left, .. } => Waits::Held(offset, left),
         _ => Waits::Record(offset, "is not settled".to_owned()),

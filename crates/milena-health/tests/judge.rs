@@ -640,7 +640,7 @@ async fn a_consumer_that_ended_is_failing_and_after_a_while_dead_until_another_i
     assert!(
         check
             .reason
-            .starts_with("that of billing ended 60 s ago and was not started anew: ")
+            .starts_with("the consumer of billing ended 60 s ago and was not replaced: ")
             && check.reason.contains("FENCED_INSTANCE_ID"),
         "{}",
         check.reason

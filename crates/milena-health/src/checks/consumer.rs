@@ -22,7 +22,7 @@ pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
                 let age = look.age(Some(failure.since));
                 dead |= age >= look.settings.dead_after && look.is_reachable(*client);
                 ended.push(format!(
-                    "that of {} ended {} ago and was not started anew: {}",
+                    "the consumer of {} ended {} ago and was not replaced: {}",
                     group_name(group),
                     span(age),
                     failure.reason
@@ -199,7 +199,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
         worst = worst.max(state);
         dead |= trouble.passes && age >= look.settings.dead_after && look.is_reachable(*client);
         words.push(format!(
-            "those of {group} fail for {}, so that records come again after a restart: {}",
+            "commits of {group} have failed for {}, so records are delivered again after a restart: {}",
             span(age),
             trouble.reason
         ));

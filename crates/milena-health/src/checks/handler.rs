@@ -72,7 +72,7 @@ pub(super) fn panics(look: &Look<'_>) -> Option<Verdict> {
             .then(|| format!("{} ({times}, the last {} ago)", panicked.what, span(age)))
     });
     let seen = look.sample.panics.iter();
-    let seen = seen.map(|text| format!("figures that were to be read: {text}"));
+    let seen = seen.map(|text| format!("gauges: {text}"));
     let all: Vec<_> = noted.chain(seen).collect();
     (!all.is_empty()).then(|| Verdict::new("panics", State::Degraded, list(all)))
 }

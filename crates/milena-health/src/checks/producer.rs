@@ -15,7 +15,7 @@ pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
         .filter(|waited| *waited >= look.settings.buffer_after);
     Some(match long {
         Some(waited) => {
-            let reason = format!("full, callers wait for {}: {what}", span(waited));
+            let reason = format!("full, callers have waited for {}: {what}", span(waited));
             Verdict::new("buffer", State::Degraded, reason)
         }
         None => Verdict::new("buffer", State::Ok, what),

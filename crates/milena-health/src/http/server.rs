@@ -38,7 +38,7 @@ impl HttpServer {
     pub(super) async fn start(builder: HttpBuilder) -> Result<Self> {
         let (asked, limits) = (builder.address, builder.limits);
         if !asked.ip().is_loopback() && builder.token.is_none() {
-            tracing::warn!(address = %asked, "the health page is open to the network, and asks for no token");
+            tracing::warn!(address = %asked, "the health page can be reached from the network without a token; set one by `HttpBuilder::token`");
         }
         let listener = TcpListener::bind(asked)
             .await

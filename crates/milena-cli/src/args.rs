@@ -107,7 +107,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        _ => return Err(format!("'{unit}' is none of ms, s, m, h, d")),
+        _ => return Err(format!("'{unit}' is not one of the units ms, s, m, h, d")),
     };
     let number: f64 = number
         .parse()
@@ -123,8 +123,8 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not in the present
-state (active members, not confirmed), 6 broker too old, 7 input or output failed, 8 a lag is not known, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not possible
+now (active members, not confirmed), 6 broker too old, 7 input or output failed, 8 a lag is unknown, 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

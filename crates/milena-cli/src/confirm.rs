@@ -12,7 +12,9 @@ pub(crate) fn confirm(global: &Global, what: &str) -> Result<(), Failure> {
     }
     if !io::stdin().is_terminal() {
         let words = format!("{what}: not confirmed");
-        return Err(Failure::state(words).hint("say --yes where nobody can be asked"));
+        return Err(
+            Failure::state(words).hint("there is no terminal to ask on, so pass --yes to confirm")
+        );
     }
     let mut stderr = io::stderr().lock();
     // Asked on stderr, so that standard output holds only results.

@@ -190,7 +190,7 @@ impl From<Error> for Failure {
         if error.code() == Some(ErrorCode::INVALID_GROUP_ID) {
             let group = error.place().group.as_deref().unwrap_or_default();
             return failure.before(format!(
-                "'{group}' is no name of a group that the broker takes"
+                "the broker does not accept '{group}' as the name of a group"
             ));
         }
         if kind != Kind::NotFound {

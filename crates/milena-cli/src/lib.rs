@@ -96,7 +96,7 @@ fn block_on<T>(
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("the runtime does not start: {error}")))?;
+        .map_err(|error| Failure::failed(format!("the tokio runtime cannot start: {error}")))?;
     let result = runtime.block_on(future);
     // A thread may still wait for input that never comes.
     runtime.shutdown_background();
@@ -118,7 +118,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::SaramaProducer | Command::SaramaConsumer => {
             return Err(Failure::usage(
-                "sarama-producer and sarama-consumer take no options of milena's before their name",
+                "sarama-producer and sarama-consumer take no other options before their name",
             ));
         }
         _ => {}

@@ -69,6 +69,6 @@ fn topic(text: &str) -> Result<(String, u32), String> {
         Some(parts) => parts,
     };
     let count = partitions.parse().ok().filter(|count| *count > 0);
-    let count = count.ok_or_else(|| format!("'{partitions}' is no number of partitions"))?;
+    let count = count.ok_or_else(|| format!("'{partitions}' is not a number of partitions"))?;
     Ok((name.to_owned(), count))
 }

@@ -55,7 +55,7 @@ enum Kind {
 impl Of {
     /// Returns the resource that the options name.
     fn resource(self) -> Result<ConfigResource, Failure> {
-        let name = |what: &str| Failure::usage(format!("which {what}?"));
+        let name = |what: &str| Failure::usage(format!("give the name of the {what}"));
         match (self.kind, self.name) {
             (Kind::Topic, topic) => topic
                 .map(ConfigResource::topic)
@@ -119,17 +119,15 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         Verb::Alter { of, all, changes } => {
             let (changes, dry_run) = changes.read();
             if changes.is_empty() {
-                return Err(Failure::usage("nothing to change: --set or --unset"));
+                return Err(Failure::usage(
+                    "there is nothing to change; give --set or --unset",
+                ));
             }
             let of_all = matches!((of.kind, &of.name), (Kind::Broker, None));
             if of_all != all {
                 return Err(Failure::usage(match of_all {
-                    true => {
-                        "which broker? Give its number, or --all for the defaults of all brokers"
-                    }
-                    false => {
-                        "--all is for the defaults of all brokers, and no number is given with it"
-                    }
+                    true => "give the number of a broker, or --all for the defaults of all brokers",
+                    false => "--all means the defaults of all brokers, and takes no number",
                 }));
             }
             let keys: Vec<String> = changes.iter().map(key).collect();

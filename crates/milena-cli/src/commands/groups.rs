@@ -38,14 +38,14 @@ pub(crate) enum Verb {
 
 fn state(word: &str) -> Result<GroupState, String> {
     match GroupState::from_word(word) {
-        GroupState::Unknown => Err(format!("'{word}' is no state of a group")),
+        GroupState::Unknown => Err(format!("'{word}' is not a state of a group")),
         state => Ok(state),
     }
 }
 
 fn kind(word: &str) -> Result<GroupType, String> {
     match GroupType::from_word(word) {
-        GroupType::Unknown => Err(format!("'{word}' is no type of a group")),
+        GroupType::Unknown => Err(format!("'{word}' is not a type of a group")),
         kind => Ok(kind),
     }
 }

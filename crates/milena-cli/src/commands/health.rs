@@ -81,7 +81,11 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     }
     let told = |bad: &[String]| match bad {
         [] => format!("all {all} partitions"),
-        bad => format!("{} of {all} partitions not: {}", bad.len(), some(bad)),
+        bad => format!(
+            "failing for {} of {all} partitions: {}",
+            bad.len(),
+            some(bad)
+        ),
     };
     let detail = match &untold[..] {
         [] => "all topics".to_owned(),

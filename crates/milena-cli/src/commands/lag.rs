@@ -89,7 +89,7 @@ fn judged(args: &Lag, seen: Seen) -> Result<(), Failure> {
             crate::complain(&failure);
         }
         let words = format!(
-            "the lag of {} partitions is not known, so that it cannot be said to be at most {max}",
+            "the lag of {} partitions is not known, so it cannot be compared with {max}",
             seen.unknown
         );
         return Err(Failure::unknown(words));

@@ -97,7 +97,9 @@ impl To {
                 ..
             } => {
                 let offset = Offset::from_wire(*offset);
-                ResetTo::Offset(offset.ok_or_else(|| Failure::usage("no offset is negative"))?)
+                ResetTo::Offset(
+                    offset.ok_or_else(|| Failure::usage("an offset cannot be negative"))?,
+                )
             }
             Self {
                 shift_by: Some(by), ..
@@ -149,7 +151,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         }
         Verb::Reset(args) => reset(session, args).await,
         Verb::Delete { group, places } => {
-            let what = format!("make {group} forget where it is");
+            let what = format!("delete committed offsets of {group}");
             confirm(&session.global, &what)?;
             let places = super::topics::places(session, places).await?;
             let deleted = session.admin.delete_offsets(&group, places).await;

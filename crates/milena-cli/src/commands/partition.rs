@@ -48,8 +48,9 @@ fn show(args: &Partition, partitions: u32, format: Format) -> Result<(), Failure
     };
     let mut table = Table::new(&["scheme", "partition"]);
     for name in names {
-        let scheme = by_name(name)
-            .ok_or_else(|| Failure::usage(format!("'{name}' is none of {}", NAMES.join(", "))))?;
+        let scheme = by_name(name).ok_or_else(|| {
+            Failure::usage(format!("'{name}' is not one of {}", NAMES.join(", ")))
+        })?;
         let choice: Value = match scheme.choose(&record) {
             Choice::Partition(number) => json!(number),
             Choice::Sticky => json!("any, for a while"),

@@ -37,7 +37,7 @@ pub(super) fn from(text: &str) -> Result<From, String> {
             };
             let number = digits.parse().ok().filter(|number| *number >= 0);
             let number = number
-                .ok_or_else(|| format!("'{text}' is none of beginning, end, N, -N, @TIME"))?;
+                .ok_or_else(|| format!("'{text}' is not one of beginning, end, N, -N, @TIME"))?;
             Ok(if last {
                 From::Last(number)
             } else {

@@ -33,14 +33,14 @@ fn read(text: &str) -> Result<i64, String> {
     }
     let wrong = |why: String| {
         format!(
-            "'{text}' is no time: {why}; give milliseconds since 1970, or a date such as 2026-02-17, 2026-02-17T09:30:00Z or \
+            "'{text}' is not a time: {why}; give milliseconds since 1970, or a date such as 2026-02-17, 2026-02-17T09:30:00Z or \
              2026-02-17T09:30:00+02:00"
         )
     };
     // A sign may only stand in a zone. -1, -2 and -3 have meanings of their own in Kafka (the end,
     // the beginning and the largest time).
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(wrong("it begins with no digit".to_owned()));
+        return Err(wrong("it does not begin with a digit".to_owned()));
     }
     // jiff reads second 60 as 59, but Kafka's timestamps have no leap seconds.
     if text

@@ -22,7 +22,11 @@ impl Encoding {
             "hex" => Self::Hex,
             "base64" => Self::Base64,
             "json" => Self::Json,
-            _ => return Err(format!("'{name}' is none of raw, hex, base64, json")),
+            _ => {
+                return Err(format!(
+                    "'{name}' is not one of the encodings raw, hex, base64, json"
+                ));
+            }
         })
     }
 
@@ -68,7 +72,7 @@ fn unjson(text: &[u8]) -> Result<Vec<u8>, String> {
         Ok(Value::String(text)) => Ok(text.into_bytes()),
         Ok(Value::Object(object)) => match object.get("base64") {
             Some(Value::String(text)) if object.len() == 1 => unbase64(text.as_bytes()),
-            _ => Err("an object other than {\"base64\":\"...\"}".to_owned()),
+            _ => Err("not an object of the form {\"base64\":\"...\"}".to_owned()),
         },
         Ok(other) => Err(format!("not a JSON string: {other}")),
         Err(error) => Err(format!("not a JSON string: {error}")),
@@ -113,7 +117,7 @@ fn unbase64(text: &[u8]) -> Result<Vec<u8>, String> {
         }
         let missing = 4 - four.len();
         if missing == 3 {
-            return Err("base64 cut short".to_owned());
+            return Err("base64 that ends too early".to_owned());
         }
         let [_, three @ ..] = (bits << (6 * missing)).to_be_bytes();
         bytes.extend(three.iter().take(3 - missing));

@@ -120,7 +120,7 @@ fn unescape(rest: &mut &[u8]) -> Result<u8, String> {
         other => {
             let other = other.escape_ascii();
             return Err(format!(
-                "\\{other} is no escape of a header; a backslash is written \\\\"
+                "\\{other} is not an escape of a header; a backslash is written \\\\"
             ));
         }
     })

@@ -51,9 +51,10 @@ impl JsonLines {
 
 /// Reads one line as a record.
 fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| format!("no JSON: {error}"))?;
+    let value: Value =
+        serde_json::from_slice(line).map_err(|error| format!("it is not JSON: {error}"))?;
     let Value::Object(mut object) = value else {
-        return Err("no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     };
     let mut record = InRecord {
         key: bytes(&mut object, "key")?.flatten().map(Cow::Owned),
@@ -69,7 +70,7 @@ fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
         None | Some(Value::Null) => {}
         Some(time) => {
             let millis = time.as_i64();
-            let millis = millis.ok_or("its timestamp is no number of milliseconds")?;
+            let millis = millis.ok_or("its timestamp is not a number of milliseconds")?;
             record.timestamp = Some(millis).filter(|millis| *millis >= 0);
         }
     }
@@ -84,13 +85,13 @@ fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
                     });
             record.headers = Some(headers?);
         }
-        Some(_) => return Err("its headers are no array".to_owned()),
+        Some(_) => return Err("its headers are not an array".to_owned()),
     }
     for origin in ["topic", "partition", "offset"] {
         object.remove(origin);
     }
     match object.keys().next() {
-        Some(unknown) => Err(format!("'{unknown}' is no part of a record")),
+        Some(unknown) => Err(format!("'{unknown}' is not a field of a record")),
         None => Ok(record),
     }
 }
@@ -98,7 +99,7 @@ fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
 /// Adds one header of the array.
 fn push(headers: &mut Headers, header: Value) -> Result<(), String> {
     let Value::Object(mut object) = header else {
-        return Err("a header is no object".to_owned());
+        return Err("a header is not an object".to_owned());
     };
     let name = bytes(&mut object, "name")?.flatten();
     let name = name.ok_or("a header has no name")?;
@@ -107,7 +108,7 @@ fn push(headers: &mut Headers, header: Value) -> Result<(), String> {
         None => headers.push_null(name),
     }
     match object.keys().next() {
-        Some(unknown) => Err(format!("'{unknown}' is no part of a header")),
+        Some(unknown) => Err(format!("'{unknown}' is not a field of a header")),
         None => Ok(()),
     }
 }
@@ -127,7 +128,7 @@ fn bytes(object: &mut Map<String, Value>, name: &str) -> Result<Option<Option<Ve
         }
         (Some(_), Some(_)) => Err(format!("it has both {name} and {encoded}")),
         (Some(_), None) => Err(format!("its {name} is neither a string nor null")),
-        (None, Some(_)) => Err(format!("its {encoded} is no string")),
+        (None, Some(_)) => Err(format!("its {encoded} is not a string")),
     }
 }
 

@@ -171,7 +171,7 @@ impl Reader {
             Cut::Short => self.short(),
             // A record that takes no bytes would be found again forever.
             Cut::Record(_, end) if end <= self.at => {
-                Err(wrong("the format takes nothing of it".to_owned()))
+                Err(wrong("the format reads no bytes of it".to_owned()))
             }
             Cut::Record(spans, end) => {
                 (self.at, self.searched, self.number) = (end, end, number);
@@ -226,7 +226,9 @@ impl Reader {
                 // The length says null, so the input holds no bytes of this field.
                 (Some(None), _) => continue,
                 (Some(Some(len)), _) if len <= rest.len() => len,
-                (Some(Some(_)), _) if ended => return Err("it is cut short".to_owned()),
+                (Some(Some(_)), _) if ended => {
+                    return Err("it is cut short by the end of the input".to_owned());
+                }
                 (Some(Some(_)), _) => return Ok(Cut::Short),
                 (None, Some((_, Piece::Literal(end)))) => match memchr::memmem::find(rest, end) {
                     Some(len) => len,
@@ -251,7 +253,7 @@ impl Reader {
     /// Returns the text of a span.
     fn text(&self, span: &Range<usize>) -> Result<&str, String> {
         let bytes = self.buffer.get(span.clone()).unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| "a number or a name is not text".to_owned())
+        std::str::from_utf8(bytes).map_err(|_| "a number or a name is not UTF-8".to_owned())
     }
 
     /// Reads a length. Returns `None` for -1, which means null.
@@ -262,7 +264,7 @@ impl Reader {
             text => text
                 .parse()
                 .map(Some)
-                .map_err(|_| format!("'{text}' is no length")),
+                .map_err(|_| format!("'{text}' is not a length")),
         }
     }
 
@@ -279,14 +281,14 @@ impl Reader {
                     let text = self.text(&span)?;
                     let number = text
                         .parse()
-                        .map_err(|_| format!("'{text}' is no partition"));
+                        .map_err(|_| format!("'{text}' is not a partition number"));
                     record.partition = Some(number?);
                 }
                 Some(Piece::Field(Field::Timestamp)) => {
                     let text = self.text(&span)?;
                     let number: i64 = text
                         .parse()
-                        .map_err(|_| format!("'{text}' is no timestamp"))?;
+                        .map_err(|_| format!("'{text}' is not a timestamp"))?;
                     record.timestamp = Some(number).filter(|number| *number >= 0);
                 }
                 Some(Piece::Field(Field::Key(encoding))) => {

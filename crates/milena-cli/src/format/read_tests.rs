@@ -78,7 +78,7 @@ fn a_format_without_an_end_takes_the_whole_input() {
 #[test]
 fn input_that_is_not_as_the_format_says_is_named() {
     let error = read("%K %k\\n", None, b"1 a\nx b\n", 3).unwrap_err();
-    assert_eq!(error, "record 2 of the input: 'x' is no length");
+    assert_eq!(error, "record 2 of the input: 'x' is not a length");
     let error = read("%k\\t%v\\n", None, b"a\tb\nc\n", 3).unwrap_err();
     assert_eq!(error, "record 2 of the input: '\\t' was expected");
     let error = read("%k\\t%v\\n", None, b"a\nb\tc\n", 3).unwrap_err();

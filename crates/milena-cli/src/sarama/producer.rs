@@ -11,7 +11,10 @@ use super::{Ended, connect, print};
 use crate::failure::Failure;
 
 pub(super) const FLAGS: &[Flag] = &[
-    value("brokers", "the brokers, by commas; or set KAFKA_PEERS"),
+    value(
+        "brokers",
+        "the brokers, separated by commas; or set KAFKA_PEERS",
+    ),
     value("headers", "the headers of the record: foo:bar,bar:foo"),
     value("key", "the key of the record"),
     value("partition", "the partition to write to (default -1)"),
@@ -22,7 +25,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "value",
         "required: the value of the record; or give it on standard input",
     ),
-    switch("verbose", "tells more on stderr"),
+    switch("verbose", "prints more on stderr"),
 ];
 
 pub(super) async fn run(flags: Flags) -> Result<(), Ended> {

@@ -120,7 +120,7 @@ impl Member {
                     if !offsets.is_empty()
                         && let Err(error) = self.consumer.commit_offsets(offsets).await
                     {
-                        tracing::warn!(%error, "what was shown is not committed and is shown again by others");
+                        tracing::warn!(%error, "the shown records are not committed, so another member shows them again");
                     }
                 }
                 sink.ledger.forget(&moved.places);
@@ -176,7 +176,7 @@ impl Member {
         };
         match answer {
             Ok(()) => self.committed.extend(commit.offsets),
-            Err(error) => tracing::warn!(%error, "what was shown is not committed for now"),
+            Err(error) => tracing::warn!(%error, "the shown records are not committed for now"),
         }
     }
 
@@ -236,7 +236,7 @@ impl Member {
         if left > 0 {
             let _ = writeln!(
                 std::io::stderr(),
-                "milena: other members of the group hold {left} partitions and have not committed up to their ends; they are left to them"
+                "milena: other members of the group own {left} partitions and have not committed up to their ends, which this command does not wait for"
             );
         }
         Ok(true)
@@ -261,7 +261,7 @@ impl Member {
         match committed {
             Ok(committed) => Ok(committed?),
             Err(_) => Err(Failure::unreached(format!(
-                "what was shown last was not committed within {limit:?} and is shown again by the next member"
+                "the last shown records were not committed within {limit:?}, so the next member shows them again"
             ))),
         }
     }

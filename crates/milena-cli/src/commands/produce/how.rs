@@ -68,11 +68,11 @@ fn acks(text: &str) -> Result<Acks, String> {
         "all" | "-1" => Ok(Acks::All),
         "1" => Ok(Acks::Leader),
         "0" => Ok(Acks::None),
-        _ => Err(format!("'{text}' is none of all, 1, 0")),
+        _ => Err(format!("'{text}' is not one of all, 1, 0")),
     }
 }
 
 fn most(text: &str) -> Result<usize, String> {
     let bytes = text.parse().ok().filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| format!("'{text}' is no number of bytes above 0"))
+    bytes.ok_or_else(|| format!("'{text}' is not a number of bytes above 0"))
 }

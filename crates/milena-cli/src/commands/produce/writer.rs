@@ -170,7 +170,7 @@ impl<'a> Writer<'a> {
             self.settle();
             // If even the close timed out, some records are left without an outcome.
             for (number, _) in std::mem::take(&mut self.waiting) {
-                let what = "the producer did not tell what became of the record";
+                let what = "the producer was closed before it knew the outcome of the record";
                 let error = Error::new(ErrorKind::Timeout, what);
                 let error = error.with_persistence(Persistence::PossiblyWritten);
                 self.outcomes.note::<()>(number, Err(error));

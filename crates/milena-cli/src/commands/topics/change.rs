@@ -54,7 +54,7 @@ pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure>
     let configs: Vec<String> = changes.iter().map(key).collect();
     if changes.is_empty() && args.partitions.is_none() {
         return Err(Failure::usage(
-            "nothing to change: --partitions, --set or --unset",
+            "there is nothing to change; give --partitions, --set or --unset",
         ));
     }
     if let Some(total) = args.partitions {
@@ -165,7 +165,7 @@ pub(super) async fn ensure(session: &Session, args: Ensure) -> Result<(), Failur
     match differ {
         0 => Ok(()),
         differ => Err(Failure::failed(format!(
-            "{differ} topics are not as {name} wants them"
+            "{differ} topics differ from {name}"
         ))),
     }
 }

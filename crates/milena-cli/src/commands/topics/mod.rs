@@ -105,7 +105,7 @@ pub(crate) fn scope(text: &str) -> Result<Scope, String> {
         None => Ok((text.to_owned(), None)),
         Some((topic, partition)) => match partition.parse() {
             Ok(partition) => Ok((topic.to_owned(), Some(partition))),
-            Err(_) => Err(format!("'{partition}' is no partition")),
+            Err(_) => Err(format!("'{partition}' is not a partition number")),
         },
     }
 }

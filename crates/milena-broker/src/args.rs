@@ -9,19 +9,19 @@ milena-broker: a Kafka broker in memory, for demos and tests
 Usage: milena-broker [OPTIONS]
 
 The first line on stdout is the bootstrap address (comma-separated with several brokers).
-It runs until SIGINT or SIGTERM; all data is gone then.
+It runs until SIGINT or SIGTERM, and then all data is gone.
 
 Options:
-  --listen HOST:PORT          where to listen; port 0 takes free ports [default: 127.0.0.1:9092]
-  --brokers N                 how many brokers; with a fixed port each takes the next one [default: 1]
-  --topic NAME:PARTITIONS     makes a topic; may be given again
-  --advertised-host HOST      the host that clients are told to connect to
-  --auto-create               lets clients make topics by asking for them
-  --default-partitions N      partitions of topics made without a number [default: 1]
-  --retention-bytes BYTES     keeps about so much of each partition [default: everything]
-  --rebalance-delay MS        how long a new group waits for more members [default: 0]
-  --skip-record-checks        holds only header and CRC of batches, for benchmarks
-  -h, --help                  prints this
+  --listen HOST:PORT          the address to listen at; port 0 takes free ports [default: 127.0.0.1:9092]
+  --brokers N                 number of brokers; with a fixed port each takes the next one [default: 1]
+  --topic NAME:PARTITIONS     creates a topic; may be given several times
+  --advertised-host HOST      the host that clients connect to
+  --auto-create               lets clients create topics by asking for them
+  --default-partitions N      partitions of topics created without a number [default: 1]
+  --retention-bytes BYTES     keeps about this much of each partition [default: everything]
+  --rebalance-delay MS        time that a new group waits for more members [default: 0]
+  --skip-record-checks        checks only header and CRC of batches, for benchmarks
+  -h, --help                  prints this help
 ";
 
 /// The options of a run.
@@ -102,7 +102,7 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
     value
         .parse()
-        .map_err(|_| format!("{name}: '{value}' is not such a number"))
+        .map_err(|_| format!("{name}: '{value}' is not a valid number"))
 }
 
 /// Reads `NAME:PARTITIONS`.

@@ -280,8 +280,11 @@ impl BrokerBuilder {
         let mut at = resolve(listen).await?;
         if at.port() != 0 {
             let port = i32::from(at.port()) + id - 1;
-            let port = u16::try_from(port)
-                .map_err(|_| config(format!("{listen}: there is no port {port}")))?;
+            let port = u16::try_from(port).map_err(|_| {
+                config(format!(
+                    "the listen address {listen} has no port {port} for broker {id}; choose a lower port"
+                ))
+            })?;
             at.set_port(port);
         }
         let failed = |error: io::Error| {

@@ -38,7 +38,7 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
     let header = match RequestHeader::split(&frame) {
         Ok((header, body)) => (header, body),
         Err(error) => {
-            tracing::warn!(peer = %peer.host, %error, "a frame is no request");
+            tracing::warn!(peer = %peer.host, %error, "a frame is not a request, so the connection is closed");
             return Sending::Close;
         }
     };
@@ -52,7 +52,7 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
     let message = match AnyRequest::decode(&header, body) {
         Ok(message) => message,
         Err(error) => {
-            tracing::warn!(peer = %peer.host, %error, "a request does not decode");
+            tracing::warn!(peer = %peer.host, %error, "a request cannot be decoded, so the connection is closed");
             note_unreadable(peer, &header, api);
             return Sending::Close;
         }

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => {
-            Err(Error::new(ErrorKind::Config, "the runtime does not start").with_source(error))
+            Err(Error::new(ErrorKind::Config, "the tokio runtime cannot start").with_source(error))
         }
     };
     match ended {
@@ -73,8 +73,9 @@ async fn run(args: Args) -> Result<()> {
 
 /// Waits for SIGINT or SIGTERM.
 async fn signalled() -> Result<()> {
-    let failed =
-        |error| Error::new(ErrorKind::Config, "signals cannot be awaited").with_source(error);
+    let failed = |error| {
+        Error::new(ErrorKind::Config, "SIGINT and SIGTERM cannot be watched").with_source(error)
+    };
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

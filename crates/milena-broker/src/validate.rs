@@ -139,11 +139,11 @@ pub(crate) fn check(
 ) -> Result<Checked, Refusal> {
     let records = records
         .filter(|records| !records.is_empty())
-        .ok_or((ErrorCode::INVALID_RECORD, "there is no record batch"))?;
+        .ok_or((ErrorCode::INVALID_RECORD, "the request has no record batch"))?;
     let mut batches = Batches::new(records.clone());
     let batch = match batches.next() {
         Some(Ok(batch)) => batch,
-        _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch does not parse")),
+        _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch cannot be parsed")),
     };
     if !batches.tail().is_empty() {
         return Err((ErrorCode::INVALID_RECORD, "more than one batch was sent"));
@@ -200,13 +200,16 @@ fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
 fn check_records(batch: &Batch) -> Result<Option<(i64, i64)>, Refusal> {
     let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
     let Ok(records) = batch.records(DEFAULT_MAX_SIZE) else {
-        return Err((ErrorCode::CORRUPT_MESSAGE, "the records do not decompress"));
+        return Err((
+            ErrorCode::CORRUPT_MESSAGE,
+            "the records cannot be decompressed",
+        ));
     };
     let mut expected = batch.base_offset();
     let mut times = None;
     for record in records.iter() {
         let Ok(record) = record else {
-            return invalid("a record does not decode");
+            return invalid("a record cannot be decoded");
         };
         if record.offset != expected {
             return invalid("the records' offsets are not one after the other");

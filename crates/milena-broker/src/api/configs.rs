@@ -157,10 +157,7 @@ fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> R
             (DELETE, _) => changes.push((key, None)),
             (SET, None) => return Err(null_value(key)),
             _ => {
-                return Err((
-                    ErrorCode::INVALID_CONFIG,
-                    format!("{key} is not a list here"),
-                ));
+                return Err((ErrorCode::INVALID_CONFIG, format!("{key} is not a list")));
             }
         }
     }

@@ -110,7 +110,7 @@ pub(super) fn describe(context: &Context, request: &ConsumerGroupDescribeRequest
             found.flatten().ok_or(ErrorCode::GROUP_ID_NOT_FOUND)
         });
         found.unwrap_or_else(|code| {
-            let why = format!("Group {} is no consumer group.", id.as_str());
+            let why = format!("Group {} is not a consumer group.", id.as_str());
             told.with_error_code(context.code(code))
                 .with_error_message(Some(text(why)))
         })

@@ -37,8 +37,11 @@ pub struct BrokerBuilder {
 /// A topic to create at the start.
 #[derive(Clone, Debug)]
 struct Wish {
+    /// The name.
     name: String,
+    /// The number of partitions.
     partitions: i32,
+    /// The settings, as keys and values.
     configs: Vec<(String, String)>,
 }
 

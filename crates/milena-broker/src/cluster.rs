@@ -53,7 +53,9 @@ pub(crate) struct Cluster {
 /// The topics by name and by id. Both maps hold the same topics.
 #[derive(Debug, Default)]
 struct Topics {
+    /// The topics by name.
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    /// The topics by id.
     by_id: HashMap<Uuid, Arc<Topic>>,
     /// The number of topics created so far. It decides which broker leads the next topic's first
     /// partition.
@@ -66,6 +68,7 @@ pub(crate) type Refused = (ErrorCode, String);
 /// A topic to create.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NewTopic {
+    /// The name.
     pub(crate) name: String,
     /// The number of partitions. -1 takes the cluster's default.
     pub(crate) partitions: i32,

@@ -1,4 +1,4 @@
-//! The clients that share a health. Each is told apart from the others, and the health is stopping
+//! The clients that share a health. The state of each is kept apart, and the health is stopping
 //! once the last of them closes.
 
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ struct Part {
 /// A client whose events and figures are observed. It is forgotten once the membership and all
 /// observers are dropped.
 struct Watched {
+    /// The health that it has joined.
     health: Health,
     /// The client's number in `health`.
     id: ClientId,

@@ -238,6 +238,7 @@ pub(crate) struct Since<K, V>(HashMap<K, Was<V>>);
 /// A thing as it was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Was<V> {
+    /// The value at the last look.
     value: V,
     /// The last look that saw another value. `None` if none did.
     otherwise: Option<Instant>,

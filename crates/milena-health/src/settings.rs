@@ -8,12 +8,19 @@ use crate::health::Health;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is judged before `build`"]
 pub struct HealthBuilder {
+    /// The time after which a partition without progress is reported.
     pub(crate) stalled_after: Duration,
+    /// The time after which failing fetches are reported.
     pub(crate) fetches_after: Duration,
+    /// The time after which a consumer that is no member is reported.
     pub(crate) group_after: Duration,
+    /// The time after which failing commits are reported.
     pub(crate) commits_after: Duration,
+    /// The time after which a full producer's memory is reported.
     pub(crate) buffer_after: Duration,
+    /// The time after which a failure counts as not alive.
     pub(crate) dead_after: Duration,
+    /// The time between two requests that test a broker.
     pub(crate) probe_interval: Duration,
 }
 

@@ -33,6 +33,7 @@ impl Limit {
 pub(crate) struct Keyed<T> {
     /// The children made so far, at most `limit.values` and the one for [`OVERFLOW`].
     known: RwLock<HashMap<Box<str>, T>>,
+    /// The bound on values.
     limit: Limit,
     /// The function that makes the children for a value.
     make: Box<dyn Fn(&str) -> T + Send + Sync>,

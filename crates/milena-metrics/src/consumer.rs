@@ -38,12 +38,19 @@ pub(crate) struct ConsumerMetrics {
 struct Topic {
     /// The topic, or the overflow value past the bound.
     name: Box<str>,
+    /// Records that were fetched.
     records: IntCounter,
+    /// Bytes of fetched batches.
     bytes: IntCounter,
+    /// Lanes that stopped.
     stopped: IntCounter,
+    /// Positions that were out of the log's range.
     resets: IntCounter,
+    /// Parts of the log that were skipped because they could not be read.
     corrupt: IntCounter,
+    /// Truncations of the log below the position.
     truncated: IntCounter,
+    /// Records that a handler had for longer than `max_processing_time`.
     stuck: IntCounter,
 }
 
@@ -67,13 +74,17 @@ struct Group {
     stopped: IntCounter,
     /// Consumers that ended by an error.
     ended_by_error: IntCounter,
+    /// Rebalances that assigned partitions.
     assigned: IntCounter,
+    /// Rebalances that revoked partitions.
     revoked: IntCounter,
+    /// Rebalances that lost partitions.
     lost: IntCounter,
     /// Commits that the broker accepted.
     committed: IntCounter,
     /// Commits that failed.
     not_committed: IntCounter,
+    /// Heartbeats that failed.
     heartbeat_errors: IntCounter,
 }
 

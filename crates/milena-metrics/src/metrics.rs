@@ -28,8 +28,11 @@ pub struct Metrics(Arc<Inner>);
 pub(crate) struct Inner {
     /// The registry that holds all metrics below. The program's own, if the builder was given one.
     registry: Registry,
+    /// The metrics of producers.
     pub(crate) producer: ProducerMetrics,
+    /// The metrics of consumers.
     pub(crate) consumer: ConsumerMetrics,
+    /// The metrics of connections and requests.
     pub(crate) network: NetworkMetrics,
     /// The counters of handlers.
     processing: Processing,

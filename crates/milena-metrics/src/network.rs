@@ -65,6 +65,7 @@ struct Api {
 pub(crate) struct Request<'a> {
     /// The broker. `None` if its id was not known yet.
     pub(crate) node: Option<NodeId>,
+    /// The name of the API.
     pub(crate) api: &'static str,
     /// The time from the request's last byte to its answer.
     pub(crate) elapsed: Duration,

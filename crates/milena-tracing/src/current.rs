@@ -104,6 +104,7 @@ pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InTrace<F> {
+        // The part to run as. While the future is polled it holds the surrounding part.
         part: Part,
         #[pin]
         inner: F,

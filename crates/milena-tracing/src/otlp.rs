@@ -186,6 +186,7 @@ impl OtlpBuilder {
 /// A running export of spans.
 #[derive(Clone)]
 pub struct Otlp {
+    /// The provider, which owns the thread of the export.
     provider: SdkTracerProvider,
 }
 
@@ -235,7 +236,9 @@ impl fmt::Debug for Otlp {
 /// tokio runtime, and the client needs one.
 #[derive(Clone, Debug)]
 struct OnRuntime {
+    /// The client that sends the requests.
     client: HyperClient,
+    /// The runtime that the requests run on.
     runtime: Handle,
 }
 

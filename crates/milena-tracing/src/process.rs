@@ -20,9 +20,13 @@ use crate::sampling::{Decision, Ratio};
 /// The service around a handler that [`TraceLayer`](crate::TraceLayer) makes.
 #[derive(Clone, Debug)]
 pub struct TraceProcess<S> {
+    /// The handler, or the layers around it.
     inner: S,
+    /// The kind of span to make.
     what: What,
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
+    /// The consumer group to name in spans. `None` leaves the attribute out.
     group: Option<Arc<str>>,
 }
 
@@ -164,6 +168,7 @@ pin_project! {
         inner: F,
         // Boxed, so that the future of a record without a span stays small.
         span: Option<Box<Span>>,
+        // The part to run as. While the future is polled it holds the surrounding part.
         part: Part,
     }
 }

@@ -20,7 +20,9 @@ use crate::sampling::{Decision, Ratio};
 /// producer itself, for handlers and for dead letters.
 #[derive(Clone, Debug)]
 pub struct TraceSend<S> {
+    /// The producer.
     inner: S,
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
 }
 
@@ -154,6 +156,7 @@ pin_project! {
     pub struct SendFuture<F> {
         #[pin]
         inner: F,
+        // The span of the send. Disabled once it has ended, or if the record is not sampled.
         span: Span,
     }
 }

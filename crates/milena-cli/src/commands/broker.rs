@@ -18,7 +18,7 @@ pub(crate) struct BrokerArgs {
     /// The address to listen at.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// The host that clients are told to connect to.
+    /// The host that clients connect to.
     #[arg(long, value_name = "HOST")]
     advertised_host: Option<String>,
     /// The number of brokers.

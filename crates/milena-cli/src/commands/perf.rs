@@ -157,7 +157,7 @@ async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
     ended(&signals)
 }
 
-/// Fails if a signal came. The figures are shown in any case, and the exit code tells that they are
+/// Fails if a signal came. The figures are shown in any case, and the exit code shows that they are
 /// incomplete.
 fn ended(signals: &Signals) -> Result<(), Failure> {
     match signals.have_come() {

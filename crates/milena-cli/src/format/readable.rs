@@ -10,11 +10,17 @@ use super::{Field, Piece, RecordFormat};
 /// are also `None` if the input says null.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct InRecord<'a> {
+    /// The topic.
     pub(crate) topic: Option<Cow<'a, str>>,
+    /// The partition.
     pub(crate) partition: Option<u32>,
+    /// The timestamp, in milliseconds since 1970.
     pub(crate) timestamp: Option<i64>,
+    /// The key.
     pub(crate) key: Option<Cow<'a, [u8]>>,
+    /// The value.
     pub(crate) value: Option<Cow<'a, [u8]>>,
+    /// The headers.
     pub(crate) headers: Option<Headers>,
 }
 

@@ -13,12 +13,17 @@ use crate::output::is_hidden;
 /// The parts of a record that can be shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown<'a> {
+    /// The topic and partition.
     pub(crate) place: &'a TopicPartition,
+    /// The offset.
     pub(crate) offset: i64,
     /// Milliseconds since 1970, or -1 if the record has no timestamp.
     pub(crate) timestamp: i64,
+    /// The key. `None` for null.
     pub(crate) key: Option<&'a [u8]>,
+    /// The value. `None` for null.
     pub(crate) value: Option<&'a [u8]>,
+    /// The headers, in their order.
     pub(crate) headers: HeadersRef<'a>,
 }
 

@@ -6,9 +6,11 @@ use std::collections::HashMap;
 /// A flag that a tool knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
+    /// The name, without dashes.
     pub(super) name: &'static str,
     /// True if a value follows. Other flags are on or off.
     pub(super) takes_value: bool,
+    /// The description in the list of flags.
     pub(super) help: &'static str,
 }
 

@@ -21,6 +21,7 @@ use crate::settings::HealthBuilder;
 pub(crate) struct Verdict {
     /// The name of the check.
     pub(crate) name: String,
+    /// The state of the check.
     pub(crate) state: State,
     /// The reason in words, also if the check is well.
     pub(crate) reason: String,
@@ -66,6 +67,7 @@ pub(crate) struct Look<'a> {
     pub(crate) sample: &'a Sample,
     /// The state kept from earlier looks.
     pub(crate) memory: &'a Memory,
+    /// The limits of the checks.
     pub(crate) settings: &'a HealthBuilder,
 }
 

@@ -69,7 +69,9 @@ fn shown(page: &Page) -> Response {
 /// The body of a probe's answer. The status alone decides, and the body explains it.
 #[derive(Serialize)]
 struct Answer {
+    /// True with status 200.
     ok: bool,
+    /// The checks that are not well.
     reasons: Vec<String>,
 }
 

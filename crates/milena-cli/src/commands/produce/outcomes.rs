@@ -17,8 +17,11 @@ pub(super) struct Outcomes {
 /// Consecutive records that failed with the same error.
 #[derive(Debug)]
 struct Run {
+    /// The number of the first record.
     first: u64,
+    /// The number of the last record.
     last: u64,
+    /// The error of each.
     error: Error,
 }
 

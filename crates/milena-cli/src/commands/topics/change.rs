@@ -77,7 +77,7 @@ pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure>
     output::show(session.format(), &table)
 }
 
-/// Returns the word for a change that was done, or only asked about.
+/// Returns the text for a change that was made, or only checked.
 pub(in crate::commands) fn state(dry_run: bool) -> &'static str {
     match dry_run {
         true => "would be altered",

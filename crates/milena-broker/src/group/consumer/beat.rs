@@ -244,8 +244,8 @@ impl ConsumerGroup {
             return Err(unknown(&id));
         };
         if beat.epoch == LEFT_FOR_A_WHILE {
-            // It keeps its place until its session ends. It has given back all partitions that it
-            // was asked for.
+            // It keeps its place until its session ends. The partitions that it had to give back
+            // count as given back.
             member.epoch = LEFT_FOR_A_WHILE;
             member.revoking.clear();
             member.revoke_ends = None;

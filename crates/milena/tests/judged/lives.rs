@@ -23,7 +23,7 @@ async fn a_consumer_that_died_is_failing_by_name_and_in_the_end_a_reason_to_rest
     let report = bed.health.report();
     assert_eq!(bed.state("consumers"), Some(State::Failing), "{report:?}");
     let reason = bed.reason("consumers");
-    for part in ["that of billing", "no such tenant"] {
+    for part in ["the consumer of billing", "no such tenant"] {
         assert!(reason.contains(part), "{reason}");
     }
     assert!(!report.ready && report.live, "{report:?}");

@@ -84,7 +84,7 @@ impl Metrics {
         )?;
         let limit = Limit {
             values: builder.max_label_values,
-            overflow: overflow.clone(),
+            overflow,
             constant: constant.clone(),
         };
         let inner = Inner {
@@ -94,11 +94,10 @@ impl Metrics {
             network: NetworkMetrics::new(&limit)?,
             processing: Processing::new(&limit)?,
             scrape: Scrape::new(&limit, &panics)?,
-            panics: panics.clone(),
+            panics,
         };
+        // The scrape collects `overflow` and `panics` itself, since reading the gauges counts in them.
         let mut collectors: Vec<Box<dyn Collector>> = vec![
-            Box::new(overflow),
-            Box::new(panics),
             Box::new(inner.processing.clone()),
             Box::new(inner.scrape.clone()),
         ];

@@ -344,7 +344,12 @@ fn raise(value: &Value, other: f64) {
 
 impl Collector for Scrape {
     fn desc(&self) -> Vec<&Desc> {
-        self.0.vectors.iter().flat_map(Collector::desc).collect()
+        let shared = &*self.0;
+        let vectors = shared.vectors.iter().flat_map(Collector::desc);
+        vectors
+            .chain(shared.panics.desc())
+            .chain(shared.limit.overflow.desc())
+            .collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -374,8 +379,12 @@ impl Collector for Scrape {
             }
         }
         let families = shared.vectors.iter().flat_map(Collector::collect);
+        // The registry collects in no fixed order. The counters that the reading above counts in
+        // are collected here, after it, so that a scrape shows its own trouble.
         families
             .filter(|family| !family.get_metric().is_empty())
+            .chain(shared.panics.collect())
+            .chain(shared.limit.overflow.collect())
             .collect()
     }
 }

@@ -453,6 +453,10 @@ fn gauges_that_panic_take_neither_the_scrape_nor_the_others_with_them() {
         text.contains("milena_consumer_members{group=\"billing\"} 1"),
         "{text}"
     );
+    assert!(
+        text.contains("milena_panics_total{what=\"gauges\"} 1"),
+        "{text}"
+    );
     let again = metrics.text();
     assert!(
         again.contains("milena_panics_total{what=\"gauges\"} 2"),

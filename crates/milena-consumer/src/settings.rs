@@ -268,14 +268,16 @@ impl Settings {
             let what = "the window must be at least 1 record";
             return Err(config("max.out.of.order", what));
         }
-        if self.heartbeat_interval.is_zero() || self.commit_interval.is_zero() {
-            let what = "the heartbeat interval and the commit interval must be above zero";
-            return Err(config("heartbeat.interval.ms", what));
-        }
-        if self.buffer_memory == 0 || self.partition_fetch_bytes == 0 || self.max_attempts == 0 {
-            let what =
-                "buffer_memory, max_partition_fetch_bytes and max_attempts must be above zero";
-            return Err(config("max.partition.fetch.bytes", what));
+        for (setting, is_zero) in [
+            ("heartbeat.interval.ms", self.heartbeat_interval.is_zero()),
+            ("auto.commit.interval.ms", self.commit_interval.is_zero()),
+            ("buffer.memory", self.buffer_memory == 0),
+            ("max.partition.fetch.bytes", self.partition_fetch_bytes == 0),
+            ("max.attempts", self.max_attempts == 0),
+        ] {
+            if is_zero {
+                return Err(config(setting, "it must be above zero"));
+            }
         }
         // Brokers count UTF-16 units, as Java does, and would refuse every commit with a longer
         // text.

@@ -187,7 +187,7 @@ pub struct ProducedPartition<'a> {
 /// One record that made a broker refuse its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RecordError<'a> {
-    /// The record's index in the batch.
+    /// The record's index in the batch. It comes from the broker, and may be out of range.
     pub index: u32,
     /// The reason, in the broker's words.
     pub message: Option<&'a str>,
@@ -280,7 +280,9 @@ fn read_record_errors<'a>(reader: &mut Reader<'a>, flexible: bool) -> Result<Vec
     let count = reader.array_len(flexible, 5)?.unwrap_or(0);
     let mut errors = Vec::with_capacity(count);
     for _ in 0..count {
-        let index = u32::try_from(reader.i32()?).unwrap_or(0);
+        // A negative index names no record. It must not blame record 0, so it is out of range of
+        // every batch instead.
+        let index = u32::try_from(reader.i32()?).unwrap_or(u32::MAX);
         errors.push(RecordError {
             index,
             message: reader.nullable_str(flexible)?,

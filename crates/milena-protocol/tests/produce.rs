@@ -204,6 +204,16 @@ fn their_answer(version: i16) -> ProduceResponse {
 }
 
 #[test]
+fn a_negative_index_of_a_refused_record_blames_no_record() {
+    let mut answer = their_answer(8);
+    answer.responses[0].partition_responses[0].record_errors[0].batch_index = -1;
+    let mut body = Vec::new();
+    answer.encode(&mut body, 8).unwrap();
+    let read = produce::decode_response(&body, 8).unwrap();
+    assert_eq!(read.partitions[0].record_errors[0].index, u32::MAX);
+}
+
+#[test]
 fn our_reader_agrees_with_kafka_protocol_on_the_answer() {
     for version in 3..=13 {
         let mut body = Vec::new();

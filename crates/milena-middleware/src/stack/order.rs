@@ -1,11 +1,12 @@
-//! Which layer may stand outside which, and what a stack says of itself. Pure.
+//! Checks which layer may be outside which, and describes a stack. Pure.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::profile::{Kind, Profile};
 
-/// What is wrong with the order of layers, outermost first, with the remedy.
+/// Returns the defect in the order of layers, outermost first, with the remedy. `None` if the order
+/// is right.
 pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     for (at, outer) in profiles.iter().enumerate() {
         for inner in profiles.iter().skip(at + 1) {
@@ -25,7 +26,7 @@ pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     None
 }
 
-/// Which topic that a layer writes to can never be.
+/// Returns the first topic name of a layer that no cluster can have, as an error text.
 pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
     profiles.iter().find_map(|profile| {
         let mut targets = profile.writes.iter();
@@ -115,7 +116,7 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
     }
 }
 
-/// What is right and may surprise, for people.
+/// Returns notes on facts that are correct but may surprise people.
 fn notes(profiles: &[Profile]) -> Vec<&str> {
     let has = |kind| profiles.iter().any(|profile| profile.kind == kind);
     let mut notes = Vec::new();
@@ -156,7 +157,8 @@ fn notes(profiles: &[Profile]) -> Vec<&str> {
     notes
 }
 
-/// The layers, outermost first, and the longest that a record may take; `handler` names what is inside.
+/// Describes the layers, outermost first, and the longest time that a record may take. `handler`
+/// names the innermost part.
 pub(crate) fn explain(profiles: &[Profile], handler: &str) -> String {
     let mut text = String::new();
     let width = profiles
@@ -202,7 +204,7 @@ pub(crate) fn explain(profiles: &[Profile], handler: &str) -> String {
     text
 }
 
-/// The longest that a record may take; `None` without a bound.
+/// Returns the longest time that a record may take. `None` if nothing limits it.
 fn worst_case(profiles: &[Profile]) -> Option<Duration> {
     profiles
         .iter()
@@ -216,7 +218,8 @@ fn worst_case(profiles: &[Profile]) -> Option<Duration> {
                 let all = time
                     .saturating_mul(profile.attempts)
                     .saturating_add(profile.waits);
-                // No attempt begins later: the last one may take its whole time from there on.
+                // No attempt begins later than `last_begins`. The last one may take its whole time
+                // from then on.
                 let last = profile.last_begins.map(|at| at.saturating_add(time));
                 last.map_or(all, |last| all.min(last))
             })

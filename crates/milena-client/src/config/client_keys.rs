@@ -1,4 +1,4 @@
-//! The settings that all share.
+//! The settings that everything made by a client shares.
 
 use milena_core::{Address, Backoff, Result};
 
@@ -7,7 +7,7 @@ use super::value::{DURATION, Form, LIST, RANGE, Raw, TEXT, unsaid};
 
 macro_rules! keys {
     ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
-        /// The settings that all share.
+        /// The settings that everything made by a client shares.
         pub(super) const KEYS: &[Key] = &[$(Key {
             section: Section::Client,
             name: $name,
@@ -49,7 +49,7 @@ keys! {
         |builder, value| builder.address_map(move |address| replaced(&value, address));
 }
 
-/// The addresses of brokers, each looked at when it is read and not first when it is dialed.
+/// The addresses of brokers. Each is checked when it is read, not first when it is dialed.
 const BOOTSTRAP: Form<Vec<String>> = Form {
     allowed: "a list of host:port, or one text with commas",
     why: |raw| addresses(raw).err().map(|error| error.message().to_owned()),
@@ -70,7 +70,7 @@ fn addresses(raw: &Raw) -> Result<Vec<Address>> {
     Ok(lists.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// Pairs of addresses.
+/// Pairs of addresses, the address in the cluster and the address to dial instead.
 const ADDRESSES: Form<Vec<(Address, Address)>> = Form {
     allowed: "a list of host:port=host:port",
     why: unsaid,

@@ -57,7 +57,7 @@ macro_rules! keys {
     };
 }
 
-// `member` are settings of consumers in a group alone.
+// `member` marks settings of consumers in a group only, `every` those of all consumers.
 keys! {
     member "topics", "", LIST, "", "the topics to read where the program names none":
         |builder, value| builder.topics(value);

@@ -1,4 +1,4 @@
-//! Configuration files, by their ending.
+//! Configuration files, read by their extension.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,10 +9,10 @@ use milena_core::{Error, ErrorKind, Result};
 use super::entry::{Entry, Origin};
 use super::properties;
 
-/// The settings of a file.
+/// Reads the settings of a file.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] naming the file, and the line where one is wrong.
+/// [`ErrorKind::Config`] naming the file, and the line of a wrong setting.
 pub(crate) fn read(path: &Path) -> Result<Content> {
     let source: Arc<str> = path.display().to_string().into();
     let unreadable = |cause: std::io::Error| {
@@ -28,15 +28,15 @@ pub(crate) fn read(path: &Path) -> Result<Content> {
         let what = format!("larger than {MAX_SIZE} bytes, which no configuration is");
         return Err(Origin::whole(source).refuse(what));
     }
-    // Editors of other systems write it in front of the first key, where it cannot be seen.
+    // Some editors write a byte order mark before the first key, where it cannot be seen.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let ending = path.extension().and_then(|ending| ending.to_str());
     parse(ending.unwrap_or_default(), &source, text)
 }
 
-/// What a file says.
+/// The content of a configuration file.
 pub(crate) enum Content {
-    /// Milena's settings.
+    /// Settings by milena's names.
     Settings(Vec<Entry>),
     /// Properties by the names of other clients.
     Properties(Vec<(Origin, String, String)>),
@@ -82,5 +82,5 @@ fn left_out(source: &Arc<str>, feature: &str) -> Error {
     Origin::whole(Arc::clone(source)).refuse(what)
 }
 
-/// One mebibyte: a path to something else is noticed before it fills the memory.
+/// One mebibyte. A path to a wrong file is noticed before its content fills the memory.
 const MAX_SIZE: u64 = 1 << 20;

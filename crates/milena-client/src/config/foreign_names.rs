@@ -1,4 +1,4 @@
-//! The names of Kafka's Java clients and of librdkafka, and what becomes of each.
+//! The names of Kafka's Java clients and of librdkafka, and the treatment of each.
 
 use super::foreign::{CLIENT, CONSUMER, PRODUCER};
 use super::foreign_values::{
@@ -9,25 +9,31 @@ use super::key::Section;
 
 /// A property of another client.
 pub(super) struct Name {
-    /// Its name; with a dot at its end, all that begin so.
+    /// The name of the property. A name that ends with a dot or a low line stands for all names
+    /// that begin with it.
     pub(super) name: &'static str,
+    /// The treatment of the property.
     pub(super) rule: Rule,
 }
 
-/// What becomes of a property.
+/// The treatment of a property.
 pub(super) enum Rule {
-    /// It is these settings, its value turned into theirs.
+    /// It becomes these settings, with its value converted.
     Is(&'static [(Section, &'static str)], Convert),
-    /// It is read with that other one, which, missing, counts as given with that value.
+    /// It is read together with the named property. If that one is missing, it counts as given with
+    /// this value.
     With(&'static str, Option<&'static str>),
-    /// It says what holds here anyhow, with one of these values; others cannot be taken, for this reason.
+    /// One of these values matches milena's fixed behavior and is accepted. Other values are
+    /// refused, for this reason.
     Only(&'static [&'static str], &'static str),
-    /// It says what holds here anyhow, with one of these values; others are passed over, for this reason: nothing is
-    /// lost, written twice or read by the wrong reader for it.
+    /// One of these values matches milena's fixed behavior and is accepted. Other values are
+    /// ignored, for this reason. Ignoring them loses no record, writes none twice, and gives none
+    /// to the wrong reader.
     Passed(&'static [&'static str], &'static str),
-    /// It speaks of TLS or SASL: passed over beside `security.protocol=PLAINTEXT`, which uses none of it, else refused.
+    /// It belongs to TLS or SASL. It is ignored if `security.protocol=PLAINTEXT` is set, which uses
+    /// neither, and refused otherwise.
     Security,
-    /// It cannot be taken, for this reason.
+    /// It is refused, for this reason.
     Refused(&'static str),
 }
 
@@ -51,7 +57,7 @@ const UNUSED: &str = "nothing here needs it";
 const EXPANDED: &str = "nothing is expanded here; fill values in before they are read";
 const POLL: &str = "there is no poll to bound: lanes take a record at a time, and backpressure is `consumer.buffer_memory`";
 
-/// All names, in the order of the documents.
+/// All names, in the order of the documentation.
 pub(super) const NAMES: &[Name] = &[
     name("bootstrap.servers", Is(&[(CLIENT, "bootstrap")], same)),
     name("metadata.broker.list", Is(&[(CLIENT, "bootstrap")], same)),

@@ -99,7 +99,8 @@ const COMPRESSION: Form<Compression> = Form {
             ("zstd", level) => level.map_or(Compression::ZSTD, Compression::Zstd),
             _ => return None,
         };
-        // A codec that was left out of the build is told by the producer, which says so.
+        // A codec that the build leaves out is accepted here. The producer then refuses it with the
+        // reason.
         let refused = compression
             .check()
             .is_err_and(|error| error.kind() == ErrorKind::Config);

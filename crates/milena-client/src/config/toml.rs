@@ -1,4 +1,4 @@
-//! TOML: keys with values, arrays, and tables of such.
+//! Reads TOML with keys, values, arrays, and tables of these.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::entry::{Entry, Origin};
 use super::value::Raw;
 
-/// The settings of a TOML document.
+/// Returns the settings of a TOML document.
 ///
 /// # Errors
-/// What is no TOML; what is nested deeper.
+/// An error if the text is no TOML, or if it is nested more deeply than sections of settings.
 pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let place = |at: usize| Origin::line(source, line_of(text, at));
     let document = DeTable::parse(text).map_err(|cause| {
@@ -71,7 +71,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     })
 }
 
-/// The line of a byte, counted from 1.
+/// Returns the line of a byte, counted from 1.
 fn line_of(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     before.filter(|byte| *byte == b'\n').count() + 1

@@ -1,4 +1,4 @@
-//! YAML: the part of it that a flat configuration needs.
+//! Reads the part of YAML that a flat configuration needs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use super::entry::{Entry, Origin};
 use super::key::Section;
 use super::value::Raw;
 
-/// The settings of a YAML document: keys with values, lists, and sections of such.
+/// Returns the settings of a YAML document, which has keys with values, lists, and sections of
+/// these.
 ///
 /// # Errors
-/// What is no YAML; a duplicate key; anchors, aliases, tags, and what is nested deeper.
+/// An error if the text is no YAML, for a duplicate key, for anchors, aliases and tags, and for
+/// deeper nesting.
 pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let mut reader = Reader {
         source: Arc::clone(source),
@@ -32,7 +34,7 @@ struct Reader<'a> {
     known: BTreeSet<(Option<String>, String)>,
 }
 
-/// A piece of a document that a configuration may have.
+/// A part of a document that a configuration may have.
 enum Piece {
     Text(String),
     /// A plain `null`, `~` or nothing, which YAML's core schema reads as no value.
@@ -61,7 +63,7 @@ impl Reader<'_> {
                 Piece::MapBegins => self.map(None)?,
                 Piece::DocumentEnds => {}
                 Piece::End => return Ok(()),
-                // What an empty document holds.
+                // An empty document holds this.
                 Piece::Null => {}
                 _ => return Err(self.refuse(line, "a configuration is keys with values")),
             }
@@ -81,7 +83,7 @@ impl Reader<'_> {
                 return Err(self.refuse(line, &what));
             }
             let value = match self.next()?.0 {
-                // A section with nothing in it.
+                // A section without settings.
                 Piece::Null if section.is_none() && is_section(&key) => continue,
                 Piece::Null => Raw::Null,
                 Piece::Text(text) => Raw::Text(text),
@@ -120,7 +122,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The next piece, and the line on which it begins.
+    /// Returns the next part, and the line on which it begins.
     fn next(&mut self) -> Result<(Piece, usize)> {
         loop {
             let (event, span) = match self.events.next() {
@@ -147,7 +149,7 @@ impl Reader<'_> {
                     Event::DocumentStart(_) => Piece::DocumentBegins,
                     Event::DocumentEnd => Piece::DocumentEnds,
                     Event::StreamEnd => Piece::End,
-                    // Aliases can make a small file huge; a configuration needs none.
+                    // Aliases can make a small file huge, and a configuration does not need them.
                     _ => {
                         let what = "anchors, aliases and tags are not read";
                         return Err(self.refuse(line, what));

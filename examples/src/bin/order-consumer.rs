@@ -1,6 +1,8 @@
-//! Handles orders until Ctrl-C or SIGTERM, then ends in good order: handlers finish, offsets are committed, nothing is lost.
+//! Handles orders until Ctrl-C or SIGTERM, and then shuts down in order. Handlers finish, offsets
+//! are committed, and no order is lost.
 //!
-//! Start several to share the work. `make run-order-setup` comes first. `--http 127.0.0.1:9404` serves health and metrics.
+//! Run `make run-order-setup` first. Start several consumers to share the work.
+//! `--http 127.0.0.1:9404` serves health and metrics.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The other clients, at their defaults and tuned as well as we could.
+//! The other clients, with their defaults and with the best settings that we found.
 
 mod confluent_kafka;
 pub(crate) mod handle;

@@ -1,4 +1,4 @@
-//! The other clients' ways to consume.
+//! The consumers of the other clients.
 
 mod confluent_kafka;
 mod krafka;

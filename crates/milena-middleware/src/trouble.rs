@@ -41,7 +41,9 @@ struct Trouble {
 
 /// The trouble of one record, if it has any. Dropping this ends the trouble.
 pub(crate) struct Own<'a> {
+    /// The troubles of the layer.
     troubles: &'a Troubles,
+    /// The record that has this trouble.
     origin: &'a ConsumerRecord,
 }
 

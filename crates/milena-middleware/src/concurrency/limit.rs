@@ -30,7 +30,9 @@ pub(super) struct Limit {
 /// The end of an attempt, as far as the limit is concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
+    /// The start of the attempt.
     pub(super) began: Instant,
+    /// The end of the attempt.
     pub(super) now: Instant,
     /// True if it was throttled, timed out, or its dependency failed.
     pub(super) overloaded: bool,

@@ -19,6 +19,7 @@ pub(super) struct Permits {
 
 #[derive(Debug)]
 struct State {
+    /// The limit, which decides how many permits there should be.
     limit: Limit,
     /// The existing permits, including those in use. May exceed the limit until permits in use come
     /// back.

@@ -16,6 +16,7 @@ use super::permits::{Permit, Permits};
 /// The service that [`ConcurrencyLayer`](super::ConcurrencyLayer) makes.
 pub struct Concurrency<S> {
     inner: S,
+    /// The permits, shared by all clones of the layer.
     permits: Arc<Permits>,
     /// The permit for the next call. `None` until there is one.
     permit: Option<Permit>,

@@ -29,13 +29,21 @@ pub enum Dialect {
 /// The header names of one dialect. `None` if the dialect has no header for a detail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
+    /// The topic that the record came from.
     pub(super) topic: &'static str,
+    /// The partition that it came from.
     pub(super) partition: Option<&'static str>,
+    /// Its offset there.
     pub(super) offset: Option<&'static str>,
+    /// Its timestamp there.
     pub(super) timestamp: Option<&'static str>,
+    /// The group that gave the record up.
     pub(super) group: Option<&'static str>,
+    /// The class of the error.
     pub(super) class: Option<&'static str>,
+    /// The text of the error.
     pub(super) message: Option<&'static str>,
+    /// The number of attempts.
     pub(super) attempts: Option<&'static str>,
     /// True if numbers are written as big-endian integers, false for decimal text.
     pub(super) binary: bool,

@@ -16,7 +16,9 @@ use crate::stack::{Kind, Profile, StackLayer};
 /// shares the gate.
 #[derive(Clone)]
 pub struct DeadLetterLayer<P> {
+    /// The state that all lanes share.
     office: Arc<Office>,
+    /// Writes the letters.
     sink: P,
 }
 

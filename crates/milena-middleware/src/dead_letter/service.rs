@@ -100,8 +100,11 @@ where
 
 /// The parts of a request that a letter needs.
 struct Kept {
+    /// The record as it came to the layer.
     record: SharedRecord,
+    /// Cancelled when the partition was given back and the time to drain is over.
     cancel: CancelToken,
+    /// Cancelled when the partition is to be given back or the consumer stops.
     stopping: CancelToken,
 }
 

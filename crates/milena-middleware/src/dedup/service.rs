@@ -23,6 +23,7 @@ pub(super) type Identify = Arc<dyn Fn(&ConsumerRecord) -> Option<Bytes> + Send +
 /// The service that [`DedupLayer`](super::DedupLayer) makes.
 pub struct Dedup<S, D> {
     inner: S,
+    /// The state that all lanes share.
     ledger: Arc<Ledger<D>>,
 }
 

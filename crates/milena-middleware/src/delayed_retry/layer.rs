@@ -15,7 +15,9 @@ use crate::stack::{Kind, Profile, StackLayer};
 /// clone shares the gate.
 #[derive(Clone)]
 pub struct DelayedRetryLayer<P> {
+    /// The state that all lanes share.
     office: Arc<Office>,
+    /// Writes the records to retry topics.
     sink: P,
 }
 

@@ -23,7 +23,9 @@ use crate::readiness::classify;
 #[derive(Clone, Debug)]
 pub struct DelayedRetry<S, P> {
     inner: S,
+    /// Writes the records to retry topics. Cloned for each attempt.
     sink: P,
+    /// The state that all lanes share.
     office: Arc<Office>,
 }
 

@@ -12,7 +12,9 @@ use crate::stack::{Kind, Profile, StackLayer};
 /// timeout.
 #[derive(Clone)]
 pub struct EmitLayer<P> {
+    /// Writes the emitted records.
     sink: P,
+    /// The topics that must exist before the first record.
     topics: Vec<TopicName>,
 }
 

@@ -15,6 +15,7 @@ use crate::readiness::classify;
 #[derive(Clone)]
 pub struct Emit<S, P> {
     inner: S,
+    /// Writes the emitted records. Cloned for each attempt.
     sink: P,
 }
 

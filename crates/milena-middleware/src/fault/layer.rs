@@ -16,6 +16,7 @@ use crate::stack::{Kind, Profile, StackLayer};
 /// failing layers. A clone shares seed and count.
 #[derive(Clone, Debug)]
 pub struct FaultLayer {
+    /// The faults to make, shared by all clones.
     plan: Arc<Plan>,
 }
 

@@ -12,7 +12,9 @@ use crate::stack::{Kind, Profile, StackLayer};
 /// Lets only some records through. May be anywhere. Outside of costly layers it saves their work.
 #[derive(Clone)]
 pub struct FilterLayer {
+    /// The reason with which records are skipped.
     reason: Reason,
+    /// Returns true for the records to keep.
     keep: Keep,
 }
 

@@ -60,8 +60,11 @@ pin_project! {
 }
 
 struct Place {
+    /// The record, for its place and its attempts.
     record: SharedRecord,
+    /// The attempt at this layer's place, counted from 1.
     attempt: u32,
+    /// The time of the call.
     began: Instant,
 }
 

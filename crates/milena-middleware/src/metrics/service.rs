@@ -52,7 +52,9 @@ where
 struct Measure {
     /// The consumer's recorder.
     recording: Arc<Recording>,
+    /// The attempt at this layer's place, counted from 1.
     attempt: u32,
+    /// The time of the call.
     began: Instant,
 }
 

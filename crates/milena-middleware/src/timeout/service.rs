@@ -201,7 +201,9 @@ async fn shielded<E: Into<BoxError>>(
 }
 
 struct Running {
+    /// The task of the attempt. Not aborted on drop.
     task: JoinHandle<Result<Outcome, BoxError>>,
+    /// The token of the attempt. Cancelled on drop.
     cancel: CancelToken,
 }
 

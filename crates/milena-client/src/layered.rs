@@ -13,7 +13,9 @@ use tower_service::Service;
 /// [`ConsumerBuilderExt::layer`](crate::ConsumerBuilderExt::layer).
 #[must_use = "nothing happens before `build`"]
 pub struct LayeredConsumerBuilder<L, T = ()> {
+    /// The settings of the consumer.
     builder: ConsumerBuilder,
+    /// The layers so far.
     stack: Stack<L, T>,
 }
 
@@ -54,7 +56,9 @@ pub struct LayeredConsumerBuilder<L, T = ()> {
 /// # }
 /// ```
 pub struct LayeredConsumer<L, T = ()> {
+    /// The inner consumer, without layers.
     consumer: Consumer,
+    /// The layers for the handler.
     stack: Stack<L, T>,
 }
 

@@ -15,6 +15,7 @@ use crate::processed::{Failed, Journal, Processed};
 
 pub(crate) struct Watched<R> {
     inner: R,
+    /// The journal that the services write to.
     journal: Journal,
 }
 
@@ -60,7 +61,9 @@ where
 #[derive(Clone)]
 pub(crate) struct Watching<S> {
     inner: S,
+    /// The name of the route.
     route: Arc<str>,
+    /// The journal to write to.
     journal: Journal,
 }
 

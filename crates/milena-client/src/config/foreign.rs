@@ -136,7 +136,9 @@ pub(crate) fn entries(given: &[Given]) -> Result<Vec<Entry>> {
 }
 
 struct Settled {
+    /// The treatment of the property.
     fate: Fate,
+    /// The settings that it becomes. Empty unless it is kept or mapped.
     entries: Vec<Entry>,
 }
 

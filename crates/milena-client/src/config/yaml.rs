@@ -28,9 +28,13 @@ pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
 }
 
 struct Reader<'a> {
+    /// The path of the file, for errors.
     source: Arc<str>,
+    /// The rest of the document.
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// The settings so far.
     entries: Vec<Entry>,
+    /// The keys so far with their sections, to find duplicates.
     known: BTreeSet<(Option<String>, String)>,
 }
 

@@ -9,8 +9,11 @@ use milena_serializer::Encoder;
 /// One topic of a [`TypedProducer`](super::TypedProducer). Takes keys and values by reference. A
 /// clone is cheap.
 pub struct TypedTopic<K: ?Sized, V: ?Sized> {
+    /// The producer, for records with headers.
     producer: Producer,
+    /// Encodes keys and values.
     encoder: Encoder<K, V>,
+    /// The topic's handle, for records without headers.
     topic: Topic,
 }
 

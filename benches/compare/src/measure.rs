@@ -6,7 +6,9 @@ use crate::case::Sample;
 
 /// A meter that starts with the load.
 pub(crate) struct Meter {
+    /// The start of the load.
     start: Instant,
+    /// The user and system time at the start.
     cpu: f64,
 }
 

@@ -15,7 +15,9 @@ use crate::measure;
 
 /// A running target with one topic. Dropping it ends the process that was started for it.
 pub(crate) struct Target {
+    /// Its addresses.
     pub(crate) bootstrap: String,
+    /// The topic of the comparison.
     pub(crate) topic: String,
     /// The process of the target. `None` for an existing Kafka.
     process: Option<Process>,
@@ -26,38 +28,56 @@ pub(crate) struct Target {
 }
 
 struct Process {
+    /// The process itself.
     child: Child,
+    /// Its standard input. A line asks for the counts.
     to: ChildStdin,
+    /// Its standard output.
     from: BufReader<ChildStdout>,
 }
 
 /// The configuration of a target.
 pub(crate) struct Wish<'a> {
+    /// `stub`, `embedded`, or an address.
     pub(crate) name: &'a str,
+    /// The partitions of the topic.
     pub(crate) partitions: u32,
+    /// The delay of each answer. For the stub.
     pub(crate) rtt: Duration,
+    /// True if a connection's requests are answered one at a time. For the stub.
     pub(crate) serial: bool,
     /// The batches to read. `None` if the target is only written to.
     pub(crate) serves: Option<Served>,
+    /// The core of the target's process. `None` to let the system choose.
     pub(crate) core: Option<usize>,
 }
 
 /// The batches that a target serves.
 pub(crate) struct Served {
+    /// Bytes of a value.
     pub(crate) size: usize,
+    /// Bytes of uncompressed records in a batch.
     pub(crate) batch_size: usize,
+    /// The codec of the batches.
     pub(crate) codec: String,
+    /// Records per second that become readable. `None` for no end of them.
     pub(crate) rate: Option<u64>,
 }
 
 /// The counts that the stub reports.
 pub(crate) struct Counts {
+    /// The requests since the last report.
     pub(crate) requests: u64,
+    /// The records since the last report.
     pub(crate) records: u64,
+    /// The time of the first batch, in nanoseconds of the system's monotonic clock. 0 without a
+    /// rate.
     origin: u64,
+    /// The nanoseconds between two batches. 0 without a rate.
     tick: u64,
     /// The records of a batch that is served.
     pub(crate) batch: u64,
+    /// Bytes of a batch.
     pub(crate) batch_bytes: u64,
 }
 

@@ -32,8 +32,11 @@ pub(crate) struct Board {
 #[repr(align(128))]
 #[derive(Default)]
 pub(crate) struct Lane {
+    /// The records so far.
     pub(crate) records: AtomicU64,
+    /// The next expected offset of the partition. 0 before its first record.
     pub(crate) next: AtomicI64,
+    /// A sum over values, so that every value is read.
     pub(crate) sum: AtomicU64,
 }
 

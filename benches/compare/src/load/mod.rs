@@ -32,8 +32,11 @@ pub(crate) struct Record<'a> {
 
 /// A ring of prepared values and keys.
 pub(crate) struct Source {
+    /// The values. A record takes the one at its number in the ring.
     values: Vec<Vec<u8>>,
+    /// The keys. Empty for records without keys.
     keys: Vec<Vec<u8>>,
+    /// The number of partitions.
     partitions: u64,
     /// True if partitions are chosen here, in runs, which suits the peers best.
     placed: bool,

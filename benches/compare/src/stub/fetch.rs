@@ -28,9 +28,13 @@ pub(super) struct Session {
 
 #[derive(Clone)]
 struct Wanted {
+    /// The topic.
     topic: String,
+    /// The partition.
     partition: i32,
+    /// The next offset to fetch.
     offset: i64,
+    /// The most bytes of an answer for this partition.
     max: usize,
 }
 
@@ -95,8 +99,11 @@ fn odd(error: impl std::fmt::Display) -> io::Error {
 
 /// The bytes that one partition gets.
 struct Share {
+    /// The partition and the position.
     wanted: Wanted,
+    /// The end of its log, which is the high watermark.
     end: i64,
+    /// The bytes of batches, of which the last may be cut.
     bytes: usize,
 }
 

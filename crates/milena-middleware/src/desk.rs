@@ -95,6 +95,8 @@ impl Desk {
             refusals += u32::from(refusal == Some(Refusal::ByBroker));
             match refusal {
                 Some(Refusal::ForEver) => return Written::Refused(error),
+                // The client's own refusal is certain. A broker's refusal may be due to another
+                // record of the batch, so this record is only blamed when it is refused again.
                 Some(Refusal::AtOnce) | Some(Refusal::ByBroker)
                     if refusal == Some(Refusal::AtOnce) || refusals >= TRIES =>
                 {

@@ -80,6 +80,7 @@ impl Own<'_> {
         });
         trouble.reason = reason;
         trouble.tries = trouble.tries.saturating_add(1);
+        // Other records can be written, so the partitions must not pause.
         if waiting.partial {
             return;
         }

@@ -142,6 +142,7 @@ where
             let answered = join_all(together).await;
             let later = |fed: &Processed| matches!(fed.result, Ok(Outcome::Hold(_)));
             let none = answered.iter().filter(|fed| later(fed)).count() == all;
+            // Alone, no batch can be the reason. The handler holds this record itself.
             let stuck = none && all == 1;
             few = if none { 1 } else { few.saturating_mul(2) };
             for fed in answered {

@@ -257,10 +257,13 @@ impl CircuitBreaker {
     ///
     /// It does if the breaker is closed afterwards, or if it is open because of that record alone.
     fn ended(&self, term: u64, probe: bool, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
+        // The fast path. Nothing would change, so the lock is not taken.
         if !probe && ended != Ended::Badly && self.is_smooth(term) {
             return true;
         }
         let mut state = self.0.state.lock();
+        // The breaker has changed since the call began, so the end says nothing about its present
+        // state.
         if state.term != term {
             return state.now == BreakerState::Closed;
         }
@@ -310,6 +313,7 @@ impl CircuitBreaker {
             }
             (BreakerState::Open, _) | (_, Ended::Neither) => {}
         }
+        // A place among the probes is free, or the state changed. A waiting lane may begin.
         let turned = probe || state.term != term;
         let counts = state.now == BreakerState::Closed
             || state.is_held_open_by(failed, self.0.settings.probes_per_record);
@@ -339,6 +343,7 @@ impl CircuitBreaker {
 
     fn half_open(&self, term: u64) {
         let mut state = self.0.state.lock();
+        // The breaker was opened or closed again since, and a newer timer or the operator decides.
         if state.term != term || state.held {
             return;
         }
@@ -354,6 +359,7 @@ impl State {
     fn admission(&self, settings: &Settings) -> Admission {
         match self.now {
             BreakerState::Closed if !self.slow => Admission::Free,
+            // A slow start. There may be one more call at once than have succeeded so far.
             BreakerState::Closed if self.out <= self.good => Admission::Probe,
             BreakerState::HalfOpen if self.out + self.good < settings.probes => Admission::Probe,
             BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open => Admission::Not,

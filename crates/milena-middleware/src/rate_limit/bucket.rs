@@ -27,6 +27,8 @@ impl Bucket {
 
     /// Takes the next token and returns the time at which it is available.
     pub(super) fn take(&mut self, now: Instant) -> Instant {
+        // Tokens are not stored. The bucket lacks one token for each interval between now and
+        // `full_at`. The next token is available once the bucket lacks fewer than `burst`.
         let full_at = self.full_at.map_or(now, |at| at.max(now));
         // Past the end of the clock, no other token is expected in the process's life.
         self.full_at = Some(full_at.checked_add(self.interval).unwrap_or(full_at + FAR));

@@ -166,6 +166,7 @@ where
     let mut uncounted = incoming.attempt - 1;
     loop {
         let counts = failure.counts(policy);
+        // Only time up to a counted failure is elapsed time.
         if counts {
             spent = elapsed().saturating_sub(not_ready);
         } else {
@@ -181,6 +182,7 @@ where
             .budget
             .as_ref()
             .map(|budget| budget.repeat(Instant::now()));
+        // The wait for the budget and the backoff pass at the same time, so only the rest is added.
         let covered = covered.unwrap_or_default().saturating_sub(wait);
         not_ready = not_ready.saturating_add(covered);
         let all = wait.saturating_add(covered);
@@ -195,6 +197,8 @@ where
             error = %failure.why(),
             "failed, and is tried again"
         );
+        // Neither this failure nor the wait after it is elapsed time, so everything since the last
+        // counted failure is taken off.
         if !counts {
             not_ready = elapsed().saturating_sub(spent).saturating_add(all);
         }

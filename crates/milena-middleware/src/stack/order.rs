@@ -40,6 +40,7 @@ pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
 
 fn is_wrong(outer: &Profile, inner: &Profile) -> bool {
     let (out, inn) = (outer.kind, inner.kind);
+    // A class from the table must be known to every layer that decides by it.
     if out == Kind::Classify {
         return matches!(
             inn,

@@ -102,7 +102,7 @@ impl Desk {
                 {
                     tracing::warn!(
                         topic = to.as_str(), origin = %origin.topic_partition(), offset = %origin.offset,
-                        error = %reason, "a {what} is refused for what it is"
+                        error = %reason, "a {what} was refused because of its content"
                     );
                     let Some(smaller) = size.smaller().filter(|smaller| *smaller <= self.least)
                     else {

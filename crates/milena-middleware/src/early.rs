@@ -51,7 +51,7 @@ where
             Projection::Running { inner } => inner.poll(cx).map_err(Into::into),
             Projection::Decided { answer } => match answer.take() {
                 Some(outcome) => Poll::Ready(Ok(outcome)),
-                None => Poll::Ready(Err("polled after its end".into())),
+                None => Poll::Ready(Err("the future was polled after it had finished".into())),
             },
         }
     }

@@ -88,7 +88,7 @@ impl Own<'_> {
         // waits.
         if let Some(((partition, offset), first)) = waiting.records.first_key_value() {
             let reason = &first.reason;
-            let told = format!("{reason}; the first that waits is {partition} at {offset}");
+            let told = format!("{reason}; the first waiting record is {partition} at {offset}");
             self.troubles.gate.close(told);
         }
     }

@@ -206,7 +206,7 @@ fn spread(told: BatchOutcome, count: usize) -> Told {
         }
         Some(error) => return Told::Whole(error.into_error()),
         None if done == 0 => {
-            let what = format!("the handler answered for none of {count} records");
+            let what = format!("the handler returned no answer for any of {count} records");
             return Told::Whole(ProcessError::transient(what));
         }
         None => {}
@@ -222,7 +222,7 @@ fn tell(records: usize, error: &ProcessError) {
         records,
         class = %error.class(),
         error = %error.chain(),
-        "a batch failed, and nothing says by which record; the first is tried alone"
+        "a batch failed without naming a record; its first record is tried alone"
     );
 }
 

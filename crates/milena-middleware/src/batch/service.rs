@@ -83,7 +83,7 @@ impl Future for BatchFuture {
         let answer = self.seat.take().map(|seat| seat.answer(ended));
         Poll::Ready(match answer {
             Some(answer) => answer.map_err(Into::into),
-            None => Err("polled after its end".into()),
+            None => Err("the future was polled after it had finished".into()),
         })
     }
 }

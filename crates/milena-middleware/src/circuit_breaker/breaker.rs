@@ -289,7 +289,10 @@ impl CircuitBreaker {
                     state.enter(BreakerState::Closed);
                     state.slow = self.0.settings.slow_start > 0;
                     state.suspect = None;
-                    tracing::info!(breaker = self.name(), "closed: the dependency is back");
+                    tracing::info!(
+                        breaker = self.name(),
+                        "the breaker closed; the dependency is back"
+                    );
                 }
             }
             (BreakerState::HalfOpen, Ended::Badly) => {
@@ -327,7 +330,7 @@ impl CircuitBreaker {
 
     fn open(&self, state: &mut State, reason: String) {
         state.enter(BreakerState::Open);
-        tracing::warn!(breaker = self.name(), %reason, "opened: records wait");
+        tracing::warn!(breaker = self.name(), %reason, "the breaker opened; records wait for the dependency");
         self.0.gate.close(reason);
         // The breaker becomes half open by a timer. Other routes may wait for it even if no record
         // waits here.

@@ -147,7 +147,7 @@ impl<P> StackLayer for DeadLetterLayer<P> {
         };
         let profile = match self.office.desk.least {
             Size::Full | Size::Short => {
-                profile.note("a letter that its topic refuses for what it is stops its lane")
+                profile.note("a letter that is refused because of its content stops its lane")
             }
             Size::Stub | Size::Bare => profile,
         };

@@ -187,7 +187,7 @@ impl Office {
     {
         if kept.record.topic == self.form.topic {
             let what = format!(
-                "a record of the dead letter topic `{}` cannot become a dead letter of it: {}",
+                "a record of the dead letter topic `{}` cannot be written to it again: {}",
                 self.form.topic, cause.message
             );
             return Err(ProcessError::poison(what).into());
@@ -201,14 +201,15 @@ impl Office {
         let (written, size) = match written.await {
             Written::There(written, size) => (written, size),
             Written::GivenBack => {
-                let what = "the partition is given back before its dead letter is written";
+                let what = "the partition was given back before the dead letter was written";
                 return Ok(Outcome::retry(what));
             }
             // The error is final for the lane, because the record is neither done nor written
             // anywhere else.
             Written::Refused(error) => {
                 let topic = &self.form.topic;
-                let what = format!("its dead letter will never be taken by `{topic}`");
+                let what =
+                    format!("the dead letter topic `{topic}` refused its dead letter for good");
                 return Err(error.context(&what).with_class(ErrorClass::Poison).into());
             }
         };

@@ -156,7 +156,7 @@ where
 }
 
 fn unsettled() -> Outcome {
-    Outcome::retry("the partition is given back before it is known whether this was done")
+    Outcome::retry("the partition was given back before the dedup store answered")
 }
 
 impl<D> Turn<D> {
@@ -228,7 +228,7 @@ impl<D: DedupStore> Ledger<D> {
     async fn mark(&self, identity: &Bytes) {
         if let Err(error) = self.store.insert(identity).await {
             let reason = classify(error).chain();
-            tracing::warn!(error = %reason, "a record is done, and the dedup store could not note it");
+            tracing::warn!(error = %reason, "a record is done, but the dedup store could not mark it; a repeat of it will be processed again");
         }
     }
 }

@@ -144,12 +144,15 @@ impl Office {
                 .await
             {
                 Written::There(..) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
-                Written::GivenBack => {
-                    Outcome::retry("the partition is given back before its record is sent on")
-                }
+                Written::GivenBack => Outcome::retry(
+                    "the partition was given back before the record was written to its retry topic",
+                ),
                 // A dead letter topic may accept a record that the retry topic refuses.
                 Written::Refused(refusal) => {
-                    let what = format!("`{to}` will never take it ({})", refusal.chain());
+                    let what = format!(
+                        "the retry topic `{to}` refused it for good ({})",
+                        refusal.chain()
+                    );
                     return Err(error.context(&what).into());
                 }
             },

@@ -53,7 +53,7 @@ impl<S, P: Clone> Layer<S> for EmitLayer<P> {
 
 impl<P> StackLayer for EmitLayer<P> {
     fn profile(&self) -> Profile {
-        let profile = Profile::new(Kind::Emit, "what the handler makes, acknowledged first");
+        let profile = Profile::new(Kind::Emit, "the handler's records, acknowledged first");
         let target = |topic: &TopicName| WriteTarget {
             what: "emitted records",
             to: WriteName::Topic(topic.clone()),

@@ -70,7 +70,7 @@ impl StackLayer for ExpiryLayer {
     fn profile(&self) -> Profile {
         let when = match &self.rules.limit {
             Limit::Age(age) => format!("after {age:?}"),
-            Limit::Header(name) => format!("when the header `{name}` says so"),
+            Limit::Header(name) => format!("at the time in the header `{name}`"),
         };
         let profile = match self.rules.dead_letters {
             false => Profile::new(Kind::Expiry, format!("{when}, skipped")),

@@ -43,7 +43,10 @@ impl<S> Layer<S> for FilterLayer {
 
 impl StackLayer for FilterLayer {
     fn profile(&self) -> Profile {
-        Profile::new(Kind::Filter, format!("skips what is {}", self.reason))
+        Profile::new(
+            Kind::Filter,
+            format!("skips records that are {}", self.reason),
+        )
     }
 }
 

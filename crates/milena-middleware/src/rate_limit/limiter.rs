@@ -64,7 +64,7 @@ impl RateLimiter {
         if wait > self.0.pause_after {
             self.0
                 .gate
-                .close(format!("the next token is there in {wait:?}"));
+                .close(format!("the next token is available in {wait:?}"));
         }
         at
     }

@@ -83,7 +83,9 @@ where
             StateProjection::Panicked { panic } => {
                 Err(as_error(panic.take().unwrap_or_else(|| Box::new(()))))
             }
-            StateProjection::Done => Err(as_error(Box::new("polled after its end"))),
+            StateProjection::Done => Err(as_error(Box::new(
+                "the future was polled after it had finished",
+            ))),
         };
         state.set(State::Done);
         Poll::Ready(ended)

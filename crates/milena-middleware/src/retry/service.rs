@@ -195,7 +195,7 @@ where
             again_in = ?all,
             class = %class,
             error = %failure.why(),
-            "failed, and is tried again"
+            "the attempt failed and is retried"
         );
         // Neither this failure nor the wait after it is elapsed time, so everything since the last
         // counted failure is taken off.
@@ -265,7 +265,8 @@ impl Failure {
     fn last(self, attempts: u32) -> Result<Outcome, BoxError> {
         match self {
             Self::Asked(_, reason) => {
-                let what = format!("asked for another attempt {attempts} times: {reason}");
+                let what =
+                    format!("the handler asked for another attempt {attempts} times: {reason}");
                 Err(ProcessError::transient(what).into())
             }
             Self::Error(error) => Err(error.into()),

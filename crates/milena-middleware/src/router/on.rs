@@ -163,7 +163,7 @@ impl On {
                 if one.literals() == two.literals() && one.overlaps(two) =>
             {
                 Some(format!(
-                    "records of topics that are both like `{one}` and like `{two}`, of which neither says more"
+                    "records of topics that match both `{one}` and `{two}`, of which neither is more specific"
                 ))
             }
             _ => None,

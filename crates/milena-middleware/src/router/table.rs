@@ -119,7 +119,7 @@ impl Table {
         if let [_] = &self.routes[..]
             && self.info.first().is_some_and(|info| &*info.name == NOWHERE)
         {
-            return Some("the router has no routes; add one by `route`".to_owned());
+            return Some("the router has no routes; add one with `route`".to_owned());
         }
         for (at, (on, route)) in self.routes.iter().enumerate() {
             let name = self.name(at);
@@ -141,7 +141,7 @@ impl Table {
                 if let Some(what) = both.and_then(|(on, its)| its.conflict(on)) {
                     let other = self.name(other);
                     return Some(format!(
-                        "the routes `{other}` and `{name}` both take {what}, and nothing tells them apart; remove one, or give one a condition"
+                        "the routes `{other}` and `{name}` both take {what} under the same conditions; remove one, or add a condition to one"
                     ));
                 }
             }
@@ -159,7 +159,7 @@ impl Table {
             let _ = match on {
                 Some(on) => writeln!(text, "route {name}: {on}"),
                 None if self.has_fallback => {
-                    writeln!(text, "route {name}: what no other route takes")
+                    writeln!(text, "route {name}: records that no other route takes")
                 }
                 None => {
                     let dead = route.profiles.iter().any(|profile| profile.dead_letters);

@@ -32,7 +32,7 @@ pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
         let mut targets = profile.writes.iter();
         let defect = targets.find_map(milena_core::WriteTarget::defect)?;
         Some(format!(
-            "the {} layer writes to a topic that cannot be: {defect}",
+            "the {} layer writes to a topic with an invalid name: {defect}",
             profile.kind
         ))
     })
@@ -63,9 +63,9 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
         (Kind::Recovery, Kind::Retry) => "a panic would not be tried again",
         (Kind::Recovery, _) => "a panic would pass it unseen",
         (Kind::Classify, _) => "it would see errors before they have their class",
-        (Kind::Expiry, _) => "nothing would write down what it gives up",
+        (Kind::Expiry, _) => "no layer would write its dead letters",
         (Kind::DelayedRetry, _) => {
-            "the first failure would become a dead letter, and nothing be left for the retry topics"
+            "the first failure would become a dead letter, and no record would reach the retry topics"
         }
         (Kind::Dedup, Kind::DeadLetter) => {
             "while its store cannot be asked, nothing would hold the dead letter back"
@@ -74,16 +74,14 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
             "a record that was sent to a retry topic would look like one that is done"
         }
         (Kind::Retry, Kind::DeadLetter) => {
-            "the first failure would become a dead letter, and nothing be left to try again"
+            "the first failure would become a dead letter, and no record would be retried"
         }
         (Kind::Retry, Kind::DelayedRetry) => {
-            "the first failure would go to a retry topic, and nothing be left to try again in place"
+            "the first failure would go to a retry topic, and no record would be retried in place"
         }
-        (Kind::Retry, Kind::Dedup) => "the store would be asked anew for each attempt",
-        (Kind::Emit, Kind::Retry) => {
-            "what failed attempts made would be sent beside what the last one made"
-        }
-        (Kind::Emit, _) => "it would send what the handler made of a record that is not done",
+        (Kind::Retry, Kind::Dedup) => "the store would be asked again for each attempt",
+        (Kind::Emit, Kind::Retry) => "the records of failed attempts would be sent too",
+        (Kind::Emit, _) => "it would send the handler's records for a record that is not done",
         (Kind::CircuitBreaker, Kind::Retry) => {
             "it would count a record's attempts as one, and a record would use up its attempts against a dependency that is down"
         }
@@ -91,7 +89,7 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
             "a broker that does not answer would count against the dependency"
         }
         (Kind::CircuitBreaker, Kind::DeadLetter | Kind::DelayedRetry) => {
-            "what is written down would look like a success to it"
+            "a record that was written to another topic would look like a success to it"
         }
         (Kind::RateLimit, Kind::Retry) => "only the first attempt would spend a token",
         (Kind::RateLimit, Kind::CircuitBreaker) => {
@@ -107,13 +105,13 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
         (Kind::Timeout, Kind::CircuitBreaker) => "the breaker would never see a timeout",
         (Kind::Timeout, Kind::Concurrency) => "the limit would never see a timeout",
         (Kind::Timeout, Kind::Retry) => {
-            "it would end the waits between attempts; the retry layer's `max_elapsed` bounds the whole"
+            "it would end the waits between attempts; limit them with the retry layer's `max_elapsed`"
         }
-        (Kind::Timeout, Kind::Emit) => "it would end the sending of what the handler made",
+        (Kind::Timeout, Kind::Emit) => "it would end the sending of the handler's records",
         (Kind::Timeout, Kind::DeadLetter | Kind::DelayedRetry) => {
-            "it would end the writing of what failed"
+            "it would end the writing of failed records"
         }
-        _ => "it is meant to stand inside",
+        _ => "it belongs inside",
     }
 }
 
@@ -122,19 +120,19 @@ fn notes(profiles: &[Profile]) -> Vec<&str> {
     let has = |kind| profiles.iter().any(|profile| profile.kind == kind);
     let mut notes = Vec::new();
     if has(Kind::DeadLetter) && !has(Kind::Retry) && !has(Kind::DelayedRetry) {
-        notes.push("without a retry layer, whatever fails once is a dead letter");
+        notes.push("without a retry layer, a record that fails once becomes a dead letter");
     }
     if has(Kind::DelayedRetry) && !has(Kind::DeadLetter) {
         notes.push(
-            "without a dead letter layer, what fails after the last retry topic stops its lane",
+            "without a dead letter layer, a record that fails after the last retry topic stops its lane",
         );
     }
     if profiles.iter().any(|profile| profile.asks_for_dead_letters) && !has(Kind::DeadLetter) {
-        notes.push("without a dead letter layer, what is too old stops its lane");
+        notes.push("without a dead letter layer, an expired record stops its lane");
     }
     if has(Kind::Batch) {
         notes.push(
-            "by partition, a record of a batch also waits for those before it that are tried again",
+            "with order by partition, a record of a batch also waits for retried records before it",
         );
     }
     if has(Kind::Fault) {

@@ -12,9 +12,9 @@ use milena_core::{BatchSize, Gate, Gauges, WriteTarget};
 /// Any other tower layer is added with [`tower_layer`](super::Stack::tower_layer). A layer of your
 /// own implements this trait with [`Kind::Other`], which may be anywhere.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say what it is, so that a stack could check its place",
+    message = "`{Self}` does not implement `StackLayer`, so a stack cannot check its place",
     label = "not a layer that a stack knows",
-    note = "put any tower layer in by `tower_layer` in place of `layer`; its place is not checked then",
+    note = "add any tower layer with `tower_layer` instead of `layer`; its place is not checked then",
     note = "or implement `StackLayer` for a layer of your own, with `Kind::Other`"
 )]
 pub trait StackLayer {

@@ -178,7 +178,7 @@ fn routes_that_nothing_tells_apart_are_refused_by_name() {
         .route("a.*", says("1"))
         .route("*.a", says("2"));
     assert!(
-        defect(&patterns).contains("neither says more"),
+        defect(&patterns).contains("neither is more specific"),
         "{}",
         defect(&patterns)
     );

@@ -37,7 +37,7 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
             let second = signals.next().await;
             tracing::warn!(
                 signal = second.name,
-                "a second signal: the process ends at once"
+                "a second signal arrived; the process ends at once"
             );
             std::process::exit(second.code);
         }));

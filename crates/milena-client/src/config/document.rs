@@ -6,7 +6,7 @@ use super::key::keys;
 /// Returns the table of all settings.
 fn settings() -> String {
     let mut text = String::from(
-        "\n# Every setting\n\n| Key | Kafka's key | Written as | Default | What it says |\n|---|---|---|---|---|\n",
+        "\n# Every setting\n\n| Key | Kafka's key | Written as | Default | Meaning |\n|---|---|---|---|---|\n",
     );
     let code = |name: &str| match name.is_empty() {
         true => "–".to_owned(),

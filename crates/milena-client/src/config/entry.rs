@@ -87,7 +87,7 @@ impl Entry {
                 Some(why) => format!("`{path}` cannot be used: {why}"),
                 // The value of a secret is never shown.
                 None if is_secret(key.name) => {
-                    format!("`{path}` cannot be what is given; write {allowed}")
+                    format!("`{path}` has a value that is not allowed; write {allowed}")
                 }
                 None => format!(
                     "`{path}` cannot be `{}`; write {allowed}",
@@ -115,7 +115,7 @@ impl Entry {
             let names: Vec<_> = Section::ALL.iter().filter_map(|one| one.name()).collect();
             let path = self.path();
             let what = format!(
-                "`{}` is no section; there are {}",
+                "`{}` is no section; the sections are {}",
                 self.section.as_deref().unwrap_or_default(),
                 names.join(" and ")
             );
@@ -129,9 +129,9 @@ impl Entry {
         let kafka = |key: &&Key| !key.kafka.is_empty() && key.kafka == self.key;
         let elsewhere = |key: &&Key| key.name == self.key;
         let hint = if let Some(key) = section.keys().iter().find(kafka) {
-            format!("here that is `{}`: {}", key.path(), key.allowed)
+            format!("milena's name for it is `{}`: {}", key.path(), key.allowed)
         } else if let Some(key) = keys().find(elsewhere) {
-            format!("it belongs to the other settings, as `{}`", key.path())
+            format!("write it as `{}`", key.path())
         } else if let Some(near) = nearest(&self.key, names.clone()) {
             format!("did you mean `{near}`?")
         } else {

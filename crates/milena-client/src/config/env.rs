@@ -72,7 +72,7 @@ impl Variables {
         let names: Vec<_> = self.foreign.iter().map(shown).collect();
         tracing::warn!(
             variables = names.join(", "),
-            "variables that begin with MILENA_ and are no settings are passed over"
+            "variables that begin with MILENA_ but are no settings are ignored"
         );
     }
 }

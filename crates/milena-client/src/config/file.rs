@@ -25,7 +25,7 @@ pub(crate) fn read(path: &Path) -> Result<Content> {
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     if text.len() as u64 > MAX_SIZE {
-        let what = format!("larger than {MAX_SIZE} bytes, which no configuration is");
+        let what = format!("larger than {MAX_SIZE} bytes, the limit for configuration files");
         return Err(Origin::whole(source).refuse(what));
     }
     // Some editors write a byte order mark before the first key, where it cannot be seen.
@@ -49,7 +49,7 @@ fn parse(ending: &str, source: &Arc<str>, text: &str) -> Result<Content> {
         "properties" => properties::lines(source, text).map(Content::Properties),
         other => {
             let what = format!(
-                "the ending `{other}` names no form that is read; there are .yaml, .yml, .toml and .properties"
+                "the extension `{other}` is not supported; use .yaml, .yml, .toml or .properties"
             );
             Err(Origin::whole(Arc::clone(source)).refuse(what))
         }
@@ -78,7 +78,7 @@ fn toml(source: &Arc<str>, _: &str) -> Result<Vec<Entry>> {
 
 #[cfg(not(all(feature = "toml", feature = "yaml")))]
 fn left_out(source: &Arc<str>, feature: &str) -> Error {
-    let what = format!("this build does not read it; turn on the feature `{feature}`");
+    let what = format!("this build cannot read this format; turn on the feature `{feature}`");
     Origin::whole(Arc::clone(source)).refuse(what)
 }
 

@@ -115,7 +115,7 @@ pub(crate) fn entries(given: &[Given]) -> Result<Vec<Entry>> {
             tracing::warn!(
                 source = &*origin.source,
                 properties = ignored.join(", "),
-                "properties of other clients that say nothing here are passed over; `milena config check` gives the reasons"
+                "properties of other clients without an effect here are ignored; `milena config check` gives the reasons"
             );
         }
         return Ok(entries);

@@ -17,7 +17,7 @@ pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let place = |at: usize| Origin::line(source, line_of(text, at));
     let document = DeTable::parse(text).map_err(|cause| {
         let at = cause.span().map_or(0, |span| span.start);
-        place(at).refuse(format_args!("no TOML: {}", cause.message()))
+        place(at).refuse(format_args!("invalid TOML: {}", cause.message()))
     })?;
     let mut entries = Vec::new();
     for (key, value) in document.into_inner() {
@@ -45,11 +45,11 @@ fn entry(
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| scalar(item.get_ref()));
             let texts: Option<Vec<_>> = texts.collect();
-            Raw::List(texts.ok_or_else(|| deeper("is a list of plain values"))?)
+            Raw::List(texts.ok_or_else(|| deeper("must be a list of plain values"))?)
         }
         value => {
             let text = scalar(value);
-            Raw::Text(text.ok_or_else(|| deeper("holds keys, where it is to hold a value"))?)
+            Raw::Text(text.ok_or_else(|| deeper("holds keys, but must hold a value"))?)
         }
     };
     Ok(Entry {

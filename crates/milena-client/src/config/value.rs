@@ -165,7 +165,7 @@ impl Raw {
 pub(crate) fn defect(text: &str) -> Option<String> {
     if let Some(placeholder) = placeholder(text) {
         return Some(format!(
-            "holds the placeholder `{placeholder}`; nothing is expanded here, so fill it in before the settings are read"
+            "holds the placeholder `{placeholder}`; nothing is expanded here, so insert the value before the settings are read"
         ));
     }
     let quoted = |quote: char| {
@@ -173,9 +173,7 @@ pub(crate) fn defect(text: &str) -> Option<String> {
         inner.is_some_and(|inner| inner.ends_with(quote))
     };
     if quoted('"') || quoted('\'') {
-        return Some(
-            "stands in quotes, which are part of the value here; leave them out".to_owned(),
-        );
+        return Some("is in quotes, which are part of the value here; leave them out".to_owned());
     }
     None
 }

@@ -61,7 +61,7 @@ impl Reader<'_> {
                 Piece::DocumentBegins => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(self.refuse(line, "a configuration is one document"));
+                        return Err(self.refuse(line, "a configuration must be one document"));
                     }
                 }
                 Piece::MapBegins => self.map(None)?,
@@ -69,7 +69,7 @@ impl Reader<'_> {
                 Piece::End => return Ok(()),
                 // An empty document holds this.
                 Piece::Null => {}
-                _ => return Err(self.refuse(line, "a configuration is keys with values")),
+                _ => return Err(self.refuse(line, "a configuration must be keys with values")),
             }
         }
     }
@@ -80,7 +80,7 @@ impl Reader<'_> {
             let key = match piece {
                 Piece::MapEnds => return Ok(()),
                 Piece::Text(key) => key,
-                _ => return Err(self.refuse(line, "a key is a plain text")),
+                _ => return Err(self.refuse(line, "a key must be plain text")),
             };
             if !self.known.insert((section.map(str::to_owned), key.clone())) {
                 let what = format!("`{key}` is there a second time");
@@ -97,7 +97,7 @@ impl Reader<'_> {
                     continue;
                 }
                 _ => {
-                    let what = format!("`{key}` holds keys, where it is to hold a value");
+                    let what = format!("`{key}` holds keys, but must hold a value");
                     return Err(self.refuse(line, &what));
                 }
             };
@@ -119,7 +119,7 @@ impl Reader<'_> {
                 Piece::Null => {}
                 Piece::ListEnds => return Ok(items),
                 _ => {
-                    let what = format!("`{key}` is a list of plain texts");
+                    let what = format!("`{key}` must be a list of plain texts");
                     return Err(self.refuse(line, &what));
                 }
             }
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 Some(Ok(next)) => next,
                 Some(Err(cause)) => {
                     let line = cause.marker().line();
-                    let what = format!("no YAML: {}", cause.info());
+                    let what = format!("invalid YAML: {}", cause.info());
                     return Err(self.refuse(line, &what));
                 }
             };
@@ -155,7 +155,7 @@ impl Reader<'_> {
                     Event::StreamEnd => Piece::End,
                     // Aliases can make a small file huge, and a configuration does not need them.
                     _ => {
-                        let what = "anchors, aliases and tags are not read";
+                        let what = "anchors, aliases and tags are not supported";
                         return Err(self.refuse(line, what));
                     }
                 },

@@ -105,7 +105,7 @@ impl LetterScan {
             }
             let Ok(record) = timeout(LOOK, self.consumer.recv()).await else {
                 if self.heard.elapsed() > PATIENCE {
-                    let what = "nothing came, and the end of the dead letters was not reached";
+                    let what = "no record arrived for 30 s, and the end of the dead letter topic was not reached";
                     return Err(Error::new(ErrorKind::Timeout, what));
                 }
                 continue;

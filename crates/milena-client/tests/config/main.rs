@@ -207,12 +207,12 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
         (
             "broken.yaml",
             "client_id: x\nproducer: [\n",
-            &["broken.yaml line ", "no YAML"][..],
+            &["broken.yaml line ", "invalid YAML"][..],
         ),
         (
             "broken.toml",
             "client_id = \"x\"\nproducer = [\n",
-            &["broken.toml line ", "no TOML"],
+            &["broken.toml line ", "invalid TOML"],
         ),
         (
             "twice.yaml",
@@ -248,7 +248,7 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
         (
             "form.json",
             "{}",
-            &["form.json", ".yaml, .yml, .toml and .properties"],
+            &["form.json", ".yaml, .yml, .toml or .properties"],
         ),
     ] {
         refused(file(name, text), parts);

@@ -268,7 +268,7 @@ impl Kit {
         while records.len() < count {
             let received = timeout(Self::PATIENCE, consumer.recv()).await;
             records.push(received.map_err(|_| {
-                let what = format!("{} of {count} records came", records.len());
+                let what = format!("{} of {count} records arrived", records.len());
                 Error::new(ErrorKind::Timeout, what).topic(topic)
             })??);
         }

@@ -37,7 +37,7 @@ impl Running {
         let waited = timeout(Kit::PATIENCE, self.journal.until(enough)).await;
         assert!(
             waited.is_ok(),
-            "{} of {count} came:{}",
+            "{} of {count} results came:{}",
             self.count(),
             self.list()
         );
@@ -61,7 +61,7 @@ impl Running {
         let settled = timeout(Kit::PATIENCE, self.journal.until(this)).await.ok();
         assert!(
             settled.is_some(),
-            "{sent:?} was not settled; what came:{}",
+            "{sent:?} was not settled; the results so far:{}",
             self.list()
         );
         #[expect(clippy::unwrap_used, reason = "asserted right above, with what came")]
@@ -83,7 +83,7 @@ impl Running {
     /// The error with which the consumer failed.
     pub async fn ended(mut self) -> Result<RunReport> {
         (&mut self.task).await.unwrap_or_else(|cause| {
-            let what = "the consumer's task was cut off";
+            let what = "the consumer's task was aborted or panicked";
             Err(Error::new(ErrorKind::State, what).with_source(cause))
         })
     }

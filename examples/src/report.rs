@@ -42,7 +42,7 @@ impl Report {
         } else if self.placed != found {
             format!("{} orders were placed, but {found} were found", self.placed)
         } else if self.strange > 0 {
-            format!("{} records make no sense", self.strange)
+            format!("{} records could not be understood", self.strange)
         } else if self.paid != self.shipped {
             format!(
                 "{} orders were paid, but {} were shipped",

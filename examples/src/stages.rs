@@ -35,7 +35,7 @@ pub async fn validate(
     out: Emitter,
 ) -> Result<Outcome, ProcessError> {
     if order.quantity == 0 {
-        let why = format!("order {} is for nothing: its quantity is 0", order.id);
+        let why = format!("order {} has no items: its quantity is 0", order.id);
         return Ok(Outcome::dead_letter(why));
     }
     let record = ProducerRecord::new(shop.topics.validated).key(customer);

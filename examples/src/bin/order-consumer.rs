@@ -43,7 +43,7 @@ async fn run(settings: Settings, options: Options) -> Result<()> {
     let group = format!("{}orders", settings.prefix);
     let consumer = stages::consumer(&client, &shop.topics, group)?;
     let router = stages::router(&shop, writer(&client, watch.ratio())?, stages::payments());
-    println!("handling orders; Ctrl-C ends in good order");
+    println!("handling orders; Ctrl-C shuts down in order");
     let ended = consumer.run_until(router, shutdown_signal()).await;
     client.close().await;
     watch.end(Duration::ZERO).await?;

@@ -233,7 +233,7 @@ impl Process {
         let mut line = String::new();
         self.from.read_line(&mut line).map_err(text)?;
         match line.trim() {
-            "" => Err("the target ended".to_owned()),
+            "" => Err("the target's process ended".to_owned()),
             line => Ok(line.to_owned()),
         }
     }

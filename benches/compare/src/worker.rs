@@ -72,9 +72,9 @@ pub(crate) fn measure(task: &Task, seconds: f64) -> Result<Sample, String> {
     }
     let why = complaints.lines().rfind(|line| !line.trim().is_empty());
     match (ended, why) {
-        (false, _) => Err("gave no result in time".to_owned()),
+        (false, _) => Err("the worker gave no result in time".to_owned()),
         (true, Some(why)) => Err(why.trim().to_owned()),
-        (true, None) => Err("ended without a word".to_owned()),
+        (true, None) => Err("the worker ended without an error text".to_owned()),
     }
 }
 

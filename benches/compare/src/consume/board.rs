@@ -102,7 +102,7 @@ impl Board {
         let next = lane.next.load(Ordering::Relaxed);
         if next != offset && next != 0 {
             self.fail(format!(
-                "partition {partition}: {offset} came behind {next}"
+                "partition {partition}: offset {offset} came, but {next} was expected"
             ));
         }
         lane.next.store(offset + 1, Ordering::Relaxed);
@@ -157,7 +157,7 @@ impl Board {
         while self.records() == 0 {
             self.check()?;
             if Instant::now() > patience {
-                return Err("no record came within 40 s".to_owned());
+                return Err("no record arrived within 40 s".to_owned());
             }
             std::thread::sleep(Duration::from_micros(500));
         }
@@ -183,7 +183,7 @@ impl Board {
         let received = bytes_received().zip(received).map(|(now, then)| now - then);
         self.check()?;
         if job.records.is_some_and(|all| records != all) {
-            return Err(format!("{records} of {:?} records came", job.records));
+            return Err(format!("{records} of {:?} records arrived", job.records));
         }
         self.over.store(true, Ordering::Relaxed);
         // A log with an end was partly fetched before the measurement began, so all received bytes

@@ -56,7 +56,7 @@ fn title(row: &Row) -> String {
     }
     match shape.rate {
         Some(rate) => text.push_str(&format!(", {rate} records/s offered\n")),
-        None => text.push_str(", as fast as it goes\n"),
+        None => text.push_str(", as fast as possible\n"),
     }
     text
 }

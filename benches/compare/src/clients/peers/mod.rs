@@ -20,9 +20,9 @@ pub(super) fn produce(job: &Job) -> Result<Sample, String> {
         Client::ConfluentKafka => block_on(job, confluent_kafka::produce(job)),
         Client::Krafka => block_on(job, krafka::produce(job)),
         Client::Rskafka => block_on(job, rskafka::produce(job)),
-        Client::RdkafkaStream => Err("a consumer's interface".to_owned()),
+        Client::RdkafkaStream => Err("this interface of the client only consumes".to_owned()),
         Client::Milena | Client::MilenaBatch | Client::MilenaThread => {
-            Err("not another client".to_owned())
+            Err("this is not one of the other clients".to_owned())
         }
     }
 }

@@ -68,7 +68,7 @@ impl Troubles {
 }
 
 impl Own<'_> {
-    /// Records that this record waits, and why. Closes the gate unless other records can be
+    /// Marks this record as waiting, with the reason. Closes the gate unless other records can be
     /// written.
     pub(crate) fn note(&mut self, reason: String) {
         let place = (self.origin.topic_partition(), self.origin.offset);
@@ -93,8 +93,8 @@ impl Own<'_> {
         }
     }
 
-    /// Records that this record was written. Opens the gate, because any record that still waits
-    /// has a trouble of its own.
+    /// Marks this record as written. Opens the gate, because any record that still waits has a
+    /// trouble of its own.
     pub(crate) fn written(&mut self) {
         let mut waiting = self.troubles.waiting.lock();
         waiting.end(self.origin);

@@ -92,7 +92,7 @@ impl Board {
 
     /// Counts one record of a partition, from a function that runs at the same time as others.
     ///
-    /// Records its age, and checks its offset. A record that does not follow the one before it, or
+    /// Keeps its age, and checks its offset. A record that does not follow the one before it, or
     /// comes again, fails the measurement.
     pub(crate) fn note(&self, partition: i32, offset: i64, value: &[u8]) {
         let Some(lane) = self.lane(partition) else {

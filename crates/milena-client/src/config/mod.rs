@@ -1,7 +1,7 @@
 //! Settings from files, from the environment, and by the names of other clients.
 //!
-//! Each setting of a builder has a key. The key is the name of the method, with `producer.` or
-//! `consumer.` before it for these two. A file holds settings in this form:
+//! Each setting of a builder has a key, which is the name of the method. Keys of producers begin
+//! with `producer.`, those of consumers with `consumer.`. A file holds settings in this form:
 //!
 //! ```yaml
 //! bootstrap: [kafka-1:9092, kafka-2:9092]

@@ -209,7 +209,7 @@ impl CircuitBreaker {
         self.0.smooth.store(state.smooth(), Ordering::Release);
     }
 
-    /// Returns whether a call may begin now.
+    /// Returns the admission that a call would get now.
     pub(super) fn admission(&self) -> Admission {
         if self.0.smooth.load(Ordering::Acquire) > 0 {
             return Admission::Free;
@@ -369,7 +369,7 @@ impl State {
         }
     }
 
-    /// Records whose probe failed.
+    /// Remembers the record whose probe failed, and counts its failed probes in a row.
     fn suspect(&mut self, failed: &Failed<'_>) {
         let Some(record) = failed.record else {
             self.suspect = None;

@@ -15,7 +15,7 @@ pub trait DedupStore: Send + Sync + 'static {
     /// Any error if the store does not answer. The layer then asks again.
     fn contains(&self, identity: &Bytes) -> impl Future<Output = Result<bool, BoxError>> + Send;
 
-    /// Records that the record with this identity is done.
+    /// Marks the record with this identity as done.
     ///
     /// # Errors
     /// Any error if the store does not answer. A repeat of the record is then not noticed.

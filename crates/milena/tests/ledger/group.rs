@@ -113,7 +113,7 @@ impl Group {
         }
     }
 
-    /// Records the offsets that are committed now.
+    /// Keeps the offsets that are committed now, for the tally.
     async fn note_commits(&mut self, client: &Client) {
         let admin = client.admin().timeout(Duration::from_secs(5));
         let asked = admin.group_offsets([self.task.group.clone()]).await.all();

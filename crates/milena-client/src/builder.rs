@@ -207,7 +207,7 @@ impl ClientBuilder {
     /// # async fn run() -> milena_core::Result<()> {
     /// # use milena_client::{Client, health::Health};
     /// let health = Health::new();
-    /// let server = health.http().serve().await?; // tells that it is starting
+    /// let server = health.http().serve().await?; // reports that it is starting
     /// let client = Client::builder().bootstrap("localhost:9092").health(&health).connect().await?;
     /// // … and after the work:
     /// client.close().await; // not ready, still alive

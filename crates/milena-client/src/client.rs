@@ -39,7 +39,7 @@ use crate::dead_letters::DeadLetters;
 /// let report = consumer
 ///     .run(move |Text(order): Text| {
 ///         assert_eq!(order, "two stamps");
-///         stop.shutdown(); // one is enough here
+///         stop.shutdown(); // one record is enough here
 ///         async {}
 ///     })
 ///     .await?;

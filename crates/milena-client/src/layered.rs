@@ -47,7 +47,7 @@ pub struct LayeredConsumerBuilder<L, T = ()> {
 /// let stop = consumer.shutdown_handle();
 /// let handler = move |Text(order): Text| {
 ///     println!("billing {order}");
-///     stop.shutdown(); // one is enough here
+///     stop.shutdown(); // one record is enough here
 ///     async {}
 /// };
 /// assert_eq!(consumer.run(handler).await?.processed, 1);

@@ -53,7 +53,7 @@ use crate::processed::{Failed, Processed};
 ///         .layer(EmitLayer::new(sink.clone()))
 ///         .handler(bill),
 /// )?;
-/// sink.fail(1); // the first bill cannot be written, and is made again
+/// sink.fail(1); // the first bill cannot be written, so the handler runs again
 /// let billed = trial.feed(ProducerRecord::new("orders").value("two stamps")).await;
 /// assert_eq!((billed.outcome(), billed.took), (&Outcome::Ack, second));
 /// trial.feed(ProducerRecord::new("orders").value("nothing")).await;

@@ -27,7 +27,7 @@
 //! let builder = Client::from_file(&file)?.env()?.set("producer.linger", "5ms")?;
 //! # std::fs::remove_file(&file).unwrap();
 //!
-//! The error names the place of a wrong key, and the key that was probably meant.
+//! // The error names the place of a wrong key, and the key that was probably meant.
 //! let error = Client::builder().set("producer.lingr", "5ms").unwrap_err();
 //! assert!(error.to_string().contains("did you mean `linger`?"));
 //! # let _ = builder;

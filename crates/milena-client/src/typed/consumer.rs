@@ -34,7 +34,7 @@ use milena_serializer::{Decoded, Decoder, Undecodable};
 /// consumer
 ///     .run(move |counted: Decoded<String, Option<Vec<u32>>>| {
 ///         assert_eq!((counted.key.as_str(), counted.value), ("ink", Some(vec![3, 5])));
-///         stop.shutdown(); // one is enough here
+///         stop.shutdown(); // one record is enough here
 ///         async {}
 ///     })
 ///     .await?;

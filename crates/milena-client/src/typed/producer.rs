@@ -29,7 +29,7 @@ use super::topic::TypedTopic;
 /// let record = TypedRecord::new("stock").key("ink".into()).value(vec![3, 5]);
 /// producer.send(record.header("source", "till")).await?;
 ///
-/// // Many of one topic, by reference; without a value, a tombstone.
+/// // Records of one topic, by reference. Without a value it is a tombstone.
 /// let stock = producer.topic("stock");
 /// stock.enqueue(Some(&"pen".into()), Some(&vec![7])).await?.await?;
 /// stock.send(Some(&"ink".into()), None).await?;

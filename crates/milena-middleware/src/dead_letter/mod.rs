@@ -45,7 +45,7 @@
 //! # use milena_core::{ConsumerRecord, Error, Routes};
 //! # use tower::ServiceExt;
 //!
-//! // A producer is such a sink; so is any service that writes records.
+//! // A sink is a producer, or any service that writes records.
 //! let sink = tower::service_fn(|letter: ProducerRecord| async move {
 //!     assert_eq!(letter.record.headers.text("milena.cause.class"), Some("poison"));
 //!     let (topic, partition) = (letter.topic, 0.into());

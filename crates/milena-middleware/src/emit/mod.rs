@@ -20,7 +20,7 @@
 //!     bills.emit(ProducerRecord::new("bills").value(format!("for {order}")));
 //! }
 //!
-//! // A producer is such a sink; so is any service that writes records.
+//! // A sink is a producer, or any service that writes records.
 //! let sink = tower::service_fn(|record: ProducerRecord| async move {
 //!     assert_eq!(record.topic, "bills");
 //!     let (topic, partition) = (record.topic, 0.into());

@@ -42,7 +42,7 @@
 //!     .route(On::topic("orders").header("kind", "refund"), quick.handler(refund))
 //!     .route("audit.*", audit)
 //!     .fallback(async || Outcome::skip("not ours"));
-//! router.check()?; // `consumer.run(router)` asks this too
+//! router.check()?; // `consumer.run(router)` checks it too
 //! println!("{}", router.explain());
 //! # let _ = RecoveryLayer::new();
 //! # Ok::<_, milena_core::Error>(())

@@ -45,7 +45,7 @@ pub(crate) use routes::route_info;
 ///     .handler(bill);
 /// stack.check()?;
 ///
-/// // The other way round a panic would never be tried again.
+/// // In the other order a panic would never be retried.
 /// let wrong = Stack::new()
 ///     .layer(RecoveryLayer::new())
 ///     .layer(RetryLayer::new(Backoff::default()))

@@ -157,9 +157,9 @@ pin_project! {
     pub struct BreakerFuture<F> {
         #[pin]
         inner: F,
-        /// The permission. `None` once the end was counted.
+        // The permission. `None` once the end was counted.
         permit: Option<Permit>,
-        /// The record, for the reason of the gate. `None` in a time without failures.
+        // The record, for the reason of the gate. `None` in a time without failures.
         record: Option<SharedRecord>,
     }
 }

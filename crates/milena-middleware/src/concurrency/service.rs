@@ -101,11 +101,11 @@ pin_project! {
         #[pin]
         inner: F,
         permits: Arc<Permits>,
-        /// The permit. `None` once it was given back.
+        // The permit. `None` once it was given back.
         permit: Option<Permit>,
-        /// True if no permit was free after this one was taken.
+        // True if no permit was free after this one was taken.
         full: bool,
-        /// The start of the attempt.
+        // The start of the attempt.
         began: Instant,
     }
 }

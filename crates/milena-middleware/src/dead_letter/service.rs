@@ -116,7 +116,7 @@ pin_project! {
     pub struct DeadLetterFuture<F, P> {
         #[pin]
         state: State<F>,
-        /// The record and the shared state. `None` once the attempt has ended.
+        // The record and the shared state. `None` once the attempt has ended.
         kept: Option<(Kept, Arc<Shared<P>>)>,
     }
 }

@@ -54,7 +54,7 @@ pin_project! {
     pub struct LogFuture<F> {
         #[pin]
         inner: F,
-        /// The details for the log line. `None` if no subscriber wants it, or after it was written.
+        // The details for the log line. `None` if no subscriber wants it, or after it was written.
         place: Option<Place>,
     }
 }

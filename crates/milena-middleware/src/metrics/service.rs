@@ -64,7 +64,7 @@ pin_project! {
     pub struct MeasuredFuture<F> {
         #[pin]
         inner: F,
-        /// The attempt to count. `None` without a recorder, or once counted.
+        // The attempt to count. `None` without a recorder, or once counted.
         measure: Option<Measure>,
     }
 }

@@ -90,9 +90,9 @@ type Repeating = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>
 pin_project! {
     /// The future of a record. Resolves with the answer of the last attempt.
     pub struct RetryFuture<S: Service<Incoming>> {
-        /// The record and the shared state for retries. `None` once the first attempt failed.
+        // The record and the shared state for retries. `None` once the first attempt failed.
         kept: Option<(Incoming, Arc<Shared<S>>)>,
-        /// The start of the first attempt. `None` without a `max_elapsed`.
+        // The start of the first attempt. `None` without a `max_elapsed`.
         began: Option<Instant>,
         #[pin]
         state: State<S::Future>,

@@ -21,7 +21,7 @@ pub(super) enum Rule {
     /// It becomes these settings, with its value converted.
     Is(&'static [(Section, &'static str)], Convert),
     /// It is read together with the named property. If that one is missing, it counts as given with
-    /// this value.
+    /// this value. With `None` it then sets nothing.
     With(&'static str, Option<&'static str>),
     /// One of these values matches milena's fixed behavior and is accepted. Other values are
     /// refused, for this reason.

@@ -108,8 +108,8 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Returns the letter at `offset`, or `None` if there is none. For an offset behind the end of
-    /// the partition this takes 30 s.
+    /// Returns the letter at `offset`, or `None` if there is none. Waits up to 30 s for an offset at
+    /// the end of the partition.
     ///
     /// # Errors
     /// The same as [`scan`](Self::scan).
@@ -124,7 +124,7 @@ impl DeadLetters {
         let received = timeout(scan::PATIENCE, consumer.recv()).await;
         consumer.close().await;
         match received {
-            // No record arrives for an offset behind the end.
+            // No record arrives for an offset at the end.
             Err(_) => Ok(None),
             Ok(record) => {
                 let record = record?;

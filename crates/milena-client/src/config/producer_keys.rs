@@ -64,9 +64,9 @@ keys! {
             Some(partitioner) => builder.partitioner(partitioner),
             None => builder,
         };
-    "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records without a partition prefer partitions with less waiting data":
+    "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records without key and partition prefer partitions with less waiting data":
         |builder, value| builder.adaptive_partitioning(value);
-    "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "the time without a send after which records without a partition avoid a partition":
+    "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "the time without a send after which records without key and partition avoid a partition":
         |builder, value| builder.partitioner_availability_timeout(value);
 }
 

@@ -108,8 +108,8 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// Returns the letter at `offset`, or `None` if there is none. Waits up to 30 s for an offset at
-    /// the end of the partition.
+    /// Returns the letter at `offset`, or `None` if there is none. Waits up to 30 s for an offset
+    /// at the end of the partition.
     ///
     /// # Errors
     /// The same as [`scan`](Self::scan).

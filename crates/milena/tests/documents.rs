@@ -1,4 +1,4 @@
-//! What the documents name is there: files, types, commands, links.
+//! Checks that the files, types, commands and links in the documents exist.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -28,7 +28,7 @@ fn read(document: &str) -> String {
     std::fs::read_to_string(root().join(document)).unwrap()
 }
 
-/// All Rust files under a directory.
+/// Collects all Rust files in a directory.
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -40,7 +40,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands in backticks on one line, code blocks aside.
+/// Returns the texts in backticks on single lines, without code blocks.
 fn quoted(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut in_block = false;
@@ -101,7 +101,7 @@ fn every_make_target_in_the_documents_exists() {
                     .chars()
                     .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                     .collect();
-                // A command stands at the start of a line, in backticks, or behind a variable.
+                // A command is at the start of a line, in backticks, or behind a variable.
                 let is_command =
                     matches!(before, None | Some('`')) || line[..at].contains("MILENA_BOOTSTRAP=");
                 if is_command && !target.is_empty() {

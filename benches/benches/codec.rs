@@ -1,6 +1,8 @@
-//! The record-batch codec against `kafka-protocol`'s: about 1 MB of records per batch, times per batch.
+//! Compares the record-batch codec with that of `kafka-protocol`, with about 1 MB of records per
+//! batch. Times are per batch.
 //!
-//! `cargo bench -p milena-benches --bench codec`; the rate that criterion prints is records per second.
+//! Run it with `cargo bench -p milena-benches --bench codec`. The rate that criterion prints is
+//! records per second.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -21,7 +23,7 @@ use milena_protocol::compression::{Compression, DEFAULT_MAX_SIZE, compress, deco
 const BASE: i64 = 1_700_000_000_000;
 const BATCH: usize = 1 << 20;
 
-/// Sizes of values, in bytes, with the name that the figures go by.
+/// The sizes of values in bytes, with their names in the results.
 const SIZES: [(usize, &str); 2] = [(100, "100 B"), (1024, "1 KiB")];
 
 fn timestamp(index: usize) -> i64 {
@@ -37,7 +39,7 @@ fn stamp() -> Option<ProducerStamp> {
     })
 }
 
-/// Encodes and seals one batch into `buffer`, and gives the buffer back.
+/// Encodes and seals one batch in `buffer`. Returns the buffer for reuse.
 fn ours_encode(buffer: Vec<u8>, values: &[Vec<u8>]) -> Vec<u8> {
     let mut open = BatchBuilder::with_buffer(buffer);
     for (index, value) in values.iter().enumerate() {
@@ -51,7 +53,7 @@ fn ours_encode(buffer: Vec<u8>, values: &[Vec<u8>]) -> Vec<u8> {
     batch.reclaim().unwrap()
 }
 
-/// Their record for a value: what a caller with a `&[u8]` has to build first.
+/// Builds the `kafka-protocol` record for a value. A caller with a `&[u8]` has to build it first.
 fn their_record(index: usize, value: &[u8]) -> theirs::Record {
     theirs::Record {
         transactional: false,
@@ -117,7 +119,7 @@ fn encode(c: &mut Criterion) {
     group.finish();
 }
 
-/// Reads the first and the last byte of a value, so that none is skipped over.
+/// Reads the first and the last byte of a value, so that no value is skipped.
 fn touch(value: Option<&[u8]>) -> u64 {
     let value = value.unwrap_or_default();
     let end = |byte: Option<&u8>| byte.map_or(0, |byte| u64::from(*byte));
@@ -203,7 +205,8 @@ fn codecs(c: &mut Criterion) {
             });
         });
     }
-    // What the frame reader of lz4_flex takes for the same, which copies out of buffers that it zeroes.
+    // For comparison, the frame reader of `lz4_flex` copies the data out of buffers that it fills
+    // with zeros first.
     let packed = compress(Compression::LZ4, body).unwrap();
     group.bench_function(BenchmarkId::new("decompress", "lz4 by frames"), |b| {
         b.iter(|| {

@@ -1,6 +1,8 @@
-//! Consuming 100 B and 1 KiB records from the embedded broker over TCP: batches of views, owned records, and a handler.
+//! Consumes 100 B and 1 KiB records from the embedded broker over TCP, as batches of views, as
+//! owned records, and with a handler.
 //!
-//! The broker's threads share the machine with the consumer's; `benches/compare` measures the consumer alone.
+//! The broker's threads run on the same machine as the consumer's. `benches/compare` measures the
+//! consumer alone.
 #![allow(missing_docs, reason = "criterion makes the entry points")]
 #![allow(
     clippy::unwrap_used,
@@ -121,7 +123,7 @@ async fn singly(consumer: &AssignedConsumer, rounds: u64, records: u64) -> Durat
     start.elapsed()
 }
 
-/// A consumer of its own for each round, since a handler's consumer is not sought from outside.
+/// Each round has a new consumer, because the consumer of a handler cannot seek from outside.
 async fn handled(cluster: &Cluster, topic: &str, rounds: u64, records: u64) -> Duration {
     let start = Instant::now();
     for _ in 0..rounds {

@@ -1,4 +1,5 @@
-//! What watching costs: metrics and traces on and off, in turns of one run, by the processor time of the client's threads.
+//! The cost of metrics and traces. Compares them on and off in turns of one run, by the processor
+//! time of the client's threads.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -25,7 +26,7 @@ use tokio::runtime::{Builder, Runtime};
 use tower::Service;
 use tracing_subscriber::prelude::*;
 
-/// Turns of each side; the middle one counts.
+/// The turns of each side. Their median is printed.
 const TURNS: usize = 9;
 const RECORDS: u64 = 1_000_000;
 const LARGE_RECORDS: u64 = 300_000;
@@ -35,7 +36,7 @@ fn main() {
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(Nowhere)
         .build();
-    // As `milena::trace::otlp` sets it up.
+    // The layer is set up as in `milena::trace::otlp`.
     let layer = tracing_opentelemetry::layer()
         .with_location(false)
         .with_threads(false)
@@ -84,7 +85,7 @@ fn main() {
     });
 }
 
-/// Whether a part is to be run: those that the command line names, or all.
+/// Returns true if a part is to run. The command line names the parts, and by default all run.
 fn wants(part: &str) -> bool {
     let mut named = std::env::args()
         .skip(1)
@@ -99,7 +100,7 @@ fn runtime(name: &str, threads: usize) -> Runtime {
     builder.thread_name(name).build().unwrap()
 }
 
-/// Spans go nowhere.
+/// An exporter that drops all spans.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -110,7 +111,7 @@ impl SpanExporter for Nowhere {
     }
 }
 
-/// The time of one call, over many.
+/// Returns the time of one call in nanoseconds, measured over many calls.
 fn per_call(mut call: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..20 {
@@ -132,7 +133,7 @@ fn handles() {
     println!("metrics: {record:.1} ns to count a record, {attempt:.1} ns an attempt");
 }
 
-/// A record through the trace layer, around a handler as a stack has it, against the same without it.
+/// Compares a handler in a stack with and without the trace layer.
 fn spans() {
     let unsampled = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
     let plain = Incoming::new(ConsumerRecord::new("orders", 0, 7));
@@ -167,14 +168,14 @@ fn spans() {
     }
 }
 
-/// A future that is ready at once.
+/// Polls a future that is ready at once.
 fn now<T>(future: impl Future<Output = T>) {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(black_box(future.as_mut().poll(&mut context)).is_ready());
 }
 
-/// Takes turns, and prints both sides with what the second costs.
+/// Runs both sides in turns, and prints the results with the cost of the second one.
 fn compare(what: &str, records: u64, mut off: impl FnMut(), mut on: impl FnMut()) {
     off();
     on();
@@ -199,7 +200,7 @@ fn compare(what: &str, records: u64, mut off: impl FnMut(), mut on: impl FnMut()
     );
 }
 
-/// The middle one of several, the least and the most.
+/// The median, the least and the largest of several values.
 struct Spread {
     middle: f64,
     least: f64,
@@ -249,7 +250,7 @@ async fn fill(client: &Client, topic: &'static str, size: usize, records: u64) {
     send(producer, topic, size, records).await;
 }
 
-/// One task sends so many records and awaits every delivery.
+/// Sends `records` records from one task, and awaits every delivery.
 async fn send(producer: Producer, topic: &'static str, size: usize, records: u64) {
     let sending = tokio::spawn(async move {
         let topic = producer.topic(topic);
@@ -270,11 +271,12 @@ async fn send(producer: Producer, topic: &'static str, size: usize, records: u64
     sending.await.unwrap();
 }
 
-/// Reads a topic from its beginning through a stack, until so many records were handled.
+/// Reads a topic from its beginning through a stack, until `records` records were handled.
 macro_rules! consume {
     ($runtime:ident, $client:ident, $topic:literal, $records:ident, $stack:expr) => {
         $runtime.block_on(async {
-            // One partition ends before another: what is left of that one is not to wait for a fetch that waits for nothing.
+            // One partition ends before another. A short wait keeps its last fetch, which finds no
+            // more records, from delaying the others.
             let consumer = $client
                 .consumer(group())
                 .topics([$topic])
@@ -294,7 +296,7 @@ macro_rules! consume {
     };
 }
 
-/// A group that nobody was in before.
+/// Returns the name of a new group.
 fn group() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("bench-{}", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -328,7 +330,8 @@ fn consume_traced(runtime: &Runtime, client: &Client) {
     }
 }
 
-/// The processor time of this process's threads, without the broker's. Zero where the system does not tell.
+/// Returns the processor time of this process's threads, without the broker's. Zero if the system
+/// does not report it.
 fn client_seconds() -> f64 {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
         return 0.0;

@@ -1,5 +1,5 @@
-//! Consuming with 1,000 and 10,000 assigned partitions of which one is busy: what a batch costs must not grow with those that are idle,
-//! and what an assignment costs must grow with its size and no faster.
+//! Consumes with 1,000 and 10,000 assigned partitions, one of which is busy. The cost of a batch
+//! must not grow with idle partitions. The cost of an assignment must grow no faster than its size.
 #![allow(missing_docs, reason = "criterion makes the entry points")]
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use milena_pool::Cluster;
 use milena_producer::Producer;
 use tokio::runtime::Runtime;
 
-/// Batches in the busy partition.
+/// The batches in the busy partition.
 const BATCHES: u64 = 2_000;
 
 fn partitions(criterion: &mut Criterion) {
@@ -61,7 +61,8 @@ fn partitions(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Reads the busy partition from its beginning, once for each round; the time from its first batch to its last.
+/// Reads the busy partition from its beginning, once for each round. Returns the time from the
+/// first batch to the last.
 async fn read(consumer: &AssignedConsumer, all: &[TopicPartition], rounds: u64) -> Duration {
     let mut took = Duration::ZERO;
     for _ in 0..rounds {

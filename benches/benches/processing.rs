@@ -1,4 +1,5 @@
-//! What a record costs on its way through layers: the standard stack around a handler that does nothing, static and boxed.
+//! The cost of layers per record. Runs the standard stack around a handler that does nothing,
+//! static and boxed.
 
 use std::future::{Ready, poll_fn, ready};
 use std::hint::black_box;
@@ -16,7 +17,7 @@ use milena_middleware::{
 };
 use tower_service::Service;
 
-/// Takes every letter and keeps none.
+/// A sink that accepts every letter and drops it.
 #[derive(Clone, Copy)]
 struct Nowhere;
 
@@ -40,7 +41,7 @@ impl Service<ProducerRecord> for Nowhere {
 }
 
 fn record() -> ConsumerRecord {
-    // The names of topics that a cluster has confirmed are kept.
+    // The consumer keeps the names of topics that a cluster has confirmed.
     let mut record = ConsumerRecord::new(TopicName::from("orders").keep(), 3, 17);
     record.key = Some(vec![b'k'; 16].into());
     record.value = Some(vec![b'v'; 100].into());
@@ -51,7 +52,7 @@ async fn nothing(offset: Offset) {
     black_box(offset);
 }
 
-/// Records as a lane sends them: one at a time, each awaited.
+/// Processes records like a lane, one at a time, each awaited.
 fn lane<R>(criterion: &mut Criterion, name: &str, routes: &R)
 where
     R: Routes,
@@ -72,14 +73,15 @@ where
                 for _ in 0..times {
                     let ready = poll_fn(|cx| service.poll_ready(cx)).await;
                     debug_assert!(ready.is_ok());
-                    // As a lane does: the last record's memory serves the next, and tokens are those of the partition.
+                    // Like in a lane, the next record reuses the memory of the last one, and the
+                    // tokens belong to the partition.
                     shared.replace(record.clone());
                     let incoming =
                         Incoming::with_tokens(shared.clone(), cancel.clone(), stopping.clone());
                     let answer = service.call(incoming).await;
                     debug_assert!(answer.is_ok());
                     let _ = black_box(answer);
-                    // As a lane does: lets timers and others have their turn.
+                    // Like in a lane, timers and other tasks can run.
                     tokio::task::consume_budget().await;
                 }
                 began.elapsed()

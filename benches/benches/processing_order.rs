@@ -1,7 +1,9 @@
-//! Processing 100,000 records of 1 ms simulated work with 1,000 keys: ordered by partition, by key, and not at all.
+//! Processes 100,000 records of 1 ms simulated work with 1,000 keys, ordered by partition, by key,
+//! and unordered.
 //!
-//! The broker is embedded and the clock simulated: what is measured is how well each order uses its lanes, and it comes out the same
-//! in every run. Work is 1 ms of that clock; fetching, routing and committing take none of it. Real seconds are printed beside it.
+//! The broker is embedded and the clock is simulated. So the figures show how well each order uses
+//! its lanes, and are the same in every run. Work takes 1 ms of the simulated clock. Fetching,
+//! routing and committing take none of it. The real seconds are printed too.
 #![allow(
     clippy::unwrap_used,
     reason = "a bench stops at the first thing that goes wrong"
@@ -59,7 +61,7 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-/// The simulated time from the first record's work to the last one's end.
+/// Returns the simulated time from the start of the first record to the end of the last one.
 async fn run(order: Order) -> Duration {
     let broker = Broker::builder().topic("orders", PARTITIONS).start().await;
     let broker = broker.unwrap();
@@ -107,7 +109,8 @@ async fn run(order: Order) -> Duration {
     taken
 }
 
-/// Keys in an order without a pattern, the same in every run; each as often as any other, and as many of them in each partition.
+/// Writes records with keys in a random sequence that is the same in every run. All keys are
+/// equally frequent, and each partition has equally many of them.
 async fn fill(cluster: Cluster) {
     let producer = Producer::builder(cluster).build().unwrap();
     let mut state = 11u64;

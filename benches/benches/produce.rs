@@ -1,6 +1,8 @@
-//! Producing 100 B and 1 KiB records over TCP, every delivery awaited: to a stub peer that only acknowledges, and to the embedded broker.
+//! Produces 100 B and 1 KiB records over TCP and awaits every delivery. One peer is a stub that
+//! only acknowledges, the other is the embedded broker.
 //!
-//! Prints the processor time per record of the client's threads beside criterion's figures; the peers' threads are not counted.
+//! Prints the processor time per record of the client's threads in addition to criterion's figures.
+//! The threads of the peers do not count.
 #![allow(missing_docs, reason = "criterion makes the entry points")]
 #![allow(
     clippy::unwrap_used,
@@ -31,9 +33,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
 const PARTITIONS: i32 = 4;
-/// Deliveries that are held before the oldest is awaited.
+/// The deliveries that are kept before the oldest is awaited.
 const OPEN: usize = 100_000;
-/// Records that the latency is measured with.
+/// The records of the latency measurement.
 const TICKS: usize = 3_000;
 
 fn produce(criterion: &mut Criterion) {
@@ -47,7 +49,7 @@ fn produce(criterion: &mut Criterion) {
     println!("{}", runtime.block_on(raw_latency(address)));
     let stub = runtime.block_on(connect(vec![address.to_string()]));
     println!("{}", runtime.block_on(latency(&stub.topic("orders"))));
-    // On threads of its own, so that its work is not counted as the client's.
+    // The broker has threads of its own, so that its work does not count as the client's.
     let peer = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -96,7 +98,7 @@ fn produce(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One task sends `records` records and awaits every delivery.
+/// Sends `records` records from one task, and awaits every delivery.
 fn run(runtime: &Runtime, topic: &Topic, size: usize, records: u64) {
     let topic = topic.clone();
     let task = runtime.spawn(async move {
@@ -117,7 +119,7 @@ fn run(runtime: &Runtime, topic: &Topic, size: usize, records: u64) {
     runtime.block_on(task).unwrap();
 }
 
-/// One record each millisecond, from the call to its outcome.
+/// Sends one record each millisecond, and measures the time from the call to its outcome.
 async fn latency(topic: &Topic) -> String {
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     let mut times = Vec::new();
@@ -130,11 +132,12 @@ async fn latency(topic: &Topic) -> String {
     percentiles("one record each ms", times)
 }
 
-/// One request and answer each millisecond over a bare socket: what the record's way is held against.
+/// Sends one request each millisecond over a plain socket, for comparison with the latency of
+/// records.
 async fn raw_latency(address: SocketAddr) -> String {
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    // ApiVersions v0 without a client id.
+    // An `ApiVersions` request of version 0 without a client id.
     let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
     let mut answer = [0; 256];
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
@@ -164,7 +167,8 @@ async fn connect(bootstrap: Vec<String>) -> Producer {
     Producer::builder(cluster).build().unwrap()
 }
 
-/// The processor time of this process's threads, without the peers'. Zero where the system does not tell.
+/// Returns the processor time of this process's threads, without the peers'. Zero if the system
+/// does not report it.
 fn client_seconds() -> f64 {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
         return 0.0;
@@ -179,7 +183,7 @@ fn client_seconds() -> f64 {
     ticks.sum::<f64>() / 100.0
 }
 
-/// Starts a peer that acknowledges every batch and forgets it.
+/// Starts a peer that acknowledges every batch and drops it.
 fn stub() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -246,7 +250,7 @@ fn encode<R: Request>(message: &R::Response, version: i16, correlation: i32) -> 
 }
 
 fn versions() -> ApiVersionsResponse {
-    // Produce 7 is the last but one before the flexible versions: easy to walk.
+    // Produce 7 is easy to parse, because flexible versions begin with 9.
     let ranges = [(0, 3, 7), (3, 0, 8), (18, 0, 3), (22, 0, 1)];
     let range = |(key, min, max)| {
         ApiVersion::default()
@@ -280,7 +284,7 @@ fn metadata(address: SocketAddr) -> MetadataResponse {
         .with_topics(vec![topic])
 }
 
-/// Reads a Produce request only as far as to answer it.
+/// Reads only the fields of a Produce request that the answer needs.
 fn acknowledge(mut fields: Fields<'_>) -> ProduceResponse {
     let transactional = fields.i16();
     fields.skip(usize::try_from(transactional).unwrap_or(0) + 2 + 4);

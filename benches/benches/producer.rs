@@ -1,4 +1,5 @@
-//! The parts of the way out: placing records in open batches, sealing a batch with each codec, choosing partitions.
+//! Parts of the producer. Places records in open batches, seals a batch with each codec, and
+//! chooses partitions.
 #![allow(missing_docs, reason = "criterion makes the entry points")]
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +17,7 @@ use milena_producer::{Compression, Producer, Topic};
 use milena_protocol::batch::BatchBuilder;
 use tokio::runtime::Runtime;
 
-/// Records placed between two waits for their delivery: they fit into the buffer.
+/// The records that are placed between two waits for their delivery. They fit into the buffer.
 const RUN: u64 = 20_000;
 
 fn accumulate(criterion: &mut Criterion) {
@@ -49,7 +50,7 @@ enum Way {
     Together,
 }
 
-/// The time that placing takes; sending is waited for and not counted.
+/// Returns the time for placing records. The time for sending them does not count.
 fn timed(runtime: &Runtime, orders: &Topic, rounds: u64, values: &[Vec<u8>], way: Way) -> Duration {
     runtime.block_on(async {
         let mut spent = Duration::ZERO;
@@ -112,7 +113,7 @@ fn seal(criterion: &mut Criterion) {
             ("zstd", Compression::ZSTD),
         ] {
             group.bench_function(format!("{name}, {count} x {size} B"), |bencher| {
-                // As the producer does: into a buffer that an earlier batch lay in.
+                // Like the producer, this seals into a buffer of an earlier batch.
                 let mut spare = Vec::with_capacity(2 << 20);
                 let seal = |builder: BatchBuilder| {
                     let take = |_| std::mem::take(&mut spare);
@@ -151,7 +152,7 @@ fn partition(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Text of a JSON kind, different from record to record.
+/// Returns a JSON-like text that differs from record to record.
 fn value(number: u64, size: usize) -> Vec<u8> {
     let mut state = number + 11;
     let mut text = String::from("{");

@@ -1,4 +1,5 @@
-//! What a codec costs over the library that it is made of: the same orders by `JsonCodec` and by `serde_json` alone, in turns.
+//! The cost of a codec compared with its library. Writes and reads the same orders with `JsonCodec`
+//! and with `serde_json` alone, in turns.
 #![allow(
     clippy::unwrap_used,
     reason = "a bench stops at the first thing that goes wrong"
@@ -16,7 +17,7 @@ use milena::{ConsumerRecord, Headers, Incoming, ProcessError};
 use serde::{Deserialize, Serialize};
 use tower::Service;
 
-/// Turns of each side; the middle one counts.
+/// The turns of each side. Their median is printed.
 const TURNS: usize = 31;
 const CALLS: u32 = 20_000;
 
@@ -91,7 +92,8 @@ fn read(bytes: &Bytes) {
     );
 }
 
-/// A handler that takes an order, and one that takes the record and reads it by itself.
+/// Compares a handler that takes an order with one that takes the record and reads the order
+/// itself.
 fn handle(bytes: &Bytes) {
     let mut record = ConsumerRecord::new("orders", 0, 7);
     record.value = Some(bytes.clone());
@@ -112,14 +114,14 @@ fn handle(bytes: &Bytes) {
     );
 }
 
-/// A future that is ready at once.
+/// Polls a future that is ready at once.
 fn now<T>(future: impl Future<Output = T>) {
     let mut future = std::pin::pin!(future);
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(black_box(future.as_mut().poll(&mut context)).is_ready());
 }
 
-/// Takes turns, and prints both sides with what the second costs.
+/// Runs both sides in turns, and prints the results with the cost of the second one.
 fn compare(what: &str, mut bare: impl FnMut(), mut typed: impl FnMut()) {
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..TURNS {

@@ -1,8 +1,9 @@
 //! Data for the benchmarks.
 
-/// `count` JSON-like values of exactly `size` bytes each, the same in every run.
+/// Returns `count` JSON-like values of exactly `size` bytes each. They are the same in every run.
 ///
-/// Numbers differ from value to value, names repeat: a batch of them compresses about as orders do.
+/// Numbers differ from value to value and names repeat, so a batch of them compresses about as well
+/// as orders do.
 pub fn json_values(count: usize, size: usize) -> Vec<Vec<u8>> {
     let mut seed = 0x9e37_79b9_7f4a_7c15u64;
     (0..count).map(|_| json_value(&mut seed, size)).collect()

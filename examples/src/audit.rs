@@ -1,4 +1,4 @@
-//! The audit: reads what arrived at the ends of the order system, and says which orders are missing.
+//! The audit. Reads the topics where orders end, and finds the missing orders.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,25 +9,29 @@ use tokio::time::timeout;
 
 use crate::topics::Topics;
 
-/// Follows the topics where orders end, as no member of any group, and remembers every order it sees there.
+/// Follows the topics where orders end, without a group, and remembers every order that it reads
+/// there.
 pub struct Auditor {
+    /// Reads the topics.
     consumer: AssignedConsumer,
+    /// The topics of the order system.
     topics: Topics,
-    /// Orders that were paid.
+    /// The orders that were paid.
     pub paid: Orders,
-    /// Orders that were shipped.
+    /// The orders that were shipped.
     pub shipped: Orders,
-    /// Dead letters, each with its cause.
+    /// The dead letters, each with its cause.
     pub dead_letters: Orders,
-    /// Records that are none of these, by what is wrong with them.
+    /// The records that are none of these, with the reason.
     pub strange: Vec<String>,
 }
 
-/// Different orders, and how many arrived more than once.
+/// Different orders, and the number of repeated records.
 #[derive(Debug, Default)]
 pub struct Orders {
+    /// The ids of the orders.
     seen: HashSet<u64>,
-    /// Records of an order that was there already.
+    /// The records of orders that were there already.
     pub again: u64,
 }
 
@@ -36,13 +40,13 @@ impl Orders {
         self.again += u64::from(!self.seen.insert(id));
     }
 
-    /// How many different ones.
+    /// Returns the number of different orders.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.seen.len() as u64
     }
 
-    /// How many records, different or not.
+    /// Returns the number of records, including repeated ones.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.count() + self.again
@@ -50,10 +54,10 @@ impl Orders {
 }
 
 impl Auditor {
-    /// Begins at the beginning of the topics.
+    /// Starts at the beginning of the topics.
     ///
     /// # Errors
-    /// Where a topic is missing or the cluster does not answer.
+    /// An error if a topic is missing or the cluster does not answer.
     pub async fn start(client: &Client, topics: &Topics) -> Result<Self> {
         let consumer = client.assigned_consumer().build()?;
         for topic in [&topics.paid, &topics.shipped, &topics.dead_letters] {
@@ -72,10 +76,11 @@ impl Auditor {
         })
     }
 
-    /// Reads on until `done` says so, or nothing arrives for `patience`; says whether it was done.
+    /// Reads records until `done` returns true, or none arrives for `patience`. Returns true if
+    /// `done` did.
     ///
     /// # Errors
-    /// Where the topics cannot be read.
+    /// An error if the topics cannot be read.
     pub async fn follow(
         &mut self,
         patience: Duration,
@@ -90,13 +95,13 @@ impl Auditor {
         Ok(true)
     }
 
-    /// Orders that ended, one way or the other.
+    /// Returns the number of orders that were shipped or became dead letters.
     #[must_use]
     pub fn ended(&self) -> u64 {
         self.shipped.count() + self.dead_letters.count()
     }
 
-    /// Orders out of `0..placed` that are neither shipped nor among the dead letters.
+    /// Returns the number of orders in `0..placed` that are neither shipped nor dead letters.
     #[must_use]
     pub fn lost(&self, placed: u64) -> u64 {
         let found =
@@ -125,7 +130,7 @@ impl Auditor {
     }
 }
 
-/// The order that a record speaks of, at whatever stage it is, even where it is not JSON.
+/// Returns the id of a record's order at any stage, even if the record is not JSON.
 fn order_id(value: &[u8]) -> Option<u64> {
     let Ok(json) = serde_json::from_slice::<Value>(value) else {
         let text = std::str::from_utf8(value).ok()?;

@@ -1,4 +1,5 @@
-//! A payment gateway that behaves like the real ones: mostly well, at times flaky, and once down for a while.
+//! A payment gateway that behaves like a real one. It mostly works, sometimes fails, and is down
+//! once for a while.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,29 +10,33 @@ use tokio::time::Instant;
 
 use crate::order::Order;
 
-/// Takes payments. Clones are one gateway.
+/// A gateway that takes payments. Clones share its state.
 #[derive(Clone, Debug, Default)]
 pub struct Gateway(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// The orders that were paid.
     paid: AtomicU64,
+    /// The orders that were paid only after another attempt.
     retried: AtomicU64,
+    /// The planned outage. `None` for none.
     outage: Option<Outage>,
+    /// The time at which the outage began. Empty before it.
     down_since: OnceLock<Instant>,
 }
 
-/// When the gateway goes down, and for how long.
+/// A planned outage of the gateway.
 #[derive(Clone, Copy, Debug)]
 pub struct Outage {
-    /// After this many payments.
+    /// The number of payments before the outage.
     pub after: u64,
-    /// For this long.
+    /// The length of the outage.
     pub lasting: Duration,
 }
 
 impl Gateway {
-    /// A gateway that goes down once; the default one never does.
+    /// Creates a gateway that goes down once. The default gateway never does.
     #[must_use]
     pub fn with(outage: Outage) -> Self {
         Self(Arc::new(Inner {
@@ -40,10 +45,10 @@ impl Gateway {
         }))
     }
 
-    /// Charges for an order and gives the receipt. `attempt` counts from 1.
+    /// Charges for an order and returns the receipt. `attempt` counts from 1.
     ///
     /// # Errors
-    /// Each 40th order fails on its first attempt; during the outage all fail.
+    /// One order in 40 fails on its first attempt. During the outage all orders fail.
     pub async fn charge(&self, order: &Order, attempt: u32) -> Result<String, ProcessError> {
         let unavailable = |why| Err(ProcessError::dependency("payments", why));
         if self.is_down() {
@@ -60,7 +65,7 @@ impl Gateway {
         Ok(format!("receipt-{}-{cents}", order.id))
     }
 
-    /// How many orders were paid only after another attempt.
+    /// Returns the number of orders that were paid only after another attempt.
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.0.retried.load(Ordering::Relaxed)

@@ -1,7 +1,8 @@
-//! The order system: shops place orders; they are validated, paid and shipped by the three handlers of one router, over five topics.
+//! The order system. Shops place orders. The three handlers of one router validate, pay and ship
+//! them, over five topics.
 //!
-//! Some payments fail and are retried, the payment gateway is down for a while, and some orders are broken and end as dead letters.
-//! Whatever happens, no order is lost: the audit at the end proves it.
+//! Some payments fail and are retried, the payment gateway is down for a while, and some orders are
+//! broken and end as dead letters. No order is lost in any case, which the audit at the end proves.
 
 pub mod audit;
 pub mod gateway;

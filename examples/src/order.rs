@@ -1,4 +1,4 @@
-//! The orders: what is placed, what is paid, what is shipped, and which of them are broken on purpose.
+//! The orders as they are placed, paid and shipped. Some of them are broken on purpose.
 
 use milena::{JsonExt, ProducerRecord, Result, TopicName};
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 /// An order as a shop places it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {
-    /// Unique among the orders of one run.
+    /// The id, which is unique among the orders of one run.
     pub id: u64,
-    /// Who ordered; orders of one customer stay in order, since this is the record's key.
+    /// The customer. As the record's key it keeps the orders of one customer in order.
     pub customer: String,
-    /// What.
+    /// The ordered item.
     pub item: String,
-    /// How many; an order of none is refused.
+    /// The number of items. An order of none is refused.
     pub quantity: u32,
-    /// The price of one, in cents.
+    /// The price of one item, in cents.
     pub cents: u64,
 }
 
@@ -37,7 +37,8 @@ pub struct Shipment {
 }
 
 impl Order {
-    /// Makes the order number `id`: the same each time, so that a run can be repeated. One in 400 orders nothing.
+    /// Creates order number `id`. It is the same in each run, so a run can be repeated. One order
+    /// in 400 has no items.
     #[must_use]
     pub fn number(id: u64) -> Self {
         let item = match id % 5 {
@@ -61,10 +62,11 @@ impl Order {
     }
 }
 
-/// The record of order number `id`, by its customer. One in 250 is not JSON; that and an order of nothing end as dead letters.
+/// Builds the record of order number `id`, with the customer as its key. One in 250 is not JSON.
+/// These and the orders of no items end as dead letters.
 ///
 /// # Errors
-/// Where the order cannot be written as JSON.
+/// An error if the order cannot be written as JSON.
 pub fn record(topic: &TopicName, id: u64) -> Result<ProducerRecord> {
     let order = Order::number(id);
     let record = ProducerRecord::new(topic).key(order.customer.clone());

@@ -1,4 +1,4 @@
-//! A line of figures that moves while the orders do.
+//! A line of figures that is updated while the orders move.
 
 use std::convert::Infallible;
 use std::io::{IsTerminal, Write};
@@ -9,7 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::tally::Tally;
 
-/// Shows the figures each 250 ms until it is dropped: on a terminal in one line that is written over, else as lines.
+/// Shows the figures every 250 ms until it is dropped. On a terminal it updates one line, otherwise
+/// it prints lines.
 pub async fn show(tally: &Tally, payments: &Gate) -> Infallible {
     let in_place = std::io::stdout().is_terminal();
     let _end = End(in_place);
@@ -20,7 +21,7 @@ pub async fn show(tally: &Tally, payments: &Gate) -> Infallible {
         ticks.tick().await;
         let text = line(tally, payments, started.elapsed());
         let mut out = std::io::stdout().lock();
-        // Progress that cannot be shown is no reason to stop.
+        // A failure to show the progress must not stop the run.
         let _ = if in_place {
             write!(out, "\r\x1b[2K{text}")
         } else {
@@ -30,7 +31,7 @@ pub async fn show(tally: &Tally, payments: &Gate) -> Infallible {
     }
 }
 
-/// Ends the line that was written over.
+/// Ends the updated line.
 struct End(bool);
 
 impl Drop for End {

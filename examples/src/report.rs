@@ -1,40 +1,40 @@
-//! What became of the orders: the table at the end, and whether its sums agree.
+//! The results of the orders, as a table at the end and a check of the sums.
 
 use std::fmt;
 use std::time::Duration;
 
 use milena::{Error, ErrorKind, Result};
 
-/// What an audit of the topics found after a run.
+/// The findings of an audit of the topics after a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Orders that the brokers acknowledged.
+    /// The orders that the brokers acknowledged.
     pub placed: u64,
-    /// Different orders in the topic of paid ones.
+    /// The different orders in the topic of paid orders.
     pub paid: u64,
-    /// Different orders in the topic of shipped ones.
+    /// The different orders in the topic of shipped orders.
     pub shipped: u64,
-    /// Orders that took more than one attempt to be paid.
+    /// The orders that took more than one attempt to be paid.
     pub retried: u64,
-    /// Different orders in the dead letter topic, each with its cause.
+    /// The different orders in the dead letter topic, each with its cause.
     pub dead_lettered: u64,
-    /// Orders that are in neither of both.
+    /// The orders that were neither shipped nor are dead letters.
     pub lost: u64,
-    /// Orders that arrived more than once.
+    /// The orders that arrived more than once.
     pub duplicated: u64,
-    /// Records that no one can make sense of.
+    /// The records that could not be understood.
     pub strange: u64,
-    /// Records that were written and read in all, over all stages.
+    /// The records that were written and read in all stages together.
     pub records: u64,
-    /// How long it took, from the first order to the last.
+    /// The time from the first order to the last.
     pub elapsed: Duration,
 }
 
 impl Report {
-    /// Whether the sums agree.
+    /// Checks that the sums agree.
     ///
     /// # Errors
-    /// Which of them do not.
+    /// An error that names the sums that do not agree.
     pub fn verdict(&self) -> Result<()> {
         let found = self.shipped + self.dead_lettered;
         let complaint = if self.lost > 0 {
@@ -42,7 +42,7 @@ impl Report {
         } else if self.placed != found {
             format!("{} orders were placed, but {found} were found", self.placed)
         } else if self.strange > 0 {
-            format!("{} records make no sense", self.strange)
+            format!("{} records could not be understood", self.strange)
         } else if self.paid != self.shipped {
             format!(
                 "{} orders were paid, but {} were shipped",
@@ -78,7 +78,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// A number with its thousands apart.
+/// Formats a number with a comma at each thousand.
 fn grouped(number: u64) -> String {
     match number {
         0..1_000 => number.to_string(),

@@ -1,4 +1,4 @@
-//! What the programs are told, on the command line or by the environment.
+//! The settings of the programs, from the command line or the environment.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use milena::{Client, ClientBuilder, Result};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-/// What all programs can be told.
+/// The settings that all programs share.
 #[derive(Clone, Debug, Parser)]
 pub struct Settings {
     /// The cluster, as `host:port`, several with commas between.
@@ -20,19 +20,19 @@ pub struct Settings {
         hide_default_value = true
     )]
     pub bootstrap: String,
-    /// How many orders to place.
+    /// The number of orders to place.
     #[arg(long, env = "ORDERS", default_value_t = 5_000, value_parser = value_parser!(u64).range(1..))]
     pub orders: u64,
-    /// How many partitions a new topic gets.
+    /// The number of partitions of a new topic.
     #[arg(long, env = "PARTITIONS", default_value_t = 4, value_parser = value_parser!(i32).range(1..))]
     pub partitions: i32,
-    /// Where the smallest producer writes and the smallest consumer reads.
+    /// The topic that the smallest producer writes to and the smallest consumer reads.
     #[arg(long, env = "TOPIC", default_value = "letters")]
     pub topic: String,
     /// The group of the smallest consumer.
     #[arg(long, env = "GROUP", default_value = "readers")]
     pub group: String,
-    /// What the names of the order system's topics and group begin with.
+    /// The prefix of the names of the order system's topics and group.
     #[arg(
         long = "topic-prefix",
         env = "TOPIC_PREFIX",
@@ -43,30 +43,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a cluster was named.
+    /// Returns true if a cluster is named.
     #[must_use]
     pub fn has_cluster(&self) -> bool {
         !self.bootstrap.trim().is_empty()
     }
 
-    /// Sets up a client of the cluster that was named, or of `localhost:9092`.
+    /// Creates a builder of a client for the named cluster, or for `localhost:9092`.
     pub fn client(&self, client_id: &str) -> ClientBuilder {
         let named = self.has_cluster().then_some(self.bootstrap.as_str());
         let builder = Client::builder().client_id(client_id);
         builder.bootstrap([named.unwrap_or("localhost:9092")])
     }
 
-    /// Connects to it.
+    /// Connects to the cluster.
     ///
     /// # Errors
-    /// Where no broker answers there.
+    /// An error if no broker answers.
     pub async fn connect(&self, client_id: &str) -> Result<Client> {
         log(None);
         self.client(client_id).connect().await
     }
 }
 
-/// Logs errors, and brokers that cannot be reached, to the standard error stream, or what `RUST_LOG` asks for; and exports spans.
+/// Starts logging to the standard error stream, and the export of spans. Logs errors and brokers
+/// that cannot be reached, or the targets that `RUST_LOG` names.
 pub fn log(export: Option<&Otlp>) {
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("error,milena_pool=warn"));
@@ -79,7 +80,7 @@ pub fn log(export: Option<&Otlp>) {
     subscriber.with(lines.with_filter(filter)).init();
 }
 
-/// A program's exit code; says on the standard error stream why it failed, with all causes.
+/// Returns a program's exit code. Prints an error with all its causes to the standard error stream.
 #[must_use]
 pub fn end(ended: Result<()>) -> ExitCode {
     let Err(error) = ended else {

@@ -1,20 +1,21 @@
-//! The shop: places orders as fast as the cluster takes them.
+//! The shop. Places orders as fast as the cluster takes them.
 
 use milena::{Result, TopicName};
 
 use crate::order;
 use crate::watch::Writer;
 
-/// Places `count` orders, each the beginning of a trace; says how many the brokers acknowledged.
+/// Places `count` orders, each with a trace of its own. Returns the number of orders that the
+/// brokers acknowledged.
 ///
 /// # Errors
-/// Where an order was not acknowledged; the others are placed all the same.
+/// An error if an order was not acknowledged. The others are placed anyway.
 pub async fn place_orders(writer: &Writer, orders: &TopicName, count: u64) -> Result<u64> {
     let mut deliveries = Vec::new();
     for id in 0..count {
         let mut record = order::record(orders, id)?;
         let span = writer.start(&mut record);
-        // Waits only while the producer's memory is full.
+        // This waits only while the producer's memory is full.
         deliveries.push((span, writer.inner().enqueue(record).await?));
     }
     let mut placed = Ok(0);

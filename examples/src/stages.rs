@@ -1,4 +1,5 @@
-//! The three stages of an order: validate, pay, ship. A router leads each topic's records to a handler inside its layers.
+//! The three stages of an order, which validate, pay and ship it. A router sends each topic's
+//! records to a handler inside its layers.
 
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use crate::order::{Order, PaidOrder, Shipment};
 use crate::topics::Topics;
 use crate::watch::Writer;
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 pub struct Shop {
-    /// Where the next stage's records go.
+    /// The topics for the records of the next stage.
     pub topics: Topics,
-    /// Takes payments.
+    /// The gateway that takes payments.
     pub gateway: Gateway,
 }
 
-/// Passes on orders that can be fulfilled; the others are dead letters.
+/// Passes on orders that can be fulfilled. The others become dead letters.
 pub async fn validate(
     State(shop): State<Shop>,
     Key(customer): Key,
@@ -34,7 +35,7 @@ pub async fn validate(
     out: Emitter,
 ) -> Result<Outcome, ProcessError> {
     if order.quantity == 0 {
-        let why = format!("order {} is for nothing: its quantity is 0", order.id);
+        let why = format!("order {} has no items: its quantity is 0", order.id);
         return Ok(Outcome::dead_letter(why));
     }
     let record = ProducerRecord::new(shop.topics.validated).key(customer);
@@ -42,7 +43,7 @@ pub async fn validate(
     Ok(Outcome::Ack)
 }
 
-/// Charges for an order; the gateway's failures are retried, and its outages waited out.
+/// Charges for an order. Failures of the gateway are retried. During an outage the order waits.
 pub async fn pay(
     State(shop): State<Shop>,
     Attempt(attempt): Attempt,
@@ -74,10 +75,11 @@ pub async fn ship(
     Ok(())
 }
 
-/// The stages with their layers, outermost first, for `consumer.run`.
+/// Builds the stages with their layers, outermost first, for `consumer.run`.
 ///
-/// What fails for good goes to the dead letter topic with its cause; what may pass is tried again. While payments are down, their breaker
-/// holds back the partitions of orders to be paid, and of no others, instead of spending attempts.
+/// A record that fails finally goes to the dead letter topic with its cause. An error that may pass
+/// by itself is retried. While payments are down, their breaker stops only the partitions of orders
+/// to be paid, and no attempts are spent.
 pub fn router(shop: &Shop, writer: Writer, payments: CircuitBreakerLayer) -> Router {
     let backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
     let topics = &shop.topics;
@@ -108,16 +110,17 @@ pub fn router(shop: &Shop, writer: Writer, payments: CircuitBreakerLayer) -> Rou
         )
 }
 
-/// A member of the group that handles orders: those of one customer one after the other, those of different customers side by side.
+/// Builds a member of the group that handles orders. The orders of one customer are handled one
+/// after the other, those of different customers at the same time.
 ///
 /// # Errors
-/// Where a setting of the client is not right.
+/// An error for a wrong setting of the client.
 pub fn consumer(client: &Client, topics: &Topics, group: String) -> Result<Consumer> {
     let consumer = client.consumer(group).topics(topics.handled());
     consumer.order(consumer::Order::Key(8)).build()
 }
 
-/// The breaker that opens while payments are down.
+/// Creates the breaker that opens while payments are down.
 #[must_use]
 pub fn payments() -> CircuitBreakerLayer {
     CircuitBreakerLayer::new("payments").open_for(Duration::from_millis(250))

@@ -1,4 +1,4 @@
-//! What has happened so far, counted.
+//! Counts the orders in each state.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -9,19 +9,24 @@ use milena::{Event, Observer};
 use crate::gateway::Gateway;
 use crate::topics::Topics;
 
-/// Counts the records that brokers acknowledged, by topic: the client tells it, as an observer. Clones count together.
+/// Counts the records that brokers acknowledged, by topic, as an observer of the client. Clones
+/// share the counts.
 #[derive(Clone, Debug)]
 pub struct Tally(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
+    /// The topics that are counted.
     topics: Topics,
+    /// The gateway, which counts retried payments.
     gateway: Gateway,
+    /// The acknowledged records of each topic, in the order of [`Topics::all`].
     written: [AtomicU64; 5],
 }
 
 impl Tally {
-    /// Counts for these topics; the gateway knows which payments took more than one attempt.
+    /// Creates counts for these topics. The gateway counts the payments that took more than one
+    /// attempt.
     #[must_use]
     pub fn new(topics: &Topics, gateway: &Gateway) -> Self {
         Self(Arc::new(Counts {
@@ -31,7 +36,8 @@ impl Tally {
         }))
     }
 
-    /// How many orders were placed, validated, paid, shipped, and are dead letters.
+    /// Returns the numbers of orders that were placed, validated, paid, shipped, and are dead
+    /// letters.
     #[must_use]
     pub fn written(&self) -> [u64; 5] {
         self.0
@@ -40,13 +46,13 @@ impl Tally {
             .map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// How many were paid only after another attempt.
+    /// Returns the number of orders that were paid only after another attempt.
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.0.gateway.retried()
     }
 
-    /// The counts in Prometheus' text format.
+    /// Formats the counts in Prometheus' text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = "# HELP order_system_orders_total Orders by what happened to them.\n\

@@ -1,4 +1,4 @@
-//! The topics of the order system, and how they are set up.
+//! The topics of the order system, and their setup.
 
 use milena::admin::{NewTopic, PerItem, TopicManager, TopicState};
 use milena::{Client, Result, TopicName};
@@ -6,7 +6,7 @@ use milena::{Client, Result, TopicName};
 /// The topics of one order system.
 #[derive(Clone, Debug)]
 pub struct Topics {
-    /// Where shops place orders.
+    /// Orders as shops placed them.
     pub orders: TopicName,
     /// Orders that passed validation.
     pub validated: TopicName,
@@ -14,12 +14,12 @@ pub struct Topics {
     pub paid: TopicName,
     /// Orders on their way to the customer.
     pub shipped: TopicName,
-    /// What could not be processed, with the cause in its headers.
+    /// Records that could not be processed, with the cause in their headers.
     pub dead_letters: TopicName,
 }
 
 impl Topics {
-    /// The topics under a prefix, such as `shop-7.`; empty for none.
+    /// Returns the topics with a prefix, such as `shop-7.`. It may be empty.
     #[must_use]
     pub fn with_prefix(prefix: &str) -> Self {
         let name = |name: &str| TopicName::from(format!("{prefix}{name}"));
@@ -32,7 +32,7 @@ impl Topics {
         }
     }
 
-    /// All of them, in the order in which an order passes them.
+    /// Returns all topics, in the order in which an order passes them.
     #[must_use]
     pub fn all(&self) -> [&TopicName; 5] {
         let Self {
@@ -45,16 +45,17 @@ impl Topics {
         [orders, validated, paid, shipped, dead_letters]
     }
 
-    /// Those whose records are handled.
+    /// Returns the topics whose records are handled.
     #[must_use]
     pub fn handled(&self) -> [&TopicName; 3] {
         [&self.orders, &self.validated, &self.paid]
     }
 
-    /// Creates those that are missing, with that many partitions each, and says how they stand.
+    /// Creates the missing topics with `partitions` partitions each. Returns the state of each
+    /// topic.
     ///
     /// # Errors
-    /// Where the cluster cannot be reached.
+    /// An error if the cluster cannot be reached.
     pub async fn set_up(
         &self,
         client: &Client,
@@ -69,10 +70,10 @@ impl Topics {
             .await
     }
 
-    /// Deletes them all, with what they hold.
+    /// Deletes all topics with their records.
     ///
     /// # Errors
-    /// Where the cluster cannot be reached or refuses.
+    /// An error if the cluster cannot be reached or refuses.
     pub async fn tear_down(&self, client: &Client) -> Result<()> {
         client
             .admin()

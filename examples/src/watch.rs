@@ -1,4 +1,5 @@
-//! Watching the order system: its health, its metrics and its traces, where they were asked for.
+//! Watches the order system. Serves its health and metrics and exports its traces, if the user asks
+//! for them.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -17,36 +18,42 @@ use tower_layer::Layer;
 use crate::settings;
 use crate::tally::Tally;
 
-/// A producer that carries traces on.
+/// A producer that continues traces.
 pub type Writer = TraceSend<Producer>;
 
-/// What the order system can be told besides.
+/// The options of the order system.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
-    /// Where health and metrics are served, as `127.0.0.1:9404`; port 0 takes a free one.
+    /// The address for health and metrics, such as `127.0.0.1:9404`. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<SocketAddr>,
-    /// The collector that every order's trace goes to, as `http://127.0.0.1:4318`.
+    /// The collector for the trace of every order, such as `http://127.0.0.1:4318`.
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
 }
 
-/// What watches a running system.
+/// The observers of a running system.
 #[derive(Debug)]
 pub struct Watch {
+    /// The health of the client.
     health: Health,
+    /// The metrics of the client.
     metrics: Metrics,
+    /// The counts of orders.
     tally: Tally,
+    /// The server of health and metrics. `None` if the user gave no address.
     server: Option<HttpServer>,
+    /// The export of spans. `None` if the user gave no collector.
     export: Option<Otlp>,
+    /// Notified at each scrape of the metrics.
     scraped: Arc<Notify>,
 }
 
 impl Watch {
-    /// Begins to log, to serve and to export what was asked for; says where it serves.
+    /// Starts to log, and to serve and export as the options say. Prints the address of the server.
     ///
     /// # Errors
-    /// Where the address is in use, or the collector's is none.
+    /// An error if the address is in use, or if the collector's address is invalid.
     pub async fn start(options: &Options, tally: &Tally) -> Result<Self> {
         let exporter = |endpoint| otlp::exporter("order-system").endpoint(endpoint).start();
         let export = options.otlp.as_ref().map(exporter).transpose()?;
@@ -77,26 +84,27 @@ impl Watch {
         })
     }
 
-    /// Has a client watched.
+    /// Adds the observers to a client.
     pub fn client(&self, builder: ClientBuilder) -> ClientBuilder {
         let builder = builder.health(&self.health).metrics(&self.metrics);
         builder.add_observer(Arc::new(self.tally.clone()))
     }
 
-    /// How many of the orders are traced: all where someone asked for traces, else none.
+    /// Returns the share of orders that are traced, which is 1 with a collector and 0 without one.
     #[must_use]
     pub fn ratio(&self) -> f64 {
         if self.export.is_some() { 1.0 } else { 0.0 }
     }
 
-    /// Ends it, after the clients. Where it serves and there is any patience, that is once the last figures were scraped, or after `patience`, or at a signal.
+    /// Ends the watch, after the clients. With a server and some patience, it first waits for a
+    /// scrape of the last figures, for a signal, or for `patience`.
     ///
     /// # Errors
-    /// Where the collector did not take the last spans.
+    /// An error if the collector did not accept the last spans.
     pub async fn end(self, patience: Duration) -> Result<()> {
         if let Some(server) = self.server {
             if !patience.is_zero() {
-                // From here on a scrape counts, however soon it comes.
+                // From here on a scrape is noticed, even one before the wait below begins.
                 let mut scraped = pin!(self.scraped.notified());
                 scraped.as_mut().enable();
                 let seconds = patience.as_secs();
@@ -116,10 +124,11 @@ impl Watch {
     }
 }
 
-/// A producer whose records carry their traces; so many of those that begin one are recorded.
+/// Creates a producer whose records carry their traces. `ratio` is the share of new traces that are
+/// recorded.
 ///
 /// # Errors
-/// Where a setting of the client is not right.
+/// An error for a wrong setting of the client.
 pub fn writer(client: &Client, ratio: f64) -> Result<Writer> {
     let producer = client.producer().build()?;
     Ok(TraceSendLayer::new().sample(ratio).layer(producer))

@@ -1,4 +1,4 @@
-//! The programs, run as a user runs them: on an embedded broker, each in a process of its own.
+//! Runs the programs like a user, on an embedded broker, each in a process of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use milena::broker::Broker;
 
-/// Longer than any of them takes.
+/// A time longer than any program takes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn program(path: &str, bootstrap: &str) -> Command {
@@ -29,7 +29,7 @@ fn program(path: &str, bootstrap: &str) -> Command {
     command
 }
 
-/// Ends a process that a failed test leaves behind.
+/// A process that ends even if the test fails.
 struct Process(Option<Child>);
 
 impl Drop for Process {
@@ -50,7 +50,7 @@ impl Process {
         self.0.as_mut().unwrap()
     }
 
-    /// Its next lines until one says so.
+    /// Returns the next lines, up to one for which `wanted` returns true.
     fn read_until(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
         let mut reader = BufReader::new(self.child().stdout.take().unwrap());
         let mut lines = Vec::new();
@@ -80,7 +80,7 @@ impl Process {
         );
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the process, and returns its output.
     fn output(mut self) -> Output {
         let child = self.0.take().unwrap();
         let id = child.id().to_string();
@@ -117,7 +117,7 @@ fn the_order_system_ends_by_itself_with_sums_that_agree() {
         let number = line.split('|').nth(2).unwrap().trim().replace(',', "");
         number.parse::<u64>().unwrap()
     };
-    // Of a thousand, four are not JSON and two order nothing.
+    // Of a thousand orders, four are not JSON and two have no items.
     assert_eq!(
         (row("placed"), row("paid"), row("shipped")),
         (1_000, 994, 994)
@@ -203,7 +203,7 @@ async fn the_programs_work_together_as_they_are_deployed() {
         text.contains("497 validated, 497 paid, 497 shipped, 3 dead letters"),
         "{text}"
     );
-    // It left in good order: everything is committed.
+    // The consumer shut down in order, so everything is committed.
     let lag = |partition| {
         let end = broker.inspect().end_offset("orders", partition).unwrap();
         end - broker

@@ -1,4 +1,4 @@
-//! Health and metrics of the order system, scraped while it runs and after its table.
+//! Scrapes the health and metrics of the order system while it runs and after its table.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Ends the process that a failed test leaves behind.
+/// A process that ends even if the test fails.
 struct Ending(Child);
 
 impl Drop for Ending {
@@ -21,7 +21,7 @@ impl Drop for Ending {
     }
 }
 
-/// Status and body.
+/// Requests a path. Returns the status and the body.
 fn get(address: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
@@ -77,7 +77,7 @@ fn the_metrics_at_the_end_are_the_figures_of_the_table() {
     assert_eq!(get(address, "/health/ready").0, 503);
     let (status, text) = get(address, "/metrics");
     assert_eq!(status, 200);
-    // The topics of a run have a name of its own before theirs.
+    // The topics have a prefix that is unique to the run.
     let sum = |name: &str, label: &str| {
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;

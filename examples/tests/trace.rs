@@ -1,4 +1,4 @@
-//! One order's trace over all stages, as an exporter sees it.
+//! The trace of one order over all stages, as an exporter gets it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ use tracing_subscriber::prelude::*;
 
 const ORDERS: u64 = 300;
 
-/// All on one thread, whose spans are this test's.
+/// Everything runs on one thread, so the spans belong to this test only.
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn each_orders_trace_is_one_tree_over_stages_retries_and_dead_letters() {
     let exporter = InMemorySpanExporter::default();
@@ -103,7 +103,8 @@ async fn each_orders_trace_is_one_tree_over_stages_retries_and_dead_letters() {
     assert_eq!(gateway.retried() as usize, retried);
 }
 
-/// How often each span is there, once it is one tree: a single root, and everyone's parent among them.
+/// Counts the spans by their names. Checks that they form one tree, with a single root and every
+/// parent among the spans.
 fn shape(spans: &[SpanData]) -> BTreeMap<String, usize> {
     let known: HashMap<SpanId, &SpanData> = spans
         .iter()
@@ -125,7 +126,8 @@ fn shape(spans: &[SpanData]) -> BTreeMap<String, usize> {
         let fits = match what {
             "process" => above == "send",
             "attempt" => above == "process",
-            // A dead letter hangs below its record, what a handler sends below its attempt.
+            // The parent of a dead letter is its record. The parent of a handler's record is its
+            // attempt.
             "send" if span.name == "send orders.dead-letters" => above == "process",
             _ => above == "attempt",
         };

@@ -23,18 +23,18 @@ pub(crate) enum Command {
     Consume(Box<ConsumeFlags>),
     /// Draw charts from the JSON of earlier runs.
     Chart(ChartFlags),
-    /// One client, one measurement; started by the other commands.
+    /// One client, one measurement. Started by the other commands.
     #[command(hide = true)]
     Worker { task: String },
-    /// A broker that acknowledges and stores nothing; started by the other commands.
+    /// A broker that acknowledges and stores nothing. Started by the other commands.
     #[command(hide = true)]
     Stub(StubFlags),
-    /// The embedded broker over TCP; started by the other commands.
+    /// The embedded broker over TCP. Started by the other commands.
     #[command(hide = true)]
     Embedded(EmbeddedFlags),
 }
 
-/// What producing and consuming are compared by alike.
+/// The flags that producing and consuming share.
 #[derive(Flags, Clone)]
 pub(crate) struct CommonFlags {
     /// `stub`, `embedded`, or the host:port of a Kafka.
@@ -43,13 +43,13 @@ pub(crate) struct CommonFlags {
     /// Bytes of a record's value.
     #[arg(long, value_delimiter = ',', default_value = "100")]
     pub(crate) size: Vec<usize>,
-    /// How often everything is measured; clients take turns within a round.
+    /// Number of rounds. Clients take turns within a round.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Who takes part; all, where nothing is said.
+    /// The clients to compare. Default all.
     #[arg(long, value_delimiter = ',', value_enum)]
     pub(crate) clients: Vec<Client>,
-    /// How the peers are set up. milena always runs at its defaults.
+    /// The settings of the peers. milena always runs with its defaults.
     #[arg(
         long,
         value_delimiter = ',',
@@ -69,19 +69,19 @@ pub(crate) struct CommonFlags {
     /// Seconds of one measurement.
     #[arg(long, default_value_t = 2.0)]
     pub(crate) seconds: f64,
-    /// Let the system place target and clients; without it, they get disjoint cores.
+    /// Let the system place target and clients. By default they get disjoint cores.
     #[arg(long)]
     pub(crate) no_pin: bool,
-    /// Write the results here.
+    /// Write the results to this JSON file.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
-    /// Draw the results here.
+    /// Draw the results to this SVG file.
     #[arg(long)]
     pub(crate) svg: Option<PathBuf>,
 }
 
 impl CommonFlags {
-    /// Who is asked for; everybody, where nobody is named.
+    /// Returns the clients to compare. All clients if the user named none.
     pub(crate) fn clients(&self) -> &[Client] {
         match self.clients.as_slice() {
             [] => Client::value_variants(),
@@ -89,7 +89,8 @@ impl CommonFlags {
         }
     }
 
-    /// How a client is set up: milena at its defaults, and every peer in each of the forms asked for.
+    /// Returns the settings of a client. milena runs with its defaults, and every peer with each of
+    /// the chosen settings.
     pub(crate) fn forms(&self, client: Client) -> &[Settings] {
         match client {
             Client::Milena | Client::MilenaBatch | Client::MilenaThread => &[Settings::Default],
@@ -97,7 +98,7 @@ impl CommonFlags {
         }
     }
 
-    /// The last core is the target's, where we start it and there are enough.
+    /// Returns the last core for the target, if we start the target and there are enough cores.
     pub(crate) fn target_core(&self) -> Option<usize> {
         let ours = ["stub", "embedded"].contains(&self.target.as_str());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -111,7 +112,7 @@ impl CommonFlags {
     }
 }
 
-/// What to compare. Lists are separated by commas; every combination is run.
+/// The flags of a produce comparison. Lists are separated by commas, and every combination is run.
 #[derive(Flags, Clone)]
 pub(crate) struct ProduceFlags {
     #[command(flatten)]
@@ -119,48 +120,51 @@ pub(crate) struct ProduceFlags {
     /// Give every record a key of 16 bytes, placed by murmur2.
     #[arg(long)]
     pub(crate) keys: bool,
-    /// The most bytes of a batch, the same for all; without it, each client's own.
+    /// The most bytes of a batch, the same for all clients. By default each client uses its own.
     #[arg(long)]
     pub(crate) batch_size: Option<usize>,
     /// The stub answers a connection's requests one at a time, as Kafka does.
     #[arg(long)]
     pub(crate) serial: bool,
-    /// Offer this many records a second and measure latency, in place of the maximum and shares of it.
+    /// Offer this many records per second and measure latency. By default the maximum is measured,
+    /// and then the latency at shares of it.
     #[arg(long, value_delimiter = ',')]
     pub(crate) rate: Vec<u64>,
-    /// Measure the maximum only, not the latency at shares of it.
+    /// Measure only the maximum, not the latency at shares of it.
     #[arg(long)]
     pub(crate) max_only: bool,
 }
 
-/// What to compare. Lists are separated by commas; every combination is run.
+/// The flags of a consume comparison. Lists are separated by commas, and every combination is run.
 #[derive(Flags, Clone)]
 pub(crate) struct ConsumeFlags {
     #[command(flatten)]
     pub(crate) common: CommonFlags,
-    /// How records are taken in; in every way that a client has, where nothing is said.
+    /// The ways in which records are received. By default every way that a client has.
     #[arg(long, value_delimiter = ',', value_enum)]
     pub(crate) mode: Vec<Mode>,
-    /// Members of one group in the same process, which share the partitions; without it, one consumer without a group.
+    /// Members of one group in the same process, which share the partitions. By default one
+    /// consumer without a group.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub(crate) members: Vec<usize>,
     /// Bytes of uncompressed records in a batch of the log.
     #[arg(long, default_value_t = 65_536)]
     pub(crate) batch_size: usize,
-    /// Records in the log of a target that stores; without it, half a gigabyte of them.
+    /// Records in the log of a target that stores. By default half a gigabyte of them.
     #[arg(long)]
     pub(crate) records: Option<u64>,
-    /// Write so many records a second and measure the time from end to end, in place of reading as fast as it goes.
+    /// Write this many records per second and measure the time from end to end. By default records
+    /// are read as fast as possible.
     #[arg(long, value_delimiter = ',')]
     pub(crate) rate: Vec<u64>,
 }
 
 #[derive(Flags)]
 pub(crate) struct ChartFlags {
-    /// Files that `--json` wrote.
+    /// The JSON files of earlier runs.
     #[arg(required = true)]
     pub(crate) json: Vec<PathBuf>,
-    /// Where to draw.
+    /// The SVG file to draw.
     #[arg(long)]
     pub(crate) svg: PathBuf,
 }
@@ -179,25 +183,25 @@ pub(crate) struct StubFlags {
     /// Bytes of uncompressed records in a batch that is served.
     #[arg(long, default_value_t = 65_536)]
     pub(crate) batch_size: usize,
-    /// How the batches that are served are compressed.
+    /// Compression of the batches that are served.
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) codec: Codec,
-    /// Records a second that are there to be read; without it, there is no end of them.
+    /// Records per second that become readable. By default their number has no end.
     #[arg(long)]
     pub(crate) rate: Option<u64>,
-    /// The core to stay on.
+    /// The core of this process.
     #[arg(long)]
     pub(crate) core: Option<usize>,
 }
 
 #[derive(Flags)]
 pub(crate) struct EmbeddedFlags {
-    /// The core to stay on.
+    /// The core of this process.
     #[arg(long)]
     pub(crate) core: Option<usize>,
 }
 
-/// Reads `2ms`, `250us` or `1s`.
+/// Parses `2ms`, `250us` or `1s`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: f64 = digits

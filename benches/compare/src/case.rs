@@ -1,16 +1,16 @@
-//! What is measured: a client, its settings, a target, a load.
+//! The case of a measurement, which is a client, its settings, a target and a load.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A client, and which of its interfaces.
+/// A client with one of its interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Client {
     Milena,
-    /// Records enqueued by the run, as librdkafka's batch call takes them; for producing at the maximum.
+    /// Records are enqueued in runs, like in librdkafka's batch call. For producing at the maximum.
     MilenaBatch,
-    /// Called from a plain thread, as the blocking clients are; for producing at a rate.
+    /// Called from a plain thread, like the blocking clients. For producing at a rate.
     MilenaThread,
     LibrdkafkaC,
     RdkafkaBase,
@@ -21,15 +21,15 @@ pub(crate) enum Client {
     Rskafka,
 }
 
-/// How a client is set up. Acks, idempotence and codec are the same in all but `Plain`.
+/// The settings of a client. Acks, idempotence and codec are the same in all but `Plain`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Settings {
-    /// As its makers ship it, with the guarantees of the others.
+    /// The defaults of its makers, with the guarantees of the others.
     Default,
-    /// As well as we could do for this load.
+    /// The best settings that we found for this load.
     Tuned,
-    /// Tuned, and without idempotence: a weaker guarantee.
+    /// Tuned, and without idempotence. A weaker guarantee.
     Plain,
 }
 
@@ -43,28 +43,28 @@ pub(crate) enum Codec {
     Zstd,
 }
 
-/// How records are taken in.
+/// The way in which records are received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mode {
     /// Many with each call, by the client's fastest interface.
     Batch,
-    /// One by one, each its own value.
+    /// One by one, each with its own value.
     Stream,
-    /// Each through an asynchronous function, in a group that commits what was processed.
+    /// Each in an asynchronous function, in a group that commits the processed records.
     Handler,
 }
 
-/// What one worker process is to do.
+/// The task of one worker process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Task {
     Produce(Job),
     Consume(ConsumeJob),
-    /// Fill a topic, or feed it at a rate, for others to read.
+    /// Fill a topic, or write to it at a rate, for others to read.
     Feed(FeedJob),
 }
 
-/// What one consumer is to do.
+/// The task of one consumer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ConsumeJob {
     pub(crate) client: Client,
@@ -73,10 +73,11 @@ pub(crate) struct ConsumeJob {
     pub(crate) bootstrap: String,
     pub(crate) topic: String,
     pub(crate) partitions: u32,
-    /// Members of one group that share the partitions; one, and no group, where none are asked for.
+    /// Members of one group that share the partitions. With 1 there is no group.
     pub(crate) members: usize,
-    /// So many records are there; `None` where they never end.
+    /// The number of records in the log. `None` if they never end.
     pub(crate) records: Option<u64>,
+    /// The rule that tells when a record was written.
     pub(crate) clock: Due,
     /// Bytes of batches per record, as the log holds them.
     pub(crate) stored: f64,
@@ -84,18 +85,19 @@ pub(crate) struct ConsumeJob {
     pub(crate) cores: Vec<usize>,
 }
 
-/// When a record was written, for the time from end to end.
+/// The rule that tells when a record was written, for the time from end to end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Due {
-    /// Nobody asks.
+    /// The time is not measured.
     Never,
-    /// The stub writes by the clock: batch `n` of the topic, `batch` records, at `origin + n * tick`, in nanoseconds.
+    /// The stub writes by the clock. It writes batch `n` of the topic, with `batch` records, at
+    /// `origin + n * tick`, in nanoseconds.
     ByOffset { origin: u64, tick: u64, batch: u64 },
-    /// The first eight bytes of the value tell.
+    /// The first eight bytes of the value hold the time.
     InValue,
 }
 
-/// What a feeder is to write.
+/// The task of a feeder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct FeedJob {
     pub(crate) bootstrap: String,
@@ -103,7 +105,7 @@ pub(crate) struct FeedJob {
     pub(crate) size: usize,
     pub(crate) codec: Codec,
     pub(crate) batch_size: Option<usize>,
-    /// So many at once, or so many a second until it is killed.
+    /// The number of records at once, or per second until the process is killed.
     pub(crate) amount: Amount,
 }
 
@@ -113,7 +115,7 @@ pub(crate) enum Amount {
     PerSecond(u64),
 }
 
-/// What one producer is to do.
+/// The task of one producer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     pub(crate) client: Client,
@@ -126,39 +128,40 @@ pub(crate) struct Job {
     pub(crate) codec: Codec,
     pub(crate) keys: bool,
     pub(crate) batch_size: Option<usize>,
-    /// Records a second to offer; `None` for as many as go.
+    /// Records per second to offer. `None` for as many as possible.
     pub(crate) rate: Option<u64>,
     pub(crate) seconds: f64,
-    /// The cores to stay on; none to let the system choose.
+    /// The cores of the process. Empty to let the system choose.
     pub(crate) cores: Vec<usize>,
 }
 
-/// What one worker process measured.
+/// The results of one worker process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// Records acknowledged while measuring.
+    /// The records acknowledged while measuring.
     pub(crate) records: u64,
-    /// From the first record to the last acknowledgement.
+    /// The time from the first record to the last acknowledgement.
     pub(crate) seconds: f64,
-    /// User and system time of the process in that span.
+    /// User and system time of the process in that time.
     pub(crate) cpu_seconds: f64,
-    /// The most memory the process ever held.
+    /// The most memory that the process ever held.
     pub(crate) rss_mib: f64,
-    /// From send to acknowledgement, for the sampled records.
+    /// The times from send to acknowledgement, for the sampled records.
     pub(crate) latencies_ms: Vec<f64>,
-    /// Bytes that came in through the process's connections, per byte of the batches that it delivered.
+    /// The bytes that the process received through its connections, per byte of the batches that it
+    /// delivered.
     pub(crate) read_amplification: Option<f64>,
     /// Every setting that differs from the client's defaults.
     pub(crate) set: String,
 }
 
 impl Client {
-    /// Whether this is the name of a producer's interface.
+    /// Returns true if this is the name of a producer's interface.
     pub(crate) fn produces(self) -> bool {
         self != Self::RdkafkaStream
     }
 
-    /// The ways in which this client takes records in; none for a producer's interface.
+    /// Returns the ways in which this client receives records. None for a producer's interface.
     pub(crate) fn modes(self) -> &'static [Mode] {
         match self {
             Self::Milena => &[Mode::Batch, Mode::Stream, Mode::Handler],
@@ -171,7 +174,7 @@ impl Client {
         }
     }
 
-    /// The name on the command line and in results.
+    /// Returns the name on the command line and in results.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())

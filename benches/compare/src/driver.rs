@@ -1,4 +1,5 @@
-//! Producing: runs every combination, rounds in which the clients take turns, at their maximum first and then at fixed rates.
+//! Runs every combination of a produce comparison, in rounds in which the clients take turns. First
+//! at their maximum, then at fixed rates.
 
 use std::io::IsTerminal;
 
@@ -8,7 +9,7 @@ use crate::report::{self, Row};
 use crate::target::{Target, Wish};
 use crate::worker;
 
-/// One combination of what the flags list.
+/// One combination of the values in the flags.
 struct Case<'a> {
     flags: &'a ProduceFlags,
     size: usize,
@@ -16,18 +17,20 @@ struct Case<'a> {
     partitions: u32,
 }
 
-/// One client in one of its forms, with what its rounds gave.
+/// One client with one of its settings, and its results.
 struct Entry {
     client: Client,
     settings: Settings,
+    /// The results of the rounds so far.
     rounds: Vec<Round>,
+    /// The error that ended its rounds. `None` while there is none.
     error: Option<String>,
 }
 
 /// One measurement.
 pub(crate) struct Round {
     pub(crate) sample: Sample,
-    /// Requests and records that the stub saw, warm-up included.
+    /// The requests and records that the stub received, including the warm-up.
     pub(crate) seen: Option<(u64, u64)>,
 }
 
@@ -43,7 +46,7 @@ pub(crate) fn produce(flags: &ProduceFlags) -> Result<(), String> {
                     partitions,
                 };
                 rows.extend(case.run()?);
-                // After each case, so that a long run that is cut short has told something.
+                // Saved after each case, so that an aborted long run leaves results.
                 report::save(
                     flags.common.json.as_deref(),
                     flags.common.svg.as_deref(),
@@ -80,17 +83,18 @@ impl Case<'_> {
         Ok(all)
     }
 
-    /// Everybody's rounds at one load, told when they are done.
+    /// Runs the rounds of all clients at one load, and prints the results.
     fn rounds(&self, target: &mut Target, rate: Option<u64>) -> Vec<Row> {
         let mut entries = entries(self.flags);
-        // By the run is a way to the maximum; from a thread, a way to tell a record's time as the blocking clients do.
+        // Enqueuing in runs is for the maximum. Calling from a thread is for latency, measured like
+        // that of the blocking clients.
         let out = match rate {
             None => Client::MilenaThread,
             Some(_) => Client::MilenaBatch,
         };
         entries.retain(|entry| entry.client != out);
         for round in 0..self.flags.common.rounds {
-            // The order turns by one in each round, so that nobody always runs first.
+            // The order rotates by one in each round, so that no client is always first.
             for at in 0..entries.len() {
                 let at = (at + round) % entries.len();
                 if let Some(entry) = entries.get_mut(at).filter(|entry| entry.error.is_none()) {
@@ -158,7 +162,7 @@ impl Entry {
     }
 }
 
-/// milena at its defaults, and every peer in each of the forms asked for.
+/// Returns milena with its defaults, and every peer with each of the chosen settings.
 fn entries(flags: &ProduceFlags) -> Vec<Entry> {
     let forms = |&client: &Client| {
         let forms = flags.common.forms(client);
@@ -174,7 +178,7 @@ fn entries(flags: &ProduceFlags) -> Vec<Entry> {
     producers.flat_map(forms).collect()
 }
 
-/// 10, 50 and 80 % of what the slowest can take.
+/// Returns 10, 50 and 80 % of the slowest client's maximum.
 fn shares_of_slowest(rows: &[Row]) -> Vec<Option<u64>> {
     let rates = rows
         .iter()
@@ -188,7 +192,7 @@ fn shares_of_slowest(rows: &[Row]) -> Vec<Option<u64>> {
         .collect()
 }
 
-/// Who runs now, for somebody who watches.
+/// Shows the client that runs now on a terminal.
 pub(crate) fn progress(what: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{what:<60}\r");

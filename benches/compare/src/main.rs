@@ -1,4 +1,5 @@
-//! Runs milena beside other Kafka clients on the same target, each in a process of its own, and compares what they cost.
+//! Runs milena and other Kafka clients on the same target, each in a process of its own, and
+//! compares their costs.
 
 mod args;
 mod case;

@@ -1,12 +1,14 @@
-//! What a process has cost so far.
+//! The costs of a process so far.
 
 use std::time::Instant;
 
 use crate::case::Sample;
 
-/// Starts when the load does.
+/// A meter that starts with the load.
 pub(crate) struct Meter {
+    /// The start of the load.
     start: Instant,
+    /// The user and system time at the start.
     cpu: f64,
 }
 
@@ -18,7 +20,7 @@ impl Meter {
         }
     }
 
-    /// What was spent on `records` since the start.
+    /// Returns the time and the costs of `records` since the start.
     pub(crate) fn stop(self, records: u64) -> Sample {
         Sample {
             records,
@@ -30,13 +32,14 @@ impl Meter {
     }
 }
 
-/// Keeps this process, and what it will start, on `cores`.
+/// Restricts this process and its children to `cores`.
 #[expect(unsafe_code, reason = "the call is only there in C")]
 pub(crate) fn stay_on(cores: &[usize]) {
     if cores.is_empty() {
         return;
     }
-    // SAFETY: a zeroed set is an empty one, and both calls only read and write that set. A refusal leaves the process where it is.
+    // SAFETY: a zeroed set is an empty one, and both calls only read and write that set. If the
+    // system refuses, the process stays as it is.
     unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
         for core in cores {
@@ -46,7 +49,7 @@ pub(crate) fn stay_on(cores: &[usize]) {
     }
 }
 
-/// User and system time of this process.
+/// Returns the user and system time of this process.
 #[expect(unsafe_code, reason = "the call is only there in C")]
 fn cpu_seconds() -> f64 {
     // SAFETY: the struct is plain numbers, and the call fills it.
@@ -59,7 +62,7 @@ fn cpu_seconds() -> f64 {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
-/// The most memory this process ever held; zero where the system does not tell.
+/// Returns the most memory that this process ever held. Zero if the system does not report it.
 fn peak_rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -67,7 +70,7 @@ fn peak_rss_mib() -> f64 {
     kib.unwrap_or_default() / 1024.0
 }
 
-/// Nanoseconds of the system's monotonic clock, which all processes share.
+/// Returns the nanoseconds of the system's monotonic clock, which all processes share.
 #[expect(unsafe_code, reason = "the call is only there in C")]
 pub(crate) fn monotonic() -> u64 {
     // SAFETY: the struct is plain numbers, and the call fills it.
@@ -79,19 +82,21 @@ pub(crate) fn monotonic() -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
-/// Bytes that this process's open TCP connections have received so far; `None` where the system does not tell.
+/// Returns the bytes that this process's open TCP connections have received so far. `None` if the
+/// system does not report them.
 pub(crate) fn bytes_received() -> Option<u64> {
     let open = std::fs::read_dir("/proc/self/fd").ok()?;
     let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     Some(numbers.filter_map(received_by).sum())
 }
 
-/// `None` for what is no TCP connection.
+/// Returns the bytes that a connection has received. `None` if the descriptor is no TCP connection.
 #[expect(unsafe_code, reason = "the call is only there in C")]
 fn received_by(descriptor: i32) -> Option<u64> {
     let mut info = [0u8; 256];
     let mut len = info.len() as libc::socklen_t;
-    // SAFETY: the call writes at most `len` bytes into the buffer and refuses what is no TCP socket.
+    // SAFETY: the call writes at most `len` bytes into the buffer, and refuses a descriptor that is
+    // no TCP socket.
     let answer = unsafe {
         let (at, len) = (info.as_mut_ptr().cast(), &raw mut len);
         libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, at, len)
@@ -101,5 +106,5 @@ fn received_by(descriptor: i32) -> Option<u64> {
         .then(|| Some(u64::from_ne_bytes(*bytes.first_chunk()?)))?
 }
 
-/// Where `tcpi_bytes_received` stands in Linux's `struct tcp_info`.
+/// The offset of `tcpi_bytes_received` in Linux's `struct tcp_info`.
 const BYTES_RECEIVED: usize = 128;

@@ -1,4 +1,5 @@
-//! What clients are compared on: the stub, the embedded broker, or a Kafka that is already there.
+//! The target on which clients are compared. It is the stub, the embedded broker, or an existing
+//! Kafka.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -12,54 +13,76 @@ use crate::case::Due;
 use crate::clients::text;
 use crate::measure;
 
-/// A running target with one topic; a process that was started for it ends with it.
+/// A running target with one topic. Dropping it ends the process that was started for it.
 pub(crate) struct Target {
+    /// Its addresses.
     pub(crate) bootstrap: String,
+    /// The topic of the comparison.
     pub(crate) topic: String,
-    /// The core that the target has for itself.
+    /// The process of the target. `None` for an existing Kafka.
     process: Option<Process>,
+    /// True if the target counts requests, which only the stub does.
     counts: bool,
+    /// True if the topic was created and is deleted on drop.
     made_topic: bool,
 }
 
 struct Process {
+    /// The process itself.
     child: Child,
+    /// Its standard input. A line asks for the counts.
     to: ChildStdin,
+    /// Its standard output.
     from: BufReader<ChildStdout>,
 }
 
-/// How a target is to be started.
+/// The configuration of a target.
 pub(crate) struct Wish<'a> {
+    /// `stub`, `embedded`, or an address.
     pub(crate) name: &'a str,
+    /// The partitions of the topic.
     pub(crate) partitions: u32,
+    /// The delay of each answer. For the stub.
     pub(crate) rtt: Duration,
+    /// True if a connection's requests are answered one at a time. For the stub.
     pub(crate) serial: bool,
-    /// What is to be read from it; nothing where it is only written to.
+    /// The batches to read. `None` if the target is only written to.
     pub(crate) serves: Option<Served>,
+    /// The core of the target's process. `None` to let the system choose.
     pub(crate) core: Option<usize>,
 }
 
-/// What a target is to serve.
+/// The batches that a target serves.
 pub(crate) struct Served {
+    /// Bytes of a value.
     pub(crate) size: usize,
+    /// Bytes of uncompressed records in a batch.
     pub(crate) batch_size: usize,
+    /// The codec of the batches.
     pub(crate) codec: String,
+    /// Records per second that become readable. `None` for no end of them.
     pub(crate) rate: Option<u64>,
 }
 
-/// What the stub tells of itself.
+/// The counts that the stub reports.
 pub(crate) struct Counts {
+    /// The requests since the last report.
     pub(crate) requests: u64,
+    /// The records since the last report.
     pub(crate) records: u64,
+    /// The time of the first batch, in nanoseconds of the system's monotonic clock. 0 without a
+    /// rate.
     origin: u64,
+    /// The nanoseconds between two batches. 0 without a rate.
     tick: u64,
-    /// Records of a batch that is served.
+    /// The records of a batch that is served.
     pub(crate) batch: u64,
+    /// Bytes of a batch.
     pub(crate) batch_bytes: u64,
 }
 
 impl Counts {
-    /// When its records were written.
+    /// Returns the rule that tells when its records were written.
     pub(crate) fn clock(&self) -> Due {
         Due::ByOffset {
             origin: self.origin,
@@ -148,7 +171,8 @@ impl Target {
         })
     }
 
-    /// Requests and records since this was last asked, which also begins the log of a paced stub anew; only the stub counts.
+    /// Returns the requests and records since the last call, and restarts the log of a paced stub.
+    /// `None` for other targets, which do not count.
     pub(crate) fn counts(&mut self) -> Option<Counts> {
         let process = self.process.as_mut().filter(|_| self.counts)?;
         process.to.write_all(b"\n").ok()?;
@@ -156,7 +180,8 @@ impl Target {
     }
 
     fn make_topic(&mut self, partitions: u32, kept: bool) -> Result<(), String> {
-        // Small segments, and little kept of what is only written: the comparison must not fill the disk.
+        // Small segments, and a small retention for topics that are only written to, keep the
+        // comparison from filling the disk.
         let retention = if kept { "-1" } else { "134217728" };
         let topic = NewTopic::new(self.topic.as_str())
             .partitions(partitions as i32)
@@ -208,13 +233,13 @@ impl Process {
         let mut line = String::new();
         self.from.read_line(&mut line).map_err(text)?;
         match line.trim() {
-            "" => Err("the target ended".to_owned()),
+            "" => Err("the target's process ended".to_owned()),
             line => Ok(line.to_owned()),
         }
     }
 }
 
-/// The embedded broker's process: serves until standard input ends.
+/// Runs the process of the embedded broker, which serves until standard input ends.
 pub(crate) fn embedded(flags: &EmbeddedFlags) -> Result<(), String> {
     measure::stay_on(flags.core.as_slice());
     let runtime = tokio::runtime::Builder::new_multi_thread()

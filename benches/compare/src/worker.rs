@@ -1,4 +1,4 @@
-//! One client in one process: the driver starts it with a task and reads a line of JSON.
+//! A process with one client. The driver starts it with a task and reads a line of JSON.
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Sample, Task};
 use crate::{clients, consume, measure};
 
-/// The worker's side.
+/// Runs the worker's side.
 pub(crate) fn run(task: &str) -> Result<(), String> {
     let task: Task = serde_json::from_str(task).map_err(|error| error.to_string())?;
     let sample = match task {
@@ -23,11 +23,11 @@ pub(crate) fn run(task: &str) -> Result<(), String> {
     };
     let line = serde_json::to_string(&sample).map_err(|error| error.to_string())?;
     println!("{line}");
-    // Peers may wait for their connections on the way out; the measurement is over.
+    // Other clients may block at exit while they close connections. The measurement is over.
     std::process::exit(0);
 }
 
-/// A worker that runs beside others and ends with this.
+/// A worker that runs at the same time and is killed on drop.
 pub(crate) struct Running(Child);
 
 impl Drop for Running {
@@ -37,7 +37,7 @@ impl Drop for Running {
     }
 }
 
-/// The driver's side: starts a task that has no end of its own.
+/// Starts a task without an end of its own, for the driver.
 pub(crate) fn start(task: &Task) -> Result<Running, String> {
     let child = command(task)?.stdout(Stdio::null()).spawn();
     child
@@ -53,7 +53,7 @@ fn command(task: &Task) -> Result<Command, String> {
     Ok(command)
 }
 
-/// The driver's side: runs a task in a process of its own, at most for so many seconds.
+/// Runs a task in a process of its own, for at most `seconds` seconds. For the driver.
 pub(crate) fn measure(task: &Task, seconds: f64) -> Result<Sample, String> {
     let mut child = command(task)?
         .stdout(Stdio::piped())
@@ -72,13 +72,13 @@ pub(crate) fn measure(task: &Task, seconds: f64) -> Result<Sample, String> {
     }
     let why = complaints.lines().rfind(|line| !line.trim().is_empty());
     match (ended, why) {
-        (false, _) => Err("gave no result in time".to_owned()),
+        (false, _) => Err("the worker gave no result in time".to_owned()),
         (true, Some(why)) => Err(why.trim().to_owned()),
-        (true, None) => Err("ended without a word".to_owned()),
+        (true, None) => Err("the worker ended without an error text".to_owned()),
     }
 }
 
-/// Whether the worker ended by itself.
+/// Waits for the worker. Returns true if it ended by itself.
 fn wait(child: &mut Child, limit: Duration) -> Result<bool, String> {
     let end = Instant::now() + limit;
     while Instant::now() < end {
@@ -95,7 +95,7 @@ fn wait(child: &mut Child, limit: Duration) -> Result<bool, String> {
 
 type Text = std::thread::JoinHandle<String>;
 
-/// Reads a pipe beside the wait, so that a talkative worker is not held up.
+/// Reads a pipe in a thread, so that a worker with much output does not block.
 fn drain(pipe: Option<impl Read + Send + 'static>) -> Text {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();

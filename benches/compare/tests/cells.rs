@@ -1,4 +1,5 @@
-//! One small cell of each kind of comparison, milena alone: the program does what its documents say.
+//! Runs one small case of each kind of comparison with milena alone, and checks that the program
+//! does what its documentation says.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,12 +20,12 @@ fn compare(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Where a test's results go: a file of its own.
+/// Returns the file for a test's results.
 fn results(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
-/// Runs a cell; its rows, and the table that was printed.
+/// Runs a case. Returns its rows and the printed table.
 fn cell(name: &str, arguments: &[&str]) -> (Vec<Value>, String) {
     let file = results(name);
     let always = ["--rounds", "1", "--seconds", "0.2", "--json"];
@@ -34,7 +35,7 @@ fn cell(name: &str, arguments: &[&str]) -> (Vec<Value>, String) {
     (rows, String::from_utf8(run.stdout).unwrap())
 }
 
-/// A figure's median, which lies between its ends.
+/// Returns a figure's median, and checks that it lies between its ends.
 fn median(row: &Value, figure: &str) -> f64 {
     let of = |end: &str| {
         row[figure][end]
@@ -67,7 +68,7 @@ fn producing_reports_what_it_costs() {
         for figure in ["records_per_second", "cpu_us_per_record", "rss_mib"] {
             assert!(median(row, figure) > 0.0);
         }
-        // Nobody can tell a record's time while as much is offered as goes.
+        // A record's latency is not measured at the maximum load.
         assert!(
             ["p50_ms", "p99_ms", "p999_ms"]
                 .iter()
@@ -129,7 +130,7 @@ fn results_become_a_chart() {
     );
 }
 
-/// A client that was left out of the build fails like any other.
+/// A client that is not part of the build fails like any other.
 #[cfg(not(feature = "peers"))]
 #[test]
 fn a_client_that_fails_is_shown_as_failed() {

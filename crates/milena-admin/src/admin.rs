@@ -1,4 +1,4 @@
-//! The administrator, and how it asks the controller and any broker.
+//! The admin client, and how it sends requests to the controller or to any broker.
 
 use std::time::Duration;
 
@@ -11,15 +11,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::answers::wire_name;
 
-/// Administers a cluster. A clone is cheap and shares the connections.
+/// An admin client of a cluster. Clones are cheap and share the connections.
 #[derive(Clone, Debug)]
 pub struct Admin {
+    /// The cluster to administer.
     pub(crate) cluster: Cluster,
+    /// The longest time for one verb.
     pub(crate) timeout: Duration,
 }
 
 impl Admin {
-    /// An administrator of `cluster`; brokers get 30 s for each verb (`default.api.timeout.ms`).
+    /// Creates an admin client of `cluster`. Each verb may take 30 s, like with Kafka's
+    /// `default.api.timeout.ms`.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
         Self {
@@ -28,13 +31,14 @@ impl Admin {
         }
     }
 
-    /// How long brokers may take for a verb, in whole milliseconds. Default 30 s.
+    /// Sets the longest time for one verb, in whole milliseconds. Default 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
+    /// Asks any broker for metadata of these topics. `None` asks for all topics.
     pub(crate) async fn metadata(&self, topics: Option<&[TopicName]>) -> Result<MetadataResponse> {
         let named = |name| MetadataRequestTopic::default().with_name(Some(wire_name(name)));
         let topics = topics.map(|names| names.iter().map(named).collect());
@@ -44,7 +48,8 @@ impl Admin {
         self.ask(&Target::Any, |_| Ok(request.clone())).await
     }
 
-    /// Asks `target` within the administrator's timeout, the time to find and reach it included.
+    /// Sends a request to `target` within the timeout. Finding and reaching the target counts as
+    /// well.
     pub(crate) async fn ask<R: Request>(
         &self,
         target: &Target,
@@ -60,17 +65,19 @@ impl Admin {
         build: impl Fn(i16) -> Result<R> + Send + Sync,
     ) -> Result<R::Response> {
         let asking = Box::pin(self.cluster.send_built(target, limit, build));
-        // An answer that is late is told by the request itself, which knows more of it.
+        // The request has its own time limit and a more precise error, so give it a little more
+        // time.
         match timeout(limit + GRACE, asking).await {
             Ok(answered) => answered,
             Err(_) => {
-                let what = "no broker could be asked within the administrator's timeout";
+                let what = "no broker could be asked within the admin client's timeout";
                 Err(Error::new(ErrorKind::Timeout, what).api(R::NAME))
             }
         }
     }
 
-    /// Asks the controller, and the new one where it has moved: a broker that is not the controller refuses without doing anything.
+    /// Sends a request to the controller. If the controller has moved, sends it to the new one.
+    /// That is safe, because a broker that is not the controller refuses without changing anything.
     pub(crate) async fn at_controller<R: Request>(
         &self,
         build: impl Fn(i16) -> Result<R> + Send + Sync,
@@ -91,14 +98,16 @@ impl Admin {
         }
     }
 
+    /// Returns the timeout in the form that requests carry.
     pub(crate) fn timeout_ms(&self) -> i32 {
         i32::try_from(self.timeout.as_millis()).unwrap_or(i32::MAX)
     }
 }
 
-/// Whether a code says that another broker is the controller now.
+/// Returns true if the code means that another broker is the controller now.
 pub(crate) fn moved(code: i16) -> bool {
     ErrorCode::from_wire(code) == Some(ErrorCode::NOT_CONTROLLER)
 }
 
+/// The time by which a request may exceed its limit, so that its own timeout error comes first.
 const GRACE: Duration = Duration::from_millis(500);

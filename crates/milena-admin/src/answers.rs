@@ -1,4 +1,4 @@
-//! Codes and names of answers, in milena's words.
+//! Helpers for requests and answers: error codes, names, and the items of an answer.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) fn check_name(name: &TopicName) -> Result<()> {
     }
 }
 
-/// A broker's code with its own words; fine where the code is 0.
+/// Turns a broker's error code and message into an error. Code 0 is no error.
 pub(crate) fn check(code: i16, message: Option<&StrBytes>, api: &'static str) -> Result<()> {
     match ErrorCode::from_wire(code) {
         None => Ok(()),
@@ -30,8 +30,9 @@ pub(crate) fn check(code: i16, message: Option<&StrBytes>, api: &'static str) ->
     }
 }
 
+/// Creates the error for an item that the answer leaves out.
 pub(crate) fn unanswered(api: &'static str) -> Error {
-    let what = "the broker's answer does not speak of this";
+    let what = "the broker's answer leaves out this item";
     Error::new(ErrorKind::Decode, what).api(api)
 }
 
@@ -53,17 +54,17 @@ pub(crate) fn nodes(ids: &[BrokerId]) -> Vec<NodeId> {
         .collect()
 }
 
-/// A zero id means that the broker knows no topic ids.
+/// Returns the topic id. `None` if it is zero, which brokers without topic ids send.
 pub(crate) fn known_id(id: Uuid) -> Option<Uuid> {
     (!id.is_nil()).then_some(id)
 }
 
-/// Text that may be empty on the wire where there is none.
+/// Returns the text. `None` if it is empty, which on the wire means that there is none.
 pub(crate) fn text(text: &StrBytes) -> Option<String> {
     (!text.is_empty()).then(|| text.to_string())
 }
 
-/// Topics with numbers of partitions, as answers list them; negative numbers are left out.
+/// Returns the partitions in an answer, sorted. Leaves out negative partition numbers.
 pub(crate) fn places<'a>(
     topics: impl IntoIterator<Item = (&'a str, &'a [i32])>,
 ) -> Vec<TopicPartition> {
@@ -77,7 +78,7 @@ pub(crate) fn places<'a>(
     places
 }
 
-/// Items that lie in partitions, grouped by topic as requests want them.
+/// Groups items by topic, the form of most requests.
 pub(crate) fn by_topic<T>(
     items: impl IntoIterator<Item = (TopicPartition, T)>,
 ) -> BTreeMap<TopicName, Vec<(i32, T)>> {
@@ -89,7 +90,8 @@ pub(crate) fn by_topic<T>(
     topics
 }
 
-/// What an answer says of each partition, whatever its order there.
+/// Returns the result of each partition in the order of `places`. The answer may have another
+/// order.
 pub(crate) fn each_placed<'a, P: 'a, T>(
     places: impl IntoIterator<Item = &'a TopicPartition>,
     told: &(impl Iterator<Item = (&'a messages::TopicName, &'a [P])> + Clone),

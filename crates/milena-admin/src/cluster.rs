@@ -1,4 +1,4 @@
-//! The cluster itself: its brokers, its controller, and the features it has finalised.
+//! The cluster itself: its brokers, its controller and its features.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,13 @@ use crate::answers::{check, wire};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterDescription {
-    /// Its id, where brokers tell one.
+    /// The cluster's id. `None` if the brokers have none.
     pub id: Option<String>,
-    /// The controller, or in a KRaft cluster a broker that stands in for it.
+    /// The controller. In a KRaft cluster it is a broker that stands in for the controller.
     pub controller: Option<NodeId>,
-    /// Its brokers, by rising number.
+    /// The brokers, in ascending order.
     pub brokers: Vec<BrokerDescription>,
-    /// Its features, by name (KIP-584); empty where brokers know none.
+    /// The features, by name (KIP-584). Empty if the brokers have none.
     pub features: Vec<Feature>,
 }
 
@@ -29,13 +29,13 @@ pub struct ClusterDescription {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrokerDescription {
-    /// Its number.
+    /// The broker's number.
     pub node: NodeId,
-    /// Where clients reach it.
+    /// The address that the broker advertises to clients.
     pub address: Address,
-    /// The rack it stands in.
+    /// The broker's rack. `None` if it has none.
     pub rack: Option<String>,
-    /// Whether the controller has fenced it off (KIP-1073); `None` where brokers do not tell.
+    /// True if the controller has fenced the broker (KIP-1073). `None` if the brokers do not say.
     pub fenced: Option<bool>,
 }
 
@@ -43,25 +43,27 @@ pub struct BrokerDescription {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Feature {
-    /// Its name.
+    /// The feature's name.
     pub name: String,
-    /// The level in use; `None` where it is not finalised.
+    /// The level in use. `None` if the feature is not finalized.
     pub finalized: Option<i16>,
-    /// The lowest and highest level that the broker which was asked can do.
+    /// The lowest and the highest level that the broker supports that was asked. `None` if it
+    /// supports none.
     pub supported: Option<(i16, i16)>,
 }
 
 impl Admin {
-    /// Describes the cluster: brokers, controller and features.
+    /// Describes the cluster with its brokers, controller and features.
     ///
     /// # Errors
-    /// Where no broker answers in time.
+    /// The call fails if no broker answers in time.
     ///
     /// # References
-    /// DescribeCluster, api key 60 (KIP-700), or Metadata where brokers do not serve it; ApiVersions, api key 18.
+    /// DescribeCluster, api key 60 (KIP-700), or Metadata if the broker does not support it.
+    /// ApiVersions, api key 18.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription> {
         let build = |version: i16| {
-            // Clients are told of brokers that are fenced, not of controllers.
+            // Endpoint type 1 asks for brokers. Only controllers can be asked for controllers.
             let request = DescribeClusterRequest::default().with_endpoint_type(1);
             Ok(request.with_include_fenced_brokers(version >= 2))
         };
@@ -83,7 +85,7 @@ impl Admin {
         Ok(described)
     }
 
-    /// What a broker before Kafka 2.8 tells.
+    /// Describes the cluster by Metadata, for brokers before Kafka 2.8.
     async fn told_by_metadata(&self) -> Result<ClusterDescription> {
         let answer = self.metadata(Some(&[])).await?;
         let brokers = answer.brokers.iter().filter_map(|broker| {
@@ -102,6 +104,7 @@ impl Admin {
         })
     }
 
+    /// Asks any broker for the features of the cluster.
     async fn features(&self) -> Result<Vec<Feature>> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(wire("milena"))

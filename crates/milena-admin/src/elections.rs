@@ -1,4 +1,4 @@
-//! Leader elections on demand.
+//! Leader elections on request.
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicPartition};
 use milena_protocol::messages::elect_leaders_request::TopicPartitions;
@@ -8,33 +8,35 @@ use crate::PerItem;
 use crate::admin::{Admin, moved};
 use crate::answers::{by_topic, check, places, wire_name};
 
-/// Which replica is to lead.
+/// The replica to elect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionKind {
-    /// The first of the partition's replicas, where it is in sync.
+    /// The first of the partition's replicas, if it is in sync.
     Preferred,
-    /// Any replica, also one that is behind, where none in sync is left: **records may be lost** (KIP-460).
+    /// Any replica, if none is in sync. It may lag behind, so **records may be lost** (KIP-460).
     Unclean,
 }
 
-/// What came of an election.
+/// The result of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Election {
     /// Another leader was elected.
     Elected,
-    /// The right one led already.
+    /// The right replica was the leader already.
     NotNeeded,
 }
 
 impl Admin {
-    /// Elects leaders for partitions. Each succeeds or fails alone.
+    /// Elects leaders of partitions. Each partition succeeds or fails separately.
     ///
     /// # Errors
-    /// Where no controller answers in time; [`Unsupported`](ErrorKind::Unsupported) for [`ElectionKind::Unclean`] on brokers before
-    /// Kafka 2.4. Of an item: `PREFERRED_LEADER_NOT_AVAILABLE`, `ELIGIBLE_LEADERS_NOT_AVAILABLE` and their like.
+    /// The call fails if no controller answers in time, and with
+    /// [`Unsupported`](ErrorKind::Unsupported) for [`ElectionKind::Unclean`] on brokers before
+    /// Kafka 2.4. An item fails with `PREFERRED_LEADER_NOT_AVAILABLE`,
+    /// `ELIGIBLE_LEADERS_NOT_AVAILABLE` and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, leaders may or may not be elected.
+    /// If the future is dropped before it resolves, leaders may or may not be elected.
     ///
     /// # References
     /// ElectLeaders, api key 43, versions 0 to 2 (KIP-183, KIP-460).
@@ -51,17 +53,18 @@ impl Admin {
         let told = results(&answer);
         let result = |place: TopicPartition| {
             let found = told.iter().find(|(known, _)| *known == place);
-            // Brokers leave out of the answer what needed no election.
+            // Brokers leave out partitions that needed no election.
             let result = found.map_or(Ok(Election::NotNeeded), |(_, result)| result.clone());
             (place, result)
         };
         Ok(PerItem::new(partitions.into_iter().map(result).collect()))
     }
 
-    /// Elects leaders for all partitions of the cluster, and gives those that needed it.
+    /// Elects leaders of all partitions in the cluster. Returns the partitions that needed an
+    /// election.
     ///
     /// # Errors
-    /// As [`elect_leaders`](Self::elect_leaders).
+    /// The errors of [`elect_leaders`](Self::elect_leaders).
     pub async fn elect_all_leaders(
         &self,
         kind: ElectionKind,
@@ -76,6 +79,7 @@ impl Admin {
         ))
     }
 
+    /// Sends one ElectLeaders request. `None` means all partitions.
     async fn elect(
         &self,
         kind: ElectionKind,
@@ -117,6 +121,7 @@ impl Admin {
     }
 }
 
+/// Reads the result of each partition in the answer.
 fn results(answer: &ElectLeadersResponse) -> Vec<(TopicPartition, Result<Election>)> {
     let mut found = Vec::new();
     for topic in &answer.replica_election_results {

@@ -1,4 +1,4 @@
-//! Where items live: the leaders of partitions, the coordinators of groups.
+//! The broker of each item: the leader of its partition or the coordinator of its group.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use milena_pool::CoordinatorKey;
 use crate::admin::Admin;
 use crate::shard::late;
 
-/// The broker that an item lives on.
+/// The kind of broker that handles an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Home {
     /// The leader of this partition.
@@ -20,7 +20,7 @@ pub(crate) enum Home {
 }
 
 impl Admin {
-    /// The broker of each home.
+    /// Returns the broker of each home, in the order of `homes`.
     pub(crate) async fn find(&self, homes: &[Home]) -> Vec<Result<NodeId>> {
         let leaders = self.leaders(homes).await;
         let mut coordinators: HashMap<&Arc<str>, Result<NodeId>> = HashMap::new();
@@ -57,7 +57,7 @@ impl Admin {
             .collect()
     }
 
-    /// The leaders of all partitions of the topics in `homes`.
+    /// Returns the leaders of all partitions of the topics in `homes`.
     async fn leaders(&self, homes: &[Home]) -> Result<HashMap<TopicName, Leaders>> {
         let mut topics: Vec<TopicName> = homes
             .iter()
@@ -87,7 +87,7 @@ impl Admin {
         Ok(told.collect())
     }
 
-    /// Looks anew, next time, where these homes are.
+    /// Makes the next attempt look these homes up again.
     pub(crate) fn forget(&self, homes: impl Iterator<Item = Home>) {
         for home in homes {
             if let Home::Coordinator(group) = home {
@@ -99,13 +99,16 @@ impl Admin {
     }
 }
 
-/// Where the partitions of a topic are led.
+/// The leaders of a topic's partitions.
 struct Leaders {
+    /// The topic's error. `None` if there is none.
     error: Option<ErrorCode>,
+    /// The leader of each partition. `None` while a partition has no leader.
     partitions: HashMap<Partition, Option<NodeId>>,
 }
 
 impl Leaders {
+    /// Returns the leader of one partition.
     fn leader(&self, place: &TopicPartition) -> Result<NodeId> {
         if let Some(code) = self.error {
             return Err(Error::broker(code).topic(&place.topic));
@@ -118,8 +121,10 @@ impl Leaders {
     }
 }
 
+/// Creates the error for a partition that the topic does not have.
 fn unknown(place: &TopicPartition) -> Error {
     Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).at(place)
 }
 
+/// The most coordinators that are looked up at the same time.
 const LOOKUPS_AT_ONCE: usize = 16;

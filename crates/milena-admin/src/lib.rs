@@ -1,4 +1,4 @@
-//! Administration of a cluster: typed verbs, each with a result per item.
+//! Administration of a cluster: typed verbs, each with one result per item.
 //!
 //! ```no_run
 //! # async fn run(admin: milena_admin::Admin) -> milena_core::Result<()> {
@@ -8,15 +8,22 @@
 //! for topic in admin.list_topics().await? {
 //!     println!("{} with {} partitions", topic.name, topic.partitions);
 //! }
-//! let plan = admin.plan_reset("billing", ["orders"], ResetTo::Earliest).await?; // changes nothing yet
+//! // The plan changes nothing yet.
+//! let plan = admin.plan_reset("billing", ["orders"], ResetTo::Earliest).await?;
 //! admin.apply_reset(&plan).await?.all()?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A verb over items that live on several brokers is split by broker, asked side by side and merged. What a broker refused without doing it
-//! (it leads or coordinates no longer, it is loading) is asked again where it lives now; a request whose answer was lost is asked again only
-//! where twice does no harm. All of a verb ends within [`Admin::timeout`].
+//! A verb may concern items on several brokers. It is split by broker, the brokers are asked
+//! concurrently, and their results are merged.
+//!
+//! - If a broker refused an item without changing anything, the item is sent to its new broker.
+//!   That happens when a leader or coordinator has moved or is loading.
+//! - If the answer to a request was lost, the item is sent again only if a second execution is
+//!   harmless.
+//!
+//! Everything that a verb does ends within [`Admin::timeout`].
 
 mod admin;
 mod answers;

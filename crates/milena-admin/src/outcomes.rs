@@ -1,10 +1,11 @@
-//! What a verb over many items answers: a result for each, in the order asked for.
+//! The result of a verb over many items: one result per item, in the order of the items.
 
 use milena_core::{Error, Result};
 
 /// One result per item, in the order in which the items were given.
 ///
-/// A verb itself fails only where no answer came at all; what a broker said of an item is the item's own result.
+/// The verb itself fails only if no answer came at all. A broker's refusal of an item is the result
+/// of that item.
 #[derive(Clone, Debug)]
 #[must_use = "each item has a result of its own"]
 pub struct PerItem<K, T>(Vec<(K, Result<T>)>);
@@ -14,7 +15,7 @@ impl<K, T> PerItem<K, T> {
         Self(items)
     }
 
-    /// Items and their results, in the same order; `name` has an error say which item it is about.
+    /// Pairs items with their results, in the same order. `name` adds the item to an error.
     pub(crate) fn zip(
         items: impl IntoIterator<Item = K>,
         results: impl IntoIterator<Item = Result<T>>,
@@ -28,27 +29,27 @@ impl<K, T> PerItem<K, T> {
         Self(named.collect())
     }
 
-    /// All values, or the first error.
+    /// Returns all values, or the first error.
     ///
     /// # Errors
-    /// That of the first item that failed; it names the item.
+    /// The error of the first item that failed. It names the item.
     pub fn all(self) -> Result<Vec<T>> {
         self.0.into_iter().map(|(_, result)| result).collect()
     }
 
-    /// The items that failed, each with its error.
+    /// Returns the items that failed, each with its error.
     pub fn failures(&self) -> impl Iterator<Item = (&K, &Error)> {
         self.0
             .iter()
             .filter_map(|(item, result)| result.as_ref().err().map(|error| (item, error)))
     }
 
-    /// Each item with its result.
+    /// Returns each item with its result.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &Result<T>)> {
         self.0.iter().map(|(item, result)| (item, result))
     }
 
-    /// The result of one item; `None` where it was not asked for.
+    /// Returns the result of one item. `None` if the item was not given.
     pub fn of<Q: ?Sized>(&self, item: &Q) -> Option<&Result<T>>
     where
         K: PartialEq<Q>,
@@ -59,13 +60,13 @@ impl<K, T> PerItem<K, T> {
             .map(|(_, result)| result)
     }
 
-    /// How many items there are.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether nothing was asked for.
+    /// Returns true if no items were given.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

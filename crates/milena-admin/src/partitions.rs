@@ -1,4 +1,4 @@
-//! Partitions: more of them for a topic, and their oldest records deleted.
+//! Partitions: adding them to a topic, and deleting their oldest records.
 
 use milena_core::{NodeId, Offset, Result, TopicName, TopicPartition};
 use milena_protocol::messages::create_partitions_request::{
@@ -18,18 +18,21 @@ use crate::answers::{by_topic, check, check_name, each_placed, unanswered, wire_
 use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
-/// A topic that is to have more partitions.
+/// A topic that shall get more partitions.
 ///
-/// The records that are there stay where they are: a key may land in another partition from now on.
+/// Existing records stay where they are. New records with the same key may go to another partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPartitions {
+    /// The topic.
     topic: TopicName,
+    /// The number of partitions after the change.
     total: i32,
+    /// The brokers of each new partition. Empty lets the cluster choose.
     replicas: Vec<Vec<NodeId>>,
 }
 
 impl NewPartitions {
-    /// `topic` with `total` partitions in all, the present ones among them.
+    /// Asks for `total` partitions of `topic`, including the existing ones.
     pub fn new(topic: impl Into<TopicName>, total: i32) -> Self {
         Self {
             topic: topic.into(),
@@ -38,7 +41,7 @@ impl NewPartitions {
         }
     }
 
-    /// Places the replicas of the new partitions by hand, in their order. Default: the cluster chooses.
+    /// Sets the brokers of each new partition, in their order. By default the cluster chooses.
     #[must_use]
     pub fn replicas<I>(mut self, partitions: I) -> Self
     where
@@ -52,14 +55,14 @@ impl NewPartitions {
 }
 
 impl Admin {
-    /// Adds partitions to topics. Each succeeds or fails alone.
+    /// Adds partitions to topics. Each topic succeeds or fails separately.
     ///
     /// # Errors
-    /// Where no controller answers in time. Of an item: `INVALID_PARTITIONS` where that is no increase, `UNKNOWN_TOPIC_OR_PARTITION` and
-    /// their like.
+    /// The call fails if no controller answers in time. An item fails with `INVALID_PARTITIONS` if
+    /// the new number is not larger, with `UNKNOWN_TOPIC_OR_PARTITION` and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the partitions may or may not be added.
+    /// If the future is dropped before it resolves, the partitions may or may not be added.
     ///
     /// # References
     /// CreatePartitions, api key 37, versions 0 to 3 (KIP-195).
@@ -71,10 +74,10 @@ impl Admin {
             .await
     }
 
-    /// Asks whether partitions could be added, and adds none (`validate_only`).
+    /// Checks if partitions could be added, without adding any (`validate_only`).
     ///
     /// # Errors
-    /// As [`create_partitions`](Self::create_partitions).
+    /// The errors of [`create_partitions`](Self::create_partitions).
     pub async fn validate_partitions(
         &self,
         topics: impl IntoIterator<Item = NewPartitions>,
@@ -115,19 +118,22 @@ impl Admin {
         Ok(PerItem::new(results.collect()))
     }
 
-    /// Deletes the oldest records of partitions, for good. Each succeeds or fails alone, and gives the first offset that is left.
+    /// Deletes the oldest records of partitions, permanently. Each partition succeeds or fails
+    /// separately. Returns the first remaining offset of each.
     ///
-    /// Records go from the view of consumers at once; brokers free the room by whole segments, later.
+    /// Consumers no longer see the records at once. Brokers free the disk space later, by whole
+    /// segments.
     ///
     /// # Errors
-    /// Of an item: `OFFSET_OUT_OF_RANGE` beyond the end of the partition, `UNKNOWN_TOPIC_OR_PARTITION`, `POLICY_VIOLATION` of a compacted
-    /// topic and their like; a timeout.
+    /// An item fails with `OFFSET_OUT_OF_RANGE` for an offset beyond the end of the partition, with
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, with `POLICY_VIOLATION` for a compacted topic, with a timeout
+    /// and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the records may or may not be deleted.
+    /// If the future is dropped before it resolves, the records may or may not be deleted.
     ///
     /// # References
-    /// DeleteRecords, api key 21, versions 0 to 2 (KIP-107); asked of each partition's leader.
+    /// DeleteRecords, api key 21, versions 0 to 2 (KIP-107). Sent to the leader of each partition.
     pub async fn delete_records(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, DeleteUpTo)>,
@@ -139,12 +145,12 @@ impl Admin {
     }
 }
 
-/// Up to where records are deleted.
+/// The end of the records to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteUpTo {
-    /// All records before this offset; the one at it stays.
+    /// Deletes all records before this offset. The record at this offset stays.
     Offset(Offset),
-    /// All records that are there.
+    /// Deletes all records of the partition.
     End,
 }
 

@@ -1,4 +1,5 @@
-//! Verbs over items that live on several brokers: split, asked side by side, merged, and asked again where that is safe.
+//! Verbs over items on several brokers. The items are split by broker, sent concurrently, merged,
+//! and sent again if that is safe.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,19 +14,19 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::admin::Admin;
 use crate::homes::Home;
 
-/// One verb: where its items live, and how one broker is asked for some of them.
+/// A verb: the broker of each item, and the request to one broker.
 pub(crate) trait Shard: Sync {
-    /// What is asked for.
+    /// The type of an item.
     type Item: Clone + Send + Sync;
-    /// What is answered for each.
+    /// The type of an item's result.
     type Value: Send;
-    /// Whether an item may be asked for again although the first request may have been carried out.
+    /// True if an item may be sent again although the first request may have been executed.
     const REPEATABLE: bool;
 
-    /// Where `item` lives.
+    /// Returns the broker that handles `item`.
     fn home(&self, item: &Self::Item) -> Home;
 
-    /// Asks one broker; gives a result per item, in their order.
+    /// Sends the request for `items` to one broker. Returns one result per item, in their order.
     fn ask(
         &self,
         at: Asked<'_>,
@@ -33,21 +34,25 @@ pub(crate) trait Shard: Sync {
     ) -> impl Future<Output = Result<Vec<Result<Self::Value>>>> + Send;
 }
 
-/// The broker that is asked, and how long that may take.
+/// The broker to ask, and its time limit.
 #[derive(Clone, Copy)]
 pub(crate) struct Asked<'a> {
+    /// The broker.
     pub(crate) node: NodeId,
+    /// The longest time for the request.
     pub(crate) limit: Duration,
+    /// The cluster, to send the request.
     cluster: &'a Cluster,
 }
 
 impl Asked<'_> {
+    /// Sends a request to the broker.
     pub(crate) async fn send<R: Request>(&self, request: &R) -> Result<R::Response> {
         let target = Target::Node(self.node);
         self.cluster.send_within(&target, request, self.limit).await
     }
 
-    /// As [`send`](Self::send), for a request whose form depends on the version.
+    /// Like [`send`](Self::send), for a request whose content depends on its version.
     pub(crate) async fn send_built<R: Request>(
         &self,
         build: impl Fn(i16) -> Result<R> + Send + Sync,
@@ -58,7 +63,7 @@ impl Asked<'_> {
 }
 
 impl Admin {
-    /// A result for each of `items`, in their order, within the administrator's timeout.
+    /// Returns one result per item, in their order, within the timeout of the admin client.
     pub(crate) async fn sharded<S: Shard>(
         &self,
         shard: &S,
@@ -90,7 +95,7 @@ impl Admin {
         results
     }
 
-    /// Asks each broker once for those of the open items that live there.
+    /// Sends the open items to their brokers, with one request per broker.
     async fn round<S: Shard>(
         &self,
         shard: &S,
@@ -141,10 +146,11 @@ impl Admin {
     }
 }
 
-/// Whether what failed is asked for again.
+/// Returns true if an item with this error is sent again.
 fn goes_again(error: &Error, repeatable: bool, attempt: u32) -> bool {
     match error.code() {
-        // Brokers learn of a new topic one after the other; one that stays unknown shall be said soon.
+        // Brokers learn of a new topic one after the other, so try a few times. A topic that stays
+        // unknown is reported soon.
         Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => attempt < UNKNOWN_TRIES,
         Some(ErrorCode::REQUEST_TIMED_OUT | ErrorCode::NETWORK_EXCEPTION) => repeatable,
         Some(code) => code.is_retriable(),
@@ -155,11 +161,13 @@ fn goes_again(error: &Error, repeatable: bool, attempt: u32) -> bool {
     }
 }
 
+/// Creates the error for an item without an answer in time.
 pub(crate) fn late() -> Error {
     Error::new(
         ErrorKind::Timeout,
-        "no answer came within the administrator's timeout",
+        "no answer came within the admin client's timeout",
     )
 }
 
+/// The most retries for a topic that brokers do not know.
 const UNKNOWN_TRIES: u32 = 2;

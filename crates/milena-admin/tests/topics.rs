@@ -1,4 +1,4 @@
-//! Topics are created, described, listed and deleted, each with a result of its own.
+//! Tests that topics are created, described, listed and deleted, each with its own result.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"

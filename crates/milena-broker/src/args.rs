@@ -2,49 +2,59 @@
 
 use std::time::Duration;
 
-/// What the program prints for `--help`.
+/// The text that `--help` prints.
 pub(crate) const HELP: &str = "\
 milena-broker: a Kafka broker in memory, for demos and tests
 
 Usage: milena-broker [OPTIONS]
 
 The first line on stdout is the bootstrap address (comma-separated with several brokers).
-It runs until SIGINT or SIGTERM; all data is gone then.
+It runs until SIGINT or SIGTERM, and then all data is gone.
 
 Options:
-  --listen HOST:PORT          where to listen; port 0 takes free ports [default: 127.0.0.1:9092]
-  --brokers N                 how many brokers; with a fixed port each takes the next one [default: 1]
-  --topic NAME:PARTITIONS     makes a topic; may be given again
-  --advertised-host HOST      the host that clients are told to connect to
-  --auto-create               lets clients make topics by asking for them
-  --default-partitions N      partitions of topics made without a number [default: 1]
-  --retention-bytes BYTES     keeps about so much of each partition [default: everything]
-  --rebalance-delay MS        how long a new group waits for more members [default: 0]
-  --skip-record-checks        holds only header and CRC of batches, for benchmarks
-  -h, --help                  prints this
+  --listen HOST:PORT          the address to listen at; port 0 takes free ports [default: 127.0.0.1:9092]
+  --brokers N                 number of brokers; with a fixed port each takes the next one [default: 1]
+  --topic NAME:PARTITIONS     creates a topic; may be given several times
+  --advertised-host HOST      the host that clients connect to
+  --auto-create               lets clients create topics by asking for them
+  --default-partitions N      partitions of topics created without a number [default: 1]
+  --retention-bytes BYTES     keeps about this much of each partition [default: everything]
+  --rebalance-delay MS        time that a new group waits for more members [default: 0]
+  --skip-record-checks        checks only header and CRC of batches, for benchmarks
+  -h, --help                  prints this help
 ";
 
-/// What the program is to do.
+/// The options of a run.
 #[derive(Debug)]
 pub(crate) struct Args {
+    /// The address to listen at, as `host:port`.
     pub(crate) listen: String,
+    /// The number of brokers.
     pub(crate) brokers: usize,
+    /// The names and partition counts of topics to create.
     pub(crate) topics: Vec<(String, u32)>,
+    /// The host that clients connect to. `None` takes the one listened at.
     pub(crate) advertised_host: Option<String>,
+    /// True if clients may create topics by asking for them.
     pub(crate) auto_create: bool,
+    /// The number of partitions of a topic that is created without one.
     pub(crate) default_partitions: u32,
+    /// The size in bytes to which partitions are trimmed. `None` keeps everything.
     pub(crate) retention_bytes: Option<usize>,
+    /// The time that a new group waits for more members.
     pub(crate) initial_rebalance_delay: Duration,
+    /// True if each record of a batch is checked, not only its header and CRC.
     pub(crate) check_records: bool,
 }
 
+/// The result of reading the arguments.
 #[derive(Debug)]
 pub(crate) enum Parsed {
     Run(Args),
     Help,
 }
 
-/// Reads the arguments; an error says which one is wrong and why.
+/// Reads the arguments. The error names the wrong one and the reason.
 pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String> {
     let mut parsed = Args {
         listen: "127.0.0.1:9092".to_owned(),
@@ -88,12 +98,14 @@ pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Parsed, String
     Ok(Parsed::Run(parsed))
 }
 
+/// Reads a number of the option `name`.
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
     value
         .parse()
-        .map_err(|_| format!("{name}: '{value}' is not such a number"))
+        .map_err(|_| format!("{name}: '{value}' is not a valid number"))
 }
 
+/// Reads `NAME:PARTITIONS`.
 fn topic(value: &str) -> Result<(String, u32), String> {
     let parts = value
         .rsplit_once(':')

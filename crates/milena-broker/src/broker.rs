@@ -1,4 +1,4 @@
-//! A running cluster of embedded brokers, in the hands of its owner.
+//! A running cluster of embedded brokers, as its owner holds it.
 
 use std::future::Future;
 use std::io;
@@ -17,14 +17,19 @@ use crate::listen;
 
 /// One or more Kafka brokers inside this process.
 ///
-/// Dropping it ends all its tasks soon; [`shutdown`](Self::shutdown) also waits for them.
+/// Dropping it ends all its tasks soon. [`shutdown`](Self::shutdown) also waits for them.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> milena_core::Result<()> {
 /// use milena_broker::Broker;
 ///
-/// let broker = Broker::builder().brokers(3).topic("orders", 6).listen("127.0.0.1:0").start().await?;
+/// let broker = Broker::builder()
+///     .brokers(3)
+///     .topic("orders", 6)
+///     .listen("127.0.0.1:0")
+///     .start()
+///     .await?;
 /// println!("kcat -b {} -L", broker.bootstrap().join(","));
 /// broker.shutdown().await;
 /// # Ok(())
@@ -32,11 +37,12 @@ use crate::listen;
 /// ```
 #[derive(Debug)]
 pub struct Broker {
+    /// The cluster. Its tasks hold it too, until `stop` ends them.
     cluster: Arc<Cluster>,
 }
 
 impl Broker {
-    /// Describes a cluster.
+    /// Begins to describe a cluster.
     pub fn builder() -> BrokerBuilder {
         BrokerBuilder::default()
     }
@@ -45,7 +51,8 @@ impl Broker {
         Self { cluster }
     }
 
-    /// The addresses of all brokers, up or down, as `host:port`: good for TCP where it listens, else for the dialer.
+    /// Returns the addresses of all brokers, up or down, as `host:port`. They are TCP addresses if
+    /// the cluster listens, and else addresses for the dialer.
     pub fn bootstrap(&self) -> Vec<String> {
         self.cluster
             .nodes
@@ -54,7 +61,7 @@ impl Broker {
             .collect()
     }
 
-    /// The addresses of all brokers with their node ids.
+    /// Returns the addresses of all brokers with their node ids.
     pub fn addresses(&self) -> Vec<(i32, Address)> {
         self.cluster
             .nodes
@@ -63,9 +70,11 @@ impl Broker {
             .collect()
     }
 
-    /// Opens connections in memory to the advertised addresses, also where the brokers listen on TCP too.
+    /// Returns a closure that opens connections in memory to the advertised addresses. It also
+    /// works if the brokers listen on TCP.
     ///
-    /// The closure is refused like a socket would be where the address is not one of the brokers' or the broker is down.
+    /// A connection is refused, as by a socket, if the address belongs to no broker or the broker
+    /// is down.
     pub fn dialer(
         &self,
     ) -> impl Fn(Address) -> Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>
@@ -76,17 +85,17 @@ impl Broker {
         listen::dialer(&self.cluster)
     }
 
-    /// What goes wrong, by script.
+    /// Returns the faults, which make the cluster misbehave by script.
     pub fn faults(&self) -> &Faults {
         &self.cluster.faults
     }
 
-    /// What was asked.
+    /// Returns the journal of requests.
     pub fn journal(&self) -> &Journal {
         &self.cluster.journal
     }
 
-    /// Looks into the cluster and changes it, without a client.
+    /// Returns an inspector, which reads and changes the cluster without a client.
     pub fn inspect(&self) -> Inspector<'_> {
         Inspector::new(&self.cluster)
     }
@@ -94,7 +103,7 @@ impl Broker {
     /// Closes all connections and waits until every task has ended.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the tasks still end.
+    /// If the future is dropped before it resolves, the tasks still end.
     pub async fn shutdown(&self) {
         self.cluster.stop.cancel();
         self.cluster.tasks.ended().await;

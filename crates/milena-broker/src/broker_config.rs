@@ -1,4 +1,4 @@
-//! The settings of brokers: those that they were started with, and those that were changed since.
+//! The settings of brokers, with the values from the start and later changes.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,10 @@ use crate::cluster::Refused;
 use crate::config_kind::Kind;
 use crate::settings::Settings;
 
-/// Settings of brokers that were changed while they ran, for one broker or as the default of all.
+/// The settings of brokers that were changed at run time. The key is a broker, or `None` for the
+/// defaults of all.
 ///
-/// `message.max.bytes` takes effect. The others are kept and shown, as the settings of topics that
+/// Only `message.max.bytes` takes effect. The others are kept and shown, like topic settings that
 /// the embedded broker does not model.
 #[derive(Debug, Default)]
 pub(crate) struct BrokerConfigs(RwLock<BTreeMap<Option<i32>, BTreeMap<&'static str, String>>>);
@@ -19,15 +20,19 @@ pub(crate) struct BrokerConfigs(RwLock<BTreeMap<Option<i32>, BTreeMap<&'static s
 /// One setting of a broker, as DescribeConfigs shows it.
 #[derive(Debug)]
 pub(crate) struct Shown {
+    /// The setting's name.
     pub(crate) key: &'static str,
+    /// The value.
     pub(crate) value: String,
+    /// The type of the value.
     pub(crate) kind: Kind,
+    /// True if the setting cannot be changed at run time.
     pub(crate) read_only: bool,
-    /// The number of the place that the value comes from.
+    /// The source of the value, as a number on the wire.
     pub(crate) source: i8,
 }
 
-/// A change of one setting; `None` takes it back.
+/// A change of one setting. `None` resets it.
 pub(crate) type Change<'a> = (&'a str, Option<&'a str>);
 
 impl BrokerConfigs {
@@ -57,7 +62,8 @@ impl BrokerConfigs {
         each.collect()
     }
 
-    /// Changes settings of broker `node`, or the defaults of all for `None`: all of them, or none and the reason.
+    /// Changes settings of broker `node`, or the defaults of all for `None`. Either all changes are
+    /// made, or none and the reason is returned. `dry` only checks them.
     pub(crate) fn change(
         &self,
         node: Option<i32>,
@@ -71,7 +77,8 @@ impl BrokerConfigs {
         Ok(())
     }
 
-    /// As [`change`](Self::change), and what is not named is taken back.
+    /// Replaces the changed settings of broker `node`, or the defaults of all for `None`. Settings
+    /// that are not named are reset.
     pub(crate) fn replace(
         &self,
         node: Option<i32>,
@@ -87,7 +94,7 @@ impl BrokerConfigs {
         Ok(())
     }
 
-    /// Returns `message.max.bytes` of broker `node` where it was changed.
+    /// Returns `message.max.bytes` of broker `node`, if it was changed for it or for all.
     pub(crate) fn message_max_bytes(&self, node: i32) -> Option<usize> {
         let changed = self.0.read();
         let mut places = [Some(node), None].into_iter();
@@ -96,7 +103,7 @@ impl BrokerConfigs {
     }
 }
 
-/// A change in the form that is kept.
+/// A change in the form that is stored.
 type ReadChange = (&'static str, Option<String>);
 
 /// Reads changes by the types of their settings.
@@ -119,6 +126,7 @@ fn read(changes: &[Change<'_>]) -> Result<Vec<ReadChange>, Refused> {
     each.collect()
 }
 
+/// Applies changes to the settings of one broker.
 fn apply(own: &mut BTreeMap<&'static str, String>, changes: Vec<ReadChange>) {
     for (name, value) in changes {
         match value {
@@ -129,15 +137,15 @@ fn apply(own: &mut BTreeMap<&'static str, String>, changes: Vec<ReadChange>) {
 }
 
 const MESSAGE_MAX_BYTES: &str = "message.max.bytes";
-/// Config sources on the wire.
+/// The sources of broker settings on the wire.
 const DYNAMIC_BROKER: i8 = 2;
 const DYNAMIC_DEFAULT: i8 = 3;
 const STATIC: i8 = 4;
 
-/// Reads a setting that a broker was started with.
+/// Reads the value of a setting from the start of a broker.
 type Read = fn(&Settings, i32) -> String;
 
-/// Every setting: name, type, whether it stays as it is while the broker runs, and its value at the start.
+/// Every setting, with its name, its type, true if it is read-only, and its value at the start.
 const KEYS: &[(&str, Kind, bool, Read)] = &[
     ("auto.create.topics.enable", Kind::Boolean, true, |s, _| {
         s.auto_create_topics.to_string()

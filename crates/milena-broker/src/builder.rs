@@ -1,4 +1,4 @@
-//! How a broker is told what to be.
+//! The builder of clusters.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,24 +14,34 @@ use crate::node::Node;
 use crate::settings::Settings;
 use crate::topic::TopicConfig;
 
-/// Describes a cluster of embedded brokers, then starts it.
+/// The description of a cluster of embedded brokers, which starts it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing runs before `start`"]
 pub struct BrokerBuilder {
+    /// The number of brokers.
     brokers: usize,
+    /// The address to listen at. `None` serves only connections in memory.
     listen: Option<String>,
+    /// The host that clients connect to. `None` takes the one listened at.
     advertised_host: Option<String>,
+    /// The topics to create at the start.
     topics: Vec<Wish>,
+    /// The settings of the cluster.
     settings: Settings,
+    /// The rack of each broker in turn. Brokers beyond its end have none.
     racks: Vec<String>,
+    /// The default number of replicas. `None` takes 3, or all brokers if there are fewer.
     replication: Option<i16>,
 }
 
-/// A topic to make at the start.
+/// A topic to create at the start.
 #[derive(Clone, Debug)]
 struct Wish {
+    /// The name.
     name: String,
+    /// The number of partitions.
     partitions: i32,
+    /// The settings, as keys and values.
     configs: Vec<(String, String)>,
 }
 
@@ -50,32 +60,33 @@ impl Default for BrokerBuilder {
 }
 
 impl BrokerBuilder {
-    /// How many brokers the cluster has; their node ids count from 1. Default: 1.
+    /// Sets the number of brokers. Their node ids count from 1. Default 1.
     pub fn brokers(mut self, count: usize) -> Self {
         self.brokers = count;
         self
     }
 
-    /// Listens on TCP at this address: `host:port`. Port 0 takes free ports; from another port on, each broker takes the next.
+    /// Listens on TCP at this address, given as `host:port`. With port 0 each broker takes a free
+    /// port. With another port, each broker takes the next one.
     ///
-    /// Default: none, so that the brokers can only be dialled in memory.
+    /// Default none. The brokers can then only be reached in memory.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
         self
     }
 
-    /// The host that clients are told, in place of the one listened at.
+    /// Sets the host that clients connect to, instead of the one listened at.
     pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
         self.advertised_host = Some(host.into());
         self
     }
 
-    /// Makes a topic at the start.
+    /// Creates a topic at the start.
     pub fn topic(self, name: impl Into<String>, partitions: u32) -> Self {
         self.topic_with(name, partitions, [])
     }
 
-    /// Makes a topic at the start, with settings such as `("max.message.bytes", "1000")`.
+    /// Creates a topic at the start, with settings such as `("max.message.bytes", "1000")`.
     pub fn topic_with<'a>(
         mut self,
         name: impl Into<String>,
@@ -93,77 +104,84 @@ impl BrokerBuilder {
         self
     }
 
-    /// Replicas of a partition where nothing else is said. Default: 3, or all brokers where there are fewer.
+    /// Sets the default number of replicas of a partition. Default 3, or all brokers if there are
+    /// fewer.
     pub fn replication_factor(mut self, replicas: u16) -> Self {
         self.replication = Some(i16::try_from(replicas).unwrap_or(i16::MAX));
         self
     }
 
-    /// `broker.rack` of each broker in turn. With racks, consumers that name theirs are sent to a replica in it, and followers in sync
-    /// serve them, as with Kafka's rack-aware replica selector (KIP-392). Default: none, and only leaders are read from.
+    /// Sets `broker.rack` of each broker in turn. With racks, a consumer that names its rack is
+    /// sent to a replica there, and followers in sync serve reads, as with Kafka's rack-aware
+    /// replica selector (KIP-392). Default none, and only leaders serve reads.
     pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
         self.racks = racks.into_iter().map(Into::into).collect();
         self
     }
 
-    /// `auto.create.topics.enable`: whether Metadata makes unknown topics. Default: no.
+    /// Sets `auto.create.topics.enable`, with which Metadata creates unknown topics. Default no.
     pub fn auto_create_topics(mut self, yes: bool) -> Self {
         self.settings.auto_create_topics = yes;
         self
     }
 
-    /// `num.partitions`: partitions of a topic made without a number. Default: 1.
+    /// Sets `num.partitions`, the number of partitions of a topic created without one. Default 1.
     pub fn default_partitions(mut self, partitions: u32) -> Self {
         self.settings.default_partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
         self
     }
 
-    /// `message.max.bytes`: the largest batch, in bytes, where the topic does not say. Default: 1 MiB + 12, as Kafka's.
+    /// Sets `message.max.bytes`, the largest batch in bytes unless the topic has its own limit.
+    /// Default 1 MiB + 12, as in Kafka.
     pub fn message_max_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_message_bytes = bytes;
         self
     }
 
-    /// Keeps about this many bytes of each partition and drops the oldest batches. Default: keeps everything.
+    /// Keeps about this many bytes of each partition and drops the oldest batches. By default
+    /// everything is kept.
     pub fn retention_bytes(mut self, bytes: usize) -> Self {
         self.settings.retention_bytes = Some(bytes);
         self
     }
 
-    /// Whether each record of a produced batch is walked, beside header and CRC. Default: yes; benchmarks turn it off.
+    /// Sets whether each record of a produced batch is checked, besides header and CRC. Default
+    /// yes. Benchmarks turn it off.
     pub fn check_records(mut self, yes: bool) -> Self {
         self.settings.check_records = yes;
         self
     }
 
-    /// How many requests the journal keeps; 0 turns it off. Default: 4096.
+    /// Sets the number of requests that the journal keeps. 0 turns it off. Default 4096.
     pub fn journal(mut self, entries: usize) -> Self {
         self.settings.journal_capacity = entries;
         self
     }
 
-    /// `group.initial.rebalance.delay.ms`: how long an empty group waits for more members. Default: none, for short tests.
+    /// Sets `group.initial.rebalance.delay.ms`, the time that an empty group waits for more
+    /// members. Default none, for short tests.
     pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
         self.settings.initial_rebalance_delay = delay;
         self
     }
 
-    /// `group.min.session.timeout.ms` and its maximum. Default: 6 s to 30 min, as Kafka's. A test that does not run in a paused
-    /// clock may lower the minimum, to wait less.
+    /// Sets `group.min.session.timeout.ms` and its maximum. Default 6 s to 30 min, as in Kafka. A
+    /// test that does not pause the clock may lower the minimum, to wait less.
     pub fn session_timeouts(mut self, min: Duration, max: Duration) -> Self {
         self.settings.min_session_timeout = min;
         self.settings.max_session_timeout = max;
         self
     }
 
-    /// The feature level `group.version`: 1 serves groups of the consumer protocol (KIP-848), 0 only classic ones. Default: 1, as Kafka 4 has it.
+    /// Sets the feature level `group.version`. Level 1 serves groups of the consumer protocol
+    /// (KIP-848), and level 0 only classic groups. Default 1, as in Kafka 4.
     pub fn group_version(mut self, level: u8) -> Self {
         self.settings.group_version = i16::from(level);
         self
     }
 
-    /// `group.consumer.session.timeout.ms` and `group.consumer.heartbeat.interval.ms`, which groups of the consumer protocol are given.
-    /// Default: 45 s and 5 s, as Kafka's.
+    /// Sets `group.consumer.session.timeout.ms` and `group.consumer.heartbeat.interval.ms`, which
+    /// apply to groups of the consumer protocol. Default 45 s and 5 s, as in Kafka.
     pub fn consumer_group_timing(mut self, session: Duration, heartbeat: Duration) -> Self {
         self.settings.consumer_timing = crate::group::Timing {
             session,
@@ -172,40 +190,45 @@ impl BrokerBuilder {
         self
     }
 
-    /// How many fetch sessions a broker keeps; 0 gives none. Default: 1000.
+    /// Sets the number of fetch sessions that a broker keeps. With 0 it gives out none. Default
+    /// 1000.
     pub fn max_fetch_sessions(mut self, sessions: usize) -> Self {
         self.settings.max_fetch_sessions = sessions;
         self
     }
 
-    /// `replica.lag.time.max.ms`: when a follower that was stopped and lacks records leaves the in-sync replicas. Default: 30 s, as
-    /// Kafka's.
+    /// Sets `replica.lag.time.max.ms`, after which a stopped follower that lacks records leaves the
+    /// in-sync replicas. Default 30 s, as in Kafka.
     pub fn replica_lag_time_max(mut self, time: Duration) -> Self {
         self.settings.replica_lag_time_max = time;
         self
     }
 
-    /// Makes the waits of a real cluster that are left out by default: brokers hear of a new topic 100 ms after it was made
-    /// and answer UNKNOWN_TOPIC_OR_PARTITION until then, the first question for a coordinator is answered with
-    /// COORDINATOR_NOT_AVAILABLE while `__consumer_offsets` is made, and an empty group waits 3 s for more members
-    /// (`group.initial.rebalance.delay.ms`). A program that passes on it does not rely on the haste of the embedded broker.
+    /// Adds the delays of a real cluster, which are left out by default.
+    ///
+    /// Brokers know a new topic 100 ms after its creation, and answer UNKNOWN_TOPIC_OR_PARTITION
+    /// until then. The first request for a coordinator gets COORDINATOR_NOT_AVAILABLE while
+    /// `__consumer_offsets` is created. An empty group waits 3 s for more members
+    /// (`group.initial.rebalance.delay.ms`). A program that passes on a strict cluster does not
+    /// depend on the speed of the embedded broker.
     pub fn strict(mut self) -> Self {
         self.settings.propagation = PROPAGATION;
         self.settings.initial_rebalance_delay = Duration::from_secs(3);
         self
     }
 
-    /// Where append times come from. Default: the system's clock. Timers always follow tokio's clock.
+    /// Sets the clock for append times. By default it is the system's clock. Timers always follow
+    /// tokio's clock.
     pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.settings.clock = WallClock::new(read);
         self
     }
 
-    /// Starts the cluster; its tasks run on the current tokio runtime.
+    /// Starts the cluster. Its tasks run on the current tokio runtime.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when a setting, a topic or the listen address cannot be;
-    /// [`ErrorKind::Transport`] when the address cannot be bound.
+    /// [`ErrorKind::Config`] if a setting, a topic or the listen address is invalid.
+    /// [`ErrorKind::Transport`] if the address cannot be bound.
     pub async fn start(mut self) -> Result<Broker> {
         if self.brokers == 0 {
             return Err(Error::new(
@@ -239,6 +262,7 @@ impl BrokerBuilder {
         Ok(Broker::new(cluster))
     }
 
+    /// Makes the broker `id`, and binds its listener if it has one.
     async fn node(
         &self,
         id: i32,
@@ -246,7 +270,7 @@ impl BrokerBuilder {
     ) -> Result<(Node, Option<tokio::net::TcpListener>)> {
         let sessions = self.settings.max_fetch_sessions;
         let Some(listen) = &self.listen else {
-            // Names of their own, so that nothing mistakes them for something on the network.
+            // These names cannot be mistaken for hosts on the network.
             let host = self
                 .advertised_host
                 .clone()
@@ -259,8 +283,11 @@ impl BrokerBuilder {
         let mut at = resolve(listen).await?;
         if at.port() != 0 {
             let port = i32::from(at.port()) + id - 1;
-            let port = u16::try_from(port)
-                .map_err(|_| config(format!("{listen}: there is no port {port}")))?;
+            let port = u16::try_from(port).map_err(|_| {
+                config(format!(
+                    "the listen address {listen} has no port {port} for broker {id}; choose a lower port"
+                ))
+            })?;
             at.set_port(port);
         }
         let failed = |error: io::Error| {
@@ -281,6 +308,7 @@ impl BrokerBuilder {
     }
 }
 
+/// Looks up the address to listen at.
 async fn resolve(listen: &str) -> Result<SocketAddr> {
     let wrong = |why: &str| config(format!("the listen address {listen}: {why}"));
     let mut found = tokio::net::lookup_host(listen)
@@ -289,10 +317,11 @@ async fn resolve(listen: &str) -> Result<SocketAddr> {
     found.next().ok_or_else(|| wrong("the name has no address"))
 }
 
-/// How long a strict cluster takes to spread what is new; real ones take some tens of milliseconds.
+/// The time that a strict cluster takes to make a new topic known. Real clusters take some tens of
+/// milliseconds.
 const PROPAGATION: Duration = Duration::from_millis(100);
 
-/// A host that clients on this machine can use.
+/// Returns a host that clients on this machine can use.
 fn advertised(at: SocketAddr) -> String {
     match at {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => "127.0.0.1".to_owned(),
@@ -301,6 +330,7 @@ fn advertised(at: SocketAddr) -> String {
     }
 }
 
+/// Creates a topic at the start.
 fn make(cluster: &Cluster, wish: Wish) -> Result<()> {
     let name = wish.name.clone();
     let mut settings = TopicConfig::default();

@@ -1,4 +1,4 @@
-//! What all brokers of a cluster share: topics, leaders, coordinators, and who is up.
+//! The state that all brokers of a cluster share, such as topics, the controller and coordinators.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,49 +20,70 @@ use crate::settings::Settings;
 use crate::tasks::Tasks;
 use crate::topic::{Topic, TopicConfig, collide, name_defect};
 
-/// The cluster.
+/// The state of the cluster. Every connection and every task shares it.
 #[derive(Debug)]
 pub(crate) struct Cluster {
+    /// The settings from the start.
     pub(crate) settings: Settings,
+    /// All brokers, up or down, ordered by id. Never changes.
     pub(crate) nodes: Vec<Arc<Node>>,
+    /// The topics.
     topics: RwLock<Topics>,
+    /// The id of the controller, -1 without brokers. Written when brokers go down or come up.
     controller: AtomicI32,
+    /// The next producer id to give out. Only grows.
     next_producer_id: AtomicI64,
+    /// The coordinators that were moved by hand, by group. The others follow from a hash of the
+    /// key.
     moved_coordinators: Mutex<HashMap<String, i32>>,
+    /// The settings of brokers that were changed at run time.
     pub(crate) broker_configs: BrokerConfigs,
+    /// The groups.
     pub(crate) groups: Coordinator,
+    /// The faults to apply to requests.
     pub(crate) faults: Faults,
+    /// The journal of requests.
     pub(crate) journal: Journal,
+    /// All tasks of the cluster, which end with `stop`.
     pub(crate) tasks: Tasks,
+    /// Cancelled once, at shutdown or when the owner drops the cluster.
     pub(crate) stop: CancelToken,
 }
 
+/// The topics by name and by id. Both maps hold the same topics.
 #[derive(Debug, Default)]
 struct Topics {
+    /// The topics by name.
     by_name: BTreeMap<Arc<str>, Arc<Topic>>,
+    /// The topics by id.
     by_id: HashMap<Uuid, Arc<Topic>>,
+    /// The number of topics created so far. It decides which broker leads the next topic's first
+    /// partition.
     created: usize,
 }
 
-/// Why an administrative request failed, in words for the answer.
+/// The error code and the text of a refused administrative request.
 pub(crate) type Refused = (ErrorCode, String);
 
-/// A topic to make.
+/// A topic to create.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NewTopic {
+    /// The name.
     pub(crate) name: String,
-    /// -1: the cluster's default.
+    /// The number of partitions. -1 takes the cluster's default.
     pub(crate) partitions: i32,
-    /// -1: the cluster's default.
+    /// The number of replicas. -1 takes the cluster's default.
     pub(crate) replication: i16,
-    /// The replicas of each partition, where the caller places them.
+    /// The replicas of each partition, if the caller assigns them. Empty if the cluster does.
     pub(crate) placed: Vec<Vec<i32>>,
+    /// The settings.
     pub(crate) config: TopicConfig,
-    /// How long brokers do not know it.
+    /// The time until brokers know the topic.
     pub(crate) visible_after: Duration,
 }
 
 impl Cluster {
+    /// Makes a cluster without topics.
     pub(crate) fn new(settings: Settings, nodes: Vec<Arc<Node>>, stop: CancelToken) -> Self {
         Self {
             controller: AtomicI32::new(nodes.first().map_or(-1, |node| node.id)),
@@ -80,10 +101,12 @@ impl Cluster {
         }
     }
 
+    /// Returns the broker `id`, up or down.
     pub(crate) fn node(&self, id: i32) -> Option<&Arc<Node>> {
         self.nodes.iter().find(|node| node.id == id)
     }
 
+    /// Returns the brokers that are up.
     pub(crate) fn up(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.nodes.iter().filter(|node| node.is_up())
     }
@@ -100,16 +123,18 @@ impl Cluster {
         self.controller.store(node, Ordering::Release);
     }
 
+    /// Gives out a new producer id.
     pub(crate) fn next_producer_id(&self) -> i64 {
         self.next_producer_id.fetch_add(1, Ordering::AcqRel)
     }
 
+    /// Returns a topic that brokers know.
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
         let found = self.topics.read().by_name.get(name).cloned();
         found.filter(|topic| topic.is_visible())
     }
 
-    /// As [`topic`](Self::topic), with what brokers have not heard of yet: the controller knows it.
+    /// Returns a topic, even if brokers do not know it yet. The controller already does.
     pub(crate) fn created_topic(&self, name: &str) -> Option<Arc<Topic>> {
         self.topics.read().by_name.get(name).cloned()
     }
@@ -119,13 +144,14 @@ impl Cluster {
         found.filter(|topic| topic.is_visible())
     }
 
+    /// Returns all topics that brokers know.
     pub(crate) fn topics(&self) -> Vec<Arc<Topic>> {
         let topics = self.topics.read();
         let visible = topics.by_name.values().filter(|topic| topic.is_visible());
         visible.cloned().collect()
     }
 
-    /// The topics as groups see them.
+    /// Returns the topics with the ids and partition counts that groups need.
     pub(crate) fn world(&self) -> World {
         let topics = self.topics();
         let each = topics.iter();
@@ -137,7 +163,7 @@ impl Cluster {
         self.topic(topic)?.partition(index)
     }
 
-    /// Makes a topic, or only says whether it could (`dry`).
+    /// Creates a topic. `dry` only checks that it could be created.
     pub(crate) fn create_topic(&self, new: NewTopic, dry: bool) -> Result<Arc<Topic>, Refused> {
         if let Some(defect) = name_defect(&new.name) {
             return Err((
@@ -181,7 +207,8 @@ impl Cluster {
         Ok(topic)
     }
 
-    /// The replicas of each partition, the leader first; leaders go round the brokers that are up.
+    /// Returns the replicas of each partition, with the leader first. Leaders are spread over the
+    /// brokers that are up.
     fn place(&self, new: &NewTopic, start: usize) -> Result<Vec<Vec<i32>>, Refused> {
         if !new.placed.is_empty() {
             let known =
@@ -207,6 +234,7 @@ impl Cluster {
             .collect()
     }
 
+    /// Returns `replication` brokers that are up, beginning with the one at `first`.
     fn replicas(&self, first: usize, replication: i16) -> Result<Vec<i32>, Refused> {
         let up: Vec<i32> = self.up().map(|node| node.id).collect();
         let wanted = match replication {
@@ -261,7 +289,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes a topic; fetches that wait for it are answered, committed offsets for it go.
+    /// Removes a topic. Waiting fetches for it are answered, and its committed offsets are deleted.
     pub(crate) fn delete_topic(&self, name: &str) -> Option<Arc<Topic>> {
         let mut topics = self.topics.write();
         let topic = topics.by_name.remove(name)?;
@@ -275,7 +303,8 @@ impl Cluster {
         Some(topic)
     }
 
-    /// The broker that coordinates `key` (a group or a transactional id); `None` while none is up.
+    /// Returns the broker that coordinates `key`, which is a group or a transactional id. Returns
+    /// `None` if no broker is up.
     pub(crate) fn coordinator(&self, key: &str) -> Option<&Arc<Node>> {
         let moved = self.moved_coordinators.lock().get(key).copied();
         if let Some(node) = moved
@@ -285,7 +314,7 @@ impl Cluster {
             return Some(node);
         }
         let up: Vec<&Arc<Node>> = self.up().collect();
-        // The same spread on every run: FNV-1a over the key.
+        // FNV-1a over the key gives the same spread on every run.
         let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -298,7 +327,8 @@ impl Cluster {
         up.get((hash % up.len().max(1) as u64) as usize).copied()
     }
 
-    /// Whether the internal topic of groups is there. The first question makes it, in a strict cluster.
+    /// Returns true if the internal topic of groups exists. In a strict cluster, the first call
+    /// creates it.
     pub(crate) fn keeps_groups(&self) -> bool {
         if self.settings.propagation.is_zero() {
             return true;
@@ -310,18 +340,19 @@ impl Cluster {
             visible_after: self.settings.propagation,
             ..NewTopic::default()
         };
-        // From the second question on it is there already.
+        // Fails from the second call on, because the topic exists.
         let _ = self.create_topic(new, false);
         self.topic(GROUPS).is_some()
     }
 
+    /// Makes a broker the coordinator of a group.
     pub(crate) fn move_coordinator(&self, key: &str, node: i32) {
         self.moved_coordinators.lock().insert(key.to_owned(), node);
         self.groups.coordinator_moved(key);
     }
 }
 
-/// Refuses more partitions than a controller makes for one request.
+/// Refuses more partitions than a controller creates for one request.
 fn few_enough(partitions: i32) -> Result<(), Refused> {
     if partitions > MAX_NEW_PARTITIONS {
         let what = "Excessively large number of partitions per request.".to_owned();
@@ -330,9 +361,9 @@ fn few_enough(partitions: i32) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The topic in which brokers keep groups.
+/// The topic in which real brokers keep groups.
 const GROUPS: &str = "__consumer_offsets";
 
-/// The most partitions that one request makes: the controller writes a record for each and takes
-/// 10,000 records at a time.
+/// The largest number of partitions that one request creates. The controller writes a record for
+/// each, and accepts at most 10,000 records at a time.
 const MAX_NEW_PARTITIONS: i32 = 10_000;

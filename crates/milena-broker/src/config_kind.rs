@@ -1,13 +1,13 @@
-//! The types of configuration values: which texts they take, and the form that they are kept in.
+//! The types of configuration values, with the texts that they accept and the form that is kept.
 
 /// The type of a configuration value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// `true` or `false`, in any letter case.
     Boolean,
-    /// A 32-bit number of at least this.
+    /// A 32-bit number that is not below this.
     Int(i32),
-    /// A 64-bit number of at least this.
+    /// A 64-bit number that is not below this.
     Long(i64),
     /// A number from 0 to 1.
     Ratio,
@@ -20,10 +20,11 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns `value` in the form that a broker keeps and shows; `None` where the type does not take it.
+    /// Returns `value` in the form that a broker keeps and shows. Returns `None` if the type does
+    /// not accept it.
     ///
-    /// Kafka reads values by their types and gives back what it has read: blanks around a value go,
-    /// and `0.50` is shown as `0.5`.
+    /// Kafka parses values by their types and returns the parsed value. Blanks around a value are
+    /// dropped, and `0.50` is shown as `0.5`.
     pub(crate) fn read(self, value: &str) -> Option<String> {
         let value = value.trim();
         match self {
@@ -36,7 +37,7 @@ impl Kind {
             Self::Long(least) => whole(value, least, i64::MAX),
             Self::Ratio => {
                 let read: f64 = value.parse().ok()?;
-                // As Java writes a double: with a point always.
+                // Java writes a double always with a decimal point.
                 (0.0..=1.0).contains(&read).then(|| format!("{read:?}"))
             }
             Self::OneOf(words) => words.contains(&value).then(|| value.to_owned()),
@@ -49,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// The type's number in DescribeConfigs.
+    /// Returns the type's number in DescribeConfigs.
     pub(crate) fn to_wire(self) -> i8 {
         match self {
             Self::Boolean => 1,
@@ -62,6 +63,7 @@ impl Kind {
     }
 }
 
+/// Reads a whole number within these bounds.
 fn whole(value: &str, least: i64, most: i64) -> Option<String> {
     let read: i64 = value.parse().ok()?;
     (least..=most).contains(&read).then(|| read.to_string())

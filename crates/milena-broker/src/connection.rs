@@ -1,4 +1,4 @@
-//! One connection: requests are taken one at a time and answered in order, as brokers do.
+//! One connection. Like real brokers, it takes requests one at a time and answers them in order.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -13,16 +13,21 @@ use crate::cluster::Cluster;
 use crate::dispatch::{self, Sending};
 use crate::node::Node;
 
-/// Who is at the other end, and at which broker.
+/// The client of a connection, and the broker that it is connected to.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
+    /// The cluster of the broker.
     pub(crate) cluster: Arc<Cluster>,
+    /// The broker.
     pub(crate) node: Arc<Node>,
+    /// The client's address, with a leading `/` as brokers show it.
     pub(crate) host: Arc<str>,
+    /// The connection's number, for the journal. Unique in this process.
     pub(crate) connection: u64,
 }
 
 impl Peer {
+    /// Gives a new connection its number.
     pub(crate) fn new(cluster: &Arc<Cluster>, node: &Arc<Node>, host: impl Into<Arc<str>>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         Self {
@@ -34,7 +39,7 @@ impl Peer {
     }
 }
 
-/// Serves a connection until the client closes it or the broker's present run ends.
+/// Serves a connection until the client closes it or the broker goes down.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     peer: Peer,
@@ -50,6 +55,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
+/// Answers the requests of a connection one by one.
 async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     peer: &Peer,
@@ -62,7 +68,8 @@ async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
     )
     .await?
     {
-        // A future that holds every handler's state is large; it lives on the heap once per request.
+        // The future holds the state of every handler, so it is large. Boxing it costs one
+        // allocation per request and keeps the task small.
         match Box::pin(dispatch::handle(peer, request)).await {
             Sending::Nothing => {}
             Sending::Frame(pieces) => write_all(&mut stream, pieces).await?,
@@ -77,6 +84,7 @@ async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
+/// Reads the next frame. Returns `None` if the client closed the connection between two frames.
 async fn next_frame<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut BytesMut,
@@ -99,6 +107,7 @@ async fn next_frame<S: AsyncRead + Unpin>(
     }
 }
 
+/// Writes all pieces, with vectored writes if the stream supports them.
 async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, pieces: Vec<Bytes>) -> io::Result<()> {
     if pieces.len() == 1 || !stream.is_write_vectored() {
         for piece in pieces {
@@ -129,12 +138,14 @@ async fn write_all<S: AsyncWrite + Unpin>(stream: &mut S, pieces: Vec<Bytes>) ->
     stream.flush().await
 }
 
-/// Keeps the connection open without a word until the client closes it.
+/// Keeps the connection open and silent until the client closes it.
 async fn drain<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
     let mut sink = [0u8; 1024];
     while stream.read(&mut sink).await? > 0 {}
     Ok(())
 }
 
+/// The room in bytes to make for a read.
 const READ_SIZE: usize = 64 << 10;
+/// The largest number of pieces in one vectored write.
 const MAX_SLICES: usize = 256;

@@ -1,4 +1,4 @@
-//! What a handler knows of the request at hand, and how it answers.
+//! The context of one request, and the ways to answer it.
 
 use std::sync::Arc;
 
@@ -12,28 +12,35 @@ use crate::cluster::Cluster;
 use crate::faults::Hits;
 use crate::node::Node;
 
-/// One request, beside its message.
+/// One request without its message.
 #[derive(Debug)]
 pub(crate) struct Context {
+    /// The cluster.
     pub(crate) cluster: Arc<Cluster>,
+    /// The broker that the request was sent to.
     pub(crate) node: Arc<Node>,
+    /// The version of the request.
     pub(crate) version: i16,
+    /// The correlation id, which the answer repeats.
     pub(crate) correlation_id: i32,
+    /// The client id. `None` if the client sent none.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The client's address.
     pub(crate) client_host: Arc<str>,
+    /// The faults that apply to the request.
     pub(crate) hits: Hits,
-    /// The error codes given out, for the journal.
+    /// The error codes of the answer so far, for the journal.
     pub(crate) errors: Mutex<Vec<ErrorCode>>,
 }
 
-/// What goes back.
+/// The answer to a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// A whole frame in pieces, its length in front.
+    /// A whole frame in pieces, with its length in front.
     Frame(Vec<Bytes>),
-    /// The client wants none.
+    /// No answer, because the client wants none.
     None,
-    /// The connection ends: the request cannot be answered.
+    /// The end of the connection, because the request cannot be answered.
     Close,
 }
 
@@ -46,28 +53,29 @@ impl Context {
         }
     }
 
+    /// Gives up on an answer that cannot be encoded.
     pub(crate) fn unanswerable(&self, error: &Error) -> Answer {
         tracing::error!(node = self.node.id, %error, "an answer could not be encoded");
         Answer::Close
     }
 
-    /// The code for the wire, noted for the journal.
+    /// Returns the code for the wire, and notes it for the journal.
     pub(crate) fn code(&self, code: ErrorCode) -> i16 {
         self.errors.lock().push(code);
         code.to_wire()
     }
 
-    /// The code of a result; 0 where it is fine.
+    /// Returns the code of a result, or 0 for success.
     pub(crate) fn code_of<T>(&self, result: &Result<T, ErrorCode>) -> i16 {
         result.as_ref().err().map_or(0, |code| self.code(*code))
     }
 
-    /// The code that a fault wants for the whole request.
+    /// Returns the error that a fault demands for the whole request.
     pub(crate) fn fault(&self) -> Result<(), ErrorCode> {
         self.hits.error().map_or(Ok(()), Err)
     }
 
-    /// Whether this broker coordinates `group`, and no fault says otherwise.
+    /// Returns an error if this broker does not coordinate `group`, or if a fault demands one.
     pub(crate) fn coordinates(&self, group: &str) -> Result<(), ErrorCode> {
         self.fault()?;
         match self.cluster.coordinator(group) {
@@ -76,17 +84,18 @@ impl Context {
         }
     }
 
+    /// Returns the throttle time that a fault demands, in milliseconds.
     pub(crate) fn throttle_ms(&self) -> i32 {
         self.hits.throttle_ms()
     }
 }
 
-/// A string for a message.
+/// Makes a string for a message.
 pub(crate) fn text(text: impl Into<String>) -> StrBytes {
     StrBytes::from_string(text.into())
 }
 
-/// A topic name for a message.
+/// Makes a topic name for a message.
 pub(crate) fn topic_name(name: &str) -> messages::TopicName {
     messages::TopicName(text(name))
 }

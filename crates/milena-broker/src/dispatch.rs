@@ -1,4 +1,5 @@
-//! From a frame to what is sent back: version gate, faults, journal, handler.
+//! The way from a frame to its answer, through the version check, the faults, the journal and the
+//! handler.
 
 use std::sync::Arc;
 
@@ -17,13 +18,18 @@ use crate::faults::{Action, Hits, Step, Subject};
 use crate::journal::{Entry, Fate, Outcome};
 use crate::subject;
 
-/// What a connection does next.
+/// The next action of a connection.
 #[derive(Debug)]
 pub(crate) enum Sending {
+    /// Take the next request.
     Nothing,
+    /// Send these bytes.
     Frame(Vec<Bytes>),
+    /// Send these bytes and close the connection.
     FrameThenClose(Vec<Bytes>),
+    /// Close the connection.
     Close,
+    /// Send nothing more, and keep the connection open.
     Silence,
 }
 
@@ -32,7 +38,7 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
     let header = match RequestHeader::split(&frame) {
         Ok((header, body)) => (header, body),
         Err(error) => {
-            tracing::warn!(peer = %peer.host, %error, "a frame is no request");
+            tracing::warn!(peer = %peer.host, %error, "a frame is not a request, so the connection is closed");
             return Sending::Close;
         }
     };
@@ -46,7 +52,7 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
     let message = match AnyRequest::decode(&header, body) {
         Ok(message) => message,
         Err(error) => {
-            tracing::warn!(peer = %peer.host, %error, "a request does not decode");
+            tracing::warn!(peer = %peer.host, %error, "a request cannot be decoded, so the connection is closed");
             note_unreadable(peer, &header, api);
             return Sending::Close;
         }
@@ -55,7 +61,8 @@ pub(crate) async fn handle(peer: &Peer, frame: Bytes) -> Sending {
     serve(peer, &header, api, message).await
 }
 
-/// Has the journal tell of a request that ends its connection, since its bytes do not decode.
+/// Adds a request to the journal whose bytes do not decode, and which therefore ends its
+/// connection.
 fn note_unreadable(peer: &Peer, header: &RequestHeader, api: ApiKey) {
     let journal = &peer.cluster.journal;
     if !journal.is_on() {
@@ -71,7 +78,8 @@ fn note_unreadable(peer: &Peer, header: &RequestHeader, api: ApiKey) {
     journal.end(&entry, outcome);
 }
 
-/// Adds a request to the journal: the partitions that it is about, and its message where it decodes.
+/// Adds a request to the journal, with the partitions that it is about, and with its message if it
+/// decodes.
 fn note(
     peer: &Peer,
     header: &RequestHeader,
@@ -93,6 +101,7 @@ fn note(
     })
 }
 
+/// Serves a request that was decoded, and journals it.
 async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyRequest) -> Sending {
     let cluster = &peer.cluster;
     let client_id: Option<Arc<str>> = header.client_id.as_deref().map(Arc::from);
@@ -145,7 +154,7 @@ async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyReq
     sending
 }
 
-/// Runs the handler, with the faults around it.
+/// Runs the handler, with the faults before and after it.
 async fn faulty(context: &Context, message: AnyRequest) -> Sending {
     for action in context.hits.actions() {
         match action {
@@ -191,6 +200,7 @@ async fn faulty(context: &Context, message: AnyRequest) -> Sending {
     sending
 }
 
+/// Changes the cluster as a fault demands.
 fn act(context: &Context, step: &Step) {
     let cluster = &context.cluster;
     match step {
@@ -212,13 +222,13 @@ fn act(context: &Context, step: &Step) {
                 replication: -1,
                 ..NewTopic::default()
             };
-            // A topic that is there already is what was asked for.
+            // Fails if the topic exists, which is just as good.
             let _ = cluster.create_topic(new, false);
         }
         Step::DeleteTopic(name) => drop(cluster.delete_topic(name)),
         Step::AddPartitions(name, count) => {
             if let Some(topic) = cluster.topic(name) {
-                // As many as asked for, or more, are there already.
+                // Fails if the topic already has as many partitions, which is just as good.
                 let count = i32::try_from(*count).unwrap_or(i32::MAX);
                 let _ = cluster.add_partitions(&topic, count, false);
             }
@@ -229,6 +239,7 @@ fn act(context: &Context, step: &Step) {
     }
 }
 
+/// Joins pieces, up to `max` bytes.
 fn joined(pieces: &[Bytes], max: usize) -> BytesMut {
     let mut whole = BytesMut::new();
     for piece in pieces {
@@ -238,7 +249,10 @@ fn joined(pieces: &[Bytes], max: usize) -> BytesMut {
     whole
 }
 
-/// ApiVersions of any version is answered, so that a client can find a common one (KIP-511); all else ends the connection.
+/// Answers a request of a version that is not served.
+///
+/// ApiVersions is answered in any version, so that a client can find a common one (KIP-511). Any
+/// other request ends the connection.
 fn refuse_version(peer: &Peer, header: &RequestHeader) -> Sending {
     if header.api() != Some(ApiKey::ApiVersions) {
         let (api, version) = (header.api_key, header.version);

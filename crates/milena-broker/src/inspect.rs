@@ -1,4 +1,5 @@
-//! The cluster from the inside, for tests: what is stored, who leads, what was committed.
+//! Access to the cluster from the inside, for tests. It shows stored records, leaders and committed
+//! offsets.
 
 use std::sync::Arc;
 
@@ -17,9 +18,10 @@ use crate::log::StoredBatch;
 use crate::partition::Partition;
 use crate::topic::TopicConfig;
 
-/// Looks into a running cluster and changes it.
+/// An inspector, which reads and changes a running cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Inspector<'a> {
+    /// The cluster.
     cluster: &'a Arc<Cluster>,
 }
 
@@ -28,7 +30,7 @@ impl<'a> Inspector<'a> {
         Self { cluster }
     }
 
-    /// The names of all topics.
+    /// Returns the names of all topics.
     pub fn topics(&self) -> Vec<String> {
         self.cluster
             .topics()
@@ -37,10 +39,10 @@ impl<'a> Inspector<'a> {
             .collect()
     }
 
-    /// Makes a topic with the default number of replicas.
+    /// Creates a topic with the default number of replicas.
     ///
     /// # Errors
-    /// With the broker's code, as CreateTopics.
+    /// The broker's error code, as from CreateTopics.
     pub fn create_topic(&self, name: &str, partitions: u32) -> Result<()> {
         let new = NewTopic {
             name: name.to_owned(),
@@ -54,7 +56,7 @@ impl<'a> Inspector<'a> {
             .map_err(|refused| failed(refused, name))
     }
 
-    /// Deletes a topic; gives whether there was one.
+    /// Deletes a topic. Returns true if it existed.
     pub fn delete_topic(&self, name: &str) -> bool {
         self.cluster.delete_topic(name).is_some()
     }
@@ -62,7 +64,7 @@ impl<'a> Inspector<'a> {
     /// Adds partitions to a topic until there are `count`.
     ///
     /// # Errors
-    /// With the broker's code, as CreatePartitions.
+    /// The broker's error code, as from CreatePartitions.
     pub fn add_partitions(&self, name: &str, count: u32) -> Result<()> {
         let topic = self.cluster.topic(name).ok_or_else(|| unknown(name))?;
         let count = i32::try_from(count).unwrap_or(i32::MAX);
@@ -74,7 +76,7 @@ impl<'a> Inspector<'a> {
     /// Sets a topic's configuration, such as `max.message.bytes`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when there is no such key or it cannot have this value.
+    /// [`ErrorKind::Config`] if the setting does not exist or cannot have this value.
     pub fn set_topic_config(&self, name: &str, key: &str, value: &str) -> Result<()> {
         let topic = self.cluster.topic(name).ok_or_else(|| unknown(name))?;
         let mut changed: TopicConfig = topic.config.read().clone();
@@ -85,32 +87,32 @@ impl<'a> Inspector<'a> {
         Ok(())
     }
 
-    /// How many partitions a topic has; 0 where there is no such topic.
+    /// Returns the number of partitions of a topic, or 0 for an unknown one.
     pub fn partitions(&self, topic: &str) -> u32 {
         self.cluster
             .topic(topic)
             .map_or(0, |topic| topic.all().len() as u32)
     }
 
-    /// Where the log begins; `None` for an unknown partition.
+    /// Returns the first offset of the log, or `None` for an unknown partition.
     pub fn start_offset(&self, topic: &str, partition: u32) -> Option<i64> {
         Some(self.partition(topic, partition)?.lock().log.start())
     }
 
-    /// The offset of the next record; `None` for an unknown partition.
+    /// Returns the offset of the next record, or `None` for an unknown partition.
     pub fn end_offset(&self, topic: &str, partition: u32) -> Option<i64> {
         Some(self.partition(topic, partition)?.lock().log.end())
     }
 
-    /// The bytes that a partition keeps; `None` for an unknown partition.
+    /// Returns the bytes that a partition keeps, or `None` for an unknown one.
     pub fn size(&self, topic: &str, partition: u32) -> Option<usize> {
         Some(self.partition(topic, partition)?.lock().log.size())
     }
 
-    /// All records that a partition keeps, decoded.
+    /// Returns all records that a partition keeps, decoded.
     ///
     /// # Errors
-    /// When there is no such partition, or a batch does not decompress.
+    /// If the partition does not exist, or a batch does not decompress.
     pub fn records(&self, topic: &str, partition: u32) -> Result<Vec<ConsumerRecord>> {
         let found = self
             .partition(topic, partition)
@@ -144,7 +146,7 @@ impl<'a> Inspector<'a> {
         Ok(records)
     }
 
-    /// The headers of all batches that a partition keeps; empty for an unknown one.
+    /// Returns the headers of all batches that a partition keeps. Empty for an unknown one.
     pub fn batches(&self, topic: &str, partition: u32) -> Vec<BatchHeader> {
         let Some(found) = self.partition(topic, partition) else {
             return Vec::new();
@@ -158,11 +160,13 @@ impl<'a> Inspector<'a> {
             .collect()
     }
 
-    /// Appends a whole batch as it is, its checksum unchecked: of a transaction too, or the marker that ends one (see
-    /// [`ControlRecord::to_batch`](milena_protocol::batch::ControlRecord::to_batch)). Gives its base offset.
+    /// Appends a whole batch unchanged, and does not check its checksum. Returns its base offset.
+    ///
+    /// It may be a batch of a transaction, or the marker that ends one (see
+    /// [`ControlRecord::to_batch`](milena_protocol::batch::ControlRecord::to_batch)).
     ///
     /// # Errors
-    /// When there is no such partition, or the bytes do not begin with a batch's header.
+    /// If the partition does not exist, or the bytes do not begin with the header of a batch.
     pub fn append(&self, topic: &str, partition: u32, batch: &Bytes) -> Result<i64> {
         let found = self
             .partition(topic, partition)
@@ -175,8 +179,8 @@ impl<'a> Inspector<'a> {
         Ok(base)
     }
 
-    /// Changes the bytes of the batch that holds `offset`, as a bad disk might: the log keeps its place for it. Gives whether there is
-    /// one.
+    /// Changes the bytes of the batch that holds `offset`, like a bad disk. The log keeps its
+    /// offsets. Returns true if there is such a batch.
     pub fn damage(
         &self,
         topic: &str,
@@ -188,8 +192,8 @@ impl<'a> Inspector<'a> {
         found.is_some_and(|found| found.lock().log.replace(offset, change))
     }
 
-    /// Takes all records out of the batch that holds `offset` and keeps its header, as compaction leaves the last batch of a producer.
-    /// Gives whether there is one.
+    /// Removes all records of the batch that holds `offset` and keeps its header. Compaction leaves
+    /// a producer's last batch like this. Returns true if there is such a batch.
     pub fn empty_batch(&self, topic: &str, partition: u32, offset: i64) -> bool {
         self.damage(topic, partition, offset, |bytes| {
             bytes.truncate(HEADER_LEN);
@@ -203,7 +207,8 @@ impl<'a> Inspector<'a> {
         })
     }
 
-    /// The offset up to which all transactions are decided; `None` for an unknown partition.
+    /// Returns the offset up to which all transactions are decided, or `None` for an unknown
+    /// partition.
     pub fn last_stable_offset(&self, topic: &str, partition: u32) -> Option<i64> {
         Some(
             self.partition(topic, partition)?
@@ -212,7 +217,7 @@ impl<'a> Inspector<'a> {
         )
     }
 
-    /// Drops the records before `offset`, as DeleteRecords does.
+    /// Deletes the records before `offset`, like DeleteRecords.
     pub fn delete_records(&self, topic: &str, partition: u32, offset: i64) {
         if let Some(found) = self.partition(topic, partition) {
             found.lock().log.delete_before(offset);
@@ -220,14 +225,14 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    /// Forgets what a partition knows of a producer, as brokers do when its state expires.
+    /// Deletes a partition's state of a producer, like brokers do when the state expires.
     pub fn forget_producer(&self, topic: &str, partition: u32, producer_id: i64) {
         if let Some(found) = self.partition(topic, partition) {
             found.lock().producers.forget(producer_id);
         }
     }
 
-    /// The producers that wrote to a partition: id, epoch and last sequence.
+    /// Returns the producers that wrote to a partition, with id, epoch and last sequence.
     pub fn producers(&self, topic: &str, partition: u32) -> Vec<(i64, i16, Option<i32>)> {
         let Some(found) = self.partition(topic, partition) else {
             return Vec::new();
@@ -242,59 +247,68 @@ impl<'a> Inspector<'a> {
         known
     }
 
-    /// The leader's node id and epoch; `None` where there is no leader or no such partition.
+    /// Returns the leader's node id and epoch. Returns `None` if there is no leader or no such
+    /// partition.
     pub fn leader(&self, topic: &str, partition: u32) -> Option<(i32, i32)> {
         let found = self.partition(topic, partition)?;
         let state = found.lock();
         Some((state.leader?, state.leader_epoch))
     }
 
-    /// Makes `node` the leader, one epoch later; gives whether there are such a partition and broker.
+    /// Makes `node` the leader, one epoch later. Returns true if the partition and the broker
+    /// exist.
     ///
-    /// One that was stopped loses what it lacks for all, as an unclean election does where it was not in sync.
+    /// A replica that was stopped cuts the log to what it has. If it was not in sync, this is an
+    /// unclean election.
     pub fn move_leader(&self, topic: &str, partition: u32, node: i32) -> bool {
         self.cluster
             .move_leader(topic, i32::try_from(partition).unwrap_or(-1), node)
     }
 
-    /// The replicas of a partition, the preferred leader first; empty for an unknown one.
+    /// Returns the replicas of a partition, the preferred leader first. Empty for an unknown one.
     pub fn replicas(&self, topic: &str, partition: u32) -> Vec<i32> {
         let found = self.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.lock().replicas.all().to_vec())
     }
 
-    /// The replicas that are in sync; empty for an unknown partition.
+    /// Returns the replicas that are in sync. Empty for an unknown partition.
     pub fn in_sync(&self, topic: &str, partition: u32) -> Vec<i32> {
         let found = self.partition(topic, partition);
         found.map_or_else(Vec::new, |found| found.lock().replicas.in_sync().to_vec())
     }
 
-    /// The first offset that not every replica in sync has; `None` for an unknown partition.
+    /// Returns the first offset that not every replica in sync has, or `None` for an unknown
+    /// partition.
     pub fn high_watermark(&self, topic: &str, partition: u32) -> Option<i64> {
         Some(self.partition(topic, partition)?.lock().high_watermark())
     }
 
-    /// Lets a follower fetch nothing more. While it is in sync it holds the high watermark back; it leaves when it lacks records and
-    /// [`replica_lag_time_max`](crate::BrokerBuilder::replica_lag_time_max) is over. Elected meanwhile, it cuts the log. Gives whether
-    /// there is such a follower.
+    /// Stops a follower from fetching. Returns true if there is such a follower.
+    ///
+    /// While it is in sync it holds the high watermark back. It leaves the in-sync replicas if it
+    /// lacks records for [`replica_lag_time_max`](crate::BrokerBuilder::replica_lag_time_max). If
+    /// it is elected meanwhile, it cuts the log.
     pub fn stop_replica(&self, topic: &str, partition: u32, node: i32) -> bool {
         let partition = i32::try_from(partition).unwrap_or(-1);
         self.cluster.stop_replica(topic, partition, node)
     }
 
-    /// Takes a follower out of those in sync at once; it fetches nothing more. Gives whether there is such a follower.
+    /// Removes a follower from the in-sync replicas at once, and stops it from fetching. Returns
+    /// true if there is such a follower.
     pub fn shrink_in_sync(&self, topic: &str, partition: u32, node: i32) -> bool {
         let partition = i32::try_from(partition).unwrap_or(-1);
         self.cluster.shrink_in_sync(topic, partition, node)
     }
 
-    /// Lets a stopped follower fetch again: it catches up and is in sync. Gives whether there is such a partition.
+    /// Lets a stopped follower fetch again. It catches up and is in sync. Returns true if the
+    /// partition exists.
     pub fn resume_replica(&self, topic: &str, partition: u32, node: i32) -> bool {
         let partition = i32::try_from(partition).unwrap_or(-1);
         self.cluster.resume_replica(topic, partition, node)
     }
 
-    /// Makes `node` the leader under the same epoch, as brokers from before KIP-320 do; gives whether there is such a partition.
+    /// Makes `node` the leader under the same epoch, like brokers before KIP-320. Returns true if
+    /// the partition exists.
     pub fn move_leader_quietly(&self, topic: &str, partition: u32, node: i32) -> bool {
         let found = self.partition(topic, partition);
         found.is_some_and(|found| {
@@ -304,24 +318,26 @@ impl<'a> Inspector<'a> {
         })
     }
 
-    /// Sends consumers that name a rack to this replica, whether there is such a broker or not; `None` ends that.
+    /// Sends consumers that name a rack to this replica, even if there is no such broker. `None`
+    /// ends that.
     pub fn name_replica(&self, topic: &str, partition: u32, node: Option<i32>) {
         if let Some(found) = self.partition(topic, partition) {
             found.lock().named_replica = node;
         }
     }
 
-    /// The broker that coordinates a group.
+    /// Returns the broker that coordinates a group.
     pub fn coordinator(&self, group: &str) -> Option<i32> {
         self.cluster.coordinator(group).map(|node| node.id)
     }
 
-    /// Makes `node` the coordinator of a group; its members stay, as after a reload of the group's log.
+    /// Makes `node` the coordinator of a group. Its members stay, as after a reload of the group's
+    /// log.
     pub fn move_coordinator(&self, group: &str, node: i32) {
         self.cluster.move_coordinator(group, node);
     }
 
-    /// The controller's node id; -1 while no broker is up.
+    /// Returns the controller's node id, or -1 while no broker is up.
     pub fn controller(&self) -> i32 {
         self.cluster.controller()
     }
@@ -331,7 +347,7 @@ impl<'a> Inspector<'a> {
         self.cluster.set_controller(node);
     }
 
-    /// Takes a broker down: its connections end, replicas on other brokers lead on.
+    /// Takes a broker down. Its connections end, and replicas on other brokers become leaders.
     pub fn broker_down(&self, node: i32) {
         self.cluster.broker_down(node);
     }
@@ -348,31 +364,31 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    /// Tells clients another address for a broker; where it listens stays.
+    /// Gives clients another address for a broker. Its listener stays where it is.
     pub fn advertise(&self, node: i32, address: Address) {
         if let Some(node) = self.cluster.node(node) {
             node.advertise(address);
         }
     }
 
-    /// How many fetch sessions a broker keeps.
+    /// Returns the number of fetch sessions that a broker keeps.
     pub fn fetch_sessions(&self, node: i32) -> usize {
         self.cluster
             .node(node)
             .map_or(0, |node| node.sessions.lock().len())
     }
 
-    /// The names of all groups.
+    /// Returns the names of all groups.
     pub fn groups(&self) -> Vec<String> {
         self.cluster.groups.names()
     }
 
-    /// A group as it stands; `None` where there is none.
+    /// Returns a group, or `None` if it does not exist.
     pub fn group(&self, group: &str) -> Option<GroupView> {
         self.cluster.groups.view(group)
     }
 
-    /// The offset that a group committed; `None` where it committed none.
+    /// Returns the offset that a group committed, or `None` if it committed none.
     pub fn committed(&self, group: &str, topic: &str, partition: u32) -> Option<Offset> {
         let partition = i32::try_from(partition).ok()?;
         Offset::from_wire(
@@ -389,6 +405,7 @@ impl<'a> Inspector<'a> {
     }
 }
 
+/// Overwrites bytes at a place.
 fn set(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(place) = bytes.get_mut(at..at + value.len()) {
         place.copy_from_slice(value);

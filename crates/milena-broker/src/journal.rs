@@ -1,4 +1,4 @@
-//! Every request that a cluster saw, and what became of it.
+//! The journal of all requests to a cluster, with their outcomes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -10,63 +10,80 @@ use milena_protocol::batch::BatchHeader;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// The newest requests of a cluster, in the order in which its brokers took them up.
+/// The newest requests of a cluster, in the order in which its brokers received them. A clone shows
+/// the same requests.
 ///
-/// Record bytes are not kept, but the headers of produced batches are.
+/// The records of produced batches are dropped, but the headers of the batches are kept.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Inner>);
 
+/// The state that all clones share.
 #[derive(Debug)]
 struct Inner {
+    /// The largest number of requests kept. 0 turns the journal off.
     capacity: usize,
+    /// The requests.
     state: Mutex<State>,
+    /// Counts the changes, which wakes those that wait for a request.
     changes: watch::Sender<u64>,
 }
 
+/// The requests that are kept.
 #[derive(Debug, Default)]
 struct State {
+    /// The number of the next request. Only grows.
     next: u64,
+    /// The newest requests, oldest first. At most `capacity`.
     entries: VecDeque<Arc<Entry>>,
 }
 
-/// One request.
+/// One request. Its outcome is added when it ends.
 #[derive(Debug)]
 pub struct Entry {
+    /// The number in the order of all requests, from 0.
     pub(crate) number: u64,
+    /// The broker that it was sent to.
     pub(crate) node: i32,
+    /// The number of its connection.
     pub(crate) connection: u64,
+    /// The API.
     pub(crate) api: ApiKey,
+    /// The version of the API.
     pub(crate) version: i16,
+    /// The correlation id.
     pub(crate) correlation_id: i32,
+    /// The client id. `None` if the client sent none.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The topics and partitions that it is about. -1 stands for a whole topic.
     pub(crate) partitions: Vec<(String, i32)>,
-    /// `None` where the bytes do not decode.
+    /// The message without its records. `None` if its bytes did not decode.
     pub(crate) message: Option<AnyRequest>,
+    /// The outcome. Empty while the broker works on the request. Set once.
     pub(crate) outcome: OnceLock<Outcome>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How it ended for the client.
+    /// The end of the request for the client.
     pub fate: Fate,
-    /// The error codes in the answer, in its order.
+    /// The error codes in the answer, in their order.
     pub errors: Vec<ErrorCode>,
-    /// The names of the faults that fired.
+    /// The names of the faults that applied.
     pub faults: Vec<String>,
 }
 
-/// How a request ended for the client.
+/// The end of a request for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It was answered.
+    /// The request was answered.
     Answered,
-    /// It asked for no answer (acks=0).
+    /// The request asked for no answer (acks=0).
     NoneWanted,
-    /// It was never answered.
+    /// The request was never answered.
     Silent,
-    /// The connection was closed instead, or in the middle of the answer.
+    /// The connection was closed before or within the answer.
     Disconnected,
 }
 
@@ -79,11 +96,13 @@ impl Journal {
         }))
     }
 
-    /// Whether requests are kept at all.
+    /// Returns true if requests are kept.
     pub(crate) fn is_on(&self) -> bool {
         self.0.capacity > 0
     }
 
+    /// Adds a request and drops the oldest one if the journal is full. `entry` gets the request's
+    /// number.
     pub(crate) fn add(&self, entry: impl FnOnce(u64) -> Entry) -> Arc<Entry> {
         let mut state = self.0.state.lock();
         let entry = Arc::new(entry(state.next));
@@ -97,27 +116,30 @@ impl Journal {
         entry
     }
 
+    /// Sets the outcome of a request.
     pub(crate) fn end(&self, entry: &Entry, outcome: Outcome) {
-        // A request ends once; were it to end again, the first outcome is the one the client saw.
+        // A request ends once. If it ended twice, the first outcome would be the one that the
+        // client saw.
         let _ = entry.outcome.set(outcome);
         self.changed();
     }
 
+    /// Wakes those that wait for a request.
     fn changed(&self) {
         self.0.changes.send_modify(|count| *count += 1);
     }
 
-    /// All requests kept, the oldest first.
+    /// Returns all requests that are kept, oldest first.
     pub fn entries(&self) -> Vec<Arc<Entry>> {
         self.0.state.lock().entries.iter().cloned().collect()
     }
 
-    /// The requests of `api`, the oldest first.
+    /// Returns the requests of `api`, oldest first.
     pub fn requests(&self, api: ApiKey) -> Vec<Arc<Entry>> {
         self.matching(|entry| entry.api == api)
     }
 
-    /// The requests that `wanted` picks, the oldest first.
+    /// Returns the requests that `wanted` accepts, oldest first.
     pub fn matching(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
         let state = self.0.state.lock();
         state
@@ -128,12 +150,13 @@ impl Journal {
             .collect()
     }
 
-    /// Forgets all requests so far.
+    /// Drops all requests so far.
     pub fn clear(&self) {
         self.0.state.lock().entries.clear();
     }
 
-    /// The first kept or coming request that `wanted` picks; looked at when it arrives and when it ends.
+    /// Returns the first kept or future request that `wanted` accepts. Each is tested when it
+    /// arrives and again when it ends.
     ///
     /// Waits without a deadline.
     ///
@@ -153,64 +176,65 @@ impl Journal {
             {
                 return Arc::clone(found);
             }
-            // The sender lives in `self`.
+            // Cannot fail, because `self` holds the sender.
             let _ = changes.changed().await;
         }
     }
 }
 
 impl Entry {
-    /// Its place in the order of all requests, from 0.
+    /// Returns the number in the order of all requests, from 0.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The broker that took it.
+    /// Returns the broker that received it.
     pub fn node(&self) -> i32 {
         self.node
     }
 
-    /// The connection it came on; each has a number of its own.
+    /// Returns the number of its connection.
     pub fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// The API.
+    /// Returns the API.
     pub fn api(&self) -> ApiKey {
         self.api
     }
 
-    /// The version of the API.
+    /// Returns the version of the API.
     pub fn version(&self) -> i16 {
         self.version
     }
 
-    /// The correlation id.
+    /// Returns the correlation id.
     pub fn correlation_id(&self) -> i32 {
         self.correlation_id
     }
 
-    /// The name that the client gave itself.
+    /// Returns the client id, or `None` if the client sent none.
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
-    /// The partitions it is about, by topic and number; -1 stands for a whole topic.
+    /// Returns the topics and partitions that it is about. -1 stands for a whole topic.
     pub fn partitions(&self) -> &[(String, i32)] {
         &self.partitions
     }
 
-    /// Whether it is about `topic`.
+    /// Returns true if it is about `topic`.
     pub fn is_about(&self, topic: &str) -> bool {
         self.partitions.iter().any(|(name, _)| name == topic)
     }
 
-    /// What became of it; `None` while the broker is at it.
+    /// Returns its outcome, or `None` while the broker works on it.
     pub fn outcome(&self) -> Option<&Outcome> {
         self.outcome.get()
     }
 
-    /// The batches of a Produce request: where to, and the header as it was sent.
+    /// Returns the batches of a Produce request, with their partition and the header as it was
+    /// sent.
     pub fn batches(&self) -> Vec<(TopicPartition, BatchHeader)> {
         let Some(AnyRequest::Produce(request)) = &self.message else {
             return Vec::new();
@@ -228,8 +252,8 @@ impl Entry {
             .collect()
     }
 
-    /// The decoded request, its produced batches cut to their headers; `None` where its bytes did not decode and the broker
-    /// closed the connection.
+    /// Returns the decoded request, with produced batches cut to their headers. Returns `None` if
+    /// its bytes did not decode and the broker closed the connection.
     #[doc(hidden)]
     pub fn message(&self) -> Option<&AnyRequest> {
         self.message.as_ref()

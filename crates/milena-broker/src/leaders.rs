@@ -1,4 +1,5 @@
-//! Who leads what: brokers that go and come back, leaders that move, replicas that fall behind.
+//! Changes of leaders and replicas. Brokers go down and come back, leaders move, and followers fall
+//! behind.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +11,14 @@ use crate::partition::{Partition, State};
 use crate::topic::Topic;
 
 impl Cluster {
-    /// Makes `node` the leader of a partition; gives whether there is such a partition and broker.
+    /// Makes `node` the leader of a partition. Returns true if the partition and the broker exist.
     pub(crate) fn move_leader(&self, topic: &str, index: i32, node: i32) -> bool {
         let (Some(partition), Some(_)) = (self.partition(topic, index), self.node(node)) else {
             return false;
         };
         let mut state = partition.lock();
         if !state.replicas.all().contains(&node) {
-            // As after a reassignment that replaced the old leader.
+            // A broker without a replica gets the old leader's one, as by a reassignment.
             let old = state.leader;
             state.replicas.replace(old, node);
         }
@@ -27,7 +28,7 @@ impl Cluster {
         true
     }
 
-    /// Takes a broker down: others lead and coordinate what it did, where they can.
+    /// Takes a broker down. Other brokers take over its partitions and groups if they can.
     pub(crate) fn broker_down(&self, id: i32) {
         let Some(node) = self.node(id) else {
             return;
@@ -55,7 +56,8 @@ impl Cluster {
         self.groups.broker_down(id);
     }
 
-    /// Brings a broker back; it leads again what nobody could lead meanwhile. Gives whether it was down.
+    /// Brings a broker back, which leads partitions that no other could lead meanwhile. Returns
+    /// true if it was down.
     pub(crate) fn broker_up(&self, id: i32) -> bool {
         let Some(node) = self.node(id) else {
             return false;
@@ -83,13 +85,13 @@ impl Cluster {
         true
     }
 
-    /// Changes the leader, one epoch later; those who are up follow it.
+    /// Changes the leader, one epoch later. Replicas on brokers that are up catch up with it.
     fn lead(&self, state: &mut State, leader: Option<i32>) {
         state.elect(leader);
         self.catch_up(state);
     }
 
-    /// Lets those fetch that can.
+    /// Lets all replicas catch up that are up and not stopped.
     fn catch_up(&self, state: &mut State) {
         if state.leader.is_none() {
             return;
@@ -101,8 +103,8 @@ impl Cluster {
         }
     }
 
-    /// Stops a follower's fetching; it leaves the in-sync replicas once it lags and the lag time is over. Gives whether there is such
-    /// a follower.
+    /// Stops a follower from fetching. It leaves the in-sync replicas once it lags and the lag time
+    /// is over. Returns true if there is such a follower.
     pub(crate) fn stop_replica(self: &Arc<Self>, topic: &str, index: i32, node: i32) -> bool {
         let Some(partition) = self.follower(topic, index, node) else {
             return false;
@@ -116,7 +118,7 @@ impl Cluster {
         true
     }
 
-    /// Takes a replica out of those in sync at once.
+    /// Removes a replica from the in-sync replicas at once.
     pub(crate) fn shrink_in_sync(&self, topic: &str, index: i32, node: i32) -> bool {
         let Some(partition) = self.follower(topic, index, node) else {
             return false;
@@ -143,7 +145,7 @@ impl Cluster {
         true
     }
 
-    /// The partition, where `node` holds it and does not lead it.
+    /// Returns the partition if `node` has a replica of it and does not lead it.
     fn follower(&self, topic: &str, index: i32, node: i32) -> Option<Arc<Partition>> {
         let partition = self.partition(topic, index)?;
         let state = partition.lock();
@@ -152,6 +154,7 @@ impl Cluster {
         follows.then_some(partition)
     }
 
+    /// Runs `act` on every partition.
     fn each_partition(&self, mut act: impl FnMut(&Topic, &Partition)) {
         for topic in self.topics() {
             for partition in topic.all() {
@@ -161,7 +164,7 @@ impl Cluster {
     }
 }
 
-/// Takes `node` out of the in-sync replicas when it has not fetched for `lag` and lacks something.
+/// Removes `node` from the in-sync replicas once it has not fetched for `lag` and lacks records.
 async fn fall_out(partition: Arc<Partition>, node: i32, lag: Duration) {
     tokio::time::sleep(lag).await;
     let wake = Arc::new(Notify::new());

@@ -1,13 +1,14 @@
 //! An in-process Kafka broker for demos and tests, strict about Kafka's rules, with named faults.
 //!
-//! One [`Broker`] is a cluster of any number of brokers. Clients reach it over TCP or in memory,
-//! where everything runs in tokio's clock, which tests may pause. It validates what it is sent,
-//! keeps sequence windows, leader epochs, in-sync replicas, fetch sessions and group generations as
-//! Kafka does, and refuses what it does not model. [`Faults`] make it misbehave by script; the [`Journal`] tells
-//! what was asked.
+//! One [`Broker`] is a cluster of any number of brokers. Clients reach it over TCP or in memory. In
+//! memory everything runs in tokio's clock, which tests may pause. The broker validates requests,
+//! keeps sequence windows, leader epochs, in-sync replicas, fetch sessions and group generations
+//! like Kafka, and refuses requests that it does not model. [`Faults`] make it misbehave by script,
+//! and the [`Journal`] shows the requests it received.
 //!
-//! Replicas have no logs of their own: one that fetches has everything at once, one that was stopped
-//! ends where it was, holds the high watermark back, and cuts the log when it is elected.
+//! Replicas have no logs of their own. A replica that fetches has the whole log at once. A replica
+//! that was stopped ends where it was, holds the high watermark back, and cuts the log when it is
+//! elected.
 //!
 //! It does not model transactions, authentication, access control lists, quotas, share groups, log
 //! directories, reassignments of partitions, the controller quorum, feature updates, descriptions of

@@ -1,4 +1,4 @@
-//! Where connections come from: TCP sockets and in-memory pipes.
+//! The listeners of brokers, for TCP sockets and in-memory pipes.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::connection::{Peer, serve};
 use crate::node::Node;
 
-/// Binds a listening socket; port 0 takes a free one.
+/// Binds a listening socket. Port 0 takes a free port.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
@@ -25,7 +25,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// Accepts connections for `node` until its present run ends.
+/// Accepts connections for `node` until it goes down.
 pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpListener) {
     let run = node.run();
     let (of_cluster, node) = (Arc::clone(cluster), Arc::clone(node));
@@ -36,11 +36,13 @@ pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpList
                 () = async { run.cancelled().await; } => return,
             };
             let Ok((stream, from)) = accepted else {
-                // Out of file descriptors, or a connection that was reset before it was accepted.
+                // The process is out of file descriptors, or the connection was reset before it was
+                // accepted.
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 continue;
             };
-            // Without it small answers wait for acknowledgements; a socket that refuses it still works.
+            // With Nagle's algorithm small answers would wait for acknowledgements. A socket that
+            // refuses the option still works.
             let _ = stream.set_nodelay(true);
             let peer = Peer::new(&of_cluster, &node, format!("/{}", from.ip()));
             of_cluster.tasks.spawn(serve(stream, peer, node.run()));
@@ -48,7 +50,7 @@ pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpList
     });
 }
 
-/// Brings a broker back, with its listener where it had one.
+/// Brings a broker back, with its listener if it had one.
 pub(crate) fn bring_up(cluster: &Arc<Cluster>, id: i32) {
     if !cluster.broker_up(id) {
         return;
@@ -86,7 +88,7 @@ pub(crate) fn dial(cluster: &Arc<Cluster>, address: &Address) -> io::Result<Dupl
     Ok(theirs)
 }
 
-/// A closure over [`dial`], with the cluster held weakly so that it does not outlive its owner.
+/// Returns a closure over [`dial`]. It holds the cluster weakly, so that it does not keep it alive.
 pub(crate) fn dialer(
     cluster: &Arc<Cluster>,
 ) -> impl Fn(Address) -> std::pin::Pin<Box<dyn Future<Output = io::Result<DuplexStream>> + Send>>
@@ -107,5 +109,5 @@ pub(crate) fn dialer(
     }
 }
 
-/// Bytes in flight each way on a connection in memory.
+/// The bytes that a connection in memory buffers in each direction.
 const PIPE_SIZE: usize = 256 << 10;

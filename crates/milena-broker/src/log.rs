@@ -1,4 +1,5 @@
-//! A partition's log in memory: whole batches by offset, read the way brokers read theirs.
+//! The log of a partition in memory. It holds whole batches by offset, and is read like a real
+//! broker's log.
 
 use std::collections::VecDeque;
 
@@ -6,19 +7,26 @@ use bytes::{BufMut, Bytes, BytesMut};
 use milena_core::{LeaderEpoch, TimestampType};
 use milena_protocol::batch::{BatchHeader, HEADER_LEN};
 
-/// One batch as it is kept: the header rewritten for its place, the body as it was received.
+/// A stored batch. Its header is rewritten for its offset, and its body is kept as it was received.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredBatch {
+    /// The offset of its first record.
     pub(crate) base_offset: i64,
+    /// The offset of its last record.
     pub(crate) last_offset: i64,
+    /// The leader epoch that it was appended under.
     pub(crate) leader_epoch: i32,
+    /// The largest timestamp, in milliseconds.
     pub(crate) max_timestamp: i64,
+    /// The header bytes, with the base offset and the leader epoch of this log.
     pub(crate) header: [u8; HEADER_LEN],
+    /// The bytes after the header.
     pub(crate) body: Bytes,
 }
 
 impl StoredBatch {
-    /// Takes a whole batch apart; a small body is copied so that it does not pin the frame it came in.
+    /// Splits a whole batch. A small body is copied, so that it does not keep the whole request
+    /// frame alive.
     pub(crate) fn split(parsed: &BatchHeader, batch: &Bytes) -> Option<Self> {
         let header = *batch.first_chunk::<HEADER_LEN>()?;
         let body = batch.slice(HEADER_LEN..);
@@ -36,7 +44,7 @@ impl StoredBatch {
         })
     }
 
-    /// Gives the batch its place; the CRC does not cover these fields.
+    /// Sets the offset and the epoch of the batch. The CRC does not cover these fields.
     pub(crate) fn place(&mut self, base_offset: i64, leader_epoch: i32) {
         self.last_offset = base_offset + (self.last_offset - self.base_offset);
         self.base_offset = base_offset;
@@ -49,16 +57,17 @@ impl StoredBatch {
         }
     }
 
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> usize {
         HEADER_LEN + self.body.len()
     }
 
-    /// The header, read.
+    /// Returns the parsed header.
     pub(crate) fn parsed(&self) -> Option<BatchHeader> {
         BatchHeader::parse(&self.header).ok()
     }
 
-    /// The append time; -1 where the batch keeps the writer's.
+    /// Returns the append time, or -1 if the batch keeps its producer's times.
     pub(crate) fn append_time(&self) -> i64 {
         let kind = self
             .parsed()
@@ -69,7 +78,7 @@ impl StoredBatch {
         }
     }
 
-    /// The batch in one piece.
+    /// Returns the batch in one piece.
     pub(crate) fn to_bytes(&self) -> Bytes {
         let mut whole = BytesMut::with_capacity(self.size());
         whole.put_slice(&self.header);
@@ -78,11 +87,12 @@ impl StoredBatch {
     }
 }
 
-/// Batches as they go out: the last may be cut anywhere.
+/// Batches as they are sent. The last one may be cut anywhere.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadBatches {
+    /// The batches, in order. All of them are whole here.
     pub(crate) batches: Vec<StoredBatch>,
-    /// All bytes, the cut included.
+    /// The number of bytes to send, which may end within the last batch.
     pub(crate) size: usize,
 }
 
@@ -92,38 +102,43 @@ impl ReadBatches {
     }
 }
 
-/// The batches of one partition, by ascending offset, without holes but those that compaction leaves.
+/// The batches of one partition by ascending offset. Only compaction leaves gaps between them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
+    /// The batches, oldest first.
     batches: VecDeque<StoredBatch>,
+    /// The first offset that can be read.
     start: i64,
+    /// The offset of the next record.
     end: i64,
+    /// The bytes of all batches.
     size: usize,
-    /// Where each leader epoch began: (epoch, first offset), ascending.
+    /// The epochs with their first offset, ascending.
     epochs: Vec<(i32, i64)>,
 }
 
 impl Log {
-    /// The first offset that can be read.
+    /// Returns the first offset that can be read.
     pub(crate) fn start(&self) -> i64 {
         self.start
     }
 
-    /// The offset of the next record.
+    /// Returns the offset of the next record.
     pub(crate) fn end(&self) -> i64 {
         self.end
     }
 
-    /// All bytes kept.
+    /// Returns the bytes of all batches.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
+    /// Returns the batches, oldest first.
     pub(crate) fn batches(&self) -> impl DoubleEndedIterator<Item = &StoredBatch> {
         self.batches.iter()
     }
 
-    /// Appends a batch at the end under this epoch; gives its base offset.
+    /// Appends a batch under this epoch. Returns its base offset.
     pub(crate) fn append(&mut self, mut batch: StoredBatch, leader_epoch: i32) -> i64 {
         let base = self.end;
         batch.place(base, leader_epoch);
@@ -140,7 +155,8 @@ impl Log {
         base
     }
 
-    /// Drops whole batches from the front until `keep` bytes are left; the newest batch stays.
+    /// Drops whole batches from the front until at most `keep` bytes are left. The newest batch
+    /// stays.
     pub(crate) fn retain(&mut self, keep: usize) {
         while self.size > keep && self.batches.len() > 1 {
             if let Some(gone) = self.batches.pop_front() {
@@ -150,7 +166,7 @@ impl Log {
         }
     }
 
-    /// Drops the batches from `end` on, which is where a batch ends.
+    /// Drops the batches from `end` on. A batch must begin at `end`.
     pub(crate) fn truncate(&mut self, end: i64) {
         while let Some(gone) = self.batches.pop_back_if(|last| last.last_offset >= end) {
             self.size -= gone.size();
@@ -159,7 +175,7 @@ impl Log {
         self.end = end.max(self.start);
     }
 
-    /// Makes `offset` the first that can be read; batches wholly before it go.
+    /// Makes `offset` the first that can be read. Drops batches that are wholly before it.
     pub(crate) fn delete_before(&mut self, offset: i64) {
         self.start = self.start.max(offset.min(self.end));
         while let Some(front) = self.batches.front() {
@@ -173,8 +189,8 @@ impl Log {
 
     /// Reads from the batch that holds `offset`, below `upto`, at most `max` bytes.
     ///
-    /// With `at_least_one` the first batch is whole even where it is over `max`; without it a
-    /// first batch that does not fit gives nothing. The last batch is cut where `max` falls.
+    /// With `at_least_one` the first batch is whole even if it is larger than `max`. Without it,
+    /// nothing is read if the first batch does not fit. The last batch is cut at `max`.
     pub(crate) fn read(
         &self,
         offset: i64,
@@ -206,7 +222,8 @@ impl Log {
         read
     }
 
-    /// Puts other bytes in the place of the batch that holds `offset`; its offsets in this index stay. Gives whether there is one.
+    /// Changes the bytes of the batch that holds `offset`. Its offsets in this log stay. Returns
+    /// true if there is such a batch.
     pub(crate) fn replace(&mut self, offset: i64, change: impl FnOnce(&mut Vec<u8>)) -> bool {
         let at = self
             .batches
@@ -226,7 +243,7 @@ impl Log {
         true
     }
 
-    /// The first batch from `offset` on.
+    /// Returns the batch that holds `offset`, or the next one.
     pub(crate) fn batch_at(&self, offset: i64) -> Option<&StoredBatch> {
         let at = self
             .batches
@@ -234,13 +251,13 @@ impl Log {
         self.batches.get(at)
     }
 
-    /// The batches whose largest timestamp is at least `time`, the first of them first.
+    /// Returns the batches whose largest timestamp is at least `time`, in order.
     pub(crate) fn batches_since(&self, time: i64) -> impl Iterator<Item = &StoredBatch> {
         let batches = self.batches.iter();
         batches.filter(move |batch| batch.max_timestamp >= time)
     }
 
-    /// The batch with the largest timestamp, the earliest of equals.
+    /// Returns the batch with the largest timestamp, and the earliest of equals.
     pub(crate) fn newest_batch(&self) -> Option<&StoredBatch> {
         let mut newest: Option<&StoredBatch> = None;
         for batch in &self.batches {
@@ -251,9 +268,10 @@ impl Log {
         newest
     }
 
-    /// Where epoch `asked` ended: the largest epoch not above it and the offset behind its last record (KIP-279).
+    /// Returns the largest epoch that is not above `asked`, with the offset after its last record
+    /// (KIP-279).
     ///
-    /// `current` is the leader's epoch; `None` when `asked` is above it or before all that is known.
+    /// `current` is the leader's epoch. Returns `None` if `asked` is above it or negative.
     pub(crate) fn end_of_epoch(&self, asked: i32, current: i32) -> Option<(i32, i64)> {
         if asked < 0 || asked > current {
             return None;
@@ -270,7 +288,7 @@ impl Log {
     }
 }
 
-/// Bodies from this many bytes on share the frame that brought them.
+/// The size in bytes from which bodies share the frame that they arrived in.
 const SHARED_BODY: usize = 8 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `milena-broker`: the embedded broker as a program, for clients of any language.
+//! `milena-broker`, the embedded broker as a program, for clients of any language.
 
 mod args;
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(args)),
         Err(error) => {
-            Err(Error::new(ErrorKind::Config, "the runtime does not start").with_source(error))
+            Err(Error::new(ErrorKind::Config, "the tokio runtime cannot start").with_source(error))
         }
     };
     match ended {
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs a cluster until a signal comes.
 async fn run(args: Args) -> Result<()> {
     let mut builder = Broker::builder()
         .brokers(args.brokers)
@@ -72,8 +73,9 @@ async fn run(args: Args) -> Result<()> {
 
 /// Waits for SIGINT or SIGTERM.
 async fn signalled() -> Result<()> {
-    let failed =
-        |error| Error::new(ErrorKind::Config, "signals cannot be awaited").with_source(error);
+    let failed = |error| {
+        Error::new(ErrorKind::Config, "SIGINT and SIGTERM cannot be watched").with_source(error)
+    };
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
@@ -87,12 +89,14 @@ async fn signalled() -> Result<()> {
     tokio::signal::ctrl_c().await.map_err(failed)
 }
 
+/// Prints a line on stdout.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody reads it: then nobody misses it.
+    // If stdout is closed, there is no one left to inform.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// Prints an error on stderr.
 fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "milena-broker: {line}");
 }

@@ -1,4 +1,4 @@
-//! One partition: its log, its leader, its producers, and the fetches that wait for more.
+//! One partition, with its log, its leader, its producers, and the fetches that wait for more.
 
 use std::sync::Arc;
 
@@ -14,50 +14,65 @@ use crate::replicas::Replicas;
 use crate::transactions::Transactions;
 use crate::validate::{Checked, Refusal};
 
-/// A partition; shared by all brokers of the cluster, served by its leader.
+/// A partition. All brokers of the cluster share it, and its leader serves it.
 #[derive(Debug)]
 pub(crate) struct Partition {
+    /// The partition's number.
     pub(crate) index: i32,
+    /// The state. The lock is never held while waiting.
     state: Mutex<State>,
+    /// The waiters to notify at the next change. Each is removed when it is notified.
     waiting: Mutex<Vec<Arc<Notify>>>,
 }
 
-/// What the partition's lock guards.
+/// The state of a partition, behind its lock.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The leader's node id. `None` while no replica can lead.
     pub(crate) leader: Option<i32>,
+    /// The leader epoch. Grows by one with each election.
     pub(crate) leader_epoch: i32,
+    /// The replicas, and those in sync.
     pub(crate) replicas: Replicas,
+    /// True once the topic was deleted. Requests that still hold the partition are refused then.
     pub(crate) deleted: bool,
+    /// The log.
     pub(crate) log: Log,
+    /// The producers' sequence windows. They follow from the log.
     pub(crate) producers: Producers,
+    /// The open and aborted transactions. They follow from the log.
     pub(crate) transactions: Transactions,
-    /// The replica that consumers with a rack are sent to, whether there is such a broker or not.
+    /// The replica that consumers with a rack are sent to, set by a test. There may be no such
+    /// broker. `None` follows the racks.
     pub(crate) named_replica: Option<i32>,
 }
 
-/// How an append is to be done.
+/// The rules of an append.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppendPolicy {
-    /// The time to write into the batch, where the topic asks for that.
+    /// The time to write into the batch. `None` if the topic keeps its producers' times.
     pub(crate) append_time: Option<Timestamp>,
+    /// The size in bytes to trim the log to. `None` keeps everything.
     pub(crate) retention_bytes: Option<usize>,
 }
 
-/// Where a batch is.
+/// The place of an appended batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appended {
+    /// The offset of its first record.
     pub(crate) base_offset: i64,
-    /// The append time; -1 where the batch keeps the writer's.
+    /// The append time, or -1 if the batch keeps its producer's times.
     pub(crate) append_time: i64,
+    /// The first offset of the log.
     pub(crate) log_start: i64,
-    /// The offset behind it.
+    /// The offset after its last record.
     pub(crate) end: i64,
-    /// Whether every replica in sync has it.
+    /// True if every replica in sync has it.
     pub(crate) committed: bool,
 }
 
 impl Partition {
+    /// Makes an empty partition, led by the first replica.
     pub(crate) fn new(index: i32, replicas: Vec<i32>) -> Self {
         Self {
             index,
@@ -75,11 +90,13 @@ impl Partition {
         }
     }
 
+    /// Locks the state.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Appends a checked batch as the leader `node`, or finds it there already.
+    /// Appends a checked batch as the leader `node`. A duplicate is not appended again, and its
+    /// first place is returned.
     pub(crate) fn append(
         &self,
         node: i32,
@@ -132,7 +149,7 @@ impl Partition {
         })
     }
 
-    /// Wakes every fetch that waits here.
+    /// Wakes all waiters.
     pub(crate) fn wake(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
         for each in waiting {
@@ -140,7 +157,7 @@ impl Partition {
         }
     }
 
-    /// Lets `waiter` know of the next change; once.
+    /// Notifies `waiter` of the next change, once.
     pub(crate) fn watch(&self, waiter: &Arc<Notify>) {
         let mut waiting = self.waiting.lock();
         if !waiting.iter().any(|known| Arc::ptr_eq(known, waiter)) {
@@ -148,6 +165,7 @@ impl Partition {
         }
     }
 
+    /// Removes a waiter.
     pub(crate) fn unwatch(&self, waiter: &Arc<Notify>) {
         self.waiting
             .lock()
@@ -156,7 +174,8 @@ impl Partition {
 }
 
 impl State {
-    /// Whether `node` may answer for the partition, asked under the epoch that the client knows (-1: none).
+    /// Checks that `node` leads the partition. `known_epoch` is the leader epoch that the client
+    /// knows, or -1 for none.
     pub(crate) fn led_by(&self, node: i32, known_epoch: i32) -> Result<(), Refusal> {
         if self.deleted {
             return Err((
@@ -185,7 +204,7 @@ impl State {
         Ok(())
     }
 
-    /// Changes the leader, one epoch later. What the new leader lacks is lost.
+    /// Changes the leader, one epoch later. Records that the new leader lacks are lost.
     pub(crate) fn elect(&mut self, leader: Option<i32>) {
         self.leader = leader;
         self.leader_epoch += 1;
@@ -193,12 +212,14 @@ impl State {
         let end = self.replicas.promote(leader, self.log.end());
         if end < self.log.end() {
             self.log.truncate(end);
+            // The new leader knows only what is in its log, so both are read from it again.
             self.producers = producers_of(&self.log);
             self.transactions = Transactions::of(&self.log);
         }
     }
 
-    /// Whether the replicas in sync have everything below `end`, which `node` appended as the leader; `None` while they have not.
+    /// Returns the result once the replicas in sync have everything below `end`, which `node`
+    /// appended as the leader. Returns `None` while they do not.
     pub(crate) fn replicated(
         &self,
         node: i32,
@@ -220,17 +241,17 @@ impl State {
         Some(Ok(()))
     }
 
-    /// The first offset that not every replica in sync has.
+    /// Returns the first offset that not every replica in sync has.
     pub(crate) fn high_watermark(&self) -> i64 {
         self.replicas.committed(self.log.end())
     }
 
-    /// The first offset of a transaction still open; without transactions the high watermark.
+    /// Returns the first offset of an open transaction, or the high watermark without one.
     pub(crate) fn last_stable_offset(&self) -> i64 {
         self.transactions.stable_end(self.high_watermark())
     }
 
-    /// Appends a batch and notes what it says of transactions; gives its base offset.
+    /// Appends a batch, and updates the transactions. Returns its base offset.
     pub(crate) fn append(&mut self, batch: StoredBatch) -> i64 {
         let base = self.log.append(batch, self.leader_epoch);
         if let Some(appended) = self.log.batches().next_back() {
@@ -240,7 +261,7 @@ impl State {
     }
 }
 
-/// What a leader knows of producers once it has read its log.
+/// Returns the producers' state that follows from a log.
 fn producers_of(log: &Log) -> Producers {
     let mut producers = Producers::default();
     for batch in log.batches() {
@@ -252,6 +273,8 @@ fn producers_of(log: &Log) -> Producers {
     producers
 }
 
+/// Returns the batch to store and its append time. Rewrites the timestamps or their type as the
+/// topic demands.
 fn stored(batch: &Checked, append_time: Option<Timestamp>) -> Option<(StoredBatch, i64)> {
     let Some(time) = append_time else {
         if batch.claims_append_time() {

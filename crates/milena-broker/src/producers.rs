@@ -1,22 +1,25 @@
-//! Who wrote to a partition, and which of their batches: sequence windows and epoch fencing (KIP-98).
+//! The producers that wrote to a partition, with sequence windows and epoch fencing (KIP-98).
 
 use std::collections::{HashMap, VecDeque};
 
 use milena_core::ErrorCode;
 use milena_protocol::batch::BatchHeader;
 
-/// The stamp of a batch about to be appended.
+/// The stamp of a batch that is to be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
+    /// The producer id.
     pub(crate) id: i64,
+    /// The producer epoch.
     pub(crate) epoch: i16,
+    /// The sequence of its first record.
     pub(crate) first: i32,
-    /// How many sequences the batch spans after the first.
+    /// The number of sequences after the first.
     pub(crate) delta: u32,
 }
 
 impl Stamp {
-    /// The stamp of a stored batch; `None` where it has none.
+    /// Returns the stamp of a stored batch, or `None` if it has none.
     pub(crate) fn of(header: &BatchHeader) -> Option<Self> {
         let stamp = header.stamp()?;
         Some(Self {
@@ -27,55 +30,66 @@ impl Stamp {
         })
     }
 
+    /// Returns the sequence of its last record.
     fn last(self) -> i32 {
         advance(self.first, self.delta)
     }
 }
 
-/// What to do with a batch, by its stamp.
+/// The decision on a batch, by its stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
+    /// Append the batch.
     Append,
-    /// It is in the log already, from this offset on, appended at this time.
+    /// The batch is already in the log.
     Duplicate {
+        /// The offset of its first record.
         base_offset: i64,
+        /// The append time, -1 if the batch keeps its producer's times.
         append_time: i64,
     },
+    /// Refuse the batch with this error.
     Refuse(ErrorCode),
 }
 
-/// One producer's last batches on a partition.
+/// The last batches of one producer on a partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
+    /// The epoch of the batches in `window`.
     pub(crate) epoch: i16,
-    /// The newest last; at most five.
+    /// The last batches, newest last. At most [`WINDOW`].
     window: VecDeque<Kept>,
 }
 
+/// A batch that was appended.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
+    /// The sequence of its first record.
     first: i32,
+    /// The sequence of its last record.
     last: i32,
+    /// The offset of its first record.
     base_offset: i64,
+    /// The append time, -1 if the batch keeps its producer's times.
     append_time: i64,
 }
 
 impl Producer {
-    /// The sequence of the last record appended.
+    /// Returns the sequence of the last record that was appended.
     pub(crate) fn last_sequence(&self) -> Option<i32> {
         self.window.back().map(|kept| kept.last)
     }
 }
 
-/// All producers that wrote to a partition.
+/// The producers that wrote to a partition, by producer id.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Producers(HashMap<i64, Producer>);
 
 impl Producers {
-    /// Judges a batch; nothing changes.
+    /// Decides on a batch, without changing anything.
     ///
-    /// A producer id that is not known here may begin at any sequence: its state may have expired.
-    /// A new epoch of a known one begins at 0.
+    /// A producer id that is not known here may begin at any sequence, because its state may have
+    /// expired. A new epoch of a known one must begin at 0.
     pub(crate) fn check(&self, stamp: Stamp) -> Verdict {
         let Some(known) = self.0.get(&stamp.id) else {
             return Verdict::Append;
@@ -125,22 +139,24 @@ impl Producers {
         });
     }
 
-    /// Forgets a producer, as brokers do when its state expires.
+    /// Forgets a producer, like brokers do when its state expires.
     pub(crate) fn forget(&mut self, id: i64) {
         self.0.remove(&id);
     }
 
+    /// Returns all producers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.0.iter().map(|(id, producer)| (*id, producer))
     }
 }
 
-/// The sequence `count` after `from`; behind the largest comes 0.
+/// Returns the sequence `count` after `from`. After the largest one comes 0.
 fn advance(from: i32, count: u32) -> i32 {
     ((i64::from(from) + i64::from(count)) % (i64::from(i32::MAX) + 1)) as i32
 }
 
-/// Batches remembered per producer and partition; brokers keep five, whatever clients have in flight.
+/// The number of batches that are remembered per producer and partition. Brokers keep five,
+/// whatever clients have in flight.
 const WINDOW: usize = 5;
 
 #[cfg(test)]

@@ -1,20 +1,24 @@
-//! Who holds a partition, who of them is in sync, and how far those have got that do not fetch.
+//! The replicas of a partition, with those in sync and the ends of those that do not fetch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The replicas of one partition. There is one log: a replica that fetches has all of it, one that does not ends somewhere before.
+/// The replicas of one partition. They share one log. A replica that fetches has all of it, and one
+/// that does not fetch ends somewhere before.
 #[derive(Clone, Debug)]
 pub(crate) struct Replicas {
+    /// All replicas, the preferred leader first.
     all: Vec<i32>,
+    /// The replicas in sync, in the order of `all`. Never empty.
     in_sync: Vec<i32>,
-    /// Where the log ends for those that do not fetch.
+    /// The log ends of the replicas that do not fetch.
     ends: BTreeMap<i32, i64>,
-    /// Those that do not fetch because they were told not to, whether up or not.
+    /// The replicas that were stopped by a test, up or down. They do not catch up before
+    /// [`resume`](Self::resume).
     stopped: BTreeSet<i32>,
 }
 
 impl Replicas {
-    /// All in sync, the preferred leader first.
+    /// Makes replicas that are all in sync, the preferred leader first.
     pub(crate) fn new(all: Vec<i32>) -> Self {
         Self {
             in_sync: all.clone(),
@@ -24,15 +28,18 @@ impl Replicas {
         }
     }
 
+    /// Returns all replicas, the preferred leader first.
     pub(crate) fn all(&self) -> &[i32] {
         &self.all
     }
 
+    /// Returns the replicas in sync.
     pub(crate) fn in_sync(&self) -> &[i32] {
         &self.in_sync
     }
 
-    /// The high watermark of a log that ends at `end`: what every replica in sync has.
+    /// Returns the high watermark of a log that ends at `end`. Every replica in sync has everything
+    /// below it.
     pub(crate) fn committed(&self, end: i64) -> i64 {
         if self.ends.is_empty() {
             return end;
@@ -41,41 +48,44 @@ impl Replicas {
         ends.copied().fold(end, i64::min)
     }
 
-    /// Whether `node` lacks records of a log that ends at `end`.
+    /// Returns true if `node` lacks records of a log that ends at `end`.
     pub(crate) fn lags(&self, node: i32, end: i64) -> bool {
         self.ends.get(&node).is_some_and(|own| *own < end)
     }
 
-    /// `node` fetches no more; it stays in sync until it [`leaves`](Self::leave).
+    /// Stops `node` from fetching. It stays in sync until it [`leaves`](Self::leave).
     pub(crate) fn stop(&mut self, node: i32, end: i64) {
         if self.all.contains(&node) {
             self.ends.entry(node).or_insert(end);
         }
     }
 
-    /// As [`stop`](Self::stop), until [`resume`](Self::resume).
+    /// Stops `node` from fetching until [`resume`](Self::resume).
     pub(crate) fn hold(&mut self, node: i32, end: i64) {
         self.stop(node, end);
         self.stopped.insert(node);
     }
 
-    /// Whether it was told not to fetch.
+    /// Returns true if `node` was stopped by [`hold`](Self::hold).
     pub(crate) fn is_stopped(&self, node: i32) -> bool {
         self.stopped.contains(&node)
     }
 
+    /// Lets `node` fetch again, from its next [`catch_up`](Self::catch_up) on.
     pub(crate) fn resume(&mut self, node: i32) {
         self.stopped.remove(&node);
     }
 
-    /// Takes `node` out of the in-sync replicas; the last one stays, since nobody else has all that was committed.
+    /// Removes `node` from the in-sync replicas. The last one stays, because no other has all
+    /// committed records.
     pub(crate) fn leave(&mut self, node: i32) {
         if self.in_sync.len() > 1 {
             self.in_sync.retain(|id| *id != node);
         }
     }
 
-    /// `node` fetches from the leader: it has everything and is in sync. Nothing happens where it was told not to.
+    /// Lets `node` fetch from the leader, so that it has everything and is in sync. Does nothing if
+    /// it was stopped.
     pub(crate) fn catch_up(&mut self, node: i32) {
         if !self.all.contains(&node) || self.stopped.contains(&node) {
             return;
@@ -91,7 +101,7 @@ impl Replicas {
         }
     }
 
-    /// Who may lead: a living replica in sync, or with `unclean` any living one.
+    /// Returns a replica that may lead. It is up and in sync, or just up with `unclean`.
     pub(crate) fn candidate(&self, is_up: impl Fn(i32) -> bool, unclean: bool) -> Option<i32> {
         let up = |id: &i32| is_up(*id);
         let clean = self.all.iter().copied().filter(up);
@@ -99,7 +109,8 @@ impl Replicas {
         clean.or_else(|| self.all.iter().copied().filter(up).find(|_| unclean))
     }
 
-    /// `node` leads a log that ended at `end`; gives where it ends now: what the new leader lacks, nobody has.
+    /// Makes `node` the leader of a log that ended at `end`. Returns the new end, because records
+    /// that the new leader lacks are lost.
     pub(crate) fn promote(&mut self, node: i32, end: i64) -> i64 {
         let end = self.ends.remove(&node).map_or(end, |own| own.min(end));
         self.stopped.remove(&node);
@@ -112,7 +123,7 @@ impl Replicas {
         end
     }
 
-    /// Puts `node`, which has everything, in the place of `old`, as a reassignment does.
+    /// Replaces `old` by `node`, which has everything, as by a reassignment.
     pub(crate) fn replace(&mut self, old: Option<i32>, node: i32) {
         self.all.retain(|id| Some(*id) != old);
         self.in_sync.retain(|id| Some(*id) != old);

@@ -13,17 +13,18 @@ use milena_core::{HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use milena_protocol::batch::{BatchBuilder, ProducerStamp};
 use milena_protocol::compression::Compression;
 
-/// A batch of `count` records without a producer's stamp; record `i` has the timestamp `1000 + i`.
+/// Makes a batch of `count` records without a producer's stamp. Record `i` has the timestamp
+/// `1000 + i`.
 pub(crate) fn batch(count: u32) -> Bytes {
     build(count, None)
 }
 
-/// The same from an idempotent producer.
+/// Makes the same batch as an idempotent producer.
 pub(crate) fn stamped(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
     build(count, Some(stamp(id, epoch, sequence, false)))
 }
 
-/// The same from a transactional producer.
+/// Makes the same batch as a transactional producer.
 pub(crate) fn transactional(count: u32, id: i64, epoch: i16, sequence: i32) -> Bytes {
     build(count, Some(stamp(id, epoch, sequence, true)))
 }

@@ -1,19 +1,28 @@
-//! Fetch sessions: what a client wants to fetch, remembered, so that it sends only changes (KIP-227).
+//! Fetch sessions. A broker remembers the partitions that a client fetches, so that the client
+//! sends only changes (KIP-227).
 
 use std::collections::{HashMap, HashSet};
 
 use milena_core::ErrorCode;
 use uuid::Uuid;
 
-/// A partition that a client fetches, and from where. The name is empty where the client knows the id.
+/// A partition that a client fetches, with the offset. The name is empty if the client uses topic
+/// ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
+    /// The topic's name. Empty if the client uses topic ids.
     pub(crate) topic: String,
+    /// The topic's id. Nil if the client uses names.
     pub(crate) topic_id: Uuid,
+    /// The partition's number.
     pub(crate) partition: i32,
+    /// The offset to fetch from.
     pub(crate) offset: i64,
+    /// The largest size of its records, in bytes.
     pub(crate) max_bytes: i32,
+    /// The leader epoch that the client knows, -1 for none.
     pub(crate) leader_epoch: i32,
+    /// The epoch of the last record that the client fetched, -1 for none.
     pub(crate) last_fetched_epoch: i32,
 }
 
@@ -33,57 +42,80 @@ impl Wanted {
     }
 }
 
-/// Names a partition of a session.
+/// The name of a partition in a session.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
+    /// The topic's name. Empty if the client uses topic ids.
     pub(crate) topic: String,
+    /// The topic's id. Nil if the client uses names.
     pub(crate) topic_id: Uuid,
+    /// The partition's number.
     pub(crate) partition: i32,
 }
 
-/// What a client was last told of a partition; it is told again only when this changes.
+/// The offsets that a client last got for a partition. An incremental answer repeats them only if
+/// they change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Told {
+    /// The first offset that not every replica in sync has.
     pub(crate) high_watermark: i64,
+    /// The first offset of an open transaction.
     pub(crate) last_stable_offset: i64,
+    /// The first offset of the log.
     pub(crate) log_start: i64,
 }
 
 /// The session part of a Fetch request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
+    /// The session id, 0 for none.
     pub(crate) id: i32,
+    /// The session epoch. 0 opens a session, and -1 closes it.
     pub(crate) epoch: i32,
+    /// True if the request names topics by id.
     pub(crate) by_id: bool,
+    /// The partitions to add or to change.
     pub(crate) wanted: Vec<Wanted>,
+    /// The partitions to remove.
     pub(crate) forgotten: Vec<Place>,
 }
 
-/// What to fetch for a request.
+/// The partitions to fetch for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// The session to name in the answer; 0 for none.
+    /// The session id for the answer, 0 for none.
     pub(crate) id: i32,
-    /// Whether partitions without news are left out of the answer.
+    /// True if partitions without news are left out of the answer.
     pub(crate) incremental: bool,
+    /// The partitions, in the order to read them.
     pub(crate) wanted: Vec<Wanted>,
 }
 
-/// The sessions of one broker.
+/// The fetch sessions of one broker.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    /// The largest number of sessions.
     max: usize,
+    /// The id of the next session. After the largest one comes 1.
     next_id: i32,
+    /// The sessions by id. At most `max`.
     by_id: HashMap<i32, Session>,
 }
 
+/// The state of one session.
 #[derive(Debug)]
 struct Session {
+    /// The epoch that its next request must have.
     next_epoch: i32,
+    /// True if its requests name topics by id. Fixed when it opens.
     by_id: bool,
+    /// The partitions that the client fetches, in the order they were added.
     partitions: Vec<Wanted>,
+    /// The offsets that the client last got. An error removes a partition's entry, so that its next
+    /// answer is news.
     told: HashMap<Place, Told>,
-    /// Where the next fetch begins, so that a busy partition does not starve those behind it.
+    /// The place in `partitions` at which the next fetch begins, so that a busy partition does not
+    /// starve those after it.
     begin: usize,
 }
 
@@ -96,15 +128,17 @@ impl Sessions {
         }
     }
 
+    /// Closes all sessions.
     pub(crate) fn clear(&mut self) {
         self.by_id.clear();
     }
 
+    /// Returns the number of sessions.
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
-    /// The partitions of a session.
+    /// Returns the partitions of a session.
     pub(crate) fn wanted(&self, id: i32) -> impl Iterator<Item = &Wanted> {
         self.by_id
             .get(&id)
@@ -112,7 +146,7 @@ impl Sessions {
             .flat_map(|session| &session.partitions)
     }
 
-    /// Takes up a request: opens, continues or closes its session.
+    /// Opens, continues or closes the session of a request.
     pub(crate) fn enter(&mut self, asked: Asked) -> Result<Plan, ErrorCode> {
         let sessionless = |wanted| Plan {
             id: 0,
@@ -167,7 +201,8 @@ impl Sessions {
         }
     }
 
-    /// Notes what is about to be told of a partition; gives whether that is news.
+    /// Notes the offsets that a client is about to get for a partition, or `None` for an error.
+    /// Returns true if they are news.
     pub(crate) fn tell(&mut self, id: i32, place: &Place, told: Option<Told>) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else {
             return true;
@@ -181,7 +216,7 @@ impl Sessions {
         }
     }
 
-    /// Lets the next fetch of the session begin behind this partition, which gave records now.
+    /// Lets the next fetch of the session begin after this partition, which gave records now.
     pub(crate) fn gave(&mut self, id: i32, place: &Place) {
         if let Some(session) = self.by_id.get_mut(&id)
             && let Some(at) = session
@@ -195,6 +230,7 @@ impl Sessions {
 }
 
 impl Session {
+    /// Takes in the changes of a request.
     fn update(&mut self, wanted: Vec<Wanted>, forgotten: &[Place]) {
         if !forgotten.is_empty() {
             let gone: HashSet<&Place> = forgotten.iter().collect();
@@ -216,6 +252,7 @@ impl Session {
         }
     }
 
+    /// Returns the partitions, beginning after the one that last gave records.
     fn in_turn(&self) -> Vec<Wanted> {
         let count = self.partitions.len().max(1);
         let turned = self.partitions.iter().cycle().skip(self.begin % count);
@@ -223,6 +260,7 @@ impl Session {
     }
 }
 
+/// Returns the next id or epoch. After the largest one comes 1.
 fn next(number: i32) -> i32 {
     if number == i32::MAX { 1 } else { number + 1 }
 }

@@ -1,4 +1,4 @@
-//! What a broker was told at its start: sizes, waits, and where time comes from.
+//! The settings that a cluster is started with.
 
 use std::time::Duration;
 
@@ -6,28 +6,45 @@ use milena_core::WallClock;
 
 use crate::group::Timing;
 
-/// The settings that all brokers of one cluster share.
+/// The settings that all brokers of one cluster share. They never change.
+/// [`BrokerBuilder`](crate::BrokerBuilder) sets and describes most of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The cluster id.
     pub(crate) cluster_id: String,
+    /// True if Metadata creates unknown topics.
     pub(crate) auto_create_topics: bool,
+    /// The number of partitions of a topic that is created without one.
     pub(crate) default_partitions: i32,
+    /// The number of replicas of a partition, unless the request says otherwise.
     pub(crate) default_replication: i16,
+    /// The largest batch in bytes, unless the topic or the broker has its own limit.
     pub(crate) max_message_bytes: usize,
+    /// The largest request in bytes.
     pub(crate) max_request_bytes: usize,
+    /// The size in bytes to trim partitions to. `None` keeps everything.
     pub(crate) retention_bytes: Option<usize>,
+    /// True if each record of a batch is checked.
     pub(crate) check_records: bool,
+    /// The number of requests that the journal keeps. 0 turns it off.
     pub(crate) journal_capacity: usize,
+    /// The time that an empty group waits for more members.
     pub(crate) initial_rebalance_delay: Duration,
+    /// The smallest session timeout of a classic member.
     pub(crate) min_session_timeout: Duration,
+    /// The largest session timeout of a classic member.
     pub(crate) max_session_timeout: Duration,
-    /// `group.version`: 1 where the consumer protocol is finalised.
+    /// `group.version`. 1 serves the consumer protocol.
     pub(crate) group_version: i16,
+    /// The timing of members of the consumer protocol.
     pub(crate) consumer_timing: Timing,
+    /// The number of fetch sessions that each broker keeps.
     pub(crate) max_fetch_sessions: usize,
+    /// The time after which a stopped follower that lacks records leaves the in-sync replicas.
     pub(crate) replica_lag_time_max: Duration,
-    /// How long after its making a topic is unknown to brokers, and a group's first coordinator is not there.
+    /// The time until brokers know a new topic, and until the first coordinator of groups is found.
     pub(crate) propagation: Duration,
+    /// The clock for append times.
     pub(crate) clock: WallClock,
 }
 

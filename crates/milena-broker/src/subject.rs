@@ -1,4 +1,4 @@
-//! What a request is about: its partitions and groups, for fault filters and the journal.
+//! The partitions and groups that a request is about, for fault filters and the journal.
 
 use bytes::Bytes;
 use milena_protocol::any::AnyRequest;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::cluster::Cluster;
 use crate::node::Node;
 
-/// The partitions (-1: the whole topic) and the groups of a request.
+/// Returns the partitions (-1 for a whole topic) and the groups of a request.
 pub(crate) fn of(
     cluster: &Cluster,
     node: &Node,
@@ -39,6 +39,8 @@ pub(crate) fn of(
                         .map(|each| (name.clone(), each.partition)),
                 );
             }
+            // An incremental fetch names only changes. The rest of its partitions is in the
+            // session.
             for wanted in node.sessions.lock().wanted(request.session_id) {
                 partitions.push((named(&wanted.topic, wanted.topic_id), wanted.partition));
             }
@@ -137,6 +139,7 @@ pub(crate) fn of(
     (partitions, groups)
 }
 
+/// Returns the name of a topic that a request names or gives the id of.
 fn topic_of(cluster: &Cluster, name: &str, id: Uuid) -> String {
     if !name.is_empty() || id.is_nil() {
         return name.to_owned();
@@ -146,7 +149,8 @@ fn topic_of(cluster: &Cluster, name: &str, id: Uuid) -> String {
         .map_or_else(|| id.to_string(), |topic| topic.name.to_string())
 }
 
-/// The request with each produced batch cut to its header, so that the journal pins no records.
+/// Returns the request with each produced batch cut to its header, so that the journal does not
+/// keep records alive.
 pub(crate) fn without_records(message: &AnyRequest) -> AnyRequest {
     let mut message = message.clone();
     if let AnyRequest::Produce(request) = &mut message {

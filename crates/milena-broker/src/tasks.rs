@@ -1,4 +1,4 @@
-//! The tasks of a cluster: counted, so that a shutdown can wait for the last.
+//! The tasks of a cluster. They are counted, so that a shutdown can wait for all of them.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use milena_core::CancelToken;
 use tokio::sync::watch;
 
-/// Starts tasks that end when the cluster stops.
+/// The spawner of tasks, which end when the cluster stops. Clones share the count.
 #[derive(Clone, Debug)]
 pub(crate) struct Tasks {
+    /// Ends all tasks.
     stop: CancelToken,
+    /// The number of running tasks. Only [`Running`] lowers it.
     running: Arc<watch::Sender<usize>>,
 }
 
@@ -38,11 +40,12 @@ impl Tasks {
     /// Waits until no task is left.
     pub(crate) async fn ended(&self) {
         let mut running = self.running.subscribe();
-        // The sender lives as long as `self`, so this cannot fail.
+        // Cannot fail, because `self` holds the sender.
         let _ = running.wait_for(|count| *count == 0).await;
     }
 }
 
+/// A running task. Dropping it counts the task as ended, even if it panicked.
 #[derive(Debug)]
 struct Running(Arc<watch::Sender<usize>>);
 

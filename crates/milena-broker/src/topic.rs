@@ -1,4 +1,4 @@
-//! A topic: its id, its partitions and its configuration.
+//! A topic, with its id, its partitions and its configuration.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,36 +14,42 @@ use crate::partition::Partition;
 /// A topic of the cluster.
 #[derive(Debug)]
 pub(crate) struct Topic {
+    /// The name.
     pub(crate) name: Arc<str>,
+    /// The id, drawn at random when the topic is created.
     pub(crate) id: Uuid,
+    /// The partitions by number. They are only ever added.
     pub(crate) partitions: RwLock<Vec<Arc<Partition>>>,
+    /// The settings.
     pub(crate) config: RwLock<TopicConfig>,
-    /// When brokers hear of it.
+    /// The time from which brokers know it.
     pub(crate) visible_at: Instant,
 }
 
 impl Topic {
+    /// Returns a partition by its number.
     pub(crate) fn partition(&self, index: i32) -> Option<Arc<Partition>> {
         let index = usize::try_from(index).ok()?;
         self.partitions.read().get(index).cloned()
     }
 
-    /// Whether brokers have heard of it.
+    /// Returns true if brokers know it.
     pub(crate) fn is_visible(&self) -> bool {
         Instant::now() >= self.visible_at
     }
 
+    /// Returns all partitions.
     pub(crate) fn all(&self) -> Vec<Arc<Partition>> {
         self.partitions.read().clone()
     }
 }
 
-/// The settings of a topic that were given; the rest has Kafka's defaults.
+/// The settings of a topic that were set. All others have Kafka's defaults.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopicConfig(BTreeMap<String, String>);
 
 impl TopicConfig {
-    /// Sets `key`. Refuses an unknown key and a value that it cannot have, with the reason.
+    /// Sets `key`. Refuses an unknown key or an invalid value, with the reason.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let Some((_, _, kind)) = KEYS.iter().find(|(name, ..)| *name == key) else {
             return Err(format!("Unknown topic config name: {key}"));
@@ -55,17 +61,17 @@ impl TopicConfig {
         Ok(())
     }
 
-    /// Takes `key` back to its default.
+    /// Resets `key` to its default.
     pub(crate) fn unset(&mut self, key: &str) {
         self.0.remove(key);
     }
 
-    /// The value given for `key`.
+    /// Returns the value that was set for `key`.
     pub(crate) fn given(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
-    /// Every key: name, value, whether it was given, type.
+    /// Returns every key with its value, true if it was set, and its type.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'static str, &str, bool, Kind)> {
         KEYS.iter()
             .map(|(name, default, kind)| match self.given(name) {
@@ -74,12 +80,13 @@ impl TopicConfig {
             })
     }
 
-    /// The largest batch accepted, in bytes, where the topic says so.
+    /// Returns the largest batch in bytes, if it was set.
     pub(crate) fn max_message_bytes(&self) -> Option<usize> {
         self.given("max.message.bytes")?.parse().ok()
     }
 
-    /// How far before and after the broker's clock a record's own time may lie, in milliseconds.
+    /// Returns how far a record's own time may be before and after the broker's clock, in
+    /// milliseconds.
     pub(crate) fn timestamp_window(&self) -> (i64, i64) {
         (
             self.number("message.timestamp.before.max.ms"),
@@ -87,7 +94,7 @@ impl TopicConfig {
         )
     }
 
-    /// The value of a `Long` key, given or default.
+    /// Returns the value of a `Long` key, set or default.
     fn number(&self, key: &str) -> i64 {
         let value = self.entries().find(|(name, ..)| *name == key);
         value
@@ -95,34 +102,36 @@ impl TopicConfig {
             .unwrap_or(i64::MAX)
     }
 
+    /// Returns true if the broker writes its own time into batches.
     pub(crate) fn log_append_time(&self) -> bool {
         self.given("message.timestamp.type") == Some("LogAppendTime")
     }
 
+    /// Returns the number of replicas that must be in sync for acks=all.
     pub(crate) fn min_insync_replicas(&self) -> usize {
         self.given("min.insync.replicas")
             .and_then(|value| value.parse().ok())
             .unwrap_or(1)
     }
 
-    /// Whether each record needs a key.
+    /// Returns true if the topic is compacted, so that each record needs a key.
     pub(crate) fn is_compacted(&self) -> bool {
         let policy = self.given("cleanup.policy").unwrap_or_default();
         policy.split(',').any(|word| word == "compact")
     }
 
-    /// Whether a replica that is not in sync may lead where no other can.
+    /// Returns true if a replica that is not in sync may lead when no other can.
     pub(crate) fn unclean_election(&self) -> bool {
         self.given("unclean.leader.election.enable") == Some("true")
     }
 
-    /// The bytes to keep per partition, where the topic says so.
+    /// Returns the bytes to keep per partition, if they were set.
     pub(crate) fn retention_bytes(&self) -> Option<usize> {
         self.given("retention.bytes")?.parse().ok()
     }
 }
 
-/// Whether brokers keep the topic for themselves.
+/// Returns true if the topic is one of Kafka's own.
 pub(crate) fn is_internal(name: &str) -> bool {
     matches!(
         name,
@@ -130,16 +139,17 @@ pub(crate) fn is_internal(name: &str) -> bool {
     )
 }
 
-/// Whether topics of these two names could not both have metrics: brokers write `.` and `_` alike there.
+/// Returns true if two names have the same form in metrics, in which brokers write `.` as `_`.
 pub(crate) fn collide(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.replace('.', "_") == other.replace('.', "_")
 }
 
-/// Why a topic may not have this name.
+/// Returns the reason that a topic cannot have this name, or `None` if it can.
 pub(crate) fn name_defect(name: &str) -> Option<&'static str> {
     TopicName::from(name).defect()
 }
 
+/// The settings of a topic, with Kafka's default and the type.
 const KEYS: &[(&str, &str, Kind)] = &[
     (
         "cleanup.policy",

@@ -1,4 +1,5 @@
-//! Transactions in a partition's log: which are open, which were aborted, and up to where all is decided (KIP-98).
+//! The open and aborted transactions in a partition's log, and the offset up to which all are
+//! decided (KIP-98).
 
 use std::collections::BTreeMap;
 
@@ -10,22 +11,26 @@ use crate::log::{Log, StoredBatch};
 /// The transactions that have records in one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transactions {
-    /// By producer, the offset of its first record.
+    /// The open transactions, by producer, with the offset of the first record.
     open: BTreeMap<i64, i64>,
+    /// The aborted transactions, in the order of their markers. Deleting records does not remove
+    /// them.
     aborted: Vec<Aborted>,
 }
 
-/// A transaction of which no record is to be seen.
+/// An aborted transaction. Readers of committed records skip its records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Aborted {
+    /// The producer id.
     pub(crate) producer: i64,
+    /// The offset of its first record.
     pub(crate) first: i64,
-    /// The marker's offset.
+    /// The offset of its marker.
     last: i64,
 }
 
 impl Transactions {
-    /// What a log holds.
+    /// Returns the transactions of a log.
     pub(crate) fn of(log: &Log) -> Self {
         let mut transactions = Self::default();
         for batch in log.batches() {
@@ -34,7 +39,8 @@ impl Transactions {
         transactions
     }
 
-    /// Notes a batch that was appended: one of a transaction opens it, a marker ends it.
+    /// Updates the transactions by a batch that was appended. A batch of a transaction opens it,
+    /// and a marker ends it.
     pub(crate) fn note(&mut self, stored: &StoredBatch) {
         let Some(header) = stored.parsed() else {
             return;
@@ -58,18 +64,19 @@ impl Transactions {
         }
     }
 
-    /// Where the first open transaction begins, of a log that ends at `end`.
+    /// Returns the start of the first open transaction, or `end` if none is open.
     pub(crate) fn stable_end(&self, end: i64) -> i64 {
         self.open.values().copied().fold(end, i64::min)
     }
 
-    /// The aborted transactions that have records or their marker from `from` on and below `upto`.
+    /// Returns the aborted transactions with records or their marker between `from` and `upto`.
     pub(crate) fn aborted(&self, from: i64, upto: i64) -> Vec<Aborted> {
         let overlaps = |each: &&Aborted| each.last >= from && each.first < upto;
         self.aborted.iter().filter(overlaps).copied().collect()
     }
 }
 
+/// Returns true if the batch is the marker of an aborted transaction.
 fn is_abort(header: &BatchHeader, stored: &StoredBatch) -> bool {
     if !header.attributes.is_control() {
         return false;

@@ -1,4 +1,4 @@
-//! Whether the records field of a Produce request is what a broker may append.
+//! The checks of the records field of a Produce request.
 
 use bytes::Bytes;
 use milena_core::{ErrorCode, RecordRef, Timestamp, TimestampType};
@@ -8,35 +8,41 @@ use milena_protocol::compression::{Codec, DEFAULT_MAX_SIZE};
 use crate::log::StoredBatch;
 use crate::producers::Stamp;
 
-/// A batch that was found sound.
+/// A batch that passed all checks.
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
+    /// The header.
     pub(crate) header: BatchHeader,
+    /// The whole batch.
     pub(crate) bytes: Bytes,
+    /// The stamp of an idempotent or transactional producer. `None` for others.
     pub(crate) stamp: Option<Stamp>,
-    /// The earliest and the latest time of its records, in milliseconds.
+    /// The earliest and the latest time of its records, in milliseconds. `None` if they have no
+    /// time.
     times: Option<(i64, i64)>,
 }
 
-/// A record for which its whole batch is refused (KIP-467).
+/// A record because of which its whole batch is refused (KIP-467).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rejected {
-    /// Its place in the batch, from 0.
+    /// The record's place in the batch, from 0.
     pub(crate) index: i32,
-    /// The reason, in the words of real brokers.
+    /// The reason, in the text of real brokers.
     pub(crate) why: String,
 }
 
-/// The times that a topic takes from its producers, as brokers read `message.timestamp.before.max.ms` and its twin.
+/// The times that a topic accepts from its producers (`message.timestamp.before.max.ms` and
+/// `message.timestamp.after.max.ms`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TimeWindow {
-    /// The earliest, in milliseconds.
+    /// The earliest accepted time, in milliseconds.
     pub(crate) from: i64,
-    /// The latest, in milliseconds.
+    /// The latest accepted time, in milliseconds.
     pub(crate) to: i64,
 }
 
 impl TimeWindow {
+    /// Makes the window around the broker's time.
     pub(crate) fn around(now: i64, (before, after): (i64, i64)) -> Self {
         Self {
             from: now.saturating_sub(before),
@@ -44,13 +50,14 @@ impl TimeWindow {
         }
     }
 
+    /// Returns true if the time is accepted.
     fn takes(self, time: i64) -> bool {
         (self.from..=self.to).contains(&time)
     }
 }
 
 impl Checked {
-    /// The records without a key, which a compacted topic does not take.
+    /// Returns the records without a key, which a compacted topic refuses.
     pub(crate) fn keyless(&self, partition: &str) -> Vec<Rejected> {
         self.rejected(|record| {
             record.key.is_none().then(|| {
@@ -61,10 +68,12 @@ impl Checked {
         })
     }
 
-    /// The records whose times the topic does not take. `window` is `None` where the broker stamps them itself.
+    /// Returns the records whose times the topic refuses. `window` is `None` if the broker writes
+    /// its own time into the batch.
     pub(crate) fn mistimed(&self, window: Option<TimeWindow>) -> Vec<Rejected> {
         let Some(window) = window else {
-            // As brokers do: such a bit is an error only where it would be believed.
+            // Brokers refuse a batch that claims LogAppendTime only for topics of that type, where
+            // the claim would be believed. Other topics store it as CreateTime.
             if !self.claims_append_time() {
                 return Vec::new();
             }
@@ -90,11 +99,12 @@ impl Checked {
         })
     }
 
-    /// Whether its producer wrote that a broker had given the times.
+    /// Returns true if the producer claims that a broker set the times.
     pub(crate) fn claims_append_time(&self) -> bool {
         self.header.attributes.timestamp_type() == TimestampType::LogAppend
     }
 
+    /// Returns the records for which `why` gives a reason.
     fn rejected(&self, why: impl Fn(&RecordRef<'_>) -> Option<String>) -> Vec<Rejected> {
         let batch = Batches::new(self.bytes.clone()).find_map(Result::ok);
         let Some(Ok(records)) = batch.map(|batch| batch.records(DEFAULT_MAX_SIZE)) else {
@@ -108,17 +118,19 @@ impl Checked {
         .collect()
     }
 
+    /// Returns the batch in the form that the log stores.
     pub(crate) fn stored(&self) -> Option<StoredBatch> {
         StoredBatch::split(&self.header, &self.bytes)
     }
 }
 
-/// Why a batch was refused, in words for the answer.
+/// The error code and the text of a refused batch.
 pub(crate) type Refusal = (ErrorCode, &'static str);
 
-/// Checks a records field that came in a Produce request of `version`.
+/// Checks the records field of a Produce request of `version`.
 ///
-/// `each_record` also walks the records; without it only the header, the counts and the CRC are held.
+/// `each_record` also checks the records. Without it only the header, the counts and the CRC are
+/// checked.
 pub(crate) fn check(
     records: Option<&Bytes>,
     version: i16,
@@ -127,11 +139,11 @@ pub(crate) fn check(
 ) -> Result<Checked, Refusal> {
     let records = records
         .filter(|records| !records.is_empty())
-        .ok_or((ErrorCode::INVALID_RECORD, "there is no record batch"))?;
+        .ok_or((ErrorCode::INVALID_RECORD, "the request has no record batch"))?;
     let mut batches = Batches::new(records.clone());
     let batch = match batches.next() {
         Some(Ok(batch)) => batch,
-        _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch does not parse")),
+        _ => return Err((ErrorCode::CORRUPT_MESSAGE, "the batch cannot be parsed")),
     };
     if !batches.tail().is_empty() {
         return Err((ErrorCode::INVALID_RECORD, "more than one batch was sent"));
@@ -162,6 +174,7 @@ pub(crate) fn check(
     })
 }
 
+/// Checks the fields of the header.
 fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
     let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
     if header.base_offset.to_wire() != 0 {
@@ -183,17 +196,20 @@ fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
     }
 }
 
-/// Walks the records; gives the earliest and the latest time among them.
+/// Checks the records one by one. Returns the earliest and the latest time among them.
 fn check_records(batch: &Batch) -> Result<Option<(i64, i64)>, Refusal> {
     let invalid = |what| Err((ErrorCode::INVALID_RECORD, what));
     let Ok(records) = batch.records(DEFAULT_MAX_SIZE) else {
-        return Err((ErrorCode::CORRUPT_MESSAGE, "the records do not decompress"));
+        return Err((
+            ErrorCode::CORRUPT_MESSAGE,
+            "the records cannot be decompressed",
+        ));
     };
     let mut expected = batch.base_offset();
     let mut times = None;
     for record in records.iter() {
         let Ok(record) = record else {
-            return invalid("a record does not decode");
+            return invalid("a record cannot be decoded");
         };
         if record.offset != expected {
             return invalid("the records' offsets are not one after the other");
@@ -210,6 +226,7 @@ fn check_records(batch: &Batch) -> Result<Option<(i64, i64)>, Refusal> {
     Ok(times)
 }
 
+/// Returns the producer's stamp, which must be complete.
 fn stamp(header: &BatchHeader) -> Result<Option<Stamp>, Refusal> {
     match Stamp::of(header) {
         None if header.producer_id.is_some() => Err((

@@ -1,4 +1,4 @@
-//! The cluster as Metadata shows it at one moment; kept by faults that answer with an old one.
+//! A snapshot of the cluster as Metadata shows it. Faults keep one to answer with an old state.
 
 use std::collections::BTreeMap;
 
@@ -7,31 +7,45 @@ use uuid::Uuid;
 
 use crate::cluster::Cluster;
 
-/// Brokers, topics and leaders at one moment.
+/// The brokers, topics and leaders at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
+    /// The brokers that were up, with their addresses.
     pub(crate) brokers: Vec<(i32, Address)>,
+    /// The racks of those brokers that have one.
     pub(crate) racks: BTreeMap<i32, String>,
+    /// The controller's node id, -1 without one.
     pub(crate) controller: i32,
+    /// The topics by name.
     pub(crate) topics: BTreeMap<String, TopicView>,
 }
 
+/// A topic at that moment.
 #[derive(Clone, Debug)]
 pub(crate) struct TopicView {
+    /// The id.
     pub(crate) id: Uuid,
+    /// The partitions, by number.
     pub(crate) partitions: Vec<PartitionView>,
 }
 
+/// A partition at that moment.
 #[derive(Clone, Debug)]
 pub(crate) struct PartitionView {
+    /// The partition's number.
     pub(crate) index: i32,
+    /// The leader's node id. `None` without one.
     pub(crate) leader: Option<i32>,
+    /// The leader epoch.
     pub(crate) leader_epoch: i32,
+    /// All replicas, the preferred leader first.
     pub(crate) replicas: Vec<i32>,
+    /// The replicas in sync.
     pub(crate) in_sync: Vec<i32>,
 }
 
 impl View {
+    /// Takes a snapshot of the cluster.
     pub(crate) fn of(cluster: &Cluster) -> Self {
         Self {
             brokers: cluster.up().map(|node| (node.id, node.address())).collect(),

@@ -1,4 +1,4 @@
-//! A cluster: brokers that go and come back, elections, shutdown, and TCP.
+//! A cluster, whose brokers go down and come back, with elections, shutdown and TCP.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Faults: each kind does what it says, to the requests it names and no others.
+//! Faults. Each kind applies to the requests that it names and no others.
 
 #![allow(
     clippy::unwrap_used,
@@ -237,7 +237,7 @@ async fn a_throttle_is_told_and_a_move_happens_first() {
 #[tokio::test(start_paused = true)]
 async fn the_journal_tells_of_a_request_whose_bytes_do_not_decode() {
     let (broker, mut client) = start().await;
-    // ApiVersions 3 with a header, and a body that ends in the middle of a text.
+    // An ApiVersions request of version 3 with a header, and a body that ends within a string.
     let frame = [
         &12i32.to_be_bytes()[..],
         &[0, 18, 0, 3, 0, 0, 0, 9, 255, 255, 0, 9],

@@ -1,4 +1,4 @@
-//! Groups over the wire: joins, syncs, commits, moved coordinators.
+//! Groups over the wire, with joins, syncs, commits and moved coordinators.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,8 @@
-//! The error codes of a real broker, question by question: the embedded one gives the same.
+//! The error codes of a real broker, request by request. The embedded broker answers with the same
+//! codes.
 //!
-//! The same questions are put to the single real broker that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+//! The same requests go to the single real broker that `MILENA_TEST_BOOTSTRAP` names.
+//! `scripts/test-real-kafka` starts one.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,7 +21,7 @@ use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::*;
 use support::{Client, batch, batch_at, fetching, producing, text, topic};
 
-/// What was asked, and the code of the answer (0: none).
+/// The name of a request, and the error code of its answer (0 for none).
 type Asked = (&'static str, i16);
 
 #[tokio::test]
@@ -50,7 +52,7 @@ async fn refusals_are_the_same_as_those_of_the_real_broker() {
         .unwrap();
     let ours = ask_all(&broker.bootstrap()[0]).await;
     let bootstrap = std::env::var("MILENA_TEST_BOOTSTRAP").unwrap();
-    // With several brokers, leaders and coordinators would have to be found first.
+    // With several brokers, the test would have to find leaders and coordinators first.
     assert!(!bootstrap.contains(','), "a single broker is compared with");
     let theirs = ask_all(&bootstrap).await;
     let differ: Vec<_> = ours
@@ -91,7 +93,7 @@ async fn topics(client: &mut Client, name: &str) -> Vec<Asked> {
         .with_name(text("no.such.config"))
         .with_value(Some(text("1")));
     for (question, wish) in [
-        // Kafka 3.9 has no limit where none is set.
+        // Kafka 3.9 has no limit by default.
         (
             "a topic is made",
             new(name, 2, 1).with_configs(vec![
@@ -156,7 +158,7 @@ async fn topics(client: &mut Client, name: &str) -> Vec<Asked> {
         .with_topic_names(vec![topic(&twin)])
         .with_timeout_ms(10_000);
     client.call(&gone, 5).await;
-    // A real broker hears of a new topic a moment later than its controller.
+    // A real broker knows a new topic a moment later than its controller.
     while client.fetch(name, 1, 0).await.error_code != 0 {
         tokio::task::yield_now().await;
     }
@@ -287,7 +289,7 @@ async fn fetches(client: &mut Client, name: &str) -> Vec<Asked> {
 
 async fn groups(client: &mut Client, name: &str) -> Vec<Asked> {
     let group = || GroupId(text(name));
-    // The coordinator of a real broker is there a moment after it is first looked for.
+    // The coordinator of a real broker is available a moment after the first request for it.
     loop {
         let find = FindCoordinatorRequest::default().with_key(text(name));
         if client.call(&find, 3).await.error_code == 0 {
@@ -489,7 +491,7 @@ async fn configs(client: &mut Client, name: &str) -> Vec<Asked> {
     asked
 }
 
-/// What Kafka makes of the text of a setting.
+/// The form in which Kafka returns the text of a setting.
 #[tokio::test]
 #[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
 async fn settings_read_back_as_on_the_real_broker() {

@@ -1,4 +1,4 @@
-//! Producing and fetching: order, duplicates, leaders, limits, long polls and sessions.
+//! Producing and fetching, with order, duplicates, leaders, limits, long polls and sessions.
 
 #![allow(
     clippy::unwrap_used,

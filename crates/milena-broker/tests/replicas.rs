@@ -1,4 +1,5 @@
-//! Replicas: who is in sync, what an acknowledgement of all waits for, and what a leader that lacks records loses.
+//! Replicas. The tests cover the replicas in sync, the wait of acks=all, and the loss of records
+//! with a leader that lacks them.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +18,7 @@ use milena_protocol::messages::MetadataRequest;
 use support::{Client, batch, producing};
 use tokio::time::Instant;
 
-/// Three brokers, one partition on all of them, led by broker 1.
+/// Starts three brokers, with one partition on all of them that broker 1 leads.
 async fn start(configs: &[(&str, &str)]) -> (Broker, Client) {
     let builder = Broker::builder().brokers(3);
     let builder = builder.topic_with("orders", 1, configs.iter().copied());
@@ -49,7 +50,7 @@ async fn all_acknowledge_only_when_the_followers_in_sync_have_the_batch() {
     assert_eq!(broker.inspect().end_offset("orders", 0), Some(2));
     assert_eq!(broker.inspect().high_watermark("orders", 0), Some(0));
     assert_eq!(client.fetch("orders", 0, 0).await.high_watermark, 0);
-    // The same again waits again; the follower comes back meanwhile.
+    // The same batch waits again. The follower comes back meanwhile.
     let request = producing("orders", 0, batch(2, Some((7, 0, 0))));
     client.send(&request, 9).await;
     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -1,4 +1,4 @@
-//! Every version that ApiVersions offers is served.
+//! Every version that ApiVersions lists is served.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ async fn offered(client: &mut Client) -> Vec<(i16, VersionRange)> {
     .collect()
 }
 
-/// Calls `R` at every version offered, from `from` on, with the request that `build` gives.
+/// Calls `R` in every listed version from `from` on, with the request that `build` makes.
 async fn all<R: Request>(broker: &Broker, from: i16, build: impl Fn(i16) -> R) {
     let mut client = Client::to(broker, 1).await;
     let (_, range) = offered(&mut client)

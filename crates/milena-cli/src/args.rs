@@ -1,4 +1,4 @@
-//! The arguments: what holds for every command, and the commands.
+//! The command line, with the options of every command and the list of commands.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands;
 use crate::output::Format;
 
-/// Looks after a Kafka cluster, and reads and writes its records.
+/// Manages a Kafka cluster, and reads and writes its records.
 #[derive(Debug, Parser)]
 #[command(name = "milena", version, max_term_width = 120, after_help = EXIT_CODES, subcommand_required = true)]
 pub(crate) struct Cli {
@@ -17,11 +17,11 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// What holds for every command.
+/// The options of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Brokers to begin with, by commas.
+    /// The brokers to connect to first, separated by commas.
     #[arg(
         short,
         long,
@@ -32,19 +32,19 @@ pub(crate) struct Global {
         default_value = "localhost:9092"
     )]
     pub(crate) bootstrap: Vec<String>,
-    /// How results are written: tables on a terminal, else plain lines, by default.
+    /// The form of results. By default tables on a terminal, else plain lines.
     #[arg(short, long, global = true, value_enum)]
     pub(crate) output: Option<Format>,
     /// Answers yes to every question.
     #[arg(short, long, global = true)]
     pub(crate) yes: bool,
-    /// How long brokers may take, such as 30s or 500ms.
+    /// The time that brokers may take, such as 30s or 500ms.
     #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// The client id that brokers see.
     #[arg(long, global = true, value_name = "ID", default_value = "milena-cli")]
     pub(crate) client_id: String,
-    /// Tells more on stderr; twice, still more.
+    /// Prints more on stderr. Give it twice for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -58,7 +58,7 @@ pub(crate) enum Command {
     /// Lists, describes and deletes groups.
     #[command(subcommand)]
     Groups(commands::groups::Verb),
-    /// Shows, resets and deletes what groups have committed.
+    /// Shows, resets and deletes committed offsets of groups.
     #[command(subcommand)]
     Offsets(commands::offsets::Verb),
     /// Shows and alters configs of topics, brokers and groups.
@@ -70,18 +70,18 @@ pub(crate) enum Command {
     Elect(commands::elect::Elect),
     /// Shows how far groups are behind, in records and seconds.
     Lag(commands::lag::Lag),
-    /// Asks how the cluster, or a program that uses milena, is.
+    /// Checks the health of the cluster, or of a program that uses milena.
     Health(commands::health::Health),
-    /// Writes records from standard input, a line each or by a format.
+    /// Writes records from standard input, one per line or by a format.
     Produce(commands::produce::Produce),
-    /// Reads records to standard output, a line each or by a format.
+    /// Reads records to standard output, one per line or by a format.
     Consume(commands::consume::Consume),
     /// Measures producing or consuming.
     #[command(subcommand)]
     Perf(commands::perf::Verb),
     /// Shows the partition of a key under every client's scheme.
     Partition(commands::partition::Partition),
-    /// Looks through dead letters, and sends them back.
+    /// Searches dead letters, and sends them back.
     #[command(subcommand)]
     Dlq(commands::dlq::Verb),
     /// Checks configuration files, and lists settings.
@@ -97,7 +97,7 @@ pub(crate) enum Command {
     SaramaConsumer,
 }
 
-/// Reads a time such as `500ms`, `30s`, `5m`, `2h` or `1d`; without a unit, seconds.
+/// Reads a time such as `500ms`, `30s`, `5m`, `2h` or `1d`. Without a unit it is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let number = text.get(..text.len() - unit.len()).unwrap_or_default();
@@ -107,7 +107,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60.0,
         "h" => 3600.0,
         "d" => 86_400.0,
-        _ => return Err(format!("'{unit}' is none of ms, s, m, h, d")),
+        _ => return Err(format!("'{unit}' is not one of the units ms, s, m, h, d")),
     };
     let number: f64 = number
         .parse()
@@ -123,8 +123,8 @@ pub(crate) fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not in the present
-state (active members, not confirmed), 6 broker too old, 7 input or output failed, 8 a lag is not known, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 cluster not reached in time, 4 no such topic or group, 5 not possible
+now (active members, not confirmed), 6 broker too old, 7 input or output failed, 8 a lag is unknown, 130 interrupted.";
 
 #[cfg(test)]
 mod tests {

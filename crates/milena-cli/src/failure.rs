@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked for, and the exit code of that.
+//! The reasons that a command failed, with their exit codes.
 
 use std::error::Error as _;
 use std::fmt;
@@ -6,17 +6,21 @@ use std::io;
 
 use milena::{Error, ErrorCode, ErrorKind};
 
-/// A failure, in words for the user.
+/// A failure, with a text for the user.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// The kind, which gives the exit code.
     kind: Kind,
+    /// The text, without the hint.
     words: String,
-    /// What was not there, by its name.
+    /// The topic or group that does not exist, if that is the failure. The nearest existing name is
+    /// then added as a hint.
     pub(crate) missing: Option<Missing>,
+    /// An advice that is printed after the text. `None` if there is none.
     hint: Option<String>,
 }
 
-/// A name that nothing has.
+/// A topic or group that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
     Topic(String),
@@ -25,7 +29,7 @@ pub(crate) enum Missing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// The reader of the output went away: nothing to complain of.
+    /// The reader of the output closed it. No message is printed.
     Quiet,
     Failed,
     Usage,
@@ -34,7 +38,7 @@ enum Kind {
     State,
     TooOld,
     InOut,
-    /// What was asked about could not be found out.
+    /// The command could not find out what it was asked to judge.
     Unknown,
     Interrupted,
 }
@@ -77,12 +81,13 @@ impl Failure {
         Self::new(Kind::Interrupted, "interrupted")
     }
 
-    /// What went wrong when reading `what`.
+    /// Makes a failure to read `what`.
     pub(crate) fn input(what: &str, error: &io::Error) -> Self {
         Self::new(Kind::InOut, format!("{what} cannot be read: {error}"))
     }
 
-    /// Why a cluster was not reached: what answers there and speaks no Kafka is none.
+    /// Makes a failure to connect. A server that answers but does not speak Kafka counts as not
+    /// reached.
     pub(crate) fn connecting(error: Error) -> Self {
         let is_stranger = error.kind() == ErrorKind::Decode;
         let failure = Self::from(error);
@@ -95,33 +100,35 @@ impl Failure {
         }
     }
 
-    /// Adds what may help.
+    /// Adds an advice that may help.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says what it is about.
+    /// Puts the subject in front of the text.
     pub(crate) fn before(mut self, what: impl fmt::Display) -> Self {
         self.words = format!("{what}: {}", self.words);
         self
     }
 
-    /// The same kind of failure in other words.
+    /// Keeps the kind and replaces the text.
     pub(crate) fn say(self, words: impl Into<String>) -> Self {
         Self::new(self.kind, words)
     }
 
+    /// Returns true if no message is to be printed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.kind == Kind::Quiet
     }
 
-    /// Whether the output is closed or full, so that nothing more can be shown.
+    /// Returns true if the output is closed or cannot be written, so that nothing more can be
+    /// shown.
     pub(crate) fn is_output(&self) -> bool {
         matches!(self.kind, Kind::Quiet | Kind::InOut)
     }
 
-    /// The exit code.
+    /// Returns the exit code.
     pub(crate) fn code(&self) -> u8 {
         match self.kind {
             Kind::Quiet => 0,
@@ -171,7 +178,7 @@ impl From<Error> for Failure {
         let mut cause = error.source();
         while let Some(next) = cause {
             let why = next.to_string();
-            // Errors that say their cause themselves need not say it twice.
+            // Some errors already contain the text of their cause, which is not repeated.
             let what = why.split(" (").next().unwrap_or_default();
             if !words.contains(what) {
                 words.push_str(": ");
@@ -183,14 +190,15 @@ impl From<Error> for Failure {
         if error.code() == Some(ErrorCode::INVALID_GROUP_ID) {
             let group = error.place().group.as_deref().unwrap_or_default();
             return failure.before(format!(
-                "'{group}' is no name of a group that the broker takes"
+                "the broker does not accept '{group}' as the name of a group"
             ));
         }
         if kind != Kind::NotFound {
             return failure;
         }
         let place = error.place();
-        // By the code: a group that is not there is named also where the error lies in a partition.
+        // Decided by the code, because an error in a partition may name a group that does not
+        // exist.
         if error.code() == Some(ErrorCode::GROUP_ID_NOT_FOUND) {
             return match place.group.as_deref() {
                 Some("") => Self::new(kind, "there is no group with an empty name"),
@@ -217,7 +225,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What went wrong when writing the output.
+/// Makes a failure to write the output.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -1,22 +1,24 @@
-//! The `milena` command: topics, groups, offsets, configs and lag of a cluster; producing, consuming and measuring; a broker to try it on.
+//! The `milena` command. It manages topics, groups, offsets and configs, shows lag, writes, reads
+//! and measures, and runs a broker for trials.
 //!
-//! `milena help` tells the commands, `milena help COMMAND` one of them. Its exit codes:
+//! `milena help` lists the commands, and `milena help COMMAND` describes one. The exit codes are as
+//! follows.
 //!
 //! | Code | Meaning |
 //! |---|---|
-//! | 0 | done; also when the reader of its output went away, having enough |
+//! | 0 | done, also when the reader closed the output |
 //! | 1 | refused by the broker, or failed in a way that has no code of its own |
-//! | 2 | used wrongly: an unknown option, a value that cannot be read, a name that Kafka does not allow |
+//! | 2 | wrong use, such as an unknown option, an unreadable value or a name that Kafka forbids |
 //! | 3 | the cluster was not reached, or did not answer in time |
 //! | 4 | no such topic, partition or group |
-//! | 5 | not possible in the present state: active members, or nobody confirmed |
-//! | 6 | the broker is too old for it |
-//! | 7 | input could not be read or output not be written: a full disk |
-//! | 8 | not known: a lag that `milena lag --max` was to judge |
+//! | 5 | not possible in the present state, such as active members, or not confirmed |
+//! | 6 | the broker is too old |
+//! | 7 | input could not be read or output not be written, for example on a full disk |
+//! | 8 | unknown, such as a lag that `milena lag --max` was to judge |
 //! | 130 | interrupted before it was done |
 //!
-//! `milena sarama-producer` and `milena sarama-consumer` end with the codes of the tools whose flags they take: 64 used wrongly, 66 no input,
-//! 69 failed.
+//! `milena sarama-producer` and `milena sarama-consumer` use the exit codes of the tools whose
+//! flags they take. Those are 64 for wrong use, 66 for no input and 69 for a failure.
 
 mod args;
 mod commands;
@@ -43,7 +45,7 @@ use session::Session;
 #[must_use]
 pub fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    // Their flags have one dash: clap would take `-brokers` for `-b`.
+    // The flags of sarama's tools have one dash. clap would read `-brokers` as `-b`.
     match args.next().as_deref() {
         Some("sarama-producer") => return sarama::producer(args.collect()),
         Some("sarama-consumer") => return sarama::consumer(args.collect()),
@@ -54,6 +56,7 @@ pub fn main() -> ExitCode {
     ended(result)
 }
 
+/// Prints a failure, and returns its exit code.
 fn ended(result: Result<(), Failure>) -> ExitCode {
     let Err(failure) = result else {
         return ExitCode::SUCCESS;
@@ -64,16 +67,17 @@ fn ended(result: Result<(), Failure>) -> ExitCode {
     ExitCode::from(failure.code())
 }
 
-/// Says on stderr what went wrong, on one line.
+/// Prints an error on stderr, on one line.
 fn complain(words: &impl std::fmt::Display) {
-    // What brokers and users put into names and texts must not move about on the terminal, nor look like another name.
+    // Names from brokers and users could hold control characters, which would move the cursor or
+    // make one name look like another.
     let words = words.to_string();
     let words = output::visible(&words);
-    // Nobody reads it: then nobody misses it.
+    // If stderr is closed, there is no one left to inform.
     let _ = writeln!(std::io::stderr(), "milena: {words}");
 }
 
-/// Runs `future` on a runtime of its own, with what is worth telling on stderr.
+/// Runs `future` on a runtime of its own, with log lines on stderr.
 fn block_on<T>(
     verbose: u8,
     future: impl Future<Output = Result<T, Failure>>,
@@ -92,13 +96,14 @@ fn block_on<T>(
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("the runtime does not start: {error}")))?;
+        .map_err(|error| Failure::failed(format!("the tokio runtime cannot start: {error}")))?;
     let result = runtime.block_on(future);
-    // A thread may still wait for input that will not come.
+    // A thread may still wait for input that never comes.
     runtime.shutdown_background();
     result
 }
 
+/// Runs a command. Most of them need a connection, which is made here.
 async fn run(cli: Cli) -> Result<(), Failure> {
     let global = cli.global;
     match cli.command {
@@ -113,7 +118,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::SaramaProducer | Command::SaramaConsumer => {
             return Err(Failure::usage(
-                "sarama-producer and sarama-consumer take no options of milena's before their name",
+                "sarama-producer and sarama-consumer take no other options before their name",
             ));
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! `milena`: a cluster from a shell.
+//! `milena`, the command.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
-//! The name that was probably meant.
+//! A hint for a topic or group that does not exist, with the most similar name.
 
 use milena::admin::ListGroups;
 
 use crate::failure::{Failure, Missing};
 use crate::session::Session;
 
-/// Adds the nearest name to the failure of a topic or group that is not there.
+/// Adds the most similar existing name to the failure, if a topic or group does not exist.
 pub(crate) async fn hint(session: &Session, failure: Failure) -> Failure {
     let (unknown, names) = match &failure.missing {
         Some(Missing::Topic(topic)) => match session.admin.list_topics().await {
@@ -27,7 +27,7 @@ pub(crate) async fn hint(session: &Session, failure: Failure) -> Failure {
     }
 }
 
-/// The groups of those brokers that answer.
+/// Returns the groups of all brokers that answer.
 async fn groups(session: &Session) -> Vec<String> {
     let Ok(listed) = session.admin.list_groups(ListGroups::all()).await else {
         return Vec::new();
@@ -36,9 +36,9 @@ async fn groups(session: &Session) -> Vec<String> {
     groups.map(|group| group.group).collect()
 }
 
-/// The name that the fewest changes lead to, where that is few enough to be a slip.
+/// Returns the name that needs the fewest changes, if those are few enough for a typing error.
 fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Every short name is near to no name at all.
+    // Every short name is a few changes away from the empty name.
     if wanted.is_empty() {
         return None;
     }
@@ -51,7 +51,7 @@ fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a
         .map(|(_, name)| name)
 }
 
-/// How many letters have to be changed, added, left out or swapped with their neighbour.
+/// Returns the number of letters to change, add, remove or swap with their neighbour.
 fn distance(one: &str, other: &str) -> usize {
     let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
     let mut before: Vec<usize> = Vec::new();

@@ -1,20 +1,26 @@
-//! How far long work is, on stderr, where that is a terminal.
+//! A progress line on stderr for long work. Shown only on a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// A line that is written over itself a few times a second.
+/// A line that is overwritten a few times a second.
 #[derive(Debug)]
 pub(crate) struct Progress {
+    /// The verb in front of the count, such as "sent".
     what: &'static str,
+    /// The expected number of records. `None` if it is not known, which leaves out the bar.
     total: Option<u64>,
+    /// The start of the work, for the rate.
     started: Instant,
+    /// The time that the line was last written. `None` while no line is shown.
     shown: Option<Instant>,
+    /// False if no line is ever shown.
     on: bool,
 }
 
 impl Progress {
-    /// Of `total` records, where that is known. `quiet`: the terminal is taken by the records themselves.
+    /// Begins a progress of `total` records, if that is known. With `quiet` nothing is shown,
+    /// because the records themselves go to the terminal.
     pub(crate) fn new(what: &'static str, total: Option<u64>, quiet: bool) -> Self {
         Self {
             what,
@@ -25,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// Shows where it is, at most five times a second.
+    /// Shows the count, at most five times a second.
     pub(crate) fn at(&mut self, count: u64) {
         if !self.on || self.shown.is_some_and(|shown| shown.elapsed() < EVERY) {
             return;
@@ -34,7 +40,7 @@ impl Progress {
         let _ = write!(io::stderr(), "\r{}\x1b[K", self.line(count));
     }
 
-    /// Takes the line away.
+    /// Erases the line.
     pub(crate) fn end(&mut self) {
         if self.shown.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -63,7 +69,9 @@ impl Drop for Progress {
     }
 }
 
+/// The shortest time between two writes of the line.
 const EVERY: Duration = Duration::from_millis(200);
+/// The width of the bar in characters.
 const WIDTH: u64 = 30;
 
 #[cfg(test)]

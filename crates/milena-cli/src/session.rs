@@ -1,4 +1,4 @@
-//! A connected client, and what holds for every command.
+//! A connected client with the options of every command.
 
 use milena::admin::{GroupListing, ListGroups};
 use milena::{Admin, Client, Error, ErrorCode, Result};
@@ -7,14 +7,18 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::Format;
 
-/// What commands work with.
+/// The connection and options that commands work with.
 pub(crate) struct Session {
+    /// The connected client. The program closes it after the command.
     pub(crate) client: Client,
+    /// The client's admin, with the timeout of the options.
     pub(crate) admin: Admin,
+    /// The options of every command.
     pub(crate) global: Global,
 }
 
 impl Session {
+    /// Connects to the cluster.
     pub(crate) async fn connect(global: Global) -> Result<Self, Failure> {
         let client = Client::builder()
             .bootstrap(global.bootstrap.clone())
@@ -31,12 +35,13 @@ impl Session {
         })
     }
 
-    /// How results are written.
+    /// Returns the form of results.
     pub(crate) fn format(&self) -> Format {
         Format::chosen(self.global.output)
     }
 
-    /// The values; the failures are told on stderr, and the last of them is the command's, once `then` was done with the values.
+    /// Passes the values of all successful items to `then`. Prints all failures but the last on
+    /// stderr, and returns the last one.
     pub(crate) async fn good<K, T>(
         &self,
         items: impl IntoIterator<Item = (K, Result<T>)>,
@@ -48,7 +53,8 @@ impl Session {
                 Ok(value) => good.push((item, value)),
                 Err(error) => {
                     let failure = Failure::from(error);
-                    // What holds for the group is said of each of its partitions, and told once.
+                    // An error of a whole group comes with each of its partitions. It is reported
+                    // once.
                     let words = failure.to_string();
                     if !bad.iter().any(|known: &Failure| known.to_string() == words) {
                         bad.push(failure);
@@ -69,7 +75,8 @@ impl Session {
         Err(last)
     }
 
-    /// The groups of those brokers that answer, and why others did not; one that does not answer hides no other's.
+    /// Lists the groups of the brokers that answer, with the last failure of the others. One broker
+    /// that does not answer does not hide the groups of the rest.
     pub(crate) async fn listed(
         &self,
         which: ListGroups,
@@ -82,7 +89,7 @@ impl Session {
         Ok((listed.groups, last))
     }
 
-    /// Fails, naming the nearest one, where a topic does not exist; gives how many partitions it has.
+    /// Returns the number of partitions of a topic. Fails if the topic does not exist.
     pub(crate) async fn partitions_of(&self, topic: &str) -> Result<u32, Failure> {
         let described = self.admin.describe_topics([topic]).await?.all()?;
         let partitions = described.first().map_or(0, |topic| topic.partitions.len());
@@ -90,7 +97,7 @@ impl Session {
     }
 }
 
-/// What a broker says of a group that is not there.
+/// Returns the error that a broker gives for a group that does not exist.
 pub(crate) fn no_group(group: &str) -> Error {
     Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).group(group)
 }

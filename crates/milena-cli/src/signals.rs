@@ -1,19 +1,22 @@
-//! The signs by which a user ends a command: SIGINT, SIGTERM and SIGHUP.
+//! The signals by which a user ends a command, which are SIGINT, SIGTERM and SIGHUP.
 
 use tokio::sync::watch;
 
-/// The signals that ask this process to end. The first lets the command end in good order; the second ends the process at once.
+/// The signals that ask this process to end. The first one lets the command end in good order, and
+/// the second one ends the process at once.
 #[derive(Clone, Debug)]
 pub(crate) struct Signals {
-    /// Whether one has come. The sender is held by the task that waits for them, or by nobody where none can come.
+    /// True once a signal has come. The task that waits for signals holds the sender. On a platform
+    /// without signals no task holds it.
     asked: watch::Receiver<bool>,
 }
 
 impl Signals {
-    /// Watches from now on; the signals no longer end the process by themselves.
+    /// Watches from now on. The signals no longer end the process by themselves.
     pub(crate) fn watch() -> Self {
         let (told, asked) = watch::channel(false);
-        // Registered here, not at the first poll of the task: a signal between the two would be lost.
+        // Registered here and not at the first poll of the task. A signal between the two would be
+        // lost.
         let mut waiting = Waiting::register();
         tokio::spawn(async move {
             waiting.next().await;
@@ -27,22 +30,23 @@ impl Signals {
     /// Waits until the process is asked to end.
     ///
     /// # Cancel safety
-    /// May be dropped and called again; a signal is not forgotten.
+    /// May be dropped and called again. A signal that has come is not forgotten.
     pub(crate) async fn asked(&self) {
         let mut asked = self.asked.clone();
         if asked.wait_for(|asked| *asked).await.is_err() {
-            // Nobody watches any more: then none comes.
+            // No task watches any more, so no signal can come.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Whether the process was asked to end.
+    /// Returns true if the process was asked to end.
     pub(crate) fn have_come(&self) -> bool {
         *self.asked.borrow()
     }
 }
 
 #[cfg(unix)]
+/// The streams of SIGINT, SIGTERM and SIGHUP. `None` for a signal that is not watched.
 struct Waiting([Option<tokio::signal::unix::Signal>; 3]);
 
 #[cfg(unix)]
@@ -51,7 +55,7 @@ impl Waiting {
         use tokio::signal::unix::{SignalKind, signal};
 
         let watched = |kind| signal(kind).ok();
-        // Under nohup the end of the terminal is not the end of the command.
+        // nohup ignores SIGHUP so that the command outlives its terminal. It must stay ignored.
         let hangup = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind));
         Self([
             watched(SignalKind::interrupt()),
@@ -60,6 +64,7 @@ impl Waiting {
         ])
     }
 
+    /// Waits for the next of the signals.
     async fn next(&mut self) {
         async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
             match signal {
@@ -76,7 +81,7 @@ impl Waiting {
     }
 }
 
-/// Whether whoever started this process had the signal ignored, as nohup does. Known on Linux only.
+/// Returns true if the parent process had the signal ignored, as nohup does. Works on Linux only.
 #[cfg(unix)]
 fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules speak of metrics that there are.
+//! The dashboard and the alert rules name only metrics that exist.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A metric of the table: its type and its labels.
+/// The type and the labels of each metric.
 type Metrics = BTreeMap<String, (String, BTreeSet<String>)>;
 
 fn root() -> PathBuf {
@@ -35,7 +35,7 @@ fn table() -> Metrics {
     rows.collect()
 }
 
-/// The metric names in an expression, without a histogram's endings.
+/// Returns the metric names of an expression, without the endings of histograms.
 fn names(expression: &str, metrics: &Metrics) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for word in expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
@@ -55,7 +55,7 @@ fn names(expression: &str, metrics: &Metrics) -> BTreeSet<String> {
     found
 }
 
-/// The labels that an expression groups by.
+/// Returns the labels that an expression groups by.
 fn grouped_by(expression: &str) -> BTreeSet<String> {
     let lists = expression.split("by (").skip(1);
     let lists = lists.filter_map(|rest| rest.split(')').next());

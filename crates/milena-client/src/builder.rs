@@ -1,4 +1,5 @@
-//! The builder of a client: where the cluster is, and what holds for all that share it.
+//! The builder of a client. Holds the addresses of the cluster and the settings that everything
+//! made by the client shares.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,17 +15,24 @@ use milena_pool::{Cluster, ClusterBuilder, Connect};
 use crate::client::Client;
 use crate::config::Settings;
 
-/// Sets up a [`Client`]. Begun by [`Client::builder`].
+/// A builder of a [`Client`]. Made by [`Client::builder`].
 #[must_use = "nothing happens before `connect`"]
 pub struct ClientBuilder {
+    /// The addresses as the user wrote them. An entry may hold several with commas between.
     bootstrap: Vec<String>,
-    // Each setter in turn, since the cluster's builder begins with the addresses.
+    // The settings of the cluster. The addresses are added when the client connects, because a
+    // later call may still replace them.
     cluster: ClusterBuilder,
+    /// The group for [`Client::group`]. `None` if no setting names one.
     group: Option<Arc<str>>,
+    /// The settings for producers and consumers from files, environment and properties.
     settings: Settings,
+    /// The recorder for consumers without their own. `None` for none.
     recorder: Option<Arc<dyn Recorder>>,
+    /// The health that watches the client. `None` for none.
     #[cfg(feature = "health")]
     health: Option<Health>,
+    /// The metrics that count the client's work. `None` for none.
     #[cfg(feature = "metrics")]
     metrics: Option<Metrics>,
 }
@@ -44,13 +52,14 @@ impl ClientBuilder {
         }
     }
 
-    /// `bootstrap.servers`: brokers of the cluster, `host:port` each, one or several, in a list or with commas between; required.
+    /// Sets `bootstrap.servers`, the brokers of the cluster as `host:port`. Required.
     ///
-    /// One that answers is enough, the others are learnt from it. Called again, it replaces: after a file or the
-    /// environment, the addresses given here are the only ones. A text without an address in it changes nothing.
+    /// Takes one or several addresses, in a list or with commas between. One that answers is
+    /// enough, because it names the others. A later call replaces the addresses of an earlier one,
+    /// of a file or of the environment. A text without an address in it changes nothing.
     ///
-    /// An address may begin with `PLAINTEXT://`. One that asks for TLS or SASL, as `SASL_SSL://`, is refused, since it
-    /// would be spoken to in clear text.
+    /// An address may begin with `PLAINTEXT://`. An address for TLS or SASL, such as `SASL_SSL://`,
+    /// is refused, because milena would connect to it in clear text.
     ///
     /// ```
     /// # use milena_client::Client;
@@ -73,91 +82,107 @@ impl ClientBuilder {
         self
     }
 
-    /// The wall clock of everything that this client makes: it stamps records, measures how long they are held and how old they
-    /// are. Default the system's; a test in a paused clock gives one that goes with it. Timers follow the runtime.
+    /// Sets the wall clock of everything that this client makes. Default the system's clock.
+    ///
+    /// It gives records their timestamps, and measures how long they are held and how old they are.
+    /// A test with a paused clock sets one that follows the paused clock. Timers follow the
+    /// runtime.
     pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.with(|cluster| cluster.clock(read))
     }
 
-    /// `client.id`: the name under which brokers log and meter this client. Default `milena`.
+    /// Sets `client.id`, the name of this client in the logs and quotas of brokers. Default
+    /// `milena`.
     pub fn client_id(self, id: impl Into<Arc<str>>) -> Self {
         self.with(|cluster| cluster.client_id(id))
     }
 
-    /// `group.id`: the group that [`Client::group`] names, for programs that leave it to their settings. Default none.
+    /// Sets `group.id`, the group that [`Client::group`] returns, for programs that take the group
+    /// from their settings. Default none.
     pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// `request.timeout.ms`: how long a broker may take for an answer. Default 30 s, as Kafka's clients.
+    /// Sets `request.timeout.ms`, the longest wait for a broker's answer. Default 30 s, like
+    /// Kafka's clients.
     pub fn request_timeout(self, timeout: Duration) -> Self {
         self.with(|cluster| cluster.request_timeout(timeout))
     }
 
-    /// `socket.connection.setup.timeout.ms`: how long dialing a broker and its handshake may take. Default 10 s.
+    /// Sets `socket.connection.setup.timeout.ms`, the longest time to connect to a broker and to
+    /// end the handshake. Default 10 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|cluster| cluster.connect_timeout(timeout))
     }
 
-    /// `default.api.timeout.ms`: how long an operation with its retries may take, [`connect`](Self::connect) included. Default 60 s,
-    /// as Kafka's clients: a cluster that is just starting is waited for.
+    /// Sets `default.api.timeout.ms`, the longest time of an operation with its retries, including
+    /// [`connect`](Self::connect). Default 60 s, like Kafka's clients, so that a client can wait
+    /// for a cluster that is just starting.
     pub fn api_timeout(self, timeout: Duration) -> Self {
         self.with(|cluster| cluster.api_timeout(timeout))
     }
 
-    /// `metadata.max.age.ms`: how old the picture of the cluster may grow. Default 5 min.
+    /// Sets `metadata.max.age.ms`, the largest age of the metadata of the cluster. Default 5 min.
     pub fn metadata_max_age(self, age: Duration) -> Self {
         self.with(|cluster| cluster.metadata_max_age(age))
     }
 
-    /// `connections.max.idle.ms`: how long a connection may be without requests. Default 9 min, below the 10 min of brokers.
+    /// Sets `connections.max.idle.ms`, the time without requests after which a connection is
+    /// closed. Default 9 min, below the 10 min of brokers.
     pub fn connections_max_idle(self, idle: Duration) -> Self {
         self.with(|cluster| cluster.connections_max_idle(idle))
     }
 
-    /// The largest answer accepted, in bytes. Default 100 MiB; above what consumers ask for at once (`fetch.max.bytes`), and above the
-    /// largest batch of a topic, which a broker sends whole whatever was asked for.
+    /// Sets the largest answer that is accepted, in bytes. Default 100 MiB.
+    ///
+    /// It must be larger than the bytes that consumers ask for at once (`fetch.max.bytes`). It must
+    /// also be larger than the largest batch of a topic, because a broker sends a batch whole even
+    /// if less was asked for.
     pub fn max_frame(self, bytes: usize) -> Self {
         self.with(|cluster| cluster.max_frame(bytes))
     }
 
-    /// `retry.backoff.ms` and `retry.backoff.max.ms`. Default 100 ms to 1 s, jittered (KIP-580).
+    /// Sets `retry.backoff.ms` and `retry.backoff.max.ms`. Default 100 ms to 1 s, with jitter
+    /// (KIP-580).
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with(|cluster| cluster.backoff(backoff))
     }
 
-    /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`. Default 50 ms to 1 s, jittered.
+    /// Sets `reconnect.backoff.ms` and `reconnect.backoff.max.ms`. Default 50 ms to 1 s, with
+    /// jitter.
     pub fn reconnect_backoff(self, backoff: Backoff) -> Self {
         self.with(|cluster| cluster.reconnect_backoff(backoff))
     }
 
-    /// Dials another address in place of some: for brokers behind a tunnel or a port forward. Default every address as it is.
+    /// Sets a function that replaces broker addresses before they are dialed. For brokers behind a
+    /// tunnel or a port forward. Default no replacement.
     pub fn address_map(self, map: impl Fn(&Address) -> Address + Send + Sync + 'static) -> Self {
         self.with(|cluster| cluster.address_map(map))
     }
 
-    /// How streams to brokers are opened; a closure from [`Address`] to a stream will do. Default TCP.
+    /// Sets how streams to brokers are opened. Takes a closure from [`Address`] to a stream.
+    /// Default TCP.
     pub fn connector(self, connector: impl Connect) -> Self {
         self.with(|cluster| cluster.connector(connector))
     }
 
-    /// Adds one who is told of what all that share the client do. Default nobody.
+    /// Adds an observer of the events of the client and of everything made by it. Default none.
     pub fn add_observer(self, observer: Arc<dyn Observer>) -> Self {
         self.with(|cluster| cluster.add_observer(observer))
     }
 
-    /// Who counts records and attempts of consumers that set no [recorder](milena_consumer::ConsumerBuilder::recorder) of their own.
-    /// Default nobody.
+    /// Sets the recorder that counts records and attempts of consumers without a
+    /// [recorder](milena_consumer::ConsumerBuilder::recorder) of their own. Default none.
     pub fn recorder(mut self, recorder: Arc<dyn Recorder>) -> Self {
         self.recorder = Some(recorder);
         self
     }
 
-    /// Counts all that this client, its producers, consumers and handlers do.
+    /// Counts everything that this client, its producers, consumers and handlers do.
     ///
-    /// Handlers are counted by record, and by attempt of the driver; where a retry layer tries again, put a
-    /// [`MetricsLayer`](milena_middleware::MetricsLayer) inside it.
+    /// Handlers are counted by record, and by attempt of the driver. If a retry layer repeats
+    /// attempts, put a [`MetricsLayer`](milena_middleware::MetricsLayer) inside it.
     ///
     /// ```
     /// # use milena_client::{Client, metrics::Metrics};
@@ -172,14 +197,17 @@ impl ClientBuilder {
         self.recorder(Arc::new(metrics.clone()))
     }
 
-    /// Has this client, its producers, consumers and handlers judged by `health`, and each broker asked for a sign of life now and
-    /// then. Closing the client makes it not ready; where clients share a health, closing the last of them.
+    /// Reports the state of this client, its producers, consumers and handlers to `health`, and
+    /// probes each broker regularly.
+    ///
+    /// Closing the client makes it not ready. If several clients share a health, closing the last
+    /// of them does.
     ///
     /// ```no_run
     /// # async fn run() -> milena_core::Result<()> {
     /// # use milena_client::{Client, health::Health};
     /// let health = Health::new();
-    /// let server = health.http().serve().await?; // tells that it is starting
+    /// let server = health.http().serve().await?; // reports that it is starting
     /// let client = Client::builder().bootstrap("localhost:9092").health(&health).connect().await?;
     /// // … and after the work:
     /// client.close().await; // not ready, still alive
@@ -193,14 +221,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Reaches the cluster; resolves with its first answer, within the API timeout.
+    /// Connects to the cluster. Resolves with the first answer of a broker, within the API timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a setting that cannot be used, by its Kafka name. Where nobody
-    /// answers: why, with every address that was tried; a peer that speaks HTTP or TLS is named as such.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for an invalid setting, by its Kafka
+    /// name. If no broker answers, the error has the reason and every address that was tried. A
+    /// peer that speaks HTTP or TLS is named as such.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, everything started is ended.
+    /// If the future is dropped, everything that it started is ended.
     pub async fn connect(self) -> Result<Client> {
         let shown = self.shown_bootstrap().join(", ");
         let cluster = self.cluster.bootstrap(self.bootstrap);
@@ -228,7 +257,7 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    /// The addresses without names and passwords in them.
+    /// Returns the addresses without the names and passwords in them.
     fn shown_bootstrap(&self) -> Vec<String> {
         self.bootstrap
             .iter()
@@ -256,16 +285,17 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// The entries that say something. They are cut into addresses when the client connects.
+/// Returns the entries that contain an address. They are split into addresses when the client
+/// connects.
 fn written(servers: impl Bootstrap) -> Vec<String> {
     let mut entries = servers.servers();
     entries.retain(|entry| entry.contains(|c: char| c != ',' && !c.is_whitespace()));
     entries
 }
 
-/// One address or several, as [`ClientBuilder::bootstrap`] takes them.
+/// One or several addresses, as [`ClientBuilder::bootstrap`] takes them.
 pub trait Bootstrap {
-    /// The entries; each may hold several with commas between.
+    /// Returns the entries. Each may hold several addresses with commas between.
     fn servers(self) -> Vec<String>;
 }
 

@@ -1,4 +1,4 @@
-//! The client: the handle from which producers, consumers and administrators are made.
+//! The client. Makes producers, consumers and administrators.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::builder::ClientBuilder;
 use crate::config::Settings;
 use crate::dead_letters::DeadLetters;
 
-/// A cluster, as this process knows it: one picture of its brokers and topics and one set of connections, which every producer,
-/// consumer and administrator made here shares. A clone is the same client.
+/// A connected client of one cluster. All producers, consumers and administrators made from it
+/// share its metadata and connections. A clone is the same client.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,11 @@ use crate::dead_letters::DeadLetters;
 /// use milena_core::{ProducerRecord, Text};
 ///
 /// let broker = milena_broker::Broker::builder().topic("orders", 4).start().await?;
-/// let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// let client = Client::builder()
+///     .bootstrap(broker.bootstrap())
+///     .connector(broker.dialer())
+///     .connect()
+///     .await?;
 ///
 /// let producer = client.producer().build()?;
 /// producer.send(ProducerRecord::new("orders").key("order-7").value("two stamps")).await?;
@@ -35,7 +39,7 @@ use crate::dead_letters::DeadLetters;
 /// let report = consumer
 ///     .run(move |Text(order): Text| {
 ///         assert_eq!(order, "two stamps");
-///         stop.shutdown(); // one is enough here
+///         stop.shutdown(); // one record is enough here
 ///         async {}
 ///     })
 ///     .await?;
@@ -47,16 +51,21 @@ use crate::dead_letters::DeadLetters;
 /// ```
 #[derive(Clone)]
 pub struct Client {
+    /// The connections and the metadata of the cluster.
     cluster: Cluster,
+    /// The group that the settings name. `None` if they name none.
     group: Option<Arc<str>>,
+    /// The settings for producers and consumers from files, environment and properties.
     settings: Arc<Settings>,
+    /// The recorder for consumers without their own. `None` for none.
     recorder: Option<Arc<dyn Recorder>>,
+    /// The client's part in a health. `None` without one.
     #[cfg(feature = "health")]
     health: Option<Joined>,
 }
 
 impl Client {
-    /// Sets up a client.
+    /// Creates a builder of a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
@@ -87,20 +96,21 @@ impl Client {
         self
     }
 
-    /// The group that the client's settings name (`group.id`), to be given to [`consumer`](Self::consumer).
+    /// Returns the group of the client's settings (`group.id`), to give it to
+    /// [`consumer`](Self::consumer).
     #[must_use]
     pub fn group(&self) -> Option<&Arc<str>> {
         self.group.as_ref()
     }
 
-    /// Sets up a producer, with what the client's settings say of producers.
+    /// Creates a builder of a producer, with the producer settings of the client.
     pub fn producer(&self) -> ProducerBuilder {
         let builder = Producer::builder(self.cluster.clone());
         self.settings.producer(builder)
     }
 
-    /// Sets up a consumer in the group `group` (`group.id`), which shares topics with the other members and commits what it has
-    /// processed.
+    /// Creates a builder of a consumer in the group `group` (`group.id`). The consumer shares
+    /// topics with the other members and commits the records that it has processed.
     pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
         let builder = Consumer::builder(self.cluster.clone(), group);
         let builder = self.settings.member(builder);
@@ -110,7 +120,8 @@ impl Client {
             .fold(builder, ConsumerBuilder::recorder)
     }
 
-    /// Sets up a consumer without a group: it reads the partitions that it is told, from where it is told.
+    /// Creates a builder of a consumer without a group. It reads the partitions and starts at the
+    /// offsets that it is given.
     pub fn assigned_consumer(&self) -> AssignedConsumerBuilder {
         let builder = AssignedConsumer::builder(self.cluster.clone());
         let builder = self.settings.assigned(builder);
@@ -120,29 +131,30 @@ impl Client {
             .fold(builder, AssignedConsumerBuilder::recorder)
     }
 
-    /// An administrator of the cluster.
+    /// Returns an administrator of the cluster.
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
     }
 
-    /// The letters of a dead letter topic: to look through, and to send back.
+    /// Returns the letters of a dead letter topic, to read them and to send them back.
     #[must_use]
     pub fn dead_letters(&self, topic: impl Into<TopicName>) -> DeadLetters {
         DeadLetters::new(self.clone(), topic.into())
     }
 
-    /// The connections and the picture of the cluster below, for tools.
+    /// Returns the connections and the metadata of the cluster, for tools.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Ends in good order all that was made here: consumers drain, commit and leave, then producers deliver what they accepted, then
-    /// connections close. Each step has its own limit (drain timeout, delivery timeout).
+    /// Closes everything that was made from this client, in order. Consumers drain, commit and
+    /// leave. Then producers deliver the records that they accepted. Then connections close. Each
+    /// step has its own limit (drain timeout, delivery timeout).
     ///
     /// # Cancel safety
-    /// Dropped, what has not ended yet goes on; call it again.
+    /// If the future is dropped, the parts that have not ended go on. Call it again to end them.
     pub async fn close(&self) {
         tracing::info!("the client closes: consumers end first, then producers, then connections");
         #[cfg(feature = "health")]

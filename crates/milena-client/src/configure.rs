@@ -1,4 +1,4 @@
-//! A client by files, by the environment, and by the names of other clients.
+//! Sets up a client from files, from the environment, and from the property names of other clients.
 
 use std::path::Path;
 
@@ -9,27 +9,27 @@ use crate::client::Client;
 use crate::config;
 
 impl Client {
-    /// Sets up a client by a file: `milena.yaml`, `milena.toml`, or a `.properties` of another client. [`config`] says what may be in
-    /// it.
+    /// Creates a builder from a file, which is `milena.yaml`, `milena.toml`, or a `.properties`
+    /// file of another client. See [`config`] for its content.
     ///
     /// # Errors
-    /// As [`ClientBuilder::file`].
+    /// The same as [`ClientBuilder::file`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<ClientBuilder> {
         Self::builder().file(path)
     }
 
-    /// Sets up a client by the environment: `MILENA_BOOTSTRAP` and its like.
+    /// Creates a builder from the environment, from `MILENA_BOOTSTRAP` and similar variables.
     ///
     /// # Errors
-    /// As [`ClientBuilder::env`].
+    /// The same as [`ClientBuilder::env`].
     pub fn from_env() -> Result<ClientBuilder> {
         Self::builder().env()
     }
 
-    /// Sets up a client by the names of Kafka's Java clients and of librdkafka.
+    /// Creates a builder from the property names of Kafka's Java clients and of librdkafka.
     ///
     /// # Errors
-    /// As [`ClientBuilder::properties`].
+    /// The same as [`ClientBuilder::properties`].
     pub fn from_properties<K: Into<String>, V: Into<String>>(
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<ClientBuilder> {
@@ -37,24 +37,27 @@ impl Client {
     }
 }
 
-/// Settings that are written elsewhere; of two for one key the later call counts.
+/// Settings from other sources. If two calls set the same key, the later call wins.
 impl ClientBuilder {
-    /// Takes the settings of a file. [`config`] says what may be in it.
+    /// Reads the settings of a file. See [`config`] for its content.
     ///
-    /// The ending names the form: `.yaml` or `.yml`, `.toml`, or `.properties` with the names of Kafka's Java clients and of librdkafka.
+    /// The extension selects the format. `.yaml`, `.yml` and `.toml` use milena's names.
+    /// `.properties` uses the names of Kafka's Java clients and of librdkafka.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming file, line, key, and what is allowed.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming file, line, key, and what is
+    /// allowed.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
         config::file(self, path.as_ref())
     }
 
-    /// Takes the settings of the environment, `MILENA_BOOTSTRAP` and its like, after those of the file that `MILENA_CONFIG` names, if it
-    /// does. What begins with `MILENA_TEST_` or `MILENA_REQUIRE_` is left alone.
+    /// Reads the settings of the environment, from `MILENA_BOOTSTRAP` and similar variables. If
+    /// `MILENA_CONFIG` names a file, its settings are read first. Variables that begin with
+    /// `MILENA_TEST_` or `MILENA_REQUIRE_` are ignored.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a variable that begins with `MILENA_` and is no setting, or whose
-    /// value is not allowed.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a value that is not allowed. A
+    /// variable that begins with `MILENA_` and is no setting is ignored with a warning.
     pub fn env(self) -> Result<Self> {
         let variables = std::env::vars_os();
         self.variables(variables.filter_map(|(name, value)| {
@@ -62,10 +65,10 @@ impl ClientBuilder {
         }))
     }
 
-    /// As [`env`](Self::env), from variables that are handed in.
+    /// Reads settings like [`env`](Self::env), from the given variables.
     ///
     /// # Errors
-    /// As [`env`](Self::env).
+    /// The same as [`env`](Self::env).
     pub fn variables<K: Into<String>, V: Into<String>>(
         self,
         variables: impl IntoIterator<Item = (K, V)>,
@@ -73,11 +76,12 @@ impl ClientBuilder {
         config::variables(self, owned(variables))
     }
 
-    /// Takes settings by the names of Kafka's Java clients and of librdkafka: each is kept, mapped, or refused;
-    /// [`explain_properties`](config::explain_properties) says which.
+    /// Sets properties by the names of Kafka's Java clients and of librdkafka. Each property is
+    /// kept, mapped, or refused. [`explain_properties`](config::explain_properties) says which.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) with the reason of the first that is refused, and the names of the others.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) with the reason for the first refused
+    /// property, and the names of the others.
     pub fn properties<K: Into<String>, V: Into<String>>(
         self,
         properties: impl IntoIterator<Item = (K, V)>,
@@ -85,7 +89,8 @@ impl ClientBuilder {
         config::properties(self, owned(properties))
     }
 
-    /// Takes one setting by its [key](config::Key), as `producer.linger`, and its value as a file would have it.
+    /// Sets one setting by its [key](config::Key), such as `producer.linger`. The value is written
+    /// as in a file.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the key and what is allowed.

@@ -1,4 +1,4 @@
-//! What producer and consumer builders gain where codecs and layers are known.
+//! Extension methods of producer and consumer builders that need codecs and layers.
 
 use bytes::Bytes;
 use milena_consumer::ConsumerBuilder;
@@ -10,7 +10,7 @@ use tower_layer::{Identity, Stack as Nested};
 use crate::layered::LayeredConsumerBuilder;
 use crate::typed::{TypedConsumerBuilder, TypedProducerBuilder};
 
-/// Codecs and short forms for a [`ProducerBuilder`]; part of the prelude.
+/// Codecs and short forms for a [`ProducerBuilder`]. Part of the prelude.
 pub trait ProducerBuilderExt: Sized {
     /// Compresses with gzip at its default level, 6.
     #[must_use]
@@ -28,19 +28,24 @@ pub trait ProducerBuilderExt: Sized {
     #[must_use]
     fn zstd(self) -> Self;
 
-    /// Makes it a producer whose keys this codec writes; values are `Bytes` until they have a codec.
+    /// Sets the codec of keys. Values are `Bytes` until they have a codec.
     fn key<K: ?Sized>(
         self,
         codec: impl Serializer<K> + Send + Sync + 'static,
     ) -> TypedProducerBuilder<K, Bytes>;
 
-    /// Makes it a producer whose values this codec writes; keys are `Bytes` until they have a codec.
+    /// Sets the codec of values. Keys are `Bytes` until they have a codec.
     ///
     /// ```
     /// # use milena_client::{Client, ProducerBuilderExt};
     /// # use milena_client::serializer::{BigEndianCodec, TextCodec};
     /// # async fn build(client: Client) -> milena_core::Result<()> {
-    /// let payments = client.producer().lz4().key::<i64>(BigEndianCodec).value::<str>(TextCodec).build()?;
+    /// let payments = client
+    ///     .producer()
+    ///     .lz4()
+    ///     .key::<i64>(BigEndianCodec)
+    ///     .value::<str>(TextCodec)
+    ///     .build()?;
     /// payments.topic("payments").send(Some(&7), Some("two stamps")).await?;
     /// # Ok(())
     /// # }
@@ -51,24 +56,25 @@ pub trait ProducerBuilderExt: Sized {
     ) -> TypedProducerBuilder<Bytes, V>;
 }
 
-/// Codecs and layers for a [`ConsumerBuilder`]; part of the prelude.
+/// Codecs and layers for a [`ConsumerBuilder`]. Part of the prelude.
 pub trait ConsumerBuilderExt: Sized {
-    /// Makes it a consumer whose keys this codec reads; values are `Option<Bytes>` until they have a codec.
+    /// Sets the codec of keys. Values are `Option<Bytes>` until they have a codec.
     fn key<K>(
         self,
         codec: impl Deserializer<K> + Send + Sync + 'static,
     ) -> TypedConsumerBuilder<K, Option<Bytes>>;
 
-    /// Makes it a consumer whose values this codec reads; keys are `Option<Bytes>` until they have a codec.
+    /// Sets the codec of values. Keys are `Option<Bytes>` until they have a codec.
     fn value<V>(
         self,
         codec: impl Deserializer<V> + Send + Sync + 'static,
     ) -> TypedConsumerBuilder<Option<Bytes>, V>;
 
-    /// Puts a layer around the handlers it will run; the first is the outermost, as in a [`Stack`].
+    /// Puts a layer around the handlers that the consumer runs. The first layer is the outermost,
+    /// as in a [`Stack`].
     fn layer<N: StackLayer>(self, layer: N) -> LayeredConsumerBuilder<Nested<N, Identity>>;
 
-    /// Puts these layers around the handlers it will run.
+    /// Puts these layers around the handlers that the consumer runs.
     fn stack<L, T>(self, stack: Stack<L, T>) -> LayeredConsumerBuilder<L, T>;
 }
 

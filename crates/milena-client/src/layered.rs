@@ -1,4 +1,4 @@
-//! A consumer with layers around whatever handler it will run.
+//! A consumer with layers around any handler that it runs.
 
 use std::fmt;
 use std::future::Future;
@@ -9,10 +9,13 @@ use milena_middleware::{HandlerService, Stack, StackLayer};
 use tower_layer::{Layer, Stack as Nested};
 use tower_service::Service;
 
-/// Sets up a [`LayeredConsumer`]. Begun by [`ConsumerBuilderExt::layer`](crate::ConsumerBuilderExt::layer).
+/// A builder of a [`LayeredConsumer`]. Made by
+/// [`ConsumerBuilderExt::layer`](crate::ConsumerBuilderExt::layer).
 #[must_use = "nothing happens before `build`"]
 pub struct LayeredConsumerBuilder<L, T = ()> {
+    /// The settings of the consumer.
     builder: ConsumerBuilder,
+    /// The layers so far.
     stack: Stack<L, T>,
 }
 
@@ -28,8 +31,13 @@ pub struct LayeredConsumerBuilder<L, T = ()> {
 /// use milena_client::{Client, ConsumerBuilderExt};
 ///
 /// # let broker = milena_broker::Broker::builder().topic("orders", 1).start().await?;
-/// # let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
-/// # client.producer().build()?.send(milena_core::ProducerRecord::new("orders").value("two stamps")).await?;
+/// # let client = Client::builder()
+/// #     .bootstrap(broker.bootstrap())
+/// #     .connector(broker.dialer())
+/// #     .connect()
+/// #     .await?;
+/// # let order = milena_core::ProducerRecord::new("orders").value("two stamps");
+/// # client.producer().build()?.send(order).await?;
 /// let consumer = client
 ///     .consumer("billing")
 ///     .topics(["orders"])
@@ -39,7 +47,7 @@ pub struct LayeredConsumerBuilder<L, T = ()> {
 /// let stop = consumer.shutdown_handle();
 /// let handler = move |Text(order): Text| {
 ///     println!("billing {order}");
-///     stop.shutdown(); // one is enough here
+///     stop.shutdown(); // one record is enough here
 ///     async {}
 /// };
 /// assert_eq!(consumer.run(handler).await?.processed, 1);
@@ -48,7 +56,9 @@ pub struct LayeredConsumerBuilder<L, T = ()> {
 /// # }
 /// ```
 pub struct LayeredConsumer<L, T = ()> {
+    /// The inner consumer, without layers.
     consumer: Consumer,
+    /// The layers for the handler.
     stack: Stack<L, T>,
 }
 
@@ -57,17 +67,17 @@ impl<L, T> LayeredConsumerBuilder<L, T> {
         Self { builder, stack }
     }
 
-    /// Adds a layer inside those so far; see [`Stack::layer`].
+    /// Adds a layer inside those added so far. See [`Stack::layer`].
     pub fn layer<N: StackLayer>(self, layer: N) -> LayeredConsumerBuilder<Nested<N, L>, T> {
         LayeredConsumerBuilder::new(self.builder, self.stack.layer(layer))
     }
 
-    /// Adds any tower layer inside those so far; see [`Stack::tower_layer`].
+    /// Adds any tower layer inside those added so far. See [`Stack::tower_layer`].
     pub fn tower_layer<N>(self, layer: N) -> LayeredConsumerBuilder<Nested<N, L>, T> {
         LayeredConsumerBuilder::new(self.builder, self.stack.tower_layer(layer))
     }
 
-    /// The state that handlers ask for; see [`Stack::with_state`].
+    /// Sets the state that handlers can take. See [`Stack::with_state`].
     pub fn with_state<U: Clone + Send + Sync + 'static>(
         self,
         state: U,
@@ -75,16 +85,17 @@ impl<L, T> LayeredConsumerBuilder<L, T> {
         LayeredConsumerBuilder::new(self.builder, self.stack.with_state(state))
     }
 
-    /// Changes a setting of the consumer below.
+    /// Changes a setting of the inner consumer.
     pub fn with(mut self, change: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder) -> Self {
         self.builder = change(self.builder);
         self
     }
 
-    /// Builds the consumer; it joins at its first use.
+    /// Builds the consumer. It joins the group at its first use.
     ///
     /// # Errors
-    /// As [`ConsumerBuilder::build`]. The order of the layers is checked by [`LayeredConsumer::run`].
+    /// The same as [`ConsumerBuilder::build`]. The order of the layers is checked by
+    /// [`LayeredConsumer::run`].
     pub fn build(self) -> Result<LayeredConsumer<L, T>> {
         let consumer = self.builder.build()?;
         Ok(LayeredConsumer {
@@ -95,13 +106,15 @@ impl<L, T> LayeredConsumerBuilder<L, T> {
 }
 
 impl<L, T> LayeredConsumer<L, T> {
-    /// Processes records with a handler inside the layers until the end, as [`Consumer::run`].
+    /// Processes records with a handler inside the layers until the consumer ends, like
+    /// [`Consumer::run`].
     ///
     /// # Errors
-    /// As [`Consumer::run`]; an order of layers that is refused, with the reason and the remedy.
+    /// The same as [`Consumer::run`], and an error with reason and remedy for a wrong order of
+    /// layers.
     ///
     /// # Cancel safety
-    /// As [`Consumer::run`].
+    /// The same as [`Consumer::run`].
     pub async fn run<H, Args>(self, handler: H) -> Result<RunReport>
     where
         H: Handler<Args, T>,
@@ -113,13 +126,14 @@ impl<L, T> LayeredConsumer<L, T> {
         self.consumer.run(self.stack.handler(handler)).await
     }
 
-    /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
+    /// Processes records like [`run`](Self::run), and shuts down in order when `end` resolves, for
+    /// example at a signal.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// The same as [`run`](Self::run).
     ///
     /// # Cancel safety
-    /// As [`run`](Self::run).
+    /// The same as [`run`](Self::run).
     pub async fn run_until<H, Args>(self, handler: H, end: impl Future) -> Result<RunReport>
     where
         H: Handler<Args, T>,
@@ -132,7 +146,7 @@ impl<L, T> LayeredConsumer<L, T> {
         self.consumer.run_until(routes, end).await
     }
 
-    /// As [`run`](Self::run), in a task of its own; see [`Consumer::spawn`].
+    /// Processes records like [`run`](Self::run), in a task of its own. See [`Consumer::spawn`].
     pub fn spawn<H, Args>(self, handler: H) -> RunningConsumer
     where
         H: Handler<Args, T>,
@@ -144,13 +158,13 @@ impl<L, T> LayeredConsumer<L, T> {
         self.consumer.spawn(self.stack.handler(handler))
     }
 
-    /// A handle that ends the consumer in good order.
+    /// Returns a handle that shuts the consumer down in order.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.consumer.shutdown_handle()
     }
 
-    /// The consumer below.
+    /// Returns the inner consumer.
     #[must_use]
     pub fn consumer(&self) -> &Consumer {
         &self.consumer

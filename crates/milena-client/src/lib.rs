@@ -1,4 +1,4 @@
-//! The client: one cluster's connections, and the producers, consumers and administrators that share them.
+//! The client. Producers, consumers and administrators share its connections to one cluster.
 
 mod builder;
 mod client;

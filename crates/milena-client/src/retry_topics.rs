@@ -1,4 +1,4 @@
-//! The topics that a stack writes to, made where they are missing.
+//! Creates the missing topics that a stack writes to.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,20 @@ use milena_middleware::RetryTopics;
 use crate::client::Client;
 
 impl Client {
-    /// Creates the topics that the layers of a stack or a router write to, where they are missing: dead letters, retries, and what an
-    /// [`EmitLayer`](milena_middleware::EmitLayer) was told. Gives what the consumer subscribes to: `topics` and their retry topics.
+    /// Creates the missing topics that the layers of a stack or a router write to. Returns the
+    /// topics that the consumer subscribes to, which are `topics` and their retry topics.
     ///
-    /// A retry topic has as many partitions as its own topic, any other one as many as the largest of `topics`. Replication and retention
-    /// are the brokers' defaults; retention has to be longer than the delays. Without this call a topic that is missing is an error of
-    /// `run`, before the first record.
+    /// The created topics are dead letter topics, retry topics, and the topics that an
+    /// [`EmitLayer`](milena_middleware::EmitLayer) was given. A retry topic gets as many partitions
+    /// as its base topic. Any other topic gets as many as the largest of `topics`. Replication and
+    /// retention are the brokers' defaults. Retention must be longer than the delays. Without this
+    /// call, a missing topic is an error of `run`, before the first record.
     ///
     /// # Errors
-    /// One of `topics` that does not exist; why another one cannot be made.
+    /// An error if one of `topics` does not exist, or if another topic cannot be created.
     ///
     /// # Cancel safety
-    /// Dropped, some of the topics may be made. May be called again.
+    /// If the future is dropped, some of the topics may have been created. It may be called again.
     pub async fn create_topics_for<R, I>(&self, routes: &R, topics: I) -> Result<Vec<TopicName>>
     where
         R: Routes,
@@ -60,16 +62,17 @@ impl Client {
         Ok(subscribe)
     }
 
-    /// Creates the retry topics of `topic` where they are missing, each with as many partitions as it, and gives what a consumer of it
-    /// subscribes to: the topic and its retry topics.
+    /// Creates the missing retry topics of `topic`, each with as many partitions as `topic`.
+    /// Returns `topic` and its retry topics, which a consumer of it subscribes to.
     ///
-    /// Replication and retention are the brokers' defaults; retention has to be longer than the delays.
+    /// Replication and retention are the brokers' defaults. Retention must be longer than the
+    /// delays.
     ///
     /// # Errors
-    /// A topic that does not exist; why a retry topic cannot be made.
+    /// An error if `topic` does not exist, or if a retry topic cannot be created.
     ///
     /// # Cancel safety
-    /// Dropped, some of the topics may be made. May be called again.
+    /// If the future is dropped, some of the topics may have been created. It may be called again.
     pub async fn create_retry_topics(
         &self,
         topics: &RetryTopics,

@@ -1,24 +1,29 @@
-//! The signals by which a process is asked to end.
+//! The signals that ask a process to end.
 
-/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM after the call; a second one ends the process at once.
+/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM after the call. A second signal ends the
+/// process at once.
 ///
-/// From the call on, the first signal no longer ends the process by itself: finish what is under way, then return. It fits
-/// [`Consumer::run_until`](milena_consumer::Consumer::run_until) as well as `axum::serve(…).with_graceful_shutdown(…)`, and
-/// both beside each other. The second signal ends the process with the exit code of that signal (130, 143), whatever still
-/// runs: nothing more is committed, and what was not committed is read again. Both are logged.
+/// After the call, the first signal no longer ends the process by itself. The program should finish
+/// its work and return. The future fits
+/// [`Consumer::run_until`](milena_consumer::Consumer::run_until) and
+/// `axum::serve(…).with_graceful_shutdown(…)`, also both at the same time. The second signal ends
+/// the process with the exit code of that signal (130 or 143), even if work still runs. Nothing
+/// more is committed, and records that were not committed are read again. Both signals are logged.
 ///
-/// Use [`next_signal`] where the signal's name is wanted, or where a second signal is to do something else. Where the
-/// platform has no SIGTERM, Ctrl-C alone counts; where no signal can be watched, it never resolves.
+/// Use [`next_signal`] if you need the signal's name, or another action for a second signal. On a
+/// platform without SIGTERM only Ctrl-C counts. If no signal can be watched, the future never
+/// resolves.
 ///
 /// ```no_run
 /// # async fn run(consumer: milena_client::consumer::Consumer) -> milena_client::core::Result<()> {
-/// consumer.run_until(async |order: milena_client::core::Text| println!("{order:?}"), milena_client::shutdown_signal()).await?;
+/// let print = async |order: milena_client::core::Text| println!("{order:?}");
+/// consumer.run_until(print, milena_client::shutdown_signal()).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Cancel safety
-/// May be dropped; the process keeps ignoring the signals then.
+/// The future may be dropped. The process then keeps ignoring the signals.
 pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
     let mut signals = Signals::watch();
     async move {
@@ -27,34 +32,36 @@ pub fn shutdown_signal() -> impl Future<Output = ()> + Send + 'static {
             signal = first.name,
             "shutting down; a second signal ends the process at once"
         );
-        // Nobody awaits it: it ends with the process, in one way or the other.
+        // The task is not awaited. It ends with the process.
         drop(tokio::spawn(async move {
             let second = signals.next().await;
             tracing::warn!(
                 signal = second.name,
-                "a second signal: the process ends at once"
+                "a second signal arrived; the process ends at once"
             );
             std::process::exit(second.code);
         }));
     }
 }
 
-/// Resolves at the first SIGINT (Ctrl-C) or SIGTERM after the call, and names it.
+/// Resolves with the name of the first SIGINT (Ctrl-C) or SIGTERM after the call.
 ///
-/// From the call on, no signal ends the process by itself. Call it again to wait for another one. Where the platform has no
-/// SIGTERM, Ctrl-C alone counts; where no signal can be watched, it never resolves.
+/// After the call, no signal ends the process by itself. Call it again to wait for another signal.
+/// On a platform without SIGTERM only Ctrl-C counts. If no signal can be watched, the future never
+/// resolves.
 ///
 /// # Cancel safety
-/// May be dropped; the process keeps ignoring the signals then.
+/// The future may be dropped. The process then keeps ignoring the signals.
 pub fn next_signal() -> impl Future<Output = &'static str> + Send + 'static {
     let mut signals = Signals::watch();
     async move { signals.next().await.name }
 }
 
-/// A signal that came.
+/// A signal that arrived.
 struct Came {
+    /// The name of the signal.
     name: &'static str,
-    /// The exit code of a process that it ends, as shells tell it.
+    /// The exit code of a process that this signal ends, as shells report it.
     code: i32,
 }
 
@@ -63,10 +70,13 @@ const INTERRUPT: Came = Came {
     code: 130,
 };
 
-/// The signals that are watched. Registered when this is made, not at the first poll: a signal between the two would be lost.
+/// The watched signals. They are registered when this is made. Registered at the first poll, a
+/// signal before that would be lost.
 #[cfg(unix)]
 struct Signals {
+    /// The stream of SIGINT, or the error of its registration.
     interrupt: std::io::Result<tokio::signal::unix::Signal>,
+    /// The stream of SIGTERM, or the error of its registration.
     terminate: std::io::Result<tokio::signal::unix::Signal>,
 }
 

@@ -1,4 +1,5 @@
-//! A client makes producers, consumers and administrators over one cluster, and ends them in the right order.
+//! A client makes producers, consumers and administrators for one cluster, and closes them in the
+//! right order.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -76,7 +77,7 @@ fn a_client_that_outlives_its_runtime_works_on_another() {
         }
         client.close().await;
     };
-    // Only a test that fails ever waits so long.
+    // Only a failing test waits this long.
     let bounded = async { tokio::time::timeout(Duration::from_secs(25), work).await };
     second.block_on(bounded).unwrap();
 }
@@ -217,7 +218,7 @@ async fn two_members_on_one_client_do_not_wait_behind_each_others_parked_request
     client.close().await;
 }
 
-/// Keeps who paused partitions and when they went on.
+/// Keeps the pauses of partitions with their gates, and the resumptions, in order.
 #[derive(Default)]
 struct Pauses(Mutex<Vec<String>>);
 
@@ -303,7 +304,7 @@ async fn a_broker_that_dies_in_mid_send_costs_neither_a_record_nor_a_second_copy
     let record = |n: usize| ProducerRecord::new("orders").value(n.to_string());
     producer.send(record(0)).await.unwrap();
     let leader = broker.inspect().leader("orders", 0).unwrap().0;
-    // It writes the batch, dies before it answers, and comes back later.
+    // The leader writes the batch, stops before it answers, and comes back later.
     broker.faults().add(
         Fault::apply_then_disconnect()
             .on(ApiKey::Produce)

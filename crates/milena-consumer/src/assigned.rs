@@ -1,4 +1,4 @@
-//! A consumer without a group: the user names the partitions and where to begin.
+//! A consumer without a group. The program names the partitions and where to start.
 
 use std::fmt;
 use std::future::Future;
@@ -22,7 +22,7 @@ use crate::run::{self, Run, RunUntil, ShutdownHandle};
 use crate::settings::{OffsetReset, Settings};
 use crate::start::StartAt;
 
-/// Reads partitions that it is told, as no member of any group; it commits nothing.
+/// Reads the partitions that the program assigns. It is in no group and commits nothing.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -44,12 +44,14 @@ use crate::start::StartAt;
 /// # }
 /// ```
 pub struct AssignedConsumer {
+    /// The tasks of this consumer. They end when it is dropped.
     engine: Arc<Engine>,
+    /// State of `recv` and its relatives. Unused while a handler runs.
     receiver: Receiver,
 }
 
 impl AssignedConsumer {
-    /// Sets up a consumer without a group on `cluster`.
+    /// Returns a builder for a consumer without a group on `cluster`.
     pub fn builder(cluster: Cluster) -> AssignedConsumerBuilder {
         AssignedConsumerBuilder::new(cluster)
     }
@@ -66,8 +68,11 @@ impl AssignedConsumer {
         &self.engine.core
     }
 
-    /// Reads these partitions from now on, beside those assigned before; one assigned again begins anew. A time before 1970 is told by
-    /// the reader of its partition, which stands until a seek.
+    /// Adds these partitions to those assigned before. A partition that is assigned again starts
+    /// over.
+    ///
+    /// If a start time is before 1970, the reader of that partition gets an error, and nothing of
+    /// it is read before a seek.
     pub fn assign(&self, partitions: impl IntoIterator<Item = (TopicPartition, StartAt)>) {
         let partitions: Vec<_> = partitions.into_iter().collect();
         let topics = partitions.iter().map(|(place, _)| place.topic.clone());
@@ -82,7 +87,7 @@ impl AssignedConsumer {
         self.core().assign(starts);
         for (place, error) in refused {
             if let Ok(partition) = self.core().partition(&place) {
-                // Nothing is looked up: only a seek helps.
+                // This place is never looked up. Only a seek leaves it.
                 partition.go_to(Place::Lookup(OffsetReset::None));
                 let (_, turn) = partition.where_to_fetch();
                 partition.fail(turn, error.at(&place));
@@ -91,10 +96,10 @@ impl AssignedConsumer {
         }
     }
 
-    /// Reads these partitions no more; the others go on.
+    /// Stops reading these partitions. The others continue.
     ///
-    /// No record of them is given or dispatched after this returns. Handlers that have one are left to end, for the drain timeout
-    /// at most.
+    /// No record of these partitions is returned or handed to a handler after this returns.
+    /// Handlers that have one may finish it, for at most the drain timeout.
     pub fn unassign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
         let known = partitions
             .into_iter()
@@ -102,13 +107,14 @@ impl AssignedConsumer {
         self.engine.let_go(known.collect());
     }
 
-    /// Processes records with a handler until the end; as [`Consumer::run`](crate::Consumer::run), without commits.
+    /// Processes records with a handler until the consumer ends, like
+    /// [`Consumer::run`](crate::Consumer::run), but without commits.
     ///
     /// # Errors
-    /// As [`Consumer::run`](crate::Consumer::run).
+    /// As for [`Consumer::run`](crate::Consumer::run).
     ///
     /// # Cancel safety
-    /// Dropped, everything ends at once.
+    /// If the future is dropped, everything ends at once.
     pub fn run<M, X>(&self, handler: X) -> Run<'_>
     where
         X: IntoRoutes<M>,
@@ -119,13 +125,14 @@ impl AssignedConsumer {
         run::run(&self.engine, handler.into_routes())
     }
 
-    /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
+    /// Processes records like [`run`](Self::run), and shuts down gracefully when `end` resolves,
+    /// for example at a signal.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As for [`run`](Self::run).
     ///
     /// # Cancel safety
-    /// As [`run`](Self::run).
+    /// As for [`run`](Self::run).
     pub fn run_until<M, X, E>(&self, handler: X, end: E) -> RunUntil<'_, E>
     where
         X: IntoRoutes<M>,
@@ -137,7 +144,7 @@ impl AssignedConsumer {
         RunUntil::new(self.run(handler), end, self.shutdown_handle())
     }
 
-    /// Ends in good order: lanes drain, at most the drain timeout.
+    /// Shuts down gracefully. Lanes drain, for at most the drain timeout.
     pub async fn close(&self) {
         self.engine.close().await;
     }

@@ -1,4 +1,5 @@
-//! Which partitions were there when the consumer began: "latest" leaves out what was written before, and nothing of what came after.
+//! Partitions that existed when the consumer subscribed. With `latest`, records written before that
+//! are left out, and all records of partitions that appear later are read.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,16 +8,18 @@ use milena_core::{TopicName, TopicPartition};
 
 use crate::core::Core;
 
-/// How many partitions each topic had when it was subscribed to.
+/// The number of partitions that each topic had when it was subscribed to.
 #[derive(Debug, Default)]
 pub(crate) struct Baseline {
+    /// Partition counts of the topics noted so far. A count never changes once it is noted.
     topics: HashMap<TopicName, usize>,
-    /// All topics of the subscription are noted, those of its pattern too.
+    /// True once all topics of the subscription are noted, including those of its pattern. A topic
+    /// that is missing then is new, unless it was subscribed to by name.
     complete: bool,
 }
 
 impl Baseline {
-    /// Whether the partition appeared after the consumer began.
+    /// Returns true if the partition appeared after the consumer subscribed.
     pub(crate) fn is_new(&self, core: &Core, place: &TopicPartition) -> bool {
         match self.topics.get(&place.topic) {
             Some(count) => usize::try_from(place.partition.to_wire()).is_ok_and(|at| at >= *count),
@@ -28,20 +31,22 @@ impl Baseline {
     }
 }
 
-/// Notes the topics of the subscription that are not noted yet.
+/// Notes the partition counts of subscribed topics that are not noted yet. Does nothing without a
+/// group.
 pub(crate) async fn note(core: Arc<Core>) {
     if core.settings.group.is_none() {
         return;
     }
     core.baseline.lock().complete = false;
     let subscription = core.group.subscription.borrow().clone();
-    // Held until all are noted.
+    // Held to the end of this function, so that the metadata covers all topics until they are
+    // noted.
     let all = subscription
         .pattern
         .is_some()
         .then(|| core.cluster.want_all_topics());
     if all.is_some() && core.cluster.refresh().await.is_err() {
-        // What is not known to be new is treated as if it had been there.
+        // `complete` stays false, so no partition counts as new.
         return;
     }
     for topic in &subscription.topics {

@@ -1,4 +1,4 @@
-//! A fetched batch, opened: read as views or as owned records.
+//! A fetched batch that is checked and decompressed, to be read as views or as owned records.
 
 use std::sync::Arc;
 
@@ -9,44 +9,50 @@ use crate::budget::Pinned;
 
 /// A batch of fetched records of one partition, in order.
 ///
-/// It shares the memory of the fetch that brought it, and counts against the consumer's `buffer_memory` until it is dropped;
-/// [`ConsumerRecord::detach`] makes a copy that does not.
+/// The batch shares memory with its fetch and counts against the consumer's `buffer_memory` until
+/// it is dropped. [`ConsumerRecord::detach`] makes a copy that does not count.
 #[derive(Debug)]
 pub struct FetchBatch {
+    /// The partition of the records.
     place: TopicPartition,
+    /// All records of the batch, also those below `from`.
     records: Records,
+    /// The first offset to return. Records below it were read before.
     from: Offset,
+    /// The memory of the records, counted until the last record is dropped.
     pinned: Arc<Pinned>,
 }
 
 impl FetchBatch {
-    /// Where the records come from.
+    /// Returns the topic and partition of the records.
     #[must_use]
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.place
     }
 
-    /// How many records the batch holds, those that were read before included.
+    /// Returns the number of records in the batch. Records that were read before are counted too.
     #[must_use]
     pub fn count(&self) -> usize {
         self.records.count() as usize
     }
 
-    /// The offset behind the batch, where reading goes on.
+    /// Returns the offset behind the batch, where reading continues.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
         self.records.header().next_offset()
     }
 
-    /// The epoch of the leader that appended the batch, where known.
+    /// Returns the epoch of the leader that appended the batch. `None` if the broker did not store
+    /// it.
     #[must_use]
     pub fn leader_epoch(&self) -> Option<LeaderEpoch> {
         self.records.header().leader_epoch
     }
 
-    /// The records as views of the fetched bytes: nothing is allocated or copied. The fastest way to read.
+    /// Returns the records as views of the fetched bytes, without allocating or copying. The
+    /// fastest way to read.
     ///
-    /// An error ends the iteration; the records before it are good.
+    /// An error ends the iteration. The records before it are good.
     pub fn iter(&self) -> impl Iterator<Item = Result<RecordRef<'_>>> {
         let from = self.from;
         let unread = move |record: &Result<RecordRef<'_>>| match record {
@@ -59,7 +65,7 @@ impl FetchBatch {
             .map(|record| record.map_err(|error| error.at(&self.place)))
     }
 
-    /// The records as owned values that share the fetched bytes.
+    /// Returns the records as owned values that share the fetched bytes.
     pub fn records(&self) -> impl Iterator<Item = Result<ConsumerRecord>> + use<> {
         let mut rest = Rest::new(&self.records, self.from, &self.pinned);
         let place = self.place.clone();
@@ -70,12 +76,17 @@ impl FetchBatch {
     }
 }
 
-/// A batch on its way to lanes or a receiver.
+/// An opened batch that a lane or a receiver is about to read.
 #[derive(Debug)]
 pub(crate) struct Opened {
+    /// All records of the batch, also those below `from`.
     pub(crate) records: Records,
+    /// The first offset that was not read yet.
     pub(crate) from: Offset,
+    /// The partition's `turn` in which the batch was fetched. The batch is stale once the partition
+    /// has another one.
     pub(crate) turn: u64,
+    /// The memory of the records, counted until the last record is dropped.
     pub(crate) pinned: Arc<Pinned>,
 }
 
@@ -102,15 +113,20 @@ impl Opened {
     }
 }
 
-/// The records of a batch that were not read yet, one by one, as owned values.
+/// The records of a batch that were not read yet, one by one as owned values.
 pub(crate) struct Rest {
+    /// The records that are left, in order.
     records: OwnedRecords,
+    /// The leader epoch of the batch, copied into each record.
     epoch: Option<LeaderEpoch>,
 }
 
 impl Rest {
-    /// Slices are counted by the batch: slices of the fetch itself would have the lanes of all its partitions contend for one count.
-    /// Whoever keeps a record keeps its batch's memory, which counts until then.
+    /// Returns the records of a batch from `from` on.
+    ///
+    /// The records count references on the batch, not on the whole fetch. All lanes that read from
+    /// one fetch would otherwise contend for one reference count. A record that is kept holds the
+    /// memory of its batch, and that memory counts until the record is dropped.
     fn new(records: &Records, from: Offset, pinned: &Arc<Pinned>) -> Self {
         let epoch = records.header().leader_epoch;
         let mut records = records.held_by(Arc::clone(pinned)).owned();
@@ -118,7 +134,8 @@ impl Rest {
         Self { records, epoch }
     }
 
-    /// The next record, of the partition at `place`; an error, which has no place yet, ends the batch.
+    /// Returns the next record of the partition at `place`. An error ends the batch. The error does
+    /// not name the partition yet.
     #[inline(always)]
     pub(crate) fn next(&mut self, place: &TopicPartition) -> Option<Result<ConsumerRecord>> {
         let (record, body) = match self.records.next_view()? {

@@ -1,20 +1,23 @@
-//! The memory that fetched records may pin, and who pins it.
+//! The memory that fetched records may hold, and the frames that hold it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts the bytes of fetched frames that are still held.
+/// Counts the bytes of fetched frames that are still in use.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// `buffer_memory` in bytes.
     limit: usize,
+    /// Bytes in use now. May exceed `limit`, since a frame that has arrived is never refused.
     used: AtomicUsize,
+    /// Wakes the fetcher when enough memory for a fetch is free again.
     freed: Arc<Notify>,
 }
 
 impl Budget {
-    /// `freed` is told when bytes come back.
+    /// Returns a budget of `limit` bytes that notifies `freed` when bytes are given back.
     pub(crate) fn new(limit: usize, freed: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -31,7 +34,8 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Counts a frame in. It has arrived already, so it is never refused: what is asked for is what is limited.
+    /// Counts the bytes of a frame as used until the returned value is dropped. It never refuses,
+    /// since the frame has arrived already. The fetcher limits what it asks for instead.
     pub(crate) fn pin(self: &Arc<Self>, bytes: usize) -> Arc<Pinned> {
         self.used.fetch_add(bytes, Ordering::Relaxed);
         Arc::new(Pinned {
@@ -41,10 +45,12 @@ impl Budget {
     }
 }
 
-/// A frame in memory; gone with its last holder.
+/// A frame in memory. Its bytes are given back when the last holder drops it.
 #[derive(Debug)]
 pub(crate) struct Pinned {
+    /// The budget that the bytes are given back to.
     budget: Arc<Budget>,
+    /// The size of the frame.
     bytes: usize,
 }
 
@@ -57,28 +63,34 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         let before = self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+        // The fetcher waits for memory only if less than one fetch was free.
         if before.saturating_add(LEAST_FETCH) > self.budget.limit {
             self.budget.freed.notify_one();
         }
     }
 }
 
-/// How much to ask of one partition: twenty of its batches, so that the one cut at the end weighs little, within its share.
+/// Returns the bytes to ask of one partition. Enough for twenty of its batches, so that the batch
+/// that is cut off at the end costs little. At least `least`, but no more than `share`, unless one
+/// batch alone is larger.
 pub(crate) fn partition_bytes(largest_batch: usize, share: usize, least: usize) -> u32 {
     let wanted = largest_batch.saturating_mul(BATCHES).max(least);
-    // A power of two changes seldom, and each change has to be told to the broker.
+    // Rounded to a power of two. The value then changes rarely, and each change must be sent to the
+    // broker.
     let wanted = wanted.checked_next_power_of_two().unwrap_or(wanted);
     let most = share.max(largest_batch).max(1);
     u32::try_from(wanted.min(most)).unwrap_or(u32::MAX)
 }
 
-/// The part of the budget that one partition may fill: what waits for it and what was asked for, half each.
+/// Returns the part of the budget that one partition may fill. Half of it is for batches that wait
+/// here, half for those that were asked for.
 pub(crate) fn share(limit: usize, partitions: usize) -> usize {
     limit / partitions.max(1) / 2
 }
 
-/// A fetch for less than this is not worth its round trip.
+/// The least bytes worth a fetch. A smaller one does not pay for its round trip.
 pub(crate) const LEAST_FETCH: usize = 64 << 10;
+/// The number of batches that one fetch asks for from each partition.
 const BATCHES: usize = 20;
 
 #[cfg(test)]

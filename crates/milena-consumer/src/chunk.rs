@@ -1,4 +1,5 @@
-//! What one fetch brought for one partition: whole batches, read one by one, without those that are not for users.
+//! The batches that one fetch returned for one partition. They are read one by one, and control
+//! batches and aborted records are left out.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,47 +12,56 @@ use milena_protocol::fetch::{AbortedTransaction, IsolationLevel};
 use crate::budget::{Budget, Pinned};
 use crate::partition::batch_time;
 
-/// Fetched batches of one partition, a slice of the answer's frame.
+/// Fetched batches of one partition. They are a slice of the answer's frame.
 #[derive(Debug)]
 pub(crate) struct Chunk {
+    /// Batches that are not read yet, in order.
     rest: Batches,
+    /// Aborted transactions of the answer. Must see every batch, in order.
     aborted: Aborted,
+    /// The memory of the frame, counted until its last holder drops it.
     pinned: Arc<Pinned>,
+    /// The bytes of the batches that the chunk arrived with.
     len: usize,
-    /// Whether a batch whose checksum is wrong is left to its reader, whatever its header says.
+    /// True if `step` verifies checksums. A batch whose checksum is wrong then goes to its reader
+    /// as it is, whatever its header says.
     check_crcs: bool,
 }
 
-/// What a look at the batch headers of an answer tells.
+/// Facts from the batch headers of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
-    /// Where to fetch next; `None` when there is no whole batch.
+    /// The offset to fetch next. `None` if the answer holds no whole batch.
     pub(crate) next: Option<Offset>,
     /// The leader epoch of the last batch.
     pub(crate) epoch: Option<LeaderEpoch>,
-    /// The size of the largest batch, the cut one at the end included, in bytes.
+    /// The size of the largest batch in bytes. A partial batch at the end counts with its full
+    /// size.
     pub(crate) largest: usize,
     /// The bytes of whole batches.
     pub(crate) whole: usize,
-    /// Their records, markers aside.
+    /// The number of records in whole batches, without control records.
     pub(crate) records: u64,
 }
 
-/// The next thing in a chunk.
+/// The next step through a chunk.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Records for the user.
     Batch(Batch),
-    /// Nothing for the user below this offset: markers, aborted records, or a batch that compaction emptied.
+    /// Nothing for the user below this offset. There were markers, aborted records, or a batch that
+    /// compaction emptied.
     Skip(Offset),
-    /// The chunk is read.
+    /// The end of the chunk.
     End,
 }
 
-/// Walks the batch headers in `records`, front to back; records and checksums are left for their reader.
+/// Reads the batch headers in `records`, front to back. Records and checksums are left to the
+/// reader of the batches.
 ///
 /// # Errors
-/// What is wrong with a batch, when it is the first: else the good ones before it are delivered first.
+/// The defect of the first batch. A defect of a later batch ends the walk without an error, so that
+/// the good batches before it are delivered first.
 pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
     let mut extent = Extent::default();
     let mut batches = Batches::new(records.clone());
@@ -90,19 +100,20 @@ impl Chunk {
         }
     }
 
-    /// Takes headers at their word, as checksums are not checked.
+    /// Turns the verification of checksums off. Batch headers are then trusted.
     pub(crate) fn unchecked(mut self) -> Self {
         self.check_crcs = false;
         self
     }
 
-    /// Where the batch behind the last one begins, where there is one.
+    /// Returns the base offset of the batch behind the last one that was read. `None` if there is
+    /// none or its header cannot be read.
     pub(crate) fn next_base(&self) -> Option<Offset> {
         let next = self.rest.clone().next()?.ok()?;
         Some(next.base_offset())
     }
 
-    /// The bytes it arrived with.
+    /// Returns the bytes that the chunk arrived with.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -111,17 +122,18 @@ impl Chunk {
         &self.pinned
     }
 
-    /// The first timestamp of the first batch that does not end below `from`.
+    /// Returns the first timestamp of the first batch that does not end below `from`. Skips control
+    /// batches.
     pub(crate) fn first_time(&self, from: Offset) -> Option<Timestamp> {
         let batches = self.rest.clone().filter_map(Result::ok);
         let mut ahead = batches.filter(|batch| batch.next_offset() > from && !batch.is_control());
         ahead.next().and_then(|batch| batch_time(batch.header()))
     }
 
-    /// The next batch; those that end below `from` are passed over.
+    /// Returns the next batch. Skips batches that end below `from`.
     ///
     /// # Errors
-    /// A batch whose header cannot be read, or a marker that cannot.
+    /// The defect of a batch whose header cannot be read, or of a transaction marker.
     pub(crate) fn step(&mut self, from: Offset) -> Result<Step> {
         loop {
             let Some(batch) = self.rest.next().transpose()? else {
@@ -129,7 +141,8 @@ impl Chunk {
             };
             let sound = batch.is_intact() || !self.check_crcs || batch.verify_crc().is_ok();
             if !sound {
-                // Not even its offsets count: its reader meets what is wrong with it.
+                // Its header may be wrong too, so none of it is used here. The reader finds the
+                // wrong checksum and reports it.
                 return Ok(Step::Batch(batch));
             }
             let for_user = self.aborted.admits(&batch)?;
@@ -143,7 +156,8 @@ impl Chunk {
         }
     }
 
-    /// Copies its bytes out of a frame that it alone still holds, when that frees memory.
+    /// Copies the bytes out of the frame if nothing else holds the frame and the copy is less than
+    /// three quarters of it. This frees the rest of the frame.
     pub(crate) fn copy_out(&mut self, budget: &Arc<Budget>) {
         let own = self.rest.tail().len();
         let alone = Arc::strong_count(&self.pinned) == 1;
@@ -154,11 +168,13 @@ impl Chunk {
     }
 }
 
-/// Which producers' transactions are aborted at the point of reading.
+/// The aborted transactions at the current point of reading.
 #[derive(Debug)]
 struct Aborted {
-    /// By first offset, the lowest last; `None` when all records are read.
+    /// Aborted transactions that start behind the batches read so far. Sorted by first offset, the
+    /// lowest last. `None` with read_uncommitted, which returns all records.
     ahead: Option<Vec<AbortedTransaction>>,
+    /// Producers whose transaction at the current batch is aborted.
     now: HashSet<ProducerId>,
 }
 
@@ -171,7 +187,8 @@ impl Aborted {
         }
     }
 
-    /// Whether the batch holds records for the user; to be asked of every batch, in order.
+    /// Returns true if the batch holds records for the user. Must be called for every batch, in
+    /// order.
     fn admits(&mut self, batch: &Batch) -> Result<bool> {
         let Some(ahead) = &mut self.ahead else {
             return Ok(!batch.is_control());
@@ -192,6 +209,7 @@ impl Aborted {
     }
 }
 
+/// Returns true if the control batch is an abort marker.
 fn is_abort(batch: &Batch) -> Result<bool> {
     let records = batch.records(MARKER_BYTES)?;
     let Some(record) = records.iter().next().transpose()? else {
@@ -201,7 +219,7 @@ fn is_abort(batch: &Batch) -> Result<bool> {
     Ok(matches!(marker, ControlRecord::Abort { .. }))
 }
 
-/// A marker is some tens of bytes; no honest one is larger.
+/// The most bytes that a marker may decompress to. A valid one has some tens of bytes.
 const MARKER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a group has committed, as its coordinator tells it.
+//! Committed offsets of a group, read from its coordinator (OffsetFetch).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -18,15 +18,17 @@ use crate::committing::OffsetAndMetadata;
 use crate::core::Core;
 use crate::member::{Membership, pulse};
 
-/// A committed offset with its epoch, none, or why it is not told.
+/// A committed offset with its epoch, `None` if nothing is committed, or the coordinator's error
+/// for the partition.
 pub(crate) type Found = Result<Option<OffsetAndMetadata>, ErrorCode>;
 
-/// What the group committed for each of `places`, as the coordinator answers.
+/// Asks the coordinator for the committed offset of each of `places`.
 ///
-/// Where the coordinator assigns, it is told who asks: one that was fenced meanwhile must not begin where others have gone on (KIP-848).
+/// Under the consumer protocol the request names the member and its epoch. A member that was fenced
+/// meanwhile must not start at offsets that other members have moved on from (KIP-848).
 ///
 /// # Errors
-/// Why it did not answer for all.
+/// The refusal of the whole request, or the reason why there was no answer.
 pub(crate) async fn committed(
     core: &Core,
     places: &[TopicPartition],
@@ -40,7 +42,8 @@ pub(crate) async fn committed(
             Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
             other => return other,
         };
-        // The answer to a heartbeat that raises the epoch is on its way.
+        // The coordinator knows a newer epoch, which comes with the answer to a heartbeat. The
+        // question is asked again then.
         let newer = memberships.wait_for(|now| *now != known);
         if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
             return Err(error);
@@ -48,6 +51,8 @@ pub(crate) async fn committed(
     }
 }
 
+/// Sends one OffsetFetch request, and passes what the answer says about the membership on to the
+/// group's task.
 async fn ask(
     core: &Core,
     places: &[TopicPartition],
@@ -57,6 +62,8 @@ async fn ask(
     let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
     let group = core.settings.group_name();
     let request = committed_request(group, asking, places, version);
+    // Heartbeats share this connection and wait behind the request, so it must give up well within
+    // the session.
     let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
     let answer = connection.call_version(&request, version, limit).await;
     let answer = answer.inspect_err(|_| core.relocate())?;
@@ -70,13 +77,14 @@ async fn ask(
     })
 }
 
-/// Whether the coordinator assigns, and holds who asks against its members.
+/// Returns true under the consumer protocol (KIP-848), where the coordinator assigns and checks
+/// member id and epoch of a request.
 pub(crate) fn is_coordinated(core: &Core) -> bool {
     core.group.coordinated.load(Ordering::Acquire)
 }
 
-/// Whether the coordinator does not know the member, or not with this epoch: the group's task hears of it, and what was asked is asked
-/// again.
+/// Returns true if the coordinator does not know the member, or not with this epoch. The group's
+/// task then handles that, and the request is sent again.
 pub(crate) fn is_about_the_member(error: &Error) -> bool {
     matches!(
         error.code(),
@@ -96,7 +104,8 @@ fn committed_request(
         list.push(place.partition.to_wire());
     }
     let group = StrBytes::from_string(group.to_owned());
-    // Offsets of open transactions are waited for, else their records would be processed twice.
+    // The coordinator then refuses until open transactions have ended. With the offset from before
+    // a transaction, its records would be processed twice.
     let request = OffsetFetchRequest::default().with_require_stable(version >= 7);
     let name = |topic: &TopicName| StrBytes::from_string(topic.to_string()).into();
     if version >= GROUPS_FROM {
@@ -124,6 +133,7 @@ fn committed_request(
         .with_topics(Some(topics.collect()))
 }
 
+/// Reads the offsets of `group` from an answer, whichever version it has.
 fn read_committed(
     group: &str,
     answer: &OffsetFetchResponse,
@@ -188,7 +198,7 @@ fn read_committed(
 
 /// The first version of OffsetFetch that lists groups (KIP-709).
 const GROUPS_FROM: i16 = 8;
-/// The first that says which member asks (KIP-848).
+/// The first version of OffsetFetch that names the member (KIP-848).
 const MEMBERS_FROM: i16 = 9;
-/// How long to wait for the epoch that made another stale.
+/// The time to wait for the newer member epoch after STALE_MEMBER_EPOCH.
 const NEWER: Duration = Duration::from_secs(5);

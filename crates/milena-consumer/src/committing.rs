@@ -1,4 +1,4 @@
-//! What a user commits: an offset with a note, and commits that go on by themselves.
+//! Offsets that a user commits, and commits that continue in the background.
 
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
@@ -11,20 +11,22 @@ use tokio::sync::{Notify, watch};
 
 use crate::partition::{Committable, Partition};
 
-/// Where a group is to resume a partition, as it is kept by the coordinator.
+/// The offset at which a group resumes a partition, as the coordinator stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetAndMetadata {
-    /// The offset to resume at: one past the last record that is done.
+    /// The offset to resume at. It is one past the last record that is done.
     pub offset: Offset,
-    /// The epoch of the leader that wrote the record before it, by which the next reader notices a cut log (KIP-320). `None` lets the
-    /// consumer fill in what it knows.
+    /// The epoch of the leader that wrote the record before the offset. With it, the next reader
+    /// notices that the log was truncated (KIP-320). `None` lets the consumer fill in the epoch
+    /// that it knows.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// A text for people and tools; brokers take up to 4,096 bytes (`offset.metadata.max.bytes`).
+    /// A text for people and tools. Brokers accept up to 4,096 characters by default
+    /// (`offset.metadata.max.bytes`).
     pub metadata: Arc<str>,
 }
 
 impl OffsetAndMetadata {
-    /// The offset with a text beside it.
+    /// Returns the offset with a text.
     pub fn new(offset: Offset, metadata: impl Into<Arc<str>>) -> Self {
         Self {
             offset,
@@ -40,12 +42,13 @@ impl From<Offset> for OffsetAndMetadata {
     }
 }
 
-/// A commit under way. It goes on when this is dropped; awaited, it tells how it ended.
+/// A commit in progress. Await it for its result. It continues if this is dropped.
 ///
-/// What is committed this way within one round trip goes out as one request, with one result for all: of each partition what was named
-/// last, or else the highest offset.
+/// All commits of this kind within one round trip are sent as one request and share one result. The
+/// request has one offset per partition. That is the offset that the user named last, or otherwise
+/// the highest one.
 #[derive(Debug)]
-#[must_use = "the commit goes on by itself, and only this tells whether it succeeded"]
+#[must_use = "the commit continues if this is dropped, but only this returns its result"]
 pub struct PendingCommit(watch::Receiver<Option<Result<()>>>);
 
 impl IntoFuture for PendingCommit {
@@ -65,27 +68,36 @@ impl IntoFuture for PendingCommit {
     }
 }
 
+/// The offsets of one round, one per partition.
 pub(crate) type Offsets = BTreeMap<TopicPartition, (Arc<Partition>, Committable)>;
 
-/// What is to be committed by the commit task: never more than an offset for each partition.
+/// Offsets that the commit task is to commit. Holds at most one offset per partition.
 #[derive(Default)]
 pub(crate) struct Later {
+    /// The round that collects offsets now. `None` while nothing is to be committed. The commit
+    /// task takes it out.
     round: Mutex<Option<Round>>,
     /// Wakes the commit task.
     pub(crate) wanted: Notify,
 }
 
-/// Commits that go out together.
+/// Offsets that are committed together, with one result.
 pub(crate) struct Round {
+    /// The newest offset of each partition.
     pub(crate) offsets: Offsets,
-    /// An error for partitions that went away before they could be committed.
+    /// The error to report even if the commit succeeds, for partitions that were revoked before
+    /// they could be committed.
     gone: Result<()>,
+    /// The result for all who wait. `None` until the commit has ended.
     told: watch::Sender<Option<Result<()>>>,
 }
 
 impl Later {
-    /// Adds offsets to the next round: of each partition the newest, which is the highest that was not named by the user. `gone` is
-    /// what is to be told though all goes well.
+    /// Adds offsets to the next round and returns a future of the round's result.
+    ///
+    /// For each partition the round keeps the newest offset. That is the offset that the user named
+    /// last, or otherwise the highest one. `gone` is an error to report even if the commit
+    /// succeeds.
     pub(crate) fn add(
         &self,
         offsets: impl IntoIterator<Item = (Arc<Partition>, Committable)>,
@@ -100,6 +112,8 @@ impl Later {
         for (partition, offset) in offsets {
             let place = offset.place.clone();
             let newest = match round.offsets.remove(&place) {
+                // The older offset is of the same assignment. A seek may have made it stale
+                // meanwhile.
                 Some((before, known)) if Arc::ptr_eq(&before, &partition) => {
                     let due = partition.is_due(&known);
                     (partition, if due { newer(known, offset) } else { offset })
@@ -115,21 +129,26 @@ impl Later {
         PendingCommit(round.told.subscribe())
     }
 
+    /// Takes the round to commit it now. `None` if there is nothing to commit.
     pub(crate) fn take(&self) -> Option<Round> {
         self.round.lock().take()
     }
 }
 
 impl Round {
+    /// Reports the result to all who wait. An error of the commit is reported before that of
+    /// `gone`.
     pub(crate) fn ended(self, result: Result<()>) {
         self.told.send_replace(Some(result.and(self.gone)));
     }
 }
 
-/// What remains of two words about a partition: what the user named counts, and else the higher offset.
+/// Merges two offsets to commit for one partition. An offset that the user named replaces the
+/// other. Otherwise the higher one is kept.
 fn newer(known: Committable, word: Committable) -> Committable {
     if word.explicit || word.offset > known.offset {
-        // What went out after an offset that goes back may be lower than what was committed before that.
+        // Stays explicit if the older one was. The named offset may have moved back, so this one
+        // may be lower than what is committed, and must be sent nevertheless.
         let explicit = word.explicit || known.explicit;
         return Committable { explicit, ..word };
     }

@@ -1,4 +1,4 @@
-//! The consumer of a group: the user's handle on the tasks behind it.
+//! The consumer of a group. It is the program's handle on the tasks that do the work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -30,27 +30,35 @@ use crate::spawned::RunningConsumer;
 
 /// Reads topics as a member of a consumer group.
 ///
-/// **A record that cannot be processed ends the whole consumer**, unless a layer takes it: [`run`](Self::run) returns an error that
-/// names topic, partition and offset, after the other lanes have drained and their offsets are committed. Nothing is lost and nobody can
-/// miss it. A dead letter layer in the handler's stack lets such records pass;
-/// [`on_lane_stop`](crate::ConsumerBuilder::on_lane_stop) with [`LaneStopPolicy::Pause`](crate::LaneStopPolicy::Pause) stops the
-/// record's partition alone.
+/// **A record that cannot be processed ends the whole consumer**, unless a layer handles it.
+/// [`run`](Self::run) then returns an error that names topic, partition and offset. Before that,
+/// the other lanes drain and their offsets are committed. No record is lost, and the error cannot
+/// be missed. A dead letter layer in the handler's stack lets the consumer continue after such
+/// records. [`on_lane_stop`](crate::ConsumerBuilder::on_lane_stop) with
+/// [`LaneStopPolicy::Pause`](crate::LaneStopPolicy::Pause) stops only the record's partition.
 ///
-/// It joins at the first [`run`](Self::run), [`recv`](Self::recv) or [`recv_batch`](Self::recv_batch). Give it a handler with `run`,
-/// and offsets are committed after processing; or receive records yourself and [`commit`](Self::commit) what you have done.
-/// Dropped without [`close`](Self::close) it ends at once and commits nothing more; its partitions go to others when its session runs out.
+/// The consumer joins the group at the first [`run`](Self::run), [`recv`](Self::recv) or
+/// [`recv_batch`](Self::recv_batch). With `run`, a handler gets the records and offsets are
+/// committed after processing. Without a handler, receive records and call [`commit`](Self::commit)
+/// once they are done. A consumer that is dropped without [`close`](Self::close) ends at once and
+/// commits nothing more. Its partitions go to other members when its session times out.
 ///
-/// A consumer that cannot go on ends by itself: its partitions are given back and its group is left, whether somebody asks it for
-/// something or not. So it is after a panic on one of its tasks, as of a listener, an assignor, a recorder or a clock
-/// ([`ErrorKind::Panicked`](milena_core::ErrorKind::Panicked)); a panic of the handler is an answer to its record.
+/// A consumer that cannot continue ends by itself. It gives its partitions back and leaves the
+/// group, even if the program calls no method. A panic on one of its tasks ends it too, for example
+/// in a listener, an assignor, a recorder or a clock
+/// ([`ErrorKind::Panicked`](milena_core::ErrorKind::Panicked)). A panic of the handler is
+/// different. It counts as an error for the record that the handler had.
 ///
-/// While the group's coordinator cannot be reached, partitions are kept and read on: nobody else gets them meanwhile, and what is not
-/// committed is committed once it is back. A member that did not run for a whole session, as on a suspended machine, lets its
-/// partitions go before it asks for anything.
+/// While the group's coordinator is unreachable, the consumer keeps its partitions and continues to
+/// read them. No other member can get them meanwhile. Offsets that could not be committed are
+/// committed once the coordinator answers again. A member that did not run for a whole session, for
+/// example on a suspended machine, gives up its partitions before it contacts the coordinator.
 ///
-/// Heartbeats go on beside the program, so one that stopped calling [`recv`](Self::recv) keeps its partitions. Where records wait for
-/// longer than [`max_processing_time`](crate::ConsumerBuilder::max_processing_time), that is reported; with
-/// [`StuckPolicy::StopLane`](crate::StuckPolicy::StopLane) the consumer ends then, and others read them.
+/// Heartbeats are sent by a task of their own, so a program that stopped calling
+/// [`recv`](Self::recv) keeps its partitions. If records wait for longer than
+/// [`max_processing_time`](crate::ConsumerBuilder::max_processing_time), the consumer reports that.
+/// With [`StuckPolicy::StopLane`](crate::StuckPolicy::StopLane) the consumer then ends, and other
+/// members read the records.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -74,14 +82,17 @@ use crate::spawned::RunningConsumer;
 /// ```
 ///
 /// # References
-/// The classic group protocol; KIP-394 (member ids), KIP-345 (static members), KIP-227 (fetch sessions).
+/// The classic group protocol. KIP-394 (member ids), KIP-345 (static members), KIP-227 (fetch
+/// sessions).
 pub struct Consumer {
+    /// The tasks of this consumer. They end when it is dropped.
     engine: Arc<Engine>,
+    /// State of `recv` and its relatives. Unused while a handler runs.
     receiver: Receiver,
 }
 
 impl Consumer {
-    /// Sets up a consumer of `group` (`group.id`) on `cluster`.
+    /// Returns a builder for a consumer of `group` (`group.id`) on `cluster`.
     pub fn builder(cluster: Cluster, group: impl Into<Arc<str>>) -> ConsumerBuilder {
         ConsumerBuilder::new(cluster, group.into())
     }
@@ -98,21 +109,25 @@ impl Consumer {
         &self.engine.core
     }
 
-    /// Processes records with a handler until the end, and says what was done.
+    /// Processes records with a handler until the consumer ends, and returns what was done.
     ///
-    /// Takes a stack or a router, a cloneable tower service, or an async function of extractors. Ends by the
-    /// [`shutdown_handle`](Self::shutdown_handle), by [`Outcome::Stop`], or by an error that it cannot get over; in each case lanes are
-    /// drained, offsets committed and the group left first.
+    /// Takes a stack, a router, a cloneable tower service, or an async function of extractors. The
+    /// run ends when the [`shutdown_handle`](Self::shutdown_handle) asks for it, when a handler
+    /// answers [`Outcome::Stop`], or at an error that it cannot recover from. In each case lanes
+    /// drain, offsets are committed and the group is left before this returns.
     ///
-    /// Where no layer retries, errors are tried again in place with a bounded backoff (`max_attempts`). A record that can neither be
-    /// processed nor dead-lettered stops its lane: see [`LaneStopPolicy`](crate::LaneStopPolicy).
+    /// If no layer retries, a record that failed is tried again in place, with a bounded backoff
+    /// (`max_attempts`). A record that can be neither processed nor dead-lettered stops its lane.
+    /// See [`LaneStopPolicy`](crate::LaneStopPolicy).
     ///
     /// # Errors
-    /// A topic that does not exist; a group that cannot be joined; a lane that stopped (with the record's place); a fatal error of
-    /// the handler; [`ErrorKind::State`](milena_core::ErrorKind::State) when it runs already.
+    /// An error for a topic that does not exist, for a group that cannot be joined, for a lane that
+    /// stopped (with the record's topic, partition and offset), and for a fatal error of the
+    /// handler. [`ErrorKind::State`](milena_core::ErrorKind::State) if the consumer runs already.
     ///
     /// # Cancel safety
-    /// Dropped, everything ends at once; what was not committed is read again by the next owner.
+    /// If the future is dropped, everything ends at once. The next owner of the partitions reads
+    /// again what was not committed.
     pub fn run<M, X>(&self, handler: X) -> Run<'_>
     where
         X: IntoRoutes<M>,
@@ -123,13 +138,14 @@ impl Consumer {
         run::run(&self.engine, handler.into_routes())
     }
 
-    /// As [`run`](Self::run), and ends in good order when `end` resolves: at a signal, say.
+    /// Processes records like [`run`](Self::run), and shuts down gracefully when `end` resolves,
+    /// for example at a signal.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// As for [`run`](Self::run).
     ///
     /// # Cancel safety
-    /// As [`run`](Self::run).
+    /// As for [`run`](Self::run).
     pub fn run_until<M, X, E>(&self, handler: X, end: E) -> RunUntil<'_, E>
     where
         X: IntoRoutes<M>,
@@ -141,10 +157,12 @@ impl Consumer {
         RunUntil::new(self.run(handler), end, self.shutdown_handle())
     }
 
-    /// As [`run`](Self::run), in a task of its own: for a program that serves something beside it.
+    /// Processes records like [`run`](Self::run), but in a task of its own. Use it in a program
+    /// that also serves something else.
     ///
-    /// The handle is a future of the report, and [`stop`](RunningConsumer::stop) ends the consumer in good order. An error
-    /// and a panic of the run are logged, and told by the handle.
+    /// The returned handle is a future of the report. Its [`stop`](RunningConsumer::stop) shuts the
+    /// consumer down gracefully. An error or a panic of the run is logged and is also returned by
+    /// the handle.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -153,13 +171,14 @@ impl Consumer {
     /// # use milena_core::Text;
     /// # use milena_pool::Cluster;
     /// # let broker = milena_broker::Broker::builder().topic("orders", 3).start().await?;
-    /// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+    /// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer());
+    /// # let cluster = cluster.connect().await?;
     /// let consumer = Consumer::builder(cluster, "billing").topics(["orders"]).build()?;
     /// let mut running = consumer.spawn(async |Text(order): Text| println!("{order}"));
     /// # let serve = async {};
     /// tokio::select! {
     ///     () = serve => {} // a server that ends at a signal
-    ///     ended = &mut running => { ended?; } // the consumer could not go on
+    ///     ended = &mut running => { ended?; } // the consumer could not continue
     /// }
     /// let report = running.stop().await?;
     /// # assert_eq!(report.processed, 0);
@@ -180,59 +199,69 @@ impl Consumer {
         RunningConsumer::start(run, group, stop)
     }
 
-    /// Commits what [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned, all of it, and waits for the answer.
+    /// Commits everything that [`recv`](Self::recv) and [`recv_batch`](Self::recv_batch) returned,
+    /// and waits for the answer.
     ///
-    /// While a handler runs, commits what it has done.
+    /// While a handler runs, this commits the records that the handler has finished.
     ///
     /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) when the group went on without this member, or a partition was given away
-    /// with records that were not committed: another one reads these records again. That is told once, and what can be committed of
-    /// the other partitions is. Else why a broker refused, or did not answer in time.
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) if the group went on without this
+    /// member, or if a partition was revoked before its records were committed. The partition's
+    /// next owner then reads these records again. A revoked partition is reported once, and the
+    /// offsets of the other partitions are committed nevertheless. Otherwise the broker's refusal,
+    /// or a timeout.
     ///
     /// # Cancel safety
-    /// Dropped, the offsets may be committed or not.
+    /// If the future is dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
         let partitions = self.core().partitions();
         commit::commit(self.core(), &partitions, Effort::of_user(self.core())).await?;
         self.core().gone_uncommitted()
     }
 
-    /// Commits that this record, and what came before it in its partition, is done, and waits for the answer.
+    /// Commits that this record and all records before it in its partition are done, and waits for
+    /// the answer.
     ///
-    /// Never goes back: where as much is committed already, or a [`seek`](Self::seek) or a named offset came after this call, or the
-    /// partition was away and came back since the record was received, nothing happens.
+    /// Never moves the committed offset back. Nothing happens if this offset or a higher one is
+    /// committed already. Nothing happens either if a [`seek`](Self::seek) or a commit of a named
+    /// offset came after this call, or if the partition was revoked and assigned again since the
+    /// record was received.
     ///
     /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned; else as [`commit`](Self::commit).
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    /// Otherwise as for [`commit`](Self::commit).
     ///
     /// # Cancel safety
-    /// Dropped, the offset may be committed or not.
+    /// If the future is dropped, the offset may be committed or not.
     pub async fn commit_record(&self, record: &ConsumerRecord) -> Result<()> {
         let after = self.after_record(record)?;
         self.commit_now(after).await
     }
 
-    /// As [`commit_record`](Self::commit_record), for all records of a batch.
+    /// Commits that all records of this batch are done, with the rules of
+    /// [`commit_record`](Self::commit_record).
     ///
     /// # Errors
-    /// As [`commit_record`](Self::commit_record).
+    /// As for [`commit_record`](Self::commit_record).
     ///
     /// # Cancel safety
-    /// Dropped, the offset may be committed or not.
+    /// If the future is dropped, the offset may be committed or not.
     pub async fn commit_batch(&self, batch: &FetchBatch) -> Result<()> {
         let after = self.after_batch(batch)?;
         self.commit_now(after).await
     }
 
-    /// Commits exactly these offsets of assigned partitions, with a text beside each where one is given, and waits for the answer. This
-    /// may go back.
+    /// Commits exactly these offsets of assigned partitions, and waits for the answer. An offset
+    /// may be lower than the one committed before. A text that is given with an offset is committed
+    /// with it.
     ///
     /// # Errors
-    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned, and then nothing is committed; a text
-    /// that is too long for the broker (`OFFSET_METADATA_TOO_LARGE`); else as [`commit`](Self::commit).
+    /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+    /// Nothing is committed then. An error for a text that is too long for the broker
+    /// (`OFFSET_METADATA_TOO_LARGE`). Otherwise as for [`commit`](Self::commit).
     ///
     /// # Cancel safety
-    /// Dropped, the offsets may be committed or not.
+    /// If the future is dropped, the offsets may be committed or not.
     pub async fn commit_offsets<O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
@@ -241,7 +270,8 @@ impl Consumer {
         self.commit_now(named).await
     }
 
-    /// As [`commit`](Self::commit), and does not wait: the commit goes on by itself.
+    /// Starts a [`commit`](Self::commit) and returns without waiting. The commit continues in the
+    /// background.
     pub fn commit_async(&self) -> PendingCommit {
         let partitions = self.core().partitions().into_iter();
         let offsets = partitions.filter_map(|partition| {
@@ -252,7 +282,7 @@ impl Consumer {
         self.core().later.add(offsets, gone)
     }
 
-    /// As [`commit_record`](Self::commit_record), and does not wait.
+    /// Starts a [`commit_record`](Self::commit_record) and returns without waiting.
     ///
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
@@ -260,7 +290,7 @@ impl Consumer {
         Ok(self.core().later.add(self.after_record(record)?, Ok(())))
     }
 
-    /// As [`commit_batch`](Self::commit_batch), and does not wait.
+    /// Starts a [`commit_batch`](Self::commit_batch) and returns without waiting.
     ///
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
@@ -268,7 +298,7 @@ impl Consumer {
         Ok(self.core().later.add(self.after_batch(batch)?, Ok(())))
     }
 
-    /// As [`commit_offsets`](Self::commit_offsets), and does not wait.
+    /// Starts a [`commit_offsets`](Self::commit_offsets) and returns without waiting.
     ///
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
@@ -279,6 +309,7 @@ impl Consumer {
         Ok(self.core().later.add(self.named(offsets)?, Ok(())))
     }
 
+    /// Returns the offset behind `record` to commit. Empty if that much is committed already.
     fn after_record(&self, record: &ConsumerRecord) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let place = TopicPartition {
             topic: record.topic.clone(),
@@ -287,11 +318,14 @@ impl Consumer {
         self.after(&place, record.offset.next(), record.leader_epoch)
     }
 
+    /// Returns the offset behind `batch` to commit. Empty if that much is committed already.
     fn after_batch(&self, batch: &FetchBatch) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let (next, epoch) = (batch.next_offset(), batch.leader_epoch());
         self.after(batch.topic_partition(), next, epoch)
     }
 
+    /// Returns `next` as an offset to commit for the partition at `place`. Empty if the offset is
+    /// not to be committed.
     fn after(
         &self,
         place: &TopicPartition,
@@ -306,6 +340,7 @@ impl Consumer {
             .collect())
     }
 
+    /// Returns the offsets that the user named, to commit as they are.
     fn named<O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
@@ -318,29 +353,35 @@ impl Consumer {
         named.collect()
     }
 
+    /// Commits these offsets as a user's commit, and waits for the answer.
     async fn commit_now(&self, offsets: Vec<(Arc<Partition>, Committable)>) -> Result<()> {
         commit::commit_these(self.core(), || offsets, Effort::of_user(self.core())).await
     }
 
-    /// Ends in good order: no record is dispatched any more, lanes drain, a handler's offsets are committed, the group is left.
+    /// Shuts down gracefully. No more records go to handlers, lanes drain, the handler's offsets
+    /// are committed, and the group is left.
     ///
-    /// Waits for lanes at most the drain timeout. What was received without a handler must be committed before.
+    /// Waits for lanes for at most the drain timeout. Records that were received without a handler
+    /// must be committed before this call.
     pub async fn close(&self) {
+        // The commit task stops as soon as the consumer closes, so asynchronous commits are sent
+        // first.
         commit::flush(self.core()).await;
         self.engine.close().await;
     }
 
-    /// The topics that it subscribed to, and those there are now that its pattern fits.
+    /// Returns the subscribed topics, and the existing topics that match the subscribed pattern.
     #[must_use]
     pub fn subscription(&self) -> BTreeSet<TopicName> {
         let subscription = self.core().group.subscription.borrow();
         subscription.resolve(&self.core().cluster.metadata())
     }
 
-    /// What the group has committed, asked of the coordinator; `None` where it has committed nothing.
+    /// Asks the coordinator which offsets the group has committed. Returns `None` for a partition
+    /// without a committed offset.
     ///
     /// # Errors
-    /// Why the coordinator did not tell, after it was asked again for the API timeout.
+    /// The coordinator's refusal, or the last failure once retries have used up the API timeout.
     pub async fn committed(
         &self,
         places: impl IntoIterator<Item = TopicPartition>,
@@ -350,10 +391,11 @@ impl Consumer {
         Ok(offsets.collect())
     }
 
-    /// As [`committed`](Self::committed), with the epoch and the text that were committed beside each offset.
+    /// Asks the coordinator for the committed offsets, like [`committed`](Self::committed). Each
+    /// comes with the leader epoch and the text that were committed with it.
     ///
     /// # Errors
-    /// As [`committed`](Self::committed).
+    /// As for [`committed`](Self::committed).
     pub async fn committed_offsets(
         &self,
         places: impl IntoIterator<Item = TopicPartition>,
@@ -375,6 +417,7 @@ impl Consumer {
         }
     }
 
+    /// Asks the coordinator once. The answer has an entry for each of `places`.
     async fn committed_once(
         &self,
         places: &[TopicPartition],
@@ -388,7 +431,7 @@ impl Consumer {
         places.iter().map(entry).collect()
     }
 
-    /// Who this member is in its group, for transactional producers.
+    /// Returns this member's identity in its group. Transactional producers need it.
     #[must_use]
     pub fn group_metadata(&self) -> GroupMetadata {
         let membership = self.core().membership.borrow().clone();

@@ -1,4 +1,5 @@
-//! What the tasks of a consumer share: the assignment, the membership, the signals between them, and how it ends.
+//! State that the tasks of a consumer share. It holds the assignment, the membership, the signals
+//! between the tasks, and the reason for the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,106 +22,139 @@ use crate::budget::Budget;
 use crate::committing::Later;
 use crate::group::{HELD, Signals};
 use crate::member::{Membership, Pulse};
+use crate::openers::Openers;
 use crate::partition::{Partition, Place, Wakes};
 use crate::pauses::{Holder, Pause};
 use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
 use crate::standing::Standing;
 use crate::touched::Touched;
 
+/// State that all tasks of one consumer share. Lives until the consumer and its tasks are gone.
 pub(crate) struct Core {
+    /// The cluster that the consumer reads from.
     pub(crate) cluster: Cluster,
-    /// Its own: its requests park at brokers, and must not wait behind those of other consumers.
+    /// Connections that only this consumer uses. A fetch blocks its connection at the broker, so a
+    /// shared one would delay the requests of other consumers.
     pub(crate) connections: OwnConnections,
+    /// The settings as `build` checked them. They never change.
     pub(crate) settings: Settings,
+    /// The bytes that fetched records hold, against `buffer_memory`.
     pub(crate) budget: Arc<Budget>,
-    /// Wakes the fetcher: something became fetchable.
+    /// Wakes the fetcher when a partition may have become fetchable or memory was freed.
     pub(crate) fetch: Arc<Notify>,
-    /// Partitions that the fetcher is to look at.
+    /// Partitions that changed since the fetcher last looked at them. Partitions add themselves.
     pub(crate) touched: Arc<Touched>,
-    /// Partitions of which there may be something to receive.
+    /// Partitions that may have records for a receiver. Turned off once a handler runs.
     pub(crate) readable: Arc<Touched>,
-    /// Wakes who looks positions up.
+    /// Wakes the task that looks positions up.
     pub(crate) lookup: Notify,
-    /// Wakes whoever receives record by record.
+    /// Wakes all receivers (`recv` and its relatives) when there may be a record or the consumer
+    /// ended.
     pub(crate) ready: Notify,
-    /// The consumer is to close in good order.
+    /// Cancelled when the consumer is to shut down gracefully. Shutdown handles cancel it, and so
+    /// does an end that no caller asked for.
     pub(crate) closing: CancelToken,
-    /// It is to end at once.
+    /// Cancelled when the consumer is to end at once, without draining or committing.
     pub(crate) at_once: CancelToken,
-    /// One commit at a time, so that an older offset never overtakes a newer one.
+    /// Has one permit, held during a commit. Commits therefore go out one at a time, so that an
+    /// older offset never overtakes a newer one.
     pub(crate) committing: Semaphore,
-    /// What the commit task is to commit beside its interval.
+    /// Asynchronous commits that the commit task sends before its next interval.
     pub(crate) later: Later,
-    /// How many large batches are decompressed at once.
-    pub(crate) decompressing: Arc<Semaphore>,
-    /// Whether offsets are committed by themselves: while a handler runs.
+    /// Opens large compressed batches beside their readers.
+    pub(crate) openers: Openers,
+    /// True once a handler runs, unless `manual_commit` is set. The commit task then commits each
+    /// interval.
     pub(crate) auto_commit: AtomicBool,
-    /// What the user asks of the group's task.
+    /// Requests from the program to the group's task, such as a new subscription.
     pub(crate) group: Signals,
+    /// The current membership, written by the group's task. `None` outside the group.
     pub(crate) membership: Standing,
+    /// The latest verdict of the coordinator on a membership. Heartbeats and commits write it
+    /// through `tell_verdict`. The group's task acts on it. `None` before the first one.
     pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
+    /// Counts for the report of a run.
     pub(crate) counts: Counts,
+    /// The assigned partitions by topic and number. Changed by the group's task, or by `assign` and
+    /// `unassign` without a group.
     assignment: Mutex<Assignment>,
-    /// Which partitions were there at first.
+    /// The partitions that existed when the consumer subscribed. Needed for `OffsetReset::Latest`.
     pub(crate) baseline: Mutex<Baseline>,
-    /// Partitions that went away with uncommitted records, until the user hears of it.
+    /// Partitions that were revoked with uncommitted records, until a commit of the user reports
+    /// them.
     gone: Mutex<BTreeSet<TopicPartition>>,
-    /// The assignment as a list, for those who read it often.
+    /// The same partitions as in `assignment`, as a list to be read without a lock. Replaced with
+    /// each change of `assignment`.
     listed: ArcSwap<Vec<Arc<Partition>>>,
+    /// The tokio runtime that the tasks run on. Empty until the consumer starts.
     runtime: OnceLock<Handle>,
+    /// The handler, if one runs.
     lanes: Mutex<Processing>,
+    /// The reason for the end. `None` while the consumer lives. The first reason is kept.
     end: watch::Sender<Option<End>>,
 }
 
+/// Assigned partitions by topic and number.
 type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
 
-/// The assignment as it was at some moment.
+/// The assigned partitions at one moment.
 pub(crate) type Listed = Arc<Vec<Arc<Partition>>>;
 
-/// What processes records.
+/// The user of the consumer's records.
 enum Processing {
-    /// Nothing: they are received, or not asked for yet.
+    /// No handler. The records are received, or not asked for yet.
     Nobody,
-    /// A handler, by its lanes.
+    /// A handler that runs in these lanes.
     Lanes(Arc<dyn Lanes>),
-    /// A handler did, and was let go with all that it captured. No other one is taken.
+    /// A handler ran and was dropped with everything that it captured. No other handler is
+    /// accepted.
     Over,
 }
 
-/// Why a consumer ended.
+/// The reason why a consumer ended.
 #[derive(Clone, Debug)]
 pub(crate) enum End {
-    /// It was closed.
+    /// The program closed the consumer.
     Closed,
-    /// A handler asked for it.
+    /// A handler asked for the end.
     Stopped(Reason),
-    /// It could not go on.
+    /// The consumer could not continue.
     Failed(Error),
 }
 
-/// What was done so far.
+/// Counts of what a consumer has done since it was built.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    /// Records that a handler acknowledged.
     pub(crate) processed: Count,
+    /// Records that a handler skipped.
     pub(crate) skipped: AtomicU64,
+    /// Records that were written to a dead letter topic.
     pub(crate) dead_lettered: AtomicU64,
+    /// Records that were written to a retry topic.
     pub(crate) forwarded: AtomicU64,
+    /// Records that were done after their partition was revoked.
     pub(crate) late: AtomicU64,
+    /// Unreadable batches that were skipped.
     pub(crate) corrupt: AtomicU64,
+    /// Commits that were sent, including those that failed.
     pub(crate) commits: AtomicU64,
+    /// The offset that was committed last, by partition.
     pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,
 }
 
-/// A count that every lane raises with every record: partitions have places of their own, since a shared one would be fetched from
-/// core to core each time.
+/// A count that every lane raises with every record. Partitions add to different slots, since all
+/// cores would contend for the cache line of a single counter.
 #[derive(Debug, Default)]
 pub(crate) struct Count([CountPlace; 16]);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
+/// A counter in a cache line of its own.
 struct CountPlace(AtomicU64);
 
 impl Count {
+    /// Adds one to the slot of this partition.
     pub(crate) fn add_one(&self, of: &TopicPartition) {
         let at = of.partition.to_wire().unsigned_abs() as usize % self.0.len();
         if let Some(place) = self.0.get(at) {
@@ -128,20 +162,22 @@ impl Count {
         }
     }
 
+    /// Returns the sum of all slots.
     pub(crate) fn sum(&self) -> u64 {
         let places = self.0.iter();
         places.map(|place| place.0.load(Ordering::Relaxed)).sum()
     }
 }
 
-/// Starts what processes a partition's records.
+/// The lanes of a handler, without the handler's type.
 pub(crate) trait Lanes: Send + Sync {
+    /// Starts the lanes of a partition. Called once for each partition.
     fn start(&self, partition: &Arc<Partition>);
 
-    /// Shows the figures of the routes.
+    /// Passes the gauges of the routes to `sink`.
     fn read_gauges(&self, group: &str, sink: &mut dyn FnMut(Gauge<'_>));
 
-    /// The name of a route.
+    /// Returns the name of a route.
     fn route_name(&self, route: usize) -> Arc<str>;
 }
 
@@ -164,7 +200,7 @@ impl Core {
             at_once: CancelToken::new(),
             committing: Semaphore::new(1),
             later: Later::default(),
-            decompressing: Arc::new(Semaphore::new(cores)),
+            openers: Openers::new(cores),
             auto_commit: AtomicBool::new(false),
             membership: Standing::new(),
             verdict: watch::Sender::new(None),
@@ -183,34 +219,36 @@ impl Core {
         &self.settings.observers
     }
 
-    // The assignment.
-
+    /// Returns the assigned partitions.
     pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
         self.listed.load().to_vec()
     }
 
-    /// As [`partitions`](Self::partitions), at the cost of a reference.
+    /// Returns the assigned partitions without copying the list. Drop the guard soon.
     pub(crate) fn listed(&self) -> arc_swap::Guard<Arc<Vec<Arc<Partition>>>> {
         self.listed.load()
     }
 
-    /// As [`listed`](Self::listed), to keep.
+    /// Returns the assigned partitions as a shared list that may be kept.
     pub(crate) fn listed_now(&self) -> Listed {
         self.listed.load_full()
     }
 
+    /// Publishes the assignment to `listed`. The caller holds the lock, so lists are published in
+    /// the order of the changes.
     fn list(&self, assignment: &MutexGuard<'_, Assignment>) {
         let listed = assignment.values().cloned().collect();
         self.listed.store(Arc::new(listed));
     }
 
-    /// The runtime that its tasks run on, once it was started.
+    /// Returns the tokio runtime that the tasks run on. `None` before the start.
     pub(crate) fn runtime(&self) -> Option<&Handle> {
         self.runtime.get()
     }
 
+    /// Notes the runtime of the tasks and reports the start to observers.
     pub(crate) fn run_on(&self, runtime: Handle) {
-        // Set once, when it is started.
+        // `set` succeeds once, so the start is reported once.
         if self.runtime.set(runtime).is_ok() {
             self.membership.begin();
             self.observers().emit(|| Event::ConsumerStarted {
@@ -219,6 +257,10 @@ impl Core {
         }
     }
 
+    /// Returns an assigned partition.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] if it is not assigned.
     pub(crate) fn partition(&self, place: &TopicPartition) -> Result<Arc<Partition>> {
         let found = self.assignment.lock().get(place).cloned();
         found.ok_or_else(|| {
@@ -230,16 +272,19 @@ impl Core {
         })
     }
 
+    /// Returns topic and number of the assigned partitions.
     pub(crate) fn assigned(&self) -> Vec<TopicPartition> {
         self.assignment.lock().keys().cloned().collect()
     }
 
-    /// Takes partitions on; each begins anew, and its lanes with it.
+    /// Adds partitions to the assignment. A partition that was assigned before is fenced and
+    /// replaced, and its lanes start again.
     pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
         self.assign_held(places, None);
     }
 
-    /// As [`assign`](Self::assign), paused by `hold` where it is given.
+    /// Adds partitions like [`assign`](Self::assign). They start paused by the holder `hold`, if
+    /// one is given.
     pub(crate) fn assign_held(
         &self,
         places: impl IntoIterator<Item = (TopicPartition, Place)>,
@@ -271,7 +316,8 @@ impl Core {
         self.wake();
     }
 
-    /// Lets partitions go: nothing of them counts from now on.
+    /// Fences partitions and removes them from the assignment. Nothing that their lanes still do
+    /// counts.
     pub(crate) fn release(&self, partitions: &[Arc<Partition>]) {
         for partition in partitions {
             self.fence(partition);
@@ -279,24 +325,29 @@ impl Core {
         self.forget(partitions);
     }
 
-    /// Fences a partition, and remembers it where its owner may still believe that it can commit what it has done of it.
+    /// Fences a partition. Remembers it in `gone` if records of it were done or handed out but not
+    /// committed, so that the next commit of the user reports it.
     fn fence(&self, partition: &Partition) {
         if partition.fence() && self.settings.group.is_some() {
             self.gone.lock().insert(partition.place().clone());
         }
     }
 
-    /// The partitions that went away since this was asked last, with records that were done, or given out, and not committed.
+    /// Reports partitions that were revoked since the last call with records that were done or
+    /// handed out but not committed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::State`] if there are any. It names the first one.
     pub(crate) fn gone_uncommitted(&self) -> Result<()> {
         let gone = std::mem::take(&mut *self.gone.lock());
         let Some(first) = gone.first() else {
             return Ok(());
         };
         let what = match gone.len() {
-            1 => "the partition went away before its offset was committed: its records are read again by its next owner"
+            1 => "the partition was revoked before its offset was committed: its next owner reads its records again"
                 .to_owned(),
             count => format!(
-                "{count} partitions went away before their offsets were committed: their records are read again by their next owners"
+                "{count} partitions were revoked before their offsets were committed: their next owners read their records again"
             ),
         };
         Err(Error::new(ErrorKind::State, what)
@@ -304,7 +355,7 @@ impl Core {
             .at(first))
     }
 
-    /// Takes partitions out of the assignment.
+    /// Removes partitions from the assignment, unless they were replaced by newer ones meanwhile.
     pub(crate) fn forget(&self, partitions: &[Arc<Partition>]) {
         let mut assignment = self.assignment.lock();
         for partition in partitions {
@@ -318,6 +369,7 @@ impl Core {
         self.wake();
     }
 
+    /// Returns the signals that a partition uses to wake the consumer's tasks.
     fn wakes(&self) -> Wakes {
         Wakes {
             fetch: Arc::clone(&self.fetch),
@@ -326,7 +378,8 @@ impl Core {
         }
     }
 
-    /// Whether a topic that may not be read can be left out while a handler works on others.
+    /// Returns true if a handler runs and another topic can be read. A topic that this consumer may
+    /// not read is then left out, instead of stopping everything.
     pub(crate) fn may_leave_out(&self, denied: &Partition) -> bool {
         let topic = &denied.place().topic;
         self.is_processing()
@@ -336,12 +389,14 @@ impl Core {
                 .any(|each| each.place().topic != *topic && !each.is_denied())
     }
 
+    /// Wakes the fetcher, the positions task and all receivers.
     pub(crate) fn wake(&self) {
         self.fetch.notify_one();
         self.lookup.notify_one();
         self.ready.notify_waiters();
     }
 
+    /// Reports a step of a rebalance to observers.
     pub(crate) fn tell_rebalance(
         &self,
         generation: i32,
@@ -356,6 +411,7 @@ impl Core {
         });
     }
 
+    /// Reports a failed fetch to observers. `partition` is `None` if the whole fetch failed.
     pub(crate) fn tell_fetch_failed(
         &self,
         node: NodeId,
@@ -370,7 +426,8 @@ impl Core {
         });
     }
 
-    /// The positions of some partitions could not be looked up, for one reason.
+    /// Notes that the positions of these partitions could not be looked up, all for the same
+    /// reason. Logs one line for the first failure in a row.
     pub(crate) fn lookups_failed<'p>(
         &self,
         partitions: impl Iterator<Item = &'p Arc<Partition>>,
@@ -389,18 +446,18 @@ impl Core {
         if first {
             tracing::warn!(
                 group = self.settings.group_name(), partitions = count, %error,
-                "where to read cannot be looked up; it is tried again"
+                "the positions of partitions cannot be looked up; they are looked up again"
             );
         }
     }
 
-    /// The position of a partition could not be looked up.
+    /// Notes that the position of one partition could not be looked up.
     pub(crate) fn lookup_failed(&self, partition: &Partition, error: &Error) {
         let place = partition.place();
         if partition.troubled(Instant::now(), error) {
             tracing::warn!(
                 group = self.settings.group_name(), partition = %place, %error,
-                "where to read a partition cannot be looked up; it is tried again"
+                "the position of a partition cannot be looked up; it is looked up again"
             );
         }
         self.observers().emit(|| Event::LookupFailed {
@@ -410,8 +467,7 @@ impl Core {
         });
     }
 
-    // Lanes.
-
+    /// Returns the lanes of the handler. `None` while no handler runs.
     pub(crate) fn lanes(&self) -> Option<Arc<dyn Lanes>> {
         match &*self.lanes.lock() {
             Processing::Lanes(lanes) => Some(Arc::clone(lanes)),
@@ -419,14 +475,14 @@ impl Core {
         }
     }
 
-    /// From now on `lanes` process what is and will be assigned.
+    /// Lets `lanes` process the partitions that are assigned now and later.
     ///
     /// # Errors
-    /// [`ErrorKind::State`] when there are lanes already.
+    /// [`ErrorKind::State`] if a handler runs or ran already.
     pub(crate) fn process_by(&self, lanes: &Arc<dyn Lanes>) -> Result<()> {
         let mut slot = self.lanes.lock();
         if !matches!(*slot, Processing::Nobody) {
-            let what = "the consumer runs already: build another one for another handler";
+            let what = "the consumer was run already: build another consumer for another handler";
             return Err(Error::new(ErrorKind::State, what));
         }
         *slot = Processing::Lanes(Arc::clone(lanes));
@@ -438,23 +494,25 @@ impl Core {
         Ok(())
     }
 
-    /// Lets the handler go, with all that it captured.
+    /// Drops the handler with everything that it captured.
     pub(crate) fn process_no_more(&self) {
         let mut slot = self.lanes.lock();
         if let Processing::Lanes(_) = &*slot {
             let over = std::mem::replace(&mut *slot, Processing::Over);
             drop(slot);
-            // The user's own code, which may look at this consumer.
+            // Dropped without the lock. The handler is user code, and its destructor may call this
+            // consumer.
             drop(over);
         }
     }
 
-    /// Whether a handler processes the records, so that nobody else may receive them.
+    /// Returns true once a handler runs, so that no other caller may receive records.
     pub(crate) fn is_processing(&self) -> bool {
         !matches!(*self.lanes.lock(), Processing::Nobody)
     }
 
-    /// The lane of `partition` cannot go on: red health, and whatever the policy says.
+    /// Reports that the lane of `partition` cannot continue, and applies the `on_lane_stop` policy.
+    /// The reported event turns health red.
     pub(crate) fn lane_stopped(&self, partition: &Partition, route: &str, error: &Error) {
         let reason = error.to_string();
         tracing::error!(partition = %partition.place(), route, reason, "a lane stopped");
@@ -470,7 +528,8 @@ impl Core {
         }
     }
 
-    /// A handler has had a record for longer than it may.
+    /// Reports that a handler has had a record for longer than `max_processing_time`. `first` is
+    /// true for the first report of this record. Only that one can stop the lane.
     pub(crate) fn handler_stuck(
         &self,
         partition: &Partition,
@@ -480,7 +539,7 @@ impl Core {
         first: bool,
     ) {
         let place = partition.place();
-        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for long");
+        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for too long");
         self.observers().emit(|| Event::HandlerStuck {
             group: self.settings.group_name(),
             partition: place,
@@ -496,9 +555,7 @@ impl Core {
         }
     }
 
-    // Pausing.
-
-    /// Who holds what paused.
+    /// Returns the pauses of all assigned partitions.
     pub(crate) fn pauses(&self) -> Vec<Pause> {
         let partitions = self.partitions();
         partitions
@@ -507,14 +564,18 @@ impl Core {
             .collect()
     }
 
+    /// Pauses a partition under the name `by`.
     pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
         self.hold(partition, &Holder::named(Arc::clone(by)), reason);
     }
 
+    /// Ends the pause under the name `by`. The partition resumes if no other holder is left.
     pub(crate) fn resume(&self, partition: &Partition, by: &str) {
         self.let_go(partition, &Holder::named(by));
     }
 
+    /// Adds `by` to the holders that keep the partition paused. Reports it if `by` did not hold it
+    /// before.
     pub(crate) fn hold(&self, partition: &Partition, by: &Holder, reason: &Reason) {
         if partition.pause(by, reason.clone()) {
             self.observers().emit(|| Event::Paused {
@@ -526,6 +587,7 @@ impl Core {
         }
     }
 
+    /// Removes `by` from the holders of the pause. Reports it if the partition resumes.
     pub(crate) fn let_go(&self, partition: &Partition, by: &Holder) {
         if partition.resume(by) {
             let place = partition.place();
@@ -537,19 +599,19 @@ impl Core {
         self.wake();
     }
 
-    // The coordinator.
-
+    /// Returns the key by which the cluster finds the group's coordinator.
     pub(crate) fn coordinator_key(&self) -> CoordinatorKey {
         CoordinatorKey::group(self.settings.group_name())
     }
 
-    /// The generation or member epoch; -1 outside the group.
+    /// Returns the generation or the member epoch. -1 outside the group.
     pub(crate) fn generation(&self) -> i32 {
         let membership = self.membership.borrow();
         membership.as_ref().map_or(-1, |m| m.generation)
     }
 
-    /// A connection to the group's coordinator.
+    /// Returns a connection to the group's coordinator. Forgets the coordinator's address if the
+    /// broker cannot be reached, so that it is looked up again.
     pub(crate) async fn coordinator(&self, role: Role) -> Result<Connection> {
         let key = self.coordinator_key();
         let node = self.cluster.coordinator(&key).await?;
@@ -562,11 +624,13 @@ impl Core {
         }
     }
 
+    /// Forgets the coordinator, so that it is looked up again.
     pub(crate) fn relocate(&self) {
         self.cluster.forget_coordinator(&self.coordinator_key());
     }
 
-    /// What an answer said about a membership; the gravest word stands.
+    /// Records the coordinator's verdict on a membership. A worse verdict replaces a better one,
+    /// never the reverse.
     pub(crate) fn tell_verdict(&self, membership: &Membership, pulse: Pulse) {
         let grave = |pulse: &Pulse| match pulse {
             Pulse::Alive | Pulse::Unsure { .. } => 0,
@@ -589,9 +653,7 @@ impl Core {
         });
     }
 
-    // The end.
-
-    /// Ends the consumer by an error of its own tasks.
+    /// Ends the consumer with an error. Adds the group to the error, if there is one.
     pub(crate) fn fail(&self, error: Error) {
         let group = self.settings.group.clone();
         let error = match group {
@@ -601,7 +663,8 @@ impl Core {
         self.end(End::Failed(error));
     }
 
-    /// Ends the consumer, for the first reason that is given: the group's task gives back what it has, and leaves.
+    /// Ends the consumer. Only the first reason counts. The group's task then gives the partitions
+    /// back and leaves.
     pub(crate) fn end(&self, end: End) {
         let mut told = None;
         self.end.send_if_modified(|slot| {
@@ -613,18 +676,23 @@ impl Core {
             first
         });
         if let Some(End::Failed(_) | End::Stopped(_)) = told {
-            // Whoever receives may never call again, and its partitions would be held for ever.
+            // The program may never call `recv` again. Without this the consumer would keep its
+            // partitions for ever.
             self.closing.cancel();
         }
         if let Some(end) = told.filter(|_| self.runtime().is_some()) {
             let group = self.settings.group_name();
             match &end {
-                // The runtime or the cluster was ended under it, as at the end of a program.
+                // The runtime or the cluster ended first, as at the end of a program. That is not
+                // worth an error.
                 End::Failed(error) if error.kind() == ErrorKind::Closed => {
-                    tracing::warn!(group, %error, "the consumer cannot go on");
+                    tracing::warn!(group, %error, "the consumer cannot continue");
                 }
-                // Whoever asked has it too; one that runs in a task of its own may never be asked.
-                End::Failed(error) => tracing::error!(group, ?error, "the consumer cannot go on"),
+                // The caller of `run` gets the error too. A consumer in a task of its own may have
+                // no caller that looks.
+                End::Failed(error) => {
+                    tracing::error!(group, ?error, "the consumer cannot continue");
+                }
                 End::Stopped(_) | End::Closed => {}
             }
             self.observers().emit(|| Event::ConsumerEnded {
@@ -639,7 +707,8 @@ impl Core {
         self.ready.notify_waiters();
     }
 
-    /// Its program asked it to run, and it does not: unless its tasks had started, which tell by themselves.
+    /// Reports a start and an end to observers if `run` failed before the tasks started. Once they
+    /// have started, `end` reports it.
     pub(crate) fn may_not_start(&self, error: &Error) {
         if self.runtime().is_none() {
             let group = self.settings.group_name();
@@ -650,12 +719,12 @@ impl Core {
         }
     }
 
-    /// Why it ended, when it has.
+    /// Returns the reason for the end. `None` while the consumer lives.
     pub(crate) fn ended(&self) -> Option<End> {
         self.end.borrow().clone()
     }
 
-    /// Waits for the end.
+    /// Waits until the consumer ends, and returns the reason.
     pub(crate) async fn until_end(&self) -> End {
         let mut end = self.end.subscribe();
         match end.wait_for(Option::is_some).await {
@@ -665,7 +734,8 @@ impl Core {
     }
 }
 
-/// Starts the lanes of partitions that have none yet: an assignment and the start of a handler may meet.
+/// Starts the lanes of partitions that have none yet. An assignment and the start of a handler may
+/// happen at the same time, so each partition takes its lanes only once.
 fn start(lanes: &dyn Lanes, partitions: &[Arc<Partition>]) {
     for partition in partitions.iter().filter(|each| each.take_lanes()) {
         lanes.start(partition);

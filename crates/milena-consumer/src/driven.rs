@@ -1,9 +1,9 @@
-//! What lanes can drive: tables of routes whose services take a record and answer with an outcome.
+//! Tables of routes that lanes can call. Their services take a record and answer with an outcome.
 
 use milena_core::{BoxError, Incoming, Outcome, Routes};
 use tower_service::Service;
 
-/// Routes to services of records. All that are can be driven.
+/// Routes whose services take records. Every suitable type implements this trait.
 pub(crate) trait Driven:
     Routes<
     Service: Service<Incoming, Response = Outcome, Error: Into<BoxError>, Future: Send + 'static>,

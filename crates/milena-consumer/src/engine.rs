@@ -1,4 +1,5 @@
-//! The tasks of a consumer: started at first use, ended in good order or with their owner.
+//! The tasks of a consumer. They start at its first use, and end gracefully or when the consumer is
+//! dropped.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,19 +19,23 @@ use crate::{commit, fetcher, gauges, group, positions, unread};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
+    /// The state that the tasks share.
     pub(crate) core: Arc<Core>,
-    /// The supervisor, which owns all other tasks.
+    /// The supervisor task, which owns all other tasks. `None` until the consumer starts.
     supervisor: Mutex<Option<AbortHandle>>,
-    /// Whether they were started: asked for with every record.
+    /// True once the tasks were started. A copy of `supervisor.is_some()` without the lock, since
+    /// it is read for every record.
     started: AtomicBool,
-    /// Whether the log says already that it shuts down.
+    /// True once the log says that the consumer shuts down.
     told: AtomicBool,
-    /// Whether the group's task has ended, or there is none.
+    /// True while no group task runs, that is before the start, without a group, and after the task
+    /// has ended.
     left: watch::Sender<bool>,
 }
 
 impl Engine {
-    /// The engine of a consumer; it ends before the connections of its cluster do.
+    /// Returns an engine and registers it with the cluster, which ends it before the cluster's
+    /// connections.
     pub(crate) fn new(core: Arc<Core>) -> Arc<Self> {
         let engine = Arc::new(Self {
             core,
@@ -44,10 +49,10 @@ impl Engine {
         engine
     }
 
-    /// Starts the tasks, once.
+    /// Starts the tasks. Does nothing if they were started before.
     ///
     /// # Errors
-    /// [`ErrorKind::Closed`] after the end, [`ErrorKind::State`] outside a tokio runtime.
+    /// [`ErrorKind::State`] outside a tokio runtime.
     #[inline]
     pub(crate) fn start(&self) -> Result<()> {
         if self.started.load(Ordering::Acquire) {
@@ -63,7 +68,7 @@ impl Engine {
             return Ok(());
         }
         let runtime = tokio::runtime::Handle::try_current().map_err(|cause| {
-            let what = "a consumer needs a tokio runtime around it";
+            let what = "a consumer must be used inside a tokio runtime";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
         let core = &self.core;
@@ -85,14 +90,15 @@ impl Engine {
             let commits = commit::run(Arc::clone(core));
             supervisor.start(&runtime, "the task that commits", commits);
             let unread = unread::run(Arc::clone(core));
-            supervisor.start(&runtime, "the watch of who receives", unread);
+            supervisor.start(&runtime, "the task that watches receivers", unread);
         }
         *slot = Some(runtime.spawn(supervisor.run()).abort_handle());
         self.started.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Closes in good order: stop dispatch, drain, commit, leave. May be called again, and then waits too.
+    /// Shuts down gracefully, by stopping dispatch, draining lanes, committing, and leaving the
+    /// group. A further call waits for the same end.
     pub(crate) async fn close(&self) {
         self.core.closing.cancel();
         let told = ShutdownLog::begin(&self.core, self.started.load(Ordering::Acquire), &self.told);
@@ -111,13 +117,14 @@ impl Engine {
     /// Waits until the group is left and lanes have drained.
     async fn wind_up(&self) {
         let mut left = self.left.subscribe();
-        // The sender lives as long as this.
+        // Cannot fail, since the sender lives as long as `self`.
         let _ = left.wait_for(|left| *left).await;
         let partitions = self.core.partitions();
         for partition in &partitions {
             partition.stop();
         }
-        // Those of a group were given back before.
+        // Only a consumer without a group still has partitions here. A group's task gives its
+        // partitions back before it ends.
         let drained = async {
             for partition in &partitions {
                 partition.drained().await;
@@ -126,7 +133,8 @@ impl Engine {
         let _ = timeout(self.core.settings.drain_timeout, drained).await;
     }
 
-    /// Takes partitions out of the assignment; what their lanes are at may end.
+    /// Removes partitions from the assignment. Handlers may finish the records that they have, for
+    /// at most the drain timeout.
     pub(crate) fn let_go(&self, partitions: Vec<Arc<Partition>>) {
         let core = &self.core;
         for partition in &partitions {
@@ -135,6 +143,8 @@ impl Engine {
         core.forget(&partitions);
         let limit = core.settings.drain_timeout;
         for partition in partitions {
+            // Handlers may finish the records that they have. Their results count only until the
+            // fence, at most the drain timeout from now.
             match core.runtime() {
                 Some(runtime) if partition.is_worked_on() => {
                     drop(runtime.spawn(async move {
@@ -149,9 +159,9 @@ impl Engine {
         }
     }
 
-    /// Ends everything at once; nothing is committed.
+    /// Ends everything at once. Nothing is committed.
     pub(crate) fn abort(&self) {
-        // First: a task that ends without it would be a failure.
+        // This comes first. A task that ends while no end is noted counts as a failure.
         self.core.end(End::Closed);
         if let Some(supervisor) = &*self.supervisor.lock() {
             supervisor.abort();

@@ -1,15 +1,17 @@
-//! Which leader wrote the records that are being committed: goes into the commit, for the next reader to notice a cut log (KIP-320).
+//! Leader epochs of records. A commit carries the epoch, so that the next reader notices a
+//! truncated log (KIP-320).
 
 use std::collections::VecDeque;
 
 use milena_core::{LeaderEpoch, Offset};
 
-/// Leader epochs of a partition by the first offset that was read of each.
+/// Leader epochs of a partition, each with the first offset that was read in it. Ascending by
+/// offset.
 #[derive(Debug, Default)]
 pub(crate) struct EpochTrail(VecDeque<(Offset, LeaderEpoch)>);
 
 impl EpochTrail {
-    /// Records from `first` on are of `epoch`.
+    /// Notes that records from `first` on have this epoch. Does nothing for an unknown epoch.
     pub(crate) fn note(&mut self, first: Offset, epoch: Option<LeaderEpoch>) {
         if let Some(epoch) = epoch
             && self.0.back().is_none_or(|(_, last)| *last != epoch)
@@ -18,7 +20,8 @@ impl EpochTrail {
         }
     }
 
-    /// The epoch of the record in front of the committed offset `resume`; forgets older ones, since commits never go back.
+    /// Returns the epoch of the record before the committed offset `resume`. Forgets older epochs,
+    /// since automatic commits never move back.
     pub(crate) fn before(&mut self, resume: Offset) -> Option<LeaderEpoch> {
         while self.0.get(1).is_some_and(|(first, _)| *first < resume) {
             self.0.pop_front();
@@ -27,7 +30,7 @@ impl EpochTrail {
         (*first < resume).then_some(*epoch)
     }
 
-    /// The epoch of the record in front of `offset`, as far as it is remembered.
+    /// Returns the epoch of the record before `offset`. `None` if it was not read or is forgotten.
     pub(crate) fn of(&self, offset: Offset) -> Option<LeaderEpoch> {
         let mut newest_first = self.0.iter().rev();
         newest_first

@@ -1,4 +1,4 @@
-//! A consumer's figures, read when someone looks.
+//! Gauges of a consumer. They are computed when they are read.
 
 use std::sync::{Arc, Weak};
 
@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::partition::{Oldest, Phase};
 use crate::supervise::contained;
 
-/// The figures of one consumer; shows nothing once it is gone.
+/// The gauges of one consumer. They are empty once the consumer is gone.
 pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
 
 impl Gauges for ConsumerGauges {
@@ -19,10 +19,11 @@ impl Gauges for ConsumerGauges {
     }
 }
 
-/// Shows all figures of a consumer.
+/// Passes all gauges of a consumer to `sink`.
 pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     let now = Instant::now();
-    // On the task of whoever looks, who must see the others all the same.
+    // The clock is user code and runs on the task that reads the gauges. If it panics, the other
+    // gauges must be shown nevertheless.
     let clock = contained("the consumer's clock", || core.settings.now()).ok();
     sink(Gauge::BufferUsed {
         buffer: "consumer",
@@ -30,7 +31,8 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
         limit: core.budget.limit() as u64,
         waited: None,
     });
-    // A consumer that was only built is no member that is missing: nobody has asked it to join.
+    // A consumer that was only built has not been asked to join, so it must not show as a missing
+    // member.
     let joins = core.settings.group.is_some() && core.runtime().is_some();
     if joins && !core.closing.is_cancelled() {
         let (joined, age) = core.membership.told(now);
@@ -117,7 +119,7 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     }
 }
 
-/// What a record waits for.
+/// Returns what the oldest unsettled record waits for.
 fn state<'a>(oldest: &Oldest, route: &'a str, clock: Timestamp) -> RecordState<'a> {
     let queued = RecordState::Queued { busy: oldest.busy };
     let Some(lane) = oldest.lane else {
@@ -135,7 +137,7 @@ fn state<'a>(oldest: &Oldest, route: &'a str, clock: Timestamp) -> RecordState<'
     }
 }
 
-/// The gauges of a consumer, for a registry to hold.
+/// Returns the gauges of a consumer for a registry. They do not keep the consumer alive.
 pub(crate) fn gauges(core: &Arc<Core>) -> Arc<dyn Gauges> {
     Arc::new(ConsumerGauges(Arc::downgrade(core)))
 }

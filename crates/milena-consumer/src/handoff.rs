@@ -1,15 +1,18 @@
-//! A short queue from the task that reads a partition to its lanes: bounded, for several takers.
+//! A bounded queue from the task that reads a partition to its lanes, with several takers.
 
 use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-/// Holds at most as many values as it was made for; whoever gives more waits.
+/// A queue of at most `capacity` values. `give` waits while it is full.
 #[derive(Debug)]
 pub(crate) struct Handoff<T> {
+    /// Values in the order in which they were given.
     items: Mutex<VecDeque<T>>,
+    /// One permit for each value that still fits.
     space: Semaphore,
+    /// One permit for each value in `items`. Closed once no more values come.
     filled: Semaphore,
 }
 
@@ -22,10 +25,10 @@ impl<T> Handoff<T> {
         }
     }
 
-    /// Waits for space, then puts the value at the end; once closed, the value is dropped.
+    /// Waits for space, then puts the value at the end.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the value is not in the queue.
+    /// If the future is dropped before it resolves, the value is not in the queue.
     pub(crate) async fn give(&self, value: T) {
         let Ok(space) = self.space.acquire().await else {
             return;
@@ -35,8 +38,10 @@ impl<T> Handoff<T> {
         self.filled.add_permits(1);
     }
 
-    /// The value at the front; `None` once it is closed and empty.
+    /// Takes the value at the front, and waits for one if the queue is empty. Returns `None` once
+    /// the queue is closed and empty.
     pub(crate) async fn take(&self) -> Option<T> {
+        // Fails once the queue is closed. The rest is then taken without a permit.
         if let Ok(filled) = self.filled.acquire().await {
             filled.forget();
         }
@@ -47,7 +52,7 @@ impl<T> Handoff<T> {
         taken
     }
 
-    /// Nothing more comes.
+    /// Closes the queue. Values that are in it are still taken.
     pub(crate) fn close(&self) {
         self.filled.close();
     }

@@ -1,4 +1,5 @@
-//! Heartbeats: on a task and a connection of their own, so that they wait for no handler, fetch or join.
+//! Heartbeats of the classic protocol. They have a task and a connection of their own, so that they
+//! never wait for a handler, a fetch or a join.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use crate::core::Core;
 use crate::member::{Membership, Pulse, pulse};
 use crate::passing::passes;
 
-/// Beats for each membership, from its start until the next; tells what the coordinator says.
+/// Sends heartbeats for each membership, from its start until the next one. Passes the
+/// coordinator's verdicts on.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut memberships = core.membership.subscribe();
     loop {
@@ -30,7 +32,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Beats until dropped.
+/// Sends heartbeats for one membership until the future is dropped.
 async fn beat(core: &Core, membership: &Membership) {
     let interval = core.settings.heartbeat_interval;
     let mut awake = Awake::new(core);
@@ -81,16 +83,23 @@ async fn beat(core: &Core, membership: &Membership) {
     }
 }
 
-/// Notices that this member did not run, as in a suspended machine or a stopped process.
+/// Detects that this member did not run, for example on a suspended machine or in a stopped
+/// process.
 ///
-/// After a whole session others have its partitions, so it lets them go before it asks: what it has in hand would be processed beside
-/// them. That the coordinator does not answer is another matter: while it is away nobody gets partitions of it, and a new one begins
-/// all sessions anew. A member that dropped its partitions then would leave them without a reader for nothing; it keeps them until the
-/// coordinator says that they are others'.
+/// After a whole session without heartbeats, other members have its partitions. It therefore gives
+/// them up before it contacts the coordinator. Otherwise it would process the records that it has
+/// at the same time as their new owners.
+///
+/// A coordinator that does not answer is a different case. No member gets partitions while the
+/// coordinator is away, and a new coordinator restarts all sessions. A member that gave up its
+/// partitions then would leave them without a reader for no reason. It keeps them until the
+/// coordinator says that other members have them.
 #[derive(Debug)]
 pub(crate) struct Awake {
+    /// The time of the last check, by the clock of timers.
     at: Instant,
-    /// The clock of timers stands still while the machine is suspended; this one does not.
+    /// The time of the last check, by the wall clock. The clock of timers stops while the machine
+    /// is suspended, and the wall clock does not.
     wall: Timestamp,
 }
 
@@ -102,7 +111,8 @@ impl Awake {
         }
     }
 
-    /// Whether a whole session went by since it was asked last, by either clock. A task that beats asks with each turn.
+    /// Returns true if a whole session has passed since the last call, by either clock. The task
+    /// that sends heartbeats calls it before each one.
     pub(crate) fn stood_still(&mut self, core: &Core, interval: Duration) -> bool {
         let now = Self::new(core);
         let passed = now.at.duration_since(self.at);
@@ -114,22 +124,25 @@ impl Awake {
             tracing::warn!(
                 group,
                 ?passed,
-                "this member did not run for a whole session: it lets its partitions go, and joins again"
+                "this member did not run for a whole session: it gives up its partitions and joins again"
             );
         }
         still
     }
 }
 
-/// How long the coordinator has not answered, for the log.
+/// The time for which the coordinator has not answered. It is only logged.
 #[derive(Debug, Default)]
 pub(crate) struct Silence {
+    /// The time of the first heartbeat without an answer. `None` while heartbeats are answered.
     since: Option<Instant>,
+    /// True once the silence was logged as a warning.
     told: bool,
 }
 
 impl Silence {
-    /// A heartbeat got no answer that says anything.
+    /// Notes a heartbeat without a useful answer. Warns once the silence has lasted a heartbeat
+    /// interval.
     pub(crate) fn goes_on(&mut self, core: &Core, error: &Error) {
         let group = core.settings.group_name();
         tracing::debug!(group, %error, "a heartbeat got no answer");
@@ -138,12 +151,12 @@ impl Silence {
             self.told = true;
             tracing::warn!(
                 group, %error, ?silent,
-                "the group's coordinator does not answer: partitions are kept until it says that they are others'"
+                "the group's coordinator does not answer: partitions are kept until it says that other members have them"
             );
         }
     }
 
-    /// A heartbeat was answered.
+    /// Notes that a heartbeat was answered. Logs the end of a silence that was logged.
     pub(crate) fn over(&mut self, core: &Core) {
         let since = self.since.take();
         if let Some(since) = since.filter(|_| self.told) {
@@ -154,7 +167,9 @@ impl Silence {
     }
 }
 
+/// Sends one heartbeat and waits for its answer, for at most a third of the session timeout.
 async fn once(core: &Core, membership: &Membership) -> Result<()> {
+    // Gives up early, so that a lost heartbeat can be sent again within the session.
     let limit = core.settings.session_timeout / 3;
     let asking = async {
         let connection = core.coordinator(Role::Heartbeat).await?;

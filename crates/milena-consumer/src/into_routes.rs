@@ -1,4 +1,5 @@
-//! What `run` takes: a stack or a router, a tower service, or an async function.
+//! Handlers that `run` accepts. A handler is a stack or a router, a tower service, or an async
+//! function.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,30 +13,30 @@ use milena_core::{
 use parking_lot::Mutex;
 use tower_service::Service;
 
-/// Whatever [`Consumer::run`](crate::Consumer::run) takes.
+/// A type that [`Consumer::run`](crate::Consumer::run) accepts as a handler.
 ///
-/// `Marker` only tells the three kinds apart and is always inferred.
+/// `Marker` distinguishes the three kinds of handlers. The compiler infers it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot process records",
     note = "give a stack, a router, a cloneable tower service from `Incoming` to `Outcome`, or an async function of extractors"
 )]
 pub trait IntoRoutes<Marker> {
-    /// The routes it becomes.
+    /// The routes that this type turns into.
     type Routes: Routes;
 
-    /// Makes the routes.
+    /// Turns this value into routes.
     fn into_routes(self) -> Self::Routes;
 }
 
-/// Marks a core [`Routes`]: a stack or a router.
+/// Marker for [`Routes`], such as a stack or a router.
 #[derive(Debug)]
 pub struct AsRoutes(Infallible);
 
-/// Marks a tower service.
+/// Marker for a tower service.
 #[derive(Debug)]
 pub struct AsService(Infallible);
 
-/// Marks an async function of these extractors.
+/// Marker for an async function of these extractors.
 #[derive(Debug)]
 pub struct AsHandler<Args>(Infallible, PhantomData<Args>);
 
@@ -73,11 +74,13 @@ where
     }
 }
 
-/// A single route, for every topic.
+/// A single route that takes every topic.
 #[derive(Debug)]
 pub struct OneRoute<S> {
+    /// The one route, named `handler`.
     info: [RouteInfo; 1],
-    // Behind a lock since a service need not be `Sync`; taken once per lane.
+    // Behind a lock, since a service need not be `Sync`. Each lane takes the lock once, to clone
+    // it.
     service: Mutex<S>,
 }
 
@@ -106,10 +109,12 @@ impl<S: Clone + Send + 'static> Routes for OneRoute<S> {
     }
 }
 
-/// An async function as a service; always ready.
+/// A service that calls an async function. It is always ready.
 #[derive(Debug)]
 pub struct HandlerService<H, Args> {
+    /// The function.
     handler: H,
+    /// The extractors that the function takes.
     args: PhantomData<fn(Args)>,
 }
 

@@ -1,34 +1,46 @@
-//! A queue from the task that reads a partition to its lanes, by key: a key is with one lane at a time, and no lane belongs to a key.
+//! A queue from the task that reads a partition to its lanes, ordered by key. Each key is with one
+//! lane at a time, but no lane owns a key.
 //!
-//! Lanes that each owned a share of the keys would leave some idle while others have a queue, by a third and more; here any lane that
-//! is free takes the next record whose key nobody works on.
+//! If each lane owned a share of the keys, some lanes would be idle while others have a queue, and
+//! work would take a third longer or more. Here a free lane takes the next record whose key no
+//! other lane works on.
 
 use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-/// Holds at most so many values that could be worked on at once; those behind a key that is worked on wait with it, as many as come.
+/// A queue that orders values by key.
+///
+/// It holds at most `capacity` values that a lane could take now. Values behind a key that a lane
+/// works on do not count. The `max_out_of_order` window of the partition bounds those.
 #[derive(Debug)]
 pub(crate) struct KeyQueue<T> {
+    /// The values.
     state: Mutex<State<T>>,
+    /// One permit for each value that still fits into `ready`.
     space: Semaphore,
+    /// One permit for each value in `ready`. Closed once no more values come.
     filled: Semaphore,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    /// Values whose keys nobody works on.
+    /// Values that a lane may take now, since no lane works on their key.
     ready: VecDeque<Ready<T>>,
-    /// Keys that are ready or worked on, with what waits behind each.
+    /// Keys of values that are in `ready` or with a lane, each with the values that wait behind it.
+    /// A key without an entry is free.
     keys: HashMap<u64, VecDeque<T>>,
 }
 
 #[derive(Debug)]
+/// A value that a lane may take.
 struct Ready<T> {
+    /// The hash of the key.
     key: u64,
+    /// The value.
     value: T,
-    /// Whether it took space; what waited behind its key did not.
+    /// True if the value took a permit of `space`. Values that waited behind their key did not.
     counted: bool,
 }
 
@@ -44,16 +56,18 @@ impl<T> KeyQueue<T> {
         }
     }
 
-    /// Puts the value behind those of its key; waits for space when its key is free. For one giver only.
+    /// Puts the value behind the values of its key. Waits for space if the key is free. Only one
+    /// task may call this.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the value is not in the queue.
+    /// If the future is dropped before it resolves, the value is not in the queue.
     pub(crate) async fn give(&self, key: u64, value: T) {
         if let Some(waiting) = self.state.lock().keys.get_mut(&key) {
             waiting.push_back(value);
             return;
         }
-        // Only a giver adds keys, and there is no other: it is still free afterwards.
+        // The key is still free after the wait, because only `give` adds keys and one task calls
+        // it.
         let Ok(space) = self.space.acquire().await else {
             return;
         };
@@ -69,8 +83,11 @@ impl<T> KeyQueue<T> {
         self.filled.add_permits(1);
     }
 
-    /// The next value whose key is free, and the key, which is not until it is [`done`](Self::done); `None` once all is taken.
+    /// Takes the next value whose key is free, with the key. No lane gets another value of that key
+    /// before [`done`](Self::done). Waits if there is none. Returns `None` once the queue is closed
+    /// and all values are taken.
     pub(crate) async fn take(&self) -> Option<(u64, T)> {
+        // Fails once the queue is closed. The rest is then taken without a permit.
         if let Ok(filled) = self.filled.acquire().await {
             filled.forget();
         }
@@ -81,7 +98,8 @@ impl<T> KeyQueue<T> {
         Some((taken.key, taken.value))
     }
 
-    /// The value that was taken of this key is done.
+    /// Notes that the value taken with this key is done. The next value of the key can then be
+    /// taken.
     pub(crate) fn done(&self, key: u64) {
         let mut state = self.state.lock();
         let Some(value) = state.keys.get_mut(&key).and_then(VecDeque::pop_front) else {
@@ -97,7 +115,7 @@ impl<T> KeyQueue<T> {
         self.filled.add_permits(1);
     }
 
-    /// Nothing more comes.
+    /// Closes the queue. Values that are in it are still taken.
     pub(crate) fn close(&self) {
         self.filled.close();
     }

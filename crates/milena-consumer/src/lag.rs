@@ -1,4 +1,4 @@
-//! How far a consumer is behind the end of a log, in records and in time.
+//! The lag of a consumer behind the end of a log, in records and in time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,18 +8,20 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 
-/// How far a partition is behind.
+/// The lag of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
-    /// Records, or rather offsets, between the first that is not done and the end of what this consumer may see.
+    /// The number of offsets between the first record that is not done and the end of the log, as
+    /// far as this consumer may read it. Control records and compacted records count too.
     pub records: u64,
-    /// How long ago the first record that is not done was written, by its timestamp and the consumer's clock; to the batch where it was
-    /// not given to a handler yet. Zero where nothing is behind, `None` while that record is not here.
+    /// The age of the first record that is not done, from its timestamp and the consumer's clock.
+    /// For a record that no handler has yet, the first timestamp of its batch is used. Zero if
+    /// nothing is left to do. `None` if that record was not fetched yet.
     pub time: Option<Duration>,
 }
 
-/// The lag of each partition that a fetch has told the end of.
+/// Returns the lag of each partition whose log end is known.
 pub(crate) fn read(core: &Core) -> BTreeMap<TopicPartition, Lag> {
     let (now, clock) = (Instant::now(), core.settings.now());
     let lag = |partition: &crate::partition::Partition| {

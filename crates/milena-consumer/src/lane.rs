@@ -1,4 +1,5 @@
-//! Lanes: the units of order. Each partition's batches are read by one task and processed by one lane or several.
+//! Lanes, the units of order. One task reads the batches of a partition, and one lane or several
+//! process its records.
 
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -22,13 +23,16 @@ use crate::together::Together;
 use crate::unpack;
 use crate::worker::{Go, Worker};
 
-/// Starts the lanes of each assigned partition over one table of routes.
+/// The lanes of a handler. It starts them for each assigned partition, over one table of routes.
 pub(crate) struct RouteLanes<R> {
-    /// Held weakly: the core holds these lanes, and with them all that a handler captured.
+    /// The consumer. Weak, since the core owns these lanes and with them everything that the
+    /// handler captured.
     pub(crate) core: Weak<Core>,
+    /// The routes of the handler.
     pub(crate) routes: Arc<R>,
 }
 
+/// A delivered record, and the ticket to settle it with.
 type Work = (ConsumerRecord, Ticket);
 
 impl<R: Driven> Lanes for RouteLanes<R> {
@@ -54,7 +58,8 @@ impl<R: Driven> Lanes for RouteLanes<R> {
         let task = tokio::spawn(async move {
             let _guard = guard;
             let lanes = drive(Arc::clone(&core), routes, Arc::clone(&own));
-            // The handler's own panics are answers. What else panics here would leave a partition that nobody reads.
+            // A panic of the handler is an error for its record and does not get here. Any other
+            // panic here would leave the partition without a reader.
             if let Err(error) = caught("a lane", lanes).await {
                 own.stop();
                 core.lane_stopped(&own, "", &error.at(own.place()));
@@ -77,7 +82,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                 });
             }
             for gauges in &info.gauges {
-                // A layer does not know for which group it works.
+                // A layer does not know for which group it runs, so the group is filled in here.
                 let mut named = |gauge: Gauge<'_>| {
                     sink(match gauge {
                         Gauge::Gate {
@@ -92,16 +97,18 @@ impl<R: Driven> Lanes for RouteLanes<R> {
                         other => other,
                     });
                 };
-                // On the task of whoever looks, who must see the others all the same.
+                // Gauges of a layer may be user code and run on the task that reads them. If one
+                // panics, the other gauges must be shown nevertheless.
                 if let Err(error) = contained("the gauges of a route", || gauges.read(&mut named)) {
-                    tracing::error!(group, route = &*info.name, %error, "gauges are left out");
+                    tracing::error!(group, route = &*info.name, %error, "the gauges of a route are left out");
                 }
             }
         }
     }
 }
 
-/// Processes a partition's records in the order that is asked for, until it is given back.
+/// Processes a partition's records in the order that the settings ask for, until the partition is
+/// revoked.
 async fn drive<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) {
     match core.settings.order {
         Order::Partition if takes_several(&*routes) => {
@@ -113,11 +120,12 @@ async fn drive<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partit
     }
 }
 
-/// Pauses or resumes a partition as a gate of its route says.
+/// Pauses or resumes a partition to match the state of a gate of its route.
 pub(crate) fn heed(core: &Core, partition: &Partition, gate: &Gate, state: &GateState) {
     let by = Holder::gate(gate);
     match state {
         GateState::Open => {
+            // `let_go` wakes all tasks, so it is called only if there is such a pause.
             if partition.is_paused_by(&by) {
                 core.let_go(partition, &by);
             }
@@ -126,8 +134,9 @@ pub(crate) fn heed(core: &Core, partition: &Partition, gate: &Gate, state: &Gate
     }
 }
 
-/// Whether a route may get records of a partition.
+/// Routes that serve some partitions only.
 pub(crate) trait Serves {
+    /// Returns true if the route may get records of the partition.
     fn serves(&self, partition: &Partition) -> bool;
 }
 
@@ -137,11 +146,12 @@ impl Serves for milena_core::RouteInfo {
     }
 }
 
-/// Whether some route's handler takes several records at a time.
+/// Returns true if the handler of any route takes several records at a time.
 fn takes_several(routes: &impl Routes) -> bool {
     routes.routes().iter().any(|info| info.batch.is_some())
 }
 
+/// Processes the records of a partition one after the other.
 async fn in_order<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) {
     let mut worker = Worker::new(Arc::clone(&core), routes, Arc::clone(&partition));
     'batches: loop {
@@ -172,6 +182,7 @@ async fn in_order<R: Driven>(core: Arc<Core>, routes: Arc<R>, partition: Arc<Par
     }
 }
 
+/// Processes the records of a partition in `lanes` lanes, with those of each key in their order.
 async fn by_key<R: Driven>(
     core: Arc<Core>,
     routes: Arc<R>,
@@ -201,13 +212,14 @@ async fn by_key<R: Driven>(
     ended(&mut tasks).await;
 }
 
+/// Processes the records of a partition in `lanes` lanes, in no order.
 async fn unordered<R: Driven>(
     core: Arc<Core>,
     routes: Arc<R>,
     partition: Arc<Partition>,
     lanes: usize,
 ) {
-    // Short, so that what waits for a free lane is not yet delivered.
+    // Kept short, so that records that wait for a free lane are not delivered yet.
     let queue = Arc::new(Handoff::new(lanes));
     let mut tasks = JoinSet::new();
     for _ in 0..lanes {
@@ -226,7 +238,7 @@ async fn unordered<R: Driven>(
     ended(&mut tasks).await;
 }
 
-/// Waits for the end of all lanes; goes on with the panic of one.
+/// Waits until all lanes have ended. If one panicked, its panic continues here.
 async fn ended(lanes: &mut JoinSet<()>) {
     while let Some(joined) = lanes.join_next().await {
         if let Err(lane) = joined
@@ -237,7 +249,7 @@ async fn ended(lanes: &mut JoinSet<()>) {
     }
 }
 
-/// One of the lanes of a partition, between which its keys go round.
+/// Runs one lane of several that share the keys of a partition.
 async fn keyed<R: Driven>(
     mut worker: Worker<R>,
     queue: Arc<KeyQueue<Work>>,
@@ -252,7 +264,7 @@ async fn keyed<R: Driven>(
     }
 }
 
-/// One of several lanes of a partition.
+/// Runs one lane of several without order.
 async fn lane<R: Driven>(
     mut worker: Worker<R>,
     queue: Arc<Handoff<Work>>,
@@ -266,7 +278,8 @@ async fn lane<R: Driven>(
     }
 }
 
-/// Reads batches and gives each record to the lanes.
+/// Reads batches and passes each record to the lanes through `give`, until the partition is revoked
+/// or its lane has stopped.
 async fn feed<G: Future<Output = ()>>(
     core: &Arc<Core>,
     partition: &Arc<Partition>,
@@ -296,7 +309,8 @@ async fn feed<G: Future<Output = ()>>(
     }
 }
 
-/// The next batch; `None` when the partition is to be given back or its lane has stopped.
+/// Waits for the next batch. Returns `None` if the partition is to be revoked or its lane has
+/// stopped.
 async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Opened> {
     loop {
         if partition.is_stopping() {
@@ -305,7 +319,8 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
         match unpack::open(core, partition) {
             Ok(Some(opened)) => return Some(opened),
             Ok(None) => {
-                // All that was delivered in this lane is settled by now.
+                // Every record that this task delivered is settled by now. The partition only waits
+                // for new records.
                 partition.has_moved();
                 partition.readable().await;
             }
@@ -318,7 +333,8 @@ async fn next_batch(core: &Arc<Core>, partition: &Arc<Partition>) -> Option<Open
     }
 }
 
-/// What cannot be read ends the batch, and the lane unless it may be passed over.
+/// Handles a record that cannot be read. It ends the batch, and also the lane unless the
+/// `on_corrupt` policy skips it.
 #[cold]
 pub(crate) fn unreadable(
     core: &Core,
@@ -333,7 +349,8 @@ pub(crate) fn unreadable(
     }
 }
 
-/// Delivers a record of a batch, and tells when; `None` ends the batch.
+/// Delivers a record of a batch, and returns its ticket and the time. Waits while the window is
+/// full. Returns `None` if the rest of the batch is not to be delivered.
 async fn deliver(
     core: &Core,
     partition: &Partition,
@@ -355,10 +372,10 @@ async fn deliver(
     }
 }
 
-/// Holds the partition, and no other, until the records behind a slow one are few again.
+/// Pauses the partition until fewer records wait behind a slow one. Other partitions continue.
 pub(crate) async fn wait_for_room(core: &Core, partition: &Partition, window: usize) {
     let by: Arc<str> = "window".into();
-    let reason = format!("{window} records are delivered from one on that is not done");
+    let reason = format!("{window} records are delivered, and the oldest of them is not done");
     core.pause(partition, &by, &reason.into());
     partition.has_room().await;
     core.resume(partition, &by);

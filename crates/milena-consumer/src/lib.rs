@@ -1,15 +1,25 @@
-//! The way in: membership, fetching, lanes, handlers, and the driver that settles offsets.
+//! Consumers of Kafka records, with group membership, fetching, lanes, handlers and commits.
 //!
-//! A [`Consumer`] is a member of a group; an [`AssignedConsumer`] reads the partitions it is told. Either processes records with a
-//! handler ([`Consumer::run`]) or gives them out ([`Consumer::recv`], [`Consumer::recv_batch`]).
+//! A [`Consumer`] is a member of a group. An [`AssignedConsumer`] reads the partitions that the
+//! program assigns. Both process records with a handler ([`Consumer::run`]) or return them to the
+//! program ([`Consumer::recv`], [`Consumer::recv_batch`]).
 //!
-//! A record's way: assignment, where to begin (`positions`), what to ask of which broker (`fetcher`, `session`), the partition's queue
-//! (`partition`, `chunk`), its lane (`lane`, `worker`), the handler, what its answer means (`verdict`), the offset tracker (`offsets`)
-//! and the commit (`commit`). Only the driver settles offsets, and only in the lane that delivered the record.
+//! A record passes through these modules, in this order:
 //!
-//! A group's partitions are divided by its members ([`Assignor`], the classic protocol) or by the coordinator (KIP-848);
-//! [`GroupProtocol`] says which. Either way a rebalance stops only the partitions that move (`group`), and a
-//! [`RebalanceListener`] hears of them.
+//! - `positions` finds the offset at which reading starts, once the partition is assigned
+//! - `fetcher` and `session` choose what to ask which broker for
+//! - `partition` and `chunk` queue the fetched batches
+//! - `lane` and `worker` call the handler
+//! - `verdict` decides what the handler's answer means
+//! - `offsets` tracks which offsets are done
+//! - `commit` commits them
+//!
+//! Only the lane that delivered a record settles its offset.
+//!
+//! The partitions of a group are assigned by one of its members (classic protocol, [`Assignor`]) or
+//! by the coordinator (KIP-848). [`GroupProtocol`] selects the protocol. With both, a rebalance
+//! stops only the partitions that move (`group`). A [`RebalanceListener`] is called for each
+//! change.
 
 mod assigned;
 mod assignor;
@@ -37,6 +47,7 @@ mod lag;
 mod lane;
 mod member;
 mod offsets;
+mod openers;
 mod partition;
 mod passing;
 mod pauses;

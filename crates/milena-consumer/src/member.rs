@@ -1,68 +1,74 @@
-//! A classic group member's life: who it is, and what each refusal of the coordinator means for it. Pure.
+//! Identity of a classic group member, and the meaning of each error code of the coordinator for
+//! it. Has no side effects.
 
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 
-/// The member's identity as the coordinator knows it; it changes only through answers.
+/// The member's identity as the coordinator knows it. Only answers change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Member {
+    /// The member id that the coordinator gave. `None` before the first join and after the
+    /// coordinator forgot it.
     id: Option<Arc<str>>,
+    /// The generation that this member joined. `None` while it is not a member.
     generation: Option<i32>,
 }
 
-/// What commits and heartbeats carry: valid from a join's answer to the next join or loss.
+/// The identity that commits and heartbeats carry. Valid from the answer to a join until the next
+/// join or loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
+    /// The member id.
     pub(crate) member: Arc<str>,
-    /// The member epoch, where the coordinator assigns.
+    /// The generation, or the member epoch under the consumer protocol.
     pub(crate) generation: i32,
 }
 
-/// What to do after a request of the group was refused.
+/// The next step after the coordinator refused a join or a sync.
 #[derive(Clone, Debug)]
 pub(crate) enum Next {
     /// Join again at once.
     Again,
     /// Join again after a backoff.
     Later,
-    /// Look the coordinator up anew, then join again after a backoff.
+    /// Look the coordinator up again, then join again after a backoff.
     Relocate,
     /// The group cannot be joined.
     Fail(Error),
 }
 
-/// What an answer to a heartbeat or a commit says about the membership.
+/// The meaning of an answer to a heartbeat or a commit for the membership.
 #[derive(Clone, Debug)]
 pub(crate) enum Pulse {
-    /// All is well.
+    /// The membership is valid.
     Alive,
-    /// The group rebalances: give back what is owned, then join again.
+    /// The group rebalances. Give back the partitions that must go, then join again.
     Rebalance,
-    /// The group is in another generation than the one that was named: between rebalances that means that it went on without this
-    /// member, during one nothing.
+    /// The group is in another generation than the one in the request. Between rebalances this
+    /// means that the group went on without this member. During a rebalance it means nothing.
     Superseded,
-    /// The group went on without this member: nothing of it can be committed any more.
+    /// The group went on without this member, which can commit nothing any more.
     Lost {
-        /// Whether the coordinator has forgotten the member id too.
+        /// True if the coordinator has forgotten the member id too.
         forgotten: bool,
     },
-    /// The answer says nothing about the membership: try again soon, after looking the coordinator up anew if so told.
+    /// The answer says nothing about the membership. Try again soon.
     Unsure {
-        /// Whether another broker may be the coordinator now.
+        /// True if another broker may be the coordinator now, so that it must be looked up again.
         relocate: bool,
     },
-    /// The member cannot go on.
+    /// The member cannot continue.
     Fail(Error),
 }
 
 impl Member {
-    /// The id to join with; empty before the first join.
+    /// Returns the id to join with. Empty before the first join.
     pub(crate) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
 
-    /// The membership, while there is one.
+    /// Returns the membership. `None` while this is not a member.
     pub(crate) fn membership(&self) -> Option<Membership> {
         Some(Membership {
             member: self.id.clone()?,
@@ -70,24 +76,27 @@ impl Member {
         })
     }
 
-    /// Whether the coordinator counts it among the group's members, as far as is known.
+    /// Returns true if the coordinator counts this consumer among the group's members, as far as is
+    /// known.
     pub(crate) fn is_in(&self) -> bool {
         self.generation.is_some()
     }
 
-    /// Whether `generation` follows on the one this member was in, so that the group cannot have gone on without it.
+    /// Returns true if the group cannot have gone on without this member before `generation`, since
+    /// it is at most one above the generation that the member was in.
     pub(crate) fn is_next(&self, generation: i32) -> bool {
         self.generation
             .is_none_or(|known| generation <= known.saturating_add(1))
     }
 
-    /// The join was answered well.
+    /// Notes the id and the generation from the answer to a join.
     pub(crate) fn joined(&mut self, id: &str, generation: i32) {
         self.id = Some(id.into());
         self.generation = Some(generation);
     }
 
-    /// The join was refused; `id` is the one that the answer gives (KIP-394).
+    /// Notes that the join was refused, and returns the next step. `id` is the one that the answer
+    /// gives (KIP-394).
     pub(crate) fn join_refused(&mut self, code: ErrorCode, id: &str) -> Next {
         match code {
             ErrorCode::MEMBER_ID_REQUIRED if !id.is_empty() => {
@@ -109,7 +118,7 @@ impl Member {
         }
     }
 
-    /// The sync was refused.
+    /// Notes that the sync was refused, and returns the next step.
     pub(crate) fn sync_refused(&mut self, code: ErrorCode) -> Next {
         match code {
             ErrorCode::REBALANCE_IN_PROGRESS => Next::Again,
@@ -125,7 +134,7 @@ impl Member {
         }
     }
 
-    /// The membership ended; with `id` the member id is worthless, too.
+    /// Notes that the membership ended. If `id` is true, the member id is forgotten too.
     pub(crate) fn forget(&mut self, id: bool) {
         self.generation = None;
         if id {
@@ -134,7 +143,7 @@ impl Member {
     }
 }
 
-/// What the code of a heartbeat's or a commit's answer says about the membership.
+/// Returns the meaning of the error code in an answer to a heartbeat or a commit.
 pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
     let Some(code) = code else {
         return Pulse::Alive;
@@ -144,7 +153,7 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
         ErrorCode::ILLEGAL_GENERATION => Pulse::Superseded,
         ErrorCode::UNKNOWN_MEMBER_ID => Pulse::Lost { forgotten: true },
         ErrorCode::FENCED_MEMBER_EPOCH => Pulse::Lost { forgotten: false },
-        // A newer one is on its way with a heartbeat's answer.
+        // The coordinator knows a newer epoch, which comes with the answer to a heartbeat.
         ErrorCode::STALE_MEMBER_EPOCH => Pulse::Unsure { relocate: false },
         ErrorCode::FENCED_INSTANCE_ID => Pulse::Fail(fenced(code)),
         _ if code.is_stale_coordinator() => Pulse::Unsure { relocate: true },
@@ -153,6 +162,7 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
     }
 }
 
+/// Returns the next step for codes that mean the same for a join and a sync.
 fn otherwise(code: ErrorCode) -> Next {
     match code {
         ErrorCode::FENCED_INSTANCE_ID => Next::Fail(fenced(code)),
@@ -163,7 +173,8 @@ fn otherwise(code: ErrorCode) -> Next {
     }
 }
 
-/// Whether nothing is known about what the code means: a broker's own fault, or a code of the future.
+/// Returns true if the code says nothing, since it is UNKNOWN_SERVER_ERROR or a code that this
+/// client does not know.
 pub(crate) fn is_unknown(code: ErrorCode) -> bool {
     code == ErrorCode::UNKNOWN_SERVER_ERROR || code.name().is_none()
 }

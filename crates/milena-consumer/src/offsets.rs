@@ -1,36 +1,49 @@
-//! Which offset of a partition may be committed: the lowest that still has a handler, else one past what was delivered or skipped.
+//! Tracker of the offset that may be committed for a partition. That is the lowest offset that a
+//! handler still has. If no handler has any, it is one past the last offset that was delivered or
+//! skipped.
 
 use std::collections::VecDeque;
 
 use milena_core::Offset;
 
-/// Follows the records of one partition from delivery to their end.
+/// Tracks the records of one partition from delivery until they are settled.
 ///
-/// Records are delivered in the order of the log and may end in any order. What was delivered before a
-/// [`restart`](Self::restart) carries an older epoch, and its end is ignored.
+/// Records are delivered in the order of the log and may be settled in any order. A record that was
+/// delivered before a [`restart`](Self::restart) has an older epoch, and settling it changes
+/// nothing.
 #[derive(Debug)]
 pub(crate) struct OffsetTracker {
+    /// Counts the restarts. Only tickets with this epoch are settled.
     epoch: u64,
+    /// One past the last offset that was delivered or skipped.
     next: Offset,
+    /// Delivered records from the oldest unsettled one on, ascending by offset. The first one is
+    /// always unsettled.
     open: VecDeque<Slot>,
+    /// The number of slots in `open` that are not settled.
     unsettled: usize,
 }
 
 #[derive(Debug)]
+/// A delivered record.
 struct Slot {
+    /// The offset of the record.
     offset: Offset,
+    /// True once the record is settled.
     settled: bool,
 }
 
-/// A delivery: which record, and of which assignment or seek.
+/// A delivered record. It names the record and the restart of the tracker that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
+    /// The offset of the record.
     pub(crate) offset: Offset,
+    /// The tracker's epoch when the record was delivered.
     pub(crate) epoch: u64,
 }
 
 impl OffsetTracker {
-    /// Starts where the assignment starts.
+    /// Returns a tracker that starts at `start`.
     pub(crate) fn new(start: Offset) -> Self {
         Self {
             epoch: 0,
@@ -40,7 +53,7 @@ impl OffsetTracker {
         }
     }
 
-    /// Begins anew at `start`, after a seek or a reset: whatever was delivered before no longer counts.
+    /// Starts over at `start`, after a seek or a reset. Records delivered before no longer count.
     pub(crate) fn restart(&mut self, start: Offset) {
         self.epoch += 1;
         self.next = start;
@@ -48,9 +61,11 @@ impl OffsetTracker {
         self.unsettled = 0;
     }
 
-    /// A handler takes the record at `offset`; those left out below it were control records, aborted or compacted.
+    /// Notes that a handler gets the record at `offset`. Offsets left out below it are control
+    /// records, aborted records, or were compacted.
     pub(crate) fn deliver(&mut self, offset: Offset) -> Ticket {
-        // Invariant: `open` ascends, on which the search in `settle` relies; offsets come in the order of the log.
+        // Invariant: `open` ascends, since offsets come in the order of the log. The search in
+        // `settle` relies on it.
         debug_assert!(offset >= self.next, "records are delivered in order");
         self.next = offset.next();
         self.open.push_back(Slot {
@@ -64,12 +79,12 @@ impl OffsetTracker {
         }
     }
 
-    /// No record below `next` is to come any more.
+    /// Notes that no further record below `next` will be delivered.
     pub(crate) fn skip_to(&mut self, next: Offset) {
         self.next = self.next.max(next);
     }
 
-    /// The record ended; returns `false` when its delivery no longer counts.
+    /// Notes that the record is done. Returns false if its delivery no longer counts.
     pub(crate) fn settle(&mut self, ticket: Ticket) -> bool {
         if ticket.epoch != self.epoch {
             return false;
@@ -91,27 +106,28 @@ impl OffsetTracker {
         true
     }
 
-    /// What deliveries carry that count.
+    /// Returns the epoch of deliveries that count.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The offset to commit: where a successor is to resume.
+    /// Returns the offset to commit, at which the next owner resumes.
     pub(crate) fn committable(&self) -> Offset {
         self.open.front().map_or(self.next, |slot| slot.offset)
     }
 
-    /// One past the last delivered or skipped offset.
+    /// Returns the offset that is one past the last delivered or skipped one.
     pub(crate) fn position(&self) -> Offset {
         self.next
     }
 
-    /// How many delivered records have not ended.
+    /// Returns the number of delivered records that are not settled.
     pub(crate) fn unsettled(&self) -> usize {
         self.unsettled
     }
 
-    /// How many offsets the tracker has to remember: those from the lowest open one on.
+    /// Returns the number of offsets that the tracker remembers. It counts delivered records from
+    /// the oldest unsettled one on.
     pub(crate) fn window(&self) -> usize {
         self.open.len()
     }

@@ -1,11 +1,12 @@
-//! Which errors of a question to a broker pass, so that the same question is asked again after a backoff.
+//! Classification of errors of requests to brokers. After an error that passes, the same request is
+//! sent again after a backoff.
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 
-/// Whether the question may be answered later, with nothing changed by the user.
+/// Returns true if the same request may succeed later, without any change by the user.
 ///
-/// A broker that answers with UNKNOWN_SERVER_ERROR, with a code that has no name here, or with bytes that cannot be read has said
-/// nothing about what was asked: that is no reason to end a consumer.
+/// A broker that answers with UNKNOWN_SERVER_ERROR, with a code that is unknown here, or with
+/// unreadable bytes has not answered the question. That is no reason to end a consumer.
 pub(crate) fn passes(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Broker(code) => code_passes(code),
@@ -14,7 +15,7 @@ pub(crate) fn passes(error: &Error) -> bool {
     }
 }
 
-/// As [`passes`], of the code that a broker answered.
+/// Returns true if an error with this code passes, like [`passes`].
 pub(crate) fn code_passes(code: ErrorCode) -> bool {
     code.is_retriable()
         || code.is_stale_metadata()

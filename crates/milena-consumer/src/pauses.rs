@@ -1,4 +1,5 @@
-//! Who holds a partition paused: named holders, counted, so that fetching resumes when the last one lets go.
+//! Pauses of a partition. Each pause has a named holder, and fetching resumes when the last holder
+//! lets go.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,50 +9,55 @@ use std::time::Duration;
 use milena_core::{Gate, Reason, TopicPartition};
 use tokio::time::Instant;
 
-/// A holder of a pause: who keeps a partition from being fetched, why, and for how long it has.
+/// A pause of a partition by one holder, with its reason and age.
 ///
-/// A partition goes on when the last of its holders lets go: a layer whose gate opens (`breaker:payments`), an operator's gate, a record
-/// that is held until its time (`hold`), the user's own `pause` (`user`).
+/// A partition resumes when the last of its holders lets go. Holders are layers whose gate is
+/// closed (`breaker:payments`), gates of an operator, records that are held until their time
+/// (`hold`), and the user's own `pause` (`user`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pause {
-    /// The partition.
+    /// The paused partition.
     pub partition: TopicPartition,
-    /// Who holds it: a gate's name, `hold`, `user`, `lane-stopped`.
+    /// The name of the holder, such as the name of a gate, `hold`, `user`, or `lane-stopped`.
     pub by: Arc<str>,
-    /// Why.
+    /// The reason for the pause.
     pub reason: Reason,
-    /// For how long.
+    /// The time since this holder paused the partition.
     pub age: Duration,
 }
 
-/// Who holds a partition: a name, and for a gate also which gate of that name.
+/// The holder of a pause. It has a name and, for a gate, also the number of the gate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Holder {
+    /// The name that is shown to the user.
     pub(crate) name: Arc<str>,
-    /// The gate's; 0 for a holder of which there is one.
+    /// Distinguishes holders with the same name. The id of a gate, 0 for a name that has one
+    /// holder, or a number counted down from `u64::MAX` for other holders.
     gate: u64,
 }
 
 impl Holder {
-    /// The one holder of that name.
+    /// Returns the only holder with this name.
     pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
         let (name, gate) = (name.into(), 0);
         Self { name, gate }
     }
 
-    /// A holder of its own, beside others of that name: lanes of one partition hold records side by side, and the partition goes on when
-    /// the last of them lets go.
+    /// Returns a new holder, distinct from all others with this name. Several lanes of one
+    /// partition can hold a record at once, and the partition resumes when the last of them lets
+    /// go.
     pub(crate) fn apart(name: impl Into<Arc<str>>) -> Self {
         static HOLDERS: AtomicU64 = AtomicU64::new(0);
         Self {
             name: name.into(),
-            // From the other end than gates are numbered.
+            // Counted down, since the ids of gates are counted up.
             gate: u64::MAX - HOLDERS.fetch_add(1, Ordering::Relaxed),
         }
     }
 
-    /// Two layers may give their gates one name: the gate that is open must not resume what the other paused.
+    /// Returns the holder for a gate. It carries the id of the gate, since two layers may give
+    /// their gates the same name. A gate that opens must not resume what the other one paused.
     pub(crate) fn gate(gate: &Gate) -> Self {
         Self {
             name: gate.name().into(),
@@ -60,12 +66,13 @@ impl Holder {
     }
 }
 
-/// The holders of one partition.
+/// The holders of one partition, each with its reason and the time since which it holds.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses(BTreeMap<Holder, (Reason, Instant)>);
 
 impl Pauses {
-    /// `by` holds it now; returns whether that is news. A holder counts once and may change its reason.
+    /// Adds a holder. Returns true if it did not hold the partition before. A holder counts once,
+    /// and may change its reason.
     pub(crate) fn hold(&mut self, by: Holder, reason: Reason) -> bool {
         let now = Instant::now();
         match self.0.get_mut(&by) {
@@ -77,7 +84,7 @@ impl Pauses {
         }
     }
 
-    /// `by` lets go; returns whether it was the last one.
+    /// Removes a holder. Returns true if it was the last one.
     pub(crate) fn release(&mut self, by: &Holder) -> bool {
         self.0.remove(by).is_some() && self.0.is_empty()
     }
@@ -90,7 +97,7 @@ impl Pauses {
         self.0.contains_key(by)
     }
 
-    /// Each holder of the pauses of `partition`.
+    /// Returns the pauses, for display.
     pub(crate) fn told(&self, partition: &TopicPartition) -> Vec<Pause> {
         let pause = |(by, (reason, since)): (&Holder, &(Reason, Instant))| Pause {
             partition: partition.clone(),
@@ -101,7 +108,7 @@ impl Pauses {
         self.0.iter().map(pause).collect()
     }
 
-    /// The names of the holders, each once.
+    /// Returns the names of the holders, each once.
     pub(crate) fn holders(&self) -> Vec<Arc<str>> {
         let mut names: Vec<_> = self.0.keys().map(|by| Arc::clone(&by.name)).collect();
         names.dedup();
@@ -109,7 +116,7 @@ impl Pauses {
     }
 }
 
-/// The holder of pauses that the user asked for.
+/// Name of the holder for pauses that the user asked for.
 pub(crate) const USER: &str = "user";
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! The task that finds where to begin: the group's committed offset, else the log's start or end. Beside that it looks the ends of logs
-//! up that no fetch tells, for the lag.
+//! The task that looks up positions. A position is the committed offset of the group, or otherwise
+//! the start or the end of the log, or an offset by time. The task also looks up log ends that no
+//! fetch reports, for the lag.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -23,7 +24,7 @@ use crate::query::{self, EpochEnd, Listed};
 use crate::settings::OffsetReset;
 use crate::truncation;
 
-/// Looks positions up as they are wanted, until it is dropped.
+/// Looks up positions as partitions need them, until the future is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
     let mut subscription = core.group.subscription.subscribe();
@@ -46,7 +47,7 @@ pub(crate) async fn run(core: Arc<Core>) {
                 noting = Box::pin(baseline::note(Arc::clone(&core)));
                 noted = false;
             }
-            // A leader may be known now.
+            // A partition without a leader may have one now.
             gone = changed.changed() => if gone.is_err() {
                 return;
             }
@@ -54,19 +55,24 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// A partition, and the turn that its answer must still find.
+/// A partition, and its `turn` when it was asked about. An answer for another turn is stale.
 type Turned = (Arc<Partition>, u64);
 
-/// Who is asked, and what. One question is under way at a time; whoever does not answer holds up nobody else.
+/// A broker and the kind of question. At most one question of each kind is in flight to each
+/// broker, so a broker that does not answer delays only its own partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Whom {
+    /// Committed offsets, asked of the group's coordinator.
     Coordinator,
+    /// Offsets by time, asked of the leader.
     Offsets(NodeId),
+    /// Ends of leader epochs, asked of the leader.
     Epochs(NodeId),
+    /// Log ends for the lag, asked of the leader.
     Ends(NodeId),
 }
 
-/// What is asked of whom.
+/// Partitions to ask one broker about, by the kind of question.
 enum Question {
     Committed(Vec<Turned>),
     Offsets(Vec<(Turned, OffsetReset)>),
@@ -74,7 +80,7 @@ enum Question {
     Ends(Vec<Turned>),
 }
 
-/// What was answered.
+/// The partitions that were asked about, and the broker's answer.
 enum Answer {
     Committed(Vec<Turned>, Result<HashMap<TopicPartition, Found>>),
     Offsets(
@@ -88,23 +94,34 @@ enum Answer {
     Ends(Vec<Turned>, Result<HashMap<TopicPartition, Listed>>),
 }
 
+/// A question that has ended, with or without an answer.
 struct Landed {
+    /// The broker and the kind of question.
     whom: Whom,
+    /// The time at which the question was sent.
     asked_at: Instant,
+    /// The answer, or the error in its place.
     answer: Answer,
 }
 
-/// One that did not answer.
+/// The backoff of a broker that did not answer a kind of question.
 #[derive(Default)]
 struct Quiet {
+    /// The broker is not asked again before this time.
     until: Option<Instant>,
+    /// The number of failures in a row.
     failures: u32,
 }
 
+/// The state of the task.
 struct Lookups {
+    /// The state of the consumer.
     core: Arc<Core>,
+    /// Questions in flight.
     flying: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    /// The brokers and kinds of the questions in flight.
     busy: HashSet<Whom>,
+    /// Backoffs of brokers that did not answer. An answer removes the entry.
     quiet: HashMap<Whom, Quiet>,
 }
 
@@ -118,19 +135,21 @@ impl Lookups {
         }
     }
 
-    /// Asks everybody who can be asked now; says when to look again at the latest.
+    /// Sends all questions that can be sent now. Returns the latest time for the next call.
     fn start(&mut self, now: Instant) -> Instant {
         let mut wake_at = now + IDLE;
         let mut questions: HashMap<Whom, Question> = HashMap::new();
         let metadata = self.core.cluster.metadata();
         let mut leaderless = Vec::new();
-        // Topics of which nothing is fetched, such as paused ones, may have left the picture.
+        // Topics of partitions whose log end is due. The cluster drops topics from its metadata
+        // that are not used for long. Nothing is fetched of a paused partition, so its topic may be
+        // missing.
         let mut idle = Vec::new();
         for partition in self.core.listed().iter() {
             let (place, turn) = partition.where_to_fetch();
             let due = match place {
                 Place::At(_) => partition.end_due(ENDS),
-                // What has no answer was told to the reader; only a seek helps.
+                // The reader has got the error already. Only a seek leaves this place.
                 Place::Lookup(OffsetReset::None) => continue,
                 _ => partition.lookup_due(),
             };
@@ -181,7 +200,8 @@ impl Lookups {
                 && is_coordinated(&self.core)
                 && self.core.membership.borrow().is_none()
             {
-                // It is no member of its group now: the next membership brings an assignment of its own.
+                // This consumer is not a member now. The next membership brings an assignment of
+                // its own.
                 wake_at = wake_at.min(now + LEADERLESS);
                 continue;
             }
@@ -200,10 +220,11 @@ impl Lookups {
         wake_at
     }
 
-    /// Applies an answer.
+    /// Applies the answer to a question.
     ///
     /// # Errors
-    /// What the consumer cannot get over: its group may not be read, or the cluster was closed.
+    /// An error that ends the consumer, for example if the group may not be read or the cluster was
+    /// closed.
     fn land(&mut self, landed: Landed, now: Instant) -> Result<()> {
         let Landed {
             whom,
@@ -225,7 +246,7 @@ impl Lookups {
                 }
             }
             Answer::Epochs(asked, Err(error)) if error.kind() == ErrorKind::Unsupported => {
-                // A broker that cannot tell: as before KIP-320.
+                // The broker is older than KIP-320 and cannot check positions. They count as valid.
                 for ((partition, turn), ..) in asked {
                     partition.validated(turn);
                 }
@@ -253,7 +274,11 @@ impl Lookups {
         Ok(())
     }
 
-    /// Notes whether somebody answered at all; where not, it is left alone for a while.
+    /// Notes whether the broker answered. If it did not, it is not asked again before a backoff,
+    /// and this returns `None`.
+    ///
+    /// # Errors
+    /// An error that ends the consumer.
     fn judge<'a, A>(
         &mut self,
         whom: Whom,
@@ -276,17 +301,19 @@ impl Lookups {
         let quiet = self.quiet.entry(whom).or_default();
         quiet.until = Some(now + core.cluster.backoff().delay(quiet.failures));
         quiet.failures = quiet.failures.saturating_add(1);
-        // That it is no member now passes with the next assignment, and the ends of logs are only asked for beside fetches.
+        // The lack of a membership ends with the next assignment. Log ends are only needed for the
+        // lag. Neither is worth a warning.
         let ordinary = error.kind() == ErrorKind::State || is_about_the_member(&error);
         if ordinary || matches!(whom, Whom::Ends(_)) {
-            tracing::debug!(?whom, %error, "positions are asked for again");
+            tracing::debug!(?whom, %error, "positions are looked up again");
         } else {
             core.lookups_failed(asked, &error);
         }
         Ok(None)
     }
 
-    /// Begins where the group committed; where it did not, the log is looked at next.
+    /// Sets positions to the committed offsets. Where nothing is committed, `auto.offset.reset`
+    /// applies.
     fn begin_at_committed(
         &self,
         asked: &[Turned],
@@ -321,7 +348,7 @@ impl Lookups {
         }
     }
 
-    /// Begins where the log begins or ends, or at a time.
+    /// Sets positions to the start or the end of the log, or to the offset of a time.
     fn begin_in_log(
         &self,
         asked: Vec<(Turned, OffsetReset)>,
@@ -334,7 +361,8 @@ impl Lookups {
             match found.remove(place) {
                 Some(Ok((Some(offset), _, _))) => begin_at(&self.core, &partition, turn, offset),
                 Some(Ok((None, _, _))) if by_time => {
-                    // All records are older: what comes next is the first that is not.
+                    // All records are older. The next record to be written is the first that is
+                    // not.
                     partition.resolve(turn, Place::Lookup(OffsetReset::Latest), None);
                 }
                 Some(Ok((None, _, _))) => {
@@ -347,7 +375,8 @@ impl Lookups {
         }
     }
 
-    /// Holds positions against the ends of the epochs that they were read in: a log that was cut since is noticed (KIP-320).
+    /// Compares positions with the ends of the epochs that they were read in. This detects a log
+    /// that was truncated since (KIP-320).
     fn validate(
         &self,
         asked: Vec<(Turned, Offset, LeaderEpoch)>,
@@ -367,7 +396,8 @@ impl Lookups {
         }
     }
 
-    /// One partition could not be looked up. It is asked about again after a wait; where that does not help, its reader hears of it.
+    /// Handles a failed lookup of one partition. It is looked up again after a backoff. If waiting
+    /// cannot help, its reader gets the error.
     fn failed(&self, partition: &Arc<Partition>, turn: u64, error: &Error, now: Instant) {
         let core = &self.core;
         core.lookup_failed(partition, error);
@@ -387,6 +417,7 @@ impl Lookups {
     }
 }
 
+/// Adds a partition to the question that is sent to `whom`.
 fn push(
     questions: &mut HashMap<Whom, Question>,
     whom: Whom,
@@ -411,6 +442,7 @@ fn push(
     }
 }
 
+/// Sends a question and waits for its answer.
 async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
     let node = match whom {
         Whom::Coordinator => None,
@@ -450,9 +482,10 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
     }
 }
 
-/// Nothing was committed.
+/// Applies `auto.offset.reset` to a partition without a committed offset.
 fn begin(core: &Core, partition: &Partition, turn: u64) {
-    // "Latest" leaves out what was there before the group; all of a partition that is new came after.
+    // `latest` leaves out records from before the consumer subscribed. All records of a partition
+    // that appeared later are newer than that.
     let reset = match core.settings.offset_reset {
         OffsetReset::Latest if core.baseline.lock().is_new(core, partition.place()) => {
             tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
@@ -471,7 +504,7 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
     }
 }
 
-/// The log gave where to begin.
+/// Sets the position to an offset that was looked up in the log. Reports a reset, if this was one.
 fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
     let place = partition.place();
     let before = partition.reset_from();
@@ -493,7 +526,7 @@ fn left_out(place: &TopicPartition) -> Error {
     Error::new(ErrorKind::Decode, what).at(place)
 }
 
-/// What ListOffsets is asked for.
+/// Returns the timestamp to send in ListOffsets.
 fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
     match reset {
@@ -504,9 +537,10 @@ fn time_of(reset: OffsetReset, now: Timestamp) -> i64 {
     }
 }
 
-/// How long nothing at all may go by without a look.
+/// The longest time between two looks at all partitions.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How soon to look again for a leader.
+/// The wait before the next look for a leader or a membership.
 const LEADERLESS: Duration = Duration::from_millis(250);
-/// How old the end of a log may be that no fetch tells, as of a partition that is paused or whose reader is behind.
+/// The age at which a log end is looked up again if no fetch reports it. This is so for partitions
+/// that are paused or whose reader is behind.
 const ENDS: Duration = Duration::from_secs(5);

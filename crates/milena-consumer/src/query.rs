@@ -1,4 +1,5 @@
-//! Questions to brokers about a log: where it begins and ends, which offset belongs to a time, where an epoch ended.
+//! Requests to brokers about a log. They ask for its start and end, for offsets by time, and for
+//! ends of leader epochs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,42 +20,42 @@ use tokio::time::{Instant, sleep};
 use crate::core::Core;
 use crate::passing::passes;
 
-/// An offset and what belongs to it.
+/// An offset that was found by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OffsetAndTimestamp {
-    /// The offset of the first record that is not older than was asked for.
+    /// The offset of the first record that is not older than the given time.
     pub offset: Offset,
-    /// Its timestamp.
+    /// The timestamp of that record.
     pub timestamp: Timestamp,
-    /// The epoch of the leader that appended it, where known.
+    /// The epoch of the leader that appended the record. `None` if the broker did not send it.
     pub leader_epoch: Option<LeaderEpoch>,
 }
 
-/// Where a partition's log begins and ends.
+/// The start and the end of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Watermarks {
     /// The offset of the first record that can be read.
     pub low: Offset,
-    /// The offset behind the last record that this consumer may see: the last stable offset where it reads committed records only, else
-    /// the high watermark.
+    /// The offset behind the last record that this consumer may read. That is the last stable
+    /// offset with read_committed, and otherwise the high watermark.
     pub high: Offset,
 }
 
-/// The answer for one partition; an offset of `None` where no record answers the question.
+/// The answer for one partition. The offset is `None` if no record matches.
 pub(crate) type Listed = Result<Told>;
 
-/// Offset, timestamp and epoch, as far as they were told.
+/// Offset, timestamp and leader epoch. Each is `None` if the broker did not send it.
 pub(crate) type Told = (Option<Offset>, Option<Timestamp>, Option<LeaderEpoch>);
 
-/// The end of an epoch in a leader's log; `None` where the leader does not know.
+/// The end of a leader epoch in the leader's log. `None` if the leader does not know it.
 pub(crate) type EpochEnd = Result<Option<(LeaderEpoch, Offset)>>;
 
-/// A partition and the time to ask for, on the wire: -1 is the end, -2 the beginning.
+/// A partition and the time to ask for, in wire format. -1 is the end of the log, -2 its start.
 pub(crate) type Question = (TopicPartition, i64);
 
-/// Groups by leader; what has none is told as an error that passes.
+/// Groups questions by the leader of their partition. Also returns the partitions without a leader.
 fn by_leader<Q>(
     core: &Core,
     questions: Vec<Q>,
@@ -76,10 +77,12 @@ fn by_leader<Q>(
     (by_leader, leaderless)
 }
 
+/// Returns the error for a partition without a leader. It passes.
 fn no_leader(place: &TopicPartition) -> Error {
     Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place)
 }
 
+/// Returns the leader epoch from metadata in wire format. -1 if it is unknown.
 fn current_epoch(core: &Core, place: &TopicPartition) -> i32 {
     let metadata = core.cluster.metadata();
     let known = metadata.partition(place);
@@ -88,7 +91,7 @@ fn current_epoch(core: &Core, place: &TopicPartition) -> i32 {
         .map_or(-1, LeaderEpoch::to_wire)
 }
 
-/// Asks the leaders once; an answer for each partition that was asked about.
+/// Asks each leader once for offsets. The result has an entry for each partition in `questions`.
 pub(crate) async fn list_offsets(
     core: &Core,
     questions: Vec<Question>,
@@ -101,13 +104,14 @@ pub(crate) async fn list_offsets(
     .await
 }
 
-/// What a leader was asked, and what it said of each partition.
+/// The questions to one leader, and its answer for each partition.
 type Replies<Q, A> = (
     Vec<(TopicPartition, Q)>,
     Result<HashMap<TopicPartition, Result<A>>>,
 );
 
-/// Asks the leaders side by side; an answer for each partition, with the error `left_out` where a leader gave none.
+/// Asks all leaders at the same time. The result has an entry for each partition in `questions`. It
+/// is an error with the text `left_out` if a leader's answer does not mention the partition.
 async fn ask_leaders<Q, A, F>(
     core: &Core,
     questions: Vec<(TopicPartition, Q)>,
@@ -147,7 +151,8 @@ where
     found
 }
 
-/// The leader of what is asked about, for as long as it leads that: a broker that is away is not waited for once another one leads.
+/// Returns the target for questions to `leader`, valid only while it leads these partitions. The
+/// request therefore does not wait for an unreachable broker once another one leads.
 fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Target {
     let places = questions.iter().map(|(place, _)| place.clone());
     leader.map_or(Target::Any, |leader| {
@@ -155,7 +160,7 @@ fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Targ
     })
 }
 
-/// Asks one broker, or any.
+/// Asks one broker for offsets. Asks any broker if `leader` is `None`.
 pub(crate) async fn ask_offsets(
     core: &Core,
     leader: Option<NodeId>,
@@ -202,7 +207,8 @@ pub(crate) async fn ask_offsets(
     Ok(found)
 }
 
-/// A refusal that only says that the leader is another, or that metadata is old, passes: it never counts as an answer.
+/// Turns the code of a refusal into an error. A code that only means stale metadata becomes an
+/// error that passes, so that the question is asked again.
 fn refused(core: &Core, code: ErrorCode, api: &'static str, place: &TopicPartition) -> Error {
     core.cluster.note_error(code);
     let error = Error::broker(code).api(api).at(place);
@@ -215,7 +221,7 @@ fn refused(core: &Core, code: ErrorCode, api: &'static str, place: &TopicPartiti
     error
 }
 
-/// Asks one broker, or any, where epochs ended (KIP-320).
+/// Asks one broker where leader epochs ended (KIP-320). Asks any broker if `leader` is `None`.
 pub(crate) async fn ask_epochs(
     core: &Core,
     leader: Option<NodeId>,
@@ -257,10 +263,10 @@ pub(crate) async fn ask_epochs(
     Ok(found)
 }
 
-/// Asks until every partition is answered, or the API timeout is over.
+/// Asks for offsets until every partition is answered or the API timeout is over.
 ///
 /// # Errors
-/// The first that does not pass, or what was wrong last.
+/// The first error that does not pass, or the last one that did once the API timeout is over.
 pub(crate) async fn settled(
     core: &Core,
     questions: Vec<Question>,
@@ -299,7 +305,7 @@ pub(crate) async fn settled(
     }
 }
 
-/// The first offset of each time.
+/// Returns the first offset at or after each time.
 pub(crate) async fn for_times(
     core: &Core,
     questions: Vec<Question>,
@@ -317,7 +323,7 @@ pub(crate) async fn for_times(
     Ok(told.collect())
 }
 
-/// The ends of a log.
+/// Returns the start and the end of a log.
 pub(crate) async fn watermarks(core: &Core, place: &TopicPartition) -> Result<Watermarks> {
     let end = |time| async move {
         let found = settled(core, vec![(place.clone(), time)]).await?;
@@ -328,5 +334,7 @@ pub(crate) async fn watermarks(core: &Core, place: &TopicPartition) -> Result<Wa
     Ok(Watermarks { low, high })
 }
 
+/// The timestamp in ListOffsets that asks for the start of the log.
 pub(crate) const EARLIEST: i64 = -2;
+/// The timestamp in ListOffsets that asks for the end of the log.
 pub(crate) const LATEST: i64 = -1;

@@ -1,47 +1,54 @@
-//! What every consumer can do, with or without a group: receive, move about, pause, and tell where it stands.
+//! Methods of both kinds of consumers. They receive records, move positions, pause, and report
+//! state.
 
-/// The methods that both kinds of consumers have.
+/// Implements the methods that both kinds of consumers have.
 macro_rules! reading {
     ($consumer:ident) => {
         impl $consumer {
-            /// The next record of any assigned partition; waits for one.
+            /// Returns the next record of any assigned partition, and waits for one.
             ///
-            /// Partitions take turns by batches. Any number of tasks may receive at once; each record goes to one of them.
+            /// Partitions take turns, one batch each. Several tasks may receive at once. Each
+            /// record goes to one of them.
             ///
-            /// A member of a group stays one however long nobody calls this: heartbeats go on by themselves, and there is no limit
-            /// such as `max.poll.interval.ms` of Kafka's clients. A program that can hang must notice that by itself; one that runs a
-            /// handler is told by `max_processing_time`.
+            /// A group member keeps its membership however long this is not called. Heartbeats are
+            /// sent by a task of their own, and there is no limit like `max.poll.interval.ms` of
+            /// Kafka's clients. If records wait for longer than `max_processing_time`, that is
+            /// reported.
             ///
             /// # Errors
-            /// Why the consumer ended; a batch that cannot be read, with topic, partition and offset: the same place is fetched
-            /// again after a backoff and told again, until [`seek`](Self::seek) goes past it. See
+            /// The error that ended the consumer. For a batch that cannot be read, an error with
+            /// topic, partition and offset. The same offset is then fetched again after a backoff,
+            /// and the error is returned again until [`seek`](Self::seek) moves past it. See
             /// [`CorruptPolicy`](crate::CorruptPolicy).
             ///
             /// # Cancel safety
-            /// Dropped before it resolves, no record is lost.
+            /// If the future is dropped before it resolves, no record is lost.
             pub fn recv(&self) -> crate::Recv<'_> {
                 crate::Recv::new(&self.engine, &self.receiver)
             }
 
-            /// The next batch of any assigned partition; waits for one. The fastest way to read.
+            /// Returns the next batch of any assigned partition, and waits for one. The fastest way
+            /// to read.
             ///
             /// # Errors
-            /// As [`recv`](Self::recv).
+            /// As for [`recv`](Self::recv).
             ///
             /// # Cancel safety
-            /// Dropped before it resolves, no record is lost.
+            /// If the future is dropped before it resolves, no record is lost.
             pub async fn recv_batch(&self) -> Result<FetchBatch> {
                 self.engine.start()?;
                 self.receiver.recv_batch().await
             }
 
-            /// Up to `max` records, as many as are there once there is one; none when `wait` is over before the first.
+            /// Waits for a record, and returns it with those that are ready, up to `max`. Returns
+            /// none if `wait` is over before the first record.
             ///
             /// # Errors
-            /// As [`recv`](Self::recv); records that come before an error are given first.
+            /// As for [`recv`](Self::recv). Records before the error are returned first, and the
+            /// next call returns the error.
             ///
             /// # Cancel safety
-            /// Dropped before it resolves, no record is lost.
+            /// If the future is dropped before it resolves, no record is lost.
             pub async fn next_batch(
                 &self,
                 max: usize,
@@ -51,17 +58,18 @@ macro_rules! reading {
                 self.receiver.next_batch(max, wait).await
             }
 
-            /// The records as a stream, by the same turns as [`recv`](Self::recv).
+            /// Returns the records as a stream. Partitions take turns as with [`recv`](Self::recv).
             pub fn stream(&self) -> crate::RecordStream<'_> {
                 crate::RecordStream::new(&self.engine, &self.receiver)
             }
 
-            /// The batches as a stream, by the same turns as [`recv_batch`](Self::recv_batch).
+            /// Returns the batches as a stream. Partitions take turns as with
+            /// [`recv_batch`](Self::recv_batch).
             pub fn batches(&self) -> crate::BatchStream<'_> {
                 crate::BatchStream::new(&self.engine, &self.receiver)
             }
 
-            /// A handle that ends the consumer in good order.
+            /// Returns a handle that shuts the consumer down gracefully.
             #[must_use]
             pub fn shutdown_handle(&self) -> ShutdownHandle {
                 ShutdownHandle {
@@ -70,16 +78,16 @@ macro_rules! reading {
                 }
             }
 
-            /// The partitions that are assigned to this consumer now.
+            /// Returns the partitions that are assigned to this consumer now.
             #[must_use]
             pub fn assignment(&self) -> Vec<TopicPartition> {
                 self.core().assigned()
             }
 
-            /// The partitions of a topic; waits while the topic is not known.
+            /// Returns the partitions of a topic. Waits while the topic is not known.
             ///
             /// # Errors
-            /// As [`Cluster::topic`].
+            /// As for [`Cluster::topic`].
             pub async fn partitions_for(
                 &self,
                 topic: impl Into<TopicName>,
@@ -89,22 +97,27 @@ macro_rules! reading {
                 Ok(partitions.map(|known| known.partition).collect())
             }
 
-            /// The offset of the next record to be delivered; `None` while it is being looked up.
+            /// Returns the offset of the next record to be delivered. `None` while it is looked up.
             ///
             /// # Errors
-            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
+            /// assigned.
             pub fn position(&self, place: &TopicPartition) -> Result<Option<milena_core::Offset>> {
                 Ok(self.core().partition(place)?.position())
             }
 
-            /// Goes elsewhere in an assigned partition: to an offset, the beginning, the end, or a time.
+            /// Moves the position of an assigned partition to an offset, the start, the end, or a
+            /// time.
             ///
-            /// What was fetched of the partition is dropped, the next record delivered is that one, and the next commit may be
-            /// lower than the last: what was delivered before no longer counts, nor do commits that are still under way.
+            /// Records of the partition that were fetched but not delivered are dropped, and the
+            /// next record comes from the new position. Records delivered before no longer count,
+            /// and neither do commits still in flight. The next commit may be lower than the last
+            /// one.
             ///
             /// # Errors
-            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned;
-            /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a time before 1970.
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
+            /// assigned. [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a time before
+            /// 1970.
             pub fn seek(
                 &self,
                 place: &TopicPartition,
@@ -118,11 +131,13 @@ macro_rules! reading {
                 Ok(())
             }
 
-            /// Pauses an assigned partition: nothing is fetched or received of it until [`resume`](Self::resume). What was
-            /// fetched before is kept; lanes finish what they have.
+            /// Pauses an assigned partition. Nothing of it is fetched or received until
+            /// [`resume`](Self::resume). Records that were fetched before are kept, and lanes
+            /// finish the records that they have.
             ///
             /// # Errors
-            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
+            /// assigned.
             pub fn pause(&self, place: &TopicPartition) -> Result<()> {
                 let partition = self.core().partition(place)?;
                 let reason = milena_core::Reason::Borrowed("asked for");
@@ -132,30 +147,35 @@ macro_rules! reading {
                 Ok(())
             }
 
-            /// Lets go of a pause by [`pause`](Self::pause); the partition goes on when nobody else, such as a breaker's gate,
-            /// holds it.
+            /// Ends a pause by [`pause`](Self::pause). The partition resumes if no other holder,
+            /// such as the gate of a breaker, keeps it paused.
             ///
             /// # Errors
-            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
+            /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
+            /// assigned.
             pub fn resume(&self, place: &TopicPartition) -> Result<()> {
                 let partition = self.core().partition(place)?;
                 self.core().resume(&partition, crate::pauses::USER);
                 Ok(())
             }
 
-            /// How far each assigned partition is behind, in records and in time; those of which nobody has told the end yet are left
-            /// out. Asks nobody: where no fetch tells the end, as of a paused partition, it is looked up every five seconds.
+            /// Returns the lag of each assigned partition, in records and in time. Partitions whose
+            /// log end is not known yet are left out. Sends no request. The end of a log that no
+            /// fetch reports, for example of a paused partition, is looked up every five seconds in
+            /// the background.
             #[must_use]
             pub fn lag(&self) -> std::collections::BTreeMap<TopicPartition, crate::Lag> {
                 crate::lag::read(self.core())
             }
 
-            /// The first offset of each partition whose record is not older than its time, asked of the leaders; `None` where all
-            /// records are older. The partitions need not be assigned.
+            /// Asks the leaders for the first offset of each partition whose record is not older
+            /// than the given time. Returns `None` for a partition where all records are older. The
+            /// partitions need not be assigned.
             ///
             /// # Errors
-            /// Why a leader did not answer, after it was asked again for the API timeout; a topic that does not exist;
-            /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a time before 1970.
+            /// The last failure once retries have used up the API timeout. An error for a topic
+            /// that does not exist. [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a
+            /// time before 1970.
             pub async fn offsets_for_times(
                 &self,
                 times: impl IntoIterator<Item = (TopicPartition, milena_core::Timestamp)>,
@@ -170,21 +190,23 @@ macro_rules! reading {
                 crate::query::for_times(self.core(), questions).await
             }
 
-            /// Where the log of a partition begins and ends for this consumer, asked of its leader. It need not be assigned.
+            /// Asks the leader for the start and the end of a partition's log, as this consumer may
+            /// read it. The partition need not be assigned.
             ///
             /// # Errors
-            /// As [`offsets_for_times`](Self::offsets_for_times).
+            /// As for [`offsets_for_times`](Self::offsets_for_times).
             pub async fn watermarks(&self, place: &TopicPartition) -> Result<crate::Watermarks> {
                 crate::query::watermarks(self.core(), place).await
             }
 
-            /// Who holds which of its partitions paused, why, and for how long.
+            /// Returns the pauses of all assigned partitions, with holder, reason and age.
             #[must_use]
             pub fn pauses(&self) -> Vec<crate::pauses::Pause> {
                 self.core().pauses()
             }
 
-            /// Its figures: lag, lane depth, memory used, the oldest unsettled record, pauses.
+            /// Returns the gauges of this consumer, such as lag, lane depth, memory used, the
+            /// oldest unsettled record, and pauses.
             #[must_use]
             pub fn gauges(&self) -> Arc<dyn milena_core::Gauges> {
                 gauges::gauges(&self.engine.core)

@@ -1,4 +1,4 @@
-//! Reading without a handler: record by record, some at a time, or batch by batch for speed.
+//! Reading without a handler, record by record, several at a time, or batch by batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,26 +16,37 @@ use crate::core::{Core, End};
 use crate::partition::Partition;
 use crate::unpack;
 
-/// Hands out records of all partitions in turn, a batch of each at a time.
+/// Returns records of all partitions in turn, one batch of each at a time.
 ///
-/// Whatever it gives is taken and given within one step that does not wait, so that a future dropped while it waits has nothing.
+/// A record is taken and returned in one step without an await. A future that is dropped while it
+/// waits therefore holds no record.
 pub(crate) struct Receiver {
+    /// The state of the consumer.
     core: Arc<Core>,
+    /// The batch whose records are being returned one by one. `None` if there is none.
     current: Mutex<Option<Current>>,
-    /// Batches taken since a task rested.
+    /// Batches taken since a receiving task last yielded.
     taken: AtomicUsize,
 }
 
-/// The batch whose records are being handed out.
+/// A batch whose records are returned one by one.
 struct Current {
+    /// The partition of the batch.
     partition: Arc<Partition>,
+    /// All records of the batch.
     records: Records,
+    /// The records that are not returned yet.
     rest: Rest,
+    /// The partition's `turn` in which the batch was fetched. The batch is stale once the partition
+    /// has another one.
     turn: u64,
-    /// One past the last record handed out.
+    /// One past the last record that was returned.
     position: Offset,
+    /// The offset behind the batch.
     next: Offset,
+    /// The leader epoch of the batch.
     epoch: Option<LeaderEpoch>,
+    /// The memory of the records.
     pinned: Arc<Pinned>,
 }
 
@@ -52,6 +63,7 @@ impl Receiver {
         &self.core
     }
 
+    /// Waits for the next batch.
     pub(crate) async fn recv_batch(&self) -> Result<FetchBatch> {
         if self.is_to_rest() {
             tokio::task::yield_now().await;
@@ -59,7 +71,8 @@ impl Receiver {
         self.wait_for(|| self.try_recv_batch()).await
     }
 
-    /// Up to `max` records, as soon as there is one; none when `wait` is over first.
+    /// Waits for a record, and returns it with those that are ready, up to `max`. Returns none if
+    /// `wait` is over first.
     pub(crate) async fn next_batch(
         &self,
         max: usize,
@@ -76,16 +89,16 @@ impl Receiver {
         while records.len() < max {
             match self.try_recv() {
                 Some(Ok(record)) => records.push(record),
-                // An error is told by the next call, which meets it again.
+                // The next call meets the error again and returns it.
                 None | Some(Err(_)) => break,
             }
         }
         Ok(records)
     }
 
-    /// Waits until `take` gives something.
+    /// Waits until `take` returns something.
     async fn wait_for<T>(&self, mut take: impl FnMut() -> Option<Result<T>>) -> Result<T> {
-        // To wait costs more than to take what is there.
+        // Tries without registering a waiter first, since that is cheaper when a record is ready.
         if let Some(taken) = take() {
             return taken;
         }
@@ -99,7 +112,7 @@ impl Receiver {
         }
     }
 
-    /// The next record, if one is there.
+    /// Returns the next record without waiting. `None` if none is ready.
     fn try_recv(&self) -> Option<Result<ConsumerRecord>> {
         match self.poll_recv(|record| record, || false) {
             Poll::Ready(record) => Some(record),
@@ -107,9 +120,11 @@ impl Receiver {
         }
     }
 
-    /// The next record as `wrap` makes it; where there is none, `again` says whether to look once more.
+    /// Returns the next record, converted by `wrap`. If none is ready, calls `again` without the
+    /// lock, and looks once more if that returns true.
     ///
-    /// A record is large, and costs less to make where it is going to be than to move: what is wanted of it is made of it here.
+    /// A record is large. Building the caller's type here is cheaper than moving the record out
+    /// first.
     pub(crate) fn poll_recv<T>(
         &self,
         mut wrap: impl FnMut(Result<ConsumerRecord>) -> T,
@@ -135,10 +150,11 @@ impl Receiver {
         }
     }
 
-    /// The next batch, if one is there.
+    /// Returns the next batch without waiting. `None` if none is ready.
     pub(crate) fn try_recv_batch(&self) -> Option<Result<FetchBatch>> {
         let mut current = self.current.lock();
-        // What a receiver of single records has begun goes first, so that order holds.
+        // The rest of a batch that a receiver of single records has begun comes first, to keep the
+        // order.
         put_back(&mut current);
         match self.take() {
             Ok(Some((partition, opened))) => {
@@ -150,18 +166,20 @@ impl Receiver {
         }
     }
 
+    /// Returns an error if the consumer has ended or a handler gets the records.
     fn check(&self) -> Result<()> {
         if let Some(end) = self.core.ended() {
             return Err(ended(end));
         }
         if self.core.is_processing() {
-            let what = "the consumer runs a handler, which gets its records";
+            let what = "the consumer runs a handler, which gets its records: receive with another consumer";
             return Err(Error::new(ErrorKind::State, what));
         }
         Ok(())
     }
 
-    /// The next batch of any partition that is not paused, taken in hand. Partitions with something to read take turns.
+    /// Takes the next batch of any partition that is not paused. Partitions with something to read
+    /// take turns.
     fn take(&self) -> Result<Option<(Arc<Partition>, Opened)>> {
         self.check()?;
         while let Some(partition) = self.core.readable.pop(Partition::ready_mark) {
@@ -172,24 +190,26 @@ impl Receiver {
             if matches!(opened, Ok(None)) {
                 continue;
             }
-            // For the rest of it.
+            // The partition may have more, so it goes to the end of the list again.
             partition.tell_readable();
             let Some(opened) = opened? else { continue };
             self.taken.fetch_add(1, Ordering::Relaxed);
-            // Others may wait for what is left.
+            // Other receivers may wait for the rest.
             self.core.ready.notify_waiters();
             return Ok(Some((partition, opened)));
         }
         Ok(None)
     }
 
-    /// Whether its task is to rest: it has taken many batches without waiting, and the fetcher may wait for the worker that it runs on.
+    /// Returns true if the calling task should yield. It has then taken many batches without
+    /// waiting, and the fetcher may wait for the worker thread that it runs on.
     #[inline]
     pub(crate) fn is_to_rest(&self) -> bool {
         self.taken.load(Ordering::Relaxed) >= REST && self.taken.swap(0, Ordering::Relaxed) >= REST
     }
 
-    /// The rest of the batch in hand, if it is of this partition, is kept until the partition is read again.
+    /// Puts the rest of the current batch back if it is of this partition. It is kept until the
+    /// partition is read again.
     pub(crate) fn lay_aside(&self, place: &TopicPartition) {
         let mut current = self.current.lock();
         if current
@@ -201,7 +221,7 @@ impl Receiver {
     }
 }
 
-/// What is left of the batch in hand goes back to its partition.
+/// Puts the rest of the current batch back into its partition.
 fn put_back(current: &mut MutexGuard<'_, Option<Current>>) {
     let Some(batch) = current.take() else { return };
     if !batch.has_more() {
@@ -231,7 +251,8 @@ impl Current {
         }
     }
 
-    /// The next record; `None` at the end, or when the partition was sought, revoked or paused.
+    /// Returns the next record. `None` at the end of the batch, or if the partition was moved by a
+    /// seek or revoked meanwhile.
     #[inline(always)]
     fn next(&mut self, core: &Core) -> Option<Result<ConsumerRecord>> {
         if !self.partition.is_current(self.turn) {
@@ -257,16 +278,19 @@ impl Current {
         }
     }
 
+    /// Returns true if the batch has records that are not returned yet.
     fn has_more(&self) -> bool {
         self.position < self.next
     }
 
+    /// Notes in the partition how far the batch was returned.
     fn note(&self) {
         self.partition
             .note_read(self.turn, self.position, self.epoch);
     }
 }
 
+/// Returns the error that receivers get after the end of the consumer.
 pub(crate) fn ended(end: End) -> Error {
     match end {
         End::Failed(error) => error,
@@ -278,5 +302,5 @@ pub(crate) fn ended(end: End) -> Error {
     }
 }
 
-/// After how many batches a task that receives without waiting lets others run.
+/// The number of batches after which a task that receives without waiting yields.
 const REST: usize = 16;

@@ -1,4 +1,5 @@
-//! The next record as a future of its own: it gives a record without moving it through layers of others.
+//! The future of `recv`. It is a type of its own, so that a record is not moved through nested
+//! futures.
 
 use std::fmt;
 use std::future::Future;
@@ -13,15 +14,18 @@ use crate::engine::Engine;
 use crate::receiver::Receiver;
 
 pin_project! {
-    /// The next record; made by [`Consumer::recv`](crate::Consumer::recv), where its errors are told.
+    /// The future of the next record. [`Consumer::recv`](crate::Consumer::recv) returns it and
+    /// lists its errors.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
+    /// If the future is dropped before it resolves, no record is lost.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Recv<'a> {
+        /// The tasks, which the first poll starts.
         engine: &'a Engine,
+        /// The source of the record.
         receiver: &'a Receiver,
-        // Made only where there is nothing to give at once.
+        // The registered waiter. `None` until no record is ready.
         #[pin]
         woken: Option<Notified<'a>>,
     }
@@ -49,7 +53,9 @@ impl Future for Recv<'_> {
         }
         let receiver = *this.receiver;
         if receiver.is_to_rest() {
-            // A loop over `recv` that always finds something would keep its worker, and the fetcher that it woke last with it.
+            // A loop over `recv` that always finds a record would never yield. The fetcher that it
+            // woke last waits in the LIFO slot of the same worker thread, where no other thread can
+            // take it.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -60,7 +66,8 @@ impl Future for Recv<'_> {
     }
 }
 
-/// Nothing was there: whether to look once more, since something may have come meanwhile; else the task is woken when something comes.
+/// Registers the task to be woken once there is something to receive. Returns true if the caller
+/// should look once more, since something may have come meanwhile.
 #[cold]
 fn look_again<'a>(
     receiver: &'a Receiver,
@@ -68,7 +75,7 @@ fn look_again<'a>(
     cx: &mut Context<'_>,
 ) -> bool {
     match woken.as_mut().as_pin_mut() {
-        // Waited for first, looked again after: what comes in between is not missed.
+        // Registers before the second look, so that nothing that comes in between is missed.
         None => {
             woken.set(Some(receiver.core().ready.notified()));
             if let Some(fresh) = woken.as_mut().as_pin_mut() {

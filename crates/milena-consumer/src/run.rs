@@ -1,4 +1,5 @@
-//! Running a handler: lanes over the assignment, gates that pause it, and the report at the end.
+//! Runs of a handler. A run has lanes over the assignment, watchers of gates that pause it, and a
+//! report at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,59 +22,64 @@ use crate::lane::{RouteLanes, Serves, heed};
 use crate::supervise::{caught, contained};
 use crate::targets;
 
-/// What a run did.
+/// The report of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunReport {
     /// Records that the handler acknowledged.
     pub processed: u64,
-    /// Records that it skipped, with a reason.
+    /// Records that the handler skipped, with a reason.
     pub skipped: u64,
     /// Records that were written to a dead letter topic.
     pub dead_lettered: u64,
     /// Records that were written to a retry topic, to be read again later.
     pub forwarded: u64,
-    /// Records that were done too late to count: their partition had been given to another member, which reads them again.
+    /// Records that were done too late to count. Their partition had gone to another member, which
+    /// reads them again.
     pub late: u64,
-    /// Batches that could not be read and were passed over, as [`CorruptPolicy::Skip`](crate::CorruptPolicy::Skip) says.
+    /// Batches that could not be read and were skipped, as
+    /// [`CorruptPolicy::Skip`](crate::CorruptPolicy::Skip) says.
     pub corrupt: u64,
-    /// The offset that was last committed of each partition.
+    /// The offset that was committed last, by partition.
     pub committed: BTreeMap<TopicPartition, Offset>,
-    /// Why it ended.
+    /// The reason for the end.
     pub end: RunEnd,
 }
 
-/// Why a run ended well.
+/// The reason for an end without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
-    /// Someone asked for it by a [`ShutdownHandle`] or `close`.
+    /// A [`ShutdownHandle`] or `close` asked for the end.
     Shutdown,
     /// The handler answered [`Outcome::Stop`], for this reason.
     Stopped(Reason),
 }
 
-/// Ends a consumer in good order, from anywhere. A clone ends the same one.
+/// A handle that shuts a consumer down gracefully, from anywhere. Its clones end the same consumer.
 #[derive(Clone, Debug)]
 pub struct ShutdownHandle {
+    /// Cancelled to shut down gracefully.
     pub(crate) closing: CancelToken,
+    /// Cancelled to end at once.
     pub(crate) at_once: CancelToken,
 }
 
 impl ShutdownHandle {
-    /// Asks for the end and does not wait: no record is dispatched any more, lanes drain, offsets are committed, the group is left,
-    /// and then `run` returns its report.
+    /// Starts a graceful shutdown and returns without waiting. No more records go to handlers,
+    /// lanes drain, offsets are committed, and the group is left. Then `run` returns its report.
     pub fn shutdown(&self) {
         self.closing.cancel();
     }
 
-    /// Ends it at once: handlers are cut off, nothing more is committed, and what is not committed is read again by the next owner.
+    /// Ends the consumer at once. Handlers are cut off and nothing more is committed. The next
+    /// owner of the partitions reads again what was not committed.
     pub fn shutdown_now(&self) {
         self.closing.cancel();
         self.at_once.cancel();
     }
 
-    /// What to call on each signal to end: the first is a [`shutdown`](Self::shutdown), a second one a
-    /// [`shutdown_now`](Self::shutdown_now).
+    /// Handles a signal to end, such as Ctrl-C. The first call is a [`shutdown`](Self::shutdown),
+    /// the second a [`shutdown_now`](Self::shutdown_now).
     pub fn signal(&self) {
         if self.closing.is_cancelled() {
             self.at_once.cancel();
@@ -81,19 +87,19 @@ impl ShutdownHandle {
         self.closing.cancel();
     }
 
-    /// Whether someone asked.
+    /// Returns true once a shutdown was asked for.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.closing.is_cancelled()
     }
 }
 
-/// A run of a handler; made by [`Consumer::run`](crate::Consumer::run), where its errors are told.
+/// The future of a run. [`Consumer::run`](crate::Consumer::run) returns it and lists its errors.
 ///
-/// It does not name the handler's type, so that it can be spawned whatever the handler captures.
+/// The type does not name the handler, so that it can be spawned whatever the handler captures.
 ///
 /// # Cancel safety
-/// Dropped, everything ends at once.
+/// If the future is dropped, everything ends at once.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Run<'a>(Pin<Box<dyn Future<Output = Result<RunReport>> + Send + 'a>>);
 
@@ -112,16 +118,19 @@ impl fmt::Debug for Run<'_> {
 }
 
 pin_project! {
-    /// A run that ends in good order when `E` resolves; made by [`Consumer::run_until`](crate::Consumer::run_until).
+    /// The future of a run that shuts down gracefully when `E` resolves.
+    /// [`Consumer::run_until`](crate::Consumer::run_until) returns it.
     ///
     /// # Cancel safety
-    /// As [`Run`].
+    /// As for [`Run`].
     #[must_use = "futures do nothing unless awaited"]
     pub struct RunUntil<'a, E> {
+        /// The run.
         run: Run<'a>,
-        // Gone once it has resolved.
+        // The future that ends the run. `None` once it has resolved.
         #[pin]
         end: Option<E>,
+        /// The handle that ends the run.
         stop: ShutdownHandle,
     }
 }
@@ -154,7 +163,7 @@ impl<E> fmt::Debug for RunUntil<'_, E> {
     }
 }
 
-/// Processes until the end.
+/// Processes records until the consumer ends.
 pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     Run(Box::pin(async move {
         let ended = process(engine, routes).await;
@@ -165,6 +174,7 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     }))
 }
 
+/// Checks the routes, starts their lanes, and closes the consumer at the end.
 async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     contained("the check of the routes", || routes.check())??;
     let core = &engine.core;
@@ -186,12 +196,12 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
         "the consumer starts"
     );
     let abandoned = Abandoned(Some(engine));
-    // Ends with this function.
+    // Aborted when this function returns.
     let mut gates = JoinSet::new();
     let mut told: Vec<Gate> = Vec::new();
     for (route, info) in routes.routes().iter().enumerate() {
         for gate in info.gates.clone() {
-            // One that several routes share is told of once.
+            // A gate that several routes share is reported once.
             if !told.iter().any(|known| known.same(&gate)) {
                 told.push(gate.clone());
                 gates.spawn(tell_of_gate(Arc::clone(core), gate.clone()));
@@ -228,7 +238,7 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     ended
 }
 
-/// Tells observers of each change of a gate.
+/// Reports each change of a gate to observers.
 async fn tell_of_gate(core: Arc<Core>, gate: Gate) {
     let mut watch = gate.watch();
     let mut state = gate.state();
@@ -252,6 +262,7 @@ async fn tell_of_gate(core: Arc<Core>, gate: Gate) {
     }
 }
 
+/// Pauses and resumes the partitions of a route as its gate changes.
 async fn watch_gate<R: Routes>(core: Arc<Core>, routes: Arc<R>, route: usize, gate: Gate) {
     let mut watch = gate.watch();
     let mut state = gate.state();
@@ -267,6 +278,7 @@ async fn watch_gate<R: Routes>(core: Arc<Core>, routes: Arc<R>, route: usize, ga
     }
 }
 
+/// Returns the report of a run that has ended, or the error that ended it.
 fn report(core: &Core) -> Result<RunReport> {
     let end = match core.ended() {
         Some(End::Failed(error)) => return Err(error),
@@ -286,7 +298,7 @@ fn report(core: &Core) -> Result<RunReport> {
     })
 }
 
-/// A run whose future is dropped ends at once; nothing of it goes on unseen.
+/// Guard that ends the consumer at once if the future of a run is dropped.
 struct Abandoned<'a>(Option<&'a Engine>);
 
 impl Abandoned<'_> {

@@ -1,23 +1,31 @@
-//! A fetch session with one broker: requests name only what changed (KIP-227).
+//! A fetch session with one broker. Requests name only the partitions that changed (KIP-227).
 
 use std::collections::BTreeMap;
 
 use milena_core::{ErrorCode, TopicPartition};
 use milena_protocol::fetch::{FetchPartition, FetchSession, ForgottenPartition};
 
-/// What one broker remembers of this consumer's fetches. Pure: the fetcher sends what it plans.
+/// The state of a fetch session that one broker keeps for this consumer. Has no side effects. The
+/// fetcher sends what it plans.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// The session id and epoch of the next request. Epoch 0 asks for a new session, with all
+    /// partitions.
     at: FetchSession,
+    /// True if the session names topics by id.
     by_id: bool,
+    /// The partitions of the session, as the broker knows them after the last planned request.
     known: BTreeMap<TopicPartition, FetchPartition>,
 }
 
-/// A request to send.
+/// The content of the next fetch request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Planned {
+    /// The session id and epoch to send.
     pub(crate) session: FetchSession,
+    /// Partitions that are new or changed. All of them in a full request.
     pub(crate) partitions: Vec<FetchPartition>,
+    /// Partitions to remove from the session. Empty in a full request.
     pub(crate) forgotten: Vec<ForgottenPartition>,
 }
 
@@ -30,7 +38,8 @@ impl Session {
         }
     }
 
-    /// What to send so that the broker serves exactly `wanted`; `by_id` when topics are named by id.
+    /// Plans the next request, so that the broker serves exactly `wanted`. `by_id` is true if
+    /// topics are named by id.
     pub(crate) fn plan(&mut self, wanted: Vec<FetchPartition>, by_id: bool) -> Planned {
         if self.by_id != by_id {
             self.restart();
@@ -45,7 +54,7 @@ impl Session {
             let told = self.known.remove(&place);
             let same = told.as_ref() == Some(&entry);
             if let Some(old) = told.filter(|old| old.topic_id != entry.topic_id) {
-                // The topic was made anew: the old one is dropped from the session by its id.
+                // The topic was deleted and created again. The broker knows the old one by its id.
                 forgotten.push(forget(old));
             }
             if full || !same {
@@ -54,6 +63,7 @@ impl Session {
             known.insert(place, entry);
         }
         let left = std::mem::replace(&mut self.known, known);
+        // A full request replaces the session, so nothing must be removed from it.
         if full {
             forgotten.clear();
         } else {
@@ -66,10 +76,10 @@ impl Session {
         }
     }
 
-    /// The broker answered well, under this session id.
+    /// Notes that the broker answered without an error, under this session id.
     pub(crate) fn answered(&mut self, id: i32) {
         if id == 0 {
-            // No session was to be had; the next request tries again, in full.
+            // The broker opened no session. The next request is full and asks for one again.
             self.at = FetchSession::OPEN;
             self.known.clear();
         } else if self.at.epoch == 0 || self.at.id != id {
@@ -79,8 +89,8 @@ impl Session {
         }
     }
 
-    /// The broker refused the request as a whole; returns whether the session was the reason, so that the next request, in full,
-    /// may go at once.
+    /// Notes that the broker refused the whole request. Returns true if the session was the reason,
+    /// so that the next full request may be sent at once.
     pub(crate) fn refused(&mut self, code: ErrorCode) -> bool {
         let gone = code == ErrorCode::FETCH_SESSION_ID_NOT_FOUND;
         if gone {
@@ -95,7 +105,8 @@ impl Session {
         )
     }
 
-    /// Whether the broker got the last request is unknown: the session is closed and opened anew by the next.
+    /// Starts the session over, since it is unknown whether the broker got the last request. The
+    /// next request closes the old session and opens another.
     pub(crate) fn restart(&mut self) {
         self.at = FetchSession {
             id: self.at.id,

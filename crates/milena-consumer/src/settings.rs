@@ -1,4 +1,4 @@
-//! What a consumer was told: every setting with its default, parsed once.
+//! All settings of a consumer with their defaults. They are checked once, in `build`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,110 +11,156 @@ use crate::group::{GroupSettings, Signals};
 use crate::subscription::Subscription;
 use crate::supervise::named;
 
-/// Where to begin when a group has committed nothing for a partition, or its offset is out of the log's range
-/// (`auto.offset.reset`).
+/// The place to start if a group has no committed offset for a partition, or if the offset is out
+/// of the log's range (`auto.offset.reset`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OffsetReset {
-    /// At the first record there is. The default: a fresh group loses nothing.
+    /// Start at the first record in the log. The default, so that a new group misses no record.
     #[default]
     Earliest,
-    /// Behind the last record there is; resolved to a number once. It leaves out what was written before the consumer began: a partition
-    /// that is added to a topic later, a topic that a pattern takes in later, and one that is made again, are read from their first
-    /// record.
+    /// Start behind the last record in the log, at an offset that is looked up once. Only records
+    /// from before the consumer subscribed are left out. A partition that is added to a topic
+    /// later, a topic that starts to match the pattern later, and a topic that is created again are
+    /// read from their first record.
     Latest,
-    /// At the first record that has this timestamp or a later one; behind the last where there is none.
+    /// Start at the first record with this timestamp or a later one. Start behind the last record
+    /// if there is none.
     Timestamp(Timestamp),
-    /// At the first record of this last stretch of time, counted from when the position is looked up (KIP-1106's `by_duration`);
-    /// behind the last where there is none.
+    /// Start at the first record that is at most this old when the position is looked up
+    /// (`by_duration` of KIP-1106). Start behind the last record if there is none.
     Duration(Duration),
-    /// Nowhere: an error names the partition.
+    /// Do not start. The reader gets an error that names the partition, and nothing is read before
+    /// a seek.
     None,
 }
 
-/// What keeps its order: the unit in which records are processed one after the other.
+/// The records that keep their order. Records of one unit are processed one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// The records of a partition. The default, and Kafka's own promise.
+    /// All records of a partition keep their order. The default, and Kafka's own guarantee.
     #[default]
     Partition,
-    /// The records of a key; each partition has that many lanes, and a free lane takes the next record whose key nobody works on.
-    /// Records without a key count as of one key.
+    /// Records with the same key keep their order. Each partition has this many lanes, and a free
+    /// lane takes the next record whose key no other lane works on. Records without a key count as
+    /// records of one key.
     Key(usize),
-    /// Nothing; each partition has that many lanes.
+    /// No records keep their order. Each partition has this many lanes.
     Unordered(usize),
 }
 
-/// What to do when a lane cannot go on: its record could neither be processed nor dead-lettered.
+/// The policy for a lane that cannot continue, since its record could be neither processed nor
+/// dead-lettered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LaneStopPolicy {
-    /// The consumer ends with a typed error, its other lanes drained. The default: nothing is lost and nobody can miss it.
+    /// The consumer ends with an error after its other lanes have drained. The default. No record
+    /// is lost, and the error cannot be missed.
     #[default]
     Stop,
-    /// The partition stays paused and unsettled, the others go on; the event `LaneStopped` turns health red.
+    /// The partition stays paused and its record unsettled, and the other partitions continue. The
+    /// event `LaneStopped` turns health red.
     Pause,
 }
 
-/// What to do with a batch that cannot be read: its checksum is wrong, it does not decompress, or it would grow over the limit.
+/// The policy for a batch that cannot be read, since its checksum is wrong, it does not decompress,
+/// or it would exceed the size limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CorruptPolicy {
-    /// Tell it, with topic, partition and offset, and go no further: a handler's lane stops, a receiver gets the error. The default:
-    /// nothing is lost unseen.
+    /// Report an error with topic, partition and offset, and do not read on. The lane of a handler
+    /// stops, and a receiver gets the error. The default, so that no record is lost unnoticed.
     #[default]
     Stop,
-    /// Pass it over, told by the event `CorruptSkipped` and counted in the report. Where a batch's checksum is wrong, its header may be
-    /// what is wrong: it ends where the batch behind it begins. Where there is none after some tries, or not even the header can be
-    /// read, its end is not known, and it is told as by `Stop`.
+    /// Skip the batch. The event `CorruptSkipped` reports it, and the run's report counts it.
+    ///
+    /// If the checksum of a batch is wrong, its header may be wrong too, so the batch is assumed to
+    /// end where the next batch starts. If no next batch comes after some tries, or the header
+    /// cannot even be read, the end is unknown. Then this acts like `Stop`.
     Skip,
 }
 
-/// What to do with a handler that has a record for longer than `max_processing_time`.
+/// The policy for a handler that has a record for longer than `max_processing_time`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StuckPolicy {
-    /// Report it, by the event `HandlerStuck` and in the log, and wait on. The default: slow is not wrong.
+    /// Report it with the event `HandlerStuck` and in the log, and continue to wait. The default,
+    /// since a slow handler is not always wrong.
     #[default]
     Report,
-    /// Stop its lane as well, as [`LaneStopPolicy`] says: with `Stop` the consumer ends, and others get the partition. A consumer whose
-    /// records are received ends, where records wait and nobody receives.
+    /// Also stop its lane, as [`LaneStopPolicy`] says. With `Stop` the consumer ends, and other
+    /// members get the partition. A consumer that receives without a handler ends if records wait
+    /// and are not received.
     StopLane,
 }
 
-/// A source of wall-clock time.
+/// A function that returns wall-clock time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 #[derive(Clone)]
+/// All settings of a consumer. The builder writes them. They do not change after `build`. The
+/// setters of the builders document each setting.
 pub(crate) struct Settings {
-    /// `None` for a consumer without a group.
+    /// `group.id`. `None` for a consumer without a group.
     pub(crate) group: Option<Arc<str>>,
+    /// `group.instance.id`. `None` for a dynamic member.
     pub(crate) instance: Option<Arc<str>>,
+    /// The topics that were subscribed to by name, before any later change of the subscription.
     pub(crate) topics: BTreeSet<TopicName>,
+    /// Settings of group membership besides the timeouts, such as assignors, pattern and listener.
     pub(crate) membership: GroupSettings,
+    /// `session.timeout.ms`. Must be longer than `heartbeat_interval`.
     pub(crate) session_timeout: Duration,
+    /// `heartbeat.interval.ms`.
     pub(crate) heartbeat_interval: Duration,
+    /// The time that the coordinator waits for members in a rebalance. Must be longer than
+    /// `drain_timeout`.
     pub(crate) rebalance_timeout: Duration,
+    /// The time that handlers have to finish their records when a partition is revoked.
     pub(crate) drain_timeout: Duration,
+    /// `auto.commit.interval.ms`.
     pub(crate) commit_interval: Duration,
+    /// True if the offsets of a handler are not committed automatically.
     pub(crate) manual_commit: bool,
+    /// The text that commits carry. Empty for none.
     pub(crate) commit_metadata: Arc<str>,
+    /// `auto.offset.reset`.
     pub(crate) offset_reset: OffsetReset,
+    /// `isolation.level`.
     pub(crate) isolation: IsolationLevel,
+    /// `fetch.max.wait.ms`.
     pub(crate) fetch_max_wait: Duration,
+    /// `fetch.min.bytes`.
     pub(crate) fetch_min_bytes: u32,
+    /// `fetch.max.bytes`. Must fit into the largest frame that the client accepts.
     pub(crate) fetch_max_bytes: usize,
+    /// `max.partition.fetch.bytes`, the bytes to ask of a partition at first.
     pub(crate) partition_fetch_bytes: usize,
+    /// The most bytes that fetched records may hold.
     pub(crate) buffer_memory: usize,
+    /// The most bytes that one batch may decompress to.
     pub(crate) max_batch_size: usize,
+    /// `check.crcs`. True if checksums of batches are verified.
     pub(crate) check_crcs: bool,
+    /// The policy for batches that cannot be read.
     pub(crate) on_corrupt: CorruptPolicy,
+    /// The records that keep their order while a handler runs.
     pub(crate) order: Order,
+    /// The most records of a partition that may be delivered from the oldest unsettled one on.
     pub(crate) max_out_of_order: usize,
+    /// The time after which a record that a handler still has is reported.
     pub(crate) max_processing_time: Duration,
+    /// The policy for such a record.
     pub(crate) on_stuck: StuckPolicy,
+    /// The time that closing may take in all.
     pub(crate) shutdown_timeout: Duration,
+    /// The policy for a lane that cannot continue.
     pub(crate) on_lane_stop: LaneStopPolicy,
+    /// The number of attempts at a record if no layer retries.
     pub(crate) max_attempts: u32,
+    /// The waits between these attempts.
     pub(crate) retry_backoff: Backoff,
+    /// The observers of events.
     pub(crate) observers: Observers,
+    /// The recorder of attempts. `None` for none.
     pub(crate) recorder: Option<Arc<dyn Recorder>>,
+    /// The wall clock. It is user code and may panic.
     pub(crate) clock: Clock,
 }
 
@@ -156,17 +202,17 @@ impl Settings {
         }
     }
 
-    /// The wall clock's time.
+    /// Returns the time of the wall clock.
     pub(crate) fn now(&self) -> Timestamp {
         named("the consumer's clock", || (self.clock)())
     }
 
-    /// The group's name, empty without one.
+    /// Returns the group's name. Empty without a group.
     pub(crate) fn group_name(&self) -> &str {
         self.group.as_deref().unwrap_or_default()
     }
 
-    /// What it reads at first.
+    /// Returns the subscription that the consumer starts with.
     pub(crate) fn subscription(&self) -> Subscription {
         Subscription {
             topics: self.topics.clone(),
@@ -174,11 +220,15 @@ impl Settings {
         }
     }
 
+    /// Returns the signals of the group's task in their first state.
     pub(crate) fn signals(&self) -> Signals {
         Signals::new(self.subscription(), self.membership.on_close)
     }
 
-    /// Refuses what does not fit together, naming the keys and values.
+    /// Checks that the settings fit together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`], naming the settings and their values.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(group) = &self.group {
             if group.is_empty() {
@@ -191,7 +241,7 @@ impl Settings {
                 .map_err(|error| error.group(group.clone()))?;
         }
         if matches!(self.offset_reset, OffsetReset::Timestamp(time) if time.to_millis() < 0) {
-            let what = "no record was written before 1970; begin at the earliest in its place";
+            let what = "no record was written before 1970: use earliest instead";
             return Err(config("auto.offset.reset", what));
         }
         longer(
@@ -211,47 +261,53 @@ impl Settings {
             return Err(config("order", what));
         }
         if self.max_processing_time.is_zero() {
-            let what = "no handler can do anything in no time";
+            let what = "the time that a handler may have a record must be above zero";
             return Err(config("max.poll.interval.ms", what));
         }
         if self.max_out_of_order == 0 {
-            let what = "a window of no records lets none through";
+            let what = "the window must be at least 1 record";
             return Err(config("max.out.of.order", what));
         }
-        if self.heartbeat_interval.is_zero() || self.commit_interval.is_zero() {
-            let what = "an interval of zero would spin: give it some milliseconds";
-            return Err(config("heartbeat.interval.ms", what));
+        for (setting, is_zero) in [
+            ("heartbeat.interval.ms", self.heartbeat_interval.is_zero()),
+            ("auto.commit.interval.ms", self.commit_interval.is_zero()),
+            ("buffer.memory", self.buffer_memory == 0),
+            ("max.partition.fetch.bytes", self.partition_fetch_bytes == 0),
+            ("max.attempts", self.max_attempts == 0),
+        ] {
+            if is_zero {
+                return Err(config(setting, "it must be above zero"));
+            }
         }
-        if self.buffer_memory == 0 || self.partition_fetch_bytes == 0 || self.max_attempts == 0 {
-            let what = "memory, fetch bytes and attempts must be above zero";
-            return Err(config("max.partition.fetch.bytes", what));
-        }
-        // Brokers count the units of Java's text. They would refuse every commit, one by one.
+        // Brokers count UTF-16 units, as Java does, and would refuse every commit with a longer
+        // text.
         let length = self.commit_metadata.encode_utf16().count();
         if length > MAX_COMMIT_METADATA {
             let what = format!(
-                "{length} characters are more than the {MAX_COMMIT_METADATA} that brokers take \
-                 (offset.metadata.max.bytes): no commit would succeed"
+                "{length} characters are more than the {MAX_COMMIT_METADATA} that brokers accept \
+                 (offset.metadata.max.bytes): shorten the text, since no commit would succeed"
             );
             return Err(config("commit_metadata", what));
         }
         Ok(())
     }
 
-    /// Refuses answers larger than the client accepts: each would end its connection, for ever.
+    /// Refuses settings whose answers could exceed the largest frame that the client accepts. Each
+    /// such answer would end its connection, and the next fetch would bring it again.
     pub(crate) fn check_frame(&self, max_frame: usize) -> Result<()> {
         let bytes = self.fetch_max_bytes;
         if bytes.saturating_add(ANSWER_OVERHEAD) <= max_frame {
             return Ok(());
         }
         let what = format!(
-            "answers of {bytes} bytes do not fit beside their {ANSWER_OVERHEAD} bytes of description into {max_frame} \
-             bytes, the largest answer accepted (max_frame)"
+            "answers of {bytes} bytes and {ANSWER_OVERHEAD} bytes of overhead exceed {max_frame} bytes, \
+             the largest answer accepted (max_frame): lower fetch.max.bytes or raise max_frame"
         );
         Err(config("fetch.max.bytes", what))
     }
 }
 
+/// Returns an error unless the first duration is longer than the second.
 fn longer(long: (&'static str, Duration), short: (&'static str, Duration)) -> Result<()> {
     if long.1 > short.1 {
         return Ok(());
@@ -267,12 +323,14 @@ fn config(key: &'static str, what: impl Into<std::borrow::Cow<'static, str>>) ->
     Error::new(ErrorKind::Config, what).setting(key)
 }
 
+/// The most lanes of one partition.
 const MAX_LANES: usize = 4096;
 
-/// The characters that brokers take by default in a commit's text.
+/// The length of a commit's text that brokers accept by default, in UTF-16 units.
 const MAX_COMMIT_METADATA: usize = 4096;
 
-/// Room for what an answer holds beside records: names, offsets and aborted transactions of its partitions.
+/// Bytes of an answer to a fetch besides records, for names, offsets and aborted transactions of
+/// its partitions.
 const ANSWER_OVERHEAD: usize = 64 << 10;
 
 #[cfg(test)]

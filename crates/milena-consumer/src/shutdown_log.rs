@@ -1,4 +1,4 @@
-//! What the log says while a consumer shuts down: that it began, what it waits for, and how it ended.
+//! Log lines of a shutdown. They say that it began, what it waits for, and how it ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,15 +7,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::core::Core;
 
-/// Tells of one shutdown. A consumer that never started, or was closed before, has nothing to tell.
+/// The log of one shutdown. It stays silent for a consumer that never started or was closed before.
 pub(crate) struct ShutdownLog<'a> {
+    /// The consumer that shuts down.
     core: &'a Core,
+    /// The time at which the shutdown began.
     began: Instant,
+    /// True if nothing is to be logged.
     quiet: bool,
 }
 
 impl<'a> ShutdownLog<'a> {
-    /// Tells that the consumer begins to shut down.
+    /// Logs that the consumer begins to shut down. `told` is set, and later calls with it stay
+    /// silent.
     pub(crate) fn begin(core: &'a Core, started: bool, told: &AtomicBool) -> Self {
         let quiet = !started || told.swap(true, Ordering::Relaxed);
         let log = Self {
@@ -34,7 +38,7 @@ impl<'a> ShutdownLog<'a> {
         log
     }
 
-    /// Tells each few seconds what handlers still have. Never resolves.
+    /// Logs every five seconds which records handlers still have. Never resolves.
     pub(crate) async fn tell_what_is_waited_for(&self) {
         loop {
             sleep(EVERY).await;
@@ -51,7 +55,7 @@ impl<'a> ShutdownLog<'a> {
         }
     }
 
-    /// Tells that it ended in good order.
+    /// Logs that the consumer shut down gracefully.
     pub(crate) fn done(&self) {
         if !self.quiet {
             let group = self.core.settings.group_name();
@@ -59,16 +63,16 @@ impl<'a> ShutdownLog<'a> {
         }
     }
 
-    /// Tells that the shutdown timeout passed.
+    /// Logs that the shutdown timeout passed.
     pub(crate) fn cut_off(&self) {
         tracing::warn!(
             group = self.core.settings.group_name(),
             handlers = self.unsettled().join(", "),
-            "the consumer did not end in time, and is cut off: what was not committed is read again"
+            "the consumer did not end within the shutdown timeout and is cut off: what was not committed is read again"
         );
     }
 
-    /// Tells that somebody asked twice.
+    /// Logs that the consumer ends at once, since the program asked for that.
     pub(crate) fn at_once(&self) {
         tracing::warn!(
             group = self.core.settings.group_name(),
@@ -77,7 +81,8 @@ impl<'a> ShutdownLog<'a> {
         );
     }
 
-    /// The partitions whose records are with handlers, with how many and for how long.
+    /// Returns a text for each partition whose records are with handlers. It has their number and
+    /// the age of the oldest.
     fn unsettled(&self) -> Vec<String> {
         let now = Instant::now();
         let partitions = self.core.partitions().into_iter();
@@ -99,5 +104,6 @@ impl<'a> ShutdownLog<'a> {
     }
 }
 
-/// Often enough to be seen before an orchestrator loses patience, rarely enough to be read.
+/// The time between two lines about handlers. Short enough to be seen before an orchestrator kills
+/// the process, and long enough to be readable.
 const EVERY: Duration = Duration::from_secs(5);

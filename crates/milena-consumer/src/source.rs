@@ -1,4 +1,5 @@
-//! A partition's records one by one, without waiting, for a lane that takes several.
+//! The records of a partition one by one, without waiting. For a lane that takes several records at
+//! a time.
 
 use std::sync::Arc;
 
@@ -14,22 +15,26 @@ use crate::unpack;
 
 /// Delivers the records of a partition in their order.
 pub(crate) struct Source {
+    /// The consumer.
     core: Arc<Core>,
+    /// The partition to read.
     partition: Arc<Partition>,
-    /// The batch in hand.
+    /// The batch that is being read, and its records that are left. `None` between batches.
     open: Option<(Opened, Rest)>,
-    /// Read, and not delivered since the window is full.
+    /// A record that was read but not delivered, since the window was full. It comes next.
     pending: Option<ConsumerRecord>,
 }
 
-/// What a source has.
+/// The next thing from a source.
 pub(crate) enum Next {
+    /// A delivered record, and the ticket to settle it with.
     Record(ConsumerRecord, Ticket),
-    /// Nothing now.
+    /// Nothing is ready now.
     Empty,
-    /// Nothing before one of the window's so many records is done.
+    /// The window is full. Nothing comes before one of its records is done. Holds the size of the
+    /// window.
     Full(usize),
-    /// The partition is to be given back, or its lane has stopped.
+    /// The partition is to be revoked, or its lane has stopped.
     Away,
 }
 
@@ -43,7 +48,7 @@ impl Source {
         }
     }
 
-    /// The next record, delivered.
+    /// Delivers and returns the next record.
     pub(crate) fn next(&mut self) -> Next {
         loop {
             if self.partition.is_stopping() {
@@ -90,6 +95,7 @@ impl Source {
                 .deliver(turn, offset, epoch, time, now, window)
             {
                 Delivery::Ticket(ticket) => return Next::Record(record, ticket),
+                // A seek or a revocation has made the batch stale.
                 Delivery::Over => self.open = None,
                 Delivery::Full => {
                     self.pending = Some(record);

@@ -1,4 +1,4 @@
-//! A consumer that runs in a task of its own, beside a server or beside other consumers.
+//! A consumer that runs in a task of its own, next to a server or other consumers.
 
 use std::fmt;
 use std::future::Future;
@@ -12,25 +12,29 @@ use tokio::task::{JoinError, JoinHandle};
 
 use crate::run::{RunReport, ShutdownHandle};
 
-/// A consumer at work in a task of its own; made by [`Consumer::spawn`](crate::Consumer::spawn).
+/// A consumer that runs in a task of its own. Made by [`Consumer::spawn`](crate::Consumer::spawn).
 ///
-/// It is a future of the run's report. Await it to wait for the end, or poll it by `&mut` in a `select!`; once ended, it
-/// gives the same report again. An error and a panic of the run are logged when they happen, and are told here.
+/// It is a future of the run's report. Await it to wait for the end, or poll it by `&mut` in a
+/// `select!`. Once the run has ended, each poll returns the same report. An error or a panic of the
+/// run is logged when it happens, and is also returned here.
 ///
-/// Dropped, the consumer shuts down in good order by itself, and nobody waits for it.
-#[must_use = "dropped, the consumer shuts down"]
+/// If this is dropped, the consumer shuts down gracefully in the background.
+#[must_use = "the consumer shuts down when this is dropped"]
 pub struct RunningConsumer {
+    /// Ends the consumer when this is dropped or stopped.
     stop: ShutdownHandle,
+    /// The task, or its result.
     state: State,
 }
 
+/// The task of the run, or its result once it was polled to the end.
 enum State {
     Running(JoinHandle<Result<RunReport>>),
     Ended(Result<RunReport>),
 }
 
 impl RunningConsumer {
-    /// Runs it; without a runtime around, it has ended with an error that says so.
+    /// Spawns the run. Outside a tokio runtime, it has ended with an error that says so.
     pub(crate) fn start(
         run: impl Future<Output = Result<RunReport>> + Send + 'static,
         group: Arc<str>,
@@ -42,25 +46,25 @@ impl RunningConsumer {
                 run.await
             })),
             Err(cause) => {
-                let what = "a consumer needs a tokio runtime around it";
+                let what = "a consumer must be used inside a tokio runtime";
                 State::Ended(Err(Error::new(ErrorKind::State, what).with_source(cause)))
             }
         };
         Self { stop, state }
     }
 
-    /// Asks for the end and does not wait; see [`ShutdownHandle::shutdown`].
+    /// Starts a graceful shutdown and returns without waiting. See [`ShutdownHandle::shutdown`].
     pub fn shutdown(&self) {
         self.stop.shutdown();
     }
 
-    /// A handle that ends the consumer in good order, from anywhere.
+    /// Returns a handle that shuts the consumer down gracefully, from anywhere.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.stop.clone()
     }
 
-    /// Whether the run has ended.
+    /// Returns true if the run has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match &self.state {
@@ -69,14 +73,14 @@ impl RunningConsumer {
         }
     }
 
-    /// Asks for the end and waits for it: no record is dispatched any more, lanes drain, offsets are committed, the group is
-    /// left.
+    /// Shuts down gracefully and waits for the end. No more records go to handlers, lanes drain,
+    /// offsets are committed, and the group is left.
     ///
     /// # Errors
-    /// As [`Consumer::run`](crate::Consumer::run); [`ErrorKind::State`] where the run panicked.
+    /// As for [`Consumer::run`](crate::Consumer::run). [`ErrorKind::State`] if the run panicked.
     ///
     /// # Cancel safety
-    /// Dropped, the consumer shuts down all the same.
+    /// If the future is dropped, the consumer shuts down nevertheless.
     pub async fn stop(mut self) -> Result<RunReport> {
         self.stop.shutdown();
         (&mut self).await
@@ -100,10 +104,11 @@ impl Future for RunningConsumer {
     }
 }
 
+/// Returns the error for a task that panicked or was aborted.
 fn cut_off(cause: JoinError) -> Error {
     let what = match cause.is_panic() {
         true => "the consumer's run panicked",
-        false => "the consumer's task was cut off, since its runtime ends",
+        false => "the consumer's task was aborted, since its tokio runtime shuts down",
     };
     Error::new(ErrorKind::State, what).with_source(cause)
 }
@@ -122,7 +127,7 @@ impl fmt::Debug for RunningConsumer {
     }
 }
 
-/// Tells of a panic of the run even where nobody holds the handle any more.
+/// Guard that logs a panic of the run, even if the handle was dropped. Holds the group's name.
 struct Panicked(Arc<str>);
 
 impl Drop for Panicked {

@@ -1,4 +1,4 @@
-//! The membership as it stands, and since when it has stood so.
+//! The current membership, and the time since which this consumer has been a member or not.
 
 use parking_lot::Mutex;
 use std::time::Duration;
@@ -7,19 +7,22 @@ use tokio::time::Instant;
 
 use crate::member::Membership;
 
-/// The membership of a consumer; `None` while it is no member. Keeps what health asks for: since when it is so, and whether it ever
-/// was a member.
+/// The membership of a consumer, and a record for health checks.
 pub(crate) struct Standing {
+    /// The membership, written by the group's task. `None` while this is not a member.
     membership: watch::Sender<Option<Membership>>,
+    /// The record for health checks. Follows `membership`.
     record: Mutex<Record>,
 }
 
 #[derive(Clone, Copy)]
+/// The record for health checks.
 struct Record {
+    /// True while this is a member.
     is_member: bool,
-    /// Whether it was a member at any time.
+    /// True once this was a member at any time.
     joined: bool,
-    /// When `is_member` became as it is.
+    /// The time of the last change of `is_member`, or of the start.
     since: Instant,
 }
 
@@ -35,24 +38,28 @@ impl Standing {
         }
     }
 
-    /// Counts from now on: the consumer was started.
+    /// Sets the start of the record to now. Called when the consumer starts.
     pub(crate) fn begin(&self) {
         self.record.lock().since = Instant::now();
     }
 
+    /// Returns a receiver of changes.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Membership>> {
         self.membership.subscribe()
     }
 
+    /// Returns the current membership.
     pub(crate) fn borrow(&self) -> watch::Ref<'_, Option<Membership>> {
         self.membership.borrow()
     }
 
+    /// Replaces the membership. Returns the former one.
     pub(crate) fn send_replace(&self, membership: Option<Membership>) -> Option<Membership> {
         self.note(membership.is_some());
         self.membership.send_replace(membership)
     }
 
+    /// Changes the membership with `modify`, which returns true if it changed anything.
     pub(crate) fn send_if_modified(
         &self,
         modify: impl FnOnce(&mut Option<Membership>) -> bool,
@@ -63,7 +70,8 @@ impl Standing {
         modified
     }
 
-    /// Returns whether it was ever a member, and for how long it has been one or has not.
+    /// Returns true if this was ever a member, and the time for which it has now been one or has
+    /// not.
     pub(crate) fn told(&self, now: Instant) -> (bool, Duration) {
         let record = *self.record.lock();
         (record.joined, now.saturating_duration_since(record.since))

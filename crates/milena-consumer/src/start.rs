@@ -1,4 +1,4 @@
-//! Where to begin to read a partition, or to go on.
+//! Places to start reading a partition, or to seek to.
 
 use std::time::Duration;
 
@@ -7,24 +7,26 @@ use milena_core::{Error, ErrorKind, Offset, Result, Timestamp};
 use crate::partition::Place;
 use crate::settings::OffsetReset;
 
-/// Where to begin to read a partition, or where to [seek](crate::Consumer::seek).
+/// The place to start reading a partition, or to [seek](crate::Consumer::seek) to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartAt {
-    /// At the first record there is.
+    /// The first record in the log.
     Beginning,
-    /// Behind the last record there is now.
+    /// The end of the log, behind its last record.
     End,
-    /// At this offset.
+    /// This offset.
     Offset(Offset),
-    /// At the first record that has this timestamp or a later one; behind the last record where there is none. A time before 1970 is
-    /// refused by `seek`, and is the beginning for `assign`.
+    /// The first record with this timestamp or a later one. The end of the log if there is none.
+    /// `seek` refuses a time before 1970 with an error. `assign` accepts it, but the reader of that
+    /// partition then gets an error, and nothing of it is read before a seek.
     Timestamp(Timestamp),
-    /// At the first record of this last stretch of time, by the consumer's clock; behind the last record where there is none.
+    /// The first record that is at most this old, by the consumer's clock. The end of the log if
+    /// there is none.
     Ago(Duration),
 }
 
 impl StartAt {
-    /// Refuses a time that no record has.
+    /// Returns an error for a time before 1970, which no record has.
     pub(crate) fn check(self) -> Result<()> {
         match self {
             Self::Timestamp(time) => check_time(time),
@@ -32,6 +34,7 @@ impl StartAt {
         }
     }
 
+    /// Returns the place at which to start fetching.
     pub(crate) fn place(self) -> Place {
         match self {
             Self::Beginning => Place::Lookup(OffsetReset::Earliest),
@@ -43,12 +46,13 @@ impl StartAt {
     }
 }
 
-/// Refuses a time before 1970: on the wire -1 and -2 are the end and the beginning, and whoever names a time means neither.
+/// Returns an error for a time before 1970. In ListOffsets the timestamps -1 and -2 mean the end
+/// and the start of the log, which the caller did not ask for.
 pub(crate) fn check_time(time: Timestamp) -> Result<()> {
     match time.to_millis() < 0 {
         true => Err(Error::new(
             ErrorKind::Config,
-            "the time lies before 1970, and no record can be found by it",
+            "the time is before 1970, and no record can be found by it",
         )),
         false => Ok(()),
     }

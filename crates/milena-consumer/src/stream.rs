@@ -1,4 +1,4 @@
-//! Records and batches as streams, over the same queues as every other way to receive.
+//! Records and batches as streams. They read the same queues as the other methods that receive.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,14 +14,17 @@ use crate::batch::FetchBatch;
 use crate::engine::Engine;
 use crate::receiver::Receiver;
 
-/// Records, one by one; made by [`Consumer::stream`](crate::Consumer::stream).
+/// A stream of records. Made by [`Consumer::stream`](crate::Consumer::stream).
 ///
-/// An item is a record or an error; after an error of one place the stream goes on, after one that ends the consumer, and once it is
-/// closed, it ends. Dropped, nothing is lost: what it has not given is given by the next way to receive.
+/// An item is a record or an error. After an error of one partition the stream continues. After an
+/// error that ends the consumer the stream ends, and it ends without an error once the consumer is
+/// closed. If the stream is dropped, no record is lost. The next call that receives gets the
+/// records that the stream did not return.
 #[must_use = "streams do nothing unless polled"]
 pub struct RecordStream<'a>(Feed<'a>);
 
-/// Batches, one by one; made by [`Consumer::batches`](crate::Consumer::batches). Ends as a [`RecordStream`] does.
+/// A stream of batches. Made by [`Consumer::batches`](crate::Consumer::batches). It ends as a
+/// [`RecordStream`] does.
 #[must_use = "streams do nothing unless polled"]
 pub struct BatchStream<'a>(Feed<'a>);
 
@@ -30,10 +33,11 @@ impl<'a> RecordStream<'a> {
         Self(Feed::new(engine, receiver))
     }
 
-    /// The next item; waits for one, and gives `None` at the end. For those who have no extension trait of streams at hand.
+    /// Waits for the next item. Returns `None` at the end. For callers without an extension trait
+    /// for streams.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing is lost.
+    /// If the future is dropped before it resolves, no record is lost.
     pub async fn next(&mut self) -> Option<Result<ConsumerRecord>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -44,10 +48,11 @@ impl<'a> BatchStream<'a> {
         Self(Feed::new(engine, receiver))
     }
 
-    /// The next item; waits for one, and gives `None` at the end. For those who have no extension trait of streams at hand.
+    /// Waits for the next item. Returns `None` at the end. For callers without an extension trait
+    /// for streams.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing is lost.
+    /// If the future is dropped before it resolves, no record is lost.
     pub async fn next(&mut self) -> Option<Result<FetchBatch>> {
         poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
@@ -61,6 +66,7 @@ impl Stream for RecordStream<'_> {
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
         }
+        // Yields for the same reason as `Recv`.
         if feed.receiver.is_to_rest() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -84,6 +90,7 @@ impl Stream for BatchStream<'_> {
         if let Some(over) = feed.begin() {
             return Poll::Ready(over);
         }
+        // Yields for the same reason as `Recv`.
         if feed.receiver.is_to_rest() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -101,12 +108,17 @@ impl Stream for BatchStream<'_> {
     }
 }
 
-/// What both streams share: whom to ask, and whether they wait.
+/// State that both streams have.
 struct Feed<'a> {
+    /// The tasks, which the first poll starts.
     engine: &'a Engine,
+    /// The source of records and batches.
     receiver: &'a Receiver,
+    /// The registration for wakeups.
     waiting: Waiting<'a>,
+    /// True once the stream has started the consumer.
     started: bool,
+    /// True once the stream has returned its last item.
     ended: bool,
 }
 
@@ -124,7 +136,8 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Starts the consumer at the first poll; what to give instead of items, where there are none.
+    /// Starts the consumer at the first poll. Returns what to answer instead of an item, if the
+    /// stream has ended or the start failed.
     fn begin<T>(&mut self) -> Option<Option<Result<T>>> {
         if self.ended {
             return Some(None);
@@ -140,7 +153,8 @@ impl<'a> Feed<'a> {
     }
 }
 
-/// An error as an item: none of a consumer that was closed, and the last one of a consumer that ended.
+/// Turns an error into an item. Returns `None`, the end of the stream, if the consumer is closed.
+/// Marks the stream as ended if the consumer has ended.
 #[cold]
 fn tell<T>(receiver: &Receiver, ended: &mut bool, error: Error) -> Option<Result<T>> {
     let closed = error.kind() == ErrorKind::Closed;
@@ -148,18 +162,21 @@ fn tell<T>(receiver: &Receiver, ended: &mut bool, error: Error) -> Option<Result
     (!closed).then_some(Err(error))
 }
 
+/// A registration to be woken when there is something to receive.
 struct Waiting<'a> {
+    /// The signal to wait for.
     ready: &'a Notify,
-    /// Made only where there is nothing to give at once.
+    /// The registered waiter. `None` until nothing is ready.
     woken: Option<Pin<Box<Notified<'a>>>>,
 }
 
 impl Waiting<'_> {
-    /// Nothing was there: whether to look once more, since something may have come meanwhile; else the task is woken.
+    /// Registers the task to be woken. Returns true if the caller should look once more, since
+    /// something may have come meanwhile.
     #[cold]
     fn look_again(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(woken) = &mut self.woken else {
-            // Waited for first, looked again after: what comes in between is not missed.
+            // Registers before the second look, so that nothing that comes in between is missed.
             let mut woken = Box::pin(self.ready.notified());
             woken.as_mut().enable();
             self.woken = Some(woken);

@@ -1,4 +1,5 @@
-//! What a consumer reads: topics by name, by a pattern, or both; it may change while the consumer runs.
+//! The topics that a consumer reads, by name, by a pattern, or both. The subscription may change
+//! while the consumer runs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,12 +12,15 @@ use regex::bytes::{Regex, RegexBuilder};
 /// The topics that a consumer subscribed to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscription {
+    /// Topics that were subscribed to by name.
     pub(crate) topics: BTreeSet<TopicName>,
+    /// The pattern for further topics. `None` without one.
     pub(crate) pattern: Option<Pattern>,
 }
 
 impl Subscription {
-    /// The topics by name, and those there are that the pattern fits; never an internal one by pattern.
+    /// Returns the topics by name, and all existing topics that match the pattern. Internal topics
+    /// never match.
     pub(crate) fn resolve(&self, metadata: &Metadata) -> BTreeSet<TopicName> {
         let mut found = self.topics.clone();
         if let Some(pattern) = &self.pattern {
@@ -28,8 +32,10 @@ impl Subscription {
         found
     }
 
+    /// Checks that the subscription has a valid topic or a pattern.
+    ///
     /// # Errors
-    /// [`ErrorKind::Config`] for nothing at all, and for a name that no topic can have.
+    /// [`ErrorKind::Config`] for an empty subscription, and for an invalid topic name.
     pub(crate) fn check(&self) -> Result<()> {
         if self.topics.is_empty() && self.pattern.is_none() {
             let what =
@@ -46,8 +52,8 @@ impl Subscription {
     }
 }
 
-/// Whether a topic exists, as far as the picture of the cluster tells: an error that passes, such as of a leader that is being elected,
-/// does not make it go.
+/// Returns true if the topic exists, as far as metadata shows. A temporary error of the topic, for
+/// example while a leader is elected, does not count as its deletion.
 pub(crate) fn is_there(topic: &TopicMetadata) -> bool {
     let is_gone = matches!(
         topic.error,
@@ -60,28 +66,34 @@ pub(crate) fn is_there(topic: &TopicMetadata) -> bool {
     !is_gone && !topic.partitions.is_empty()
 }
 
-/// A regular expression over whole topic names, in the syntax that brokers use too (RE2).
+/// A regular expression for whole topic names, in the syntax that brokers use too (RE2).
 #[derive(Clone)]
 pub(crate) struct Pattern {
+    /// The expression as the user gave it.
     text: Arc<str>,
+    /// The same expression, anchored at both ends.
     whole: Regex,
 }
 
 impl Pattern {
+    /// Compiles a pattern.
+    ///
     /// # Errors
-    /// [`ErrorKind::Config`] with the place of the mistake.
+    /// [`ErrorKind::Config`] with the reason why this is no valid expression.
     pub(crate) fn new(text: &str) -> Result<Self> {
-        // As the brokers' engine: classes such as `\w` are ASCII, and a name must fit from its first to its last character.
+        // Like the engine of brokers. Classes such as `\w` are ASCII, and a pattern must match the
+        // whole name.
         let compile = |text: &str| RegexBuilder::new(text).unicode(false).build();
         let whole = compile(text)
             .and_then(|_| compile(&format!("^(?:{text})$")))
             .map_err(|cause| {
-                // Its text draws the place in several lines; the last one says what is wrong.
+                // The error text has several lines, which show the position. The last one gives the
+                // reason.
                 let told = cause.to_string();
                 let last = told.lines().last().unwrap_or_default();
                 let why = last.strip_prefix("error: ").unwrap_or(last);
                 let what = format!(
-                    "`{text}` is no regular expression of the kind that brokers match topics by (RE2; ASCII classes only): {why}"
+                    "`{text}` is not a regular expression that brokers accept (RE2 syntax, ASCII classes only): {why}"
                 );
                 Error::new(ErrorKind::Config, what)
                     .setting("topic_pattern")
@@ -93,11 +105,12 @@ impl Pattern {
         })
     }
 
-    /// As it was given, for brokers that match it themselves.
+    /// Returns the expression as the user gave it, for brokers that match topics themselves.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
+    /// Returns true if the whole topic name matches.
     pub(crate) fn fits(&self, topic: &str) -> bool {
         self.whole.is_match(topic.as_bytes())
     }

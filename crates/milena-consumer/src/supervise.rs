@@ -1,4 +1,5 @@
-//! Supervision: a panic on a task of a consumer ends the consumer with an error that names what panicked.
+//! Supervision of a consumer's tasks. A panic on one of them ends the consumer with an error that
+//! names the code that panicked.
 
 use std::any::Any;
 use std::future::Future;
@@ -13,19 +14,23 @@ use tokio::task::JoinSet;
 
 use crate::core::{Core, End};
 
-/// Runs until the consumer ends, and hears of each task that does not.
+/// Owner of all tasks of a consumer. It ends the consumer if one of them ends too early or panics.
 ///
-/// The tasks end with it. Without it a task that panicked would leave the others behind: a member that beats for partitions that
-/// nobody reads, or one that reads partitions that others have.
+/// Dropping it ends the tasks. Without a supervisor, a task that panicked would leave the others
+/// behind. A member could then send heartbeats for partitions that no task reads, or read
+/// partitions that other members have.
 pub(crate) struct Supervisor {
+    /// The consumer.
     core: Arc<Core>,
+    /// The running tasks. Each returns its name and its panic, if there was one.
     tasks: JoinSet<(&'static str, Result<()>)>,
-    /// Told when this ends, however it ends.
+    /// Guard that notes the end of the group's task when this is dropped.
     _left: Left,
 }
 
 impl Supervisor {
-    /// A supervisor without tasks; `left` becomes true when it ends, since no task can be a member then.
+    /// Returns a supervisor without tasks. It sets `left` to true when it is dropped, since no task
+    /// can be a member then.
     pub(crate) fn new(core: Arc<Core>, left: &watch::Sender<bool>) -> Self {
         Self {
             core,
@@ -34,7 +39,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a task under the name that errors give it.
+    /// Starts a task. Errors call it `what`.
     pub(crate) fn start<F>(&mut self, runtime: &Handle, what: &'static str, task: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -43,7 +48,7 @@ impl Supervisor {
         self.tasks.spawn_on(task, runtime);
     }
 
-    /// Watches the tasks until it is dropped or all of them have ended.
+    /// Watches the tasks until all of them have ended.
     pub(crate) async fn run(mut self) {
         while let Some(joined) = self.tasks.join_next().await {
             let error = match joined {
@@ -54,13 +59,14 @@ impl Supervisor {
                 }
                 Ok((what, Err(error))) => {
                     if what == GROUP {
-                        // Whatever was to give them back has panicked.
+                        // The group's task would have given the partitions back, and it has
+                        // panicked.
                         self.core.release(&self.core.partitions());
                         self.core.membership.send_replace(None);
                     }
                     error
                 }
-                // What a task held may panic while it is dropped.
+                // The destructor of something that the task held has panicked.
                 Err(ended) => match ended.try_into_panic() {
                     Ok(panic) => panicked("a task of the consumer", &*panic),
                     Err(_) => continue,
@@ -70,6 +76,7 @@ impl Supervisor {
         }
     }
 
+    /// Returns true if the consumer is about to end, so that tasks may end.
     fn is_ending(&self) -> bool {
         self.core.closing.is_cancelled() || self.core.ended().is_some()
     }
@@ -77,15 +84,16 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        // Whoever ends it by intention has told the end before. A runtime that ends drops it, too.
+        // Has no effect if the end was noted before, as by `Engine::abort`. A tokio runtime that
+        // shuts down drops this without that.
         self.core.end(End::Failed(Error::new(
             ErrorKind::Closed,
-            "the tokio runtime that the consumer was started on has ended: build a consumer on the runtime that uses it",
+            "the tokio runtime that the consumer was started on has shut down: build the consumer on the runtime that uses it",
         )));
     }
 }
 
-/// Tells that the group's task has ended, however it did.
+/// Guard that sets its value to true when it is dropped. It notes the end of the group's task.
 pub(crate) struct Left(pub(crate) watch::Sender<bool>);
 
 impl Drop for Left {
@@ -94,13 +102,13 @@ impl Drop for Left {
     }
 }
 
-/// How errors call the task that is a member of the group.
+/// The name of the group's task in errors.
 pub(crate) const GROUP: &str = "the group's task";
 
-/// The payload of a panic that says already what panicked.
+/// Payload of a panic whose text already names the code that panicked.
 struct Named(String);
 
-/// Calls user code; its panic goes on, with the name of that code.
+/// Calls user code. A panic continues, with the name `what` added.
 pub(crate) fn named<T>(what: &str, call: impl FnOnce() -> T) -> T {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(value) => value,
@@ -108,18 +116,18 @@ pub(crate) fn named<T>(what: &str, call: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Calls user code; its panic is an error.
+/// Calls user code. A panic becomes an error that names `what`.
 pub(crate) fn contained<T>(what: &str, call: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| panicked(what, &*panic))
 }
 
-/// Awaits work; its panic is an error.
+/// Awaits `work`. A panic becomes an error that names `what`.
 pub(crate) async fn caught<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
     let ended = AssertUnwindSafe(work).catch_unwind().await;
     ended.map_err(|panic| panicked(what, &*panic))
 }
 
-/// Waits until a task of `tasks` panics, and goes on with its panic.
+/// Waits until one of `tasks` panics, and continues its panic here. Never returns otherwise.
 pub(crate) async fn panic_of<T: 'static>(tasks: &mut JoinSet<T>) -> std::convert::Infallible {
     while let Some(joined) = tasks.join_next().await {
         if let Err(ended) = joined
@@ -139,7 +147,7 @@ fn text(what: &str, panic: &(dyn Any + Send)) -> String {
     match panic.downcast_ref::<Named>() {
         Some(Named(text)) => text.clone(),
         None => {
-            // An assertion's text has several lines, an error's has one.
+            // The text of an assertion has several lines, and an error has one.
             let told = panic_text(panic);
             let lines: Vec<_> = told.lines().map(str::trim).collect();
             format!("{what} panicked: {}", lines.join(", "))

@@ -1,4 +1,5 @@
-//! The topics that the layers of a run write to: there before the first record, and not among those that are read by a pattern.
+//! Checks of the topics that the layers of a run write to. They must exist before the first record,
+//! and the consumer must not read them by its pattern.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,19 +9,22 @@ use tokio::time::Instant;
 
 use crate::core::Core;
 
-/// A topic that is written to, and what is written there.
+/// A topic that layers write to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Target {
+    /// The topic.
     name: TopicName,
+    /// The records that are written to it, for error texts, such as "dead letters".
     what: &'static str,
+    /// True if the topic is in the cluster that the consumer reads from.
     same_cluster: bool,
 }
 
-/// Refuses a run whose layers could not write where they are to, before its first record.
+/// Checks before the first record that the layers of a run can write to their topics.
 ///
 /// # Errors
-/// [`ErrorKind::Config`], naming the topic and what to do: a name that no topic can have, a topic that is not there, one that the
-/// consumer's own pattern takes in.
+/// [`ErrorKind::Config`] for an invalid topic name, for a topic that does not exist, and for a
+/// topic that the consumer's own pattern matches. It names the topic and says what to do.
 pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
     let subscription = core.group.subscription.borrow().clone();
     let mut read = subscription.topics.clone();
@@ -39,10 +43,12 @@ pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
         }
         let retries = routes.iter().any(|info| info.base_of(name).is_some());
         let pattern = subscription.pattern.as_ref();
+        // A pattern may match retry topics, which are meant to be read. Any other target that it
+        // matches would be read and written in a loop.
         if let Some(pattern) = pattern.filter(|pattern| !retries && pattern.fits(name)) {
             let what = format!(
-                "the topic pattern `{}` takes in `{name}`, to which the stack writes {what}: they would come back at once; \
-                 use a pattern that leaves it out, or name the topics",
+                "the topic pattern `{}` matches `{name}`, to which the stack writes {what}: the consumer would read them again; \
+                 use a pattern that does not match it, or name the topics",
                 pattern.text()
             );
             return Err(Error::new(ErrorKind::Config, what).setting("topic_pattern"));
@@ -57,7 +63,8 @@ pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
     there(core, &targets, &read).await
 }
 
-/// What the routes write to for these topics, each once. What is read from a retry topic goes where that of its own topic does.
+/// Returns the topics that the routes write to when they read the topics `read`. Records from a
+/// retry topic go where those of its own topic go.
 fn targets(routes: &[RouteInfo], read: &BTreeSet<TopicName>) -> BTreeSet<Target> {
     let mut all = BTreeSet::new();
     for info in routes {
@@ -81,7 +88,8 @@ fn targets(routes: &[RouteInfo], read: &BTreeSet<TopicName>) -> BTreeSet<Target>
     all
 }
 
-/// Asks the cluster for the topics, and waits a little for those that were made just now.
+/// Checks that the topics exist. Waits for up to five seconds for topics that were created just
+/// now.
 async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicName>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut missing = Vec::new();
@@ -94,10 +102,10 @@ async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicNam
                 missing.push(target);
             }
             Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
-            // Whether it is there cannot be told: what is written to it will show.
+            // It is unknown whether the topic exists. The first write will show it.
             Err(error) => tracing::warn!(
                 topic = name.as_str(), %error,
-                "it cannot be told whether a topic is there that the stack writes {} to", target.what
+                "the stack writes {} to a topic, and whether it exists could not be checked", target.what
             ),
         }
     }
@@ -122,14 +130,14 @@ async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicNam
     };
     let what = format!(
         "the stack writes to {do_not}: {}; create {it}: {}, or `create_topics_for` of the client; \
-         if another cluster has {it}, say so to the layer by `on_another_cluster`",
+         if another cluster has {it}, call `on_another_cluster` of the layer",
         names.join(", "),
         commands.join(", "),
     );
     Err(Error::new(ErrorKind::Config, what).topic(&first.name))
 }
 
-/// How long a topic that was made just now may stay unknown to the broker that is asked.
+/// The time for which the broker may not know a topic that was created just now.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

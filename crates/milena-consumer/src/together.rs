@@ -1,7 +1,9 @@
-//! Records of a partition in their order, several at a time, for routes whose handlers take several.
+//! A lane that keeps the order of a partition and passes several records at a time to handlers that
+//! take several.
 //!
-//! Each record goes through its layers for itself, gets its own answer and is settled alone; they meet at the handler. One that failed is
-//! tried again before those behind it, which its handler leaves for later.
+//! Each record passes through the layers by itself, gets its own answer, and is settled by itself.
+//! The records only meet at the handler. A record that failed is tried again before the records
+//! behind it, which its handler leaves for later.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,32 +25,44 @@ use crate::source::{Next, Source};
 use crate::verdict::Verdict;
 use crate::worker::{Begun, Go, Place, Worker, watched};
 
-/// A record on its way to an answer that settles it.
+/// A delivered record that is not settled yet.
 struct Member {
+    /// The record.
     record: SharedRecord,
+    /// The ticket to settle it with.
     ticket: Ticket,
+    /// The number of the next attempt, from 1.
     attempt: u32,
+    /// The wait before that attempt.
     before: Before,
 }
 
-/// What is waited for before a record comes again.
+/// The wait before the next attempt at a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Before {
+    /// No wait.
     Nothing,
+    /// A backoff.
     Wait(Duration),
+    /// A hold until this time, with the partition paused.
     Hold(Timestamp),
 }
 
-/// A partition's lane where some route takes several records at a time.
+/// The lane of a partition if a route takes several records at a time.
 pub(crate) struct Together<R: Routes> {
+    /// The consumer.
     core: Arc<Core>,
+    /// The partition that the lane processes.
     partition: Arc<Partition>,
+    /// Calls the services of the routes.
     worker: Worker<R>,
+    /// The records that were not delivered yet.
     source: Source,
-    /// What comes before anything of the source, in its order.
+    /// Records to try again, in order. They come before all records of `source`.
     again: VecDeque<Member>,
-    /// How many go at once after a batch failed as a whole: the first alone, and more each time that goes well. So the bad one is found
-    /// without blaming the others.
+    /// The most records of the next batch, after a batch failed as a whole. It is 1 at first and
+    /// grows with each success, so that the record at fault is found and the others are not blamed.
+    /// `None` for no limit.
     careful: Option<usize>,
 }
 
@@ -64,12 +78,13 @@ impl<R: Driven> Together<R> {
         }
     }
 
+    /// Processes records until the partition is revoked or the lane cannot continue.
     pub(crate) async fn run(mut self) {
         while let Some(first) = self.first().await {
             let route = self.worker.route_of(&first.record);
             let go = match self.worker.batch_size(route) {
                 Some(size) => self.batch(first, route, size).await,
-                // Overtaken by a seek while it waited: it is not for the handler any more.
+                // A seek came while the record waited, so the handler must not get it any more.
                 None if !self.partition.counts(first.ticket) => Go::On,
                 None => {
                     let Member { record, ticket, .. } = first;
@@ -83,7 +98,7 @@ impl<R: Driven> Together<R> {
         }
     }
 
-    /// The next record, once what it waits for is over; `None` when the partition is to be given back.
+    /// Returns the next record once its wait is over. `None` if the partition is to be revoked.
     async fn first(&mut self) -> Option<Member> {
         if let Some(member) = self.again.pop_front() {
             let go_on = match member.before {
@@ -109,7 +124,7 @@ impl<R: Driven> Together<R> {
         }
     }
 
-    /// Takes the first record and what comes with it through the route, each to its answer.
+    /// Passes `first` and the records that join it through the route, and waits for all answers.
     async fn batch(&mut self, first: Member, route: usize, size: BatchSize) -> Go {
         let few = self.careful.unwrap_or(size.records);
         let most = few.min(size.records);
@@ -120,14 +135,14 @@ impl<R: Driven> Together<R> {
         let mut answered = None;
         let mut next = Some(first);
         loop {
-            // What is there.
+            // Takes the records that are ready now.
             let mut closed = false;
             while !closed && members.len() < most {
                 let Some(member) = next.take().or_else(|| self.join(route, &mut closed)) else {
                     break;
                 };
                 if !self.partition.counts(member.ticket) {
-                    // Overtaken by a seek while it waited: it is not for the handler any more.
+                    // A seek came while the record waited, so the handler must not get it any more.
                     continue;
                 }
                 let (seat, alone) = (party.seat(), members.is_empty());
@@ -143,7 +158,8 @@ impl<R: Driven> Together<R> {
                         running.push(async move { (at, calling.await) });
                         members.push((member, seat));
                     }
-                    // For the next batch: what it waits for may be with a record of this one.
+                    // The record goes into the next batch. Its service may wait for a record of
+                    // this batch.
                     Begun::NotReady => {
                         seat.leave();
                         self.again.push_front(member);
@@ -155,7 +171,7 @@ impl<R: Driven> Together<R> {
             if closed || members.is_empty() || members.len() >= most {
                 break;
             }
-            // What comes soon.
+            // Waits for further records, for at most `size.within` from the start of the batch.
             tokio::select! {
                 biased;
                 () = self.partition.stopped() => break,
@@ -201,13 +217,14 @@ impl<R: Driven> Together<R> {
         self.bring_again(route, size.records, members, unsettled)
     }
 
-    /// The lane is at this record, the first or not.
+    /// Notes that the lane has this record. `first` is true for the first record of a batch.
     fn takes(&self, member: &Member, first: bool) {
         let route = self.worker.route_of(&member.record);
         self.worker.takes(member.ticket.offset, route, first);
     }
 
-    /// The next record, where it may go with those before it.
+    /// Returns the next record if it may go into the current batch. Sets `closed` if the batch must
+    /// not grow any more.
     fn join(&mut self, route: usize, closed: &mut bool) -> Option<Member> {
         let member = match self.again.pop_front() {
             Some(member) => member,
@@ -228,7 +245,7 @@ impl<R: Driven> Together<R> {
         Some(member)
     }
 
-    /// What is not settled comes again, in its order, before anything else.
+    /// Puts records that are not settled at the front of the queue, in their order.
     fn bring_again(
         &mut self,
         route: usize,
@@ -242,9 +259,9 @@ impl<R: Driven> Together<R> {
         let later = |(_, verdict): &(usize, Verdict)| matches!(verdict, Verdict::Hold(until) if *until <= now);
         let whole = all > 1 && left == all && unsettled.iter().all(later);
         self.careful = match self.careful {
-            // It failed as a whole, and who was at fault is not known.
+            // All records failed together, and the one at fault is unknown.
             _ if whole => Some(1),
-            // The first was done alone, and the others left for later.
+            // Only the first record was done, and the others were left for later.
             _ if all > 1 && left + 1 >= all => Some(2),
             Some(few) if left == all => Some(few),
             Some(few) if few < most => Some(few.saturating_mul(2)),
@@ -261,7 +278,7 @@ impl<R: Driven> Together<R> {
                     member.attempt += 1;
                     Before::Wait(wait)
                 }
-                // Behind one that is done by now.
+                // The record this one waited for has finished, so it can run at once.
                 Verdict::Hold(until) if until <= now && (whole || left < all) => Before::Nothing,
                 Verdict::Hold(until) => Before::Hold(until),
                 last => return self.worker.give_up(route, member.ticket, last),

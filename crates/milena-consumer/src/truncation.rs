@@ -1,4 +1,5 @@
-//! A log that was cut below what was read of it: told by the policy, and never gone over in silence (KIP-320).
+//! Handling of logs that were truncated below the position, and of topics that were created again.
+//! The policy decides what happens, and records are never lost silently (KIP-320).
 
 use std::sync::Arc;
 
@@ -9,11 +10,13 @@ use crate::core::Core;
 use crate::partition::{Cut, Partition, Place};
 use crate::settings::OffsetReset;
 
-/// The log of `partition` parts from what was read of it at `end`; `None` where nobody knows where.
+/// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
+/// were read. `None` if the broker could not tell.
 pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
     let policy = core.settings.offset_reset;
     let to = match (policy, end) {
-        // As Kafka's clients: the first offset that is not what was read, whichever way the policy points.
+        // Like Kafka's clients, continues at the first offset that differs, whatever the policy is
+        // except `none`.
         (OffsetReset::None, _) => Place::Lookup(OffsetReset::None),
         (_, Some(end)) => Place::At(end),
         (policy, None) => Place::Lookup(policy),
@@ -24,10 +27,10 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     match partition.cut(turn, end, to, quiet) {
         Cut::Overtaken => return,
         Cut::Unread => {
-            tracing::info!(partition = %place, "the log was cut above what was read; the rest is fetched anew");
+            tracing::info!(partition = %place, "the log was truncated above the position; the rest is fetched again");
         }
         Cut::Read(from) => {
-            tracing::error!(partition = %place, %from, to = ?end, "the log was cut below the position: records that were read are gone");
+            tracing::error!(partition = %place, %from, to = ?end, "the log was truncated below the position: records that were read are gone");
             core.observers().emit(|| Event::LogTruncated {
                 group: core.settings.group_name(),
                 partition: place,
@@ -46,9 +49,11 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     core.wake();
 }
 
-/// The topic was deleted and made again under its name: positions in the old one are out of the new one's range, whatever their number.
+/// Handles a topic that was deleted and created again under its name. A position in the old topic
+/// means nothing in the new one, so it counts as out of range.
 pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
-    // "Latest" leaves out what was there before, and all of the new topic came after.
+    // `latest` leaves out records from before the consumer subscribed. All records of the new topic
+    // are newer than that.
     let policy = match core.settings.offset_reset {
         OffsetReset::Latest => OffsetReset::Earliest,
         policy => policy,
@@ -57,10 +62,9 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
         return;
     };
     let place = partition.place();
-    tracing::warn!(partition = %place, %from, "the topic was made again; the position in the old one does not count");
+    tracing::warn!(partition = %place, %from, "the topic was deleted and created again; the position in the old one does not count");
     if policy == OffsetReset::None {
-        let what =
-            "the topic was deleted and made again, and auto.offset.reset is none: seek, or set it";
+        let what = "the topic was deleted and created again, and auto.offset.reset is none: seek, or set it";
         let error = Error::new(ErrorKind::State, what).at(place).offset(from);
         let (_, turn) = partition.where_to_fetch();
         partition.fail(turn, error.setting("auto.offset.reset"));
@@ -69,6 +73,7 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
     core.wake();
 }
 
+/// Returns the text of the error about a truncated log.
 fn tell(from: Offset, end: Option<Offset>) -> String {
     let where_to = match end {
         Some(end) => format!("it diverged at offset {end}"),

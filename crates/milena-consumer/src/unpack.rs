@@ -11,24 +11,25 @@ use tokio::time::Instant;
 use crate::batch::Opened;
 use crate::budget::Pinned;
 use crate::core::Core;
-use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
+use crate::openers::Openers;
+use crate::partition::{Bad, BatchEnd, Closed, Given, Partition, Weight};
 use crate::settings::CorruptPolicy;
-use crate::supervise::contained;
 
-/// The next batch of `partition`, if one is there, checked and decompressed. Never waits: a large compressed one is opened on a
-/// thread of its own and given by a later call, before which the partition's and the consumer's readers are woken.
+/// Returns the next batch of `partition`, if one is there, checked and decompressed.
+///
+/// Never waits: a batch that an opener is at is given by a later call, before which the partition's
+/// and the consumer's readers are woken.
 ///
 /// # Errors
 /// What is wrong with the batch, with its place; it is fetched again then, after a wait.
 pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
     loop {
-        let (given, beside) = partition.pull(is_heavy);
-        let more = beside.is_some();
-        if let Some(closed) = beside {
-            open_beside(core, partition, closed);
+        let (given, tell) = partition.pull(weight);
+        // Before the consumer was started there is no runtime, and nothing is fetched.
+        if let Some(runtime) = core.runtime().filter(|_| tell) {
+            Openers::add(core, runtime, partition);
         }
         match given {
-            None if more => {}
             None => return Ok(None),
             Some(Given::Open(opened)) => return Ok(Some(opened)),
             Some(Given::Closed(closed, from)) => {
@@ -104,53 +105,11 @@ pub(crate) fn unreadable(
     Ok(())
 }
 
-fn open_beside(core: &Arc<Core>, partition: &Arc<Partition>, closed: Closed) {
-    let Some(runtime) = core.runtime() else {
-        // Only before the consumer was started, when nothing is fetched.
-        return;
-    };
-    let work = {
-        let (core, partition) = (Arc::clone(core), Arc::clone(partition));
-        move || {
-            partition.opened(&closed, opened(|| unpack(&core, &closed)));
-            core.ready.notify_waiters();
-        }
-    };
-    let limit = Arc::clone(&core.decompressing);
-    let blocking = runtime.clone();
-    let guarded = |permit| {
-        move || {
-            work();
-            drop(permit);
-        }
-    };
-    if let Ok(permit) = Arc::clone(&limit).try_acquire_owned() {
-        drop(runtime.spawn_blocking(guarded(permit)));
-        return;
-    }
-    drop(runtime.spawn(async move {
-        // Never closed.
-        if let Ok(permit) = limit.acquire_owned().await {
-            drop(blocking.spawn_blocking(guarded(permit)));
-        }
-    }));
-}
-
-/// Opens a batch where nobody waits for it: one whose opening panics cannot be read, and its reader must not wait for it for ever.
-fn opened<T>(opening: impl FnOnce() -> Result<T, Bad>) -> Result<T, Bad> {
-    contained("the opening of a batch", opening).unwrap_or_else(|error| {
-        Err(Bad {
-            error: Error::new(ErrorKind::Decode, error.message().to_owned()),
-            end: BatchEnd::Unknown,
-        })
-    })
-}
-
 /// Checks and decompresses one batch. What it decompressed to counts from then on, in place of what was fetched.
 ///
 /// # Errors
 /// What is wrong with it, and where it ends.
-fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
+pub(crate) fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
     let batch = &closed.batch;
     let checks = core.settings.check_crcs;
     if checks {
@@ -171,27 +130,21 @@ fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
     Ok((records, pinned))
 }
 
-/// Whether a batch takes long to open.
-fn is_heavy(batch: &Batch) -> bool {
-    batch.bytes().len() >= HEAVY && batch.header().attributes.codec() != Some(Codec::None)
+/// How long a batch takes to open.
+fn weight(batch: &Batch) -> Weight {
+    match batch.bytes().len() {
+        _ if batch.header().attributes.codec() == Some(Codec::None) => Weight::Light,
+        HUGE.. => Weight::Huge,
+        HEAVY.. => Weight::Heavy,
+        _ => Weight::Light,
+    }
 }
 
 /// How often a batch whose end is not known is fetched again, before that is told.
 const TRIES: u32 = 3;
-/// Compressed batches from this size on, in bytes, are opened beside the task that reads them: to decompress so much takes longer than
-/// to wake another thread, and one reader has then all cores to decompress for it.
+/// Compressed batches from this size on, in bytes, may be opened beside the task that reads them: to
+/// decompress so much takes longer than to wake another thread.
 const HEAVY: usize = 8 << 10;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_whose_opening_panics_cannot_be_read() {
-        let bad = opened(|| -> Result<(), Bad> { panic!("no such table") });
-        let error = bad.unwrap_err().error;
-        assert_eq!(error.kind(), ErrorKind::Decode);
-        assert!(error.message().ends_with("panicked: no such table"));
-        assert_eq!(opened(|| Ok(7)).unwrap(), 7);
-    }
-}
+/// Compressed batches from this size on, in bytes, are never opened by the task that reads them: it
+/// would keep its worker of the runtime for more than about a millisecond.
+const HUGE: usize = 512 << 10;

@@ -1,6 +1,8 @@
-//! Whoever receives and stopped asking: it is told, and where the policy says so the consumer ends for it.
+//! A watch for programs that stop receiving while records wait. It reports them, and ends the
+//! consumer if the `on_stuck` policy says so.
 //!
-//! Heartbeats go on beside a program that hangs: without this its partitions would be held unread for ever, and nobody would know.
+//! Heartbeats continue while a program hangs. Without this watch its partitions would stay assigned
+//! and unread for ever, and nothing would show it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,8 @@ use tokio::time::{Instant, sleep};
 use crate::core::Core;
 use crate::settings::StuckPolicy;
 
-/// Looks whether what waits is received, until the consumer ends or a handler takes its records.
+/// Checks that waiting records are received, until the consumer closes or a handler takes its
+/// records.
 pub(crate) async fn run(core: Arc<Core>) {
     let limit = core.settings.max_processing_time;
     let mut idle = Idle::new(limit);
@@ -21,7 +24,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.closing.cancelled() => return,
         }
         if core.is_processing() {
-            // Handlers are watched by their lanes, and receivers get nothing any more.
+            // Lanes watch their handlers, and receivers get no records any more.
             core.closing.cancelled().await;
             return;
         }
@@ -35,9 +38,11 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
+/// The position of each partition.
 type Positions = Vec<(TopicPartition, Option<Offset>)>;
 
-/// How far each partition was received, and one of which records wait to be.
+/// Returns the position of each partition, and one partition whose records wait to be received.
+/// Paused partitions do not count as waiting.
 fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
     let now = Instant::now();
     let mut waiting = None;
@@ -54,9 +59,10 @@ fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
     (positions.collect(), waiting)
 }
 
+/// Reports that records wait and are not received, and applies the `on_stuck` policy.
 fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) {
     let group = core.settings.group_name();
-    tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait, and nobody receives");
+    tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait and are not received");
     core.observers().emit(|| Event::HandlerStuck {
         group,
         partition: place,
@@ -66,20 +72,24 @@ fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) 
     });
     if core.settings.on_stuck == StuckPolicy::StopLane {
         let what = format!(
-            "records wait, and nobody has received for {elapsed:?}: the partitions are given to others, as `on_stuck` says"
+            "records wait and were not received for {elapsed:?}: the consumer ends, as `on_stuck` says, and others get its partitions"
         );
         let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
         core.fail(error.at(place).offset(offset));
     }
 }
 
-/// Since when nothing was received although something waits. Pure.
+/// The time since which nothing was received although records wait. Has no side effects.
 #[derive(Debug)]
 struct Idle {
+    /// The time after which to report, and to report again.
     limit: Duration,
+    /// The positions at the last check.
     positions: Positions,
+    /// The time of the first check with these positions and waiting records. `None` while no
+    /// records wait.
     since: Option<Instant>,
-    /// How often it was told since then.
+    /// The number of reports since then.
     told: u32,
 }
 
@@ -93,7 +103,8 @@ impl Idle {
         }
     }
 
-    /// For how long, when it is time to tell: each time as much has passed.
+    /// Returns the time since which nothing was received, if it is to be reported now. That is so
+    /// each time `limit` has passed again.
     fn after(&mut self, now: Instant, positions: Positions, waits: bool) -> Option<Duration> {
         if !waits || positions != self.positions {
             self.positions = positions;
@@ -123,7 +134,8 @@ mod tests {
         let (mut idle, start) = (Idle::new(limit), Instant::now());
         let mut told = Vec::new();
         for minute in 0..40_u32 {
-            // One record in four minutes, then none from the twentieth on, and nothing that waits for the last five.
+            // One record every four minutes, none from minute 20 on, and nothing waits from minute
+            // 35 on.
             let offset = i64::from(minute.min(20) / 4);
             let now = start + Duration::from_secs(60) * minute;
             if idle.after(now, at(offset), minute < 35).is_some() {

@@ -1,4 +1,4 @@
-//! What the driver does with a handler's answer. Pure.
+//! Decision about a record after a handler's answer. Has no side effects.
 
 use std::time::Duration;
 
@@ -6,34 +6,36 @@ use milena_core::{
     Backoff, Error, ErrorClass, ErrorKind, Outcome, ProcessError, Reason, Timestamp,
 };
 
-/// What becomes of a record after an attempt.
+/// The decision about a record after an attempt.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It is done; the outcome's name.
+    /// The record is done. Holds the name of the outcome.
     Settle(&'static str),
-    /// The same record again, after a wait; counts as an attempt.
+    /// Try the record again after this wait. This counts as an attempt.
     Again(Duration),
-    /// The same record again, not before that time; no attempt is counted.
+    /// Try the record again, but not before this time. This counts as no attempt.
     Hold(Timestamp),
-    /// The consumer stops; the record is read again later.
+    /// Stop the consumer. The record is read again later.
     Stop(Reason),
-    /// The consumer cannot go on.
+    /// The consumer cannot continue.
     Fail(Error),
-    /// The lane cannot go on: the record is neither done nor written anywhere else.
+    /// The lane cannot continue, since the record is neither done nor written anywhere else.
     Stuck(Error),
 }
 
-/// The bounds of retrying in place, where no layer retries.
+/// Limits for retries in place, for runs without a layer that retries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// How many attempts in all.
+    /// The number of attempts in all.
     pub(crate) attempts: u32,
+    /// The waits between attempts.
     pub(crate) backoff: Backoff,
-    /// A layer of the stack retries or writes dead letters: an error that gets out of it is final.
+    /// True if a layer retries or writes dead letters. An error that leaves the layers is final
+    /// then.
     pub(crate) layered: bool,
 }
 
-/// Judges attempt number `attempt`, counted from 1.
+/// Decides what to do after attempt number `attempt`, counted from 1.
 pub(crate) fn judge(
     answer: Result<Outcome, ProcessError>,
     attempt: u32,
@@ -55,9 +57,7 @@ pub(crate) fn judge(
         }
         Ok(Outcome::Hold(until)) => Verdict::Hold(until),
         Ok(Outcome::Stop(reason)) => Verdict::Stop(reason),
-        Ok(_) => Verdict::Stuck(stuck(
-            "the handler answered with an outcome that is not known here".into(),
-        )),
+        Ok(_) => Verdict::Stuck(stuck("the handler answered with an unknown outcome".into())),
         Err(error) if error.class() == ErrorClass::Fatal => Verdict::Fail(failed(&error)),
         Err(error) if error.class().is_retriable() && again => {
             Verdict::Again(wait(error.retry_after()))
@@ -78,7 +78,7 @@ fn stuck(what: String) -> Error {
 }
 
 fn failed(error: &ProcessError) -> Error {
-    let what = format!("the handler failed for good: {}", error.chain());
+    let what = format!("the handler failed with a fatal error: {}", error.chain());
     Error::new(ErrorKind::State, what)
 }
 

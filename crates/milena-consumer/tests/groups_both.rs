@@ -1,4 +1,5 @@
-//! What holds in groups of both protocols: who stays a member, and what a pattern reads.
+//! Behaviour of groups under both protocols, such as the members that stay and the topics that a
+//! pattern reads.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,7 +45,7 @@ async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() 
         bed.fill(4, 5, 5).await;
         seen.until_len(40).await;
         let after = bed.broker.inspect().group("billing").unwrap();
-        // Under the consumer protocol that is the group's epoch.
+        // Under the consumer protocol this value is the group epoch.
         assert_eq!(
             after.generation, before.generation,
             "{protocol:?}: no rebalance"

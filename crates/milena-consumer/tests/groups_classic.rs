@@ -1,4 +1,5 @@
-//! Classic groups: what moves stops and the rest goes on, members come back, subscriptions change, and refusals say why.
+//! Classic groups. Partitions that move stop while the others go on, members come back,
+//! subscriptions change, and errors name their cause.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -189,7 +190,27 @@ async fn a_rebalance_can_be_asked_for_and_interrupts_nothing() {
     }
 }
 
-/// The first member reads everything.
+#[tokio::test(start_paused = true)]
+async fn a_healthy_member_joins_a_rebalance_without_a_pause() {
+    let bed = bed(1).await;
+    let consumer = Arc::new(bed.classic("one").await.build().unwrap());
+    let running = Arc::clone(&consumer);
+    let running = tokio::spawn(async move { running.run(async || {}).await });
+    stable_with(&bed, 1).await;
+    let generation = || bed.broker.inspect().group("billing").unwrap().generation;
+    let before = generation();
+    let asked = Instant::now();
+    consumer.enforce_rebalance("a test");
+    eventually("another generation", || generation() > before).await;
+    // The first join was refused once, since it had no member id yet. That is no lost membership,
+    // after which a join waits for at least 80 ms.
+    let took = asked.elapsed();
+    assert!(took < Duration::from_millis(60), "{took:?}");
+    consumer.close().await;
+    timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
+}
+
+/// Assigns everything to the first member.
 struct OneReader;
 
 impl Assignor for OneReader {
@@ -203,7 +224,7 @@ impl Assignor for OneReader {
     }
 }
 
-/// Gives everything to everybody.
+/// Assigns everything to every member, which is not allowed.
 struct Careless;
 
 impl Assignor for Careless {
@@ -363,7 +384,7 @@ async fn a_group_moves_from_range_to_cooperative_in_two_rounds() {
     }
 }
 
-/// Takes its time with what is assigned.
+/// A listener that takes long when partitions are assigned.
 struct Slow(Ear);
 
 impl milena_consumer::RebalanceListener for Slow {
@@ -412,7 +433,8 @@ async fn a_loss_is_not_kept_waiting_by_a_slow_listener() {
     }
 }
 
-/// A topic that was deleted is nobody's, under both ways to name topics, and the others go on.
+/// A deleted topic leaves the assignment and the others go on, both under topic names and under
+/// topic ids.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_topic_leaves_the_assignment_and_its_figures_go_with_it() {
     for pattern in [false, true] {

@@ -1,4 +1,5 @@
-//! Groups of the consumer protocol (KIP-848): the coordinator assigns, and a change moves only what it must.
+//! Groups of the consumer protocol (KIP-848). The coordinator assigns, and a change moves only the
+//! partitions that it must.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -291,7 +292,8 @@ async fn a_member_that_its_coordinator_forgot_hears_of_it_when_it_asks_for_commi
     }
 }
 
-/// Runs a noting consumer over `fault`, which must have fired, and expects each record once and in order.
+/// Runs a noting consumer under `fault` and expects each record once and in order. The fault must
+/// have fired.
 async fn survives(fault: Fault) {
     let bed = modern(2).await;
     bed.fill(2, 0, 30).await;
@@ -455,7 +457,8 @@ async fn the_coordinators_range_assignor_gives_neighbours() {
     }
 }
 
-/// A classic member that joins between the question for the group's kind and the first heartbeat, as in a restart of all members.
+/// A classic member joins between the question for the group's protocol and the first heartbeat, as
+/// in a restart of all members.
 #[tokio::test(start_paused = true)]
 async fn the_protocol_is_chosen_again_when_the_group_turns_out_to_be_of_the_other_kind() {
     for code in [
@@ -540,7 +543,8 @@ async fn of_a_held_instance_id_the_error_tells_the_value() {
         let first = fixed().await;
         stable_with(&bed, 1).await;
         let second = fixed().await;
-        // The older one ends under the classic protocol, the newer one under the other.
+        // The older member ends under the classic protocol, the newer one under the consumer
+        // protocol.
         let (ends, stays) = match protocol {
             GroupProtocol::Classic => (first, second),
             _ => (second, first),

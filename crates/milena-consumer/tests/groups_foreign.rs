@@ -1,6 +1,8 @@
-//! Members of other clients beside milena's in one classic group: each partition has one owner, and every record is read.
+//! Members of other clients and of milena in one classic group. Each partition has one owner, and
+//! every record is read.
 //!
-//! `MILENA_TEST_PYTHON` names a Python with those clients (`scripts/python-env` makes one); `scripts/foreign-clients` runs this.
+//! `MILENA_TEST_PYTHON` names a Python with those clients (`scripts/python-env` makes one).
+//! `scripts/foreign-clients` runs this test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,10 +31,12 @@ use tokio::time::timeout;
 
 const PARTITIONS: u32 = 6;
 
-/// What a member of another client says.
+/// Output of a member of another client.
 #[derive(Clone, Default)]
 struct Said {
+    /// Partitions that it owns now.
     owns: Arc<Mutex<BTreeSet<u32>>>,
+    /// Records that it has read, by partition.
     read: Arc<Mutex<BTreeMap<u32, Vec<usize>>>>,
 }
 
@@ -133,7 +137,7 @@ async fn together(client: &str, assignor: &str) {
     eventually("both read", || count() + theirs.all() >= 240).await;
     assert!(theirs.all() > 0 && count() > 120);
 
-    // Ours goes; theirs takes over where it committed.
+    // milena's member leaves, and the other client continues at its committed offsets.
     consumer.close().await;
     running.await.unwrap().unwrap();
     eventually("the other has all", || theirs.owns.lock().len() == 6).await;

@@ -1,7 +1,10 @@
-//! Bugs that groups of other clients had, G1 to G12 and G14: each would fail its test here.
+//! Tests of groups against bugs of other clients, G1 to G12 and G14. Each would fail if milena had
+//! the bug.
 //!
-//! G9 and G10 (a partition given in the generation in which it is revoked; an assignor that never ends) are held by the property tests
-//! of the sticky assignor, beside `members_that_come_and_go_never_own_a_partition_together` here. The others are in `groups_known_bugs_coordinator.rs`.
+//! In bug G9 a partition is assigned in the generation in which it is revoked, and in bug G10 an
+//! assignor never ends. The property tests of the sticky assignor cover both, together with
+//! `members_that_come_and_go_never_own_a_partition_together` here. The other bugs are in
+//! `groups_known_bugs_coordinator.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -300,7 +303,7 @@ async fn g11_closing_ends_though_partitions_come_or_are_lost_or_their_topic_goes
             let other = run_noting(member(&bed, way, "other").await, &seen);
             stable_with(&bed, 2).await;
             match case {
-                // What the other had comes to the first while that closes.
+                // The first member gets the other's partitions while it closes.
                 "assigned" => drop(tokio::spawn(other.end())),
                 "lost" => {
                     let apis = [
@@ -397,8 +400,8 @@ async fn g14_a_commit_that_tells_of_a_lost_membership_ends_delivery_at_once() {
     }
 }
 
-/// A machine that was suspended for longer than a session wakes with partitions that others have: they are let go before anything else
-/// is asked.
+/// A machine that was suspended for longer than a session still has partitions that other members
+/// own by now. It must release them before it sends any request.
 #[tokio::test(start_paused = true)]
 async fn a_member_that_stood_still_lets_go_before_it_asks() {
     for way in WAYS {
@@ -431,7 +434,7 @@ async fn a_member_that_stood_still_lets_go_before_it_asks() {
     }
 }
 
-/// A machine that is suspended stops the clock of timers, too: only the wall clock tells of it.
+/// A suspended machine also stops the clock of timers. Only the wall clock shows the suspension.
 #[tokio::test(start_paused = true)]
 async fn a_member_whose_machine_was_suspended_lets_go_before_it_asks() {
     for way in WAYS {
@@ -459,7 +462,8 @@ async fn a_member_whose_machine_was_suspended_lets_go_before_it_asks() {
     }
 }
 
-/// While the coordinator is away nobody gets its members' partitions, and a new one begins their sessions anew.
+/// While a group has no coordinator, its partitions go to no other member. A new coordinator starts
+/// all sessions again.
 #[tokio::test(start_paused = true)]
 async fn a_member_keeps_its_partitions_until_the_coordinator_says_that_they_are_others() {
     for way in WAYS {
@@ -482,7 +486,7 @@ async fn a_member_keeps_its_partitions_until_the_coordinator_says_that_they_are_
         bed.fill(2, 10, 10).await;
         seen.until_len(40).await;
         sleep(Duration::from_secs(60)).await;
-        // The coordinator has thrown it out by now, and it was not told.
+        // The coordinator has removed the member by now, and has not told it.
         assert_eq!(ear.heard().len(), 1, "{way}: {:?}", ear.heard());
         assert_eq!(members(&bed), 0, "{way}");
         loading.remove();
@@ -497,8 +501,8 @@ async fn a_member_keeps_its_partitions_until_the_coordinator_says_that_they_are_
     }
 }
 
-/// A coordinator that still counts a member in its generation takes it in again there; what was said of the lost membership is not
-/// about the new one.
+/// A coordinator that still counts a member in its generation accepts it in the same one. The
+/// verdict on the lost membership must not apply to the new one.
 #[tokio::test(start_paused = true)]
 async fn a_member_that_joins_again_in_the_same_generation_starts_with_a_clean_verdict() {
     for way in ["range", "cooperative-sticky"] {
@@ -512,7 +516,8 @@ async fn a_member_that_joins_again_in_the_same_generation_starts_with_a_clean_ve
         eventually("it has its share", || ear.now().len() == 2).await;
         let generation = bed.broker.inspect().group("billing").unwrap().generation;
         bed.broker.journal().clear();
-        // The commit is refused so; the coordinator itself knows nothing of it.
+        // The broker in the test refuses the commit by a fault. The coordinator itself still counts
+        // the member.
         let refused = Fault::error(ErrorCode::FENCED_MEMBER_EPOCH)
             .on(ApiKey::OffsetCommit)
             .client_id("follower");
@@ -539,7 +544,7 @@ async fn a_member_that_joins_again_in_the_same_generation_starts_with_a_clean_ve
     }
 }
 
-/// However often a coordinator takes a member in and throws it out at once.
+/// The coordinator accepts the member and drops it at once, again and again.
 #[tokio::test(start_paused = true)]
 async fn a_member_that_is_thrown_out_again_and_again_joins_with_a_backoff() {
     for way in WAYS {

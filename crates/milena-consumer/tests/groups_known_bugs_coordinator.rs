@@ -1,4 +1,5 @@
-//! Bugs that groups of other clients had, G13 and G15 to G19: each would fail its test here.
+//! Tests of groups and their coordinator against bugs of other clients, G13 and G15 to G19. Each
+//! would fail if milena had the bug.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -149,7 +150,8 @@ async fn g16_what_ends_after_its_partition_was_handed_over_commits_nothing() {
     for way in WAYS {
         let bed = bed(2).await;
         bed.fill(2, 0, 6).await;
-        // The second record of each partition takes for ever; those behind it are done.
+        // The handler never ends for the second record of each partition. Records after it are
+        // done.
         let handler = async |offset: Offset| {
             if offset.to_wire() == 1 {
                 sleep(Duration::from_secs(100_000)).await;
@@ -283,7 +285,8 @@ async fn g19_members_that_try_again_do_not_come_all_at_once() {
             .entry(time.duration_since(first).as_millis() / 10)
             .or_default() += 1;
     }
-    // The first tries come together; from the tenth second on no 10 ms hold more than a tenth of all members.
+    // All members try at once at first. From the tenth second on, no 10 ms hold more than a tenth
+    // of all members.
     let later = rate.range(1_000..).map(|(_, count)| *count).max().unwrap();
     assert!(later <= 20, "{later} of 200 at once");
     assert!(times.len() < 200 * 60, "{} tries in 20 s", times.len());

@@ -1,6 +1,8 @@
-//! Churn on a real cluster: members join, leave and are killed all the time, and nothing is lost, skipped or owned by two.
+//! Churn on a real cluster. Members join, leave and are killed all the time. No record is lost or
+//! skipped, and no partition has two owners.
 //!
-//! `MILENA_TEST_BOOTSTRAP` names the cluster; `MILENA_TEST_CHURN_SECONDS` says for how long (20 by default).
+//! `MILENA_TEST_BOOTSTRAP` names the cluster. `MILENA_TEST_CHURN_SECONDS` sets the duration (20 by
+//! default).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,12 +29,16 @@ use tokio::time::{sleep, timeout};
 const PARTITIONS: u32 = 16;
 const MEMBERS: usize = 6;
 
-/// What all members did, by one clock.
+/// Results of all members, under one clock.
 #[derive(Default)]
 struct Book {
+    /// Processed offsets by partition.
     processed: Mutex<BTreeMap<u32, BTreeSet<i64>>>,
+    /// Number of records that were processed more than once.
     repeats: Mutex<u64>,
+    /// Number of the member that owns each partition.
     owners: Mutex<BTreeMap<TopicPartition, usize>>,
+    /// Violations found so far. Empty at the end of a good run.
     wrong: Mutex<Vec<String>>,
 }
 
@@ -49,7 +55,8 @@ impl Book {
         }
     }
 
-    /// Everything below a committed offset was processed.
+    /// Checks that every record below a committed offset was processed, and that no committed
+    /// offset went back.
     fn check_committed(
         &self,
         committed: &BTreeMap<TopicPartition, Option<Offset>>,
@@ -79,7 +86,7 @@ impl Book {
     }
 }
 
-/// One member's ear; a killed one hears nothing more, and its partitions are free.
+/// The rebalance listener of one member. Other members may take its partitions once it is killed.
 struct Owner {
     book: Arc<Book>,
     number: usize,
@@ -121,7 +128,7 @@ struct Member {
     consumer: Arc<Consumer>,
     task: JoinHandle<()>,
     killed: Arc<AtomicBool>,
-    // Its own, as another process would have.
+    // A cluster handle of its own, as another process would have.
     cluster: Cluster,
 }
 
@@ -171,13 +178,13 @@ impl Member {
         self.cluster.close().await;
     }
 
-    /// Ends it as a crash would.
+    /// Ends the member as a crash would.
     async fn kill(self, book: &Book) {
         self.killed.store(true, Ordering::Release);
         self.task.abort();
         let _ = self.task.await;
         drop(self.consumer);
-        // Others may own what it had from the end of its session on; nothing of it runs any more.
+        // The member does no more work. Other members may own its partitions once its session ends.
         book.owners.lock().retain(|_, owner| *owner != self.number);
         drop(self.cluster);
     }
@@ -250,7 +257,8 @@ async fn churn(protocol: GroupProtocol) {
                 .is_some_and(|set| set.len() as i64 == written)
         })
     };
-    // What a killed member had processed and not committed is read again by the next owner, once the session has run out.
+    // Records that a killed member processed and did not commit are read again by the next owner,
+    // once the session has ended.
     let draining = async {
         loop {
             let committed = watcher.committed(places.clone()).await.unwrap_or_default();

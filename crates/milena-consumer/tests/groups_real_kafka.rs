@@ -1,4 +1,5 @@
-//! Groups on a real cluster: the one that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+//! Groups on a real cluster. `MILENA_TEST_BOOTSTRAP` names it, and `scripts/test-real-kafka` starts
+//! one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +27,7 @@ use tokio::time::Instant;
 
 const PARTITIONS: u32 = 6;
 
-/// A topic and a group of this test's own.
+/// A topic and a group that only this test uses.
 struct Bed {
     cluster: Cluster,
     name: String,
@@ -63,11 +64,11 @@ async fn cluster() -> Cluster {
     builder.connect().await.unwrap()
 }
 
-/// What was processed, and who is at each partition.
+/// Processed records, and the number of handlers at work on each partition.
 #[derive(Clone, Default)]
 struct Seen(Arc<Noted>);
 
-/// Numbers by partition, and how many handlers are at each.
+/// Record numbers by partition, and the number of handlers at work on each.
 type Noted = (
     Mutex<BTreeMap<Partition, Vec<usize>>>,
     Mutex<BTreeMap<Partition, usize>>,
@@ -99,7 +100,7 @@ impl Seen {
     }
 }
 
-/// Whether the cluster has finalised the consumer protocol.
+/// Returns true if the cluster has finalized the consumer protocol.
 async fn is_modern(cluster: &Cluster) -> bool {
     let node = cluster.metadata().brokers().next().unwrap().node;
     let connection = cluster

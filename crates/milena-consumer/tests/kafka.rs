@@ -1,4 +1,5 @@
-//! Reading what a real Kafka holds, transactions of another client among it; run by `scripts/test-real-kafka`.
+//! Reads the records of a real Kafka, among them transactions of another client.
+//! `scripts/test-real-kafka` runs this test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +21,7 @@ use milena_pool::Cluster;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The Python of `scripts/python-env`; `None` where it is not to be had, which is told.
+/// Returns the Python of `scripts/python-env`. Prints a note and returns `None` if there is none.
 fn python() -> Option<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts");
     let made = Command::new(format!("{root}/python-env"))
@@ -38,7 +39,9 @@ fn python() -> Option<String> {
 
 /// Another client that writes transactions.
 struct Writer {
+    /// The client's process.
     child: Child,
+    /// Lines that the client prints.
     told: BufReader<std::process::ChildStdout>,
 }
 
@@ -133,7 +136,7 @@ async fn transactions_that_another_client_wrote_are_read_as_their_markers_say() 
     assert_eq!(found[&place].unwrap().offset.to_wire(), 0);
     assert!(writer.child.wait().unwrap().success());
 
-    // A group passes aborted records and markers, and commits behind them.
+    // A group passes aborted records and markers, and commits offsets after them.
     let group = real::fresh("group");
     let consumer = Consumer::builder(cluster.clone(), group)
         .topics([topic.as_str()])

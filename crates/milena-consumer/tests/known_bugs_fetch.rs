@@ -1,8 +1,10 @@
-//! Bugs of other consumers with fetching, held off by tests that would fail with them.
+//! Tests of fetching against bugs of other consumers. Each would fail if milena had the bug.
 //!
-//! C8 and C9 have more cases in `consume/nearby.rs`, C17 in `consume/damage.rs`.
-//! C16 (zero topic ids beside new versions of Fetch and OffsetFetch): a fetch is by name, at version 12, where the id of any of its
-//! topics is not known (`fetcher/flight.rs`), and OffsetFetch is asked by name in all versions spoken (at most 9; ids came with 10).
+//! Bugs C8 and C9 have more cases in `consume/nearby.rs`, C17 in `consume/damage.rs`.
+//!
+//! Bug C16 sends zero topic ids with new versions of Fetch and OffsetFetch. It needs no test here.
+//! A fetch names topics, at version 12, if the id of one of them is unknown (`fetcher/flight.rs`).
+//! OffsetFetch names topics in all versions that milena speaks (at most 9, and ids came with 10).
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -53,7 +55,7 @@ fn fetches(bed: &Bed) -> usize {
     bed.broker.journal().requests(ApiKey::Fetch).len()
 }
 
-/// C7: a new leader under the same epoch is ignored, and the partition stands still.
+/// Bug C7. A new leader under the same epoch is ignored, and the partition stops.
 #[tokio::test(start_paused = true)]
 async fn c7_a_leader_that_moves_under_the_same_epoch_is_followed() {
     let bed = bed_with(1, |builder| builder.replication_factor(2)).await;
@@ -70,7 +72,7 @@ async fn c7_a_leader_that_moves_under_the_same_epoch_is_followed() {
     expect(&consumer, 5..10).await;
 }
 
-/// C8: out of range at a follower sends ListOffsets to the follower, for ever.
+/// Bug C8. An offset out of range at a follower sends ListOffsets to the follower for ever.
 #[tokio::test(start_paused = true)]
 async fn c8_a_follower_that_begins_later_than_the_leader_costs_one_detour() {
     let bed = bed_with(1, |b| b.replication_factor(2).racks(["a", "b"])).await;
@@ -94,7 +96,7 @@ async fn c8_a_follower_that_begins_later_than_the_leader_costs_one_detour() {
     );
 }
 
-/// C9: a preferred replica that nobody knows strands its partition.
+/// Bug C9. A preferred replica that the metadata does not show stops its partition.
 #[tokio::test(start_paused = true)]
 async fn c9_a_preferred_replica_that_does_not_exist_is_passed_by() {
     let bed = bed(1).await;
@@ -111,7 +113,7 @@ async fn c9_a_preferred_replica_that_does_not_exist_is_passed_by() {
     assert!(fetches(&bed) < 20, "{} fetches", fetches(&bed));
 }
 
-/// C10: a batch that compaction emptied holds the position for ever.
+/// Bug C10. A batch that compaction emptied stops the position for ever.
 #[tokio::test(start_paused = true)]
 async fn c10_an_empty_batch_amid_or_at_the_end_of_a_log_is_passed() {
     let bed = bed(1).await;
@@ -137,7 +139,7 @@ async fn c10_an_empty_batch_amid_or_at_the_end_of_a_log_is_passed() {
     assert!(seen.of(0).starts_with(&(0..10).collect::<Vec<_>>()));
 }
 
-/// C13: a hint about one partition's leader replaces all that is known of the others.
+/// Bug C13. A hint about one partition's leader replaces everything known of the others.
 #[tokio::test(start_paused = true)]
 async fn c13_a_leader_hint_for_one_partition_leaves_the_others_be() {
     let bed = bed_with(4, |builder| builder.replication_factor(2)).await;
@@ -145,7 +147,7 @@ async fn c13_a_leader_hint_for_one_partition_leaves_the_others_be() {
     let seen = Seen::default();
     let running = run_noting(bed.builder().await, &seen);
     seen.until_len(20).await;
-    // Nothing but the hint tells of the move.
+    // Only the hint shows the move.
     let stale = bed.broker.faults().add(Fault::stale_metadata().always());
     let (leader, _) = bed.broker.inspect().leader("orders", 1).unwrap();
     bed.broker.inspect().move_leader("orders", 1, 3 - leader);
@@ -158,7 +160,8 @@ async fn c13_a_leader_hint_for_one_partition_leaves_the_others_be() {
     }
 }
 
-/// C14: a session that is refused, evicted or out of step makes the client spin, or fetch all anew in silence.
+/// Bug C14. A fetch session that is refused, evicted or out of step makes the client spin, or fetch
+/// everything anew without a log line.
 #[tokio::test(start_paused = true)]
 async fn c14_sessions_that_are_refused_cost_neither_records_nor_a_hot_loop() {
     for code in [
@@ -187,7 +190,7 @@ async fn c14_sessions_that_are_refused_cost_neither_records_nor_a_hot_loop() {
     }
 }
 
-/// C14: without sessions, and with them taken away amid the reading.
+/// Bug C14, for a broker without fetch sessions and for sessions that are taken away during a read.
 #[tokio::test(start_paused = true)]
 async fn c14_a_broker_without_room_for_sessions_serves_all_the_same() {
     let bed = bed_with(2, |builder| builder.max_fetch_sessions(0)).await;
@@ -201,7 +204,8 @@ async fn c14_a_broker_without_room_for_sessions_serves_all_the_same() {
     running.end().await;
 }
 
-/// C15: a topic that was deleted and made again under its name is read with what was known of the old one.
+/// Bug C15. A topic that was deleted and created again under its name is read with the state of the
+/// old one.
 #[tokio::test(start_paused = true)]
 async fn c15_a_topic_made_again_with_fewer_partitions_is_read_from_its_beginning() {
     let bed = bed(3).await;
@@ -222,7 +226,7 @@ async fn c15_a_topic_made_again_with_fewer_partitions_is_read_from_its_beginning
     }
 }
 
-/// C15, where no policy says where to go on: told, and nothing is read before a seek.
+/// Bug C15, with the policy `none`. The consumer returns an error and reads nothing before a seek.
 #[tokio::test(start_paused = true)]
 async fn c15_without_a_policy_a_topic_made_again_is_told() {
     let bed = bed(1).await;
@@ -237,12 +241,12 @@ async fn c15_without_a_policy_a_topic_made_again_is_told() {
     bed.broker.inspect().create_topic("orders", 1).unwrap();
     bed.fill(1, 0, 20).await;
     let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("made again"), "{error}");
+    assert!(error.to_string().contains("created again"), "{error}");
     consumer.seek(&place(0), StartAt::Beginning).unwrap();
     expect(&consumer, 0..20).await;
 }
 
-/// C17: a body that does not decompress is asked for over and over, and nobody hears of it.
+/// Bug C17. A body that does not decompress is fetched over and over, and no error is returned.
 #[tokio::test(start_paused = true)]
 async fn c17_a_body_that_does_not_decompress_is_one_error_and_no_hot_loop() {
     let bed = bed(1).await;
@@ -286,7 +290,7 @@ fn transactional(producer: i64, sequence: i32, size: usize) -> bytes::Bytes {
     }))
 }
 
-/// C22: answers with nothing but aborted records are taken for records that are too large.
+/// Bug C22. Answers that hold only aborted records are taken for records that are too large.
 #[tokio::test(start_paused = true)]
 async fn c22_ten_times_the_fetch_size_of_aborted_records_is_passed() {
     let bed = bed(1).await;
@@ -314,7 +318,7 @@ async fn c22_ten_times_the_fetch_size_of_aborted_records_is_passed() {
     expect(&consumer, 41..44).await;
 }
 
-/// C23: a slow reader's memory grows with the number of its partitions.
+/// Bug C23. A slow reader's memory grows with the number of its partitions.
 #[tokio::test(start_paused = true)]
 async fn c23_what_is_fetched_ahead_stays_within_one_budget_over_all_partitions() {
     let bed = bed(16).await;

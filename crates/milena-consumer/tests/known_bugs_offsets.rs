@@ -1,6 +1,7 @@
-//! Bugs of other consumers with offsets, held off by tests that would fail with them.
+//! Tests of offsets against bugs of other consumers. Each would fail if milena had the bug.
 //!
-//! C4, C5, C6 and C12 have more cases in `consume/truncation.rs`, `consume/faults.rs` and `consume/damage.rs`.
+//! Bugs C4, C5, C6 and C12 have more cases in `consume/truncation.rs`, `consume/faults.rs` and
+//! `consume/damage.rs`.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -34,7 +35,8 @@ async fn receive(consumer: &Consumer, count: usize) -> Vec<ConsumerRecord> {
     records
 }
 
-/// C1: "latest" kept as a word until the first commit loses what is written between a crash and the restart.
+/// Bug C1. A consumer resolves `latest` again after a crash until it has committed, and loses
+/// records that were written between the crash and the restart.
 #[tokio::test(start_paused = true)]
 async fn c1_latest_becomes_a_number_once_and_is_committed_before_any_record() {
     let bed = bed(1).await;
@@ -52,7 +54,8 @@ async fn c1_latest_becomes_a_number_once_and_is_committed_before_any_record() {
     assert_eq!(seen.of(0), (5..10).collect::<Vec<_>>());
 }
 
-/// C1, on the way: a connection that breaks after "latest" was resolved resolves it no second time.
+/// Bug C1, with a broken connection. `latest` is resolved once, and the new connection does not
+/// resolve it again.
 #[tokio::test(start_paused = true)]
 async fn c1_a_broken_connection_does_not_move_latest() {
     let bed = bed(1).await;
@@ -77,7 +80,7 @@ async fn c1_a_broken_connection_does_not_move_latest() {
     assert_eq!(record.offset.to_wire(), 5);
 }
 
-/// C2: records fetched ahead of a partition that was given away are still delivered.
+/// Bug C2. Records that were fetched ahead are delivered after their partition was given away.
 #[tokio::test(start_paused = true)]
 async fn c2_what_was_fetched_of_a_revoked_partition_is_not_delivered() {
     for bed in beds_with(2, |b| b).await {
@@ -85,7 +88,7 @@ async fn c2_what_was_fetched_of_a_revoked_partition_is_not_delivered() {
         let first = bed.builder_as("first").await.build().unwrap();
         receive(&first, 3).await;
         let second = bed.builder_as("second").await.build().unwrap();
-        // It joins at its first use.
+        // The second member joins when it is first used.
         let _ = second
             .next_batch(1, Duration::from_millis(1))
             .await
@@ -109,7 +112,8 @@ async fn c2_what_was_fetched_of_a_revoked_partition_is_not_delivered() {
     }
 }
 
-/// C3: an offset stored after its partition was given away is committed when it comes back, over the other member's progress.
+/// Bug C3. An offset stored after its partition was given away is committed when the partition
+/// comes back, and overwrites the other member's progress.
 #[tokio::test(start_paused = true)]
 async fn c3_a_late_commit_never_rewinds_what_another_member_committed() {
     for bed in beds_with(1, |b| b).await {
@@ -136,7 +140,7 @@ async fn c3_a_late_commit_never_rewinds_what_another_member_committed() {
     }
 }
 
-/// C4: an event that is no record moves the position, which is then committed.
+/// Bug C4. An event that is not a record moves the position, and that position is committed.
 #[tokio::test(start_paused = true)]
 async fn c4_only_delivered_records_move_the_position() {
     let bed = bed(1).await;
@@ -168,7 +172,8 @@ async fn replicated() -> Bed {
     bed_with(1, |builder| builder.replication_factor(2)).await
 }
 
-/// C5: an answer to a fetch that comes while the position is being validated is delivered, and then again.
+/// Bug C5. An answer to a fetch that arrives while the position is validated is delivered, and
+/// later again.
 #[tokio::test(start_paused = true)]
 async fn c5_an_answer_amid_a_validation_is_not_delivered_twice() {
     let bed = replicated().await;
@@ -177,7 +182,8 @@ async fn c5_an_answer_amid_a_validation_is_not_delivered_twice() {
     let running = run_noting(bed.builder().await, &seen);
     seen.until_len(10).await;
     let (leader, _) = bed.broker.inspect().leader("orders", 0).unwrap();
-    // A fetch at the old leader answers late, while the new one is asked about the epoch.
+    // A fetch at the old leader answers late, while the consumer asks the new leader about the
+    // epoch.
     let slow = Fault::delay_answer(Duration::from_secs(3)).on(ApiKey::Fetch);
     bed.broker
         .faults()
@@ -194,7 +200,7 @@ async fn c5_an_answer_amid_a_validation_is_not_delivered_twice() {
     assert!(asked.fired() > 0);
 }
 
-/// C6: an error that only passes, while offsets are asked for, counts as "no offset" and resets.
+/// Bug C6. A passing error of an offset lookup counts as "no offset" and resets the position.
 #[tokio::test(start_paused = true)]
 async fn c6_transport_errors_on_the_way_to_an_offset_reset_nothing() {
     let lookups = [
@@ -227,7 +233,7 @@ async fn c6_transport_errors_on_the_way_to_an_offset_reset_nothing() {
     }
 }
 
-/// C6, for ListOffsets: "none" stays "none", and the end stays the end.
+/// Bug C6, for ListOffsets. The policy `none` causes no reset, and the end stays the end.
 #[tokio::test(start_paused = true)]
 async fn c6_transport_errors_of_list_offsets_are_asked_again() {
     let bed = bed(1).await;
@@ -248,7 +254,8 @@ async fn c6_transport_errors_of_list_offsets_are_asked_again() {
     assert_eq!(handle.fired(), 3);
 }
 
-/// C11: a seek leaves what was fetched before, and a commit is clamped backwards until a reset loop.
+/// Bug C11. A seek keeps records that were fetched before it, and a commit is clamped backwards
+/// until a reset loops.
 #[tokio::test(start_paused = true)]
 async fn c11_a_seek_with_a_full_buffer_goes_where_it_says_and_commits_follow() {
     let bed = bed(1).await;
@@ -278,7 +285,7 @@ async fn c11_a_seek_with_a_full_buffer_goes_where_it_says_and_commits_follow() {
     consumer.close().await;
 }
 
-/// C11, out of the log: each end is a true answer, and resets once.
+/// Bug C11, for a seek outside the log. Each end of the log resets the position once.
 #[tokio::test(start_paused = true)]
 async fn c11_a_seek_out_of_the_log_resets_once_and_does_not_loop() {
     let bed = bed(1).await;
@@ -296,7 +303,7 @@ async fn c11_a_seek_out_of_the_log_resets_once_and_does_not_loop() {
     consumer.close().await;
 }
 
-/// C12: a record that cannot be decoded takes the rest of its batch with it.
+/// Bug C12. A record that cannot be decoded takes the rest of its batch with it.
 #[tokio::test(start_paused = true)]
 async fn c12_a_poison_record_costs_neither_the_one_before_nor_the_one_behind() {
     let bed = bed(1).await;

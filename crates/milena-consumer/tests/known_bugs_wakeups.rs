@@ -1,6 +1,7 @@
-//! Bugs of other consumers with wake-ups, pauses and dropped futures, held off by tests that would fail with them.
+//! Tests of wake-ups, pauses and dropped futures against bugs of other consumers. Each would fail
+//! if milena had the bug.
 //!
-//! C24 has more cases in `consume/ways.rs`.
+//! Bug C24 has more cases in `consume/ways.rs`.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -36,7 +37,7 @@ async fn reader(bed: &Bed, partitions: u32) -> AssignedConsumer {
     consumer
 }
 
-/// C18, C20: after a storm of moves and rebalances a partition is fetched no more.
+/// Bugs C18 and C20. After many leader moves and rebalances a partition is never fetched again.
 #[tokio::test(start_paused = true)]
 async fn c20_a_thousand_leader_moves_leave_every_partition_alive() {
     let bed = bed_with(3, |builder| builder.replication_factor(2)).await;
@@ -62,7 +63,7 @@ async fn c20_a_thousand_leader_moves_leave_every_partition_alive() {
     }
 }
 
-/// C18: stopping and starting sessions while members come and go ends with a consumer that waits for ever.
+/// Bug C18. Fetch sessions stop and start while members come and go, and a consumer waits for ever.
 #[tokio::test(start_paused = true)]
 async fn c18_members_that_come_and_go_amid_leader_moves_stop_nobody() {
     for bed in beds_with(4, |builder| builder.replication_factor(2)).await {
@@ -91,7 +92,8 @@ async fn c18_members_that_come_and_go_amid_leader_moves_stop_nobody() {
     }
 }
 
-/// C19: an event that is no record takes the wake-up, and a stream that waits is never polled again.
+/// Bug C19. An event that is not a record uses up the wake-up, and a waiting stream is never polled
+/// again.
 #[tokio::test(start_paused = true)]
 async fn c19_a_waiting_stream_is_woken_whatever_happened_before() {
     let bed = bed(2).await;
@@ -135,7 +137,8 @@ async fn c19_a_waiting_stream_is_woken_whatever_happened_before() {
     }
 }
 
-/// C21: pauses, resumes and seeks in any order throw data away, leave a stale position or a partition that stays paused.
+/// Bug C21. Pauses, resumes and seeks in some order lose records, keep an old position, or leave a
+/// partition paused.
 #[tokio::test(start_paused = true)]
 async fn c21_any_mix_of_pauses_and_seeks_reads_what_a_model_says() {
     for seed in 0..12 {
@@ -211,7 +214,7 @@ async fn c21_any_mix_of_pauses_and_seeks_reads_what_a_model_says() {
     }
 }
 
-/// Polls `future` once or twice, then drops it.
+/// Polls `future` once, or twice if `twice` is true, then drops it.
 async fn glimpse<F: Future>(future: F, twice: bool) -> Option<F::Output> {
     let mut future = Box::pin(future);
     if let Some(done) = future.as_mut().now_or_never() {
@@ -221,7 +224,8 @@ async fn glimpse<F: Future>(future: F, twice: bool) -> Option<F::Output> {
     twice.then(|| future.as_mut().now_or_never()).flatten()
 }
 
-/// C24: a future dropped while its member joins or is rebalanced loses records, or wedges the consumer.
+/// Bug C24. A future that is dropped while its member joins or rebalances loses records, or blocks
+/// the consumer.
 #[tokio::test(start_paused = true)]
 async fn c24_futures_dropped_amid_rebalances_lose_nothing() {
     for bed in beds_with(4, |b| b).await {
@@ -243,7 +247,8 @@ async fn c24_futures_dropped_amid_rebalances_lose_nothing() {
             if round % 400 == 300
                 && let Some(guest) = others.pop()
             {
-                // As a crash, without commits of its own being lost on anybody: what it committed it has processed.
+                // The guest has read all records below the offsets that it committed. Count them as
+                // read.
                 guest.end().await;
                 for partition in 0..4_u32 {
                     let done = bed.committed(partition).unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Replicas of a real Kafka with three brokers, which `scripts/kafka` started: run by `scripts/test-real-kafka`.
+//! Replicas of a real Kafka with three brokers. `scripts/kafka` starts it, and
+//! `scripts/test-real-kafka` runs this test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,17 +30,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The brokers, for one test at a time.
+/// Reserves the brokers for one test at a time.
 static BROKERS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// A topic of its own on three brokers.
+/// A topic on three brokers that only this test uses.
 struct Bed {
     topic: String,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Bed {
-    /// A topic with one partition on these brokers, the leader first; `None` where there are not three to be had, which is told.
+    /// Creates a topic with one partition on these brokers, the leader first. Returns `None` and
+    /// prints a note if there are not three brokers.
     async fn new(replicas: &[i32], configs: &[(&'static str, &'static str)]) -> Option<Self> {
         let addresses = std::env::var("MILENA_TEST_BOOTSTRAP")
             .expect("MILENA_TEST_BOOTSTRAP names a real Kafka; scripts/test-real-kafka sets it");
@@ -76,7 +78,7 @@ impl Bed {
         TopicPartition::new(self.topic.as_str(), 0)
     }
 
-    /// Writes `what-N` for each number; all replicas that count have them then.
+    /// Writes `what-N` for each number, and returns once all in-sync replicas have them.
     async fn fill(&self, what: &str, numbers: std::ops::Range<i64>) {
         let cluster = builder().connect().await.unwrap();
         let producer = Producer::builder(cluster.clone()).build().unwrap();
@@ -120,7 +122,7 @@ async fn expect(consumer: &AssignedConsumer, what: &str, offsets: std::ops::Rang
     }
 }
 
-/// Ends a broker as a crash does, or starts it again.
+/// Kills a broker as a crash would, or starts it again.
 fn broker(verb: &str, id: i32) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/kafka");
     let done = Command::new(script)
@@ -172,13 +174,13 @@ async fn a_log_that_an_unclean_election_cut_is_told_and_read_from_where_it_parts
         ("unclean.leader.election.enable", "true"),
         ("min.insync.replicas", "1"),
     ];
-    // The third one keeps the quorum of controllers.
+    // The third broker keeps the quorum of controllers.
     let Some(bed) = Bed::new(&[1, 2], &configs).await else {
         return;
     };
     bed.fill("it", 0..50).await;
     broker("kill", 2);
-    // Acknowledged once the dead replica does not count any more.
+    // The writes are acknowledged once the dead replica has left the in-sync replicas.
     bed.fill("it", 50..100).await;
     let follows = bed.reader(builder(), "", OffsetReset::Earliest).await;
     let strict = bed.reader(builder(), "", OffsetReset::None).await;

@@ -1,4 +1,4 @@
-//! Whatever a handler captures, a run of it can be spawned.
+//! A consumer's run can be spawned on any runtime thread, whatever its handler captures.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use milena_consumer::{AssignedConsumer, Consumer};
 use milena_core::{Key, Offset, Outcome, ProcessError, Text};
 
-/// As `tokio::spawn` asks it.
+/// Requires the same bounds as `tokio::spawn`.
 fn spawned(future: impl Future<Output: Send> + Send + 'static) {
     drop(future);
 }
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// Only compiled: what is held is a bound.
+/// Only compiled, never called. The bounds are the test.
 #[expect(dead_code, reason = "the compiler runs this test")]
 fn a_run_can_be_spawned(consumer: impl Fn() -> Consumer, assigned: impl Fn() -> AssignedConsumer) {
     let count: &'static AtomicU32 = &COUNT;

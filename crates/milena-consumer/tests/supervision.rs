@@ -1,4 +1,5 @@
-//! Whatever panics on a consumer's tasks ends it with an error that names it: its partitions are given back, and it is told once.
+//! A panic on any task of a consumer ends the consumer with an error that names the cause. Its
+//! partitions are given back, and the error is reported once.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,7 +33,7 @@ use milena_core::{
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A listener that panics when it hears of this.
+/// A listener that panics in the method of this name.
 struct Touchy(&'static str);
 
 impl Touchy {
@@ -55,8 +56,8 @@ impl RebalanceListener for Touchy {
     }
 }
 
-/// Starts `broken` beside a sound member, and expects it to end with an error that says `what`; the other one has all partitions then,
-/// long before any session is over, and for good.
+/// Starts `broken` together with a sound member, and expects it to end with an error that contains
+/// `what`. The other member then has all partitions, long before a session ends, and keeps them.
 async fn ends_and_leaves_nothing_behind(
     way: &str,
     what: &str,
@@ -82,7 +83,8 @@ async fn ends_and_leaves_nothing_behind(
     assert!(error.to_string().contains(what), "{way} {what}: {error}");
     let before = seen.len();
     eventually("the other is alone", || members(&bed) == 1).await;
-    // One that is said to be no member does not leave; here the coordinator still knows it.
+    // A member that got `UNKNOWN_MEMBER_ID` does not leave. In this test the coordinator still
+    // counts it until its session ends.
     assert!(
         what.contains("lost") || ended.elapsed() < Duration::from_secs(10),
         "{way} {what}: it left, and no session was waited for"
@@ -115,7 +117,8 @@ async fn a_listener_that_panics_ends_its_consumer_and_the_others_go_on() {
     }
 }
 
-/// Divides as `range` does, until there are two members; or, where that is said, until it is to add something for the second time.
+/// Assigns as `range` does and panics once there are two members. If the flag is true, it also
+/// panics when it adds user data after its first sync.
 struct Overtaxed(bool);
 
 impl Assignor for Overtaxed {
@@ -147,7 +150,7 @@ async fn an_assignor_that_panics_ends_its_consumer_and_another_member_leads() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_panics_ends_its_consumer_on_whichever_task_it_is_read() {
     for way in WAYS {
-        // Where it is read by the heartbeats, at once and later, and where positions are looked up.
+        // The clock panics at its first reading, in a heartbeat, or in a lookup of positions.
         for good in [0, 3, 10] {
             ends_and_leaves_nothing_behind(way, "clock panicked: stopped", async |bed| {
                 let read = AtomicU32::new(0);
@@ -191,7 +194,7 @@ async fn whoever_receives_hears_of_a_task_that_panicked_and_the_group_is_left_wi
         timeout(LIMIT, async { while consumer.recv().await.is_ok() {} })
             .await
             .expect("it hears of the end");
-        // It is neither closed nor dropped, and never asked again.
+        // The consumer is neither closed nor dropped, and never called again.
         eventually("the group is left", || members(&bed) == 0).await;
         assert!(consumer.assignment().is_empty());
     }
@@ -200,8 +203,11 @@ async fn whoever_receives_hears_of_a_task_that_panicked_and_the_group_is_left_wi
 /// Routes of which one part panics.
 #[derive(Clone)]
 struct Broken<S> {
+    /// The only route.
     info: [RouteInfo; 1],
+    /// Its service.
     service: S,
+    /// Name of the part that panics.
     part: &'static str,
 }
 
@@ -288,7 +294,7 @@ async fn whoever_stops_receiving_is_told_and_leaves_the_group_where_the_policy_s
         let consumer = builder.build().unwrap();
         for _ in 0..20 {
             timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-            // Slow, but it goes on.
+            // The receiver is slow, but it goes on.
             sleep(Duration::from_secs(60)).await;
         }
         assert_eq!(*told.lock(), 0);
@@ -306,7 +312,7 @@ async fn whoever_stops_receiving_is_told_and_leaves_the_group_where_the_policy_s
                 assert_eq!(error.kind(), ErrorKind::Timeout);
             }
         }
-        // Where nothing waits nobody is missed.
+        // A receiver is not reported if no record waits.
         while timeout(Duration::from_secs(5), consumer.recv())
             .await
             .is_ok_and(|got| got.is_ok())
@@ -376,7 +382,7 @@ async fn a_lane_that_panics_stops_alone_where_the_policy_says() {
         let run = running(builder.on_lane_stop(LaneStopPolicy::Pause), routes);
         eventually("it is told", || !stopped.lock().is_empty()).await;
         assert!(stopped.lock()[0].starts_with("orders-0: a condition of the routes panicked"));
-        // The other partition, of which no record is the fourth yet.
+        // A record for the other partition. No record of it is the fourth yet.
         let cluster = bed.cluster("filler").await;
         let producer = milena_producer::Producer::builder(cluster).build().unwrap();
         let record = milena_core::ProducerRecord::new("orders").partition(1);
@@ -387,7 +393,7 @@ async fn a_lane_that_panics_stops_alone_where_the_policy_says() {
     }
 }
 
-/// A recorder of which one method panics.
+/// A recorder that panics in the method of this name.
 #[derive(Clone)]
 struct Full(&'static str);
 
@@ -457,7 +463,7 @@ async fn gauges_that_panic_hide_no_others_from_whoever_looks() {
     run.end().await;
 }
 
-/// How often the start and the end of a consumer were told, and with which errors.
+/// Number of times that the start of a consumer was reported, and the error of each reported end.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<(u32, Vec<Option<ErrorKind>>)>>);
 
@@ -601,7 +607,7 @@ async fn what_a_handler_captured_goes_with_its_run_and_the_cluster_with_its_cons
                 shown == 0
             })
             .await;
-            // Nobody closed the cluster: its tasks end with the last handle.
+            // Nobody closed the cluster handle. Its tasks end with the last handle.
             bed.broker.journal().clear();
             sleep(Duration::from_secs(1200)).await;
             let asked = bed

@@ -1,4 +1,4 @@
-//! Where a broker listens: a host and a port.
+//! The host and port of a broker.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,18 +6,22 @@ use std::sync::Arc;
 
 use crate::{Error, ErrorKind};
 
-/// A host name or IP address, and a port. Read from and written as `host:port`, IPv6 as `[::1]:9092`.
+/// A host name or IP address, and a port.
+///
+/// Read from and written as `host:port`. An IPv6 address is written as `[::1]:9092`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
+    /// The host name or IP address. IPv6 addresses are stored without brackets.
     host: Arc<str>,
+    /// The TCP port. 0 cannot be parsed, only passed to [`Address::new`].
     port: u16,
 }
 
 impl Address {
-    /// The port that Kafka uses when none is named.
+    /// The port that is used when an address names none.
     pub const DEFAULT_PORT: u16 = 9092;
 
-    /// An address by its parts; an IPv6 host may come with or without its brackets.
+    /// Creates an address from its parts. An IPv6 host may have brackets or not.
     pub fn new(host: impl AsRef<str>, port: u16) -> Self {
         let host = host.as_ref();
         let bare = host
@@ -30,13 +34,13 @@ impl Address {
         }
     }
 
-    /// The host name or IP address, without brackets.
+    /// Returns the host name or IP address, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The TCP port.
+    /// Returns the TCP port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
@@ -44,15 +48,16 @@ impl Address {
 }
 
 impl Address {
-    /// Reads the addresses of one text, with commas between them, as `bootstrap.servers` is written. Blanks, line
-    /// ends and empty items are passed over, and an address that is there twice counts once.
+    /// Reads a comma-separated list of addresses, the form of `bootstrap.servers`. Ignores blanks,
+    /// line ends and empty items. An address that occurs twice is returned once.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for the first item that cannot be used. A name and password before an `@` are never
-    /// part of the text.
+    /// [`ErrorKind::Config`] for the first item that cannot be used. The error text never holds a
+    /// user name or password that stands before an `@`.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, Error> {
         if text.contains('@') {
-            // Looked at before the text is cut, since a password may hold commas.
+            // Check before splitting at commas, because a password may hold commas. Half of it
+            // would otherwise appear in the error text.
             return Err(refuse(text, USERINFO));
         }
         let mut found: Vec<Self> = Vec::new();
@@ -68,7 +73,8 @@ impl Address {
         Ok(found)
     }
 
-    /// Returns `text` as it may be shown to people: what stands before an `@` may be a password and is left out.
+    /// Returns `text` in a form that is safe to show. Replaces everything before the last `@` with
+    /// `…`, because it may be a password.
     #[must_use]
     pub fn redacted(text: &str) -> String {
         match text.rsplit_once('@') {
@@ -81,10 +87,10 @@ impl Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// Reads `host:port`, `host` (port 9092) or `[ipv6]:port`, each also with `PLAINTEXT://` before it.
+    /// Reads `host:port`, `host` (port 9092) or `[ipv6]:port`. Each may start with `PLAINTEXT://`.
     ///
-    /// Another protocol before it is refused: `SASL_SSL://host:9092` asks for encryption, and would be spoken to in
-    /// clear text.
+    /// Refuses every other protocol. `SASL_SSL://host:9092` asks for encryption, and this client
+    /// would connect in clear text.
     fn from_str(text: &str) -> Result<Self, Error> {
         let refuse = |why: &str| refuse(text, why);
         let trimmed = text.trim();
@@ -92,12 +98,11 @@ impl FromStr for Address {
             return Err(refuse(USERINFO));
         }
         if let Some(placeholder) = crate::placeholder(trimmed) {
-            let why =
-                format!("it holds the placeholder `{placeholder}`, and nothing is expanded here");
+            let why = format!("it holds the placeholder `{placeholder}`, which was not replaced");
             return Err(refuse(&why));
         }
         if trimmed.contains(['"', '\'']) {
-            return Err(refuse("it holds quotes, which are part of the text here"));
+            return Err(refuse("it holds quotes, which do not belong there"));
         }
         let rest = match trimmed.split_once("://") {
             Some((protocol, rest)) => {
@@ -131,7 +136,9 @@ impl FromStr for Address {
                 || matches!(c, '/' | '\\' | ',' | ';' | '=' | '?' | '#' | '$')
         };
         if host.contains(odd) {
-            return Err(refuse("the host holds a character that no host has"));
+            return Err(refuse(
+                "the host holds a character that is not allowed there",
+            ));
         }
         let port = match port {
             None => Self::DEFAULT_PORT,
@@ -144,27 +151,28 @@ impl FromStr for Address {
     }
 }
 
-/// Whether a protocol that stands before an address is one that is spoken; if not, why.
+/// Accepts the protocol before an address if this client supports it. The error says why not.
 fn speaks(protocol: &str) -> Result<(), String> {
     match protocol.to_ascii_uppercase().as_str() {
         "PLAINTEXT" => Ok(()),
         "SSL" | "SASL_SSL" | "SASL_PLAINTEXT" => Err(format!(
-            "`{protocol}` asks for TLS or SASL, and this version speaks neither; nothing was sent"
+            "`{protocol}` asks for TLS or SASL, which this version does not support; nothing was sent"
         )),
         "HTTP" | "HTTPS" => Err("that is a web address".to_owned()),
         _ => Err(format!(
-            "`{protocol}` is no protocol that is spoken here; only PLAINTEXT is"
+            "`{protocol}` is not a supported protocol; only PLAINTEXT is"
         )),
     }
 }
 
+/// Creates the error for an address that cannot be used. Removes passwords from `text`.
 fn refuse(text: &str, why: &str) -> Error {
     let shown = Address::redacted(text);
     let what = format!("`{shown}` is not a broker address: {why}; write host:port");
     Error::new(ErrorKind::Config, what).setting("bootstrap.servers")
 }
 
-const USERINFO: &str = "a name or password before an `@` is not read";
+const USERINFO: &str = "a name or password before an `@` is not supported";
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,22 +1,29 @@
-//! How long to wait before the next try: exponential, capped, with jitter (KIP-580).
+//! The wait before the next attempt: exponential, capped, with jitter (KIP-580).
 
 use std::time::Duration;
 
-/// A jittered exponential backoff: `initial × multiplier^attempt`, never above `max`, spread by ± `jitter`. At the cap the spread is
-/// downwards only, so that all who wait at their longest do not try again in step. A wait is never shorter than 1 ms.
+/// An exponential backoff with jitter: `initial × multiplier^attempt`, spread by ± `jitter`.
+///
+/// A wait is never longer than `max` and never shorter than 1 ms. At the cap, jitter only shortens
+/// waits, so that clients that have reached it do not all retry at the same moment.
 ///
 /// Defaults: 100 ms (`retry.backoff.ms`), 1 s (`retry.backoff.max.ms`), factor 2, jitter 0.2.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
+    /// The wait before the first retry, before jitter.
     initial: Duration,
+    /// The longest wait. Never below `initial`.
     max: Duration,
+    /// The factor from one wait to the next. At least 1.
     multiplier: f64,
+    /// The share by which a wait varies in both directions, 0 to 1.
     jitter: f64,
 }
 
 impl Backoff {
-    /// A backoff from `initial` to `max`; a `max` below `initial` counts as `initial`. Waits of zero would be a busy loop: they count as
-    /// 1 ms.
+    /// Creates a backoff from `initial` to `max`. A `max` below `initial` counts as `initial`.
+    ///
+    /// A zero wait counts as 1 ms, because retries without any wait would be a busy loop.
     #[must_use]
     pub fn new(initial: Duration, max: Duration) -> Self {
         Self {
@@ -27,7 +34,8 @@ impl Backoff {
         }
     }
 
-    /// The factor from one wait to the next; at least 1. Default 2.
+    /// Sets the factor from one wait to the next, at least 1. Default 2, also for a factor that is
+    /// not finite.
     #[must_use]
     pub fn multiplier(mut self, multiplier: f64) -> Self {
         self.multiplier = if multiplier.is_finite() {
@@ -38,7 +46,8 @@ impl Backoff {
         self
     }
 
-    /// The share by which a wait varies to both sides, 0 to 1. Default 0.2, as Kafka's clients do (KIP-580).
+    /// Sets the share by which a wait varies in both directions, 0 to 1. Default 0.2, as in Kafka's
+    /// clients (KIP-580), also for a share that is not finite.
     #[must_use]
     pub fn jitter(mut self, jitter: f64) -> Self {
         self.jitter = if jitter.is_finite() {
@@ -49,13 +58,15 @@ impl Backoff {
         self
     }
 
-    /// The wait before retry number `attempt`, counted from 0; drawn anew at each call.
+    /// Returns the wait before retry number `attempt`, counted from 0. Each call draws a new
+    /// jitter.
     #[must_use]
     pub fn delay(&self, attempt: u32) -> Duration {
         self.delay_at(attempt, fastrand::f64())
     }
 
-    /// The wait for a given draw `unit` from 0 to 1: 0 is the shortest, 1 the longest.
+    /// Returns the wait before retry number `attempt` for the draw `unit`. 0 is the shortest wait,
+    /// 1 the longest.
     #[must_use]
     pub fn delay_at(&self, attempt: u32, unit: f64) -> Duration {
         let unit = unit.clamp(0.0, 1.0);
@@ -63,7 +74,8 @@ impl Backoff {
         let base = (self.initial.as_secs_f64() * self.multiplier.powi(exponent))
             .min(self.max.as_secs_f64());
         let (shortest, longest) = (base * (1.0 - self.jitter), base * (1.0 + self.jitter));
-        // Cut before the draw: cut after it, half of all draws would be the cap itself.
+        // Limit the range before drawing from it. With the limit applied after the draw, half of
+        // all draws at the cap would be exactly `max`, and clients would retry at the same moment.
         let longest = longest.min(self.max.as_secs_f64());
         Duration::try_from_secs_f64(shortest + unit * (longest - shortest))
             .unwrap_or(self.max)

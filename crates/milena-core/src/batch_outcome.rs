@@ -1,40 +1,50 @@
-//! What a handler of several records answers: a result for each.
+//! The return value of a handler of several records: one result for each record.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use crate::{BoxError, IntoOutcome, Outcome, ProcessError};
 
-/// What a handler of several records may return: one value for all (`()`, an [`Outcome`]), a `Vec` with one for each in their order, or a
-/// [`Result`] of either with a [`BatchError`].
+/// A value that a handler of several records may return.
+///
+/// It is one value for all records (`()` or an [`Outcome`]), a `Vec` with one answer for each
+/// record in their order, or a [`Result`] of either with a [`BatchError`].
 #[diagnostic::on_unimplemented(
     message = "a batch handler cannot return `{Self}`",
     note = "return `()`, an `Outcome`, a `Vec` with one answer for each record, or a `Result` of one of these with a `BatchError` or any error"
 )]
 pub trait IntoBatchOutcome {
-    /// The results of the first records of `count`, in their order, and the error of the one behind them, if there is one. Fewer results
-    /// than records without an error leave the rest unanswered.
+    /// Returns the results of the first records, in their order, and the error of the record after
+    /// them if there is one.
+    ///
+    /// `count` is the number of records in the batch. Without an error, records without a result
+    /// count as unanswered.
     fn into_batch_outcome(self, count: usize) -> BatchOutcome;
 }
 
-/// The answers to a batch, as far as they go.
+/// The answers to a batch, up to the first record that failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchOutcome {
-    /// One for each of the first records.
+    /// Results of the first records, one for each.
     pub results: Vec<Result<Outcome, ProcessError>>,
-    /// What failed behind them.
+    /// The error of the record after those in `results`, or of all records. `None` if none failed.
     pub error: Option<BatchError>,
 }
 
-/// Why a handler of several records could not go on. Any error turns into one with `?`, and then fails all records of the batch.
+/// The reason why a handler of several records could not continue.
+///
+/// `?` turns any error into one that fails all records of the batch.
 pub struct BatchError {
+    /// The record that failed, counted from 0. The records before it are done. `None` if all
+    /// failed.
     index: Option<usize>,
+    /// The error of that record, or of all records.
     error: ProcessError,
 }
 
 impl BatchError {
-    /// All records of the batch failed with this.
+    /// Fails all records of the batch.
     pub fn all(error: impl Into<ProcessError>) -> Self {
         Self {
             index: None,
@@ -42,10 +52,12 @@ impl BatchError {
         }
     }
 
-    /// The records before number `index`, counted from 0, are done, and that one failed; those behind it were not touched, and are
-    /// processed again without it.
+    /// Fails the record at `index`, counted from 0, after all records before it succeeded.
     ///
-    /// With an `index` that the batch does not have, nothing is known to be done: it is an error for all, which names both numbers.
+    /// The records after it were not touched. They are processed again without it.
+    ///
+    /// An `index` outside the batch says nothing about any record. It becomes an error for all
+    /// records, and the error text names both numbers.
     pub fn failed_from(index: usize, error: impl Into<ProcessError>) -> Self {
         Self {
             index: Some(index),
@@ -53,30 +65,30 @@ impl BatchError {
         }
     }
 
-    /// The record that failed; `None` where all did.
+    /// Returns the index of the record that failed. `None` if all failed.
     #[must_use]
     pub fn index(&self) -> Option<usize> {
         self.index
     }
 
-    /// The error.
+    /// Returns the error.
     #[must_use]
     pub fn error(&self) -> &ProcessError {
         &self.error
     }
 
-    /// The error.
+    /// Returns the error, consuming `self`.
     #[must_use]
     pub fn into_error(self) -> ProcessError {
         self.error
     }
 
-    /// The error for a batch of so many records: an index that it does not have says nothing about any of them.
+    /// Turns an index outside a batch of `count` records into an error for all of them.
     fn within(self, count: usize) -> Self {
         match self.index {
             Some(index) if index >= count => {
                 let what = format!(
-                    "the handler says that record {index} failed, counted from 0, of a batch of {count}"
+                    "the handler says that record {index} (counted from 0) failed, in a batch of {count}"
                 );
                 Self::all(self.error.context(&what))
             }
@@ -84,7 +96,8 @@ impl BatchError {
         }
     }
 
-    /// What a batch handler failed with: a `BatchError` that was boxed comes back as it was, anything else is an error for all.
+    /// Turns the error of a batch handler into a `BatchError`. A boxed `BatchError` is returned
+    /// unchanged. Any other error fails all records.
     #[must_use]
     pub fn from_boxed(boxed: BoxError) -> Self {
         match boxed.downcast::<Carried>() {
@@ -112,7 +125,8 @@ impl From<BatchError> for BoxError {
     }
 }
 
-/// A [`BatchError`] in the shape of a standard error, so that a handler may return it like any other.
+/// A [`BatchError`] that implements the standard error trait, so that a handler can return it with
+/// `?`.
 struct Carried(BatchError);
 
 impl fmt::Display for Carried {
@@ -157,8 +171,10 @@ impl<T: IntoOutcome> IntoBatchOutcome for Vec<T> {
     fn into_batch_outcome(self, count: usize) -> BatchOutcome {
         let given = self.len();
         if given > count {
-            // Which answer is whose is not known.
-            let what = format!("the handler gave {given} answers for a batch of {count} records");
+            // With too many answers, it is unknown which answer belongs to which record. None is
+            // used.
+            let what =
+                format!("the handler returned {given} answers for a batch of {count} records");
             return BatchOutcome {
                 results: Vec::new(),
                 error: Some(BatchError::all(ProcessError::transient(what))),

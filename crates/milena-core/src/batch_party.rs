@@ -1,4 +1,4 @@
-//! Records that a lane hands over together, in their order, for a handler that takes several.
+//! Records that one lane hands to a handler of several records together, in their order.
 
 use std::any::Any;
 use std::fmt;
@@ -9,56 +9,69 @@ use std::task::{Context, Poll};
 
 use crate::wakers::Wakers;
 
-/// Records of one lane that go through their layers at the same time, each for itself, and meet again at a handler of several.
+/// Records of one lane that pass through their layers at the same time and meet at a handler of
+/// several records.
 ///
-/// A driver makes one, gives each record a [`BatchSeat`] in the order in which they are to be processed, as an extension, and
-/// [closes](Self::close) it once no more come. A handler's service waits until all of them are there, or were answered on the way.
+/// A driver creates the party. It gives each record a [`BatchSeat`] as an extension, in the order
+/// in which the records must be processed, and calls [`close`](Self::close) after the last one. The
+/// handler's service waits until every record has arrived, or was answered by a layer.
 #[derive(Clone, Default)]
 pub struct BatchParty(Arc<Inner>);
 
-/// A record's place in a [`BatchParty`]; travels among its extensions.
+/// The place of a record in a [`BatchParty`]. It travels in the record's extensions.
 ///
-/// A record behind one that is to be tried again must not be processed before it: its service answers
-/// [`Outcome::Hold`](crate::Outcome::Hold) with a time that is past, and the driver brings it again when the one before is done.
+/// A record must not be processed before an earlier record that will be retried. Its service then
+/// answers [`Outcome::Hold`](crate::Outcome::Hold) with a time in the past, and the driver delivers
+/// the record again once the earlier one is done.
 #[derive(Clone)]
 pub struct BatchSeat {
+    /// The party that the seat belongs to.
     party: BatchParty,
+    /// Index of the seat in [`State::seats`], counted from 0.
     at: usize,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// The seats. Locked only for the length of a read or one change, never across an await.
     state: Mutex<State>,
+    /// Wakers of the futures that wait for a seat to change or for the party to close.
     wakers: Wakers,
 }
 
 #[derive(Default)]
 struct State {
+    /// Progress of each record, in processing order. Seats are never removed.
     seats: Vec<Progress>,
+    /// True once no more records come. Set by [`BatchParty::close`].
     closed: bool,
+    /// The value that the services of the records share. `None` until the first one asks for it.
     shared: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
+    /// The record is on its way through its layers.
     Coming,
+    /// The record has arrived at the handler's service.
     Here,
-    /// It comes on its own, after an attempt that it had with the others.
+    /// The record arrived a second time, after an attempt together with the others. It is processed
+    /// alone.
     Alone,
-    /// It was answered, and is brought again by the driver.
+    /// The record was answered for now. The driver delivers it again.
     Later,
-    /// It was answered for good.
+    /// The record was answered for good.
     Gone,
 }
 
 impl BatchParty {
-    /// A party of nobody yet.
+    /// Creates a party without seats.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next seat, behind all others.
+    /// Adds a seat after all others.
     #[must_use]
     pub fn seat(&self) -> BatchSeat {
         let mut state = self.lock();
@@ -70,16 +83,16 @@ impl BatchParty {
         }
     }
 
-    /// No more records come.
+    /// Closes the party. No more records come.
     pub fn close(&self) {
         self.lock().closed = true;
         self.0.wakers.wake_all();
     }
 
-    /// Resolves once it is closed and each of its records is there or was answered on the way.
+    /// Waits until the party is closed and every record has arrived or was answered by a layer.
     ///
     /// # Cancel safety
-    /// May be dropped and called again.
+    /// The future may be dropped and requested again.
     pub fn gathered(&self) -> impl Future<Output = ()> + Send + use<> {
         Waiting {
             party: self.clone(),
@@ -88,10 +101,10 @@ impl BatchParty {
         }
     }
 
-    /// Resolves once it is closed.
+    /// Waits until the party is closed.
     ///
     /// # Cancel safety
-    /// May be dropped and called again.
+    /// The future may be dropped and requested again.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
         Waiting {
             party: self.clone(),
@@ -100,7 +113,8 @@ impl BatchParty {
         }
     }
 
-    /// The first seat whose record is still on its way; those from there on would be too early.
+    /// Returns the first seat whose record has not arrived yet. Records from this seat on must
+    /// wait.
     #[must_use]
     pub fn first_coming(&self) -> Option<usize> {
         let state = self.lock();
@@ -110,7 +124,8 @@ impl BatchParty {
             .position(|seat| *seat == Progress::Coming)
     }
 
-    /// What all who have part in it share, made by whoever asks first.
+    /// Returns the value that all services of the party share. The first call creates it with
+    /// `make`.
     pub fn shared<T: Send + Sync + 'static>(&self, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         let mut state = self.lock();
         if let Some(known) = &state.shared
@@ -125,42 +140,45 @@ impl BatchParty {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // No code panics in the middle of a change while it holds the lock, so the state is valid.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl BatchSeat {
-    /// Where it is in the order, counted from 0.
+    /// Returns the position in the processing order, counted from 0.
     #[must_use]
     pub fn at(&self) -> usize {
         self.at
     }
 
-    /// Those it belongs to.
+    /// Returns the party that the seat belongs to.
     #[must_use]
     pub fn party(&self) -> &BatchParty {
         &self.party
     }
 
-    /// The record is there. `false` where it was before: it comes once more, on its own.
+    /// Marks the record as arrived. Returns false if it had arrived before, and is now to be
+    /// processed alone.
     #[must_use]
     pub fn arrive(&self) -> bool {
         let before = self.turn(Progress::Here);
         before == Progress::Coming
     }
 
-    /// The record was answered, whether it had arrived or not.
+    /// Marks the record as answered for good, whether it had arrived or not.
     pub fn leave(&self) {
         let _ = self.turn(Progress::Gone);
     }
 
-    /// The record was answered, and the driver brings it again: until then nothing behind it may be processed.
+    /// Marks the record as answered for now. No later record may be processed until the driver has
+    /// delivered it again.
     pub fn postpone(&self) {
         let _ = self.turn(Progress::Later);
     }
 
-    /// Whether every record before it was answered for good, so that it may be processed on its own.
+    /// Returns true if every earlier record was answered for good, so that this one may be
+    /// processed alone.
     #[must_use]
     pub fn is_next(&self) -> bool {
         let state = self.party.lock();
@@ -168,7 +186,8 @@ impl BatchSeat {
         before.all(|seat| *seat == Progress::Gone)
     }
 
-    /// Whether its attempt is one with others, so that a failure of that attempt may be theirs.
+    /// Returns true if this record is processed in one attempt with others. A failure of that
+    /// attempt may then be the fault of another record.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         let state = self.party.lock();
@@ -176,6 +195,8 @@ impl BatchSeat {
         state.seats.len() > 1 && own.is_some_and(|own| *own != Progress::Alone)
     }
 
+    /// Moves the seat to `now` and returns its state before. A record that was answered for good
+    /// stays so.
     fn turn(&self, now: Progress) -> Progress {
         let mut state = self.party.lock();
         let Some(seat) = state.seats.get_mut(self.at) else {
@@ -184,6 +205,7 @@ impl BatchSeat {
         let before = *seat;
         if before != Progress::Gone {
             *seat = match (before, now) {
+                // The second arrival follows an attempt that the record had with the others.
                 (Progress::Here | Progress::Alone, Progress::Here) => Progress::Alone,
                 _ => now,
             };
@@ -195,8 +217,11 @@ impl BatchSeat {
 }
 
 struct Waiting {
+    /// The party that is waited for.
     party: BatchParty,
+    /// Registration in [`Inner::wakers`]. `None` before the first poll.
     id: Option<u64>,
+    /// The condition that ends the wait.
     done: fn(&State) -> bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a layer further out puts around a handler's call for several records.
+//! Code that an outer layer runs around a handler's call for several records.
 
 use std::fmt;
 use std::future::Future;
@@ -7,27 +7,31 @@ use std::sync::Arc;
 
 use crate::{Incoming, Outcome, ProcessError};
 
-/// The answers of a handler's call for several records, in their order.
+/// The future of a handler's answers for several records, in their order.
 pub type BatchAnswers = Pin<Box<dyn Future<Output = Vec<Result<Outcome, ProcessError>>> + Send>>;
 
-/// Puts something around a call for several records, such as a span that is linked with the span of each. A layer puts it among a record's
-/// extensions; of those that the records of a batch bring, that of the first counts. A call for one record is a part of that record's own
-/// way, and has none.
+/// Wraps a handler's call for several records, for example in a span that links to the span of each
+/// record.
+///
+/// A layer puts it into a record's extensions. If several records of a batch have one, the first
+/// record's is used. A call for one record is not wrapped, because it happens inside that record's
+/// own layers.
 #[derive(Clone)]
 pub struct BatchScope(Arc<Around>);
 
 type Around = dyn Fn(&[Incoming]) -> BatchWrap + Send + Sync;
 
-/// What is put around a call, made of its records.
+/// The wrapper of one call, made for its records.
 pub type BatchWrap = Box<dyn FnOnce(BatchAnswers) -> BatchAnswers + Send>;
 
 impl BatchScope {
-    /// A scope that `around` makes of the records of a call.
+    /// Creates a scope that calls `around` with the records of a call.
     pub fn new(around: impl Fn(&[Incoming]) -> BatchWrap + Send + Sync + 'static) -> Self {
         Self(Arc::new(around))
     }
 
-    /// What is to be put around a call for these records, if anything.
+    /// Returns the wrapper for a call with these records. `None` for fewer than two records, or if
+    /// none has a scope.
     #[must_use]
     pub fn of(records: &[Incoming]) -> Option<BatchWrap> {
         let [_, _, ..] = records else { return None };

@@ -1,4 +1,4 @@
-//! A sign that the work at hand is no longer wanted, for handlers that can stop early.
+//! A token that tells running work to stop, for handlers that can stop early.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,27 +8,31 @@ use std::task::{Context, Poll};
 
 use crate::wakers::Wakers;
 
-/// Tells a handler to stop: its attempt has timed out, its partition is being revoked, or the consumer shuts down.
+/// Tells a handler to stop, because its attempt timed out, its partition is being revoked, or the
+/// consumer shuts down.
 ///
-/// All clones share one state; once cancelled, it stays so.
+/// All clones share one state. A cancelled token stays cancelled.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// True once this token was cancelled. Does not show if the parent was.
     cancelled: AtomicBool,
+    /// Wakers of the futures that wait for this token.
     wakers: Wakers,
+    /// The token that cancels this one, too. `None` for a token from [`CancelToken::new`].
     parent: Option<CancelToken>,
 }
 
 impl CancelToken {
-    /// A token that nobody has cancelled.
+    /// Creates a token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A token that is cancelled with this one, or alone.
+    /// Creates a token that is cancelled when this one is, or on its own.
     #[must_use]
     pub fn child(&self) -> Self {
         Self(Arc::new(Inner {
@@ -37,11 +41,15 @@ impl CancelToken {
         }))
     }
 
-    /// A [`child`](Self::child), in the memory of an earlier one where `spare` is that and nobody else holds it any more; `spare` is the
-    /// new one then. For layers that make a child for each record.
+    /// Creates a [`child`](Self::child) and keeps a clone in `spare`.
+    ///
+    /// Reuses the memory of the token in `spare` if nothing else holds that token. Meant for layers
+    /// that create a child for each record.
     #[must_use]
     pub fn child_again(&self, spare: &mut Option<Self>) -> Self {
         if let Some(spare) = spare
+            // `get_mut` succeeds only if no clone is left. Nobody can then see that the token is
+            // reset.
             && let Some(inner) = Arc::get_mut(&mut spare.0)
             && let Some(parent) = &mut inner.parent
         {
@@ -54,14 +62,14 @@ impl CancelToken {
         spare.insert(self.child()).clone()
     }
 
-    /// Cancels the work of everyone who holds this token or a child of it.
+    /// Cancels this token and all its children.
     pub fn cancel(&self) {
         if !self.0.cancelled.swap(true, Ordering::AcqRel) {
             self.0.wakers.wake_all();
         }
     }
 
-    /// Whether the work was cancelled.
+    /// Returns true if this token or one of its parents was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let mut token = Some(self);
@@ -74,10 +82,10 @@ impl CancelToken {
         false
     }
 
-    /// Waits until the work is cancelled.
+    /// Waits until this token or one of its parents is cancelled.
     ///
     /// # Cancel safety
-    /// May be dropped and called again.
+    /// The future may be dropped and requested again.
     pub fn cancelled(&self) -> Cancelled {
         let mut waits = Vec::with_capacity(2);
         let mut token = Some(self);
@@ -89,7 +97,7 @@ impl CancelToken {
     }
 }
 
-/// Resolves when its token is cancelled.
+/// A future that resolves when its token is cancelled.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub struct Cancelled(Vec<(CancelToken, Option<u64>)>);

@@ -1,10 +1,10 @@
-//! Kafka's error codes by name: what a broker answers when it refuses.
+//! Kafka's error codes by name.
 
 use std::fmt;
 
 /// An error code of the Kafka protocol, as a broker sent it. Never zero ("none").
 ///
-/// Codes that this version of milena has no name for are kept by their number.
+/// A code that this version of milena has no name for keeps its number.
 ///
 /// # References
 /// Protocol guide, "Error Codes".
@@ -12,31 +12,33 @@ use std::fmt;
 pub struct ErrorCode(i16);
 
 impl ErrorCode {
-    /// Reads a wire code; Kafka writes "no error" as `0`.
+    /// Reads a wire code. `0`, Kafka's "no error", becomes `None`.
     #[must_use]
     pub const fn from_wire(raw: i16) -> Option<Self> {
         if raw == 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     #[must_use]
     pub const fn to_wire(self) -> i16 {
         self.0
     }
 
-    /// Kafka's name for the code, such as `NOT_LEADER_OR_FOLLOWER`; `None` for a code unknown here.
+    /// Returns Kafka's name for the code, such as `NOT_LEADER_OR_FOLLOWER`. `None` for an unknown
+    /// code.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.row().map(|row| row.1)
     }
 
-    /// Whether Kafka calls the code retriable: the same request may succeed later.
+    /// Returns true if Kafka calls the code retriable, so that the same request may succeed later.
     #[must_use]
     pub fn is_retriable(self) -> bool {
         self.row().is_some_and(|row| row.2)
     }
 
-    /// Whether the code says that the client's picture of leaders or topics is out of date.
+    /// Returns true if the code means that the client's metadata of leaders or topics is out of
+    /// date.
     #[must_use]
     pub const fn is_stale_metadata(self) -> bool {
         matches!(
@@ -54,7 +56,7 @@ impl ErrorCode {
         )
     }
 
-    /// Whether the code says that another broker coordinates the group or transaction now.
+    /// Returns true if the code means that the group or transaction has another coordinator now.
     #[must_use]
     pub const fn is_stale_coordinator(self) -> bool {
         matches!(
@@ -63,7 +65,7 @@ impl ErrorCode {
         )
     }
 
-    /// Whether the code is a refusal by authorisation.
+    /// Returns true if the code means that the client is not authorized.
     #[must_use]
     pub const fn is_authorization(self) -> bool {
         matches!(
@@ -106,7 +108,8 @@ macro_rules! codes {
             )*
         }
 
-        /// Every code that has a name, by rising number: number, name, whether Kafka calls it retriable.
+        /// Every code with a name, in ascending order: number, name, and true if Kafka calls it
+        /// retriable.
         const TABLE: &[(i16, &str, bool)] = &[
             $(($code, stringify!($name), codes!(@ $($retriable)?)),)*
         ];

@@ -1,12 +1,15 @@
-//! Records that a handler makes from one, to be sent when it has ended well.
+//! Records that a handler emits while it processes one record. They are sent after it succeeded.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::ProducerRecord;
 
-/// Takes the records that a handler makes. A layer sends them once the handler has answered that its record is done, and lets that answer
-/// pass when a broker has acknowledged them all; after any other answer they are dropped. A clone is the same list.
+/// Collects the records that a handler emits. A clone shares the same list.
+///
+/// A layer sends the records once the handler answered that its record is done. It passes that
+/// answer on once a broker has acknowledged all of them. After any other answer the records are
+/// dropped.
 ///
 /// ```
 /// use milena_core::{Emitter, ProducerRecord, Text};
@@ -21,37 +24,37 @@ use crate::ProducerRecord;
 pub struct Emitter(Arc<Mutex<Vec<ProducerRecord>>>);
 
 impl Emitter {
-    /// An empty list.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Puts a record at the end. It is not sent yet.
+    /// Adds a record at the end. It is not sent yet.
     pub fn emit(&self, record: ProducerRecord) {
         self.records().push(record);
     }
 
-    /// How many records there are.
+    /// Returns the number of records in the list.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records().len()
     }
 
-    /// Whether there is none.
+    /// Returns true if the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records().is_empty()
     }
 
-    /// Takes all records out, in their order.
+    /// Takes all records out of the list, in their order.
     #[must_use]
     pub fn take(&self) -> Vec<ProducerRecord> {
         std::mem::take(&mut self.records())
     }
 
     fn records(&self) -> MutexGuard<'_, Vec<ProducerRecord>> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // No code panics in the middle of a change while it holds the lock, so the list is valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

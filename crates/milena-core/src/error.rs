@@ -1,4 +1,5 @@
-//! The one error of milena: what went wrong, whose move it is, whether anything was written, and where.
+//! The error type of milena. It says what failed, where, if a retry can help, and if a write
+//! happened.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -10,41 +11,54 @@ use crate::{Address, ErrorCode, NodeId, Offset, Partition, TopicName, TopicParti
 /// The result of an operation of milena.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in one pointer: cheap to clone, since one failed batch answers many records.
+/// An error of milena. It is one pointer and cheap to clone, since one failed batch answers many
+/// records.
 ///
-/// It answers four questions: what ([`kind`](Self::kind)), whose move ([`is_retriable`](Self::is_retriable),
-/// [`is_fatal`](Self::is_fatal)), did it happen ([`persistence`](Self::persistence)) and where ([`place`](Self::place)).
-/// `Display` is one line without the cause, which [`source`](StdError::source) carries. `{:?}`, by which a `main` that
-/// returns an error prints it, is the same line with every cause behind it; `{:#?}` adds the kind.
+/// It answers four questions:
+///
+/// - [`kind`](Self::kind) is what failed.
+/// - [`is_retriable`](Self::is_retriable) and [`is_fatal`](Self::is_fatal) are what the caller can
+///   do.
+/// - [`persistence`](Self::persistence) is what is known about the write.
+/// - [`place`](Self::place) is where it happened.
+///
+/// `Display` is one line without the cause, which [`source`](StdError::source) returns. `{:?}`
+/// appends every cause to that line. A `main` that returns an error prints it in this form. `{:#?}`
+/// adds the kind.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
+    /// The kind of failure.
     kind: ErrorKind,
+    /// The text for people, without place and cause. May be empty, mostly if the kind says enough.
     message: Cow<'static, str>,
+    /// `None` if the operation writes nothing, or if the reporter did not know.
     persistence: Option<Persistence>,
+    /// The place of the failure.
     place: Place,
+    /// The cause. `None` if there is none.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What kind of thing went wrong.
+/// The kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A broker answered with an error code.
     Broker(ErrorCode),
-    /// A connection could not be made or broke.
+    /// A connection could not be opened, or broke.
     Transport,
     /// A deadline passed.
     Timeout,
     /// A setting, a name or an argument cannot be used as given.
     Config,
-    /// Bytes could not be read as what they should be.
+    /// Bytes could not be decoded.
     Decode,
     /// The client, producer or consumer was closed.
     Closed,
-    /// A newer instance took this one's place (producer epoch, group instance).
+    /// A newer instance replaced this one (producer epoch, group instance).
     Fenced,
     /// A record is larger than the limit that applies to it.
     RecordTooLarge,
@@ -52,25 +66,30 @@ pub enum ErrorKind {
     Unsupported,
     /// The peer could not be authenticated, or refused this client's credentials.
     Security,
-    /// The log was cut below what was read of it, after an unclean election: records that were processed are gone. The offset, where it
-    /// is known, is where the log and what was read part (KIP-320).
+    /// The log was truncated below the records that were read, after an unclean leader election.
+    /// Records that were processed are gone.
+    ///
+    /// The offset is the first one at which the log differs from what was read, if it is known
+    /// (KIP-320).
     LogTruncated,
-    /// The operation does not fit the present state, such as a commit of a partition that was lost.
+    /// The operation is not possible in the present state, such as a commit for a partition that
+    /// was lost.
     State,
-    /// Code panicked on a task of the client: the user's, such as a listener or a clock, or the client's own. The text names it.
+    /// Code panicked on a task of the client. It is the user's code, such as a listener or a clock,
+    /// or the client's own. The text names it.
     Panicked,
 }
 
-/// Whether a failed write may be in the log all the same.
+/// Possible results of a write that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Persistence {
-    /// It is certain that nothing was written.
+    /// Nothing was written.
     NotWritten,
-    /// It may have been written: the request was on its way and no answer came.
+    /// The write may be in the log. The request was sent, and no answer came.
     PossiblyWritten,
 }
 
-/// Where an error arose; what is not known or does not apply is `None`.
+/// The place at which an error arose. `None` in a field means unknown, or that it does not apply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Place {
@@ -88,12 +107,13 @@ pub struct Place {
     pub api: Option<&'static str>,
     /// The consumer group.
     pub group: Option<Arc<str>>,
-    /// The setting, by Kafka's key, such as `linger.ms`.
+    /// The setting, by its Kafka key, such as `linger.ms`.
     pub setting: Option<Cow<'static, str>>,
 }
 
 impl Error {
-    /// An error of `kind`; `message` says what was wrong and what to do, lower case, without place and cause.
+    /// Creates an error of `kind`. `message` says what was wrong and what to do, in lower case,
+    /// without place and cause.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Arc::new(Inner {
             kind,
@@ -104,19 +124,19 @@ impl Error {
         }))
     }
 
-    /// The error for a broker's answer `code`.
+    /// Creates the error for the error code `code` in a broker's answer.
     #[must_use]
     pub fn broker(code: ErrorCode) -> Self {
         Self::new(ErrorKind::Broker(code), "")
     }
 
-    /// What went wrong.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The broker's error code, where a broker answered with one.
+    /// Returns the broker's error code. `None` if the error is not a broker's answer.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self.0.kind {
@@ -125,7 +145,8 @@ impl Error {
         }
     }
 
-    /// Whether the same operation may succeed when tried again, with nothing changed by the caller.
+    /// Returns true if the same operation may succeed when tried again, without any change by the
+    /// caller.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self.0.kind {
@@ -135,7 +156,8 @@ impl Error {
         }
     }
 
-    /// Whether the client, producer or consumer that reported it cannot go on: it must be made anew, or its settings mended.
+    /// Returns true if the client, producer or consumer that reported the error cannot continue. A
+    /// new one must be created, or its settings corrected.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self.0.kind {
@@ -161,85 +183,85 @@ impl Error {
         }
     }
 
-    /// Whether a write that failed may be in the log all the same; `None` where nothing was to be written.
+    /// Returns the possible results of a write that failed. `None` if the operation writes nothing.
     #[must_use]
     pub fn persistence(&self) -> Option<Persistence> {
         self.0.persistence
     }
 
-    /// Where it happened.
+    /// Returns the place of the failure.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.0.place
     }
 
-    /// The message alone, without kind, place and cause.
+    /// Returns the message alone, without kind, place and cause.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// Names the topic.
+    /// Sets the topic.
     #[must_use]
     pub fn topic(self, topic: impl Into<TopicName>) -> Self {
         self.with(|inner| inner.place.topic = Some(topic.into()))
     }
 
-    /// Names the partition.
+    /// Sets the partition.
     #[must_use]
     pub fn partition(self, partition: impl Into<Partition>) -> Self {
         self.with(|inner| inner.place.partition = Some(partition.into()))
     }
 
-    /// Names topic and partition.
+    /// Sets topic and partition.
     #[must_use]
     pub fn at(self, place: &TopicPartition) -> Self {
         self.topic(&place.topic).partition(place.partition)
     }
 
-    /// Names the offset.
+    /// Sets the offset.
     #[must_use]
     pub fn offset(self, offset: Offset) -> Self {
         self.with(|inner| inner.place.offset = Some(offset))
     }
 
-    /// Names the broker.
+    /// Sets the broker.
     #[must_use]
     pub fn node(self, node: NodeId) -> Self {
         self.with(|inner| inner.place.node = Some(node))
     }
 
-    /// Names the request.
+    /// Sets the name of the request.
     #[must_use]
     pub fn api(self, api: &'static str) -> Self {
         self.with(|inner| inner.place.api = Some(api))
     }
 
-    /// Names the address that was dialed.
+    /// Sets the address that was dialed.
     #[must_use]
     pub fn address(self, address: &Address) -> Self {
         self.with(|inner| inner.place.address = Some(address.clone()))
     }
 
-    /// Names the consumer group.
+    /// Sets the consumer group.
     #[must_use]
     pub fn group(self, group: impl Into<Arc<str>>) -> Self {
         self.with(|inner| inner.place.group = Some(group.into()))
     }
 
-    /// Names the setting, by Kafka's key.
+    /// Sets the setting, by its Kafka key.
     #[must_use]
     pub fn setting(self, key: impl Into<Cow<'static, str>>) -> Self {
         self.with(|inner| inner.place.setting = Some(key.into()))
     }
 
-    /// Says whether the write may have happened.
+    /// Sets the possible results of the write.
     #[must_use]
     pub fn with_persistence(self, persistence: Persistence) -> Self {
         self.with(|inner| inner.persistence = Some(persistence))
     }
 
-    /// Gives the cause.
+    /// Sets the cause.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         let source: Arc<dyn StdError + Send + Sync> = Arc::from(source.into());
@@ -282,7 +304,7 @@ impl fmt::Display for Error {
         parts.add("offset", offset.as_ref())?;
         parts.add("node", node.as_ref())?;
         parts.add("address", address.as_ref())?;
-        // A request that only reads has nothing to write: the words would frighten for nothing.
+        // A request that only reads writes nothing. "not written" would then only worry the reader.
         let reads = api.as_ref().is_some_and(|api| READS.contains(&&**api));
         let persistence = inner.persistence.filter(|_| !reads);
         parts.add("persistence", persistence.map(Persistence::text).as_ref())?;
@@ -328,12 +350,12 @@ impl From<ErrorCode> for Error {
 impl ErrorKind {
     const fn text(self) -> &'static str {
         match self {
-            Self::Broker(_) => "broker answered an error",
+            Self::Broker(_) => "the broker answered with an error",
             Self::Transport => "the connection failed",
             Self::Timeout => "the deadline passed",
-            Self::LogTruncated => "the log was cut below the position",
+            Self::LogTruncated => "the log was truncated below the position",
             Self::Config => "a setting cannot be used",
-            Self::Decode => "the bytes cannot be read",
+            Self::Decode => "the bytes cannot be decoded",
             Self::Closed => "closed",
             Self::Fenced => "a newer instance took over",
             Self::RecordTooLarge => "the record is too large",
@@ -354,7 +376,7 @@ impl Persistence {
     }
 }
 
-/// The requests that change nothing that is kept.
+/// Requests that do not change stored data.
 const READS: [&str; 18] = [
     "ApiVersions",
     "ConsumerGroupDescribe",
@@ -376,9 +398,11 @@ const READS: [&str; 18] = [
     "SyncGroup",
 ];
 
-/// Writes ` (name value, name value)` after a message, and nothing where there is nothing.
+/// Writes ` (name value, name value)` after a message. Writes nothing if there are no values.
 struct Parts<'a, 'b> {
+    /// The output, already behind the message.
     f: &'a mut fmt::Formatter<'b>,
+    /// True once a value was written, so that the bracket is open.
     any: bool,
 }
 

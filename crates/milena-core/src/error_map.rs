@@ -1,4 +1,4 @@
-//! A table that gives errors of other crates a class.
+//! A table that assigns classes to errors of other crates.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use crate::{Classify, ErrorClass, ProcessError};
 
-/// Gives errors that nobody classified a class, by their type. A clone is the same table.
+/// Assigns a class to errors that have none, by their type. A clone holds the same rules.
 ///
-/// It looks at the error and then at its causes, and the first that it knows decides. An error that was given a class where it arose
-/// keeps it; one that is in no table stays [`ErrorClass::Transient`]: it is tried again within a bound, and then becomes a dead letter.
+/// The table checks the error first and then its causes. The first one that it knows decides. An
+/// error that was classified where it arose keeps its class. An error that no table knows stays
+/// [`ErrorClass::Transient`]. It is retried a limited number of times and then becomes a dead
+/// letter.
 ///
 /// ```
 /// use std::num::ParseIntError;
@@ -28,15 +30,17 @@ pub struct ErrorMap(Vec<Rule>);
 type Rule = Arc<dyn Fn(&(dyn StdError + 'static)) -> Option<ErrorClass> + Send + Sync>;
 
 impl ErrorMap {
-    /// An empty table.
+    /// Creates an empty table.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A table that knows the errors of the standard library: a connection that is refused, reset or broken is
-    /// [`ErrorClass::Dependency`], an input or output that timed out [`ErrorClass::Timeout`], text that is not UTF-8 or no number, and
-    /// data that is not valid, [`ErrorClass::Poison`].
+    /// Creates a table of the errors of the standard library.
+    ///
+    /// - [`ErrorClass::Dependency`]: a connection was refused, reset or broken
+    /// - [`ErrorClass::Timeout`]: an input or output timed out
+    /// - [`ErrorClass::Poison`]: text is not UTF-8 or not a number, or data is invalid
     #[must_use]
     pub fn standard() -> Self {
         Self::new()
@@ -47,13 +51,14 @@ impl ErrorMap {
             .class::<std::num::ParseFloatError>(ErrorClass::Poison)
     }
 
-    /// Errors of the type `E` are of that class.
+    /// Assigns `class` to errors of the type `E`.
     #[must_use]
     pub fn class<E: StdError + 'static>(self, class: ErrorClass) -> Self {
         self.with(move |_: &E| Some(class))
     }
 
-    /// Errors of the type `E` are of the class that `choose` names; `None` leaves it to the error's causes.
+    /// Assigns to errors of the type `E` the class that `choose` returns. `None` leaves the
+    /// decision to the error's causes.
     #[must_use]
     pub fn with<E: StdError + 'static>(
         mut self,
@@ -65,18 +70,21 @@ impl ErrorMap {
         self
     }
 
-    /// Errors of the type `E` classify themselves, also where they are the cause of another error.
+    /// Lets errors of the type `E` classify themselves, also if they are the cause of another
+    /// error.
     #[must_use]
     pub fn classify<E: Classify + StdError + 'static>(self) -> Self {
         self.with(|error: &E| Some(error.class()))
     }
 
-    /// The class of an error; `None` where neither it nor a cause of it is known.
+    /// Returns the class of an error. `None` if the table knows neither the error nor any of its
+    /// causes.
     #[must_use]
     pub fn find(&self, error: &(dyn StdError + 'static)) -> Option<ErrorClass> {
         let mut each = Some(error);
         while let Some(error) = each {
-            // What was added last goes first, so that a table can be built upon another.
+            // Check the newest rules first, so that a caller can override the rules of a standard
+            // table.
             if let Some(class) = self.0.iter().rev().find_map(|rule| rule(error)) {
                 return Some(class);
             }
@@ -85,7 +93,7 @@ impl ErrorMap {
         None
     }
 
-    /// The error, with its class from the table where it had none of its own.
+    /// Returns the error. An error without a class of its own gets its class from the table.
     #[must_use]
     pub fn apply(&self, error: ProcessError) -> ProcessError {
         if error.is_classified() {

@@ -1,241 +1,247 @@
-//! What happens inside a client, told to observers as it happens.
+//! Events inside a client. Observers receive them as they happen.
 
 use std::time::Duration;
 
 use crate::{Address, Error, NodeId, Partition, TopicPartition};
 
-/// Something that happened: per request, batch, rebalance or commit, never per record.
+/// Something that happened in a client. Emitted per request, batch, rebalance or commit, never per
+/// record.
 ///
-/// Durations are wall time from start to end; sizes are bytes on the wire.
+/// Durations are wall time from start to end. Sizes are bytes on the wire.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A connection was made and its handshake ended well.
+    /// A connection was opened and its handshake succeeded.
     Connected {
-        /// The broker, where known; `None` for a bootstrap address.
+        /// The broker. `None` for a bootstrap address, whose broker is not known yet.
         node: Option<NodeId>,
-        /// Where it was dialed.
+        /// The address that was dialed.
         address: &'a Address,
-        /// How long dialing and handshake took.
+        /// Time that dialing and handshake took.
         elapsed: Duration,
     },
-    /// A connection could not be made.
+    /// A connection could not be opened.
     ConnectFailed {
-        /// The broker, where known.
+        /// The broker. `None` if not known.
         node: Option<NodeId>,
-        /// Where it was dialed.
+        /// The address that was dialed.
         address: &'a Address,
-        /// Why.
+        /// The reason.
         error: &'a Error,
     },
-    /// A connection ended; `None` means that this side closed it.
+    /// A connection ended.
     Disconnected {
-        /// The broker, where known.
+        /// The broker. `None` if not known.
         node: Option<NodeId>,
-        /// Where it led.
+        /// The address of the broker.
         address: &'a Address,
-        /// Why.
+        /// The reason. `None` means that this client closed the connection.
         error: Option<&'a Error>,
     },
     /// A request was answered or failed.
     Request {
-        /// The broker, where known.
+        /// The broker. `None` if not known.
         node: Option<NodeId>,
         /// The request's name, such as `Fetch`.
         api: &'static str,
-        /// The version it was sent in.
+        /// The request's version.
         version: i16,
-        /// From the write to the answer.
+        /// Time from writing the request to the answer.
         elapsed: Duration,
         /// The request's size.
         sent: usize,
         /// The answer's size.
         received: usize,
-        /// Why it failed on the way; errors inside the answer are told elsewhere.
+        /// The reason why the request got no answer. Error codes inside an answer have events of
+        /// their own.
         error: Option<&'a Error>,
     },
     /// A broker asked this client to wait (KIP-219).
     Throttled {
-        /// The broker, where known.
+        /// The broker. `None` if not known.
         node: Option<NodeId>,
-        /// The request that was throttled.
+        /// The name of the request that was throttled.
         api: &'static str,
-        /// How long the connection stays mute.
+        /// Time for which the connection sends nothing.
         wait: Duration,
     },
-    /// The picture of the cluster was renewed.
+    /// The cluster's metadata was refreshed.
     MetadataRefreshed {
-        /// How many brokers are known.
+        /// Number of known brokers.
         brokers: usize,
-        /// How many topics are known.
+        /// Number of known topics.
         topics: usize,
-        /// How long it took.
+        /// Time that the refresh took.
         elapsed: Duration,
     },
-    /// All known brokers are gone; the client starts over from its bootstrap addresses.
+    /// No known broker can be reached. The client starts again from its bootstrap addresses
+    /// (KIP-899).
     Rebootstrap {
-        /// What failed last.
+        /// The latest failure.
         error: &'a Error,
     },
     /// A batch was acknowledged.
     BatchDelivered {
         /// The partition.
         partition: &'a TopicPartition,
-        /// How many records it holds.
+        /// Number of records in the batch.
         records: u32,
-        /// Its size.
+        /// Size of the batch on the wire.
         bytes: usize,
-        /// Its size before compression.
+        /// Size of the batch before compression.
         plain: usize,
-        /// How large it might have grown before compression: `batch.size`.
+        /// The size limit before compression, `batch.size`.
         limit: usize,
-        /// From the first record's enqueueing to the first sending.
+        /// Time from enqueueing the first record to sending the batch for the first time.
         queued: Duration,
-        /// From the first record's enqueueing to the answer.
+        /// Time from enqueueing the first record to the answer.
         elapsed: Duration,
     },
     /// A batch will be sent again.
     BatchRetried {
         /// The partition.
         partition: &'a TopicPartition,
-        /// How many records it holds.
+        /// Number of records in the batch.
         records: u32,
-        /// How often it was sent before.
+        /// Number of times that the batch was sent before.
         attempts: u32,
-        /// Why.
+        /// The reason.
         error: &'a Error,
     },
-    /// A batch's records were given up.
+    /// The producer gave up the records of a batch.
     BatchFailed {
         /// The partition.
         partition: &'a TopicPartition,
-        /// How many records it holds.
+        /// Number of records in the batch.
         records: u32,
-        /// Why; says whether they may have been written.
+        /// The reason. It says if the records may have been written.
         error: &'a Error,
     },
     /// A fetch was answered.
     Fetched {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The broker.
         node: NodeId,
-        /// How many partitions it brought records for.
+        /// Number of partitions with records in the answer.
         partitions: usize,
-        /// How many bytes of records.
+        /// Size of the records.
         bytes: usize,
-        /// From the request to the answer.
+        /// Time from the request to the answer.
         elapsed: Duration,
     },
-    /// A fetch brought records of a partition.
+    /// A fetch returned records of a partition.
     Received {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// How many records, those of aborted transactions included.
+        /// Number of records, including those of aborted transactions.
         records: u64,
-        /// How many bytes of whole batches.
+        /// Size of the whole batches.
         bytes: usize,
     },
     /// A group's assignment changed.
     Rebalance {
         /// The group.
         group: &'a str,
-        /// The generation or member epoch.
+        /// The generation (classic) or member epoch (KIP-848).
         generation: i32,
-        /// What happened to the partitions.
+        /// The change.
         phase: RebalancePhase,
-        /// The partitions.
+        /// The partitions that the change concerns.
         partitions: &'a [TopicPartition],
     },
     /// A heartbeat was answered or failed.
     Heartbeat {
         /// The group.
         group: &'a str,
-        /// From the request to the answer.
+        /// Time from the request to the answer.
         elapsed: Duration,
-        /// Why it failed.
+        /// The reason of a failure. `None` if the heartbeat was accepted.
         error: Option<&'a Error>,
     },
-    /// Offsets were committed, or could not be.
+    /// A commit of offsets succeeded or failed.
     Commit {
         /// The group.
         group: &'a str,
-        /// How many partitions.
+        /// Number of partitions in the commit.
         partitions: usize,
-        /// How long it took.
+        /// Time that the commit took.
         elapsed: Duration,
-        /// Why it failed.
+        /// The reason of a failure. `None` if the commit succeeded.
         error: Option<&'a Error>,
     },
-    /// A partition is no longer fetched for now: a gate closed, or its lane waits.
+    /// A partition is no longer fetched for now. A gate closed, or its lane waits.
     Paused {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// Who paused it: a gate's name.
+        /// The name of the gate or lane that paused it.
         by: &'a str,
-        /// Why.
+        /// The reason.
         reason: &'a str,
     },
-    /// The last one who paused a partition let go.
+    /// A partition is fetched again. Nothing pauses it any more.
     Resumed {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
     },
-    /// A lane cannot go on: its record could neither be processed nor dead-lettered. Health is red.
+    /// A lane stopped because its record could neither be processed nor dead-lettered. The consumer
+    /// is reported unhealthy.
     LaneStopped {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The route.
         route: &'a str,
-        /// Why.
+        /// The reason.
         reason: &'a str,
     },
-    /// A position was out of the log's range and was reset as `auto_offset_reset` says.
+    /// A position was out of the log's range and was reset according to `auto.offset.reset`.
     OffsetReset {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// The position that the log no longer holds.
+        /// The old position, which the log does not hold.
         from: i64,
         /// The new position.
         to: i64,
     },
-    /// Records that could not be read were passed over, as the consumer's policy says.
+    /// Records that could not be decoded were skipped, as the consumer's policy says.
     CorruptSkipped {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// The first offset passed over.
+        /// The first offset that was skipped.
         from: i64,
-        /// Where reading goes on.
+        /// The offset at which reading continues.
         to: i64,
-        /// What is wrong with them.
+        /// The reason why the records could not be decoded.
         error: &'a Error,
     },
-    /// The log was cut below the position, after an unclean election: records that were read are gone (KIP-320).
+    /// The log was truncated below the position after an unclean leader election. Records that were
+    /// read are gone (KIP-320).
     LogTruncated {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// The position.
+        /// The position before the truncation was found.
         from: i64,
-        /// Where the log and what was read part, which is where reading goes on; `None` where that is not known.
+        /// The first offset at which the log differs from what was read. Reading resumes there.
+        /// `None` if the broker could not say where the log diverged.
         to: Option<i64>,
     },
-    /// A handler has had a record for longer than `max_processing_time`; it goes on.
+    /// A handler has worked on a record for longer than `max_processing_time`. It keeps running.
     HandlerStuck {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
@@ -243,69 +249,70 @@ pub enum Event<'a> {
         offset: i64,
         /// The route.
         route: &'a str,
-        /// How long it has had it.
+        /// Time since the handler received the record.
         elapsed: Duration,
     },
     /// The partition count of a topic grew.
     PartitionsAdded {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The topic.
         topic: &'a str,
         /// The first new partition.
         first: Partition,
-        /// How many there are now.
+        /// Number of partitions now.
         count: usize,
     },
-    /// A consumer's program asked it to work: from now on it is expected to be a member of its group, or to read what it was assigned.
+    /// The program started a consumer. From now on the consumer should be a member of its group, or
+    /// read its assigned partitions.
     ConsumerStarted {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
     },
-    /// A consumer ended. Nothing of it is fetched, processed or committed from now on.
+    /// A consumer ended. From now on it fetches, processes and commits nothing.
     ConsumerEnded {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
-        /// How it ended.
+        /// The way in which it ended.
         end: ConsumerEnd<'a>,
     },
-    /// A gate of a consumer's routes closed, or gives another reason: records of its routes wait.
+    /// A gate of a consumer's routes closed, or has a new reason. Records of its routes wait.
     GateClosed {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The gate's name, such as `breaker:payments` or `dead-letter:orders.dead`.
         gate: &'a str,
-        /// Why.
+        /// The reason.
         reason: &'a str,
     },
     /// A gate of a consumer's routes opened.
     GateOpened {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The gate's name.
         gate: &'a str,
     },
-    /// A fetch failed, or a broker refused it for one partition. It is tried again after a backoff.
+    /// A fetch failed, or a broker refused it for one partition. It is retried after a backoff.
     FetchFailed {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The broker.
         node: NodeId,
-        /// The partition that was refused; `None` where the whole request failed.
+        /// The partition that was refused. `None` if the whole request failed.
         partition: Option<&'a TopicPartition>,
-        /// Why.
+        /// The reason.
         error: &'a Error,
     },
-    /// The position of a partition could not be looked up. It is tried again after a backoff.
+    /// The position of a partition could not be looked up. The lookup is retried after a backoff.
     LookupFailed {
-        /// The group; empty for a consumer of assigned partitions.
+        /// The group. Empty for a consumer of assigned partitions.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// Why.
+        /// The reason.
         error: &'a Error,
     },
-    /// User code panicked on one of the client's own tasks, and was contained.
+    /// User code panicked on one of the client's own tasks. The client caught the panic.
     Panicked {
         /// The kind of user code, such as `observer`.
         what: &'a str,
@@ -314,24 +321,24 @@ pub enum Event<'a> {
     },
 }
 
-/// How a consumer ended.
+/// The way in which a consumer ended.
 #[derive(Clone, Copy, Debug)]
 pub enum ConsumerEnd<'a> {
-    /// Its program closed or dropped it.
+    /// The program closed or dropped the consumer.
     Closed,
-    /// A handler asked for it, for this reason.
+    /// A handler asked the consumer to stop, for this reason.
     Stopped(&'a str),
-    /// It could not go on.
+    /// The consumer could not continue.
     Failed(&'a Error),
 }
 
-/// What a rebalance does with partitions.
+/// A change of a member's partitions in a rebalance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RebalancePhase {
-    /// They are this member's from now on.
+    /// The member owns the partitions from now on.
     Assigned,
-    /// They are given back after their offsets were committed.
+    /// The member gives the partitions up after it committed their offsets.
     Revoked,
-    /// They were taken without notice: nothing of them can be committed.
+    /// The partitions were taken without notice. The member cannot commit their offsets.
     Lost,
 }

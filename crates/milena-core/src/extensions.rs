@@ -4,25 +4,27 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-/// A map from a type to one value of it. Empty, it allocates nothing; a clone shares it, until one of both is changed.
+/// A map from a type to one value of that type.
+///
+/// An empty map allocates nothing. A clone shares the values until one of the two maps is changed.
 #[derive(Clone, Default)]
 pub struct Extensions(Option<Arc<Vec<Slot>>>);
 
 type Slot = (TypeId, Arc<dyn Any + Send + Sync>);
 
 impl Extensions {
-    /// An empty map.
+    /// Creates an empty map.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// Puts a value in place of an earlier one of its type.
+    /// Inserts a value. Replaces an earlier value of its type.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         self.insert_shared(Arc::new(value));
     }
 
-    /// Puts a value that is shared already.
+    /// Inserts a value that is shared already. Replaces an earlier value of its type.
     pub fn insert_shared<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
         let id = TypeId::of::<T>();
         let slots = Arc::make_mut(self.0.get_or_insert_default());
@@ -32,19 +34,19 @@ impl Extensions {
         }
     }
 
-    /// The value of that type.
+    /// Returns the value of this type.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.slot::<T>()?.downcast_ref()
     }
 
-    /// The value of that type, to keep.
+    /// Returns the value of this type as a shared pointer.
     #[must_use]
     pub fn shared<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         Arc::clone(self.slot::<T>()?).downcast().ok()
     }
 
-    /// Takes the value of that type out.
+    /// Removes the value of this type and returns it.
     pub fn remove<T: Send + Sync + 'static>(&mut self) -> Option<Arc<T>> {
         self.slot::<T>()?;
         let slots = Arc::make_mut(self.0.as_mut()?);

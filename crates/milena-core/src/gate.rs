@@ -1,4 +1,4 @@
-//! A gate: how a layer says that its route is not to be served for now, and why.
+//! A gate, with which a layer stops the records of its route and says why.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,24 +9,29 @@ use std::task::{Context, Poll};
 use crate::Reason;
 use crate::wakers::Wakers;
 
-/// Held open or closed by a layer that can be not ready, such as a circuit breaker.
+/// A switch that a layer closes while it cannot serve records, such as an open circuit breaker.
 ///
-/// The driver watches a route's gates: while one is closed it pauses the partitions of that route by the gate's name, so that
-/// nothing is fetched for a dependency that is down. All clones share one state.
+/// The driver watches the gates of each route. While a gate is closed it pauses the partitions of
+/// that route under the gate's name, so that nothing is fetched for a dependency that is down. All
+/// clones share one state.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// The name, for people. Several gates may have the same name.
     name: Arc<str>,
-    /// Tells it from every other gate of this process, whatever their names.
+    /// Number that is unique among the gates of this process. Never 0.
     id: u64,
+    /// The state now. Locked only for the length of a read or a change.
     state: Mutex<GateState>,
+    /// Count of the changes of `state`. A watch compares it with the count that it saw last.
     version: AtomicU64,
+    /// Wakers of the watches that wait for a change.
     wakers: Wakers,
 }
 
-/// Whether a gate is open, and if not, why.
+/// The state of a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GateState {
     /// Records may pass.
@@ -36,7 +41,7 @@ pub enum GateState {
 }
 
 impl Gate {
-    /// An open gate; `name` says who closes it, such as `breaker:payments`.
+    /// Creates an open gate. `name` tells people what closes it, such as `breaker:payments`.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(Arc::new(Inner {
@@ -48,30 +53,32 @@ impl Gate {
         }))
     }
 
-    /// Who closes it.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// A number that no other gate of this process has, and all clones of this one share; never 0. Two layers may give their gates one
-    /// name: by this they are told apart.
+    /// Returns a number that is unique among the gates of this process. Clones share it. It is
+    /// never 0.
+    ///
+    /// It distinguishes gates of several layers that have the same name.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id
     }
 
-    /// Opens it; an open one stays as it is.
+    /// Opens the gate. Does nothing if it is open.
     pub fn open(&self) {
         self.set(GateState::Open);
     }
 
-    /// Closes it, or gives a closed one a new reason.
+    /// Closes the gate. A closed gate gets the new reason.
     pub fn close(&self, reason: impl Into<Reason>) {
         self.set(GateState::Closed(reason.into()));
     }
 
-    /// Its state now.
+    /// Returns the state now.
     #[must_use]
     pub fn state(&self) -> GateState {
         self.0
@@ -81,13 +88,13 @@ impl Gate {
             .clone()
     }
 
-    /// Whether records may pass now.
+    /// Returns true if records may pass now.
     #[must_use]
     pub fn is_open(&self) -> bool {
         *self.0.state.lock().unwrap_or_else(PoisonError::into_inner) == GateState::Open
     }
 
-    /// Watches it from now on.
+    /// Starts to watch the gate for changes from now on.
     #[must_use]
     pub fn watch(&self) -> GateWatch {
         GateWatch {
@@ -96,7 +103,7 @@ impl Gate {
         }
     }
 
-    /// Whether both are clones of one gate.
+    /// Returns true if both are clones of one gate.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -109,29 +116,32 @@ impl Gate {
         }
         *now = state;
         self.0.version.fetch_add(1, Ordering::AcqRel);
+        // Wake after the lock is released, so that the woken tasks need not wait for it.
         drop(now);
         self.0.wakers.wake_all();
     }
 }
 
-/// Sees each change of a gate's state; changes between two looks count as one.
+/// Watches a gate for changes of its state. Several changes between two calls count as one.
 #[derive(Clone, Debug)]
 pub struct GateWatch {
+    /// The gate that is watched.
     gate: Gate,
+    /// The gate's version at the last call. A different version means that the state has changed.
     seen: u64,
 }
 
 impl GateWatch {
-    /// The gate.
+    /// Returns the gate.
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
 
-    /// Waits for a change since the last look, and gives the state then.
+    /// Waits for a change since the last call, and returns the state after it.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, no change is missed.
+    /// If the future is dropped before it resolves, the next call still sees the change.
     pub async fn changed(&mut self) -> GateState {
         Changed {
             watch: self,
@@ -143,7 +153,9 @@ impl GateWatch {
 }
 
 struct Changed<'a> {
+    /// The watch whose version is updated when the future resolves.
     watch: &'a mut GateWatch,
+    /// Registration in the gate's wakers. `None` before the first poll.
     id: Option<u64>,
 }
 

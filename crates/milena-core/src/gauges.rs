@@ -1,206 +1,210 @@
-//! Gauges: figures that are asked for when someone looks, not told as they change.
+//! Gauges: figures that are read on request, in contrast to events.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::{Address, Error, NodeId, Offset, TopicPartition};
 
-/// A figure as it stands now.
+/// The value of a figure now.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Gauge<'a> {
-    /// How many records the committed offset is behind the end of the log.
+    /// The number of records from the committed offset to the end of the log.
     Lag {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// Records.
+        /// Number of records.
         records: u64,
     },
-    /// How long ago the record was written that is being read where a partition lags behind; zero where it does not.
+    /// The age of the record that is being read in a partition that lags behind. Zero without lag.
     LagTime {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// The record's age, to the batch.
+        /// Time since the record was written. Exact to one batch.
         age: Duration,
     },
-    /// How far a partition is settled: the offset that may be committed.
+    /// The offset that may be committed for a partition.
     Settled {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// One past the last settled record.
         offset: Offset,
     },
-    /// Whether a consumer is a member of its group.
+    /// A consumer's membership in its group.
     Member {
         /// The group.
         group: &'a str,
-        /// The generation or member epoch; `None` while it is no member.
+        /// The generation (classic) or member epoch (KIP-848). `None` while the consumer is no
+        /// member.
         generation: Option<i32>,
-        /// Whether it has been a member at any time since it was started.
+        /// True if the consumer has been a member at any time since it was started.
         joined: bool,
-        /// How long it has been a member, or has not been one.
+        /// Time for which the consumer has been a member, or has not been one.
         age: Duration,
     },
-    /// How many delivered records of a partition are not settled.
+    /// The number of delivered records of a partition that are not settled.
     LaneDepth {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// Records.
+        /// Number of records.
         records: u64,
     },
-    /// How much of a buffer is in use.
+    /// The use of a buffer.
     BufferUsed {
-        /// Which buffer: `producer` or `consumer`.
+        /// The buffer: `producer` or `consumer`.
         buffer: &'a str,
         /// Bytes in use.
         used: u64,
-        /// Bytes there are.
+        /// Size of the buffer in bytes.
         limit: u64,
-        /// How long callers have waited for room without a break; `None` while none does.
+        /// Time for which callers have waited for room without a break. `None` while no caller
+        /// waits.
         waited: Option<Duration>,
     },
-    /// The oldest delivered record that is not settled, and what it waits for.
+    /// The oldest delivered record that is not settled, and the reason why it is not.
     OldestUnsettled {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
         /// The record's offset.
         offset: Offset,
-        /// How long ago it was delivered, or how long ago its hold began or ended, where it was held.
+        /// Time since the record was delivered. For a record that was held, time since the hold
+        /// began or ended.
         age: Duration,
-        /// What it waits for.
+        /// The step that the record waits for.
         state: RecordState<'a>,
     },
-    /// A partition of which no delivered record is unsettled, and which is not known to be read to its end.
+    /// A partition without unsettled records that is not known to be read to its end.
     Undelivered {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// How long nothing of it has been delivered or settled.
+        /// Time since a record of the partition was last delivered or settled.
         age: Duration,
-        /// What has to come next.
+        /// The step that must come next.
         next: NextStep,
     },
     /// A partition that cannot be fetched, or whose position cannot be looked up.
     FetchTrouble {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// How long ago the first failure in a row was.
+        /// Time since the first of the latest failures in a row.
         age: Duration,
-        /// Why the latest attempt failed.
+        /// The reason of the latest failure.
         error: &'a Error,
     },
-    /// Who holds a partition paused.
+    /// A paused partition, and the name of what pauses it.
     Paused {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// A gate's name.
+        /// The name of the gate.
         by: &'a str,
     },
     /// A gate of a consumer's routes.
     Gate {
-        /// The group; empty without one.
+        /// The group. Empty without one.
         group: &'a str,
-        /// Its name, such as `breaker:payments` or `dead-letter:orders.dead`.
+        /// The gate's name, such as `breaker:payments` or `dead-letter:orders.dead`.
         name: &'a str,
-        /// Why it is closed; `None` while it is open.
+        /// The reason why the gate is closed. `None` while it is open.
         closed: Option<&'a str>,
     },
     /// A circuit breaker.
     Breaker {
-        /// The dependency.
+        /// The name of the dependency.
         name: &'a str,
-        /// What it does.
+        /// The state of the breaker.
         state: BreakerPhase,
     },
-    /// The connections for short requests to a broker.
+    /// The shared connections to a broker, which carry short requests.
     Pool {
         /// The broker.
         node: NodeId,
-        /// Where it is.
+        /// The broker's address.
         address: &'a Address,
-        /// How many there are.
+        /// Number of connections.
         size: usize,
-        /// How many of them are free.
+        /// Number of connections without a request in flight.
         idle: usize,
-        /// How many callers wait for one.
+        /// Number of callers that wait for a connection.
         waiting: usize,
     },
 }
 
-/// What a delivered record waits for.
+/// The step that a delivered record waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordState<'a> {
-    /// A lane: none works on it.
+    /// A lane must take the record.
     Queued {
-        /// How many lanes of the partition work on other records.
+        /// Number of lanes of the partition that work on other records.
         busy: usize,
     },
-    /// A layer of its route, which is not ready.
+    /// A layer of the record's route must become ready.
     NotReady {
         /// The route.
         route: &'a str,
     },
-    /// Its handler, or a layer around it that waits within the attempt.
+    /// The handler must finish, or a layer that waits within the attempt.
     InHandler {
         /// The route.
         route: &'a str,
     },
-    /// Its time: a layer or the handler answered with [`Outcome::Hold`](crate::Outcome::Hold).
+    /// The hold must end. A layer or the handler answered with
+    /// [`Outcome::Hold`](crate::Outcome::Hold).
     Held {
         /// The route.
         route: &'a str,
-        /// How long it is held from now on.
+        /// Time until the hold ends.
         left: Duration,
     },
-    /// Its next attempt, after one that failed.
+    /// The next attempt must begin, after one that failed.
     Retrying {
         /// The route.
         route: &'a str,
     },
 }
 
-/// What a partition waits for while nothing of it is delivered.
+/// The step that a partition waits for while it has no delivered records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NextStep {
-    /// Its position is looked up.
+    /// The position must be looked up.
     Position,
-    /// Its records are fetched.
+    /// Records must be fetched.
     Fetch,
-    /// A lane takes the records that were fetched.
+    /// A lane must take the fetched records.
     Lane,
-    /// The program asks for the records that were fetched.
+    /// The program must ask for the fetched records.
     Program,
 }
 
-/// What a circuit breaker does with records.
+/// The state of a circuit breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakerPhase {
-    /// They pass.
+    /// Records pass.
     Closed,
-    /// A few pass, to see whether the dependency is back.
+    /// A few records pass, to find out if the dependency is back.
     HalfOpen,
-    /// They wait.
+    /// Records wait.
     Open,
 }
 
 impl BreakerPhase {
-    /// One word, for labels.
+    /// Returns the state as one word, for labels.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -211,12 +215,12 @@ impl BreakerPhase {
     }
 }
 
-/// Something with figures to show: a producer, a consumer, a cluster with all who share it.
+/// A source of figures: a producer, a consumer, or a cluster with its clients.
 pub trait Gauges: Send + Sync {
-    /// Shows each figure to `sink`, as it stands now.
+    /// Passes each figure to `sink`, with its value now.
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>));
 
-    /// Whether what they are of is gone, so that nobody needs to look again. Default never.
+    /// Returns true if the source is gone and need not be read again. The default is never.
     fn is_gone(&self) -> bool {
         false
     }

@@ -1,21 +1,23 @@
-//! Handlers: async functions of extractors that answer with an outcome.
+//! Handlers: async functions whose arguments are extractors and whose result is an outcome.
 
 use std::future::Future;
 
 use crate::{BoxError, FromRecord, Incoming, Outcome, ProcessError};
 
-/// What a handler may return: an [`Outcome`], `()` for "done", or a [`Result`] of either with any error, `anyhow::Error`, a
-/// [`BoxError`] and a `String` included.
+/// A value that a handler may return.
+///
+/// It is an [`Outcome`], `()` for "done", or a [`Result`] of either with any error.
+/// `anyhow::Error`, [`BoxError`] and `String` are errors, too.
 #[diagnostic::on_unimplemented(
     message = "a handler cannot return `{Self}`",
     label = "not an answer of a handler",
     note = "return `()`, an `Outcome`, or a `Result` of either whose error is a `ProcessError` or turns into a `BoxError`, as every standard error and `anyhow::Error` do"
 )]
 pub trait IntoOutcome {
-    /// The outcome, or the error with its class.
+    /// Returns the outcome, or the error with its class.
     ///
     /// # Errors
-    /// What the handler failed with.
+    /// The error that the handler returned.
     fn into_outcome(self) -> Result<Outcome, ProcessError>;
 }
 
@@ -35,7 +37,7 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
     fn into_outcome(self) -> Result<Outcome, ProcessError> {
         match self {
             Ok(answer) => answer.into_outcome(),
-            // A `ProcessError` comes out of its box as it was.
+            // A boxed `ProcessError` is unboxed unchanged.
             Err(error) => Err(ProcessError::from_boxed(error.into())),
         }
     }
@@ -56,8 +58,9 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
 /// # check(bill);
 /// ```
 ///
-/// A closure may capture what it likes, and clones it for each record. An `async move |…|` closure that captures something lends it to its
-/// future, which cannot outlive the call: write `move |…|` with a clone and an `async move` block.
+/// A closure may capture values. They are cloned for each record. An `async move |…|` closure with
+/// captured values cannot be a handler, because its future borrows them and cannot outlive the
+/// call. Write `move |…|` with a clone and an `async move` block.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -101,6 +104,8 @@ macro_rules! handlers {
             async fn handle(&self, incoming: Incoming, state: &S) -> Result<Outcome, ProcessError> {
                 $(let $arg = $arg::from_record(&incoming, state).await?;)*
                 let running = self($($arg),*);
+                // The extractors have taken what they need. Drop the record, so that its memory is
+                // not held while the handler runs.
                 drop(incoming);
                 running.await.into_outcome()
             }

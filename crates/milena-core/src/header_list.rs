@@ -1,4 +1,4 @@
-//! Headers that a record owns: ordered, with duplicates and null values kept.
+//! Owned record headers. Order, duplicate keys and null values are kept.
 
 use bytes::Bytes;
 
@@ -7,36 +7,41 @@ use crate::{HeaderIter, HeaderRef, HeadersRef};
 /// One header of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecordHeader {
-    /// The key: text by convention, any bytes on the wire.
+    /// The key. It is text by convention, but the wire allows any bytes.
     pub key: Bytes,
-    /// The value; `None` is Kafka's null, which is not the same as empty.
+    /// The value. `None` is Kafka's null, which differs from an empty value.
     pub value: Option<Bytes>,
 }
 
-/// A record's headers. A consumed record's lie in the fetched bytes until they are changed.
+/// The headers of a record.
+///
+/// Headers of a consumed record stay in the fetched bytes until the first change. That change
+/// decodes them into a list.
 #[derive(Clone, Debug)]
 pub struct Headers(Repr);
 
 #[derive(Clone, Debug)]
 enum Repr {
+    /// Headers as fetched: `raw` holds `count` headers in the wire form of record batch v2.
     Wire { raw: Bytes, count: usize },
+    /// Headers of a new record, or of a consumed record that was changed.
     List(Vec<RecordHeader>),
 }
 
 impl Headers {
-    /// No headers; allocates nothing.
+    /// Creates an empty list. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self(Repr::List(Vec::new()))
     }
 
-    /// Takes `count` headers in the wire form of record batch v2, without reading them yet.
+    /// Takes `count` headers in the wire form of record batch v2. Decodes nothing yet.
     #[must_use]
     pub const fn from_wire(raw: Bytes, count: usize) -> Self {
         Self(Repr::Wire { raw, count })
     }
 
-    /// Adds a header at the end; one of the same key stays.
+    /// Adds a header at the end. Existing headers with the same key stay.
     pub fn push(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         self.list().push(RecordHeader {
             key: key.into(),
@@ -52,14 +57,14 @@ impl Headers {
         });
     }
 
-    /// Removes all headers of that key.
+    /// Removes all headers with this key.
     pub fn remove(&mut self, key: &str) {
         if self.get(key).is_some() {
             self.list().retain(|header| header.key != key.as_bytes());
         }
     }
 
-    /// Makes `value` the only one of that key, at the end.
+    /// Removes all headers with this key, then adds one with `value` at the end.
     pub fn set(&mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) {
         let key = key.into();
         let list = self.list();
@@ -70,8 +75,10 @@ impl Headers {
         });
     }
 
-    /// Replaces in each key what is not UTF-8. A producer refuses such keys in headers that were made or changed here; brokers hand
-    /// them on as other clients wrote them.
+    /// Replaces bytes that are not UTF-8 in every key with U+FFFD.
+    ///
+    /// A producer refuses keys that are not UTF-8 in headers that were created or changed here.
+    /// Consumed records can have such keys, since brokers accept them from other clients.
     pub fn keys_to_text(&mut self) {
         let unreadable = |header: HeaderRef<'_>| std::str::from_utf8(header.key).is_err();
         if !self.iter().any(unreadable) {
@@ -83,37 +90,39 @@ impl Headers {
         }
     }
 
-    /// The value of the last header of that key; `Some(None)` is a header with a null value.
+    /// Returns the value of the last header with this key. `Some(None)` is a header with a null
+    /// value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Option<&[u8]>> {
         self.view().get(key)
     }
 
-    /// The last value of that key as text; `None` also where it is null or not UTF-8.
+    /// Returns the last value of this key as text. `None` if the key is missing, or the value is
+    /// null or not UTF-8.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         std::str::from_utf8(self.get(key)??).ok()
     }
 
-    /// How many there are.
+    /// Returns the number of headers. Duplicate keys count separately.
     #[must_use]
     pub fn len(&self) -> usize {
         self.view().len()
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no headers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.view().is_empty()
     }
 
-    /// All headers, in order.
+    /// Iterates over all headers, in order.
     #[must_use]
     pub fn iter(&self) -> HeaderIter<'_> {
         self.view().iter()
     }
 
-    /// The headers as a borrowed view.
+    /// Returns the headers as a borrowed view.
     #[must_use]
     pub fn view(&self) -> HeadersRef<'_> {
         match &self.0 {
@@ -122,7 +131,7 @@ impl Headers {
         }
     }
 
-    /// A copy that shares no bytes with the fetched frame.
+    /// Returns a copy that shares no bytes with the fetched frame, so that the frame can be freed.
     #[must_use]
     pub fn detach(&self) -> Self {
         match &self.0 {

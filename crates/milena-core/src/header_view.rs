@@ -1,48 +1,53 @@
-//! Headers as a borrowed view: over wire bytes, decoded as they are read, or over a list.
+//! A borrowed view of headers, over wire bytes that are decoded on access or over a list.
 
 use std::borrow::Cow;
 
 use crate::RecordHeader;
 
-/// One header, borrowed. Keys are text by convention only: the wire allows any bytes.
+/// One borrowed header. Keys are text by convention, but the wire allows any bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderRef<'a> {
     /// The key's bytes.
     pub key: &'a [u8],
-    /// The value; `None` is Kafka's null, which is not the same as empty.
+    /// The value. `None` is Kafka's null, which differs from an empty value.
     pub value: Option<&'a [u8]>,
 }
 
 impl<'a> HeaderRef<'a> {
-    /// The key as text, with what is not UTF-8 replaced.
+    /// Returns the key as text. Bytes that are not UTF-8 become U+FFFD.
     #[must_use]
     pub fn key_text(&self) -> Cow<'a, str> {
         String::from_utf8_lossy(self.key)
     }
 }
 
-/// A record's headers, borrowed: in order, duplicates and null values kept.
+/// The headers of a record, borrowed. Order, duplicate keys and null values are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadersRef<'a>(Repr<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Repr<'a> {
-    /// `count` headers in the wire form of record batch v2: zigzag varint lengths, each before its bytes.
+    /// Headers in the wire form of record batch v2, where a zigzag varint length stands before each
+    /// key and value.
     Wire {
+        /// The bytes not read yet. May end early if a broker sent fewer than it announced.
         raw: &'a [u8],
+        /// The number of headers announced and not read yet.
         count: usize,
     },
+    /// Headers in a list.
     List(&'a [RecordHeader]),
 }
 
 impl<'a> HeadersRef<'a> {
-    /// No headers.
+    /// Returns a view without headers.
     #[must_use]
     pub const fn empty() -> Self {
         Self(Repr::List(&[]))
     }
 
-    /// Views `count` headers in wire form. Where `raw` ends early, the view ends there too.
+    /// Creates a view of `count` headers in wire form. If `raw` ends early, iteration ends there,
+    /// too.
     #[must_use]
     pub const fn wire(raw: &'a [u8], count: usize) -> Self {
         Self(Repr::Wire { raw, count })
@@ -54,7 +59,7 @@ impl<'a> HeadersRef<'a> {
         Self(Repr::List(list))
     }
 
-    /// How many there are.
+    /// Returns the number of headers. For wire bytes that end early, it is the announced count.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self.0 {
@@ -63,19 +68,20 @@ impl<'a> HeadersRef<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Returns true if there are no headers.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All headers, in order.
+    /// Iterates over all headers, in order.
     #[must_use]
     pub const fn iter(&self) -> HeaderIter<'a> {
         HeaderIter(self.0)
     }
 
-    /// The value of the last header of that key, as Kafka's own clients read it: `Some(None)` is a header with a null value.
+    /// Returns the value of the last header with this key, like Kafka's own clients. `Some(None)`
+    /// is a header with a null value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Option<&'a [u8]>> {
         self.iter()
@@ -84,7 +90,8 @@ impl<'a> HeadersRef<'a> {
             .map(|header| header.value)
     }
 
-    /// The wire bytes and the count, where the view lies over wire bytes: they can be copied as they are.
+    /// Returns the wire bytes and the count, which can be copied unchanged. `None` if the view is
+    /// over a list.
     #[must_use]
     pub const fn as_wire(&self) -> Option<(&'a [u8], usize)> {
         match self.0 {
@@ -146,6 +153,7 @@ impl<'a> Iterator for HeaderIter<'a> {
     }
 }
 
+/// Reads one header from the front of `raw`. `None` if the bytes end early.
 fn read_header<'a>(raw: &mut &'a [u8]) -> Option<HeaderRef<'a>> {
     let key_len = usize::try_from(read_varint(raw)?).ok()?;
     let key = take(raw, key_len)?;
@@ -156,13 +164,14 @@ fn read_header<'a>(raw: &mut &'a [u8]) -> Option<HeaderRef<'a>> {
     Some(HeaderRef { key, value })
 }
 
+/// Takes `len` bytes from the front of `raw`. `None` if there are fewer.
 fn take<'a>(raw: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     let (front, rest) = raw.split_at_checked(len)?;
     *raw = rest;
     Some(front)
 }
 
-/// Reads a zigzag varint of at most five bytes.
+/// Reads a zigzag varint of at most five bytes. `None` if it is longer or the bytes end early.
 fn read_varint(raw: &mut &[u8]) -> Option<i32> {
     let mut value = 0u32;
     for shift in (0..35).step_by(7) {
@@ -180,7 +189,8 @@ fn read_varint(raw: &mut &[u8]) -> Option<i32> {
 mod tests {
     use super::*;
 
-    // Two headers in wire form: "a" → "xy", "a" → null.
+    // Two headers in wire form. The first is "a" with value "xy", the second is "a" with a null
+    // value.
     const WIRE: &[u8] = &[2, b'a', 4, b'x', b'y', 2, b'a', 1];
 
     #[test]

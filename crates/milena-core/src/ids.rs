@@ -1,4 +1,4 @@
-//! Kafka's numbers, each with a type of its own; the wire's `-1` for "none" never gets past them.
+//! Kafka's numbers, each with its own type. The wire's `-1` for "none" becomes `None` here.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use crate::{Error, ErrorKind, Result};
 pub struct Partition(u32);
 
 impl Partition {
-    /// A partition by its number; none above `i32::MAX` exists in Kafka, and larger numbers are cut to that.
+    /// Creates a partition from its number. A number above `i32::MAX`, which Kafka does not have,
+    /// becomes `i32::MAX`.
     #[must_use]
     pub const fn new(number: u32) -> Self {
         if number > i32::MAX as u32 {
@@ -19,7 +20,7 @@ impl Partition {
         }
     }
 
-    /// Reads a wire partition; negative numbers mean "none" or "any".
+    /// Reads a wire partition. A negative number, "none" or "any", becomes `None`.
     #[must_use]
     pub const fn from_wire(raw: i32) -> Option<Self> {
         if raw < 0 {
@@ -29,13 +30,13 @@ impl Partition {
         }
     }
 
-    /// The number as the wire carries it.
+    /// Returns the number in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i32 {
         self.0 as i32
     }
 
-    /// The number, for use as an index.
+    /// Returns the number for use as an index.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -48,7 +49,7 @@ impl From<u32> for Partition {
     }
 }
 
-/// Position of a record in its partition's log. Never negative.
+/// The position of a record in its partition's log. Never negative.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Offset(i64);
 
@@ -56,7 +57,8 @@ impl Offset {
     /// The first offset of a log that was never trimmed.
     pub const ZERO: Self = Self(0);
 
-    /// An offset by its number; none above `i64::MAX` exists in Kafka, and larger numbers are cut to that.
+    /// Creates an offset from its number. A number above `i64::MAX`, which Kafka does not have,
+    /// becomes `i64::MAX`.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         if number > i64::MAX as u64 {
@@ -66,37 +68,37 @@ impl Offset {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0.unsigned_abs()
     }
 
-    /// Reads a wire offset; Kafka writes "none" as `-1`.
+    /// Reads a wire offset. A negative number becomes `None`. Kafka writes `-1` for "none".
     #[must_use]
     pub const fn from_wire(raw: i64) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The offset as the wire carries it.
+    /// Returns the offset in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i64 {
         self.0
     }
 
-    /// The offset after this one; stays at the largest there is.
+    /// Returns the offset after this one. Stops at the largest offset.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The offset `count` after this one; stays at the largest there is.
+    /// Returns the offset that is `count` after this one. Stops at the largest offset.
     #[must_use]
     pub const fn plus(self, count: u32) -> Self {
         Self(self.0.saturating_add(count as i64))
     }
 
-    /// How many offsets lie from `earlier` to this one; 0 where `earlier` is not earlier.
+    /// Returns the number of offsets from `earlier` to this one. 0 if `earlier` is not earlier.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         if self.0 > earlier.0 {
@@ -114,7 +116,7 @@ impl TryFrom<i64> for Offset {
     /// [`ErrorKind::Config`] for a negative number, which is no offset.
     fn try_from(number: i64) -> Result<Self> {
         Self::from_wire(number).ok_or_else(|| {
-            let what = format!("{number} is no offset: offsets begin at 0");
+            let what = format!("{number} is not an offset; offsets start at 0");
             Error::new(ErrorKind::Config, what)
         })
     }
@@ -126,18 +128,19 @@ impl From<u32> for Offset {
     }
 }
 
-/// The epoch of a partition's leader: rises with each election (KIP-101, KIP-320).
+/// The epoch of a partition's leader. It rises with each election (KIP-101, KIP-320).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaderEpoch(i32);
 
 impl LeaderEpoch {
-    /// Reads a wire leader epoch; Kafka writes "unknown" as `-1`.
+    /// Reads a wire leader epoch. A negative number becomes `None`. Kafka writes `-1` for
+    /// "unknown".
     #[must_use]
     pub const fn from_wire(raw: i32) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The epoch as the wire carries it.
+    /// Returns the epoch in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i32 {
         self.0
@@ -149,58 +152,59 @@ impl LeaderEpoch {
 pub struct NodeId(i32);
 
 impl NodeId {
-    /// Reads a wire node id; Kafka writes "no node" as `-1`.
+    /// Reads a wire node id. A negative number becomes `None`. Kafka writes `-1` for "no node".
     #[must_use]
     pub const fn from_wire(raw: i32) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The node id as the wire carries it.
+    /// Returns the node id in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i32 {
         self.0
     }
 }
 
-/// The id under which a broker remembers an idempotent producer's sequences (KIP-98).
+/// The id under which a broker stores the sequences of an idempotent producer (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProducerId(i64);
 
 impl ProducerId {
-    /// Reads a wire producer id; Kafka writes "none" as `-1`.
+    /// Reads a wire producer id. A negative number becomes `None`. Kafka writes `-1` for "none".
     #[must_use]
     pub const fn from_wire(raw: i64) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The producer id as the wire carries it.
+    /// Returns the producer id in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i64 {
         self.0
     }
 }
 
-/// The epoch of a producer id: a higher one fences the lower (KIP-98).
+/// The epoch of a producer id. A higher epoch fences the lower ones (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProducerEpoch(i16);
 
 impl ProducerEpoch {
-    /// Reads a wire producer epoch; Kafka writes "none" as `-1`.
+    /// Reads a wire producer epoch. A negative number becomes `None`. Kafka writes `-1` for "none".
     #[must_use]
     pub const fn from_wire(raw: i16) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The epoch as the wire carries it.
+    /// Returns the epoch in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i16 {
         self.0
     }
 
-    /// The next epoch, or `None` when the producer id is used up and a new one is needed.
+    /// Returns the next epoch. `None` if the producer id is used up and a new id is needed.
     #[must_use]
     pub const fn bump(self) -> Option<Self> {
-        // The broker keeps the largest value for itself.
+        // Kafka's coordinator never hands out the largest epoch to a producer. It keeps it for
+        // fencing.
         if self.0 >= i16::MAX - 1 {
             None
         } else {
@@ -209,7 +213,8 @@ impl ProducerEpoch {
     }
 }
 
-/// The number of a record among those of its producer id, epoch and partition; runs from 0 to `i32::MAX`, then again from 0.
+/// The number of a record within its producer id, epoch and partition. Runs from 0 to `i32::MAX`,
+/// and then starts again at 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sequence(i32);
 
@@ -217,19 +222,19 @@ impl Sequence {
     /// The sequence of the first record.
     pub const ZERO: Self = Self(0);
 
-    /// Reads a wire sequence; Kafka writes "none" as `-1`.
+    /// Reads a wire sequence. A negative number becomes `None`. Kafka writes `-1` for "none".
     #[must_use]
     pub const fn from_wire(raw: i32) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// The sequence as the wire carries it.
+    /// Returns the sequence in its wire form.
     #[must_use]
     pub const fn to_wire(self) -> i32 {
         self.0
     }
 
-    /// The sequence `count` records later, going round after `i32::MAX`.
+    /// Returns the sequence `count` records later. Starts again at 0 after `i32::MAX`.
     #[must_use]
     pub const fn advance(self, count: u32) -> Self {
         Self(((self.0 as i64 + count as i64) & 0x7fff_ffff) as i32)

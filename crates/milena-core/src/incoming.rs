@@ -1,42 +1,46 @@
-//! A record on its way through layers to its handler.
+//! The record that passes through the layers to its handler.
 
 use crate::{CancelToken, Extensions, SharedRecord};
 
-/// A consumed record with what the layers and the driver know of this delivery. A clone is cheap.
+/// A consumed record, with what the layers and the driver know about this delivery. Cloning is
+/// cheap.
 ///
-/// It carries no way to acknowledge it: the handler answers with an [`Outcome`](crate::Outcome), and only the driver settles
-/// offsets.
+/// It has no method that acknowledges the record. The handler returns an
+/// [`Outcome`](crate::Outcome), and only the driver settles offsets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Incoming {
-    /// The record; it reads as a [`ConsumerRecord`](crate::ConsumerRecord).
+    /// The record. It dereferences to a [`ConsumerRecord`](crate::ConsumerRecord).
     pub record: SharedRecord,
-    /// Which attempt this is, counted from 1; a retry layer counts it up.
+    /// Number of this attempt, counted from 1. A retry layer increases it.
     pub attempt: u32,
-    /// Values that layers pass inwards.
+    /// Values that outer layers pass to inner layers and to the handler.
     pub extensions: Extensions,
-    /// Cancelled when this attempt is to end: it timed out, or the partition was given back and the time to drain is over.
+    /// Cancelled when this attempt must end, because it timed out or because its partition was
+    /// revoked and the drain time is over.
     pub cancel: CancelToken,
-    /// Cancelled when the partition is to be given back or the consumer stops: an attempt under way may end, but nothing should begin
-    /// or be waited for. What is not settled then is read again by the next owner.
+    /// Cancelled when the partition is about to be revoked or the consumer stops. A running attempt
+    /// may finish, but no attempt and no wait should begin. The next owner of the partition reads
+    /// again what is not settled by then.
     pub stopping: CancelToken,
 }
 
 impl Incoming {
-    /// The first delivery of `record`.
+    /// Wraps the first delivery of `record`, with tokens that are never cancelled.
     #[must_use]
     pub fn new(record: impl Into<SharedRecord>) -> Self {
         Self::with_cancel(record, CancelToken::new())
     }
 
-    /// The first delivery of `record`, which `cancel` ends.
+    /// Wraps the first delivery of `record`. `cancel` serves as both tokens.
     #[must_use]
     pub fn with_cancel(record: impl Into<SharedRecord>, cancel: CancelToken) -> Self {
         let stopping = cancel.clone();
         Self::with_tokens(record, cancel, stopping)
     }
 
-    /// The first delivery of `record`, which `cancel` ends, and after which nothing is to begin once `stopping` is cancelled.
+    /// Wraps the first delivery of `record`. `cancel` ends the attempt, and `stopping` asks that
+    /// nothing new begins.
     #[must_use]
     #[inline]
     pub fn with_tokens(

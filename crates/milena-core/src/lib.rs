@@ -1,9 +1,14 @@
-//! The shared words of milena.
+//! Types that all crates of milena share.
 //!
-//! Every other crate speaks in these types: what a record is ([`ProducerRecord`], [`ConsumerRecord`], [`RecordRef`]), where it is
-//! ([`TopicPartition`], [`Offset`]), what went wrong ([`Error`]), how a handler is called and what it answers ([`Incoming`],
-//! [`FromRecord`], [`Handler`], [`Outcome`], [`ErrorClass`]), how a layer holds its route back ([`Gate`]), and how the rest of the
-//! world watches ([`Observer`], [`Recorder`], [`Gauges`]). Nothing here opens a socket, starts a task or knows tower.
+//! - [`ProducerRecord`], [`ConsumerRecord`] and [`RecordRef`] are records.
+//! - [`TopicPartition`], [`Offset`] and [`Address`] are places.
+//! - [`Error`], [`ProcessError`] and [`ErrorClass`] describe failures.
+//! - [`Handler`] is called with [`Incoming`] records, whose parts [`FromRecord`] extracts as
+//!   arguments, and returns an [`Outcome`].
+//! - [`Gate`] lets a layer stop the records of its route.
+//! - [`Observer`], [`Recorder`] and [`Gauges`] let others observe a client.
+//!
+//! Nothing here opens a socket, starts a task or depends on tower.
 
 mod address;
 mod backoff;

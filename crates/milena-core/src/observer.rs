@@ -1,4 +1,4 @@
-//! Observers: told of each event, synchronously, on the task where it happens.
+//! Observers receive each event synchronously, on the task where it happens.
 
 use std::any::Any;
 use std::fmt;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use crate::Event;
 
-/// Is told what happens. Must return at once: it runs on the client's own tasks.
+/// Receives events. It must return at once, because it runs on the client's own tasks.
 ///
-/// A panic is contained: it is told to the other observers as [`Event::Panicked`], and the
-/// observer is told of later events all the same.
+/// A panic of an observer is caught. The other observers receive it as [`Event::Panicked`], and the
+/// observer that panicked still receives later events.
 ///
-/// A closure `Fn(&Event<'_>)` is an observer too.
+/// A closure `Fn(&Event<'_>)` is an observer, too.
 pub trait Observer: Send + Sync {
-    /// Takes note of an event.
+    /// Receives an event.
     fn on(&self, event: &Event<'_>);
 }
 
@@ -24,18 +24,18 @@ impl<F: Fn(&Event<'_>) + Send + Sync> Observer for F {
     }
 }
 
-/// The observers of a client: none, one or several. A clone is cheap.
+/// The observers of a client. It may have none. A clone is cheap.
 #[derive(Clone, Default)]
 pub struct Observers(Option<Arc<[Arc<dyn Observer>]>>);
 
 impl Observers {
-    /// Nobody.
+    /// Returns an empty set of observers.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)
     }
 
-    /// These and `observer`.
+    /// Returns these observers and `observer`.
     #[must_use]
     pub fn with(&self, observer: Arc<dyn Observer>) -> Self {
         let all = self
@@ -47,7 +47,7 @@ impl Observers {
         Self(Some(all))
     }
 
-    /// Tells them all; with nobody there, `event` is not even made.
+    /// Sends an event to all observers. Without observers, `event` is not called.
     pub fn emit<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if let Some(list) = &self.0 {
             let event = event();
@@ -59,15 +59,15 @@ impl Observers {
         }
     }
 
-    /// Whether nobody listens.
+    /// Returns true if there are no observers.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// Tells one observer. Its panic is contained: it runs on tasks that hold connections, batches and
-/// memberships, and none of them may end because of it.
+/// Calls one observer and catches its panic. Observers run on tasks that hold connections, batches
+/// and memberships, and those tasks must not end because of an observer.
 fn tell(observer: &dyn Observer, event: &Event<'_>) -> std::thread::Result<()> {
     catch_unwind(AssertUnwindSafe(|| observer.on(event)))
 }
@@ -80,12 +80,12 @@ fn contain(list: &[Arc<dyn Observer>], panicked: &Arc<dyn Observer>, message: &s
         message,
     };
     for other in list.iter().filter(|other| !Arc::ptr_eq(other, panicked)) {
-        // A second panic while the first is reported has nobody left to hear of it.
+        // A second panic, during this report, is dropped. Reporting it could go on forever.
         let _ = tell(&**other, &event);
     }
 }
 
-/// Returns the text of a panic, as its payload holds it.
+/// Returns the text of a panic from its payload.
 #[must_use]
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     panic

@@ -1,49 +1,53 @@
-//! What a handler answers: what is to become of the record.
+//! The answer of a handler, which decides what happens to the record.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::Timestamp;
 
-/// Why, in words for a person.
+/// A reason, in words for people.
 pub type Reason = Cow<'static, str>;
 
-/// What is to become of a record. A value, not an effect: only the driver settles offsets.
+/// A decision about a record. It has no effect by itself, since only the driver settles offsets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "an outcome that is not returned settles nothing"]
 pub enum Outcome {
-    /// Done: the offset may be committed.
+    /// The record is done. Its offset may be committed.
     Ack,
-    /// Left undone on purpose: the offset may be committed.
+    /// The record was skipped on purpose. Its offset may be committed.
     Skip(Reason),
-    /// To be tried again, after the given wait or, with `None`, as the retry layer's backoff says.
+    /// The record must be retried.
     Retry {
-        /// The wait before the next attempt.
+        /// The wait before the next attempt. `None` uses the retry layer's backoff.
         after: Option<Duration>,
-        /// Why.
+        /// The reason.
         reason: Reason,
     },
-    /// To be written to the dead letter topic; without a dead letter layer the lane stops and nothing is lost.
+    /// The record must be written to the dead letter topic. Without a dead letter layer the lane
+    /// stops, and nothing is lost.
     DeadLetter(Reason),
-    /// Was written to a dead letter topic, where a broker acknowledged it: the offset may be committed. The answer of dead letter layers.
+    /// The record was written to a dead letter topic and a broker acknowledged it. Its offset may
+    /// be committed. Dead letter layers answer with this.
     DeadLettered(Reason),
-    /// Was written to a retry topic, where a broker acknowledged it and from where it is read again when its time has come: the offset
-    /// may be committed. The answer of delayed retry layers.
+    /// The record was written to a retry topic and a broker acknowledged it. It is read again from
+    /// there when its time has come. Its offset may be committed. Delayed retry layers answer with
+    /// this.
     Forwarded(Reason),
-    /// Not before that time: the lane waits, the partition pauses, no attempt is counted.
+    /// The record must not be processed before that time. The lane waits, the partition is paused,
+    /// and no attempt is counted.
     Hold(Timestamp),
-    /// The consumer is to stop; this record is not settled and will be read again.
+    /// The consumer must stop. The record is not settled and will be read again.
     Stop(Reason),
 }
 
 impl Outcome {
-    /// [`Outcome::Skip`] with a reason.
+    /// Returns [`Outcome::Skip`] with a reason.
     pub fn skip(reason: impl Into<Reason>) -> Self {
         Self::Skip(reason.into())
     }
 
-    /// [`Outcome::Retry`] as the retry layer's backoff says.
+    /// Returns [`Outcome::Retry`] with the wait of the retry layer's backoff.
     pub fn retry(reason: impl Into<Reason>) -> Self {
         Self::Retry {
             after: None,
@@ -51,7 +55,7 @@ impl Outcome {
         }
     }
 
-    /// [`Outcome::Retry`] after a wait.
+    /// Returns [`Outcome::Retry`] with a wait.
     pub fn retry_after(after: Duration, reason: impl Into<Reason>) -> Self {
         Self::Retry {
             after: Some(after),
@@ -59,17 +63,17 @@ impl Outcome {
         }
     }
 
-    /// [`Outcome::DeadLetter`] with a reason.
+    /// Returns [`Outcome::DeadLetter`] with a reason.
     pub fn dead_letter(reason: impl Into<Reason>) -> Self {
         Self::DeadLetter(reason.into())
     }
 
-    /// [`Outcome::Stop`] with a reason.
+    /// Returns [`Outcome::Stop`] with a reason.
     pub fn stop(reason: impl Into<Reason>) -> Self {
         Self::Stop(reason.into())
     }
 
-    /// Whether the offset may be committed once this is returned to the driver.
+    /// Returns true if the offset may be committed once the driver has this outcome.
     #[must_use]
     pub const fn settles(&self) -> bool {
         matches!(
@@ -78,7 +82,7 @@ impl Outcome {
         )
     }
 
-    /// One word, for logs and labels.
+    /// Returns the outcome as one word, for logs and labels.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {

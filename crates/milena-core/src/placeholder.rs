@@ -1,9 +1,9 @@
-//! Placeholders that a shell, a chart or a template was to fill in, and did not.
+//! Finds placeholders that a shell, a chart or a template should have replaced.
 
-/// Returns the placeholder in `text` that nothing has expanded: `${NAME}`, `{{ name }}`, `%NAME%`, or `$NAME` where
-/// that is the whole text. `None` where there is none.
+/// Returns a placeholder in `text` that was not replaced. `None` if there is none.
 ///
-/// What stands in a placeholder beside its name, such as a default, is left out: it may be a password.
+/// Placeholders are `${NAME}`, `{{ name }}` and `%NAME%`, and `$NAME` if it is the whole text. The
+/// result holds only the name of the placeholder. The rest, such as a default, may be a password.
 ///
 /// ```
 /// use milena_core::placeholder;
@@ -33,7 +33,7 @@ pub fn placeholder(text: &str) -> Option<String> {
     let mut pieces = text.split('%');
     pieces.next();
     let mut closed = pieces.collect::<Vec<_>>();
-    // The last piece has no `%` behind it.
+    // The last piece is not followed by a `%`.
     closed.pop();
     let found = closed
         .into_iter()
@@ -41,7 +41,7 @@ pub fn placeholder(text: &str) -> Option<String> {
     found.map(|name| format!("%{name}%"))
 }
 
-/// The name that `text` begins with, as variables are named; empty where it begins with none.
+/// Returns the variable name at the start of `text`. Empty if `text` does not start with one.
 fn name(text: &str) -> &str {
     let first = |c: char| c.is_ascii_alphabetic() || c == '_';
     if !text.starts_with(first) {

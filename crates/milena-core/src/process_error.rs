@@ -1,4 +1,4 @@
-//! What a handler or a layer fails with: any error, and the class that decides what happens next.
+//! The error of a handler or a layer: any error, with the class that decides what happens next.
 
 use std::any::Any;
 use std::error::Error as StdError;
@@ -11,30 +11,32 @@ use crate::{Error, ErrorCode, ErrorKind, Reason};
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// What kind of failure it was: decides whether it is retried, counted against a dependency, or given up.
+/// The class of a failure. It decides if the record is retried, if a circuit breaker counts the
+/// failure, and if the consumer stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// May pass by itself: retried with a bound. The class of every error that nobody classified.
+    /// The failure may pass by itself. Retried a limited number of times. Errors without a class of
+    /// their own get this one.
     Transient,
-    /// A dependency asked for fewer requests: retried after the wait it named.
+    /// A dependency asked for fewer requests. Retried after the wait that it named.
     Throttled,
-    /// A dependency is down: retried, and counted by its circuit breaker.
+    /// A dependency is down. Retried, and counted by its circuit breaker.
     Dependency,
     /// The attempt took too long.
     Timeout,
     /// The handler panicked.
     Panic,
-    /// The record cannot be decoded or is invalid: no attempt will ever succeed.
+    /// The record cannot be decoded or is invalid. No attempt can succeed, so it is not retried.
     Poison,
-    /// Refused by a rule of the business: not retried.
+    /// A business rule refused the record. Not retried.
     Business,
-    /// The consumer cannot go on: it stops, and the record is not settled.
+    /// The consumer cannot continue. It stops, and the record is not settled.
     Fatal,
 }
 
 impl ErrorClass {
-    /// Whether another attempt in place makes sense.
+    /// Returns true if another attempt can succeed.
     #[must_use]
     pub const fn is_retriable(self) -> bool {
         matches!(
@@ -43,7 +45,8 @@ impl ErrorClass {
         )
     }
 
-    /// Whether it speaks against the health of what the handler depends on, so that a circuit breaker counts it.
+    /// Returns true if the failure says that a dependency of the handler is unhealthy. A circuit
+    /// breaker counts it then.
     #[must_use]
     pub const fn counts_against_dependency(self) -> bool {
         matches!(
@@ -52,7 +55,7 @@ impl ErrorClass {
         )
     }
 
-    /// One word, for logs, labels and headers.
+    /// Returns the class as one word, for logs, labels and headers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -74,12 +77,13 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// An error that knows its class. Implement it for your own errors and return them with [`Classified::classified`].
+/// An error that knows its class. Implement it for your own errors and return them with
+/// [`Classified::classified`].
 pub trait Classify {
-    /// The class of this error.
+    /// Returns the class of this error.
     fn class(&self) -> ErrorClass;
 
-    /// How long to wait before the next attempt, where the dependency said so.
+    /// Returns the wait before the next attempt. `None` if the dependency named none.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
@@ -90,7 +94,7 @@ impl Classify for Error {
         match self.kind() {
             ErrorKind::Broker(ErrorCode::THROTTLING_QUOTA_EXCEEDED) => ErrorClass::Throttled,
             ErrorKind::Timeout => ErrorClass::Timeout,
-            // What a connection brought is no fault of the record.
+            // Bytes from a connection failed to decode. The record is not at fault.
             ErrorKind::Decode if self.place().api.is_some() || self.place().node.is_some() => {
                 ErrorClass::Transient
             }
@@ -101,30 +105,40 @@ impl Classify for Error {
     }
 }
 
-/// What a handler or a layer fails with.
+/// The error of a handler or a layer.
 ///
-/// Any error turns into one with `?`; it is then [`ErrorClass::Transient`], save milena's own [`Error`], which has a class: throttled, timeout
-/// or dependency as its kind says, poison where a record cannot be read or is too large, else transient. None of them is fatal: that a handler
-/// may not write to one topic is no reason to end the consumer of all. Name
-/// another class with [`poison`](Self::poison), [`business`](Self::business) and their like, or by [`Classify`].
+/// `?` turns any error into one. Its class is then [`ErrorClass::Transient`]. Only milena's own
+/// [`Error`] keeps a class of its own:
 ///
-/// It is not itself a [`std::error::Error`] (so that `?` can take every error), but turns into a [`BoxError`] and back without
-/// loss, so that it passes through any tower layer.
+/// - throttled, timeout or dependency, as its kind says
+/// - poison if a record cannot be decoded or is too large
+/// - transient otherwise
+///
+/// None of them is fatal, because a failure to write to one topic is no reason to stop the consumer
+/// of all topics. Choose another class with [`poison`](Self::poison), [`business`](Self::business)
+/// and the other constructors, or implement [`Classify`].
+///
+/// This type is not a [`std::error::Error`] itself, so that `?` can take every error. It converts
+/// to a [`BoxError`] and back without loss, and so passes through any tower layer.
 pub struct ProcessError(Box<Inner>);
 
 struct Inner {
+    /// The class. [`ErrorClass::Transient`] if `classified` is false.
     class: ErrorClass,
+    /// The wait that the dependency asked for. `None` if it named none.
     retry_after: Option<Duration>,
+    /// The name of the dependency that failed. `None` if not known.
     dependency: Option<Arc<str>>,
-    /// Whether somebody chose the class.
+    /// True if the class was chosen, false if it is only the default.
     classified: bool,
-    /// Whether it uses up an attempt of the record.
+    /// True if the failure uses up an attempt of the record.
     counted: bool,
+    /// The error that the handler or layer returned.
     source: BoxError,
 }
 
 impl ProcessError {
-    /// An error of that class.
+    /// Creates an error of this class.
     pub fn new(class: ErrorClass, source: impl Into<BoxError>) -> Self {
         Self(Box::new(Inner {
             class,
@@ -136,44 +150,45 @@ impl ProcessError {
         }))
     }
 
-    /// May pass by itself.
+    /// Creates an error that may pass by itself.
     pub fn transient(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Transient, source)
     }
 
-    /// The dependency of that name is down.
+    /// Creates the error for a dependency that is down.
     pub fn dependency(name: impl Into<Arc<str>>, source: impl Into<BoxError>) -> Self {
         let mut error = Self::new(ErrorClass::Dependency, source);
         error.0.dependency = Some(name.into());
         error
     }
 
-    /// A dependency asked to be called again only after that wait.
+    /// Creates the error for a dependency that asked to be called again only after the wait
+    /// `after`.
     pub fn throttled(after: Duration, source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Throttled, source).after(after)
     }
 
-    /// The attempt took too long.
+    /// Creates the error for an attempt that took too long.
     pub fn timeout(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Timeout, source)
     }
 
-    /// The record can never be processed.
+    /// Creates the error for a record that can never be processed.
     pub fn poison(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Poison, source)
     }
 
-    /// Refused by a rule of the business.
+    /// Creates the error for a record that a business rule refused.
     pub fn business(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Business, source)
     }
 
-    /// The consumer has to stop.
+    /// Creates an error that stops the consumer.
     pub fn fatal(source: impl Into<BoxError>) -> Self {
         Self::new(ErrorClass::Fatal, source)
     }
 
-    /// An error that knows its class.
+    /// Wraps an error that knows its class.
     pub fn classified<E: Classify + StdError + Send + Sync + 'static>(error: E) -> Self {
         let (class, retry_after) = (error.class(), error.retry_after());
         let mut made = Self::new(class, error);
@@ -181,8 +196,8 @@ impl ProcessError {
         made
     }
 
-    /// What a tower service failed with: a `ProcessError` that was boxed comes back as it was, milena's [`Error`] with its class,
-    /// anything else as transient.
+    /// Wraps the error of a tower service. A boxed `ProcessError` is returned unchanged. milena's
+    /// [`Error`] keeps its class, and any other error is transient.
     #[must_use]
     pub fn from_boxed(boxed: BoxError) -> Self {
         match boxed.downcast::<Carried>() {
@@ -194,78 +209,80 @@ impl ProcessError {
         }
     }
 
-    /// An error that nobody classified.
+    /// Wraps an error that has no class.
     fn unknown(source: impl Into<BoxError>) -> Self {
         let mut error = Self::transient(source);
         error.0.classified = false;
         error
     }
 
-    /// Says before the error what it means here; class, wait and dependency stay.
+    /// Puts `what` before the error text. Class, wait and dependency stay.
     #[must_use]
     pub fn context(mut self, what: &str) -> Self {
         self.0.source = format!("{what}: {}", self.chain()).into();
         self
     }
 
-    /// Gives it another class.
+    /// Sets another class.
     #[must_use]
     pub fn with_class(mut self, class: ErrorClass) -> Self {
         (self.0.class, self.0.classified) = (class, true);
         self
     }
 
-    /// Whether somebody chose its class; else it is [`ErrorClass::Transient`] since nobody did.
+    /// Returns true if the class was chosen. False if it is [`ErrorClass::Transient`] by default.
     #[must_use]
     pub fn is_classified(&self) -> bool {
         self.0.classified
     }
 
-    /// Names the wait before the next attempt.
+    /// Sets the wait before the next attempt.
     #[must_use]
     pub fn after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
         self
     }
 
-    /// Says that it uses up no attempt of the record, which waits for a dependency: said by a circuit breaker that is open by then.
+    /// Marks the failure as one that uses up no attempt of the record. A circuit breaker does this
+    /// while it is open, because the record then only waits for a dependency.
     #[must_use]
     pub fn uncounted(mut self) -> Self {
         self.0.counted = false;
         self
     }
 
-    /// Whether it uses up an attempt of the record; so it does unless a breaker is [open](Self::uncounted).
+    /// Returns true if the failure uses up an attempt of the record. False if an open circuit
+    /// breaker [marked it](Self::uncounted).
     #[must_use]
     pub fn is_counted(&self) -> bool {
         self.0.counted
     }
 
-    /// What kind of failure it was.
+    /// Returns the class of the failure.
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         self.0.class
     }
 
-    /// The wait before the next attempt, where one was named.
+    /// Returns the wait before the next attempt. `None` if no wait was named.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The dependency that failed, where one was named.
+    /// Returns the name of the dependency that failed. `None` if no name was given.
     #[must_use]
     pub fn dependency_name(&self) -> Option<&str> {
         self.0.dependency.as_deref()
     }
 
-    /// The error itself.
+    /// Returns the wrapped error.
     #[must_use]
     pub fn source(&self) -> &(dyn StdError + Send + Sync + 'static) {
         &*self.0.source
     }
 
-    /// The error and its causes on one line.
+    /// Returns the error and its causes on one line.
     #[must_use]
     pub fn chain(&self) -> Reason {
         let mut text = self.0.source.to_string();
@@ -311,7 +328,7 @@ impl From<ProcessError> for BoxError {
     }
 }
 
-/// A [`ProcessError`] in the shape of a standard error, to cross tower layers.
+/// A [`ProcessError`] that implements the standard error trait, to pass through tower layers.
 struct Carried(ProcessError);
 
 impl fmt::Display for Carried {
@@ -332,12 +349,12 @@ impl StdError for Carried {
     }
 }
 
-/// Turns the error of a result into a [`ProcessError`] by its own class.
+/// Turns the error of a result into a [`ProcessError`] with its own class.
 pub trait Classified<T> {
-    /// The result, its error classified.
+    /// Returns the result with its error classified.
     ///
     /// # Errors
-    /// The error that was there, with its class.
+    /// The error of the result, with its class.
     fn classified(self) -> Result<T, ProcessError>;
 }
 

@@ -1,4 +1,4 @@
-//! Records: on their way out, on their way in, and borrowed from fetched bytes.
+//! Records to produce, consumed records, and records borrowed from fetched bytes.
 
 use bytes::Bytes;
 
@@ -7,21 +7,23 @@ use crate::{
     TopicPartition,
 };
 
-/// What a record says, without where it goes. A `None` value is a tombstone, which deletes its key from a compacted topic.
+/// The content of a record, without its destination.
+///
+/// A `None` value is a tombstone, which deletes its key from a compacted topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The key; records of one key go to one partition.
+    /// The key. Records with the same key go to the same partition. `None` is a record without key.
     pub key: Option<Bytes>,
-    /// The value.
+    /// The value. `None` is a tombstone.
     pub value: Option<Bytes>,
     /// The headers.
     pub headers: Headers,
-    /// When it was made; `None` is the time of sending.
+    /// The time at which the record was created. `None` means the time of sending.
     pub timestamp: Option<Timestamp>,
 }
 
 impl Record {
-    /// A record with nothing in it.
+    /// Creates a record without key, value, headers and timestamp.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -32,7 +34,7 @@ impl Record {
         }
     }
 
-    /// Addresses it to a topic; the partition follows from the key.
+    /// Sets the topic. The partitioner chooses the partition.
     pub fn to(self, topic: impl Into<TopicName>) -> ProducerRecord {
         ProducerRecord {
             topic: topic.into(),
@@ -42,30 +44,33 @@ impl Record {
     }
 }
 
-/// A record and where it is to go.
+/// A record and its destination.
 ///
 /// ```
 /// # use milena_core::ProducerRecord;
-/// let record = ProducerRecord::new("orders").key("order-7").value(r#"{"id":7}"#).header("source", "web");
+/// let record = ProducerRecord::new("orders")
+///     .key("order-7")
+///     .value(r#"{"id":7}"#)
+///     .header("source", "web");
 /// assert_eq!(record.topic, "orders");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerRecord {
     /// The topic.
     pub topic: TopicName,
-    /// The partition; `None` leaves the choice to the partitioner.
+    /// The partition. `None` lets the partitioner choose.
     pub partition: Option<Partition>,
-    /// What it says.
+    /// The content of the record.
     pub record: Record,
 }
 
 impl ProducerRecord {
-    /// A record for `topic` with neither key nor value yet.
+    /// Creates a record for `topic`, without key and value.
     pub fn new(topic: impl Into<TopicName>) -> Self {
         Record::new().to(topic)
     }
 
-    /// Sets the key: records of one key keep their order, in one partition.
+    /// Sets the key. Records with the same key go to the same partition and keep their order.
     #[must_use]
     pub fn key(mut self, key: impl Into<Bytes>) -> Self {
         self.record.key = Some(key.into());
@@ -93,14 +98,14 @@ impl ProducerRecord {
         self
     }
 
-    /// Chooses the partition, past the partitioner.
+    /// Sets the partition. The partitioner is not asked.
     #[must_use]
     pub fn partition(mut self, partition: impl Into<Partition>) -> Self {
         self.partition = Some(partition.into());
         self
     }
 
-    /// Sets the time at which it was made; default is the time of sending.
+    /// Sets the time at which the record was created. Default is the time of sending.
     #[must_use]
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.record.timestamp = Some(timestamp);
@@ -108,20 +113,25 @@ impl ProducerRecord {
     }
 }
 
-/// Where a broker put a record.
+/// The place at which a broker stored a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
     /// The topic.
     pub topic: TopicName,
     /// The partition.
     pub partition: Partition,
-    /// The offset; `None` with `acks=0`, where no broker answers, and for a duplicate that the broker no longer has on record.
+    /// The offset. `None` with `acks=0`, where the broker does not answer, and for a duplicate that
+    /// the broker no longer remembers.
     pub offset: Option<Offset>,
-    /// The time at which the broker appended it, where the topic keeps that; `None` where the record kept its own.
+    /// The time at which the broker appended the record, if the topic has
+    /// `message.timestamp.type=LogAppendTime`. `None` if the record kept its own timestamp.
     pub timestamp: Option<Timestamp>,
 }
 
-/// A record from a partition, owned: key, value and headers are slices of the fetched bytes, which live as long as any of them.
+/// A consumed record, owned.
+///
+/// Key, value and headers are slices of the fetched bytes. Those bytes stay in memory as long as
+/// any slice of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerRecord {
     /// The topic.
@@ -130,22 +140,24 @@ pub struct ConsumerRecord {
     pub partition: Partition,
     /// The offset.
     pub offset: Offset,
-    /// The epoch of the leader that appended it, where known.
+    /// The epoch of the leader that appended the record. `None` if unknown.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// When it was made or appended, as `timestamp_type` says; `None` in logs from before timestamps.
+    /// The time at which the record was created or appended, as `timestamp_type` says. `None` in
+    /// logs from before Kafka had timestamps.
     pub timestamp: Option<Timestamp>,
-    /// Who set the timestamp.
+    /// The side that set the timestamp, the producer or the broker.
     pub timestamp_type: TimestampType,
-    /// The key.
+    /// The key. `None` if the record has none.
     pub key: Option<Bytes>,
-    /// The value; `None` is a tombstone.
+    /// The value. `None` is a tombstone.
     pub value: Option<Bytes>,
     /// The headers.
     pub headers: Headers,
 }
 
 impl ConsumerRecord {
-    /// A record at that place, without key, value, headers and timestamp; set its fields. For tests of handlers and layers.
+    /// Creates a record at this place, without key, value, headers and timestamp. For tests of
+    /// handlers and layers, which set the fields that they need.
     pub fn new(
         topic: impl Into<TopicName>,
         partition: impl Into<Partition>,
@@ -164,7 +176,7 @@ impl ConsumerRecord {
         }
     }
 
-    /// Topic and partition.
+    /// Returns topic and partition.
     #[must_use]
     pub fn topic_partition(&self) -> TopicPartition {
         TopicPartition {
@@ -173,7 +185,8 @@ impl ConsumerRecord {
         }
     }
 
-    /// A copy that holds no fetched bytes: keep this where a record outlives its neighbours.
+    /// Returns a copy that holds no fetched bytes. Use it for a record that is kept for long, since
+    /// one record otherwise keeps its whole fetched frame in memory.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self {
@@ -185,7 +198,7 @@ impl ConsumerRecord {
         }
     }
 
-    /// What it says, to be sent on; its timestamp goes with it.
+    /// Returns the content, to be sent to another topic. The timestamp is kept.
     #[must_use]
     pub fn into_record(self) -> Record {
         Record {
@@ -197,20 +210,21 @@ impl ConsumerRecord {
     }
 }
 
-/// A record borrowed from fetched bytes: nothing is copied or allocated.
+/// A record borrowed from fetched bytes. Nothing is copied or allocated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RecordRef<'a> {
     /// The offset.
     pub offset: Offset,
-    /// When it was made or appended, as `timestamp_type` says; `None` in logs from before timestamps.
+    /// The time at which the record was created or appended, as `timestamp_type` says. `None` in
+    /// logs from before Kafka had timestamps.
     pub timestamp: Option<Timestamp>,
-    /// Who set the timestamp.
+    /// The side that set the timestamp, the producer or the broker.
     pub timestamp_type: TimestampType,
-    /// The key.
+    /// The key. `None` if the record has none.
     pub key: Option<&'a [u8]>,
-    /// The value; `None` is a tombstone.
+    /// The value. `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-    /// The headers, read as they are asked for.
+    /// The headers, decoded on access.
     pub headers: HeadersRef<'a>,
 }
 

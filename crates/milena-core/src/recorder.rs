@@ -1,4 +1,5 @@
-//! Recorders: told of each attempt and each record, through handles that are resolved per route ahead.
+//! Recorders count attempts and records. Each route resolves its handle once, before its first
+//! record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,26 +7,27 @@ use std::time::Duration;
 
 use crate::{ErrorClass, TopicName};
 
-/// Makes the handles through which attempts and records are counted; called once per route and topic, never per record.
+/// Creates the handles that count attempts and records. Called once per route and topic, never per
+/// record.
 pub trait Recorder: Send + Sync {
-    /// The handle for one route.
+    /// Creates the handle of one route.
     fn route(&self, labels: &RouteLabels) -> Arc<dyn RouteRecorder>;
 }
 
-/// What a route's figures are labelled with.
+/// Labels of a route's figures.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct RouteLabels {
-    /// The consumer group; empty without one.
+    /// The consumer group. Empty if the consumer has no group.
     pub group: Arc<str>,
     /// The topic.
     pub topic: TopicName,
-    /// The route's name.
+    /// The name of the route.
     pub route: Arc<str>,
 }
 
 impl RouteLabels {
-    /// Labels for a route.
+    /// Creates the labels of a route.
     pub fn new(
         group: impl Into<Arc<str>>,
         topic: impl Into<TopicName>,
@@ -39,8 +41,10 @@ impl RouteLabels {
     }
 }
 
-/// A route's recorder among the [extensions](crate::Incoming::extensions) of a record, put there by the driver for a layer that
-/// [records attempts](crate::RouteInfo::records_attempts).
+/// A route's recorder, in the [extensions](crate::Incoming::extensions) of a record.
+///
+/// The driver puts it there for a layer that [records
+/// attempts](crate::RouteInfo::records_attempts).
 #[derive(Clone)]
 pub struct Recording(pub Arc<dyn RouteRecorder>);
 
@@ -50,18 +54,24 @@ impl fmt::Debug for Recording {
     }
 }
 
-/// Counts one route's attempts and records; each call takes nanoseconds.
+/// Counts the attempts and records of one route. Each call must take only nanoseconds.
 pub trait RouteRecorder: Send + Sync {
-    /// An attempt of the handler, counted from 1, ended after `elapsed`: with an outcome's [name](crate::Outcome::name), or an error's class.
+    /// Counts an attempt of the handler that took `elapsed`.
+    ///
+    /// `attempt` is counted from 1. `result` holds the [name](crate::Outcome::name) of the outcome,
+    /// or the class of the error.
     fn attempt(&self, attempt: u32, elapsed: Duration, result: Result<&'static str, ErrorClass>);
 
-    /// A record was settled by its first attempt, which began at once: as [`attempt`](Self::attempt) and [`record`](Self::record) with
-    /// the same time and outcome. Nearly all records are, so that counting both at once is worth its while.
+    /// Counts a record that its first attempt settled, where that attempt began at once.
+    ///
+    /// Has the effect of [`attempt`](Self::attempt) followed by [`record`](Self::record) with the
+    /// same time and outcome. Nearly all records settle like this, so one call for both saves time.
     fn settled_at_once(&self, elapsed: Duration, outcome: &'static str) {
         self.attempt(1, elapsed, Ok(outcome));
         self.record(elapsed, outcome);
     }
 
-    /// A record was settled `elapsed` after its first attempt began, with an outcome's [name](crate::Outcome::name).
+    /// Counts a record that was settled `elapsed` after its first attempt began. `outcome` is the
+    /// outcome's [name](crate::Outcome::name).
     fn record(&self, elapsed: Duration, outcome: &'static str);
 }

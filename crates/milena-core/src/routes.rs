@@ -1,68 +1,73 @@
-//! Routes: which service a record goes to. What a driver needs to know of a stack or a router.
+//! Routes: which service processes which record, and what a driver must know about each route.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{ConsumerRecord, Gate, Gauges, Result, TopicName, TopicPattern};
 
-/// What a driver needs to know of one route.
+/// Description of one route, for the driver.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
-    /// Its name, for logs, metrics and pauses.
+    /// The name, for logs, metrics and pauses.
     pub name: Arc<str>,
-    /// The topics whose records may take it; `None` without patterns means any topic.
+    /// The topics whose records may take this route. `None` without `patterns` means any topic.
     pub topics: Option<Vec<TopicName>>,
-    /// Patterns of topics whose records may take it too.
+    /// Patterns of further topics whose records may take this route.
     pub patterns: Vec<TopicPattern>,
-    /// The gates of its layers: while one is closed, the route's partitions pause.
+    /// The gates of the route's layers. While one is closed, the route's partitions are paused.
     pub gates: Vec<Gate>,
-    /// The figures of its layers, which a consumer shows with its own.
+    /// The figures of the route's layers. A consumer reports them with its own.
     pub gauges: Vec<Arc<dyn Gauges>>,
-    /// Whether one of its layers records attempts, so that the driver leaves it to that layer.
+    /// True if a layer of the route records attempts. The driver then records none itself.
     pub records_attempts: bool,
-    /// Whether the stack writes dead letters itself, so that an error that reaches the driver means "cannot go on".
+    /// True if the stack writes dead letters itself. An error that reaches the driver then means
+    /// that the lane cannot continue.
     pub dead_letters: bool,
-    /// Whether one of its layers tries records again, so that the driver does not: retries are bounded in one place.
+    /// True if a layer of the route retries records. The driver then does not retry, so that one
+    /// place limits the retries.
     pub retries: bool,
-    /// Whether one of its layers asks for the time: the driver then puts a [`WallClock`](crate::WallClock) among the extensions.
+    /// True if a layer of the route needs the time. The driver then puts a
+    /// [`WallClock`](crate::WallClock) into the extensions.
     pub asks_for_clock: bool,
-    /// The topics that its layers write to.
+    /// The topics that the route's layers write to.
     pub writes: Vec<WriteTarget>,
-    /// How many records its handler takes at a time; `None` where it takes one.
+    /// The size of a batch for the handler. `None` if it takes one record at a time.
     pub batch: Option<BatchSize>,
 }
 
-/// How many records a lane hands to a route together.
+/// The number of records that a lane hands to a route together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {
-    /// The most at a time; at least 1.
+    /// The most records at a time. At least 1.
     pub records: usize,
-    /// How long the first of them waits for others.
+    /// The longest time that the first record of a batch waits for others.
     pub within: Duration,
 }
 
 /// A topic that a layer of a route writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteTarget {
-    /// What is written there, in words: `dead letters`, `retries`.
+    /// The kind of records written there, for people: `dead letters`, `retries`.
     pub what: &'static str,
-    /// The topic, or how its name is made.
+    /// The topic, or the rule that makes its name.
     pub to: WriteName,
-    /// Whether it is a topic of the cluster that the consumer reads from, which can be asked for it.
+    /// True if the topic is in the cluster that the consumer reads from. The consumer can then
+    /// check that it exists.
     pub same_cluster: bool,
 }
 
 /// The name of a topic that is written to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WriteName {
-    /// One topic, whatever was read.
+    /// One topic for records of every topic.
     Topic(TopicName),
-    /// For each topic that is read, one whose name is that with this ending.
+    /// One topic for each topic that is read. Its name is that topic's name followed by this
+    /// suffix.
     Suffix(String),
 }
 
 impl WriteTarget {
-    /// The topic for what is read from `topic`.
+    /// Returns the topic that receives the records of `topic`.
     #[must_use]
     pub fn for_topic(&self, topic: &TopicName) -> TopicName {
         match &self.to {
@@ -71,21 +76,21 @@ impl WriteTarget {
         }
     }
 
-    /// Why no topic can have such a name, whatever is read.
+    /// Returns the reason why no topic can have this name. `None` if the name can be legal.
     #[must_use]
     pub fn defect(&self) -> Option<String> {
-        // A suffix is held against the shortest topic that there can be.
+        // Check a suffix with the shortest possible topic name. If that is too long, every name is.
         let name = self.for_topic(&TopicName::from("x"));
         let defect = name.defect()?;
         Some(match &self.to {
             WriteName::Topic(name) => format!("`{name}`: {defect}"),
-            WriteName::Suffix(suffix) => format!("the ending `{suffix}`: {defect}"),
+            WriteName::Suffix(suffix) => format!("the suffix `{suffix}`: {defect}"),
         })
     }
 }
 
 impl RouteInfo {
-    /// A route for any topic, without gates.
+    /// Creates a route for any topic, without gates.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -102,7 +107,10 @@ impl RouteInfo {
         }
     }
 
-    /// The topic that a topic of retries belongs to, by the endings of this route's retry topics; the longest that fits counts.
+    /// Returns the topic that a retry topic belongs to. `None` if no retry suffix of this route
+    /// matches.
+    ///
+    /// If several suffixes match, the longest one counts.
     #[must_use]
     pub fn base_of<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let suffixes = self.writes.iter().filter_map(|target| match &target.to {
@@ -114,7 +122,7 @@ impl RouteInfo {
             .min_by_key(|base| base.len())
     }
 
-    /// Whether records of that topic may take it.
+    /// Returns true if records of that topic may take this route.
     #[must_use]
     pub fn takes(&self, topic: &TopicName) -> bool {
         match &self.topics {
@@ -127,27 +135,32 @@ impl RouteInfo {
     }
 }
 
-/// A table of routes: the driver selects a record's route first, then each lane calls its own clone of that route's service.
+/// A table of routes. The driver selects a record's route, and each lane calls its own clone of
+/// that route's service.
 ///
-/// It is no service itself, since the readiness of one service over many routes would be all or nothing.
+/// The table is not a service itself. One service for many routes would be ready for all of them or
+/// for none.
 pub trait Routes: Send + Sync + 'static {
-    /// A route's service: a tower service of [`Incoming`](crate::Incoming) that answers with an [`Outcome`](crate::Outcome).
+    /// The service of a route: a tower service of [`Incoming`](crate::Incoming) that returns an
+    /// [`Outcome`](crate::Outcome).
     type Service: Clone + Send + 'static;
 
-    /// Refuses a table that cannot work, with the reason and the remedy; a driver asks once, before the first record.
+    /// Refuses a table that cannot work. A driver calls this once, before the first record.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) naming what stands in the wrong place.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) with the layer or route in the wrong place,
+    /// the reason, and the remedy.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    /// The routes; their number and order never change. At least one.
+    /// Returns the routes, at least one. Their number and order never change.
     fn routes(&self) -> &[RouteInfo];
 
-    /// The route of a record, as an index into [`routes`](Self::routes).
+    /// Returns the route of a record, as an index into [`routes`](Self::routes).
     fn select(&self, record: &ConsumerRecord) -> usize;
 
-    /// A new clone of a route's service, for one lane; a number out of range gives that of the last route.
+    /// Returns a new clone of a route's service, for one lane. A number out of range selects the
+    /// last route.
     fn service(&self, route: usize) -> Self::Service;
 }

@@ -1,4 +1,4 @@
-//! A consumed record that everyone who has part in its processing shares.
+//! A consumed record that layers, handler and driver share without copying it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::{ConsumerRecord, Headers};
 
-/// A [`ConsumerRecord`], shared: a clone copies a pointer. It reads as the record itself.
+/// A shared [`ConsumerRecord`]. A clone copies a pointer. It dereferences to the record.
 ///
-/// A change makes a copy first where others hold the record too, so that nobody sees the change of another.
+/// A change first copies the record if it is shared, so that other holders do not see the change.
 ///
 /// ```
 /// use milena_core::{ConsumerRecord, SharedRecord};
@@ -23,13 +23,16 @@ use crate::{ConsumerRecord, Headers};
 pub struct SharedRecord(Arc<Held>);
 
 struct Held {
+    /// The record.
     record: ConsumerRecord,
+    /// Attempts that inner layers made with the record. 0 if no layer noted any.
     attempts: AtomicU32,
 }
 
 impl SharedRecord {
-    /// Puts another record in its place, in the same memory where nobody else holds it any more: for drivers, which take one record after
-    /// the other.
+    /// Replaces the record. Reuses the memory if nothing else holds the old record.
+    ///
+    /// Meant for drivers, which process one record after the other. Sets the attempts to 0.
     #[inline]
     pub fn replace(&mut self, record: ConsumerRecord) {
         match Arc::get_mut(&mut self.0) {
@@ -41,7 +44,8 @@ impl SharedRecord {
         }
     }
 
-    /// The memory without key, value and headers, so that no fetched bytes are held meanwhile; `None` where others hold the record.
+    /// Removes key, value and headers, so that the memory can be reused without holding fetched
+    /// bytes. `None` if the record is shared.
     #[must_use]
     #[inline]
     pub fn emptied(mut self) -> Option<Self> {
@@ -51,7 +55,7 @@ impl SharedRecord {
         Some(self)
     }
 
-    /// The record itself; copied where others hold it too.
+    /// Returns the record. Copies it if it is shared.
     #[must_use]
     pub fn into_inner(self) -> ConsumerRecord {
         match Arc::try_unwrap(self.0) {
@@ -60,12 +64,13 @@ impl SharedRecord {
         }
     }
 
-    /// Notes how many attempts were made with it, for layers further out. A layer that tries again does this.
+    /// Sets the number of attempts made with the record, for outer layers. A layer that retries
+    /// calls this.
     pub fn note_attempts(&self, attempts: u32) {
         self.0.attempts.store(attempts, Ordering::Relaxed);
     }
 
-    /// How many attempts layers further in have made with it, as far as they noted it; 0 where none did.
+    /// Returns the number of attempts that inner layers noted. 0 if none did.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Time as Kafka records carry it: milliseconds since the Unix epoch.
+//! Timestamps of Kafka records: milliseconds since the Unix epoch.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,31 +7,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The timestamp `millis` milliseconds after the Unix epoch (before it, where negative).
+    /// Creates a timestamp `millis` milliseconds after the Unix epoch, or before it if negative.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Reads a wire timestamp; Kafka writes "none" as `-1`.
+    /// Reads a wire timestamp. `-1`, Kafka's "none", and every other negative number become `None`.
     #[must_use]
     pub const fn from_wire(raw: i64) -> Option<Self> {
         if raw < 0 { None } else { Some(Self(raw)) }
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn to_millis(self) -> i64 {
         self.0
     }
 
-    /// The wall clock's time.
+    /// Returns the time of the system clock.
     #[must_use]
     pub fn now() -> Self {
         Self::from(SystemTime::now())
     }
 
-    /// The timestamp `by` later, in whole milliseconds; stays at the largest there is.
+    /// Returns the timestamp that is later by `by`, in whole milliseconds. Stops at the largest
+    /// value.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(
@@ -40,7 +41,7 @@ impl Timestamp {
         )
     }
 
-    /// How long after `earlier` this is; zero where it is not after.
+    /// Returns the time from `earlier` to this timestamp. Zero if this one is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -58,13 +59,13 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// Who set a record's timestamp (topic config `message.timestamp.type`, KIP-32).
+/// The side that set a record's timestamp (topic config `message.timestamp.type`, KIP-32).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TimestampType {
-    /// The producer, when it made the record.
+    /// The producer set it when it created the record.
     #[default]
     Create,
-    /// The broker, when it appended the record.
+    /// The broker set it when it appended the record.
     LogAppend,
 }
 

@@ -10,25 +10,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Partition;
 
-/// The name of a topic, shared: a clone copies a pointer.
+/// The name of a topic. A clone copies a pointer.
 #[derive(Clone)]
 pub struct TopicName(Text);
 
-/// Names that the process keeps anyway are copied without counting who holds them.
+/// The text of a name. Names kept until the process ends are cloned without a reference count.
 #[derive(Clone)]
 enum Text {
+    /// A name from [`KEPT`], which is never freed.
     Kept(&'static str),
+    /// Any other name. A clone increments its reference count.
     Shared(Arc<str>),
 }
 
 /// The names that are kept until the process ends.
 static KEPT: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 
-/// So many names are kept at most; at the longest name, 4 MiB.
+/// The most names in [`KEPT`]. They take 4 MiB if every name has Kafka's maximum of 249 bytes.
 const MOST_KEPT: usize = 1 << 14;
 
 impl TopicName {
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     #[inline]
     pub fn as_str(&self) -> &str {
@@ -38,10 +40,10 @@ impl TopicName {
         }
     }
 
-    /// The same name, kept until the process ends, so that its clones cost nothing: for names that a cluster has confirmed and that
-    /// many records carry.
+    /// Returns the same name, kept in memory until the process ends, so that clones cost nothing.
     ///
-    /// One copy of a name is kept, and at most 16,384 names; beyond that a name stays as it is.
+    /// Meant for names that a cluster has confirmed and that many records carry. Each name is kept
+    /// once. At most 16,384 names are kept, and further names are returned unchanged.
     #[must_use]
     pub fn keep(&self) -> Self {
         let Text::Shared(name) = &self.0 else {
@@ -60,9 +62,9 @@ impl TopicName {
         Self(Text::Kept(name))
     }
 
-    /// Why Kafka would refuse this name, or `None` where it is legal.
+    /// Returns the reason why Kafka would refuse this name. `None` if the name is legal.
     ///
-    /// Legal are 1 to 249 of `a-z A-Z 0-9 . _ -`, save `.` and `..`.
+    /// A legal name has 1 to 249 characters of `a-z A-Z 0-9 . _ -`, and is neither `.` nor `..`.
     #[must_use]
     pub fn defect(&self) -> Option<&'static str> {
         match self.as_str() {
@@ -111,7 +113,8 @@ impl Eq for TopicName {}
 
 impl Hash for TopicName {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // As `str` does it: maps are asked by `&str`.
+        // The hash must equal that of `str`, because maps with `TopicName` keys are searched by
+        // `&str`.
         self.as_str().hash(state);
     }
 }
@@ -176,12 +179,12 @@ impl fmt::Debug for TopicName {
     }
 }
 
-/// One partition of one topic. Written `orders-3`, as Kafka's own tools do.
+/// One partition of one topic. Displayed as `orders-3`, like in Kafka's own tools.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TopicPartition {
     /// The topic.
     pub topic: TopicName,
-    /// The partition of it.
+    /// The partition's number.
     pub partition: Partition,
 }
 

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A pattern of topic names, in which each `*` stands for any text, also for none: `orders.*`, `*.dead`. A clone is cheap.
+/// A pattern of topic names, such as `orders.*` or `*.dead`.
+///
+/// Each `*` matches any text, also the empty text. Cloning is cheap.
 ///
 /// ```
 /// use milena_core::TopicPattern;
@@ -15,40 +17,42 @@ use std::sync::Arc;
 pub struct TopicPattern(Arc<str>);
 
 impl TopicPattern {
-    /// A pattern; all but `*` stands for itself.
+    /// Creates a pattern. Every character but `*` matches itself.
     pub fn new(pattern: impl Into<Arc<str>>) -> Self {
         Self(pattern.into())
     }
 
-    /// The pattern as text.
+    /// Returns the text of the pattern.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the name fits.
+    /// Returns true if the pattern matches the name.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
         meet(self.0.as_bytes(), topic.as_bytes(), false)
     }
 
-    /// Whether there is a name that fits both.
+    /// Returns true if some name matches both patterns.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         meet(self.0.as_bytes(), other.0.as_bytes(), true)
     }
 
-    /// How many characters stand for themselves: of two patterns that fit, the one with more says more.
+    /// Returns the number of bytes that match only themselves. Of two patterns that match a name,
+    /// the one with more of them is more specific.
     #[must_use]
     pub fn literals(&self) -> usize {
         self.0.bytes().filter(|byte| *byte != STAR).count()
     }
 }
 
-/// Whether some text fits both; a `*` of `right` is one only where `wild` says so.
+/// Returns true if some text matches both. A `*` in `right` is a wildcard only if `wild` is true.
 fn meet(left: &[u8], right: &[u8], wild: bool) -> bool {
     let is_star = |byte: &u8| wild && *byte == STAR;
-    // `row[j]`: whether what was read of `left` and the first `j` of `right` have a text in common.
+    // `row[j]` is true if the part of `left` read so far and the first `j` bytes of `right` match
+    // some common text.
     let mut row = Vec::with_capacity(right.len() + 1);
     row.push(true);
     for byte in right {

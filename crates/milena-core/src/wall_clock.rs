@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::{Extensions, Timestamp};
 
-/// A source of wall-clock time: the system's by default. A clone reads the same source.
+/// A source of wall-clock time. The default is the system clock. A clone reads the same source.
 ///
 /// Timers do not follow it. They follow the runtime's clock, which tests pause. A consumer puts its
-/// own clock among a record's extensions for layers that
-/// [ask for it](crate::RouteInfo::asks_for_clock), so that both go by one clock.
+/// own clock into a record's extensions for layers that [ask for
+/// it](crate::RouteInfo::asks_for_clock). Consumer and layer then read the same clock.
 #[derive(Clone)]
 pub struct WallClock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl WallClock {
-    /// A clock that calls `read` for the time.
+    /// Creates a clock that calls `read` for the time.
     pub fn new(read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(read))
     }
@@ -31,7 +31,7 @@ impl WallClock {
         Arc::clone(&self.0)
     }
 
-    /// The time now by the clock among `extensions`; where there is none, by the system's.
+    /// Reads the time from the clock in `extensions`, or from the system clock if there is none.
     #[must_use]
     pub fn now_by(extensions: &Extensions) -> Timestamp {
         let own = extensions.get::<Self>().map(Self::now);

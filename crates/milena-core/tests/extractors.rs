@@ -1,4 +1,4 @@
-//! What a handler asks for by its arguments, and what it is told where that is not there.
+//! Tests of extractors: the arguments that a handler receives, and the errors if a part is missing.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -96,8 +96,8 @@ async fn what_cannot_be_read_is_poison_and_names_part_place_and_cause() {
     assert_eq!(error.class(), ErrorClass::Poison);
     assert_eq!(
         error.chain(),
-        "the key cannot be read as the handler asks for it (topic orders, partition 3, offset 42): \
-         i32 has 4 bytes, and there are 8"
+        "the key cannot be decoded as the type that the handler asks for \
+         (topic orders, partition 3, offset 42): i32 has 4 bytes, not 8"
     );
     let mut wrong = incoming();
     wrong.record.headers.set("tries", "many");

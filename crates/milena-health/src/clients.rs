@@ -1,4 +1,5 @@
-//! The clients that share a health: each is a part of its own, and it is stopping once the last of them closes.
+//! The clients that share a health. The state of each is kept apart, and the health is stopping
+//! once the last of them closes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,43 +11,52 @@ use parking_lot::Mutex;
 
 use crate::Health;
 
-/// A client's part in a [`Health`], made by [`Health::join`]. A clone is the same part; the last one dropped takes it out.
+/// A client's membership in a [`Health`], made by [`Health::join`]. A clone is the same membership,
+/// which ends when the last clone is dropped.
 ///
-/// Each has an [observer](Self::observer) and figures of its own, so that brokers and groups of the same name are told apart by their
-/// clusters.
+/// Each has an [observer](Self::observer) and figures of its own, so brokers and groups of the same
+/// name are separated by their clusters.
 #[derive(Clone)]
 pub struct Joined(Arc<Part>);
 
+/// The membership that all clones of [`Joined`] share. Its drop takes the client off the list.
 struct Part {
+    /// The observed client. Observers may keep it alive for longer than the membership.
     client: Arc<Watched>,
 }
 
-/// A client whose events and figures are looked at; forgotten with the last of those who tell them.
+/// A client whose events and figures are observed. It is forgotten once the membership and all
+/// observers are dropped.
 struct Watched {
+    /// The health that it has joined.
     health: Health,
+    /// The client's number in `health`.
     id: ClientId,
+    /// True once the client was closed. Set by [`Joined::close`].
     is_closed: AtomicBool,
 }
 
-/// Which client's something is; the first is that of events and figures that come by no client's part.
+/// The number of a client. 0, the default, stands for events and figures that no joined client
+/// owns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ClientId(u64);
 
 impl Joined {
-    /// Looks at these figures as this client's, until they are gone.
+    /// Reads these gauges as this client's, until they are gone.
     pub fn watch(&self, gauges: Arc<dyn Gauges>) {
         let client = &self.0.client;
         client.health.watch_as(client.id, gauges);
     }
 
-    /// The observer of this client's events. It may outlive the part, as consumers outlive the handle that they were made by.
+    /// Returns the observer of this client's events. It may outlive the membership, as consumers
+    /// outlive the handle they were made from.
     #[must_use]
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(&self.0.client) as Arc<dyn Observer>
     }
 
-    /// The client is closing. Once the last one does that has joined and is still there, the health is as after
-    /// [`Health::shut_down`], until another joins.
+    /// Marks the client as closing. Once every joined client that is still there has closed, the
+    /// health is as after [`Health::shut_down`], until another client joins.
     pub fn close(&self) {
         let client = &self.0.client;
         if !client.is_closed.swap(true, Ordering::AcqRel) {
@@ -54,6 +64,7 @@ impl Joined {
         }
     }
 
+    /// Joins a new client to `health`.
     pub(crate) fn new(health: &Health) -> Self {
         let id = health.clients().join();
         Self(Arc::new(Part {
@@ -93,19 +104,23 @@ impl fmt::Debug for Joined {
     }
 }
 
-/// The clients that take part, and whether the last of them has closed.
+/// The clients that have joined, and the flag that the last of them has closed.
 #[derive(Debug, Default)]
 pub(crate) struct Clients(Mutex<List>);
 
+/// The list behind the lock.
 #[derive(Debug, Default)]
 struct List {
-    /// Whether each has closed.
+    /// The joined clients. The value is true once the client has closed.
     closed: BTreeMap<ClientId, bool>,
+    /// The number of the latest client. Only grows, so that numbers are not reused.
     latest: u64,
+    /// True after all joined clients have closed. Set to false again when another one joins.
     last_closed: bool,
 }
 
 impl Clients {
+    /// Adds a client.
     fn join(&self) -> ClientId {
         let mut list = self.0.lock();
         list.latest += 1;
@@ -115,26 +130,29 @@ impl Clients {
         id
     }
 
+    /// Marks a client as closed.
     fn close(&self, id: ClientId) {
         let mut list = self.0.lock();
         list.closed.insert(id, true);
         list.last_closed = list.closed.values().all(|closed| *closed);
     }
 
+    /// Removes a client that was dropped.
     fn leave(&self, id: ClientId) {
         let mut list = self.0.lock();
         let closed = list.closed.remove(&id).unwrap_or_default();
-        // One that was dropped without being closed is no shutdown of the program.
+        // A client that was dropped without being closed does not mean that the program shuts down.
         if !closed && list.closed.values().all(|closed| *closed) {
             list.last_closed = false;
         }
     }
 
+    /// Returns true if the last client has closed and no other has joined since.
     pub(crate) fn last_closed(&self) -> bool {
         self.0.lock().last_closed
     }
 
-    /// Those that take part and have not closed.
+    /// Returns the clients that have joined and not closed.
     pub(crate) fn open(&self) -> Vec<ClientId> {
         let list = self.0.lock();
         let open = list.closed.iter().filter(|(_, closed)| !**closed);

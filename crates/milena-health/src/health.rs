@@ -1,4 +1,5 @@
-//! The health: who is watched, what is remembered, and the judgement.
+//! The health of a process. It holds the watched figures, the state between looks, and makes the
+//! report.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -23,39 +24,51 @@ use crate::settings::HealthBuilder;
 #[derive(Clone)]
 pub struct Health(Arc<Inner>);
 
+/// The state that all clones share. The locks are taken one after the other, except `notes` within
+/// `judged`.
 struct Inner {
+    /// The limits of the checks.
     settings: HealthBuilder,
+    /// The state left by clients' events.
     notes: Mutex<Notes>,
+    /// The gauges to read, with the client they belong to. Those that are gone are removed at the
+    /// next look.
     watched: Mutex<Vec<Watched>>,
+    /// The program's own checks by name, in the order they were added.
     own: Mutex<Vec<(String, Own)>>,
+    /// The state kept between looks. Locked for the judgement, so that looks do not overlap.
     judged: Mutex<Judged>,
-    /// Whether the program itself has said so.
+    /// True once the program called [`Health::shut_down`]. Never reset.
     stopping: AtomicBool,
+    /// The clients that have joined.
     clients: Clients,
 }
 
-/// A program's own check.
+/// A check of the program's own.
 type Own = Arc<dyn Fn() -> (State, String) + Send + Sync>;
 
-/// What is remembered from one judgement to the next.
+/// The state kept from one look to the next.
 #[derive(Default)]
 struct Judged {
+    /// The state of the built-in checks.
     memory: Memory,
+    /// The last state of each check, and the time since when it holds.
     since: HashMap<String, (State, Instant)>,
 }
 
 impl Health {
-    /// A health with the usual limits.
+    /// Makes a health with the default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Sets up a health.
+    /// Begins to set up a health.
     pub fn builder() -> HealthBuilder {
         HealthBuilder::default()
     }
 
+    /// Makes a health with these limits.
     pub(crate) fn start(settings: HealthBuilder) -> Self {
         Self(Arc::new(Inner {
             settings,
@@ -68,17 +81,21 @@ impl Health {
         }))
     }
 
-    /// Looks at these figures, too. A client that is given the health has its own looked at already.
+    /// Reads these gauges at each look, too. The gauges of a client that was built with this health
+    /// are read already.
     pub fn watch(&self, gauges: Arc<dyn Gauges>) {
         self.watch_as(ClientId::default(), gauges);
     }
 
+    /// Reads these gauges at each look as those of `client`.
     pub(crate) fn watch_as(&self, client: ClientId, gauges: Arc<dyn Gauges>) {
         self.0.watched.lock().push((client, gauges));
     }
 
+    /// Takes in an event of `client`.
     pub(crate) fn note(&self, client: ClientId, event: &Event<'_>) {
-        // Those of each batch say nothing here: nobody waits for a lock because of them.
+        // Events per batch tell nothing about health. They are frequent, and skipping them spares
+        // their senders the lock.
         let per_batch = matches!(
             event,
             Event::BatchDelivered { .. } | Event::Fetched { .. } | Event::Received { .. }
@@ -88,13 +105,14 @@ impl Health {
         }
     }
 
-    /// A client is gone, with all that was its own.
+    /// Forgets a client that is gone. Failures of its consumers stay known unless it was closed.
     pub(crate) fn forget(&self, client: ClientId, was_closed: bool) {
         self.0.watched.lock().retain(|(of, _)| *of != client);
         self.0.notes.lock().forget(client, !was_closed);
     }
 
-    /// Adds a check of the program's own; asked at each look, it must answer at once. One that panics is failing.
+    /// Adds a check of the program's own. It is called at each look and must return at once. A
+    /// check that panics is failing.
     ///
     /// ```
     /// use milena_health::{Health, State};
@@ -111,13 +129,14 @@ impl Health {
         self.0.own.lock().push((name.into(), Arc::new(look)));
     }
 
-    /// From now on it is not ready, and still alive: the program is shutting down. Closing the last client that was given the health does
-    /// it, too.
+    /// Makes the health not ready but still alive, because the program is shutting down. Closing
+    /// the last client that was built with this health does the same.
     pub fn shut_down(&self) {
         self.0.stopping.store(true, Ordering::Release);
     }
 
-    /// Takes part as one of several clients, whose last one to close shuts the health down. A client that is given the health does it.
+    /// Joins as one of several clients. The health shuts down when the last of them closes. A
+    /// client that was built with this health joins by itself.
     #[must_use = "dropped, it takes no part any more"]
     pub fn join(&self) -> Joined {
         Joined::new(self)
@@ -127,25 +146,27 @@ impl Health {
         &self.0.clients
     }
 
-    /// How often brokers are to be asked for a sign of life.
+    /// Returns the time between two requests that test whether a broker answers.
     #[must_use]
     pub fn probe_interval(&self) -> Duration {
         self.0.settings.probe_interval
     }
 
-    /// Sets up the page.
+    /// Begins to set up the HTTP page.
     pub fn http(&self) -> HttpBuilder {
         HttpBuilder::new(self.clone())
     }
 
-    /// Looks, and judges.
+    /// Looks at all figures, runs all checks, and returns the report.
     ///
-    /// Clients tell since when things are as they are, so that the first look is as right as any other.
+    /// Clients keep the start times of their troubles, so the first look is as accurate as later
+    /// ones.
     #[must_use]
     pub fn report(&self) -> Report {
         let inner = &*self.0;
         let (now, clock) = (Instant::now(), Timestamp::now());
-        // Clients' own locks are taken within: none of this one's is held meanwhile.
+        // Reading gauges takes locks of the clients. No lock of this health is held meanwhile, to
+        // rule out deadlocks.
         let watched = {
             let mut watched = inner.watched.lock();
             watched.retain(|(_, gauges)| !gauges.is_gone());
@@ -156,6 +177,7 @@ impl Health {
         let own: Vec<_> = own.into_iter().map(ask).collect();
         let open = inner.clients.open();
 
+        // From here on looks run one at a time.
         let mut judged = inner.judged.lock();
         judged.memory.keep(now, &sample);
         let (mut verdicts, contact) = {
@@ -181,7 +203,7 @@ impl Health {
     }
 }
 
-/// Asks a program's own check; its panic is an answer, too.
+/// Calls a check of the program's own. A panic in it counts as failing.
 fn ask((name, look): (String, Own)) -> Verdict {
     match catch_unwind(AssertUnwindSafe(|| look())) {
         Ok((state, reason)) => Verdict::new(&name, state, reason),
@@ -193,6 +215,7 @@ fn ask((name, look): (String, Own)) -> Verdict {
 }
 
 impl Judged {
+    /// Makes the report from the verdicts, and keeps each state's start time for the next one.
     fn report(
         &mut self,
         verdicts: Vec<Verdict>,
@@ -203,11 +226,12 @@ impl Judged {
     ) -> Report {
         let waits_for = sample.members.iter().filter(|(_, all)| !all.joined);
         let waits_for: BTreeSet<_> = waits_for.map(|((_, group), _)| group.clone()).collect();
-        // Not kept from look to look: one that came before a consumer was started says nothing of it.
+        // Computed anew at each look. A consumer that was started since then is not a member yet,
+        // which an earlier result would hide.
         let started = contact && waits_for.is_empty();
         let state = verdicts.iter().map(|verdict| verdict.state).max();
         let state = state.unwrap_or(State::Ok);
-        // While it ends by itself, a restart does not help.
+        // During a shutdown the program ends by itself, so a restart does not help.
         let live = stopping || !verdicts.iter().any(|verdict| verdict.dead);
         let mut before = std::mem::take(&mut self.since);
         let checks = verdicts.into_iter().map(|verdict| {

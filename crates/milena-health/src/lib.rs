@@ -1,29 +1,43 @@
-//! The health of a client, judged from its progress and not from open sockets; and an HTTP page that tells it.
+//! The health of a client, judged from its progress and not from open sockets, and an HTTP page
+//! that shows it.
 //!
-//! A [`Health`] listens to events, reads figures, and judges a list of checks. A client that is given one does the rest:
-//! `Client::builder().health(&health)`.
+//! A [`Health`] observes events, reads gauges, and runs a list of checks.
+//! `Client::builder().health(&health)` connects it to a client.
 //!
-//! | Check | Degraded | Failing |
-//! |---|---|---|
-//! | `brokers` | one does not answer | none of a cluster does |
-//! | `consumers` | – | one ended otherwise than by being closed, and none was started in its place; for five minutes: not alive |
-//! | `fetches` | a partition cannot be fetched, or its position not be looked up, for three seconds | all of a consumer for a minute, or one for five |
-//! | `progress` | nothing of a partition that has records was settled for a minute: a gate holds it, its handler takes long, it is not fetched | for five minutes, though nobody holds it and no handler has it: not alive |
-//! | `group` | a consumer is no member of its group for a minute | for five minutes: not alive |
-//! | `commits` | they fail for half a minute, or are refused for good | they are refused for good for half a minute, or fail for five: not alive then |
-//! | `lanes` | – | a lane stopped: its record could neither be processed nor be written to a dead letter topic |
-//! | `dead_letters` | – | the dead letter topic cannot be written |
-//! | `breakers` | one is open: records wait for a dependency | – |
-//! | `buffer` | callers have waited for a producer's memory for ten seconds | – |
-//! | `panics` | user code panicked within ten minutes, and was contained | – |
+//! | Check | Degraded | Failing | Not alive |
+//! |---|---|---|---|
+//! | `brokers` | one does not answer | none of a cluster answers | – |
+//! | `consumers` | – | one ended and was not replaced | for 5 min |
+//! | `fetches` | one partition fails for 3 s | all of a consumer for 1 min, or one for 5 min | – |
+//! | `progress` | a partition stalls for 1 min | for 5 min | when failing |
+//! | `group` | a consumer is no member for 1 min | for 5 min | when failing |
+//! | `commits` | fail for 30 s, or are refused for good | are refused for 30 s | fail for 5 min |
+//! | `lanes` | – | a lane stopped | – |
+//! | `dead_letters` | – | a dead letter topic cannot be written | – |
+//! | `breakers` | one is open | – | – |
+//! | `buffer` | callers wait for memory for 10 s | – | – |
+//! | `panics` | user code panicked within 10 min | – | – |
 //!
-//! Not alive means that a restart could help. So it is not said for a cluster of which no broker answers, for what brokers refuse, for a
-//! handler that takes long, which would only begin anew, nor during a shutdown. A record that waits in a tier of retry topics is held
-//! until its time, and well. A handler that must not take longer than its `max_processing_time` is what
-//! `StuckPolicy::StopLane` of the consumer is for.
+//! - `consumers` counts consumers that ended otherwise than by being closed.
+//! - `fetches` includes the look-up of a partition's position. It fails for a consumer if it fails
+//!   for all of its partitions.
+//! - `progress` stalls if a partition has records and none is settled. A gate may hold it, its
+//!   handler may take long, or it may not be fetched. It is failing only if the partition is not
+//!   paused and no handler has its record.
+//! - `commits` that fail for 5 min are failing as well.
+//! - `lanes` stop if a record can neither be processed nor be written to a dead letter topic.
+//! - `breakers` that are open make records wait for a dependency.
+//! - `panics` are those that milena contained.
 //!
-//! Checks are told where there is something to check: those of consumers beside a consumer, `breakers` where a stack has one. A program's
-//! own join in by [`Health::check`].
+//! Not alive means that a restart could help. It is therefore not reported for a cluster of which
+//! no broker answers, for requests that brokers refuse, for a handler that takes long and would
+//! only start over, or during a shutdown. A record that waits in a tier of retry topics is held
+//! until its time, and does not count. To limit the time of handlers, set the consumer's
+//! `max_processing_time` and `StuckPolicy::StopLane`.
+//!
+//! A check is reported only if there is something to check. The checks of consumers need a
+//! consumer, and `breakers` needs a stack with a breaker. [`Health::check`] adds a program's own
+//! checks.
 //!
 //! ```no_run
 //! use milena_health::Health;
@@ -38,16 +52,19 @@
 //! ```
 //!
 //! # The page
-//! | Path | Answer |
-//! |---|---|
-//! | `/health` | every check with its state, its reason and since when, as JSON; 503 while one is failing |
-//! | `/health/live` | 503 when a restart would help |
-//! | `/health/ready` | 503 while a consumer that was started has not been a member yet, while a check is failing, and from the beginning of a shutdown on |
-//! | `/health/startup` | 503 until a broker answered and every consumer that was started was a member of its group once |
-//! | `/metrics` | the text of [`HttpBuilder::metrics`], where that was given |
+//! - `/health` shows every check with its state, its reason and its start time, as JSON. It answers
+//!   503 while one is failing.
+//! - `/health/live` answers 503 if a restart would help.
+//! - `/health/ready` answers 503 while a consumer that was started has not been a member yet, while
+//!   a check is failing, and from the start of a shutdown on.
+//! - `/health/startup` answers 503 until a broker has answered and every started consumer has been
+//!   a member of its group once.
+//! - `/metrics` answers with the text of [`HttpBuilder::metrics`]. Without it the path does not
+//!   exist.
 //!
-//! It is off unless asked for, listens on the loopback address unless told otherwise, and bounds the size, time and number of
-//! requests. A token keeps strangers out; [`HttpBuilder::router`] mounts the page into an axum program.
+//! The page is off by default, and listens on the loopback address by default. It bounds the size,
+//! time and number of requests, and a token restricts access. [`HttpBuilder::router`] mounts it
+//! into an axum program.
 
 mod checks;
 mod clients;

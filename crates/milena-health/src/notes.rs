@@ -1,4 +1,5 @@
-//! What events left behind: who answered, what failed, and since when. Of each client by itself.
+//! The state that events leave behind, kept for each client. It holds answers and failures with
+//! their start times.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,58 +9,70 @@ use tokio::time::Instant;
 
 use crate::clients::ClientId;
 
-/// What is remembered of events.
+/// The state left by the events of all clients.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    /// Whether any broker ever answered any client.
+    /// True once any broker has answered any client. Never reset.
     pub(crate) contact: bool,
+    /// The state of each client. Client 0 also keeps the failures of consumers whose client is
+    /// gone.
     pub(crate) clients: BTreeMap<ClientId, ClientNotes>,
 }
 
-/// What is remembered of one client's events.
+/// The state left by one client's events.
 #[derive(Debug, Default)]
 pub(crate) struct ClientNotes {
-    /// Whether any broker ever answered.
+    /// True once any broker has answered this client. Never reset.
     pub(crate) contact: bool,
+    /// The brokers that events named.
     pub(crate) nodes: HashMap<NodeId, Node>,
-    /// Groups whose commits fail.
+    /// The groups whose latest commit failed.
     pub(crate) commits: HashMap<String, Trouble>,
-    /// Lanes that stopped, by group and partition.
+    /// The lanes that stopped, by group and partition, with the reason. Cleared by a rebalance or a
+    /// resume of the partition.
     pub(crate) lanes: HashMap<(String, TopicPartition), String>,
-    /// By group: consumers that ended otherwise than by being closed, oldest first, and were not started anew.
+    /// Consumers of each group that ended otherwise than by being closed and were not started anew,
+    /// oldest first. Never an empty list.
     pub(crate) ended: BTreeMap<String, Vec<Trouble>>,
-    /// By group: how many consumers run.
+    /// The number of running consumers of each group. Never 0.
     pub(crate) running: BTreeMap<String, usize>,
-    /// User code that panicked, the latest time.
+    /// The latest panic of user code, with the number of all. `None` if there was none.
     pub(crate) panicked: Option<Panicked>,
 }
 
-/// What is known of a broker.
+/// The state of one broker.
 #[derive(Debug, Default)]
 pub(crate) struct Node {
-    /// How long its last answer to a short request took.
+    /// The time of its last answer to a short request. `None` before the first.
     pub(crate) latency: Option<Duration>,
+    /// The present failure. `None` while it answers.
     pub(crate) trouble: Option<Trouble>,
 }
 
-/// Something that is wrong.
+/// A failure that lasts.
 #[derive(Clone, Debug)]
 pub(crate) struct Trouble {
+    /// The time of the first failure.
     pub(crate) since: Instant,
+    /// The text of the latest error.
     pub(crate) reason: String,
-    /// Whether trying again may help.
+    /// True if trying again may help.
     pub(crate) passes: bool,
 }
 
-/// User code that panicked.
+/// The panics of user code.
 #[derive(Clone, Debug)]
 pub(crate) struct Panicked {
+    /// The time of the latest panic.
     pub(crate) latest: Instant,
+    /// The place and message of the latest panic.
     pub(crate) what: String,
+    /// The number of panics so far.
     pub(crate) times: u64,
 }
 
 impl Notes {
+    /// Takes in an event of `client`.
     pub(crate) fn on(&mut self, client: ClientId, event: &Event<'_>) {
         let notes = self.clients.entry(client).or_default();
         notes.on(event);
@@ -69,7 +82,8 @@ impl Notes {
         }
     }
 
-    /// Forgets a client that is gone; its consumers that failed are remembered where `failures` says so, since nobody else tells of them.
+    /// Forgets a client that is gone. With `failures`, its failed consumers move to client 0,
+    /// because no other part of the program reports them.
     pub(crate) fn forget(&mut self, client: ClientId, failures: bool) {
         let Some(gone) = self.clients.remove(&client).filter(|_| failures) else {
             return;
@@ -80,7 +94,7 @@ impl Notes {
         }
     }
 
-    /// A consumer was started, maybe in place of one whose client is gone.
+    /// Notes that a consumer was started, which may replace one whose client is gone.
     fn is_replaced(&mut self, group: &str) {
         if let Some(nobodys) = self.clients.get_mut(&ClientId::default()) {
             nobodys.replaced(group);
@@ -93,13 +107,15 @@ impl ClientNotes {
         match *event {
             Event::Connected { node, .. } => self.answered(node, None),
             Event::ConnectFailed { node, error, .. } => self.failed(node, error),
-            // Brokers close connections that are idle, which means nothing; but one that does not answer is in trouble.
+            // Brokers close idle connections, which is normal. A connection that ended by a timeout
+            // shows a broker that does not answer.
             Event::Disconnected {
                 node,
                 error: Some(error),
                 ..
             } if error.kind() == ErrorKind::Timeout => self.failed(node, error),
-            // A request that failed ends its connection, which is told by itself.
+            // Failed requests need no arm here. They end their connection, which is an event of its
+            // own.
             Event::Request {
                 node,
                 api,
@@ -107,7 +123,8 @@ impl ClientNotes {
                 error: None,
                 ..
             } => {
-                // A fetch is parked at the broker, as are joining and syncing: their time says nothing.
+                // Brokers park fetches, joins and syncs on purpose, so their times say nothing
+                // about the broker.
                 let parks = matches!(api, "Fetch" | "JoinGroup" | "SyncGroup");
                 self.answered(node, (!parks).then_some(elapsed));
             }
@@ -132,6 +149,7 @@ impl ClientNotes {
                 let lane = (group.to_owned(), partition.clone());
                 self.lanes.insert(lane, what);
             }
+            // Any change of a partition's assignment ends its stopped lane.
             Event::Rebalance {
                 group,
                 phase,
@@ -142,7 +160,8 @@ impl ClientNotes {
                     self.lanes.remove(&(group.to_owned(), place.clone()));
                 }
                 if phase != milena_core::RebalancePhase::Assigned {
-                    // What could not be committed is others' to read again.
+                    // The new owner reads again from the last committed offset, so the failed
+                    // commit no longer matters here.
                     self.commits.remove(group);
                 }
             }
@@ -166,6 +185,7 @@ impl ClientNotes {
         }
     }
 
+    /// Notes that a broker answered.
     fn answered(&mut self, node: Option<NodeId>, latency: Option<Duration>) {
         self.contact = true;
         if let Some(node) = node {
@@ -175,6 +195,7 @@ impl ClientNotes {
         }
     }
 
+    /// Notes that a broker did not answer. An error without a known broker id is not kept.
     fn failed(&mut self, node: Option<NodeId>, error: &Error) {
         if let Some(node) = node {
             let known = &mut self.nodes.entry(node).or_default().trouble;
@@ -185,6 +206,8 @@ impl ClientNotes {
         }
     }
 
+    /// Notes that a consumer ended. Its group's failed commits and lanes are forgotten with the
+    /// group's last consumer here.
     fn ended(&mut self, group: &str, end: ConsumerEnd<'_>) {
         let left = self.running.get_mut(group).map_or(0, |running| {
             *running = running.saturating_sub(1);
@@ -210,7 +233,7 @@ impl ClientNotes {
             });
     }
 
-    /// A consumer was started, in place of the one that ended first, where one has.
+    /// Notes that a consumer was started. It replaces the consumer of the group that failed first.
     fn replaced(&mut self, group: &str) {
         if let Some(ended) = self.ended.get_mut(group) {
             if !ended.is_empty() {
@@ -224,6 +247,7 @@ impl ClientNotes {
 }
 
 impl Trouble {
+    /// Begins a failure now.
     fn new(error: &Error) -> Self {
         Self {
             since: Instant::now(),
@@ -232,14 +256,17 @@ impl Trouble {
         }
     }
 
-    /// It failed once more.
+    /// Notes another failure of the same thing. The start time stays.
     fn again(&mut self, error: &Error) {
         self.reason = error.to_string();
         self.passes = passes(error);
     }
 }
 
-/// Whether it may work when it is tried again as it is: so does what a rebalance refuses, by the next member epoch.
+/// Returns true if a retry of the same request may succeed.
+///
+/// Errors about the member count as such, because the next member epoch ends them after a
+/// rebalance.
 fn passes(error: &Error) -> bool {
     use ErrorCode as Code;
     let about_the_member = matches!(

@@ -1,11 +1,11 @@
-//! What was judged: each check, and what it makes of the whole.
+//! The report of one look, with each check and the conclusions from all of them.
 
 use milena_core::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::words::{list, rfc3339};
 
-/// How a check, or the whole, stands.
+/// The state of a check, or of all checks together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -17,62 +17,65 @@ pub enum State {
     Failing,
 }
 
-/// Where the program is in its life.
+/// The phase of the program's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// No broker has answered yet, or a consumer was no member of its group yet.
+    /// No broker has answered yet, or a consumer was not a member of its group yet.
     Starting,
-    /// It works, or should.
+    /// The program works, or should.
     Running,
-    /// It is shutting down.
+    /// The program is shutting down.
     Stopping,
 }
 
-/// One check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// What is looked at.
+    /// The name of the check.
     pub name: String,
-    /// How it stands.
+    /// The state of the check.
     pub state: State,
-    /// Why, in words; for one that is well, what was seen.
+    /// The reason in words. For a check that is well, the observations.
     pub reason: String,
-    /// Since when its state is this.
+    /// The time since when the check has this state.
     #[serde(serialize_with = "as_rfc3339")]
     pub since: Timestamp,
 }
 
-/// All checks, and what follows from them.
+/// The results of all checks, and the conclusions from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// The worst of the checks.
+    /// The worst state of all checks.
     pub state: State,
-    /// Where the program is in its life.
+    /// The phase of the program's life.
     pub phase: Phase,
-    /// Whether it makes sense to let it go on: `false` says that a restart would help.
+    /// False if a restart would help.
     pub live: bool,
-    /// Whether work should be given to it.
+    /// True if the program should be given work.
     pub ready: bool,
-    /// Whether it has started: a broker has answered, and each consumer that was started has been a member of its group. A rebalance
-    /// does not undo it; a consumer that is started later does, until it is a member.
+    /// True if a broker has answered, and each consumer that was started has been a member of its
+    /// group.
+    ///
+    /// A rebalance does not make it false again. A consumer that is started later does, until it is
+    /// a member.
     pub started: bool,
-    /// The groups whose consumers here were not all members yet.
+    /// The groups whose consumers here have not all been members yet.
     pub waits_for: Vec<String>,
-    /// The checks.
+    /// The results of the checks.
     pub checks: Vec<Check>,
 }
 
 impl Report {
-    /// The check of that name.
+    /// Returns the check of that name, or `None` if it was not reported.
     #[must_use]
     pub fn check(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }
 
-    /// Why it is not well: `name: reason` of each check that is not.
+    /// Returns `name: reason` for each check that is not well.
     #[must_use]
     pub fn reasons(&self) -> Vec<String> {
         let ill = self.checks.iter().filter(|check| check.state != State::Ok);
@@ -80,7 +83,8 @@ impl Report {
             .collect()
     }
 
-    /// Why it is not ready: where it is in its life, and what is not well.
+    /// Returns the reasons that the program is not ready. These are its phase, and each check that
+    /// is not well.
     #[must_use]
     pub fn unready(&self) -> Vec<String> {
         let phase = match self.phase {

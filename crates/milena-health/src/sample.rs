@@ -1,4 +1,4 @@
-//! What is seen when someone looks, and how long it can have been so.
+//! The figures of one look, and the memory of how long a figure can have had its value.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -13,77 +13,84 @@ use tokio::time::Instant;
 
 use crate::clients::ClientId;
 
-/// Figures that are looked at, and whose they are.
+/// Gauges to read, with the client that they belong to.
 pub(crate) type Watched = (ClientId, Arc<dyn Gauges>);
 
-/// A partition as a group of one client reads it.
+/// A partition that a group of one client reads.
 pub(crate) type PlaceKey = (ClientId, String, TopicPartition);
 
 /// The figures of one look.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
-    /// The address of each broker.
+    /// The address of each broker of each client's cluster.
     pub(crate) nodes: BTreeMap<(ClientId, NodeId), String>,
-    /// The producer whose callers have waited longest, or the fullest.
+    /// The producer's memory whose callers have waited longest. If the waits are equal, the
+    /// fullest. `None` without a producer.
     pub(crate) buffer: Option<Buffer>,
-    /// The consumers here, by group.
+    /// The consumers of each group here.
     pub(crate) members: BTreeMap<(ClientId, String), Members>,
+    /// The assigned partitions.
     pub(crate) partitions: BTreeMap<PlaceKey, Place>,
-    /// Who holds a partition paused.
+    /// Paused partitions, with the holder of the pause.
     pub(crate) pauses: HashMap<PlaceKey, String>,
-    /// Each gate, with the reason for which it is closed.
+    /// The gates by client, group and name, with the reason that one is closed. `None` for an open
+    /// gate.
     pub(crate) gates: BTreeMap<(ClientId, String, String), Option<String>>,
-    /// What could not be read, since the code that shows it panicked.
+    /// The panic texts of gauges that could not be read.
     pub(crate) panics: BTreeSet<String>,
 }
 
 /// A producer's memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffer {
-    /// Bytes in use, and bytes there are.
+    /// Bytes in use, and the limit in bytes.
     pub(crate) used: (u64, u64),
-    /// How long callers have waited for room without a break.
+    /// The time that callers have waited for room without a break. `None` while none waits.
     pub(crate) waited: Option<Duration>,
 }
 
-/// The consumers of one group here.
+/// The consumers of one group in this process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Members {
-    /// Whether each was a member at some time since it was started.
+    /// True if each has been a member at some time since it was started.
     pub(crate) joined: bool,
-    /// How long the one that has been out the longest is no member; `None` where all are.
+    /// The longest time that one of them has not been a member. `None` while all are.
     pub(crate) out: Option<Duration>,
 }
 
-/// How far a partition is.
+/// The progress of one partition.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
+    /// Records behind the end of the log.
     pub(crate) lag: u64,
+    /// The offset below which all records are settled. `None` before the first.
     pub(crate) settled: Option<Offset>,
-    /// What it waits for, and for how long by its consumer's word.
+    /// The next step that the partition waits for, and the age that its consumer gives for it.
+    /// `None` if it waits for nothing.
     pub(crate) waits: Option<(Waits, Duration)>,
-    /// Why it cannot be fetched, and for how long.
+    /// The error that keeps it from being fetched, and its age. `None` while fetches work.
     pub(crate) trouble: Option<(String, Duration)>,
 }
 
-/// What a partition waits for.
+/// The thing that a partition waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Waits {
-    /// The record at this offset, for what is said in words.
+    /// The record at this offset, in the state that the text describes.
     Record(Offset, String),
-    /// As before, for its time, which is so far away.
+    /// The record at this offset, which is held on purpose for this much longer.
     Held(Offset, Duration),
-    /// The record at this offset is delivered, and nobody works on it.
+    /// The record at this offset, which was delivered but is in no lane's hands.
     Nobody(Offset),
-    /// Nothing of it is delivered.
+    /// The next step of its records. None of them is delivered yet.
     Step(NextStep),
 }
 
 impl Sample {
+    /// Reads all gauges.
     pub(crate) fn take(watched: &[Watched]) -> Self {
         let mut sample = Self::default();
         for (client, gauges) in watched {
-            // Gauges may be a program's own: their panic must not take the page with it.
+            // Gauges may be a program's own code. A panic in it must not take the page down.
             let read = catch_unwind(AssertUnwindSafe(|| {
                 gauges.read(&mut |gauge| sample.note(*client, &gauge));
             }));
@@ -105,6 +112,7 @@ impl Sample {
                 limit,
                 waited,
             } => {
+                // Compares the shares in use without a division.
                 let worse = |other: Buffer| {
                     let (in_use, of) = other.used;
                     let fuller =
@@ -177,6 +185,8 @@ impl Sample {
                 let key = (client, group.to_owned(), partition.clone());
                 self.pauses.insert(key, by.to_owned());
             }
+            // Several routes may share a gate. One closed state is enough, and an open one must not
+            // hide it.
             Gauge::Gate {
                 group,
                 name,
@@ -198,12 +208,13 @@ impl Sample {
     }
 }
 
+/// Returns the wait of a record by the state of its handling.
 fn waits(offset: Offset, state: RecordState<'_>) -> Waits {
     match state {
         RecordState::Queued { busy: 0 } => Waits::Nobody(offset),
         RecordState::Queued { .. } => Waits::Record(
             offset,
-            "waits behind others that handlers work on".to_owned(),
+            "waits behind records that handlers work on".to_owned(),
         ),
         RecordState::NotReady { route } => {
             Waits::Record(offset, format!("waits for a layer of route {route}"))
@@ -212,29 +223,31 @@ fn waits(offset: Offset, state: RecordState<'_>) -> Waits {
             Waits::Record(offset, format!("is with the handler of route {route}"))
         }
         RecordState::Retrying { route } => {
-            Waits::Record(offset, format!("is tried again by route {route}"))
+            Waits::Record(offset, format!("is retried by route {route}"))
         }
         RecordState::Held { left, .. } => Waits::Held(offset, left),
         _ => Waits::Record(offset, "is not settled".to_owned()),
     }
 }
 
-/// When things were last seen otherwise than they are, from look to look.
+/// The values of things from look to look, with the time that each was last seen with another
+/// value.
 #[derive(Debug)]
 pub(crate) struct Since<K, V>(HashMap<K, Was<V>>);
 
-/// A thing that was seen.
+/// A thing as it was last seen.
 #[derive(Clone, Copy, Debug)]
 struct Was<V> {
+    /// The value at the last look.
     value: V,
-    /// The last look that saw it otherwise; `None` where none has.
+    /// The last look that saw another value. `None` if none did.
     otherwise: Option<Instant>,
-    /// The last look.
+    /// The last look that saw the thing.
     seen: Instant,
 }
 
 impl<K: Hash + Eq, V: PartialEq> Since<K, V> {
-    /// Notes what is, and forgets what is no more.
+    /// Notes the present values, and forgets things that are gone.
     pub(crate) fn keep(&mut self, now: Instant, all: impl IntoIterator<Item = (K, V)>) {
         let mut old = std::mem::take(&mut self.0);
         for (key, value) in all {
@@ -255,7 +268,8 @@ impl<K: Hash + Eq, V: PartialEq> Since<K, V> {
         }
     }
 
-    /// The last look that saw it otherwise: it cannot have been so for longer. `None` where no look did.
+    /// Returns the last look that saw another value. The present value cannot be older than that.
+    /// Returns `None` if no look saw another one.
     pub(crate) fn bound(&self, key: &K) -> Option<Instant> {
         self.0.get(key)?.otherwise
     }

@@ -1,19 +1,26 @@
-//! How long what may last before it counts.
+//! The limits of the checks, most of them times.
 
 use std::time::Duration;
 
 use crate::health::Health;
 
-/// Sets up a [`Health`]. Begun by [`Health::builder`].
+/// The settings of a [`Health`]. [`Health::builder`] makes it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is judged before `build`"]
 pub struct HealthBuilder {
+    /// The time after which a partition without progress is reported.
     pub(crate) stalled_after: Duration,
+    /// The time after which failing fetches are reported.
     pub(crate) fetches_after: Duration,
+    /// The time after which a consumer that is no member is reported.
     pub(crate) group_after: Duration,
+    /// The time after which failing commits are reported.
     pub(crate) commits_after: Duration,
+    /// The time after which a full producer's memory is reported.
     pub(crate) buffer_after: Duration,
+    /// The time after which a failure counts as not alive.
     pub(crate) dead_after: Duration,
+    /// The time between two requests that test a broker.
     pub(crate) probe_interval: Duration,
 }
 
@@ -32,51 +39,58 @@ impl Default for HealthBuilder {
 }
 
 impl HealthBuilder {
-    /// How long a partition may lag without a settled record. Default 60 s: longer than handlers and their retries mostly take. A
-    /// record that is held until its time does not count.
+    /// Sets the time that a partition may lag without a settled record. Default 60 s, which is
+    /// longer than most handlers take with their retries. A record that is held until its time does
+    /// not count.
     pub fn stalled_after(mut self, time: Duration) -> Self {
         self.stalled_after = time;
         self
     }
 
-    /// How long a partition's fetches may fail before it is told. Default 3 s: an election of another leader mostly takes less.
+    /// Sets the time that a partition's fetches may fail before it is reported. Default 3 s,
+    /// because the election of another leader mostly takes less.
     pub fn fetches_after(mut self, time: Duration) -> Self {
         self.fetches_after = time;
         self
     }
 
-    /// How long a consumer may be no member of its group. Default 60 s, the default rebalance timeout.
+    /// Sets the time that a consumer may be no member of its group. Default 60 s, the default
+    /// rebalance timeout.
     pub fn group_after(mut self, time: Duration) -> Self {
         self.group_after = time;
         self
     }
 
-    /// How long commits may fail. Default 30 s: one that is moving to another coordinator takes less.
+    /// Sets the time that commits may fail. Default 30 s, because the move to another coordinator
+    /// takes less.
     pub fn commits_after(mut self, time: Duration) -> Self {
         self.commits_after = time;
         self
     }
 
-    /// How long callers may wait for a producer's memory without a break. Default 10 s; to wait for moments is how it holds them back.
+    /// Sets the time that callers may wait for a producer's memory without a break. Default 10 s.
+    /// Short waits are normal, because they are how the producer slows callers down.
     pub fn buffer_after(mut self, time: Duration) -> Self {
         self.buffer_after = time;
         self
     }
 
-    /// How long one of these may last before the program no longer counts as alive, where a restart could help. Default 5 min.
+    /// Sets the time after which a failure counts as not alive, if a restart could help. Default
+    /// 5 min.
     pub fn dead_after(mut self, time: Duration) -> Self {
         self.dead_after = time;
         self
     }
 
-    /// How often each broker is asked for a sign of life by clients that are given the health. Default 3 s, so that one that cannot be
-    /// reached is known within five seconds though nobody uses it.
+    /// Sets the time between two requests that test whether a broker answers, for clients that are
+    /// built with this health. Default 3 s, so that an unreachable broker is known within five
+    /// seconds even if no other request goes to it.
     pub fn probe_interval(mut self, time: Duration) -> Self {
         self.probe_interval = time;
         self
     }
 
-    /// The health; nobody is watched yet.
+    /// Builds the health. It watches no client yet.
     #[must_use]
     pub fn build(self) -> Health {
         Health::start(self)

@@ -1,14 +1,15 @@
-//! Times and durations in words.
+//! Times and durations as text.
 
 use std::time::Duration;
 
 use milena_core::Timestamp;
 
-/// A time as RFC 3339 writes it, in UTC, to the second.
+/// Writes a time as RFC 3339, in UTC, to the second.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
     let seconds = time.to_millis().div_euclid(1_000);
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years that begin in March put the leap day at their end (days from 0000-03-01, in eras of 400 years).
+    // Days are counted from 0000-03-01, in eras of 400 years. Years that begin in March have the
+    // leap day at their end.
     let shifted = days + 719_468;
     let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -25,7 +26,8 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// A duration for people: to the millisecond below a second, to the second above.
+/// Writes a duration for people, in milliseconds below a second, in seconds below two minutes, else
+/// in minutes.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
@@ -34,13 +36,13 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
-/// So many of a thing, with the plural where it belongs.
+/// Writes a number of things, with the plural if needed.
 pub(crate) fn count(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
-/// The first three, and how many more there are.
+/// Writes the first three in alphabetical order, and the number of further ones.
 pub(crate) fn list(mut all: Vec<String>) -> String {
     all.sort();
     let more = all.len().saturating_sub(3);

@@ -1,4 +1,4 @@
-//! The page over a socket, asked in good faith and in bad.
+//! The page over a socket, with well-behaved and hostile clients.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ fn any() -> SocketAddr {
 
 async fn send(server: &HttpServer, request: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
-    // The server may answer, and close, before all was sent.
+    // The server may answer and close before the whole request was sent.
     let _ = stream.write_all(request.as_bytes()).await;
     let mut answer = Vec::new();
     let _ = within(stream.read_to_end(&mut answer)).await;
@@ -174,12 +174,12 @@ async fn slow_requests_are_ended_and_others_are_served_then() {
             .unwrap();
         slow.push(stream);
     }
-    // Their turn comes once the slow ones were ended.
+    // The next connections are served once the slow ones were closed.
     let answer = within(get(&server, "/health/live")).await;
     assert_eq!(status(&answer), 200, "{answer}");
     for mut stream in slow {
         let mut rest = Vec::new();
-        // Closed by the server, whatever it said.
+        // Any answer is fine, as long as the server closes the connection.
         let _ = within(stream.read_to_end(&mut rest)).await;
     }
     within(server.shutdown()).await;
@@ -210,7 +210,8 @@ async fn idle_connections_keep_no_probe_from_its_answer() {
     for _ in 0..300 {
         idle.push(TcpStream::connect(server.address()).await.unwrap());
     }
-    // The bound on a request's time would let the idle ones go after five seconds, 64 at a time.
+    // Without the limit, the timeout of requests would close idle connections after 5 s, 64 at a
+    // time.
     let answer = timeout(Duration::from_secs(4), get(&server, "/health/live"));
     assert_eq!(status(&answer.await.unwrap()), 200);
     within(server.shutdown()).await;

@@ -1,4 +1,4 @@
-//! What is judged of what happens, with the clock paused.
+//! The reports that follow from events and figures, with the clock paused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,19 +17,21 @@ use milena_health::{Health, Phase, State};
 use parking_lot::Mutex;
 use tokio::time::{Instant, advance};
 
-/// A consumer, a producer and two brokers, as their figures show them.
+/// The figures of a consumer, a producer and two brokers.
 #[derive(Clone)]
 struct World(Arc<Mutex<Figures>>);
 
 struct Figures {
+    /// The ids of the brokers in the cluster.
     nodes: Vec<i32>,
     member: bool,
     joined: bool,
-    /// Since when it is a member, or is none.
+    /// The time since when `member` has its value.
     member_since: Instant,
     lag: u64,
-    /// What the partition waits for while it lags, and since when.
+    /// The next step that the partition waits for while it lags.
     waits: Waits,
+    /// The time since when `waits` has its value.
     waits_since: Instant,
     trouble: Option<(Instant, Error)>,
     settled: u32,
@@ -137,7 +139,7 @@ fn error() -> Error {
 }
 
 impl World {
-    /// All is well with it.
+    /// Makes a world in which all is well.
     fn new() -> (Self, Health) {
         let world = Self(Arc::new(Mutex::new(Figures {
             nodes: vec![1, 2],
@@ -489,7 +491,7 @@ async fn since_says_when_the_state_last_changed() {
     assert!(degraded >= before);
 }
 
-/// A world whose partition has lagged for so long, waiting for that, before anybody looks.
+/// Makes a world whose partition has lagged for `seconds` before the first look.
 async fn waiting(waits: Waits, seconds: u64) -> (World, Health) {
     let (world, _) = World::new();
     world.set(|figures| {
@@ -574,7 +576,8 @@ async fn offsets_that_move_between_looks_bound_what_the_consumer_tells() {
     let (world, health) = waiting(waits, 600).await;
     assert_eq!(state(&health, "progress"), State::Degraded);
     {
-        // Another lane settled the one before: the record that is oldest now was delivered long ago.
+        // Another lane settled the oldest record. The one that is the oldest now was delivered long
+        // ago.
         let mut figures = world.0.lock();
         figures.settled = 1;
     }
@@ -637,7 +640,7 @@ async fn a_consumer_that_ended_is_failing_and_after_a_while_dead_until_another_i
     assert!(
         check
             .reason
-            .starts_with("that of billing ended 60 s ago and was not started anew: ")
+            .starts_with("the consumer of billing ended 60 s ago and was not replaced: ")
             && check.reason.contains("FENCED_INSTANCE_ID"),
         "{}",
         check.reason
@@ -760,7 +763,7 @@ async fn a_pause_of_one_group_excuses_no_other() {
     assert!(!report.live, "{report:?}");
 }
 
-/// Two clusters, whose brokers have the same ids.
+/// Two clusters use the same broker ids.
 #[tokio::test(start_paused = true)]
 async fn a_broker_of_one_cluster_does_not_speak_for_that_of_another() {
     struct Cluster(&'static str);

@@ -1,4 +1,5 @@
-//! Labels with a bound: children by label value, made when a value is first seen; those past the bound share one.
+//! Labels with a bounded number of values. Each value has its own child of the metric, made when it
+//! is first seen. All values past the bound share one child.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,30 +7,35 @@ use std::hash::Hash;
 use parking_lot::RwLock;
 use prometheus::{IntCounter, Opts};
 
-/// What stands for all values past the bound.
+/// The label value that stands for all values past the bound.
 pub(crate) const OVERFLOW: &str = "_overflow";
 
-/// The bound, and the count of what went past it.
+/// The bound on label values, and the count of values that went past it.
 #[derive(Clone)]
 pub(crate) struct Limit {
+    /// The largest number of values of one label.
     pub(crate) values: usize,
-    /// Times that a value was counted with others since there were too many.
+    /// `milena_metrics_overflow_total`, which grows each time that a value past the bound is
+    /// counted as [`OVERFLOW`].
     pub(crate) overflow: IntCounter,
-    /// Labels that each metric has with the same value.
+    /// The labels that every metric has with the same value.
     pub(crate) constant: HashMap<String, String>,
 }
 
 impl Limit {
-    /// What makes a metric of that name, with the constant labels.
+    /// Returns the options of a metric with the constant labels.
     pub(crate) fn opts(&self, name: &str, help: &str) -> Opts {
         Opts::new(name, help).const_labels(self.constant.clone())
     }
 }
 
-/// Children of metrics, resolved once per value.
+/// Children of metrics by label value. Each value is looked up in the registry's vectors once.
 pub(crate) struct Keyed<T> {
+    /// The children made so far, at most `limit.values` and the one for [`OVERFLOW`].
     known: RwLock<HashMap<Box<str>, T>>,
+    /// The bound on values.
     limit: Limit,
+    /// The function that makes the children for a value.
     make: Box<dyn Fn(&str) -> T + Send + Sync>,
 }
 
@@ -42,11 +48,12 @@ impl<T: Clone> Keyed<T> {
         }
     }
 
-    /// The children for `value`; they are handles, a clone of which counts for the same.
+    /// Returns the children for `value`. They are handles, and a clone counts for the same metric.
     pub(crate) fn of(&self, value: &str) -> T {
         if let Some(known) = self.known.read().get(value) {
             return known.clone();
         }
+        // Another thread may have made the children since, which `entry` takes care of.
         let mut known = self.known.write();
         let value = admit(&known, value, &self.limit);
         known
@@ -56,6 +63,7 @@ impl<T: Clone> Keyed<T> {
     }
 }
 
+/// Returns the value to count `value` under, which is [`OVERFLOW`] past the bound.
 fn admit<'a, T>(known: &HashMap<Box<str>, T>, value: &'a str, limit: &Limit) -> &'a str {
     if known.contains_key(value) || known.len() < limit.values {
         return value;
@@ -64,7 +72,8 @@ fn admit<'a, T>(known: &HashMap<Box<str>, T>, value: &'a str, limit: &Limit) -> 
     OVERFLOW
 }
 
-/// The values that a label took, where children are not kept: for figures that are drawn anew at each scrape.
+/// The label values of one scrape, for gauges that are set anew at each scrape and keep no
+/// children.
 pub(crate) struct Seen<K>(HashMap<K, ()>, Limit);
 
 impl<K: Hash + Eq> Seen<K> {
@@ -72,7 +81,7 @@ impl<K: Hash + Eq> Seen<K> {
         Self(HashMap::new(), limit.clone())
     }
 
-    /// Whether `value` may have a child of its own.
+    /// Returns true if `value` may have a child of its own.
     pub(crate) fn admit(&mut self, value: K) -> bool {
         if self.0.contains_key(&value) {
             return true;

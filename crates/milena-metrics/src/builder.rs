@@ -1,4 +1,4 @@
-//! The builder of metrics: where they are registered, and how many values a label takes.
+//! The builder of metrics. It takes the registry, the labels and the bound on label values.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,15 @@ use prometheus::Registry;
 
 use crate::metrics::Metrics;
 
-/// Sets up [`Metrics`]. Begun by [`Metrics::builder`].
+/// The settings of [`Metrics`]. [`Metrics::builder`] makes it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is registered before `build`"]
 pub struct MetricsBuilder {
+    /// The registry to register in. `None` makes a new one.
     pub(crate) registry: Option<Registry>,
+    /// The largest number of values of one label. At least 1.
     pub(crate) max_label_values: usize,
+    /// The labels that every metric gets.
     pub(crate) constant: HashMap<String, String>,
 }
 
@@ -27,16 +30,19 @@ impl Default for MetricsBuilder {
 }
 
 impl MetricsBuilder {
-    /// Registers them in a program's own registry, whose prefix and labels they take on. Default a registry of their own.
+    /// Registers the metrics in a program's own registry, whose prefix and labels they take on. By
+    /// default they get a registry of their own.
     pub fn registry(mut self, registry: &Registry) -> Self {
         self.registry = Some(registry.clone());
         self
     }
 
-    /// Gives each metric a label of the same value, such as the name of a cluster; called again, it adds one. Default none.
+    /// Adds a label with a fixed value to every metric, such as the name of a cluster. Default
+    /// none.
     ///
-    /// The clients of one `Metrics` are counted together. Where they are of several clusters, whose brokers and groups may have the same
-    /// names, give each cluster a `Metrics` of its own in one registry:
+    /// The clients of one `Metrics` are counted together. If they belong to several clusters, whose
+    /// brokers and groups may have the same names, give each cluster a `Metrics` of its own in one
+    /// registry.
     ///
     /// ```
     /// use milena_metrics::Metrics;
@@ -53,8 +59,9 @@ impl MetricsBuilder {
         self
     }
 
-    /// How many values a label takes, such as topics, groups or partitions of one metric; the others are counted together as
-    /// `_overflow`. Default 256, so that a flood of names costs neither this process nor Prometheus more than that.
+    /// Sets the number of values that a label may take, such as topics, groups or partitions of one
+    /// metric. All further values are counted together as `_overflow`. Default 256, so that a flood
+    /// of names costs neither this process nor Prometheus more than that. At least 1.
     pub fn max_label_values(mut self, values: usize) -> Self {
         self.max_label_values = values.max(1);
         self
@@ -63,11 +70,12 @@ impl MetricsBuilder {
     /// Registers all metrics.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where the registry holds metrics of these names already: give the same [`Metrics`] to several clients, or
-    /// each its own registry, or a [label](Self::add_label) that tells them apart.
+    /// [`ErrorKind::Config`] if the registry already holds metrics of these names. Give the same
+    /// [`Metrics`] to several clients, or give each client its own registry, or add a
+    /// [label](Self::add_label) that differs.
     pub fn build(self) -> Result<Metrics> {
         Metrics::start(self).map_err(|cause| {
-            let what = "the metrics cannot be registered: give one `Metrics` to all clients, or each its own registry or label";
+            let what = "the metrics cannot be registered; give one `Metrics` to all clients, or give each its own registry or label";
             Error::new(ErrorKind::Config, what).with_source(cause)
         })
     }

@@ -1,4 +1,4 @@
-//! The cells of one lane's route: what it did, counted where no other lane writes.
+//! The counters of one lane of a route. No other lane writes them, so lanes do not contend.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,25 +8,32 @@ use milena_core::ErrorClass;
 
 use crate::buckets::NANOS;
 
-/// Counts attempts and records by how they ended.
+/// Counters of attempts and records by how they ended. Each slot is made when an end first occurs.
 #[derive(Debug, Default)]
 pub(crate) struct Cells {
+    /// The times of attempts, by place among the [`ENDS`].
     attempts: [OnceLock<Box<Times>>; ENDS.len()],
+    /// The times of records from their first attempt, by place among the [`ENDS`].
     records: [OnceLock<Box<Times>>; ENDS.len()],
-    /// Records that count as an attempt, too.
+    /// The times of records that settled in their first attempt. Each counts as an attempt and as a
+    /// record, so that the common case writes one histogram.
     at_once: [OnceLock<Box<Times>>; ENDS.len()],
+    /// Attempts after a record's first.
     retries: AtomicU64,
 }
 
-/// A histogram of times; the last bucket is what is longer than all bounds. Shares no cache line with another lane's.
+/// A histogram of times. Aligned to a cache line, so that lanes do not share one.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Times {
+    /// Times per bucket of [`NANOS`], not cumulative. The last bucket counts those above all
+    /// bounds.
     buckets: [AtomicU64; NANOS.len() + 1],
+    /// The sum of all times in nanoseconds.
     nanos: AtomicU64,
 }
 
-/// How an attempt or a record may end: outcomes, then classes of errors.
+/// The ways that an attempt or a record may end. Outcomes come first, then classes of errors.
 pub(crate) const ENDS: [&str; 17] = [
     "ack",
     "skip",
@@ -47,11 +54,13 @@ pub(crate) const ENDS: [&str; 17] = [
     "fatal",
 ];
 
-/// The place of dead letters among the [`ENDS`].
+/// The place of `dead_lettered` among the [`ENDS`].
 pub(crate) const DEAD_LETTERED: usize = 4;
+/// The place of `other` among the [`ENDS`], for names that are not in it.
 const OTHER: usize = 8;
 
 impl Cells {
+    /// Counts one attempt. `attempt` is its number, and the first is 1.
     pub(crate) fn attempt(
         &self,
         attempt: u32,
@@ -65,15 +74,18 @@ impl Cells {
         }
     }
 
+    /// Counts a record that settled in its first attempt, as an attempt and as a record.
     pub(crate) fn settled_at_once(&self, elapsed: Duration, outcome: &'static str) {
         note(&self.at_once, outcome, elapsed);
     }
 
+    /// Counts a record that settled later.
     pub(crate) fn record(&self, elapsed: Duration, outcome: &'static str) {
         note(&self.records, outcome, elapsed);
     }
 }
 
+/// Adds one time to the histogram of `end`.
 fn note(all: &[OnceLock<Box<Times>>; ENDS.len()], end: &str, elapsed: Duration) {
     let at = ENDS.iter().position(|known| *known == end).unwrap_or(OTHER);
     let Some(times) = all.get(at) else { return };
@@ -86,23 +98,28 @@ fn note(all: &[OnceLock<Box<Times>>; ENDS.len()], end: &str, elapsed: Duration) 
     }
 }
 
-/// What several lanes did, added up.
+/// The sums over several lanes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
+    /// The times of attempts by end. `None` if no attempt ended so.
     pub(crate) attempts: [Option<Sum>; ENDS.len()],
+    /// The times of records by end. `None` if no record ended so.
     pub(crate) records: [Option<Sum>; ENDS.len()],
+    /// Attempts after a record's first.
     pub(crate) retries: u64,
 }
 
-/// A histogram that was read.
+/// The values of a histogram when it was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
-    /// Not cumulative; the last one is what is longer than all bounds.
+    /// Times per bucket, not cumulative. The last bucket counts those above all bounds.
     pub(crate) buckets: [u64; NANOS.len() + 1],
+    /// The sum of all times in nanoseconds.
     pub(crate) nanos: u64,
 }
 
 impl Totals {
+    /// Adds the counters of one lane.
     pub(crate) fn add(&mut self, cells: &Cells) {
         self.retries += cells.retries.load(Ordering::Relaxed);
         for (sums, own) in [
@@ -129,6 +146,7 @@ impl Sum {
             .saturating_add(times.nanos.load(Ordering::Relaxed));
     }
 
+    /// Returns the number of times.
     pub(crate) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }

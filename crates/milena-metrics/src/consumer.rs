@@ -1,4 +1,4 @@
-//! What consumers do: counted by the fetch, the commit and the rebalance.
+//! The metrics of consumers, counted per fetch, commit and rebalance.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,49 +15,80 @@ use crate::observe::kind;
 
 /// The metrics of consumers.
 pub(crate) struct ConsumerMetrics {
+    /// The children of each group.
     groups: Keyed<Group>,
+    /// All counters, for registration.
     vectors: Vec<IntCounterVec>,
+    /// The gauges of running and of failed consumers, for registration.
     gauges: [IntGaugeVec; 2],
+    /// `milena_fetch_errors_total`.
     fetch_errors: IntCounterVec,
+    /// `milena_lookup_errors_total`.
     lookup_errors: IntCounterVec,
+    /// `milena_consumer_fetch_seconds`.
     fetch: Histogram,
+    /// `milena_consumer_commit_seconds`.
     commit: Histogram,
+    /// `milena_consumer_heartbeat_seconds`.
     heartbeat: Histogram,
 }
 
-/// The children of one topic.
+/// The children of one topic in one group.
 #[derive(Clone)]
 struct Topic {
+    /// The topic, or the overflow value past the bound.
     name: Box<str>,
+    /// Records that were fetched.
     records: IntCounter,
+    /// Bytes of fetched batches.
     bytes: IntCounter,
+    /// Lanes that stopped.
     stopped: IntCounter,
+    /// Positions that were out of the log's range.
     resets: IntCounter,
+    /// Parts of the log that were skipped because they could not be read.
     corrupt: IntCounter,
+    /// Truncations of the log below the position.
     truncated: IntCounter,
+    /// Records that a handler had for longer than `max_processing_time`.
     stuck: IntCounter,
 }
 
 /// The children of one group.
 #[derive(Clone)]
 struct Group {
+    /// The group, or the overflow value past the bound.
     name: Box<str>,
+    /// The children of each topic of the group.
     topics: Arc<Keyed<Topic>>,
+    /// The closings of each gate of the group.
     gates: Arc<Keyed<IntCounter>>,
+    /// Consumers that were started and have not ended.
     running: IntGauge,
+    /// Consumers that ended otherwise than by being closed and have no successor yet. Never below
+    /// 0.
     failed: IntGauge,
+    /// Consumers that ended by being closed.
     closed: IntCounter,
+    /// Consumers that ended because they were stopped.
     stopped: IntCounter,
+    /// Consumers that ended by an error.
     ended_by_error: IntCounter,
+    /// Rebalances that assigned partitions.
     assigned: IntCounter,
+    /// Rebalances that revoked partitions.
     revoked: IntCounter,
+    /// Rebalances that lost partitions.
     lost: IntCounter,
+    /// Commits that the broker accepted.
     committed: IntCounter,
+    /// Commits that failed.
     not_committed: IntCounter,
+    /// Heartbeats that failed.
     heartbeat_errors: IntCounter,
 }
 
-/// Something that a topic's partitions met with.
+/// An event of a topic's partitions that is only counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mishap {
     LaneStopped,
@@ -96,17 +127,17 @@ impl ConsumerMetrics {
         let corrupt = counter(
             "consumer_corrupt_skipped_total",
             topic,
-            "Places of the log that could not be read and were passed over.",
+            "Parts of the log that could not be read and were skipped.",
         )?;
         let truncated = counter(
             "consumer_log_truncations_total",
             topic,
-            "Times that the log was cut below what was read.",
+            "Times that the log was truncated below the position.",
         )?;
         let stuck = counter(
             "consumer_handlers_stuck_total",
             topic,
-            "Times that a handler had a record for longer than it should.",
+            "Times that a handler had a record for longer than max_processing_time.",
         )?;
         let rebalances = counter(
             "consumer_rebalances_total",
@@ -150,7 +181,7 @@ impl ConsumerMetrics {
         let running = gauge("running", "Consumers that were started and have not ended.")?;
         let failed = gauge(
             "failed",
-            "Consumers that ended otherwise than by being closed, and were not started anew.",
+            "Consumers that ended otherwise than by being closed, and have no successor.",
         )?;
         let histogram = |name: &str, help: &str| {
             let opts = limit.opts(&format!("milena_consumer_{name}"), help);
@@ -235,7 +266,7 @@ impl ConsumerMetrics {
     pub(crate) fn started(&self, group: &str) {
         let group = self.groups.of(group);
         group.running.inc();
-        // In place of one that failed, where one has.
+        // A new consumer takes the place of a failed one, if there is one.
         if group.failed.get() > 0 {
             group.failed.dec();
         }
@@ -259,7 +290,8 @@ impl ConsumerMetrics {
         self.fetch.observe(elapsed.as_secs_f64());
     }
 
-    /// A fetch failed; `topic` is that of the partition that was refused, where it was not the fetch as a whole.
+    /// Counts a failed fetch. `topic` is `None` if the whole fetch failed, and else the topic of
+    /// the refused partition.
     pub(crate) fn fetch_failed(&self, group: &str, topic: Option<&str>, error: &Error) {
         self.failed(&self.fetch_errors, group, topic, error);
     }
@@ -268,6 +300,7 @@ impl ConsumerMetrics {
         self.failed(&self.lookup_errors, group, Some(topic), error);
     }
 
+    /// Counts an error by group, kind and topic. All three come from bounded sets.
     fn failed(&self, errors: &IntCounterVec, group: &str, topic: Option<&str>, error: &Error) {
         let group = self.groups.of(group);
         let topic = topic.map(|topic| group.topics.of(topic).name);

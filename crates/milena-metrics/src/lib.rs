@@ -1,9 +1,10 @@
 //! Prometheus metrics of a milena client.
 //!
-//! A [`Metrics`] is an [`Observer`](milena_core::Observer) of events, a [`Recorder`](milena_core::Recorder) of attempts and records,
-//! and reads [`Gauges`](milena_core::Gauges) when it is scraped. A client that is given one does the rest:
-//! `Client::builder().metrics(&metrics)`. Nothing is looked up per record: producers and fetches are counted by the batch, and a lane
-//! counts its records and attempts in cells of its own.
+//! A [`Metrics`] is an [`Observer`](milena_core::Observer) of events and a
+//! [`Recorder`](milena_core::Recorder) of attempts and records. It reads
+//! [`Gauges`](milena_core::Gauges) when it is scraped. `Client::builder().metrics(&metrics)`
+//! connects it to a client. No metric is looked up per record. Producers and fetches are counted
+//! per batch, and each lane counts its records and attempts in cells of its own.
 //!
 //! ```
 //! use milena_metrics::Metrics;
@@ -20,15 +21,19 @@
 //! ```
 //!
 //! # Names
-//! Counters begin with the first event that they count, gauges with the first that is read.
+//! A counter appears with the first event that it counts, and a gauge with the first value that is
+//! read.
 #![doc = ""]
 #![doc = include_str!("../METRICS.md")]
 //!
 //! # Labels
-//! `node` is a broker's id, or `bootstrap` before it is known. `kind` is Kafka's name of an error code, or one word for errors of this
-//! side. A label takes a [bounded](MetricsBuilder::max_label_values) number of values; those past it are counted together as
-//! `_overflow`, and `milena_metrics_overflow_total` grows with each time that one is. `group` is empty for consumers of assigned
-//! partitions. Clients of several clusters are told apart by a [label](MetricsBuilder::add_label) of yours.
+//! `node` is a broker's id, or `bootstrap` before the id is known. `kind` is Kafka's name of an
+//! error code, or one word for errors of the client's side. `group` is empty for consumers of
+//! assigned partitions.
+//!
+//! A label takes a [bounded](MetricsBuilder::max_label_values) number of values. Those past the
+//! bound are counted together as `_overflow`, and `milena_metrics_overflow_total` grows by one each
+//! time. To separate the clients of several clusters, add a [label](MetricsBuilder::add_label).
 
 mod bound;
 mod buckets;

@@ -1,4 +1,4 @@
-//! The metrics of one client or several: the handle that counts, and the registry that shows.
+//! The metrics of one or more clients, with the registry that shows them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,31 +16,42 @@ use crate::processing::Processing;
 use crate::producer::ProducerMetrics;
 use crate::scrape::Scrape;
 
-/// Prometheus metrics of clients, of their producers, consumers, handlers and connections. A clone counts for the same.
+/// Prometheus metrics of clients, and of their producers, consumers, handlers and connections. A
+/// clone counts for the same metrics.
 ///
-/// The crate's documentation lists every name.
+/// The crate's documentation lists every metric.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
+/// The metrics that all clones share. Written by the clients' tasks, without a lock around the
+/// whole.
 pub(crate) struct Inner {
+    /// The registry that holds all metrics below. The program's own, if the builder was given one.
     registry: Registry,
+    /// The metrics of producers.
     pub(crate) producer: ProducerMetrics,
+    /// The metrics of consumers.
     pub(crate) consumer: ConsumerMetrics,
+    /// The metrics of connections and requests.
     pub(crate) network: NetworkMetrics,
+    /// The counters of handlers.
     processing: Processing,
+    /// The gauges that are read at each scrape.
     scrape: Scrape,
+    /// `milena_panics_total`.
     panics: IntCounterVec,
 }
 
 impl Inner {
+    /// Counts a panic of user code.
     pub(crate) fn panicked(&self, what: &str) {
-        // Its kinds are those that the client's own code names.
+        // The value is not bounded, because only the client's own code names it.
         self.panics.with_label_values(&[what]).inc();
     }
 }
 
 impl Metrics {
-    /// Metrics in a registry of their own.
+    /// Makes metrics in a registry of their own.
     #[must_use]
     #[expect(
         clippy::missing_panics_doc,
@@ -51,11 +62,12 @@ impl Metrics {
         Self::builder().build().expect("the names differ")
     }
 
-    /// Sets up metrics.
+    /// Begins to set up metrics.
     pub fn builder() -> MetricsBuilder {
         MetricsBuilder::default()
     }
 
+    /// Makes and registers all metrics.
     pub(crate) fn start(builder: MetricsBuilder) -> prometheus::Result<Self> {
         let constant = builder.constant;
         let opts = |name: &str, help: &str| Opts::new(name, help).const_labels(constant.clone());
@@ -98,24 +110,26 @@ impl Metrics {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// Reads these figures at each scrape, too; they are held for as long as the metrics are.
+    /// Adds gauges to read at each scrape. They are held for as long as the metrics are, or until
+    /// they say that they are gone.
     ///
-    /// A client that is given the metrics has its own read already.
+    /// The gauges of a client that was built with these metrics are read already.
     pub fn watch(&self, gauges: Arc<dyn Gauges>) {
         self.0.scrape.watch(gauges);
     }
 
-    /// The registry that they are in, with whatever else it holds.
+    /// Returns the registry of the metrics, which may hold other metrics too.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.0.registry
     }
 
-    /// All metrics of the registry, in Prometheus' text format, version 0.0.4.
+    /// Returns all metrics of the registry, in Prometheus' text format, version 0.0.4.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        // Writing to a string fails for families that break the format alone; what was written until then is right.
+        // Writing to a string fails only for a family that breaks the format. The text written
+        // before it is valid.
         let _ = TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text);
         text
     }

@@ -15,42 +15,65 @@ use crate::observe::kind;
 
 /// The metrics of connections and requests.
 pub(crate) struct NetworkMetrics {
+    /// The children of each broker.
     nodes: Keyed<Node>,
+    /// The children of each kind of request.
     apis: Keyed<Api>,
+    /// `milena_connections_failed_total`.
     failed: IntCounterVec,
+    /// `milena_connections_lost_total`.
     lost: IntCounterVec,
+    /// `milena_request_errors_total`.
     errors: IntCounterVec,
+    /// `milena_connect_seconds`.
     connect: Histogram,
+    /// `milena_metadata_refresh_seconds`.
     refresh: Histogram,
+    /// `milena_rebootstraps_total`.
     rebootstraps: IntCounter,
+    /// Functions that make the collectors of the vectors in `nodes` and `apis`, for registration.
     others: Vec<Box<dyn Fn() -> Box<dyn Collector> + Send + Sync>>,
 }
 
 /// The children of one broker.
 #[derive(Clone)]
 struct Node {
+    /// The broker's id, `bootstrap` before it is known, or the overflow value past the bound.
     name: Box<str>,
+    /// Connections that are open now.
     open: IntGauge,
+    /// Connections opened so far.
     opened: IntCounter,
+    /// Bytes of requests.
     sent: IntCounter,
+    /// Bytes of answers.
     received: IntCounter,
+    /// Seconds of throttling that the broker asked for.
     throttled: Counter,
 }
 
 /// The children of one kind of request.
 #[derive(Clone)]
 struct Api {
+    /// The name of the API, or the overflow value past the bound.
     name: Box<str>,
+    /// Times from a request's last byte to its answer.
     latency: Histogram,
 }
 
 /// A request that ended.
 pub(crate) struct Request<'a> {
+    /// The broker. `None` if its id was not known yet.
     pub(crate) node: Option<NodeId>,
+    /// The name of the API.
     pub(crate) api: &'static str,
+    /// The time from the request's last byte to its answer.
     pub(crate) elapsed: Duration,
+    /// Bytes of the request.
     pub(crate) sent: usize,
+    /// Bytes of the answer. 0 without one.
     pub(crate) received: usize,
+    /// The reason that no readable answer came. `None` for an answer.
     pub(crate) error: Option<&'a Error>,
 }
 
@@ -121,7 +144,7 @@ impl NetworkMetrics {
             ))?,
             refresh: Histogram::with_opts(times(
                 "metadata_refresh_seconds",
-                "How long the picture of the cluster took to renew.",
+                "How long a refresh of the metadata took.",
             ))?,
             rebootstraps: IntCounter::with_opts(opts(
                 "rebootstraps_total",
@@ -171,6 +194,8 @@ impl NetworkMetrics {
         node.sent.inc_by(request.sent as u64);
         node.received.inc_by(request.received as u64);
         let api = self.apis.of(request.api);
+        // A failed request has no latency. Its time would be that of a timeout or of a lost
+        // connection.
         match request.error {
             None => api.latency.observe(request.elapsed.as_secs_f64()),
             Some(error) => self
@@ -192,6 +217,7 @@ impl NetworkMetrics {
         self.rebootstraps.inc();
     }
 
+    /// Returns the children of a broker. A broker without a known id counts as `bootstrap`.
     fn node(&self, node: Option<NodeId>) -> Node {
         match node {
             Some(node) => self.nodes.of(&node.to_string()),
@@ -200,6 +226,7 @@ impl NetworkMetrics {
     }
 }
 
+/// Returns a function that makes boxed clones of a collector.
 fn collector<C: Collector + Clone + 'static>(
     of: &C,
 ) -> Box<dyn Fn() -> Box<dyn Collector> + Send + Sync> {

@@ -1,4 +1,4 @@
-//! Events, each counted where it belongs.
+//! The table from events to the metrics that count them.
 
 use milena_core::{Error, ErrorKind, Event};
 
@@ -119,7 +119,8 @@ pub(crate) fn on(metrics: &Inner, event: &Event<'_>) {
     }
 }
 
-/// An error as a label: few values, none of them made up by a peer.
+/// Returns an error's kind as a label value. The values are few and fixed, so a broker cannot
+/// invent new ones.
 pub(crate) fn kind(error: &Error) -> &'static str {
     match error.kind() {
         ErrorKind::Broker(code) => code.name().unwrap_or("unknown_code"),

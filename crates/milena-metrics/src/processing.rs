@@ -1,4 +1,4 @@
-//! What handlers do: each lane counts in cells of its own, which are added up when someone looks.
+//! The metrics of handlers. Each lane counts in cells of its own, and a scrape adds them up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,26 +13,36 @@ use crate::bound::{Limit, OVERFLOW};
 use crate::buckets::SECONDS;
 use crate::cells::{Cells, DEAD_LETTERED, ENDS, Sum, Totals};
 
-/// The metrics of handlers.
+/// The metrics of handlers. A clone shares them.
 #[derive(Clone)]
 pub(crate) struct Processing(Arc<Shared>);
 
+/// The state that all clones and all lanes share.
 struct Shared {
+    /// The bound on routes, and the constant labels.
     limit: Limit,
+    /// `milena_process_attempt_seconds`.
     attempts: Desc,
+    /// `milena_process_record_seconds`.
     records: Desc,
+    /// `milena_process_retries_total`.
     retries: Desc,
+    /// `milena_process_dead_letters_total`.
     dead_letters: Desc,
+    /// The routes seen so far, at most `limit.values` and one for overflow. Locked when a lane
+    /// begins or ends and for the time of a scrape, never for a record.
     routes: Mutex<BTreeMap<Key, Route>>,
 }
 
-/// Group, route, topic: the order of the labels by name.
+/// Group, route and topic, in the order of the labels' names.
 type Key = [Box<str>; 3];
 
+/// The lanes of one route.
 #[derive(Default)]
 struct Route {
-    /// What lanes did that have ended.
+    /// The sums of lanes that have ended.
     ended: Totals,
+    /// The cells of lanes that are running.
     live: Vec<Arc<Cells>>,
 }
 
@@ -69,7 +79,7 @@ impl Processing {
         })))
     }
 
-    /// Cells for one lane of a route.
+    /// Makes the cells of one lane of a route.
     pub(crate) fn handle(&self, labels: &RouteLabels) -> Arc<dyn RouteRecorder> {
         let key = [&*labels.group, &*labels.route, labels.topic.as_str()].map(Box::from);
         let mut routes = self.0.routes.lock();
@@ -90,10 +100,13 @@ impl Processing {
     }
 }
 
-/// One lane's hand on a route's metrics.
+/// The handle of one lane on a route's metrics.
 struct Handle {
+    /// The lane's own counters, which `Route::live` holds too.
     cells: Arc<Cells>,
+    /// The route, or the overflow key past the bound.
     key: Key,
+    /// The metrics that the lane's sums go to in the end.
     processing: Processing,
 }
 
@@ -112,7 +125,8 @@ impl RouteRecorder for Handle {
 }
 
 impl Drop for Handle {
-    /// What the lane did goes over to those that have ended: at no time is it counted twice, or not at all.
+    /// Moves the lane's counts to those of ended lanes. Both steps happen under the lock that a
+    /// scrape takes, so each count is seen exactly once.
     fn drop(&mut self) {
         if let Some(route) = self.processing.0.routes.lock().get_mut(&self.key) {
             route.live.retain(|cells| !Arc::ptr_eq(cells, &self.cells));
@@ -160,7 +174,7 @@ impl Collector for Processing {
     }
 }
 
-/// `None` without metrics: the text format has no place for such a family.
+/// Returns a family, or `None` without metrics. The text encoder refuses an empty family.
 fn family(desc: &Desc, kind: MetricType, mut metrics: Vec<Metric>) -> Option<MetricFamily> {
     if metrics.is_empty() {
         return None;
@@ -169,7 +183,7 @@ fn family(desc: &Desc, kind: MetricType, mut metrics: Vec<Metric>) -> Option<Met
         for metric in &mut metrics {
             let mut labels = metric.take_label();
             labels.extend(desc.const_label_pairs.iter().cloned());
-            // Ordered by name, as the registry wants them.
+            // The registry expects labels ordered by name.
             labels.sort();
             metric.set_label(labels);
         }

@@ -1,4 +1,4 @@
-//! What producers do: counted by the batch.
+//! The metrics of producers, counted per batch.
 
 use std::time::Duration;
 
@@ -12,32 +12,50 @@ use crate::observe::kind;
 
 /// The metrics of producers.
 pub(crate) struct ProducerMetrics {
+    /// The children of each topic.
     topics: Keyed<Topic>,
+    /// The counters by topic, for registration.
     vectors: [IntCounterVec; 4],
+    /// `milena_producer_errors_total`.
     errors: IntCounterVec,
+    /// `milena_producer_batch_fill_ratio`.
     fill: Histogram,
+    /// `milena_producer_compression_ratio`.
     compression: Histogram,
+    /// `milena_producer_queue_seconds`.
     queue: Histogram,
+    /// `milena_producer_delivery_seconds`.
     delivery: Histogram,
 }
 
 /// The children of one topic.
 #[derive(Clone)]
 struct Topic {
+    /// The topic, or the overflow value past the bound.
     name: Box<str>,
+    /// Records that were acknowledged.
     records: IntCounter,
+    /// Bytes of acknowledged batches on the wire.
     bytes: IntCounter,
+    /// Batches that were acknowledged.
     batches: IntCounter,
+    /// Batches that were sent again.
     retries: IntCounter,
 }
 
 /// An acknowledged batch.
 pub(crate) struct Delivered {
+    /// The number of records.
     pub(crate) records: u32,
+    /// The size on the wire, in bytes.
     pub(crate) bytes: usize,
+    /// The size before compression, in bytes.
     pub(crate) plain: usize,
+    /// The largest size of a batch before compression, in bytes. 0 if there is no limit.
     pub(crate) limit: usize,
+    /// The time from the first record to the first send.
     pub(crate) queued: Duration,
+    /// The time from the first record to the acknowledgement.
     pub(crate) elapsed: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Figures that are read when someone looks: lag, buffers, pauses, gates, pools.
+//! The gauges that are read at each scrape, such as lag, buffers, pauses, gates and pools.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,30 +11,36 @@ use prometheus::{Gauge as Value, GaugeVec, IntCounterVec};
 
 use crate::bound::{Limit, OVERFLOW, Seen};
 
-/// Reads the figures of all that it watches at each scrape.
+/// A collector that reads all watched gauges at each scrape. A clone shares them.
 #[derive(Clone)]
 pub(crate) struct Scrape(Arc<Shared>);
 
+/// The state that all clones share.
 struct Shared {
+    /// The bound on label values of one scrape.
     limit: Limit,
+    /// `milena_panics_total`, for gauges that panic.
     panics: IntCounterVec,
+    /// The sources of gauges. Those that are gone are removed at the next scrape.
     watched: Mutex<Vec<Arc<dyn Gauges>>>,
+    /// One vector per row of [`METRICS`], in that order. Emptied at the start of each scrape.
     vectors: [GaugeVec; METRICS.len()],
-    /// One scrape at a time: each draws all figures anew.
+    /// Held for a whole scrape, because each scrape empties and refills `vectors`.
     drawing: Mutex<()>,
 }
 
-/// Names, labels in the order of their names, and what they are.
+/// The metrics of this file. Each row is the name without `milena_`, the labels ordered by name,
+/// and the help text.
 const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "producer_buffer_bytes",
         &[],
-        "Memory that records hold which are not acknowledged.",
+        "Memory that unacknowledged records hold.",
     ),
     (
         "producer_buffer_limit_bytes",
         &[],
-        "Memory that they may hold.",
+        "Memory that unacknowledged records may hold.",
     ),
     (
         "consumer_buffer_bytes",
@@ -44,7 +50,7 @@ const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "consumer_buffer_limit_bytes",
         &[],
-        "Memory that they may hold.",
+        "Memory that fetched records may hold.",
     ),
     (
         "consumer_lag_records",
@@ -64,22 +70,22 @@ const METRICS: [(&str, &[&str], &str); 17] = [
     (
         "consumer_oldest_unsettled_seconds",
         &["group", "partition", "topic"],
-        "How long the oldest of them has waited; 0 where it is held until its time.",
+        "Time that the oldest unsettled record has waited, 0 while it is held until its time.",
     ),
     (
         "consumer_held_seconds",
         &["group", "partition", "topic"],
-        "How long the oldest of them is held from now on.",
+        "Time for which the oldest unsettled record is held from now on.",
     ),
     (
         "consumer_fetch_trouble_seconds",
         &["group", "partition", "topic"],
-        "How long a partition could not be fetched or looked up.",
+        "Time for which a partition could not be fetched or its position not be looked up.",
     ),
     (
         "consumer_paused_partitions",
         &["by", "group"],
-        "Partitions that are paused, by who holds them.",
+        "Partitions that are paused, by the holder of the pause.",
     ),
     (
         "consumer_members",
@@ -101,8 +107,16 @@ const METRICS: [(&str, &[&str], &str); 17] = [
         &["node"],
         "Connections for short requests.",
     ),
-    ("pool_idle_connections", &["node"], "Those that are free."),
-    ("pool_waiting", &["node"], "Callers that wait for one."),
+    (
+        "pool_idle_connections",
+        &["node"],
+        "Connections for short requests that are free.",
+    ),
+    (
+        "pool_waiting",
+        &["node"],
+        "Callers that wait for a connection.",
+    ),
 ];
 
 impl Scrape {
@@ -127,15 +141,18 @@ impl Scrape {
     }
 }
 
-/// One drawing of all figures.
+/// The state of one scrape.
 struct Drawing<'a> {
+    /// The vectors to fill, in the order of [`METRICS`].
     vectors: &'a [GaugeVec; METRICS.len()],
+    /// The partitions seen in this scrape, for the bound.
     partitions: Seen<TopicPartition>,
-    /// Names by their kind, so that a flood of one takes no room from the others.
+    /// The names seen in this scrape by their kind, so that a flood of one kind takes no room from
+    /// the others.
     names: [Seen<String>; 4],
 }
 
-/// What a name is of.
+/// The kind of a name. Its number is the index into [`Drawing::names`].
 #[derive(Clone, Copy, Debug)]
 enum Of {
     Group,
@@ -225,7 +242,8 @@ impl Drawing<'_> {
             } => {
                 let (number, topic) = self.place(partition);
                 let labels = [self.name(Of::Group, group), &*number, topic];
-                // One that is held is no record that nothing becomes of.
+                // A record that is held waits on purpose. Its age would look like a stuck record,
+                // so only the time it is still held for is shown.
                 let (age, left) = match state {
                     RecordState::Held { left, .. } => (0.0, Some(left)),
                     _ => (age.as_secs_f64(), None),
@@ -256,7 +274,7 @@ impl Drawing<'_> {
                 let group = self.name(Of::Group, group);
                 add(&members.with_label_values(&[group]), member);
             }
-            // Routes may share one: closed is closed, once.
+            // Several routes may share a gate, which counts as closed once.
             Gauge::Gate {
                 group,
                 name,
@@ -294,7 +312,8 @@ impl Drawing<'_> {
         }
     }
 
-    /// The labels of a partition; those past the bound are counted together, whatever their topic.
+    /// Returns the labels of a partition. Partitions past the bound are counted together, whatever
+    /// their topic.
     fn place<'p>(&mut self, partition: &'p TopicPartition) -> (String, &'p str) {
         if self.partitions.admit(partition.clone()) {
             (partition.partition.to_string(), partition.topic.as_str())
@@ -303,6 +322,7 @@ impl Drawing<'_> {
         }
     }
 
+    /// Returns the label value for a name, which is [`OVERFLOW`] past the bound.
     fn name<'n>(&mut self, of: Of, name: &'n str) -> &'n str {
         let seen = self.names.get_mut(of as usize);
         match seen.map(|seen| seen.admit(name.to_owned())) {
@@ -312,12 +332,12 @@ impl Drawing<'_> {
     }
 }
 
-/// Figures of the same labels are those of several clients, or past the bound: they add up …
+/// Adds to a value. Used where several clients, or the values past the bound, add up to one figure.
 fn add(value: &Value, more: f64) {
     value.add(more);
 }
 
-/// … or the largest stands for all.
+/// Raises a value to `other` if that is larger. Used where the largest figure stands for all.
 fn raise(value: &Value, other: f64) {
     value.set(value.get().max(other));
 }
@@ -336,7 +356,7 @@ impl Collector for Scrape {
         let shared = &*self.0;
         let _drawing = shared.drawing.lock();
         shared.vectors.iter().for_each(GaugeVec::reset);
-        // The lock is not held while gauges are read: theirs may be code that watches more.
+        // The lock is not held while gauges are read, because their code may call `watch`.
         let watched = {
             let mut watched = shared.watched.lock();
             watched.retain(|gauges| !gauges.is_gone());
@@ -348,7 +368,7 @@ impl Collector for Scrape {
             names: [(); 4].map(|()| Seen::new(&shared.limit)),
         };
         for gauges in &watched {
-            // They may be a program's own: their panic must not take the scrape with it.
+            // The gauges may be a program's own code. A panic in it must not end the scrape.
             let read = catch_unwind(AssertUnwindSafe(|| {
                 gauges.read(&mut |gauge| drawing.draw(&gauge));
             }));

@@ -1,4 +1,4 @@
-//! Rules, dashboard and runbook against the metrics that there are.
+//! Rules, dashboard and runbook, checked against the metrics that exist.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -14,7 +14,7 @@ const RULES_TEST: &str = include_str!("../../../deploy/prometheus/milena.rules.t
 const DASHBOARD: &str = include_str!("../../../deploy/grafana/dashboards/milena.json");
 const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
 
-/// The labels of each metric.
+/// Returns the labels of each metric.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let rows = include_str!("../METRICS.md").lines().skip(2);
     let rows = rows.map(|row| {
@@ -26,7 +26,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     rows.collect()
 }
 
-/// Every word that begins with `milena_`.
+/// Returns every word that begins with `milena_`.
 fn names(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("milena_")).collect()

@@ -1,4 +1,5 @@
-//! The table of the crate's documentation against what a registry shows after one of everything has happened.
+//! The table in the crate's documentation, checked against a registry after every event has
+//! happened once.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -274,7 +275,7 @@ impl Gauges for Figures {
     }
 }
 
-/// Name, type and labels of each row.
+/// Returns the name, type and labels of each row.
 fn documented() -> BTreeMap<String, (String, Vec<String>)> {
     let rows = include_str!("../METRICS.md").lines().skip(2);
     let rows = rows.map(|row| {

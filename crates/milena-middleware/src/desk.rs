@@ -1,4 +1,5 @@
-//! Where layers write records: tried until a broker has it, its lane waiting meanwhile.
+//! Writes records for layers. A write is retried until a broker has the record, and its lane waits
+//! meanwhile.
 
 use std::future::{Future, poll_fn};
 use std::time::Duration;
@@ -13,25 +14,26 @@ use tower_service::Service;
 use crate::readiness::classify;
 use crate::trouble::Troubles;
 
-/// What all lanes of a layer share that writes records.
+/// The state that all lanes of a record-writing layer share.
 #[derive(Clone, Debug)]
 pub(crate) struct Desk {
-    /// What is written, in words.
+    /// The kind of record that is written, for log lines and errors, such as "dead letter".
     pub(crate) what: &'static str,
-    /// The records that cannot be written now, and the gate that says so.
+    /// The records that cannot be written now, and the gate that closes meanwhile.
     pub(crate) troubles: Troubles,
+    /// The wait between two tries of one record. 100 ms to 10 s.
     pub(crate) backoff: Backoff,
-    /// The least that is written of a record, where it is refused for what it is.
+    /// The smallest form that may be written when the record is refused because of its content.
     pub(crate) least: Size,
 }
 
-/// What came of writing a record.
+/// The result of writing a record.
 pub(crate) enum Written {
-    /// A broker has it.
+    /// A broker acknowledged the record, which was written in this size.
     There(RecordMetadata, Size),
-    /// The partition is to be given back first.
+    /// The consumer must give the partition back before the record could be written.
     GivenBack,
-    /// It will never be taken, even in its smallest form.
+    /// The record was refused even in its smallest allowed form, or no retry can succeed.
     Refused(ProcessError),
 }
 
@@ -45,8 +47,10 @@ impl Desk {
         }
     }
 
-    /// Writes what `make` makes. What may pass by itself is waited for, however long that takes; a record that is refused for what it is
-    /// gets smaller, down to the least.
+    /// Writes the record that `make` builds, and waits until a broker has it.
+    ///
+    /// Errors that may pass by themselves are retried without limit. A record that is refused
+    /// because of its content is made smaller step by step, down to `least`.
     pub(crate) async fn write<P>(
         &self,
         mut sink: P,
@@ -60,12 +64,13 @@ impl Desk {
     {
         let (mut size, mut failures, mut refusals) = (Size::Full, 0, 0);
         let mut refused = None;
-        // Told of until this ends, however it ends.
+        // The trouble ends when this value is dropped, on every path out of this function.
         let mut trouble = self.troubles.of(origin);
         loop {
             let record = make(size, refused.as_ref());
             let to = record.topic.clone();
-            // Once begun it is seen through: half a record is none.
+            // A write that has begun is not cancelled, because the broker may have taken the
+            // record.
             let written = async {
                 poll_fn(|cx| sink.poll_ready(cx)).await?;
                 sink.call(record).await
@@ -90,12 +95,14 @@ impl Desk {
             refusals += u32::from(refusal == Some(Refusal::ByBroker));
             match refusal {
                 Some(Refusal::ForEver) => return Written::Refused(error),
+                // The client's own refusal is certain. A broker's refusal may be due to another
+                // record of the batch, so this record is only blamed when it is refused again.
                 Some(Refusal::AtOnce) | Some(Refusal::ByBroker)
                     if refusal == Some(Refusal::AtOnce) || refusals >= TRIES =>
                 {
                     tracing::warn!(
                         topic = to.as_str(), origin = %origin.topic_partition(), offset = %origin.offset,
-                        error = %reason, "a {what} is refused for what it is"
+                        error = %reason, "a {what} was refused because of its content"
                     );
                     let Some(smaller) = size.smaller().filter(|smaller| *smaller <= self.least)
                     else {
@@ -104,7 +111,8 @@ impl Desk {
                     (size, refusals, refused) = (smaller, 0, Some(error));
                     continue;
                 }
-                // A broker refuses a whole batch for one record of it: this one may be an innocent neighbour.
+                // A broker refuses a whole batch because of one record in it. The cause may be
+                // another record of the batch, so this one is tried again in the same size.
                 Some(Refusal::ByBroker | Refusal::AtOnce) => {}
                 None => {
                     tracing::warn!(
@@ -124,7 +132,7 @@ impl Desk {
     }
 }
 
-/// Awaits `work`, and tells once when it takes long.
+/// Awaits `work`, and calls `tell` once if it takes longer than `LATE`.
 async fn told_when_late<T>(work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
     let mut work = std::pin::pin!(work);
     if let Ok(ended) = timeout(LATE, &mut work).await {
@@ -134,16 +142,16 @@ async fn told_when_late<T>(work: impl Future<Output = T>, tell: impl FnOnce()) -
     work.await
 }
 
-/// How much of what is known goes into a record.
+/// The amount of known detail that goes into a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Size {
     /// All of it.
     Full,
-    /// Without words.
+    /// Without the long texts.
     Short,
     /// Without the value.
     Stub,
-    /// Only where it came from, and why.
+    /// Only the origin and the cause.
     Bare,
 }
 
@@ -158,14 +166,14 @@ impl Size {
     }
 }
 
-/// How a record is refused that no waiting helps.
+/// A refusal of a record that waiting does not cure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// For what it is, before it was sent.
+    /// The client refused the record before sending, because of its content.
     AtOnce,
-    /// For what it or another record of its batch is.
+    /// The broker refused the batch because of this record or another one in it.
     ByBroker,
-    /// Whatever it is: no topic has such a name, or the sink is closed.
+    /// No content would help. The topic name is invalid, or the sink is closed.
     ForEver,
 }
 
@@ -188,7 +196,7 @@ impl Refusal {
     }
 }
 
-/// How often a broker is asked for a record that it refuses before less of it is written.
+/// The refusals by a broker after which a smaller form of the record is tried.
 const TRIES: u32 = 2;
-/// How long a broker may take to acknowledge a record before that is told.
+/// The time without an acknowledgement after which a warning is logged.
 const LATE: Duration = Duration::from_secs(3);

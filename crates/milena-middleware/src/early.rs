@@ -1,4 +1,4 @@
-//! A future that has its answer already, or waits for what is inside.
+//! A future that either holds its answer already or waits for the inner service.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use milena_core::{BoxError, Outcome};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The answer of a layer that may decide before anything inside runs.
+    /// The future of a layer that may decide before anything inside runs.
     pub struct EarlyFuture<F> {
         #[pin]
         state: State<F>,
@@ -51,7 +51,7 @@ where
             Projection::Running { inner } => inner.poll(cx).map_err(Into::into),
             Projection::Decided { answer } => match answer.take() {
                 Some(outcome) => Poll::Ready(Ok(outcome)),
-                None => Poll::Ready(Err("polled after its end".into())),
+                None => Poll::Ready(Err("the future was polled after it had finished".into())),
             },
         }
     }

@@ -1,8 +1,11 @@
-//! Tower layers around a handler, the stack that orders them, and the router that finds a record's stack.
+//! Tower layers around a handler, the stack that orders them, and the router that finds the stack
+//! for a record.
 //!
-//! A handler is a [`Service`](tower_service::Service) from [`Incoming`](milena_core::Incoming) to [`Outcome`](milena_core::Outcome); an
-//! async function of extractors becomes one. Layers stand around it in a [`Stack`], outermost first: each sees what those inside let
-//! through. An error never means that a record is dropped: what no layer could mend becomes a dead letter, or stops its lane.
+//! A handler is a [`Service`](tower_service::Service) from [`Incoming`](milena_core::Incoming) to
+//! [`Outcome`](milena_core::Outcome). An async function of extractors becomes one. Layers surround
+//! the handler in a [`Stack`], outermost first. Each layer sees only the outcomes and errors that
+//! the layers inside it return. An error never drops a record. A record whose error no layer
+//! resolves becomes a dead letter, or its lane stops.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,9 +28,10 @@
 //! ```
 //!
 //! # Readiness
-//! A layer that can be not ready looks at its own state first and at the layers inside it last. A clone is not ready because the
-//! original was. Waiting for readiness is no attempt and has no deadline; a [`Gate`](milena_core::Gate) makes it visible, and the
-//! consumer pauses the partitions meanwhile.
+//! A layer that can be not ready checks its own state first and the layers inside it last. A clone
+//! is not ready just because the original was. Waiting for readiness is not an attempt and has no
+//! deadline. A [`Gate`](milena_core::Gate) makes the wait visible, and the consumer pauses the
+//! partitions until the gate opens.
 
 pub mod batch;
 pub mod circuit_breaker;

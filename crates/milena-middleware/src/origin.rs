@@ -1,4 +1,5 @@
-//! Where a record came from before a dead letter topic or a retry topic: header names, and how they are read and written. Pure.
+//! The origin of a record that went through a dead letter topic or a retry topic. Holds the header
+//! names and the functions that read and write them. Pure.
 
 use milena_core::{ConsumerRecord, Headers, Offset, Partition, Timestamp, TopicName};
 
@@ -19,17 +20,22 @@ pub(crate) const CAUSE_DEPENDENCY: &str = "milena.cause.dependency";
 pub(crate) const RETRY_ROUND: &str = "milena.retry.round";
 pub(crate) const RETRY_DUE: &str = "milena.retry.due";
 
-/// Where a record was read first.
+/// The place where a record was first read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
+    /// The topic that the record was first read from.
     pub(crate) topic: TopicName,
+    /// The partition. `None` if the headers do not name it.
     pub(crate) partition: Option<Partition>,
+    /// The offset. `None` if the headers do not name it.
     pub(crate) offset: Option<Offset>,
+    /// The record's original timestamp. `None` if it has none or the headers do not name it.
     pub(crate) timestamp: Option<Timestamp>,
 }
 
 impl Origin {
-    /// What its headers tell, where they are its own, else the place where it is now.
+    /// Returns the origin that the headers name if they belong to this record, otherwise the
+    /// record's current place.
     pub(crate) fn of(record: &ConsumerRecord) -> Self {
         let headers = &record.headers;
         match headers.text(TOPIC).filter(|_| is_own(record)) {
@@ -48,7 +54,7 @@ impl Origin {
         }
     }
 
-    /// Writes it into headers, in place of another one.
+    /// Writes this origin into `headers` and replaces an earlier one.
     pub(crate) fn note(&self, headers: &mut Headers) {
         headers.set(TOPIC, self.topic.as_str().to_owned());
         let numbers = [
@@ -65,8 +71,10 @@ impl Origin {
     }
 }
 
-/// Whether what a record's headers say of an origin is said of this record. A handler that copies headers into a record that it makes
-/// copies these too: they name the topic that they were sent to, and a record of another topic is not the one that they tell of.
+/// Returns true if the origin headers of `record` describe this record.
+///
+/// A handler that copies headers into a new record copies these too. They name the topic that they
+/// were sent to, so in a record of another topic they describe a different record.
 pub(crate) fn is_own(record: &ConsumerRecord) -> bool {
     let headers = &record.headers;
     let topic = Some(record.topic.as_str());
@@ -75,12 +83,12 @@ pub(crate) fn is_own(record: &ConsumerRecord) -> bool {
     }
     match headers.text(SENT_TO) {
         Some(sent_to) => Some(sent_to) == topic,
-        // Written before that was told.
+        // Headers of older versions do not name the topic that they were sent to.
         None => headers.get(RETRY_ROUND).is_some() || headers.get(REPLAYS).is_some(),
     }
 }
 
-/// Removes what is said of another record.
+/// Removes origin headers that belong to another record.
 pub(crate) fn disown(record: &ConsumerRecord, headers: &mut Headers) {
     if is_own(record) {
         return;
@@ -107,7 +115,7 @@ pub(crate) fn disown(record: &ConsumerRecord, headers: &mut Headers) {
     }
 }
 
-/// Writes down why a record goes away, in place of an earlier cause.
+/// Writes the cause for which a record is sent away, and replaces an earlier cause.
 pub(crate) fn note_cause(
     class: &'static str,
     message: &str,
@@ -122,18 +130,21 @@ pub(crate) fn note_cause(
     }
 }
 
-/// Removes what retry topics need to know.
+/// Removes the headers of the retry topics.
 pub(crate) fn forget_retries(headers: &mut Headers) {
     headers.remove(RETRY_ROUND);
     headers.remove(RETRY_DUE);
 }
 
-/// When the record was made: by its origin where it has one.
+/// Returns the time at which the record was made. Uses the origin's timestamp if it has one.
 pub(crate) fn timestamp(record: &ConsumerRecord) -> Option<Timestamp> {
     Origin::of(record).timestamp.or(record.timestamp)
 }
 
-/// From when on a record's age counts: when it was replayed, where it was, since who replays it wants it done; else when it was made.
+/// Returns the time from which a record's age counts.
+///
+/// That is the time of its last replay, because a replayed record is wanted again, or else the time
+/// at which it was made.
 pub(crate) fn wanted_since(record: &ConsumerRecord) -> Option<Timestamp> {
     let replayed = number(&record.headers, REPLAYED_AT).filter(|_| is_own(record));
     match replayed {
@@ -142,7 +153,7 @@ pub(crate) fn wanted_since(record: &ConsumerRecord) -> Option<Timestamp> {
     }
 }
 
-/// A header that holds a decimal number.
+/// Reads a header that holds a decimal number.
 pub(crate) fn number<T: std::str::FromStr>(headers: &Headers, name: &str) -> Option<T> {
     headers.text(name)?.parse().ok()
 }

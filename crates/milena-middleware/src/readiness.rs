@@ -1,11 +1,12 @@
-//! Waiting for a service, within a layer's own future.
+//! Waits for a service inside a layer's own future.
 
 use std::future::poll_fn;
 
 use milena_core::{BoxError, Incoming, ProcessError};
 use tower_service::Service;
 
-/// Waits until `service` is ready; `None` when the record's partition is to be given back before it is.
+/// Waits until `service` is ready. Returns `None` if the record's partition must be given back
+/// first.
 pub(crate) async fn ready<S>(
     service: &mut S,
     incoming: &Incoming,
@@ -22,7 +23,7 @@ where
     }
 }
 
-/// An error of a service, with its class.
+/// Converts an error of a service to one with a class.
 pub(crate) fn classify(error: impl Into<BoxError>) -> ProcessError {
     ProcessError::from_boxed(error.into())
 }

@@ -1,4 +1,4 @@
-//! Which records a layer cannot write now, and whether that is everybody's trouble.
+//! The records that a layer cannot write now, and whether all writes fail or only theirs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,32 +8,42 @@ use milena_core::{ConsumerRecord, Gate, Gauge, Gauges, Offset, TopicPartition};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The records that wait to be written, and the gate of their layer. A clone is the same.
+/// The records that wait to be written, and the gate of their layer. A clone shares them.
 ///
-/// The gate is closed while nothing can be written, so that all partitions of the route pause. Where another record was written since one
-/// began to wait, the trouble is that one's: the gate stays open until nobody waits any more, and the record is shown by its offset.
+/// The gate is closed while nothing can be written, so all partitions of the route pause. If
+/// another record was written after one began to wait, only the waiting one has trouble. The gate
+/// then stays open until no record waits any more, and the waiting record is shown with its offset.
 #[derive(Clone)]
 pub(crate) struct Troubles {
+    /// The gate of the layer. Closed by the first record that waits, opened by any write that
+    /// succeeds.
     gate: Gate,
+    /// The waiting records, shared by all lanes.
     waiting: Arc<Mutex<Waiting>>,
 }
 
 #[derive(Default)]
 struct Waiting {
+    /// The trouble of each waiting record, by its place.
     records: BTreeMap<(TopicPartition, Offset), Trouble>,
-    /// Whether a record was written while another one waited.
+    /// True if a record was written while another one waited. Cleared when no record waits.
     partial: bool,
 }
 
 struct Trouble {
+    /// The latest error.
     reason: String,
+    /// The failed writes so far.
     tries: u32,
+    /// The time of the first failed write.
     since: Instant,
 }
 
-/// The trouble of one record, if it has any; over when this is dropped.
+/// The trouble of one record, if it has any. Dropping this ends the trouble.
 pub(crate) struct Own<'a> {
+    /// The troubles of the layer.
     troubles: &'a Troubles,
+    /// The record that has this trouble.
     origin: &'a ConsumerRecord,
 }
 
@@ -58,7 +68,8 @@ impl Troubles {
 }
 
 impl Own<'_> {
-    /// It waits, for this reason.
+    /// Marks this record as waiting, with the reason. Closes the gate unless other records can be
+    /// written.
     pub(crate) fn note(&mut self, reason: String) {
         let place = (self.origin.topic_partition(), self.origin.offset);
         let mut waiting = self.troubles.waiting.lock();
@@ -69,18 +80,21 @@ impl Own<'_> {
         });
         trouble.reason = reason;
         trouble.tries = trouble.tries.saturating_add(1);
+        // Other records can be written, so the partitions must not pause.
         if waiting.partial {
             return;
         }
-        // By the first, so that the reason does not change with each record that waits.
+        // The gate shows the first record, so that its text does not change with each record that
+        // waits.
         if let Some(((partition, offset), first)) = waiting.records.first_key_value() {
             let reason = &first.reason;
-            let told = format!("{reason}; the first that waits is {partition} at {offset}");
+            let told = format!("{reason}; the first waiting record is {partition} at {offset}");
             self.troubles.gate.close(told);
         }
     }
 
-    /// It is written: whoever waits still has a trouble of its own.
+    /// Marks this record as written. Opens the gate, because any record that still waits has a
+    /// trouble of its own.
     pub(crate) fn written(&mut self) {
         let mut waiting = self.troubles.waiting.lock();
         waiting.end(self.origin);
@@ -90,7 +104,8 @@ impl Own<'_> {
     }
 }
 
-/// Written, refused or given back: it waits no more. A gate that nobody is left to open would pause its partitions for ever.
+/// Ends the trouble when the record was written, refused or given back. Opens the gate after the
+/// last one, because a gate that nobody opens would pause its partitions for ever.
 impl Drop for Own<'_> {
     fn drop(&mut self) {
         let mut waiting = self.troubles.waiting.lock();
@@ -109,7 +124,8 @@ impl Waiting {
     }
 }
 
-/// Shows the records that wait though others are written, each partition by the first of them.
+/// Shows the records that wait while others can be written. Each partition is shown by its first
+/// waiting record.
 impl Gauges for Troubles {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         let waiting = self.waiting.lock();

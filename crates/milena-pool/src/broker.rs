@@ -1,4 +1,4 @@
-//! What a client holds of one broker: a connection per role, a pool for short requests, a backoff.
+//! The connections to one broker: one per role, a pool for short requests, and a dial backoff.
 
 use std::sync::Arc;
 
@@ -14,31 +14,36 @@ use crate::options::ConnectionOptions;
 use crate::own::Slot;
 use crate::tasks::closed;
 
-/// What a connection of its own is for. A broker answers a connection in order, one request at a
-/// time, so that these must not wait for each other.
+/// The purpose of a connection. A broker answers the requests of a connection one at a time, so
+/// requests of different roles must not wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Produce requests.
     Produce,
-    /// Fetch requests, which park at the broker.
+    /// Fetch requests, which block at the broker.
     Fetch,
-    /// Joining and syncing a group, which park at the coordinator.
+    /// Joining and syncing a group. These requests block at the coordinator.
     Group,
-    /// Heartbeats and commits, which must never wait.
+    /// Heartbeats and commits, which must not wait for other requests.
     Heartbeat,
 }
 
-/// How connections of this client come about.
+/// The settings with which a cluster handle dials.
 pub(crate) struct Dialer {
+    /// Opens the streams.
     pub(crate) connector: Arc<dyn Connect>,
+    /// The address map. Returns the address to dial for an advertised address.
     pub(crate) route: Arc<dyn Fn(&Address) -> Address + Send + Sync>,
+    /// The settings of each connection.
     pub(crate) options: ConnectionOptions,
+    /// The waits between dials to one broker, `reconnect.backoff.ms`.
     pub(crate) backoff: Backoff,
+    /// The state shared by all connections of the handle.
     pub(crate) home: Home,
 }
 
 impl Dialer {
-    /// Dials once, by the address map.
+    /// Dials once, with the address map applied.
     pub(crate) async fn dial(&self, address: &Address, node: Option<NodeId>) -> Result<Connection> {
         let route = (self.route)(address);
         let to = Destination {
@@ -51,26 +56,36 @@ impl Dialer {
     }
 }
 
-/// A broker and the connections to it.
+/// A broker and the connections to it. A broker whose address changes gets a new value.
 pub(crate) struct Broker {
+    /// The path to the broker, shared by slots and pool.
     pub(crate) line: Arc<Line>,
+    /// The long-lived connections, in the order of [`Role`].
     slots: [Slot; 4],
+    /// The connections for short requests.
     pool: Pool<Short>,
 }
 
-/// The way to a broker: dialing waits out the backoff.
+/// The path to a broker. Dials wait until the backoff is over.
 pub(crate) struct Line {
+    /// The broker's number.
     node: NodeId,
+    /// The address that the broker advertises.
     pub(crate) address: Address,
+    /// The settings with which to dial.
     dialer: Arc<Dialer>,
+    /// The failed dials and the wait that follows from them.
     backoff: Mutex<NodeBackoff>,
 }
 
-/// How a pool is used.
+/// The use of a pool.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct PoolStatus {
+    /// Number of connections.
     pub(crate) size: usize,
+    /// Number of connections that are free.
     pub(crate) available: usize,
+    /// Number of callers that wait for a connection.
     pub(crate) waiting: usize,
 }
 
@@ -93,7 +108,7 @@ impl Broker {
         })
     }
 
-    /// The connection of `role`, dialed when there is none that works.
+    /// Returns the connection of `role`. Dials if there is no working one.
     pub(crate) async fn connection(&self, role: Role) -> Result<Connection> {
         let [produce, fetch, group, heartbeat] = &self.slots;
         let slot = match role {
@@ -105,7 +120,7 @@ impl Broker {
         slot.connection(&self.line).await
     }
 
-    /// A connection for one short request; waits while all are in use.
+    /// Takes a connection for one short request. Waits while all are in use.
     pub(crate) async fn check_out(&self) -> Result<Object<Short>> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => error,
@@ -114,12 +129,12 @@ impl Broker {
         })
     }
 
-    /// Whether a dial would start at once.
+    /// Returns true if a dial would start at once, without backoff.
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
         self.line.backoff.lock().until(now).is_none()
     }
 
-    /// How its connections for short requests are used.
+    /// Returns the use of the pool for short requests.
     pub(crate) fn pool_status(&self) -> PoolStatus {
         let status = self.pool.status();
         PoolStatus {
@@ -129,7 +144,8 @@ impl Broker {
         }
     }
 
-    /// How soon a short request would be served: 0 at once, 1 after a dial, 2 after others.
+    /// Returns how soon a short request can be sent: 0 at once, 1 after a dial, 2 after other
+    /// requests.
     pub(crate) fn rank(&self) -> u8 {
         let short = self.pool.status();
         match (short.available, short.size) {
@@ -141,6 +157,7 @@ impl Broker {
 }
 
 impl Line {
+    /// Waits until the backoff is over, then dials.
     pub(crate) async fn dial(&self) -> Result<Connection> {
         let until = self.backoff.lock().until(Instant::now());
         if let Some(until) = until {
@@ -156,7 +173,7 @@ impl Line {
     }
 }
 
-/// The `deadpool` manager of a broker's connections for short requests.
+/// Creates and checks the connections for short requests, for `deadpool`.
 pub(crate) struct Short(Arc<Line>);
 
 impl Manager for Short {
@@ -167,8 +184,8 @@ impl Manager for Short {
         self.0.dial().await
     }
 
-    /// Refuses what has ended, and what still owes an answer: brokers answer in order, so that the
-    /// next request would wait behind the one that was given up.
+    /// Refuses a connection that has ended or has an unanswered request. Brokers answer in order,
+    /// so the next request would wait for the answer to a request whose caller gave up.
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Error> {
         if connection.is_closed() {
             return Err(RecycleError::message("the connection has ended"));
@@ -180,6 +197,6 @@ impl Manager for Short {
     }
 }
 
-/// Connections per broker for short requests: one slow answer never blocks all others, and a client
-/// stays far below the brokers' connection limits.
+/// Connections per broker for short requests. With two, one slow answer does not block all others,
+/// and a client stays far below the brokers' connection limits.
 const SHORT_CONNECTIONS: usize = 2;

@@ -1,4 +1,4 @@
-//! The handle on a cluster: its picture, its brokers, and the connections to them.
+//! The handle on a cluster: its metadata, its brokers, and the connections to them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,31 +21,45 @@ use crate::upkeep::Upkeep;
 use crate::users::Users;
 use crate::wanted::{Scope, Wanted};
 
-/// A handle on a cluster. A clone leads to the same one, with the same connections.
+/// A handle on a cluster. Clones share metadata and connections.
 ///
-/// The connections end with [`close`](Self::close), or with the last clone.
+/// The connections end with [`close`](Self::close), or when the last clone is dropped.
 #[derive(Clone)]
 pub struct Cluster(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    /// The addresses given by the user. Asked for metadata when the known brokers do not answer.
     pub(crate) bootstrap: Vec<Address>,
+    /// The settings of all connections, and the list of their tasks.
     pub(crate) dialer: Arc<Dialer>,
+    /// The timeouts, backoffs and refresh interval of this handle.
     pub(crate) timing: Timing,
+    /// The metadata snapshot. Replaced as a whole, only by [`Inner::change`]. Empty before the
+    /// first answer.
     pub(crate) metadata: ArcSwap<Metadata>,
+    /// Counts the changes of `metadata` and wakes [`Cluster::changed`].
     changed: watch::Sender<u64>,
+    /// The topics that refreshes ask for.
     pub(crate) wanted: Mutex<Wanted>,
-    /// What answers said against the picture and nobody confirmed yet.
+    /// Claims in answers that contradict `metadata` and are not confirmed yet.
     pub(crate) doubts: Mutex<Doubts>,
+    /// The connections to each broker. Its lock also orders the writers of `metadata`. An entry is
+    /// removed when the broker leaves the metadata or changes its address.
     brokers: Mutex<HashMap<NodeId, Arc<Broker>>>,
+    /// The coordinators found so far.
     pub(crate) coordinators: Coordinators,
+    /// Requests for a refresh, and the token that closes the handle.
     pub(crate) signals: Arc<Signals>,
+    /// The background tasks. They are started again if their runtime has ended.
     pub(crate) upkeep: Upkeep,
+    /// The time of the last refresh of the whole metadata.
     renewed_at: Mutex<Instant>,
+    /// The producers and consumers that work over this handle, held weakly.
     pub(crate) users: Users,
 }
 
 impl Cluster {
-    /// Begins a handle on the cluster that is reached by `bootstrap`: `host:port` each.
+    /// Starts to build a handle on the cluster that `bootstrap` addresses reach, each `host:port`.
     pub fn builder<I>(bootstrap: I) -> ClusterBuilder
     where
         I: IntoIterator,
@@ -95,7 +109,7 @@ impl Cluster {
         );
     }
 
-    /// Tries until a broker answers or the API timeout passes.
+    /// Asks for metadata until a broker answers or the API timeout passes.
     async fn first_contact(&self) -> Result<()> {
         let mut last: Option<Error> = None;
         let trying = async {
@@ -104,7 +118,7 @@ impl Cluster {
                 match self.0.renew(&Scope::Wanted(BTreeSet::new()), false).await {
                     Ok(_) => return Ok(()),
                     Err(error) if error.is_retriable() => {
-                        // Once for each reason: the tries go on for as long as the API timeout.
+                        // Log each reason once. The attempts may go on for the whole API timeout.
                         if last.as_ref().map(ToString::to_string) != Some(error.to_string()) {
                             tracing::warn!(%error, "no broker answers yet; trying again");
                         }
@@ -127,26 +141,29 @@ impl Cluster {
         }
     }
 
-    /// The present picture of the cluster. Cheap; hold it for one decision, then take it anew.
+    /// Returns the current metadata. Cheap. Hold it for one decision, then ask again.
     #[must_use]
     pub fn metadata(&self) -> Arc<Metadata> {
         self.0.metadata.load_full()
     }
 
-    /// A watch that changes whenever the picture does; its value counts the changes.
+    /// Returns a watch that changes whenever the metadata does. Its value counts the changes.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
 
-    /// The connection of `role` to `node`, dialed when there is none that works; all clones of this handle share it.
+    /// Returns the connection of `role` to `node`. Dials if there is no working one. All clones of
+    /// this handle share it.
     ///
-    /// Use [`OwnConnections`](crate::OwnConnections) for requests that block at the broker, such as a long fetch. Waits out the
-    /// broker's backoff, then at most the connect timeout; callers that come while another one dials share what comes of it.
+    /// Waits until the broker's backoff is over, then at most the connect timeout. Callers that
+    /// come while another one dials share its result. Use [`OwnConnections`](crate::OwnConnections)
+    /// for requests that block at the broker, such as a long fetch.
     ///
     /// # Errors
-    /// [`ErrorKind::State`] for an unknown broker (refresh, then retry); [`ErrorKind::Closed`] after
-    /// [`close`](Self::close); else as [`Connection::open`].
+    /// - [`ErrorKind::State`] for an unknown broker. Refresh the metadata, then retry.
+    /// - [`ErrorKind::Closed`] after [`close`](Self::close).
+    /// - The errors of [`Connection::open`].
     pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
         self.0.keep_up();
         let broker = self.0.broker(node)?;
@@ -155,13 +172,14 @@ impl Cluster {
         opened
     }
 
-    /// A new connection to `node`, nobody's but the caller's. It ends with its last handle, or with the cluster's.
+    /// Opens a connection to `node` that is not shared. It ends with its last clone, or with the
+    /// cluster handle.
     ///
-    /// For more of one role than the one that [`connection`](Self::connection) gives: a broker works on one request of a connection at a
-    /// time. Waits as that does.
+    /// Use it for more connections of one role than [`connection`](Self::connection) returns, since
+    /// a broker works on one request of a connection at a time. Waits like `connection`.
     ///
     /// # Errors
-    /// As [`connection`](Self::connection).
+    /// The errors of [`connection`](Self::connection).
     pub async fn dial(&self, node: NodeId) -> Result<Connection> {
         let broker = self.0.broker(node)?;
         let opened = broker.line.dial().await;
@@ -169,101 +187,105 @@ impl Cluster {
         opened
     }
 
-    /// After a dial that failed, looks again who is there.
+    /// Requests a metadata refresh if a dial failed.
     pub(crate) fn note_dial(&self, dialed: &Result<Connection>) {
         if let Err(error) = dialed
             && error.kind() != ErrorKind::Closed
         {
-            // Its leaders may have moved, or its address.
+            // The broker's address may have changed, or its partitions may have other leaders.
             self.request_refresh();
         }
     }
 
-    /// Who is told of what happens.
+    /// Returns the observers that receive the events of this handle.
     #[must_use]
     pub fn observers(&self) -> &Observers {
         &self.0.dialer.options.observers
     }
 
-    /// The largest answer accepted, in bytes.
+    /// Returns the largest accepted answer, in bytes.
     #[must_use]
     pub fn max_frame(&self) -> usize {
         self.0.dialer.options.max_frame
     }
 
-    /// How long an answer may take: `request.timeout.ms`.
+    /// Returns the longest time that an answer may take, `request.timeout.ms`.
     #[must_use]
     pub fn request_timeout(&self) -> std::time::Duration {
         self.0.dialer.options.request_timeout
     }
 
-    /// How long an operation with its retries may take: `default.api.timeout.ms`.
+    /// Returns the longest time that an operation with its retries may take,
+    /// `default.api.timeout.ms`.
     #[must_use]
     pub fn api_timeout(&self) -> std::time::Duration {
         self.0.timing.api_timeout
     }
 
-    /// The wall clock of all that shares the cluster.
+    /// Returns the wall clock that all users of the cluster read.
     #[must_use]
     pub fn clock(&self) -> &WallClock {
         &self.0.dialer.options.clock
     }
 
-    /// The waits between tries: `retry.backoff.ms`.
+    /// Returns the waits between attempts, `retry.backoff.ms`.
     #[must_use]
     pub fn backoff(&self) -> milena_core::Backoff {
         self.0.timing.retry
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Returns true if [`close`](Self::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.signals.closing.is_cancelled()
     }
 
-    /// Ends every connection and task of this handle and its clones; requests without an answer fail.
+    /// Ends every connection and task of this handle and its clones. Requests without an answer
+    /// fail.
     ///
-    /// Other handles are untouched, even on the same cluster.
+    /// Other handles are not affected, even on the same cluster.
     ///
     /// # Cancel safety
-    /// Dropped, everything ends all the same.
+    /// If the future is dropped, everything still ends.
     pub async fn close(&self) {
         self.0.signals.closing.cancel();
-        // All that can be said is said before the wait, which the caller may cut off.
+        // Report the end before the wait below, because the caller may drop this future while it
+        // waits.
         self.0.brokers.lock().clear();
         self.0.signals.end_for_good(&closed());
         self.0.changed.send_modify(|count| *count += 1);
         self.0.dialer.home.tasks.close().await;
     }
 
-    /// Asks for a renewal of the picture and does not wait: several asked for at once become one.
+    /// Requests a metadata refresh and does not wait. Several requests become one refresh.
     ///
-    /// Renewals that bring nothing new are spaced further and further, up to `retry.backoff.max.ms`; one that fails is tried again.
+    /// Refreshes that bring nothing new are spaced further and further apart, up to
+    /// `retry.backoff.max.ms`. A refresh that fails is tried again.
     pub fn request_refresh(&self) {
         self.0.signals.ask_whole();
         self.0.keep_up();
     }
 
-    /// Renews the picture and waits until a renewal that started after this call has ended.
+    /// Refreshes the metadata. Waits for the end of a refresh that starts after this call.
     ///
     /// # Errors
-    /// Why no broker could be asked.
+    /// The reason why no broker could be asked.
     ///
     /// # Cancel safety
-    /// Dropped, the renewal goes on.
+    /// If the future is dropped, the refresh continues.
     pub async fn refresh(&self) -> Result<()> {
         let asked = self.0.signals.ask_whole();
         self.served(asked).await
     }
 
-    /// Waits until what was asked of the picture is there.
+    /// Waits until the refresh `asked` has ended, at most the API timeout.
     pub(crate) async fn served(&self, asked: Asked) -> Result<()> {
         self.0.keep_up();
         match timeout(self.0.timing.api_timeout, self.0.signals.served(asked)).await {
             Ok(served) => served,
             Err(_) => Err(Error::new(
                 ErrorKind::Timeout,
-                "the picture of the cluster could not be renewed in time",
+                "the metadata of the cluster could not be refreshed in time",
             )),
         }
     }
@@ -279,15 +301,15 @@ impl std::fmt::Debug for Cluster {
 }
 
 impl Inner {
-    /// What is held of a broker. One whose address changed starts afresh; its old connections end
-    /// once their requests are answered.
+    /// Returns the connections to a broker. If its address changed, returns a new empty set. The
+    /// old connections end once their requests are answered.
     pub(crate) fn broker(&self, node: NodeId) -> Result<Arc<Broker>> {
         if self.signals.closing.is_cancelled() {
             return Err(closed().with_persistence(Persistence::NotWritten));
         }
         let metadata = self.metadata.load();
         let Some(known) = metadata.broker(node) else {
-            let what = "the broker is not part of the cluster, as far as is known";
+            let what = "the broker is not in the metadata of the cluster";
             return Err(Error::new(ErrorKind::State, what)
                 .node(node)
                 .with_persistence(Persistence::NotWritten));
@@ -304,13 +326,14 @@ impl Inner {
         Ok(fresh)
     }
 
-    /// What is held of brokers now.
+    /// Returns the brokers that this handle has used.
     pub(crate) fn held_brokers(&self) -> HashMap<NodeId, Arc<Broker>> {
         self.brokers.lock().clone()
     }
 
-    /// The brokers, those first that can be asked soonest: connected and little to do, then not
-    /// connected, then those that wait out a backoff; otherwise by chance.
+    /// Returns the brokers, sorted by how soon they can be asked: first those with a free
+    /// connection, then those without a connection, then busy ones, then those in backoff. Equal
+    /// ones are shuffled.
     pub(crate) fn by_load(&self) -> Vec<NodeId> {
         let now = Instant::now();
         let held = self.brokers.lock();
@@ -331,9 +354,9 @@ impl Inner {
         nodes.into_iter().map(|(_, _, node)| node).collect()
     }
 
-    /// Puts the picture that `make` draws from the present one in its place.
+    /// Replaces the metadata by the result of `make`. Does nothing if that is `None`.
     pub(crate) fn change(&self, make: impl FnOnce(&Metadata) -> Option<Metadata>) {
-        // The lock orders writers; readers never wait.
+        // This lock orders the writers of `metadata`. Readers never wait.
         let mut brokers = self.brokers.lock();
         let Some(new) = make(&self.metadata.load()) else {
             return;
@@ -347,11 +370,13 @@ impl Inner {
         self.changed.send_modify(|count| *count += 1);
     }
 
+    /// Stores that the whole metadata was refreshed now.
     pub(crate) fn renewed(&self) {
         *self.renewed_at.lock() = Instant::now();
     }
 
-    /// When the picture is too old, or what was said against it is to be confirmed.
+    /// Returns the time of the next refresh that nobody requested, because the metadata is too old
+    /// or a claim must be confirmed.
     pub(crate) fn due(&self) -> Instant {
         let old = *self.renewed_at.lock() + self.timing.metadata_max_age;
         let doubted = self.doubts.lock().next_look(Instant::now());

@@ -1,4 +1,4 @@
-//! Dialing: how a byte stream to an address comes about; TCP or whatever a closure returns.
+//! Dialing: opening a byte stream to an address, over TCP or by a closure.
 
 use std::future::Future;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A byte stream to a broker; implemented for everything that can be one.
+/// A byte stream to a broker. Implemented for every type with the listed traits.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Stream for T {}
@@ -20,14 +20,14 @@ pub type BoxStream = Box<dyn Stream>;
 
 /// Opens byte streams to addresses.
 ///
-/// [`TcpConnect`](crate::TcpConnect) does so over TCP. A closure
-/// `Fn(Address) -> impl Future<Output = io::Result<impl AsyncRead + AsyncWrite>>` does too, so that
-/// a whole client can run over streams in memory.
+/// [`TcpConnect`](crate::TcpConnect) opens them over TCP. A closure `Fn(Address) -> impl
+/// Future<Output = io::Result<impl AsyncRead + AsyncWrite>>` is a connector, too. A whole client
+/// can then run over streams in memory.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a stream to `address`. The caller bounds how long that may take, by dropping the future.
+    /// Opens a stream to `address`. The caller limits the time by dropping the future.
     ///
     /// # Errors
-    /// Whatever kept the stream from being opened; its text should name what was tried.
+    /// The reason why the stream could not be opened. Its text should name what was tried.
     fn dial<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxStream>>;
 }
 

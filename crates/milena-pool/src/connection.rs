@@ -1,4 +1,4 @@
-//! A connection to one broker: pipelined requests, matched to their answers, each with a deadline.
+//! A connection to one broker: pipelined requests, each with its answer and a deadline.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,52 +20,65 @@ use crate::standing::{Loss, Standing};
 use crate::tasks::Tasks;
 use crate::throttle;
 
-/// Where a connection leads to.
+/// The destination of a connection.
 #[derive(Clone, Copy)]
 pub(crate) struct Destination<'a> {
-    /// Where the broker says it is reached.
+    /// The address that the broker advertises.
     pub(crate) address: &'a Address,
-    /// What is dialed for that.
+    /// The address that is dialed instead, from the address map.
     pub(crate) route: &'a Address,
-    /// The broker; `None` for a bootstrap address.
+    /// The broker. `None` for a bootstrap address.
     pub(crate) node: Option<NodeId>,
 }
 
-/// What the connections of a cluster handle share.
+/// State shared by the connections of a cluster handle.
 #[derive(Clone, Default)]
 pub(crate) struct Home {
+    /// The tasks of the connections. Closing the handle ends them.
     pub(crate) tasks: Tasks,
+    /// The brokers that cannot be reached now, for the log.
     pub(crate) standing: Standing,
 }
 
-/// A connection to a broker. A clone leads to the same one; it ends when the last clone is gone and
-/// every request is answered, when it breaks, or when it was idle.
+/// A connection to a broker. Clones share it.
 ///
-/// Requests go out in the order in which they were handed over, and brokers answer in that order:
-/// a request without an answer in time therefore ends the connection and all requests behind it.
+/// It ends when the last clone is dropped and every request is answered, when it breaks, or when it
+/// was idle for too long.
+///
+/// Requests are sent in the order of their calls, and brokers answer in that order. A request
+/// without an answer in time therefore ends the connection and fails all later requests.
 #[derive(Clone)]
 pub struct Connection(Arc<Handle>);
 
 struct Handle {
+    /// The queue shared with the connection's task.
     shared: Arc<Shared>,
+    /// The other end, for errors and events.
     peer: Peer,
+    /// The API versions that the broker offers.
     versions: BrokerVersions,
+    /// `client.id`, sent with each request. `None` sends none.
     client_id: Option<Arc<str>>,
+    /// The longest time to wait for an answer, unless a call has its own limit.
     request_timeout: Duration,
+    /// True once the connection has ended.
     closed: watch::Receiver<bool>,
 }
 
 impl Connection {
-    /// Dials `address`, does the handshake and starts the connection's task.
+    /// Dials `address`, runs the handshake and starts the connection's task.
     ///
     /// Waits at most the connect timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] when the peer stays silent, [`ErrorKind::Transport`] when it cannot be
-    /// reached or hangs up, [`ErrorKind::Decode`] when it speaks another protocol; all name the address.
+    /// All errors name the address.
+    ///
+    /// - [`ErrorKind::Timeout`] if the peer does not answer.
+    /// - [`ErrorKind::Transport`] if the peer cannot be reached or closes the connection.
+    /// - [`ErrorKind::Decode`] if the peer uses another protocol.
     ///
     /// # Cancel safety
-    /// Dropped, the attempt is given up.
+    /// If the future is dropped, the attempt is given up.
     pub async fn open(
         connector: &dyn Connect,
         address: &Address,
@@ -80,7 +93,7 @@ impl Connection {
         Self::open_in(connector, to, options, &Home::default()).await
     }
 
-    /// As [`open`](Self::open), with the task and the standing of the broker kept by `home`.
+    /// Like [`open`](Self::open), but `home` keeps the task and the list of lost brokers.
     pub(crate) async fn open_in(
         connector: &dyn Connect,
         to: Destination<'_>,
@@ -126,6 +139,7 @@ impl Connection {
         }
     }
 
+    /// Starts the task of a connection whose handshake is done.
     fn start(
         link: Link,
         to: Destination<'_>,
@@ -160,23 +174,27 @@ impl Connection {
         })))
     }
 
-    /// Sends `request` in the highest version that both sides speak and waits for the answer, at
+    /// Sends `request` in the highest version that both sides support. Waits for the answer, at
     /// most the request timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] without a common version; [`ErrorKind::Timeout`] and
-    /// [`ErrorKind::Transport`] when no answer comes, with [`persistence`](Error::persistence) telling
-    /// whether the request may have reached the broker; [`ErrorKind::Decode`] for a malformed answer.
-    /// Error codes inside the answer are the caller's to read.
+    /// - [`ErrorKind::Unsupported`] without a common version.
+    /// - [`ErrorKind::Timeout`] and [`ErrorKind::Transport`] if no answer comes.
+    ///   [`persistence`](Error::persistence) says if the request may have reached the broker.
+    /// - [`ErrorKind::Decode`] for a malformed answer.
+    ///
+    /// Error codes inside the answer are not errors of this call. The caller reads them.
     ///
     /// # Cancel safety
-    /// Dropped, the request is sent all the same and its answer discarded.
+    /// If the future is dropped, the request is still sent, and its answer is discarded.
     pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response> {
         self.call_with(request, self.0.request_timeout).await
     }
 
-    /// As [`call`](Self::call), waiting at most `limit`: JoinGroup parks for the rebalance timeout,
-    /// Fetch for its `max_wait`; give them that and some slack.
+    /// Like [`call`](Self::call), but waits at most `limit`.
+    ///
+    /// Use it for requests that block at the broker, with some reserve. JoinGroup blocks for up to
+    /// the rebalance timeout, Fetch for up to its `max_wait`.
     pub async fn call_with<R: Request>(&self, request: &R, limit: Duration) -> Result<R::Response> {
         let version = self
             .0
@@ -186,7 +204,7 @@ impl Connection {
         self.call_version(request, version, limit).await
     }
 
-    /// As [`call_with`](Self::call_with), in `version`, which the caller negotiated.
+    /// Like [`call_with`](Self::call_with), in `version`, which the caller negotiated.
     pub async fn call_version<R: Request>(
         &self,
         request: &R,
@@ -205,19 +223,21 @@ impl Connection {
             Expected::Answer(None),
         );
         let body = answer.await?;
-        // An answer that cannot be read says nothing about whether the request was carried out.
+        // The broker may have executed the request, even if its answer cannot be decoded.
         response::decode::<R>(body, version)
             .map_err(|e| self.place(e).with_persistence(Persistence::PossiblyWritten))
     }
 
-    /// Hands over a request whose body is `segments`; the header is written here. The answer's body
-    /// resolves the future.
+    /// Sends a request whose body is `segments`. Adds the header. The future resolves to the body
+    /// of the answer.
     ///
-    /// The place in the order is taken when this returns, before the future is polled: pipelined
-    /// callers keep their order. `limit` runs from now, and stands still while the connection is mute.
+    /// The request has its place in the order when this function returns, before the future is
+    /// polled. Pipelined callers rely on that. `limit` runs from now on, and does not run while the
+    /// connection is muted.
     ///
     /// # Errors
-    /// As [`call`](Self::call); [`ErrorKind::State`] when too many requests are unanswered.
+    /// The errors of [`call`](Self::call), and [`ErrorKind::State`] if too many requests are
+    /// unanswered.
     pub fn send_raw(
         &self,
         api: ApiKey,
@@ -228,7 +248,7 @@ impl Connection {
         self.send_segments(api, version, segments, limit, Expected::Answer(None))
     }
 
-    /// As [`send_raw`](Self::send_raw), with `watch` looking at the answer while it arrives.
+    /// Like [`send_raw`](Self::send_raw), and calls `watch` with the answer while it arrives.
     pub fn send_watched(
         &self,
         api: ApiKey,
@@ -240,8 +260,8 @@ impl Connection {
         self.send_segments(api, version, segments, limit, Expected::Answer(Some(watch)))
     }
 
-    /// As [`send_raw`](Self::send_raw), for a request that brokers do not answer (Produce with
-    /// acks=0): resolves to nothing once its last byte was written.
+    /// Like [`send_raw`](Self::send_raw), for a request that brokers do not answer (Produce with
+    /// acks=0). Resolves to empty bytes once its last byte is written.
     pub fn send_unanswered(
         &self,
         api: ApiKey,
@@ -252,6 +272,7 @@ impl Connection {
         self.send_segments(api, version, segments, limit, Expected::Nothing)
     }
 
+    /// Puts the header before `segments` and queues the request.
     fn send_segments(
         &self,
         api: ApiKey,
@@ -270,6 +291,7 @@ impl Connection {
         self.push(api, version, correlation, segments, limit, expected)
     }
 
+    /// Queues a complete request and returns the future of its answer.
     fn push(
         &self,
         api: ApiKey,
@@ -296,8 +318,10 @@ impl Connection {
         }
     }
 
-    /// Mutes the connection for `wait`, as an answer to `api` asked (KIP-219). Answers decoded by
-    /// hand whose wait stands at their end (Produce) are told so; the others are seen to here.
+    /// Mutes the connection for `wait`, because an answer to `api` asked for it (KIP-219).
+    ///
+    /// Most answers carry `throttle_time_ms` at the start, and the connection reads it there.
+    /// Produce carries it at the end, so the producer reads it and reports it here.
     pub fn throttle(&self, api: ApiKey, wait: Duration) {
         let wait = wait.min(throttle::LONGEST);
         if self.0.shared.mute(Instant::now(), wait) {
@@ -309,63 +333,64 @@ impl Connection {
         }
     }
 
-    /// Until when the connection is mute; `None` when it is not.
+    /// Returns the time at which the connection is no longer muted. `None` if it is not muted.
     #[must_use]
     pub fn throttled_until(&self) -> Option<Instant> {
         let until = self.0.shared.muted_until()?;
         (until > Instant::now()).then_some(until)
     }
 
-    /// What the broker serves.
+    /// Returns the API versions that the broker offers.
     #[must_use]
     pub fn versions(&self) -> &BrokerVersions {
         &self.0.versions
     }
 
-    /// The broker; `None` for a connection to a bootstrap address.
+    /// Returns the broker. `None` for a connection to a bootstrap address.
     #[must_use]
     pub fn node(&self) -> Option<NodeId> {
         self.0.peer.node
     }
 
-    /// Where the broker said it is reached.
+    /// Returns the address that the broker advertises.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.0.peer.address
     }
 
-    /// The smoothed time from a request written to its answer; `None` before the first answer.
+    /// Returns the smoothed time from writing a request to its answer. `None` before the first
+    /// answer.
     #[must_use]
     pub fn srtt(&self) -> Option<Duration> {
         self.0.shared.round_trip.get()
     }
 
-    /// How long an answer may take unless a call says otherwise.
+    /// Returns the longest time to wait for an answer, unless a call has its own limit.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
         self.0.request_timeout
     }
 
-    /// How many requests were handed over and are not done.
+    /// Returns the number of requests that were queued or sent and have not ended.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.0.shared.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether it has ended or is about to: nothing more is taken.
+    /// Returns true if the connection has ended or will end soon. It takes no more requests.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.shared.is_closed()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the connection has ended.
     pub async fn closed(&self) {
         let mut closed = self.0.closed.clone();
-        // An error means that the driver is gone, which is the same.
+        // An error means that the driver is gone, so the connection has ended, too.
         let _ = closed.wait_for(|closed| *closed).await;
     }
 
-    /// Ends it at once; requests without an answer fail.
+    /// Ends the connection at once. Requests without an answer fail.
     pub fn close(&self) {
         self.0.shared.shut();
     }
@@ -393,6 +418,7 @@ impl Drop for Handle {
     }
 }
 
+/// Dials `address` and runs the handshake steps.
 async fn establish(
     connector: &dyn Connect,
     address: &Address,

@@ -1,4 +1,5 @@
-//! Coordinators of groups and transactions: looked up, remembered, forgotten when they moved.
+//! Coordinators of groups and transactions. They are looked up, cached, and forgotten when they
+//! moved.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::merge;
 
-/// What a coordinator is looked up for.
+/// The key under which a coordinator is looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CoordinatorKey {
     /// A consumer group, by its id.
@@ -25,12 +26,12 @@ pub enum CoordinatorKey {
 }
 
 impl CoordinatorKey {
-    /// The coordinator of a group.
+    /// Returns the key of a group's coordinator.
     pub fn group(id: impl Into<Arc<str>>) -> Self {
         Self::Group(id.into())
     }
 
-    /// The coordinator of a transactional id.
+    /// Returns the key of a transactional id's coordinator.
     pub fn transaction(id: impl Into<Arc<str>>) -> Self {
         Self::Transaction(id.into())
     }
@@ -57,20 +58,21 @@ impl CoordinatorKey {
     }
 }
 
-/// The coordinators that were found.
+/// The coordinators found so far.
 #[derive(Default)]
 pub(crate) struct Coordinators(Mutex<HashMap<CoordinatorKey, NodeId>>);
 
 impl Cluster {
-    /// The coordinator of `key`: remembered, or looked up by asking any broker; tried again while it is
-    /// loading or not available, at most the API timeout.
+    /// Returns the coordinator of `key`, from the cache or by asking any broker.
+    ///
+    /// Tries again while the coordinator is loading or not available, at most the API timeout.
     ///
     /// # Errors
-    /// The broker's code when waiting does not help (such as GROUP_AUTHORIZATION_FAILED), else the last
-    /// failure, once the time is up.
+    /// The broker's error code if waiting does not help, such as GROUP_AUTHORIZATION_FAILED.
+    /// Otherwise the last failure, once the time is up.
     ///
     /// # Cancel safety
-    /// Dropped, nothing is remembered.
+    /// If the future is dropped, nothing is cached.
     ///
     /// # References
     /// FindCoordinator (key 10), versions 1 to 6.
@@ -79,6 +81,7 @@ impl Cluster {
             .await
     }
 
+    /// Like [`coordinator`](Self::coordinator), until `deadline`.
     pub(crate) async fn coordinator_by(
         &self,
         key: &CoordinatorKey,
@@ -109,13 +112,13 @@ impl Cluster {
         }
     }
 
-    /// Forgets the coordinator of `key`, after it answered that it is none (NOT_COORDINATOR) or could
-    /// not be reached: the next use looks it up anew.
+    /// Removes the coordinator of `key` from the cache, so that the next use looks it up. Call it
+    /// after a broker answered NOT_COORDINATOR or could not be reached.
     pub fn forget_coordinator(&self, key: &CoordinatorKey) {
         self.0.coordinators.0.lock().remove(key);
     }
 
-    /// Asks one broker; one that does not answer joins the `silent`, which are asked last.
+    /// Asks one broker. Adds it to `silent` if it does not answer. Those brokers are asked last.
     async fn look_up(
         &self,
         key: &CoordinatorKey,
@@ -123,7 +126,8 @@ impl Cluster {
         silent: &mut Vec<NodeId>,
     ) -> Result<NodeId> {
         let (asked, connection) = self.any_connection_but(silent).await?;
-        // Short at first: heartbeats wait for this, and another broker knows as well.
+        // The first limit is short. Heartbeats wait for this answer, and other brokers know it,
+        // too.
         let patience = connection.request_timeout();
         let limit = (patience / 6).saturating_mul(2_u32.saturating_pow(attempt));
         let answer = ask(&connection, key, limit.min(patience)).await;
@@ -139,13 +143,14 @@ impl Cluster {
     }
 }
 
+/// Sends FindCoordinator to one broker and reads its answer.
 async fn ask(
     connection: &Connection,
     key: &CoordinatorKey,
     limit: Duration,
 ) -> Result<(NodeId, Address)> {
     let api = ApiKey::FindCoordinator;
-    // Version 0 knows groups alone; milena's range begins at 1.
+    // Version 0 can only look up groups. The range that milena supports begins at 1.
     let ours: VersionRange = api.supported();
     let version = connection.versions().negotiate_within(api, ours)?;
     let id = StrBytes::from_string(key.id().to_owned());
@@ -159,7 +164,7 @@ async fn ask(
     read(&answer, key, version)
 }
 
-/// The coordinator in an answer: in a list from version 4 on (KIP-699).
+/// Reads the coordinator from an answer. Versions from 4 on carry a list (KIP-699).
 fn read(
     answer: &FindCoordinatorResponse,
     key: &CoordinatorKey,
@@ -173,7 +178,7 @@ fn read(
         let found = found.ok_or_else(|| {
             Error::new(
                 ErrorKind::Decode,
-                "the answer leaves out the coordinator asked for",
+                "the answer does not name the coordinator that was asked for",
             )
         })?;
         (found.error_code, found.node_id, &found.host, found.port)
@@ -188,7 +193,7 @@ fn read(
         (Some(node), Some(port)) if !host.is_empty() => {
             Ok((node, Address::new(host.as_str(), port)))
         }
-        // Some brokers say "none yet" without an error.
+        // Some brokers answer without a coordinator and without an error while there is none yet.
         _ => Err(Error::broker(ErrorCode::COORDINATOR_NOT_AVAILABLE)),
     }
 }

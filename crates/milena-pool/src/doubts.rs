@@ -1,7 +1,7 @@
-//! What one answer says against all that is known is believed when it is confirmed.
+//! Claims that contradict the metadata. They are believed only once they are confirmed.
 //!
-//! A broker that just started, or lags behind, tells for a moment of a topic as it was, or of none. Topic ids have no order, so that an
-//! answer alone does not show which of two is the newer.
+//! A broker that has just started, or that lags behind, may show an old version of a topic or none.
+//! Topic ids have no order, so one answer cannot show which of two ids is newer.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -10,33 +10,39 @@ use milena_core::{NodeId, TopicName};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// What an answer says of a known topic that contradicts the picture.
+/// A claim in an answer that contradicts the metadata of a known topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    /// The topic was deleted and made again: it has another id.
+    /// The topic was deleted and created again. It has this other id.
     Anew(Uuid),
-    /// The topic was deleted and made again with fewer partitions, on brokers that have no ids.
+    /// The topic was deleted and created again, with this smaller number of partitions. Only on
+    /// brokers without topic ids.
     Smaller(usize),
-    /// There is no such topic.
+    /// The topic does not exist.
     Gone,
 }
 
-/// The claims that are neither believed nor denied yet.
+/// The claims that are neither confirmed nor refuted, and when each broker answered last.
 #[derive(Default)]
 pub(crate) struct Doubts {
+    /// The open claim about each topic. A topic has at most one.
     topics: HashMap<TopicName, Doubt>,
-    /// When each broker answered last, as a running number.
+    /// The turn in which each broker answered last.
     heard: HashMap<NodeId, u64>,
+    /// Number of answers so far.
     turn: u64,
 }
 
 struct Doubt {
+    /// The claim.
     claim: Claim,
-    /// The brokers whose last answer says so, and those whose last answer says what is known.
+    /// The brokers whose last answer makes the claim. A broker is in one of the two sets at most.
     said_by: HashSet<NodeId>,
+    /// The brokers whose last answer agrees with the metadata.
     denied_by: HashSet<NodeId>,
-    /// How often it was said.
+    /// Number of answers that made the claim.
     times: u32,
+    /// The time of the first answer that made the claim.
     since: Instant,
 }
 
@@ -52,22 +58,27 @@ impl Doubt {
     }
 }
 
-/// The answer that is looked at.
+/// The origin of an answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Source {
-    /// Who answers; `None` for a connection to a bootstrap address.
+    /// The broker that answered. `None` for a connection to a bootstrap address.
     pub(crate) node: Option<NodeId>,
-    /// Whether there is no other broker that could confirm it.
+    /// True if no other broker exists that could confirm a claim.
     pub(crate) alone: bool,
+    /// The time of the answer.
     pub(crate) now: Instant,
 }
 
 impl Doubts {
-    /// Whether `claim` about `topic` is to be believed, now that this answer makes it.
+    /// Notes that an answer makes `claim` about `topic`. Returns true if the claim is now
+    /// confirmed.
     ///
-    /// That another topic took the place of a known one is believed when two brokers say so and fewer deny it, when one repeats it and
-    /// none denies it, or when there is only one. That a topic is gone is believed when it is still said after some seconds, whoever says
-    /// it: a cluster that restarts has brokers that all know of nothing for a moment.
+    /// - A claim that another topic took the place of a known one is confirmed if two brokers make
+    ///   it and fewer refute it, if it was made three times and no broker refutes it, or if there
+    ///   is only one broker.
+    /// - A claim that a topic is gone is confirmed if it is still made after some seconds. More
+    ///   brokers do not confirm it sooner, because all brokers of a restarting cluster may not know
+    ///   the topic for a moment.
     pub(crate) fn believes(&mut self, topic: &TopicName, claim: Claim, from: Source) -> bool {
         if from.alone && claim != Claim::Gone {
             self.topics.remove(topic);
@@ -96,7 +107,8 @@ impl Doubts {
         confirmed
     }
 
-    /// An answer said of `topic` what is known. A claim of which nobody's last answer is left is denied.
+    /// Notes that an answer agrees with the metadata of `topic`. Removes the claim if no broker's
+    /// last answer makes it any more. A single such answer refutes that the topic is gone.
     pub(crate) fn deny(&mut self, topic: &TopicName, by: Option<NodeId>) {
         let Some(doubt) = self.topics.get_mut(topic) else {
             return;
@@ -110,12 +122,12 @@ impl Doubts {
         }
     }
 
-    /// Ends the claims about a topic that is known to be another one now.
+    /// Removes the claim about a topic that was replaced for certain.
     pub(crate) fn settle(&mut self, topic: &TopicName) {
         self.topics.remove(topic);
     }
 
-    /// Notes that a broker has answered, and forgets the claims about topics that are of no interest.
+    /// Notes that a broker has answered. Removes claims about topics that left the metadata.
     pub(crate) fn hear(&mut self, node: Option<NodeId>, is_known: impl Fn(&TopicName) -> bool) {
         self.topics.retain(|topic, _| is_known(topic));
         if let Some(node) = node {
@@ -124,11 +136,11 @@ impl Doubts {
         }
     }
 
-    /// When to ask again so that what is claimed can be confirmed; `None` while nothing is.
+    /// Returns the time of the next refresh to confirm a claim. `None` without such claims.
     pub(crate) fn next_look(&self, now: Instant) -> Option<Instant> {
         let looks = self.topics.values().filter_map(|doubt| match doubt.claim {
             Claim::Gone => Some(doubt.since + GONE_AFTER),
-            // One broker that lags for long is no reason to ask all the time.
+            // A broker that lags for long is no reason to ask forever.
             Claim::Anew(_) | Claim::Smaller(_) => {
                 (now < doubt.since + LOOKED_INTO).then_some(doubt.since)
             }
@@ -136,28 +148,29 @@ impl Doubts {
         looks.min()
     }
 
-    /// Whether something is claimed that another broker may confirm or deny.
+    /// Returns true if there are claims that another broker may confirm or refute.
     pub(crate) fn are_open(&self) -> bool {
         !self.topics.is_empty()
     }
 
-    /// Whether another answer would help at once.
+    /// Returns true if an answer of another broker could confirm a claim at once.
     pub(crate) fn want_a_witness(&self) -> bool {
         let mut doubts = self.topics.values();
         doubts.any(|doubt| doubt.claim != Claim::Gone)
     }
 
-    /// When a broker answered last, to ask those first that were not heard for longest.
+    /// Returns the turn in which a broker answered last, 0 if never. The broker with the lowest
+    /// turn has been silent for longest.
     pub(crate) fn turn_of(&self, node: NodeId) -> u64 {
         self.heard.get(&node).copied().unwrap_or(0)
     }
 }
 
-/// How long a topic must be missing until it counts as deleted.
+/// Time for which a topic must be missing until it counts as deleted.
 const GONE_AFTER: Duration = Duration::from_secs(5);
-/// For how long answers are asked for to confirm that a topic is another one.
+/// Time for which refreshes are made to confirm that a topic was replaced.
 const LOOKED_INTO: Duration = Duration::from_secs(30);
-/// How often one broker must say so where no other can be asked.
+/// Number of answers that confirm a claim if no other broker can be asked.
 const REPEATED: u32 = 3;
 
 #[cfg(test)]
@@ -207,7 +220,7 @@ mod tests {
         assert_eq!(doubts.next_look(now + LOOKED_INTO), None);
         doubts.deny(&topic, node(2));
         assert_eq!(doubts.next_look(now), None);
-        // Another number of partitions is another claim.
+        // A claim with another number of partitions is another claim.
         assert!(!doubts.believes(&topic, Claim::Smaller(2), from(1, now)));
         assert!(!doubts.believes(&topic, Claim::Smaller(1), from(2, now)));
     }

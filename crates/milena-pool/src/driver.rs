@@ -1,4 +1,4 @@
-//! The task of a connection: writes what was handed over, matches answers, keeps deadlines.
+//! The task of a connection. It writes requests, matches answers to them, and checks deadlines.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -21,12 +21,16 @@ use crate::standing::{Loss, Standing};
 use crate::throttle;
 use crate::writes::WriteQueue;
 
-/// Who the connection leads to, for errors and events.
+/// The other end of a connection, for errors and events.
 #[derive(Clone)]
 pub(crate) struct Peer {
+    /// The broker. `None` for a bootstrap address.
     pub(crate) node: Option<NodeId>,
+    /// The address that the broker advertises, or the bootstrap address.
     pub(crate) address: Address,
+    /// The observers that receive the connection's events.
     pub(crate) observers: Observers,
+    /// The list of lost brokers, shared by all connections of the cluster handle.
     pub(crate) standing: Standing,
 }
 
@@ -40,32 +44,48 @@ impl Peer {
     }
 }
 
-/// Owns the stream. Ends when the stream fails, a deadline passes, the peer breaks the protocol,
-/// it is idle for too long, or this side lets go; then every request left is failed.
+/// The task of a connection, which owns the stream.
+///
+/// It ends when the stream fails, a deadline passes, the peer breaks the protocol, the connection
+/// is idle for too long, or this client closes it. Every remaining request then fails.
 pub(crate) struct Driver {
+    /// The connection to the broker, after the handshake.
     stream: BoxStream,
+    /// The queue of requests, shared with the handles.
     shared: Arc<Shared>,
+    /// The other end, for errors and events.
     peer: Peer,
+    /// Cuts the bytes read into answers.
     reader: FrameReader,
+    /// The bytes of the requests in `writing` that the stream has not taken.
     writes: WriteQueue,
-    /// Invariant: both in the order of their bytes; brokers answer in the order of the requests.
+    /// Requests whose last byte is not written, in the order of their bytes.
     writing: VecDeque<InFlight>,
+    /// Requests written and not answered, in the order of their bytes. Brokers answer in that
+    /// order, so the front is the next to be answered.
     awaiting: VecDeque<InFlight>,
+    /// Requests taken from the queue in this turn. Empty between turns. Kept for its memory.
     admitted: Vec<Outgoing>,
+    /// Fires at the next deadline. May be set to an earlier time than needed.
     timer: Pin<Box<Sleep>>,
+    /// The time at which the last request ended.
     idle_since: Instant,
+    /// The longest time without requests, `connections.max.idle.ms`.
     max_idle: Duration,
+    /// Set to true at the end, for [`Connection::closed`](crate::Connection::closed).
     closed: watch::Sender<bool>,
-    /// Whether `end` was begun; a driver that is dropped without does so then.
+    /// True once `end` has begun. If it is still false when the driver is dropped, `drop` calls
+    /// `end`.
     ended: bool,
 }
 
-/// Why a driver ended.
+/// The reason why a driver ends.
 enum End {
-    /// This side closed it.
+    /// This client closed the connection, for this reason.
     Own(&'static str),
-    /// Nothing was asked for too long.
+    /// No request was made for too long.
     Idle,
+    /// The stream or the peer failed.
     Failed(Error),
 }
 
@@ -96,6 +116,7 @@ impl Driver {
         }
     }
 
+    /// Runs turns until nothing moves. Ready when the connection must end.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.shared.waker.register(cx.waker());
         for _ in 0..TURNS {
@@ -105,12 +126,12 @@ impl Driver {
                 Err(end) => return Poll::Ready(end),
             }
         }
-        // Other tasks get their turn, too.
+        // Yield to other tasks after many turns, even if there is more to do.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One round over everything; tells whether anything moved.
+    /// Writes, reads and checks deadlines once. Returns true if anything moved.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let now = Instant::now();
         let wish = self.admit(now);
@@ -120,7 +141,9 @@ impl Driver {
         match wish {
             Wish::EndNow => return Err(End::Own(CLOSED)),
             Wish::EndWhenIdle if self.owes_nobody() => {
-                return Err(End::Own("the connection was let go"));
+                return Err(End::Own(
+                    "the connection was closed because nothing uses it",
+                ));
             }
             _ => {}
         }
@@ -130,11 +153,13 @@ impl Driver {
         self.keep_time(cx, now, empty)
     }
 
-    /// Everything is written and nobody waits for an answer any more.
+    /// Returns true if everything is written and nobody waits for an answer.
     fn owes_nobody(&self) -> bool {
         self.writing.is_empty() && self.awaiting.iter().all(|next| next.reply.is_closed())
     }
 
+    /// Moves requests from the shared queue to the write queue. Extends the deadlines of written
+    /// requests by the time that the connection was muted.
     fn admit(&mut self, now: Instant) -> Wish {
         let Word { wish, longer } = self.shared.drain(now, &mut self.admitted);
         if longer > Duration::ZERO {
@@ -159,6 +184,7 @@ impl Driver {
         wish
     }
 
+    /// Writes once. Returns true if the stream took bytes.
     fn write(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
         match self.writes.poll_write(&mut self.stream, cx) {
             Poll::Pending | Poll::Ready(Ok(0)) => return Ok(false),
@@ -180,6 +206,7 @@ impl Driver {
         Ok(true)
     }
 
+    /// Reads one answer. Returns true if one came.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> Result<bool, End> {
         let awaiting = &mut self.awaiting;
         let watch = |frame: &[u8]| {
@@ -208,11 +235,11 @@ impl Driver {
             None => {
                 let what = match self.awaiting.front() {
                     Some(next) => format!(
-                        "the answer carries correlation id {echoed}, expected was {}",
+                        "the answer has correlation id {echoed}, but {} was expected",
                         next.correlation
                     ),
                     None => {
-                        format!("an answer with correlation id {echoed} that nothing asked for")
+                        format!("an answer with correlation id {echoed} came without a request")
                     }
                 };
                 Err(End::Failed(Error::new(ErrorKind::Decode, what)))
@@ -220,6 +247,7 @@ impl Driver {
         }
     }
 
+    /// Ends `request` with its answer. Mutes the connection first if the answer asks for it.
     fn answer(&mut self, request: InFlight, frame: &Bytes, now: Instant) {
         self.shared
             .round_trip
@@ -241,6 +269,7 @@ impl Driver {
         self.complete(request, body, frame.len() + 4, now);
     }
 
+    /// Reports the end of a request that was written or queued for the stream, and answers it.
     fn complete(
         &mut self,
         request: InFlight,
@@ -259,11 +288,12 @@ impl Driver {
             received,
             error: answer.as_ref().err(),
         });
-        // Nobody waits any more where this fails: the answer is discarded, as asked for.
+        // Sending fails if the caller dropped its future. The answer is then discarded.
         let _ = request.reply.send(answer);
     }
 
-    /// Ends what is late, and arms the timer for what comes next.
+    /// Fails queued requests past their deadline and sets the timer to the next deadline. Ends the
+    /// connection if a request that left the queue is past its deadline.
     fn keep_time(&mut self, cx: &mut Context<'_>, now: Instant, empty: bool) -> Result<bool, End> {
         let (expired, mut next) = self.shared.expire(now);
         for request in expired {
@@ -276,6 +306,8 @@ impl Driver {
         let queued = self.awaiting.iter().chain(&self.writing);
         if let Some(soonest) = queued.map(|request| request.deadline).min() {
             if soonest <= now {
+                // Brokers answer in order. With one answer missing, the later ones cannot be
+                // trusted to come, so the connection ends.
                 return Err(End::Failed(self.late(now)));
             }
             next = Some(next.map_or(soonest, |next| next.min(soonest)));
@@ -295,7 +327,8 @@ impl Driver {
             }
         }
         if let Some(next) = next {
-            // Armed too early it fires once for nothing, which is cheaper than to move it per request.
+            // A timer that is set too early fires once without effect. That is cheaper than to move
+            // the timer for each request.
             if next < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(next);
             }
@@ -304,7 +337,7 @@ impl Driver {
         Ok(false)
     }
 
-    /// The error of a connection on which a request got no answer in time.
+    /// Returns the error of a connection on which a request got no answer in time.
     fn late(&self, now: Instant) -> Error {
         let queued = self.awaiting.iter().chain(&self.writing);
         let late = queued.min_by_key(|request| request.deadline);
@@ -318,7 +351,8 @@ impl Driver {
         Error::new(ErrorKind::Timeout, what).api(api)
     }
 
-    /// Fails all that is left: written or not is told by the count of bytes the stream took.
+    /// Fails all remaining requests. The count of bytes that the stream took shows which were
+    /// written.
     fn end(&mut self, end: End) {
         self.ended = true;
         let now = Instant::now();
@@ -328,7 +362,8 @@ impl Driver {
             End::Failed(error) => (error, false),
         };
         let error = self.peer.place(error);
-        // Brokers and what stands between close connections that nobody uses; nothing is lost by that.
+        // Brokers and proxies close connections that nobody uses. Nothing is lost then, so it is
+        // not logged as a lost broker.
         let was_used = self.shared.in_flight.load(Ordering::Relaxed) > 0;
         let pending = self.shared.close(error.clone(), false).unwrap_or_default();
         self.closed.send_replace(true);
@@ -342,7 +377,7 @@ impl Driver {
             let begun = request.start < written;
             let own_fault = request.deadline <= now;
             let told = if late && !own_fault {
-                // An earlier request is late: this one suffers with it, since answers come in order.
+                // An earlier request is late. This one fails with it, since answers come in order.
                 let what = "the connection was given up: an earlier request got no answer";
                 self.peer
                     .place(Error::new(ErrorKind::Transport, what).with_source(error.clone()))
@@ -384,7 +419,8 @@ impl Future for Driver {
         match this.poll_end(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(End::Idle) if this.shared.close(idle(), true).is_none() => {
-                // A request came in at the last moment: it is served.
+                // A request was queued at the last moment, so the connection stays open and serves
+                // it.
                 cx.waker().wake_by_ref();
                 this.idle_since = Instant::now();
                 Poll::Pending
@@ -398,8 +434,10 @@ impl Future for Driver {
 }
 
 impl Drop for Driver {
-    /// The task is gone without an end of its own: its runtime shut down, it was cut off, or it panicked. Deadlines are kept here
-    /// alone, so that whatever the connection holds or is given later would otherwise never be answered.
+    /// Ends the connection if the task is gone without an end of its own, because its runtime shut
+    /// down, it was aborted, or it panicked.
+    ///
+    /// Only the task checks deadlines. Without this, requests in the queue would never be answered.
     fn drop(&mut self) {
         if !self.ended {
             let end = if self.shared.is_shut() {
@@ -421,7 +459,7 @@ fn idle() -> Error {
     )
 }
 
-/// With nothing asked for so long, the memory kept for large answers is given back.
+/// After this time without requests, the memory kept for large answers is freed.
 const LULL: Duration = Duration::from_secs(1);
-/// Rounds before the driver lets other tasks run.
+/// Turns before the driver yields to other tasks.
 const TURNS: usize = 64;

@@ -1,4 +1,4 @@
-//! Reading frames: small ones are copied out of one buffer, a large one is read into its own.
+//! Reads frames. A small frame is copied out of a buffer, a large one is read into its own memory.
 
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
@@ -12,23 +12,29 @@ use crate::spares::Spares;
 
 /// Cuts a byte stream into frames.
 ///
-/// Every frame handed out owns its memory alone, so that keeping a slice of it pins that frame and
-/// no neighbour. A frame that the buffer does not hold whole gets memory of its size, and the rest of
-/// it is read straight into that; the memory of large frames is used again ([`Spares`]).
+/// No two frames share memory, so a slice of a frame keeps only that frame in memory. A frame that
+/// is not in the buffer as a whole gets its own memory, and its rest is read directly into that.
+/// The memory of large frames is used again ([`Spares`]).
 pub(crate) struct FrameReader {
+    /// Bytes that were read and belong to no returned frame. Empty while `large` is being read.
     buffer: BytesMut,
+    /// The frame that is being read into its own memory. `None` between such frames.
     large: Option<Large>,
+    /// Memory of earlier large frames.
     spares: Spares,
+    /// The largest accepted frame, in bytes.
     max: usize,
 }
 
 struct Large {
+    /// The bytes that have arrived.
     bytes: BytesMut,
+    /// Number of bytes that have not arrived.
     missing: usize,
 }
 
 impl FrameReader {
-    /// A reader that refuses frames over `max` bytes.
+    /// Creates a reader that refuses frames of more than `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             buffer: BytesMut::with_capacity(BUFFER),
@@ -38,9 +44,10 @@ impl FrameReader {
         }
     }
 
-    /// The next frame without its length; `None` at the end of the stream.
+    /// Reads the next frame, without its length. `None` at the end of the stream.
     ///
-    /// `watch` is given what has arrived of a large frame after each read of it, while that is still in the processor's cache.
+    /// `watch` is called after each read of a large frame, with all bytes of it that have arrived.
+    /// At that moment they are still in the processor's cache.
     pub(crate) fn poll_frame<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,
@@ -88,12 +95,13 @@ impl FrameReader {
         }
     }
 
-    /// What is kept for large frames to come.
+    /// Returns the memory kept for large frames.
     pub(crate) fn spares(&self) -> &Spares {
         &self.spares
     }
 
-    /// Tells an answer that is larger than this client takes from bytes that are no Kafka frame at all.
+    /// Returns a clear error if an answer is too large for this client. Returns `error` if the
+    /// bytes are not a Kafka frame at all.
     fn over(&self, prefix: [u8; 4], error: Error) -> Error {
         let len = u32::from_be_bytes(prefix);
         if ForeignPeer::recognise(prefix).is_some() || i32::try_from(len).is_err() {
@@ -107,6 +115,7 @@ impl FrameReader {
         Error::new(ErrorKind::Decode, what).setting("max_frame")
     }
 
+    /// Takes a whole frame if one has arrived. Starts a large frame if only a part of it has.
     fn take(&mut self) -> Result<Option<Bytes>> {
         if let Some(large) = self.large.take_if(|large| large.missing == 0) {
             return Ok(Some(self.spares.frame(large.bytes)));
@@ -120,6 +129,8 @@ impl FrameReader {
         let len = frame::length(*prefix, self.max).map_err(|error| self.over(*prefix, error))?;
         let present = self.buffer.get(4..).unwrap_or_default();
         if let Some(whole) = present.get(..len) {
+            // Copy the frame. A slice of the buffer would keep the whole buffer in memory for as
+            // long as a consumer holds one small record.
             let frame = Bytes::copy_from_slice(whole);
             self.spares.pass();
             self.buffer.advance(4 + len);
@@ -135,7 +146,8 @@ impl FrameReader {
 }
 
 const BUFFER: usize = 16 << 10;
-/// The most that is read of a large frame at once: what is a good part of the smallest of today's second-level caches.
+/// The most bytes of a large frame that are read at once. This much fits into the
+/// smallest second-level caches of today's processors.
 const READ: usize = 256 << 10;
 
 #[cfg(test)]

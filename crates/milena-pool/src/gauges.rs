@@ -1,4 +1,4 @@
-//! A cluster's figures: its pools, and what all who share it have to show.
+//! The figures of a cluster: its pools, and the figures of its users.
 
 use std::sync::{Arc, Weak};
 
@@ -6,7 +6,8 @@ use milena_core::{Gauge, Gauges};
 
 use crate::cluster::{Cluster, Inner};
 
-/// Holds the cluster weakly: figures must not keep connections open.
+/// Reads a cluster's figures. Holds the cluster weakly, so that figures do not keep connections
+/// open.
 struct ClusterGauges(Weak<Inner>);
 
 impl Gauges for ClusterGauges {
@@ -39,7 +40,8 @@ impl Gauges for ClusterGauges {
 }
 
 impl Cluster {
-    /// The figures of its brokers and of all producers and consumers that share it; they vanish with their owners.
+    /// Returns the figures of the brokers and of all producers and consumers that share this
+    /// cluster. They end with their owners.
     #[must_use]
     pub fn gauges(&self) -> Arc<dyn Gauges> {
         Arc::new(ClusterGauges(Arc::downgrade(&self.0)))

@@ -1,4 +1,4 @@
-//! First contact: a list of steps that turn a fresh stream into a connection ready for requests.
+//! The handshake: a list of steps that prepare a new stream for requests.
 
 use std::future::Future;
 use std::io;
@@ -11,23 +11,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::connect::{BoxFuture, BoxStream};
 
-/// Something done on a fresh stream before the first request: TLS, ApiVersions, SASL.
+/// A step on a new stream before the first request, such as TLS, ApiVersions or SASL.
 ///
-/// Steps run in order, each alone on the stream; together they are bounded by the connect timeout.
+/// Steps run in order, one at a time. The connect timeout limits all of them together.
 pub trait HandshakeStep: Send + Sync + 'static {
-    /// Does the step.
+    /// Runs the step.
     ///
     /// # Errors
-    /// Whatever makes the connection unusable; it is closed then.
+    /// The reason why the connection cannot be used. It is then closed.
     fn run<'a>(&'a self, link: &'a mut Link) -> BoxFuture<'a, Result<()>>;
 }
 
-/// A connection in its handshake: one exchange at a time, nothing read beyond its answer.
+/// A connection during its handshake. It sends one request at a time and reads nothing beyond its
+/// answer.
 pub struct Link {
+    /// The stream. A step may replace it, for example with a TLS stream.
     stream: BoxStream,
+    /// The address that was dialed.
     address: Address,
+    /// `client.id`. `None` sends none.
     client_id: Option<Arc<str>>,
+    /// The API versions that the broker offers. Empty before the ApiVersions step.
     versions: BrokerVersions,
+    /// The correlation id of the next request. Never negative.
     correlation: i32,
 }
 
@@ -42,27 +48,27 @@ impl Link {
         }
     }
 
-    /// The address that was dialed; TLS checks the peer's name against its host.
+    /// Returns the address that was dialed. TLS compares the peer's name with its host.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What the broker serves; nothing before the step that asked it.
+    /// Returns the API versions that the broker offers. Empty before the step that asks for them.
     #[must_use]
     pub fn versions(&self) -> &BrokerVersions {
         &self.versions
     }
 
-    /// Notes what the broker serves.
+    /// Sets the API versions that the broker offers.
     pub fn set_versions(&mut self, versions: BrokerVersions) {
         self.versions = versions;
     }
 
-    /// Puts another stream in place of this one, made from it: TLS wraps the plain stream so.
+    /// Replaces the stream by one that `wrap` makes from it, for example a TLS stream.
     ///
     /// # Errors
-    /// [`ErrorKind::Security`] with the cause when `wrap` fails.
+    /// [`ErrorKind::Security`] with the cause if `wrap` fails.
     pub async fn upgrade<F, Fut>(&mut self, wrap: F) -> Result<()>
     where
         F: FnOnce(BoxStream) -> Fut,
@@ -76,10 +82,11 @@ impl Link {
         Ok(())
     }
 
-    /// Sends a request in the version that both sides speak best, and reads its answer.
+    /// Sends a request in the highest version that both sides support, and reads its answer.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] without a common version; else as [`exchange`](Self::exchange).
+    /// [`ErrorKind::Unsupported`] without a common version, and the errors of
+    /// [`exchange`](Self::exchange).
     pub async fn call<R: Request>(&mut self, body: &R) -> Result<R::Response> {
         let version = self.versions.negotiate(R::KEY)?;
         let answer = self
@@ -90,12 +97,13 @@ impl Link {
         response::decode::<R>(answer, version)
     }
 
-    /// Sends the frame that `encode` makes of a correlation id and the client id; returns the body
-    /// of the answer.
+    /// Sends one frame and returns the body of its answer. `encode` makes the frame from a
+    /// correlation id and the client id.
     ///
     /// # Errors
-    /// [`ErrorKind::Transport`] when the stream fails or ends; [`ErrorKind::Decode`] when what comes
-    /// is no answer to this request, naming the protocol where it is another one's.
+    /// - [`ErrorKind::Transport`] if the stream fails or ends.
+    /// - [`ErrorKind::Decode`] if the bytes that arrive are no answer to this request. The text
+    ///   names the protocol if it is a known other one.
     pub async fn exchange(
         &mut self,
         api: ApiKey,
@@ -120,14 +128,15 @@ impl Link {
         let echoed = response::correlation_id(&answer)?;
         if echoed != correlation {
             let what = format!(
-                "the answer carries correlation id {echoed}, expected was {correlation}: not a Kafka peer"
+                "the answer has correlation id {echoed}, but {correlation} was expected: not a Kafka peer"
             );
             return Err(Error::new(ErrorKind::Decode, what).api(api.name()));
         }
         response::body(api, version, &answer)
     }
 
-    /// Reads `len` bytes, growing with what arrives: a length alone reserves next to nothing.
+    /// Reads `len` bytes. The buffer grows with the bytes that arrive, so that a false length
+    /// cannot make the client reserve memory.
     async fn read_frame(&mut self, len: usize) -> io::Result<Bytes> {
         let mut bytes = BytesMut::with_capacity(len.min(4_096));
         while bytes.len() < len {
@@ -140,23 +149,27 @@ impl Link {
         Ok(bytes.freeze())
     }
 
+    /// Returns the stream, the broker's versions, and the next correlation id.
     pub(crate) fn finish(self) -> (BoxStream, BrokerVersions, i32) {
         (self.stream, self.versions, self.correlation)
     }
 }
 
-/// Asks what the broker serves, naming the client; falls back to the version the broker offers.
+/// Asks for the API versions that the broker offers, and names the client's software. Repeats the
+/// request in a lower version if the broker asks for it.
 ///
 /// # References
 /// ApiVersions (key 18), KIP-35, KIP-511.
 #[derive(Clone, Debug)]
 pub struct ApiVersionsStep {
+    /// The name of the client's software, such as `milena`.
     software_name: String,
+    /// The version of the client's software.
     software_version: String,
 }
 
 impl ApiVersionsStep {
-    /// A step that names the client's software; the broker shows it in its metrics.
+    /// Creates a step that names the client's software. The broker shows the name in its metrics.
     #[must_use]
     pub fn new(software_name: impl Into<String>, software_version: impl Into<String>) -> Self {
         Self {
@@ -165,6 +178,7 @@ impl ApiVersionsStep {
         }
     }
 
+    /// Sends ApiVersions until the broker accepts a version.
     async fn ask(&self, link: &mut Link) -> Result<()> {
         let mut version = ApiKey::ApiVersions.supported().max;
         loop {
@@ -181,7 +195,7 @@ impl ApiVersionsStep {
                 .await?;
             let answer = api_versions::decode_response(&body, version)
                 .map_err(|e| e.api(ApiKey::ApiVersions.name()))?;
-            // The next version is always lower than this one, so that the loop ends.
+            // Each version is lower than the one before, so the loop ends.
             if let Some(lower) = answer.fallback(version) {
                 version = lower;
                 continue;
@@ -207,17 +221,18 @@ impl HandshakeStep for ApiVersionsStep {
     }
 }
 
+/// Creates the error for a stream that failed during the handshake.
 fn broken(error: &io::Error, api: ApiKey) -> Error {
     let what = if error.kind() == io::ErrorKind::UnexpectedEof {
-        "the peer closed the connection at first contact: a TLS listener, a full broker, or not Kafka"
+        "the peer closed the connection during the handshake: a TLS listener, a broker at its connection limit, or not Kafka"
             .to_owned()
     } else {
-        format!("the connection broke at first contact: {error}")
+        format!("the connection broke during the handshake: {error}")
     };
     Error::new(ErrorKind::Transport, what)
         .api(api.name())
         .with_source(io::Error::new(error.kind(), error.to_string()))
 }
 
-/// The largest answer during the handshake: ApiVersions and SASL need a few KiB.
+/// The largest answer during the handshake. ApiVersions and SASL need a few KiB.
 const FIRST_CONTACT_MAX: usize = 1 << 20;

@@ -1,8 +1,9 @@
-//! Connections to a cluster: dialing, handshakes, pipelined requests, pools, metadata, leaders and coordinators.
+//! Connections to a cluster: dialing, handshakes, pipelined requests, pools, metadata, leaders and
+//! coordinators.
 //!
-//! [`Cluster`] is the handle on a cluster: its picture ([`Metadata`]), short requests to whoever is to
-//! answer them ([`Cluster::send`]), and connections of their own for produce, fetch and group
-//! ([`Cluster::connection`]). [`Connection`] is one connection to one broker.
+//! [`Cluster`] is the handle on a cluster. It holds the [`Metadata`], sends short requests to the
+//! right broker ([`Cluster::send`]), and opens separate connections for produce, fetch and group
+//! requests ([`Cluster::connection`]). [`Connection`] is one connection to one broker.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

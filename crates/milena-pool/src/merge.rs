@@ -1,4 +1,4 @@
-//! How an answer changes the picture of the cluster: what is older than the picture never does.
+//! Merges an answer into the metadata. Older answers never replace newer metadata.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -16,18 +16,22 @@ use crate::doubts::{Claim, Doubts, Source};
 use crate::metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
 use crate::wanted::Scope;
 
-/// The picture after an answer came in, and whether it shows anything that was not known.
+/// The metadata after an answer was merged.
 pub(crate) struct Merged {
+    /// The merged metadata.
     pub(crate) picture: Metadata,
+    /// True if the answer held anything that was not known.
     pub(crate) is_new: bool,
 }
 
-/// The picture after `answer`, which was asked for within `scope`, came in.
+/// Merges `answer`, a response to a request for `scope`, into `old`.
 ///
-/// A topic that the answer leaves out or reports as broken keeps its last good partitions: brokers
-/// that restart forget topics for a moment. It is gone once that is said for longer ([`Doubts`]). A
-/// partition keeps its leader when the answer's leader epoch is older (KIP-320), unless the topic was
-/// made anew, which its id tells; that, too, must be confirmed.
+/// - A topic that the answer leaves out or reports as unknown keeps its last good partitions,
+///   because restarting brokers forget topics for a moment. The topic is removed once answers
+///   without it have come for some seconds ([`Doubts`]).
+/// - A partition keeps its leader if the answer's leader epoch is older (KIP-320).
+/// - If the topic's id changed, the topic was deleted and created again, and its old leader epochs
+///   mean nothing. That must be confirmed by another answer, too.
 pub(crate) fn merge(
     old: &Metadata,
     answer: &MetadataResponse,
@@ -37,6 +41,8 @@ pub(crate) fn merge(
 ) -> Merged {
     let mut new = old.clone();
     let brokers: BTreeMap<_, _> = answer.brokers.iter().filter_map(read_broker).collect();
+    // A broker that has just started may answer without brokers. The client could not reach anyone
+    // without the known ones.
     if !brokers.is_empty() {
         new.brokers = brokers;
     }
@@ -55,7 +61,8 @@ pub(crate) fn merge(
             is_new = true;
         }
     }
-    // An answer without brokers comes of a broker that knows of nothing yet.
+    // A broker that has just started answers without brokers and does not know the topics yet.
+    // Topics missing from such an answer are not removed.
     if !answer.brokers.is_empty() {
         is_new |= drop_absent(&mut new, answer, scope, doubts, from) > 0;
     }
@@ -66,7 +73,8 @@ pub(crate) fn merge(
     }
 }
 
-/// Drops what the answer should have shown and did not, and what nobody asks for any more.
+/// Removes the topics that the answer should hold and does not, and the topics that nobody wants
+/// any more.
 fn drop_absent(
     new: &mut Metadata,
     answer: &MetadataResponse,
@@ -95,14 +103,17 @@ fn drop_absent(
     }
 }
 
-/// Where a partition's leader went, as an answer to another request told (KIP-951).
+/// The new leader of a partition, from an answer to another request (KIP-951).
 #[derive(Clone, Debug)]
 pub(crate) struct Moved {
+    /// The partition.
     pub(crate) place: TopicPartition,
+    /// The leader and its epoch.
     pub(crate) hint: LeaderHint,
 }
 
-/// The picture after another answer named leaders, and how many of them are new; `None` when none is.
+/// Merges leaders that another answer named. Returns the new metadata and the number of leaders
+/// that changed. `None` if none did.
 pub(crate) fn follow(
     old: &Metadata,
     moved: &[Moved],
@@ -161,12 +172,13 @@ pub(crate) fn follow(
     Some((new, count))
 }
 
+/// Returns true if the hint has a newer leader epoch than the known partition.
 fn is_newer(topic: &TopicMetadata, place: &TopicPartition, hint: &LeaderHint) -> bool {
     let known = topic.partition(place.partition);
     known.is_some_and(|known| known.leader_epoch.is_none_or(|epoch| epoch < hint.epoch))
 }
 
-/// The picture with one more broker, as FindCoordinator told of it; `None` when that is not new.
+/// Adds a broker that FindCoordinator named. `None` if the broker is known.
 pub(crate) fn with_broker(old: &Metadata, node: NodeId, address: Address) -> Option<Metadata> {
     if old.brokers.contains_key(&node) {
         return None;
@@ -184,6 +196,7 @@ pub(crate) fn with_broker(old: &Metadata, node: NodeId, address: Address) -> Opt
     Some(new)
 }
 
+/// Reads a broker from an answer. `None` if its number, host or port is invalid.
 fn read_broker(
     broker: &milena_protocol::messages::metadata_response::MetadataResponseBroker,
 ) -> Option<(NodeId, BrokerMetadata)> {
@@ -200,6 +213,7 @@ fn read_broker(
     Some((node, broker))
 }
 
+/// Merges what an answer says about one topic with what is known about it.
 fn merge_topic(
     known: Option<&TopicMetadata>,
     answer: &MetadataResponseTopic,
@@ -244,14 +258,17 @@ fn merge_topic(
     }
 }
 
-/// How what an answer says of a topic stands to what is known of it.
+/// The result of comparing a topic in an answer with the known topic.
 enum Compared<'a> {
+    /// The answer is about the known topic.
     Same(&'a TopicMetadata),
-    /// The known one is gone for certain.
+    /// The known topic is gone for certain. The answer is about another topic of that name.
     Another,
+    /// The answer contradicts what is known. That must be confirmed.
     Claims(&'a TopicMetadata, Claim),
 }
 
+/// Compares a topic in an answer with the known topic.
 fn compare(
     known: &TopicMetadata,
     error: Option<ErrorCode>,
@@ -270,7 +287,9 @@ fn compare(
         (Some(before), Some(id)) if before == id => Compared::Same(known),
         (Some(_), Some(_)) if was_gone => Compared::Another,
         (Some(_), Some(id)) => Compared::Claims(known, Claim::Anew(id)),
-        // Without ids a topic made anew is told only by having been gone, or by its size: topics never shrink.
+        // Brokers without topic ids do not show that a topic was created again. It can be seen only
+        // if the topic was gone in between, or if it has fewer partitions, because topics never
+        // shrink.
         (None, None) if was_gone => Compared::Another,
         (None, None) if partitions < known.partitions.len() => {
             Compared::Claims(known, Claim::Smaller(partitions))
@@ -279,7 +298,8 @@ fn compare(
     }
 }
 
-/// Partitions by number without gaps; one that the answer left out stays as it was.
+/// Returns the partitions by number, without gaps. A partition that the answer leaves out stays as
+/// it was.
 fn merge_partitions(
     known: Option<&TopicMetadata>,
     answer: &[MetadataResponsePartition],

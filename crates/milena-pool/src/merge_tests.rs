@@ -1,4 +1,4 @@
-//! Facts about merging answers into the picture of the cluster.
+//! Tests of merging answers into the metadata.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -48,7 +48,7 @@ fn node(id: i32) -> Option<NodeId> {
     NodeId::from_wire(id)
 }
 
-/// What `answer` of a broker that is not alone makes of the picture.
+/// Merges an answer of broker `id`, which is not the only broker.
 fn told_by(old: &Metadata, answer: &MetadataResponse, id: i32, doubts: &mut Doubts) -> Metadata {
     let from = Source {
         node: node(id),
@@ -140,14 +140,15 @@ fn a_topic_without_an_id_that_came_back_smaller_has_no_partitions_of_old() {
         &Metadata::default(),
         &answer(vec![topic(0, &[(1, 5), (1, 5), (1, 5)])]),
     );
-    // It was seen to be gone in between.
+    // The topic was seen to be gone in between, so one answer is enough.
     let gone = topic(0, &[]).with_error_code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.to_wire());
     let gone = merge(&first, &answer(vec![gone]));
     let smaller = answer(vec![topic(0, &[(2, 0)])]);
     let back = merge(&gone, &smaller);
     assert_eq!(back.topic("orders").unwrap().partitions.len(), 1);
     assert_eq!(back.leader(&place()), node(2));
-    // It was not: a broker that lags behind added partitions tells the same, so that a second one must.
+    // The topic was not seen to be gone. A broker that does not know added partitions yet answers
+    // the same, so a second broker must confirm it.
     let mut doubts = Doubts::default();
     let kept = told_by(&first, &smaller, 1, &mut doubts);
     assert_eq!(kept.topic("orders").unwrap().partitions.len(), 3);
@@ -230,7 +231,7 @@ fn an_answer_without_brokers_keeps_the_known_ones() {
 
 #[test]
 fn an_ipv6_host_is_written_with_brackets() {
-    // N14: a literal that lost its brackets cannot be dialed.
+    // N14: an IPv6 literal without its brackets cannot be dialed.
     let first = merge(&Metadata::default(), &answer(vec![]));
     let shown = first.broker(node(2).unwrap()).unwrap().address.to_string();
     assert_eq!(shown, "[::1]:9092");

@@ -1,19 +1,21 @@
-//! When a broker that could not be reached may be dialed again (KIP-144, KIP-580).
+//! Decides when a broker that could not be reached may be dialed again (KIP-144, KIP-580).
 
 use milena_core::Backoff;
 use tokio::time::Instant;
 
-/// The waits between dials to one broker: longer with each failure, forgotten at the first success.
+/// The waits between dials to one broker. They grow with each failure, and a success resets them.
 ///
-/// A connection that ends after it served, or that is closed for being idle, is no failure.
+/// A connection that ends after it was in use, or because it was idle, is not a failure.
 #[derive(Debug, Default)]
 pub(crate) struct NodeBackoff {
+    /// Failed dials in a row.
     failures: u32,
+    /// The time before which no dial starts. `None` without a failure.
     until: Option<Instant>,
 }
 
 impl NodeBackoff {
-    /// When the next dial may start; `None` means at once.
+    /// Returns the time at which the next dial may start. `None` means at once.
     pub(crate) fn until(&self, now: Instant) -> Option<Instant> {
         self.until.filter(|until| *until > now)
     }
@@ -24,7 +26,7 @@ impl NodeBackoff {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Notes that a connection serves.
+    /// Notes that a dial succeeded.
     pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }

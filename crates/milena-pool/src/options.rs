@@ -1,4 +1,4 @@
-//! What every connection of a client has in common: its name, its limits, its handshake.
+//! Settings that all connections of a client share: its name, its limits, its handshake.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,24 +11,26 @@ use crate::handshake::{ApiVersionsStep, HandshakeStep};
 #[derive(Clone)]
 pub struct ConnectionOptions {
     /// `client.id`: the name in each request, for logs and quotas of the broker. Default `milena`.
+    /// `None` sends none.
     pub client_id: Option<Arc<str>>,
-    /// `socket.connection.setup.timeout.ms`: how long dialing and handshake may take together.
-    /// Default 10 s, as Kafka's clients.
+    /// `socket.connection.setup.timeout.ms`: the longest time for dialing and handshake together.
+    /// Default 10 s, as in Kafka's clients.
     pub connect_timeout: Duration,
-    /// `request.timeout.ms`: how long an answer may take unless a call says otherwise. Default 30 s.
+    /// `request.timeout.ms`: the longest time for an answer, unless a call has its own limit.
+    /// Default 30 s.
     pub request_timeout: Duration,
-    /// `connections.max.idle.ms`: a connection without requests for that long is closed. Default
-    /// 9 min: just below the 10 min after which brokers close it.
+    /// `connections.max.idle.ms`: a connection without requests for that long is closed. Default 9
+    /// min, because brokers close idle connections after 10 min.
     pub max_idle: Duration,
     /// The largest answer accepted, in bytes. Default 100 MiB.
     pub max_frame: usize,
-    /// How many requests of one connection may be unanswered. Default 1024.
+    /// The most unanswered requests on one connection. Default 1024.
     pub max_in_flight: usize,
-    /// What is done on a fresh stream before the first request, in order.
+    /// The steps of the handshake, in order.
     pub steps: Vec<Arc<dyn HandshakeStep>>,
-    /// Who is told of connections and requests.
+    /// The observers that receive the events of connections and requests.
     pub observers: Observers,
-    /// The wall clock of all that shares the cluster. Default the system's.
+    /// The wall clock of all users of the cluster. Default the system clock.
     pub clock: WallClock,
 }
 

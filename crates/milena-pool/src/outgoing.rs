@@ -1,4 +1,4 @@
-//! Requests on their way: handed over in order, and what becomes of each when the connection ends.
+//! Requests on their way, from the queue to the answer, and their fate when the connection ends.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -17,46 +17,64 @@ use tokio::time::Instant;
 
 use crate::rtt::RoundTrip;
 
-/// Looks at the body of an answer while it arrives.
+/// A function that sees the body of an answer while it arrives.
 ///
-/// It is called on the connection's task with all that has come so far, from the body's first byte on, after each read of a frame that is
-/// large (over 16 KiB); never for a small one, which is there at once. What has come does not change any more.
+/// The connection's task calls it after each read of a frame that is large (over 16 KiB). It
+/// receives all bytes so far, from the first byte of the body on. Those bytes do not change any
+/// more. It is not called for a small frame, which arrives at once.
 pub type Watch = Box<dyn FnMut(&[u8]) + Send>;
 
-/// A request that a connection was given.
+/// A request in the queue of a connection.
 pub(crate) struct Outgoing {
+    /// The API of the request.
     pub(crate) api: ApiKey,
+    /// The version of the request.
     pub(crate) version: i16,
+    /// The correlation id, which the answer repeats.
     pub(crate) correlation: i32,
+    /// The bytes of the frame, in pieces.
     pub(crate) pieces: Vec<Bytes>,
+    /// The time at which the request fails. Moves while the connection is muted.
     pub(crate) deadline: Instant,
+    /// The answer that will come.
     pub(crate) expected: Expected,
+    /// Receives the answer's body or the error.
     pub(crate) reply: oneshot::Sender<Result<Bytes>>,
 }
 
-/// What is to come back for a request.
+/// The answer that will come to a request.
 pub(crate) enum Expected {
-    /// Nothing: acks=0 is done once it is written.
+    /// No answer. A request with acks=0 is done once it is written.
     Nothing,
-    /// An answer, which may have somebody who looks at it while it arrives.
+    /// An answer. The watch, if any, sees it while it arrives.
     Answer(Option<Watch>),
 }
 
-/// A request whose bytes were queued for the stream.
+/// A request whose bytes are in the write queue or were written.
 pub(crate) struct InFlight {
+    /// The API of the request.
     pub(crate) api: ApiKey,
+    /// The version of the request.
     pub(crate) version: i16,
+    /// The correlation id, which the answer repeats.
     pub(crate) correlation: i32,
+    /// The number of the request's first byte in the stream, counted from 0.
     pub(crate) start: u64,
+    /// The number of the first byte after the request.
     pub(crate) end: u64,
+    /// The time at which the connection is given up without an answer.
     pub(crate) deadline: Instant,
+    /// The time at which the last byte was written. Before that, the time of queueing.
     pub(crate) sent_at: Instant,
+    /// The answer that will come.
     pub(crate) expected: Expected,
+    /// Receives the answer's body or the error.
     pub(crate) reply: oneshot::Sender<Result<Bytes>>,
 }
 
 impl InFlight {
-    /// Shows what has arrived of a frame to whoever watches for this request's answer, if it is that.
+    /// Passes the bytes that arrived of `frame` to the watch, if `frame` is the answer to this
+    /// request.
     pub(crate) fn look(&mut self, frame: &[u8]) {
         if let Expected::Answer(Some(watch)) = &mut self.expected
             && response::correlation_id(frame).is_ok_and(|id| id == self.correlation)
@@ -68,42 +86,57 @@ impl InFlight {
     }
 }
 
-/// What the handles of a connection and its driver share.
+/// The state shared by the handles of a connection and its driver.
 pub(crate) struct Shared {
+    /// The requests that the driver has not taken yet, and the state of the connection.
     queue: Mutex<Queue>,
+    /// Wakes the driver after a change of `queue`.
     pub(crate) waker: AtomicWaker,
+    /// Number of requests in `queue`, being written, or awaiting their answer.
     pub(crate) in_flight: AtomicUsize,
+    /// The smoothed round trip time, written by the driver.
     pub(crate) round_trip: RoundTrip,
+    /// The next correlation id. Wraps, and is masked to be never negative.
     correlation: AtomicI32,
+    /// The most requests that may be in flight, `ConnectionOptions::max_in_flight`.
     limit: usize,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// Requests that the driver has not taken, in the order of their calls.
     pending: VecDeque<Outgoing>,
+    /// The time at which the connection is no longer muted. `None` if it is not muted. May be past.
     muted_until: Option<Instant>,
-    /// By how much the deadlines of what was written are to move; the driver, which keeps those, takes it.
+    /// Time by which the deadlines of requests outside the queue must move. The driver takes it,
+    /// since it holds those requests.
     longer: Duration,
-    /// Why nothing more is taken; set once.
+    /// The reason why no more requests are taken. Set once, when the connection ends. `None`
+    /// before.
     closed: Option<Error>,
-    /// This side wants the end now.
+    /// True once this client wants the connection to end at once.
     shut: bool,
-    /// The last handle is gone: end once everything is answered.
+    /// True once the last handle is gone. The connection ends when everything is answered.
     detached: bool,
 }
 
-/// What the driver is told as it takes requests out of the queue.
+/// The driver's instructions, read together with the requests.
 pub(crate) struct Word {
+    /// The next step besides the requests.
     pub(crate) wish: Wish,
-    /// How much longer the requests that were written before have, since a broker muted the connection.
+    /// Time by which the deadlines of earlier requests move, because the broker muted the
+    /// connection.
     pub(crate) longer: Duration,
 }
 
-/// What the driver is to do next, apart from the requests.
+/// The next step of a driver, besides the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wish {
+    /// Continue.
     GoOn,
+    /// End once everything is written and answered.
     EndWhenIdle,
+    /// End now.
     EndNow,
 }
 
@@ -119,12 +152,13 @@ impl Shared {
         }
     }
 
-    /// The next correlation id, never negative.
+    /// Returns the next correlation id. Never negative.
     pub(crate) fn correlation(&self) -> i32 {
         self.correlation.fetch_add(1, Ordering::Relaxed) & i32::MAX
     }
 
-    /// Takes a request in, behind all that were taken in before; `timeout` does not run while mute.
+    /// Queues a request behind all earlier ones. Its deadline moves by the time that the connection
+    /// is still muted.
     pub(crate) fn push(&self, mut request: Outgoing, now: Instant) -> Result<()> {
         {
             let mut queue = self.queue.lock();
@@ -140,6 +174,7 @@ impl Shared {
                     .api(request.api.name())
                     .with_persistence(Persistence::NotWritten));
             }
+            // A broker reads nothing from a client that it throttles, so that time must not count.
             if let Some(until) = queue.muted_until {
                 request.deadline += until.saturating_duration_since(now);
             }
@@ -150,7 +185,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Moves all that may be sent now out of the queue; nothing while mute.
+    /// Moves all requests that may be sent now into `into`. Moves none while the connection is
+    /// muted.
     pub(crate) fn drain(&self, now: Instant, into: &mut Vec<Outgoing>) -> Word {
         let mut queue = self.queue.lock();
         if queue.muted_until.is_some_and(|until| until <= now) {
@@ -168,9 +204,10 @@ impl Shared {
         Word { wish, longer }
     }
 
-    /// Mutes the connection: all deadlines move by as much, since a broker reads nothing of a client that it throttles.
+    /// Mutes the connection for `wait` from now on. Moves all deadlines by the added time, because
+    /// a broker reads nothing from a client that it throttles.
     ///
-    /// Returns whether that is new.
+    /// Returns true if the muted time became longer.
     pub(crate) fn mute(&self, now: Instant, wait: Duration) -> bool {
         {
             let mut queue = self.queue.lock();
@@ -190,11 +227,12 @@ impl Shared {
         true
     }
 
+    /// Returns the end of the muted time. May be past.
     pub(crate) fn muted_until(&self) -> Option<Instant> {
         self.queue.lock().muted_until
     }
 
-    /// Takes out what waits past its deadline, and says when to look again.
+    /// Takes out the queued requests past their deadline. Returns the time of the next check, too.
     pub(crate) fn expire(&self, now: Instant) -> (Vec<Outgoing>, Option<Instant>) {
         let mut queue = self.queue.lock();
         let mut expired = Vec::new();
@@ -214,7 +252,8 @@ impl Shared {
         (expired, next)
     }
 
-    /// Closes the queue and returns what was in it. With `only_if_empty` nothing happens when it is not.
+    /// Closes the queue and returns its requests. With `only_if_empty`, does nothing and returns
+    /// `None` if there are any.
     pub(crate) fn close(&self, error: Error, only_if_empty: bool) -> Option<Vec<Outgoing>> {
         let mut queue = self.queue.lock();
         if only_if_empty && !queue.pending.is_empty() {
@@ -224,40 +263,45 @@ impl Shared {
         Some(queue.pending.drain(..).collect())
     }
 
+    /// Returns true if the queue takes no more requests.
     pub(crate) fn is_closed(&self) -> bool {
         let queue = self.queue.lock();
         queue.closed.is_some() || queue.shut
     }
 
-    /// Whether this side asked for the end.
+    /// Returns true if this client asked for the end.
     pub(crate) fn is_shut(&self) -> bool {
         self.queue.lock().shut
     }
 
+    /// Asks the driver to end at once.
     pub(crate) fn shut(&self) {
         self.queue.lock().shut = true;
         self.waker.wake();
     }
 
+    /// Asks the driver to end once everything is answered, because the last handle is gone.
     pub(crate) fn detach(&self) {
         self.queue.lock().detached = true;
         self.waker.wake();
     }
 }
 
-/// The answer to a request that was handed over: its body, past the header.
+/// The future of a request's answer. It resolves to the body, without the header.
 ///
-/// Empty for a request without an answer (acks=0), once it is written.
+/// For a request without an answer (acks=0) it resolves to empty bytes once the request is written.
 ///
 /// # Cancel safety
-/// Dropped, the request is sent all the same and its answer discarded.
+/// If the future is dropped, the request is still sent, and its answer is discarded.
 #[must_use = "the answer is discarded when this is dropped"]
 #[derive(Debug)]
 pub struct Answer(Inner);
 
 #[derive(Debug)]
 enum Inner {
+    /// The request was not queued. `None` after the error was returned.
     Failed(Option<Error>),
+    /// The request was queued. The driver sends the answer.
     Waiting(oneshot::Receiver<Result<Bytes>>),
 }
 
@@ -284,13 +328,13 @@ impl Future for Answer {
     }
 }
 
-/// The answer was lost with the connection's task, or was taken before.
+/// Creates the error of an answer that was lost with the connection's task, or was returned before.
 fn gone() -> Error {
     task_is_gone().with_persistence(Persistence::PossiblyWritten)
 }
 
-/// The error of a connection whose task ended without a word: nobody reads its answers any more.
+/// Creates the error of a connection whose task is gone, so that nobody reads its answers.
 pub(crate) fn task_is_gone() -> Error {
-    let what = "the task of the connection is gone: its runtime has ended, it was cut off, or code that it called panicked";
+    let what = "the task of the connection is gone: its runtime has ended, it was aborted, or code that it called panicked";
     Error::new(ErrorKind::Transport, what)
 }

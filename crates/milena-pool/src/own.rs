@@ -1,4 +1,5 @@
-//! Connections that last: one per role, kept open between requests; shared by a cluster handle or one user's own.
+//! Long-lived connections, one per broker and role, shared by a cluster handle or owned by one
+//! user.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,17 +14,20 @@ use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::tasks::closed;
 
-/// One user's own connections to the brokers of a cluster, a connection per broker and role.
+/// Connections to the brokers of a cluster that belong to one user, one per broker and role.
 ///
-/// For requests that park at a broker, such as Fetch and JoinGroup: a broker answers a connection one request at a time, so that two
-/// users of one connection would wait for each other. They end when this is dropped, or with the cluster's handle.
+/// Use them for requests that block at a broker, such as Fetch and JoinGroup. A broker answers the
+/// requests of a connection one at a time, so two users of one connection would wait for each
+/// other. The connections end when this is dropped, or with the cluster handle.
 pub struct OwnConnections {
+    /// The cluster. Knows the brokers' addresses.
     cluster: Cluster,
+    /// The slots of the connections. Slots of brokers that left the metadata are removed.
     slots: Mutex<HashMap<(NodeId, Role), Arc<Slot>>>,
 }
 
 impl OwnConnections {
-    /// None yet; each is dialed at its first use.
+    /// Creates an empty set. Each connection is dialed at its first use.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
         Self {
@@ -32,10 +36,10 @@ impl OwnConnections {
         }
     }
 
-    /// The connection of `role` to `node`, dialed when there is none that works.
+    /// Returns the connection of `role` to `node`. Dials if there is no working one.
     ///
     /// # Errors
-    /// As [`Cluster::connection`].
+    /// The errors of [`Cluster::connection`].
     pub async fn connection(&self, node: NodeId, role: Role) -> Result<Connection> {
         self.cluster.0.keep_up();
         let broker = self.cluster.0.broker(node)?;
@@ -44,7 +48,7 @@ impl OwnConnections {
             let known = slots.len();
             let slot = Arc::clone(slots.entry((node, role)).or_default());
             if slots.len() > known {
-                // Brokers come and go; those that are gone would pile up here.
+                // Brokers may leave the cluster. Their slots would otherwise never be removed.
                 let metadata = self.cluster.metadata();
                 slots.retain(|(held, _), _| *held == node || metadata.broker(*held).is_some());
             }
@@ -62,17 +66,22 @@ impl fmt::Debug for OwnConnections {
     }
 }
 
-/// A place for one connection; the turnstile lets one caller dial at a time.
+/// A place for one connection. Only one caller dials at a time.
 pub(crate) struct Slot {
+    /// One permit, held by the caller that dials.
     turnstile: Semaphore,
+    /// The connection dialed last. `None` before the first one. It may have ended.
     connection: Mutex<Option<Connection>>,
+    /// The failed dials. Lets callers that waited for the permit share the error.
     failed: Mutex<Failed>,
 }
 
-/// How many dials have failed, and the error of the last.
+/// Number of failed dials, and the error of the last one.
 #[derive(Default)]
 struct Failed {
+    /// Number of failed dials so far.
     count: u64,
+    /// The error of the last failed dial. `None` if none failed.
     last: Option<Error>,
 }
 
@@ -87,7 +96,8 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// The connection, dialed when there is none that works or the broker has moved.
+    /// Returns the connection. Dials if there is no working one, or if the broker's address
+    /// changed.
     pub(crate) async fn connection(&self, line: &Line) -> Result<Connection> {
         if let Some(open) = self.open(line) {
             return Ok(open);
@@ -97,7 +107,8 @@ impl Slot {
         if let Some(open) = self.open(line) {
             return Ok(open);
         }
-        // Who waited while another caller dialed in vain has its answer: dialing in turn, the last of many would wait for all.
+        // Another caller failed to dial while this one waited, so this one gets the same error. If
+        // each waiting caller dialed in turn, the last one would wait for all connect timeouts.
         {
             let failed = self.failed.lock();
             if failed.count > seen
@@ -118,6 +129,7 @@ impl Slot {
         dialed
     }
 
+    /// Returns the connection if it works and leads to the broker's current address.
     fn open(&self, line: &Line) -> Option<Connection> {
         let slot = self.connection.lock();
         let open = slot.as_ref()?;

@@ -1,17 +1,21 @@
-//! When metadata is asked for next: at once where it brings something, ever later where it does not.
+//! Decides when metadata is asked for next: at once while answers bring news, and later and later
+//! while they do not.
 
 use std::time::Duration;
 
 use milena_core::Backoff;
 use tokio::time::Instant;
 
-/// The waits between renewals of a kind: longer with each that failed or brought nothing (KIP-580).
+/// The waits between refreshes of one kind. They grow with each refresh that failed or brought
+/// nothing new (KIP-580).
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Renewals in a row that failed or brought nothing.
+    /// Number of waits since the last refresh that brought something new. 0 before the first
+    /// refresh and after a pause. Each refresh adds one, and one with news first sets it to 0.
     fruitless: u32,
-    /// Whether the last one failed: it is tried again without being asked for.
+    /// True if the last refresh failed. The next one then starts without a request.
     pub(crate) failed: bool,
+    /// The time before which the next refresh does not start. New single topics do not wait for it.
     pub(crate) not_before: Instant,
 }
 
@@ -24,19 +28,21 @@ impl Pace {
         }
     }
 
-    /// Whether the last renewals brought nothing: another broker may know more.
+    /// Returns true if the last refreshes brought nothing new. Another broker may then know more.
     pub(crate) fn is_fruitless(&self) -> bool {
         self.fruitless > 1
     }
 
-    /// Notes that a renewal begins. After a pause it is the first of its kind again: what was asked for long ago has nothing to do with it.
+    /// Notes that a refresh begins. After a pause the waits start again from the shortest one,
+    /// because earlier refreshes have nothing to do with this one.
     pub(crate) fn begin(&mut self, now: Instant) {
         if now.saturating_duration_since(self.not_before) > PAUSE {
             self.fruitless = 0;
         }
     }
 
-    /// Notes how a renewal that ended at `now` went: whether it brought something new, or nothing, `None` where it failed.
+    /// Notes the result of a refresh that ended at `now`. `is_new` is true if it brought something
+    /// new, and `None` if it failed.
     pub(crate) fn note(&mut self, now: Instant, is_new: Option<bool>, backoff: &Backoff) {
         self.failed = is_new.is_none();
         if is_new == Some(true) {
@@ -47,29 +53,29 @@ impl Pace {
     }
 }
 
-/// What the refresher does next.
+/// The next step of the refresher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Renews the whole picture.
+    /// Refresh the whole metadata.
     Whole,
-    /// Asks for single topics.
+    /// Ask for single topics.
     Part,
-    /// Waits, unless it is woken.
+    /// Wait until this time or until woken.
     WaitUntil(Instant),
 }
 
-/// What there is to do.
+/// The requests that the refresher has to serve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Need {
-    /// The whole picture was asked for, and is not renewed yet.
+    /// True if the whole metadata was requested and not refreshed yet.
     pub(crate) whole: bool,
-    /// When it is to be renewed although nobody asked.
+    /// The time of the next refresh that nobody requested.
     pub(crate) due: Instant,
-    /// Single topics are to be asked for; `Some(true)` where one of them never was.
+    /// `Some` if single topics were requested. It holds true if one of them is new.
     pub(crate) part: Option<bool>,
 }
 
-/// Decides what to do at `now`.
+/// Returns the step to do at `now`.
 pub(crate) fn next(now: Instant, need: Need, whole: &Pace, part: &Pace) -> Next {
     let whole_at = if need.whole || whole.failed {
         whole.not_before
@@ -80,7 +86,8 @@ pub(crate) fn next(now: Instant, need: Need, whole: &Pace, part: &Pace) -> Next 
         return Next::Whole;
     }
     let part_at = need.part.map(|urgent| {
-        // New topics need not wait for what is known of others, but a cluster that does not answer is left alone.
+        // New topics need not wait for the backoff of known ones. A cluster that does not answer
+        // still gets its backoff.
         if urgent && !part.failed {
             now
         } else {
@@ -94,7 +101,7 @@ pub(crate) fn next(now: Instant, need: Need, whole: &Pace, part: &Pace) -> Next 
     }
 }
 
-/// How long nothing must be asked for until the waits begin anew.
+/// Time without refreshes after which the waits start again from the shortest one.
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

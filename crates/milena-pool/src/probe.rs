@@ -1,4 +1,4 @@
-//! Signs of life: each broker is asked now and then, so that one that nobody uses is known to answer or not.
+//! Probes. Each broker is asked from time to time, so that it is known if an unused broker answers.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -12,13 +12,15 @@ use crate::broker::Broker;
 use crate::cluster::{Cluster, Inner};
 
 impl Cluster {
-    /// Asks each broker for a sign of life now and then, `every` so long, until the cluster is closed or its last handle is gone.
-    /// Observers are told as of any other request: what answers, how fast, and what cannot be reached.
+    /// Sends each broker a small request at the interval `every`, at least 100 ms, until the
+    /// cluster is closed or its last handle is dropped. Observers receive the events of these
+    /// requests, with their times and failures.
     pub fn keep_probing(&self, every: Duration) {
         self.0.probe_every(every.max(SHORTEST));
     }
 }
 
+/// Probes all brokers at the interval `every`.
 pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
     let Some(signals) = cluster.upgrade().map(|inner| inner.signals.clone()) else {
         return;
@@ -32,7 +34,7 @@ pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
             let seen = futures_util::future::join_all(asked).await;
             let known: BTreeSet<NodeId> = brokers.iter().map(|(node, _)| *node).collect();
             if seen.into_iter().flatten().any(|seen| seen != known) {
-                // One came, or left.
+                // A broker joined or left the cluster.
                 signals.ask_whole();
             }
             sleep(every).await;
@@ -44,7 +46,7 @@ pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
     }
 }
 
-/// Without the cluster, which ends with its last handle.
+/// Returns the brokers without the cluster, which must be able to end while a probe waits.
 fn brokers(inner: &Inner) -> Vec<(NodeId, Arc<Broker>)> {
     let metadata = inner.metadata.load();
     let known = metadata.brokers().map(|known| known.node);
@@ -52,7 +54,7 @@ fn brokers(inner: &Inner) -> Vec<(NodeId, Arc<Broker>)> {
     brokers.collect()
 }
 
-/// Which brokers this one sees; `None` when it does not answer. Events tell how it went.
+/// Asks a broker which brokers it knows. `None` if it does not answer. Events report the details.
 async fn ask(broker: &Broker) -> Option<BTreeSet<NodeId>> {
     let connection = broker.check_out().await.ok()?;
     let nothing = MetadataRequest::default().with_topics(Some(Vec::new()));
@@ -64,7 +66,7 @@ async fn ask(broker: &Broker) -> Option<BTreeSet<NodeId>> {
     nodes.collect()
 }
 
-/// How long a sign of life may take.
+/// The longest time that a probe waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A bound under which it would be a load.
+/// The shortest interval. More frequent probes would be a load for the brokers.
 const SHORTEST: Duration = Duration::from_millis(100);

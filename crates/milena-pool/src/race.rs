@@ -1,4 +1,4 @@
-//! Trying several ways at once, one started after the other; the first that works wins.
+//! Runs several attempts at once, with staggered starts. The first success wins.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,8 +7,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
-/// Starts `attempt` for each item in turn: the next one `stagger` after the one before, or as soon as
-/// that one failed. Returns the first success, the other attempts dropped; else every failure.
+/// Runs `attempt` for each item. The next attempt starts `stagger` after the one before, or as soon
+/// as one failed.
+///
+/// Returns the first success and drops the other attempts. Returns all failures if none succeeds.
 pub(crate) async fn first<I, T, E, Fut>(
     items: impl IntoIterator<Item = I>,
     stagger: Duration,

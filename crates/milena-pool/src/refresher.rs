@@ -1,4 +1,5 @@
-//! The task that renews the picture of the cluster: on demand, coalesced, and when it grows old.
+//! The task that refreshes metadata: on request, with several requests combined, and when it is
+//! old.
 
 use std::sync::{Arc, Weak};
 
@@ -11,12 +12,12 @@ use crate::signals::Asked;
 use crate::tasks::closed;
 use crate::wanted::Scope;
 
-/// Renews the picture until the cluster handle is closed or dropped.
+/// Refreshes the metadata until the cluster handle is closed or dropped.
 pub(crate) async fn run(weak: Weak<Inner>) {
     let Some(signals) = weak.upgrade().map(|inner| inner.signals.clone()) else {
         return;
     };
-    // Who waits hears of it where this task is gone without having been closed.
+    // If this task ends without the handle being closed, its waiters get an error.
     let _last_word = LastWord(weak.clone());
     let start = Instant::now();
     let (mut whole, mut part) = (Pace::new(start), Pace::new(start));
@@ -40,10 +41,14 @@ pub(crate) async fn run(weak: Weak<Inner>) {
             }
             Next::Whole => {
                 served = signals.whole();
+                // A refresh of the whole metadata includes the single topics. Read the numbers
+                // first, since requests made during the refresh need another one.
                 let of_part = signals.part();
                 let asked = inner.wanted.lock().take_asked();
                 let scope = inner.scope_of_all();
                 whole.begin(Instant::now());
+                // The broker that is usually asked may lag behind. If requested refreshes bring
+                // nothing new, others are asked first.
                 let another = need.whole && whole.is_fruitless();
                 let outcome = tokio::select! {
                     outcome = inner.renew(&scope, another) => outcome,
@@ -78,28 +83,29 @@ pub(crate) async fn run(weak: Weak<Inner>) {
     }
 }
 
+/// Tells `pace` how a refresh ended.
 fn note(pace: &mut Pace, inner: &Arc<Inner>, outcome: &Result<bool>) {
     let is_new = outcome.as_ref().ok().copied();
     pace.note(Instant::now(), is_new, &inner.timing.retry);
 }
 
-/// A line when renewals begin to fail, and one when they work again.
+/// Logs a line when refreshes begin to fail, and one when they succeed again.
 fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
     match (outcome, &failing) {
         (Ok(_), Some(since)) => {
             let after = since.elapsed();
-            tracing::info!(?after, "the metadata of the cluster is renewed again");
+            tracing::info!(?after, "the metadata of the cluster is refreshed again");
             *failing = None;
         }
         (Err(error), None) => {
-            tracing::warn!(%error, "the metadata of the cluster cannot be renewed; trying again");
+            tracing::warn!(%error, "the metadata of the cluster cannot be refreshed; trying again");
             *failing = Some(Instant::now());
         }
         _ => {}
     }
 }
 
-/// Tells all who wait for a renewal that none comes of this task any more.
+/// Reports to all waiters, when it is dropped, that this task will refresh no more.
 struct LastWord(Weak<Inner>);
 
 impl Drop for LastWord {
@@ -107,7 +113,7 @@ impl Drop for LastWord {
         let Some(inner) = self.0.upgrade() else {
             return;
         };
-        let what = "the task that renews the metadata is gone with its runtime; try again";
+        let what = "the task that refreshes metadata ended with its runtime; try again";
         let signals = &inner.signals;
         let error = if signals.closing.is_cancelled() {
             closed()

@@ -1,4 +1,4 @@
-//! One renewal of the picture: who is asked, in which order, and what is made of the answer.
+//! One metadata refresh: the brokers to ask, their order, and the use of the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,31 +18,37 @@ use crate::race::first;
 use crate::tasks::closed;
 use crate::wanted::Scope;
 
-/// Who may be asked how the cluster looks.
+/// A way to reach a broker that can be asked for metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
+    /// A broker in the metadata.
     Known(NodeId),
+    /// A bootstrap address.
     Bootstrap(Address),
 }
 
-/// Why a way led nowhere.
+/// An attempt that failed.
 struct Failure {
+    /// The broker or address that was asked.
     way: Way,
+    /// The reason why it failed.
     error: Error,
 }
 
 impl Inner {
-    /// Asks one broker after the other until one tells how the cluster looks now; returns whether that is new.
+    /// Asks brokers for metadata until one answers. Returns true if the answer was new.
     ///
-    /// A broker that hangs does not hold the others back: the next one is asked while it is still awaited.
-    /// With `another` those are asked first that were not heard for longest: the one at hand may lag behind the others.
+    /// A broker that does not answer does not delay the others. The next one is asked while this
+    /// one is still awaited. With `another`, the brokers that have not answered for longest are
+    /// asked first, because the usual one may lag behind the others.
     pub(crate) async fn renew(self: &Arc<Self>, scope: &Scope, another: bool) -> Result<bool> {
         let mut is_new = self.renew_once(scope, another).await?;
         for _ in 0..MORE_WITNESSES {
             if !self.doubts.lock().want_a_witness() {
                 break;
             }
-            // Who waits for this renewal wants to know how it is, not that it is in doubt.
+            // The waiters of this refresh need confirmed metadata, so ask other brokers before it
+            // ends.
             match self.renew_once(scope, true).await {
                 Ok(more) => is_new |= more,
                 Err(_) => break,
@@ -51,11 +57,14 @@ impl Inner {
         Ok(is_new)
     }
 
+    /// Asks until one broker answers, and merges the answer.
     async fn renew_once(self: &Arc<Self>, scope: &Scope, another: bool) -> Result<bool> {
         let started = Instant::now();
         let mut known = self.by_load();
         {
             let doubts = self.doubts.lock();
+            // Ask the brokers first that have not answered for longest. The one asked last would
+            // only repeat its answer.
             if another || doubts.are_open() {
                 known.sort_by_key(|node| doubts.turn_of(*node));
             }
@@ -64,7 +73,8 @@ impl Inner {
         let ways = ways(known, self.shuffled_bootstrap());
         let (node, answer) = match self.ask_ways(ways, scope).await {
             Ok((Way::Known(node), answer)) if starts_over(&answer) => {
-                // KIP-1102: the cluster tells its clients to start over.
+                // With this code the cluster asks its clients to start again from their bootstrap
+                // addresses (KIP-1102).
                 let error = Error::broker(ErrorCode::REBOOTSTRAP_REQUIRED).node(node);
                 self.tell_rebootstrap(&error);
                 let ways = self.shuffled_bootstrap().into_iter().map(Way::Bootstrap);
@@ -103,7 +113,8 @@ impl Inner {
         Ok(is_new)
     }
 
-    /// What a renewal of the whole picture asks for, without what nothing has used for long.
+    /// Returns the topics that a refresh of the whole metadata asks for. Removes topics that were
+    /// not used for a long time.
     pub(crate) fn scope_of_all(&self) -> Scope {
         let metadata = self.metadata.load();
         let mut wanted = self.wanted.lock();
@@ -111,6 +122,7 @@ impl Inner {
         wanted.scope()
     }
 
+    /// Returns the bootstrap addresses in random order.
     fn shuffled_bootstrap(&self) -> Vec<Address> {
         let mut addresses = self.bootstrap.clone();
         fastrand::shuffle(&mut addresses);
@@ -122,6 +134,7 @@ impl Inner {
         observers.emit(|| Event::Rebootstrap { error });
     }
 
+    /// Asks in the order of `ways`, with staggered starts. The first answer wins.
     async fn ask_ways(
         self: &Arc<Self>,
         ways: Vec<Way>,
@@ -136,13 +149,14 @@ impl Inner {
         .await
     }
 
+    /// Asks one broker. Refuses the answer of another cluster.
     async fn ask_way(self: &Arc<Self>, way: &Way, scope: &Scope) -> Result<MetadataResponse> {
         let answer = match way {
             Way::Known(node) => {
                 let connection = self.broker(*node)?.check_out().await?;
                 ask(&connection, scope).await?
             }
-            // Each name is resolved anew (KIP-899).
+            // Each dial resolves the name again (KIP-899).
             Way::Bootstrap(address) => {
                 let connection = self.dialer.dial(address, None).await?;
                 ask(&connection, scope).await?
@@ -152,7 +166,8 @@ impl Inner {
         Ok(answer)
     }
 
-    /// The error of a renewal that nobody answered: it names each bootstrap address and what came of it.
+    /// Creates the error of a refresh that no broker answered. It names each bootstrap address and
+    /// its failure.
     fn unreachable(&self, failed: &[Failure]) -> Error {
         let known = failed.iter().filter(|f| matches!(f.way, Way::Known(_)));
         let known = known.count();
@@ -179,6 +194,7 @@ impl Inner {
         }
     }
 
+    /// Merges an answer into the metadata. Returns true if it was new.
     fn accept(
         self: &Arc<Self>,
         node: Option<NodeId>,
@@ -213,7 +229,8 @@ impl Inner {
     }
 }
 
-/// The ways in their order: some known brokers first, then by turns, so that a cluster which moved as a whole is found soon.
+/// Returns the order in which to ask. Some known brokers come first, then bootstrap addresses and
+/// known brokers in turn, so that a cluster whose brokers all moved is found soon.
 fn ways(known: Vec<NodeId>, bootstrap: Vec<Address>) -> Vec<Way> {
     let mut known = known.into_iter().map(Way::Known);
     let mut ways: Vec<_> = known.by_ref().take(KNOWN_FIRST).collect();
@@ -225,11 +242,13 @@ fn ways(known: Vec<NodeId>, bootstrap: Vec<Address>) -> Vec<Way> {
     ways
 }
 
+/// Returns true if the broker asks the client to start again from its bootstrap addresses.
 fn starts_over(answer: &MetadataResponse) -> bool {
     answer.error_code == ErrorCode::REBOOTSTRAP_REQUIRED.to_wire()
 }
 
-/// An address that leads to another cluster now must not change what is known of this one.
+/// Refuses the answer of another cluster. An address may lead to another cluster now, which must
+/// not change the metadata of this one.
 fn same_cluster(known: &Metadata, answer: &MetadataResponse) -> Result<()> {
     let Some((ours, theirs)) = known.cluster_id().zip(answer.cluster_id.as_ref()) else {
         return Ok(());
@@ -238,11 +257,12 @@ fn same_cluster(known: &Metadata, answer: &MetadataResponse) -> Result<()> {
         return Ok(());
     }
     let what = format!(
-        "the broker belongs to the cluster {theirs}, this client to the cluster {ours}: make a new client for another cluster"
+        "the broker belongs to the cluster {theirs}, this client to the cluster {ours}; create a new client for another cluster"
     );
     Err(Error::new(ErrorKind::State, what).api("Metadata"))
 }
 
+/// Sends one Metadata request.
 async fn ask(connection: &Connection, scope: &Scope) -> Result<MetadataResponse> {
     let named = |name: &TopicName| {
         let name = StrBytes::from_string(name.to_string());
@@ -255,11 +275,11 @@ async fn ask(connection: &Connection, scope: &Scope) -> Result<MetadataResponse>
     connection.call(&request).await
 }
 
-/// How long one broker is awaited before the next one is asked, too.
+/// Time after which the next broker is asked while this one is still awaited.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many more brokers are asked in a renewal to confirm what one said.
+/// The most further brokers asked in one refresh to confirm a claim.
 const MORE_WITNESSES: usize = 2;
-/// How many known brokers are tried before a bootstrap address.
+/// Number of known brokers that are tried before the first bootstrap address.
 const KNOWN_FIRST: usize = 3;
 
 #[cfg(test)]

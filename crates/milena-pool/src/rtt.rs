@@ -1,14 +1,17 @@
-//! The round trip of a connection: a smoothed estimate that any task may read.
+//! The round trip time of a connection: a smoothed estimate that any task may read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The smoothed time from a request's last byte written to its answer, weight 1/8 for the newest.
+/// The smoothed time from a request's last byte written to its answer, in nanoseconds.
+///
+/// The newest measurement has a weight of 1/8. 0 means that there was none yet.
 #[derive(Debug, Default)]
 pub(crate) struct RoundTrip(AtomicU64);
 
 impl RoundTrip {
-    /// Takes in one more measurement; only the connection's driver calls this.
+    /// Adds a measurement. Only the connection's driver calls this, so the read and the write of
+    /// the value cannot race.
     pub(crate) fn observe(&self, sample: Duration) {
         let sample = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX).max(1);
         let old = self.0.load(Ordering::Relaxed);
@@ -19,7 +22,7 @@ impl RoundTrip {
         self.0.store(new, Ordering::Relaxed);
     }
 
-    /// The estimate; `None` before the first answer.
+    /// Returns the estimate. `None` before the first answer.
     pub(crate) fn get(&self) -> Option<Duration> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,

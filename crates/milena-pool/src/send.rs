@@ -1,4 +1,4 @@
-//! Short requests to whoever is to answer them, over the pools.
+//! Short requests, sent over the pools to the broker that must answer them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,16 @@ use crate::connection::Connection;
 use crate::coordinator::CoordinatorKey;
 use crate::tasks::closed;
 
-/// Who is to answer a request.
+/// The broker that must answer a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// Any broker: the one that can be asked soonest.
+    /// Any broker. The one that can be asked soonest is used.
     Any,
-    /// This broker.
+    /// The broker with this number.
     Node(NodeId),
-    /// This broker, for as long as the picture shows it as the leader of all these partitions; another one fails the request with
-    /// NOT_LEADER_OR_FOLLOWER, so that the caller looks again who leads which.
+    /// This broker, while it leads all these partitions according to the metadata. If another
+    /// broker leads one of them, the request fails with NOT_LEADER_OR_FOLLOWER, so that the caller
+    /// can look up the leaders again.
     Leading(NodeId, Arc<[TopicPartition]>),
     /// The controller, or the broker that stands in for it.
     Controller,
@@ -34,7 +35,7 @@ pub enum Target {
     Transaction(Arc<str>),
 }
 
-/// A request, or how to build it for the version that a broker and milena agree on.
+/// A request, or a function that builds it for the negotiated version.
 enum Form<'a, R> {
     Given(&'a R),
     Built(&'a (dyn Fn(i16) -> Result<R> + Send + Sync)),
@@ -55,7 +56,7 @@ impl<R: Request> Form<'_, R> {
 }
 
 impl Target {
-    /// The coordinator of a group.
+    /// Returns the target for a group's coordinator.
     pub fn group(id: impl Into<Arc<str>>) -> Self {
         Self::Group(id.into())
     }
@@ -64,26 +65,29 @@ impl Target {
 impl Cluster {
     /// Sends `request` to `target` over its pool and waits for the answer.
     ///
-    /// Finding the target, waiting for a connection and dialing are tried again with a backoff, all
-    /// within the API timeout; the answer may take the request timeout. A request that was written is
-    /// never sent twice: what to do then is the caller's to know. Error codes inside the answer are
-    /// the caller's to read, too; after NOT_COORDINATOR see [`forget_coordinator`](Self::forget_coordinator).
+    /// Tries again, with a backoff, to find the target, to get a connection and to dial, all within
+    /// the API timeout. The answer may then take the request timeout. A request that was written is
+    /// never sent twice. The caller decides what to do if its answer does not come.
+    ///
+    /// Error codes inside the answer are not errors of this call. The caller reads them. After
+    /// NOT_COORDINATOR, call [`forget_coordinator`](Self::forget_coordinator).
     ///
     /// # Errors
-    /// As [`Connection::call`](crate::Connection::call); LEADER_NOT_AVAILABLE with the partition when it
-    /// gets no leader in time.
+    /// The errors of [`Connection::call`](crate::Connection::call), and LEADER_NOT_AVAILABLE with
+    /// the partition if it has no leader in time.
     ///
     /// # Cancel safety
-    /// Dropped after it was written, the request is carried out and its answer discarded.
+    /// If the future is dropped after the request was written, the broker still executes it, and
+    /// its answer is discarded.
     pub async fn send<R: Request>(&self, target: &Target, request: &R) -> Result<R::Response> {
         self.send_within(target, request, self.request_timeout())
             .await
     }
 
-    /// As [`send`](Self::send); the answer may take `limit`.
+    /// Like [`send`](Self::send), but the answer may take `limit`.
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub async fn send_within<R: Request>(
         &self,
         target: &Target,
@@ -93,12 +97,12 @@ impl Cluster {
         self.ask(target, Form::Given(request), limit).await
     }
 
-    /// As [`send_within`](Self::send_within), for a request whose form depends on the version that was agreed on.
+    /// Like [`send_within`](Self::send_within), for a request whose content depends on its version.
     ///
-    /// `build` is called with that version, once for each broker that is tried.
+    /// `build` is called with the negotiated version, once for each broker that is tried.
     ///
     /// # Errors
-    /// As [`send`](Self::send); what `build` refuses.
+    /// The errors of [`send`](Self::send), and the error of `build`.
     pub async fn send_built<R: Request>(
         &self,
         target: &Target,
@@ -108,6 +112,7 @@ impl Cluster {
         self.ask(target, Form::Built(&build), limit).await
     }
 
+    /// Finds a connection and sends the request. Repeats both while nothing was written.
     async fn ask<R: Request>(
         &self,
         target: &Target,
@@ -126,6 +131,8 @@ impl Cluster {
                 Err(error) => error,
             };
             let wait = self.0.timing.retry.delay(attempt);
+            // Repeat only what was certainly not written. `State` means that the broker is unknown
+            // or that its connection has too many requests, and both may pass.
             let again = error.persistence() == Some(Persistence::NotWritten)
                 && (error.is_retriable() || error.kind() == ErrorKind::State)
                 && Instant::now() + wait < deadline
@@ -140,7 +147,8 @@ impl Cluster {
         }
     }
 
-    /// Whether another broker leads what the target was chosen for: tries would only put off that the caller asks that one.
+    /// Returns true if another broker now leads a partition of [`Target::Leading`]. Further
+    /// attempts would only delay the caller, who must ask that broker.
     fn has_moved(&self, target: &Target) -> bool {
         let Target::Leading(node, places) = target else {
             return false;
@@ -149,17 +157,20 @@ impl Cluster {
         places.iter().any(|at| metadata.leader(at) != Some(*node))
     }
 
+    /// Takes a connection to the target, until `deadline`. Its errors say that nothing was written.
     async fn ready_connection(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {
         match timeout_at(deadline, self.check_out(target, deadline)).await {
-            // What was asked to find the way may have been written; the request itself was not.
+            // Requests that look up the target may have been written. The caller's own request was
+            // not.
             Ok(found) => found.map_err(|error| error.with_persistence(Persistence::NotWritten)),
             Err(_) => {
-                let what = "no connection to the broker was free or could be made in time";
+                let what = "no connection to the broker became free or could be opened in time";
                 Err(Error::new(ErrorKind::Timeout, what).with_persistence(Persistence::NotWritten))
             }
         }
     }
 
+    /// Looks up the target and takes a connection to it.
     async fn check_out(&self, target: &Target, deadline: Instant) -> Result<Object<Short>> {
         let node = match target {
             Target::Any => return self.any_connection().await,
@@ -193,13 +204,15 @@ impl Cluster {
         self.0.broker(node)?.check_out().await
     }
 
-    /// A connection to the broker that can be asked soonest; one that cannot be reached is passed over.
+    /// Takes a connection to the broker that can be asked soonest. Skips brokers that cannot be
+    /// reached.
     pub(crate) async fn any_connection(&self) -> Result<Object<Short>> {
         let (_, connection) = self.any_connection_but(&[]).await?;
         Ok(connection)
     }
 
-    /// As [`any_connection`](Self::any_connection), to one of `silent` only where there is no other.
+    /// Like [`any_connection`](Self::any_connection), but uses a broker in `silent` only if there
+    /// is no other.
     pub(crate) async fn any_connection_but(
         &self,
         silent: &[NodeId],
@@ -224,7 +237,7 @@ impl Cluster {
         }))
     }
 
-    /// What a failure says about the picture: look again where the target is.
+    /// Makes the next attempt look up the target again, because of `error`.
     fn stale(&self, target: &Target, error: &Error) {
         match target {
             Target::Group(id) => self.forget_coordinator(&CoordinatorKey::Group(id.clone())),

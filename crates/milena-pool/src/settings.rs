@@ -1,4 +1,4 @@
-//! The builder of a cluster handle: Kafka's keys, their defaults, and what they may not be.
+//! The builder of a cluster handle: Kafka's keys, their defaults and their limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,28 @@ use crate::tcp::TcpConnect;
 /// Settings of a [`Cluster`].
 #[must_use]
 pub struct ClusterBuilder {
+    /// The bootstrap addresses as text. An item may hold several addresses, separated by commas.
     bootstrap: Vec<String>,
+    /// Opens the streams.
     connector: Arc<dyn Connect>,
+    /// The address map.
     route: Arc<dyn Fn(&Address) -> Address + Send + Sync>,
+    /// The settings of each connection.
     options: ConnectionOptions,
+    /// The waits between dials to one broker.
     reconnect: Backoff,
+    /// Timeouts and intervals of the handle.
     timing: Timing,
 }
 
-/// The clocks of a cluster handle.
+/// Timeouts and intervals of a cluster handle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
+    /// The waits between attempts and between refreshes, `retry.backoff.ms`.
     pub(crate) retry: Backoff,
+    /// The longest time for an operation with its retries, `default.api.timeout.ms`.
     pub(crate) api_timeout: Duration,
+    /// The age at which the metadata is refreshed without a request, `metadata.max.age.ms`.
     pub(crate) metadata_max_age: Duration,
 }
 
@@ -50,7 +59,8 @@ impl ClusterBuilder {
         }
     }
 
-    /// The addresses by which the cluster is reached: `host:port` each. Called again, it replaces.
+    /// Sets the addresses that reach the cluster, each `host:port`. Replaces the addresses set
+    /// before.
     pub fn bootstrap<I>(mut self, addresses: I) -> Self
     where
         I: IntoIterator,
@@ -66,14 +76,15 @@ impl ClusterBuilder {
         self
     }
 
-    /// How streams are opened. Default [`TcpConnect`].
+    /// Sets how streams are opened. Default [`TcpConnect`].
     pub fn connector(mut self, connector: impl Connect) -> Self {
         self.connector = Arc::new(connector);
         self
     }
 
-    /// Dials another address in place of some: for brokers behind a tunnel or a port forward, which
-    /// advertise addresses that this client cannot reach. Default: every address as it is.
+    /// Dials other addresses than the advertised ones. For brokers behind a tunnel or a port
+    /// forward, whose advertised addresses this client cannot reach. By default each address is
+    /// dialed as it is.
     pub fn address_map(
         mut self,
         map: impl Fn(&Address) -> Address + Send + Sync + 'static,
@@ -82,66 +93,70 @@ impl ClusterBuilder {
         self
     }
 
-    /// `request.timeout.ms`: how long an answer may take. Default 30 s, as Kafka's clients.
+    /// `request.timeout.ms`: the longest time for an answer. Default 30 s, as in Kafka's clients.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.options.request_timeout = timeout;
         self
     }
 
-    /// `socket.connection.setup.timeout.ms`: how long dialing and handshake may take. Default 10 s.
+    /// `socket.connection.setup.timeout.ms`: the longest time for dialing and handshake. Default 10
+    /// s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.options.connect_timeout = timeout;
         self
     }
 
-    /// `default.api.timeout.ms`: how long an operation with its retries may take, the first contact
-    /// included. Default 60 s, as Kafka's clients.
+    /// `default.api.timeout.ms`: the longest time for an operation with its retries, and for the
+    /// first contact. Default 60 s, as in Kafka's clients.
     pub fn api_timeout(mut self, timeout: Duration) -> Self {
         self.timing.api_timeout = timeout;
         self
     }
 
-    /// `metadata.max.age.ms`: how old the picture of the cluster may grow. Default 5 min.
+    /// `metadata.max.age.ms`: the age at which metadata is refreshed without a request. Default 5
+    /// min.
     pub fn metadata_max_age(mut self, age: Duration) -> Self {
         self.timing.metadata_max_age = age;
         self
     }
 
-    /// `connections.max.idle.ms`: how long a connection may be without requests. Default 9 min: below
-    /// the 10 min after which brokers close it.
+    /// `connections.max.idle.ms`: a connection without requests for that long is closed. Default 9
+    /// min, because brokers close idle connections after 10 min.
     pub fn connections_max_idle(mut self, idle: Duration) -> Self {
         self.options.max_idle = idle;
         self
     }
 
-    /// `retry.backoff.ms` and `retry.backoff.max.ms`: the waits between tries of an operation and
-    /// between refreshes. Default 100 ms to 1 s, jittered (KIP-580).
+    /// `retry.backoff.ms` and `retry.backoff.max.ms`: the waits between attempts of an operation
+    /// and between refreshes. Default 100 ms to 1 s, with jitter (KIP-580).
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.timing.retry = backoff;
         self
     }
 
-    /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`: the waits between dials to one broker.
-    /// Default 50 ms to 1 s, jittered.
+    /// `reconnect.backoff.ms` and `reconnect.backoff.max.ms`: the waits between dials to one
+    /// broker. Default 50 ms to 1 s, with jitter.
     pub fn reconnect_backoff(mut self, backoff: Backoff) -> Self {
         self.reconnect = backoff;
         self
     }
 
-    /// Who is told of connections and requests. Default nobody.
+    /// Sets the observers that receive the events of connections and requests. Default none.
     pub fn observers(mut self, observers: Observers) -> Self {
         self.options.observers = observers;
         self
     }
 
-    /// Adds one who is told.
+    /// Adds an observer.
     pub fn add_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.options.observers = self.options.observers.with(observer);
         self
     }
 
-    /// The wall clock of producers, consumers and administrators that share the cluster. Default the
-    /// system's; a test in a paused clock gives one that goes with it. Timers follow the runtime.
+    /// Sets the wall clock of the producers, consumers and admin clients that share the cluster.
+    ///
+    /// Default the system clock. A test with a paused runtime clock passes a clock that follows it.
+    /// Timers always follow the runtime's clock.
     pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.options.clock = WallClock::new(read);
         self
@@ -153,21 +168,22 @@ impl ClusterBuilder {
         self
     }
 
-    /// What is done on a fresh stream, in order. Default: ApiVersions alone. TLS goes in front of it,
-    /// SASL behind it.
+    /// Sets the steps of the handshake, in order. Default ApiVersions alone. TLS belongs before it,
+    /// SASL after it.
     pub fn handshake(mut self, steps: Vec<Arc<dyn HandshakeStep>>) -> Self {
         self.options.steps = steps;
         self
     }
 
-    /// Reaches the cluster and resolves once its first picture arrived, within the API timeout.
+    /// Connects to the cluster. Resolves once the first metadata has arrived, within the API
+    /// timeout.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an address or a setting that cannot be used; otherwise what the last
-    /// try failed with, its text naming every address tried and why each failed.
+    /// [`ErrorKind::Config`] for an address or a setting that cannot be used. Otherwise the error
+    /// of the last attempt, whose text names every address tried and its failure.
     ///
     /// # Cancel safety
-    /// Dropped, everything started is ended.
+    /// If the future is dropped, everything that was started ends.
     pub async fn connect(self) -> Result<Cluster> {
         let bootstrap = parse(&self.bootstrap)?;
         for (key, value) in [
@@ -208,7 +224,7 @@ impl std::fmt::Debug for ClusterBuilder {
     }
 }
 
-/// Reads the addresses; one entry may hold several, with commas between, as Kafka writes them.
+/// Reads the addresses. An item may hold several, separated by commas, as in Kafka's own settings.
 fn parse(entries: &[String]) -> Result<Vec<Address>> {
     let mut addresses: Vec<Address> = Vec::new();
     for entry in entries {
@@ -225,7 +241,7 @@ fn parse(entries: &[String]) -> Result<Vec<Address>> {
     Ok(addresses)
 }
 
-/// A bound under which adding to a point in time cannot overflow.
+/// The largest setting. Adding it to a point in time cannot overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 #[cfg(test)]

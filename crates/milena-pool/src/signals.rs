@@ -1,41 +1,48 @@
-//! How a renewal of the picture is asked for, and how who asked hears of its end.
+//! Requests for a metadata refresh, and how the requesters wait for its end.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use milena_core::{CancelToken, Error};
 use tokio::sync::{Notify, watch};
 
-/// What the refresher listens to, and what it tells.
+/// The counters and signals between the refresher task and those who request a refresh.
 pub(crate) struct Signals {
-    /// How often the whole picture was asked for.
+    /// Number of requests for the whole metadata so far.
     whole: AtomicU64,
-    /// How often single topics were asked for.
+    /// Number of requests for single topics so far.
     part: AtomicU64,
+    /// Wakes the refresher.
     pub(crate) wake: Notify,
+    /// Cancelled when the cluster handle is closed or dropped. Ends the background tasks.
     pub(crate) closing: CancelToken,
+    /// The refreshes that have ended. Written by the refresher, and at the end of the handle.
     done: watch::Sender<Done>,
 }
 
-/// What was asked for of the picture.
+/// A request for a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// All of it, by the number of the asking.
+    /// The request with this number for the whole metadata.
     Whole(u64),
-    /// Single topics, by the number of the asking.
+    /// The request with this number for single topics.
     Part(u64),
 }
 
-/// The renewals that ended.
+/// The refreshes that have ended, by kind.
 #[derive(Clone, Default)]
 struct Done {
+    /// The last refresh of the whole metadata.
     whole: Ended,
+    /// The last refresh of single topics.
     part: Ended,
 }
 
-/// The last renewal of a kind that ended: all asked for up to `number` are served by it.
+/// The last refresh of one kind that has ended.
 #[derive(Clone, Default)]
 struct Ended {
+    /// All requests up to this number were served or failed. `u64::MAX` once no refresh will come.
     number: u64,
+    /// The error of that refresh. `None` if it succeeded.
     error: Option<Error>,
 }
 
@@ -50,38 +57,38 @@ impl Signals {
         }
     }
 
-    /// The number of the last asking for the whole picture.
+    /// Returns the number of the last request for the whole metadata.
     pub(crate) fn whole(&self) -> u64 {
         self.whole.load(Ordering::Acquire)
     }
 
-    /// The number of the last asking for single topics.
+    /// Returns the number of the last request for single topics.
     pub(crate) fn part(&self) -> u64 {
         self.part.load(Ordering::Acquire)
     }
 
-    /// Asks for a renewal of the whole picture that starts after now.
+    /// Requests a refresh of the whole metadata that starts after this call.
     pub(crate) fn ask_whole(&self) -> Asked {
         let number = self.whole.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         Asked::Whole(number)
     }
 
-    /// Asks for the topics that were noted before this call, in a request that starts after now.
+    /// Requests the topics noted before this call, in a refresh that starts after it.
     pub(crate) fn ask_part(&self) -> Asked {
         let number = self.part.fetch_add(1, Ordering::AcqRel) + 1;
         self.wake.notify_one();
         Asked::Part(number)
     }
 
-    /// Tells that all that was asked for up to `asked` is served, or failed.
+    /// Reports that all requests up to `asked` were served, or failed with `error`.
     pub(crate) fn end(&self, asked: Asked, error: Option<Error>) {
         self.done.send_modify(|done| {
             let (ended, number) = match asked {
                 Asked::Whole(number) => (&mut done.whole, number),
                 Asked::Part(number) => (&mut done.part, number),
             };
-            // After the last word nothing more is said.
+            // After `end_for_good`, later results are ignored.
             if ended.number < u64::MAX {
                 ended.number = ended.number.max(number);
                 ended.error = error;
@@ -89,16 +96,16 @@ impl Signals {
         });
     }
 
-    /// Tells everybody, now and later, that there are no more renewals.
+    /// Reports `error` to all requesters, now and in the future. There are no more refreshes.
     pub(crate) fn end_for_good(&self, error: &Error) {
         self.end(Asked::Whole(u64::MAX), Some(error.clone()));
         self.end(Asked::Part(u64::MAX), Some(error.clone()));
     }
 
-    /// Waits until `asked` is served.
+    /// Waits until the request `asked` was served.
     ///
     /// # Errors
-    /// Why it failed.
+    /// The reason why the refresh failed.
     pub(crate) async fn served(&self, asked: Asked) -> Result<(), Error> {
         let mut done = self.done.subscribe();
         let of = |done: &Done| match asked {
@@ -111,7 +118,7 @@ impl Signals {
         });
         match served.await {
             Ok(done) => of(&done).0.error.map_or(Ok(()), Err),
-            // The sender lives in `self`.
+            // Cannot happen, because `self` holds the sender.
             Err(_) => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! Memory of large frames, used again once the last slice of a frame is gone.
+//! Memory of large frames. It is used again once the last slice of a frame is dropped.
 
 use std::mem;
 use std::sync::{Arc, Weak};
@@ -6,33 +6,41 @@ use std::sync::{Arc, Weak};
 use bytes::{Bytes, BytesMut};
 use parking_lot::Mutex;
 
-/// The memory that a connection's large frames gave back, so that a steady flow of them faults no pages.
+/// Memory that a connection's large frames gave back. With it, a steady flow of large frames causes
+/// no page faults.
 ///
-/// Little is kept, and only while large frames come. A frame gets memory that it nearly fills: what a slice of it pins is the frame.
+/// Only two pieces are kept, and only while large frames arrive. A frame nearly fills its memory,
+/// so a slice of a frame keeps little more than the frame in memory.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
+    /// The kept memory, shared with the frames that will give memory back.
     kept: Arc<Mutex<Kept>>,
-    /// Frames in a row that were too small to need any.
+    /// Small frames in a row since the last large one.
     small: u32,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
+    /// Memory to use again, oldest first. At most [`MOST_KEPT`].
     spares: Vec<BytesMut>,
-    /// Large frames are coming: what comes back is kept.
+    /// True while large frames arrive. Memory that comes back is then kept.
     flowing: bool,
 }
 
-/// The bytes of a frame, whose memory comes back with its last slice.
+/// The bytes of a frame. Its memory comes back when the last slice is dropped.
 struct Lent {
+    /// The frame.
     bytes: BytesMut,
+    /// The place for the memory. Gone once the connection has ended.
     home: Weak<Mutex<Kept>>,
 }
 
 impl Spares {
-    /// Empty memory for a frame of `len` bytes: some that was used before and fits it, or little.
+    /// Returns empty memory for a frame of `len` bytes: kept memory that fits it, or a little new
+    /// memory.
     ///
-    /// A length alone reserves next to nothing, whoever sent it; what it is given [grows](Self::grow) with the bytes that arrive.
+    /// A false length in a frame must not make the client reserve memory. New memory therefore
+    /// [grows](Self::grow) with the bytes that arrive.
     pub(crate) fn take(&mut self, len: usize) -> BytesMut {
         if !is_lent(len) {
             self.pass();
@@ -45,17 +53,18 @@ impl Spares {
         match kept.spares.iter().rposition(fits) {
             Some(at) => kept.spares.swap_remove(at),
             None => {
+                // Allocate without the lock, which frames need when they give memory back.
                 drop(kept);
                 BytesMut::with_capacity(START)
             }
         }
     }
 
-    /// Makes room for more of a frame of `len` bytes whose memory is full: twice as much, and for the whole frame in the end no more
-    /// than it nearly fills.
+    /// Enlarges the full memory of a frame of `len` bytes. It doubles, and in the end is just large
+    /// enough for the whole frame.
     pub(crate) fn grow(bytes: &mut BytesMut, len: usize) {
         let whole = if is_lent(len) {
-            // The next frame may be a little larger.
+            // Reserve a little more, because the next frame may be a little larger.
             len + len / SLACK / 2
         } else {
             len
@@ -67,7 +76,7 @@ impl Spares {
         *bytes = larger;
     }
 
-    /// The whole frame in memory that was taken for it.
+    /// Returns the whole frame. Its memory comes back to `self` if it is worth keeping.
     pub(crate) fn frame(&self, bytes: BytesMut) -> Bytes {
         if !is_lent(bytes.len()) {
             return bytes.freeze();
@@ -78,7 +87,7 @@ impl Spares {
         })
     }
 
-    /// A small frame came; after some in a row the flow of large ones is over.
+    /// Notes that a small frame came. Several in a row end the flow of large frames.
     pub(crate) fn pass(&mut self) {
         self.small = self.small.saturating_add(1);
         if self.small == FLOW_ENDS {
@@ -86,13 +95,13 @@ impl Spares {
         }
     }
 
-    /// Gives back all memory, and keeps none until the next large frame.
+    /// Frees all memory, and keeps none until the next large frame.
     pub(crate) fn let_go(&self) {
         let gone = mem::take(&mut *self.kept.lock());
         drop(gone);
     }
 
-    /// Whether memory is kept, or may come back to be.
+    /// Returns true if memory is kept or may be kept.
     pub(crate) fn is_flowing(&self) -> bool {
         self.kept.lock().flowing
     }
@@ -115,7 +124,7 @@ impl Drop for Lent {
         if !kept.flowing {
             return;
         }
-        // The oldest goes: its size may be one that does not come any more.
+        // Free the oldest memory, because frames of its size may not come any more.
         let oldest = (kept.spares.len() == MOST_KEPT).then(|| kept.spares.remove(0));
         kept.spares.push(bytes);
         drop(kept);
@@ -123,19 +132,23 @@ impl Drop for Lent {
     }
 }
 
-/// Whether a frame is worth it: the allocator has memory for smaller ones at hand, and too much would be kept of larger ones.
+/// Returns true if the memory of such a frame is kept. The allocator has memory for smaller frames
+/// at hand, and larger ones would keep too much.
 fn is_lent(len: usize) -> bool {
     (LEAST..=MOST).contains(&len)
 }
 
-/// What is reserved at the sight of a length.
+/// The memory reserved before any byte of a large frame has arrived, in bytes.
 const START: usize = 256 << 10;
+/// The smallest frame whose memory is kept, in bytes.
 const LEAST: usize = 256 << 10;
+/// The largest frame whose memory is kept, in bytes.
 const MOST: usize = 16 << 20;
-/// Memory may be larger than its frame by this part of the frame.
+/// Kept memory may exceed its frame by the frame's size divided by this.
 const SLACK: usize = 8;
-/// One is filled while the reader is done with another.
+/// The most memory pieces kept. One is filled while the reader still uses the other.
 const MOST_KEPT: usize = 2;
+/// Small frames in a row that end a flow of large frames.
 const FLOW_ENDS: u32 = 16;
 
 #[cfg(test)]
@@ -151,7 +164,7 @@ mod tests {
         spares.frame(bytes)
     }
 
-    /// Memory for a frame that has come whole.
+    /// Returns memory that has grown to hold a whole frame.
     fn whole(spares: &mut Spares, len: usize) -> BytesMut {
         let mut bytes = spares.take(len);
         while bytes.capacity() < len {

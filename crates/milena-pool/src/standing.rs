@@ -1,4 +1,5 @@
-//! Which brokers cannot be reached now, for the log: one line when a broker is lost, one when it is back.
+//! The brokers that cannot be reached now. Logs one line when a broker is lost and one when it is
+//! back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,17 +8,19 @@ use milena_core::{Address, Error, NodeId};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// The brokers that are lost at present, and since when. A clone is the same.
+/// The brokers that are lost now, each with the time of its loss. Clones share the list.
 ///
-/// Tries go on for as long as a broker is away; only the first that fails is told at `warn`. A broker stays lost here when the cluster
-/// leaves it out of its metadata, as it does with dead ones.
+/// Dials go on for as long as a broker is away, but only the first failure is logged at `warn`. A
+/// broker that the cluster removes from its metadata, as it does with dead brokers, stays lost
+/// here.
 #[derive(Clone, Default)]
 pub(crate) struct Standing(Arc<Mutex<HashMap<NodeId, Instant>>>);
 
 impl Standing {
-    /// Notes that a connection could not be made, or ended by a fault while answers were awaited on it.
+    /// Notes that a dial failed, or that a connection broke while it had unanswered requests.
     ///
-    /// Bootstrap addresses have no `node`, and no line of their own: the renewal that they are asked for tells of them.
+    /// Does nothing for a bootstrap address, which has no `node`. The metadata refresh logs that
+    /// failure.
     pub(crate) fn lost(&self, node: Option<NodeId>, address: &Address, error: &Error, what: Loss) {
         let Some(node) = node else { return };
         let mut lost = self.0.lock();
@@ -37,21 +40,21 @@ impl Standing {
         }
     }
 
-    /// Notes that a connection was made.
+    /// Notes that a dial succeeded.
     pub(crate) fn reached(&self, node: Option<NodeId>, address: &Address) {
         let Some(node) = node else { return };
         if let Some(since) = self.0.lock().remove(&node) {
             let (node, after) = (node.to_wire(), since.elapsed());
-            tracing::info!(node, %address, ?after, "a broker is reached again");
+            tracing::info!(node, %address, ?after, "a broker can be reached again");
         }
     }
 }
 
-/// How a broker was lost.
+/// The way in which a broker was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It could not be dialed.
+    /// A dial failed.
     Dial,
-    /// A connection to it ended by a fault while answers were awaited.
+    /// A connection broke while it had unanswered requests.
     Connection,
 }

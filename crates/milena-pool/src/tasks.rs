@@ -1,4 +1,4 @@
-//! The tasks of a cluster's connections, so that closing it ends every one.
+//! The tasks of a cluster's connections. Closing the cluster handle ends all of them.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -11,19 +11,22 @@ use tokio::time::timeout;
 
 use crate::outgoing::Shared;
 
-/// Where the tasks are kept. A clone is the same.
+/// The tasks of a cluster handle. Clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Tasks(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
+    /// The tasks that have not been joined.
     set: JoinSet<()>,
+    /// The queues of the connections, to end each connection on close.
     connections: Vec<Weak<Shared>>,
+    /// True once the handle is closed. No task starts afterwards.
     closed: bool,
 }
 
 impl Tasks {
-    /// Starts the task of a connection; refused once closed.
+    /// Starts the task of a connection. Fails once the handle is closed.
     pub(crate) fn spawn(
         &self,
         shared: &Arc<Shared>,
@@ -33,6 +36,7 @@ impl Tasks {
         if inner.closed {
             return Err(closed());
         }
+        // Remove ended tasks and connections. The lists would otherwise grow with each reconnect.
         while inner.set.try_join_next().is_some() {}
         inner.connections.retain(|weak| weak.strong_count() > 0);
         inner.connections.push(Arc::downgrade(shared));
@@ -40,7 +44,7 @@ impl Tasks {
         Ok(())
     }
 
-    /// Starts any other task; it must end by itself once the cluster is closed.
+    /// Starts another task, unless the handle is closed. The task must end by itself on close.
     pub(crate) fn spawn_plain(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut inner = self.0.lock();
         if !inner.closed {
@@ -49,7 +53,7 @@ impl Tasks {
         }
     }
 
-    /// Ends every connection and waits for the tasks; one that hangs is cut off after a second.
+    /// Ends every connection and waits for the tasks. Aborts tasks that take longer than a second.
     pub(crate) async fn close(&self) {
         let (mut set, connections) = {
             let mut inner = self.0.lock();
@@ -73,11 +77,12 @@ impl Tasks {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Connections end by their own handles; the set alone must not cut them off.
+        // Connections end with their own handles. Dropping the set must not abort their tasks.
         self.set.detach_all();
     }
 }
 
+/// Creates the error of a closed handle.
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the cluster handle was closed")
 }

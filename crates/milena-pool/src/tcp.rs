@@ -1,4 +1,5 @@
-//! TCP: every address of a name is tried, staggered, and the first that answers wins.
+//! TCP connections. All addresses of a name are tried, with staggered starts, and the first to
+//! connect wins.
 
 use std::fmt;
 use std::io;
@@ -17,17 +18,20 @@ type Resolve = dyn Fn(Address) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>
 
 /// Connects over TCP with `TCP_NODELAY` and keepalive.
 ///
-/// A name is resolved anew at each dial (KIP-302 and the clients that cached dead addresses taught
-/// that). Its addresses are tried in turn, IPv6 and IPv4 alternating; the next one starts 250 ms
-/// after the one before, or as soon as that one failed, and the first to connect wins (RFC 8305).
+/// Each dial resolves the name again, because other clients kept addresses of brokers that had
+/// moved (KIP-302). The addresses are tried in turn, IPv6 and IPv4 alternating. The next attempt
+/// starts 250 ms after the one before, or as soon as one failed. The first to connect wins (RFC
+/// 8305).
 #[derive(Clone)]
 pub struct TcpConnect {
+    /// Silence after which the system probes the peer. `None` turns probes off.
     keepalive: Option<Duration>,
+    /// Resolves a name to addresses.
     resolve: Arc<Resolve>,
 }
 
 impl TcpConnect {
-    /// Keepalive after 60 s of silence, names resolved by the operating system.
+    /// Creates a connector with keepalive after 60 s. The operating system resolves names.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -41,15 +45,15 @@ impl TcpConnect {
         }
     }
 
-    /// How long a connection may be silent before the system probes the peer; `None` turns probes
-    /// off. Default 60 s: below the usual idle limits of firewalls.
+    /// Sets the time for which a connection may be silent before the system probes the peer. `None`
+    /// turns probes off. Default 60 s, because firewalls usually allow longer silence.
     #[must_use]
     pub fn keepalive(mut self, after: Option<Duration>) -> Self {
         self.keepalive = after;
         self
     }
 
-    /// Resolves names by `resolve` instead of the operating system; called at each dial.
+    /// Resolves names with `resolve` instead of the operating system. Called at each dial.
     #[must_use]
     pub fn resolver(
         mut self,
@@ -62,6 +66,7 @@ impl TcpConnect {
         self
     }
 
+    /// Resolves the name, connects, and sets the socket options.
     async fn open(&self, address: &Address) -> io::Result<TcpStream> {
         let found = (self.resolve)(address.clone()).await;
         let found = found.map_err(|error| unresolved(address, error))?;
@@ -97,7 +102,8 @@ impl Connect for TcpConnect {
     }
 }
 
-/// An embedded broker without a listener advertises a name that only its own dialer knows.
+/// Explains an error for the name of an embedded broker without a listener. Only the broker's own
+/// dialer can reach that name.
 fn unresolved(address: &Address, error: io::Error) -> io::Error {
     if !address.host().ends_with(".memory") {
         return error;
@@ -110,7 +116,8 @@ fn unresolved(address: &Address, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), what)
 }
 
-/// Orders addresses so that the families alternate, each in the resolver's order, its first in front.
+/// Orders addresses so that the address families alternate. The resolver's first address comes
+/// first, and each family keeps the resolver's order.
 fn alternate(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let six_first = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = found
@@ -126,7 +133,7 @@ fn alternate(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Connects to the addresses, staggered; the first stream wins.
+/// Connects to the addresses with staggered starts. Returns the first stream that connects.
 async fn race(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let attempt = |address| async move {
         let connected = TcpStream::connect(address).await;

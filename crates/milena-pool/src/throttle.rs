@@ -1,14 +1,15 @@
-//! Throttling (KIP-219): how long a broker asks this client to be quiet, read off an answer.
+//! Throttling (KIP-219): reads from an answer for how long the broker wants this client to wait.
 
 use std::time::Duration;
 
 use milena_protocol::ApiKey;
 
-/// How long the answer's broker wants this connection to stay mute; `None` when it does not.
+/// Returns the time for which the broker wants this connection to be muted. `None` if it does not.
 ///
-/// `body` is the answer past its header. Versions before KIP-219 carry the figure too, but there
-/// the broker has waited already. A Produce answer carries it at the end: the producer, which
-/// walks it, tells it by [`Connection::throttle`](crate::Connection::throttle).
+/// `body` is the answer without its header. Versions before KIP-219 carry the time, too, but with
+/// them the broker has waited before it answered. A Produce answer carries the time at its end. The
+/// producer, which decodes that answer, reports it through
+/// [`Connection::throttle`](crate::Connection::throttle).
 pub(crate) fn asked(api: ApiKey, version: i16, body: &[u8]) -> Option<Duration> {
     if version < leads_from(api)? {
         return None;
@@ -18,7 +19,8 @@ pub(crate) fn asked(api: ApiKey, version: i16, body: &[u8]) -> Option<Duration> 
     Some(wait.min(LONGEST))
 }
 
-/// The first version in which the client is to wait and the answer begins with how long.
+/// Returns the first version in which the client must wait and the answer begins with the time.
+/// `None` for an API whose answers do not begin with it.
 fn leads_from(api: ApiKey) -> Option<i16> {
     use ApiKey as A;
     Some(match api {
@@ -35,10 +37,10 @@ fn leads_from(api: ApiKey) -> Option<i16> {
         A::AddOffsetsToTxn | A::EndTxn | A::TxnOffsetCommit | A::DescribeAcls => 1,
         A::CreateAcls | A::DeleteAcls | A::AlterConfigs | A::CreatePartitions => 1,
         A::DeleteGroups | A::AlterReplicaLogDirs | A::DescribeLogDirs => 1,
-        // The token answers carry it at their end, as Produce does.
+        // The answers about tokens carry it at the end, like Produce.
         A::CreateDelegationToken | A::RenewDelegationToken => return None,
         A::ExpireDelegationToken | A::DescribeDelegationToken => return None,
-        // Its first field is the error code, the figure follows.
+        // These answers begin with the error code, and the time follows.
         A::OffsetDelete | A::UpdateFeatures => return None,
         A::ElectLeaders
         | A::IncrementalAlterConfigs
@@ -54,7 +56,7 @@ fn leads_from(api: ApiKey) -> Option<i16> {
     })
 }
 
-/// A broker whose client does not wait mutes it by itself: waiting longer than this gains nothing.
+/// The longest wait. A broker mutes a client that does not wait, so waiting longer is never needed.
 pub(crate) const LONGEST: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The topics of a picture, by name and by id, and which of them somebody looks at.
+//! The topics of a metadata snapshot, by name and by id, with a mark of those in use.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,17 +11,21 @@ use crate::metadata::TopicMetadata;
 
 /// Topics by name and by id.
 ///
-/// Invariant: `by_id` leads to the name of each topic in `by_name` that has an id, and to nothing else.
+/// Invariant: `by_id` holds the id of every topic in `by_name` that has one, and no other ids.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopicMap {
+    /// The topics by name.
     by_name: HashMap<TopicName, Entry>,
+    /// The name of the topic with each id.
     by_id: HashMap<Uuid, TopicName>,
 }
 
 #[derive(Clone, Debug)]
 struct Entry {
+    /// The topic's metadata.
     topic: Arc<TopicMetadata>,
-    /// Whether it was looked up since the mark was last taken; shared by all pictures that show the topic.
+    /// True if the topic was looked up since [`TopicMap::take_use`] was last called for it. Shared
+    /// by all snapshots with this topic.
     used: Arc<AtomicBool>,
 }
 
@@ -34,32 +38,34 @@ impl TopicMap {
         self.by_name.values().map(|entry| &entry.topic)
     }
 
-    /// A topic, which counts as used from now on.
+    /// Returns a topic and marks it as used.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<TopicMetadata>> {
         let entry = self.by_name.get(name)?;
-        // Read first: the line stays shared between the cores that look topics up.
+        // Write only if the mark is not set. The cache line then stays shared between the cores
+        // that look up topics.
         if !entry.used.load(Ordering::Relaxed) {
             entry.used.store(true, Ordering::Relaxed);
         }
         Some(&entry.topic)
     }
 
-    /// A topic, without a mark of use.
+    /// Returns a topic without marking it as used.
     pub(crate) fn peek(&self, name: &str) -> Option<&Arc<TopicMetadata>> {
         self.by_name.get(name).map(|entry| &entry.topic)
     }
 
-    /// A topic by its id, which counts as used from now on.
+    /// Returns a topic by its id and marks it as used.
     pub(crate) fn by_id(&self, id: Uuid) -> Option<&Arc<TopicMetadata>> {
         self.get(self.by_id.get(&id)?)
     }
 
-    /// Whether the topic was used since this was last asked.
+    /// Returns true if the topic was used since the last call, and removes the mark.
     pub(crate) fn take_use(&self, name: &str) -> bool {
         let entry = self.by_name.get(name);
         entry.is_some_and(|entry| entry.used.swap(false, Ordering::Relaxed))
     }
 
+    /// Inserts a topic or replaces the one with its name. The mark of use stays.
     pub(crate) fn insert(&mut self, topic: TopicMetadata) {
         let (name, id) = (topic.name.clone(), topic.id);
         let topic = Arc::new(topic);
@@ -79,7 +85,7 @@ impl TopicMap {
         }
     }
 
-    /// Keeps the topics that `is_kept` says; returns how many went.
+    /// Keeps the topics for which `is_kept` returns true. Returns the number of topics removed.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(&TopicMetadata) -> bool) -> usize {
         let before = self.by_name.len();
         self.by_name.retain(|_, entry| is_kept(&entry.topic));
@@ -91,8 +97,9 @@ impl TopicMap {
         gone
     }
 
+    /// Removes a topic's former id.
     fn forget_id(&mut self, id: Option<Uuid>, name: &TopicName) {
-        // Another topic may have been given the id since, by a broker that errs.
+        // A faulty broker may have given the id to another topic since. That entry must stay.
         if let Some(id) = id
             && self.by_id.get(&id) == Some(name)
         {

@@ -1,4 +1,5 @@
-//! Topics of interest: asked for once, kept in every renewal, and waited for while they settle.
+//! Topics in use. They are asked for once, kept in every refresh, and waited for until they have
+//! leaders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,25 +13,29 @@ use crate::merge::{self, Moved};
 use crate::metadata::TopicMetadata;
 
 impl Cluster {
-    /// The topic `name`, asked for when it is not in the picture; waits while it is temporarily
-    /// without leaders, at most the API timeout, and five seconds for one that brokers do not know: as
-    /// long as a topic that was just made may take to be known to all of them.
+    /// Returns the topic `name`. Asks for it if it is not in the metadata.
+    ///
+    /// Waits at most the API timeout while the topic has no leaders for a moment. Waits at most
+    /// five seconds while brokers do not know the topic, because a new topic may take that long to
+    /// reach all brokers.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a name that no topic can have; UNKNOWN_TOPIC_OR_PARTITION naming the
-    /// topic and how to create it when it does not turn up; TOPIC_AUTHORIZATION_FAILED at once; else
-    /// why no broker answered.
+    /// - [`ErrorKind::Config`] for a name that no topic can have.
+    /// - UNKNOWN_TOPIC_OR_PARTITION if the topic is not found in time. The text says how to create
+    ///   it.
+    /// - TOPIC_AUTHORIZATION_FAILED at once.
+    /// - The last failure if no broker answered.
     ///
     /// # Cancel safety
-    /// Dropped, the topic stays in the picture.
+    /// If the future is dropped, the topic stays in the metadata.
     pub async fn topic(&self, name: impl Into<TopicName>) -> Result<Arc<TopicMetadata>> {
         let limit = self.api_timeout();
         self.find_topic(name.into(), limit, UNKNOWN_FOR.min(limit))
             .await
     }
 
-    /// As [`topic`](Self::topic), waiting at most `limit`, also for a topic that brokers do not know:
-    /// it may be made meanwhile. The log warns of it after five seconds.
+    /// Like [`topic`](Self::topic), but waits at most `limit`, also for a topic that brokers do not
+    /// know, since it may be created meanwhile. Logs a warning after five seconds.
     pub async fn topic_within(
         &self,
         name: impl Into<TopicName>,
@@ -51,13 +56,14 @@ impl Cluster {
         let deadline = Instant::now() + limit;
         let mut last = None;
         let mut unknown = Unknown::default();
-        // A refusal may have been lifted since it was heard.
+        // Ignore an error in the current metadata. The topic may have been authorized since.
         if let Ok(Some(found)) = self.settled(&name, &mut last) {
             return Ok(found);
         }
         let mut attempt = 0;
         loop {
-            // Alone, so that what it costs does not grow with the topics that are known (KIP-526).
+            // Ask for this topic alone, so that the cost does not grow with the number of known
+            // topics (KIP-526).
             self.0.wanted.lock().ask(&name, Instant::now());
             let asked = self.0.signals.ask_part();
             match timeout_at(deadline, self.served(asked)).await {
@@ -85,7 +91,7 @@ impl Cluster {
         }
     }
 
-    /// The topic when it can be used; an error when waiting will not help.
+    /// Returns the topic if it can be used, `None` if waiting may help, and an error if it cannot.
     fn settled(&self, name: &str, last: &mut Option<Error>) -> Result<Option<Arc<TopicMetadata>>> {
         let Some(topic) = self.metadata().topic(name).cloned() else {
             return Ok(None);
@@ -99,10 +105,11 @@ impl Cluster {
         Ok(None)
     }
 
-    /// Keeps these topics in the picture, beside those already there, and asks at once for those that are new.
+    /// Keeps these topics in the metadata, besides the topics already there. Asks at once for new
+    /// ones.
     ///
-    /// A topic that nothing looks up in the picture for five minutes is asked for no more and leaves it: call this again when one that
-    /// is needed is missing there.
+    /// A topic that nothing looks up for five minutes is no longer asked for and leaves the
+    /// metadata. Call this again when a topic that is needed is missing there.
     pub fn want_topics(&self, names: impl IntoIterator<Item = TopicName>) {
         let now = Instant::now();
         let metadata = self.metadata();
@@ -123,10 +130,11 @@ impl Cluster {
         }
     }
 
-    /// Asks for these topics again, without the others, and does not wait: for whoever was told that something of them has changed.
+    /// Requests fresh metadata of these topics alone, and does not wait. Used after another answer
+    /// showed that the topics have changed.
     ///
-    /// What it costs does not grow with the topics that are known. Several askings become one; those that bring nothing new are spaced as
-    /// renewals are.
+    /// The cost does not grow with the number of known topics. Several requests become one.
+    /// Requests that bring nothing new are spaced further and further apart.
     pub fn request_topics(&self, names: impl IntoIterator<Item = TopicName>) {
         let now = Instant::now();
         {
@@ -139,10 +147,10 @@ impl Cluster {
         self.0.keep_up();
     }
 
-    /// Notes where leaders went, as one Produce or Fetch answer told (KIP-951). An epoch that is not newer than the known one changes
-    /// nothing. Returns whether the picture changed.
+    /// Adds the leaders that one Produce or Fetch answer named (KIP-951). A leader whose epoch is
+    /// not newer than the known one is ignored. Returns true if the metadata changed.
     ///
-    /// Give all that an answer tells in one call: each one makes a new picture.
+    /// Pass all leaders of an answer in one call, because each call copies the metadata.
     pub fn learn_leaders(
         &self,
         hints: impl IntoIterator<Item = (TopicPartition, LeaderHint)>,
@@ -164,7 +172,7 @@ impl Cluster {
         changed
     }
 
-    /// As [`learn_leaders`](Self::learn_leaders), of one partition.
+    /// Like [`learn_leaders`](Self::learn_leaders), for one partition.
     pub fn learn_leader(
         &self,
         place: &TopicPartition,
@@ -174,7 +182,7 @@ impl Cluster {
         self.learn_leaders([(place.clone(), *hint)], endpoints)
     }
 
-    /// Notes an error code about `place`: one of stale metadata asks for a renewal.
+    /// Requests a refresh if `code` means that the metadata is out of date.
     pub fn note_error(&self, code: ErrorCode) {
         if code.is_stale_metadata() {
             self.request_refresh();
@@ -182,17 +190,18 @@ impl Cluster {
     }
 }
 
-/// For how long brokers have said that they do not know a topic.
+/// The time for which brokers have answered that they do not know a topic.
 #[derive(Default)]
 struct Unknown {
-    /// Since when; `None` while the last answer was another one.
+    /// The time of the first such answer in a row. `None` if the last answer was another one.
     since: Option<Instant>,
-    /// Whether the log has it.
+    /// True once the wait was logged.
     told: bool,
 }
 
 impl Unknown {
-    /// Whether the last answer was that again, for as long as it is waited for.
+    /// Notes the last answer. Returns true if brokers have not known the topic for `limit`. Logs a
+    /// warning once if they have not known it for five seconds.
     fn is_over(&mut self, last: Option<&Error>, topic: &TopicName, limit: Duration) -> bool {
         if !last.is_some_and(is_unknown) {
             self.since = None;
@@ -219,7 +228,7 @@ fn is_unknown(error: &Error) -> bool {
     error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
 }
 
-/// The error for a topic that brokers do not know, with the remedy.
+/// Creates the error of a topic that brokers do not know. The text says how to create it.
 fn unknown_topic(topic: TopicName) -> Error {
     let what = format!("the topic does not exist; {}", remedy(&topic));
     Error::new(
@@ -229,9 +238,10 @@ fn unknown_topic(topic: TopicName) -> Error {
     .topic(topic)
 }
 
+/// Returns how to create the topic.
 fn remedy(topic: &str) -> String {
     format!("create it with `milena topics create {topic}` or `client.admin().create_topics(…)`")
 }
 
-/// How long a topic that was just made may take to be known to every broker.
+/// The longest time that a new topic may take to be known to every broker.
 const UNKNOWN_FOR: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The tasks that a cluster handle cannot do without, started anew where the runtime that they ran on has ended.
+//! The background tasks of a cluster handle. They are started again if their runtime has ended.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,28 +9,32 @@ use tokio::runtime::Handle;
 use crate::cluster::Inner;
 use crate::{probe, refresher};
 
-/// Which tasks are to run, and whether they do.
+/// The background tasks of a handle, and if they run.
 ///
-/// A handle may outlive the runtime that it was made on, such as one in a `static` that several tests use, each on a runtime of its own.
+/// A handle may outlive the runtime on which it was created. An example is a handle in a `static`
+/// that several tests use, each with its own runtime.
 #[derive(Default)]
 pub(crate) struct Upkeep(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
+    /// The task that refreshes metadata.
     refresher: Life,
-    /// How often brokers are asked for a sign of life; `None` where nobody wants any.
+    /// The task that probes brokers, and its interval. `None` if probing was not asked for.
     probing: Option<(Duration, Life)>,
 }
 
-/// Whether a task lives: it holds the other end.
+/// Shows if a task runs. The task holds the strong reference and drops it at its end.
 #[derive(Default)]
 struct Life(Weak<()>);
 
 impl Life {
+    /// Returns true if the task has ended or was never started.
     fn is_over(&self) -> bool {
         self.0.strong_count() == 0
     }
 
+    /// Returns the strong reference for a new task.
     fn begin(&mut self) -> Arc<()> {
         let alive = Arc::new(());
         self.0 = Arc::downgrade(&alive);
@@ -39,7 +43,8 @@ impl Life {
 }
 
 impl Inner {
-    /// Starts what should run and does not; nothing once the handle is closed, or outside of a runtime.
+    /// Starts the background tasks that should run and do not. Does nothing once the handle is
+    /// closed, or outside of a runtime.
     pub(crate) fn keep_up(self: &Arc<Self>) {
         let mut kept = self.upkeep.0.lock();
         let probing = kept.probing.as_ref();
@@ -67,7 +72,7 @@ impl Inner {
         }
     }
 
-    /// Has each broker asked for a sign of life from now on.
+    /// Starts to probe each broker at this interval.
     pub(crate) fn probe_every(self: &Arc<Self>, every: Duration) {
         self.upkeep.0.lock().probing = Some((every, Life::default()));
         self.keep_up();

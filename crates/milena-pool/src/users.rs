@@ -1,4 +1,4 @@
-//! Who uses a cluster and ends in good order before its connections do.
+//! The users of a cluster, which are ended in order before its connections are closed.
 
 use std::sync::{Arc, Weak};
 
@@ -8,27 +8,29 @@ use parking_lot::Mutex;
 use crate::cluster::Cluster;
 use crate::connect::BoxFuture;
 
-/// A producer, a consumer or another who works over a cluster until it is closed.
+/// A user of a cluster, such as a producer or a consumer, that works until it is closed.
 pub trait ClusterUser: Send + Sync + 'static {
-    /// Ends in good order, within a limit of its own; called again, waits for the same end.
+    /// Ends the user in an orderly way, within its own time limit. A second call waits for the same
+    /// end.
     fn end(self: Arc<Self>) -> BoxFuture<'static, ()>;
 
-    /// Shows its figures to `sink`. Default none.
+    /// Passes the user's figures to `sink`. By default there are none.
     fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         let _ = sink;
     }
 }
 
-/// When a user ends: those who read end first, since what they do last may be to write.
+/// The stage in which a user is ended. Readers end before writers, because their last records may
+/// cause writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndStage {
-    /// Consumers: they drain, commit and leave.
+    /// Consumers. They finish their records, commit and leave their group.
     Readers,
-    /// Producers: they deliver what they accepted.
+    /// Producers. They deliver the records that they accepted.
     Writers,
 }
 
-/// The users that are alive.
+/// The users with their stages. Users that were dropped are removed when another one is added.
 #[derive(Default)]
 pub(crate) struct Users(Mutex<Vec<(EndStage, Weak<dyn ClusterUser>)>>);
 
@@ -55,15 +57,16 @@ impl Users {
 }
 
 impl Cluster {
-    /// Has `user` ended by [`end_users`](Self::end_users), if it is still there then.
+    /// Adds a user that [`end_users`](Self::end_users) will end if it still exists then.
     pub fn add_user(&self, stage: EndStage, user: Weak<dyn ClusterUser>) {
         self.0.users.add(stage, user);
     }
 
-    /// Ends all users in good order, stage by stage, those of a stage beside each other. Connections stay.
+    /// Ends all users in order, stage by stage. The users of one stage end concurrently.
+    /// Connections stay open.
     ///
     /// # Cancel safety
-    /// Dropped, who was told to end goes on ending.
+    /// If the future is dropped, users that have begun to end continue to end.
     pub async fn end_users(&self) {
         for stage in [EndStage::Readers, EndStage::Writers] {
             let ending = self.0.users.of(stage).into_iter().map(ClusterUser::end);

@@ -1,4 +1,4 @@
-//! Which topics the picture of the cluster shows: those in use by name, and all while somebody reads by a pattern.
+//! The topics that metadata requests ask for: topics in use, or all topics for patterns.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Weak;
@@ -9,32 +9,32 @@ use tokio::time::Instant;
 
 use crate::cluster::{Cluster, Inner};
 
-/// The topics that are asked for, and those that are to be asked for at once.
+/// The topics to keep in the metadata, and the topics to ask for as soon as possible.
 #[derive(Default)]
 pub(crate) struct Wanted {
-    /// How many ask for every topic of the cluster.
+    /// Number of users that need every topic of the cluster.
     all: usize,
-    /// The topics by name, and when each was last of use.
+    /// The topics to keep, with the time at which each was last used.
     names: HashMap<TopicName, Instant>,
-    /// Those to be asked for without the others, as soon as may be.
+    /// Topics to ask for soon, in a request of their own.
     asked: BTreeSet<TopicName>,
-    /// Whether one of `asked` was never asked for: it need not wait.
+    /// True if one of `asked` is new. It is then asked for without waiting for a backoff.
     urgent: bool,
 }
 
-/// What a request for metadata is to bring.
+/// The topics that a metadata request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Every topic there is.
+    /// Every topic of the cluster.
     All,
-    /// All topics that are wanted; others are of no interest.
+    /// All topics in use. Other topics leave the metadata.
     Wanted(BTreeSet<TopicName>),
-    /// Some topics, which says nothing about the others.
+    /// Some topics. Other topics stay as they are.
     Part(BTreeSet<TopicName>),
 }
 
 impl Scope {
-    /// The topics to name in the request; `None` for all.
+    /// Returns the topics to name in the request. `None` for all topics.
     pub(crate) fn names(&self) -> Option<&BTreeSet<TopicName>> {
         match self {
             Self::All => None,
@@ -44,7 +44,10 @@ impl Scope {
 }
 
 impl Wanted {
-    /// Keeps `name` in the picture. Asks for it at once when it is new, or when the picture is not `known` to show it.
+    /// Keeps `name` in the metadata. Returns true if the topic must be asked for now.
+    ///
+    /// That is the case for a new topic, unless the metadata has it already (`known`). While all
+    /// topics are wanted, it is also the case for an old topic that the metadata does not have.
     pub(crate) fn add(&mut self, name: &TopicName, known: bool, now: Instant) -> bool {
         let new = self.names.insert(name.clone(), now).is_none();
         let asks = !known && (new || self.all > 0);
@@ -54,29 +57,31 @@ impl Wanted {
         asks
     }
 
-    /// Asks for `name` again, without the others; at once when it is new.
+    /// Asks for `name` in the next request for single topics. A new topic is asked for without
+    /// waiting.
     pub(crate) fn ask(&mut self, name: &TopicName, now: Instant) {
         self.urgent |= self.names.insert(name.clone(), now).is_none();
         self.asked.insert(name.clone());
     }
 
-    /// Takes out what is to be asked for.
+    /// Takes out the topics to ask for.
     pub(crate) fn take_asked(&mut self) -> BTreeSet<TopicName> {
         self.urgent = false;
         std::mem::take(&mut self.asked)
     }
 
-    /// Puts back what could not be asked for.
+    /// Puts back topics after a request for them failed.
     pub(crate) fn put_back(&mut self, names: BTreeSet<TopicName>) {
         self.asked.extend(names);
     }
 
-    /// Whether something is to be asked for, and whether some of it was never asked for.
+    /// Returns `Some` if there are topics to ask for. It holds true if one of them is new.
     pub(crate) fn pending(&self) -> Option<bool> {
         (!self.asked.is_empty()).then_some(self.urgent)
     }
 
-    /// Forgets the topics that were of no use for [`IDLE`]; `was_used` tells which were since this was last called.
+    /// Removes topics that were not used for [`IDLE`]. `was_used` returns true for a topic that was
+    /// used since the last call.
     pub(crate) fn forget_idle(&mut self, now: Instant, was_used: impl Fn(&TopicName) -> bool) {
         self.names.retain(|name, last| {
             if was_used(name) {
@@ -86,7 +91,7 @@ impl Wanted {
         });
     }
 
-    /// What a renewal of the whole picture is to bring.
+    /// Returns the topics that a refresh of the whole metadata asks for.
     pub(crate) fn scope(&self) -> Scope {
         if self.all > 0 {
             return Scope::All;
@@ -95,15 +100,16 @@ impl Wanted {
     }
 }
 
-/// Keeps every topic of the cluster in the picture until it is dropped.
-#[must_use = "the picture shows every topic only while this is held"]
+/// Keeps every topic of the cluster in the metadata until it is dropped.
+#[must_use = "the metadata holds every topic only while this is held"]
 pub struct AllTopics(Weak<Inner>);
 
 impl Cluster {
-    /// Keeps every topic of the cluster in the picture for as long as the result is held: for subscriptions by pattern.
+    /// Keeps every topic of the cluster in the metadata while the result is held. Used for
+    /// subscriptions by pattern.
     ///
-    /// Asks for a renewal where nobody wanted all topics before. Each renewal brings all of them then, so that every user of this
-    /// handle pays for it.
+    /// Requests a refresh unless another user wants all topics already. From then on each refresh
+    /// transfers all topics, which costs every user of this handle.
     pub fn want_all_topics(&self) -> AllTopics {
         let first = {
             let mut wanted = self.0.wanted.lock();
@@ -132,7 +138,8 @@ impl std::fmt::Debug for AllTopics {
     }
 }
 
-/// How long a topic that nothing looks at stays: `metadata.max.idle.ms` of Kafka's producer.
+/// Time without use after which a topic is no longer asked for. Kafka's producer calls it
+/// `metadata.max.idle.ms`.
 const IDLE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]

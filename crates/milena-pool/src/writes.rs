@@ -1,4 +1,4 @@
-//! Writing: pieces of several requests go out together, vectored, in the order they came.
+//! The write queue. It writes the pieces of several requests together, vectored, in their order.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -8,17 +8,22 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// Pieces on their way out, with a running count of bytes that tells what has been written.
+/// Pieces to write. Counts of bytes show which requests have been written.
 #[derive(Default)]
 pub(crate) struct WriteQueue {
+    /// The pieces that the stream has not taken. The front piece may be partly written.
     pieces: VecDeque<Bytes>,
+    /// Bytes ever added to the queue.
     queued: u64,
+    /// Bytes ever taken by the stream. At most `queued`.
     written: u64,
+    /// True if bytes were written since the last flush.
     unflushed: bool,
 }
 
 impl WriteQueue {
-    /// Puts a request's pieces at the end; returns where in the stream of bytes it starts and ends.
+    /// Adds the pieces of a request at the end. Returns the counts of queued bytes before and after
+    /// it.
     pub(crate) fn push(&mut self, pieces: impl IntoIterator<Item = Bytes>) -> (u64, u64) {
         let start = self.queued;
         for piece in pieces {
@@ -30,18 +35,22 @@ impl WriteQueue {
         (start, self.queued)
     }
 
-    /// How many bytes the stream has taken, ever.
+    /// Returns the number of bytes that the stream has ever taken.
     pub(crate) const fn written(&self) -> u64 {
         self.written
     }
 
-    /// Writes once, as much as the stream takes; then flushes. `Ready(Ok(0))` means that nothing waits.
+    /// Writes once, as much as the stream takes. Flushes when nothing is left to write.
+    ///
+    /// `Ready(Ok(0))` means that nothing was left to write.
     pub(crate) fn poll_write<S: AsyncWrite + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if self.pieces.is_empty() {
+            // Flush only when nothing is left to write, so that buffering streams such as TLS send
+            // full blocks.
             if self.unflushed {
                 ready!(Pin::new(stream).poll_flush(cx))?;
                 self.unflushed = false;
@@ -64,6 +73,7 @@ impl WriteQueue {
         Poll::Ready(Ok(taken))
     }
 
+    /// Removes `taken` bytes from the front of the queue.
     fn advance(&mut self, mut taken: usize) {
         self.written += taken as u64;
         while let Some(front) = self.pieces.front_mut() {
@@ -77,7 +87,7 @@ impl WriteQueue {
     }
 }
 
-/// Pieces per system call: 2 KiB of stack; a request of 64 batches fills it.
+/// The most pieces per system call. They take 2 KiB of stack. A request of 64 batches fills them.
 const SLICES: usize = 128;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The handle on a cluster, against the embedded broker: its picture, its targets, its pools and its end.
+//! The cluster handle against the embedded broker: metadata, targets, pools, and its end.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -68,7 +68,7 @@ async fn an_unknown_topic_ends_in_an_error_that_names_it() {
     assert!(started.elapsed() <= 6 * SECOND);
     let asked = broker.journal().requests(ApiKey::Metadata).len();
     assert!(asked < 30, "asked {asked} times in five seconds");
-    // Without a limit of the caller's it fails soon, and says how the topic is made.
+    // Without a limit of the caller, the call fails soon and says how to create the topic.
     let started = Instant::now();
     let error = cluster.topic("nowhere").await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
@@ -295,7 +295,7 @@ async fn callers_that_come_at_once_share_the_error_of_one_dial() {
     for dialed in futures_util::future::join_all(dials).await {
         assert_eq!(dialed.unwrap_err().kind(), ErrorKind::Timeout);
     }
-    // One connect timeout, not twenty.
+    // One connect timeout, not twenty in a row.
     assert!(started.elapsed() < 12 * SECOND, "{:?}", started.elapsed());
     hangs.store(false, Ordering::Relaxed);
     cluster.connection(node, Role::Fetch).await.unwrap();
@@ -395,7 +395,7 @@ async fn when_every_known_broker_is_gone_the_bootstrap_addresses_are_asked_again
         .connect()
         .await
         .unwrap();
-    // Both known brokers refuse to tell; so they are asked anew by their bootstrap addresses.
+    // Both known brokers refuse the request, so the bootstrap addresses are asked again.
     broker
         .faults()
         .add(Fault::disconnect().on(ApiKey::Metadata).times(2));

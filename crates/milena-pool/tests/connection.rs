@@ -1,4 +1,4 @@
-//! One connection against a peer by script: order, deadlines, throttling, and how it ends.
+//! One connection against a scripted peer: order, deadlines, throttling, and its end.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -33,7 +33,7 @@ async fn open_with(connector: &dyn Connect, options: &ConnectionOptions) -> Conn
         .unwrap()
 }
 
-/// Three pieces that make up a body of `len` bytes.
+/// Splits a body of `len` bytes into three pieces.
 fn body(len: usize) -> Vec<Bytes> {
     let whole = Bytes::from(vec![7; len]);
     vec![
@@ -56,7 +56,7 @@ async fn pipelined_requests_keep_their_order_and_get_their_own_answers() {
         }
     });
     let connection = open(&peer).await;
-    // All are handed over before the first is polled.
+    // All requests are queued before the first future is polled.
     let answers: Vec<_> = (0..20)
         .map(|n| connection.send_raw(ApiKey::Produce, 9, body(3_000 * n), SECOND))
         .collect();
@@ -73,7 +73,7 @@ async fn a_late_answer_ends_the_connection_and_tells_what_may_have_been_written(
     let peer = scripted(|mut peer: Peer, _| async move {
         peer.greet().await;
         peer.read().await.unwrap();
-        // Takes a piece of the second request, then nothing more.
+        // The peer reads a part of the second request, then nothing more.
         let _ = peer.stream.read_u32().await;
         std::future::pending::<()>().await;
     });
@@ -233,14 +233,15 @@ async fn a_throttled_connection_is_mute_and_nothing_times_out_for_it() {
     connection.call(&request).await.unwrap();
     assert!(connection.throttled_until().is_some());
     let started = Instant::now();
-    // Its limit is shorter than the wait: it does not run while the connection is mute.
+    // The limit is shorter than the wait, but it does not run while the connection is muted.
     connection.call_with(&request, SECOND).await.unwrap();
     assert!(started.elapsed() >= 5 * SECOND);
     assert_eq!(connection.throttled_until(), None);
     assert_eq!(*told.lock(), [5 * SECOND]);
 }
 
-/// Answers the first request at once with a wait of `throttle` ms, and those behind it once that is over.
+/// Answers the first request at once, with a wait of `throttle` ms. Answers the later requests once
+/// the wait is over.
 async fn throttles_first(mut peer: Peer, throttle: i32) {
     peer.greet().await;
     let (first, _) = peer.read().await.unwrap();
@@ -255,7 +256,8 @@ async fn requests_that_were_written_wait_out_a_throttle_too() {
     let peer = scripted(|peer: Peer, _| throttles_first(peer, 60_000));
     let connection = open(&peer).await;
     let request = ListGroupsRequest::default();
-    // All three are written before the first answer tells that the broker reads nothing for a minute.
+    // All three are written before the first answer says that the broker reads nothing for a
+    // minute.
     let calls = (0..3).map(|_| connection.call(&request));
     for answer in futures_util::future::join_all(calls).await {
         answer.unwrap();

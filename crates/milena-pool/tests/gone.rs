@@ -1,4 +1,4 @@
-//! A connection whose task is gone takes nothing more, and what it held is answered at once.
+//! Connections whose task is gone. They take no more requests, and answer the queued ones at once.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -24,14 +24,15 @@ use support::{Peer, address, scripted};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-/// A bound on what must come at once: only a test that fails ever waits so long.
+/// The limit for results that must come at once. Only a failing test waits that long.
 const HANGS: Duration = Duration::from_secs(20);
 
 fn list() -> ListGroupsRequest {
     ListGroupsRequest::default()
 }
 
-/// A broker on a runtime of its own, and a cluster handle that was made and used on one that has ended.
+/// Creates a broker on its own runtime, and a cluster handle that was created and used on a runtime
+/// that has ended.
 fn orphaned() -> (Runtime, Broker, Cluster) {
     let keep = Runtime::new().unwrap();
     let broker = Broker::builder().listen("127.0.0.1:0").topic("orders", 1);
@@ -166,7 +167,7 @@ async fn an_observer_that_panics_leaves_no_connection_that_takes_requests_and_an
         .unwrap();
     let node = cluster.metadata().brokers().next().unwrap().node;
     let first = cluster.connection(node, Role::Fetch).await.unwrap();
-    // Whether this one is answered depends on who contains the panic; it must not hang.
+    // The panic may or may not fail this request. The call must not hang.
     let _ = timeout(HANGS, first.call(&list())).await.unwrap();
     assert!(!panics.load(Ordering::Relaxed));
     let next = cluster.connection(node, Role::Fetch).await.unwrap();

@@ -1,4 +1,5 @@
-//! Bugs that Kafka clients had in their networking, each as a test; N14 also sits beside the merge of metadata.
+//! Networking bugs of other Kafka clients, each as a test. N14 is also tested with the merge of
+//! metadata.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -88,7 +89,8 @@ async fn n4_a_hostile_version_hint_does_not_loop() {
         async move {
             while let Some((header, _)) = peer.read().await {
                 counted.fetch_add(1, Ordering::Relaxed);
-                // UNSUPPORTED_VERSION with a hint at least as high as what was sent, in version 0's layout.
+                // UNSUPPORTED_VERSION in the layout of version 0, with a hint at least as high as
+                // the version sent.
                 let hint = [0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 99];
                 peer.answer_raw(&header, &hint).await;
             }
@@ -210,7 +212,8 @@ async fn n9_malformed_answers_are_errors_and_the_connection_stays_in_step() {
     });
     let connection = open(&peer).await;
     for _ in 0..count {
-        // What decodes by chance is no fault; what does not is an error, never a panic.
+        // Bytes that decode by chance are no fault. Bytes that do not decode are an error, never a
+        // panic.
         for error in [
             connection.call(&MetadataRequest::default()).await.err(),
             connection.call(&JoinGroupRequest::default()).await.err(),

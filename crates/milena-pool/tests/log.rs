@@ -1,4 +1,4 @@
-//! What the log says of a cluster: that it was reached, and each broker that is lost or back, once.
+//! The log lines of a cluster: one when it is reached, and one when a broker is lost or back.
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::fmt::{self, Write};
@@ -13,12 +13,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps the lines of the pool at `info` and above.
+/// Keeps the log lines of the pool at `info` and above.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    /// How many lines begin with `level` and contain all `parts`.
+    /// Returns the number of lines that begin with `level` and contain all `parts`.
     fn count(&self, level: Level, parts: &[&str]) -> usize {
         let lines = self.0.lock();
         let fits = |line: &&String| {
@@ -83,7 +83,7 @@ async fn a_broker_that_dies_and_comes_back_is_told_once_each() {
     assert_eq!(lines.0.lock().len(), 1, "{:?}", lines.0.lock());
     broker.inspect().broker_down(node.to_wire());
     for _ in 0..51 {
-        // The picture may have lost it already, which is no dial.
+        // The broker may have left the metadata already. This call then does not dial.
         let _ = cluster.connection(node, Role::Produce).await;
         sleep(Duration::from_secs(1)).await;
     }
@@ -93,7 +93,7 @@ async fn a_broker_that_dies_and_comes_back_is_told_once_each() {
     broker.inspect().broker_up(node.to_wire());
     cluster.refresh().await.unwrap();
     cluster.connection(node, Role::Produce).await.unwrap();
-    let back = lines.count(Level::INFO, &[address, "reached again"]);
+    let back = lines.count(Level::INFO, &[address, "can be reached again"]);
     assert_eq!(back, 1, "{:?}", lines.0.lock());
     cluster.close().await;
 }
@@ -111,10 +111,10 @@ async fn renewals_that_fail_are_told_once_and_so_is_their_end() {
     broker.inspect().broker_down(1);
     cluster.request_refresh();
     sleep(Duration::from_secs(60)).await;
-    let failing = lines.count(Level::WARN, &["cannot be renewed", "error="]);
+    let failing = lines.count(Level::WARN, &["cannot be refreshed", "error="]);
     assert_eq!(failing, 1, "{:?}", lines.0.lock());
     broker.inspect().broker_up(1);
     sleep(Duration::from_secs(5)).await;
-    assert_eq!(lines.count(Level::INFO, &["renewed again"]), 1);
+    assert_eq!(lines.count(Level::INFO, &["refreshed again"]), 1);
     cluster.close().await;
 }

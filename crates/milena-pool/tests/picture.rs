@@ -1,4 +1,5 @@
-//! The picture of the cluster over time: what it asks for, how often, and what leaves it.
+//! The metadata of a cluster over time: the topics asked for, the frequency, and the topics
+//! removed.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -34,7 +35,8 @@ fn topic(name: &str) -> TopicName {
     TopicName::from(name)
 }
 
-/// How many topics each Metadata request named; `None` where it asked for all.
+/// Returns the number of topics that each Metadata request named. `None` for a request for all
+/// topics.
 fn named(broker: &Broker) -> Vec<Option<usize>> {
     let asked = broker.journal().requests(ApiKey::Metadata);
     let named = asked.iter().map(|entry| match entry.message() {
@@ -58,7 +60,7 @@ async fn new_topics_are_asked_for_alone_and_at_once() {
     for number in 0..TOPICS {
         cluster.topic(format!("topic-{number}")).await.unwrap();
     }
-    // Virtual time stands still unless something waits.
+    // Virtual time passes only while something waits.
     assert!(started.elapsed() < SECOND, "{:?}", started.elapsed());
     let named = named(&broker);
     assert_eq!(named.len(), TOPICS);
@@ -116,7 +118,7 @@ async fn while_answers_bring_nothing_new_they_are_asked_for_once_a_second() {
     broker.journal().clear();
     let asking = async {
         loop {
-            // As a producer does whose partition has no leader for long.
+            // A producer does the same while its partition has no leader for a long time.
             cluster.request_refresh();
             sleep(Duration::from_millis(10)).await;
         }
@@ -124,7 +126,7 @@ async fn while_answers_bring_nothing_new_they_are_asked_for_once_a_second() {
     let _: Result<(), _> = timeout(60 * SECOND, asking).await;
     let asked = named(&broker).len();
     assert!((50..=80).contains(&asked), "{asked} in a minute");
-    // What is new is asked for at once all the same.
+    // A new topic is still asked for at once.
     broker.inspect().create_topic("new", 1).unwrap();
     let started = Instant::now();
     cluster.topic("new").await.unwrap();
@@ -161,7 +163,7 @@ async fn a_deleted_topic_leaves_a_picture_of_all_topics() {
         let id = cluster.metadata().topic("gone").unwrap().id.unwrap();
         assert!(broker.inspect().delete_topic("gone"));
         cluster.refresh().await.unwrap();
-        // It is looked at again without being asked for.
+        // The topic is asked for again without a request.
         sleep(10 * SECOND).await;
         assert!(cluster.metadata().topic("gone").is_none());
         assert!(cluster.metadata().topic_by_id(id).is_none());
@@ -258,7 +260,7 @@ async fn a_topic_id_of_old_from_a_broker_that_lags_changes_nothing() {
     cluster.close().await;
 }
 
-/// A broker that tells of `brokers` brokers at `host(number)`, in the cluster `id`.
+/// Answers as one of `brokers` brokers at `host(number)`, in the cluster `id`.
 async fn tells(mut peer: Peer, brokers: i32, host: fn(i32) -> String, id: &'static str) {
     peer.greet().await;
     while let Some((header, _)) = peer.read().await {
@@ -284,7 +286,7 @@ async fn a_large_cluster_that_moved_is_found_by_its_bootstrap_address_in_seconds
             let peer = peer.clone();
             async move {
                 if address.host() != "seed" {
-                    // Packets to where the brokers were go nowhere.
+                    // Packets to the old addresses are lost.
                     std::future::pending::<()>().await;
                 }
                 milena_pool::Connect::dial(&*peer, &address).await
@@ -346,7 +348,7 @@ async fn a_request_for_the_leader_of_partitions_is_given_up_once_another_one_lea
     let started = Instant::now();
     let error = cluster.send(&leading, &request).await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
-    // The whole API timeout is a minute.
+    // The API timeout would be a minute.
     assert!(started.elapsed() < 5 * SECOND, "{:?}", started.elapsed());
     let next = cluster.metadata().leader(&place).unwrap();
     assert_ne!(next, leader);

@@ -1,4 +1,5 @@
-//! The same first steps on the real Kafka that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+//! First steps on the real Kafka that `MILENA_TEST_BOOTSTRAP` names. `scripts/test-real-kafka`
+//! starts one.
 
 use std::time::Duration;
 

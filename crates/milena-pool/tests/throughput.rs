@@ -1,4 +1,4 @@
-//! How fast one connection carries bytes over loopback; run by hand, optimised:
+//! Measures how fast one connection carries bytes over loopback. Run it by hand, optimised, with
 //! `cargo test --release -p milena-pool --test throughput -- --ignored --nocapture`.
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use milena_protocol::ApiKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Answers ApiVersions, then each request with `answer` bytes.
+/// Answers ApiVersions, then every request with `answer` bytes.
 async fn serve(mut stream: TcpStream, answer: usize) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = vec![0; 1 << 20];

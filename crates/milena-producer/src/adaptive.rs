@@ -1,18 +1,23 @@
-//! Which partition a caller without keys moves on to: the less waits for a partition, the likelier (KIP-794).
+//! The choice of the next partition for a caller without keys. The fewer batches wait for a
+//! partition, the likelier it is chosen (KIP-794).
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What waits for a partition, told by the sender and read by callers.
+/// The batches that wait for a partition. The sender writes the figures, and callers read them.
 ///
-/// Relaxed: callers steer by it, nothing else depends on it.
+/// All accesses are relaxed, since callers only use the figures to choose and nothing else depends
+/// on them.
 #[derive(Debug)]
 pub(crate) struct Backlog {
+    /// The number of closed batches that wait to be sent.
     batches: AtomicU32,
-    /// Since when nothing that waits has left, in microseconds since `origin`; 0 while nothing waits.
+    /// The time since which no waiting batch has left, in microseconds since `origin`. 0 while
+    /// nothing waits.
     stuck: AtomicU64,
+    /// The time at which this was created.
     origin: Instant,
 }
 
@@ -25,7 +30,8 @@ impl Backlog {
         }
     }
 
-    /// So many closed batches wait to be sent; `moved` where one has just left.
+    /// Sets the number of closed batches that wait to be sent. `moved` is true if one has just
+    /// left.
     pub(crate) fn set(&self, batches: usize, moved: bool) {
         let batches = u32::try_from(batches).unwrap_or(u32::MAX);
         let before = self.batches.swap(batches, Ordering::Relaxed);
@@ -38,7 +44,8 @@ impl Backlog {
         }
     }
 
-    /// How many batches wait; `None` where they have been stuck for longer than `limit`.
+    /// Returns the number of waiting batches. `None` if none of them has left for longer than
+    /// `limit`.
     pub(crate) fn read(&self, limit: Option<Duration>) -> Option<u32> {
         if let Some(limit) = limit {
             let stuck = self.stuck.load(Ordering::Relaxed);
@@ -50,20 +57,24 @@ impl Backlog {
     }
 }
 
-/// How a topic's records without keys are spread.
+/// The way in which a topic's records without keys are spread.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
-    /// `partitioner.adaptive.partitioning.enable`.
+    /// `partitioner.adaptive.partitioning.enable`. True if partitions with fewer waiting batches
+    /// get more records.
     pub(crate) adaptive: bool,
-    /// `partitioner.availability.timeout.ms`.
+    /// `partitioner.availability.timeout.ms`. `None` turns it off.
     pub(crate) availability: Option<Duration>,
 }
 
-/// So many partitions are looked at for one choice, from the one whose turn it is.
+/// The most partitions that are compared for one choice. They start with the one whose turn it is.
 pub(crate) const LOOKED_AT: usize = 128;
 
-/// Picks one of `backlogs`, with a chance of `most + 1 - own` each; `None` where all wait alike, or none is available. `draw` gives a
-/// number below its argument.
+/// Picks one of `backlogs` at random, with a weight of `most + 1 - own` each. `None` marks a
+/// partition that is not available.
+///
+/// `draw` returns a number below its argument. The result is `None` if all have the same backlog,
+/// or if none is available.
 pub(crate) fn pick(
     backlogs: impl Iterator<Item = Option<u32>> + Clone,
     draw: impl FnOnce(u64) -> u64,

@@ -1,4 +1,4 @@
-//! Answers: each batch of a request gets its verdict, and its records their fate.
+//! Answers. Each batch of a request gets its verdict, and its records their outcome.
 
 use std::time::Duration;
 
@@ -15,15 +15,17 @@ use crate::sender::{Answer, Sender, Sent, Standing};
 use crate::settings::Acks;
 use crate::verdict::{self, Verdict};
 
-/// What an answer says of one batch that was written, besides that.
+/// The facts that an answer gives about a batch that was written.
 #[derive(Clone, Copy, Debug, Default)]
 struct Written {
+    /// The offset of its first record. `None` if the broker did not say.
     base: Option<milena_core::Offset>,
+    /// The time at which the broker appended it. `None` if the records keep their own timestamps.
     appended: Option<milena_core::Timestamp>,
 }
 
 impl Sender {
-    /// Takes an answer, or its absence.
+    /// Handles the answer to a request, or the failure to get one.
     pub(crate) fn answered(&mut self, answer: Answer, now: Instant) {
         let Answer {
             link: id,
@@ -96,9 +98,11 @@ impl Sender {
         }
     }
 
+    /// Handles an answer that could be decoded, for each batch of the request.
     fn answers(&mut self, sent: &[Sent], answer: &ProduceResponse<'_>, node: NodeId, now: Instant) {
         let matched = self.matched(sent, &answer.partitions);
-        // All leaders that the answer names are learned at once: each time makes a new picture of the cluster.
+        // All leaders that the answer names are learned at once, since each call of `learn` builds
+        // new metadata.
         let hints = matched.iter().filter_map(|(sent, one)| {
             let one = one.filter(|one| is_stale(one))?;
             let outlet = self.queues.get(sent.queue as usize)?;
@@ -113,7 +117,7 @@ impl Sender {
         }
         for (Sent { queue, place, .. }, one) in matched {
             let Some(one) = one else {
-                let what = "the answer leaves the partition out";
+                let what = "the answer does not contain the partition";
                 let error = Error::new(ErrorKind::Decode, what)
                     .node(node)
                     .api("Produce");
@@ -125,7 +129,7 @@ impl Sender {
         }
     }
 
-    /// What the answer says of each batch; `None` where it leaves its partition out.
+    /// Finds the part of the answer for each batch. `None` if the answer leaves the partition out.
     fn matched<'a, 'b>(
         &self,
         sent: &'a [Sent],
@@ -138,7 +142,8 @@ impl Sender {
                 continue;
             };
             let partition = &outlet.queue.partition.place;
-            // Brokers answer in the order of the request, mostly: the search starts where the last one ended.
+            // Brokers mostly answer in the order of the request, so the search starts where the
+            // last one ended.
             let found = (next..answers.len()).chain(0..next).find(|at| {
                 answers
                     .get(*at)
@@ -150,6 +155,7 @@ impl Sender {
         matched
     }
 
+    /// Handles the answer for one batch.
     fn one_answer(
         &mut self,
         id: u32,
@@ -189,7 +195,7 @@ impl Sender {
             && error.kind() == ErrorKind::Fenced
             && matches!(self.identity, Standing::Known(_))
         {
-            // Who fenced it goes on under the old id.
+            // The producer that fenced this one goes on under the old id.
             self.identity = Standing::None;
         }
         let each = (!answer.record_errors.is_empty()).then(|| {
@@ -208,12 +214,14 @@ impl Sender {
         };
         self.settle(id, place, verdict, written, each, now);
         if moved && let Some(outlet) = self.queues.get_mut(id as usize) {
-            // Another leader is known, there is nothing to wait for. A hint alone says less: a broker that is behind the others may
-            // name one that refused the batch just now, and the two would be asked in turn without a pause.
+            // Another leader is known already, so there is nothing to wait for. A hint alone would
+            // not justify this. A broker with old metadata may name the one that has just refused
+            // the batch, and both would be asked in turn without a pause.
             outlet.queue.hurry();
         }
     }
 
+    /// Applies a verdict to a batch, and settles its records if it has its outcome.
     fn settle(
         &mut self,
         id: u32,
@@ -253,6 +261,8 @@ impl Sender {
                         elapsed: now.duration_since(batch.opened),
                     });
                 }
+                // The charge is returned first, so that the bytes in use no longer include this
+                // buffer.
                 drop(batch.charge);
                 if let Some(buffer) = batch.sealed.and_then(SealedBatch::reclaim) {
                     let used = self.desk.budget.used();
@@ -300,18 +310,20 @@ impl Sender {
     }
 }
 
-/// Whether an answer is for `partition` of the topic that had `topic_id` when the batch was sent.
+/// Returns true if an answer is for `partition` of the topic that had `topic_id` when the batch was
+/// sent.
 fn is(answer: &ProducedPartition<'_>, partition: &TopicPartition, topic_id: Option<Uuid>) -> bool {
     answer.partition == partition.partition && answer.topic.is(&partition.topic, topic_id)
 }
 
-/// Whether an answer says that another broker leads the partition.
+/// Returns true if an answer says that another broker leads the partition.
 fn is_stale(answer: &ProducedPartition<'_>) -> bool {
     let verdict = verdict::of_answer(answer.error);
     matches!(verdict, Verdict::Retry { stale: true, .. })
 }
 
-/// With acks=0 nobody tells whether a record was written, and sending it again would be a guess.
+/// Turns a retry into a failure in doubt. With acks=0 the broker does not say whether a record was
+/// written, so sending it again could write it twice.
 fn unanswerable(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Retry { error, .. } => Verdict::Fail { error, doubt: true },

@@ -1,4 +1,5 @@
-//! A batch on the sender's side: closed, in its place in the partition's order, until it has its fate.
+//! A closed batch on the sender's side, in its place in the partition's order, until it has its
+//! outcome.
 
 use std::sync::Arc;
 
@@ -9,42 +10,52 @@ use tokio::time::Instant;
 use crate::delivery::{Fate, Receipt};
 use crate::memory::Charge;
 
-/// The place of a batch in its partition's order; parts of a split batch keep the batch's number.
+/// The place of a batch in its partition's order. Parts of a split batch keep the batch's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
+    /// The number of the batch, counted up by the partition's queue.
     pub(crate) number: u64,
-    /// The index of the part's first record in the batch as it was.
+    /// The index of the part's first record in the original batch. 0 for a whole batch.
     pub(crate) first: u32,
 }
 
 /// A closed batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
+    /// The place in the partition's order.
     pub(crate) place: Place,
-    /// `None` while it is being compressed.
+    /// The encoded records. `None` while they are being compressed or rebuilt.
     pub(crate) sealed: Option<SealedBatch>,
+    /// The number of records.
     pub(crate) count: u32,
+    /// The receipt that the deliveries of its records share.
     pub(crate) receipt: Arc<Receipt>,
+    /// The bytes of the budget that the batch holds until it has its outcome.
     pub(crate) charge: Charge,
+    /// The time at which it was opened. The delivery timeout runs from here.
     pub(crate) opened: Instant,
-    /// When it was sent first.
+    /// The time at which it was first sent. `None` before.
     pub(crate) first_sent: Option<Instant>,
-    /// The sequence range, from the first sending on.
+    /// The producer id, epoch and sequence. Set at the first send, and `None` before or without
+    /// idempotence.
     pub(crate) stamp: Option<ProducerStamp>,
-    /// How many batches had a range before it, where it has one.
+    /// The number of ranges that the partition had given out before this batch's. 0 before the
+    /// first send.
     pub(crate) range: u64,
-    /// How often it was sent.
+    /// The number of times that it was sent.
     pub(crate) attempts: u32,
-    /// Whether an attempt may have been written.
+    /// True if an attempt may have been written.
     pub(crate) doubt: bool,
-    /// Whether it is a part of a batch that was cut while in doubt: out of order, the broker may hold the whole.
+    /// True if this batch is one part of a batch that was split after an attempt of unknown
+    /// outcome. If the broker answers OUT_OF_ORDER, the unsplit batch may already be in the log.
     pub(crate) suspect: bool,
-    /// How often records that a broker refused were taken out of it.
+    /// The number of times that refused records were taken out of it.
     pub(crate) trims: u8,
 }
 
 impl Batch {
-    /// An empty batch with the past of this one: for its parts, which bring what is theirs. It is charged for nothing.
+    /// Returns an empty batch with the history of this one, from which its parts are made. It holds
+    /// no bytes of the budget.
     pub(crate) fn like(&mut self) -> Self {
         Self {
             place: self.place,
@@ -63,19 +74,20 @@ impl Batch {
         }
     }
 
-    /// The bytes that it takes on the wire.
+    /// Returns the bytes that it takes on the wire. 0 while it is being compressed.
     pub(crate) fn wire_len(&self) -> usize {
         self.sealed.as_ref().map_or(0, SealedBatch::wire_len)
     }
 
-    /// The bytes of its records before compression, with the header.
+    /// Returns the bytes of its header and its records before compression. 0 while it is being
+    /// compressed.
     pub(crate) fn plain_len(&self) -> usize {
         self.sealed.as_ref().map_or(0, |sealed| {
             sealed.wire_len() - sealed.body().len() + sealed.uncompressed_len()
         })
     }
 
-    /// Whether its records may be in the log although nobody acknowledged them.
+    /// Returns whether its records may be in the log although no broker acknowledged them.
     pub(crate) fn persistence(&self) -> Persistence {
         if self.doubt {
             Persistence::PossiblyWritten
@@ -84,12 +96,13 @@ impl Batch {
         }
     }
 
-    /// The error for its records: `error`, placed, with what is known of the log.
+    /// Adds the partition and the persistence to an error of its records.
     pub(crate) fn failure(&self, error: Error, at: &milena_core::TopicPartition) -> Error {
         error.at(at).with_persistence(self.persistence())
     }
 
-    /// Settles it as given up for `error`: how many records that fails, and with what; `None` when it had its fate before.
+    /// Gives the batch up for `error`. Returns the number of records that fail, and their error.
+    /// `None` if the batch had its outcome before.
     pub(crate) fn fail(
         &self,
         error: Error,

@@ -1,4 +1,5 @@
-//! Callbacks: told a record's outcome, in the order of its partition, away from the sender.
+//! The callbacks that receive the outcomes of records, in the order of each partition and away from
+//! the sender's task.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,24 +13,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::delivery::Delivery;
 
-/// What is called with a record's outcome.
+/// A function that is called once with a record's outcome.
 pub(crate) type Callback = Box<dyn FnOnce(Result<RecordMetadata>) + Send>;
 
-/// The callbacks that were not called yet: one task for each partition that has any.
+/// The callbacks that have not been called yet. Each partition that has had one runs them on a task
+/// of its own, its lane.
 pub(crate) struct Callbacks {
+    /// The permits for waiting callbacks, `MOST` in all. A callback holds one until it has ended.
     permits: Arc<Semaphore>,
+    /// The channel to each partition's lane. Entries are never removed.
     lanes: Mutex<HashMap<TopicPartition, mpsc::UnboundedSender<Waiting>>>,
 }
 
+/// A callback that waits for its record's outcome.
 struct Waiting {
+    /// The record's outcome.
     delivery: Delivery,
+    /// The function to call with it.
     callback: Callback,
+    /// The permit, which returns when the callback has ended.
     _permit: OwnedSemaphorePermit,
 }
 
-/// So many callbacks wait at most; then enqueueing waits for one to end.
+/// The most callbacks that wait. Beyond it enqueueing waits for one to end.
 ///
-/// Without a bound, records that fail faster than callbacks run would pile up, since they hold no buffer any more.
+/// Without a bound, records that fail faster than callbacks run would pile up, since they hold no
+/// buffer any more.
 const MOST: u32 = 1 << 16;
 
 impl Callbacks {
@@ -40,13 +49,13 @@ impl Callbacks {
         }
     }
 
-    /// Waits for room for a callback.
+    /// Waits for a permit for one callback.
     pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
         self.permits.clone().acquire_owned().await.ok()
     }
 
-    /// The lanes, for one caller at a time: it places its record and adds the callback in one step, so that the callbacks of a
-    /// partition have the order of its records.
+    /// Locks the lanes for one caller. It places its record and adds the callback under this lock,
+    /// so that the callbacks of a partition have the order of its records.
     pub(crate) fn lanes(&self) -> Lanes<'_> {
         Lanes(self.lanes.lock())
     }
@@ -57,13 +66,14 @@ impl Callbacks {
     }
 }
 
-/// The lanes of all partitions, held by one caller.
+/// The lanes of all partitions, locked by one caller.
 pub(crate) struct Lanes<'a>(
     MutexGuard<'a, HashMap<TopicPartition, mpsc::UnboundedSender<Waiting>>>,
 );
 
 impl Lanes<'_> {
-    /// Calls `callback` when the outcome is known, after those of earlier records of the partition.
+    /// Adds `callback`, which is called with the outcome after the callbacks of the partition's
+    /// earlier records.
     pub(crate) fn add(
         &mut self,
         runtime: &Handle,
@@ -78,7 +88,8 @@ impl Lanes<'_> {
         };
         let place = waiting.delivery.partition().clone();
         let lane = self.0.entry(place).or_insert_with(|| start(runtime));
-        // A lane ends with its runtime only: then nothing is called any more.
+        // A lane ends only with its runtime, and no callback is called after that. A new lane is
+        // started for the case that a task was cut off alone.
         if let Err(gone) = lane.send(waiting) {
             let place = gone.0.delivery.partition().clone();
             let lane = self.0.entry(place).insert_entry(start(runtime));
@@ -87,7 +98,7 @@ impl Lanes<'_> {
     }
 }
 
-/// Starts a lane: it ends when the producer is dropped and all its callbacks were called.
+/// Starts a lane. It ends when the producer is dropped and all its callbacks have been called.
 fn start(runtime: &Handle) -> mpsc::UnboundedSender<Waiting> {
     let (lane, mut waiting) = mpsc::unbounded_channel::<Waiting>();
     runtime.spawn(async move {

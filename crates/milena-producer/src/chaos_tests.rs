@@ -1,4 +1,4 @@
-//! Random failures by seed, held against what must hold whatever happens.
+//! Random failures by seed, after each of which the guarantees must hold.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,7 +32,8 @@ fn act(random: &mut fastrand::Rng) -> Act {
     }
 }
 
-/// Sends numbered records to two partitions while requests fail; gives the outcome of each record by partition.
+/// Sends numbered records to two partitions while requests fail. Returns the outcome of each record
+/// by partition.
 async fn run(seed: u64, stub: &Arc<Stub>) -> [Vec<(usize, Result<()>)>; 2] {
     let mut random = fastrand::Rng::with_seed(seed);
     stub.script((0..150).map(|_| act(&mut random)));
@@ -55,7 +56,7 @@ async fn run(seed: u64, stub: &Arc<Stub>) -> [Vec<(usize, Result<()>)>; 2] {
             stub.lead(random.usize(..2), Some(random.i32(1..3)));
         }
     }
-    // Reliable from here on, so that the last ones show whether the producer recovered.
+    // Nothing fails from here on, so the last records show whether the producer recovered.
     stub.state.lock().script.clear();
     let mut outcomes: [Vec<(usize, Result<()>)>; 2] = Default::default();
     for (outcomes, deliveries) in outcomes.iter_mut().zip(deliveries) {

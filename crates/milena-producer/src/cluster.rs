@@ -1,4 +1,5 @@
-//! The sender's network over a real cluster: metadata, connections for records, producer ids.
+//! The sender's network over a real cluster, with metadata, connections for records, and producer
+//! ids.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -22,12 +23,15 @@ use crate::sequence::Identity;
 use crate::user::SenderEnd;
 use crate::verdict;
 
-/// A [`Cluster`] as the sender needs it.
+/// The [`Network`] over a [`Cluster`].
 pub(crate) struct ClusterNetwork {
+    /// The cluster that records are sent to.
     cluster: Cluster,
+    /// The receiver that shows which changes of the metadata `changed` has reported.
     changes: Mutex<watch::Receiver<u64>>,
 }
 
+/// The [`Wire`] over a connection of the pool.
 struct ConnectionWire(Connection);
 
 impl ClusterNetwork {
@@ -49,7 +53,7 @@ impl Network for ClusterNetwork {
     fn leader(&self, place: &TopicPartition) -> Option<NodeId> {
         let metadata = self.cluster.metadata();
         if metadata.topic(&place.topic).is_none() {
-            // Nothing was sent to it for so long that the picture shows it no more.
+            // Nothing was sent to the topic for so long that the metadata no longer includes it.
             self.cluster.want_topics([place.topic.clone()]);
         }
         metadata.leader(place)
@@ -71,7 +75,8 @@ impl Network for ClusterNetwork {
     }
 
     fn shape(&self, topic: &str) -> Option<Shape> {
-        // This follows every topic that records were ever sent to, which is no reason to keep asking for it.
+        // `peek_topic` does not count as use. This is called for every topic that records were ever
+        // sent to, and that is no reason to keep a topic in the metadata.
         let metadata = self.cluster.metadata();
         metadata.peek_topic(topic).map(|topic| shape(topic))
     }
@@ -113,7 +118,7 @@ impl Network for ClusterNetwork {
         changes.mark_unchanged();
         Box::pin(async move {
             if receiver.changed().await.is_err() {
-                // The cluster is closed: nothing changes any more.
+                // The cluster is closed, so nothing changes any more.
                 std::future::pending::<()>().await;
             }
         })
@@ -122,8 +127,9 @@ impl Network for ClusterNetwork {
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {
         let cluster = self.cluster.clone();
         Box::pin(async move {
-            // The producer's own, the first one too: a broker works on one request of a connection at a time, and with acks=all until the
-            // replicas have it. Producers that shared one would wait for each other's records.
+            // The first connection too is the producer's own. A broker works on one request of a
+            // connection at a time, and with acks=all until the replicas have it. Producers that
+            // shared a connection would wait for each other's records.
             let connection = cluster.dial(link.node).await?;
             Ok(Arc::new(ConnectionWire(connection)) as Arc<dyn Wire>)
         })
@@ -144,7 +150,7 @@ impl Network for ClusterNetwork {
             let identity = ProducerId::from_wire(answer.producer_id.0)
                 .zip(ProducerEpoch::from_wire(answer.producer_epoch));
             let (id, epoch) = identity.ok_or_else(|| {
-                Error::new(ErrorKind::Decode, "the answer names no producer id")
+                Error::new(ErrorKind::Decode, "the answer holds no producer id")
                     .api("InitProducerId")
             })?;
             Ok(Identity { id, epoch })
@@ -191,6 +197,7 @@ impl Wire for ConnectionWire {
     }
 }
 
+/// Reads from the metadata which partitions of a topic have a leader.
 fn shape(topic: &TopicMetadata) -> Shape {
     let led = topic.partitions.iter();
     Shape {

@@ -1,4 +1,4 @@
-//! What became of many records that were enqueued together.
+//! The outcomes of many records that were enqueued together.
 
 use std::fmt;
 use std::future::Future;
@@ -12,8 +12,9 @@ use crate::delivery::{Delivery, Receipt};
 
 /// The outcomes of records that were enqueued together, as one awaitable.
 ///
-/// Awaited, it gives one outcome per record, in the order of the records; [`all_delivered`](Self::all_delivered) is for who only
-/// wants to know whether all went well, and costs nothing per record. Dropped, the records go their way all the same.
+/// Awaiting it returns one outcome per record, in the order of the records.
+/// [`all_delivered`](Self::all_delivered) returns only the first error, and costs nothing per
+/// record. If this is dropped, the records are still sent.
 ///
 /// ```
 /// # use milena_broker::Broker;
@@ -22,7 +23,8 @@ use crate::delivery::{Delivery, Receipt};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> milena_core::Result<()> {
 /// # let broker = Broker::builder().topic("orders", 3).start().await?;
-/// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer());
+/// # let cluster = cluster.connect().await?;
 /// # let producer = Producer::builder(cluster).build()?;
 /// let orders = producer.topic("orders");
 /// let lines = ["{\"id\":1}", "{\"id\":2}", "{\"id\":3}"];
@@ -34,37 +36,45 @@ use crate::delivery::{Delivery, Receipt};
 ///
 /// # Cancel safety
 /// Dropping it cancels nothing.
-#[must_use = "without it nobody learns whether the records were written; drop it on purpose where that is meant"]
+#[must_use = "only the deliveries say whether the records were written; await them, or drop them on purpose"]
 #[derive(Default)]
 pub struct Deliveries {
+    /// The records in their order, as runs that share a batch.
     runs: Vec<Run>,
+    /// The number of records.
     count: usize,
-    /// The run that is awaited, and how many of its records have told their outcome.
+    /// The index of the run that is awaited, and the number of its records whose outcome is in
+    /// `outcomes`.
     at: (usize, u32),
+    /// The delivery that is polled. `None` between two records.
     current: Option<Delivery>,
+    /// The outcomes so far.
     outcomes: Vec<Result<RecordMetadata>>,
 }
 
-/// Records next to each other that share what became of them.
+/// Records next to each other that share a batch, or one that was refused.
 enum Run {
-    /// Those of one batch, from this index on.
+    /// Records of one batch.
     Placed {
+        /// The receipt of the batch.
         receipt: Arc<Receipt>,
+        /// The index of the first record in the batch.
         first: u32,
+        /// The number of records.
         count: u32,
     },
-    /// One that was not taken.
+    /// A record that was not enqueued.
     Refused(Error),
 }
 
 impl Deliveries {
-    /// How many records these are the outcomes of.
+    /// Returns the number of records.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there was no record.
+    /// Returns true if there was no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -73,10 +83,11 @@ impl Deliveries {
     /// Waits until each record has its outcome.
     ///
     /// # Errors
-    /// The first record's, in their order, that was not delivered; await the deliveries themselves to learn all outcomes.
+    /// The error of the first record, in their order, that was not delivered. Await the deliveries
+    /// themselves for all outcomes.
     ///
     /// # Cancel safety
-    /// Dropping it cancels nothing.
+    /// Dropping the future cancels nothing.
     pub async fn all_delivered(self) -> Result<()> {
         let mut first_error = Ok(());
         for run in self.runs {
@@ -96,7 +107,7 @@ impl Deliveries {
         first_error
     }
 
-    /// Adds a record's place.
+    /// Adds records that were placed next to each other in a batch.
     #[inline]
     pub(crate) fn placed(&mut self, receipt: Arc<Receipt>, first: u32, count: u32) {
         self.count += count as usize;
@@ -124,7 +135,7 @@ impl Deliveries {
         self.placed(receipt, index, 1);
     }
 
-    /// Adds a record that was not taken.
+    /// Adds a record that was not enqueued.
     pub(crate) fn refused(&mut self, error: Error) {
         self.count += 1;
         self.runs.push(Run::Refused(error));
@@ -160,7 +171,8 @@ impl Future for Deliveries {
                     this.current = None;
                     this.outcomes.push(outcome);
                     this.at.1 += 1;
-                    // Where the batch has one fate, it is that of the other records as well.
+                    // If the batch was not split, the outcomes of its other records are known as
+                    // well.
                     let rest = index + 1..first + count;
                     for index in rest {
                         let Some(outcome) = receipt.outcome_if_whole(index) else {

@@ -1,4 +1,4 @@
-//! What became of a record: a shared receipt per batch, and a record's place in it.
+//! The outcome of a record. A batch has one shared receipt, and a record its index in the batch.
 
 use std::fmt;
 use std::future::Future;
@@ -9,22 +9,29 @@ use std::task::{Context, Poll, Waker};
 use milena_core::{Error, Offset, RecordMetadata, Result, Timestamp, TopicPartition};
 use parking_lot::Mutex;
 
-/// The outcome of one record, to be awaited; it may also be dropped, the record goes its way all the same.
+/// The outcome of one record, to be awaited. It may also be dropped, and the record is still sent.
 ///
-/// Resolves once the record's batch is acknowledged as [`Acks`](crate::Acks) asks, or given up. Each record that was accepted
-/// has exactly one outcome: `Ok` (delivered), or an error whose [`persistence`](Error::persistence) says that it was not, or
-/// possibly, written.
+/// Resolves once the record's batch is acknowledged as [`Acks`](crate::Acks) asks, or given up.
+/// Each accepted record has exactly one outcome. That is `Ok` if it was delivered. Otherwise it is
+/// an error whose [`persistence`](Error::persistence) says whether the record was not written or
+/// possibly written.
 ///
 /// # Errors
-/// What made the producer give the record up: [`Timeout`](milena_core::ErrorKind::Timeout) after the delivery timeout,
-/// [`RecordTooLarge`](milena_core::ErrorKind::RecordTooLarge), [`Closed`](milena_core::ErrorKind::Closed), or the broker's refusal.
+/// - [`Timeout`](milena_core::ErrorKind::Timeout) after the delivery timeout
+/// - [`RecordTooLarge`](milena_core::ErrorKind::RecordTooLarge) if the broker does not accept a
+///   batch with this record alone
+/// - [`Closed`](milena_core::ErrorKind::Closed) if the producer was closed first
+/// - the broker's refusal otherwise
 ///
 /// # Cancel safety
 /// Dropping it cancels nothing.
-#[must_use = "without its delivery nobody learns whether the record was written; drop it on purpose where that is meant"]
+#[must_use = "only the delivery says whether the record was written; await it, or drop it on purpose"]
 pub struct Delivery {
+    /// The receipt of the record's batch. After a split it is that of the part with the record.
     receipt: Arc<Receipt>,
+    /// The index of the record in the receipt's batch.
     index: u32,
+    /// The index of this delivery's waker in the receipt. `NO_WAKER` before the first wait.
     waker: u32,
 }
 
@@ -38,18 +45,18 @@ impl Delivery {
         }
     }
 
-    /// The batch's receipt and the record's place in it.
+    /// Returns the batch's receipt and the record's index in it.
     pub(crate) fn into_place(self) -> (Arc<Receipt>, u32) {
         (self.receipt, self.index)
     }
 
-    /// The partition that the record was placed in.
+    /// Returns the partition that the record was placed in.
     #[must_use]
     pub fn partition(&self) -> &TopicPartition {
         &self.receipt.place
     }
 
-    /// The outcome, if it is known by now.
+    /// Returns the outcome, if it is known by now.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<RecordMetadata>> {
         let (mut receipt, mut index) = (&self.receipt, self.index);
@@ -71,7 +78,7 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Small enough to be inlined, so that the metadata is not passed on through memory.
+        // Small enough to be inlined, so that the metadata is not passed through memory.
         let receipt = &self.receipt;
         match receipt.fate.get() {
             Some(Fate::Delivered { base, appended }) => {
@@ -83,6 +90,7 @@ impl Future for Delivery {
 }
 
 impl Delivery {
+    /// Polls in any case other than a delivered batch.
     #[cold]
     #[inline(never)]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecordMetadata>> {
@@ -114,58 +122,69 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// The fate of one batch, shared by all who wait for its records.
+/// The outcome of one batch, shared by all deliveries of its records.
 #[derive(Debug)]
 pub(crate) struct Receipt {
+    /// The partition that the batch is for.
     place: Arc<TopicPartition>,
+    /// The outcome. Set once, and empty before.
     fate: OnceLock<Fate>,
+    /// The tasks that wait for the outcome. Emptied when it is set.
     wakers: Mutex<Vec<Slot>>,
 }
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub(crate) enum Fate {
-    /// It is in the log from this offset on, where the broker told it.
+    /// It is in the log.
     Delivered {
+        /// The offset of its first record. `None` if the broker did not say.
         base: Option<Offset>,
+        /// The time at which the broker appended it. `None` if the records keep their own
+        /// timestamps.
         appended: Option<Timestamp>,
     },
     /// It was given up.
     Failed(Error),
-    /// It was refused because of some of its records, by index, which have an error of their own.
+    /// The broker refused it because of some of its records.
     Refused {
+        /// The error of the records that are not in `each`.
         rest: Error,
+        /// The records that were refused themselves, by index, with their own errors.
         each: Box<[(u32, Error)]>,
     },
-    /// It goes on as several, in the order of its records.
+    /// It goes on as several batches, in the order of its records.
     Split(Box<[Part]>),
 }
 
-/// Records next to each other of a batch that goes on as several.
+/// Records that stood next to each other in a batch which goes on as several.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// The index of the first of them in the batch as it was.
+    /// The index of the first of them in the original batch.
     pub(crate) first: u32,
-    /// The batch that they are in now.
+    /// The receipt of the batch that they are in now.
     pub(crate) receipt: Arc<Receipt>,
-    /// The index of the first of them in that one.
+    /// The index of the first of them in that batch.
     pub(crate) now: u32,
 }
 
 impl Part {
-    /// Where a record of this part is now, that was at `index` before.
+    /// Returns the index in the new batch of the record that was at `index` before.
     fn index(&self, index: u32) -> u32 {
         index - self.first + self.now
     }
 }
 
-/// A task that waits; `shared` when more than one delivery relies on the slot.
+/// A task that waits for the outcome.
 #[derive(Debug)]
 struct Slot {
+    /// The waker of the task.
     waker: Waker,
+    /// True if more than one delivery relies on the slot, so that none of them may change it.
     shared: bool,
 }
 
+/// The index that no waker has.
 const NO_WAKER: u32 = u32::MAX;
 
 impl Receipt {
@@ -177,12 +196,12 @@ impl Receipt {
         })
     }
 
-    /// A receipt for a part of this one's batch.
+    /// Returns a new receipt for a part of this one's batch.
     pub(crate) fn part(&self) -> Arc<Self> {
         Self::new(self.place.clone())
     }
 
-    /// Settles the batch, once: a second fate is refused and `false` returned.
+    /// Sets the outcome of the batch. Returns false if it had one already, which stays.
     pub(crate) fn settle(&self, fate: Fate) -> bool {
         if self.fate.set(fate).is_err() {
             return false;
@@ -194,22 +213,24 @@ impl Receipt {
         true
     }
 
-    /// Whether the batch has its fate (a split one has, its parts may not).
+    /// Returns true if the batch has its outcome. A split batch has one, even while its parts have
+    /// none.
     pub(crate) fn is_settled(&self) -> bool {
         self.fate.get().is_some()
     }
 
-    /// Whether the whole batch is in the log.
+    /// Returns true if the whole batch is in the log.
     #[inline]
     pub(crate) fn is_delivered(&self) -> bool {
         matches!(self.fate.get(), Some(Fate::Delivered { .. }))
     }
 
-    /// Waits until no part of the batch is without a fate.
+    /// Waits until the batch and all its parts have their outcome.
     pub(crate) async fn settled(self: Arc<Self>) {
         let mut open = vec![self];
         while let Some(receipt) = open.pop() {
-            // The outcome of record 0 is known exactly when the batch, or its first part, has its fate.
+            // The outcome of record 0 is known exactly when the batch, or its first part, has its
+            // outcome.
             let _ = Delivery::new(receipt.clone(), 0).await;
             if let Some(Fate::Split(parts)) = receipt.fate.get() {
                 open.extend(parts.iter().map(|part| part.receipt.clone()));
@@ -217,13 +238,13 @@ impl Receipt {
         }
     }
 
-    /// Waits for `count` records from index `first` on; the first error among them.
+    /// Waits for `count` records from index `first` on. Returns the first error among them.
     pub(crate) async fn all_delivered(self: Arc<Self>, first: u32, count: u32) -> Result<()> {
         let mut result = Delivery::new(self.clone(), first).await.map(drop);
         if self.is_delivered() {
             return result;
         }
-        // Given up, refused or split: each record has an outcome of its own.
+        // The batch was given up, refused or split, so each record may have a different outcome.
         for index in first + 1..first + count {
             let outcome = Delivery::new(self.clone(), index).await;
             if result.is_ok() {
@@ -233,7 +254,8 @@ impl Receipt {
         result
     }
 
-    /// Where the record at `index` is, in a batch that is in the log from `base` on.
+    /// Returns the metadata of the record at `index`, in a batch whose first record has the offset
+    /// `base`.
     #[inline]
     fn delivered(
         &self,
@@ -249,7 +271,7 @@ impl Receipt {
         }
     }
 
-    /// A record's outcome, where the batch has its fate and was not split.
+    /// Returns a record's outcome, if the batch has one and was not split.
     #[inline]
     pub(crate) fn outcome_if_whole(&self, index: u32) -> Option<Result<RecordMetadata>> {
         match self.fate.get()? {
@@ -258,13 +280,15 @@ impl Receipt {
         }
     }
 
-    /// Notes a waker; true when the fate came meanwhile, and nothing was noted.
+    /// Stores a waker. Returns true if the outcome came meanwhile, in which case nothing was
+    /// stored.
     ///
-    /// Deliveries of one task share the newest slot; a delivery that moves to another task takes its own slot with it,
-    /// unless others rely on it.
+    /// Deliveries of one task share the newest slot. A delivery that moves to another task reuses
+    /// its own slot, unless others rely on it.
     fn register(&self, at: &mut u32, waker: &Waker) -> bool {
         let mut slots = self.wakers.lock();
-        // Invariant: `settle` sets the fate before it takes the lock, so a waker noted here is seen by it.
+        // Invariant: `settle` sets the fate before it takes the lock, so it sees every waker stored
+        // here.
         if self.fate.get().is_some() {
             return true;
         }
@@ -290,6 +314,7 @@ impl Receipt {
 }
 
 impl Fate {
+    /// Returns the outcome of the record at `index`.
     #[inline]
     fn of(&self, receipt: &Receipt, index: u32) -> Result<RecordMetadata> {
         match self {
@@ -309,6 +334,7 @@ impl Fate {
     }
 }
 
+/// Finds the part that holds the record at `index`. `parts` is sorted by `first`.
 fn part_of(parts: &[Part], index: u32) -> Option<&Part> {
     let after = parts.partition_point(|part| part.first <= index);
     parts.get(after.checked_sub(1)?)

@@ -1,4 +1,4 @@
-//! Connections come about, and fail to.
+//! Opening connections, and handling failures to open them.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::network::{LinkId, Wire};
 use crate::sender::{Done, Sender};
 
 impl Sender {
-    /// Whether a connection is there; else it is dialed, unless that is under way or has to wait.
+    /// Returns true if a connection is open. Otherwise dials it, unless that is in progress or must
+    /// wait.
     pub(crate) fn is_up(&mut self, on: LinkId, now: Instant) -> bool {
         let link = self.links.entry(on).or_insert_with(|| Link::new(on));
         match link.standing(now) {
@@ -23,6 +24,7 @@ impl Sender {
         }
     }
 
+    /// Dials a connection.
     pub(crate) fn dial(&mut self, on: LinkId) {
         if let Some(link) = self.links.get_mut(&on) {
             link.dialing();
@@ -32,7 +34,7 @@ impl Sender {
             .push(Box::pin(async move { Done::Dialed(on, dialing.await) }));
     }
 
-    /// Takes a connection, or why there is none.
+    /// Handles a new connection, or the failure to open one.
     pub(crate) fn dialed(&mut self, id: LinkId, result: Result<Arc<dyn Wire>>, now: Instant) {
         let Some(link) = self.links.get_mut(&id) else {
             return;
@@ -43,7 +45,7 @@ impl Sender {
             Err(error) => {
                 link.down(now, &self.settings.rules.backoff);
                 if self.give_back(id, now) {
-                    tracing::debug!(node = %id.node, %error, "a broker takes no further connection");
+                    tracing::debug!(node = %id.node, %error, "a broker refused a further connection");
                     return;
                 }
                 let Some(link) = self.links.get(&id) else {
@@ -60,7 +62,8 @@ impl Sender {
         }
     }
 
-    /// Takes back the partitions of a connection that cannot be made; true where there is another one for them.
+    /// Moves the partitions of a connection that cannot be opened to connection 0. Returns false if
+    /// it is connection 0 itself.
     fn give_back(&mut self, id: LinkId, now: Instant) -> bool {
         if id.number == 0 {
             return false;

@@ -1,4 +1,5 @@
-//! Draining: batches that may go are gathered into one request per broker, and get sequence, header and checksum.
+//! Sending. Batches that may leave are gathered into one request per connection, and get their
+//! sequence, header and checksum.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -16,21 +17,25 @@ use crate::sender::{Answer, Done, Sender, Sent, Standing};
 use crate::settings::Acks;
 use crate::window::Share;
 
-/// A request in the making.
+/// A request that is being built.
 #[derive(Default)]
 struct Parcel {
-    /// The most bytes, beyond a first batch.
+    /// The most bytes of batches. The first batch may be larger.
     most: usize,
+    /// The batches as they are encoded.
     batches: Vec<PartitionBatch>,
+    /// The same batches as the sender finds them when the answer comes.
     sent: Vec<Sent>,
+    /// The bytes of the batches so far.
     bytes: usize,
+    /// The records of the batches so far.
     records: u64,
-    /// How many of the batches are partial.
+    /// The batches among them that were not full when they left.
     partial: usize,
 }
 
 impl Sender {
-    /// Sends all that may go now; says when to look again if nothing happens before.
+    /// Sends everything that may leave now. Returns when to look again if nothing happens before.
     pub(crate) fn pump(&mut self, now: Instant) -> Option<Instant> {
         let mut wake = Wake(self.close_deadline());
         if let Some(time) = self.desk.tick.turn(&mut self.tick, now) {
@@ -57,6 +62,7 @@ impl Sender {
         wake.0
     }
 
+    /// Sends the batches whose turn it is on a connection, as far as its limits allow.
     fn pump_link(&mut self, on: LinkId, now: Instant, wake: &mut Wake) {
         let Some(link) = self.links.get_mut(&on) else {
             return;
@@ -104,7 +110,7 @@ impl Sender {
         }
     }
 
-    /// Gives one partition its turn.
+    /// Serves one partition whose turn it is. Adds its next batch to the request, if one may leave.
     fn serve(
         &mut self,
         id: u32,
@@ -126,6 +132,8 @@ impl Sender {
             if queue.link() != Some(on) {
                 outlet.listed = false;
                 self.list(id);
+                // The other connection may have been served already in this round, so another round
+                // follows at once.
                 wake.at(now);
                 return Turn::Moved;
             }
@@ -146,11 +154,14 @@ impl Sender {
                     let Some(opened) = queue.open_since else {
                         return Turn::Leave;
                     };
+                    // Open batches that leave now return their memory sooner to the callers that
+                    // wait for it.
                     let hurry = self.desk.budget.waiting() > 0
                         || self.hurried.is_some_and(|time| opened <= time);
                     let when = pace::partial_batch(now, opened, linger, hurry, load);
                     match when {
-                        // Not kept in turn: each wake would look at all that linger.
+                        // Not kept in turn. Each wake-up would otherwise look at every partition
+                        // whose batch lingers.
                         When::At(time) if !linger.is_zero() => {
                             wake.at(time);
                             if !outlet.lingers {
@@ -189,8 +200,11 @@ impl Sender {
         }
     }
 
-    /// Gives a partition an identity other than `own`; false when one has to be asked for first.
+    /// Gives a partition an identity other than `own`. Returns false if one has to be requested
+    /// first.
     fn renew(&mut self, id: u32, own: Option<crate::sequence::Identity>) -> bool {
+        // Another partition may have led to a newer identity, which this one then takes too.
+        // Otherwise this one raises the epoch.
         let identity = match &self.identity {
             Standing::Known(identity) if Some(*identity) != own => Some(*identity),
             Standing::Known(identity) => identity.bump(),
@@ -211,7 +225,7 @@ impl Sender {
         }
     }
 
-    /// Asks for a producer id, unless that is under way or has to wait.
+    /// Requests a producer id, unless a request is in flight or must wait.
     fn ask_identity(&mut self) {
         match self.identity {
             Standing::Asked => return,
@@ -224,7 +238,7 @@ impl Sender {
             .push(Box::pin(async move { Done::Identity(asked.await) }));
     }
 
-    /// Hands a request to the connection.
+    /// Encodes a request and hands it to the connection.
     fn dispatch(&mut self, on: LinkId, wire: &Arc<dyn Wire>, parcel: Parcel, now: Instant) {
         let acks = self.settings.acks;
         let timeout = self.settings.request_timeout;
@@ -243,6 +257,8 @@ impl Sender {
         } = parcel;
         let full = batches.len() > partial;
         let named = batches.iter().all(|batch| batch.topic_id.is_some());
+        // A request names its topics by id (KIP-516) or by name, all alike. If one topic has no id,
+        // all go by name.
         let version = wire.version().map(|version| {
             if named {
                 version
@@ -296,18 +312,19 @@ impl Sender {
     }
 }
 
-/// What comes after a partition's turn.
+/// The next step after a partition's turn.
 enum Turn {
-    /// It may have more.
+    /// The partition may have more to send, and stays in turn.
     Keep,
-    /// The request is full: it comes first in the next.
+    /// The request is full. The partition comes first in the next one.
     Full,
-    /// It waits for something that lists it again.
+    /// The partition leaves the turn. Whatever it waits for lists it again.
     Leave,
-    /// It goes by another connection now, and is listed there.
+    /// The partition moved to another connection, and is listed there.
     Moved,
 }
 
+/// Moves a waiting batch into flight, and adds it to the request.
 fn load_batch(
     queue: &mut Queue,
     at: usize,

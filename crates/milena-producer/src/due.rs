@@ -1,4 +1,5 @@
-//! What is due: batches whose time is over, and open ones that have lingered.
+//! The work that is due, for batches whose delivery timeout has passed and open batches that have
+//! lingered.
 
 use std::cmp::Reverse;
 
@@ -8,18 +9,19 @@ use tokio::time::Instant;
 use crate::delivery::Fate;
 use crate::sender::Sender;
 
-/// The earliest of the times at which something is to be looked at again.
+/// The earliest time at which something has to be looked at again. `None` if there is none.
 #[derive(Default)]
 pub(crate) struct Wake(pub(crate) Option<Instant>);
 
 impl Wake {
+    /// Adds a time. The earliest one stays.
     pub(crate) fn at(&mut self, time: Instant) {
         self.0 = Some(self.0.map_or(time, |earlier| earlier.min(time)));
     }
 }
 
 impl Sender {
-    /// Fails what has waited for too long.
+    /// Fails the records whose delivery timeout has passed.
     pub(crate) fn expire(&mut self, now: Instant, wake: &mut Wake) {
         while let Some(Reverse((due, id))) = self.timers.peek().copied() {
             if due > now {
@@ -59,7 +61,8 @@ impl Sender {
         }
     }
 
-    /// Lists the partitions whose open batch has lingered for long enough; all of them while somebody waits for memory.
+    /// Lists the partitions whose open batch has lingered for long enough. Lists all that linger if
+    /// a caller waits for memory.
     pub(crate) fn wake_lingering(&mut self, now: Instant, wake: &mut Wake) {
         let hurried = self.desk.ready.takes_hurry();
         if hurried {
@@ -130,7 +133,7 @@ mod tests {
         }
         let start = Instant::now();
         sender.take_news();
-        // It dials.
+        // The link is dialed.
         sender.pump(start);
         sender.dialed(link, stub.connect(link).await, start);
         assert_eq!(sender.pump(start), Some(start + LINGER));

@@ -1,4 +1,4 @@
-//! The end: what is left gets its fate, whoever ended the producer.
+//! The end of a producer. Every record that is left gets its outcome, whatever ended the producer.
 
 use milena_core::{Error, ErrorKind, Persistence};
 use tokio::sync::oneshot;
@@ -7,26 +7,30 @@ use tokio::time::Instant;
 use crate::delivery::Fate;
 use crate::sender::Sender;
 
-/// What a close left undone.
+/// The number of records that a close gave up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct GivenUp {
+    /// Records that were certainly not written.
     pub(crate) not_written: u64,
+    /// Records that may have been written.
     pub(crate) possibly_written: u64,
 }
 
-/// The answer to a close: what was given up, or `None` where the time of that call is over and another call's is not.
+/// The answer to a close. It is the records that were given up, or `None` if this call's deadline
+/// passed while an earlier call's has not.
 pub(crate) type Ended = Option<GivenUp>;
 
-/// A close under way.
+/// A close in progress.
 pub(crate) struct Closing {
-    /// When what is left is given up: the first call's deadline. `None` where no caller is left, and everything is sent.
+    /// The time at which the rest is given up, which is the first call's deadline. `None` if no
+    /// caller is left, in which case everything is sent.
     deadline: Option<Instant>,
-    /// The calls that wait for the end, each until a deadline of its own.
+    /// The calls that wait for the end, each with its own deadline.
     waiting: Vec<(Instant, oneshot::Sender<Ended>)>,
 }
 
 impl Closing {
-    /// The end that no caller waits for.
+    /// Returns a close that no caller waits for.
     pub(crate) fn abandoned() -> Self {
         Self {
             deadline: None,
@@ -34,7 +38,7 @@ impl Closing {
         }
     }
 
-    /// The end that a first call asks for.
+    /// Returns the close that a first call asks for.
     pub(crate) fn by(deadline: Instant) -> Self {
         Self {
             deadline: Some(deadline),
@@ -42,12 +46,13 @@ impl Closing {
         }
     }
 
-    /// Has a call wait for the end.
+    /// Adds a call that waits for the end.
     pub(crate) fn wait(&mut self, deadline: Instant, reply: oneshot::Sender<Ended>) {
         self.waiting.push((deadline, reply));
     }
 
-    /// Whether what is left is to be given up; a later call whose own time is over hears that it is not done.
+    /// Returns true if the rest has to be given up. Answers the later calls whose own deadline has
+    /// passed.
     fn is_late(&mut self, now: Instant) -> bool {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             return true;
@@ -56,13 +61,13 @@ impl Closing {
             .waiting
             .extract_if(.., |(deadline, _)| *deadline <= now)
         {
-            // A caller that gave up needs no answer.
+            // The caller may have dropped its future.
             let _ = reply.send(None);
         }
         false
     }
 
-    /// The next time to look at it again.
+    /// Returns the earliest deadline.
     fn next(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|(deadline, _)| *deadline);
         waiting.chain(self.deadline).min()
@@ -70,7 +75,7 @@ impl Closing {
 }
 
 impl Sender {
-    /// Whether the task ends here; gives up what is left when the time to close is over.
+    /// Returns true if the sender's task ends here. Gives up the rest if the close is late.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
         if self.closing.is_none() && self.desk.ready.is_abandoned() {
             self.take_news();
@@ -97,17 +102,17 @@ impl Sender {
         true
     }
 
-    /// The deadline of a close, to be awake by.
+    /// Returns the earliest deadline of a close, at which the sender has to be awake.
     pub(crate) fn close_deadline(&self) -> Option<Instant> {
         self.closing.as_ref().and_then(Closing::next)
     }
 
-    /// Ends since the cluster was closed: nothing can be sent any more, and no connection comes again.
+    /// Ends the producer because the cluster was closed. No connection can be opened any more.
     pub(crate) fn end_with_cluster(&mut self) {
         self.end(&closed("the client's cluster was closed"));
     }
 
-    /// Fails all records that have no fate, and refuses new ones.
+    /// Fails all records without an outcome, and refuses new ones.
     pub(crate) fn end(&mut self, error: &Error) -> GivenUp {
         let mut given_up = GivenUp::default();
         self.desk.ready.close(error);
@@ -138,17 +143,22 @@ impl Sender {
 }
 
 impl Drop for Sender {
-    /// The runtime may end before the producer does: nobody is left to wait for ever.
+    /// Fails the remaining records. The runtime may end before the producer does, and their
+    /// deliveries would wait for ever.
     fn drop(&mut self) {
         let what = "the producer's task ended before the record was delivered";
         if std::thread::panicking() {
-            tracing::error!("the producer's task panicked: it takes no record any more");
+            tracing::error!(
+                "the producer's task panicked, so the producer accepts no more records"
+            );
         }
         self.end(&closed(what));
     }
 }
 
+/// The number of records that were given up is counted by whether they may have been written.
 impl GivenUp {
+    /// Counts records that failed with `error`.
     fn count(&mut self, records: u32, error: &Error) {
         match error.persistence() {
             Some(Persistence::PossiblyWritten) => self.possibly_written += u64::from(records),
@@ -157,6 +167,7 @@ impl GivenUp {
     }
 }
 
+/// Returns an error of kind `Closed`.
 pub(crate) fn closed(what: &'static str) -> Error {
     Error::new(ErrorKind::Closed, what)
 }

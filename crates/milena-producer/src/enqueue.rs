@@ -1,4 +1,4 @@
-//! Enqueueing: the checks and waits before a record is placed.
+//! Enqueueing, with the checks and waits before a record is placed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::sticky::Slot;
 use crate::topic::{Chosen, Route, TopicState, Topics};
 use crate::within::within;
 
-/// Why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
+/// The reason why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TryEnqueueError {
@@ -36,20 +36,27 @@ pub enum TryEnqueueError {
     Refused(Error),
 }
 
-/// What all handles share. Its drop tells the sender that no caller is left.
+/// The state that all handles of a producer share. Its drop tells the sender that no caller is
+/// left.
 pub(crate) struct Inner {
+    /// The memory, bell and clock, shared with the sender.
     pub(crate) desk: Arc<Desk>,
+    /// The checked settings.
     pub(crate) settings: Arc<Settings>,
+    /// The cluster that metadata comes from.
     pub(crate) network: Arc<dyn Network>,
+    /// The topics that records were sent to.
     pub(crate) topics: Arc<Topics>,
+    /// The channel for requests to the sender, such as flush and close.
     pub(crate) commands: mpsc::Sender<Command>,
+    /// The callbacks that have not been called yet.
     pub(crate) callbacks: Callbacks,
-    /// Where the sender runs. Callers may be elsewhere, and their waits need its timers.
+    /// The runtime of the sender. Callers may run elsewhere, and their waits need its timers.
     pub(crate) runtime: Handle,
 }
 
 impl Inner {
-    /// Places a record without waiting. What was decided for it stays in `entry`.
+    /// Places a record without waiting. Keeps in `entry` what was decided for it.
     #[inline(always)]
     pub(crate) fn try_enqueue(
         &self,
@@ -64,7 +71,7 @@ impl Inner {
         match self.place(topic, draft, entry) {
             Ok(Placed::Here(delivery)) => Ok(delivery),
             Ok(_) => {
-                // The sender frees memory by sending what is there, whether it lingers or not.
+                // The sender frees memory by sending the open batches, even if they linger.
                 self.desk.ready.hurry();
                 Err(TryEnqueueError::Full)
             }
@@ -72,6 +79,7 @@ impl Inner {
         }
     }
 
+    /// Places a record, and waits for metadata and memory first if needed.
     pub(crate) async fn enqueue(
         &self,
         topic: &TopicState,
@@ -88,7 +96,8 @@ impl Inner {
         }
     }
 
-    /// As `enqueue`; `callback` joins the partition's callbacks in the same step in which the record joins its batch.
+    /// Enqueues as `enqueue` does. `callback` joins the partition's callbacks in the same step in
+    /// which the record joins its batch.
     pub(crate) async fn enqueue_then(
         &self,
         topic: &TopicState,
@@ -101,7 +110,7 @@ impl Inner {
             return Err(closed("the producer was closed"));
         };
         self.partitions(topic, &mut entry).await?;
-        // Before the lanes are held: a partitioner is the user's.
+        // Decided before the lanes are locked, since a partitioner is the user's code.
         let named = entry.named;
         entry
             .route
@@ -121,7 +130,8 @@ impl Inner {
         }
     }
 
-    /// Sees to what kept a record from being placed, so that the next attempt may succeed.
+    /// Removes what kept a record from being placed, so that the next attempt may succeed. Fails if
+    /// it cannot.
     #[cold]
     async fn make_way(
         &self,
@@ -131,12 +141,13 @@ impl Inner {
     ) -> Result<()> {
         match placed {
             Ok(Placed::NeedsMemory(bytes)) => {
-                // What does not suffice goes back before the wait.
+                // A charge that does not suffice is returned before the wait. Two callers could
+                // otherwise wait for each other's.
                 drop(entry.spare.take());
                 entry.spare = Some(self.memory(bytes, topic, entry).await?);
                 Ok(())
             }
-            // Only a caller that may leave is told to.
+            // `place` follows `Elsewhere` itself, so this is not reached. The next attempt decides.
             Ok(Placed::Here(_) | Placed::Elsewhere) => Ok(()),
             Err(error) => {
                 let deadline = self.deadline(entry);
@@ -148,14 +159,14 @@ impl Inner {
         }
     }
 
-    /// Until when a record may wait, counted from its first wait.
+    /// Returns the time until which a record may wait, counted from its first wait.
     fn deadline(&self, entry: &mut Entry) -> Instant {
         let limit = self.settings.max_block;
         *entry.deadline.get_or_insert_with(|| Instant::now() + limit)
     }
 
-    /// The common case of an enqueue that names no partition: everything is there. `None` is any other case, nothing was placed;
-    /// `route` keeps what was decided.
+    /// Places a record that names no partition, in the common case in which nothing is missing.
+    /// `None` is any other case, in which nothing was placed. `route` keeps what was decided.
     #[inline(always)]
     pub(crate) fn enqueue_quickly(
         &self,
@@ -177,12 +188,13 @@ impl Inner {
         placed
     }
 
-    /// Whether a record can be taken, and its topic is known.
+    /// Returns true if a record can be taken, and its topic is known.
     #[inline(always)]
     pub(crate) fn is_usual(&self, topic: &TopicState, draft: &Draft<'_>) -> bool {
         self.fits(draft) && topic.count() > 0
     }
 
+    /// Places a record by a decided route, if the open batch has room.
     #[inline(always)]
     pub(crate) fn place_decided(
         &self,
@@ -210,7 +222,8 @@ impl Inner {
                 into.placed(run.receipt, run.first, run.count);
                 continue;
             }
-            // Alone: it has a place of its own, needs a new batch, or has to wait.
+            // This record is placed alone. It has a partition of its own, needs a new batch, or has
+            // to wait.
             let Ahead {
                 next: Some(record),
                 route,
@@ -233,7 +246,8 @@ impl Inner {
         }
     }
 
-    /// Places records that may go anywhere into one batch, as far as they fit; `None` where not even the next one does.
+    /// Places records that may go to any partition into one batch, as far as they fit. `None` if
+    /// not even the next one fits.
     fn place_run<R: KeyValue>(
         &self,
         topic: &TopicState,
@@ -265,6 +279,7 @@ impl Inner {
         Some(run)
     }
 
+    /// Places a record by the route in `entry`, which is decided here on the first attempt.
     #[inline(always)]
     fn place(&self, topic: &TopicState, draft: &Draft<'_>, entry: &mut Entry) -> Result<Placed> {
         let Entry {
@@ -285,6 +300,7 @@ impl Inner {
         }
     }
 
+    /// Places a record in the next partition, since the batch in the last one ended.
     #[cold]
     #[inline(never)]
     fn place_elsewhere(
@@ -298,7 +314,7 @@ impl Inner {
         chosen.partition.place(draft, &self.desk, spare, false)
     }
 
-    /// Waits for `bytes` of the budget; the sender is told to hurry meanwhile.
+    /// Waits for `bytes` of the budget. The sender is woken to send open batches meanwhile.
     async fn memory(&self, bytes: usize, topic: &TopicState, entry: &mut Entry) -> Result<Charge> {
         if let Some(error) = self.desk.ready.closed() {
             return Err(error);
@@ -312,7 +328,7 @@ impl Inner {
                 let limit = self.desk.budget.limit();
                 let waited = self.settings.max_block;
                 let what = format!(
-                    "{bytes} of buffer.memory = {limit} bytes did not become free within {waited:?}"
+                    "{bytes} bytes of buffer.memory = {limit} bytes did not become free within {waited:?}"
                 );
                 Err(unwritten(
                     Error::new(ErrorKind::Timeout, what)
@@ -348,7 +364,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Refuses what cannot be taken.
+    /// Refuses a record that can never be sent.
     #[inline]
     fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
         if self.fits(draft) {
@@ -357,6 +373,8 @@ impl Inner {
         Err(self.refusal(draft, topic))
     }
 
+    /// Returns the error for a topic without partitions. If the producer is closed, that comes
+    /// first.
     #[cold]
     fn not_ready(&self) -> TryEnqueueError {
         match self.desk.ready.closed() {

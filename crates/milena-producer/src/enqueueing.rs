@@ -1,4 +1,4 @@
-//! A record of slices on its way into its batch, as a future that is ready at once as a rule.
+//! The future that enqueues a record of slices. It is usually ready at its first poll.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,21 @@ use crate::entry::Entry;
 use crate::partition::Draft;
 use crate::topic::{Route, TopicState};
 
-/// Written by hand and not as an `async fn`: of that, arguments and result go through memory at each level, and a load that
-/// spans two fresh stores waits for both. That cost as much as encoding the record.
+/// The future of [`Topic::enqueue`](crate::Topic::enqueue).
+///
+/// It is written by hand and not as an `async fn`, which passes arguments and result through memory
+/// at each level. A load that spans two fresh stores then waits for both. That cost as much as
+/// encoding the record.
 pub(crate) struct Enqueue<'a> {
+    /// The state of the producer.
     inner: &'a Inner,
+    /// The topic.
     topic: &'a TopicState,
+    /// The key. `None` is null.
     key: Option<&'a [u8]>,
+    /// The value. `None` is null.
     value: Option<&'a [u8]>,
+    /// The rest of the call, once it has to wait. `None` before.
     waiting: Option<Pin<Box<dyn Future<Output = Result<Delivery>> + Send + 'a>>>,
 }
 
@@ -40,7 +48,7 @@ impl<'a> Enqueue<'a> {
         }
     }
 
-    /// Places the record where a new batch has to be opened, or waits for what it lacks.
+    /// Places the record in a new batch if there is room, or waits for memory or metadata.
     #[cold]
     #[inline(never)]
     fn poll_slowly(
@@ -54,7 +62,8 @@ impl<'a> Enqueue<'a> {
             none => {
                 let draft = Draft::new(key, value, HeadersRef::empty(), None);
                 let mut entry = Entry::decided(route);
-                // A batch is opened or grows, where nothing has to be waited for. Errors come again below.
+                // A batch may be opened or may grow without a wait. Errors are ignored here, since
+                // they occur again below.
                 if let Ok(delivery) = inner.try_enqueue(topic, &draft, &mut entry) {
                     return Poll::Ready(Ok(delivery));
                 }
@@ -87,7 +96,8 @@ impl Future for Enqueue<'_> {
 }
 
 impl Inner {
-    /// The common case, by values that fit into registers on both ways; only where it is not that one, `route` is written.
+    /// Places a record in the common case, with values that fit into registers in both directions.
+    /// `None` is any other case, in which nothing was placed and `route` may be written.
     #[inline(never)]
     fn enqueue_plain(
         &self,

@@ -1,4 +1,4 @@
-//! Records on their way in: what was decided for one, and the next of many.
+//! Records that are being placed, with what was decided for one, and the next one of many.
 
 use milena_core::Partition;
 use tokio::time::Instant;
@@ -6,21 +6,21 @@ use tokio::time::Instant;
 use crate::memory::Charge;
 use crate::topic::Route;
 
-/// A record between the attempts to place it: what was decided for it, and what it holds.
+/// The state of a record between the attempts to place it.
 #[derive(Default)]
 pub(crate) struct Entry {
-    /// The partition that the record names.
+    /// The partition that the record names. `None` leaves it to the partitioner.
     pub(crate) named: Option<Partition>,
-    /// Where it goes, from the first attempt on.
+    /// The destination. `None` before the first attempt.
     pub(crate) route: Option<Route>,
-    /// Memory that was waited for.
+    /// Memory that the record has waited for. `None` before, and once a batch has taken it.
     pub(crate) spare: Option<Charge>,
-    /// Until when it may wait; `None` before the first wait.
+    /// The time until which it may wait. `None` before the first wait.
     pub(crate) deadline: Option<Instant>,
 }
 
 impl Entry {
-    /// A record that names this partition, or leaves it to the partitioner.
+    /// Returns the state of a record that names this partition, or leaves it to the partitioner.
     pub(crate) fn new(named: Option<Partition>) -> Self {
         Self {
             named,
@@ -28,7 +28,7 @@ impl Entry {
         }
     }
 
-    /// A record for which the route was decided before, if it was.
+    /// Returns the state of a record whose route may have been decided before.
     pub(crate) fn decided(route: Option<Route>) -> Self {
         Self {
             route,
@@ -37,12 +37,16 @@ impl Entry {
     }
 }
 
-/// Records with the next one at hand. Not `Peekable`, which spells the next one by the iterator's type: then futures that hold
-/// closures are not seen to be `Send`.
+/// Records, with the next one at hand.
+///
+/// This is not `Peekable`, whose type names the next record by the iterator's item. The compiler
+/// then fails to see that futures with closures are `Send`.
 pub(crate) struct Ahead<I, R> {
+    /// The records after the next one.
     rest: I,
+    /// The next record. `None` at the end.
     pub(crate) next: Option<R>,
-    /// Where the next one goes, if that was decided.
+    /// The destination of the next record. `None` if it was not decided yet.
     pub(crate) route: Option<Route>,
 }
 
@@ -57,6 +61,7 @@ impl<I: Iterator<Item = R>, R> Ahead<I, R> {
         }
     }
 
+    /// Goes on to the next record.
     #[inline]
     pub(crate) fn step(&mut self) {
         self.next = self.rest.next();

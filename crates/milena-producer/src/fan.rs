@@ -1,8 +1,10 @@
-//! More than one connection to a broker: when, and which partitions go by which.
+//! The number of connections to a broker, and the spread of partitions over them.
 //!
-//! A broker works on one request of a connection at a time. While batches of several partitions wait behind each other on one
-//! connection, half of those partitions move to another one, until each has its own or there are as many connections as may be. When
-//! nothing fills batches any more, all go back to the first. A partition moves while nothing of it is in flight, so that its order stays.
+//! A broker works on one request of a connection at a time. While batches of several partitions
+//! wait behind each other on one connection, half of those partitions move to another one. This
+//! goes on until each has its own, or until there are as many connections as allowed. Once no batch
+//! has been full for a while, all partitions move back to the first connection. A partition moves
+//! while none of its batches is in flight, so that its order is kept.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,25 +16,28 @@ use crate::network::LinkId;
 use crate::queue::Queue;
 use crate::sender::Sender;
 
-/// How crowded a connection is.
+/// The state of a connection that shows whether it is crowded.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Crowd {
+    /// The time of the last look. `None` before the first.
     looked: Option<Instant>,
+    /// The looks in a row in which the connection was crowded.
     streak: u8,
 }
 
-/// How often a connection is looked at.
+/// The time between two looks at a connection.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// So often in a row it has to be crowded: a burst is over before.
+/// The looks in a row in which a connection has to be crowded. A burst ends sooner.
 const STREAK: u8 = 4;
 
 impl Crowd {
+    /// Returns true if it is time for the next look.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.looked.is_none_or(|looked| looked + LOOK <= now)
     }
 
-    /// Notes a look; true where it has been crowded for long enough.
+    /// Notes a look. Returns true if the connection has been crowded for long enough.
     pub(crate) fn note(&mut self, crowded: bool, now: Instant) -> bool {
         self.looked = Some(now);
         self.streak = if crowded { self.streak + 1 } else { 0 };
@@ -48,43 +53,46 @@ impl Crowd {
 #[derive(Debug, Default)]
 pub(crate) struct Fans(HashMap<NodeId, Fan>);
 
+/// The load and the refusals of a broker that has more than one connection.
 #[derive(Clone, Copy, Debug)]
 struct Fan {
-    /// When full batches last left for this broker.
+    /// The time at which a full batch last left for this broker, or partitions last moved.
     busy: Instant,
-    /// When it refused another connection.
+    /// The time at which the broker last refused a further connection. `None` if it never did.
     refused: Option<Instant>,
 }
 
-/// Without a full batch for so long, one connection is enough.
+/// The time without a full batch after which one connection is enough.
 const CALM: Duration = Duration::from_secs(30);
 
-/// So long after a broker refused another connection, none is tried.
+/// The time after a refused connection in which no further one is tried.
 const REFUSED: Duration = Duration::from_secs(10);
 
 impl Fans {
-    /// Notes that full batches leave for a broker.
+    /// Notes that a full batch leaves for a broker.
     pub(crate) fn busy(&mut self, node: NodeId, now: Instant) {
         if let Some(fan) = self.0.get_mut(&node) {
             fan.busy = now;
         }
     }
 
-    /// Notes that a broker refused another connection.
+    /// Notes that a broker refused a further connection.
     pub(crate) fn refused(&mut self, node: NodeId, now: Instant) {
         self.fan(node, now).refused = Some(now);
     }
 
+    /// Returns true if a further connection to a broker may be tried.
     fn may_grow(&self, node: NodeId, now: Instant) -> bool {
         let refused = self.0.get(&node).and_then(|fan| fan.refused);
         refused.is_none_or(|refused| refused + REFUSED <= now)
     }
 
-    /// Notes that partitions go by more connections from now on.
+    /// Notes that partitions use a further connection from now on.
     fn grown(&mut self, node: NodeId, now: Instant) {
         self.fan(node, now).busy = now;
     }
 
+    /// Returns the entry of a broker, a new one if it has none.
     fn fan(&mut self, node: NodeId, now: Instant) -> &mut Fan {
         self.0.entry(node).or_insert(Fan {
             busy: now,
@@ -92,7 +100,7 @@ impl Fans {
         })
     }
 
-    /// Has a partition go by its broker's first connection again when there has been no load for long.
+    /// Moves a partition back to connection 0 once no full batch has left for its broker in 30 s.
     pub(crate) fn calm(&self, queue: &mut Queue) {
         let Some(link) = queue.link().filter(|link| link.number > 0) else {
             return;
@@ -104,7 +112,8 @@ impl Fans {
     }
 }
 
-/// To which connection how many of the `loads[from]` partitions go that are on `from`; `None` where that would make nothing better.
+/// Decides how to relieve connection `from`, where `loads` counts the partitions on each. Returns
+/// the connection to move to and the number of partitions to move. `None` if no move would help.
 fn share(loads: &[usize], from: usize) -> Option<(usize, usize)> {
     let own = *loads.get(from)?;
     let (to, least) = loads.iter().enumerate().min_by_key(|(_, load)| **load)?;
@@ -113,7 +122,8 @@ fn share(loads: &[usize], from: usize) -> Option<(usize, usize)> {
 }
 
 impl Sender {
-    /// Looks whether partitions wait behind each other on a connection, and gives half of them another one.
+    /// Checks whether partitions wait behind each other on a connection, and moves half of them to
+    /// another one.
     pub(crate) fn ease(&mut self, on: LinkId, now: Instant) {
         let most = usize::from(self.settings.max_connections);
         let Some(link) = self.links.get_mut(&on) else {
@@ -123,7 +133,8 @@ impl Sender {
             return;
         }
         let queues = self.queues.iter().map(|outlet| &outlet.queue);
-        // The broker works on one request, and another waits for that. Where the link is slow, it is not the broker that they wait for.
+        // Crowded means that the broker works on one request while another waits behind it. On a
+        // slow link requests wait for the link, and another connection would not help.
         let crowded = !self.windows.of(on.node).is_slow()
             && link.full_in_flight >= self.settings.max_in_flight.min(2)
             && queues
@@ -149,7 +160,8 @@ impl Sender {
             number: u8::try_from(to).unwrap_or_default(),
             ..on
         };
-        // Who moves finds it made.
+        // The connection is opened before any partition moves to it, so that those can send at
+        // once.
         if !self.is_up(to, now) {
             return;
         }

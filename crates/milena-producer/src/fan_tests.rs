@@ -1,4 +1,5 @@
-//! Several connections to one broker, over a cluster in memory that works on one request of a connection at a time; the clock is paused.
+//! Several connections to one broker, over a cluster in memory that works on one request of a
+//! connection at a time. The clock is paused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ async fn flood(producer: &Producer, count: usize) -> Vec<Delivery> {
     all
 }
 
-/// How long a flood takes until all of it is delivered.
+/// Returns the time until all records of a flood are delivered.
 async fn time(stub: &Arc<Stub>, change: impl FnOnce(&mut Draft)) -> Duration {
     let producer = producer(stub, |draft| {
         draft.batching.records = Some(1);
@@ -119,7 +120,7 @@ async fn partitions_of_a_connection_that_is_gone_go_by_the_first_again() {
         sleep(WORK).await;
     }
     stub.state.lock().only_one = true;
-    // The next requests of all connections are lost with them.
+    // The next requests of all connections are lost, and the connections end.
     stub.script([Act::Cut; 4]);
     for delivery in all {
         delivery.await.unwrap();

@@ -1,30 +1,31 @@
-//! What can be enqueued by the many: values, and pairs of key and value.
+//! The types that can be enqueued many at a time, which are values, and pairs of key and value.
 
 use bytes::Bytes;
 
-/// A key or a value: bytes, text, or nothing.
+/// A key or a value, which is bytes, text, or null.
 pub trait Part {
-    /// The bytes; `None` is null.
+    /// Returns the bytes. `None` is null.
     fn part(&self) -> Option<&[u8]>;
 }
 
-/// A record for [`Topic::enqueue_all`](crate::Topic::enqueue_all): a value, or a pair of key and value.
+/// A record for [`Topic::enqueue_all`](crate::Topic::enqueue_all), which is a value, or a pair of
+/// key and value.
 ///
 /// ```
 /// # async fn send(orders: &milena_producer::Topic) {
-/// // Values without keys.
+/// Values without keys.
 /// let _ = orders.enqueue_all(["first", "second"]).await;
-/// // Keys and values, owned or borrowed.
+/// Keys and values, owned or borrowed.
 /// let _ = orders.enqueue_all([("customer-7", "paid"), ("customer-9", "shipped")]).await;
-/// // A null value is a tombstone.
+/// A null value is a tombstone.
 /// let _ = orders.enqueue_all([("customer-7", None::<&str>)]).await;
 /// # }
 /// ```
 pub trait KeyValue {
-    /// The key.
+    /// Returns the key. `None` is null.
     fn key(&self) -> Option<&[u8]>;
 
-    /// The value.
+    /// Returns the value. `None` is null, a tombstone.
     fn value(&self) -> Option<&[u8]>;
 }
 

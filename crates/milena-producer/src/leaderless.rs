@@ -1,4 +1,4 @@
-//! Partitions without a leader, and those whose topic is gone.
+//! Partitions without a leader, and partitions whose topic does not exist any more.
 
 use milena_core::Persistence;
 use tokio::time::Instant;
@@ -9,7 +9,7 @@ use crate::sender::Sender;
 use crate::verdict;
 
 impl Sender {
-    /// Asks for metadata, again and again, while a partition has no leader.
+    /// Requests metadata again and again while a partition has no leader.
     pub(crate) fn seek_leaders(&mut self, now: Instant, wake: &mut Wake) {
         if self.leaderless.is_empty() {
             self.ask_again = None;
@@ -25,7 +25,8 @@ impl Sender {
         }
     }
 
-    /// Gives up partitions whose topic is gone, and leaves out those that have nothing left to send.
+    /// Gives up partitions whose topic does not exist any more, and takes those with nothing to
+    /// send off the list.
     fn give_up_leaderless(&mut self, now: Instant) {
         let ids = std::mem::take(&mut self.leaderless);
         for id in ids {
@@ -45,8 +46,8 @@ impl Sender {
         }
     }
 
-    /// Gives up the records of a partition whose topic the cluster has not known for long enough: they would hold memory until their
-    /// delivery timeout.
+    /// Gives up the records of a partition whose topic the cluster has not known for long enough.
+    /// They would otherwise hold memory until their delivery timeout.
     pub(crate) fn give_up_missing(&mut self, id: u32, now: Instant) {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
@@ -65,7 +66,7 @@ impl Sender {
             batch.receipt.settle(Fate::Failed(error.clone()));
             failed.push((batch.builder.count(), error.clone()));
         }
-        // Records that come now have their own time: the topic may be made again.
+        // Records that come from now on have their own time, since the topic may be created again.
         queue.missing(false, now);
         for (records, error) in failed {
             self.tell_failed(&place, records, &error);

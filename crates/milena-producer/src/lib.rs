@@ -1,7 +1,9 @@
-//! The way out: records encoded into open batches, sent in order, each ending in exactly one outcome.
+//! The producer. Records are encoded into open batches, sent in order, and each ends in exactly one
+//! outcome.
 //!
-//! A caller encodes its record straight into its partition's open batch. One sender task takes batches by leader, gives them their
-//! sequences, and sends them; a [`Delivery`] tells what became of a record.
+//! A caller encodes its record straight into the open batch of its partition. One task, the sender,
+//! takes batches by leader, gives them their sequences, and sends them. A [`Delivery`] resolves to
+//! the outcome of one record.
 //!
 //! ```
 //! use milena_broker::Broker;

@@ -1,11 +1,13 @@
-//! How large the batches of a topic may be, learned from what its brokers refuse.
+//! The largest batch that a topic's brokers accept, learned from the batches that they refuse.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most bytes of a topic's batches before compression; the batch size until a broker refuses one as too large.
+/// The most bytes of a topic's batches before compression. It has no effect until a broker refuses
+/// a batch as too large.
 ///
-/// A broker does not say what it takes (`max.message.bytes`): half of what it refused is tried next. So a topic that takes less than
-/// the batch size costs a few refusals at first, and not one for each batch. It never grows again while the producer lives.
+/// A broker does not say what it accepts (`max.message.bytes`), so half of the refused size is
+/// tried next. A topic that accepts less than the batch size then costs a few refusals at first,
+/// and not one per batch. The limit never rises again while the producer lives.
 #[derive(Debug)]
 pub(crate) struct BatchLimit(AtomicUsize);
 
@@ -16,18 +18,20 @@ impl Default for BatchLimit {
 }
 
 impl BatchLimit {
+    /// Returns the limit in bytes, or `usize::MAX` if there is none.
     pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Notes that a batch of several records was refused, which had so many bytes before compression; true where that is new.
+    /// Notes that a batch of several records was refused. `plain` is its bytes before compression.
+    /// Returns true if the limit fell.
     pub(crate) fn refused(&self, plain: usize) -> bool {
         let limit = (plain / 2).max(LEAST);
         self.0.fetch_min(limit, Ordering::Relaxed) > limit
     }
 }
 
-/// Smaller batches would cost more than refusals.
+/// The lowest limit in bytes. Smaller batches would cost more than refusals.
 const LEAST: usize = 512;
 
 #[cfg(test)]

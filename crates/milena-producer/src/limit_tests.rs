@@ -1,4 +1,4 @@
-//! The producer's limits and its end, over a cluster in memory; the clock is paused.
+//! The producer's limits and its end, over a cluster in memory. The clock is paused.
 
 use std::time::Duration;
 
@@ -335,7 +335,8 @@ async fn a_sender_that_panics_fails_what_it_holds_and_the_producer_says_so() {
     let start = Instant::now();
     let sent = producer.enqueue(ProducerRecord::new("orders").partition(0).value("x"));
     let sent = sent.await.unwrap();
-    // One in flight at a time until the answer: the request of the second comes when the first one's time is over.
+    // One batch is in flight at a time, since the identity is new. The second one's request is sent
+    // once the first one has timed out.
     for delivery in [flying, sent] {
         let error = delivery.await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);

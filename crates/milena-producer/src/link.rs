@@ -1,4 +1,4 @@
-//! One of the sender's connections to a broker, and the partitions that wait their turn on it.
+//! One of the sender's connections to a broker, and the partitions that wait for their turn on it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,39 +11,51 @@ use crate::fan::Crowd;
 use crate::network::{LinkId, Wire};
 use crate::pace::{Flood, Load};
 
-/// One connection.
+/// One connection to a broker.
 pub(crate) struct Link {
+    /// The broker, and the number of the connection.
     pub(crate) id: LinkId,
+    /// The state of the connection.
     pub(crate) state: LinkState,
-    /// Partitions that have, or may have, something to send; first come, first served.
+    /// Partitions that have, or may have, something to send, in the order in which they are served.
+    /// Each has `Outlet::listed` set.
     pub(crate) turn: VecDeque<u32>,
+    /// The requests without an answer.
     pub(crate) in_flight: usize,
-    /// How many of them carry full batches.
+    /// The requests without an answer that hold a full batch.
     pub(crate) full_in_flight: usize,
+    /// The looks that show whether partitions wait behind each other here.
     pub(crate) crowd: Crowd,
+    /// The time at which a partial batch last left. `None` before the first.
     last_partial: Option<Instant>,
+    /// The state that shows whether callers enqueue without a pause.
     flood: Flood,
+    /// The connection is not dialed before this time. Set by a failed attempt, cleared by a
+    /// success.
     not_before: Option<Instant>,
+    /// The failed attempts since the last success, for the backoff.
     failures: u32,
 }
 
+/// The state of a connection.
 pub(crate) enum LinkState {
-    /// Nobody asked for a connection yet, or the last one ended.
+    /// No connection was asked for yet, or the last one ended.
     Down,
-    /// It is being made.
+    /// The connection is being made.
     Dialing,
+    /// The connection can send.
     Up(Arc<dyn Wire>),
 }
 
-/// Whether a link can send.
+/// The next step towards sending on a link.
 pub(crate) enum Standing {
-    /// It can.
+    /// The link can send.
     Up(Arc<dyn Wire>),
-    /// It has to be dialed.
+    /// The link has to be dialed.
     Dial,
-    /// Not before this time.
+    /// The link cannot send before this time.
     Not(Instant),
-    /// Not before the dialing ends.
+    /// The link cannot send before the dialing ends.
     Later,
 }
 
@@ -63,7 +75,7 @@ impl Link {
         }
     }
 
-    /// Whether it can send now.
+    /// Decides whether the link can send now. Notes it if the connection has ended.
     pub(crate) fn standing(&mut self, now: Instant) -> Standing {
         if let LinkState::Up(wire) = &self.state {
             if !wire.is_closed() {
@@ -81,36 +93,40 @@ impl Link {
         }
     }
 
+    /// Notes that the connection is being made.
     pub(crate) fn dialing(&mut self) {
         self.state = LinkState::Dialing;
     }
 
+    /// Notes that the connection was made.
     pub(crate) fn up(&mut self, wire: Arc<dyn Wire>) {
         self.failures = 0;
         self.not_before = None;
         self.state = LinkState::Up(wire);
     }
 
+    /// Notes that the connection could not be made, and sets the wait before the next attempt.
     pub(crate) fn down(&mut self, now: Instant, backoff: &Backoff) {
         self.not_before = Some(now + backoff.delay(self.failures));
         self.failures = self.failures.saturating_add(1);
         self.state = LinkState::Down;
     }
 
-    /// Keeps silent for a while, as the broker asked.
+    /// Sends nothing for `wait`, as the broker asked.
     pub(crate) fn throttle(&self, wait: Duration) {
         if let LinkState::Up(wire) = &self.state {
             wire.throttle(wait);
         }
     }
 
-    /// Notes that partial batches left, in a request of so many records and bytes.
+    /// Notes that partial batches left, in a request of this many records and bytes.
     pub(crate) fn sent_partial(&mut self, now: Instant, records: u64, bytes: usize) {
         let after = self.last_partial.map(|last| now.duration_since(last));
         self.flood.note(records, bytes, after);
         self.last_partial = Some(now);
     }
 
+    /// Returns the figures that decide when partial batches may leave.
     pub(crate) fn load(&self, wire: &dyn Wire) -> Load {
         Load {
             in_flight: self.in_flight,

@@ -1,4 +1,4 @@
-//! The byte budget for unsent records, and the buffers that batches are built in.
+//! The byte budget for records without an outcome, and the buffers that batches are built in.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,17 +9,21 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-/// `buffer_memory`: charged per batch when its buffer is opened or grows, given back when the batch has its outcome.
+/// The bytes of `buffer.memory`. A batch is charged when its buffer is opened or grows, and returns
+/// the bytes when it has its outcome.
 ///
-/// Callers that find it used up wait in the order in which they came.
+/// Callers that find the budget used up wait in the order in which they came.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    /// The bytes of the whole budget.
     limit: usize,
+    /// The bytes that are free, as permits. It keeps the callers of `take` in line.
     free: Semaphore,
+    /// The callers that wait in that line.
     waiting: AtomicUsize,
-    /// Callers held back, those without a place in the line too.
+    /// The callers that wait, in the line or for [`room`](Self::room).
     held_back: Mutex<HeldBack>,
-    /// Tells those who look for [`room`](Self::room) whenever bytes come back.
+    /// Wakes the callers of [`room`](Self::room) whenever bytes are returned.
     freed: Notify,
 }
 
@@ -35,7 +39,7 @@ impl Budget {
         })
     }
 
-    /// Takes `bytes` if they are free and nobody waits for them.
+    /// Takes `bytes` if they are free and no caller waits for bytes.
     pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Charge> {
         let permit = self
             .free
@@ -48,9 +52,10 @@ impl Budget {
         })
     }
 
-    /// Takes `bytes`, waiting in line for them. `waits` is called once, if there is a wait.
+    /// Takes `bytes`, and waits in line for them. Calls `waits` once if there is a wait.
     ///
-    /// More than the whole budget is never free: callers check that first. Dropped before it resolves, nothing was taken.
+    /// More than the whole budget is never free, so callers check for that first. If the future is
+    /// dropped before it resolves, nothing was taken.
     pub(crate) async fn take(self: &Arc<Self>, bytes: usize, waits: impl FnOnce()) -> Charge {
         if let Some(charge) = self.try_take(bytes) {
             return charge;
@@ -67,13 +72,15 @@ impl Budget {
         }
     }
 
-    /// Waits until `bytes` are free and nobody waits for them. It takes nothing and has no place in the line, so that one who does not
-    /// look any more keeps nothing from others. `lacks` is called before each wait.
+    /// Waits until `bytes` are free and no caller waits in line. Calls `lacks` before each wait.
+    ///
+    /// It takes nothing and has no place in the line, so a caller that stops polling keeps nothing
+    /// from others.
     pub(crate) async fn room(&self, bytes: usize, lacks: impl Fn()) {
         let mut held = None;
         loop {
             let mut freed = pin!(self.freed.notified());
-            // Before the look: what is freed after it counts.
+            // Enabled before the check, so that bytes returned after the check wake this caller.
             freed.as_mut().enable();
             if self.waiting() == 0 && self.free.available_permits() >= bytes.min(self.limit) {
                 return;
@@ -84,6 +91,7 @@ impl Budget {
         }
     }
 
+    /// Returns bytes to the budget, and wakes the callers that look for room.
     fn give_back(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -92,38 +100,44 @@ impl Budget {
         self.freed.notify_waiters();
     }
 
-    /// How many callers wait.
+    /// Returns the number of callers that wait in line.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// How long somebody has been waiting without a break; `None` while nobody does.
+    /// Returns for how long there has been a waiting caller without a break. `None` while there is
+    /// none.
     pub(crate) fn waited(&self) -> Option<Duration> {
         self.held_back.lock().since.map(|since| since.elapsed())
     }
 
+    /// Returns the bytes of the whole budget.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
+    /// Returns the bytes that are taken.
     pub(crate) fn used(&self) -> usize {
         self.limit.saturating_sub(self.free.available_permits())
     }
 }
 
-/// Bytes of the budget; given back when dropped, and so exactly once.
+/// Bytes of the budget. They are returned when this is dropped, and so exactly once.
 #[derive(Debug)]
 pub(crate) struct Charge {
+    /// The budget to which the bytes return.
     budget: Arc<Budget>,
+    /// The count of bytes.
     bytes: usize,
 }
 
 impl Charge {
+    /// Returns the count of bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes more, up to `bytes` in all, if that is free now.
+    /// Takes more, up to `bytes` in all, if they are free now. Returns false if they are not.
     pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
         match self.budget.try_take(more) {
@@ -135,7 +149,7 @@ impl Charge {
         }
     }
 
-    /// Gives back all above `bytes`.
+    /// Returns all bytes above `bytes` to the budget.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.bytes -= less;
@@ -152,6 +166,7 @@ impl Charge {
         }
     }
 
+    /// Takes over the bytes of another charge.
     fn merge(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
@@ -163,9 +178,11 @@ impl Drop for Charge {
     }
 }
 
-/// Counts one waiting caller for as long as it waits.
+/// Counts a caller in line for as long as it waits.
 struct Waiting<'a> {
+    /// The budget whose `waiting` counts this caller.
     budget: &'a Budget,
+    /// Counts this caller among those held back.
     _held: Held<'a>,
 }
 
@@ -182,20 +199,21 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.budget.waiting.fetch_sub(1, Ordering::AcqRel);
-        // One that gave up leaves to others what was held for it.
+        // A caller that gave up frees what was held for it, which may be enough for others.
         self.budget.freed.notify_waiters();
     }
 }
 
-/// How many callers are held back, and since when somebody has been without a break.
+/// The callers that wait at present.
 #[derive(Debug, Default)]
 struct HeldBack {
+    /// The count of callers.
     callers: usize,
-    /// `None` while there are no callers.
+    /// The time since which there has been a caller without a break. `None` while there is none.
     since: Option<Instant>,
 }
 
-/// Counts one caller that is held back, for as long as it is.
+/// Counts a waiting caller for as long as it waits.
 struct Held<'a>(&'a Budget);
 
 impl<'a> Held<'a> {
@@ -217,18 +235,25 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Batch buffers to use again, by size class: a fresh large buffer costs more in page faults than filling it.
+/// Batch buffers for reuse, by size class. A fresh large buffer costs more in page faults than
+/// filling it.
 #[derive(Debug)]
 pub(crate) struct Buffers {
+    /// The unused buffers of each class, the smallest class first.
     classes: Box<[Mutex<Vec<Vec<u8>>>]>,
+    /// The size of the smallest class in bytes, a power of two.
     smallest: usize,
+    /// The size of the largest class in bytes, a power of two.
     largest: usize,
+    /// The bytes of all unused buffers.
     kept: AtomicUsize,
+    /// The most bytes of buffers, used and unused together.
     keep: usize,
 }
 
 impl Buffers {
-    /// Classes double from `smallest` up to at least `largest`; used and unused, there are at most `keep` bytes of them.
+    /// Creates an empty pool. Classes double from `smallest` up to at least `largest`. Used and
+    /// unused, the buffers take at most `keep` bytes.
     pub(crate) fn new(smallest: usize, largest: usize, keep: usize) -> Self {
         let smallest = smallest.max(64).next_power_of_two();
         let largest = largest.max(smallest).next_power_of_two();
@@ -242,7 +267,8 @@ impl Buffers {
         }
     }
 
-    /// The size of the buffer for `bytes`: the class above, or just as much where no class is large enough.
+    /// Returns the size of the buffer for `bytes`. It is that of the next larger class, or `bytes`
+    /// if no class is large enough.
     pub(crate) fn size_for(&self, bytes: usize) -> usize {
         if bytes > self.largest {
             bytes
@@ -251,7 +277,8 @@ impl Buffers {
         }
     }
 
-    /// A buffer with room for `size` bytes; `used` bytes of others are in use, this one's among them.
+    /// Returns a buffer with room for `size` bytes. `used` is the bytes of all buffers in use, this
+    /// one included.
     pub(crate) fn take(&self, size: usize, used: usize) -> Vec<u8> {
         let unused = self.class(size).and_then(|class| class.lock().pop());
         match unused {
@@ -266,7 +293,8 @@ impl Buffers {
         }
     }
 
-    /// Takes a buffer back, which is not among the `used` bytes any more; what lies in it is overwritten, not cleared.
+    /// Takes a buffer back. `used` is the bytes of all buffers in use, this one no longer included.
+    /// Its content stays, and is overwritten by the next user.
     pub(crate) fn give(&self, buffer: Vec<u8>, used: usize) {
         let size = buffer.capacity();
         let Some(class) = self.class(size) else {
@@ -296,7 +324,7 @@ impl Buffers {
         }
     }
 
-    /// The class of exactly this size; buffers of other sizes are not kept.
+    /// Returns the class of exactly this size. Buffers of other sizes are not kept.
     fn class(&self, size: usize) -> Option<&Mutex<Vec<Vec<u8>>>> {
         if !size.is_power_of_two() || size < self.smallest {
             return None;
@@ -374,7 +402,8 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!((told.load(Ordering::SeqCst), budget.waiting()), (2, 2));
         drop(all);
-        // 20 bytes are free beside the large one, but not 30: the small one comes a second later.
+        // 20 bytes are free beside the large charge, but not 30, so the small one comes a second
+        // later.
         let (large, small) = (large.await.unwrap(), small.await.unwrap());
         assert_eq!(small - large, Duration::from_secs(1));
         assert_eq!((budget.used(), budget.waiting()), (0, 0));
@@ -421,11 +450,11 @@ mod tests {
             buffers.give(buffer, 0);
         }
         assert_eq!(kept(), 1280);
-        // A size that is not there: others make room for it.
+        // There is no unused buffer of this size, so others are freed to make room.
         let large = buffers.take(1024, 1024);
         assert_eq!(kept(), 256);
         drop(buffers.take(256, 1280));
-        // Too much is in use for this one to be kept.
+        // Too much is in use to keep this buffer.
         buffers.give(large, 600);
         assert_eq!(kept(), 0);
     }

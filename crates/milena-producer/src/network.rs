@@ -1,4 +1,5 @@
-//! What the sender needs of the cluster, and no more: leaders, connections, a producer id.
+//! The parts of the cluster that the sender needs, which are leaders, connections, and a producer
+//! id.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,24 +15,28 @@ use uuid::Uuid;
 use crate::sequence::Identity;
 use crate::user::SenderEnd;
 
+/// A boxed future that can be sent between threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A topic as the metadata has it.
+/// A topic as the metadata shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Per partition whether it has a leader.
+    /// One entry per partition, true if the partition has a leader.
     pub(crate) led: Vec<bool>,
 }
 
-/// One of the producer's connections to a broker. Number 0 is always there, the others are for load.
+/// The name of one of the producer's connections to a broker. Number 0 always exists, and the
+/// others are added under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LinkId {
+    /// The broker.
     pub(crate) node: NodeId,
+    /// The number among the connections to this broker.
     pub(crate) number: u8,
 }
 
 impl LinkId {
-    /// The connection that a broker is first spoken to on.
+    /// Names the first connection to a broker.
     pub(crate) const fn first(node: NodeId) -> Self {
         Self { node, number: 0 }
     }
@@ -39,62 +44,63 @@ impl LinkId {
 
 /// The cluster, as the sender sees it.
 pub(crate) trait Network: Send + Sync + 'static {
-    /// Who leads a partition, as known now.
+    /// Returns the leader of a partition, as known now.
     fn leader(&self, place: &TopicPartition) -> Option<NodeId>;
 
-    /// Whether the cluster says that a partition, or its topic, is not there.
+    /// Returns true if the cluster reports that a partition, or its topic, does not exist.
     fn is_missing(&self, _place: &TopicPartition) -> bool {
         false
     }
 
-    /// The id of a topic, as known now.
+    /// Returns the id of a topic, as known now.
     fn topic_id(&self, topic: &str) -> Option<Uuid>;
 
-    /// A topic, as known now.
+    /// Returns a topic, as known now.
     fn shape(&self, topic: &str) -> Option<Shape>;
 
-    /// A topic; waits up to `limit` for one that is only temporarily unknown.
+    /// Returns a topic. Waits up to `limit` for one that is only temporarily unknown.
     fn topic(&self, topic: TopicName, limit: Duration) -> BoxFuture<Result<Shape>>;
 
-    /// Takes over all that an answer said of the leaders of partitions (KIP-951).
+    /// Takes over everything that an answer said about the leaders of partitions (KIP-951).
     fn learn(&self, hints: Vec<(TopicPartition, LeaderHint)>, endpoints: &[NodeEndpoint]);
 
-    /// Asks anew where the partitions of a topic are led, soon.
+    /// Requests the leaders of a topic's partitions again, soon. Does not wait.
     fn refresh_topic(&self, _topic: &TopicName, reason: &'static str) {
         self.refresh(reason);
     }
 
-    /// Asks for a fresh picture, soon.
+    /// Requests fresh metadata, soon. Does not wait.
     fn refresh(&self, reason: &'static str);
 
-    /// Asks for a fresh picture, and waits for it; where that fails, the present one stays.
+    /// Requests fresh metadata, and waits for it. If that fails, the present metadata stays.
     fn renew(&self) -> BoxFuture<()>;
 
-    /// Resolves when the picture changed since the last call of this.
+    /// Resolves when the metadata changed since the last call of this.
     fn changed(&self) -> BoxFuture<()>;
 
-    /// A connection for records to a broker.
+    /// Opens a connection for records to a broker.
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>>;
 
-    /// Whether it has ended for good: nothing can be sent any more. Told as a change as well.
+    /// Returns true if the cluster is closed, so that nothing can be sent any more.
+    /// [`changed`](Self::changed) resolves then, too.
     fn is_closed(&self) -> bool {
         false
     }
 
-    /// Has the producer's end awaited before connections end.
+    /// Registers the producer, so that the cluster waits for its end before it ends connections.
     fn add_user(&self, _user: Weak<SenderEnd>) {}
 
-    /// A new producer id (InitProducerId, KIP-98).
+    /// Requests a new producer id (InitProducerId, KIP-98).
     fn producer_id(&self) -> BoxFuture<Result<Identity>>;
 }
 
 /// One connection for records.
 pub(crate) trait Wire: Send + Sync + 'static {
-    /// The version of Produce to speak.
+    /// Returns the version of Produce to use.
     fn version(&self) -> Result<i16>;
 
-    /// Sends a Produce request; its place in the order of requests is fixed when this returns. Without `answered` the future
-    /// resolves, to nothing, when the request was written.
+    /// Sends a Produce request. Its place in the order of requests is fixed when this returns. If
+    /// `answered` is false, the future resolves to an empty body once the request was written.
     fn send(
         &self,
         version: i16,
@@ -103,15 +109,15 @@ pub(crate) trait Wire: Send + Sync + 'static {
         answered: bool,
     ) -> BoxFuture<Result<Bytes>>;
 
-    /// Keeps silent for a while, as the broker asked (KIP-219).
+    /// Sends nothing for `wait`, as the broker asked (KIP-219).
     fn throttle(&self, wait: Duration);
 
-    /// Whether nothing more can be sent.
+    /// Returns true if nothing more can be sent.
     fn is_closed(&self) -> bool;
 
-    /// Until when the broker asked for silence (KIP-219).
+    /// Returns the time until which the broker asked for silence (KIP-219).
     fn muted_until(&self) -> Option<Instant>;
 
-    /// The smoothed round trip.
+    /// Returns the smoothed round-trip time. `None` before the first answer.
     fn srtt(&self) -> Option<Duration>;
 }

@@ -1,6 +1,7 @@
-//! What the log is told: that records are held up, that they are no longer, and how many were given up.
+//! The log lines about records that are held up, that are no longer held up, or that were given up.
 //!
-//! A line per change and broker, not per batch: a broker that is away holds up thousands of them.
+//! There is one line per change and broker, not one per batch. A broker that is down holds up
+//! thousands of batches.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,47 +13,59 @@ use tokio::time::Instant;
 use crate::queue::Queue;
 use crate::sender::Sender;
 
-/// What was told so far, and what is to be told.
+/// The lines written so far, and those still to write.
 #[derive(Debug, Default)]
 pub(crate) struct Notices {
-    /// Brokers whose partitions were told to be held up, and since when; `None` stands for partitions that nobody leads.
+    /// The brokers for which a line says that their partitions are held up, and since when they
+    /// are. `None` stands for partitions without a leader.
     held_up: BTreeMap<Option<NodeId>, Instant>,
-    /// When to look at the partitions again; `None` while nothing is held up.
+    /// The time at which to look at the partitions again. `None` while nothing is held up.
     look: Option<Instant>,
-    /// Records that were given up since the last line about them.
+    /// The number of records that were given up since the last line about them.
     given_up: u64,
-    /// Where one of those was to go, and why it was given up.
+    /// The partition of one of those records, and the reason why it was given up.
     example: Option<(TopicPartition, Error)>,
-    /// When such records may be told of again.
+    /// The time before which no further line about such records is written.
     tell_after: Option<Instant>,
 }
 
 /// A partition with records that cannot be written at present.
 #[derive(Debug)]
 pub(crate) struct HeldUp<'a> {
+    /// The partition's leader. `None` if it has none.
     pub(crate) leader: Option<NodeId>,
+    /// The time since which records are held up.
     pub(crate) since: Instant,
+    /// The topic and the number.
     pub(crate) place: &'a TopicPartition,
+    /// The reason.
     pub(crate) error: &'a Error,
 }
 
-/// A line for the log about a broker's partitions.
+/// A log line about a broker's partitions.
 #[derive(Debug)]
 pub(crate) enum Line<'a> {
+    /// Records are held up.
     HeldUp {
+        /// The number of partitions.
         partitions: usize,
+        /// One of them.
         example: HeldUp<'a>,
     },
+    /// No record is held up any more.
     Freed {
+        /// The broker. `None` stands for partitions without a leader.
         leader: Option<NodeId>,
+        /// The time for which records were held up.
         after: Duration,
     },
 }
 
-/// What passes sooner is not told: a leader that moves holds its partitions up for some milliseconds.
+/// The time for which records have to be held up before a line is written. A leader that moves
+/// holds its partitions up for some milliseconds.
 const LASTS: Duration = Duration::from_secs(1);
 
-/// Between two lines about records that were given up.
+/// The time between two lines about records that were given up.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Notices {
@@ -61,12 +74,12 @@ impl Notices {
         self.look.get_or_insert(now + LASTS);
     }
 
-    /// Whether to look now, and when otherwise.
+    /// Returns true if it is time to look.
     fn is_due(&self, now: Instant) -> bool {
         self.look.is_some_and(|time| time <= now)
     }
 
-    /// Takes a look at all that is held up: the lines about what changed.
+    /// Looks at all partitions that are held up, and returns the lines about changes.
     fn look<'a>(
         &mut self,
         now: Instant,
@@ -76,7 +89,8 @@ impl Notices {
         let mut any = false;
         for one in held_up {
             any = true;
-            // Told once, it counts for as long as it lasts, even where another record is the oldest by now.
+            // A broker that has a line counts for as long as records are held up, even if another
+            // record is the oldest by now.
             if one.since + LASTS > now && !self.held_up.contains_key(&one.leader) {
                 continue;
             }
@@ -116,7 +130,8 @@ impl Notices {
             .get_or_insert_with(|| (place.clone(), error.clone()));
     }
 
-    /// The records that were given up, where it is time to tell of them, with an example.
+    /// Returns the number of records that were given up, with an example, if it is time for a line
+    /// about them.
     fn take_given_up(&mut self, now: Instant) -> Option<(u64, TopicPartition, Error)> {
         if self.tell_after.is_some_and(|time| time > now) {
             return None;
@@ -128,7 +143,7 @@ impl Notices {
 }
 
 impl Sender {
-    /// Tells observers of records that were given up, and notes them for the log.
+    /// Reports records that were given up to the observers, and notes them for the log.
     pub(crate) fn tell_failed(&mut self, partition: &TopicPartition, records: u32, error: &Error) {
         self.notices.give_up(records, partition, error);
         self.settings.observers.emit(|| Event::BatchFailed {
@@ -138,7 +153,7 @@ impl Sender {
         });
     }
 
-    /// Writes the lines that are due; says when to look again.
+    /// Writes the lines that are due. Returns when to look again.
     pub(crate) fn write_notices(&mut self, now: Instant) -> Option<Instant> {
         if self.notices.is_due(now) {
             let queues = self.queues.iter().map(|outlet| &outlet.queue);
@@ -152,7 +167,7 @@ impl Sender {
         self.notices.look.into_iter().chain(again).min()
     }
 
-    /// Writes how many records were given up, unless that was told just now.
+    /// Writes how many records were given up, unless there was such a line just now.
     pub(crate) fn write_given_up(&mut self, now: Instant) {
         if let Some((records, partition, error)) = self.notices.take_given_up(now) {
             tracing::warn!(records, %partition, %error, "records were given up");
@@ -160,6 +175,7 @@ impl Sender {
     }
 }
 
+/// Writes a line to the log.
 fn write(line: &Line<'_>, now: Instant) {
     match line {
         Line::HeldUp {
@@ -190,7 +206,8 @@ mod tests {
         NodeId::from_wire(raw)
     }
 
-    /// What the log is told at `now` while partitions of these brokers have been held up since these times.
+    /// Returns the lines written at `now`, if partitions of these brokers have been held up since
+    /// these times.
     fn told(notices: &mut Notices, now: Instant, held_up: &[(i32, Instant)]) -> Vec<String> {
         let (place, error) = (
             TopicPartition::new("orders", 0),

@@ -1,58 +1,63 @@
-//! When to send: pure decisions of `now` and what is in flight.
+//! The time at which partial batches leave, decided purely from `now` and the state of the
+//! connection.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The state of one broker's connection that the decisions look at.
+/// The figures of a connection that the decisions depend on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
-    /// Requests without an answer.
+    /// The requests without an answer.
     pub(crate) in_flight: usize,
-    /// When partial batches were last sent.
+    /// The time at which a partial batch last left. `None` before the first.
     pub(crate) last_partial: Option<Instant>,
-    /// Whether callers enqueue without a pause.
+    /// True while callers enqueue without a pause.
     pub(crate) flood: bool,
-    /// The smoothed round trip, where known.
+    /// The smoothed round-trip time. `None` before the first answer.
     pub(crate) srtt: Option<Duration>,
 }
 
-/// What to do now.
+/// The time at which a batch may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Go.
+    /// It may leave now.
     Now,
-    /// Go at this time, if nothing changes before.
+    /// It may leave at this time, if nothing changes before.
     At(Instant),
 }
 
 /// The shortest time between partial batches on a busy connection.
 pub(crate) const PARTIAL_INTERVAL: Duration = Duration::from_micros(250);
 
-/// Whether partial batches are those of a flood: they came one right after the other, each with many records.
+/// The detection of a flood, in which partial batches with many records leave close behind each
+/// other.
 ///
-/// A near broker answers before a batch has grown, and a connection without a request in flight seems to be at rest: without this,
-/// a caller that enqueues without a pause would send thousands of small requests a second.
+/// A near broker answers before a batch has grown, and the connection then has no request in
+/// flight. Without this detection, a caller that enqueues without a pause would send thousands of
+/// small requests a second.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flood {
+    /// The partial requests in a row that count towards a flood, up to `STREAK`.
     streak: u8,
 }
 
-/// How many partial requests in a row make a flood: a burst, however large, is over before.
+/// The partial requests in a row that make a flood. A burst ends sooner, however large it is.
 const STREAK: u8 = 8;
 
-/// Below this a request costs more than the bytes in it.
+/// The size in bytes below which a request costs more than its content.
 const WORTHWHILE: usize = 16 * 1024;
 
-/// What a flood brings at least while its partial batches wait.
+/// The bytes that each request of a flood holds at least, once its partial batches wait.
 const HIGH_WATER: usize = 128 * 1024;
 
 impl Flood {
+    /// Returns true during a flood.
     pub(crate) fn is_on(self) -> bool {
         self.streak >= STREAK
     }
 
-    /// Notes a request with partial batches, so long after the one before.
+    /// Notes a request with partial batches. `after` is the time since the one before.
     pub(crate) fn note(&mut self, records: u64, bytes: usize, after: Option<Duration>) {
         let soon = after.is_some_and(|after| after < PARTIAL_INTERVAL);
         let goes_on = if self.is_on() {
@@ -70,9 +75,11 @@ impl Flood {
 }
 
 impl Load {
-    /// When partial batches may leave on this connection: at once when it is idle, else each quarter of a round trip.
+    /// Returns when partial batches may leave on this connection. That is at once if it is idle,
+    /// otherwise each quarter of a round trip.
     ///
-    /// So nothing waits at rest, and under load a round trip carries about four requests, however many records come.
+    /// So nothing waits while no request is in flight. Under load a round trip carries about four
+    /// requests, however many records come.
     pub(crate) fn partial(&self, now: Instant) -> When {
         let interval = match self.srtt {
             _ if self.in_flight == 0 && !self.flood => return When::Now,
@@ -86,8 +93,8 @@ impl Load {
     }
 }
 
-/// When a partial batch that was opened at `opened` may leave: `linger` is the user's, `hurry` is set by flush, close and callers
-/// that wait for memory.
+/// Returns when a partial batch that was opened at `opened` may leave. `linger` is the user's
+/// setting. `hurry` is set while callers wait for memory, or found the buffer full.
 pub(crate) fn partial_batch(
     now: Instant,
     opened: Instant,

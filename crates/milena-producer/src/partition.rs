@@ -1,4 +1,5 @@
-//! One partition on the callers' side: records are encoded straight into its open batch, under one short lock.
+//! One partition on the callers' side. Records are encoded straight into its open batch, under one
+//! short lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,21 +22,26 @@ use crate::tick::Tick;
 /// A record to be encoded, borrowed from the caller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft<'a> {
+    /// The key. `None` is null.
     pub(crate) key: Option<&'a [u8]>,
+    /// The value. `None` is null, a tombstone.
     pub(crate) value: Option<&'a [u8]>,
+    /// The headers, in their order.
     pub(crate) headers: HeadersRef<'a>,
-    /// `None` is the time of sending.
+    /// The record's timestamp. `None` takes the time at which it is placed.
     pub(crate) timestamp: Option<Timestamp>,
     /// The most bytes that it takes in a batch.
     pub(crate) size: usize,
 }
 
 impl<'a> Draft<'a> {
+    /// Borrows a key and a value, without headers and without a timestamp.
     #[inline]
     pub(crate) fn of(record: &'a impl KeyValue) -> Self {
         Self::new(record.key(), record.value(), HeadersRef::empty(), None)
     }
 
+    /// Borrows the parts of a record, and computes its size.
     #[inline]
     pub(crate) fn new(
         key: Option<&'a [u8]>,
@@ -53,89 +59,119 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What all partitions share: memory, the sender's ear, the clock.
+/// The memory, bell and clock that all partitions and the sender share.
 pub(crate) struct Desk {
+    /// The bytes of `buffer.memory` that are free.
     pub(crate) budget: Arc<Budget>,
+    /// The unused buffers of batches.
     pub(crate) buffers: Buffers,
+    /// The partitions with something new, and the bell that wakes the sender.
     pub(crate) ready: Ready,
+    /// The wall clock that stamps records without a timestamp.
     pub(crate) clock: Clock,
-    /// Tells when a read of `clock` is too old to be shared.
+    /// The coarse clock that shows when a read of `clock` is too old to be shared.
     pub(crate) tick: Tick,
 }
 
 /// The wall clock that stamps records.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What became of an attempt to place a record.
+/// The result of an attempt to place a record.
 #[derive(Debug)]
 pub(crate) enum Placed {
-    /// Its place is fixed.
+    /// The record is placed, and its order is fixed.
     Here(Delivery),
-    /// The batch ended, and the caller said that it would rather go to another partition then.
+    /// The batch ended and the caller allowed another partition, so nothing was placed.
     Elsewhere,
-    /// A new batch needs so many bytes of the budget, which are not free.
+    /// The record needs a new batch of this many bytes, which are not free.
     NeedsMemory(usize),
 }
 
-/// A partition of a topic, for as long as the producer lives.
+/// A partition of a topic. It lives as long as the producer.
 #[repr(align(128))]
 pub(crate) struct Partition {
+    /// The topic and the number.
     pub(crate) place: Arc<TopicPartition>,
-    /// Its number in the sender.
+    /// The index in the sender's list of partitions.
     pub(crate) id: u32,
+    /// The settings of its topic.
     pub(crate) flow: Arc<Flow>,
+    /// The count of batches that wait for it. The sender writes it, and callers read it.
     pub(crate) backlog: Backlog,
-    /// What its topic's brokers take at most, as far as they refused more.
+    /// The largest batch that its topic's brokers accept, as learned from refusals. All partitions
+    /// of the topic share it.
     pub(crate) limit: Arc<BatchLimit>,
+    /// True while the partition is announced to the sender, which has not looked at it since.
+    /// Callers set it and the sender clears it.
     announced: AtomicBool,
+    /// The batches that the sender has not taken yet.
     open: Mutex<Open>,
 }
 
+/// The batches that callers have filled or are filling, behind the partition's lock.
 struct Open {
+    /// The batch that takes records. `None` if none is open.
     batch: Option<OpenBatch>,
+    /// Batches that are full, oldest first. All were opened before `batch`.
     full: VecDeque<OpenBatch>,
-    /// Bytes of full batches since the sender looked, or was told of so many.
+    /// The bytes of batches filled since the sender last looked, or since it was last moved to
+    /// another thread.
     unseen: usize,
-    /// How large the last batch became: the next one starts with such a buffer.
+    /// The size of the last batch in bytes. The next one starts with a buffer of this size.
     last_size: usize,
+    /// The time for records without a timestamp.
     time: CoarseTime,
+    /// The error for further records, once the producer is closed. `None` before.
     closed: Option<Error>,
 }
 
-/// A batch that takes records, or took them until it was full.
+/// A batch that takes records, or has taken all that it can.
 #[derive(Debug)]
 pub(crate) struct OpenBatch {
+    /// The records as they are encoded.
     pub(crate) builder: BatchBuilder,
+    /// The receipt that the deliveries of its records share.
     pub(crate) receipt: Arc<Receipt>,
+    /// The bytes of the budget that its buffer holds.
     pub(crate) charge: Charge,
+    /// The time at which it was opened. The delivery timeout runs from here.
     pub(crate) opened: Instant,
     /// The index of the record after which it is full, whatever its bytes.
     last_index: u32,
-    /// Up to so many bytes records are appended without another look.
+    /// The size in bytes up to which records are appended without further checks. At most `limit`.
     mark: usize,
-    /// The most bytes of the batch as it is now: those of its buffer, and of the batch size.
+    /// The most bytes of the batch at present, the smaller of its buffer and the batch size.
     limit: usize,
 }
 
-/// Records that were placed next to each other.
+/// Records that were placed next to each other in one batch.
 pub(crate) struct Placing {
+    /// The receipt of the batch.
     pub(crate) receipt: Arc<Receipt>,
+    /// The index of the first record.
     pub(crate) first: u32,
+    /// The count of records.
     pub(crate) count: u32,
+    /// The bytes of the records, as upper bounds.
     pub(crate) bytes: usize,
 }
 
-/// An open batch that one caller holds.
+/// An open batch that one caller holds under the partition's lock.
 pub(crate) struct LockedBatch<'a> {
+    /// The lock on the partition's batches. Its `batch` is never `None`.
     open: MutexGuard<'a, Open>,
+    /// The memory, bell and clock.
     desk: &'a Desk,
+    /// The count of records before this caller's.
     first: u32,
+    /// The count of records in the batch at which this caller stops.
     limit: u32,
+    /// The bytes of this caller's records, as upper bounds.
     bytes: usize,
 }
 
 impl LockedBatch<'_> {
-    /// Appends a record; false where it has no room, and nothing was appended.
+    /// Appends a record. Returns false if it has no room, in which case nothing was appended.
     #[inline(always)]
     pub(crate) fn append(&mut self, draft: &Draft<'_>) -> bool {
         let Open {
@@ -154,7 +190,7 @@ impl LockedBatch<'_> {
         appended
     }
 
-    /// What was appended, if anything was.
+    /// Returns the records that were appended. `None` if there are none.
     pub(crate) fn placed(self) -> Option<Placing> {
         let batch = self.open.batch.as_ref()?;
         let count = batch.builder.count() - self.first;
@@ -167,15 +203,18 @@ impl LockedBatch<'_> {
     }
 }
 
-/// The most records placed under one lock, about 10 µs: other callers and the sender wait meanwhile.
+/// The most records placed under one lock. They take about 10 µs, in which other callers and the
+/// sender wait.
 const LONGEST_RUN: u32 = 512;
 
-/// So many bytes that the sender has not looked at show that a task enqueues on and on without awaiting, which holds the sender back.
+/// Once this many bytes wait that the sender has not looked at, the calling task is assumed not to
+/// await. The sender is moved to another thread then.
 ///
-/// Less is sooner sent whole, by the sender's turn after the task's, than in two requests.
+/// Below this size it is faster to wait for the task to await and to send one request than to send
+/// two.
 const UNSEEN: usize = 256 * 1024;
 
-/// What the encoder reserves beyond a record's own bytes.
+/// The bytes that the encoder reserves beyond a record's own bytes.
 const SLACK: usize = 32;
 
 impl Partition {
@@ -203,9 +242,10 @@ impl Partition {
         }
     }
 
-    /// Encodes a record into the open batch; its order is fixed when this returns [`Placed::Here`].
+    /// Encodes a record into the open batch. Its order is fixed when this returns [`Placed::Here`].
     ///
-    /// `spare` is memory that the caller waited for. With `may_leave` nothing is placed where a batch just ended.
+    /// `spare` is memory that the caller has waited for. With `may_leave`, nothing is placed if the
+    /// batch has just ended.
     #[inline(always)]
     pub(crate) fn place(
         &self,
@@ -220,9 +260,10 @@ impl Partition {
         }
     }
 
-    /// The common case: the open batch has room.
-    // Inlined, and answered by two values that fit into registers: passed through memory at each level, the answer cost more
-    // than encoding the record.
+    /// Encodes a record in the common case, when the open batch has room. Returns the receipt and
+    /// the record's index in it. `None` is any other case, in which nothing was placed.
+    // Inlined, with a result of two values that fit into registers. A result passed through memory
+    // at each level cost more than encoding the record.
     #[inline(always)]
     pub(crate) fn place_quickly(
         &self,
@@ -247,7 +288,8 @@ impl Partition {
         Some((receipt, index))
     }
 
-    /// The open batch, to place many records under one lock.
+    /// Locks the open batch, to place many records under one lock. `None` if no batch is open or
+    /// the partition is closed.
     pub(crate) fn lock_open<'a>(&'a self, desk: &'a Desk) -> Option<LockedBatch<'a>> {
         let open = self.open.lock();
         let batch = open.batch.as_ref().filter(|_| open.closed.is_none())?;
@@ -261,7 +303,7 @@ impl Partition {
         })
     }
 
-    /// The rare case: the batch has to grow, or a new one to be opened.
+    /// Encodes a record in the rare case, when the batch has to grow or a new one has to be opened.
     #[cold]
     #[inline(never)]
     fn place_anew(
@@ -289,14 +331,15 @@ impl Partition {
         placed
     }
 
-    /// The most bytes of a batch of several records.
+    /// Returns the most bytes of a batch of several records.
     fn batch_size(&self) -> usize {
         self.flow.batch_size.min(self.limit.get())
     }
 
-    /// Hands the full batches to the sender; says when the open one was opened.
+    /// Hands the full batches to the sender. Returns the time at which the open batch was opened,
+    /// if there is one.
     pub(crate) fn collect(&self, into: &mut Vec<OpenBatch>) -> Option<Instant> {
-        // Before the lock: what is placed after this is announced again.
+        // Before the lock, so that a batch placed after this is announced again.
         self.announced.store(false, Ordering::Release);
         let mut open = self.open.lock();
         into.extend(open.full.drain(..));
@@ -304,11 +347,12 @@ impl Partition {
         open.batch.as_ref().map(|batch| batch.opened)
     }
 
-    /// Hands the oldest batch to the sender, full or not: the open one, as a rule.
+    /// Hands the oldest batch to the sender, full or not. As a rule that is the open one.
     pub(crate) fn take_open(&self) -> Option<OpenBatch> {
         let mut open = self.open.lock();
-        // Invariant: batches leave in the order in which they were opened. The one that was open when the sender last looked may
-        // have become full since, and another one be open behind it; its caller has announced that, so the rest is collected.
+        // Invariant: batches leave in the order in which they were opened. The batch that was open
+        // when the sender last looked may have become full since, with another one open behind it.
+        // The caller has announced that, so the sender takes the rest later.
         if let Some(full) = open.full.pop_front() {
             return Some(full);
         }
@@ -325,6 +369,8 @@ impl Partition {
 }
 
 impl Open {
+    /// Encodes a record, after the current batch has grown or ended if that is needed. Sets `news`
+    /// if the sender has to look at the partition.
     fn place(
         &mut self,
         partition: &Partition,
@@ -378,7 +424,7 @@ impl Open {
         Ok(Placed::Here(Delivery::new(receipt, index)))
     }
 
-    /// Nothing joins the open batch any more.
+    /// Moves the open batch to the full ones, so that no record joins it.
     fn end_batch(&mut self) {
         if let Some(batch) = self.batch.take() {
             self.last_size = batch.builder.wire_len();
@@ -389,6 +435,7 @@ impl Open {
 }
 
 impl OpenBatch {
+    /// Encodes a record at the end of the batch. Returns its index.
     #[inline(always)]
     fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<u32> {
         let timestamp = match record.timestamp {
@@ -400,18 +447,19 @@ impl OpenBatch {
         Ok(at.index)
     }
 
-    /// Whether a record can be appended that is not the batch's last.
+    /// Returns true if a record can be appended that is not the batch's last.
     #[inline(always)]
     fn has_room(&self, size: usize) -> bool {
         self.fits(size, self.mark) && self.builder.count() < self.last_index
     }
 
+    /// Returns true if a record of `size` bytes fits into a batch of `bytes` bytes.
     #[inline(always)]
     fn fits(&self, size: usize, bytes: usize) -> bool {
         self.builder.wire_len() + size + SLACK <= bytes
     }
 
-    /// Whether the batch has come to [`UNSEEN`]; then it goes on to its full size.
+    /// Returns true if the batch was limited to [`UNSEEN`] bytes so far, and lifts that limit.
     fn passes_mark(&mut self) -> bool {
         let at_mark = self.mark == UNSEEN;
         if at_mark {
@@ -420,10 +468,10 @@ impl OpenBatch {
         at_mark
     }
 
-    /// Makes room by a larger buffer, up to the batch size and as memory allows.
+    /// Makes room with a larger buffer, up to the batch size and as the budget allows.
     fn grow(&mut self, size: usize, batch_size: usize, desk: &Desk) -> bool {
         let wanted = self.builder.wire_len() + size + SLACK;
-        // A first record may be as large as it likes, but nothing joins it.
+        // A first record may be larger than the batch size, but no other record joins it.
         if wanted > batch_size || !self.charge.try_grow(desk.buffers.size_for(wanted)) {
             return false;
         }
@@ -432,8 +480,8 @@ impl OpenBatch {
             bytes if self.mark < UNSEEN => bytes.min(UNSEEN),
             bytes => bytes,
         };
-        // Into a buffer of that size that was used before. One that grew by itself would not come back among the small ones,
-        // and each batch would take a fresh one of these.
+        // The records move to a pooled buffer of that size. A buffer that grew by itself would not
+        // return to the pool of small ones, and each batch would allocate a new small one.
         let used = desk.budget.used();
         let larger = desk.buffers.take(self.charge.bytes(), used);
         desk.buffers.give(self.builder.move_into(larger), used);
@@ -441,7 +489,8 @@ impl OpenBatch {
     }
 }
 
-/// Memory for a new batch: as much as the last one needed, or else what this record needs.
+/// Takes memory for a new batch, as much as the last batch needed. If that is not free, takes as
+/// much as this record needs.
 fn charge_for(
     wanted: usize,
     last: usize,
@@ -461,24 +510,32 @@ fn charge_for(
     desk.budget.try_take(least)
 }
 
-/// The time for records that bring none, read from the wall clock only now and then: a read costs more than encoding.
+/// The time for records without a timestamp. The wall clock is read only now and then, since a read
+/// costs more than encoding a record.
 ///
-/// Each batch begins with a read. Within it one read serves up to 32 records that come right behind each other, and none that comes
-/// after [`Tick`] moved on: that takes a millisecond and the sender's turn, which a caller that computes without awaiting holds back.
+/// Each batch begins with a read. Within a batch one read serves up to 32 records that come close
+/// behind each other, and none that comes after [`Tick`] moved on. The tick needs a millisecond and
+/// a turn of the sender. A caller that computes without awaiting can delay that turn.
 #[derive(Debug, Default)]
 struct CoarseTime {
+    /// The wall clock at the last read.
     now: Timestamp,
-    /// Where [`Tick`] stood at the read.
+    /// The position of [`Tick`] at the last read.
     hand: u32,
+    /// The records that the last read may still serve.
     left: u8,
+    /// The further records that a read serves. It doubles while reads show almost the same time,
+    /// and falls to 0 otherwise.
     stride: u8,
 }
 
 impl CoarseTime {
+    /// Makes the next record read the clock.
     fn refresh(&mut self) {
         self.left = 0;
     }
 
+    /// Returns the time for a record, from the last read if that may still be shared.
     #[inline]
     fn read(&mut self, desk: &Desk) -> Timestamp {
         if self.left > 0 && self.hand == desk.tick.hand() {
@@ -488,8 +545,10 @@ impl CoarseTime {
         self.look(desk)
     }
 
+    /// Reads the clock, and decides how many records may share the read.
     fn look(&mut self, desk: &Desk) -> Timestamp {
-        // Before the clock: where the hand moves in between, the next record reads again.
+        // Read before the clock. If the tick moves on in between, the next record reads the clock
+        // again.
         self.hand = desk.tick.hand();
         let now = (desk.clock)();
         let quick = now.to_millis().saturating_sub(self.now.to_millis()) <= 1;

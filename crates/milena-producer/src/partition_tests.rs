@@ -1,4 +1,4 @@
-//! Placing records: room, growth, memory and time.
+//! Placing records, with the limits of room and memory, and the time of each record.
 
 use std::sync::atomic::AtomicI64;
 
@@ -16,7 +16,8 @@ fn desk(memory: usize, batch_size: usize) -> Desk {
     }
 }
 
-/// A desk whose clock stands where the second value says, and counts its reads in the first.
+/// Returns a desk and two numbers. The first counts the reads of its clock, and the second is the
+/// time that it shows.
 fn clocked(now: i64) -> (Desk, Arc<[AtomicI64; 2]>) {
     let clock = Arc::new([AtomicI64::new(0), AtomicI64::new(now)]);
     let mut desk = desk(1 << 20, 4096);
@@ -194,7 +195,7 @@ fn a_record_after_the_tick_moved_on_does_not_have_the_time_of_the_burst_before_i
     for _ in 0..64 {
         time.read(&desk);
     }
-    // The sender looks after the burst, and again a millisecond later.
+    // The sender runs after the burst, and again a millisecond later.
     let (mut due, start) = (None, Instant::now());
     let again = desk.tick.turn(&mut due, start).unwrap();
     assert!(again - start <= std::time::Duration::from_millis(1));

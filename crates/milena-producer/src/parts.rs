@@ -1,4 +1,5 @@
-//! Batches that go on as others: the halves of one that is too large, and the rest of one of which a broker refused some records.
+//! Batches that replace others. These are the halves of a batch that is too large, and the rest of
+//! a batch of which a broker refused some records.
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use crate::seal::INLINE_COMPRESSION;
 use crate::sender::{Done, Sender};
 
 impl Sender {
-    /// Puts two halves in the place of a batch that the broker found too large; they keep its sequence range.
+    /// Puts two halves in the place of a batch that the broker found too large. The halves keep its
+    /// sequence range.
     pub(crate) fn split(&mut self, id: u32, mut batch: Batch, error: Error) -> Settled {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return Settled::Gone;
@@ -24,7 +26,9 @@ impl Sender {
             return outlet.queue.give_up(batch, error);
         }
         let Some(sealed) = batch.sealed.take().filter(|_| half > 0) else {
-            let what = format!("the broker takes no batch of {wire} bytes (max.message.bytes)");
+            let what = format!(
+                "the broker does not accept a batch of {wire} bytes; raise max.message.bytes of the topic or send smaller records"
+            );
             let error = Error::new(ErrorKind::RecordTooLarge, what).with_source(error);
             return outlet.queue.give_up(batch, error);
         };
@@ -33,7 +37,7 @@ impl Sender {
             let limit = partition.limit.get();
             tracing::info!(
                 topic = %partition.place.topic, refused = wire, limit,
-                "a broker takes no batch as large (max.message.bytes); the topic's batches are smaller from now on"
+                "a broker refused a batch as too large (max.message.bytes); the topic's batches are smaller from now on"
             );
         }
         let (front, back) = (batch.receipt.part(), batch.receipt.part());
@@ -83,8 +87,9 @@ impl Sender {
         }
     }
 
-    /// Whether what is left of a batch may be sent again without the records that a broker refused (KIP-467): where it is certain that
-    /// nothing was written, and where the batch may be sent again at all.
+    /// Returns true if the rest of a batch may be sent again without the records that a broker
+    /// refused (KIP-467). This requires that nothing of the batch was written, and that it has an
+    /// attempt left.
     pub(crate) fn may_send_rest(
         &self,
         batch: &Batch,
@@ -98,7 +103,8 @@ impl Sender {
         known && rest && certain && again && !batch.receipt.is_settled()
     }
 
-    /// Fails the records that a broker refused, each with its own words, and sends the others of their batch again.
+    /// Fails the records that a broker refused, each with its own error, and sends the other
+    /// records of their batch again.
     pub(crate) fn send_rest(
         &mut self,
         id: u32,
@@ -138,7 +144,7 @@ impl Sender {
             count: left,
             receipt: rest,
             charge: batch.charge.split(usize::MAX),
-            // Its range is given up: it would not be as long.
+            // Its sequence range is given up, since the range would be longer than the rest.
             stamp: None,
             suspect: false,
             trims: batch.trims + 1,
@@ -158,7 +164,8 @@ impl Sender {
         });
     }
 
-    /// Has batches built anew, beside the sender where that takes long, and puts them into the waiting ones at `places`.
+    /// Rebuilds batches and puts them into the waiting ones at `places`. Large ones are rebuilt on
+    /// another thread.
     fn rebuild(
         &mut self,
         id: u32,
@@ -173,7 +180,7 @@ impl Sender {
         let permits = self.compressing.clone();
         self.work.push(Box::pin(async move {
             let _permit = permits.acquire_owned().await;
-            // Where it ended, nothing was built.
+            // If the task was cut off, nothing was built.
             let built = tokio::task::spawn_blocking(job).await.unwrap_or_default();
             Done::Rebuilt {
                 queue: id,
@@ -183,10 +190,10 @@ impl Sender {
         }));
     }
 
-    /// Takes batches that were built anew.
+    /// Handles batches that were rebuilt.
     pub(crate) fn rebuilt(&mut self, id: u32, places: Vec<Place>, built: Vec<Result<SealedBatch>>) {
         let ended = || {
-            let what = "the task that built the batch anew ended";
+            let what = "the task that rebuilt the batch was cut off";
             Err(Error::new(ErrorKind::Closed, what))
         };
         let built = built.into_iter().chain(std::iter::repeat_with(ended));
@@ -196,11 +203,12 @@ impl Sender {
     }
 }
 
-/// A batch whose rest is refused again so often is given up: brokers name all that they refuse at once.
+/// The number of times that records may be taken out of a batch before it is given up. Brokers name
+/// all the records that they refuse at once, so one time is usual.
 const MOST_TRIMS: u8 = 8;
 
-/// The parts of a batch of `count` records after those at the indices `out`, ascending, were taken out: the others lie next to each
-/// other in `rest`.
+/// Lists the parts of a batch of `count` records, after those at the indices `out` were taken out.
+/// `out` ascends. The other records lie next to each other in `rest`.
 fn parts_without(out: &[u32], count: u32, gone: &Arc<Receipt>, rest: &Arc<Receipt>) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let (mut at, mut kept) = (0, 0);

@@ -1,4 +1,5 @@
-//! The producer: what users hold. Calls place records; the sender does the rest.
+//! The producer that users hold. Calls place records in batches, and the sender's task does the
+//! rest.
 
 use std::fmt;
 use std::future::Future;
@@ -33,30 +34,37 @@ use crate::topic::{TopicState, Topics};
 use crate::user::SenderEnd;
 use crate::within::within;
 
-/// Sends records. A clone is cheap and is the same producer; all clones share one buffer and one order per partition.
+/// Sends records. A clone is cheap and is the same producer. All clones share one buffer and one
+/// order of records per partition.
 ///
-/// Dropped without [`close`](Self::close), what was enqueued is still sent, as long as the runtime lives.
+/// If the last clone is dropped without [`close`](Self::close), the enqueued records are still
+/// sent, as long as the runtime lives.
 ///
 /// # References
 /// KIP-98 (idempotence), KIP-360 (epochs), KIP-794 (sticky partitions).
 #[derive(Clone)]
 pub struct Producer {
+    /// The state that all clones share.
     pub(crate) inner: Arc<Inner>,
+    /// The state of this handle as a tower service. A clone starts with an empty one.
     pub(crate) readiness: Readiness,
 }
 
-/// One topic of a producer: spares looking it up for each record, and takes keys and values as slices. A clone is cheap.
+/// One topic of a producer, which saves the lookup of the topic for each record and takes keys and
+/// values as slices. A clone is cheap.
 #[derive(Clone)]
 pub struct Topic {
+    /// The state of the producer that this topic was made from.
     inner: Arc<Inner>,
+    /// The partitions of the topic, shared with every other handle for it.
     state: Arc<TopicState>,
 }
 
 impl Producer {
-    /// Starts the sender on the runtime of the caller.
+    /// Starts the sender's task on the runtime of the caller.
     pub(crate) fn start(settings: Settings, network: Arc<dyn Network>) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
-            let what = "a producer is built within a tokio runtime, on which it sends";
+            let what = "no tokio runtime is running here, and a producer sends on one; build it inside a runtime";
             Error::new(ErrorKind::Config, what).with_source(error)
         })?;
         let settings = Arc::new(settings);
@@ -91,7 +99,7 @@ impl Producer {
         let end = SenderEnd::new(&inner);
         let user: Weak<SenderEnd> = Arc::downgrade(&end);
         inner.network.add_user(user);
-        // Owned by the handles: it ends after the last one is dropped, or by `close`.
+        // The task holds no `Inner`: it ends after the last handle is dropped, or after `close`.
         runtime.spawn(end.run(sender));
         Ok(Self {
             inner,
@@ -99,7 +107,7 @@ impl Producer {
         })
     }
 
-    /// A handle for records of one topic; nothing is asked of the cluster before the first record.
+    /// Returns a handle for records of one topic. No request is sent before the first record.
     #[must_use]
     pub fn topic(&self, name: impl Into<TopicName>) -> Topic {
         Topic {
@@ -111,48 +119,58 @@ impl Producer {
     /// Sends a record and waits until the broker has acknowledged it as `acks` asks.
     ///
     /// # Errors
-    /// As [`enqueue`](Self::enqueue) and [`Delivery`].
+    /// Those of [`enqueue`](Self::enqueue) and of [`Delivery`].
     ///
     /// # Cancel safety
-    /// Dropped while it waits for memory or metadata, nothing was enqueued; dropped later, the record goes its way.
+    /// If the future is dropped while it waits for memory or metadata, nothing was enqueued. If it
+    /// is dropped later, the record is still sent.
     pub async fn send(&self, record: ProducerRecord) -> Result<RecordMetadata> {
         self.enqueue(record).await?.await
     }
 
-    /// Places a record in its partition's open batch; its order is fixed when this returns.
+    /// Places a record in the open batch of its partition. The record's order is fixed when this
+    /// returns.
     ///
-    /// Waits while the producer holds `buffer_memory` bytes of records without an outcome, and for the topic's metadata before the
-    /// first record; together up to `max_block`.
+    /// Waits while the producer holds `buffer_memory` bytes of records without an outcome. Before
+    /// the first record of a topic it also waits for the topic's metadata. Both waits together take
+    /// up to `max_block`.
     ///
-    /// At rest it leaves at once, from a task of the runtime, which runs on the caller's thread as soon as the caller awaits something:
-    /// so a burst leaves whole. A burst of more than 256 KiB to a partition does not wait for that. A caller that computes for long after its
-    /// last record holds that record back for as long, unless it awaits before, if only `tokio::task::yield_now()`.
+    /// If nothing is in flight, the record leaves at once. The sender's task runs on the caller's
+    /// thread as soon as the caller awaits something, so a burst leaves in one request. A burst of
+    /// more than 256 KiB to one partition does not wait for that. A caller that computes for long
+    /// after its last record delays that record, unless it awaits something first. A
+    /// `tokio::task::yield_now()` is enough.
     ///
     /// # Errors
-    /// [`ErrorKind::RecordTooLarge`] over `max_request_size` bytes; [`ErrorKind::Timeout`] after `max_block`;
-    /// `UNKNOWN_TOPIC_OR_PARTITION` where the topic is not there; [`ErrorKind::Closed`] after `close`. In all of them nothing was
-    /// written.
+    /// - [`ErrorKind::RecordTooLarge`] over `max_request_size` bytes
+    /// - [`ErrorKind::Timeout`] after `max_block`
+    /// - `UNKNOWN_TOPIC_OR_PARTITION` if the topic does not exist
+    /// - [`ErrorKind::Closed`] after `close`
+    ///
+    /// With any of these errors nothing was written.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing was enqueued.
+    /// If the future is dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery> {
         let state = self.inner.topics.get(&record.topic);
         let (draft, entry) = (draft(&record), Entry::new(record.partition));
         self.inner.enqueue(&state, &draft, entry).await
     }
 
-    /// As [`enqueue`](Self::enqueue), without waiting.
+    /// Places a record as [`enqueue`](Self::enqueue) does, without waiting.
     ///
-    /// Each call is an attempt of its own, for which the partitioner is asked: after [`TryEnqueueError::Full`] hand the record to
-    /// [`enqueue`](Self::enqueue), or try again later and know that a partitioner with a state has moved on.
+    /// Each call is a new attempt and asks the partitioner again. After [`TryEnqueueError::Full`],
+    /// pass the record to [`enqueue`](Self::enqueue), or try again later. A partitioner that keeps
+    /// state, such as a turn, has moved on in the meantime.
     ///
     /// # Errors
-    /// [`TryEnqueueError`]; the record was not enqueued.
+    /// [`TryEnqueueError`] if the record was not enqueued.
     pub fn try_enqueue(&self, record: &ProducerRecord) -> Result<Delivery, TryEnqueueError> {
         self.try_enter(record, &mut Entry::new(record.partition))
     }
 
-    /// As [`try_enqueue`](Self::try_enqueue); what was decided for the record stays in `entry`.
+    /// Tries as [`try_enqueue`](Self::try_enqueue) does, and keeps in `entry` what was decided for
+    /// the record.
     pub(crate) fn try_enter(
         &self,
         record: &ProducerRecord,
@@ -162,23 +180,27 @@ impl Producer {
         self.inner.try_enqueue(&state, &draft(record), entry)
     }
 
-    /// As [`enqueue`](Self::enqueue), after an attempt that left `entry`.
+    /// Enqueues as [`enqueue`](Self::enqueue) does, after an earlier attempt that left `entry`.
     pub(crate) async fn enter(&self, record: ProducerRecord, entry: Entry) -> Result<Delivery> {
         let state = self.inner.topics.get(&record.topic);
         self.inner.enqueue(&state, &draft(&record), entry).await
     }
 
-    /// Enqueues a record and calls `callback` with its outcome; the callbacks of a partition are called in the order of its
-    /// records, on tasks of their own, so that a slow one delays its partition's callbacks and nothing else.
+    /// Enqueues a record and calls `callback` with its outcome.
     ///
-    /// Waits as [`enqueue`](Self::enqueue) does, and while 65,536 callbacks were not called yet. [`flush`](Self::flush) waits for the
-    /// callbacks, too. A callback that panics is logged.
+    /// The callbacks of a partition are called in the order of its records. Each partition calls
+    /// them on a task of its own, so a slow callback delays only the later callbacks of its
+    /// partition.
+    ///
+    /// Waits as [`enqueue`](Self::enqueue) does, and also while 65,536 callbacks have not been
+    /// called yet. [`flush`](Self::flush) waits for the callbacks, too. A callback that panics is
+    /// logged.
     ///
     /// # Errors
-    /// As [`enqueue`](Self::enqueue); then the callback is not called.
+    /// Those of [`enqueue`](Self::enqueue). The callback is not called then.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing was enqueued.
+    /// If the future is dropped before it resolves, nothing was enqueued.
     pub async fn enqueue_then(
         &self,
         record: ProducerRecord,
@@ -191,12 +213,15 @@ impl Producer {
         entering.await
     }
 
-    /// Enqueues records in order, as one awaitable of all their outcomes. Records of one topic are best kept together.
+    /// Enqueues records in order, and returns one awaitable of all their outcomes. Records of one
+    /// topic are fastest when they stand next to each other.
     ///
-    /// A record that cannot be enqueued (see [`enqueue`](Self::enqueue)) has that error as its outcome; the others go on.
+    /// A record that cannot be enqueued (see [`enqueue`](Self::enqueue)) has that error as its
+    /// outcome, and the other records are still enqueued.
     ///
     /// # Cancel safety
-    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    /// If the future is dropped, the records enqueued so far are still sent, and the rest was not
+    /// enqueued.
     pub async fn enqueue_all(
         &self,
         records: impl IntoIterator<Item = ProducerRecord>,
@@ -211,10 +236,11 @@ impl Producer {
         all
     }
 
-    /// Sends records, in order, and waits for all; the results are in the order of the records.
+    /// Sends records in order and waits for all of them. The results have the order of the records.
     ///
     /// # Cancel safety
-    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    /// If the future is dropped, the records enqueued so far are still sent, and the rest was not
+    /// enqueued.
     pub async fn send_all(
         &self,
         records: impl IntoIterator<Item = ProducerRecord>,
@@ -222,15 +248,17 @@ impl Producer {
         self.enqueue_all(records).await.await
     }
 
-    /// Sends what is enqueued without further waiting, and waits until each record enqueued before this call has its outcome.
+    /// Sends all enqueued records without further lingering, and waits until each record enqueued
+    /// before this call has its outcome.
     ///
-    /// The outcomes are told by the deliveries alone. The callbacks of those records have ended, too.
+    /// It also waits until the callbacks of those records have ended. It does not report the
+    /// outcomes. Only the deliveries do.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] after `close`.
     ///
     /// # Cancel safety
-    /// Dropped, the records are sent all the same.
+    /// If the future is dropped, the records are sent all the same.
     pub async fn flush(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         let gone = |_| closed("the producer was closed");
@@ -243,7 +271,7 @@ impl Producer {
         Ok(())
     }
 
-    /// As `flush`, but waits only until the sender took what is there.
+    /// Flushes as `flush` does, but waits only until the sender has taken the open batches.
     #[cfg(test)]
     pub(crate) async fn flush_without_waiting(&self) {
         let (reply, answer) = oneshot::channel();
@@ -256,17 +284,19 @@ impl Producer {
         self.inner.desk.budget.used()
     }
 
-    /// Refuses new records, sends what is enqueued, and ends the producer, all clones of it.
+    /// Refuses new records, sends the enqueued ones, and ends the producer with all its clones.
     ///
-    /// What has no outcome after `timeout` is given up: its deliveries fail with [`ErrorKind::Closed`] and say whether the records
-    /// may have been written. The first call's `timeout` counts: a later call gives nothing up, and only waits for the end, for as long as
-    /// its own `timeout`. After the end a call does nothing.
+    /// A record without an outcome after `timeout` is given up. Its delivery fails with
+    /// [`ErrorKind::Closed`] and says whether the record may have been written. Only the `timeout`
+    /// of the first call counts for that. A later call gives nothing up. It waits for the end, up
+    /// to its own `timeout`. A call after the end does nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] naming how many records were given up; or, in a later call, that the first one is not done yet.
+    /// [`ErrorKind::Timeout`] with the number of records that were given up. In a later call,
+    /// [`ErrorKind::Timeout`] if the first call is not done yet.
     ///
     /// # Cancel safety
-    /// Dropped, the producer is closed all the same, at the same deadline.
+    /// If the future is dropped, the producer is closed all the same, at the same deadline.
     pub async fn close(&self, timeout: Duration) -> Result<()> {
         self.inner
             .desk
@@ -278,7 +308,8 @@ impl Producer {
         match self.inner.commands.try_send(command) {
             Ok(()) => {}
             Err(TrySendError::Closed(_)) => return Ok(()),
-            // In a task: the producer is closed even where this call is dropped while it waits for its turn.
+            // In a task of its own: the producer is closed even if this call is dropped while it
+            // waits for room in the channel.
             Err(TrySendError::Full(command)) => {
                 let commands = self.inner.commands.clone();
                 let sent = async move { drop(commands.send(command).await) };
@@ -290,11 +321,11 @@ impl Producer {
         };
         let Some(given_up) = ended else {
             let what = format!(
-                "another call closes the producer within a timeout of its own; records without an outcome are left after {timeout:?}"
+                "the producer is not closed after {timeout:?}, since an earlier close has a longer timeout and records still have no outcome"
             );
             return Err(Error::new(ErrorKind::Timeout, what));
         };
-        // A callback that does not end must not keep the producer open.
+        // The end does not wait longer for a callback that hangs.
         let idle = async { timeout_at(deadline, self.inner.callbacks.idle()).await };
         let _ = within(&self.inner.runtime, idle).await;
         let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
@@ -311,13 +342,13 @@ impl Producer {
         Err(Error::new(ErrorKind::Timeout, what).with_persistence(persistence))
     }
 
-    /// The partitions of a topic.
+    /// Returns the partitions of a topic. Waits up to `max_block` for the topic's metadata.
     ///
     /// # Errors
-    /// As [`enqueue`](Self::enqueue) where the topic is not there.
+    /// Those of [`enqueue`](Self::enqueue) for a topic that does not exist.
     ///
     /// # Cancel safety
-    /// May be dropped at any time.
+    /// The future may be dropped at any time.
     pub async fn partitions_for(&self, topic: impl Into<TopicName>) -> Result<Vec<TopicPartition>> {
         let state = self.inner.topics.get(&topic.into());
         let mut entry = Entry::default();
@@ -329,20 +360,20 @@ impl Producer {
 }
 
 impl Topic {
-    /// The topic's name.
+    /// Returns the topic's name.
     #[must_use]
     pub fn name(&self) -> &TopicName {
         &self.state.name
     }
 
-    /// As [`Producer::enqueue`], for a key and a value that stay with the caller: they are encoded in place, nothing is allocated
-    /// per record. A value of `None` is a tombstone.
+    /// Enqueues a key and a value as [`Producer::enqueue`] does. Both stay with the caller: they
+    /// are encoded in place, and nothing is allocated per record. A value of `None` is a tombstone.
     ///
     /// # Errors
-    /// As [`Producer::enqueue`].
+    /// Those of [`Producer::enqueue`].
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing was enqueued.
+    /// If the future is dropped before it resolves, nothing was enqueued.
     #[inline]
     pub fn enqueue<'a>(
         &'a self,
@@ -352,16 +383,22 @@ impl Topic {
         Enqueue::new(&self.inner, &self.state, key, value)
     }
 
-    /// Enqueues values, or pairs of key and value ([`KeyValue`]), in order, as one awaitable of all their outcomes: the fastest way to send many, since records without a
-    /// key are placed by the run and not one by one.
+    /// Enqueues values, or pairs of key and value ([`KeyValue`]), in order, and returns one
+    /// awaitable of all their outcomes.
     ///
-    /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome; the others go on.
+    /// This is the fastest way to send many records. Records without a key are placed many at a
+    /// time, and not one by one.
     ///
-    /// The next record is taken from `records` while a lock of the producer is held: an iterator that blocks, as on a file, holds up the
-    /// partition, and one that enqueues to the same topic would wait for itself. Collect such records first.
+    /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome,
+    /// and the other records are still enqueued.
+    ///
+    /// The next record is taken from `records` while a lock of the producer is held. An iterator
+    /// that blocks, for example on a file, blocks the partition. An iterator that enqueues to the
+    /// same topic deadlocks. Collect such records first.
     ///
     /// # Cancel safety
-    /// Dropped, the records enqueued so far go their way and the rest was not enqueued.
+    /// If the future is dropped, the records enqueued so far are still sent, and the rest was not
+    /// enqueued.
     pub async fn enqueue_all<R: KeyValue>(
         &self,
         records: impl IntoIterator<Item = R>,
@@ -372,10 +409,10 @@ impl Topic {
         all
     }
 
-    /// As [`enqueue`](Self::enqueue), without waiting.
+    /// Places a record as [`enqueue`](Self::enqueue) does, without waiting.
     ///
     /// # Errors
-    /// [`TryEnqueueError`]; the record was not enqueued.
+    /// [`TryEnqueueError`] if the record was not enqueued.
     pub fn try_enqueue(
         &self,
         key: Option<&[u8]>,
@@ -386,19 +423,19 @@ impl Topic {
         self.inner.try_enqueue(&self.state, &draft, &mut entry)
     }
 
-    /// Sends a record and waits for its outcome, as [`Producer::send`].
+    /// Sends a record and waits for its outcome, as [`Producer::send`] does.
     ///
     /// # Errors
-    /// As [`Producer::send`].
+    /// Those of [`Producer::send`].
     ///
     /// # Cancel safety
-    /// As [`Producer::send`].
+    /// That of [`Producer::send`].
     pub async fn send(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<RecordMetadata> {
         self.enqueue(key, value).await?.await
     }
 }
 
-/// The first buffer of a batch.
+/// The size of a batch's first buffer, in bytes. It grows from there to the batch size.
 const SMALLEST_BUFFER: usize = 16 * 1024;
 
 impl Gauges for Producer {
@@ -408,7 +445,7 @@ impl Gauges for Producer {
 }
 
 impl Inner {
-    /// Shows the producer's figures.
+    /// Reports the memory gauge of the producer.
     pub(crate) fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         sink(Gauge::BufferUsed {
             buffer: "producer",
@@ -437,6 +474,7 @@ impl fmt::Debug for Topic {
     }
 }
 
+/// Borrows the parts of a record that are encoded.
 fn draft(record: &ProducerRecord) -> Draft<'_> {
     let content = &record.record;
     Draft::new(

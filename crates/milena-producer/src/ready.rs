@@ -1,4 +1,5 @@
-//! How callers tell the sender that a partition has something new: once per batch, never per record.
+//! The channel by which callers tell the sender that a partition has a new batch. It carries one
+//! message per batch, never one per record.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,37 +11,47 @@ use tokio::sync::Notify;
 
 use crate::partition::Partition;
 
-/// Lets another thread run the sender, where it would come next on this one: a task that does not await would keep it waiting.
+/// Lets another thread run the sender if it would come next on this one. A task that does not await
+/// would keep it waiting.
 pub(crate) fn run_elsewhere() {
     if let Ok(runtime) = Handle::try_current()
         && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
     {
-        // The task that a thread woke last stays with it; with another one in that place, any thread may take the sender.
+        // tokio keeps the most recently woken task in the worker's LIFO slot, where no other worker
+        // can steal it. The empty task takes that slot, and the sender moves to the run queue,
+        // where it can be stolen.
         runtime.spawn(async {});
     }
 }
 
-/// Partitions with news, and the bell that wakes the sender.
+/// The partitions with something new, and the bell that wakes the sender.
 #[derive(Default)]
 pub(crate) struct Ready {
+    /// The ids of announced partitions. Callers add, and the sender takes all.
     ids: Mutex<Vec<u32>>,
+    /// All partitions of the producer.
     partitions: Mutex<Registry>,
+    /// True once no caller is left. Never reset.
     abandoned: AtomicBool,
-    /// Whether the sender waits for something, or for its turn after that came.
+    /// True while the sender waits for an event, or for its turn after one came.
     resting: AtomicBool,
-    /// Whether somebody found no room in the buffer since the sender looked.
+    /// True if a caller found the buffer full since the sender last looked.
     hurried: AtomicBool,
+    /// Wakes the sender. A ring before it waits is kept.
     bell: Notify,
 }
 
+/// All partitions of a producer, and the error once it is closed.
 #[derive(Default)]
 struct Registry {
+    /// The partitions, each at the index of its id. Entries are never removed.
     all: Vec<Arc<Partition>>,
+    /// The error for further records, once the producer is closed. `None` before.
     closed: Option<Error>,
 }
 
 impl Ready {
-    /// Says that the partition of this id has a new batch.
+    /// Announces that the partition of this id has a new batch, and wakes the sender.
     pub(crate) fn announce(&self, id: u32) {
         self.ids.lock().push(id);
         self.ring();
@@ -51,38 +62,39 @@ impl Ready {
         self.bell.notify_one();
     }
 
-    /// Has the batches that are open now leave without lingering, since somebody found no room in the buffer.
+    /// Makes the batches that are open now leave without lingering, since a caller found the buffer
+    /// full.
     pub(crate) fn hurry(&self) {
         self.hurried.store(true, Ordering::Release);
         self.ring();
     }
 
-    /// Whether [`hurry`](Self::hurry) was called since the last call of this.
+    /// Returns true if [`hurry`](Self::hurry) was called since the last call of this.
     pub(crate) fn takes_hurry(&self) -> bool {
         self.hurried.load(Ordering::Acquire) && self.hurried.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits for [`ring`](Self::ring); one that came before counts.
+    /// Waits for [`ring`](Self::ring). A ring before this call counts.
     pub(crate) async fn rung(&self) {
         self.bell.notified().await;
     }
 
-    /// Notes whether the sender rests, or is at work.
+    /// Notes whether the sender rests or is at work.
     pub(crate) fn rests(&self, yes: bool) {
         self.resting.store(yes, Ordering::Release);
     }
 
-    /// Whether the sender rests; rung for, it waits for its turn.
+    /// Returns true if the sender rests. Once rung for, it then waits for its turn to run.
     pub(crate) fn is_resting(&self) -> bool {
         self.resting.load(Ordering::Acquire)
     }
 
-    /// Moves the ids of partitions with news into `ids`.
+    /// Moves the ids of announced partitions into `ids`.
     pub(crate) fn drain(&self, ids: &mut Vec<u32>) {
         ids.append(&mut self.ids.lock());
     }
 
-    /// Adds a partition, made with the id that it gets: its place in the list.
+    /// Adds a partition. `make` receives its id, which is its index in the list.
     pub(crate) fn register(&self, make: impl FnOnce(u32) -> Partition) -> Arc<Partition> {
         let mut registry = self.partitions.lock();
         let partition = Arc::new(make(u32::try_from(registry.all.len()).unwrap_or(u32::MAX)));
@@ -93,16 +105,18 @@ impl Ready {
         partition
     }
 
-    /// Moves the ids of partitions with news into `ids`; returns the partitions from id `from` on, which every such id is within.
+    /// Moves the ids of announced partitions into `ids`. Returns the partitions from id `from` on,
+    /// which include all announced ones that the caller does not know.
     pub(crate) fn news(&self, from: usize, ids: &mut Vec<u32>) -> Vec<Arc<Partition>> {
-        // In this order: a partition is registered before it is announced. The other way round, one that comes in between is heard of
-        // without being known, and is never heard of again.
+        // Ids first, since a partition is registered before it is announced. The other way round,
+        // the sender could see the id of a partition that it does not know, and would never see it
+        // again.
         self.drain(ids);
         let registry = self.partitions.lock();
         registry.all.get(from..).unwrap_or_default().to_vec()
     }
 
-    /// Refuses records in all partitions, and in those still to come.
+    /// Refuses records in all partitions, and in those that are added later.
     pub(crate) fn close(&self, error: &Error) {
         let mut registry = self.partitions.lock();
         let error = error.clone().with_persistence(Persistence::NotWritten);
@@ -113,18 +127,18 @@ impl Ready {
         }
     }
 
-    /// Why records are refused, once they are.
+    /// Returns the error for new records, once the producer is closed.
     pub(crate) fn closed(&self) -> Option<Error> {
         self.partitions.lock().closed.clone()
     }
 
-    /// Says that no caller is left.
+    /// Tells the sender that no caller is left.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.ring();
     }
 
-    /// Whether no caller is left.
+    /// Returns true if no caller is left.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
@@ -150,7 +164,7 @@ mod tests {
                 (known.len(), ids)
             }
         });
-        // The sender comes as far as it gets while a caller makes a partition and announces it.
+        // The sender gets as far as it can while a caller adds a partition and announces it.
         std::thread::sleep(std::time::Duration::from_millis(50));
         let place = TopicPartition::new("orders", 0);
         let partition = ready.register(|id| Partition::new(place, id, flow, Arc::default()));

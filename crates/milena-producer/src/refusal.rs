@@ -1,4 +1,4 @@
-//! What is refused at the call: records that no request, no buffer and no reader can take.
+//! The records that are refused at the call, because no request, buffer or reader can take them.
 
 use milena_core::{Error, ErrorKind, HeadersRef, Partition, Persistence};
 use milena_protocol::batch::HEADER_LEN;
@@ -10,7 +10,7 @@ use crate::topic::TopicState;
 use crate::within::within;
 
 impl Inner {
-    /// Whether a record can be taken at all.
+    /// Returns true if a record can be taken at all.
     #[inline]
     pub(crate) fn fits(&self, draft: &Draft<'_>) -> bool {
         let size = draft.size + HEADER_LEN;
@@ -19,7 +19,7 @@ impl Inner {
             && (draft.headers.is_empty() || unreadable_key(draft.headers).is_none())
     }
 
-    /// Why a record cannot be taken that does not [`fit`](Self::fits).
+    /// Returns the reason why a record does not [`fit`](Self::fits).
     #[cold]
     pub(crate) fn refusal(&self, draft: &Draft<'_>, topic: &TopicState) -> Error {
         let error = match unreadable_key(draft.headers) {
@@ -32,12 +32,14 @@ impl Inner {
         unwritten(error.topic(topic.name.clone()))
     }
 
-    /// The error of a record that was not placed: that the producer is closed comes first.
+    /// Returns the error of a record that was not placed. If the producer is closed, that comes
+    /// first.
     #[cold]
     pub(crate) fn unplaced(&self, error: Error) -> Error {
         self.desk.ready.closed().unwrap_or(error)
     }
 
+    /// Returns the error of a record that is larger than a request or the buffer.
     fn too_large(&self, size: usize) -> Error {
         let (key, limit) = if size > self.settings.max_request_size {
             ("max.request.size", self.settings.max_request_size)
@@ -48,7 +50,8 @@ impl Inner {
         Error::new(ErrorKind::RecordTooLarge, what).setting(key)
     }
 
-    /// Whether the record names a partition that is not known, which may have been added since: then the cluster is asked once more.
+    /// Requests metadata once more if the record names an unknown partition, which may have been
+    /// added since. Returns true if the partition is known now.
     #[cold]
     pub(crate) async fn found_since(
         &self,
@@ -61,7 +64,7 @@ impl Inner {
         if known() || self.desk.ready.closed().is_some() {
             return false;
         }
-        // What the cluster did not tell in time counts as not there.
+        // Without an answer in time the partition counts as missing.
         let renewal = async { timeout_at(deadline, self.network.renew()).await };
         let _ = within(&self.runtime, renewal).await;
         self.topics.refresh(&*self.network, &self.desk.ready);
@@ -69,7 +72,8 @@ impl Inner {
     }
 }
 
-/// A key that readers could not take as text. Those of a consumed record stay as they came.
+/// Returns a header key that is not UTF-8, which readers could not take as text. The headers of a
+/// consumed record are not checked, and stay as they came.
 fn unreadable_key(headers: HeadersRef<'_>) -> Option<&[u8]> {
     if headers.as_wire().is_some() {
         return None;
@@ -78,9 +82,11 @@ fn unreadable_key(headers: HeadersRef<'_>) -> Option<&[u8]> {
     keys.find(|key| std::str::from_utf8(key).is_err())
 }
 
-/// What a batch needs beyond its records.
+/// The bytes that a batch needs beyond its records. It must equal the constant of the same name in
+/// `partition.rs`.
 const SLACK: usize = 32;
 
+/// Adds to an error that nothing was written.
 pub(crate) fn unwritten(error: Error) -> Error {
     error.with_persistence(Persistence::NotWritten)
 }

@@ -1,4 +1,5 @@
-//! Sealing: a batch takes its place in the order, is compressed beside the sender, and then stays as it is.
+//! Sealing. A batch takes its place in the partition's order, is compressed, and does not change
+//! any more.
 
 use milena_core::{Error, ErrorKind, Result};
 use milena_protocol::batch::{BatchBuilder, SealedBatch};
@@ -9,7 +10,8 @@ use crate::partition::{Desk, OpenBatch};
 use crate::sender::{Done, Sender};
 
 impl Sender {
-    /// Closes a batch: it takes its place in the order now, and is compressed where that was asked for.
+    /// Closes a batch. It takes its place in the order now, and is compressed if the topic's
+    /// settings ask for that.
     pub(crate) fn close_batch(&mut self, id: u32, open: OpenBatch) {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
@@ -47,7 +49,7 @@ impl Sender {
         }
     }
 
-    /// Compresses a batch on another thread, as many at a time as there are cores.
+    /// Compresses a batch on another thread, at most as many at a time as there are cores.
     fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
         let (permits, desk) = (self.compressing.clone(), self.desk.clone());
         self.work.push(Box::pin(async move {
@@ -55,7 +57,7 @@ impl Sender {
             let result =
                 tokio::task::spawn_blocking(move || pack(builder, compression, &desk)).await;
             let result = result.unwrap_or_else(|_| {
-                let what = "the task that compressed the batch ended";
+                let what = "the task that compressed the batch was cut off";
                 Err(Error::new(ErrorKind::Closed, what))
             });
             Done::Sealed {
@@ -66,7 +68,7 @@ impl Sender {
         }));
     }
 
-    /// Takes a closed batch's final bytes.
+    /// Stores the final bytes of a closed batch, or fails it.
     pub(crate) fn sealed(
         &mut self,
         id: u32,
@@ -101,7 +103,10 @@ impl Sender {
     }
 }
 
-/// Closes a batch; a compressed body goes into a buffer of its own from the pool, which is charged once the other is given back.
+/// Seals a batch. A compressed body goes into a pooled buffer of its own. Returns that batch, and
+/// the buffer that it was built in if that is free.
+///
+/// The charge is adjusted to the smaller buffer once the other one is returned to the pool.
 fn pack(
     builder: BatchBuilder,
     compression: Compression,
@@ -113,5 +118,6 @@ fn pack(
     })
 }
 
-/// Batches up to this size are compressed on the sender's task; larger ones beside it.
+/// The size in bytes up to which batches are compressed on the sender's task. Larger ones are
+/// compressed on another thread.
 pub(crate) const INLINE_COMPRESSION: usize = 16 * 1024;

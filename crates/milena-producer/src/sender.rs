@@ -1,7 +1,8 @@
-//! The sender: one task that owns all sequences and in-flight batches, and drains them by leader.
+//! The sender, one task that owns all sequences and in-flight batches, and sends batches by leader.
 //!
-//! One task for all brokers and not one per connection: its only work per byte is the checksum (about 50 GB/s), since callers
-//! encode and connections write; so a leader move or a new epoch needs no agreement between tasks.
+//! One task serves all brokers, and not one task per connection. Its only work per byte is the
+//! checksum (about 50 GB/s), since callers encode and connections write. So a new leader or a new
+//! epoch needs no agreement between tasks.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -30,104 +31,147 @@ use crate::settings::Settings;
 use crate::topic::Topics;
 use crate::window::{Share, Windows};
 
-/// What callers ask of the sender, beyond taking their batches.
+/// The requests of callers to the sender, beyond taking their batches.
 pub(crate) enum Command {
-    /// Send all that was enqueued so far; the receipts of what has no fate yet come back.
+    /// Sends all that was enqueued so far. The reply holds the receipts of batches without an
+    /// outcome.
     Flush(oneshot::Sender<Vec<Arc<Receipt>>>),
-    /// End: as soon as everything has its fate, or at the deadline of the first close by giving up the rest.
+    /// Ends the producer once every batch has its outcome. At the deadline of the first close, the
+    /// rest is given up.
     Close {
+        /// The time at which this call stops waiting, and at which the first call gives up the
+        /// rest.
         deadline: Instant,
+        /// Receives what was given up, or `None` if this call's deadline passed first.
         reply: oneshot::Sender<Ended>,
     },
 }
 
-/// Something that the sender waited for.
+/// The end of something that the sender waited for.
 pub(crate) enum Done {
+    /// A Produce request has its answer, or failed.
     Answer(Answer),
+    /// A connection was made, or could not be made.
     Dialed(LinkId, Result<Arc<dyn Wire>>),
+    /// A producer id came, or the request for one failed.
     Identity(Result<Identity>),
+    /// A batch was compressed on another thread. With it comes the buffer that it was built in, if
+    /// that is free.
     Sealed {
         queue: u32,
         place: Place,
         result: Result<(SealedBatch, Option<Vec<u8>>)>,
     },
+    /// Batches were rebuilt from one that was too large or partly refused.
     Rebuilt {
         queue: u32,
         places: Vec<Place>,
         built: Vec<Result<SealedBatch>>,
     },
+    /// The metadata changed, or the cluster was closed.
     Changed,
 }
 
+/// The answer to a Produce request, or the reason why there is none.
 pub(crate) struct Answer {
+    /// The connection that the request was sent on.
     pub(crate) link: LinkId,
+    /// The version of Produce that the request was encoded in.
     pub(crate) version: i16,
-    /// Whether a full batch is among them.
+    /// True if the request held a full batch.
     pub(crate) full: bool,
-    /// What it takes of the broker's window.
+    /// The part of the broker's window that the request holds.
     pub(crate) share: Share,
     /// The batches, in the order of the request.
     pub(crate) sent: Vec<Sent>,
+    /// The body of the answer. Empty with `acks=0`.
     pub(crate) result: Result<Bytes>,
 }
 
 /// A batch of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
+    /// The index of its partition in `Sender::queues`.
     pub(crate) queue: u32,
+    /// Its place in the order of the partition.
     pub(crate) place: Place,
-    /// The topic's id as it was sent: the topic may have been made again since.
+    /// The topic's id as it was sent. The topic may have been deleted and created again since.
     pub(crate) topic_id: Option<Uuid>,
 }
 
-/// Where the producer's identity stands.
+/// The state of the producer's identity.
 pub(crate) enum Standing {
+    /// There is none, and none was asked for.
     None,
+    /// A request for one is in flight.
     Asked,
+    /// The last request failed. The next one is sent at this time.
     Not(Instant),
+    /// The identity that new batches are stamped with.
     Known(Identity),
 }
 
+/// The state of the sender's task. Only that task changes it, so nothing here is locked.
 pub(crate) struct Sender {
+    /// The memory, bell and clock that the sender shares with callers.
     pub(crate) desk: Arc<Desk>,
+    /// The checked settings.
     pub(crate) settings: Arc<Settings>,
+    /// The cluster that records are sent to.
     pub(crate) network: Arc<dyn Network>,
+    /// The topics that callers have sent to.
     pub(crate) topics: Arc<Topics>,
+    /// One entry per partition, at the index of the partition's id. Entries are never removed.
     pub(crate) queues: Vec<Outlet>,
+    /// The connections by broker and number. Entries are never removed.
     pub(crate) links: HashMap<LinkId, Link>,
+    /// The brokers with more than one connection.
     pub(crate) fans: Fans,
+    /// The producer id and epoch that new batches are stamped with.
     pub(crate) identity: Standing,
+    /// The failed requests for a producer id since the last success, for the backoff.
     pub(crate) identity_failures: u32,
+    /// Everything that the sender waits for. Each future resolves to what `take` does next.
     pub(crate) work: FuturesUnordered<BoxFuture<Done>>,
+    /// The permits for compression on other threads, one per core.
     pub(crate) compressing: Arc<Semaphore>,
-    /// When each partition's oldest record is due; one entry per partition.
+    /// The deadline of each partition's oldest record. A partition has at most one entry, see
+    /// `Outlet::timed`.
     pub(crate) timers: BinaryHeap<Reverse<(Instant, u32)>>,
-    /// Partitions without a leader.
+    /// Partitions that have something to send and no leader. Each has `Outlet::listed` set.
     pub(crate) leaderless: Vec<u32>,
+    /// The time at which metadata is requested again. `None` while every partition has a leader.
     pub(crate) ask_again: Option<Instant>,
-    /// When the desk's tick moves on next.
+    /// The time at which the desk's tick moves on. `None` while no caller asked for that.
     pub(crate) tick: Option<Instant>,
-    /// What the log is told.
+    /// The log lines about records that are held up or were given up.
     pub(crate) notices: Notices,
-    /// How much may be on its way to each broker.
+    /// The bytes that may be in flight to each broker.
     pub(crate) windows: Windows,
-    /// When someone last found no room in the buffer: batches that were open then leave as soon as they can.
+    /// The time at which a caller last found the buffer full. Batches opened before it leave
+    /// without lingering. `None` before the first such time.
     pub(crate) hurried: Option<Instant>,
-    /// When each partition whose open batch lingers is to be looked at; one entry per partition.
+    /// The end of the linger time of each partition whose open batch lingers. A partition has at
+    /// most one entry, see `Outlet::lingers`.
     pub(crate) lingering: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// The requests of callers.
     commands: mpsc::Receiver<Command>,
+    /// The end of the producer, once it was asked for. `None` before.
     pub(crate) closing: Option<Closing>,
+    /// A buffer for the ids of announced partitions, kept to spare an allocation per turn.
     scratch: Vec<u32>,
 }
 
-/// A partition's queue and where it stands among the links.
+/// A partition's queue, and the lists that the partition is in.
 pub(crate) struct Outlet {
+    /// The batches of the partition.
     pub(crate) queue: Queue,
-    /// Whether it is in a link's turn, or among those without a leader.
+    /// True while the partition is in a link's turn, or among those without a leader. It is in at
+    /// most one of these lists.
     pub(crate) listed: bool,
-    /// Whether it has an entry among the timers.
+    /// True while the partition has an entry in `Sender::timers`.
     pub(crate) timed: bool,
-    /// Whether it has an entry among the lingering.
+    /// True while the partition has an entry in `Sender::lingering`.
     pub(crate) lingers: bool,
 }
 
@@ -166,7 +210,8 @@ impl Sender {
         }
     }
 
-    /// Runs until closed, or until no caller is left and everything has its fate.
+    /// Runs until the producer is closed, or until no caller is left and every batch has its
+    /// outcome.
     pub(crate) async fn run(mut self) {
         self.work.push(self.watch());
         loop {
@@ -177,6 +222,8 @@ impl Sender {
                 return;
             }
             let desk = self.desk.clone();
+            // A caller that fills batches without awaiting looks at this. If the sender waits for
+            // its turn on the caller's thread, the caller moves it to another one.
             desk.ready.rests(true);
             tokio::select! {
                 () = desk.ready.rung() => {}
@@ -185,13 +232,15 @@ impl Sender {
                 () = sleep_until(wake) => {}
             }
             desk.ready.rests(false);
-            // What is there already is taken before anything is sent, so that one request carries it all.
+            // Everything that is ready is taken before anything is sent, so that one request
+            // carries it all.
             while let Some(Some(done)) = self.work.next().now_or_never() {
                 self.take(done);
             }
         }
     }
 
+    /// Returns a future that resolves when the metadata changes.
     fn watch(&self) -> BoxFuture<Done> {
         let changed = self.network.changed();
         Box::pin(async move {
@@ -200,6 +249,7 @@ impl Sender {
         })
     }
 
+    /// Handles the end of something that the sender waited for.
     fn take(&mut self, done: Done) {
         let now = Instant::now();
         match done {
@@ -225,7 +275,7 @@ impl Sender {
         }
     }
 
-    /// Looks at the partitions that callers announced.
+    /// Takes the partitions that callers announced, new ones and those with a new batch.
     pub(crate) fn take_news(&mut self) {
         let mut ids = std::mem::take(&mut self.scratch);
         for partition in self.desk.ready.news(self.queues.len(), &mut ids) {
@@ -242,7 +292,7 @@ impl Sender {
         self.scratch = ids;
     }
 
-    /// Takes the full batches of a partition, and notes whether one is open.
+    /// Takes the full batches of a partition, and notes since when one is open.
     fn collect(&mut self, id: u32) {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
@@ -258,7 +308,8 @@ impl Sender {
         self.list(id);
     }
 
-    /// Gives a partition its turn on its leader's link, and its timer.
+    /// Puts a partition into the turn of its leader's link, and sets its timer. Does nothing for
+    /// the turn if the partition has nothing to send or is listed already.
     pub(crate) fn list(&mut self, id: u32) {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return;
@@ -291,7 +342,7 @@ impl Sender {
         }
     }
 
-    /// Looks anew who leads the partitions, since the metadata changed.
+    /// Looks up the leaders of all partitions again, since the metadata changed.
     fn reroute(&mut self) {
         let mut ids = std::mem::take(&mut self.leaderless);
         for link in self.links.values_mut() {
@@ -309,7 +360,8 @@ impl Sender {
                 outlet.listed = false;
             }
         }
-        // They keep their order, or those at the end would never have their turn while metadata comes often.
+        // The partitions keep their order. Otherwise those at the end would never be served while
+        // metadata changes often.
         for id in ids {
             self.list(id);
         }
@@ -318,6 +370,7 @@ impl Sender {
         }
     }
 
+    /// Takes a producer id, or the reason why there is none.
     fn identified(&mut self, result: Result<Identity>, now: Instant) {
         match result {
             Ok(identity) => {
@@ -344,6 +397,7 @@ impl Sender {
         }
     }
 
+    /// Carries out a request of a caller.
     fn obey(&mut self, command: Command) {
         self.take_news();
         match command {
@@ -353,7 +407,7 @@ impl Sender {
                     let batches = outlet.queue.unsettled();
                     batches.map(|batch| batch.receipt.clone())
                 });
-                // A caller that gave up needs no answer.
+                // The caller may have dropped its future.
                 let _ = reply.send(unsettled.collect());
             }
             Command::Close { deadline, reply } => {
@@ -364,8 +418,8 @@ impl Sender {
         }
     }
 
-    /// Takes the open batches of all partitions. Each that was opened before the sender last took the news is known to it, so that only
-    /// partitions that have one are locked.
+    /// Takes the open batches of all partitions. The sender knows of each one that was opened
+    /// before it last took the news, so only partitions with an open batch are locked.
     pub(crate) fn take_all_open(&mut self) {
         for id in 0..self.queues.len() {
             let outlet = self.queues.get(id);
@@ -381,6 +435,8 @@ impl Sender {
         }
     }
 
+    /// Takes a partition's open batch, or the oldest full one if the callers have filled one
+    /// meanwhile.
     pub(crate) fn take_open(&mut self, id: u32) -> Option<OpenBatch> {
         let queue = &mut self.queues.get_mut(id as usize)?.queue;
         queue.open_since = None;
@@ -388,6 +444,7 @@ impl Sender {
     }
 }
 
+/// Waits until `time`, or for ever if there is none.
 async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,

@@ -1,4 +1,4 @@
-//! The producer as a whole, over a cluster in memory that fails as scripted; the clock is paused.
+//! The producer as a whole, over a cluster in memory that fails as scripted. The clock is paused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
 }
 
-/// Enqueues `count` numbered records, each in a batch of its own, while no answer comes.
+/// Enqueues `count` numbered records, each in a batch of its own, before any answer comes.
 pub(crate) async fn batches(producer: &Producer, count: usize) -> Vec<Delivery> {
     let mut all = Vec::new();
     for number in 0..count {
@@ -100,7 +100,8 @@ async fn a_batch_in_doubt_is_not_overtaken_by_more_than_a_broker_remembers() {
     let stub = Stub::new(1);
     let producer = producer(&stub, |_| ());
     producer.send(record("warm")).await.unwrap();
-    // Appended, but twice too late for the answer that says so, while those behind it are acknowledged.
+    // The oldest batch is appended, but its answer times out twice. The batches behind it are
+    // acknowledged.
     let late = Act::ServeThenRefuse(ErrorCode::REQUEST_TIMED_OUT);
     let serve = Act::Serve;
     stub.script([late, serve, serve, serve, serve, late]);

@@ -1,20 +1,24 @@
-//! Sequence numbers of one partition: which range a batch gets, and when only a new epoch can go on.
+//! The sequence numbers of one partition. They decide which range a batch gets, and when only a new
+//! epoch can go on.
 
 use milena_core::{ProducerEpoch, ProducerId, Sequence};
 use milena_protocol::batch::ProducerStamp;
 
-/// Who this producer is to the brokers (KIP-98).
+/// The identity of this producer for brokers (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
+    /// The producer id.
     pub(crate) id: ProducerId,
+    /// The producer epoch.
     pub(crate) epoch: ProducerEpoch,
 }
 
 impl Identity {
-    /// The same producer in its next epoch; `None` when the id is used up.
+    /// Returns the same producer in its next epoch. `None` if the id has no epoch left.
     ///
-    /// Without a transactional id nobody else knows this id, so the epoch may be raised here; the first batch of the new epoch
-    /// fences whatever of the old one is still on its way (KIP-360).
+    /// No other client knows the id of a producer without a transactional id, so this client may
+    /// raise the epoch itself. The first batch of the new epoch fences every batch of the old one
+    /// that is still in flight (KIP-360).
     pub(crate) fn bump(self) -> Option<Self> {
         Some(Self {
             epoch: self.epoch.bump()?,
@@ -26,17 +30,21 @@ impl Identity {
 /// The sequences of one partition.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sequences {
+    /// The identity that the sequences belong to. `None` before the first batch.
     identity: Option<Identity>,
+    /// The sequence of the next record.
     next: Sequence,
-    /// How many batches were given a range.
+    /// The number of batches that were given a range.
     ranges: u64,
-    /// Whether the broker acknowledged the last thing it was asked for.
+    /// True if the broker acknowledged the last batch that it answered. Until then one batch is in
+    /// flight at a time.
     steady: bool,
+    /// True once a range was lost, so that brokers refuse all later batches of this epoch.
     gap: bool,
 }
 
 impl Sequences {
-    /// The identity whose sequences are counted here.
+    /// Returns the identity that the sequences belong to.
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.identity
     }
@@ -49,7 +57,7 @@ impl Sequences {
         };
     }
 
-    /// The range for the next `count` records; it belongs to them for good.
+    /// Returns the range for the next `count` records. It belongs to them for good.
     pub(crate) fn stamp(&mut self, count: u32) -> Option<ProducerStamp> {
         let Identity { id, epoch } = self.identity?;
         let sequence = self.next;
@@ -63,7 +71,7 @@ impl Sequences {
         })
     }
 
-    /// How many batches were given a range so far.
+    /// Returns the number of batches that were given a range so far.
     pub(crate) fn ranges(&self) -> u64 {
         self.ranges
     }
@@ -73,18 +81,20 @@ impl Sequences {
         self.ranges += 1;
     }
 
-    /// Whether another batch may be sent while the one that was given a range when there were `oldest` has no answer yet.
+    /// Returns true if another batch may be sent while an earlier one has no answer yet. `oldest`
+    /// is the number of ranges given out before that one.
     ///
-    /// A broker remembers the last five batches. Had it written more behind the oldest one, it could not tell any more whether that is in
-    /// the log, and it would be written twice.
+    /// A broker remembers the last five batches. If it had written more behind the oldest one, it
+    /// could no longer tell whether that one is in the log, and it would write it twice.
     pub(crate) fn has_room(&self, oldest: u64) -> bool {
         self.ranges.saturating_sub(oldest) < REMEMBERED
     }
 
-    /// How many batches may be in flight, of at most `limit`.
+    /// Returns the most batches in flight, of at most `limit`.
     ///
-    /// One, until the first is acknowledged and after a failure: a broker without memory of this producer takes any sequence, so a
-    /// second batch must not overtake the first one's retry.
+    /// It is one until the first batch is acknowledged, and after a failure. A broker that does not
+    /// know this producer accepts any sequence, so a second batch must not overtake the first one's
+    /// retry.
     pub(crate) fn in_flight(&self, limit: usize) -> usize {
         if self.steady { limit } else { 1 }
     }
@@ -99,20 +109,20 @@ impl Sequences {
         self.steady = false;
     }
 
-    /// Notes that a range which was on the wire will not be sent again, or that the broker forgot this producer: what follows the
-    /// gap is refused until the epoch changes.
+    /// Notes that a range which was sent will not be sent again, or that the broker forgot this
+    /// producer. Brokers refuse what follows the gap until the epoch changes.
     pub(crate) fn lost(&mut self) {
         self.gap = true;
         self.steady = false;
     }
 
-    /// Whether only a new epoch can go on.
+    /// Returns true if only a new epoch can go on.
     pub(crate) fn has_gap(&self) -> bool {
         self.gap
     }
 }
 
-/// The batches of a producer that a broker remembers for each partition (KIP-98).
+/// The number of a producer's batches that a broker remembers for each partition (KIP-98).
 const REMEMBERED: u64 = 5;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The producer as a tower service: ready while the buffer has room, so that layers can hold callers back.
+//! The producer as a tower service. It is ready while the buffer has room, so that layers can hold
+//! callers back.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -17,19 +18,21 @@ use crate::entry::Entry;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 
-/// What one handle keeps as a service; a clone starts without.
+/// The state of one handle as a service. A clone starts with an empty one.
 #[derive(Default)]
 pub(crate) struct Readiness {
-    /// The wait for room in the buffer, while the handle has one.
+    /// The wait for room in the buffer. `None` while the handle does not wait.
     room: Option<Mutex<BoxFuture<()>>>,
-    /// Closed once the last call that had to wait has its place. `None` where none had to.
+    /// Resolves once the last call that had to wait has placed its record. `None` if no call had to
+    /// wait.
     last: Option<oneshot::Receiver<()>>,
 }
 
-/// Ready while `buffer_memory` has room for a batch; a call enqueues the record and waits for its outcome.
+/// Is ready while `buffer_memory` has room for a batch. A call enqueues the record and waits for
+/// its outcome.
 ///
-/// Readiness reserves nothing: `call` waits for memory again where another caller was quicker. The records of one handle have the order
-/// of its calls, however their futures are polled.
+/// Readiness reserves nothing. `call` waits for memory again if another caller took it first. The
+/// records of one handle have the order of its calls, however their futures are polled.
 impl Service<ProducerRecord> for Producer {
     type Response = RecordMetadata;
     type Error = Error;
@@ -56,6 +59,7 @@ impl Service<ProducerRecord> for Producer {
 
     fn call(&mut self, record: ProducerRecord) -> Self::Future {
         let mut entry = Entry::new(record.partition);
+        // While an earlier call waits, this record must not overtake that call's record.
         if !self.readiness.is_busy() {
             match self.try_enter(&record, &mut entry) {
                 Ok(delivery) => return Box::pin(delivery),
@@ -74,8 +78,10 @@ impl Service<ProducerRecord> for Producer {
 }
 
 impl Producer {
-    /// Enqueues a record after those of earlier calls of this handle that wait. In a task: were it done by the call's future, one that
-    /// is never polled would hold back all behind it.
+    /// Enqueues a record after the waiting ones of earlier calls of this handle.
+    ///
+    /// This runs in a task of its own. If the future of a call did it, one that is never polled
+    /// would block all later calls.
     fn enter_in_turn(
         &mut self,
         record: ProducerRecord,
@@ -86,7 +92,8 @@ impl Producer {
         let (mut reply, entered) = oneshot::channel();
         let producer = self.clone();
         self.inner.runtime.spawn(async move {
-            // Kept until this record has its place, or its call was dropped.
+            // Held until this record is placed, or its call was dropped. Its drop lets the next
+            // call go on.
             let _placed: oneshot::Sender<()> = placed;
             if let Some(before) = before {
                 let _ = before.await;
@@ -103,7 +110,7 @@ impl Producer {
 }
 
 impl Readiness {
-    /// Whether an earlier call waits for its place.
+    /// Returns true if an earlier call waits to place its record.
     fn is_busy(&mut self) -> bool {
         let waiting = self.last.as_mut().map(oneshot::Receiver::try_recv);
         let busy = matches!(waiting, Some(Err(oneshot::error::TryRecvError::Empty)));

@@ -1,4 +1,4 @@
-//! The producer as a `Sink`, for streams to be forwarded into.
+//! The producer as a `Sink`, into which streams can be forwarded.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::producer::Producer;
 
 /// A [`Sink`] of records over a producer, made by [`Producer::sink`].
 ///
-/// It takes records while the producer's buffer has room. Flushing waits until each record that it took was delivered; closing
-/// it is a flush, the producer lives on.
+/// It takes records while the producer's buffer has room. A flush waits until each record that it
+/// took was delivered. Closing the sink is a flush, and the producer stays open.
 ///
 /// ```
 /// # use milena_broker::Broker;
@@ -30,32 +30,42 @@ use crate::producer::Producer;
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> milena_core::Result<()> {
 /// # let broker = Broker::builder().topic("orders", 3).start().await?;
-/// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// # let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer());
+/// # let cluster = cluster.connect().await?;
 /// # let producer = Producer::builder(cluster).build()?;
-/// let orders = stream::iter(0..100).map(|id| Ok(ProducerRecord::new("orders").value(format!("{id}"))));
+/// let orders = stream::iter(0..100)
+///     .map(|id| Ok(ProducerRecord::new("orders").value(format!("{id}"))));
 /// orders.forward(producer.sink()).await?;
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// # Errors
-/// Those of [`Producer::enqueue`] and of [`Delivery`]: each record that fails gives one error, at a later call; the sink can be used on.
+/// Those of [`Producer::enqueue`] and of [`Delivery`]. Each record that fails causes one error, at
+/// a later call. The sink can still be used after that.
 pub struct RecordSink {
+    /// The producer that records go to.
     producer: Producer,
+    /// The record that waits for room. `None` while none waits.
     entering: Option<BoxFuture<Result<Delivery>>>,
+    /// The state of the flush.
     flushing: Flushing,
+    /// The records without a reported outcome, oldest first.
     open: VecDeque<Delivery>,
 }
 
-/// Whether the producer was asked to send what lingers.
+/// The state of the request to the producer to send the batches that linger.
 enum Flushing {
+    /// The producer was not asked since the last record.
     NotAsked,
+    /// The producer was asked and has not finished.
     Asked(BoxFuture<Result<()>>),
+    /// The producer has sent them.
     Done,
 }
 
 impl Producer {
-    /// This producer as a [`Sink`].
+    /// Returns a [`Sink`] that sends to this producer.
     #[must_use]
     pub fn sink(&self) -> RecordSink {
         RecordSink {
@@ -78,7 +88,8 @@ impl RecordSink {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes out the oldest records as far as their outcomes are known; pending while any is open.
+    /// Removes the oldest records as far as their outcomes are known. Pending while any record has
+    /// no outcome.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while let Some(oldest) = self.open.front_mut() {
             let outcome = ready!(Pin::new(oldest).poll(cx));
@@ -120,7 +131,7 @@ impl Sink<ProducerRecord> for RecordSink {
         let this = &mut *self;
         ready!(this.poll_entered(cx))?;
         if !this.open.is_empty() {
-            // What lingers is sent now; the outcomes come from the deliveries.
+            // The producer sends the lingering batches now. The outcomes come from the deliveries.
             if matches!(this.flushing, Flushing::NotAsked) {
                 let producer = this.producer.clone();
                 this.flushing = Flushing::Asked(Box::pin(async move { producer.flush().await }));

@@ -1,31 +1,39 @@
-//! Where records without a key go: each caller stays with one partition until its share is routed, then moves on.
+//! The partition of records without a key. Each caller stays with one partition until its share is
+//! used up, then moves on.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// The sticky choices of one topic: one slot per group of threads, so that callers do not meet on one partition's lock.
+/// The sticky choices of one topic, with one slot per group of threads, so that callers do not meet
+/// on one partition's lock.
 ///
-/// Reads and writes are relaxed and not one step together: two callers that share a slot may count a few bytes wrong,
-/// which shifts a switch by as much and harms nothing.
+/// All accesses are relaxed, and a read with its write is not one step. Two callers that share a
+/// slot may miscount some bytes. This shifts a switch by as much, which does no harm.
 #[derive(Debug)]
 pub(crate) struct Sticky {
+    /// The slots, at least one.
     slots: Box<[Slot]>,
+    /// The position of the turn among the available partitions. Counts up and wraps.
     cursor: AtomicUsize,
 }
 
-/// One caller's choice; on a cache line of its own.
+/// The choice of one caller, on a cache line of its own.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Slot {
+    /// The partition that the caller stays with. `NONE` before the first choice.
     partition: AtomicU32,
+    /// The bytes of records since that choice.
     routed: AtomicUsize,
 }
 
-/// The bytes after which a caller moves on at the next end of a batch (KIP-794 counts bytes, too).
+/// The bytes after which a caller moves on at the next end of a batch. KIP-794 counts bytes, too.
 ///
-/// Small beside a full batch: under load the end of the batch decides, and a slow caller still spreads its records.
+/// This is small beside a full batch. Under load the end of the batch decides, and a slow caller
+/// still spreads its records.
 pub(crate) const SHARE: usize = 16 * 1024;
 
+/// The number that no partition has.
 const NONE: u32 = u32::MAX;
 
 impl Sticky {
@@ -42,17 +50,17 @@ impl Sticky {
         }
     }
 
-    /// The slot of the calling thread.
+    /// Returns the slot of the calling thread.
     pub(crate) fn slot(&self) -> Option<&Slot> {
         self.slots.get(shard() % self.slots.len().max(1))
     }
 
-    /// Whose turn it is.
+    /// Returns the position of the turn.
     pub(crate) fn peek(&self) -> usize {
         self.cursor.load(Ordering::Relaxed)
     }
 
-    /// The next of `available` partitions, in turn: over time each gets the same share.
+    /// Returns the next of the `available` partitions, in turn. Over time each gets the same share.
     pub(crate) fn next(&self, available: &[u32]) -> Option<u32> {
         let turn = self.cursor.fetch_add(1, Ordering::Relaxed);
         available.get(turn % available.len().max(1)).copied()
@@ -60,7 +68,7 @@ impl Sticky {
 }
 
 impl Slot {
-    /// The partition that the caller sticks to, if any was chosen.
+    /// Returns the partition that the caller stays with. `None` before the first choice.
     pub(crate) fn partition(&self) -> Option<u32> {
         let partition = self.partition.load(Ordering::Relaxed);
         (partition != NONE).then_some(partition)
@@ -79,13 +87,13 @@ impl Slot {
             .store(routed.saturating_add(bytes), Ordering::Relaxed);
     }
 
-    /// Whether the share is used up, so that the caller moves on when the batch ends.
+    /// Returns true if the share is used up, so that the caller moves on when the batch ends.
     pub(crate) fn is_spent(&self) -> bool {
         self.routed.load(Ordering::Relaxed) >= SHARE
     }
 }
 
-/// A small number that differs between threads.
+/// Returns a small number that differs between threads.
 fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

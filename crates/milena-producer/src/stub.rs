@@ -1,4 +1,4 @@
-//! A cluster in memory for tests: it appends what Kafka would append, and fails as scripted.
+//! A cluster in memory for tests. It appends what Kafka would append, and fails as scripted.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,29 +25,31 @@ use uuid::Uuid;
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
 use crate::sequence::Identity;
 
-/// What happens to one Produce request, in the order in which they come.
+/// The scripted treatment of one Produce request. Requests take the entries in the order in which
+/// they come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    /// It is served.
+    /// The request is served.
     Serve,
-    /// Its batches are refused with this code.
+    /// The batches are refused with this code.
     Refuse(ErrorCode),
-    /// Its batches are refused because of their first record, which the answer names (KIP-467).
+    /// The batches are refused because of their first record, which the answer names (KIP-467).
     RefuseFirst,
-    /// Its batches are appended and this code is answered.
+    /// The batches are appended, and the answer has this code.
     ServeThenRefuse(ErrorCode),
-    /// It is served, but the connection ends before the answer.
+    /// The request is served, but the connection ends before the answer.
     ServeThenCut,
-    /// The connection ends before it is served.
+    /// The connection ends before the request is served.
     Cut,
-    /// It is neither served nor answered.
+    /// The request is neither served nor answered.
     Swallow,
-    /// Sending it panics.
+    /// Sending the request panics.
     Panic,
-    /// The connection does not take it, since too many are unanswered.
+    /// The connection does not accept the request, since too many are unanswered.
     NotTaken,
 }
 
+/// The cluster. All brokers share one state.
 pub(crate) struct Stub {
     pub(crate) state: Mutex<State>,
     changes: watch::Sender<u64>,
@@ -56,23 +58,32 @@ pub(crate) struct Stub {
     this: std::sync::Weak<Self>,
 }
 
+/// The state that tests read and change.
 pub(crate) struct State {
+    /// The leader of each partition. `None` while it has none.
     pub(crate) leaders: Vec<Option<i32>>,
+    /// The log of each partition.
     pub(crate) logs: Vec<Log>,
+    /// The treatment of the next requests. Empty, it serves them all.
     pub(crate) script: VecDeque<Act>,
+    /// The time from a request to its answer.
     pub(crate) round_trip: Duration,
-    /// How long it works at each batch, one request of a connection at a time; `None`: it appends at once.
+    /// The time that a broker works on each batch, one request of a connection at a time. `None`
+    /// appends at once.
     pub(crate) work: Option<Duration>,
+    /// The number of Produce requests so far.
     pub(crate) requests: usize,
-    /// The number of the connection of each request.
+    /// The number of the connection that each request came on.
     pub(crate) used: Vec<u8>,
+    /// The number of connections that were asked for.
     pub(crate) dials: usize,
-    /// Whether a broker refuses all connections but the first.
+    /// True if a broker refuses all connections but the first.
     pub(crate) only_one: bool,
     /// Brokers that cannot be reached.
     pub(crate) down: Vec<i32>,
+    /// The most bytes of a batch. Larger ones are refused.
     pub(crate) max_batch: usize,
-    /// Until when the topic is not known; `None`: for ever.
+    /// The time until which the topic is not known. `None` keeps it unknown for ever.
     pub(crate) known_from: Option<Instant>,
     wires: Vec<Arc<AtomicBool>>,
 }
@@ -80,7 +91,7 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) values: Vec<String>,
-    /// Epoch, first sequence and count of each batch that came, appended or not.
+    /// The epoch, first sequence and count of each batch that came, appended or not.
     pub(crate) journal: Vec<(i16, i32, i32)>,
     producers: HashMap<i64, Known>,
 }
@@ -137,7 +148,7 @@ impl Stub {
         self.tell();
     }
 
-    /// Tells of new metadata.
+    /// Reports new metadata.
     pub(crate) fn tell(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
@@ -289,7 +300,7 @@ impl Wire for StubWire {
         }
         drop(state);
         let (stub, turn) = (self.stub.clone(), self.turn.clone());
-        // What a broker received it works on, whatever becomes of the connection.
+        // The broker works on every request that it received, even if the connection has ended.
         let worked = work.map(|work| {
             tokio::spawn(async move {
                 let _turn = turn.lock().await;

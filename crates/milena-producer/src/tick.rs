@@ -1,43 +1,50 @@
-//! A coarse clock hand: how records that share a read of the wall clock notice that time has passed.
+//! A coarse clock, from which records that share a read of the wall clock see that time has passed.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Moves on at most a millisecond after records were allowed to share a read of the wall clock, as long as the sender runs.
+/// A counter that moves on at most a millisecond after records were allowed to share a read of the
+/// wall clock, as long as the sender runs.
 ///
-/// Relaxed throughout: nothing else depends on it, and a record that sees the old value for some nanoseconds is stamped as much too
-/// early.
+/// All accesses are relaxed except the count itself, since nothing else depends on it. A record
+/// that sees the old value for some nanoseconds has a timestamp that is too early by as much.
 #[derive(Debug, Default)]
-// On a cache line of its own: each record reads it, and beside it stands what the sender writes all the time.
+// On a cache line of its own. Each record reads it, and the fields beside it in `Desk` are written
+// often by the sender.
 #[repr(align(128))]
 pub(crate) struct Tick {
+    /// The count. The sender adds to it, and callers read it.
     hand: AtomicU32,
-    /// Whether a read was shared since the hand last moved.
+    /// True if a read was shared since the count last moved on. Callers set it, and the sender
+    /// clears it.
     wanted: AtomicBool,
 }
 
-/// How long a read of the wall clock serves.
+/// The time for which a read of the wall clock may be shared.
 const STEP: Duration = Duration::from_millis(1);
 
 impl Tick {
-    /// Where the hand stands. A read of the wall clock serves while this stays as it is.
+    /// Returns the count. A read of the wall clock may be shared while this stays the same.
     #[inline(always)]
     pub(crate) fn hand(&self) -> u32 {
         self.hand.load(Ordering::Relaxed)
     }
 
-    /// Asks for the hand to move on soon; true for the first to ask, who wakes the sender.
+    /// Asks for the count to move on soon. Returns true for the first caller to ask, which then
+    /// wakes the sender.
     pub(crate) fn want(&self) -> bool {
         !self.wanted.load(Ordering::Relaxed) && !self.wanted.swap(true, Ordering::Relaxed)
     }
 
-    /// Moves the hand where that is wanted and `due`; says when to do so otherwise. `due` is the caller's note of that time.
+    /// Moves the count on if that was asked for and `due` has come. Returns the time at which to
+    /// call this again. `due` is the sender's note of that time.
     pub(crate) fn turn(&self, due: &mut Option<Instant>, now: Instant) -> Option<Instant> {
         if due.is_some_and(|time| time <= now) {
             *due = None;
-            // Before the hand: who shares a read from now on is seen again.
+            // Cleared before the count moves on, so that a caller which shares a read from now on
+            // asks again.
             self.wanted.store(false, Ordering::Relaxed);
             self.hand.fetch_add(1, Ordering::Release);
         }

@@ -1,4 +1,4 @@
-//! Topics on the callers' side: their partitions, found without a lock, and the choice among them.
+//! Topics on the callers' side. Their partitions are found without a lock.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,8 +21,11 @@ use crate::sticky::{Slot, Sticky};
 
 /// All topics that records were sent to.
 pub(crate) struct Topics {
+    /// The topics by name. Entries are never removed.
     by_name: RwLock<HashMap<TopicName, Arc<TopicState>>>,
+    /// The settings of each topic.
     flows: Flows,
+    /// The slots for sticky choices per topic, one per core.
     slots: usize,
 }
 
@@ -35,7 +38,7 @@ impl Topics {
         }
     }
 
-    /// The state of a topic; made when it is asked for first.
+    /// Returns the state of a topic, and creates it on the first call for its name.
     pub(crate) fn get(&self, name: &TopicName) -> Arc<TopicState> {
         if let Some(topic) = self.by_name.read().get(name) {
             return topic.clone();
@@ -46,7 +49,7 @@ impl Topics {
         topics.entry(name.clone()).or_insert_with(make).clone()
     }
 
-    /// Takes over what the metadata says of all topics.
+    /// Updates all topics from the metadata.
     pub(crate) fn refresh(&self, network: &dyn Network, ready: &Ready) {
         let topics: Vec<_> = self.by_name.read().values().cloned().collect();
         for topic in topics {
@@ -57,37 +60,47 @@ impl Topics {
     }
 }
 
-/// One topic.
+/// One topic. It lives as long as the producer.
 pub(crate) struct TopicState {
+    /// The topic's name.
     pub(crate) name: TopicName,
+    /// The settings of the topic.
     pub(crate) flow: Arc<Flow>,
+    /// All partitions that the topic ever had. It never shrinks.
     partitions: Growing,
-    /// How many of them the topic has: fewer than were seen where it was deleted and made again smaller.
+    /// The count of partitions that the topic has. It is less than the length of `partitions` after
+    /// the topic was deleted and created again with fewer. 0 before the first metadata.
     count: AtomicU32,
-    /// The partitions that have a leader; all, where none has.
+    /// The partitions that have a leader, or all if none has one.
     available: ArcSwap<Vec<u32>>,
+    /// The sticky choices of callers for records without a key.
     sticky: Sticky,
+    /// The largest batch that the topic's brokers accept, as learned from refusals.
     limit: Arc<BatchLimit>,
 }
 
-/// Where a record goes: decided once for it, and carried along through every wait.
+/// The destination of a record, decided once and kept through every wait.
 ///
-/// A partitioner may keep a state, such as whose turn it is: asked twice for a record, it would skip partitions.
+/// A partitioner may keep state, such as a turn. If it were asked twice for a record, it would skip
+/// partitions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route {
     /// The partition that the caller named.
     Named(u32),
     /// The partition that the partitioner chose.
     Chosen(u32),
-    /// Where the caller's last records without a key went.
+    /// The partition of the caller's last records without a key.
     Sticky,
-    /// Nowhere, for the partitioner's reason.
+    /// None. The record is refused for the partitioner's reason.
     Refused(&'static str),
 }
 
-/// The partition for a record, and the slot that remembers it, where the record may go anywhere.
+/// The partition for a record. If the record may go to any partition, also the slot that remembers
+/// the choice.
 pub(crate) struct Chosen<'a> {
+    /// The partition.
     pub(crate) partition: &'a Arc<Partition>,
+    /// The caller's slot. `None` if the record may go to this partition only.
     pub(crate) slot: Option<&'a Slot>,
 }
 
@@ -104,12 +117,13 @@ impl TopicState {
         }
     }
 
-    /// How many partitions are known; 0 before the metadata came.
+    /// Returns the count of known partitions. 0 before the metadata came.
     pub(crate) fn count(&self) -> u32 {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Takes over what the metadata says; a topic that is without partitions for a moment keeps those it had.
+    /// Updates the partitions from the metadata. A topic that has no partitions for a moment keeps
+    /// those it had.
     pub(crate) fn take(&self, shape: &Shape, ready: &Ready) {
         if shape.led.is_empty() {
             return;
@@ -121,7 +135,8 @@ impl TopicState {
             available.extend(all.clone());
         }
         self.partitions.grow(all.end, |number| {
-            // The cluster has confirmed the name, and each record's metadata carries it.
+            // `keep` interns the name. The cluster has confirmed it, and each record's metadata
+            // carries it.
             let place = TopicPartition::new(self.name.keep(), Number::new(number));
             ready.register(|id| Partition::new(place, id, self.flow.clone(), self.limit.clone()))
         });
@@ -129,7 +144,7 @@ impl TopicState {
         self.count.store(all.end, Ordering::Release);
     }
 
-    /// A partition that the topic has.
+    /// Returns a partition that the topic has.
     #[inline(always)]
     fn partition(&self, number: u32, count: u32) -> Option<&Arc<Partition>> {
         if number >= count {
@@ -138,9 +153,9 @@ impl TopicState {
         self.partitions.get(number)
     }
 
-    /// Decides where a record goes; `named` is the partition that the caller named.
+    /// Decides where a record goes. `named` is the partition that the caller named.
     ///
-    /// The only place that asks the partitioner: call it once for each record.
+    /// Nothing else asks the partitioner. Call it once for each record.
     #[inline(always)]
     pub(crate) fn decide(&self, record: &Draft<'_>, named: Option<Number>) -> Route {
         match named {
@@ -149,6 +164,7 @@ impl TopicState {
         }
     }
 
+    /// Asks `partitioner` where a record goes.
     #[inline(always)]
     fn decide_by(&self, partitioner: &dyn Partitioner, record: &Draft<'_>) -> Route {
         let choice = partitioner.choose(&Partitioning {
@@ -191,7 +207,7 @@ impl TopicState {
         }
     }
 
-    /// Draws one of those that have a leader.
+    /// Draws one of the partitions that have a leader.
     #[inline(never)]
     fn draw(&self) -> u32 {
         let available = self.available.load();
@@ -199,6 +215,7 @@ impl TopicState {
         available.get(drawn).copied().unwrap_or(0)
     }
 
+    /// Returns the error of a record that the partitioner refused.
     #[cold]
     fn refused(&self, reason: &'static str) -> Error {
         Error::new(ErrorKind::Config, reason)
@@ -223,7 +240,8 @@ impl TopicState {
         }
     }
 
-    /// One of those for which less waits than for others.
+    /// Picks a partition by how little waits for it. `None` if all wait alike or adaptive
+    /// partitioning is off.
     fn lighter(&self, available: &[u32]) -> Option<u32> {
         let spread = self.flow.spread;
         if !spread.adaptive || available.len() < 2 {
@@ -240,12 +258,13 @@ impl TopicState {
         turn.clone().nth(at).copied()
     }
 
-    /// Whether a caller may leave a partition for another when its batch ends.
+    /// Returns true if a caller may go on to another partition when its batch ends.
     #[inline]
     pub(crate) fn may_leave(&self, chosen: &Chosen<'_>) -> bool {
         chosen.slot.is_some_and(Slot::is_spent) && self.count() > 1
     }
 
+    /// Returns the error of a record for a partition that the topic does not have.
     #[cold]
     fn no_partition(&self, number: u32, named: bool) -> Error {
         let who = if named {
@@ -253,28 +272,40 @@ impl TopicState {
         } else {
             "the partitioner chose"
         };
-        let what = format!("{who} partition {number} of {} partitions", self.count());
+        let what = format!(
+            "{who} partition {number}, but the topic's partition count is {}; numbers start at 0",
+            self.count()
+        );
         Error::new(ErrorKind::Config, what)
             .topic(self.name.clone())
             .with_persistence(Persistence::NotWritten)
     }
 }
 
-/// A list of partitions that only grows, read without a lock: each growth is a chunk behind the last.
+/// A list of partitions that only grows and is read without a lock. Each growth adds a chunk behind
+/// the last one.
 #[derive(Default)]
 struct Growing {
+    /// The first chunk. Empty before the first growth.
     first: OnceLock<Chunk>,
+    /// The count of items in all chunks.
     len: AtomicU32,
+    /// Held while a chunk is added, so that one thread adds at a time.
     growing: Mutex<()>,
 }
 
+/// The items of one growth.
 struct Chunk {
+    /// The index of its first item in the whole list.
     from: u32,
+    /// The items. They never change.
     items: Box<[Arc<Partition>]>,
+    /// The chunk behind this one, once there is one.
     next: OnceLock<Box<Chunk>>,
 }
 
 impl Growing {
+    /// Returns the item at an index.
     #[inline(always)]
     fn get(&self, at: u32) -> Option<&Arc<Partition>> {
         let mut chunk = self.first.get()?;
@@ -287,6 +318,7 @@ impl Growing {
         }
     }
 
+    /// Adds items until there are `len`. `make` gets the index of each.
     fn grow(&self, len: u32, make: impl FnMut(u32) -> Arc<Partition>) {
         let _one_at_a_time = self.growing.lock();
         let from = self.len.load(Ordering::Acquire);
@@ -453,7 +485,7 @@ mod tests {
         };
         let text = error.to_string();
         assert!(
-            text.contains("partition 7 of 1") && text.contains("orders"),
+            text.contains("partition 7") && text.contains("count is 1") && text.contains("orders"),
             "{text}"
         );
         let odd = |_: &Partitioning<'_>| Choice::Partition(3);

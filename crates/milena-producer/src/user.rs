@@ -1,4 +1,5 @@
-//! The producer as a user of its cluster: it delivers what it accepted before the connections end.
+//! The producer as a user of its cluster. The cluster lets it deliver the records that it accepted
+//! before connections end.
 
 use std::sync::{Arc, Weak};
 
@@ -10,9 +11,12 @@ use crate::producer::Producer;
 use crate::sender::Sender;
 use crate::service::Readiness;
 
-/// What the cluster holds of a producer: kept by the task of its sender, which outlives the last handle until all is sent.
+/// The cluster's handle on a producer. The sender's task keeps it alive, and outlives the last
+/// producer handle until all is sent.
 pub(crate) struct SenderEnd {
+    /// The producer. Gone once its last handle is dropped.
     inner: Weak<Inner>,
+    /// Cancelled once the sender's task has ended.
     ended: CancelToken,
 }
 
@@ -24,14 +28,14 @@ impl SenderEnd {
         })
     }
 
-    /// Runs the sender to its end, and tells.
+    /// Runs the sender to its end, and reports the end.
     pub(crate) async fn run(self: Arc<Self>, sender: Sender) {
         let _ended = Tell(self.ended.clone());
         sender.run().await;
     }
 }
 
-/// Tells even where the sender's task is cut off.
+/// Reports the end when dropped, even if the sender's task is cut off.
 struct Tell(CancelToken);
 
 impl Drop for Tell {
@@ -49,7 +53,7 @@ impl ClusterUser for SenderEnd {
                     inner,
                     readiness: Readiness::default(),
                 };
-                // What it could not deliver was told to who waits for it.
+                // The deliveries report the records that could not be delivered.
                 let _ = producer.close(timeout).await;
             }
             self.ended.cancelled().await;

@@ -1,48 +1,54 @@
-//! What a broker's answer for one batch means: a pure reading of its error code.
+//! The meaning of a broker's answer for one batch, read purely from its error code.
 
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Persistence};
 
-/// What becomes of a batch after an attempt.
+/// The next step for a batch after an attempt.
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
-    /// It is in the log; also when the broker had it from an earlier attempt and says where.
+    /// The batch is in the log. This includes a batch that the broker had from an earlier attempt,
+    /// if it says at which offset.
     Delivered,
-    /// The broker holds its sequence range from an earlier attempt, and does not say where.
+    /// The broker has the batch's sequence range from an earlier attempt, and does not say at which
+    /// offset.
     Duplicate(Error),
-    /// Send the same bytes again after a while.
+    /// The same bytes are sent again after a while.
     Retry {
-        /// Why.
+        /// The reason.
         error: Error,
-        /// Whether this attempt may have been written.
+        /// True if this attempt may have been written.
         doubt: bool,
-        /// Whether the leaders have to be asked for first.
+        /// True if the leaders have to be looked up first.
         stale: bool,
     },
-    /// The broker misses what comes before it: of the oldest batch it means that the broker forgot this producer.
+    /// The broker misses an earlier batch. For the oldest batch it means that the broker forgot
+    /// this producer.
     OutOfOrder(Error),
-    /// The broker does not know this producer, and so cannot tell whether an earlier attempt was written.
+    /// The broker does not know this producer, so it cannot tell whether an earlier attempt was
+    /// written.
     Forgotten(Error),
-    /// The broker takes no batch as large: send it in parts.
+    /// The broker accepts no batch of this size, so the batch is sent in parts.
     TooLarge(Error),
-    /// Give it up.
+    /// The batch is given up.
     Fail {
-        /// Why.
+        /// The reason.
         error: Error,
-        /// Whether this attempt may have been written.
+        /// True if this attempt may have been written.
         doubt: bool,
     },
 }
 
 impl Verdict {
-    /// The same, for a batch of which an earlier attempt may, or may not, have been written.
+    /// Adjusts the verdict to the earlier attempts of the batch. `doubt` is true if one of them may
+    /// have been written.
     pub(crate) fn of_batch(self, doubt: bool) -> Self {
         match self {
             Self::Duplicate(_) if doubt => Self::Delivered,
-            // Never in doubt, it cannot be the batch that the broker holds under this range.
+            // No attempt of this batch can have been written, so the range in the broker's memory
+            // belongs to another batch.
             Self::Duplicate(error) => Self::OutOfOrder(error),
-            // Under a new epoch it might be written twice.
+            // Under a new epoch the batch might be written a second time.
             Self::Forgotten(error) if doubt => Self::Fail { error, doubt },
             Self::Forgotten(error) => Self::OutOfOrder(error),
             verdict => verdict,
@@ -50,7 +56,7 @@ impl Verdict {
     }
 }
 
-/// Reads the code of an answer; `None` is success.
+/// Reads the error code of an answer. `None` is success.
 pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
     let Some(code) = code else {
         return Verdict::Delivered;
@@ -71,8 +77,9 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
             .api("Produce"),
             doubt: false,
         },
-        // Appended by the leader, or perhaps: only a retry with the same sequence tells. A leader that waits for its followers
-        // answers with the codes of stale metadata too, when the partition was moved or deleted meanwhile.
+        // The leader has, or may have, appended the batch. Only a retry with the same sequence
+        // shows it. A leader that waits for its followers answers with the codes of stale metadata
+        // too, if the partition was moved or deleted meanwhile.
         ErrorCode::REQUEST_TIMED_OUT
         | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
         | ErrorCode::NETWORK_EXCEPTION
@@ -96,10 +103,11 @@ pub(crate) fn of_answer(code: Option<ErrorCode>) -> Verdict {
     }
 }
 
-/// Whether a broker answers Produce with `code` only before it appends anything.
+/// Returns true if brokers answer Produce with `code` only before they append anything.
 ///
-/// A list of those that are known to be refusals, and not of the others: about a code that a later broker, a proxy or another vendor
-/// brings nothing is known, and who is told "not written" may send the record again.
+/// The list holds the codes that are known to be refusals, and not all others. Nothing is known
+/// about a code that a later broker, a proxy or another vendor introduces. A caller that reads "not
+/// written" may send the record again and write it twice.
 fn is_before_append(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -124,7 +132,8 @@ fn is_before_append(code: ErrorCode) -> bool {
     )
 }
 
-/// Reads a request that got no answer. It was on its way unless the error says that nothing was written.
+/// Reads the error of a request without an answer. The request may have reached the broker, unless
+/// the error says that nothing was written.
 pub(crate) fn of_failure(error: Error) -> Verdict {
     let doubt = error.persistence() != Some(Persistence::NotWritten);
     match error.kind() {
@@ -135,7 +144,7 @@ pub(crate) fn of_failure(error: Error) -> Verdict {
                 stale: true,
             }
         }
-        // A connection that this side closed while it was idle or was replaced.
+        // This side closed the connection, because it was idle or was replaced.
         ErrorKind::Closed => Verdict::Retry {
             error,
             doubt,
@@ -145,7 +154,8 @@ pub(crate) fn of_failure(error: Error) -> Verdict {
     }
 }
 
-/// The error of records that ran out of time after so many `attempts`; `trouble` is why nothing could be sent lately.
+/// Returns the error of records that ran out of time after `attempts`. `trouble` is the reason why
+/// nothing could be sent lately.
 pub(crate) fn timed_out(attempts: u32, timeout: Duration, trouble: Option<&Error>) -> Error {
     let what = match attempts {
         0 => "the record was not sent",
@@ -159,7 +169,7 @@ pub(crate) fn timed_out(attempts: u32, timeout: Duration, trouble: Option<&Error
     }
 }
 
-/// Whether a broker says by `code` that the topic is not there.
+/// Returns true if `code` says that the topic or the partition does not exist.
 pub(crate) fn is_missing(code: ErrorCode) -> bool {
     matches!(
         code,
@@ -167,13 +177,15 @@ pub(crate) fn is_missing(code: ErrorCode) -> bool {
     )
 }
 
-/// The error of records whose topic was not there for `limit`.
+/// Returns the error of records whose topic did not exist for `limit`.
 pub(crate) fn missing_topic(limit: Duration) -> Error {
-    let what = format!("the cluster has not known the topic or the partition for {limit:?}");
+    let what = format!(
+        "for {limit:?} the cluster reported that the topic or the partition does not exist; create it or check its name"
+    );
     Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).with_source(what)
 }
 
-/// Whether an answer never came since the connection took no further request.
+/// Returns true if a request has no answer because its connection accepted no further request.
 pub(crate) fn was_not_taken(error: &Error) -> bool {
     error.kind() == ErrorKind::State && error.persistence() == Some(Persistence::NotWritten)
 }

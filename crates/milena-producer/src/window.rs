@@ -1,4 +1,4 @@
-//! How many bytes may be on their way to a broker without an answer.
+//! The limit of bytes that may be in flight to a broker.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,24 +6,28 @@ use std::time::Duration;
 use milena_core::NodeId;
 use tokio::time::Instant;
 
-/// The bytes on their way to one broker, over all connections to it.
+/// The bytes in flight to one broker, over all connections to it.
 ///
-/// The deadline of a request runs from when it is handed over. On a slow link what stands before it in the own queue would use that up,
-/// and everything would be sent again, for ever. So no more is handed over than comes back in time: twice as much for each time around
-/// while answers come soon, less once they come late.
+/// The deadline of a request runs from the time at which it is handed to the connection. On a slow
+/// link the requests before it in the client's own queue would use that time up, and everything
+/// would be sent again for ever. So the limit is what can be answered in time. It doubles each
+/// round while answers come soon, and falls once they come late.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
-    /// The most bytes without an answer; one request may always be on its way.
+    /// The most bytes without an answer. One request may always be in flight.
     limit: usize,
+    /// The bytes without an answer.
     open: usize,
-    /// Whether the last answers took long for the bytes that were on their way.
+    /// True if the last answer took long, so that requests wait for the link and not for the
+    /// broker.
     slow: bool,
 }
 
-/// What may be on its way at first: less than a request timeout's worth on a link of 40 KB/s.
+/// The limit at first, in bytes. A link of 40 KB/s transfers more within the default request
+/// timeout.
 const FIRST: usize = 1 << 20;
 
-/// The limit falls no further.
+/// The lowest limit, in bytes.
 const LEAST: usize = 64 << 10;
 
 impl Default for Window {
@@ -37,34 +41,36 @@ impl Default for Window {
 }
 
 impl Window {
-    /// The bytes that may be handed over now, beyond a first request.
+    /// Returns the bytes that may be handed over now. A first request may be larger.
     pub(crate) fn room(&self) -> usize {
         self.limit.saturating_sub(self.open)
     }
 
-    /// Whether a request may be handed over at all.
+    /// Returns true if a request may be handed over at all.
     pub(crate) fn is_open(&self) -> bool {
         self.open == 0 || self.open < self.limit
     }
 
-    /// Whether the link is what requests wait for, and not the broker's work.
+    /// Returns true if requests wait for the link, and not for the broker's work.
     pub(crate) fn is_slow(&self) -> bool {
         self.slow
     }
 
-    /// Notes a request of so many bytes on its way.
+    /// Notes that a request of this many bytes was handed over.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.open += bytes;
     }
 
-    /// Notes that an answer came, so long after its request was handed over; `timeout` is how long it might have taken.
+    /// Notes that an answer came. `took` is the time since its request was handed over, and
+    /// `timeout` is the time that it might have taken.
     pub(crate) fn answered(&mut self, bytes: usize, took: Duration, timeout: Duration) {
-        // A limit that is far off says nothing of the link.
+        // The limit rises only if it was used. If far fewer bytes are in flight, a quick answer
+        // says nothing about the link.
         let used = self.open >= self.limit / 2;
         self.open = self.open.saturating_sub(bytes);
         self.slow = took > timeout / 8;
         if took > timeout / 4 {
-            // So much comes back within a quarter of the timeout.
+            // The part of the limit that is answered within a quarter of the timeout.
             let share = (timeout / 4).as_secs_f64() / took.as_secs_f64().max(f64::MIN_POSITIVE);
             let aim = self.limit as f64 * share.max(0.5);
             self.limit = (aim as usize).max(LEAST);
@@ -73,7 +79,7 @@ impl Window {
         }
     }
 
-    /// Notes that a request was not taken after all.
+    /// Notes that a connection did not accept a request after all.
     pub(crate) fn returned(&mut self, bytes: usize) {
         self.open = self.open.saturating_sub(bytes);
     }
@@ -90,15 +96,18 @@ impl Window {
 pub(crate) struct Windows(HashMap<NodeId, Window>);
 
 impl Windows {
+    /// Returns the window of a broker.
     pub(crate) fn of(&mut self, node: NodeId) -> &mut Window {
         self.0.entry(node).or_default()
     }
 }
 
-/// What a request took of its broker's window.
+/// The part of a broker's window that a request holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Share {
+    /// The bytes of the request.
     pub(crate) bytes: usize,
+    /// The time at which it was handed over.
     pub(crate) since: Instant,
 }
 
@@ -108,7 +117,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What a link of so many bytes in a second holds at most after a while, and how long an answer takes then.
+    /// Sends over a link of `rate` bytes per second. Returns the limit after a while, and the
+    /// longest time that an answer took after the first 100.
     fn settles(rate: f64) -> (usize, Duration) {
         let mut window = Window::default();
         let mut most = Duration::ZERO;

@@ -1,11 +1,12 @@
-//! Waits of callers that run elsewhere than the producer.
+//! Waits of callers that run on another executor than the producer.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 use tokio::runtime::Handle;
 
-/// Polls `future` within `runtime`, whoever polls this: timers and tasks need a runtime, and a caller may be run by another executor.
+/// Polls `future` within `runtime`, whichever executor polls this. Timers and tasks need a runtime,
+/// and another executor may run the caller.
 pub(crate) async fn within<F: Future>(runtime: &Handle, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {

@@ -1,4 +1,5 @@
-//! Steady state allocates by the batch, never by the record or by the byte; the broker's allocations count as well.
+//! In the steady state allocations grow with the batches, never with the records or bytes. The
+//! broker's allocations count as well.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -38,7 +39,8 @@ async fn topic(compression: Compression, sent: &Arc<AtomicU64>) -> (Broker, Topi
     (broker, orders)
 }
 
-/// Blocks allocated while `RECORDS` records go their way, each delivery awaited.
+/// Returns the number of blocks allocated while `RECORDS` records are sent and each delivery is
+/// awaited.
 async fn one_by_one(orders: &Topic, open: &mut VecDeque<Delivery>, key: Option<&[u8]>) -> u64 {
     let before = dhat::HeapStats::get().total_blocks;
     for number in 0..RECORDS {
@@ -55,7 +57,8 @@ async fn one_by_one(orders: &Topic, open: &mut VecDeque<Delivery>, key: Option<&
     dhat::HeapStats::get().total_blocks - before
 }
 
-/// Bytes allocated for each byte on the wire, while large batches of records go their way that shrink to half.
+/// Returns the bytes allocated per byte on the wire, while large batches are sent that compress to
+/// half.
 async fn per_byte(orders: &Topic, sent: &AtomicU64) -> f64 {
     let mut noise = 7_u64;
     let mut records = move || {
@@ -105,7 +108,7 @@ async fn all_together(orders: &Topic) -> u64 {
     dhat::HeapStats::get().total_blocks - before
 }
 
-// One test only: the allocator counts for the whole process.
+// There is one test only, since the allocator counts for the whole process.
 #[tokio::test]
 async fn neither_a_record_nor_a_byte_costs_an_allocation_once_buffers_are_warm() {
     let _profiler = dhat::Profiler::builder().testing().build();
@@ -131,7 +134,7 @@ async fn neither_a_record_nor_a_byte_costs_an_allocation_once_buffers_are_warm()
         let (_broker, orders) = topic(compression, &sent).await;
         bytes.push(per_byte(&orders, &sent).await);
     }
-    // What the broker allocates for the bytes that come is the same for all.
+    // The broker allocates the same for each byte that comes, with every codec.
     println!("{bytes:.2?} bytes allocated for each on the wire");
     let plain = bytes[0];
     assert!(bytes.iter().all(|each| *each < plain + 1.0), "{bytes:.2?}");

@@ -1,4 +1,5 @@
-//! The producer against a real cluster: the one that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+//! The producer against the real cluster that `MILENA_TEST_BOOTSTRAP` names.
+//! `scripts/test-real-kafka` starts one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -153,7 +154,8 @@ async fn a_topic_deleted_and_made_again_while_producing_is_written_to_in_order()
             let metadata = ended.expect("it does not hang").unwrap();
             offsets.push(metadata.offset.unwrap().to_wire());
         }
-        // Those of the old topic, then those of the new one from zero; each in order, none twice.
+        // The offsets of the old topic come first, then those of the new one from zero. Each part
+        // is in order and has none twice.
         let cut = offsets.iter().rposition(|offset| *offset == 0).unwrap();
         let (old, new) = offsets.split_at(cut);
         assert!(cut > 0 && old.is_sorted(), "round {round}: {old:?}");
@@ -210,7 +212,7 @@ async fn a_compacted_topic_says_which_record_lacks_its_key() {
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.starts_with("Compacted topic"), "{cause}");
     assert!(cause.contains("without key"), "{cause}");
-    // The others of its batch were not written with it, and are sent again without it.
+    // The other records of its batch were not written with it, and were sent again without it.
     assert_eq!(first.unwrap().offset.unwrap().to_wire(), 1);
     assert_eq!(last.unwrap().offset.unwrap().to_wire(), 2);
     let next = producer.send(record().key("next")).await.unwrap();
@@ -239,7 +241,7 @@ async fn partitions_that_were_added_are_found_when_they_are_named() {
         .with_timeout_ms(10_000);
     let answer = cluster.send(&Target::Controller, &request).await.unwrap();
     assert_eq!(answer.results[0].error_code, 0);
-    // The brokers learn of it a little later than the controller.
+    // The brokers learn of the new partitions a little later than the controller.
     let mut sent = producer.send(record(2)).await;
     for _ in 0..100 {
         if sent.is_ok() {
@@ -260,7 +262,7 @@ async fn cluster(name: &str, partitions: i32) -> (Cluster, String) {
     (cluster, topic)
 }
 
-/// Makes a topic; tries again while the brokers still delete one of that name.
+/// Creates a topic. Tries again while the brokers still delete one of that name.
 async fn create(cluster: &Cluster, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
     let text = |text: &str| StrBytes::from(text.to_owned());
     let configs = configs.iter().map(|(key, value)| {

@@ -1,4 +1,4 @@
-//! Any request of the table, decoded by its key: what a broker dispatches on.
+//! A request of any API of the table, decoded by its key, so that a broker can dispatch it.
 
 use bytes::Bytes;
 use kafka_protocol::messages;
@@ -20,7 +20,7 @@ macro_rules! any_request {
         }
 
         impl AnyRequest {
-            /// The API that the request belongs to.
+            /// Returns the API that the request belongs to.
             pub fn api(&self) -> ApiKey {
                 match self {
                     $( Self::$name(_) => ApiKey::$name, )*
@@ -41,11 +41,11 @@ macro_rules! any_request {
 with_apis!(any_request);
 
 impl AnyRequest {
-    /// Decodes the body that [`RequestHeader::split`] gave.
+    /// Decodes the body that [`RequestHeader::split`] returned.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] when the API or its version is unknown; [`ErrorKind::Decode`] when
-    /// the bytes are no such request.
+    /// - [`ErrorKind::Unsupported`] if the API or its version is unknown
+    /// - [`ErrorKind::Decode`] if the bytes are not such a request
     pub fn decode(header: &RequestHeader, body: Bytes) -> Result<Self> {
         let Some(api) = header.api() else {
             let what = format!("API key {} is unknown", header.api_key);

@@ -1,11 +1,13 @@
-//! The table of APIs: key, name, messages, first flexible version and the versions milena speaks.
+//! The table of APIs, with key, name, messages, first flexible version, and the versions that
+//! milena speaks.
 
 use kafka_protocol::messages;
 use kafka_protocol::protocol::{HeaderVersion, Message};
 
 use crate::versions::VersionRange;
 
-/// What a message must be able to do, by the features that are on; implemented for all that can.
+/// The abilities that a message needs, which depend on the features of the build. Implemented for
+/// every message that has them.
 mod able {
     #[cfg(feature = "client")]
     pub trait ClientSends: kafka_protocol::protocol::Encodable {}
@@ -54,7 +56,7 @@ pub trait Request:
     const KEY: ApiKey;
     /// The API's name, as Kafka writes it.
     const NAME: &'static str = Self::KEY.name();
-    /// The answer.
+    /// The response to this request.
     type Response: Message
         + HeaderVersion
         + able::ClientReads
@@ -84,7 +86,7 @@ macro_rules! apis {
             /// Every API of the table, by ascending key.
             pub const ALL: &'static [Self] = &[ $( Self::$name ),* ];
 
-            /// Reads an API key; `None` when milena does not know it.
+            /// Reads an API key. `None` if milena does not know it.
             pub const fn from_wire(raw: i16) -> Option<Self> {
                 match raw {
                     $( $key => Some(Self::$name), )*
@@ -92,21 +94,22 @@ macro_rules! apis {
                 }
             }
 
-            /// The API's name, as Kafka writes it.
+            /// Returns the API's name, as Kafka writes it.
             pub const fn name(self) -> &'static str {
                 match self {
                     $( Self::$name => stringify!($name), )*
                 }
             }
 
-            /// The versions that milena's client speaks.
+            /// Returns the versions that milena's client speaks.
             pub const fn supported(self) -> VersionRange {
                 match self {
                     $( Self::$name => VersionRange { min: $min, max: $max }, )*
                 }
             }
 
-            /// The versions whose bytes are understood, which a broker may offer to any client.
+            /// Returns the versions whose bytes milena understands. A broker may offer them to any
+            /// client.
             pub const fn known(self) -> VersionRange {
                 match self {
                     $( Self::$name => {
@@ -116,7 +119,7 @@ macro_rules! apis {
                 }
             }
 
-            /// The first version with compact types and tagged fields (KIP-482).
+            /// Returns the first version with compact types and tagged fields (KIP-482).
             const fn first_flexible(self) -> i16 {
                 match self {
                     $( Self::$name => $flexible, )*
@@ -131,7 +134,7 @@ macro_rules! apis {
             }
         )*
 
-        /// Hands the table to another macro, one line per API.
+        /// Passes the table to another macro, one line per API.
         #[allow(unused_macros, reason = "only the broker's side walks the table")]
         macro_rules! with_apis {
             ($then:ident) => { $then! { $( $name, $request, $response; )* } };
@@ -141,10 +144,10 @@ macro_rules! apis {
     };
 }
 
-// The lowest version of each line is one that Kafka 2.4 and 4.x both serve (KIP-896 dropped older
-// ones); the highest is the newest that kafka-protocol can write. Metadata starts at 4, the first
-// that can forbid topic creation; AddPartitionsToTxn ends at 3, since later ones are for brokers;
-// Fetch ends at 17, since 18 is for replicas.
+// The lowest version of each line is one that Kafka 2.4 and 4.x both serve, since KIP-896 dropped
+// older ones. The highest is the newest that kafka-protocol can write. There are three exceptions.
+// Metadata starts at 4, the first version that can forbid topic creation. AddPartitionsToTxn ends
+// at 3, since later versions are for brokers. Fetch ends at 17, since 18 is for replicas.
 apis! {
     Produce = 0, flexible 9, 3..=13, ProduceRequest, ProduceResponse;
     Fetch = 1, flexible 12, 4..=17, FetchRequest, FetchResponse;
@@ -214,17 +217,18 @@ apis! {
 }
 
 impl ApiKey {
-    /// The key on the wire.
+    /// Returns the key on the wire.
     pub const fn to_wire(self) -> i16 {
         self as i16
     }
 
-    /// Whether `version` uses compact types and tagged fields (KIP-482).
+    /// Returns true if `version` uses compact types and tagged fields (KIP-482).
     pub const fn is_flexible(self, version: i16) -> bool {
         version >= self.first_flexible()
     }
 
-    /// Whether the answer's header ends in tagged fields; never for ApiVersions (KIP-511).
+    /// Returns true if the header of the answer ends in tagged fields. This is never so for
+    /// ApiVersions (KIP-511).
     pub const fn has_flexible_answer_header(self, version: i16) -> bool {
         self.is_flexible(version) && !matches!(self, Self::ApiVersions)
     }
@@ -265,7 +269,7 @@ mod tests {
 
     #[test]
     fn every_range_holds_a_version_that_kafka_2_4_serves() {
-        // The highest version of each API in Kafka 2.4, for those it has.
+        // The highest version of each API in Kafka 2.4, for the APIs that it has.
         let newest_in_2_4 = [
             (ApiKey::Produce, 8),
             (ApiKey::Fetch, 11),

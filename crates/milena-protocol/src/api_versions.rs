@@ -1,4 +1,5 @@
-//! ApiVersions (key 18) by hand: the first words on a connection, so bounded and never trusting.
+//! ApiVersions (key 18), written and read by hand. It is the first message on a connection, so
+//! every length in it is bounded.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorCode, ErrorKind, Result};
@@ -30,20 +31,22 @@ pub struct ApiVersions {
     pub error: Option<ErrorCode>,
     /// Each API key that the broker serves, with its range, in wire order.
     pub apis: Vec<(i16, VersionRange)>,
-    /// How long the broker asks this connection to be quiet, in milliseconds (KIP-219).
+    /// The time for which the broker asks this connection to be silent, in milliseconds (KIP-219).
     pub throttle_ms: u32,
-    /// What the broker could finalise; empty before version 3.
+    /// The features that the broker could finalise. Empty before version 3.
     pub supported_features: Vec<SupportedFeature>,
-    /// The epoch of the finalised features; `None` when unknown.
+    /// The epoch of the finalised features. `None` if unknown.
     pub finalized_features_epoch: Option<i64>,
-    /// What the cluster has finalised; empty before version 3.
+    /// The features that the cluster has finalised. Empty before version 3.
     pub finalized_features: Vec<FinalizedFeature>,
 }
 
 impl ApiVersions {
-    /// The version to ask at again, after the broker refused version `sent`; `None` when it did not.
+    /// Returns the version to ask with again, after the broker refused version `sent`. `None` if it
+    /// did not.
     ///
-    /// Always below `sent`, whatever the broker hints, so that a hostile answer cannot loop.
+    /// The version is always below `sent`, whatever the broker hints, so that a hostile answer
+    /// cannot cause a loop.
     pub fn fallback(&self, sent: i16) -> Option<i16> {
         if self.error != Some(ErrorCode::UNSUPPORTED_VERSION) || sent <= 0 {
             return None;
@@ -58,19 +61,19 @@ impl ApiVersions {
         Some(hinted.min(sent - 1).max(0))
     }
 
-    /// What the broker serves, ready for negotiation.
+    /// Returns the versions that the broker serves, ready for negotiation.
     pub fn into_broker_versions(self) -> BrokerVersions {
         BrokerVersions::new(self.apis, self.finalized_features)
     }
 }
 
-/// Encodes an ApiVersions request as a whole frame, its length in front.
+/// Encodes an ApiVersions request as a whole frame, with its length in front.
 ///
-/// `software_name` and `software_version` name the client from version 3 on; characters other
-/// than letters, digits, `-` and `.` become `-`, since brokers refuse them (KIP-511).
+/// `software_name` and `software_version` name the client from version 3 on. Characters other than
+/// letters, digits, `-` and `.` become `-`, since brokers refuse them (KIP-511).
 ///
 /// # Errors
-/// [`ErrorKind::Config`] when the client id is over 32767 bytes long.
+/// [`ErrorKind::Config`] if the client id is over 32,767 bytes long.
 pub fn encode_request(
     version: i16,
     correlation_id: i32,
@@ -97,10 +100,10 @@ pub fn encode_request(
 /// Decodes the body of an ApiVersions answer to a request of `version`.
 ///
 /// A broker that does not know `version` answers in the layout of version 0 with
-/// UNSUPPORTED_VERSION (KIP-511); see [`ApiVersions::fallback`].
+/// UNSUPPORTED_VERSION (KIP-511). See [`ApiVersions::fallback`].
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when the bytes are not such an answer.
+/// [`ErrorKind::Decode`] if the bytes are not such an answer.
 pub fn decode_response(body: &[u8], version: i16) -> Result<ApiVersions> {
     let mut reader = Reader::new(body);
     let error = ErrorCode::from_wire(reader.i16()?);
@@ -130,6 +133,7 @@ pub fn decode_response(body: &[u8], version: i16) -> Result<ApiVersions> {
     Ok(answer)
 }
 
+/// Reads the API keys with their ranges.
 fn read_apis(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<(i16, VersionRange)>> {
     let size = if flexible { 7 } else { 6 };
     let count = reader.array_len(flexible, size)?.unwrap_or(0);
@@ -145,6 +149,7 @@ fn read_apis(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<(i16, Versio
     Ok(apis)
 }
 
+/// Reads a tagged field of the answer. Unknown ones are skipped.
 fn read_tag(answer: &mut ApiVersions, tag: u32, field: &mut Reader<'_>) -> Result<()> {
     match tag {
         0 => {
@@ -173,7 +178,8 @@ fn read_tag(answer: &mut ApiVersions, tag: u32, field: &mut Reader<'_>) -> Resul
     Ok(())
 }
 
-/// Names with two levels, in wire order (supported: low, high; finalised: high, low).
+/// Reads names with two levels, in wire order. Supported features have the low level first, and
+/// finalised ones the high level.
 fn read_features(field: &mut Reader<'_>) -> Result<Vec<(String, i16, i16)>> {
     let count = field.array_len(true, 6)?.unwrap_or(0);
     let mut features = Vec::with_capacity(count);
@@ -185,7 +191,8 @@ fn read_features(field: &mut Reader<'_>) -> Result<Vec<(String, i16, i16)>> {
     Ok(features)
 }
 
-/// Keeps what brokers accept in a client's name: `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`.
+/// Replaces characters that brokers refuse in a client's name. They accept
+/// `[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?`.
 fn plain(text: &str) -> String {
     let kept: String = text
         .chars()

@@ -1,20 +1,21 @@
-//! Frames: a 4-byte length, then a message; capped, and wary of peers that do not speak Kafka.
+//! Frames, each a 4-byte length and a message. The length is capped, and a peer that does not speak
+//! Kafka is recognised.
 
 use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 use milena_core::{Error, ErrorKind, Result};
 
-/// The largest frame accepted unless told otherwise, in bytes (100 MiB, as Kafka brokers do).
+/// The default cap on a frame, in bytes (100 MiB, the default of Kafka brokers).
 pub const DEFAULT_MAX_FRAME: usize = 100 << 20;
 
-/// A protocol, not Kafka's, that a peer's first bytes belong to.
+/// A protocol other than Kafka's, recognised by a peer's first bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ForeignPeer {
     /// An HTTP server or client.
     Http,
-    /// TLS, where plain text was expected.
+    /// TLS, although plain text was expected.
     Tls,
     /// SSH.
     Ssh,
@@ -23,10 +24,10 @@ pub enum ForeignPeer {
 }
 
 impl ForeignPeer {
-    /// Recognises a foreign protocol by the first four bytes that a peer sent.
+    /// Recognises another protocol by the first four bytes that a peer sent.
     ///
-    /// Read as a frame length each of them is over 330 MB, so that no sane Kafka frame is taken
-    /// for one.
+    /// Read as a frame length, each of them is over 168 MB, so no Kafka frame within the default
+    /// cap is taken for one.
     pub fn recognise(first: [u8; 4]) -> Option<Self> {
         match &first {
             b"HTTP" | b"GET " | b"POST" | b"HEAD" | b"PUT " | b"OPTI" | b"CONN" | b"PRI " => {
@@ -56,11 +57,11 @@ impl fmt::Display for ForeignPeer {
     }
 }
 
-/// Reads a frame's length, in bytes, from its first four.
+/// Reads a frame's length, in bytes, from its first four bytes.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when the length is negative or over `max` bytes; where the bytes are the
-/// beginning of another protocol the message names it.
+/// [`ErrorKind::Decode`] if the length is negative or over `max` bytes. If the bytes begin another
+/// protocol, the message names it.
 pub fn length(prefix: [u8; 4], max: usize) -> Result<usize> {
     let raw = i32::from_be_bytes(prefix);
     match usize::try_from(raw) {
@@ -70,20 +71,20 @@ pub fn length(prefix: [u8; 4], max: usize) -> Result<usize> {
             None => Error::new(
                 ErrorKind::Decode,
                 format!(
-                    "a frame of {raw} bytes is outside 0 to {max}: not a Kafka peer, or its answer is over the cap"
+                    "a frame of {raw} bytes is outside 0 to {max}; the peer does not speak Kafka, or its message is over the cap"
                 ),
             ),
         }),
     }
 }
 
-/// Takes the next whole frame, without its length, off the front of `buffer`.
+/// Takes the next whole frame, without its length, from the front of `buffer`.
 ///
-/// `Ok(None)` means that more bytes are needed; room for them has been reserved, at most
-/// `max` bytes.
+/// `Ok(None)` means that more bytes are needed. Room for them has been reserved, at most `max`
+/// bytes.
 ///
 /// # Errors
-/// As [`length`].
+/// Those of [`length`].
 pub fn take(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>> {
     let Some(prefix) = buffer.first_chunk::<4>() else {
         return Ok(None);

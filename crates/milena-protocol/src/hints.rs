@@ -1,21 +1,22 @@
-//! What Produce and Fetch answers share: how a topic is named, and where its leader went (KIP-951).
+//! The parts that Produce and Fetch answers share, which are the names of topics and the new
+//! leaders of partitions (KIP-951).
 
 use milena_core::{Address, LeaderEpoch, NodeId, Result};
 use uuid::Uuid;
 
 use crate::reader::Reader;
 
-/// A topic as an answer names it: by name in older versions, by id in newer ones (KIP-516).
+/// A topic as an answer names it. Older versions use the name, newer ones the id (KIP-516).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum TopicRef<'a> {
     /// The name.
     Name(&'a str),
-    /// The id, which a topic created anew under the same name does not share.
+    /// The id. A topic that was created again under the same name has another one.
     Id(Uuid),
 }
 
 impl TopicRef<'_> {
-    /// Whether this means the topic of that name, or of that id where it is known.
+    /// Returns true if this is the topic with that name, or with that id if the answer names ids.
     pub fn is(&self, name: &str, id: Option<Uuid>) -> bool {
         match self {
             Self::Name(own) => *own == name,
@@ -24,27 +25,27 @@ impl TopicRef<'_> {
     }
 }
 
-/// The leader of a partition, as a broker that is not it knows it.
+/// The leader of a partition, as known by a broker that does not lead it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LeaderHint {
     /// The leader.
     pub node: NodeId,
-    /// Its epoch: a hint older than what the client knows is to be ignored.
+    /// The leader's epoch. A client ignores a hint with an older epoch than it knows.
     pub epoch: LeaderEpoch,
 }
 
-/// Where a broker is reached that a [`LeaderHint`] names.
+/// The address of a broker that a [`LeaderHint`] names.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NodeEndpoint {
     /// The broker.
     pub node: NodeId,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: Address,
-    /// The rack it stands in.
+    /// The rack that it is in. `None` if it has none.
     pub rack: Option<String>,
 }
 
-/// Reads a topic's id where `by_id`, else its name.
+/// Reads a topic's id if `by_id` is true, and its name otherwise.
 pub(crate) fn read_topic<'a>(
     reader: &mut Reader<'a>,
     by_id: bool,
@@ -58,7 +59,7 @@ pub(crate) fn read_topic<'a>(
     reader.str(flexible).map(TopicRef::Name)
 }
 
-/// Reads the leader that a tagged field carries; `None` when the broker does not know one.
+/// Reads the leader that a tagged field holds. `None` if the broker does not know one.
 pub(crate) fn read_leader(field: &mut Reader<'_>) -> Result<Option<LeaderHint>> {
     let (node, epoch) = (field.i32()?, field.i32()?);
     field.skip_tagged()?;
@@ -67,7 +68,7 @@ pub(crate) fn read_leader(field: &mut Reader<'_>) -> Result<Option<LeaderHint>> 
         .map(|(node, epoch)| LeaderHint { node, epoch }))
 }
 
-/// Reads the brokers that a tagged field lists; one without a usable address is left out.
+/// Reads the brokers that a tagged field lists. A broker without a usable address is left out.
 pub(crate) fn read_endpoints(field: &mut Reader<'_>) -> Result<Vec<NodeEndpoint>> {
     let count = field.array_len(true, 11)?.unwrap_or(0);
     let mut endpoints = Vec::with_capacity(count);

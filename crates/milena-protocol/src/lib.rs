@@ -1,11 +1,11 @@
-//! Kafka's bytes and messages: record batches, compression, frames, versions and guards.
+//! Kafka's bytes and messages, which are record batches, compression, frames, versions and guards.
 //!
-//! Everything that turns bytes into messages and back lives here, and nothing else: no sockets, no
-//! runtime, no state of a connection. Record batches, Produce requests, Fetch responses and
-//! ApiVersions are written and read by hand; all other messages are `kafka-protocol`'s types,
+//! This crate turns bytes into messages and back, and does nothing else. It has no sockets, no
+//! runtime, and no state of a connection. Record batches, Produce requests, Fetch responses and
+//! ApiVersions are written and read by hand. All other messages are `kafka-protocol`'s types,
 //! re-exported as [`messages`], and pass through [`guard`] before they are decoded.
 //!
-//! No bytes from a peer make this crate panic or reserve memory that the bytes do not back.
+//! No bytes from a peer make this crate panic, or reserve more memory than the bytes justify.
 
 pub mod api;
 pub mod api_versions;

@@ -1,4 +1,5 @@
-//! Texts too long for Kafka: no string of the protocol has more than 32,767 bytes, and a broker takes a longer one for a broken frame.
+//! Texts that are too long for Kafka. No string of the protocol has more than 32,767 bytes, and a
+//! broker takes a longer one for a broken frame.
 
 use std::fmt::Debug;
 
@@ -7,7 +8,7 @@ use milena_core::{Error, ErrorKind};
 /// The most bytes of a string on the wire.
 pub(crate) const LONGEST: usize = 32_767;
 
-/// The error of a message with a string that is too long, which names its field.
+/// Returns the error of a message with a string that is too long. It names the string's field.
 pub(crate) fn refused(message: &impl Debug, len: Option<usize>) -> Error {
     let shown = format!("{message:?}");
     let (field, len) = match find(&shown) {
@@ -15,12 +16,13 @@ pub(crate) fn refused(message: &impl Debug, len: Option<usize>) -> Error {
         None => ("a string", len.unwrap_or(0)),
     };
     let what = format!(
-        "`{field}` has {len} bytes; a string in Kafka's protocol has {LONGEST} bytes at most: shorten it"
+        "`{field}` has {len} bytes, but a string in Kafka's protocol has at most {LONGEST}; shorten it"
     );
     Error::new(ErrorKind::Config, what)
 }
 
-/// The name of the field that holds the first text which is too long, and the text's length, in what `Debug` shows of a message.
+/// Finds the first text that is too long in the `Debug` output of a message. Returns the name of
+/// its field, and its length in bytes.
 fn find(shown: &str) -> Option<(&str, usize)> {
     let mut field = "a string";
     let mut rest = shown;
@@ -29,7 +31,7 @@ fn find(shown: &str) -> Option<(&str, usize)> {
         if let Some(name) = last_field(before) {
             field = name;
         }
-        // Bytes are shown as `b"…"`; they may be longer.
+        // `Debug` shows bytes as `b"…"`, and those may be longer.
         let is_text = !before.ends_with('b');
         let text = text.get(1..)?;
         let (len, end) = measure(text)?;
@@ -41,14 +43,15 @@ fn find(shown: &str) -> Option<(&str, usize)> {
     None
 }
 
-/// The name before the last `name: ` of `shown`.
+/// Returns the name before the last `name: ` of `shown`.
 fn last_field(shown: &str) -> Option<&str> {
     let (before, _) = shown.rsplit_once(": ")?;
     let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     before.get(start.map_or(0, |at| at + 1)..)
 }
 
-/// How long the text is that ends at the next quote which is not escaped, and where the rest begins.
+/// Measures the text that ends at the next quote which is not escaped. Returns its length, and the
+/// index at which the rest begins.
 fn measure(shown: &str) -> Option<(usize, usize)> {
     let mut len = 0;
     let mut chars = shown.char_indices();
@@ -56,7 +59,8 @@ fn measure(shown: &str) -> Option<(usize, usize)> {
         match c {
             '"' => return Some((len, at + 1)),
             '\\' => {
-                // What is escaped counts as one byte or more: close enough to find the one that is far too long.
+                // An escaped character counts as one byte, although it may be more. This is exact
+                // enough to find the text that is far too long.
                 len += 1;
                 chars.next()?;
             }

@@ -1,4 +1,5 @@
-//! Produce (key 0, versions 3 to 13) by hand: batches go out as they lie, answers are read without copies.
+//! Produce (key 0, versions 3 to 13), written and read by hand. Batches are sent without a copy,
+//! and answers are read without one.
 
 use std::time::Duration;
 
@@ -18,42 +19,43 @@ pub const TOPIC_IDS_FROM: i16 = 13;
 
 /// One batch for one partition.
 ///
-/// A broker takes one batch per partition and request.
+/// A broker accepts one batch per partition and request.
 #[derive(Clone, Debug)]
 pub struct PartitionBatch {
     /// The topic.
     pub topic: TopicName,
-    /// The topic's id, which version 13 needs.
+    /// The topic's id. Version 13 needs it. `None` if it is not known.
     pub topic_id: Option<Uuid>,
     /// The partition.
     pub partition: Partition,
-    /// What [`SealedBatch::header`](crate::batch::SealedBatch::header) wrote.
+    /// The header that [`SealedBatch::header`](crate::batch::SealedBatch::header) wrote.
     pub header: [u8; HEADER_LEN],
     /// The sealed body.
     pub body: Bytes,
 }
 
-/// What a Produce request says besides its batches.
+/// The parts of a Produce request besides its batches.
 #[derive(Clone, Copy, Debug)]
 pub struct ProduceOptions<'a> {
     /// `-1` for all in-sync replicas, `1` for the leader, `0` for no answer at all.
     pub acks: i16,
-    /// How long the leader may wait for its followers, in whole milliseconds on the wire.
+    /// The time that the leader may wait for its followers, in whole milliseconds on the wire.
     pub timeout: Duration,
-    /// The transactional id; `None` outside of transactions.
+    /// The transactional id. `None` outside of transactions.
     pub transactional_id: Option<&'a str>,
 }
 
-/// Encodes the body of a Produce request as pieces to be sent one after the other.
+/// Encodes the body of a Produce request as pieces that are sent one after the other.
 ///
-/// Batch bodies are among the pieces as they are, shared and not copied; all else lies in one
-/// buffer that the other pieces are slices of. Batches are grouped by topic, in a stable order.
+/// Batch bodies are pieces of their own, shared and not copied. All other pieces are slices of one
+/// buffer. Batches are grouped by topic, in a stable order.
 ///
-/// The request header comes in front: see [`request::head`](crate::request::head).
+/// The request header comes in front, see [`request::head`](crate::request::head).
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a version outside 3 to 13; [`ErrorKind::State`] when version 13 or
-/// above is asked for and a topic id is not known; [`ErrorKind::RecordTooLarge`] for a batch over 2 GiB.
+/// - [`ErrorKind::Unsupported`] for a version outside 3 to 13
+/// - [`ErrorKind::State`] for version 13 if a topic id is not known
+/// - [`ErrorKind::RecordTooLarge`] for a batch over 2 GiB
 pub fn encode(
     version: i16,
     options: &ProduceOptions<'_>,
@@ -89,6 +91,7 @@ pub fn encode(
     Ok(interleave(&Bytes::from(out), &cuts, batches))
 }
 
+/// Writes the name or the id of a topic.
 fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Result<()> {
     let Some(first) = batches.first() else {
         return Ok(());
@@ -101,7 +104,7 @@ fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Res
         );
     }
     let Some(id) = first.topic_id else {
-        let what = "the topic's id is not known, which this version of the request needs";
+        let what = "the topic's id is not known, but this version of the request needs it";
         return Err(Error::new(ErrorKind::State, what)
             .api("Produce")
             .topic(first.topic.clone()));
@@ -110,6 +113,7 @@ fn put_topic(out: &mut Vec<u8>, version: i16, batches: &[PartitionBatch]) -> Res
     Ok(())
 }
 
+/// Writes the length of a batch.
 fn put_records_len(out: &mut Vec<u8>, len: usize, flexible: bool) -> Result<()> {
     let len = i32::try_from(len).map_err(|_| {
         Error::new(
@@ -125,7 +129,7 @@ fn put_records_len(out: &mut Vec<u8>, len: usize, flexible: bool) -> Result<()> 
     Ok(())
 }
 
-/// Puts each body behind the place where its header ends.
+/// Puts each body behind the end of its header.
 fn interleave(frame: &Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(2 * cuts.len() + 1);
     let mut start = 0;
@@ -139,6 +143,7 @@ fn interleave(frame: &Bytes, cuts: &[usize], batches: Vec<PartitionBatch>) -> Ve
     pieces
 }
 
+/// Returns a time in whole milliseconds, at most `i32::MAX`.
 pub(crate) fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
@@ -148,49 +153,51 @@ pub(crate) fn millis(time: Duration) -> i32 {
 pub struct ProduceResponse<'a> {
     /// One entry per partition, in wire order.
     pub partitions: Vec<ProducedPartition<'a>>,
-    /// How long the broker asks this connection to be quiet (KIP-219).
+    /// The time for which the broker asks this connection to be silent (KIP-219).
     pub throttle: Duration,
-    /// Where the leaders that entries hint at are reached.
+    /// The addresses of the leaders that entries hint at.
     pub endpoints: Vec<NodeEndpoint>,
 }
 
-/// What became of one partition's batch.
+/// The result for one partition's batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProducedPartition<'a> {
     /// The topic.
     pub topic: TopicRef<'a>,
     /// The partition.
     pub partition: Partition,
-    /// The error; `None` when the batch was written.
+    /// The error. `None` if the batch was written.
     pub error: Option<ErrorCode>,
-    /// The offset of the batch's first record; `None` for a duplicate that the broker no longer knows.
+    /// The offset of the batch's first record. `None` for a duplicate that the broker no longer
+    /// remembers.
     pub base_offset: Option<Offset>,
-    /// The time at which the broker appended, where it sets timestamps itself.
+    /// The time at which the broker appended the batch. `None` if the topic keeps the producer's
+    /// timestamps.
     pub append_time: Option<Timestamp>,
-    /// The first offset of the log.
+    /// The first offset of the log. `None` before version 5.
     pub log_start_offset: Option<Offset>,
     /// The records that made the broker refuse the batch (KIP-467).
     pub record_errors: Vec<RecordError<'a>>,
-    /// Why the broker refused the batch, in its own words.
+    /// The reason why the broker refused the batch, in its own words.
     pub message: Option<&'a str>,
-    /// The leader, when the answering broker is not it.
+    /// The leader, if the answering broker does not lead the partition.
     pub leader: Option<LeaderHint>,
 }
 
 /// One record that made a broker refuse its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RecordError<'a> {
-    /// The record's index in the batch.
+    /// The record's index in the batch. It comes from the broker, and may be out of range.
     pub index: u32,
-    /// Why, in the broker's words.
+    /// The reason, in the broker's words.
     pub message: Option<&'a str>,
 }
 
 /// Reads the body of the answer to a Produce request of `version`.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a version outside 3 to 13; [`ErrorKind::Decode`] when the bytes are
-/// no such answer.
+/// - [`ErrorKind::Unsupported`] for a version outside 3 to 13
+/// - [`ErrorKind::Decode`] if the bytes are not such an answer
 pub fn decode_response(body: &[u8], version: i16) -> Result<ProduceResponse<'_>> {
     if !ApiKey::Produce.known().contains(version) {
         return Err(unknown_version(ApiKey::Produce, version));
@@ -223,11 +230,13 @@ pub fn decode_response(body: &[u8], version: i16) -> Result<ProduceResponse<'_>>
     Ok(answer)
 }
 
+/// Reads a throttle time. A negative one is zero.
 pub(crate) fn read_throttle(reader: &mut Reader<'_>) -> Result<Duration> {
     let millis = reader.i32()?;
     Ok(Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
 }
 
+/// Reads one partition's entry.
 fn read_partition<'a>(
     reader: &mut Reader<'a>,
     topic: TopicRef<'a>,
@@ -266,11 +275,14 @@ fn read_partition<'a>(
     Ok(entry)
 }
 
+/// Reads the records that made the broker refuse the batch.
 fn read_record_errors<'a>(reader: &mut Reader<'a>, flexible: bool) -> Result<Vec<RecordError<'a>>> {
     let count = reader.array_len(flexible, 5)?.unwrap_or(0);
     let mut errors = Vec::with_capacity(count);
     for _ in 0..count {
-        let index = u32::try_from(reader.i32()?).unwrap_or(0);
+        // A negative index names no record. It must not blame record 0, so it is out of range of
+        // every batch instead.
+        let index = u32::try_from(reader.i32()?).unwrap_or(u32::MAX);
         errors.push(RecordError {
             index,
             message: reader.nullable_str(flexible)?,

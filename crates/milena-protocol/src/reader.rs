@@ -1,11 +1,13 @@
-//! A bounded cursor over bytes from a peer: every read is checked, none panics or allocates.
+//! A bounded cursor over bytes from a peer. Every read is checked, and none panics or allocates.
 
 use milena_core::{Error, ErrorKind, Result};
 
 /// Reads Kafka's primitive types from `bytes`, front to back.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
+    /// The bytes of the message.
     bytes: &'a [u8],
+    /// The number of bytes that have been read. Never over the length of `bytes`.
     at: usize,
 }
 
@@ -14,15 +16,17 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes have been read.
+    /// Returns the number of bytes that have been read.
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
+    /// Returns the number of bytes that are left.
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
+    /// Takes the next `len` bytes.
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(taken) = rest.get(..len) else {
@@ -32,10 +36,12 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// Skips the next `len` bytes.
     pub(crate) fn skip(&mut self, len: usize) -> Result<()> {
         self.take(len).map(|_| ())
     }
 
+    /// Takes the next `N` bytes.
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         match self.take(N)?.first_chunk::<N>() {
             Some(chunk) => Ok(*chunk),
@@ -59,7 +65,7 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    /// An unsigned varint of at most five bytes.
+    /// Reads an unsigned varint of at most five bytes.
     pub(crate) fn uvarint(&mut self) -> Result<u32> {
         let mut value = 0u64;
         for shift in [0, 7, 14, 21, 28] {
@@ -72,7 +78,8 @@ impl<'a> Reader<'a> {
         Err(self.bad("a varint is longer than five bytes"))
     }
 
-    /// A length prefix: `uvarint - 1` in flexible versions, else an `i16`; `None` when null.
+    /// Reads the length of a string, which is `uvarint - 1` in flexible versions and an `i16` in
+    /// others. `None` is null.
     pub(crate) fn string_len(&mut self, flexible: bool) -> Result<Option<usize>> {
         if flexible {
             Ok((self.uvarint()? as usize).checked_sub(1))
@@ -86,7 +93,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A length prefix: `uvarint - 1` in flexible versions, else an `i32`; `None` when null.
+    /// Reads the length of a bytes field or an array, which is `uvarint - 1` in flexible versions
+    /// and an `i32` in others. `None` is null.
     pub(crate) fn bytes_len(&mut self, flexible: bool) -> Result<Option<usize>> {
         if flexible {
             Ok((self.uvarint()? as usize).checked_sub(1))
@@ -100,19 +108,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The count of an array whose elements take `min_size` bytes or more each; `None` when null.
+    /// Reads the count of an array whose elements take at least `min_size` bytes each. `None` is
+    /// null.
     ///
-    /// A count that the bytes left cannot hold is an error, so that it is safe to reserve by it.
+    /// Fails for a count that the remaining bytes cannot hold, so that the caller can safely
+    /// reserve memory for it.
     pub(crate) fn array_len(&mut self, flexible: bool, min_size: usize) -> Result<Option<usize>> {
         let Some(count) = self.bytes_len(flexible)? else {
             return Ok(None);
         };
         if count.saturating_mul(min_size.max(1)) > self.remaining() {
-            return Err(self.bad("an array counts more elements than there are bytes"));
+            return Err(self.bad("an array claims more elements than there are bytes"));
         }
         Ok(Some(count))
     }
 
+    /// Reads a string. `None` is null.
     pub(crate) fn nullable_str(&mut self, flexible: bool) -> Result<Option<&'a str>> {
         let Some(len) = self.string_len(flexible)? else {
             return Ok(None);
@@ -124,10 +135,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads a string that must not be null.
     pub(crate) fn str(&mut self, flexible: bool) -> Result<&'a str> {
         match self.nullable_str(flexible)? {
             Some(text) => Ok(text),
-            None => Err(self.bad("a string is null where none may be")),
+            None => Err(self.bad("a string is null, but must not be")),
         }
     }
 
@@ -146,10 +158,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Skips all tagged fields.
     pub(crate) fn skip_tagged(&mut self) -> Result<()> {
         self.tagged(|_, _| Ok(()))
     }
 
+    /// Returns a decode error that names the position.
     pub(crate) fn bad(&self, what: &'static str) -> Error {
         Error::new(
             ErrorKind::Decode,
@@ -157,6 +171,7 @@ impl<'a> Reader<'a> {
         )
     }
 
+    /// Returns the error for a read past the end.
     #[cold]
     fn short(&self, wanted: usize) -> Error {
         Error::new(

@@ -1,4 +1,5 @@
-//! Requests as frames: length, header, body; encoded by a client, split and decoded by a broker.
+//! Requests as frames, which are length, header and body. A client encodes them, and a broker
+//! splits and decodes them.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Result};
@@ -9,11 +10,12 @@ use crate::api::Request;
 use crate::reader::Reader;
 use crate::writer::{put_i16, put_i32, put_no_tags, put_str};
 
-/// Encodes `request` as a whole frame, its length in front.
+/// Encodes `request` as a whole frame, with its length in front.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when `version` is not one of the API's; [`ErrorKind::Config`] when
-/// the request sets a field that `version` does not have, or a text in it is over 32767 bytes; the error names the field.
+/// - [`ErrorKind::Unsupported`] if `version` is not one of the API's
+/// - [`ErrorKind::Config`] if the request sets a field that `version` does not have, or if a text
+///   in it is over 32,767 bytes. The error names the field of the text.
 #[cfg(feature = "client")]
 pub fn encode<R: Request>(
     request: &R,
@@ -25,7 +27,8 @@ pub fn encode<R: Request>(
         return Err(unknown_version(R::KEY, version));
     }
     let refused = |cause: String| {
-        // The encoder of versions with plain strings refuses a long one itself, without its name.
+        // In versions with plain strings the encoder itself refuses a long one, without the name of
+        // its field.
         if cause.contains("too long to encode") {
             return crate::long_text::refused(request, None).api(R::NAME);
         }
@@ -44,7 +47,7 @@ pub fn encode<R: Request>(
     request
         .encode(&mut out, version)
         .map_err(|e| refused(e.to_string()))?;
-    // Compact strings can be written longer than any broker reads them.
+    // In versions with compact strings the encoder writes strings that no broker accepts.
     let body = out.get(header..).unwrap_or_default();
     if R::KEY.is_flexible(version)
         && body.len() > crate::long_text::LONGEST
@@ -56,11 +59,12 @@ pub fn encode<R: Request>(
     finish(out)
 }
 
-/// The front of a frame whose body of `body_len` bytes is sent behind it: the length and the header.
+/// Encodes the front of a frame whose body of `body_len` bytes is sent behind it. The front is the
+/// length and the header.
 ///
 /// # Errors
-/// [`ErrorKind::RecordTooLarge`] when the frame would be over 2 GiB; [`ErrorKind::Config`] when the
-/// client id is over 32767 bytes.
+/// - [`ErrorKind::RecordTooLarge`] if the frame would be over 2 GiB
+/// - [`ErrorKind::Config`] if the client id is over 32,767 bytes
 pub fn head(
     api: ApiKey,
     version: i16,
@@ -74,10 +78,10 @@ pub fn head(
     Ok(Bytes::from(out))
 }
 
-/// Starts a frame: room for the length, then the request header of `api` at `version`.
+/// Starts a frame with room for the length, and the request header of `api` at `version`.
 ///
-/// The header is version 2 in flexible versions, else 1. The client id stays a plain nullable
-/// string in both (KIP-511 left it so, that brokers can read it before they know the version).
+/// The header is version 2 in flexible versions, and 1 in others. The client id is a plain nullable
+/// string in both. KIP-511 left it so, since brokers read it before they know the version.
 pub(crate) fn begin(
     out: &mut Vec<u8>,
     api: ApiKey,
@@ -94,13 +98,13 @@ pub(crate) fn begin(
     Ok(())
 }
 
-/// Ends a frame that [`begin`] started: writes its length.
+/// Ends a frame that [`begin`] started, by writing its length.
 pub(crate) fn finish(mut out: Vec<u8>) -> Result<Bytes> {
     put_frame_len(&mut out, 0)?;
     Ok(Bytes::from(out))
 }
 
-/// Writes the frame length for `out`, followed by `more` bytes that are sent behind it.
+/// Writes the length of a frame that consists of `out` and `more` bytes that are sent behind it.
 pub(crate) fn put_frame_len(out: &mut [u8], more: usize) -> Result<()> {
     let total = out.len().saturating_sub(4).saturating_add(more);
     let len = i32::try_from(total).map_err(|_| {
@@ -118,24 +122,24 @@ pub(crate) fn put_frame_len(out: &mut [u8], more: usize) -> Result<()> {
 /// The header of a request, as a broker reads it before it looks at the body.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RequestHeader {
-    /// The API key on the wire; it may be one that milena does not know.
+    /// The API key on the wire. It may be one that milena does not know.
     pub api_key: i16,
-    /// The version asked for; it may be one that milena does not know.
+    /// The version of the request. It may be one that milena does not know.
     pub version: i16,
-    /// Echoed in the answer.
+    /// The number that the answer repeats.
     pub correlation_id: i32,
-    /// The name the client gave itself.
+    /// The name that the client gave itself. `None` is null.
     pub client_id: Option<String>,
 }
 
 impl RequestHeader {
     /// Splits a frame (without its length) into the header and the body.
     ///
-    /// An unknown API or version does not fail here, so that a broker can answer it; the body is
-    /// then whatever follows the client id.
+    /// An unknown API or version does not fail here, so that a broker can answer it. The body then
+    /// begins behind the client id.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] when the bytes are not a request header.
+    /// [`ErrorKind::Decode`] if the bytes are not a request header.
     pub fn split(frame: &Bytes) -> Result<(Self, Bytes)> {
         let mut reader = Reader::new(frame);
         let header = Self {
@@ -145,7 +149,7 @@ impl RequestHeader {
             client_id: reader.nullable_str(false)?.map(str::to_owned),
         };
         if let Some(api) = header.api().filter(|api| api.is_flexible(header.version)) {
-            // An ApiVersions request of a version from the future may lay its header out anew.
+            // An ApiVersions request of a version that does not exist yet may have another header.
             match reader.skip_tagged() {
                 Err(error) if api.known().contains(header.version) => return Err(error),
                 _ => {}
@@ -154,17 +158,17 @@ impl RequestHeader {
         Ok((header, frame.slice(reader.position()..)))
     }
 
-    /// The API, when milena knows it.
+    /// Returns the API, if milena knows it.
     pub fn api(&self) -> Option<ApiKey> {
         ApiKey::from_wire(self.api_key)
     }
 }
 
-/// Decodes the body of a request, after its counts were checked.
+/// Decodes the body of a request, after the guard has checked its counts.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when `version` is not one of the API's; [`ErrorKind::Decode`] when the
-/// bytes are no such request.
+/// - [`ErrorKind::Unsupported`] if `version` is not one of the API's
+/// - [`ErrorKind::Decode`] if the bytes are not such a request
 #[cfg(feature = "broker")]
 pub fn decode<R: Request>(mut body: Bytes, version: i16) -> Result<R> {
     if !R::KEY.known().contains(version) {
@@ -180,8 +184,9 @@ pub fn decode<R: Request>(mut body: Bytes, version: i16) -> Result<R> {
     })
 }
 
+/// Returns the error for a version that the API does not have.
 pub(crate) fn unknown_version(api: ApiKey, version: i16) -> Error {
     let known = api.known();
-    let what = format!("version {version} is outside the known {known}");
+    let what = format!("version {version} is not known, only {known} are");
     Error::new(ErrorKind::Unsupported, what).api(api.name())
 }

@@ -1,4 +1,5 @@
-//! Responses as frames: correlation id, tags, body; decoded by a client, encoded by a broker.
+//! Responses as frames, which are correlation id, tags and body. A client decodes them, and a
+//! broker encodes them.
 
 use bytes::Bytes;
 use milena_core::Result;
@@ -12,26 +13,26 @@ use crate::reader::Reader;
 #[cfg(any(feature = "client", feature = "broker"))]
 use crate::request::unknown_version;
 
-/// The correlation id of an answer: the first four bytes of its frame (without the length).
+/// Returns the correlation id of an answer, the first four bytes of its frame (without the length).
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when the frame is shorter.
+/// [`ErrorKind::Decode`] if the frame is shorter.
 pub fn correlation_id(frame: &[u8]) -> Result<i32> {
     Reader::new(frame).i32()
 }
 
-/// The body of an answer: its frame (without the length) past the header.
+/// Returns the body of an answer, its frame (without the length) behind the header.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when the header does not fit into the frame.
+/// [`ErrorKind::Decode`] if the header does not fit into the frame.
 pub fn body(api: ApiKey, version: i16, frame: &Bytes) -> Result<Bytes> {
     Ok(frame.slice(header_len(api, version, frame)?..))
 }
 
-/// The size of an answer's header, in bytes, at the front of `frame` (without the length).
+/// Returns the size of an answer's header, in bytes, at the front of `frame` (without the length).
 ///
 /// # Errors
-/// As [`body`].
+/// Those of [`body`].
 pub fn header_len(api: ApiKey, version: i16, frame: &[u8]) -> Result<usize> {
     let mut reader = Reader::new(frame);
     reader.i32()?;
@@ -41,11 +42,12 @@ pub fn header_len(api: ApiKey, version: i16, frame: &[u8]) -> Result<usize> {
     Ok(reader.position())
 }
 
-/// Decodes the body of the answer to a request of type `R` at `version`, after its counts were checked.
+/// Decodes the body of the answer to a request of type `R` at `version`, after the guard has
+/// checked its counts.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when `version` is not one of the API's; [`ErrorKind::Decode`] when the
-/// bytes are no such answer.
+/// - [`ErrorKind::Unsupported`] if `version` is not one of the API's
+/// - [`ErrorKind::Decode`] if the bytes are not such an answer
 #[cfg(feature = "client")]
 pub fn decode<R: Request>(mut body: Bytes, version: i16) -> Result<R::Response> {
     use kafka_protocol::protocol::Decodable;
@@ -62,13 +64,14 @@ pub fn decode<R: Request>(mut body: Bytes, version: i16) -> Result<R::Response> 
     })
 }
 
-/// Encodes the answer to a request of type `R` as a whole frame, its length in front.
+/// Encodes the answer to a request of type `R` as a whole frame, with its length in front.
 ///
-/// ApiVersions above the known versions is answered in the layout of version 0: give 0 then (KIP-511).
+/// An ApiVersions request above the known versions is answered in the layout of version 0. Pass 0
+/// as the version then (KIP-511).
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] when `version` is not one of the API's; [`ErrorKind::Config`] when the
-/// answer sets a field that `version` does not have.
+/// - [`ErrorKind::Unsupported`] if `version` is not one of the API's
+/// - [`ErrorKind::Config`] if the answer sets a field that `version` does not have
 #[cfg(feature = "broker")]
 pub fn encode<R: Request>(
     response: &R::Response,

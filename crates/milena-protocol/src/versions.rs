@@ -1,4 +1,4 @@
-//! Which version of an API both sides speak: the broker's ranges held against milena's.
+//! The version of an API that both sides speak, found from the broker's range and milena's.
 
 use std::fmt;
 
@@ -16,12 +16,12 @@ pub struct VersionRange {
 }
 
 impl VersionRange {
-    /// Whether `version` lies in the range.
+    /// Returns true if `version` lies in the range.
     pub const fn contains(self, version: i16) -> bool {
         self.min <= version && version <= self.max
     }
 
-    /// The highest version that lies in both ranges.
+    /// Returns the highest version that lies in both ranges. `None` if there is none.
     pub fn highest_common(self, other: Self) -> Option<i16> {
         let highest = self.max.min(other.max);
         (highest >= self.min.max(other.min)).then_some(highest)
@@ -45,20 +45,23 @@ pub struct FinalizedFeature {
     pub max_level: i16,
 }
 
-/// What one broker serves, as its ApiVersions answer said.
+/// The versions that one broker serves, as its ApiVersions answer listed them.
 ///
 /// # References
 /// KIP-35 (ApiVersions), KIP-584 (features).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BrokerVersions {
+    /// The range of each API by its wire key, sorted by key. A key is there at most once.
     ranges: Vec<(i16, VersionRange)>,
+    /// The features that the cluster has finalised.
     finalized: Vec<FinalizedFeature>,
 }
 
 impl BrokerVersions {
-    /// The versions of a broker that serves `ranges`, by wire key, and has `finalized` features.
+    /// Returns the versions of a broker that serves `ranges`, by wire key, and has `finalized`
+    /// features.
     ///
-    /// Of a key that occurs twice the last range counts.
+    /// If a key occurs twice, its last range counts.
     pub fn new(
         ranges: impl IntoIterator<Item = (i16, VersionRange)>,
         finalized: Vec<FinalizedFeature>,
@@ -70,7 +73,7 @@ impl BrokerVersions {
         Self { ranges, finalized }
     }
 
-    /// A broker that serves all that milena speaks: for tests.
+    /// Returns the versions of a broker that serves everything that milena speaks. For tests.
     pub fn everything() -> Self {
         let ranges = ApiKey::ALL
             .iter()
@@ -78,7 +81,7 @@ impl BrokerVersions {
         Self::new(ranges, Vec::new())
     }
 
-    /// The versions of `api` that the broker serves; `None` when it does not know the API.
+    /// Returns the versions of `api` that the broker serves. `None` if it does not know the API.
     pub fn range(&self, api: ApiKey) -> Option<VersionRange> {
         let at = self
             .ranges
@@ -87,21 +90,21 @@ impl BrokerVersions {
         self.ranges.get(at).map(|(_, range)| *range)
     }
 
-    /// The version to use for `api`: the highest that both sides speak.
+    /// Returns the version to use for `api`, which is the highest that both sides speak.
     ///
-    /// Kafka 4 lists Produce from version 0 although it refuses what is below 3 (KAFKA-18659);
-    /// milena's own range starts at 3, so that the listing does no harm.
+    /// Kafka 4 lists Produce from version 0, although it refuses versions below 3 (KAFKA-18659).
+    /// This does no harm, since milena's own range starts at 3.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] naming both ranges when none is common.
+    /// [`ErrorKind::Unsupported`] with both ranges if they have no version in common.
     pub fn negotiate(&self, api: ApiKey) -> Result<i16> {
         self.negotiate_within(api, api.supported())
     }
 
-    /// As [`negotiate`](Self::negotiate), with milena's side narrowed to `ours`.
+    /// Negotiates as [`negotiate`](Self::negotiate) does, with milena's range narrowed to `ours`.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] naming both ranges when no version is common.
+    /// [`ErrorKind::Unsupported`] with both ranges if they have no version in common.
     pub fn negotiate_within(&self, api: ApiKey, ours: VersionRange) -> Result<i16> {
         let Some(theirs) = self.range(api) else {
             let what = format!("the broker does not serve {api}");
@@ -113,18 +116,18 @@ impl BrokerVersions {
         })
     }
 
-    /// Whether the broker serves a version of `api` that milena speaks.
+    /// Returns true if the broker serves a version of `api` that milena speaks.
     pub fn supports(&self, api: ApiKey) -> bool {
         self.negotiate(api).is_ok()
     }
 
-    /// The level in use of a finalised feature; `None` when the cluster has not finalised it.
+    /// Returns the level in use of a finalised feature. `None` if the cluster has not finalised it.
     pub fn finalized(&self, feature: &str) -> Option<i16> {
         let found = self.finalized.iter().find(|known| known.name == feature)?;
         Some(found.max_level)
     }
 
-    /// Every API key that the broker lists, with its range, by ascending key.
+    /// Returns every API key that the broker lists, with its range, by ascending key.
     pub fn ranges(&self) -> impl Iterator<Item = (i16, VersionRange)> + '_ {
         self.ranges.iter().copied()
     }

@@ -26,7 +26,8 @@ pub(crate) fn put_uvarint(out: &mut Vec<u8>, mut value: u32) {
     out.push(value as u8);
 }
 
-/// Writes a string, or null: compact (length plus one as a varint) in flexible versions.
+/// Writes a string or null. In flexible versions it is compact, with its length plus one as a
+/// varint.
 pub(crate) fn put_str(out: &mut Vec<u8>, text: Option<&str>, flexible: bool) -> Result<()> {
     let too_long = || Error::new(ErrorKind::Config, "a string is over 32767 bytes long");
     match text {
@@ -45,7 +46,8 @@ pub(crate) fn put_str(out: &mut Vec<u8>, text: Option<&str>, flexible: bool) -> 
     Ok(())
 }
 
-/// Writes the count of an array: compact (count plus one as a varint) in flexible versions.
+/// Writes the count of an array. In flexible versions it is compact, with the count plus one as a
+/// varint.
 pub(crate) fn put_count(out: &mut Vec<u8>, count: usize, flexible: bool) -> Result<()> {
     let count = i32::try_from(count)
         .map_err(|_| Error::new(ErrorKind::Config, "an array has over 2147483647 elements"))?;
@@ -57,7 +59,7 @@ pub(crate) fn put_count(out: &mut Vec<u8>, count: usize, flexible: bool) -> Resu
     Ok(())
 }
 
-/// Writes the end of a struct: no tagged fields, in flexible versions.
+/// Ends a struct. In flexible versions this writes that there are no tagged fields.
 pub(crate) fn put_no_tags(out: &mut Vec<u8>, flexible: bool) {
     if flexible {
         out.push(0);

@@ -1,4 +1,4 @@
-//! Appending and reading records allocates per batch, never per record: counted, not timed.
+//! Counts that appending and reading records allocates per batch, and never per record.
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,4 +1,4 @@
-//! Record batches: what a builder writes, what a reader makes of it, and what a broker changes.
+//! Record batches, as a builder writes them, a reader reads them, and a broker changes them.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -86,8 +86,8 @@ fn a_record_is_laid_out_as_the_protocol_guide_says() {
     let expected = [
         // length 7, attributes, timestamp delta 0, offset delta 0, null key, value of 1, no headers
         14, 0, 0, 0, 1, 2, b'a', 0,
-        // length 15, attributes, timestamp delta 100 (two bytes), offset delta 1, key of 1, null value,
-        // two headers: "h" with "v", "h" with null
+        // length 15, attributes, timestamp delta 100 (two bytes), offset delta 1, key of 1, null
+        // value, two headers ("h" with "v", "h" with null)
         30, 0, 200, 1, 2, 2, b'k', 1, 4, 2, b'h', 2, b'v', 2, b'h', 1,
     ];
     assert_eq!(batch.body(), &expected[..]);
@@ -390,7 +390,8 @@ fn a_body_over_the_cap_is_refused_by_name() {
 #[test]
 fn records_whose_offsets_do_not_rise_are_refused() {
     let good = sealed(&["a", "b", "c"], Compression::None).to_bytes(None);
-    // A record of these is 11 bytes: its length, attributes, time, offset, a key of three bytes, a value of one, no headers.
+    // Each record has 11 bytes. These are length, attributes, time, offset, a key of three bytes, a
+    // value of one, and no headers.
     let with_offsets = |offsets: [u8; 3]| {
         let mut bytes = good.to_vec();
         for (at, offset) in offsets.into_iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Fetch by hand, held against `kafka-protocol` in every version.
+//! Compares the handwritten Fetch with `kafka-protocol` in every version.
 #![cfg(all(feature = "client", feature = "broker"))]
 #![allow(
     clippy::unwrap_used,
@@ -88,7 +88,7 @@ fn kafka_protocol_reads_what_we_encode_and_would_write_the_same_bytes() {
             if version >= 7 { (77, 3) } else { (0, -1) }
         );
         assert_eq!(&*read.rack_id, if version >= 11 { "west" } else { "" });
-        // Order counts for the broker, so that a topic may come twice.
+        // The order matters to the broker, so a topic may be there twice.
         let shape: Vec<_> = read
             .topics
             .iter()

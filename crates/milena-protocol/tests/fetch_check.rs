@@ -1,4 +1,5 @@
-//! Checksums of a Fetch answer that arrives bit by bit: what is found right must not depend on how it comes, and is never wrong.
+//! Checksums of a Fetch answer that arrives in pieces. What is found right must not depend on the
+//! pieces, and must never be wrong.
 #![cfg(all(feature = "client", feature = "broker"))]
 #![allow(
     clippy::unwrap_used,
@@ -63,7 +64,8 @@ fn answer(topics: Vec<Vec<PartitionData>>, version: i16) -> Vec<u8> {
     body
 }
 
-/// Whole batches, a cut one, no records, nothing at all and many aborted transactions, in two topics.
+/// Returns an answer with whole batches, a cut one, no records, null records and many aborted
+/// transactions, in two topics with partitions and one without.
 fn mixed(version: i16) -> Vec<u8> {
     let cut = batch(300)[..200].to_vec();
     answer(
@@ -83,7 +85,7 @@ fn mixed(version: i16) -> Vec<u8> {
     )
 }
 
-/// What is found right where the body arrives up to each of `stops` in turn, then whole.
+/// Returns what is found right if the body arrives up to each of `stops` in turn, then whole.
 fn looked(body: &[u8], version: i16, stops: impl IntoIterator<Item = usize>) -> Intact {
     let mut check = FetchCheck::new(version);
     for stop in stops {
@@ -93,7 +95,8 @@ fn looked(body: &[u8], version: i16, stops: impl IntoIterator<Item = usize>) -> 
     check.take()
 }
 
-/// For each partition the bytes that were found right, in which every batch is.
+/// Returns the number of bytes found right for each partition, after a check that every batch in
+/// them is right.
 fn found(body: &[u8], version: i16, intact: &Intact) -> Vec<usize> {
     let body = Bytes::copy_from_slice(body);
     let Ok(answer) = decode_checked(&body, version, intact) else {
@@ -161,7 +164,7 @@ fn a_flipped_bit_is_never_found_right_and_hides_no_other_partition() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         let body = parts(damaged);
         let intact = looked(&body, version, [100, 200]);
-        // The base offset, and the leader's epoch behind the length, are not covered by the checksum.
+        // The checksum covers neither the base offset nor the leader's epoch behind the length.
         let covered = |at: usize| (8..12).contains(&at) || at >= 16;
         let at = bit / 8;
         let expected = match at.checked_sub(first.len()) {

@@ -1,4 +1,5 @@
-//! Record data that other writers made (see `golden/README.md`), read by milena and compared field by field.
+//! Record data that other writers made (see `golden/README.md`), read by milena and compared field
+//! by field.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -41,7 +42,7 @@ fn load(name: &str) -> (Bytes, Value) {
     (Bytes::from(bytes), serde_json::from_str(&text).unwrap())
 }
 
-/// Whether this build can read the case: zstd is a feature.
+/// Returns true if this build can read the case, since zstd is a feature.
 fn readable(name: &str) -> bool {
     cfg!(feature = "zstd") || !name.contains("zstd")
 }

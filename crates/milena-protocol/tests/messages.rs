@@ -1,4 +1,4 @@
-//! Requests and responses as frames, both ways, held against `kafka-protocol`.
+//! Compares requests and responses as frames, in both directions, with `kafka-protocol`.
 #![cfg(all(feature = "client", feature = "broker"))]
 #![allow(
     clippy::unwrap_used,
@@ -157,7 +157,7 @@ fn a_refused_version_is_read_in_layout_0_and_falls_back_below_what_was_sent() {
     answer.encode(&mut body, 0).unwrap();
     let read = api_versions::decode_response(&body, 4).unwrap();
     assert_eq!(read.error, Some(ErrorCode::UNSUPPORTED_VERSION));
-    // The broker hints at 4, which is what it refused: the hint is not obeyed.
+    // The broker hints at 4, which it has just refused, so the hint is not followed.
     assert_eq!(read.fallback(4), Some(3));
     assert_eq!(read.fallback(0), None);
     let bare = api_versions::decode_response(&[0, 35, 0, 0, 0, 0], 3).unwrap();

@@ -1,4 +1,4 @@
-//! Produce by hand, held against `kafka-protocol` in every version.
+//! Compares the handwritten Produce with `kafka-protocol` in every version.
 #![cfg(all(feature = "client", feature = "broker"))]
 #![allow(
     clippy::unwrap_used,
@@ -201,6 +201,16 @@ fn their_answer(version: i16) -> ProduceResponse {
     answer.responses = vec![topic];
     answer.throttle_time_ms = 40;
     answer
+}
+
+#[test]
+fn a_negative_index_of_a_refused_record_blames_no_record() {
+    let mut answer = their_answer(8);
+    answer.responses[0].partition_responses[0].record_errors[0].batch_index = -1;
+    let mut body = Vec::new();
+    answer.encode(&mut body, 8).unwrap();
+    let read = produce::decode_response(&body, 8).unwrap();
+    assert_eq!(read.partitions[0].record_errors[0].index, u32::MAX);
 }
 
 #[test]

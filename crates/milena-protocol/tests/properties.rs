@@ -1,4 +1,4 @@
-//! Properties of the codecs: what goes in comes out, and no bytes make a reader panic.
+//! Properties of the codecs. Decoding returns what was encoded, and no bytes make a reader panic.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -95,7 +95,7 @@ fn build(records: &[Written], compression: Compression) -> Bytes {
     open.seal(compression).unwrap().0.to_bytes(stamp())
 }
 
-/// Reads all that can be read, and ends.
+/// Reads all batches that can be read, and ends.
 fn read_all(bytes: Bytes) {
     for batch in Batches::new(bytes) {
         let Ok(batch) = batch else { continue };
@@ -235,7 +235,8 @@ mod beside_kafka_protocol {
     }
 
     proptest! {
-        // Their headers are a map, and their base timestamp is the smallest: both are kept out of the way.
+        // `kafka-protocol` holds headers in a map, and takes the smallest timestamp as the base.
+        // The records avoid both differences.
         #[test]
         fn the_bytes_are_those_that_kafka_protocol_writes(mut records in vec(written(), 1..12)) {
             records.retain(has_no_duplicate);

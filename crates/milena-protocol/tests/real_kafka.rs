@@ -1,4 +1,5 @@
-//! Produce and Fetch in every version and codec against the real broker that `MILENA_TEST_BOOTSTRAP` names; `scripts/test-real-kafka` starts one.
+//! Produce and Fetch in every version and codec against the real broker that
+//! `MILENA_TEST_BOOTSTRAP` names. `scripts/test-real-kafka` starts one.
 #![cfg(feature = "client")]
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +27,7 @@ use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use milena_protocol::{ApiKey, BrokerVersions, Request, api_versions, frame, request, response};
 use uuid::Uuid;
 
-/// One blocking connection, one request at a time.
+/// A blocking connection that sends one request at a time.
 struct Wire {
     stream: TcpStream,
     versions: BrokerVersions,
@@ -83,7 +84,7 @@ impl Wire {
         self.exchange(&pieces, api, version)
     }
 
-    /// Versions of `api` that both sides speak.
+    /// Returns the versions of `api` that both sides speak.
     fn shared(&self, api: ApiKey) -> std::ops::RangeInclusive<i16> {
         let (ours, theirs) = (api.supported(), self.versions.range(api).unwrap());
         ours.min.max(theirs.min)..=ours.max.min(theirs.max)

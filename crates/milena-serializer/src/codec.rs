@@ -1,18 +1,18 @@
-//! What a codec is: bytes from a value, and a value from bytes.
+//! Codecs: traits that turn a value into bytes and bytes into a value.
 
 use std::fmt;
 
 use bytes::Bytes;
 use milena_core::{ConsumerRecord, Error, ErrorKind, Headers, Result, TopicName};
 
-/// Makes the bytes of a key or a value.
+/// Serializes a key or a value.
 ///
 /// ```
 /// use bytes::Bytes;
 /// use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
 /// use milena_serializer::{Deserializer, Place, Serializer};
 ///
-/// /// An amount of money as text: `12.34`.
+/// /// Writes an amount of money as text, such as `12.34`.
 /// struct Cents;
 ///
 /// impl Serializer<u64> for Cents {
@@ -38,11 +38,13 @@ use milena_core::{ConsumerRecord, Error, ErrorKind, Headers, Result, TopicName};
 /// # Ok::<_, Error>(())
 /// ```
 pub trait Serializer<T: ?Sized> {
-    /// The bytes of `value`, for a record of `topic`; may add to the record's headers. `None` is Kafka's null: a missing key, or the
-    /// tombstone that deletes its key from a compacted topic.
+    /// Returns the bytes of `value` for a record of `topic`. It may add headers to the record.
+    ///
+    /// `None` is Kafka's null. It means a missing key, or a tombstone that deletes its key from a
+    /// compacted topic.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] or another kind for a value that cannot be written.
+    /// [`ErrorKind::Config`] or another kind for a value that cannot be serialized.
     fn serialize(
         &self,
         topic: &TopicName,
@@ -51,16 +53,17 @@ pub trait Serializer<T: ?Sized> {
     ) -> Result<Option<Bytes>>;
 }
 
-/// Makes a key or a value from its bytes. [`Serializer`] has an example.
+/// Deserializes a key or a value. [`Serializer`] has an example.
 pub trait Deserializer<T> {
-    /// The value that `bytes` hold; `None` is a missing key or a tombstone.
+    /// Returns the value in `bytes`. `None` is a missing key or a tombstone.
     ///
     /// # Errors
-    /// What is wrong with the bytes: [`ErrorKind::Decode`]. The place is added by the caller.
+    /// [`ErrorKind::Decode`] with the reason why the bytes cannot be deserialized. The caller adds
+    /// the record's place.
     fn deserialize(&self, place: Place<'_>, bytes: Option<&Bytes>) -> Result<T>;
 }
 
-/// Where the bytes come from.
+/// The place of the bytes to deserialize.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Place<'a> {
@@ -68,7 +71,7 @@ pub struct Place<'a> {
     pub topic: &'a TopicName,
     /// The record's headers.
     pub headers: &'a Headers,
-    /// Which part of the record.
+    /// The part of the record.
     pub part: Part,
 }
 
@@ -82,7 +85,7 @@ pub enum Part {
 }
 
 impl<'a> Place<'a> {
-    /// The value of a record.
+    /// Returns the place of a record's value.
     #[must_use]
     pub fn value(topic: &'a TopicName, headers: &'a Headers) -> Self {
         Self {
@@ -92,7 +95,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The key of a record.
+    /// Returns the place of a record's key.
     #[must_use]
     pub fn key(topic: &'a TopicName, headers: &'a Headers) -> Self {
         Self {
@@ -111,10 +114,10 @@ impl fmt::Display for Part {
     }
 }
 
-/// Decodes a part of a record; the error names the record's topic, partition and offset.
+/// Decodes a part of a record. The error names the record's topic, partition and offset.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`], or what the codec failed with.
+/// [`ErrorKind::Decode`], or the error of the codec.
 pub(crate) fn decode<T>(
     codec: &(impl Deserializer<T> + ?Sized),
     record: &ConsumerRecord,
@@ -129,19 +132,21 @@ pub(crate) fn decode<T>(
         .map_err(|error| error.at(&record.topic_partition()).offset(record.offset))
 }
 
-/// The error for bytes that are missing.
+/// Creates the error for a missing key or value.
 pub(crate) fn missing(part: Part, wanted: &str) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("the record has no {part}, where {wanted} is expected"),
+        format!("the record has no {part}, but {wanted} is expected"),
     )
 }
 
-/// The error for a number of bytes that is not the form's.
+/// Creates the error for bytes of the wrong length.
 pub(crate) fn wrong_length(part: Part, wanted: &str, length: usize, given: usize) -> Error {
     Error::new(
         ErrorKind::Decode,
-        format!("the {part} is no {wanted}: {given} bytes, where {length} are expected"),
+        format!(
+            "the {part} is not a valid {wanted}: it has {given} bytes, but {length} are expected"
+        ),
     )
 }
 

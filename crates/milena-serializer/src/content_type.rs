@@ -1,4 +1,4 @@
-//! The content type of a value in a header, and a deserializer that chooses by it.
+//! The content type of a value in a header, and a deserializer that selects its codec by it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
 
 use crate::codec::{Deserializer, Part, Place, Serializer};
 
-/// The header that names the form of a record's value.
+/// The header that names the format of a record's value.
 pub const CONTENT_TYPE: &str = "content-type";
 
-/// A codec whose form has a name (RFC 6838).
+/// A codec whose format has a media type (RFC 6838).
 pub trait MediaType: Sized {
-    /// Such as `application/json`.
+    /// The media type, such as `application/json`.
     const MEDIA_TYPE: &'static str;
 
-    /// Writes the name into the header [`CONTENT_TYPE`] of each record. For codecs of values: a record has one such header.
+    /// Writes the media type into the header [`CONTENT_TYPE`] of each record. Only for codecs of
+    /// values, because a record has one such header.
     fn with_content_type(self) -> WithContentType<Self> {
         WithContentType::new(self, Self::MEDIA_TYPE)
     }
@@ -40,15 +41,19 @@ impl MediaType for crate::XmlCodec {
     const MEDIA_TYPE: &'static str = "application/xml";
 }
 
-/// A codec that names its form in the header [`CONTENT_TYPE`]; a tombstone has none.
+/// A codec that writes the name of its format into the header [`CONTENT_TYPE`]. A tombstone gets no
+/// header.
 #[derive(Clone, Debug)]
 pub struct WithContentType<C> {
+    /// The codec of the value.
     codec: C,
+    /// The value of the header.
     name: Bytes,
 }
 
 impl<C> WithContentType<C> {
-    /// Names a form that has no [`MediaType`], or another one.
+    /// Wraps a codec. `name` is the name of its format, for a codec without [`MediaType`] or to
+    /// replace that.
     pub fn new(codec: C, name: impl Into<Bytes>) -> Self {
         Self {
             codec,
@@ -78,10 +83,11 @@ impl<T, C: Deserializer<T>> Deserializer<T> for WithContentType<C> {
     }
 }
 
-/// Reads a value by the codec that the header [`CONTENT_TYPE`] names.
+/// Deserializes a value with the codec that the header [`CONTENT_TYPE`] names.
 ///
-/// Parameters of the name (`; charset=…`) and its case do not count; `application/vnd.order+json` is read as `application/json` unless
-/// it has a codec of its own (RFC 6839). A tombstone goes to the fallback, or else to the first codec.
+/// Case and parameters of the name (`; charset=…`) are ignored. `application/vnd.order+json` is
+/// read as `application/json` if it has no codec of its own (RFC 6839). A tombstone is read with
+/// the fallback, or without one with the first codec.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -95,14 +101,17 @@ impl<T, C: Deserializer<T>> Deserializer<T> for WithContentType<C> {
 /// # Ok::<_, milena_core::Error>(())
 /// ```
 pub struct ByContentType<T> {
+    /// The codecs with the names of their formats, without parameters and in lower case. Each name
+    /// occurs once.
     forms: Vec<(String, Form<T>)>,
+    /// The fallback for records without the header. `None` makes them an error.
     otherwise: Option<Form<T>>,
 }
 
 type Form<T> = Arc<dyn Deserializer<T> + Send + Sync>;
 
 impl<T> ByContentType<T> {
-    /// Knows no form yet.
+    /// Creates a deserializer without codecs.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -111,7 +120,7 @@ impl<T> ByContentType<T> {
         }
     }
 
-    /// Reads the codec's own form by it.
+    /// Adds a codec for its own media type.
     #[must_use]
     pub fn form<C>(self, codec: C) -> Self
     where
@@ -120,7 +129,7 @@ impl<T> ByContentType<T> {
         self.named(C::MEDIA_TYPE, codec)
     }
 
-    /// Reads the form of that name by a codec; of two for one name the last counts.
+    /// Adds a codec for the format `name`. Replaces an earlier codec for that name.
     #[must_use]
     pub fn named(
         mut self,
@@ -133,13 +142,14 @@ impl<T> ByContentType<T> {
         self
     }
 
-    /// Reads records without the header by this codec. Default: they are an error.
+    /// Sets the fallback codec, for records without the header. By default they are an error.
     #[must_use]
     pub fn otherwise(mut self, codec: impl Deserializer<T> + Send + Sync + 'static) -> Self {
         self.otherwise = Some(Arc::new(codec));
         self
     }
 
+    /// Returns the codec for a name, or for its suffix such as `+json`.
     fn find(&self, name: &str) -> Option<&Form<T>> {
         let of = |wanted: &str| self.forms.iter().find(|(known, _)| known == wanted);
         let suffix = || {
@@ -149,6 +159,7 @@ impl<T> ByContentType<T> {
         of(name).or_else(suffix).map(|(_, form)| form)
     }
 
+    /// Creates the error for a value without a matching codec.
     fn unknown(&self, part: Part, name: Option<&str>) -> Error {
         let known: Vec<_> = self.forms.iter().map(|(name, _)| name.as_str()).collect();
         let known = known.join(", ");
@@ -158,7 +169,7 @@ impl<T> ByContentType<T> {
                 short(name)
             ),
             None => format!(
-                "the record has no header `{CONTENT_TYPE}` to choose among {known} for its {part}"
+                "the record has no header `{CONTENT_TYPE}`, which selects the codec of its {part}; there are codecs for {known}"
             ),
         };
         Error::new(ErrorKind::Decode, what)
@@ -203,7 +214,7 @@ impl<T> fmt::Debug for ByContentType<T> {
     }
 }
 
-/// As much of a name as somebody may want to read; a sender may have written anything there.
+/// Shortens a name for an error text. A sender may have written anything into the header.
 fn short(name: &str) -> String {
     let mut short: String = name.chars().take(LONGEST).collect();
     if short.len() < name.len() {
@@ -212,10 +223,10 @@ fn short(name: &str) -> String {
     short
 }
 
-/// Characters of a content type that is not known, in an error.
+/// The most characters of an unknown content type in an error text.
 const LONGEST: usize = 100;
 
-/// A content type without parameters, in lower case.
+/// Returns a content type without parameters, in lower case.
 fn essence(name: &str) -> String {
     let name = name.split(';').next().unwrap_or(name);
     name.trim().to_ascii_lowercase()

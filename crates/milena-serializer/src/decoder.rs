@@ -1,4 +1,4 @@
-//! A codec for keys and one for values, to read records.
+//! Two codecs that decode the keys and values of records.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -12,14 +12,16 @@ use crate::codec::{Deserializer, Part, decode};
 use crate::plain::BytesCodec;
 use crate::record::{Decoded, Undecodable};
 
-/// The codecs of a key and a value, to read records. A clone shares them.
+/// The codecs for keys and values of consumed records. Clones share them.
 pub struct Decoder<K, V> {
+    /// The codec of the key.
     key: Arc<dyn Deserializer<K> + Send + Sync>,
+    /// The codec of the value.
     value: Arc<dyn Deserializer<V> + Send + Sync>,
 }
 
 impl Decoder<Option<Bytes>, Option<Bytes>> {
-    /// Leaves keys and values as they are.
+    /// Creates a decoder that leaves keys and values as bytes.
     #[must_use]
     pub fn bytes() -> Self {
         Self::new(BytesCodec, BytesCodec)
@@ -27,7 +29,7 @@ impl Decoder<Option<Bytes>, Option<Bytes>> {
 }
 
 impl<K, V> Decoder<K, V> {
-    /// A pair of codecs.
+    /// Creates a decoder from two codecs.
     pub fn new(
         key: impl Deserializer<K> + Send + Sync + 'static,
         value: impl Deserializer<V> + Send + Sync + 'static,
@@ -38,7 +40,7 @@ impl<K, V> Decoder<K, V> {
         }
     }
 
-    /// The same with another codec of keys.
+    /// Returns the decoder with another codec for keys.
     #[must_use]
     pub fn with_key<L>(self, codec: impl Deserializer<L> + Send + Sync + 'static) -> Decoder<L, V> {
         Decoder {
@@ -47,7 +49,7 @@ impl<K, V> Decoder<K, V> {
         }
     }
 
-    /// The same with another codec of values.
+    /// Returns the decoder with another codec for values.
     #[must_use]
     pub fn with_value<W>(
         self,
@@ -59,7 +61,8 @@ impl<K, V> Decoder<K, V> {
         }
     }
 
-    /// A handler of whole records from one of decoded records; what cannot be decoded is poison and does not reach it.
+    /// Wraps a handler of decoded records into a handler of records. A record that cannot be
+    /// decoded is poison, and the wrapped handler is not called.
     ///
     /// ```
     /// use milena_serializer::{BigEndianCodec, Decoded, Decoder, TextCodec};
@@ -92,10 +95,10 @@ impl<K, V> Decoder<K, V> {
         }
     }
 
-    /// The record with its key and value decoded.
+    /// Decodes key and value of a record.
     ///
     /// # Errors
-    /// [`Undecodable`], with the record and what is wrong with it.
+    /// [`Undecodable`] with the record and the reason.
     pub fn decode(&self, record: ConsumerRecord) -> Result<Decoded<K, V>, Undecodable> {
         let parts = decode(&*self.key, &record, Part::Key)
             .and_then(|key| Ok((key, decode(&*self.value, &record, Part::Value)?)));
@@ -125,5 +128,5 @@ impl<K, V> fmt::Debug for Decoder<K, V> {
     }
 }
 
-/// What a handler of whole records returns.
+/// The future of a wrapped handler.
 type Handling = Pin<Box<dyn Future<Output = Result<Outcome, ProcessError>> + Send>>;

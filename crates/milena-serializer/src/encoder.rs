@@ -1,4 +1,4 @@
-//! A codec for keys and one for values, to write records.
+//! Two codecs that encode the keys and values of records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use crate::codec::Serializer;
 use crate::plain::BytesCodec;
 use crate::record::TypedRecord;
 
-/// The codecs of a key and a value, to write records. A clone shares them.
+/// The codecs for keys and values of records to send. Clones share them.
 pub struct Encoder<K: ?Sized, V: ?Sized> {
+    /// The codec of the key.
     key: Arc<dyn Serializer<K> + Send + Sync>,
+    /// The codec of the value.
     value: Arc<dyn Serializer<V> + Send + Sync>,
 }
 
 impl<K: ?Sized, V: ?Sized> Encoder<K, V> {
-    /// A pair of codecs.
+    /// Creates an encoder from two codecs.
     pub fn new(
         key: impl Serializer<K> + Send + Sync + 'static,
         value: impl Serializer<V> + Send + Sync + 'static,
@@ -28,7 +30,7 @@ impl<K: ?Sized, V: ?Sized> Encoder<K, V> {
         }
     }
 
-    /// The same with another codec of keys.
+    /// Returns the encoder with another codec for keys.
     #[must_use]
     pub fn with_key<L: ?Sized>(
         self,
@@ -40,7 +42,7 @@ impl<K: ?Sized, V: ?Sized> Encoder<K, V> {
         }
     }
 
-    /// The same with another codec of values.
+    /// Returns the encoder with another codec for values.
     #[must_use]
     pub fn with_value<W: ?Sized>(
         self,
@@ -52,10 +54,11 @@ impl<K: ?Sized, V: ?Sized> Encoder<K, V> {
         }
     }
 
-    /// The record of a key and a value. The key's codec sees the headers first.
+    /// Encodes a key and a value. The codec of the key may add headers first, then the codec of the
+    /// value.
     ///
     /// # Errors
-    /// What a codec failed with, naming the topic.
+    /// The error of a codec, with the topic.
     pub fn encode_parts(
         &self,
         topic: &TopicName,
@@ -88,7 +91,7 @@ impl<K: ?Sized, V: ?Sized> Encoder<K, V> {
 }
 
 impl Encoder<Bytes, Bytes> {
-    /// Takes keys and values as bytes.
+    /// Creates an encoder for keys and values that are bytes.
     #[must_use]
     pub fn bytes() -> Self {
         Self::new(BytesCodec, BytesCodec)
@@ -96,10 +99,10 @@ impl Encoder<Bytes, Bytes> {
 }
 
 impl<K, V> Encoder<K, V> {
-    /// The record in bytes.
+    /// Encodes key and value of a record.
     ///
     /// # Errors
-    /// What a codec failed with, naming the topic.
+    /// The error of a codec, with the topic.
     pub fn encode(&self, record: TypedRecord<K, V>) -> Result<ProducerRecord> {
         let TypedRecord {
             topic,

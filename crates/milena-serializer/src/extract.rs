@@ -1,4 +1,4 @@
-//! Arguments of a handler by any codec, for keys and values.
+//! Handler arguments that decode keys and values with any codec.
 
 use std::future::{Future, ready};
 use std::marker::PhantomData;
@@ -7,12 +7,15 @@ use milena_core::{FromRecord, Incoming, ProcessError, Result};
 
 use crate::codec::{Deserializer, Part, decode};
 
-/// A record's key, read by the codec `C`.
+/// A record's key, decoded with the codec `C`.
 ///
 /// ```
 /// use milena_serializer::{BigEndianCodec, KeyAs, TextCodec, ValueAs};
 ///
-/// async fn count(KeyAs(customer, _): KeyAs<i64, BigEndianCodec>, ValueAs(name, _): ValueAs<Option<String>, TextCodec>) {
+/// async fn count(
+///     KeyAs(customer, _): KeyAs<i64, BigEndianCodec>,
+///     ValueAs(name, _): ValueAs<Option<String>, TextCodec>,
+/// ) {
 ///     match name {
 ///         Some(name) => println!("{customer} is {name}"),
 ///         None => println!("{customer} is gone"),
@@ -24,7 +27,7 @@ use crate::codec::{Deserializer, Part, decode};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyAs<T, C>(pub T, pub PhantomData<C>);
 
-/// A record's value, read by the codec `C`. [`KeyAs`] has an example.
+/// A record's value, decoded with the codec `C`. [`KeyAs`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueAs<T, C>(pub T, pub PhantomData<C>);
 

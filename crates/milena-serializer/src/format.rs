@@ -1,4 +1,4 @@
-//! What the codecs over serde have in common.
+//! Functions shared by the codecs that use serde.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,22 +9,24 @@ use milena_core::{Error, ErrorKind};
 
 use crate::codec::{Part, missing};
 
-/// The value of a missing key or a tombstone: `None` for an optional type.
+/// Returns the value for a missing key or a tombstone, which is `None` for an optional type. Other
+/// types get an error.
 pub(crate) fn null<T: DeserializeOwned>(part: Part, format: &str) -> Result<T, Error> {
     let nothing: UnitDeserializer<ValueError> = ().into_deserializer();
     T::deserialize(nothing).map_err(|_| missing(part, format))
 }
 
-/// The error for bytes that are not of the format and type, with the path of the field that is wrong.
+/// Creates the error for bytes that do not match the format or the type. It names the path of the
+/// wrong field.
 pub(crate) fn undecodable<'de, T, D>(part: Part, format: &str, reader: D) -> Error
 where
     T: Deserialize<'de>,
     D: serde::Deserializer<'de, Error: Send + Sync + 'static>,
 {
     let wanted = short(std::any::type_name::<T>());
-    let what = format!("the {part} is no {format} of type `{wanted}`");
+    let what = format!("the {part} is not {format} of type `{wanted}`");
     let Err(error) = serde_path_to_error::deserialize::<D, T>(reader) else {
-        let what = format!("the {part} goes on after its {format} has ended");
+        let what = format!("the {part} holds more bytes after its {format}");
         return Error::new(ErrorKind::Decode, what);
     };
     let path = error.path().to_string();
@@ -41,14 +43,15 @@ where
     }
 }
 
-/// What serde says is wrong, without the value that it found: the text goes into logs and headers, and what a record holds does not.
+/// Removes the value that serde found from its error text. The text goes into logs and headers,
+/// where the content of a record must not appear.
 fn without_values(text: &str) -> String {
     let Some((found, expected)) = text.rsplit_once(", expected ") else {
         return text.to_owned();
     };
     for kind in ["invalid type: ", "invalid value: "] {
         if let Some(found) = found.strip_prefix(kind) {
-            // The value stands in quotes behind a word for its type.
+            // serde writes a word for the type, then the value in quotes.
             let word = found.split(['`', '"']).next().unwrap_or_default().trim();
             return format!("{kind}{word}, expected {expected}");
         }
@@ -59,7 +62,8 @@ fn without_values(text: &str) -> String {
     text.to_owned()
 }
 
-/// The beginning and the end of a long text: a cause may quote what a sender wrote, of whatever length, before it tells the place.
+/// Returns the beginning and the end of a long text. An error may quote text of any length from a
+/// sender before it names the position. `None` if the text is short enough.
 fn shortened(text: &str) -> Option<String> {
     if text.len() <= LONGEST {
         return None;
@@ -70,10 +74,10 @@ fn shortened(text: &str) -> Option<String> {
     Some(format!("{begin} … {end}"))
 }
 
-/// The longest cause that is told as it is, in bytes.
+/// The longest error text that is used unchanged, in bytes.
 const LONGEST: usize = 400;
 
-/// The error for a value that the format cannot hold.
+/// Creates the error for a value that the format cannot represent.
 pub(crate) fn unwritable<T: ?Sized>(
     format: &str,
     cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -85,7 +89,7 @@ pub(crate) fn unwritable<T: ?Sized>(
     Error::new(ErrorKind::Config, what).with_source(cause)
 }
 
-/// The last part of a type's path.
+/// Returns the last segment of a type's path, without generic parameters.
 fn short(name: &str) -> &str {
     let base = name.split('<').next().unwrap_or(name);
     base.rsplit("::").next().unwrap_or(name)

@@ -1,4 +1,4 @@
-//! JSON, by `serde_json`.
+//! JSON, with `serde_json`.
 
 use std::cell::Cell;
 use std::future::{Future, ready};
@@ -14,23 +14,26 @@ use serde::de::DeserializeOwned;
 use crate::codec::{Deserializer, Part, Place, Serializer, decode};
 use crate::format::{null, undecodable, unwritable};
 
-/// A record's value as JSON, decoded into `T`: an argument of a handler.
+/// A record's value as JSON, decoded into `T`. An argument of a handler.
 ///
-/// What cannot be decoded is [poison](milena_core::ErrorClass::Poison): no attempt is repeated. The error names topic, partition,
-/// offset, and the path of the field that is wrong. A tombstone is `None` in `Json<Option<T>>`.
+/// A value that cannot be decoded is [poison](milena_core::ErrorClass::Poison) and is not retried.
+/// The error names topic, partition and offset, and the path of the wrong field. A tombstone is
+/// `None` in `Json<Option<T>>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// JSON as a codec, for every type that serde knows.
+/// JSON as a codec, for every type that serde supports.
 ///
-/// JSON's `null` and Kafka's null are one: an `Option::None` is sent as a tombstone, and a tombstone is read as `None`. Values may be
-/// nested 127 levels deep; deeper ones are refused before they could exhaust the stack.
+/// JSON's `null` and Kafka's null are the same. An `Option::None` is sent as a tombstone, and a
+/// tombstone is read as `None`. Values may be nested 127 levels deep. Deeper ones are refused,
+/// because they could exhaust the stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JsonCodec;
 
 impl<T: Serialize + ?Sized> Serializer<T> for JsonCodec {
     fn serialize(&self, topic: &TopicName, _: &mut Headers, value: &T) -> Result<Option<Bytes>> {
-        // Taken out, not borrowed: a value may use this codec for a part of itself.
+        // Take the buffer instead of borrowing it, because the value may use this codec for a part
+        // of itself.
         let mut buffer = BUFFER.take();
         buffer.clear();
         let written = serde_json::to_writer(&mut buffer, value);
@@ -48,11 +51,11 @@ impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
         let Some(bytes) = bytes else {
             return null(place.part, "JSON");
         };
-        // The path costs time to follow: it is looked for only where something is wrong.
+        // Tracking the path takes time, so decode again with the path only after an error.
         serde_json::from_slice(bytes).map_err(|_| {
             if let Some(what) = foreign(bytes) {
                 let part = place.part;
-                return Error::new(ErrorKind::Decode, format!("the {part} is no JSON: {what}"));
+                return Error::new(ErrorKind::Decode, format!("the {part} is not JSON: {what}"));
             }
             let mut reader = serde_json::Deserializer::from_slice(bytes);
             undecodable::<T, _>(place.part, "JSON", &mut reader)
@@ -60,18 +63,20 @@ impl<T: DeserializeOwned> Deserializer<T> for JsonCodec {
     }
 }
 
-/// What begins a value that is JSON for others, in words.
+/// Describes the first bytes of a value that other software reads as JSON. `None` for other bytes.
 fn foreign(bytes: &[u8]) -> Option<String> {
     match *bytes {
         [0xef, 0xbb, 0xbf, ..] => {
-            Some("it begins with a byte order mark, which its writer has to leave out".to_owned())
+            Some("it begins with a byte order mark, which its writer must leave out".to_owned())
         }
-        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => Some("it begins with the mark of UTF-16".to_owned()),
+        [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => {
+            Some("it begins with the byte order mark of UTF-16".to_owned())
+        }
         [0, a, b, c, d, ..] => {
             let schema = u32::from_be_bytes([a, b, c, d]);
             Some(format!(
-                "it begins with the five bytes of a schema registry (schema {schema}); read it by a codec that knows the registry, \
-                 or leave them out by one of your own"
+                "it begins with the five bytes of a schema registry (schema {schema}); use a codec that knows the registry, \
+                 or one of your own that skips these bytes"
             ))
         }
         _ => None,
@@ -91,12 +96,13 @@ impl<T: DeserializeOwned + Send, S: Sync> FromRecord<S> for Json<T> {
     }
 }
 
-/// JSON values for records to be sent.
+/// Adds JSON values to records to send.
 pub trait JsonExt: Sized {
-    /// Sets the value to `value` as JSON; `null` is a tombstone.
+    /// Sets the value to `value` as JSON. `null` becomes a tombstone.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a value that JSON cannot hold, such as a map whose keys are no texts.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for a value that JSON cannot
+    /// represent, such as a map whose keys are not text.
     fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<Self>;
 }
 
@@ -108,11 +114,13 @@ impl JsonExt for ProducerRecord {
 }
 
 thread_local! {
-    /// Where values are written, so that each costs one allocation, of its own size.
+    /// The buffer for serialized values. With it, each value costs only one allocation of its exact
+    /// size.
     static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The largest buffer that is kept, in bytes.
 const KEPT: usize = 64 << 10;
 
+/// A value that is sent as Kafka's null.
 const NULL: &[u8] = b"null";

@@ -1,17 +1,19 @@
-//! User types to bytes and back: codecs, the extractors over them, and values for records to be sent.
+//! Converts user types to bytes and back: codecs, extractors that use them, and record values.
 //!
 //! | Codec | Types | Bytes |
 //! |---|---|---|
-//! | [`BytesCodec`] | `Bytes`, `Vec<u8>` | as they are |
+//! | [`BytesCodec`] | `Bytes`, `Vec<u8>` | unchanged |
 //! | [`TextCodec`] | `String`, `str` | UTF-8 |
-//! | [`BigEndianCodec`] | integers and floats | fixed width, the highest byte first, as Java's serializers |
+//! | [`BigEndianCodec`] | integers and floats | big-endian with fixed width, as Java's |
 //! | [`BoolCodec`] | `bool` | one byte, as Java's |
 //! | `UuidCodec` (feature `uuid`) | `Uuid` | 36 characters, as Java's |
-//! | `JsonCodec` (feature `json`) | whatever serde knows | JSON |
-//! | `XmlCodec` (feature `xml`) | whatever serde knows | XML |
+//! | `JsonCodec` (feature `json`) | types that serde supports | JSON |
+//! | `XmlCodec` (feature `xml`) | types that serde supports | XML |
 //!
-//! Each reads and writes `Option<T>` too, for keys that may be missing and for tombstones. A codec of your own is a few lines:
-//! [`Serializer`] has an example. [`MediaType::with_content_type`] names the form in a header, and [`ByContentType`] reads by it.
+//! Each codec also supports `Option<T>`, for missing keys and for tombstones. A codec of your own
+//! takes a few lines, as the example of [`Serializer`] shows. [`MediaType::with_content_type`]
+//! writes the name of the format into a header, and [`ByContentType`] selects the codec by that
+//! header.
 //!
 //! ```
 //! # #[cfg(feature = "json")] {
@@ -25,11 +27,12 @@
 //!     quantity: u32,
 //! }
 //!
-//! // On the way out, the value of a record:
-//! let record = ProducerRecord::new("orders").key("customer-7").json(&Order { id: 7, quantity: 2 })?;
+//! // To send an order, set it as the value of a record:
+//! let order = Order { id: 7, quantity: 2 };
+//! let record = ProducerRecord::new("orders").key("customer-7").json(&order)?;
 //! assert_eq!(record.record.value.as_deref(), Some(&br#"{"id":7,"quantity":2}"#[..]));
 //!
-//! // On the way in, an argument of a handler:
+//! // To consume an order, take it as an argument of a handler:
 //! async fn bill(Json(order): Json<Order>) {
 //!     println!("billing order {}", order.id);
 //! }

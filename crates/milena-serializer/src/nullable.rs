@@ -1,11 +1,12 @@
-//! `Option<T>` for keys that may be missing and for tombstones.
+//! `Option<T>` for missing keys and for tombstones.
 
 use bytes::Bytes;
 use milena_core::{Headers, Result, TopicName};
 
 use crate::codec::{Deserializer, Place, Serializer};
 
-/// Makes a codec of your own one of `Option<T>`: `None` is Kafka's null, on both ways. The codecs of this crate do so by themselves.
+/// Makes a codec for `Option<T>` from a codec of your own. `None` is Kafka's null in both
+/// directions. The codecs of this crate support `Option<T>` without it.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -15,13 +16,19 @@ use crate::codec::{Deserializer, Place, Serializer};
 /// struct Shout;
 ///
 /// impl Serializer<String> for Shout {
-///     fn serialize(&self, _: &TopicName, _: &mut Headers, text: &String) -> Result<Option<Bytes>> {
+///     fn serialize(
+///         &self,
+///         _: &TopicName,
+///         _: &mut Headers,
+///         text: &String,
+///     ) -> Result<Option<Bytes>> {
 ///         Ok(Some(text.to_uppercase().into()))
 ///     }
 /// }
 ///
 /// # let (topic, mut headers) = ("t".into(), Headers::new());
-/// assert_eq!(Nullable(Shout).serialize(&topic, &mut headers, &Some("hello".to_owned()))?, Some("HELLO".into()));
+/// let hello = Some("hello".to_owned());
+/// assert_eq!(Nullable(Shout).serialize(&topic, &mut headers, &hello)?, Some("HELLO".into()));
 /// assert_eq!(Nullable(Shout).serialize(&topic, &mut headers, &None::<String>)?, None);
 /// # Ok::<_, milena_core::Error>(())
 /// ```
@@ -51,7 +58,7 @@ impl<T, C: Deserializer<T>> Deserializer<Option<T>> for Nullable<C> {
     }
 }
 
-/// The same for a codec of this crate, which need not be wrapped.
+/// Implements `Option<T>` for a codec of this crate.
 macro_rules! nullable {
     ($codec:ty: $($type:ty),* $(,)?) => {
         $(impl $crate::codec::Serializer<Option<$type>> for $codec {

@@ -1,4 +1,4 @@
-//! Numbers and truth values in the binary forms that Java's serializers write.
+//! Numbers and booleans in the binary formats of Java's serializers.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
@@ -6,14 +6,16 @@ use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
 use crate::codec::{Deserializer, Place, Serializer, missing, wrong_length};
 use crate::nullable::nullable;
 
-/// Numbers in their fixed width, the highest byte first: what Java's `ShortSerializer`, `IntegerSerializer`, `LongSerializer`,
-/// `FloatSerializer` and `DoubleSerializer` write (`i16`, `i32`, `i64`, `f32`, `f64`), and the unsigned ones alike.
+/// Numbers in big-endian form with fixed width.
 ///
-/// Bytes of another length are an error, never cut or filled up.
+/// It is the format of Java's `ShortSerializer`, `IntegerSerializer`, `LongSerializer`,
+/// `FloatSerializer` and `DoubleSerializer` (`i16`, `i32`, `i64`, `f32`, `f64`). Other integer
+/// types use the same form. Bytes of another length are an error. They are never truncated or
+/// padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BigEndianCodec;
 
-/// A truth value in one byte, 1 or 0: Java's `BooleanSerializer`.
+/// A boolean in one byte, 1 or 0, the format of Java's `BooleanSerializer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BoolCodec;
 
@@ -55,7 +57,7 @@ impl Deserializer<bool> for BoolCodec {
             [1] => Ok(true),
             [other] => {
                 let what = format!(
-                    "the {} is no bool: the byte {other}, where 0 or 1 is expected",
+                    "the {} is not a valid bool: its byte is {other}, but 0 or 1 is expected",
                     place.part
                 );
                 Err(Error::new(ErrorKind::Decode, what))

@@ -1,4 +1,4 @@
-//! Bytes and text as they are.
+//! Bytes and text without conversion.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
@@ -6,11 +6,12 @@ use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
 use crate::codec::{Deserializer, Place, Serializer, missing};
 use crate::nullable::nullable;
 
-/// Bytes as they are: `Bytes`, `[u8]`, `Vec<u8>`. Java's `ByteArraySerializer`.
+/// Bytes without conversion: `Bytes`, `[u8]`, `Vec<u8>`. The format of Java's
+/// `ByteArraySerializer`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BytesCodec;
 
-/// UTF-8 text: `String`, `str`. Java's `StringSerializer` in its default encoding.
+/// UTF-8 text: `String`, `str`. The format of Java's `StringSerializer` with its default encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TextCodec;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use milena_core::{ConsumerRecord, Error, Headers, Partition, ProcessError, Timestamp, TopicName};
 
-/// A record to be sent, its key and value not encoded yet.
+/// A record to send, with key and value not yet encoded.
 ///
 /// ```
 /// # use milena_serializer::TypedRecord;
@@ -17,20 +17,20 @@ use milena_core::{ConsumerRecord, Error, Headers, Partition, ProcessError, Times
 pub struct TypedRecord<K, V> {
     /// The topic.
     pub topic: TopicName,
-    /// The partition; `None` leaves the choice to the partitioner.
+    /// The partition. `None` lets the partitioner choose.
     pub partition: Option<Partition>,
-    /// The key; `None` is Kafka's null.
+    /// The key. `None` is Kafka's null.
     pub key: Option<K>,
-    /// The value; `None` is a tombstone.
+    /// The value. `None` is a tombstone.
     pub value: Option<V>,
-    /// The headers; the codecs may add to them.
+    /// The headers. Codecs may add to them.
     pub headers: Headers,
-    /// When it was made; `None` is the time of sending.
+    /// The time at which the record was created. `None` means the time of sending.
     pub timestamp: Option<Timestamp>,
 }
 
 impl<K, V> TypedRecord<K, V> {
-    /// A record for `topic` with neither key nor value yet.
+    /// Creates a record for `topic`, without key and value.
     pub fn new(topic: impl Into<TopicName>) -> Self {
         Self {
             topic: topic.into(),
@@ -63,14 +63,14 @@ impl<K, V> TypedRecord<K, V> {
         self
     }
 
-    /// Chooses the partition, past the partitioner.
+    /// Sets the partition. The partitioner is not asked.
     #[must_use]
     pub fn partition(mut self, partition: impl Into<Partition>) -> Self {
         self.partition = Some(partition.into());
         self
     }
 
-    /// Sets the time at which it was made; default is the time of sending.
+    /// Sets the time at which the record was created. Default is the time of sending.
     #[must_use]
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
@@ -78,7 +78,7 @@ impl<K, V> TypedRecord<K, V> {
     }
 }
 
-/// A record that was read, with its key and value decoded.
+/// A consumed record with its key and value decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decoded<K, V> {
@@ -86,17 +86,17 @@ pub struct Decoded<K, V> {
     pub key: K,
     /// The value.
     pub value: V,
-    /// The record as it was read.
+    /// The record as it was consumed.
     pub record: ConsumerRecord,
 }
 
-/// A record that could not be decoded: it is poison, no further attempt will succeed.
+/// A record that cannot be decoded. It is poison, so it is not retried.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Undecodable {
-    /// The record as it was read, to be kept elsewhere.
+    /// The record as it was consumed, so that it can be stored elsewhere.
     pub record: Box<ConsumerRecord>,
-    /// What is wrong, with topic, partition, offset and path.
+    /// The reason, with topic, partition, offset and path.
     pub error: Error,
 }
 
@@ -106,7 +106,7 @@ impl From<Undecodable> for Error {
     }
 }
 
-// It is no standard error itself: `?` would make it a transient one.
+// This type is not a standard error itself, because `?` would turn it into a transient error.
 impl From<Undecodable> for ProcessError {
     fn from(undecodable: Undecodable) -> Self {
         Self::poison(undecodable.error)

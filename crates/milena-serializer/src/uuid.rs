@@ -1,4 +1,4 @@
-//! UUIDs in their text form.
+//! UUIDs as text.
 
 use ::uuid::Uuid;
 use bytes::Bytes;
@@ -7,7 +7,8 @@ use milena_core::{Error, ErrorKind, Headers, Result, TopicName};
 use crate::codec::{Deserializer, Place, Serializer, missing, wrong_length};
 use crate::nullable::nullable;
 
-/// UUIDs as 36 characters of text, in lower case with hyphens: Java's `UUIDSerializer`. Upper case is read too.
+/// UUIDs as 36 characters of text, in lower case with hyphens, the format of Java's
+/// `UUIDSerializer`. Upper case is read, too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UuidCodec;
 
@@ -22,12 +23,12 @@ impl Serializer<Uuid> for UuidCodec {
 impl Deserializer<Uuid> for UuidCodec {
     fn deserialize(&self, place: Place<'_>, bytes: Option<&Bytes>) -> Result<Uuid> {
         let bytes = bytes.ok_or_else(|| missing(place.part, "UUID"))?;
-        // Other lengths are other forms, which no Kafka client writes.
+        // Text of other lengths is another form of UUID, which no Kafka client writes.
         if bytes.len() != LENGTH {
             return Err(wrong_length(place.part, "UUID", LENGTH, bytes.len()));
         }
         Uuid::try_parse_ascii(bytes).map_err(|cause| {
-            let what = format!("the {} is no UUID", place.part);
+            let what = format!("the {} is not a UUID", place.part);
             Error::new(ErrorKind::Decode, what).with_source(cause)
         })
     }

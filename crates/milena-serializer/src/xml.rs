@@ -1,4 +1,4 @@
-//! XML, by `quick-xml`.
+//! XML, with `quick-xml`.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -18,26 +18,33 @@ use serde::de::DeserializeOwned;
 use crate::codec::{Deserializer, Part, Place, Serializer, decode};
 use crate::format::{null, undecodable, unwritable};
 
-/// A record's value as XML, decoded into `T`: an argument of a handler. [`XmlCodec`] says how elements become fields.
+/// A record's value as XML, decoded into `T`. An argument of a handler. [`XmlCodec`] describes how
+/// elements become fields.
 ///
-/// What cannot be decoded is [poison](milena_core::ErrorClass::Poison): no attempt is repeated. The error names topic, partition,
-/// offset, and the path of the field that is wrong. A tombstone is `None` in `Xml<Option<T>>`.
+/// A value that cannot be decoded is [poison](milena_core::ErrorClass::Poison) and is not retried.
+/// The error names topic, partition and offset, and the path of the wrong field. A tombstone is
+/// `None` in `Xml<Option<T>>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Xml<T>(pub T);
 
-/// XML 1.0 in UTF-8 as a codec, for types that serde knows.
+/// XML 1.0 in UTF-8 as a codec, for types that serde supports.
 ///
-/// - The root element is named as the type (`#[serde(rename = "order")]` changes that); any root is read.
-/// - A field is a child element of its name; a `Vec` is the element repeated. Others may stand between its elements: up to 16,384 tags and
-///   texts of them are read ahead.
-/// - `#[serde(rename = "@id")]` makes a field an attribute, `"$text"` the text of the element, `"$value"` an enum of child elements.
-/// - Names are read without their namespace prefix: `<b:order xmlns:b="…">` is `order`, and what a prefix is bound to is not checked.
-///   Bindings are attributes, `@xmlns` and `@xmlns:b`; give such fields to write them, and `b:order` as the name.
-/// - A missing key or a tombstone is `None` in `Option<T>`, and `None` is sent as one. An empty value is no document.
-/// - A declaration of another encoding than UTF-8 is refused and told.
+/// - The root element is written with the name of the type. `#[serde(rename = "order")]` changes
+///   that. Any root element is read.
+/// - A field is a child element with its name. A `Vec` is a repeated element. Other elements may
+///   stand between its elements, of which up to 16,384 tags and texts are read ahead.
+/// - `#[serde(rename = "@id")]` makes a field an attribute, `"$text"` the text of the element, and
+///   `"$value"` an enum of child elements.
+/// - Names are read without their namespace prefix. `<b:order xmlns:b="…">` is read as `order`. The
+///   namespace of a prefix is not checked. Namespace declarations are attributes, `@xmlns` and
+///   `@xmlns:b`. To write them, add such fields and use `b:order` as the name.
+/// - A missing key or a tombstone is `None` in `Option<T>`, and `None` is sent as a tombstone. An
+///   empty value is not a document.
+/// - A declared encoding other than UTF-8 is refused with an error that names it.
 ///
-/// A document type declaration is refused, and with it every entity but the five of XML and characters by number: nothing expands, nothing is
-/// loaded. Elements may be nested 128 levels deep.
+/// A document type declaration is refused. Only XML's five predefined entities and numeric
+/// characters are read, so nothing is expanded and nothing is loaded. Elements may be nested 128
+/// levels deep.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -64,10 +71,12 @@ pub struct Xml<T>(pub T);
 /// let order = Order { id: 7, item: vec![Item { quantity: 2, name: "ink & pen".into() }] };
 /// let (topic, mut headers) = ("orders".into(), Headers::new());
 /// let bytes = XmlCodec.serialize(&topic, &mut headers, &order)?;
-/// assert_eq!(bytes.as_deref(), Some(&br#"<order id="7"><item quantity="2">ink &amp; pen</item></order>"#[..]));
+/// let text = r#"<order id="7"><item quantity="2">ink &amp; pen</item></order>"#;
+/// assert_eq!(bytes.as_deref(), Some(text.as_bytes()));
 ///
 /// let with_namespace = Bytes::from_static(br#"<?xml version="1.0"?>
-///     <shop:order xmlns:shop="urn:shop" id="7"><shop:item quantity="2">ink &amp; pen</shop:item></shop:order>"#);
+///     <shop:order xmlns:shop="urn:shop"
+///         id="7"><shop:item quantity="2">ink &amp; pen</shop:item></shop:order>"#);
 /// let read: Order = XmlCodec.deserialize(Place::value(&topic, &headers), Some(&with_namespace))?;
 /// assert_eq!(read, order);
 /// # Ok::<_, milena_core::Error>(())
@@ -79,7 +88,7 @@ impl<T: Serialize + ?Sized> Serializer<T> for XmlCodec {
     fn serialize(&self, topic: &TopicName, _: &mut Headers, value: &T) -> Result<Option<Bytes>> {
         let text = quick_xml::se::to_string(value)
             .map_err(|cause| unwritable::<T>("XML", cause).topic(topic))?;
-        // No element at all is what `None` leaves.
+        // `None` is written without any element.
         Ok((!text.is_empty()).then(|| text.into()))
     }
 }
@@ -93,7 +102,7 @@ impl<T: DeserializeOwned> Deserializer<T> for XmlCodec {
         let mut reader = reader(text);
         match T::deserialize(&mut reader) {
             Ok(value) if reader.is_empty() => Ok(value),
-            // Read again, with the path this time.
+            // Read again to find the path of the error.
             _ => Err(undecodable::<T, _>(
                 place.part,
                 "XML",
@@ -116,12 +125,13 @@ impl<T: DeserializeOwned + Send, S: Sync> FromRecord<S> for Xml<T> {
     }
 }
 
-/// XML values for records to be sent.
+/// Adds XML values to records to send.
 pub trait XmlExt: Sized {
-    /// Sets the value to `value` as XML; `None` is a tombstone.
+    /// Sets the value to `value` as XML. `None` becomes a tombstone.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a value that XML cannot hold, such as a bare tuple or a map with keys that are no names.
+    /// [`ErrorKind::Config`] for a value that XML cannot represent, such as a bare tuple or a map
+    /// with keys that are not valid names.
     fn xml<T: Serialize + ?Sized>(self, value: &T) -> Result<Self>;
 }
 
@@ -132,7 +142,7 @@ impl XmlExt for ProducerRecord {
     }
 }
 
-/// The document as text, where it is what it says of itself.
+/// Returns the document as text. Fails if it is empty or not in the encoding that it declares.
 fn text(part: Part, bytes: &[u8]) -> Result<&str> {
     let error = |what: String| Error::new(ErrorKind::Decode, what);
     if let Some(declared) = declared(bytes)
@@ -145,22 +155,23 @@ fn text(part: Part, bytes: &[u8]) -> Result<&str> {
     }
     let text = std::str::from_utf8(bytes).map_err(|cause| {
         let mark = match bytes {
-            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => ": it begins with the mark of UTF-16",
+            [0xfe, 0xff, ..] | [0xff, 0xfe, ..] => ": it begins with the byte order mark of UTF-16",
             _ => "",
         };
         error(format!(
-            "the {part} is not UTF-8 text, as XML is read{mark}"
+            "the {part} is not UTF-8 text, and XML is read as UTF-8 only{mark}"
         ))
         .with_source(cause)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_ascii().is_empty() {
-        return Err(error(format!("the {part} is empty, where XML is expected")));
+        return Err(error(format!("the {part} is empty, but XML is expected")));
     }
     Ok(text)
 }
 
-/// The encoding that the XML declaration names, if there is one; of a document in UTF-16, too, whose characters are two bytes.
+/// Returns the encoding in the XML declaration, also of a document in UTF-16, whose characters have
+/// two bytes. `None` if the document declares none.
 fn declared(bytes: &[u8]) -> Option<String> {
     let start = bytes.iter().filter(|byte| **byte != 0).take(200);
     let start: String = start.map(|byte| char::from(*byte)).collect();
@@ -173,6 +184,7 @@ fn declared(bytes: &[u8]) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// Creates a reader with the limits of this codec.
 fn reader(text: &str) -> Reader<'_, SliceReader<'_>, NoDoctype> {
     let mut reader = Reader::from_str_with_resolver(text, NoDoctype);
     reader.recursion_limit(MAX_DEPTH);
@@ -183,7 +195,7 @@ fn reader(text: &str) -> Reader<'_, SliceReader<'_>, NoDoctype> {
 /// Refuses document type declarations, so that no entity can be declared.
 struct NoDoctype;
 
-/// What [`NoDoctype`] answers.
+/// The error of [`NoDoctype`].
 #[derive(Debug)]
 struct Doctype;
 
@@ -209,6 +221,8 @@ impl fmt::Display for Doctype {
 
 impl std::error::Error for Doctype {}
 
+/// The most levels of nested elements.
 const MAX_DEPTH: usize = 128;
-/// How many tags and texts are read ahead for a list whose elements lie apart: they are held in memory meanwhile.
+/// The most tags and texts that are read ahead for a list whose elements are not adjacent. They are
+/// held in memory meanwhile.
 const MOST_AHEAD: usize = 1 << 14;

@@ -1,4 +1,4 @@
-//! Values go out and come back; what cannot be read is poison that names its place.
+//! Tests that values survive encoding and decoding, and that undecodable records are poison.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -117,7 +117,7 @@ async fn what_a_sender_wrote_is_quoted_in_part_only() {
     }
 }
 
-/// A type that may be nested without end.
+/// A type that may be nested without limit.
 mod serde_json_like {
     use serde::Deserialize;
 
@@ -183,7 +183,7 @@ async fn a_handler_takes_key_and_value_by_codecs() {
     assert_eq!(error.class(), ErrorClass::Poison);
     let text = error.to_string();
     for part in [
-        "the key is no i64",
+        "the key is not a valid i64",
         "4 bytes",
         "8 are expected",
         "offset 17",

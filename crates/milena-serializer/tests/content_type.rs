@@ -1,4 +1,4 @@
-//! The content type is written where asked for, and a reader chooses by it.
+//! Tests that the content type is written on request, and that a reader selects its codec by it.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"

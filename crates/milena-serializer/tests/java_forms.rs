@@ -1,7 +1,8 @@
-//! The binary forms are Java's, bit for bit, and every value comes back.
+//! Tests that the binary formats equal Java's, and that every value survives a round trip.
 //!
-//! The vectors follow from the Java platform's documentation: `ByteBuffer` in its initial order (big-endian) with `putShort`, `putInt`,
-//! `putLong`, `Float.floatToRawIntBits` and `Double.doubleToRawLongBits`, and `UUID.toString` in UTF-8.
+//! The vectors follow from the documentation of the Java platform: `ByteBuffer` in its initial
+//! order (big-endian) with `putShort`, `putInt`, `putLong`, `Float.floatToRawIntBits` and
+//! `Double.doubleToRawLongBits`, and `UUID.toString` in UTF-8.
 #![allow(
     clippy::unwrap_used,
     clippy::needless_pass_by_value,
@@ -77,7 +78,7 @@ fn truth_values_texts_and_uuids_have_the_bytes_that_java_writes() {
 fn a_wrong_length_is_refused_and_names_both() {
     let error = read::<i32>(&BigEndianCodec, &[0; 8]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
-    assert!(error.to_string().contains("8 bytes, where 4"), "{error}");
+    assert!(error.to_string().contains("8 bytes, but 4"), "{error}");
     for bad in [&[][..], &[0; 3], &[0; 5]] {
         assert!(read::<i32>(&BigEndianCodec, bad).is_err(), "{bad:?}");
     }
@@ -98,7 +99,7 @@ proptest! {
         prop_assert_eq!(read::<i32>(&BigEndianCodec, &write(&BigEndianCodec, &int)).unwrap(), int);
         prop_assert_eq!(read::<i64>(&BigEndianCodec, &write(&BigEndianCodec, &long)).unwrap(), long);
         prop_assert_eq!(read::<u128>(&BigEndianCodec, &write(&BigEndianCodec, &wide)).unwrap(), wide);
-        // By their bits, since not every one equals itself.
+        // Compare bits, because NaN does not equal itself.
         let (single, double) = (f32::from_bits(single), f64::from_bits(double));
         let back: f32 = read(&BigEndianCodec, &write(&BigEndianCodec, &single)).unwrap();
         prop_assert_eq!(back.to_bits(), single.to_bits());

@@ -1,4 +1,4 @@
-//! A broker in memory, a client on it, and a clock for both.
+//! A broker in memory, a client connected to it, and a clock for both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,48 +19,52 @@ use crate::processed::Journal;
 use crate::running::Running;
 use crate::watched::Watched;
 
-/// An embedded broker in memory and a client on it.
+/// An embedded broker in memory and a client connected to it.
 ///
-/// Broker, clients and all that they make read one wall clock, which begins at 2020-01-01 and goes with tokio's: in a paused clock,
-/// time passes exactly as the test lets it.
+/// The broker, the clients and everything made by them read one wall clock. It begins at 2020-01-01
+/// and follows tokio's clock. In a paused clock, time passes exactly as the test lets it.
 pub struct Kit {
+    /// The embedded broker.
     broker: Broker,
+    /// The client, connected to `broker`.
     client: Client,
+    /// The producer of `send` and `feed`.
     producer: Producer,
+    /// The wall clock of everything in the kit.
     clock: Clock,
 }
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Sets up a [`Kit`].
+/// A builder of a [`Kit`].
 #[must_use = "nothing happens before `start`"]
 pub struct KitBuilder {
     broker: BrokerBuilder,
 }
 
 impl KitBuilder {
-    /// A topic of so many partitions. The broker makes no topics by itself.
+    /// Adds a topic with `partitions` partitions. The broker creates no topics by itself.
     pub fn topic(mut self, name: impl Into<String>, partitions: u32) -> Self {
         self.broker = self.broker.topic(name, partitions);
         self
     }
 
-    /// How many brokers the cluster has. Default 1.
+    /// Sets the number of brokers in the cluster. Default 1.
     pub fn brokers(mut self, count: usize) -> Self {
         self.broker = self.broker.brokers(count);
         self
     }
 
-    /// Anything else that the broker can be told.
+    /// Changes any other setting of the broker.
     pub fn broker(mut self, change: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
         self.broker = change(self.broker);
         self
     }
 
-    /// Starts broker and client.
+    /// Starts the broker and connects the client.
     ///
     /// # Errors
-    /// Where the broker cannot be set up so.
+    /// An error if the broker cannot start with these settings.
     pub async fn start(self) -> Result<Kit> {
         let began = Instant::now();
         let clock: Clock = Arc::new(move || {
@@ -81,49 +85,49 @@ impl KitBuilder {
 }
 
 impl Kit {
-    /// Sets up a kit: one broker without topics.
+    /// Creates a builder of a kit with one broker and no topics.
     pub fn builder() -> KitBuilder {
         KitBuilder {
             broker: Broker::builder(),
         }
     }
 
-    /// The broker: its faults, its journal, and what it holds.
+    /// Returns the broker, to add faults, to read its journal, and to inspect its content.
     #[must_use]
     pub fn broker(&self) -> &Broker {
         &self.broker
     }
 
-    /// The client.
+    /// Returns the client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// A client of its own on the same broker, as another process would have.
+    /// Connects another client to the same broker, like another process.
     ///
     /// # Errors
-    /// Where the broker is down.
+    /// An error if the broker is down.
     pub async fn another_client(&self) -> Result<Client> {
         on(&self.broker, &self.clock).connect().await
     }
 
-    /// A producer, for dead letter layers and handlers.
+    /// Returns a producer, for dead letter layers and handlers.
     #[must_use]
     pub fn producer(&self) -> Producer {
         self.producer.clone()
     }
 
-    /// The time now, as the broker and everything made here read it.
+    /// Returns the present time of the kit's wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
-    /// Sends a record and waits for the broker.
+    /// Sends a record and waits until the broker has acknowledged it.
     ///
     /// # Errors
-    /// As [`Producer::send`].
+    /// The same as [`Producer::send`].
     pub async fn send(
         &self,
         topic: impl Into<TopicName>,
@@ -134,18 +138,19 @@ impl Kit {
         self.producer.send(record).await
     }
 
-    /// Sends a record as it is and waits for the broker.
+    /// Sends a complete record and waits until the broker has acknowledged it.
     ///
     /// # Errors
-    /// As [`Producer::send`].
+    /// The same as [`Producer::send`].
     pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Result<RecordMetadata> {
         self.producer.send(record.into()).await
     }
 
-    /// Runs a handler, a stack or a router in a group, beside the test. Offsets are committed each 100 ms.
+    /// Runs a handler, a stack or a router in a group, in a task of its own. Offsets are committed
+    /// every 100 ms.
     ///
     /// # Errors
-    /// Where a setting is not right.
+    /// An error for a wrong setting.
     pub fn run<M, X, I>(&self, group: &str, topics: I, handler: X) -> Result<Running>
     where
         I: IntoIterator,
@@ -160,10 +165,10 @@ impl Kit {
         self.run_with(group, topics, handler, |consumer| consumer)
     }
 
-    /// As [`run`](Self::run), with other settings of the consumer.
+    /// Runs a handler like [`run`](Self::run), with other settings of the consumer.
     ///
     /// # Errors
-    /// Where a setting is not right.
+    /// An error for a wrong setting.
     pub fn run_with<M, X, I>(
         &self,
         group: &str,
@@ -195,16 +200,16 @@ impl Kit {
         })
     }
 
-    /// What the group has committed for a partition: where it would resume.
+    /// Returns the committed offset of the group for a partition. `None` if there is none.
     #[must_use]
     pub fn committed_at(&self, group: &str, topic: &str, partition: u32) -> Option<Offset> {
         self.broker.inspect().committed(group, topic, partition)
     }
 
-    /// The records that a topic holds now, each partition in its order.
+    /// Returns the records that a topic holds now. The records of a partition come in its order.
     ///
     /// # Errors
-    /// Where a batch cannot be read.
+    /// An error if a batch cannot be read.
     pub fn records(&self, topic: &str) -> Result<Vec<ConsumerRecord>> {
         let inspect = self.broker.inspect();
         let partitions = 0..inspect.partitions(topic);
@@ -214,13 +219,14 @@ impl Kit {
         Ok(read?.into_iter().flatten().collect())
     }
 
-    /// How long ago the kit was started.
+    /// Returns the time since the start of the kit.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.now().since(Timestamp::from_millis(BEGINNING))
     }
 
-    /// How many records of a topic the group has committed, all partitions together.
+    /// Returns the number of records of a topic that the group has committed, in all partitions
+    /// together.
     #[must_use]
     pub fn committed(&self, group: &str, topic: &str) -> u64 {
         let inspect = self.broker.inspect();
@@ -229,10 +235,10 @@ impl Kit {
         offsets.map(|offset| offset.to_wire().unsigned_abs()).sum()
     }
 
-    /// Waits until the group has committed so many records of a topic, all partitions together.
+    /// Waits until the group has committed `count` records of a topic, in all partitions together.
     ///
     /// # Panics
-    /// When that takes longer than [`PATIENCE`](Self::PATIENCE).
+    /// If that takes longer than [`PATIENCE`](Self::PATIENCE).
     pub async fn until_committed(&self, group: &str, topic: &str, count: u64) {
         let waiting = async {
             while self.committed(group, topic) < count {
@@ -247,10 +253,12 @@ impl Kit {
         );
     }
 
-    /// The first `count` records of a topic, each partition in its order; waits for them.
+    /// Returns the first `count` records of a topic, and waits for them. The records of a partition
+    /// come in its order.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] when they do not come within [`PATIENCE`](Self::PATIENCE), naming how many came; as
+    /// [`ErrorKind::Timeout`] with the number of records read, if the next one does not arrive
+    /// within [`PATIENCE`](Self::PATIENCE). For other errors see
     /// [`AssignedConsumer::recv`](milena_client::consumer::AssignedConsumer::recv).
     pub async fn read(&self, topic: &str, count: usize) -> Result<Vec<ConsumerRecord>> {
         let consumer = self.client.assigned_consumer().build()?;
@@ -260,7 +268,7 @@ impl Kit {
         while records.len() < count {
             let received = timeout(Self::PATIENCE, consumer.recv()).await;
             records.push(received.map_err(|_| {
-                let what = format!("{} of {count} records came", records.len());
+                let what = format!("{} of {count} records arrived", records.len());
                 Error::new(ErrorKind::Timeout, what).topic(topic)
             })??);
         }
@@ -268,13 +276,13 @@ impl Kit {
         Ok(records)
     }
 
-    /// Ends client and broker.
+    /// Closes the client and shuts the broker down.
     pub async fn close(self) {
         self.client.close().await;
         self.broker.shutdown().await;
     }
 
-    /// How long the kit waits for anything: ten minutes, in the paused clock.
+    /// The longest time that the kit waits for anything, ten minutes of the paused clock.
     pub const PATIENCE: Duration = Duration::from_secs(600);
 }
 

@@ -1,8 +1,11 @@
-//! The test kit: handlers without a broker, and client and broker in one process, with the clock paused.
+//! The test kit. Runs handlers without a broker, or a client and a broker in one process, with the
+//! clock paused.
 //!
-//! A handler with its layers is tested in a [`Trial`], without any broker: records go in, what becomes of them comes out, and dead letters
-//! and emitted records are in a [`Sink`]. A whole program is tested in a [`Kit`]: an embedded broker in memory and a client on it. Both
-//! want tokio's paused clock, so that timeouts, backoffs and session timeouts cost no time and are exact.
+//! Use a [`Trial`] to test a handler with its layers without a broker. The test feeds records and
+//! gets their results. Dead letters and emitted records are in a [`Sink`]. Use a [`Kit`] to test a
+//! whole program. It holds an embedded broker in memory and a client connected to it. Use both with
+//! tokio's paused clock, so that timeouts, backoffs and session timeouts take no time and are
+//! exact.
 //!
 //! ```
 //! use milena_client::core::{Outcome, ProducerRecord, Text};
@@ -13,7 +16,8 @@
 //!     if order.is_empty() { Outcome::skip("nothing to bill") } else { Outcome::Ack }
 //! }
 //!
-//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+//! # let mut builder = tokio::runtime::Builder::new_current_thread();
+//! # let runtime = builder.enable_time().start_paused(true).build()?;
 //! # runtime.block_on(async {
 //! // In a test: #[tokio::test(start_paused = true)]
 //! let order = ProducerRecord::new("orders").key("customer-7").value("two stamps");

@@ -1,14 +1,15 @@
-//! A record through a handler and its layers, without a broker.
+//! Takes a record through a handler and its layers, without a broker.
 
 use std::future::poll_fn;
 
 use milena_client::core::{BoxError, ConsumerRecord, Incoming, Outcome, ProcessError, Routes};
 use tower_service::Service;
 
-/// Takes a record through its route, as a lane of a consumer does: selected, ready, called once.
+/// Takes a record through its route like a lane of a consumer. Selects the route, waits until it is
+/// ready, and calls it once.
 ///
 /// # Errors
-/// What the layers let through; also an order of layers that is refused.
+/// The error that the layers return, or an error for a wrong order of layers.
 pub async fn process<R>(routes: &R, record: ConsumerRecord) -> Result<Outcome, ProcessError>
 where
     R: Routes,

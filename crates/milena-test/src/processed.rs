@@ -1,4 +1,5 @@
-//! What became of a record, as the layers let it through, and the journal of it.
+//! The results of records, as the layers of their routes return them, and the journal of the
+//! results.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,48 +8,49 @@ use std::time::Duration;
 use milena_client::core::{ConsumerRecord, ErrorClass, Outcome, ProcessError};
 use tokio::sync::watch;
 
-/// What the layers of a route let through for a record: an outcome, or what failed.
+/// The result that the layers of a route returned for a record, which is an outcome or an error.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Processed {
     /// The record.
     pub record: ConsumerRecord,
-    /// The route it took.
+    /// The route that the record took.
     pub route: Arc<str>,
-    /// The outcome, or what the layers failed with.
+    /// The outcome, or the error of the layers.
     pub result: Result<Outcome, Failed>,
-    /// How long it took, waits between attempts included; the wait until the route was ready is not.
+    /// The time from the call of the route to its result, including waits between attempts. The
+    /// wait until the route was ready is not included.
     pub took: Duration,
 }
 
-/// What a handler or a layer failed with.
+/// An error of a handler or a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Failed {
-    /// What kind of failure it was.
+    /// The class of the error.
     pub class: ErrorClass,
     /// The error and its causes on one line.
     pub text: String,
 }
 
 impl Processed {
-    /// Whether the record's offset may be committed.
+    /// Returns true if the record's offset may be committed.
     #[must_use]
     pub fn settles(&self) -> bool {
         self.result.as_ref().is_ok_and(Outcome::settles)
     }
 
-    /// The outcome.
+    /// Returns the outcome.
     ///
     /// # Panics
-    /// Where the layers failed, with what they failed with.
+    /// If the layers returned an error. The panic shows the error.
     #[track_caller]
     pub fn outcome(&self) -> &Outcome {
         assert!(self.result.is_ok(), "{self}");
         self.result.as_ref().unwrap_or(&Outcome::Ack)
     }
 
-    /// The class of what failed; `None` where nothing did.
+    /// Returns the class of the error, or `None` if there is an outcome.
     #[must_use]
     pub fn class(&self) -> Option<ErrorClass> {
         self.result.as_ref().err().map(|failed| failed.class)
@@ -81,10 +83,13 @@ impl From<&ProcessError> for Failed {
     }
 }
 
-/// All that was processed, in the order in which it ended. A clone is the same journal.
+/// The results of all processed records, in the order in which they ended. A clone is the same
+/// journal.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
+    /// The results so far.
     entries: Arc<Mutex<Vec<Processed>>>,
+    /// The number of results, which wakes waiting tests.
     count: watch::Sender<usize>,
 }
 
@@ -107,14 +112,14 @@ impl Journal {
         entries.clone()
     }
 
-    /// Waits until `find` finds something in it.
+    /// Waits until `find` returns a value for the entries.
     pub(crate) async fn until<T>(&self, mut find: impl FnMut(&[Processed]) -> Option<T>) -> T {
         let mut count = self.count.subscribe();
         loop {
             if let Some(found) = find(&self.all()) {
                 return found;
             }
-            // The sender lives as long as this journal.
+            // The sender lives as long as this journal, so the wait cannot fail.
             let _ = count.changed().await;
         }
     }

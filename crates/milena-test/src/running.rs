@@ -1,4 +1,4 @@
-//! A consumer that runs beside a test.
+//! A consumer that runs in a task next to a test.
 
 use milena_client::consumer::{RunReport, ShutdownHandle};
 use milena_client::core::{Error, ErrorKind, RecordMetadata, Result};
@@ -8,42 +8,46 @@ use tokio::time::timeout;
 use crate::kit::Kit;
 use crate::processed::{Journal, Processed};
 
-/// A consumer at work. Dropped, it ends as by a crash: nothing more is committed, and the group is not left.
+/// A running consumer. Dropping it ends the consumer like a crash. Nothing more is committed, and
+/// the consumer does not leave its group.
 #[derive(Debug)]
 pub struct Running {
+    /// Shuts the consumer down in order.
     pub(crate) stop: ShutdownHandle,
+    /// The task that runs the consumer. Aborted on drop.
     pub(crate) task: JoinHandle<Result<RunReport>>,
+    /// The results of the layers.
     pub(crate) journal: Journal,
 }
 
 impl Running {
-    /// What the layers let through so far, in the order in which it ended: each record once, and again for each time that the consumer
-    /// itself tried it again.
+    /// Returns the results of the layers so far, in the order in which records ended. A record that
+    /// the consumer itself retried is there once per retry too.
     #[must_use]
     pub fn processed(&self) -> Vec<Processed> {
         self.journal.all()
     }
 
-    /// Waits until the layers let so many results through, and gives them.
+    /// Waits until there are `count` results of the layers, and returns them.
     ///
     /// # Panics
-    /// When that takes longer than [`Kit::PATIENCE`], naming what came.
+    /// If that takes longer than [`Kit::PATIENCE`]. The panic shows the results so far.
     pub async fn until_processed(&self, count: usize) -> Vec<Processed> {
         let enough = |all: &[Processed]| (all.len() >= count).then(|| all.to_vec());
         let waited = timeout(Kit::PATIENCE, self.journal.until(enough)).await;
         assert!(
             waited.is_ok(),
-            "{} of {count} came:{}",
+            "{} of {count} results came:{}",
             self.count(),
             self.list()
         );
         waited.unwrap_or_default()
     }
 
-    /// Waits until the record that was sent is settled, and gives what became of it.
+    /// Waits until the sent record is settled, and returns its result.
     ///
     /// # Panics
-    /// When that takes longer than [`Kit::PATIENCE`], naming what came.
+    /// If that takes longer than [`Kit::PATIENCE`]. The panic shows the results so far.
     pub async fn until_settled(&self, sent: &RecordMetadata) -> Processed {
         let this = |all: &[Processed]| {
             let same = |one: &&Processed| {
@@ -57,34 +61,34 @@ impl Running {
         let settled = timeout(Kit::PATIENCE, self.journal.until(this)).await.ok();
         assert!(
             settled.is_some(),
-            "{sent:?} was not settled; what came:{}",
+            "{sent:?} was not settled; the results so far:{}",
             self.list()
         );
         #[expect(clippy::unwrap_used, reason = "asserted right above, with what came")]
         settled.unwrap()
     }
 
-    /// Ends it in good order and gives its report.
+    /// Shuts the consumer down in order and returns its report.
     ///
     /// # Errors
-    /// Why it failed.
+    /// The error with which the consumer failed.
     pub async fn stop(self) -> Result<RunReport> {
         self.stop.shutdown();
         self.ended().await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the consumer ends by itself and returns its report.
     ///
     /// # Errors
-    /// Why it failed.
+    /// The error with which the consumer failed.
     pub async fn ended(mut self) -> Result<RunReport> {
         (&mut self.task).await.unwrap_or_else(|cause| {
-            let what = "the consumer's task was cut off";
+            let what = "the consumer's task was aborted or panicked";
             Err(Error::new(ErrorKind::State, what).with_source(cause))
         })
     }
 
-    /// Ends it as a crash would.
+    /// Ends the consumer like a crash.
     pub fn crash(self) {
         drop(self);
     }

@@ -1,4 +1,4 @@
-//! A producer that only remembers: for dead letter layers, emitters and handlers under trial.
+//! A producer that keeps its records, for dead letter layers, emitters and handlers in a trial.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Ready, ready};
@@ -10,7 +10,7 @@ use milena_client::core::{
 };
 use tower_service::Service;
 
-/// Takes records as a producer does and keeps them. A clone is the same sink.
+/// A sink that takes records like a producer and keeps them. A clone is the same sink.
 ///
 /// [`Trial`](crate::Trial) has an example.
 #[derive(Clone, Debug, Default)]
@@ -20,19 +20,23 @@ pub struct Sink {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The records so far, in order.
     records: Vec<ProducerRecord>,
+    /// The next offset of each topic.
     ends: BTreeMap<TopicName, u32>,
+    /// The errors for the next writes, each used once.
     failures: VecDeque<Error>,
 }
 
 impl Sink {
-    /// An empty sink.
+    /// Creates an empty sink.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Fails the next `times` writes, as by a broker that cannot be reached; nothing of them is kept.
+    /// Fails the next `times` writes as if the broker could not be reached. Their records are not
+    /// kept.
     pub fn fail(&self, times: usize) {
         let error = Error::new(ErrorKind::Transport, "the sink was told to fail");
         let error = error.with_persistence(Persistence::NotWritten);
@@ -44,13 +48,13 @@ impl Sink {
         self.state().failures.extend(errors);
     }
 
-    /// All records so far, in order.
+    /// Returns all records so far, in order.
     #[must_use]
     pub fn records(&self) -> Vec<ProducerRecord> {
         self.state().records.clone()
     }
 
-    /// The records of one topic, in order.
+    /// Returns the records of one topic, in order.
     #[must_use]
     pub fn of(&self, topic: &str) -> Vec<ProducerRecord> {
         let state = self.state();
@@ -61,7 +65,7 @@ impl Sink {
             .collect()
     }
 
-    /// The values of one topic's records as text, in order; a tombstone is empty.
+    /// Returns the values of one topic's records as text, in order. A tombstone is an empty text.
     #[must_use]
     pub fn values(&self, topic: &str) -> Vec<String> {
         let records = self.of(topic).into_iter();
@@ -71,7 +75,7 @@ impl Sink {
             .collect()
     }
 
-    /// Forgets the records so far and gives them.
+    /// Removes the records so far and returns them.
     pub fn take(&self) -> Vec<ProducerRecord> {
         std::mem::take(&mut self.state().records)
     }

@@ -1,4 +1,4 @@
-//! A handler, a stack or a router under trial: records go in, what becomes of them comes out, without a broker.
+//! Tests a handler, a stack or a router without a broker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,11 +18,13 @@ use tower_service::Service;
 use crate::kit::BEGINNING;
 use crate::processed::{Failed, Processed};
 
-/// A handler with its layers, fed by the test in place of a consumer.
+/// A handler with its layers, which the test feeds instead of a consumer.
 ///
-/// Records get offsets as in a log, each partition its own. What the layers let through is told as it is: nothing is tried again that no
-/// layer tries again, and a record that is [held](Outcome::Hold) is not waited for. Dead letters and what handlers emit go to a
-/// [`Sink`](crate::Sink). In tokio's paused clock no wait costs time, and [`Processed::took`] is exact.
+/// Records get offsets like in a log, separate for each partition. The trial returns the results of
+/// the layers unchanged. It retries nothing, so only a layer can retry a record. It does not wait
+/// for a record that is [held](Outcome::Hold). Dead letters and emitted records go to a
+/// [`Sink`](crate::Sink). In tokio's paused clock, waits take no time, and [`Processed::took`] is
+/// exact.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +41,8 @@ use crate::processed::{Failed, Processed};
 ///     Ok(())
 /// }
 ///
-/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+/// # let mut builder = tokio::runtime::Builder::new_current_thread();
+/// # let runtime = builder.enable_time().start_paused(true).build()?;
 /// # runtime.block_on(async {
 /// let sink = Sink::new();
 /// let second = Duration::from_secs(1);
@@ -50,7 +53,7 @@ use crate::processed::{Failed, Processed};
 ///         .layer(EmitLayer::new(sink.clone()))
 ///         .handler(bill),
 /// )?;
-/// sink.fail(1); // the first bill cannot be written, and is made again
+/// sink.fail(1); // the first bill cannot be written, so the handler runs again
 /// let billed = trial.feed(ProducerRecord::new("orders").value("two stamps")).await;
 /// assert_eq!((billed.outcome(), billed.took), (&Outcome::Ack, second));
 /// trial.feed(ProducerRecord::new("orders").value("nothing")).await;
@@ -63,15 +66,20 @@ use crate::processed::{Failed, Processed};
 /// # Ok::<_, milena_client::core::BoxError>(())
 /// ```
 pub struct Trial<R> {
+    /// The routes of the handler.
     routes: R,
+    /// The start of the trial, for its clock.
     began: Instant,
+    /// The records fed so far, by partition.
     logs: Mutex<BTreeMap<TopicPartition, Log>>,
 }
 
-/// What was fed to one partition.
+/// The records that were fed to one partition.
 #[derive(Default)]
 struct Log {
+    /// The next offset.
     end: u32,
+    /// The offsets of records that are not settled.
     unsettled: BTreeSet<u32>,
 }
 
@@ -81,10 +89,10 @@ where
     R::Service: Service<Incoming, Response = Outcome>,
     <R::Service as Service<Incoming>>::Error: Into<BoxError>,
 {
-    /// Puts a handler, a stack, a router, or a tower service under trial.
+    /// Creates a trial of a handler, a stack, a router, or a tower service.
     ///
     /// # Errors
-    /// An order of layers that is refused, with the reason and the remedy.
+    /// An error with reason and remedy for a wrong order of layers.
     pub fn new<M, X: IntoRoutes<M, Routes = R>>(handler: X) -> Result<Self> {
         let routes = handler.into_routes();
         routes.check()?;
@@ -95,18 +103,22 @@ where
         })
     }
 
-    /// Takes a record through its route, as a lane of a consumer does: selected, ready, called once. Without a partition it goes to
-    /// partition 0.
+    /// Takes a record through its route like a lane of a consumer. Selects the route, waits until
+    /// it is ready, and calls it once. A record without a partition goes to partition 0.
     ///
-    /// Feed several at once, by `tokio::join!` say, where a handler takes what different lanes have ready; see
-    /// [`feed_batch`](Self::feed_batch) for what one lane has.
+    /// If a handler takes the records that different lanes have ready, feed several records at
+    /// once, for example with `tokio::join!`. For the records of one lane, see
+    /// [`feed_batch`](Self::feed_batch).
     pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Processed {
         let record = self.append(record.into());
         self.process(record, None).await
     }
 
-    /// Takes records through their routes together, as a lane of a consumer does where a handler takes several: each goes through its
-    /// layers for itself, and what is left for later comes again when those before it are done. Answers in their order.
+    /// Takes records through their routes together, like a lane of a consumer whose handler takes
+    /// several records.
+    ///
+    /// Each record goes through its layers alone. A record that is left for later comes again after
+    /// those before it. Returns the results by partition and offset.
     pub async fn feed_batch<I>(&self, records: I) -> Vec<Processed>
     where
         I: IntoIterator,
@@ -115,7 +127,8 @@ where
         let records = records.into_iter();
         let mut left: Vec<_> = records.map(|record| self.append(record.into())).collect();
         let mut done = Vec::with_capacity(left.len());
-        // After a batch that failed as a whole the first goes alone, and more each time that goes well.
+        // If a batch fails as a whole, the first record is fed alone. The number of records doubles
+        // with each success.
         let mut few = left.len();
         while !left.is_empty() {
             let party = BatchParty::new();
@@ -129,6 +142,7 @@ where
             let answered = join_all(together).await;
             let later = |fed: &Processed| matches!(fed.result, Ok(Outcome::Hold(_)));
             let none = answered.iter().filter(|fed| later(fed)).count() == all;
+            // Alone, no batch can be the reason. The handler holds this record itself.
             let stuck = none && all == 1;
             few = if none { 1 } else { few.saturating_mul(2) };
             for fed in answered {
@@ -190,7 +204,7 @@ where
         processed
     }
 
-    /// Takes records one after the other.
+    /// Feeds records one after the other.
     pub async fn feed_all<I>(&self, records: I) -> Vec<Processed>
     where
         I: IntoIterator,
@@ -203,13 +217,14 @@ where
         all
     }
 
-    /// The routes, to look at their gates and to explain them.
+    /// Returns the routes, to look at their gates and to explain them.
     #[must_use]
     pub fn routes(&self) -> &R {
         &self.routes
     }
 
-    /// What a consumer would commit: the lowest offset that is not settled; `None` where nothing was fed.
+    /// Returns the offset that a consumer would commit, which is the lowest one that is not
+    /// settled. `None` if nothing was fed.
     #[must_use]
     pub fn committable(
         &self,
@@ -224,13 +239,14 @@ where
         Some(log.unsettled.first().copied().unwrap_or(log.end).into())
     }
 
-    /// How long the trial goes on.
+    /// Returns the time since the start of the trial.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// The time now, as records are stamped that bring none: the trial begins at 2020-01-01.
+    /// Returns the present time, which is also the timestamp of records without one. The trial
+    /// begins at 2020-01-01.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_millis(BEGINNING).plus(self.began.elapsed())

@@ -1,4 +1,4 @@
-//! Routes with a journal: what their layers let through is noted, and passed on as it is.
+//! Routes that write the results of their layers to a journal, and return them unchanged.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +15,7 @@ use crate::processed::{Failed, Journal, Processed};
 
 pub(crate) struct Watched<R> {
     inner: R,
+    /// The journal that the services write to.
     journal: Journal,
 }
 
@@ -56,11 +57,13 @@ where
     }
 }
 
-/// A route's service that notes what it answers.
+/// A route's service that writes its results to the journal.
 #[derive(Clone)]
 pub(crate) struct Watching<S> {
     inner: S,
+    /// The name of the route.
     route: Arc<str>,
+    /// The journal to write to.
     journal: Journal,
 }
 
@@ -89,7 +92,7 @@ where
                 let boxed: BoxError = error.into();
                 ProcessError::from_boxed(boxed)
             });
-            // One of a batch that comes again behind another has not ended.
+            // A record of a batch that comes again after others has not ended.
             if together && matches!(answer, Ok(Outcome::Hold(_))) {
                 return answer.map_err(Into::into);
             }

@@ -1,4 +1,4 @@
-//! Handlers and dead letter topics that do what they should not: nothing is lost, and each is named with what to do.
+//! Wrong handlers and wrong dead letter topics lose no record. Each is named, with what to do.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -25,7 +25,8 @@ use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A consumer whose first record can only become a dead letter; `begun` is called before there is one.
+/// A consumer whose first record can only become a dead letter. `begun` is called before the record
+/// is sent.
 async fn stuck(kit: &Kit, begun: impl FnOnce()) -> (Arc<Consumer>, JoinHandle<()>) {
     let producer = kit.client().producer().max_block(2 * SECOND);
     let producer = producer.build().unwrap();
@@ -52,7 +53,7 @@ async fn stuck(kit: &Kit, begun: impl FnOnce()) -> (Arc<Consumer>, JoinHandle<()
     (consumer, running)
 }
 
-/// Who holds the partition, once somebody does for that reason.
+/// Waits for a pause whose reason contains `why`, and returns it.
 async fn held(consumer: &Consumer, why: &str) -> Pause {
     let found = async {
         loop {
@@ -67,7 +68,7 @@ async fn held(consumer: &Consumer, why: &str) -> Pause {
     told.unwrap_or_else(|_| panic!("{why}: {:?}", consumer.pauses()))
 }
 
-/// Both records are done, the first as a letter.
+/// Checks that both records are done, the first as a dead letter.
 async fn done(kit: &Kit, consumer: &Consumer, running: JoinHandle<()>) {
     kit.until_committed("billing", "orders", 2).await;
     let letters = kit.records("orders.dead").unwrap();
@@ -82,7 +83,7 @@ async fn done(kit: &Kit, consumer: &Consumer, running: JoinHandle<()>) {
 async fn a_dead_letter_topic_that_is_missing_is_named_and_waited_for() {
     let kit = Kit::builder().topic("orders", 1).topic("orders.dead", 1);
     let kit = kit.start().await.unwrap();
-    // It was there when the run began.
+    // The topic exists when the run begins, and is deleted afterwards.
     let delete = || assert!(kit.broker().inspect().delete_topic("orders.dead"));
     let (consumer, running) = stuck(&kit, delete).await;
     let pause = held(&consumer, "a dead letter cannot be written").await;
@@ -137,14 +138,14 @@ async fn a_dead_letter_topic_whose_disk_is_full_is_tried_until_it_is_not() {
         .faults()
         .add(full.topic("orders.dead").always());
     let (consumer, running) = stuck(&kit, || ()).await;
-    // The producer tries for its delivery timeout first.
+    // The producer retries until its delivery timeout first.
     let pause = held(&consumer, "KAFKA_STORAGE_ERROR").await;
     assert_eq!(&*pause.by, "dead-letter:orders.dead");
     full.remove();
     done(&kit, &consumer, running).await;
 }
 
-/// An error of some other crate.
+/// An error of another crate.
 #[derive(Debug)]
 struct PaymentsDown;
 

@@ -1,4 +1,5 @@
-//! Handlers of several records: what a lane has in its queue comes together, in order, and each record is settled alone.
+//! Handlers of several records. The records in a lane's queue come together and in order, and each
+//! is settled alone.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -30,7 +31,7 @@ async fn kit(values: impl IntoIterator<Item = &'static str>) -> Kit {
     kit
 }
 
-/// What the handler saw: the records of each call.
+/// The records of each call of the handler.
 type Calls = Arc<Mutex<Vec<String>>>;
 
 fn note(calls: &Calls, texts: &[Text]) {
@@ -237,7 +238,7 @@ async fn routes_for_one_record_and_for_several_share_a_lane_in_order() {
     running.stop().await.unwrap();
 }
 
-/// The handler that is run each way below.
+/// The handler that is run in each way below.
 async fn bill(Text(order): &Text, Attempt(attempt): Attempt) -> Result<Outcome, ProcessError> {
     match order.as_str() {
         "poison" => Err(ProcessError::poison("no order")),
@@ -350,7 +351,7 @@ async fn whatever_fails_in_batches_each_record_is_done_once_in_order_and_poison_
                 _ => false,
             });
         let answer = match bad {
-            // Whoever it was: nothing is done.
+            // Some record is to blame, and nothing is done.
             Some(_) if batch.len() > 1 && *calls % 3 == 0 => {
                 Err(BatchError::all(ProcessError::transient("somebody")))
             }

@@ -1,4 +1,4 @@
-//! Retries are bounded in one place, and no record pays for another one's failure.
+//! Retries are limited in one place, and no record pays for another one's failure.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -27,7 +27,7 @@ use tower_service::Service;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A handler that always fails, and notes each attempt.
+/// A handler that always fails and records each attempt.
 fn failing(seen: &Arc<Mutex<Vec<u32>>>) -> impl Fn(Attempt) -> Failing + Clone + use<> {
     let seen = Arc::clone(seen);
     move |Attempt(n)| {
@@ -67,7 +67,7 @@ async fn the_standard_stack_makes_five_attempts_in_all() {
     assert_eq!(calls.load(Ordering::Relaxed), 5);
 }
 
-/// The offsets of the records that became dead letters.
+/// Returns the offsets of the records that became dead letters.
 fn dead(kit: &Kit) -> Vec<String> {
     let letters = kit.records("orders.dead").unwrap();
     let offset = |letter: &milena_client::core::ConsumerRecord| {
@@ -139,7 +139,7 @@ async fn an_index_that_a_batch_does_not_have_loses_no_record() {
     for value in ["0", "1", "2"] {
         kit.send("orders", "k", value).await.unwrap();
     }
-    // Counts from 1, as line numbers do.
+    // The index counts from 1, like line numbers.
     let handler = |values: Vec<Text>| async move {
         let line = values.iter().zip(1..).find(|(value, _)| value.0 == "2");
         match line {
@@ -166,7 +166,7 @@ async fn an_index_that_a_batch_does_not_have_loses_no_record() {
     );
 }
 
-/// Holds the first record up on its way to the layers inside.
+/// Delays the first record on its way to the layers inside.
 #[derive(Clone)]
 struct Uneven<S>(S);
 

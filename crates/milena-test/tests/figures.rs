@@ -1,4 +1,4 @@
-//! What a recorder is told of attempts and records.
+//! The attempts and records that a recorder counts.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Attempts with their times, and records with theirs.
+/// A recorder that keeps the times of attempts and the times of records.
 #[derive(Clone, Default)]
 struct Figures(Arc<Mutex<(Vec<Duration>, Vec<Duration>)>>);
 
@@ -92,7 +92,7 @@ async fn a_record_that_was_held_was_neither_tried_nor_slow() {
                     }
                 }
             };
-            // One type for both, as a router gives it.
+            // A router gives both stacks the same type.
             match layered {
                 true => milena_client::middleware::Router::new()
                     .route("orders", stack.layer(MetricsLayer::new()).handler(handler)),

@@ -1,4 +1,4 @@
-//! No record, gate or letter holds more than its own, and none holds anything unseen.
+//! A record, gate or letter blocks only its own records, and none does so unseen.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -26,7 +26,8 @@ use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A topic for letters that takes records of at most 500 bytes, and orders of two partitions.
+/// A topic for dead letters that takes records of at most 500 bytes, and a topic of orders with two
+/// partitions.
 async fn narrow() -> Kit {
     let kit = Kit::builder().topic("orders", 2).topic("orders.dead", 2);
     let kit = kit.start().await.unwrap();
@@ -123,7 +124,7 @@ async fn one_record_whose_dependency_always_fails_does_not_hold_a_quiet_stream_f
     ] {
         assert!(told.contains(part), "{told}");
     }
-    // Ten minutes of probes, by default.
+    // The default limit is ten minutes of probes.
     kit.until_committed("billing", "orders", 11).await;
     sleep(SECOND).await;
     assert_eq!(kit.records("orders.dead").unwrap().len(), 1);
@@ -162,7 +163,7 @@ async fn a_probe_is_not_held_behind_a_closed_gate() {
     kit.send("b", "k", "opens the breaker").await.unwrap();
     sleep(SECOND).await;
     assert!(!breaker.breaker().gate().is_open());
-    // The lane of `a` waits for the probe, and then for the operator.
+    // The lane of `a` waits for the probe first, and then for the operator.
     kit.send("a", "k", "waits").await.unwrap();
     sleep(SECOND).await;
     operator.close("the warehouse is moving");
@@ -175,7 +176,7 @@ async fn a_probe_is_not_held_behind_a_closed_gate() {
     running.stop().await.unwrap();
 }
 
-/// A store that answers while it is up.
+/// A store that answers only while it is up.
 #[derive(Clone)]
 struct Store(Arc<AtomicBool>);
 
@@ -238,7 +239,7 @@ async fn of_two_layers_with_one_gates_name_the_open_one_resumes_nothing_of_the_o
     running.await.unwrap().unwrap();
 }
 
-/// Counts handlers that are told to have a record for long.
+/// Counts reports of handlers that have a record for too long.
 #[derive(Default)]
 struct Stuck(AtomicUsize);
 

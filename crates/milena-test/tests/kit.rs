@@ -1,4 +1,4 @@
-//! The kit as a user's tests use it.
+//! The kit, used like in a user's tests.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"

@@ -182,14 +182,14 @@ async fn letters_are_counted_found_and_replayed_and_none_goes_round_for_ever() {
     assert_eq!((done.replayed, done.failed.len()), (10, 0));
     assert!(began.elapsed() >= 4 * SECOND, "two a second");
     kit.until_committed("billing", "orders", 40).await;
-    // What was sent is marked: another replay, of another process say, sends nothing twice.
+    // Sent letters are marked, so another replay, for example in another process, sends none again.
     let slow = LetterFilter::new().class("timeout");
     let repeated = letters.replay(slow.clone()).run().await.unwrap();
     assert_eq!((repeated.replayed, repeated.already), (0, 10));
     let wanted = letters.replay(slow).again().dry_run().run().await.unwrap();
     assert_eq!((wanted.replayed, wanted.already), (10, 0));
 
-    // Poison comes back each time, and is left in the end.
+    // The poison letter comes back each time, and is skipped in the end.
     let poison = LetterFilter::new().class("poison");
     let mut sent = Vec::new();
     for _ in 0..4 {
@@ -232,7 +232,7 @@ async fn a_replayed_letter_goes_to_its_own_partition_and_is_not_too_old() {
             }
         });
     let running = kit.run("billing", ["orders"], stack).unwrap();
-    // As by another partitioner: one key in both partitions.
+    // One key is in both partitions, as if another partitioner had chosen them.
     for n in 0..10u32 {
         let record = ProducerRecord::new("orders").key("k").value(n.to_string());
         kit.feed(record.partition(n % 2)).await.unwrap();

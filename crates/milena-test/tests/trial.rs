@@ -1,4 +1,4 @@
-//! A trial tells what layers and handlers make of records, without a broker and in no time.
+//! A trial shows the results of layers and handlers, without a broker and in no time.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -227,7 +227,7 @@ async fn each_class_of_errors_is_tried_as_often_as_it_may_pass_and_says_so_in_it
         assert_eq!(letter.text("milena.cause.class"), Some(class.name()));
         assert_eq!(letter.text("milena.attempts"), Some(&*attempts.to_string()));
     }
-    // What cannot go on writes nothing and settles nothing.
+    // A fatal error writes nothing and settles nothing.
     let sink = Sink::new();
     let stack = Stack::new()
         .layer(DeadLetterLayer::new("orders.dead", sink.clone()))

@@ -1,4 +1,5 @@
-//! The topics that a stack writes to: there before the first record, and never among those that it reads by a pattern.
+//! The topics that a stack writes to must exist before the first record, and are never read by a
+//! pattern.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -66,7 +67,7 @@ async fn a_client_makes_the_topics_of_a_stack_and_names_those_to_read() {
     assert_eq!(again, topics);
     assert_eq!(kit.broker().inspect().partitions("orders.dead"), 3);
 
-    // And with no clock of its own the stack goes by the consumer's, which is the kit's.
+    // Without a clock of its own the stack uses the consumer's, which is the kit's clock.
     let began = Instant::now();
     let running = kit.run("billing", topics, stack).unwrap();
     kit.send("orders", "k", "v").await.unwrap();
@@ -126,7 +127,7 @@ async fn a_pattern_that_takes_in_the_stacks_own_dead_letters_is_refused_by_name(
         let running = running.unwrap();
         if refused {
             let text = running.ended().await.unwrap_err().to_string();
-            assert!(text.contains("`ord.*` takes in `ord1.dead`"), "{text}");
+            assert!(text.contains("`ord.*` matches `ord1.dead`"), "{text}");
         } else {
             kit.send("ord1", "k", "v").await.unwrap();
             kit.read("ord1.dead", 1).await.unwrap();
@@ -156,7 +157,7 @@ async fn a_name_that_no_topic_can_have_is_refused_before_anything_is_written() {
         .unwrap_err();
     assert!(error.to_string().contains("`a b`"), "{error}");
 
-    // With its ending a name may get too long; that is told once the topics are known.
+    // With the suffix a name may become too long. This is reported once the topics are known.
     let long = "o".repeat(245);
     let kit = kit(&[&long]).await;
     let retries = RetryTopics::new([5 * SECOND]);

@@ -1,4 +1,4 @@
-//! A span for a handler's call for several records, linked with the span of each.
+//! A span for one handler call that takes several records, linked with the span of each record.
 
 use milena_core::{BatchScope, BatchWrap, Extensions, Incoming};
 use tracing::Instrument;
@@ -7,16 +7,19 @@ use tracing::field::Empty;
 use crate::bridge;
 use crate::context::TraceContext;
 
-/// The span of a record, for the batch that it becomes a part of.
+/// The trace context of a record, kept in its extensions until its batch begins.
 struct Spanned(TraceContext);
 
-/// Has a batch that the record becomes a part of know its span.
+/// Stores the record's context, and a hook that makes the span of the batch it becomes a part of.
 pub(crate) fn note(context: &TraceContext, extensions: &mut Extensions) {
     extensions.insert(Spanned(context.clone()));
     extensions.insert(BatchScope::new(around));
 }
 
-/// What such a call sends belongs to no single record: it hangs below a span of the call, in a trace of its own.
+/// Makes the span around one handler call for `records`.
+///
+/// The span begins a trace of its own, because no single record is its parent. Records that the
+/// handler sends during the call hang below this span.
 fn around(records: &[Incoming]) -> BatchWrap {
     let topic = records
         .first()

@@ -1,4 +1,4 @@
-//! Between contexts in headers and the spans of `tracing-opentelemetry`.
+//! Conversion between contexts in headers and the spans of `tracing-opentelemetry`.
 
 use std::str::FromStr;
 
@@ -9,7 +9,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::context::TraceContext;
 
-/// Hangs a new span below `parent`, and gives the context of what comes below it: the parent's, where no layer makes OpenTelemetry's spans.
+/// Makes a new span a child of `parent`, and returns the context for everything below the span.
+/// Returns the parent's context if no subscriber layer makes OpenTelemetry spans.
 pub(crate) fn join(span: &Span, parent: Option<TraceContext>) -> Option<TraceContext> {
     if let Some(parent) = &parent {
         hang(span, parent);
@@ -17,16 +18,19 @@ pub(crate) fn join(span: &Span, parent: Option<TraceContext>) -> Option<TraceCon
     context(span).or(parent)
 }
 
-/// Hangs a new span below `parent`. Does nothing where no layer makes OpenTelemetry's spans of it.
+/// Makes a new span a child of `parent`. Does nothing if no layer makes an OpenTelemetry span of
+/// it.
 fn hang(span: &Span, parent: &TraceContext) {
     let _ = span.set_parent(Context::new().with_remote_span_context(told(parent)));
 }
 
-/// Links a new span with another one, which it comes of and does not hang below.
+/// Links a new span with another one that caused it but is not its parent.
 pub(crate) fn link(span: &Span, other: &TraceContext) {
     span.add_link(told(other));
 }
 
+/// Converts a context to OpenTelemetry's form. Drops a `tracestate` that OpenTelemetry cannot
+/// parse.
 fn told(context: &TraceContext) -> SpanContext {
     let state = context
         .state()
@@ -44,7 +48,7 @@ fn told(context: &TraceContext) -> SpanContext {
     )
 }
 
-/// The context of a span; `None` where no layer makes OpenTelemetry's spans of it.
+/// Returns the context of a span, or `None` if no layer makes an OpenTelemetry span of it.
 pub(crate) fn context(span: &Span) -> Option<TraceContext> {
     if span.is_disabled() {
         return None;

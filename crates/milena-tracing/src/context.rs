@@ -1,4 +1,4 @@
-//! The context of a trace, as W3C writes it into headers.
+//! The context of a trace, in the header form of W3C Trace Context.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,21 +6,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use milena_core::Headers;
 
-/// Which trace something belongs to, below which span, and whether it is sampled.
+/// The trace that a record or a future belongs to, its parent span, and the sampled flag.
 ///
 /// # References
 /// W3C Trace Context, level 1, sections 3.2 (`traceparent`) and 3.3 (`tracestate`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceContext {
+    /// The trace id. Never 0.
     trace: u128,
+    /// The id of the parent span. Never 0.
     span: u64,
+    /// The flags as they were read. Only bit 0, "sampled", has a meaning here.
     flags: u8,
-    /// Carried, never read.
+    /// The `tracestate`, which milena passes on and never reads. `None` if there is none. At most
+    /// 512 bytes of ASCII.
     state: Option<Arc<str>>,
 }
 
 impl TraceContext {
-    /// A context; `None` where an id is zero, which means "none".
+    /// Makes a context. Returns `None` if an id is zero, which the standard reserves for "no id".
     #[must_use]
     pub fn new(trace: u128, span: u64, sampled: bool) -> Option<Self> {
         (trace != 0 && span != 0).then_some(Self {
@@ -31,7 +35,7 @@ impl TraceContext {
         })
     }
 
-    /// The beginning of a trace that nobody records, so that no stage after this one decides anew.
+    /// Begins a trace that is not recorded. Later stages see the flag and do not decide again.
     pub(crate) fn unsampled() -> Self {
         Self {
             trace: u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(1..)),
@@ -41,12 +45,14 @@ impl TraceContext {
         }
     }
 
-    /// Reads the value of a `traceparent` header; `None` where it is not valid, as the standard asks.
+    /// Reads the value of a `traceparent` header. Returns `None` if it is not valid, as the
+    /// standard asks.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::read(text.as_bytes())
     }
 
+    /// Reads a `traceparent` value of version 00, or the part of a later version that is known.
     fn read(bytes: &[u8]) -> Option<Self> {
         let (known, more) = bytes.split_at_checked(LENGTH)?;
         let dash = |at: usize| known.get(at) == Some(&b'-');
@@ -58,7 +64,7 @@ impl TraceContext {
         let fits = match pair(0)? {
             0xff => false,
             0 => more.is_empty(),
-            // Later versions may have more to say behind another dash.
+            // Later versions may append further fields after another dash.
             _ => more.first().is_none_or(|byte| *byte == b'-'),
         };
         let trace = u128::from(digits(3)?) << 64 | u128::from(digits(19)?);
@@ -67,7 +73,8 @@ impl TraceContext {
         fits.then_some(Self { flags, ..context })
     }
 
-    /// The same with a `tracestate`, which is carried as it is; one over 512 bytes is left out.
+    /// Sets the `tracestate`, which is passed on unchanged. A value over 512 bytes, or one that is
+    /// not ASCII, is dropped.
     #[must_use]
     pub fn with_state(mut self, state: &str) -> Self {
         let fits = !state.is_empty() && state.len() <= STATE_CAP && state.is_ascii();
@@ -75,7 +82,8 @@ impl TraceContext {
         self
     }
 
-    /// The context in a record's headers; of several the last counts.
+    /// Reads the context from a record's headers. If a header occurs several times, the last one
+    /// counts.
     #[must_use]
     pub fn extract(headers: &Headers) -> Option<Self> {
         let (mut parent, mut state) = (None, None);
@@ -95,7 +103,7 @@ impl TraceContext {
         )
     }
 
-    /// Writes it into a record's headers, in place of one that is there.
+    /// Writes the context into a record's headers and replaces a context that is there.
     pub fn inject(&self, headers: &mut Headers) {
         headers.set(PARENT, Bytes::copy_from_slice(&self.to_bytes()));
         match &self.state {
@@ -104,7 +112,7 @@ impl TraceContext {
         }
     }
 
-    /// The value of a `traceparent` header, in version 00.
+    /// Returns the value of a `traceparent` header, in version 00.
     fn to_bytes(&self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let [_, _, _, rest @ ..] = &mut text;
@@ -115,59 +123,61 @@ impl TraceContext {
             span.get_mut(1..).unwrap_or_default(),
             &self.span.to_be_bytes(),
         );
-        // Only "sampled" is known in this version; other bits are not to be passed on.
+        // Version 00 defines only "sampled". The standard forbids passing on other bits.
         if let Some(last) = flags.last_mut() {
             *last = b'0' + (self.flags & 1);
         }
         text
     }
 
-    /// What the code that runs now belongs to, where a layer or [`in_trace`](Self::in_trace) stands around it.
+    /// Returns the context of the code that runs now, set by a layer or by
+    /// [`in_trace`](Self::in_trace). Returns `None` outside of both.
     #[must_use]
     pub fn current() -> Option<Self> {
         crate::current::current()
     }
 
-    /// Runs `future` as a part of this trace: what it sends through a [`TraceSendLayer`](crate::TraceSendLayer) belongs to it. For
-    /// tasks that a handler spawns.
+    /// Runs `future` as a part of this trace. Records that it sends through a
+    /// [`TraceSendLayer`](crate::TraceSendLayer) belong to the trace. Use it for tasks that a
+    /// handler spawns.
     pub fn in_trace<F: Future>(self, future: F) -> crate::InTrace<F> {
         crate::InTrace::new(Some(self), future)
     }
 
-    /// The trace.
+    /// Returns the trace id.
     #[must_use]
     pub fn trace_id(&self) -> u128 {
         self.trace
     }
 
-    /// The span that what comes next hangs below.
+    /// Returns the id of the span that new spans become children of.
     #[must_use]
     pub fn span_id(&self) -> u64 {
         self.span
     }
 
-    /// Whether the trace is recorded.
+    /// Returns true if the trace is recorded.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.flags & 1 == 1
     }
 
-    /// The `tracestate`, where there is one.
+    /// Returns the `tracestate`, or `None` if there is none.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_deref()
     }
 }
 
-/// The value of a `traceparent` header, in version 00.
+/// Writes the value of a `traceparent` header, in version 00.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In one piece, since the formatter would pad each part by itself.
+        // Written in one piece, because the formatter would pad each part by itself.
         f.write_str(std::str::from_utf8(&self.to_bytes()).unwrap_or_default())
     }
 }
 
-/// Two digits for each byte.
+/// Writes two hexadecimal digits for each byte.
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
     for (digits, byte) in text.chunks_exact_mut(2).zip(bytes) {
         let digit = |value: u8| {
@@ -181,18 +191,21 @@ fn write_hex(text: &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// The value of 16 digits, lower case only, as the standard asks.
+/// Returns the value of 16 hexadecimal digits. Accepts lower case only, as the standard asks.
 fn hex16(digits: &[u8]) -> Option<u64> {
     let (high, low) = digits.split_at_checked(8)?;
     Some(u64::from(hex8(high)?) << 32 | u64::from(hex8(low)?))
 }
 
-/// The value of 8 digits, all read at once, a byte of a word each: it is asked of most records, and a digit of an id cannot be
-/// foreseen.
+/// Returns the value of 8 hexadecimal digits, or `None` if one is not a lower-case digit.
+///
+/// Reads all 8 at once, one byte of a machine word each. This runs for most records, and a branch
+/// per digit would be mispredicted because the digits of an id are random.
 fn hex8(digits: &[u8]) -> Option<u32> {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let text = u64::from_be_bytes(digits.try_into().ok()?);
-    // Letters differ from figures by a bit, and their low half counts from one.
+    // In ASCII, bit 6 is set for letters and clear for figures, and the low half of a letter is 1
+    // for `a`. Adding 9 to it gives 10.
     let nibbles = (text & (EACH * 0x0f)) + 9 * (text >> 6 & EACH);
     let letters = (nibbles + EACH * 6) >> 4 & EACH;
     let written = nibbles + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'9' - 1);
@@ -202,7 +215,7 @@ fn hex8(digits: &[u8]) -> Option<u32> {
     are_digits.then_some((fours | fours >> 16) as u32)
 }
 
-/// The value of two digits.
+/// Returns the value of two hexadecimal digits.
 fn hex2(digits: &[u8]) -> Option<u8> {
     let digit = |byte: &u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -218,11 +231,13 @@ fn hex2(digits: &[u8]) -> Option<u8> {
 /// The length of a `traceparent` in version 00.
 const LENGTH: usize = 55;
 
+/// The header that holds the trace id, the span id and the flags.
 const PARENT: &str = "traceparent";
 const PARENT_KEY: &[u8] = PARENT.as_bytes();
+/// The header that holds the vendors' own data.
 const STATE: &str = "tracestate";
 const STATE_KEY: &[u8] = STATE.as_bytes();
-/// What everybody has to be able to carry.
+/// The `tracestate` size in bytes that the standard asks every implementation to support.
 const STATE_CAP: usize = 512;
 
 #[cfg(test)]

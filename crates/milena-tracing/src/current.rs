@@ -1,4 +1,5 @@
-//! What the code that runs now belongs to: set around each poll of a future, so that it holds on whatever thread that is.
+//! The trace context of the code that runs now. It is set around each poll of a future, so it holds
+//! on any thread.
 
 use std::cell::Cell;
 use std::mem;
@@ -10,19 +11,24 @@ use pin_project_lite::pin_project;
 use crate::context::TraceContext;
 
 thread_local! {
+    /// The part of the poll that runs on this thread. Never [`Part::Around`]. Only [`enter`] and
+    /// the lookups of this file write it.
     static CURRENT: Cell<Part> = const { Cell::new(Part::OfNone) };
 }
 
-/// What some code is a part of. Small, since it is moved in and out around each poll.
+/// The trace that some code belongs to. Kept small, because it is moved in and out around each
+/// poll.
 #[derive(Debug, Default)]
 pub(crate) enum Part {
-    /// Of what stands around it.
+    /// The trace of the surrounding code.
     #[default]
     Around,
-    /// Of no trace.
+    /// No trace.
     OfNone,
-    /// Of a trace that nobody records. Its ids are drawn when someone asks for them, which for most records nobody does.
+    /// A trace that is not recorded. Its ids are drawn when they are first asked for, which most
+    /// records never need.
     Unrecorded,
+    /// A trace with known ids.
     Of(Box<TraceContext>),
 }
 
@@ -32,7 +38,8 @@ impl From<Option<TraceContext>> for Part {
     }
 }
 
-/// What the code that runs now belongs to.
+/// Returns the context of the code that runs now. Draws the ids of an unrecorded trace if it has
+/// none yet.
 pub(crate) fn current() -> Option<TraceContext> {
     look(|part| {
         if let Part::Unrecorded = part {
@@ -45,7 +52,7 @@ pub(crate) fn current() -> Option<TraceContext> {
     })
 }
 
-/// The same where it is recorded.
+/// Returns the context of the code that runs now if its trace is recorded.
 pub(crate) fn recorded() -> Option<TraceContext> {
     look(|part| match part {
         Part::Of(context) if context.is_sampled() => Some((**context).clone()),
@@ -53,7 +60,9 @@ pub(crate) fn recorded() -> Option<TraceContext> {
     })
 }
 
+/// Gives `look` access to the current part.
 fn look<T>(look: impl FnOnce(&mut Part) -> T) -> T {
+    // The part is taken out and put back, because a `Cell` lends no reference to what it holds.
     CURRENT.with(|current| {
         let mut part = current.take();
         let seen = look(&mut part);
@@ -62,21 +71,23 @@ fn look<T>(look: impl FnOnce(&mut Part) -> T) -> T {
     })
 }
 
-/// Holds a part as the current one while it lives, and then the one before again.
+/// A guard that holds a part as the current one while it lives. Dropping it restores the previous
+/// part.
 pub(crate) struct Entered<'a>(&'a mut Part);
 
-/// Makes `part` the current one. It is lent: the slot holds the other one until the end.
+/// Makes `part` the current one. Until the guard is dropped, `part` holds the previous one.
 #[inline(always)]
 pub(crate) fn enter(part: &mut Part) -> Entered<'_> {
     swap(part);
     Entered(part)
 }
 
-// Invariant: the current part is never `Around`, so that what was swapped in is swapped out again.
+// Invariant: the current part is never `Around`. The part that was swapped in is therefore always
+// swapped out again.
 #[inline(always)]
 fn swap(part: &mut Part) {
     if !matches!(part, Part::Around) {
-        // While a thread ends there is none, which nobody asks for then.
+        // The thread-local is gone while its thread ends. No code reads the context then.
         let _ = CURRENT.try_with(|current| *part = current.replace(mem::take(part)));
     }
 }
@@ -89,10 +100,11 @@ impl Drop for Entered<'_> {
 }
 
 pin_project! {
-    /// A future that is a part of a trace.
+    /// A future that runs as a part of a trace.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InTrace<F> {
+        // The part to run as. While the future is polled it holds the surrounding part.
         part: Part,
         #[pin]
         inner: F,

@@ -8,17 +8,21 @@ use tower_layer::Layer;
 use crate::process::{TraceProcess, What};
 use crate::sampling::Ratio;
 
-/// Continues the trace of each record in a span, below which everything inside hangs. Stands outermost; [inside
-/// retry](Self::attempts) it makes a span for each attempt.
+/// Continues the trace of each record in a span that everything inside is a child of.
+///
+/// Put it outermost. Put [`attempts`](Self::attempts) inside retry for a span per attempt.
 #[derive(Clone, Debug)]
 pub struct TraceLayer {
+    /// The kind of span to make.
     what: What,
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
+    /// The consumer group to name in spans. `None` leaves the attribute out.
     group: Option<Arc<str>>,
 }
 
 impl TraceLayer {
-    /// A `process` span for each record. A record without a context begins a trace.
+    /// Makes a `process` span for each record. A record without a context begins a trace.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -28,8 +32,8 @@ impl TraceLayer {
         }
     }
 
-    /// An `attempt` span for each attempt, below the span of a [`TraceLayer`] further out; without one, or where the record is not
-    /// sampled, nothing.
+    /// Makes an `attempt` span for each attempt, below the span of a [`TraceLayer`] further out.
+    /// Makes none without such a layer, or if the record is not sampled.
     #[must_use]
     pub fn attempts() -> Self {
         Self {
@@ -38,14 +42,16 @@ impl TraceLayer {
         }
     }
 
-    /// The consumer group, for the attribute `messaging.consumer.group.name`. Default it is left out.
+    /// Sets the consumer group, for the attribute `messaging.consumer.group.name`. By default it is
+    /// left out.
     #[must_use]
     pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// How many of the records that come without a context are traced, 0 to 1. Default 1; those with one are as it says.
+    /// Sets the share of records without a context that are traced, from 0 to 1. Default 1. The
+    /// context of a record decides for itself.
     #[must_use]
     pub fn sample(mut self, ratio: f64) -> Self {
         self.ratio = Ratio::new(ratio);

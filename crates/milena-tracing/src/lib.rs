@@ -1,12 +1,15 @@
-//! Traces through Kafka: one record's way over all stages is one tree of spans.
+//! Traces through Kafka. One record's way over all stages is one tree of spans.
 //!
-//! The context of a trace travels in the headers `traceparent` and `tracestate`, as W3C's Trace Context says. A [`TraceLayer`] around a
-//! handler continues the trace of each record in a `process` span; a [`TraceSendLayer`] around a producer writes the context into each
-//! record, in a `send` span. What the handler sends meanwhile, dead letters included, hangs below its record.
+//! The context of a trace travels in the headers `traceparent` and `tracestate`, as W3C Trace
+//! Context says. A [`TraceLayer`] around a handler continues the trace of each record in a
+//! `process` span. A [`TraceSendLayer`] around a producer writes the context into each record, in a
+//! `send` span. Records that the handler sends meanwhile, dead letters included, hang below the
+//! handled record.
 //!
-//! Spans are `tracing` spans with the names and attributes of OpenTelemetry's messaging conventions. With the layer of
-//! `tracing-opentelemetry` among the subscribers they become OpenTelemetry's; the module `otlp`, behind a feature, sets one up that exports. Without it a
-//! context is passed on as it came.
+//! Spans are `tracing` spans with the names and attributes of OpenTelemetry's messaging
+//! conventions. The subscriber layer of `tracing-opentelemetry` turns them into OpenTelemetry
+//! spans. The module `otlp`, behind the feature of that name, sets up one that exports. Without
+//! such a layer a context is passed on as it came.
 //!
 //! ```
 //! use milena_core::{Backoff, Incoming, Outcome, ProcessError};
@@ -26,17 +29,20 @@
 //! |---|---|---|
 //! | `send TOPIC` | producer | from the call of the producer to the acknowledgement |
 //! | `receive TOPIC` | client | a record that was received without a handler, by [`receive`] |
-//! | `process TOPIC` | consumer | a record's way through the layers inside, from its first attempt to its outcome |
+//! | `process TOPIC` | consumer | from a record's first attempt to its outcome |
 //! | `attempt TOPIC` | internal | one attempt |
 //!
-//! Attributes: `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`,
-//! `messaging.destination.partition.id`, `messaging.kafka.offset`, `messaging.consumer.group.name`,
-//! `messaging.message.body.size`, `messaging.kafka.message.tombstone`, `milena.attempt`, `milena.outcome` and, where it failed,
-//! `error.type` with the status, whose description is at most 1 KiB of the error's own words. Nothing else tells of keys and values.
+//! Attributes: `messaging.system`, `messaging.operation.name`, `messaging.operation.type`,
+//! `messaging.destination.name`, `messaging.destination.partition.id`, `messaging.kafka.offset`,
+//! `messaging.consumer.group.name`, `messaging.message.body.size`,
+//! `messaging.kafka.message.tombstone`, `milena.attempt`, `milena.outcome`. A span that failed has
+//! `error.type` and a status whose description is at most 1 KiB of the error's own text. No other
+//! attribute shows keys or values.
 //!
 //! # Sampling
-//! A record whose context says sampled is traced, one whose context says not is not; the ratio is for records that begin a trace.
-//! What is not sampled has no span at all: its context is passed on, which costs some nanoseconds.
+//! A record's context decides whether the record is traced. The ratio applies only to records
+//! without a context, which begin a trace. A record that is not sampled has no span. Its context is
+//! passed on, which costs some nanoseconds.
 
 mod batch;
 mod bridge;

@@ -1,4 +1,4 @@
-//! Export by OTLP, OpenTelemetry's own protocol, over plain HTTP to a collector nearby.
+//! Export of spans by OTLP, OpenTelemetry's own protocol, over plain HTTP to a nearby collector.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,18 +14,21 @@ use tokio::runtime::Handle;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sets up the export of spans. Begun by [`exporter`].
+/// Settings of an export of spans. [`exporter`] makes it, and [`start`](Self::start) begins the
+/// export.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is exported before `start`"]
 pub struct OtlpBuilder {
+    /// The service name, exported as `service.name`.
     service: String,
-    /// `None` as the environment or the default says.
+    /// The collector's base address. `None` takes the environment's address, or else the default.
     endpoint: Option<String>,
-    /// `None` as the environment or the default says.
+    /// The time that one batch of spans may take. `None` takes the environment's value, or else 10
+    /// s.
     timeout: Option<Duration>,
 }
 
-/// Spans of the service of that name, as `service.name` tells it apart.
+/// Prepares an export of the spans of `service`, which the collector shows as `service.name`.
 ///
 /// ```no_run
 /// use milena_tracing::otlp;
@@ -46,19 +49,21 @@ pub fn exporter(service: impl Into<String>) -> OtlpBuilder {
     }
 }
 
-/// What the variables of OpenTelemetry say of an export, as far as it can follow them.
+/// The settings that OpenTelemetry's environment variables hold for an export.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Environment {
-    /// The address for spans, its path included.
+    /// The address for spans, including its path. `None` if no variable gives one.
     address: Option<String>,
+    /// The time that one batch may take. `None` if no variable gives a valid one.
     timeout: Option<Duration>,
-    /// What is said and not followed, for people.
+    /// One text for each setting that milena cannot follow, for a warning.
     ignored: Vec<String>,
 }
 
 impl Environment {
+    /// Reads the variables. A variable for spans goes before the one for all signals.
     fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        // An empty one counts as none.
+        // An empty variable counts as unset.
         let read = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let for_spans = |name: &str| {
             let own = read(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
@@ -72,7 +77,7 @@ impl Environment {
             let millis = text.trim().parse().ok();
             if millis.is_none() {
                 ignored.push(format!(
-                    "a timeout of `{text}`, which is no number of milliseconds"
+                    "the timeout `{text}` is not a number of milliseconds"
                 ));
             }
             millis.map(Duration::from_millis)
@@ -80,12 +85,14 @@ impl Environment {
         if let Some(protocol) = for_spans("PROTOCOL").filter(|protocol| protocol != "http/protobuf")
         {
             ignored.push(format!(
-                "the protocol `{protocol}`: spans go by `http/protobuf`"
+                "the protocol `{protocol}` is not supported, spans are sent by `http/protobuf`"
             ));
         }
         for name in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
             if for_spans(name).is_some() {
-                ignored.push(format!("`{name}`: the export speaks no TLS"));
+                ignored.push(format!(
+                    "`{name}` is not supported, because the export does not use TLS"
+                ));
             }
         }
         Self {
@@ -96,36 +103,45 @@ impl Environment {
     }
 }
 
+/// Returns the address for spans below the base address for all signals.
 fn spans_of(base: &str) -> String {
     format!("{}/v1/traces", base.trim_end_matches('/'))
 }
 
 impl OtlpBuilder {
-    /// Where the collector listens. Default as `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (the whole address) or `OTEL_EXPORTER_OTLP_ENDPOINT` say,
-    /// else `http://127.0.0.1:4318`, the port that OpenTelemetry gave it. Without TLS: put a collector on this machine, and have it forward.
+    /// Sets the base address of the collector, to which `/v1/traces` is added.
+    ///
+    /// By default `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (the whole address) or
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` gives it, else it is `http://127.0.0.1:4318`, OpenTelemetry's
+    /// default port. The export does not use TLS. Put a collector on this machine and let it
+    /// forward the spans.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
     }
 
-    /// How long the collector may take for a batch of spans. Default as `OTEL_EXPORTER_OTLP_TIMEOUT` says in milliseconds, else 10 s.
+    /// Sets the time that the collector may take for a batch of spans. By default
+    /// `OTEL_EXPORTER_OTLP_TIMEOUT` gives it in milliseconds, else it is 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Begins to export, by a thread of its own, in batches. Spans that the collector does not take are lost; nothing waits for it.
+    /// Starts the export, in batches and on a thread of its own. Spans that the collector does not
+    /// accept are lost. No other code waits for the export.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an endpoint that is none, or wants TLS; [`ErrorKind::State`] outside of a tokio runtime.
+    /// [`ErrorKind::Config`] for an endpoint that is not an `http://` address. [`ErrorKind::State`]
+    /// outside of a tokio runtime.
     pub fn start(self) -> Result<Otlp> {
         let runtime = Handle::try_current().map_err(|cause| {
-            let what = "the export of spans needs a tokio runtime around it";
+            let what =
+                "the export of spans was started outside of a tokio runtime; start it within one";
             Error::new(ErrorKind::State, what).with_source(cause)
         })?;
         let told = Environment::read(|name| std::env::var(name).ok());
         for ignored in &told.ignored {
-            tracing::warn!("a variable OTEL_EXPORTER_OTLP_… is not followed: {ignored}");
+            tracing::warn!("an OTEL_EXPORTER_OTLP_… variable is ignored: {ignored}");
         }
         let address = self.endpoint.as_deref().map(spans_of).or(told.address);
         let address = address.unwrap_or_else(|| spans_of("http://127.0.0.1:4318"));
@@ -134,12 +150,14 @@ impl OtlpBuilder {
         let endpoint = &address;
         if endpoint.starts_with("https://") {
             let what = format!(
-                "spans cannot be exported to `{endpoint}`: the export speaks no TLS; have a collector on this machine (http://) forward them"
+                "spans cannot be exported to `{endpoint}`, because the export does not use TLS; set the http:// address of a collector on this machine, and let it forward them"
             );
             return Err(Error::new(ErrorKind::Config, what));
         }
         if !endpoint.starts_with("http://") {
-            let what = format!("`{endpoint}` is no address of a collector: it begins with http://");
+            let what = format!(
+                "`{endpoint}` is not the address of a collector; an address begins with http://"
+            );
             return Err(Error::new(ErrorKind::Config, what));
         }
         let client = OnRuntime {
@@ -165,17 +183,19 @@ impl OtlpBuilder {
     }
 }
 
-/// An export of spans.
+/// A running export of spans.
 #[derive(Clone)]
 pub struct Otlp {
+    /// The provider, which owns the thread of the export.
     provider: SdkTracerProvider,
 }
 
 impl Otlp {
-    /// The layer for `tracing`'s subscriber.
+    /// Returns the layer for `tracing`'s subscriber.
     ///
-    /// Spans tell neither their place in the code nor their thread nor how long they were busy, which together cost about as much as the rest; the layer's own
-    /// methods (`with_location`, `with_threads`, `with_target`, `with_tracked_inactivity`) add what is wanted.
+    /// Source locations, threads, targets and busy times are left out of spans, because together
+    /// they cost about as much as everything else. The layer's own methods (`with_location`,
+    /// `with_threads`, `with_target`, `with_tracked_inactivity`) add them.
     pub fn layer<S>(&self) -> OpenTelemetryLayer<S, SdkTracer>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
@@ -188,10 +208,10 @@ impl Otlp {
             .with_tracer(self.provider.tracer("milena"))
     }
 
-    /// Exports what there is, and ends.
+    /// Exports the remaining spans, and ends the export.
     ///
     /// # Errors
-    /// [`ErrorKind::Transport`] where the collector did not take it.
+    /// [`ErrorKind::Transport`] if the collector did not accept the spans.
     pub async fn shutdown(self) -> Result<()> {
         let provider = self.provider;
         let ended = tokio::task::spawn_blocking(move || provider.shutdown()).await;
@@ -212,10 +232,13 @@ impl fmt::Debug for Otlp {
     }
 }
 
-/// The exporter's thread knows no runtime, and the client needs one.
+/// An HTTP client that runs its requests on `runtime`. The exporter's own thread is outside of any
+/// tokio runtime, and the client needs one.
 #[derive(Clone, Debug)]
 struct OnRuntime {
+    /// The client that sends the requests.
     client: HyperClient,
+    /// The runtime that the requests run on.
     runtime: Handle,
 }
 

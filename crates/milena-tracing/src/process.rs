@@ -1,4 +1,4 @@
-//! The service that makes a span of each record, or of each attempt.
+//! The service that makes a span of each record or each attempt.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,19 +17,25 @@ use crate::context::TraceContext;
 use crate::current::{Part, enter, recorded};
 use crate::sampling::{Decision, Ratio};
 
-/// What [`TraceLayer`](crate::TraceLayer) makes.
+/// The service around a handler that [`TraceLayer`](crate::TraceLayer) makes.
 #[derive(Clone, Debug)]
 pub struct TraceProcess<S> {
+    /// The handler, or the layers around it.
     inner: S,
+    /// The kind of span to make.
     what: What,
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
+    /// The consumer group to name in spans. `None` leaves the attribute out.
     group: Option<Arc<str>>,
 }
 
-/// What a span is made of.
+/// The kind of span that a service makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
+    /// One span per record.
     Process,
+    /// One span per attempt.
     Attempt,
 }
 
@@ -43,7 +49,8 @@ impl<S> TraceProcess<S> {
         }
     }
 
-    /// What is to become of the record: most have no span, and cost next to nothing.
+    /// Decides on a span for the record, and returns it with the part of a trace to run in. Most
+    /// records have no span, and cost next to nothing here.
     #[inline]
     fn begin(&self, incoming: &mut Incoming) -> (Option<Box<Span>>, Part) {
         match self.what {
@@ -57,12 +64,14 @@ impl<S> TraceProcess<S> {
             }
             What::Attempt => match recorded() {
                 Some(parent) => self.record(incoming, Some(parent)),
-                // As the layer further out decided.
+                // The layer further out decided for no span. The surrounding part stays the current
+                // one.
                 None => (None, Part::Around),
             },
         }
     }
 
+    /// Makes a span for the record. Kept out of line, because few records are sampled.
     #[cold]
     #[inline(never)]
     fn record(
@@ -72,7 +81,7 @@ impl<S> TraceProcess<S> {
     ) -> (Option<Box<Span>>, Part) {
         let span = self.span(incoming);
         if span.is_disabled() {
-            // Nobody asked for such spans: the context is passed on as it came.
+            // The subscriber filters such spans out. The context is passed on as it came.
             return (None, parent.into());
         }
         let context = bridge::join(&span, parent);
@@ -82,6 +91,7 @@ impl<S> TraceProcess<S> {
         (Some(Box::new(span)), context.into())
     }
 
+    /// Makes the span with its attributes.
     fn span(&self, incoming: &Incoming) -> Span {
         let record = &incoming.record;
         let topic = record.topic.as_str();
@@ -122,6 +132,7 @@ impl<S> TraceProcess<S> {
     }
 }
 
+/// Returns the bytes of the record's value, 0 for a tombstone.
 pub(crate) fn body_size(record: &ConsumerRecord) -> u64 {
     record.value.as_ref().map_or(0, |value| value.len() as u64)
 }
@@ -151,12 +162,13 @@ where
 }
 
 pin_project! {
-    /// The answer; the span ends with it, or where it is dropped.
+    /// The future of one record. The span ends with the answer, or when the future is dropped.
     pub struct ProcessFuture<F> {
         #[pin]
         inner: F,
-        // Boxed, so that a record without one carries little around.
+        // Boxed, so that the future of a record without a span stays small.
         span: Option<Box<Span>>,
+        // The part to run as. While the future is polled it holds the surrounding part.
         part: Part,
     }
 }
@@ -175,7 +187,7 @@ where
             let _entered = enter(this.part);
             ready!(this.inner.poll(cx))
         };
-        // The span ends now, and not when the future is dropped.
+        // End the span now, because the caller may drop this future much later.
         match this.span.take() {
             None => Poll::Ready(answer.map_err(Into::into)),
             Some(span) => {
@@ -187,6 +199,7 @@ where
     }
 }
 
+/// Writes the outcome, or the error, into the span.
 #[cold]
 fn note(span: &Span, answer: &Result<Outcome, ProcessError>) {
     match answer {
@@ -210,7 +223,8 @@ fn note(span: &Span, answer: &Result<Outcome, ProcessError>) {
     }
 }
 
-/// As much of a reason as a span carries: it may quote what a sender wrote, of whatever length.
+/// Returns the first [`LONGEST`] bytes of a text. The text may quote a record, so it may be of any
+/// length.
 fn beginning(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST))
         .unwrap_or(text)

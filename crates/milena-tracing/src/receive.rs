@@ -1,4 +1,4 @@
-//! Records that are received one by one, without a handler.
+//! Tracing of records that are received one by one, without a handler.
 
 use milena_core::ConsumerRecord;
 use tracing::Span;
@@ -10,15 +10,20 @@ use crate::current::InTrace;
 use crate::process::body_size;
 use crate::sampling::{Decision, Ratio};
 
-/// A record that was received, as a part of its trace. Its span ends when this, and what runs within, is dropped.
+/// A received record as a part of its trace. Its span ends once this value, and every future that
+/// it runs, is dropped.
 #[derive(Debug)]
 #[must_use = "the span ends when this is dropped"]
 pub struct Received {
+    /// The `receive` span. Disabled if the record is not sampled.
     span: Span,
+    /// The context for everything below the span. `None` if the record begins a trace and no layer
+    /// makes OpenTelemetry spans.
     context: Option<TraceContext>,
 }
 
-/// Continues the trace of a record that was received one by one in a `receive` span. A record without a context begins a trace.
+/// Continues the trace of a record that was received without a handler, in a `receive` span. A
+/// record without a context begins a trace.
 ///
 /// ```
 /// use milena_core::ConsumerRecord;
@@ -64,18 +69,18 @@ pub fn receive(record: &ConsumerRecord) -> Received {
 }
 
 impl Received {
-    /// Runs `future` as a part of the record's trace, below its span.
+    /// Runs `future` as a part of the record's trace, below the `receive` span.
     pub fn run<F: Future>(&self, future: F) -> Instrumented<InTrace<F>> {
         InTrace::new(self.context.clone(), future).instrument(self.span.clone())
     }
 
-    /// The context of what hangs below it.
+    /// Returns the context of everything below the span.
     #[must_use]
     pub fn context(&self) -> Option<&TraceContext> {
         self.context.as_ref()
     }
 
-    /// The span, for attributes of one's own.
+    /// Returns the span, to add attributes to it.
     #[must_use]
     pub fn span(&self) -> &Span {
         &self.span

@@ -1,21 +1,22 @@
-//! Whether a record is traced: as its context says; where it has none, by chance.
+//! The decision whether a record is traced. Its context decides, or else chance.
 
 use crate::context::TraceContext;
 
-/// How many of those that begin a trace are recorded: so many of 2^32 numbers.
+/// The share of beginning traces that are recorded, as a number out of 2^32.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ratio(u64);
 
 impl Ratio {
+    /// Every trace is recorded.
     pub(crate) const ALL: Self = Self(1 << 32);
 
     pub(crate) fn new(ratio: f64) -> Self {
-        // What is no number at all counts as none; more than all is all.
+        // NaN becomes 0 in the cast below. A ratio out of range is taken as its nearest bound.
         let of_all = ratio.clamp(0.0, 1.0) * Self::ALL.0 as f64;
         Self(of_all.round() as u64)
     }
 
-    /// What to do below `parent`.
+    /// Decides for a record with the context `parent`.
     #[inline]
     pub(crate) fn decide(self, parent: Option<TraceContext>) -> Decision {
         match parent {
@@ -26,19 +27,20 @@ impl Ratio {
         }
     }
 
+    /// Returns true for the given share of calls, by chance.
     #[inline]
     fn is_drawn(self) -> bool {
         self.0 == Self::ALL.0 || u64::from(fastrand::u32(..)) < self.0
     }
 }
 
-/// What becomes of a record, as far as traces go.
+/// The decision on one record.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    /// A span, below that one.
+    /// Record it in a span below this context. `None` begins a trace.
     Record(Option<TraceContext>),
-    /// No span: the context as it came; `None` where it begins a trace that nobody records, so that no stage after this one decides
-    /// anew.
+    /// Make no span, and pass this context on. `None` begins a trace that is not recorded, so that
+    /// later stages do not decide again.
     PassOn(Option<TraceContext>),
 }
 

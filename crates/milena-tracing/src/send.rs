@@ -1,4 +1,4 @@
-//! The service that writes the context into each record.
+//! The service that writes the trace context into each record.
 
 use std::fmt::Display;
 use std::future::{Future, poll_fn};
@@ -16,10 +16,13 @@ use crate::context::TraceContext;
 use crate::current::current;
 use crate::sampling::{Decision, Ratio};
 
-/// What [`TraceSendLayer`](crate::TraceSendLayer) makes: around a producer it is one, for handlers and for dead letters.
+/// The service around a producer that [`TraceSendLayer`](crate::TraceSendLayer) makes. It is a
+/// producer itself, for handlers and for dead letters.
 #[derive(Clone, Debug)]
 pub struct TraceSend<S> {
+    /// The producer.
     inner: S,
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
 }
 
@@ -28,19 +31,19 @@ impl<S> TraceSend<S> {
         Self { inner, ratio }
     }
 
-    /// What is inside.
+    /// Returns the producer inside.
     #[must_use]
     pub fn inner(&self) -> &S {
         &self.inner
     }
 
-    /// Sends a record once there is room, and waits for its outcome.
+    /// Sends a record once the producer has room, and waits for its outcome.
     ///
     /// # Errors
-    /// Those of the producer.
+    /// The errors of the producer.
     ///
     /// # Cancel safety
-    /// As the producer's own `send`.
+    /// The same as that of the producer's own `send`.
     pub async fn send(&self, record: ProducerRecord) -> Result<RecordMetadata, S::Error>
     where
         S: Service<ProducerRecord, Response = RecordMetadata> + Clone,
@@ -51,8 +54,10 @@ impl<S> TraceSend<S> {
         ready.call(record).await
     }
 
-    /// Writes the context into a record that is sent in another way, by `enqueue` for instance, and gives the span to be dropped when it
-    /// was sent; where it is not sampled, none.
+    /// Writes the context into a record that is sent in another way, for example by `enqueue`.
+    ///
+    /// Returns the span of the send, to be dropped once the record was sent. The span is disabled
+    /// if the record is not sampled.
     pub fn start(&self, record: &mut ProducerRecord) -> Span {
         let (span, context) = self.begin(record);
         if let Some(context) = context {
@@ -61,14 +66,14 @@ impl<S> TraceSend<S> {
         span
     }
 
-    /// The span that the record is sent in, and the context to be written into it.
+    /// Returns the span to send the record in, and the context to write into the record.
     fn begin(&self, record: &ProducerRecord) -> (Span, Option<TraceContext>) {
         let around = around();
         let is_its_own = around.is_none();
         let parent = around.or_else(|| TraceContext::extract(&record.record.headers));
         match self.ratio.decide(parent) {
             Decision::Record(parent) => Self::record(record, parent),
-            // It carries that one already.
+            // The record's own headers hold this context already.
             Decision::PassOn(Some(_)) if is_its_own => (Span::none(), None),
             Decision::PassOn(context) => {
                 let context = context.unwrap_or_else(TraceContext::unsampled);
@@ -77,6 +82,7 @@ impl<S> TraceSend<S> {
         }
     }
 
+    /// Makes the span of a sampled record. Kept out of line, because few records are sampled.
     #[cold]
     #[inline(never)]
     fn record(
@@ -108,11 +114,13 @@ impl<S> TraceSend<S> {
     }
 }
 
-/// What the code that runs now is a part of: the innermost span where that belongs to the trace that milena knows of, so that a record
-/// that is sent in a span of a handler's own hangs below that span.
+/// Returns the context of the code that runs now.
+///
+/// It is the innermost `tracing` span if milena has set no trace, or that span's trace. A record
+/// that is sent in a span of the handler's own then hangs below that span.
 fn around() -> Option<TraceContext> {
     let own = current();
-    // Asked for only where somebody records it.
+    // The innermost span is looked up only if the trace is recorded, because the lookup costs more.
     if own.as_ref().is_some_and(|own| !own.is_sampled()) {
         return own;
     }
@@ -144,10 +152,11 @@ where
 }
 
 pin_project! {
-    /// The outcome; the span ends with it, or where it is dropped.
+    /// The future of one send. The span ends with the outcome, or when the future is dropped.
     pub struct SendFuture<F> {
         #[pin]
         inner: F,
+        // The span of the send. Disabled once it has ended, or if the record is not sampled.
         span: Span,
     }
 }
@@ -180,6 +189,7 @@ where
                 this.span.record("otel.status_description", what);
             }
         }
+        // End the span now, because the caller may drop this future much later.
         *this.span = Span::none();
         Poll::Ready(sent)
     }

@@ -5,10 +5,12 @@ use tower_layer::Layer;
 use crate::sampling::Ratio;
 use crate::send::TraceSend;
 
-/// Writes the context of the trace into each record that is sent, in a span that ends with the acknowledgement.
+/// Writes the trace context into each record that is sent, in a span that ends with the
+/// acknowledgement.
 ///
-/// A record belongs to what the code that sends it belongs to: a [`TraceLayer`](crate::TraceLayer) around it, or a `tracing` span of
-/// the program's own; else to the context among its own headers; else it begins a trace.
+/// A record takes the context of the code that sends it, which comes from a surrounding
+/// [`TraceLayer`](crate::TraceLayer) or from a `tracing` span of the program's own. Without one it
+/// keeps the context in its own headers. Without both it begins a trace.
 ///
 /// ```
 /// use milena_core::{Error, ProducerRecord, RecordMetadata};
@@ -20,26 +22,34 @@ use crate::send::TraceSend;
 /// // A producer is such a service.
 /// let producer = service_fn(|record: ProducerRecord| async move {
 ///     assert!(record.record.headers.text("traceparent").is_some());
-///     Ok::<_, Error>(RecordMetadata { topic: record.topic, partition: 0.into(), offset: None, timestamp: None })
+///     Ok::<_, Error>(RecordMetadata {
+///         topic: record.topic,
+///         partition: 0.into(),
+///         offset: None,
+///         timestamp: None,
+///     })
 /// });
-/// let producer = ServiceBuilder::new().layer(TraceSendLayer::new().sample(0.01)).service(producer);
+/// let producer = ServiceBuilder::new()
+///     .layer(TraceSendLayer::new().sample(0.01))
+///     .service(producer);
 /// producer.send(ProducerRecord::new("orders").value("two stamps")).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TraceSendLayer {
+    /// The share of records without a context that begin a recorded trace.
     ratio: Ratio,
 }
 
 impl TraceSendLayer {
-    /// A `send` span for each record.
+    /// Makes a `send` span for each record.
     #[must_use]
     pub fn new() -> Self {
         Self { ratio: Ratio::ALL }
     }
 
-    /// How many of the records that begin a trace are traced, 0 to 1. Default 1.
+    /// Sets the share of the records that begin a trace that are traced, from 0 to 1. Default 1.
     #[must_use]
     pub fn sample(mut self, ratio: f64) -> Self {
         self.ratio = Ratio::new(ratio);

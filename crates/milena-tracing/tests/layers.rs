@@ -23,7 +23,7 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::prelude::*;
 
-/// OpenTelemetry's spans of this test's thread.
+/// OpenTelemetry spans that were ended on this test's thread.
 struct Spans {
     exporter: InMemorySpanExporter,
     _provider: SdkTracerProvider,
@@ -58,7 +58,7 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
 
 type Sent = mpsc::UnboundedReceiver<ProducerRecord>;
 
-/// A producer that keeps what it sends.
+/// Makes a producer that keeps the records it sends.
 fn producer() -> (
     TraceSend<
         impl Service<ProducerRecord, Response = RecordMetadata, Error = Error, Future: Send + 'static>
@@ -87,7 +87,7 @@ fn producer() -> (
     (TraceSendLayer::new().layer(sink), records)
 }
 
-/// The record as the next stage reads it.
+/// Returns the record as the next stage reads it.
 fn arrived(sent: ProducerRecord) -> Incoming {
     let mut record = ConsumerRecord::new(sent.topic, 3, 17);
     record.headers = sent.record.headers;
@@ -180,7 +180,7 @@ async fn one_record_over_two_stages_with_a_retry_and_a_dead_letter_is_one_tree()
     assert_eq!(attempts.count(), 2);
 }
 
-/// Acknowledges once it went well.
+/// Turns a successful send into an acknowledgement of the handled record.
 trait ThenAck: Future<Output = Result<RecordMetadata, ProcessError>> + Sized {
     async fn then_ack(self) -> Result<Outcome, ProcessError> {
         self.await.map(|_| Outcome::Ack)
@@ -189,7 +189,7 @@ trait ThenAck: Future<Output = Result<RecordMetadata, ProcessError>> + Sized {
 
 impl<F: Future<Output = Result<RecordMetadata, ProcessError>>> ThenAck for F {}
 
-/// Sends a record from a handler of `incoming`, and gives it back.
+/// Sends a record from a handler of `incoming`, and returns the sent record.
 async fn passed_through(layer: TraceLayer, incoming: Incoming) -> ProducerRecord {
     let (producer, mut records) = producer();
     let handler = service_fn(move |_: Incoming| {
@@ -368,7 +368,7 @@ async fn what_a_batch_sends_hangs_below_a_span_that_is_linked_with_that_of_each_
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..3 {
         let incoming = arrived(records.recv().await.unwrap());
-        // On this thread, whose subscriber it is.
+        // The task runs on this thread, where the subscriber is set.
         calls.spawn(stack.service(0).oneshot(incoming));
     }
     calls.join_all().await;

@@ -1,4 +1,4 @@
-//! The export, against a collector that notes what it is sent.
+//! The export, against a collector that keeps the requests it receives.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,7 +21,7 @@ async fn spans_reach_a_collector_before_the_export_ends() {
         let (mut stream, _) = collector.accept().await.unwrap();
         let mut request = Vec::new();
         let mut chunk = [0; 4096];
-        // The name of the span stands in the body, as plain bytes.
+        // The span's name is in the body as plain bytes.
         while !contains(&request, b"send orders") {
             let read = stream.read(&mut chunk).await.unwrap();
             assert!(read > 0, "it ended early");
@@ -53,7 +53,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 #[tokio::test]
 async fn an_endpoint_that_is_none_is_refused() {
     for (endpoint, why) in [
-        ("https://collector", "no TLS"),
+        ("https://collector", "does not use TLS"),
         ("collector:4318", "begins with http://"),
         ("", "begins with http://"),
     ] {

@@ -1,8 +1,9 @@
-//! milena: a pure-Rust Kafka client framework with a tower middleware stack around the handler.
+//! milena is a pure-Rust Kafka client framework with a tower middleware stack around the handler.
 //!
-//! Start with [`Client::builder`]; everything else is made from the client: [`producers`](producer), [`consumers`](consumer) and the
-//! [`admin`]istrator share its connections. [`config`] lists every setting and says how files and the environment give them;
-//! [`middleware`] lists the layers around a handler; [`dead_letters`] says how letters are looked through and sent back.
+//! Start with [`Client::builder`]. [Producers](producer), [consumers](consumer) and the
+//! [`admin`]istrator are made from the client and share its connections. [`config`] lists every
+//! setting and explains how to set it in files and the environment. [`middleware`] lists the layers
+//! around a handler. [`dead_letters`] reads dead letters and sends them back.
 //!
 //! ```
 //! # #[cfg(feature = "broker")]
@@ -12,11 +13,16 @@
 //! use milena::{Client, ProducerRecord};
 //!
 //! let broker = milena::broker::Broker::builder().start().await?; // or a Kafka of your own
-//! let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+//! let client = Client::builder()
+//!     .bootstrap(broker.bootstrap())
+//!     .connector(broker.dialer())
+//!     .connect()
+//!     .await?;
 //! client.admin().create_topics([NewTopic::new("orders").partitions(4)]).await?.all()?;
 //!
 //! let producer = client.producer().build()?;
-//! let sent = producer.send(ProducerRecord::new("orders").key("order-7").value("two stamps")).await?;
+//! let order = ProducerRecord::new("orders").key("order-7").value("two stamps");
+//! let sent = producer.send(order).await?;
 //! assert_eq!(sent.offset.map(|offset| offset.to_wire()), Some(0));
 //! # client.close().await;
 //! # broker.shutdown().await;
@@ -30,17 +36,17 @@
 //!
 //! | Feature | Default | What it adds |
 //! |---|---|---|
-//! | `zstd` | yes | zstd compression; needs a C compiler |
+//! | `zstd` | yes | zstd compression, needs a C compiler |
 //! | `json` | yes | `JsonCodec`, the extractor `Json` and `record.json(&value)`, by `serde_json` |
 //! | `xml` | no | `XmlCodec`, the extractor `Xml` and `record.xml(&value)`, by `quick-xml` |
 //! | `uuid` | no | `UuidCodec`, by `uuid` |
-//! | `health` | no | `health`: health judged from progress, and an HTTP page for it, by `axum` |
-//! | `metrics` | no | `metrics`: Prometheus metrics of all that a client does |
-//! | `tracing` | no | `trace`: W3C trace context in headers, and spans by OpenTelemetry's conventions |
-//! | `otlp` | no | export of those spans by OTLP over HTTP; implies `tracing` |
-//! | `yaml`, `toml` | yes | configuration files in these forms |
-//! | `broker` | no | `broker`: Kafka in this process, for demos and tests |
-//! | `test` | no | `test`: client and broker in one process, with the clock paused; implies `broker` |
+//! | `health` | no | `health`, checks of a client's progress and their HTTP page, by `axum` |
+//! | `metrics` | no | `metrics`, Prometheus metrics of everything that a client does |
+//! | `tracing` | no | `trace`, W3C trace context in headers, and OpenTelemetry spans |
+//! | `otlp` | no | export of those spans by OTLP over HTTP, implies `tracing` |
+//! | `yaml`, `toml` | yes | configuration files in these formats |
+//! | `broker` | no | `broker`, Kafka in this process, for demos and tests |
+//! | `test` | no | `test`, client and broker in one process with a paused clock, implies `broker` |
 
 pub use milena_client::admin::Admin;
 pub use milena_client::consumer::{
@@ -69,7 +75,8 @@ pub use milena_client::{
     TypedProducer, TypedTopic, next_signal, shutdown_signal,
 };
 
-// Re-exported as they are, so that their own pages are found here: the table of settings, the checks of health, the layers.
+// These modules are re-exported whole, so that their own pages with the settings, the checks of
+// health and the layers are part of this documentation.
 #[doc(inline)]
 pub use milena_client::{
     admin, config, consumer, core, dead_letters, middleware, pool, producer, serializer,
@@ -95,7 +102,7 @@ pub use milena_broker as broker;
 #[doc(inline)]
 pub use milena_test as test;
 
-/// What most programs use.
+/// The types and traits that most programs use.
 ///
 /// ```
 /// use milena::prelude::*;
@@ -110,7 +117,7 @@ pub mod prelude {
     pub use crate::{Json, JsonExt};
 }
 
-/// The programs of README and QUICKSTART, which run as they stand there.
+/// The programs of README and QUICKSTART, run as they are written there.
 #[cfg(all(doctest, feature = "json", feature = "test"))]
 mod documents {
     #[doc = include_str!("../../../README.md")]

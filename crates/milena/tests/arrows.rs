@@ -1,6 +1,7 @@
-//! Holds every manifest against the table of allowed arrows: which crate of milena may use which.
+//! Checks every manifest against the table of allowed dependencies between milena's crates.
 //!
-//! Normal and build dependencies count, of all targets and whether optional or not; development dependencies are free.
+//! Normal and build dependencies count, for all targets, including optional ones. Development
+//! dependencies are free.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,9 +15,9 @@ use std::process::Command;
 
 use toml::{Table, Value};
 
-/// A crate and the floors right below it; using a floor includes the floors below that one.
+/// Crates with the crates directly below them. Using a crate includes those below it.
 ///
-/// A row may be here before its crate is; a crate may not be there without a row.
+/// A row may be here before its crate exists. Every crate must have a row.
 const ARROWS: [(&str, &[&str]); 16] = [
     ("milena-core", &[]),
     ("milena-protocol", &["milena-core"]),
@@ -48,7 +49,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("milena-cli", &["milena", "milena-broker"]),
 ];
 
-/// What only a program that asks for a health server or for traces may have to build.
+/// Crates that only programs with a health server or traces may have to build.
 const NOT_IN_A_BARE_PRODUCER: [&str; 9] = [
     "axum",
     "hyper",
@@ -154,7 +155,7 @@ fn a_bare_producer_builds_neither_a_web_server_nor_telemetry_nor_a_broker() {
     }
 }
 
-/// All crates of milena that `name` may use: the floors below it, down to the ground.
+/// Returns all of milena's crates that `name` may use, down to the lowest ones.
 fn reachable(name: &str) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     let mut open: Vec<&'static str> = below(name).to_vec();
@@ -210,7 +211,7 @@ fn manifests() -> BTreeMap<String, Table> {
         .collect()
 }
 
-/// Normal and build dependencies by their real names, also those of single targets.
+/// Returns normal and build dependencies by their real names, including those of single targets.
 fn dependencies(manifest: &Table) -> BTreeMap<String, Value> {
     let targets = manifest.get("target").and_then(Value::as_table);
     let targets = targets
@@ -249,7 +250,8 @@ fn features_of(manifest: &Table, dependency: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Names of all packages that the facade builds with `features`, as cargo resolves them.
+/// Returns the names of all packages that the facade builds with `features`, as cargo resolves
+/// them.
 fn dependency_tree(features: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([

@@ -296,7 +296,7 @@ fn every_make_target_in_the_documents_exists() {
                     .chars()
                     .take_while(|c| c.is_ascii_lowercase() || *c == '-')
                     .collect();
-                // A command stands at the start of a line, in backticks, or behind a variable.
+                // A command is at the start of a line, in backticks, or behind a variable.
                 let is_command =
                     matches!(before, None | Some('`')) || line[..at].contains("MILENA_BOOTSTRAP=");
                 if is_command && !target.is_empty() {

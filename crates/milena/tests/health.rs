@@ -1,4 +1,4 @@
-//! What the health page says while brokers stop and start and a program shuts down.
+//! The health page while brokers stop and start and a program shuts down.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Looks until the report is as wanted; time that passes is the paused clock's.
+/// Reads the report until it is as wanted. The paused clock passes the time.
 async fn until(health: &Health, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
     let looking = async {
         loop {
@@ -97,7 +97,7 @@ async fn health_is_red_while_a_dead_letter_cannot_be_written() {
         .layer(DeadLetterLayer::new("dead", producer.clone()))
         .handler(async |_: Text| Err::<(), _>(ProcessError::poison("no order")));
     let running = tokio::spawn(async move { consumer.run(stack).await });
-    // It was there when the run began.
+    // The topic exists when the run begins, and is deleted afterwards.
     until(&health, "run", |report| report.check("group").is_some()).await;
     assert!(broker.inspect().delete_topic("dead"));
     let record = ProducerRecord::new("orders").value("broken");

@@ -1,4 +1,4 @@
-//! What a client's metrics say, against what was done.
+//! The metrics of a client match its work.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,7 @@ use milena::metrics::Metrics;
 use milena::middleware::{CircuitBreakerLayer, DeadLetterLayer, MetricsLayer, RetryLayer, Stack};
 use milena::{Attempt, Backoff, Client, Outcome, ProcessError, ProducerRecord, Text};
 
-/// The value of a metric by its name and labels as they stand in the text.
+/// Returns the value of the metric with this name and these labels.
 fn value(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| {
         let (found, value) = line.rsplit_once(' ')?;
@@ -63,7 +63,7 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
             async move {
                 if text == "last" {
                     done.send(()).await.unwrap();
-                    // Until the figures were read.
+                    // Waits until the test has read the metrics.
                     done.closed().await;
                 }
                 work(attempt, &text).await
@@ -150,7 +150,8 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
     broker.shutdown().await;
 }
 
-/// Records that come together, and one that comes after an hour: waiting for records is no part of their time.
+/// Three records come together, and one more after an hour. The wait for records does not count as
+/// their time.
 #[tokio::test(start_paused = true)]
 async fn a_records_time_is_what_its_handler_took_however_long_there_was_none() {
     let broker = Broker::builder().topic("orders", 1);
@@ -197,7 +198,7 @@ async fn a_records_time_is_what_its_handler_took_however_long_there_was_none() {
         let of = |part: &str| format!("milena_process_{what}_seconds_{part}{{{labels}}}");
         assert_eq!(value(&text, &of("count")), 4.0);
         let sum = value(&text, &of("sum"));
-        // The paused clock goes on by whole milliseconds.
+        // The paused clock advances by whole milliseconds.
         assert!((1.025..1.035).contains(&sum), "{what}: {sum} s");
     }
     client.close().await;

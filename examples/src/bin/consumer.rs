@@ -1,6 +1,7 @@
-//! The smallest consumer: prints the records of the topic `letters` as a member of the group `readers`, until Ctrl-C.
+//! The smallest consumer. Prints the records of the topic `letters` as a member of the group
+//! `readers`, until Ctrl-C.
 //!
-//! `MILENA_BOOTSTRAP` names the cluster, `TOPIC` another topic, `GROUP` another group.
+//! `MILENA_BOOTSTRAP` sets the cluster, `TOPIC` another topic, and `GROUP` another group.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,8 @@
-//! Handles orders until Ctrl-C or SIGTERM, then ends in good order: handlers finish, offsets are committed, nothing is lost.
+//! Handles orders until Ctrl-C or SIGTERM, and then shuts down in order. Handlers finish, offsets
+//! are committed, and no order is lost.
 //!
-//! Start several to share the work. `make run-order-setup` comes first. `--http 127.0.0.1:9404` serves health and metrics.
+//! Run `make run-order-setup` first. Start several consumers to share the work.
+//! `--http 127.0.0.1:9404` serves health and metrics.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,7 +43,7 @@ async fn run(settings: Settings, options: Options) -> Result<()> {
     let group = format!("{}orders", settings.prefix);
     let consumer = stages::consumer(&client, &shop.topics, group)?;
     let router = stages::router(&shop, writer(&client, watch.ratio())?, stages::payments());
-    println!("handling orders; Ctrl-C ends in good order");
+    println!("handling orders; Ctrl-C shuts down in order");
     let ended = consumer.run_until(router, shutdown_signal()).await;
     client.close().await;
     watch.end(Duration::ZERO).await?;

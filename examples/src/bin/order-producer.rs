@@ -1,4 +1,5 @@
-//! Places orders, `ORDERS` of them, and says how many the brokers acknowledged. `make run-order-setup` comes first.
+//! Places `ORDERS` orders, and prints how many the brokers acknowledged. Run `make run-order-setup`
+//! first.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Creates the topics of the order system on a cluster, where they are missing.
+//! Creates the missing topics of the order system on a cluster.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,10 @@
-//! The whole order system in one process: places orders, handles them, audits the result, and ends with a table.
+//! The whole order system in one process. Places orders, handles them, audits the result, and ends
+//! with a table.
 //!
-//! On an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names, where its topics and its group are deleted again. The exit code is 1 when
-//! the sums do not agree, and 2 where an option or a variable is not right. `--http 127.0.0.1:0` serves health and metrics and prints where, `--otlp http://127.0.0.1:4318` exports the
-//! trace of every order.
+//! It runs on an embedded broker, or on the cluster that `MILENA_BOOTSTRAP` names. There it deletes
+//! its topics and its group at the end. The exit code is 1 if the sums do not agree, and 2 for a
+//! wrong option or variable. `--http 127.0.0.1:0` serves health and metrics and prints the address.
+//! `--otlp http://127.0.0.1:4318` exports the trace of every order.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +23,8 @@ use milena_examples::watch::{Options, Watch, writer};
 use milena_examples::{progress, shop};
 use tokio::time::Instant;
 
-/// Places orders, handles them, audits the result, and ends with a table; on an embedded broker where no cluster is named.
+/// Places orders, handles them, audits the result, and ends with a table. Runs on an embedded
+/// broker if no cluster is named.
 #[derive(Parser)]
 struct Arguments {
     #[command(flatten)]
@@ -37,7 +40,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(mut settings: Settings, options: Options) -> Result<()> {
-    // A run of its own on a shared cluster.
+    // The prefix separates this run from others on a shared cluster.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let run = since.unwrap_or_default().as_millis();
     settings.prefix += &format!("demo-{run}.");
@@ -79,7 +82,7 @@ async fn run(mut settings: Settings, options: Options) -> Result<()> {
     verdict
 }
 
-/// A broker in this process, as the cluster of these settings.
+/// Starts a broker in this process, and sets it as the cluster of the settings.
 async fn embedded(settings: &mut Settings) -> Result<Broker> {
     let broker = Broker::builder()
         .listen("127.0.0.1:0")
@@ -95,7 +98,7 @@ async fn embedded(settings: &mut Settings) -> Result<Broker> {
     Ok(broker)
 }
 
-/// Places the orders, handles them, and says what became of them.
+/// Places the orders, handles them, and returns the report.
 async fn process(
     client: &Client,
     shop: Shop,
@@ -126,7 +129,8 @@ async fn process(
         done = working => done?,
         never = progress::show(tally, &gate) => match never {},
     };
-    // What is still on its way: repeats, if any, and payments that were read after their shipments.
+    // Some records are still on their way. These are repeated ones, and payments that were read
+    // after their shipments.
     let [_, valid, paid, shipped, dead_letters] = tally.written();
     let all = |audit: &Auditor| {
         audit.paid.records() >= paid
@@ -151,12 +155,12 @@ async fn process(
     })
 }
 
-/// The group that handles the orders of this run.
+/// Returns the group that handles the orders of this run.
 fn group(settings: &Settings) -> String {
     format!("{}orders", settings.prefix)
 }
 
-/// How long the last figures can be scraped.
+/// The time in which the last figures can be scraped.
 const LAST_FIGURES: Duration = Duration::from_secs(30);
-/// How long nothing may arrive before the rest counts as lost.
+/// The time without a record after which the rest counts as lost.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
-//! The smallest producer: writes each line of its standard input, or ten greetings on a terminal, to the topic `letters`.
+//! The smallest producer. Writes each line of its standard input, or ten greetings on a terminal,
+//! to the topic `letters`.
 //!
-//! `MILENA_BOOTSTRAP` names the cluster, `TOPIC` another topic.
+//! `MILENA_BOOTSTRAP` sets the cluster, and `TOPIC` another topic.
 
 use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;

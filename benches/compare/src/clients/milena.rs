@@ -1,4 +1,4 @@
-//! milena, always at its defaults.
+//! milena, always with its defaults.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(super) async fn produce(job: &Job) -> Result<Sample, String> {
 pub(super) async fn produce_batches(job: &Job) -> Result<Sample, String> {
     let (topic, set) = topic(job).await?;
     let job = job.clone();
-    // On a task of the runtime, as users' code would be.
+    // The load runs on a task of the runtime, like users' code.
     let sample = tokio::spawn(async move {
         let source = Source::new(&job);
         flood(&topic, &source, load::WARM_UP).await?;
@@ -87,7 +87,7 @@ pub(crate) fn compression(codec: Codec) -> Compression {
 impl Sender for Topic {
     type Delivery = Delivery;
 
-    /// Placement is left to the producer: that is how it is used.
+    /// The producer chooses the partition, because this is its normal use.
     async fn enqueue(&self, record: Record<'_>) -> Result<Delivery, String> {
         Topic::enqueue(self, record.key, Some(record.value))
             .await

@@ -1,4 +1,4 @@
-//! milena called from a plain thread, by the very load and clock of the blocking clients.
+//! milena called from a plain thread, with the same load and clock as the blocking clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,13 +35,13 @@ struct Thread {
     reports: Arc<Reports>,
 }
 
-/// What the thread hands to the task that awaits deliveries.
+/// A message from the thread to the task that awaits deliveries.
 enum Given {
     Records(Vec<Delivery>, usize),
     Flush(oneshot::Sender<()>),
 }
 
-/// Awaits all deliveries in their order, as a callback thread serves them.
+/// Awaits all deliveries in their order, like a callback thread.
 async fn report(mut given: mpsc::UnboundedReceiver<Given>, reports: Arc<Reports>) {
     while let Some(given) = given.recv().await {
         match given {
@@ -53,7 +53,7 @@ async fn report(mut given: mpsc::UnboundedReceiver<Given>, reports: Arc<Reports>
                     }
                 }
             }
-            // The thread waits for nothing else.
+            // The thread waits only for this answer.
             Given::Flush(done) => drop(done.send(())),
         }
     }
@@ -75,7 +75,7 @@ impl Blocking for Thread {
             .map_err(text)
     }
 
-    /// Deliveries are awaited by a task.
+    /// A task awaits the deliveries, so this only sleeps.
     fn poll(&self, wait: Duration) {
         std::thread::sleep(wait);
     }

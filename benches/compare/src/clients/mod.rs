@@ -1,4 +1,4 @@
-//! The clients: one file each, all driven by the same load.
+//! The clients, one file each, all driven by the same load.
 
 mod milena;
 mod milena_thread;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::case::{Client, Job, Sample};
 
-/// Runs a producer as the job says, in this process.
+/// Runs the producer of a job in this process.
 pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
     match job.client {
         Client::Milena => block_on(job, milena::produce(job)),
@@ -23,7 +23,7 @@ pub(crate) fn produce(job: &Job) -> Result<Sample, String> {
     }
 }
 
-/// What a build says of other clients where it left them out.
+/// The error for other clients in a build without them.
 #[cfg(not(feature = "peers"))]
 pub(crate) const NO_PEERS: &str =
     "built without the feature `peers`, which brings the other clients";
@@ -35,7 +35,8 @@ fn block_on(
     runtime(&job.cores)?.block_on(work)
 }
 
-/// All asynchronous clients get the same runtime: a worker for each core that is theirs.
+/// Creates a runtime, which is the same for all asynchronous clients. It has a worker for each core
+/// of the job.
 pub(crate) fn runtime(cores: &[usize]) -> Result<Runtime, String> {
     let threads = match cores.len() {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -52,7 +53,7 @@ pub(crate) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// Settings as one line.
+/// Formats settings as one line.
 pub(crate) fn listed<V: std::fmt::Display>(settings: &[(&str, V)]) -> String {
     let each = settings.iter().map(|(key, value)| format!("{key}={value}"));
     each.collect::<Vec<_>>().join(" ")

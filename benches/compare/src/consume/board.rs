@@ -1,4 +1,4 @@
-//! Where the tasks of a consumer write down how far they are, and who looks at it.
+//! The board on which the tasks of a consumer write their progress, and the thread that watches it.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -8,24 +8,35 @@ use crate::case::{ConsumeJob, Due, Sample};
 use crate::load::{WARM_UP, settled};
 use crate::measure::{Meter, bytes_received, monotonic};
 
-/// One process's counts.
+/// The counts of one process.
 pub(crate) struct Board {
+    /// The counts of each partition or task.
     lanes: Vec<Lane>,
+    /// True once the measurement is over.
     over: AtomicBool,
+    /// The first failure. `None` while there is none.
     failed: Mutex<Option<String>>,
+    /// The ages of the sampled records.
     latencies_ms: Mutex<Vec<f64>>,
+    /// The settings that differ from the client's defaults, for the results.
     set: Mutex<String>,
+    /// The rule that tells when a record was written.
     due: Due,
+    /// The number of partitions.
     partitions: u64,
+    /// True if the log has no end.
     endless: bool,
 }
 
-/// The counts of a partition, or of a task; on a cache line of their own.
+/// The counts of a partition or a task, on a cache line of their own.
 #[repr(align(128))]
 #[derive(Default)]
 pub(crate) struct Lane {
+    /// The records so far.
     pub(crate) records: AtomicU64,
+    /// The next expected offset of the partition. 0 before its first record.
     pub(crate) next: AtomicI64,
+    /// A sum over values, so that every value is read.
     pub(crate) sum: AtomicU64,
 }
 
@@ -55,7 +66,8 @@ impl Board {
         self.due != Due::Never
     }
 
-    /// After how many records a task that gets them singly writes its count down: each, where the last one matters.
+    /// Returns the number of records between two updates by a task that gets them one by one. It is
+    /// 1 if the last record matters.
     pub(crate) fn every(&self) -> u64 {
         if self.endless && !self.is_timed() {
             256
@@ -64,7 +76,7 @@ impl Board {
         }
     }
 
-    /// Every setting that differs from the client's defaults.
+    /// Sets the settings that differ from the client's defaults.
     pub(crate) fn set(&self, set: String) {
         if let Ok(mut told) = self.set.lock() {
             *told = set;
@@ -78,17 +90,19 @@ impl Board {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// One record of a partition, in a function that runs beside others: its place is checked, its time noted. One that comes again,
-    /// to a group's next owner of the partition, does not count.
+    /// Counts one record of a partition, from a function that runs at the same time as others.
+    ///
+    /// Keeps its age, and checks its offset. A record that does not follow the one before it, or
+    /// comes again, fails the measurement.
     pub(crate) fn note(&self, partition: i32, offset: i64, value: &[u8]) {
         let Some(lane) = self.lane(partition) else {
             return;
         };
-        // Only one function at a time has a partition's records.
+        // Only one function at a time has the records of a partition.
         let next = lane.next.load(Ordering::Relaxed);
         if next != offset && next != 0 {
             self.fail(format!(
-                "partition {partition}: {offset} came behind {next}"
+                "partition {partition}: offset {offset} came, but {next} was expected"
             ));
         }
         lane.next.store(offset + 1, Ordering::Relaxed);
@@ -106,7 +120,7 @@ impl Board {
         }
     }
 
-    /// How long ago a record was written; `None` where it is none of those looked at.
+    /// Returns the age of a record in milliseconds. `None` if the record is not sampled.
     pub(crate) fn age_ms(&self, partition: i32, offset: i64, value: &[u8]) -> Option<f64> {
         let written = match self.due {
             Due::Never => return None,
@@ -116,7 +130,7 @@ impl Board {
                 batch,
             } => {
                 let offset = offset.unsigned_abs();
-                // The first record of a batch speaks for it.
+                // Only the first record of a batch is sampled.
                 if !offset.is_multiple_of(batch) {
                     return None;
                 }
@@ -143,7 +157,7 @@ impl Board {
         while self.records() == 0 {
             self.check()?;
             if Instant::now() > patience {
-                return Err("no record came within 40 s".to_owned());
+                return Err("no record arrived within 40 s".to_owned());
             }
             std::thread::sleep(Duration::from_micros(500));
         }
@@ -169,10 +183,11 @@ impl Board {
         let received = bytes_received().zip(received).map(|(now, then)| now - then);
         self.check()?;
         if job.records.is_some_and(|all| records != all) {
-            return Err(format!("{records} of {:?} records came", job.records));
+            return Err(format!("{records} of {:?} records arrived", job.records));
         }
         self.over.store(true, Ordering::Relaxed);
-        // A log with an end was fetched in part before the first look: all that came counts.
+        // A log with an end was partly fetched before the measurement began, so all received bytes
+        // count.
         let (bytes, count) = match job.records {
             Some(all) => (bytes_received(), all),
             None => (received, sample.records),

@@ -1,4 +1,4 @@
-//! Runs every combination: rounds in which the clients take turns.
+//! Runs every combination of a consume comparison, in rounds in which the clients take turns.
 
 use crate::args::ConsumeFlags;
 use crate::case::{Amount, Client, Codec, ConsumeJob, Due, FeedJob, Mode, Settings, Task};
@@ -7,7 +7,7 @@ use crate::report::{self, Row};
 use crate::target::{Served, Target, Wish};
 use crate::worker;
 
-/// One combination of what the flags list.
+/// One combination of the values in the flags.
 struct Case<'a> {
     flags: &'a ConsumeFlags,
     size: usize,
@@ -17,7 +17,7 @@ struct Case<'a> {
     rate: Option<u64>,
 }
 
-/// One client in one of its forms, with what its rounds gave.
+/// One client with one of its settings, and its results.
 struct Entry {
     client: Client,
     settings: Settings,
@@ -26,9 +26,11 @@ struct Entry {
     error: Option<String>,
 }
 
-/// What the target holds.
+/// The content of the target's log.
 struct Held {
+    /// The number of records. `None` if they never end.
     records: Option<u64>,
+    /// The bytes of batches per record. NaN if not known.
     stored: f64,
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn consume(flags: &ConsumeFlags) -> Result<(), String> {
                             rate,
                         };
                         rows.extend(case.run()?);
-                        // After each case, so that a long run that is cut short has told something.
+                        // Saved after each case, so that an aborted long run leaves results.
                         report::save(
                             flags.common.json.as_deref(),
                             flags.common.svg.as_deref(),
@@ -84,7 +86,7 @@ impl Case<'_> {
         let held = self.fill(&mut target)?;
         let mut entries = self.entries();
         for round in 0..self.flags.common.rounds {
-            // The order turns by one in each round, so that nobody always runs first.
+            // The order rotates by one in each round, so that no client is always first.
             for at in 0..entries.len() {
                 let at = (at + round) % entries.len();
                 if let Some(entry) = entries.get_mut(at).filter(|entry| entry.error.is_none()) {
@@ -102,7 +104,8 @@ impl Case<'_> {
         Ok(rows)
     }
 
-    /// Writes the log of a target that stores, unless it is to be written while it is read.
+    /// Writes the log of a target that stores. At a rate, the log is written while it is read
+    /// instead.
     fn fill(&self, target: &mut Target) -> Result<Held, String> {
         if let Some(counts) = target.counts() {
             return Ok(Held {
@@ -175,7 +178,7 @@ impl Case<'_> {
         })
     }
 
-    /// milena at its defaults, and every peer in each of the forms asked for.
+    /// Returns milena with its defaults, and every peer with each of the chosen settings.
     fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         for &client in self.flags.common.clients() {
@@ -218,5 +221,5 @@ impl Case<'_> {
     }
 }
 
-/// What a target that stores is given to hold.
+/// The bytes of values in the log of a target that stores.
 const LOG_BYTES: u64 = 512 << 20;

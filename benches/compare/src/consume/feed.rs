@@ -1,4 +1,4 @@
-//! Fills topics for others to read: milena's producer, the same for all of them.
+//! Fills topics for others to read, with milena's producer for all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,8 @@ use crate::clients::{compression, text};
 use crate::load;
 use crate::measure::monotonic;
 
-/// Writes what the job says; the sample of a filled topic carries the bytes of its batches per record as `read_amplification`.
+/// Writes the records of a job. For a filled topic, the sample holds the bytes of batches per
+/// record as `read_amplification`.
 pub(crate) fn feed(job: &FeedJob) -> Result<Sample, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -22,7 +23,7 @@ pub(crate) fn feed(job: &FeedJob) -> Result<Sample, String> {
     runtime.block_on(write(job))
 }
 
-/// Counts what the log holds.
+/// Counts the content of the log.
 #[derive(Debug, Default)]
 struct Stored {
     bytes: AtomicU64,
@@ -85,7 +86,7 @@ async fn write(job: &FeedJob) -> Result<Sample, String> {
                 ticks += 1;
                 tokio::time::sleep_until((start + tick * ticks).into()).await;
                 let due = (start.elapsed().as_secs_f64() * rate as f64) as u64;
-                // The first of each tick carries the time; the others carry none.
+                // The first record of each tick holds the time. The others hold zero.
                 for number in sent..due {
                     let time = if number == sent { monotonic() } else { 0 };
                     if let Some(place) = stamped.first_chunk_mut() {

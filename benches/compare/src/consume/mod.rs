@@ -1,4 +1,5 @@
-//! Consuming: what all clients count in the same way, and the watch that turns counts into a measurement.
+//! Consuming. Counts the records of all clients in the same way, and turns the counts into a
+//! measurement.
 
 mod board;
 mod clients;
@@ -14,7 +15,8 @@ pub(crate) use feed::feed;
 use crate::case::{ConsumeJob, Sample};
 use board::Board;
 
-/// Runs a consumer as the job says, in this process, until enough is measured; the process ends then, and the consumer with it.
+/// Runs the consumer of a job in this process, until enough is measured. The consumer ends with the
+/// process.
 pub(crate) fn measure(job: &ConsumeJob) -> Result<Sample, String> {
     let board = Arc::new(Board::new(job));
     let (own, job_of) = (Arc::clone(&board), job.clone());

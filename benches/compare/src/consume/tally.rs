@@ -1,23 +1,28 @@
-//! One task's counts: kept to itself, and written to the board now and then.
+//! The counts of one task. They are private to the task, and are copied to the board at intervals.
 
 use std::sync::atomic::Ordering;
 
 use crate::consume::board::Board;
 
-/// Counts records as they come, and holds them to be in order without a gap.
+/// Counts records, and checks that their offsets have no gap.
 pub(crate) struct Tally<'a> {
+    /// The board of the process.
     board: &'a Board,
-    /// The lane that it writes to.
+    /// The lane of the board that this task writes to.
     lane: i32,
+    /// The records so far.
     records: u64,
-    /// Makes sure that every value is touched.
+    /// A sum over values, so that every value is read.
     sum: u64,
-    /// The offset expected of each partition; none before its first record.
+    /// The next expected offset of each partition. `ANY` before its first record.
     next: Vec<i64>,
-    /// How many records come between two looks at the board.
+    /// The number of records between two updates of the board.
     every: u64,
+    /// True if the ages of records are measured.
     timed: bool,
+    /// The ages since the last update of the board, in milliseconds.
     times: Vec<f64>,
+    /// A gap, with the partition, the expected and the received offset.
     gap: Option<(i32, i64, i64)>,
 }
 
@@ -53,10 +58,10 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// Writes the counts down where many have come since; whether to go on.
+    /// Updates the board after every `every` records. Returns true if the task should go on.
     ///
     /// # Errors
-    /// A record that did not follow the one before it.
+    /// An error for a record that did not follow the one before it.
     pub(crate) fn now_and_then(&mut self) -> Result<bool, String> {
         if self.records.is_multiple_of(self.every) {
             return self.flush();
@@ -64,13 +69,13 @@ impl<'a> Tally<'a> {
         Ok(true)
     }
 
-    /// Writes the counts down; whether to go on.
+    /// Updates the board. Returns true if the task should go on.
     ///
     /// # Errors
-    /// A record that did not follow the one before it.
+    /// An error for a record that did not follow the one before it.
     pub(crate) fn flush(&mut self) -> Result<bool, String> {
         if let Some((partition, expected, came)) = self.gap {
-            return Err(format!("partition {partition}: {came} came for {expected}"));
+            return Err(format!("partition {partition}: offset {came} came, but {expected} was expected"));
         }
         if let Some(lane) = self.board.lane(self.lane) {
             lane.records.store(self.records, Ordering::Relaxed);
@@ -83,5 +88,5 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// Before the first record.
+/// Any offset is expected, because no record came yet.
 const ANY: i64 = i64::MIN;

@@ -1,4 +1,4 @@
-//! Load for clients that are called from a thread and report deliveries through callbacks.
+//! The load for clients that are called from a thread and report deliveries through callbacks.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,24 +10,29 @@ use crate::measure::Meter;
 
 /// A client that is called from a thread.
 pub(crate) trait Blocking: Sync {
-    /// Takes `count` records from `first` on, waiting for room where the client has none. `stamp` comes back with the callback.
+    /// Sends `count` records from `first` on, and waits while the client has no room. `stamp` comes
+    /// back with the callback.
     fn produce(&self, source: &Source, first: u64, count: u64, stamp: usize) -> Result<(), String>;
 
-    /// Serves callbacks, at most for this long.
+    /// Serves callbacks for at most `wait`.
     fn poll(&self, wait: Duration);
 
-    /// The callbacks' side.
+    /// Returns the results that the callbacks collect.
     fn reports(&self) -> &Reports;
 
-    /// Whether the thread that produces serves the callbacks too; else one beside it does.
+    /// Waits until all records were delivered or failed.
     fn flush(&self) -> Result<(), String>;
 }
 
-/// What the callbacks have told.
+/// The results that the callbacks collect.
 pub(crate) struct Reports {
+    /// The time that stamps count from.
     origin: Instant,
+    /// The records acknowledged since the last check.
     delivered: AtomicU64,
+    /// The first failure. `None` while there is none.
     failed: Mutex<Option<String>>,
+    /// The times of the sampled records.
     latencies_ms: Mutex<Vec<f64>>,
 }
 
@@ -43,7 +48,7 @@ impl Default for Reports {
 }
 
 impl Reports {
-    /// One record was acknowledged. A stamp of zero was not sampled.
+    /// Counts an acknowledged record. A stamp of zero marks a record that is not sampled.
     pub(crate) fn delivered(&self, stamp: usize) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         if stamp > 0
@@ -64,7 +69,7 @@ impl Reports {
         since.saturating_duration_since(self.origin).as_nanos() as usize
     }
 
-    /// Whether exactly `sent` records were acknowledged; resets the count.
+    /// Checks that exactly `sent` records were acknowledged, and resets the count.
     fn check(&self, sent: u64) -> Result<(), String> {
         let failed = self
             .failed
@@ -80,7 +85,7 @@ impl Reports {
     }
 }
 
-/// Warms the client up and measures it, as the job says.
+/// Warms the client up and measures it.
 pub(crate) fn run_blocking(job: &Job, client: &impl Blocking) -> Result<Sample, String> {
     let source = Source::new(job);
     match job.rate {
@@ -106,7 +111,7 @@ pub(crate) fn run_blocking(job: &Job, client: &impl Blocking) -> Result<Sample, 
     }
 }
 
-/// The thread that produces serves the callbacks, which is the cheapest way.
+/// The producing thread also serves the callbacks, which is the cheapest way.
 fn flood(client: &impl Blocking, source: &Source, seconds: f64) -> Result<u64, String> {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut sent = 0;
@@ -120,7 +125,7 @@ fn flood(client: &impl Blocking, source: &Source, seconds: f64) -> Result<u64, S
     Ok(sent)
 }
 
-/// A thread of its own serves the callbacks while the producing one sleeps between ticks.
+/// A second thread serves the callbacks while the producing one sleeps between ticks.
 fn paced(client: &impl Blocking, source: &Source, mut pace: Pace) -> Result<u64, String> {
     let over = AtomicBool::new(false);
     let sent = std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Load for asynchronous clients, from one task that awaits every delivery.
+//! The load for asynchronous clients, from one task that awaits every delivery.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -12,10 +12,10 @@ use crate::measure::Meter;
 
 /// An asynchronous client that produces to one topic.
 pub(crate) trait Sender: Send + Sync + 'static {
-    /// What tells that a record was acknowledged.
+    /// The future or handle of a record's acknowledgement.
     type Delivery: Send + 'static;
 
-    /// Takes a record, waiting for room where the client has none.
+    /// Enqueues a record, and waits while the client has no room.
     fn enqueue(
         &self,
         record: Record<'_>,
@@ -24,13 +24,13 @@ pub(crate) trait Sender: Send + Sync + 'static {
     /// Waits for a record's acknowledgement.
     fn settle(delivery: Self::Delivery) -> impl Future<Output = Result<(), String>> + Send;
 
-    /// Sends what lingers.
+    /// Sends the records that linger.
     fn flush(&self) -> impl Future<Output = Result<(), String>> + Send {
         async { Ok(()) }
     }
 }
 
-/// Warms the client up and measures it, as the job says, on a task of the runtime as users' code would be.
+/// Warms the client up and measures it on a task of the runtime, like users' code.
 pub(crate) async fn run<S: Sender>(job: &Job, sender: S) -> Result<Sample, String> {
     let job = job.clone();
     let task = tokio::spawn(async move {
@@ -80,13 +80,13 @@ async fn flood<S: Sender>(sender: &S, source: &Source, seconds: f64) -> Result<u
     Ok(sent)
 }
 
-/// Records sent, and the milliseconds of the first and last record of each tick.
+/// Returns the records sent, and the milliseconds of the first and last record of each tick.
 async fn paced<S: Sender>(
     sender: &S,
     source: &Source,
     pace: Pace,
 ) -> Result<(u64, Vec<f64>), String> {
-    // All deliveries are awaited in their order by one task, as a callback thread serves them.
+    // One task awaits all deliveries in their order, like a callback thread.
     let (told, mut bursts) = mpsc::unbounded_channel::<(Instant, Vec<S::Delivery>)>();
     let awaited = tokio::spawn(async move {
         let mut times = Vec::new();
@@ -108,7 +108,7 @@ async fn paced<S: Sender>(
             deliveries.push(sender.enqueue(source.record(sent)).await?);
             sent += 1;
         }
-        // Ended with the first failure, which is told below.
+        // The channel is closed after the first failure, which is reported below.
         drop(told.send((since, deliveries)));
     }
     drop(told);

@@ -1,4 +1,4 @@
-//! The records that every client gets alike, and the two ways in which they come.
+//! The records that are the same for every client, and the two kinds of load.
 
 mod blocking;
 mod flood;
@@ -10,19 +10,19 @@ pub(crate) use pace::{Due, Pace, Tick};
 
 use crate::case::Job;
 
-/// Deliveries that a client may leave open before the oldest is awaited.
+/// The deliveries that a client may leave open before the oldest is awaited.
 pub(crate) const OPEN: usize = 200_000;
-/// Records that go to the same partition in a row, where we choose it.
+/// The records in a row that go to the same partition, if we choose it.
 pub(crate) const RUN: usize = 1000;
-/// Seconds of load before measuring.
+/// The seconds of load before measuring.
 pub(crate) const WARM_UP: f64 = 0.5;
 
-/// One record, still with the caller.
+/// A record that was not sent yet.
 #[derive(Clone, Copy)]
 pub(crate) struct Record<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: &'a [u8],
-    /// `None` leaves it to the client's partitioner.
+    /// The partition. `None` leaves the choice to the client's partitioner.
     #[cfg_attr(
         not(feature = "peers"),
         expect(dead_code, reason = "the other clients ask")
@@ -30,17 +30,21 @@ pub(crate) struct Record<'a> {
     pub(crate) partition: Option<i32>,
 }
 
-/// A ring of ready values and keys.
+/// A ring of prepared values and keys.
 pub(crate) struct Source {
+    /// The values. A record takes the one at its number in the ring.
     values: Vec<Vec<u8>>,
+    /// The keys. Empty for records without keys.
     keys: Vec<Vec<u8>>,
+    /// The number of partitions.
     partitions: u64,
-    /// Whether partitions are chosen here, in runs: what suits the peers best.
+    /// True if partitions are chosen here, in runs, which suits the peers best.
     placed: bool,
 }
 
 impl Source {
-    /// For one client: a tuned peer's records without keys are placed here.
+    /// Creates the records for one client. For a tuned peer, records without keys get their
+    /// partitions here.
     pub(crate) fn new(job: &Job) -> Self {
         let keys = if job.keys { RING } else { 0 };
         Self {
@@ -62,7 +66,7 @@ impl Source {
         }
     }
 
-    /// The partition that is chosen here, if one is.
+    /// Returns the partition of a record, or `None` if the client chooses it.
     pub(crate) fn partition(&self, number: u64) -> Option<i32> {
         let partition = number / RUN as u64 % self.partitions;
         self.placed.then_some(partition as i32)
@@ -71,13 +75,13 @@ impl Source {
 
 const RING: usize = 1024;
 
-/// Text of a JSON kind that compresses as such text does.
+/// Returns a JSON-like text that compresses as such text does.
 pub(crate) fn value(number: usize, size: usize) -> Vec<u8> {
     let mut state = number as u64 + 11;
     let mut text = String::with_capacity(size + 64);
     text.push('{');
     while text.len() < size {
-        // xorshift: the same values in every process.
+        // The xorshift generator gives the same values in every process.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -93,7 +97,7 @@ const KINDS: [&str; 8] = [
     "customer", "order", "price", "quantity", "city", "created", "status", "weight",
 ];
 
-/// Percentiles are taken after the first tenth, when the connection has settled.
+/// Removes the first tenth of the times, in which the connection settles.
 pub(crate) fn settled(mut latencies_ms: Vec<f64>) -> Vec<f64> {
     latencies_ms.drain(..latencies_ms.len() / 10);
     latencies_ms

@@ -1,30 +1,34 @@
-//! An open loop: records come at their rate, whatever became of those before.
+//! An open loop. Records come at their rate, independent of the outcome of earlier ones.
 
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-/// When the next records are due, and how many.
+/// A schedule of records.
 pub(crate) struct Pace {
+    /// The time of the next tick.
     next: Instant,
+    /// The end of the load.
     end: Instant,
+    /// The time between two ticks.
     tick: Duration,
+    /// The records of a tick, which may be a fraction.
     per_tick: f64,
-    /// What is left of records that do not fill a tick evenly.
+    /// The fraction of a record that is carried over to the next tick.
     carried: f64,
 }
 
-/// Records that are due for an asynchronous client.
+/// The records that are due for an asynchronous client.
 pub(crate) struct Tick {
     pub(crate) records: u64,
-    /// Their time counts from here.
+    /// The instant from which their time counts.
     pub(crate) since: Instant,
 }
 
 pub(crate) enum Due {
-    /// Nothing before this instant.
+    /// No records are due before this instant.
     At(Instant),
-    /// So many records now; their time counts from `since`.
+    /// This many records are due now. Their time counts from `since`.
     Now {
         records: u64,
         since: Instant,
@@ -46,7 +50,8 @@ impl Pace {
         }
     }
 
-    /// `slept`: the caller comes from waiting for this tick, so that being late is the timer's doing and not the client's.
+    /// Returns the records that are due. `slept` is true if the caller slept until this tick. The
+    /// timer then caused any delay, not the client.
     pub(crate) fn due(&mut self, now: Instant, slept: bool) -> Due {
         if self.next >= self.end {
             return Due::Over;
@@ -62,8 +67,8 @@ impl Pace {
         Due::Now { records, since }
     }
 
-    /// The ticks, as they fall due, from a thread of its own: the timers of an asynchronous runtime are late by up to a millisecond,
-    /// which is not the client's doing.
+    /// Starts a thread that sends the ticks when they are due. The timers of an asynchronous
+    /// runtime can be late by a millisecond, which would count against the client.
     pub(crate) fn ticks(mut self) -> Ticks {
         let (told, ticks) = mpsc::unbounded_channel();
         std::thread::spawn(move || {
@@ -76,7 +81,7 @@ impl Pace {
                         slept = true;
                     }
                     Due::Now { records, since } => {
-                        // Nobody listens when the client failed.
+                        // The receiver is gone if the client failed.
                         if told.send(Tick { records, since }).is_err() {
                             return;
                         }
@@ -93,8 +98,8 @@ impl Pace {
 pub(crate) struct Ticks(mpsc::UnboundedReceiver<Tick>);
 
 impl Ticks {
-    /// The next tick. A task that came early counts from its wake-up, as a thread that slept does; one that was held up, from when
-    /// the tick was due.
+    /// Returns the next tick. If the task waited for it, the time counts from its wake-up, like for
+    /// a thread that slept. If the task was delayed, the time counts from when the tick was due.
     pub(crate) async fn next(&mut self) -> Option<Tick> {
         match self.0.try_recv() {
             Ok(tick) => Some(tick),

@@ -1,8 +1,8 @@
-//! The chart: a panel per load, a bar per client.
+//! The chart, with a panel per load and a bar per client.
 
 use crate::report::row::{Figure, Row};
 
-/// An SVG of all rows.
+/// Draws all rows as SVG.
 pub(crate) fn draw(rows: &[Row]) -> String {
     let mut panels: Vec<(String, Vec<&Row>)> = Vec::new();
     for row in rows {
@@ -53,7 +53,7 @@ pub(crate) fn draw(rows: &[Row]) -> String {
     )
 }
 
-/// Bars from the left, scaled to the longest.
+/// Draws bars from the left, scaled to the longest one.
 fn bars(
     body: &mut String,
     left: usize,
@@ -125,7 +125,7 @@ fn title(row: &Row) -> String {
     title
 }
 
-/// What a column shows, how it is read, and the unit that it is divided by.
+/// The title of a column, the function that reads its figure, and the divisor for its unit.
 type Column = (&'static str, fn(&Row) -> Option<Figure>, f64);
 
 const NAMES: usize = 240;

@@ -1,4 +1,5 @@
-//! What comes out: rows with medians, as a table, as JSON and as a chart.
+//! The results, which are rows with medians. Printed as a table, and written as JSON and as a
+//! chart.
 
 mod chart;
 mod row;
@@ -11,7 +12,7 @@ pub(crate) use table::table;
 
 use crate::args::ChartFlags;
 
-/// Writes what was asked for.
+/// Writes the files that the user asked for.
 pub(crate) fn save(json: Option<&Path>, svg: Option<&Path>, rows: &[Row]) -> Result<(), String> {
     if let Some(path) = json {
         let json = serde_json::to_string_pretty(rows).map_err(|error| error.to_string())?;

@@ -1,27 +1,28 @@
-//! One client at one load: medians of its rounds.
+//! The results of one client at one load, as medians of its rounds.
 
 use serde::{Deserialize, Serialize};
 
 use crate::driver::Round;
 
-/// What was measured, and what came of it. Figures are null where there are none.
+/// A measurement with its results. Figures that were not measured are null.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
     #[serde(flatten)]
     pub(crate) shape: Shape,
     pub(crate) records_per_second: Option<Figure>,
     pub(crate) mb_per_second: Option<Figure>,
-    /// User and system time of the client's process.
+    /// The user and system time of the client's process.
     pub(crate) cpu_us_per_record: Option<Figure>,
     /// The most memory that the client's process held.
     pub(crate) rss_mib: Option<Figure>,
-    /// From send to acknowledgement, or from the log to the consumer; only at a fixed rate.
+    /// The time from send to acknowledgement, or from the log to the consumer. Only at a fixed
+    /// rate.
     pub(crate) p50_ms: Option<Figure>,
     pub(crate) p99_ms: Option<Figure>,
     pub(crate) p999_ms: Option<Figure>,
-    /// Only the stub counts requests.
+    /// The requests per second. Only the stub counts them.
     pub(crate) requests_per_second: Option<Figure>,
-    /// Bytes received per byte of the batches that were delivered; only of consumers.
+    /// The bytes received per byte of the batches that were delivered. Only for consumers.
     #[serde(default)]
     pub(crate) read_amplification: Option<Figure>,
     /// Every setting that differs from the client's defaults.
@@ -29,7 +30,7 @@ pub(crate) struct Row {
     pub(crate) error: Option<String>,
 }
 
-/// Who ran, and with which load.
+/// The client and the load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Shape {
     pub(crate) client: String,
@@ -37,24 +38,24 @@ pub(crate) struct Shape {
     /// `produce` or `consume`.
     #[serde(default)]
     pub(crate) work: String,
-    /// How records are handed over: `batch`, `stream` or `handler`.
+    /// The way in which records are handed over, `batch`, `stream` or `handler`.
     pub(crate) mode: String,
     pub(crate) target: String,
     pub(crate) size: usize,
     pub(crate) codec: String,
     pub(crate) partitions: u32,
-    /// Members of a group that share the partitions; null without a group of several.
+    /// The members of a group that share the partitions. Null without a group of several.
     #[serde(default)]
     pub(crate) members: Option<usize>,
     pub(crate) keys: bool,
     pub(crate) batch_size: Option<usize>,
     pub(crate) rtt_ms: f64,
     pub(crate) serial: bool,
-    /// Records a second that were offered; null for as many as went.
+    /// The records per second that were offered. Null for as many as possible.
     pub(crate) rate: Option<u64>,
 }
 
-/// One figure over the rounds.
+/// One figure over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) median: f64,
@@ -63,7 +64,7 @@ pub(crate) struct Figure {
 }
 
 impl Figure {
-    /// `None` where there are no values.
+    /// Returns the figure of the values, or `None` if there are none.
     fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
@@ -115,7 +116,7 @@ impl Row {
         }
     }
 
-    /// Name and form, as tables and charts show it.
+    /// Returns the name and the settings, as tables and charts show them.
     pub(crate) fn who(&self) -> String {
         let client = match (self.shape.work.as_str(), self.shape.mode.as_str()) {
             ("consume", mode) => format!("{} {mode}", self.shape.client),
@@ -128,7 +129,8 @@ impl Row {
     }
 }
 
-/// The stub counts the warm-up too: requests per record carry over to the measured time.
+/// Computes the requests per second from the requests per record, because the stub counts the
+/// warm-up too.
 fn requests_per_second(round: &Round) -> Option<f64> {
     let (requests, records) = round.seen.filter(|(_, records)| *records > 0)?;
     let rate = round.sample.records as f64 / round.sample.seconds;

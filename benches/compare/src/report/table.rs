@@ -1,8 +1,8 @@
-//! The table that is printed: one load, all clients, ratios to milena.
+//! The table that is printed, with one load, all clients, and ratios to milena.
 
 use crate::report::row::{Figure, Row};
 
-/// `rows` share a load.
+/// Formats `rows`, which share a load.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = rows.first().map(title).unwrap_or_default();
     text.push_str(&format!(
@@ -56,7 +56,7 @@ fn title(row: &Row) -> String {
     }
     match shape.rate {
         Some(rate) => text.push_str(&format!(", {rate} records/s offered\n")),
-        None => text.push_str(", as fast as it goes\n"),
+        None => text.push_str(", as fast as possible\n"),
     }
     text
 }
@@ -102,7 +102,8 @@ fn line(row: &Row, milena: Option<&Row>) -> String {
     text
 }
 
-/// How many times faster milena is; at a fixed rate, by how much of the processor time it gets by with.
+/// Formats how many times faster milena is. At a fixed rate, formats its share of the peer's
+/// processor time.
 fn ratio(milena: &Row, peer: &Row) -> String {
     let (mine, theirs) = match milena.shape.rate {
         None => (milena.records_per_second, peer.records_per_second),

@@ -1,4 +1,5 @@
-//! The requests beside the load: versions, metadata, a producer id, where logs begin and end, and a group of one.
+//! Answers the requests besides the load. These are versions, metadata, a producer id, the ends of
+//! logs, and a group with one member.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,7 +24,7 @@ use crate::stub::{Stub, fetch, group, produce};
 pub(super) fn answer(stub: &Stub, head: &Head, from: &mut impl Read) -> io::Result<Vec<u8>> {
     let api = ApiKey::try_from(head.api).map_err(|()| io::ErrorKind::InvalidData)?;
     let mut version = head.version;
-    // The header is decoded from its start again.
+    // The header is decoded again from its start.
     let mut request = Vec::new();
     request.extend(head.api.to_be_bytes());
     request.extend(version.to_be_bytes());
@@ -122,7 +123,7 @@ fn versions(refused: bool) -> ApiVersionsResponse {
         .with_api_keys(served.into_iter().map(range).collect())
 }
 
-/// Whatever topic is asked for is there.
+/// Describes every requested topic as existing.
 fn metadata(stub: &Stub, request: MetadataRequest) -> MetadataResponse {
     let node = 1;
     let partition = |index| {

@@ -1,4 +1,5 @@
-//! Fetch, versions 4 to 12, with sessions: batches leave from where they were encoded, only their offsets are written.
+//! Answers Fetch, versions 4 to 12, with sessions. Sends the encoded batch directly and writes only
+//! its offsets.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -14,26 +15,34 @@ use crate::stub::wire::{Form, Head};
 pub(super) const API: i16 = 1;
 pub(super) const VERSIONS: (i16, i16) = (4, 12);
 
-/// What one connection's session holds.
+/// The fetch session of one connection.
 #[derive(Default)]
 pub(super) struct Session {
+    /// The id of the session. 0 if there is none.
     id: i32,
+    /// The epoch that the next request must have.
     epoch: i32,
+    /// The partitions to fetch. The ones that were served last are at the end.
     wanted: Vec<Wanted>,
 }
 
 #[derive(Clone)]
 struct Wanted {
+    /// The topic.
     topic: String,
+    /// The partition.
     partition: i32,
+    /// The next offset to fetch.
     offset: i64,
+    /// The most bytes of an answer for this partition.
     max: usize,
 }
 
-/// An answer in pieces: own bytes, each followed by some of the log's batch.
+/// An answer in parts, which are own bytes and bytes of the log's batch in turn.
 pub(super) struct Answer {
     own: Vec<u8>,
-    /// Where own bytes are interrupted, and by how many bytes of the batch behind its offset.
+    /// The positions in `own` at which bytes of the batch follow, with their number. They begin
+    /// after the batch's offset.
     cuts: Vec<(usize, usize)>,
 }
 
@@ -44,7 +53,7 @@ pub(super) fn answer(
     session: &mut Session,
 ) -> io::Result<Answer> {
     let version = head.version;
-    // The header is decoded from its start again.
+    // The header is decoded again from its start.
     let mut request = Vec::new();
     request.extend(head.api.to_be_bytes());
     request.extend(version.to_be_bytes());
@@ -88,15 +97,19 @@ fn odd(error: impl std::fmt::Display) -> io::Error {
     io::Error::other(error.to_string())
 }
 
-/// What one partition gets.
+/// The bytes that one partition gets.
 struct Share {
+    /// The partition and the position.
     wanted: Wanted,
+    /// The end of its log, which is the high watermark.
     end: i64,
+    /// The bytes of batches, of which the last may be cut.
     bytes: usize,
 }
 
 impl Session {
-    /// Takes the request's changes; the error code, and whether every partition is to be named.
+    /// Applies the changes of a request. Returns the error code, and true if the answer must name
+    /// every partition.
     fn update(&mut self, request: &FetchRequest) -> (i16, bool) {
         let named = request.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|partition| Wanted {
@@ -145,7 +158,8 @@ impl Session {
         (0, false)
     }
 
-    /// As Kafka deals them: in order, each up to its limit, the first batch always whole and the last one cut anywhere.
+    /// Distributes bytes like Kafka. Partitions are served in order up to their limits. The first
+    /// batch is always whole, and the last one can be cut anywhere.
     fn shares(&self, log: &Log, max: i32) -> Vec<Share> {
         let mut left = usize::try_from(max).unwrap_or(0);
         let mut first = true;
@@ -166,7 +180,7 @@ impl Session {
         self.wanted.iter().map(share).collect()
     }
 
-    /// Who was served goes behind those who were not.
+    /// Moves the partitions that were served behind those that were not.
     fn turn(&mut self, shares: &[Share]) {
         let served = |wanted: &Wanted| {
             let of = |share: &&Share| {
@@ -246,7 +260,7 @@ impl Answer {
         Ok(())
     }
 
-    /// The same in one piece.
+    /// Returns the answer in one piece.
     pub(super) fn whole(&self, log: &Log) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.write(log, &mut bytes)?;
@@ -272,7 +286,7 @@ fn put_batches(own: &mut Vec<u8>, cuts: &mut Vec<(usize, usize)>, log: &Log, sha
 static NEXT: AtomicI32 = AtomicI32::new(1);
 const SESSION_NOT_FOUND: i16 = 70;
 const WRONG_EPOCH: i16 = 71;
-/// A batch begins with its offset.
+/// The length of the offset at the beginning of a batch.
 const OFFSET: usize = 8;
-/// As many as the system takes at once.
+/// The most slices that the system accepts at once.
 const MOST_SLICES: usize = 1024;

@@ -1,4 +1,5 @@
-//! A group of one: whoever joins leads, is given what it assigns itself, and has committed nothing.
+//! A group with one member. Every member that joins becomes the leader, gets its own assignment,
+//! and has no committed offsets.
 
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
@@ -20,7 +21,8 @@ use crate::stub::Stub;
 pub(super) fn coordinator(stub: &Stub) -> FindCoordinatorResponse {
     let host = StrBytes::from_string(stub.address.ip().to_string());
     let port = i32::from(stub.address.port());
-    // The old form and the new one; each version encodes its own.
+    // Versions up to 3 name one coordinator. The list is for later versions, which the stub does
+    // not offer.
     FindCoordinatorResponse::default()
         .with_node_id(1.into())
         .with_host(host)

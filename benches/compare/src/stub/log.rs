@@ -1,4 +1,4 @@
-//! The log that the stub serves: one batch, encoded once, that stands at every offset.
+//! The log that the stub serves. It is one batch, encoded once, which is at every offset.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,25 +12,31 @@ use crate::case::Codec;
 use crate::load;
 use crate::measure::monotonic;
 
-/// A batch that repeats for ever; the checksum covers neither offset nor leader epoch, so that it stays right.
+/// A log that repeats one batch for ever. The checksum stays valid, because it covers neither the
+/// offset nor the leader epoch.
 pub(super) struct Log {
+    /// The encoded batch.
     pub(super) batch: Vec<u8>,
-    /// Records of the batch.
+    /// The records of the batch.
     pub(super) records: i64,
+    /// The number of partitions.
     partitions: i64,
+    /// The schedule of batches. `None` if the log has no end.
     pace: Option<Pace>,
 }
 
-/// Batches are written by the clock, to the partitions in turn.
+/// A schedule by which batches are written to the partitions in turn.
 struct Pace {
-    /// When the first one was, in nanoseconds of the system's monotonic clock.
+    /// The time of the first batch, in nanoseconds of the system's monotonic clock.
     origin: AtomicU64,
+    /// The nanoseconds between two batches.
     tick: u64,
 }
 
 impl Log {
     pub(super) fn new(flags: &StubFlags) -> Result<Self, String> {
-        // At a rate, a batch for each millisecond, or for each record where they are rarer.
+        // At a rate, there is one batch per millisecond. If records are less frequent, each is a
+        // batch.
         let tick = |rate: u64| (NANOS / rate.max(1)).max(1_000_000);
         let count = flags
             .rate
@@ -64,19 +70,19 @@ impl Log {
         })
     }
 
-    /// The offset behind the last record of a partition.
+    /// Returns the offset after the last record of a partition.
     pub(super) fn end(&self, partition: i32) -> i64 {
         let Some(pace) = &self.pace else {
             return ENDLESS;
         };
         let since = monotonic().saturating_sub(pace.origin.load(Ordering::Relaxed));
-        // Tick n brings batch n, of partition n % partitions.
+        // Tick n brings batch n, in partition n % partitions.
         let ticks = (since / pace.tick) as i64 + 1;
         let batches = (ticks + self.partitions - 1 - i64::from(partition)) / self.partitions;
         batches * self.records
     }
 
-    /// How long until there is more.
+    /// Returns the time until the next batch.
     pub(super) fn wait(&self) -> Duration {
         let Some(pace) = &self.pace else {
             return Duration::ZERO;
@@ -85,7 +91,8 @@ impl Log {
         Duration::from_nanos(pace.tick - since % pace.tick)
     }
 
-    /// Begins at offset zero now; tells the origin, the ticks' length and the records of each, all zero without a pace.
+    /// Restarts the log at offset zero. Returns the origin, the length of a tick, and the records
+    /// of a batch. The first two are zero without a schedule.
     pub(super) fn restart(&self) -> (u64, u64, i64) {
         let Some(pace) = &self.pace else {
             return (0, 0, self.records);
@@ -106,6 +113,6 @@ fn compression(codec: Codec) -> Compression {
     }
 }
 
-/// Far from any offset that is read.
+/// An offset that is never reached.
 const ENDLESS: i64 = 1 << 50;
 const NANOS: u64 = 1_000_000_000;

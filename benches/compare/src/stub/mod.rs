@@ -1,7 +1,9 @@
-//! A broker that acknowledges and stores nothing, and serves one batch for ever: what is measured on it is the client.
+//! A broker that acknowledges and stores nothing, and serves one batch for ever. Measurements with
+//! it show the costs of the client.
 //!
-//! A thread per connection reads requests and answers them in order. With a delay, answers leave through a second thread, so that
-//! pipelined requests are answered together; `--serial` makes the connection wait for each answer instead, as Kafka does.
+//! A thread per connection reads requests and answers them in order. With a delay, a second thread
+//! sends the answers, so the delays of pipelined requests overlap. With `--serial`, the connection
+//! waits for each answer instead, like Kafka.
 
 mod control;
 mod fetch;
@@ -20,7 +22,7 @@ use std::time::{Duration, Instant};
 use crate::args::StubFlags;
 use crate::measure;
 
-/// Serves until standard input ends. Prints its address, and its counts whenever a line comes in.
+/// Serves until standard input ends. Prints its address, and its counts for each line of input.
 pub(crate) fn run(flags: &StubFlags) -> Result<(), String> {
     measure::stay_on(flags.core.as_slice());
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
@@ -53,18 +55,23 @@ pub(crate) fn run(flags: &StubFlags) -> Result<(), String> {
     Ok(())
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct Stub {
+    /// The address of the listener.
     address: SocketAddr,
+    /// The number of partitions of every topic.
     partitions: u32,
     /// The next offset of each partition.
     next: Vec<AtomicI64>,
+    /// The log that is served.
     log: log::Log,
-    /// Produce and fetch requests since the counts were last asked for.
+    /// The Produce and Fetch requests since the counts were last printed.
     requests: AtomicU64,
-    /// Records since the counts were last asked for.
+    /// The records since the counts were last printed.
     records: AtomicU64,
+    /// The delay of each answer.
     rtt: Duration,
+    /// True if a connection's requests are answered one at a time.
     serial: bool,
 }
 
@@ -83,7 +90,7 @@ impl Stub {
         }
     }
 
-    /// Reads one request; `None` where it wants no answer.
+    /// Reads one request. Returns `None` if it wants no answer.
     fn answer(
         &self,
         reader: &mut impl BufRead,
@@ -129,10 +136,10 @@ enum Answer {
     Fetched(fetch::Answer),
 }
 
-/// How answers leave a connection.
+/// The way in which answers leave a connection.
 enum WayOut {
     AtOnce(TcpStream),
-    /// Nothing else is read until the answer is out.
+    /// The next request is read only after the answer was sent.
     OneByOne(TcpStream, Duration),
     Later(mpsc::Sender<(Instant, Vec<u8>)>, Duration),
 }
@@ -160,5 +167,5 @@ impl WayOut {
     }
 }
 
-/// Small enough to stay in the core's cache, large enough for few reads.
+/// Small enough to stay in the core's cache, and large enough for few reads.
 const READ_BUFFER: usize = 256 * 1024;

@@ -1,4 +1,5 @@
-//! Produce, versions 3 to 12: counted from the batch headers and answered without looking at a record.
+//! Answers Produce, versions 3 to 12. Counts records from the batch headers, without reading a
+//! record.
 
 use std::io::{self, BufRead};
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use crate::stub::wire::{Form, Head, array, i16, i32, skip};
 pub(super) const API: i16 = 0;
 pub(super) const VERSIONS: (i16, i16) = (3, 12);
 
-/// `None` for acks=0.
+/// Returns the answer, or `None` for acks=0.
 pub(super) fn answer(
     stub: &Stub,
     head: &Head,
@@ -19,7 +20,7 @@ pub(super) fn answer(
     let form = Form {
         flexible: head.version >= 9,
     };
-    // The client id keeps the old form in every header.
+    // The client id has the old form in every header.
     let client = old.string(from)?.unwrap_or(0);
     skip(from, client)?;
     form.tags(from)?;
@@ -58,7 +59,7 @@ pub(super) fn answer(
     Ok((acks != 0).then_some(out))
 }
 
-/// The offset of the batch's first record.
+/// Takes a batch. Returns the offset of its first record.
 fn take_batch(stub: &Stub, index: i32, form: Form, from: &mut impl BufRead) -> io::Result<i64> {
     let len = form.len(from)?;
     let mut count = 0;
@@ -99,5 +100,5 @@ fn put_partition(out: &mut Vec<u8>, version: i16, form: Form, index: i32, base: 
     form.put_tags(out);
 }
 
-/// The header of a record batch; its last four bytes count the records.
+/// The length of a record batch's header. Its last four bytes are the number of records.
 const HEADER: usize = 61;

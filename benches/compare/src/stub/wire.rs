@@ -1,8 +1,8 @@
-//! Reading requests field by field as they stream in, and writing answers.
+//! Reads requests field by field from the stream, and writes answers.
 
 use std::io::{self, BufRead, Read};
 
-/// What every request begins with.
+/// The first fields of every request.
 pub(super) struct Head {
     pub(super) api: i16,
     pub(super) version: i16,
@@ -57,7 +57,7 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Passes over `count` bytes, or over what is left.
+/// Skips `count` bytes, or the rest of the input.
 pub(super) fn skip(from: &mut impl BufRead, mut count: u64) -> io::Result<()> {
     while count > 0 {
         let here = from.fill_buf()?.len();
@@ -71,14 +71,14 @@ pub(super) fn skip(from: &mut impl BufRead, mut count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Lengths and arrays, in the old form or the compact one.
+/// The encoding of lengths and arrays, in the old form or the compact one.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     pub(super) flexible: bool,
 }
 
 impl Form {
-    /// The length of a string; `None` for null.
+    /// Reads the length of a string. `None` for null.
     pub(super) fn string(self, from: &mut impl Read) -> io::Result<Option<u64>> {
         if self.flexible {
             return Ok(varint(from)?.checked_sub(1));
@@ -86,7 +86,7 @@ impl Form {
         Ok(u64::try_from(i16(from)?).ok())
     }
 
-    /// The length of an array or of bytes; null is empty.
+    /// Reads the length of an array or of bytes. Zero for null.
     pub(super) fn len(self, from: &mut impl Read) -> io::Result<u64> {
         if self.flexible {
             return Ok(varint(from)?.saturating_sub(1));
@@ -94,7 +94,7 @@ impl Form {
         Ok(u64::try_from(i32(from)?).unwrap_or(0))
     }
 
-    /// Passes over tagged fields, which only the flexible form has.
+    /// Skips tagged fields, which only the flexible form has.
     pub(super) fn tags(self, from: &mut impl BufRead) -> io::Result<()> {
         if self.flexible {
             for _ in 0..varint(from)? {

@@ -1,4 +1,4 @@
-//! Configs of topics, brokers and groups: described with their sources, and altered key by key.
+//! Configs of topics, brokers and groups: described with their sources, and altered by key.
 
 mod resource;
 mod types;

@@ -1,26 +1,26 @@
-//! What has configs, and where it is asked for them.
+//! Resources with configs, and the broker to ask for them.
 
 use std::fmt;
 
 use milena_core::{Error, ErrorCode, ErrorKind, NodeId, TopicName};
 use milena_pool::Target;
 
-/// What has configs.
+/// A resource with configs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum ConfigResource {
     /// A topic.
     Topic(TopicName),
-    /// One broker; asked of that broker.
+    /// One broker. The request is sent to that broker.
     Broker(NodeId),
     /// The dynamic defaults of all brokers.
     AllBrokers,
-    /// A consumer group (Kafka 3.8 and later).
+    /// A consumer group (Kafka 4.0 and later).
     Group(String),
 }
 
 impl ConfigResource {
-    /// A topic.
+    /// Returns the resource of a topic.
     pub fn topic(name: impl Into<TopicName>) -> Self {
         Self::Topic(name.into())
     }
@@ -54,9 +54,9 @@ impl ConfigResource {
             Self::Topic(name) => error.topic(name),
             Self::Broker(node) => error.node(*node),
             Self::AllBrokers => error,
-            // What brokers say that do not know groups as resources.
+            // Brokers that do not know groups as resources answer with this code.
             Self::Group(group) if error.code() == Some(ErrorCode::INVALID_REQUEST) => {
-                let what = "the broker keeps no configs of groups; Kafka 4 does";
+                let what = "the broker does not support configs of groups; Kafka 4.0 and later do";
                 let error = Error::new(ErrorKind::Unsupported, what).with_source(error);
                 error.group(group.as_str())
             }

@@ -1,4 +1,4 @@
-//! Configs and what may become of them.
+//! Configs and changes of configs.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use crate::answers::wire;
 pub struct ConfigEntry {
     /// Kafka's key.
     pub name: String,
-    /// The value in effect; `None` where it is sensitive or not set.
+    /// The value in effect. `None` if it is sensitive or not set.
     pub value: Option<String>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: ConfigSource,
     /// The type of its values.
     pub kind: ConfigKind,
-    /// Whether it can only be set in the broker's properties file.
+    /// True if it can only be set in the broker's properties file.
     pub read_only: bool,
-    /// Whether brokers keep the value to themselves, as a password.
+    /// True if brokers do not send the value, such as a password.
     pub sensitive: bool,
 }
 
@@ -38,14 +38,14 @@ impl ConfigEntry {
         }
     }
 
-    /// Whether nobody has set it: the value is Kafka's own default.
+    /// Returns true if the value is Kafka's own default.
     #[must_use]
     pub fn is_default(&self) -> bool {
         self.source == ConfigSource::Default
     }
 }
 
-/// The type of a config's values, by which brokers read and compare them.
+/// The type of a config's values. Brokers read and compare values by their type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigKind {
@@ -55,11 +55,12 @@ pub enum ConfigKind {
     Integer,
     /// A number with a fraction.
     Double,
-    /// Words by commas.
+    /// Words separated by commas.
     List,
     /// A text, a class or a password.
     Text,
-    /// The broker does not say (before Kafka 2.6), or this version of milena has no name for it.
+    /// The broker does not send the type (before Kafka 2.6), or this version of milena does not
+    /// know it.
     Unknown,
 }
 
@@ -76,15 +77,15 @@ impl ConfigKind {
     }
 }
 
-/// Where a config's value comes from.
+/// The source of a config's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigSource {
     /// Set for this topic.
     Topic,
-    /// Set for this broker while it runs.
+    /// Set for this broker, dynamically.
     Broker,
-    /// Set for all brokers while they run.
+    /// Set for all brokers, dynamically.
     AllBrokers,
     /// Set in the broker's properties file.
     File,
@@ -92,7 +93,7 @@ pub enum ConfigSource {
     Group,
     /// Kafka's own default.
     Default,
-    /// A source that this version of milena has no name for.
+    /// A source that this version of milena does not know.
     Other,
 }
 
@@ -124,26 +125,26 @@ impl fmt::Display for ConfigSource {
     }
 }
 
-/// What is to become of one config.
+/// A change of one config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigChange {
-    /// It gets this value.
+    /// Sets the key to the value.
     Set(String, String),
-    /// It goes back to what holds without it.
+    /// Removes the value of the key, so that the default applies again.
     Unset(String),
-    /// This word is added to its list.
+    /// Adds the word to the list of the key.
     Append(String, String),
-    /// This word is taken from its list.
+    /// Removes the word from the list of the key.
     Subtract(String, String),
 }
 
 impl ConfigChange {
-    /// `key` gets `value`.
+    /// Sets `key` to `value`.
     pub fn set(key: impl Into<String>, value: impl Into<String>) -> Self {
         Self::Set(key.into(), value.into())
     }
 
-    /// `key` goes back to what holds without it.
+    /// Removes the value of `key`, so that the default applies again.
     pub fn unset(key: impl Into<String>) -> Self {
         Self::Unset(key.into())
     }

@@ -16,14 +16,17 @@ use crate::admin::{Admin, moved};
 use crate::answers::{check, unanswered, wire};
 
 impl Admin {
-    /// Describes the configs of resources, by key. Each succeeds or fails alone.
+    /// Describes the configs of resources, sorted by key. Each resource succeeds or fails
+    /// separately.
     ///
     /// # Errors
-    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_REQUEST` and their like; why its broker did not answer;
-    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) for a group on a broker that keeps no configs of groups.
+    /// An item fails with `UNKNOWN_TOPIC_OR_PARTITION`, `INVALID_REQUEST` and so on, or if its
+    /// broker does not answer. It fails with [`Unsupported`](milena_core::ErrorKind::Unsupported)
+    /// for a group, if the broker does not support configs of groups.
     ///
     /// # References
-    /// DescribeConfigs, api key 32, versions 1 to 4; a broker's configs are asked of that broker.
+    /// DescribeConfigs, api key 32, versions 1 to 4. For the configs of a broker it is sent to that
+    /// broker.
     pub async fn describe_configs(
         &self,
         resources: impl IntoIterator<Item = ConfigResource>,
@@ -55,15 +58,17 @@ impl Admin {
         PerItem::new(join_all(resources.into_iter().map(describe)).await)
     }
 
-    /// Changes configs of resources, key by key; what is not named stays. Each resource succeeds or fails alone, and as a whole.
+    /// Changes configs of resources by key. Keys that are not named stay unchanged. Each resource
+    /// succeeds or fails separately, with all its changes together.
     ///
     /// # Errors
-    /// Of an item: `INVALID_CONFIG` with the broker's words, `UNKNOWN_TOPIC_OR_PARTITION` and their like; why its broker did not answer;
-    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) of a broker before Kafka 2.3, and for a group as
-    /// [`describe_configs`](Self::describe_configs).
+    /// An item fails with `INVALID_CONFIG` and the broker's message, with
+    /// `UNKNOWN_TOPIC_OR_PARTITION` and so on, or if its broker does not answer. It fails with
+    /// [`Unsupported`](milena_core::ErrorKind::Unsupported) on brokers before Kafka 2.3, and for a
+    /// group like with [`describe_configs`](Self::describe_configs).
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the changes may or may not be made.
+    /// If the future is dropped before it resolves, the changes may or may not be made.
     ///
     /// # References
     /// IncrementalAlterConfigs, api key 44 (KIP-339).
@@ -74,7 +79,7 @@ impl Admin {
         self.change_configs(changes, false).await
     }
 
-    /// Asks whether configs could be changed, and changes none (`validate_only`).
+    /// Checks if configs could be changed, without changing any (`validate_only`).
     pub async fn validate_configs(
         &self,
         changes: impl IntoIterator<Item = (ConfigResource, Vec<ConfigChange>)>,
@@ -87,7 +92,8 @@ impl Admin {
         changes: impl IntoIterator<Item = (ConfigResource, Vec<ConfigChange>)>,
         validate_only: bool,
     ) -> PerItem<ConfigResource, ()> {
-        // Of changes to one resource one request must hold all: brokers refuse a resource that occurs twice.
+        // Merge the changes of each resource, because brokers refuse a request that names a
+        // resource twice.
         let mut merged: BTreeMap<ConfigResource, Vec<ConfigChange>> = BTreeMap::new();
         for (resource, changes) in changes {
             merged.entry(resource).or_default().extend(changes);

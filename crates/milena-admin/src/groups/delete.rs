@@ -1,4 +1,4 @@
-//! DeleteGroups.
+//! Deletes groups (DeleteGroups).
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use crate::answers::{check, wire_group};
 use crate::shard::Asked;
 
 impl Admin {
-    /// Deletes groups with their committed offsets. Each succeeds or fails alone.
+    /// Deletes groups with their committed offsets. Each group succeeds or fails separately.
     ///
     /// # Errors
-    /// Of an item: [`State`](milena_core::ErrorKind::State) naming the members while there are any, `GROUP_ID_NOT_FOUND`,
-    /// `GROUP_AUTHORIZATION_FAILED` and their like; a timeout.
+    /// An item fails with [`State`](milena_core::ErrorKind::State) if the group has members. The
+    /// text names them. It fails with `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`, with a
+    /// timeout and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the groups may or may not be deleted.
+    /// If the future is dropped before it resolves, the groups may or may not be deleted.
     ///
     /// # References
     /// DeleteGroups, api key 42, versions 0 to 2 (KIP-229).
@@ -32,7 +33,7 @@ impl Admin {
         for (group, result) in self.each_group(DeleteGroups, groups).await {
             let result = match result {
                 Err(error) if error.code() == Some(ErrorCode::NON_EMPTY_GROUP) => {
-                    // They may have left meanwhile: then the broker's word is all there is.
+                    // The members may have left in the meantime. Then return the broker's error.
                     self.check_idle(&group).await.and(Err(error))
                 }
                 result => result,
@@ -47,7 +48,8 @@ struct DeleteGroups;
 
 impl GroupVerb for DeleteGroups {
     type Value = ();
-    // A second request would answer that there is no such group, which is no failure of the first.
+    // A repeated request would answer that the group does not exist, although the first one
+    // succeeded.
     const REPEATABLE: bool = false;
 
     async fn ask(&self, at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<()>>> {

@@ -1,4 +1,4 @@
-//! ConsumerGroupDescribe, and DescribeGroups for classic groups.
+//! Describes groups (ConsumerGroupDescribe, and DescribeGroups for classic groups).
 
 use std::sync::Arc;
 
@@ -16,10 +16,12 @@ use crate::answers::{check, places, text, wire_group};
 use crate::shard::Asked;
 
 impl Admin {
-    /// Describes groups with their members, classic ones and those of KIP-848. Each succeeds or fails alone.
+    /// Describes groups with their members, both classic and KIP-848 groups. Each group succeeds or
+    /// fails separately.
     ///
     /// # Errors
-    /// Of an item: `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED` and their like; a timeout.
+    /// An item fails with `GROUP_ID_NOT_FOUND`, `GROUP_AUTHORIZATION_FAILED`, with a timeout and so
+    /// on.
     ///
     /// # References
     /// ConsumerGroupDescribe, api key 69; DescribeGroups, api key 15.
@@ -30,7 +32,7 @@ impl Admin {
         self.each_group(DescribeGroups, groups).await
     }
 
-    /// Refuses, naming the members, where `group` has any; a group that does not exist has none.
+    /// Fails if `group` has members, and names them. A group that does not exist has none.
     pub(crate) async fn check_idle(&self, group: &str) -> Result<()> {
         let described = self.describe_groups([group]).await.all();
         let described = match described {
@@ -86,7 +88,7 @@ impl GroupVerb for DescribeGroups {
     }
 }
 
-/// Whether DescribeGroups is to be asked instead.
+/// Returns true if the group must be described by DescribeGroups instead.
 fn is_for_classic(result: &Result<GroupDescription>) -> bool {
     let code = result.as_ref().err().map(Error::code);
     matches!(
@@ -97,6 +99,7 @@ fn is_for_classic(result: &Result<GroupDescription>) -> bool {
     )
 }
 
+/// Describes groups by ConsumerGroupDescribe. Groups that are not KIP-848 groups fail.
 async fn by_consumer_protocol(
     at: Asked<'_>,
     groups: &[Arc<str>],
@@ -152,6 +155,7 @@ fn of_consumer(told: &consumer::DescribedGroup, node: NodeId) -> GroupDescriptio
     }
 }
 
+/// Describes groups by DescribeGroups.
 async fn by_classic_protocol(
     at: Asked<'_>,
     groups: &[Arc<str>],
@@ -163,7 +167,7 @@ async fn by_classic_protocol(
     let read = |told: &classic::DescribedGroup| {
         check(told.error_code, told.error_message.as_ref(), api)?;
         let described = of_classic(told, at.node);
-        // Before version 6 a group that does not exist is a dead one (KIP-1043).
+        // Before version 6, a group that does not exist is described as dead (KIP-1043).
         if described.state == GroupState::Dead {
             return Err(Error::broker(ErrorCode::GROUP_ID_NOT_FOUND).api(api));
         }
@@ -206,5 +210,5 @@ fn of_classic(told: &classic::DescribedGroup, node: NodeId) -> GroupDescription 
     }
 }
 
-/// How many members a refusal names.
+/// The most members that an error names.
 const NAMED: usize = 10;

@@ -1,4 +1,5 @@
-//! Verbs over groups, each asked of its coordinator: one request for all groups of a broker, one result for each.
+//! Verbs over groups. Each coordinator gets one request for all its groups, and each group has its
+//! result.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,14 +13,14 @@ use crate::answers::unanswered;
 use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
-/// One verb over groups: how a coordinator is asked for some of them.
+/// A verb over groups: the request to one coordinator.
 pub(crate) trait GroupVerb: Sync {
-    /// What is answered for each.
+    /// The type of a group's result.
     type Value: Send;
-    /// As [`Shard::REPEATABLE`].
+    /// True if a group may be sent again although the first request may have been executed.
     const REPEATABLE: bool;
 
-    /// Asks one broker; gives a result per group, in their order.
+    /// Sends the request for `groups` to one broker. Returns one result per group, in their order.
     fn ask(
         &self,
         at: Asked<'_>,
@@ -28,7 +29,7 @@ pub(crate) trait GroupVerb: Sync {
 }
 
 impl Admin {
-    /// A result for each of `groups`, in their order; errors name their group.
+    /// Returns one result per group, in their order. Errors name their group.
     pub(crate) async fn each_group<V: GroupVerb, G: Into<String>>(
         &self,
         verb: V,
@@ -41,6 +42,7 @@ impl Admin {
     }
 }
 
+/// Runs a verb at the coordinator of each group.
 struct AtCoordinators<V>(V);
 
 impl<V: GroupVerb> Shard for AtCoordinators<V> {
@@ -57,7 +59,7 @@ impl<V: GroupVerb> Shard for AtCoordinators<V> {
     }
 }
 
-/// What an answer says of each group, whatever its order there.
+/// Returns the result of each group in the order of `groups`. The answer may have another order.
 pub(crate) fn each_told<A, T>(
     groups: &[Arc<str>],
     told: &[A],

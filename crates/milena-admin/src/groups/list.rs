@@ -1,4 +1,4 @@
-//! ListGroups, of every broker.
+//! Lists the groups of all brokers (ListGroups).
 
 use futures_util::future::join_all;
 use milena_core::{Error, ErrorKind, NodeId, Result};
@@ -9,34 +9,38 @@ use super::types::{GroupListing, GroupListings, GroupState, GroupType};
 use crate::admin::Admin;
 use crate::answers::{check, text, wire};
 
-/// Which groups are listed.
+/// A filter for the groups to list.
 ///
 /// ```
 /// # use milena_admin::{GroupState, GroupType, ListGroups};
-/// let stuck = ListGroups::all().states([GroupState::PreparingRebalance]).types([GroupType::Classic]);
+/// let stuck = ListGroups::all()
+///     .states([GroupState::PreparingRebalance])
+///     .types([GroupType::Classic]);
 /// # let _ = stuck;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListGroups {
+    /// The states to list. Empty lists all states.
     states: Vec<GroupState>,
+    /// The types to list. Empty lists all types.
     types: Vec<GroupType>,
 }
 
 impl ListGroups {
-    /// All groups.
+    /// Lists all groups.
     #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// Only groups in one of these states (KIP-518: Kafka 2.6 and later).
+    /// Lists only groups in one of these states (KIP-518, Kafka 2.6 and later).
     #[must_use]
     pub fn states(mut self, states: impl IntoIterator<Item = GroupState>) -> Self {
         self.states = states.into_iter().collect();
         self
     }
 
-    /// Only groups of one of these types (KIP-848: Kafka 3.8 and later).
+    /// Lists only groups of one of these types (KIP-848, Kafka 3.8 and later).
     #[must_use]
     pub fn types(mut self, types: impl IntoIterator<Item = GroupType>) -> Self {
         self.types = types.into_iter().collect();
@@ -45,10 +49,11 @@ impl ListGroups {
 }
 
 impl Admin {
-    /// Lists groups, by id, asking every broker for those that it coordinates.
+    /// Lists groups, sorted by id. Asks every broker for the groups that it coordinates.
     ///
     /// # Errors
-    /// Where the brokers of the cluster cannot be found; [`Unsupported`](ErrorKind::Unsupported) of a broker that is too old for the filter, in
+    /// The call fails if the brokers of the cluster cannot be found. A broker that is too old for
+    /// the filter is listed with [`Unsupported`](ErrorKind::Unsupported) in
     /// [`GroupListings::failures`].
     ///
     /// # References
@@ -84,7 +89,7 @@ impl Admin {
                 Err(error) => listings.failures.push((node, error)),
             }
         }
-        // While a coordinator moves, two brokers may name the same group.
+        // While a coordinator moves, two brokers may list the same group.
         listings
             .groups
             .sort_by(|one, other| one.group.cmp(&other.group));

@@ -1,10 +1,10 @@
-//! What classic members of type `consumer` wrote to each other: subscription and assignment.
+//! Decodes the subscriptions and assignments that classic members of type `consumer` exchange.
 
 use milena_core::{TopicName, TopicPartition};
 
 use crate::answers::places;
 
-/// The topics of a subscription; empty where the bytes are none.
+/// Returns the topics of a subscription. Empty if the bytes cannot be decoded.
 pub(super) fn subscription(bytes: &[u8]) -> Vec<TopicName> {
     let mut rest = Bytes(bytes);
     let mut read = || {
@@ -17,7 +17,7 @@ pub(super) fn subscription(bytes: &[u8]) -> Vec<TopicName> {
     read().unwrap_or_default()
 }
 
-/// The partitions of an assignment; empty where the bytes are none.
+/// Returns the partitions of an assignment. Empty if the bytes cannot be decoded.
 pub(super) fn assignment(bytes: &[u8]) -> Vec<TopicPartition> {
     let mut rest = Bytes(bytes);
     let mut topics: Vec<(&str, Vec<i32>)> = Vec::new();
@@ -41,7 +41,8 @@ pub(super) fn assignment(bytes: &[u8]) -> Vec<TopicPartition> {
     )
 }
 
-/// A cursor that ends where the bytes do: another client wrote them, and nothing is reserved by their counts.
+/// A cursor over bytes. They come from other clients, so counts in them are not trusted and reserve
+/// no memory.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {

@@ -1,4 +1,4 @@
-//! Groups: listed, described, deleted.
+//! Groups: listing, describing, deleting.
 
 mod delete;
 mod describe;

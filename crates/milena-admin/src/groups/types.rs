@@ -1,4 +1,4 @@
-//! What is said of groups and their members.
+//! Types for groups and their members.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Kafka's word, in any case; [`Unknown`](Self::Unknown) for one that is not known.
+            /// Reads Kafka's word, in any case. Other words become [`Unknown`](Self::Unknown).
             #[must_use]
             pub fn from_word(word: &str) -> Self {
                 $(if word.eq_ignore_ascii_case($word) {
@@ -25,7 +25,7 @@ macro_rules! words {
                 Self::Unknown
             }
 
-            /// Kafka's word for it.
+            /// Returns Kafka's word.
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self {
@@ -46,19 +46,19 @@ macro_rules! words {
 words! {
     /// The state of a group.
     GroupState {
-        /// No members; there may be committed offsets.
+        /// The group has no members. It may have committed offsets.
         Empty = "Empty",
         /// Members are asked to join again (classic).
         PreparingRebalance = "PreparingRebalance",
-        /// All have joined; the leader is to hand in the assignment (classic).
+        /// All members have joined. The group leader must send the assignment (classic).
         CompletingRebalance = "CompletingRebalance",
-        /// The coordinator works out an assignment (KIP-848).
+        /// The coordinator computes an assignment (KIP-848).
         Assigning = "Assigning",
         /// Members move to their new assignment (KIP-848).
         Reconciling = "Reconciling",
-        /// Everybody has what is assigned.
+        /// Every member has its assignment.
         Stable = "Stable",
-        /// The group is going away.
+        /// The group is being removed.
         Dead = "Dead",
         /// Members wait for topics that are missing (streams).
         NotReady = "NotReady",
@@ -66,11 +66,11 @@ words! {
 }
 
 words! {
-    /// Which protocol a group's members speak.
+    /// The protocol of a group's members.
     GroupType {
-        /// JoinGroup and SyncGroup; members assign.
+        /// JoinGroup and SyncGroup. A member computes the assignment.
         Classic = "Classic",
-        /// KIP-848; the coordinator assigns.
+        /// KIP-848. The coordinator computes the assignment.
         Consumer = "Consumer",
         /// Share groups (KIP-932).
         Share = "Share",
@@ -79,19 +79,19 @@ words! {
     }
 }
 
-/// A group as a listing shows it.
+/// A group in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupListing {
-    /// Its id.
+    /// The group's id.
     pub group: String,
-    /// What its members are, `consumer` for consumers; empty for a group that only keeps offsets.
+    /// The kind of members, `consumer` for consumers. Empty for a group that only stores offsets.
     pub protocol_type: String,
-    /// Its state; `None` from brokers before Kafka 2.6.
+    /// The group's state. `None` from brokers before Kafka 2.6.
     pub state: Option<GroupState>,
-    /// Its type; `None` from brokers before Kafka 3.8.
+    /// The group's type. `None` from brokers before Kafka 3.8.
     pub kind: Option<GroupType>,
-    /// The broker that coordinates it.
+    /// The group's coordinator.
     pub coordinator: NodeId,
 }
 
@@ -99,17 +99,17 @@ pub struct GroupListing {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GroupListings {
-    /// The groups, by id.
+    /// The groups, sorted by id.
     pub groups: Vec<GroupListing>,
-    /// The brokers that could not be asked; their groups are missing above.
+    /// The brokers that did not answer. Their groups are missing in `groups`.
     pub failures: Vec<(NodeId, Error)>,
 }
 
 impl GroupListings {
-    /// The groups, where every broker answered.
+    /// Returns the groups if every broker answered.
     ///
     /// # Errors
-    /// That of the first broker that did not answer.
+    /// The error of the first broker that did not answer.
     pub fn all(self) -> Result<Vec<GroupListing>> {
         match self.failures.into_iter().next() {
             Some((_, error)) => Err(error),
@@ -122,26 +122,26 @@ impl GroupListings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupDescription {
-    /// Its id.
+    /// The group's id.
     pub group: String,
-    /// Which protocol its members speak.
+    /// The protocol of the group's members.
     pub kind: GroupType,
-    /// Its state.
+    /// The group's state.
     pub state: GroupState,
-    /// What its members are, `consumer` for consumers; empty for a group that only keeps offsets.
+    /// The kind of members, `consumer` for consumers. Empty for a group that only stores offsets.
     pub protocol_type: String,
-    /// The assignor in use; `None` while there is none.
+    /// The assignor in use. `None` while there is none.
     pub assignor: Option<String>,
-    /// The group's epoch (KIP-848); `None` for a classic group.
+    /// The group's epoch (KIP-848). `None` for a classic group.
     pub epoch: Option<i32>,
-    /// The broker that coordinates it.
+    /// The group's coordinator.
     pub coordinator: NodeId,
-    /// Its members.
+    /// The group's members.
     pub members: Vec<MemberDescription>,
 }
 
 impl GroupDescription {
-    /// The member that `partition` is assigned to.
+    /// Returns the member that owns `partition`.
     #[must_use]
     pub fn member_of(&self, partition: &TopicPartition) -> Option<&MemberDescription> {
         let mut members = self.members.iter();
@@ -153,23 +153,23 @@ impl GroupDescription {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberDescription {
-    /// The id that it has in the group.
+    /// The member's id in the group.
     pub id: String,
-    /// Its static identity (`group.instance.id`).
+    /// The member's `group.instance.id`. `None` for a dynamic member.
     pub instance_id: Option<String>,
-    /// Its client id.
+    /// The member's client id.
     pub client_id: String,
-    /// Where it connects from.
+    /// The host from which the member connects.
     pub client_host: String,
-    /// The rack it says it stands in.
+    /// The rack that the member named. `None` if it named none.
     pub rack: Option<String>,
-    /// Its member epoch (KIP-848).
+    /// The member's epoch (KIP-848). `None` for a classic member.
     pub epoch: Option<i32>,
-    /// The topics that it subscribed to by name.
+    /// The topics to which the member subscribed by name.
     pub subscribed: Vec<TopicName>,
-    /// What it has, by topic and partition.
+    /// The partitions that the member owns, sorted.
     pub assignment: Vec<TopicPartition>,
-    /// What it shall have (KIP-848); `None` for a classic group.
+    /// The partitions that the member shall own (KIP-848), sorted. `None` for a classic member.
     pub target: Option<Vec<TopicPartition>>,
 }
 

@@ -1,4 +1,4 @@
-//! The lag of groups: in records, and in seconds by the timestamp of the record that is next.
+//! The lag of groups, in records and as the age of the next record.
 
 mod next;
 
@@ -20,15 +20,16 @@ use crate::offsets::{ListedOffset, OffsetSpec};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GroupLag {
-    /// The group, its state and its members; `None` where it does not exist.
+    /// The group, its state and its members. `None` if the group does not exist.
     pub description: Option<GroupDescription>,
-    /// Partitions by topic and number: all of each topic that the group has committed in, that a
-    /// member subscribed to by name, or of which a member has a partition.
+    /// The lag of each partition, sorted by topic and number. Holds all partitions of each topic in
+    /// which the group has committed, to which a member subscribed by name, or of which a member
+    /// owns a partition.
     pub partitions: PerItem<TopicPartition, PartitionLag>,
 }
 
 impl GroupLag {
-    /// Adds up the lag of all partitions whose lag is known; see [`unknown`](Self::unknown).
+    /// Adds up the lag of all partitions with a known lag. See [`unknown`](Self::unknown).
     #[must_use]
     pub fn records(&self) -> u64 {
         let known = self
@@ -38,8 +39,8 @@ impl GroupLag {
         known.fold(0, u64::saturating_add)
     }
 
-    /// Counts the partitions whose lag is not known. No broker told about them, or they hold records
-    /// and nothing is committed, or the committed offset lies above the end.
+    /// Counts the partitions with an unknown lag. Their offsets could not be listed, or they hold
+    /// records and nothing is committed, or the committed offset is above the end.
     #[must_use]
     pub fn unknown(&self) -> usize {
         let lags = self.partitions.iter();
@@ -47,7 +48,8 @@ impl GroupLag {
         unknown.count()
     }
 
-    /// The time that its slowest partition is behind; `None` where that is not known of one that is behind.
+    /// Returns the longest time that a partition is behind. `None` if the time of any partition is
+    /// unknown.
     #[must_use]
     pub fn behind(&self) -> Option<Duration> {
         let times = self.partitions.iter();
@@ -60,20 +62,21 @@ impl GroupLag {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PartitionLag {
-    /// The offset at which the group resumes; `None` where nothing is committed.
+    /// The offset at which the group resumes. `None` if nothing is committed.
     pub committed: Option<Offset>,
-    /// The first offset that is there.
+    /// The first offset in the log.
     pub start: Offset,
-    /// The offset after the last.
+    /// The offset after the last record.
     pub end: Offset,
-    /// The count of offsets from the committed one, or from `start` where that is later, to the end.
-    /// Zero where the partition is empty or no record is left before the end. `None` where it is not
-    /// known: nothing is committed in a partition that holds records, or the committed offset
-    /// [lies above the end](Self::is_above_end).
+    /// The number of offsets from the committed one to the end, or from `start` if that is later.
+    /// Zero if the partition is empty or no record is left before the end.
+    ///
+    /// `None` if the lag is unknown, because nothing is committed in a partition that holds
+    /// records, or because the committed offset [is above the end](Self::is_above_end).
     pub records: Option<u64>,
-    /// The age of the record that is next; zero where no record is, `None` where it is not known.
+    /// The age of the next record. Zero if no record is left, `None` if the age is unknown.
     pub behind: Option<Duration>,
-    /// The member that has the partition.
+    /// The member that owns the partition. `None` if no member does.
     pub member: Option<MemberDescription>,
 }
 
@@ -86,9 +89,10 @@ impl PartitionLag {
     ) -> Self {
         let records = match committed {
             _ if end <= start && committed.is_none() => Some(0),
-            // The log was cut or the topic made again: whatever comes up to there is not read.
+            // The log was truncated, or the topic was deleted and created again. The group will not
+            // read records below its committed offset, so the lag cannot be counted.
             Some(committed) if committed > end => None,
-            // What retention removed is no backlog, since nobody can read it.
+            // Records that retention removed do not count, since nobody can read them.
             Some(committed) => Some(end.since(committed.max(start))),
             None => None,
         };
@@ -103,13 +107,14 @@ impl PartitionLag {
         }
     }
 
-    /// Returns `true` where more is committed than the log holds, as when the topic was deleted and made again.
+    /// Returns true if the committed offset is above the end of the log. That happens if the topic
+    /// was deleted and created again.
     #[must_use]
     pub fn is_above_end(&self) -> bool {
         self.committed.is_some_and(|committed| committed > self.end)
     }
 
-    /// Where the record lies that is to be read next, where one may be.
+    /// Returns the offset from which the group reads next. `None` if no record can be there.
     fn next(&self) -> Option<Offset> {
         self.records.filter(|records| *records > 0)?;
         Some(self.committed?.max(self.start))
@@ -117,12 +122,14 @@ impl PartitionLag {
 }
 
 impl Admin {
-    /// How far groups are behind. Each succeeds or fails alone; a group that does not exist has no partitions.
+    /// Returns the lag of groups. Each group succeeds or fails separately. A group that does not
+    /// exist has no partitions.
     ///
-    /// For each partition with a lag a batch is read, whose record tells the time.
+    /// For each partition with a lag, one batch is read to learn the timestamp of the next record.
     ///
     /// # Errors
-    /// Of an item: `GROUP_AUTHORIZATION_FAILED` and its like; a timeout. Of a partition: that its end cannot be found.
+    /// An item fails with `GROUP_AUTHORIZATION_FAILED`, with a timeout and so on. A partition fails
+    /// if its start or end cannot be found.
     ///
     /// # References
     /// OffsetFetch, ListOffsets, DescribeGroups and ConsumerGroupDescribe, Fetch.
@@ -164,7 +171,8 @@ impl Admin {
         PerItem::new(found)
     }
 
-    /// Adds the partitions of these topics, and of those that are there, in which nothing is committed; gives the topics' ids.
+    /// Adds the partitions without a committed offset, of these topics and of the topics in `open`.
+    /// Returns the ids of the topics.
     async fn complete(
         &self,
         open: &mut BTreeMap<TopicPartition, Option<Offset>>,
@@ -175,7 +183,8 @@ impl Admin {
         if topics.is_empty() {
             return ids;
         }
-        // A topic that cannot be described is told by its partitions, whose ends cannot be found either.
+        // A topic that cannot be described is not reported here. Its partitions fail later, because
+        // their ends cannot be found either.
         let described = self.describe_topics(topics).await;
         for (name, topic) in described.into_iter().flatten() {
             let Ok(topic) = topic else { continue };
@@ -188,6 +197,7 @@ impl Admin {
         ids
     }
 
+    /// Looks up start, end and next record of each partition.
     async fn lags(
         &self,
         open: &BTreeMap<TopicPartition, Option<Offset>>,
@@ -232,7 +242,7 @@ impl Admin {
                         lag.records = Some(0);
                         lag.behind = Some(Duration::ZERO);
                     }
-                    // A time that cannot be told leaves the lag in records.
+                    // The lag in records is still known if the time is not.
                     Ok(Next::Record(None) | Next::Unknown) | Err(_) => {}
                 }
             }
@@ -241,7 +251,7 @@ impl Admin {
     }
 }
 
-/// The description; `None` of a group that does not exist.
+/// Returns the description. `None` if the group does not exist.
 fn known(described: Result<GroupDescription>) -> Result<Option<GroupDescription>> {
     match described {
         Ok(described) => Ok(Some(described)),
@@ -250,4 +260,5 @@ fn known(described: Result<GroupDescription>) -> Result<Option<GroupDescription>
     }
 }
 
+/// The most partitions whose next record is read at the same time.
 const READS_AT_ONCE: usize = 8;

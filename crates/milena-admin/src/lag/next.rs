@@ -1,4 +1,4 @@
-//! The record that a group reads next: whether there is one, and when it was written.
+//! The next record that a group reads: if there is one, and its timestamp.
 
 use milena_core::{Error, ErrorKind, Offset, Result, Timestamp, TopicPartition};
 use milena_pool::Target;
@@ -11,14 +11,14 @@ use uuid::Uuid;
 use crate::admin::Admin;
 use crate::answers::{check, unanswered, wire_name};
 
-/// What lies between a committed offset and the end of the log.
+/// The records between a committed offset and the end of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A record, and when it was written where it says so.
+    /// There is a record. It holds the record's timestamp, `None` if the record has none.
     Record(Option<Timestamp>),
-    /// No record: markers of transactions, or batches that compaction has emptied.
+    /// There is no record, only transaction markers or batches that compaction has emptied.
     Nothing,
-    /// Neither was found in the first batches.
+    /// The first batches hold no record, and later ones were not read.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ impl Admin {
         Ok(Next::Unknown)
     }
 
-    /// Reads the batch that holds `offset`, or the next one that is there.
+    /// Reads the batch that holds `offset`, or the first batch after it.
     async fn batch_at(
         &self,
         place: &TopicPartition,
@@ -50,7 +50,7 @@ impl Admin {
         id: Option<Uuid>,
     ) -> Result<Read> {
         let build = |version: i16| {
-            // The first batch comes whole, however little is asked for (KIP-74).
+            // A broker returns the first batch as a whole, even if the limit is one byte (KIP-74).
             let partition = FetchPartition::default()
                 .with_partition(place.partition.to_wire())
                 .with_current_leader_epoch(-1)
@@ -99,12 +99,13 @@ impl Admin {
     }
 }
 
-/// What a batch gave.
+/// The content of a batch.
 enum Read {
+    /// A record at or after the offset, with its timestamp.
     Record(Option<Timestamp>),
-    /// No record at or after the offset; the log goes on here.
+    /// No record at or after the offset. The next batch begins here.
     Empty(Offset),
 }
 
-/// How many batches without a record are looked through.
+/// The most batches without a record that are read.
 const BATCHES: usize = 16;

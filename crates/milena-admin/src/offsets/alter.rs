@@ -1,4 +1,4 @@
-//! OffsetCommit from outside of a group: where it shall resume.
+//! Sets the committed offsets of a group from outside (OffsetCommit).
 
 use std::sync::Arc;
 
@@ -16,14 +16,17 @@ use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
 impl Admin {
-    /// Sets where a group resumes. Each partition succeeds or fails alone; a group that does not exist comes into being.
+    /// Sets the offsets at which a group resumes. Each partition succeeds or fails separately. A
+    /// group that does not exist is created.
     ///
     /// # Errors
-    /// [`State`](milena_core::ErrorKind::State) naming the members while there are any, and nothing is changed: they would commit over it.
-    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like; a timeout.
+    /// The call fails with [`State`](milena_core::ErrorKind::State) if the group has members,
+    /// because they would overwrite the offsets with their own commits. The text names the members,
+    /// and nothing is changed. An item fails with `UNKNOWN_TOPIC_OR_PARTITION`, with a timeout and
+    /// so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the offsets may or may not be set.
+    /// If the future is dropped before it resolves, the offsets may or may not be set.
     ///
     /// # References
     /// OffsetCommit, api key 8 (KIP-396).
@@ -36,7 +39,7 @@ impl Admin {
         let items: Vec<_> = offsets.into_iter().collect();
         let shard = AlterOffsets(Arc::from(group));
         let results = self.sharded(&shard, &items).await;
-        // Somebody joined in between: the broker refused, and they are named as above.
+        // A member joined after the first check, so the coordinator refused. Name it like above.
         let refused = |result: &Result<()>| {
             let code = result.as_ref().err().and_then(Error::code);
             code.is_some_and(|code| ACTIVE.contains(&code))
@@ -51,6 +54,7 @@ impl Admin {
     }
 }
 
+/// Sets the committed offsets of this group.
 struct AlterOffsets(Arc<str>);
 
 impl Shard for AlterOffsets {
@@ -99,7 +103,7 @@ impl Shard for AlterOffsets {
     }
 }
 
-/// What a coordinator answers to a stranger while the group has members.
+/// The codes with which a coordinator refuses a commit from outside while the group has members.
 const ACTIVE: [ErrorCode; 5] = [
     ErrorCode::UNKNOWN_MEMBER_ID,
     ErrorCode::ILLEGAL_GENERATION,

@@ -1,4 +1,4 @@
-//! OffsetFetch: what groups have committed.
+//! The committed offsets of groups (OffsetFetch).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::answers::{check, text, unanswered, wire_group};
 use crate::groups::{GroupVerb, each_told};
 use crate::shard::Asked;
 
-/// Where a group resumes in a partition.
+/// The offset that a group has committed in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CommittedOffset {
-    /// The next offset to read.
+    /// The offset at which the group resumes reading.
     pub offset: Offset,
-    /// The leader epoch of the last record before it.
+    /// The leader epoch of the last record before it. `None` if the committer stored none.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// What was written beside it.
+    /// The text that the committer stored with it. `None` if there is none.
     pub metadata: Option<String>,
 }
 
@@ -33,13 +33,15 @@ pub struct CommittedOffset {
 pub(crate) type Committed = BTreeMap<TopicPartition, CommittedOffset>;
 
 impl Admin {
-    /// What groups have committed, by partition. Each succeeds or fails alone; a group that does not exist has committed nothing.
+    /// Returns the committed offsets of groups, by partition. Each group succeeds or fails
+    /// separately. A group that does not exist has committed nothing.
     ///
     /// # Errors
-    /// Of an item: `GROUP_AUTHORIZATION_FAILED` and its like; a timeout.
+    /// An item fails with `GROUP_AUTHORIZATION_FAILED`, with a timeout and so on.
     ///
     /// # References
-    /// OffsetFetch, api key 9, versions 2 to 9; many groups in one request from version 8 on (KIP-709).
+    /// OffsetFetch, api key 9, versions 2 to 9. From version 8 on, one request asks for several
+    /// groups (KIP-709).
     pub async fn group_offsets<G: Into<String>>(
         &self,
         groups: impl IntoIterator<Item = G>,
@@ -56,7 +58,7 @@ impl GroupVerb for GroupOffsets {
 
     async fn ask(&self, at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<Committed>>> {
         match fetch(at, groups).await {
-            // A broker of before version 8 takes one group at a time.
+            // A broker before version 8 accepts only one group per request.
             Err(error) if error.kind() == ErrorKind::Unsupported && groups.len() > 1 => {
                 let mut results = Vec::new();
                 for group in groups {
@@ -72,7 +74,8 @@ impl GroupVerb for GroupOffsets {
     }
 }
 
-/// What an answer says of a topic's partitions; before version 8 it has other types with the same fields.
+/// Returns the partitions of one topic in an answer. A macro, because answers before version 8 have
+/// other types with the same fields.
 macro_rules! told {
     ($topic:expr, $partitions:expr) => {
         $partitions.iter().map(move |each| {
@@ -88,6 +91,7 @@ macro_rules! told {
     };
 }
 
+/// Asks a coordinator for the committed offsets of all partitions of `groups`.
 async fn fetch(at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<Committed>>> {
     let build = |version: i16| {
         let request = OffsetFetchRequest::default();
@@ -123,7 +127,7 @@ async fn fetch(at: Asked<'_>, groups: &[Arc<str>]) -> Result<Vec<Result<Committe
     Ok(each_told(groups, told, |told| &told.group_id, API, read))
 }
 
-/// The answer to a request for one group, in the form before version 8.
+/// Reads an answer before version 8, which is about one group.
 fn of_one(answer: &OffsetFetchResponse) -> Result<Committed> {
     check(answer.error_code, None, API)?;
     gather(answer.topics.iter().flat_map(|topic| {
@@ -132,14 +136,21 @@ fn of_one(answer: &OffsetFetchResponse) -> Result<Committed> {
     }))
 }
 
+/// One partition of an answer, of any version.
 struct Told<'a> {
+    /// The partition's number.
     partition: i32,
+    /// The committed offset. -1 if nothing is committed.
     offset: i64,
+    /// The leader epoch of the last record before it. -1 if unknown.
     epoch: i32,
+    /// The text stored with the offset.
     metadata: Option<&'a StrBytes>,
+    /// The partition's error code. 0 without an error.
     error: i16,
 }
 
+/// Collects the partitions of an answer. Fails with the first error of a partition.
 fn gather<'a>(told: impl Iterator<Item = (&'a str, Told<'a>)>) -> Result<Committed> {
     let mut found = Committed::new();
     for (topic, told) in told {
@@ -148,7 +159,8 @@ fn gather<'a>(told: impl Iterator<Item = (&'a str, Told<'a>)>) -> Result<Committ
         };
         let place = TopicPartition::new(TopicName::from(topic), partition);
         check(told.error, None, API).map_err(|error| error.at(&place))?;
-        // Asked for all, brokers may still list partitions where nothing is committed.
+        // In a request for all partitions, brokers may still list partitions without a committed
+        // offset.
         if let Some(offset) = Offset::from_wire(told.offset) {
             let committed = CommittedOffset {
                 offset,

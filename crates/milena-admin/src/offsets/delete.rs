@@ -1,4 +1,4 @@
-//! OffsetDelete: a group forgets where it resumes.
+//! Deletes the committed offsets of a group (OffsetDelete).
 
 use std::sync::Arc;
 
@@ -16,16 +16,18 @@ use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
 impl Admin {
-    /// Makes a group forget where it resumes in these partitions. Each succeeds or fails alone.
+    /// Deletes the committed offsets of a group in these partitions. Each partition succeeds or
+    /// fails separately.
     ///
-    /// Unlike [`alter_offsets`](Self::alter_offsets) it is possible beside active members, for topics that none of them reads.
+    /// Unlike [`alter_offsets`](Self::alter_offsets), it works while the group has members, for
+    /// topics that no member reads.
     ///
     /// # Errors
-    /// Of an item: `GROUP_SUBSCRIBED_TO_TOPIC` while a member reads the topic, `GROUP_ID_NOT_FOUND`, `UNKNOWN_TOPIC_OR_PARTITION` and their
-    /// like; a timeout.
+    /// An item fails with `GROUP_SUBSCRIBED_TO_TOPIC` while a member reads the topic, with
+    /// `GROUP_ID_NOT_FOUND`, `UNKNOWN_TOPIC_OR_PARTITION`, with a timeout and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the offsets may or may not be deleted.
+    /// If the future is dropped before it resolves, the offsets may or may not be deleted.
     ///
     /// # References
     /// OffsetDelete, api key 47 (KIP-496).
@@ -41,6 +43,7 @@ impl Admin {
     }
 }
 
+/// Deletes committed offsets of this group.
 struct DeleteOffsets(Arc<str>);
 
 impl Shard for DeleteOffsets {

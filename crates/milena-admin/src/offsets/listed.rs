@@ -1,4 +1,4 @@
-//! ListOffsets: where partitions begin and end, and where a time is.
+//! Offsets in the logs of partitions (ListOffsets): the start, the end, or by timestamp.
 
 use std::time::Duration;
 
@@ -13,20 +13,21 @@ use crate::answers::{by_topic, check, each_placed, unanswered, wire_name};
 use crate::homes::Home;
 use crate::shard::{Asked, Shard};
 
-/// Which offset of a partition is asked for.
+/// A question for an offset of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OffsetSpec {
-    /// The first that is there.
+    /// The first offset in the log.
     Earliest,
-    /// The one after the last that all replicas in sync have: the high watermark.
+    /// The offset after the last record that all in-sync replicas have, the high watermark.
     Latest,
-    /// The one after the last that readers of committed records see: the last stable offset, which is the high watermark where no
-    /// transaction is open (KIP-98).
+    /// The offset after the last record that readers of committed records see, the last stable
+    /// offset. Without an open transaction it equals the high watermark (KIP-98).
     LastStable,
-    /// That of the first record written at this time or later; a time before 1970 is refused.
+    /// The offset of the first record with this timestamp or a later one. A time before 1970 is
+    /// refused.
     Timestamp(Timestamp),
-    /// That of the record with the largest timestamp (KIP-734: Kafka 3.0 and later).
+    /// The offset of the record with the largest timestamp (KIP-734, Kafka 3.0 and later).
     MaxTimestamp,
 }
 
@@ -45,27 +46,30 @@ impl OffsetSpec {
     }
 }
 
-/// An offset of a partition, as its leader told it.
+/// An offset of a partition, from its leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedOffset {
-    /// The offset; `None` where no record answers the question, such as one after the newest.
+    /// The offset. `None` if no record matches, for example if all records are older than the
+    /// timestamp.
     pub offset: Option<Offset>,
-    /// The timestamp of the record there; only where a time was asked for.
+    /// The timestamp of the record. `None` unless a timestamp was asked for.
     pub timestamp: Option<Timestamp>,
-    /// The leader epoch of the record there.
+    /// The leader epoch of the record. `None` if unknown.
     pub leader_epoch: Option<LeaderEpoch>,
 }
 
 impl Admin {
-    /// Finds offsets of partitions. Each succeeds or fails alone; a partition may be asked about once.
+    /// Finds offsets of partitions. Each partition succeeds or fails separately. Ask for each
+    /// partition only once per call.
     ///
     /// # Errors
-    /// Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like; [`Unsupported`](ErrorKind::Unsupported) for
-    /// [`OffsetSpec::MaxTimestamp`] on brokers before 3.0; [`Config`](ErrorKind::Config) for a time before 1970; a timeout.
+    /// An item fails with `UNKNOWN_TOPIC_OR_PARTITION`, with a timeout and so on. It fails with
+    /// [`Unsupported`](ErrorKind::Unsupported) for [`OffsetSpec::MaxTimestamp`] on brokers before
+    /// Kafka 3.0, and with [`Config`](ErrorKind::Config) for a time before 1970.
     ///
     /// # References
-    /// ListOffsets, api key 2, versions 1 to 10; asked of each partition's leader.
+    /// ListOffsets, api key 2, versions 1 to 10. Sent to the leader of each partition.
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
@@ -73,7 +77,8 @@ impl Admin {
         let items: Vec<_> = partitions.into_iter().collect();
         let mut results = Vec::new();
         results.resize_with(items.len(), || Err(unanswered("ListOffsets")));
-        // The isolation level is one for a whole request.
+        // A request has one isolation level for all partitions, so `LastStable` needs its own
+        // request.
         for committed in [false, true] {
             let mut places = Vec::new();
             let mut asked = Vec::new();
@@ -102,14 +107,16 @@ impl Admin {
     }
 }
 
-/// -1, -2 and -3 stand for the end, the beginning and the largest timestamp on the wire; nobody means them who names a time.
+/// Creates the error for a time before 1970. On the wire, the timestamps -1, -2 and -3 mean the
+/// end, the start and the largest timestamp.
 fn before_1970() -> Error {
     let what = "the time lies before 1970, and no record can be found by it";
     Error::new(ErrorKind::Config, what).api("ListOffsets")
 }
 
+/// Lists offsets with one isolation level.
 struct ListOffsets {
-    /// Whether the end is asked for as readers of committed records see it.
+    /// True to ask for the end that readers of committed records see.
     committed: bool,
 }
 
@@ -153,6 +160,7 @@ impl Shard for ListOffsets {
     }
 }
 
+/// Builds the request for one broker.
 fn request(
     items: &[(TopicPartition, OffsetSpec)],
     committed: bool,
@@ -179,7 +187,7 @@ fn request(
     let mut request = ListOffsetsRequest::default()
         .with_replica_id((-1).into())
         .with_topics(topics.collect());
-    // Before version 2 there are no transactions to know of.
+    // Version 1 has no isolation level.
     if committed && version >= 2 {
         request.isolation_level = READ_COMMITTED;
     }

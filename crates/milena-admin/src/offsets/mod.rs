@@ -1,4 +1,4 @@
-//! Offsets: those of partitions, and those that groups have committed: listed, altered, deleted, reset.
+//! Offsets of partitions, and committed offsets of groups: listing, altering, deleting, resetting.
 
 mod alter;
 mod committed;

@@ -1,4 +1,4 @@
-//! Resetting a group: a plan of moves that can be looked at first, then done.
+//! Resets the committed offsets of a group, in two steps: a plan to look at, and its execution.
 
 use std::time::Duration;
 
@@ -11,27 +11,28 @@ use super::listed::{ListedOffset, OffsetSpec};
 use crate::PerItem;
 use crate::admin::Admin;
 
-/// Where a group is to resume.
+/// The offset at which a group shall resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetTo {
-    /// The first record that is there.
+    /// The first record in the log.
     Earliest,
-    /// Behind the last: only what comes from now on.
+    /// The end of the log. The group then reads only new records.
     Latest,
-    /// Where it is, held within what is there.
+    /// The committed offset, moved into the range of the log.
     Current,
-    /// The first record written at this time or later; the end where there is none.
+    /// The first record with this timestamp or a later one, or the end of the log.
     Timestamp(Timestamp),
-    /// The first record written this long ago or later; the end where there is none.
+    /// The first record written since this time ago, or the end of the log.
     Duration(Duration),
-    /// This offset, held within what is there.
+    /// This offset, moved into the range of the log.
     Offset(Offset),
-    /// So many records further, or back where negative, from where it is; held within what is there.
+    /// The committed offset plus this number, moved into the range of the log. A negative number
+    /// goes back.
     ShiftBy(i64),
 }
 
-/// Which partitions are reset.
+/// The partitions to reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetScope {
@@ -39,7 +40,7 @@ pub enum ResetScope {
     Topic(TopicName),
     /// One partition.
     Partition(TopicPartition),
-    /// All partitions where the group has committed.
+    /// All partitions in which the group has committed.
     Committed,
 }
 
@@ -61,36 +62,37 @@ impl From<&str> for ResetScope {
     }
 }
 
-/// One partition's share of a reset.
+/// The planned change of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OffsetMove {
-    /// Where the group resumes now; `None` where nothing is committed.
+    /// The committed offset now. `None` if nothing is committed.
     pub from: Option<Offset>,
-    /// Where it is to resume.
+    /// The offset to commit.
     pub to: Offset,
-    /// The first offset that is there.
+    /// The first offset in the log.
     pub start: Offset,
-    /// The offset after the last.
+    /// The offset after the last record.
     pub end: Offset,
 }
 
-/// What a reset would do, by partition: nothing is changed until [`Admin::apply_reset`].
+/// The plan of a reset, by partition. Nothing is changed until [`Admin::apply_reset`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResetPlan {
     /// The group.
     pub group: String,
-    /// The moves, by topic and partition; an error says why a partition cannot be moved.
+    /// The changes, sorted by topic and partition. An error says why a partition cannot be reset.
     pub moves: PerItem<TopicPartition, OffsetMove>,
 }
 
 impl Admin {
-    /// Works out where `group` would resume after a reset, and changes nothing.
+    /// Plans a reset of `group` without changing anything.
     ///
     /// # Errors
-    /// Where a topic of the scope does not exist or the group cannot be read. Of a move: a partition that has no leader and its like;
-    /// [`State`](ErrorKind::State) for [`ResetTo::ShiftBy`] where nothing is committed.
+    /// The call fails if a topic of the scope does not exist or the group cannot be read. A
+    /// partition fails if it has no leader and so on, and with [`State`](ErrorKind::State) for
+    /// [`ResetTo::ShiftBy`] if nothing is committed in it.
     pub async fn plan_reset<S: Into<ResetScope>>(
         &self,
         group: &str,
@@ -143,14 +145,15 @@ impl Admin {
         })
     }
 
-    /// Carries out a plan: commits where it says. Moves that could not be worked out are left out.
+    /// Executes a plan by committing its offsets. Skips partitions that could not be planned.
     ///
     /// # Errors
-    /// [`State`](ErrorKind::State) naming the members while the group has any, and nothing is changed. Of an item: as
+    /// The call fails with [`State`](ErrorKind::State) if the group has members. The text names
+    /// them, and nothing is changed. An item fails like with
     /// [`alter_offsets`](Self::alter_offsets).
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the offsets may or may not be set.
+    /// If the future is dropped before it resolves, the offsets may or may not be set.
     pub async fn apply_reset(&self, plan: &ResetPlan) -> Result<PerItem<TopicPartition, ()>> {
         let moves = plan.moves.iter();
         let offsets = moves.filter_map(|(place, planned)| {
@@ -160,6 +163,7 @@ impl Admin {
         self.alter_offsets(&plan.group, offsets).await
     }
 
+    /// Returns the partitions of the scope, sorted and without duplicates.
     async fn places_of(
         &self,
         scope: Vec<ResetScope>,
@@ -188,7 +192,7 @@ impl Admin {
     }
 }
 
-/// Where to resume.
+/// Returns the offset to commit in one partition.
 fn target(
     to: ResetTo,
     from: Option<Offset>,

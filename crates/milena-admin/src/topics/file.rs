@@ -7,7 +7,7 @@ use super::manager::TopicManager;
 use super::types::NewTopic;
 
 impl TopicManager {
-    /// Adds the topics of a TOML text, one table each:
+    /// Adds the topics of a TOML text. Each topic is a table.
     ///
     /// ```toml
     /// [topics.orders]
@@ -18,35 +18,39 @@ impl TopicManager {
     /// [topics."orders.dlq"]
     /// ```
     ///
-    /// What else stands in the text, outside of `topics`, is left alone, so that it may be a program's own configuration file.
+    /// Everything outside of `topics` is ignored, so the text may be a program's own configuration
+    /// file.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming the topic and the setting, or line and column where the text is no TOML.
+    /// [`ErrorKind::Config`] with the topic and the setting, or with line and column if the text is
+    /// not TOML.
     pub fn toml(self, text: &str) -> Result<Self> {
         self.add_tables(&document(text)?)
     }
 
-    /// As [`toml`](Self::toml), of a text that holds topics and nothing else.
+    /// Like [`toml`](Self::toml), for a text that holds only topics.
     ///
     /// # Errors
-    /// As [`toml`](Self::toml); [`ErrorKind::Config`] where there is no topic, naming what else stands there.
+    /// The errors of [`toml`](Self::toml), and [`ErrorKind::Config`] if the text holds no topic or
+    /// anything else. The text of the error names the other content.
     pub fn topics_toml(self, text: &str) -> Result<Self> {
         let document = document(text)?;
         if let Some(other) = document.keys().find(|key| *key != "topics") {
             let what = format!(
-                "`{other}` is no part of a file of topics, each of which is a table `[topics.NAME]`"
+                "`{other}` does not belong in a file of topics; write each topic as a table `[topics.NAME]`"
             );
             return Err(Error::new(ErrorKind::Config, what));
         }
         let before = self.topics.len();
         let with = self.add_tables(&document)?;
         if with.topics.len() == before {
-            let what = "there is no topic, each of which is a table `[topics.NAME]`";
+            let what = "the file holds no topic; write each topic as a table `[topics.NAME]`";
             return Err(Error::new(ErrorKind::Config, what));
         }
         Ok(with)
     }
 
+    /// Adds the topics in the table `topics`. Adds none if there is no such table.
     fn add_tables(self, document: &Table) -> Result<Self> {
         let topics = match document.get("topics") {
             None => return Ok(self),
@@ -59,6 +63,7 @@ impl TopicManager {
     }
 }
 
+/// Parses the TOML text.
 fn document(text: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         let what = format!(
@@ -69,6 +74,7 @@ fn document(text: &str) -> Result<Table> {
     })
 }
 
+/// Reads the table of one topic.
 fn read(name: &str, told: &Value) -> Result<NewTopic> {
     let wrong = |what: String| Error::new(ErrorKind::Config, what).topic(name);
     let Value::Table(told) = told else {
@@ -82,14 +88,14 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
         topic = match (key.as_str(), value) {
             ("partitions", value) => topic.partitions(count(value).ok_or_else(|| {
                 wrong(format!(
-                    "`partitions` is a number from 1 on, not {}",
+                    "`partitions` must be a number, at least 1, not {}",
                     shown(value)
                 ))
             })?),
             ("replication_factor", value) => {
                 topic.replication_factor(count(value).ok_or_else(|| {
                     wrong(format!(
-                        "`replication_factor` is a number from 1 on, not {}",
+                        "`replication_factor` must be a number, at least 1, not {}",
                         shown(value)
                     ))
                 })?)
@@ -99,7 +105,7 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
                 for (key, value) in configs {
                     let value = text(value).ok_or_else(|| {
                         wrong(format!(
-                            "the config `{key}` is a word, a number or a list of those, not {}",
+                            "the config `{key}` must be a word, a number or a list of those, not {}",
                             shown(value)
                         ))
                     })?;
@@ -109,7 +115,8 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
             }
             ("configs", _) => return Err(wrong("`configs` is not a table".to_owned())),
             (key, _) => {
-                let what = "is none of partitions, replication_factor, configs";
+                let what =
+                    "is not a setting of a topic; write partitions, replication_factor or configs";
                 return Err(wrong(format!("`{key}` {what}")));
             }
         };
@@ -117,18 +124,20 @@ fn read(name: &str, told: &Value) -> Result<NewTopic> {
     Ok(topic)
 }
 
+/// Returns the number if it is positive and fits.
 fn count<T: TryFrom<i64>>(value: &Value) -> Option<T> {
     let number = value.as_integer().filter(|number| *number > 0)?;
     T::try_from(number).ok()
 }
 
+/// Returns a value in the form of a Kafka config. `None` for a table, an empty list and the like.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
         Value::Float(number) => Some(number.to_string()),
         Value::Boolean(yes) => Some(yes.to_string()),
-        // Kafka writes a list as words by commas.
+        // Kafka writes a list as words separated by commas.
         Value::Array(values) if !values.is_empty() => {
             let words: Option<Vec<String>> = values.iter().map(word).collect();
             words.map(|words| words.join(","))
@@ -137,6 +146,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
+/// Returns an item of a list. Kafka has no lists within lists.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::Array(_) => None,
@@ -144,6 +154,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
+/// Returns a value as text for an error.
 fn shown(value: &Value) -> String {
     text(value).unwrap_or_else(|| format!("a value of type {}", value.type_str()))
 }

@@ -1,4 +1,4 @@
-//! Topics as they are wanted, held against topics as they are.
+//! Compares wanted topics with existing ones, and creates or changes topics on request.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::configs::{ConfigChange, ConfigResource};
 use crate::partitions::NewPartitions;
 use crate::{Admin, PerItem};
 
-/// Makes sure that topics exist with these settings, and says where they differ.
+/// Ensures that topics exist with the wanted settings, and reports differences.
 ///
 /// ```no_run
 /// # async fn run(admin: milena_admin::Admin) -> milena_core::Result<()> {
@@ -29,13 +29,16 @@ use crate::{Admin, PerItem};
 /// ```
 #[derive(Clone, Debug)]
 pub struct TopicManager {
+    /// The admin client with which topics are read and changed.
     admin: Admin,
+    /// The wanted topics, in the order of their addition.
     pub(super) topics: Vec<NewTopic>,
+    /// True if [`TopicManager::ensure`] changes existing topics.
     mend: bool,
 }
 
 impl TopicManager {
-    /// A manager of no topics yet.
+    /// Creates a manager without topics.
     #[must_use]
     pub fn new(admin: Admin) -> Self {
         Self {
@@ -45,7 +48,8 @@ impl TopicManager {
         }
     }
 
-    /// Adds a topic. What it leaves to the cluster (partitions, replicas, configs not named) is not compared.
+    /// Adds a topic. Settings that it leaves to the cluster (partitions, replicas, configs not
+    /// named) are not compared.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<NewTopic>) -> Self {
         self.topics.push(topic.into());
@@ -59,24 +63,30 @@ impl TopicManager {
         self
     }
 
-    /// Whether [`ensure`](Self::ensure) also changes topics that are there: configs are set and partitions added; fewer partitions and
-    /// another replication factor cannot be had in place. Default `false`: a topic that others use is only reported.
+    /// Lets [`ensure`](Self::ensure) change existing topics, too. Default `false`, because other
+    /// programs may use them. Differences are then only reported.
+    ///
+    /// Configs are set and partitions are added. A smaller number of partitions or another
+    /// replication factor stays a difference, because Kafka cannot change these in place.
     #[must_use]
     pub fn mend(mut self, mend: bool) -> Self {
         self.mend = mend;
         self
     }
 
-    /// Says how the topics stand, and changes nothing. Configs are compared as the broker reads them: `0.50` is `0.5`, and the words of
-    /// a list have no order.
+    /// Compares the topics with the wanted settings, without changing anything.
+    ///
+    /// Configs are compared the way brokers read them. `0.50` equals `0.5`, and the order of a list
+    /// does not matter.
     ///
     /// # Errors
-    /// Where no broker answers in time. Of an item: why it could not be described; [`ErrorKind::Config`] for a config that the broker
-    /// does not know.
+    /// The call fails if no broker answers in time. An item fails if it could not be described, and
+    /// with [`ErrorKind::Config`] for a config that the broker does not know.
     pub async fn check(&self) -> Result<PerItem<TopicName, TopicState>> {
         self.states(&self.topics).await
     }
 
+    /// Compares `topics` with the cluster.
     async fn states(&self, topics: &[NewTopic]) -> Result<PerItem<TopicName, TopicState>> {
         let names = topics.iter().map(|topic| topic.name.clone());
         let described = self.admin.describe_topics(names).await?;
@@ -92,12 +102,15 @@ impl TopicManager {
         Ok(PerItem::new(found))
     }
 
-    /// Creates the topics that are missing, mends those that differ where [`mend`](Self::mend) allows it, and says what is left.
+    /// Creates missing topics. Changes topics that differ if [`mend`](Self::mend) allows it.
+    /// Returns the state of each topic.
     ///
-    /// Safe to run from many processes at once, and again: one that another created meanwhile is compared like any other.
+    /// Many processes may run it at the same time, and repeatedly. A topic that another process has
+    /// just created is compared like any other.
     ///
     /// # Errors
-    /// Where no broker answers in time. Of an item: why it could not be created, described or mended.
+    /// The call fails if no broker answers in time. An item fails if it could not be created,
+    /// described or changed.
     pub async fn ensure(&self) -> Result<PerItem<TopicName, TopicState>> {
         let before = self.check().await?;
         let missing = self.topics.iter().filter(|topic| {
@@ -130,7 +143,8 @@ impl TopicManager {
         Ok(PerItem::new(ended))
     }
 
-    /// How a topic stands that somebody else has just created: brokers learn of it one after the other.
+    /// Returns the state of a topic that another process has just created. Waits until a broker
+    /// knows it, because brokers learn of it one after the other.
     async fn turned_up(&self, topic: &NewTopic) -> Result<TopicState> {
         let deadline = Instant::now() + self.admin.timeout;
         let mut attempt = 0;
@@ -146,6 +160,7 @@ impl TopicManager {
         }
     }
 
+    /// Adds the configs that differ to `differences`. Returns the resulting state.
     async fn compare_configs(
         &self,
         topic: &NewTopic,
@@ -159,7 +174,7 @@ impl TopicManager {
                 entries.map(|entry| (entry.name.clone(), entry)).collect();
             for (key, wanted) in &topic.configs {
                 let Some(entry) = present.get(key) else {
-                    let what = "the broker knows no such config of a topic";
+                    let what = "the broker does not know this topic config";
                     let error = Error::new(ErrorKind::Config, what);
                     return Err(error.topic(&topic.name).setting(key.clone()));
                 };
@@ -180,6 +195,7 @@ impl TopicManager {
         })
     }
 
+    /// Changes the settings of a topic that can be changed in place.
     async fn mend_one(&self, topic: &NewTopic, differences: Vec<Difference>) -> Result<TopicState> {
         let (mut mended, mut left, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         for difference in differences {

@@ -1,4 +1,4 @@
-//! Topics: what is said of them, the verbs over them, and the manager that holds them against what is wanted.
+//! Topics: their types, the verbs over them, and the manager of wanted topics.
 
 #[cfg(feature = "toml")]
 mod file;

@@ -1,39 +1,39 @@
-//! How a wanted topic stands, and in what it differs.
+//! The state of a wanted topic, and its differences.
 
 use std::fmt;
 
 use super::types::{NewTopic, TopicDescription};
 
-/// How a wanted topic stands.
+/// The state of a wanted topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicState {
-    /// It is not there.
+    /// The topic does not exist.
     Missing,
-    /// It was not there and was created.
+    /// The topic did not exist and was created.
     Created,
-    /// It is as wanted.
+    /// The topic has the wanted settings.
     AsWanted,
-    /// It differs in these.
+    /// The topic has other settings.
     Differs(Vec<Difference>),
-    /// It differed in `mended`, which were changed; `left` are those that cannot be changed in place.
+    /// The topic had other settings, and some of them were changed.
     Mended {
-        /// What was changed.
+        /// The settings that were changed.
         mended: Vec<Difference>,
-        /// What still differs.
+        /// The settings that still differ, because Kafka cannot change them in place.
         left: Vec<Difference>,
     },
 }
 
-/// One setting of a topic that is not as wanted.
+/// A setting of a topic that is not as wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Difference {
     /// `partitions`, `replication.factor`, or the topic config's key.
     pub setting: String,
-    /// What is wanted.
+    /// The wanted value.
     pub wanted: String,
-    /// What is.
+    /// The present value.
     pub present: String,
 }
 
@@ -76,7 +76,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Where the number of partitions or replicas is not as wanted.
+/// Returns the differences in the number of partitions and replicas.
 pub(super) fn shape(topic: &NewTopic, described: &TopicDescription) -> Vec<Difference> {
     let mut differences = Vec::new();
     let partitions = described.partitions.len();
@@ -89,16 +89,19 @@ pub(super) fn shape(topic: &NewTopic, described: &TopicDescription) -> Vec<Diffe
     differences
 }
 
+/// Returns the wanted number of partitions. `None` leaves it to the cluster.
 fn wanted_partitions(topic: &NewTopic) -> Option<usize> {
     let placed = Some(topic.replicas.len()).filter(|count| *count > 0);
     placed.or_else(|| usize::try_from(topic.partitions?).ok())
 }
 
+/// Returns the wanted number of replicas. `None` leaves it to the cluster.
 fn wanted_replicas(topic: &NewTopic) -> Option<usize> {
     let placed = topic.replicas.first().map(Vec::len);
     placed.or_else(|| usize::try_from(topic.replication_factor?).ok())
 }
 
+/// Adds a difference if the wanted number is another one.
 fn compare(setting: &str, wanted: Option<usize>, present: usize, found: &mut Vec<Difference>) {
     if let Some(wanted) = wanted.filter(|wanted| *wanted != present) {
         found.push(Difference {
@@ -109,7 +112,7 @@ fn compare(setting: &str, wanted: Option<usize>, present: usize, found: &mut Vec
     }
 }
 
-/// Whether more is wanted than there is.
+/// Returns true if the wanted number is larger than the present one.
 pub(super) fn grows(difference: &Difference) -> bool {
     let count = |text: &str| text.parse::<i32>().unwrap_or_default();
     count(&difference.wanted) > count(&difference.present)

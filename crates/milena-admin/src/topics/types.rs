@@ -1,29 +1,37 @@
-//! What is said of topics: new ones, listed ones, described ones.
+//! Types for topics: new ones, listed ones and described ones.
 
 use std::collections::BTreeMap;
 
 use milena_core::{Error, ErrorCode, LeaderEpoch, NodeId, Partition, TopicName};
 use uuid::Uuid;
 
-/// A topic to be created.
+/// A topic to create.
 ///
 /// ```
 /// # use milena_admin::NewTopic;
-/// let topic = NewTopic::new("orders").partitions(12).replication_factor(3).config("retention.ms", "86400000");
+/// let topic = NewTopic::new("orders")
+///     .partitions(12)
+///     .replication_factor(3)
+///     .config("retention.ms", "86400000");
 /// # let _ = topic;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTopic {
+    /// The topic's name.
     pub(crate) name: TopicName,
+    /// The number of partitions. `None` leaves it to the cluster.
     pub(crate) partitions: Option<i32>,
+    /// The number of replicas. `None` leaves it to the cluster.
     pub(crate) replication_factor: Option<i16>,
+    /// The brokers of each partition, preferred leader first. Empty lets the cluster choose.
     pub(crate) replicas: Vec<Vec<NodeId>>,
+    /// The topic's configs, by Kafka's key.
     pub(crate) configs: BTreeMap<String, String>,
 }
 
 impl NewTopic {
-    /// A topic with as many partitions and replicas as the cluster's defaults say (`num.partitions`,
-    /// `default.replication.factor`; KIP-464).
+    /// Creates a topic with the cluster's default number of partitions and replicas
+    /// (`num.partitions`, `default.replication.factor`, KIP-464).
     pub fn new(name: impl Into<TopicName>) -> Self {
         Self {
             name: name.into(),
@@ -34,23 +42,26 @@ impl NewTopic {
         }
     }
 
-    /// How many partitions; at least 1. Default: the cluster's `num.partitions`.
+    /// Sets the number of partitions, at least 1. Default is the cluster's `num.partitions`.
     #[must_use]
     pub fn partitions(mut self, partitions: i32) -> Self {
         self.partitions = Some(partitions);
         self
     }
 
-    /// How many replicas of each partition; at least 1. Default: the cluster's `default.replication.factor`.
+    /// Sets the number of replicas of each partition, at least 1. Default is the cluster's
+    /// `default.replication.factor`.
     #[must_use]
     pub fn replication_factor(mut self, replicas: i16) -> Self {
         self.replication_factor = Some(replicas);
         self
     }
 
-    /// Places the replicas of each partition by hand, in the order of the partitions, the preferred leader first; this says how many
-    /// partitions and replicas there are, in place of [`partitions`](Self::partitions) and
-    /// [`replication_factor`](Self::replication_factor).
+    /// Sets the brokers of each partition, in the order of the partitions and with the preferred
+    /// leader first. By default the cluster chooses.
+    ///
+    /// This also sets the number of partitions and replicas, and replaces
+    /// [`partitions`](Self::partitions) and [`replication_factor`](Self::replication_factor).
     #[must_use]
     pub fn replicas<I>(mut self, partitions: I) -> Self
     where
@@ -64,7 +75,7 @@ impl NewTopic {
         self
     }
 
-    /// Its name.
+    /// Returns the topic's name.
     #[must_use]
     pub fn name(&self) -> &TopicName {
         &self.name
@@ -88,29 +99,29 @@ impl<T: Into<TopicName>> From<T> for NewTopic {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreatedTopic {
-    /// Its name.
+    /// The topic's name.
     pub name: TopicName,
-    /// Its id, where the broker knows ids (Kafka 2.8 and later).
+    /// The topic's id. `None` if the broker has no topic ids (before Kafka 2.8).
     pub id: Option<Uuid>,
-    /// How many partitions it has, where the broker says so (Kafka 2.4 and later).
+    /// The number of partitions. `None` if the broker does not say (before Kafka 2.4).
     pub partitions: Option<i32>,
-    /// How many replicas each has, where the broker says so.
+    /// The number of replicas of each partition. `None` if the broker does not say.
     pub replication_factor: Option<i16>,
 }
 
-/// A topic as a listing shows it.
+/// A topic in a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TopicListing {
-    /// Its name.
+    /// The topic's name.
     pub name: TopicName,
-    /// Its id, where the broker knows ids.
+    /// The topic's id. `None` if the broker has no topic ids.
     pub id: Option<Uuid>,
-    /// How many partitions it has; 0 where the broker could not tell.
+    /// The number of partitions. 0 if the broker could not say.
     pub partitions: usize,
-    /// Whether it is one of Kafka's own, such as `__consumer_offsets`.
+    /// True for a topic that Kafka uses internally, such as `__consumer_offsets`.
     pub internal: bool,
-    /// Why the broker could tell nothing but its name; `None` for a topic in order.
+    /// The reason why the broker knows only the topic's name. `None` for a topic without error.
     pub error: Option<ErrorCode>,
 }
 
@@ -118,13 +129,13 @@ pub struct TopicListing {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopicDescription {
-    /// Its name.
+    /// The topic's name.
     pub name: TopicName,
-    /// Its id, where the broker knows ids.
+    /// The topic's id. `None` if the broker has no topic ids.
     pub id: Option<Uuid>,
-    /// Whether it is one of Kafka's own.
+    /// True for a topic that Kafka uses internally.
     pub internal: bool,
-    /// Its partitions, by rising number.
+    /// The partitions, in ascending order.
     pub partitions: Vec<PartitionDescription>,
 }
 
@@ -132,18 +143,19 @@ pub struct TopicDescription {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PartitionDescription {
-    /// Its number.
+    /// The partition's number.
     pub partition: Partition,
-    /// The broker that leads it; `None` while there is none.
+    /// The leader. `None` while there is none.
     pub leader: Option<NodeId>,
-    /// The epoch of that leader.
+    /// The leader's epoch. `None` if the broker did not send it.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// All replicas, the preferred leader first.
+    /// The brokers with a replica, the preferred leader first.
     pub replicas: Vec<NodeId>,
-    /// The replicas that are in sync.
+    /// The brokers with a replica that is in sync.
     pub in_sync: Vec<NodeId>,
-    /// The replicas whose broker is down.
+    /// The brokers with a replica that is offline.
     pub offline: Vec<NodeId>,
-    /// What the broker said of this partition, such as `LEADER_NOT_AVAILABLE`.
+    /// The broker's error for this partition, such as `LEADER_NOT_AVAILABLE`. `None` if there is
+    /// none.
     pub error: Option<Error>,
 }

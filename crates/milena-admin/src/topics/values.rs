@@ -1,10 +1,10 @@
-//! Config values, compared as brokers read them: one value has many spellings.
+//! Compares config values the way brokers read them. One value may be written in several ways.
 
 use crate::configs::ConfigKind;
 
-/// Whether a broker that was given `wanted` would tell `present`.
+/// Returns true if a broker that was given `wanted` reports `present`.
 pub(super) fn is_same(kind: ConfigKind, wanted: &str, present: &str) -> bool {
-    // Brokers take blanks off whatever the type.
+    // Brokers trim values of every type.
     let (wanted, present) = (wanted.trim(), present.trim());
     wanted == present
         || match kind {
@@ -12,7 +12,8 @@ pub(super) fn is_same(kind: ConfigKind, wanted: &str, present: &str) -> bool {
             ConfigKind::Integer | ConfigKind::Double => same_number(wanted, present),
             ConfigKind::List => words(wanted) == words(present),
             ConfigKind::Text => false,
-            // A broker before Kafka 2.6 does not say: whatever type it can be.
+            // A broker before Kafka 2.6 does not send the type, so try every type that the value
+            // may have.
             ConfigKind::Unknown => {
                 same_number(wanted, present)
                     || (is_boolean(wanted) && wanted.eq_ignore_ascii_case(present))
@@ -21,9 +22,10 @@ pub(super) fn is_same(kind: ConfigKind, wanted: &str, present: &str) -> bool {
         }
 }
 
+/// Returns true if both are the same number.
 fn same_number(one: &str, other: &str) -> bool {
     match (one.parse::<i128>(), other.parse::<i128>()) {
-        // Whole numbers are compared as such: a double has not enough digits for them.
+        // Compare whole numbers exactly. A double has too few digits for large ones.
         (Ok(one), Ok(other)) => one == other,
         _ => {
             matches!((one.parse::<f64>(), other.parse::<f64>()), (Ok(one), Ok(other)) if one == other)
@@ -35,7 +37,7 @@ fn is_boolean(word: &str) -> bool {
     word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false")
 }
 
-/// The words of a list, in no order.
+/// Returns the items of a list, sorted and without duplicates.
 fn words(list: &str) -> Vec<&str> {
     let words = list.split(',').map(str::trim);
     let mut words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();

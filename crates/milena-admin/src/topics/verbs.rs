@@ -18,15 +18,16 @@ use crate::admin::{Admin, moved};
 use crate::answers::{check, check_name, known_id, nodes, unanswered, wire, wire_name};
 
 impl Admin {
-    /// Creates topics. Each succeeds or fails alone.
+    /// Creates topics. Each topic succeeds or fails separately.
     ///
     /// # Errors
-    /// Where no controller answers in time. Of an item: `TOPIC_ALREADY_EXISTS`, `INVALID_PARTITIONS`,
-    /// `INVALID_REPLICATION_FACTOR`, `INVALID_CONFIG` …, with the broker's own words as message; [`ErrorKind::Config`] for a
-    /// name that Kafka does not allow, which is not sent.
+    /// The call fails if no controller answers in time. An item fails with `TOPIC_ALREADY_EXISTS`,
+    /// `INVALID_PARTITIONS`, `INVALID_REPLICATION_FACTOR`, `INVALID_CONFIG` and so on, with the
+    /// broker's own message. It fails with [`ErrorKind::Config`] for a name that Kafka does not
+    /// allow, and is then not sent.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the topics may or may not be created.
+    /// If the future is dropped before it resolves, the topics may or may not be created.
     ///
     /// # References
     /// CreateTopics, api key 19, versions 2 to 7.
@@ -38,10 +39,10 @@ impl Admin {
         self.create(topics, false).await
     }
 
-    /// Asks whether topics could be created, and creates none (`validate_only`).
+    /// Checks if topics could be created, without creating any (`validate_only`).
     ///
     /// # Errors
-    /// As [`create_topics`](Self::create_topics).
+    /// The errors of [`create_topics`](Self::create_topics).
     pub async fn validate_topics<T: Into<NewTopic>>(
         &self,
         topics: impl IntoIterator<Item = T>,
@@ -99,13 +100,14 @@ impl Admin {
         ))
     }
 
-    /// Deletes topics with everything in them. Each succeeds or fails alone.
+    /// Deletes topics with all their records. Each topic succeeds or fails separately.
     ///
     /// # Errors
-    /// Where no controller answers in time. Of an item: `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_DELETION_DISABLED` and their like.
+    /// The call fails if no controller answers in time. An item fails with
+    /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_DELETION_DISABLED` and so on.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the topics may or may not be deleted.
+    /// If the future is dropped before it resolves, the topics may or may not be deleted.
     ///
     /// # References
     /// DeleteTopics, api key 20, versions 1 to 6.
@@ -151,10 +153,11 @@ impl Admin {
         ))
     }
 
-    /// Lists all topics that this client may see, by name; Kafka's own are among them, marked `internal`.
+    /// Lists all topics that this client may see, sorted by name. Topics that Kafka uses internally
+    /// are included and marked `internal`.
     ///
     /// # Errors
-    /// Where no broker answers in time.
+    /// The call fails if no broker answers in time.
     ///
     /// # References
     /// Metadata, api key 3.
@@ -177,10 +180,12 @@ impl Admin {
         Ok(topics)
     }
 
-    /// Describes topics with their partitions, leaders and replicas. Each succeeds or fails alone.
+    /// Describes topics with their partitions, leaders and replicas. Each topic succeeds or fails
+    /// separately.
     ///
     /// # Errors
-    /// Where no broker answers in time. Of an item: `UNKNOWN_TOPIC_OR_PARTITION` and its like.
+    /// The call fails if no broker answers in time. An item fails with `UNKNOWN_TOPIC_OR_PARTITION`
+    /// and so on.
     ///
     /// # References
     /// Metadata, api key 3.

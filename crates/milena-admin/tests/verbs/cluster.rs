@@ -1,4 +1,4 @@
-//! The cluster describes itself, and leaders are elected.
+//! Tests of describing the cluster and electing leaders.
 
 use milena_admin::{Election, ElectionKind};
 

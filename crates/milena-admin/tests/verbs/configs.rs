@@ -1,4 +1,4 @@
-//! Configs are described with their sources and altered key by key.
+//! Tests of describing configs with their sources, and of altering them by key.
 
 use milena_admin::{ConfigChange, ConfigResource, ConfigSource};
 use milena_core::ErrorCode;

@@ -1,4 +1,4 @@
-//! Groups are listed, described and deleted; members are named.
+//! Tests of listing, describing and deleting groups. Errors name the members.
 
 use std::time::Duration;
 

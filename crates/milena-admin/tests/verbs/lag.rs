@@ -1,4 +1,4 @@
-//! How far a group is behind, in records and in time.
+//! Tests of a group's lag, in records and in time.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn lag_is_told_in_records_and_by_the_time_of_the_next_record() {
     let first = first.as_ref().unwrap();
     assert_eq!((first.committed, first.end), (Some(at(2)), at(5)));
     assert_eq!(first.records, Some(3));
-    // The record at offset 2 was written two seconds before the last, and that a minute ago.
+    // The last record was written a minute ago. The record at offset 2 is two seconds older.
     let behind = first.behind.unwrap().as_secs();
     assert!((62..100).contains(&behind), "{behind} s");
     let second = lag.partitions.of(&place(&topic, 1)).unwrap();
@@ -70,7 +70,7 @@ async fn a_partition_that_a_member_has_is_told_though_nothing_is_committed() {
     assert!(none.description.is_none() && none.partitions.is_empty());
 }
 
-/// The lag of one group in one partition.
+/// Returns the lag of one group in partition 0.
 async fn lag_of(world: &World, group: &str, topic: &str) -> (Option<u64>, Option<Duration>, bool) {
     let lag = within(world.admin.lag([group])).await.all().unwrap();
     let lag = lag[0].partitions.of(&place(topic, 0)).unwrap();

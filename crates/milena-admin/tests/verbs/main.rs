@@ -1,4 +1,5 @@
-//! The administrator's verbs, on the embedded broker or on the Kafka that `MILENA_TEST_BOOTSTRAP` names.
+//! Tests of the admin verbs, on the embedded broker or on the Kafka that `MILENA_TEST_BOOTSTRAP`
+//! names.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

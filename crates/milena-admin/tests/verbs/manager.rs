@@ -1,4 +1,4 @@
-//! Topics are held against what is wanted of them.
+//! Tests of comparing topics with the wanted settings.
 
 use milena_admin::{NewTopic, TopicManager, TopicState};
 use milena_core::ErrorKind;

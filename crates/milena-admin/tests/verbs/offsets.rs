@@ -1,4 +1,4 @@
-//! Offsets are found, committed from outside, deleted and reset.
+//! Tests of listing, committing, deleting and resetting offsets from outside of a group.
 
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ async fn begin_end_and_times_of_partitions_are_found_at_their_leaders() {
     );
     let now = Timestamp::now().to_millis();
     let some = OffsetSpec::Timestamp(Timestamp::from_millis(now - 12_500));
-    // Of those a second apart, the last ten seconds ago, two were written since.
+    // The records are a second apart, and the last one is ten seconds old. So three were written
+    // since.
     assert_eq!(offsets(some).await, [Some(1), Some(2), Some(3)]);
     let future = OffsetSpec::Timestamp(Timestamp::from_millis(now + 60_000));
     assert_eq!(offsets(future).await, [None, None, None]);
@@ -150,7 +151,7 @@ async fn a_reset_is_planned_first_and_then_done() {
     assert_eq!(plan(ResetTo::ShiftBy(-5)).await, [1, 0]);
     assert_eq!(plan(ResetTo::ShiftBy(3)).await, [9, 4]);
     assert_eq!(plan(ResetTo::Offset(at(5))).await, [5, 4]);
-    // The last was written a minute ago, the others a second before each.
+    // The last record is a minute old. Each earlier one is a second older.
     assert_eq!(
         plan(ResetTo::Duration(Duration::from_millis(62_900))).await,
         [7, 1]
@@ -202,7 +203,7 @@ async fn a_reset_is_refused_while_members_are_active_and_names_them() {
     member.leave().await;
     let applied = within(world.admin.apply_reset(&planned)).await.unwrap();
     applied.all().unwrap();
-    // Whoever joins next reads both again.
+    // The next member reads both records again.
     world.member(&group, &topic, 2).await.leave().await;
 }
 

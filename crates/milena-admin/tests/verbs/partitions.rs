@@ -1,4 +1,4 @@
-//! Topics get more partitions, and records are deleted.
+//! Tests of adding partitions and deleting records.
 
 use std::time::Duration;
 

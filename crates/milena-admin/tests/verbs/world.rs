@@ -1,4 +1,4 @@
-//! The cluster under test, and what a test needs around it.
+//! The cluster under test, and helpers for the tests.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) admin: Admin,
-    /// The embedded broker; `None` on a real Kafka.
+    /// The embedded broker. `None` on a real Kafka.
     pub(crate) broker: Option<Broker>,
 }
 
@@ -23,7 +23,7 @@ impl World {
         Self::with_brokers(1).await
     }
 
-    /// A cluster of so many brokers where it is the embedded one.
+    /// Starts an embedded cluster of `count` brokers, or connects to the real Kafka.
     pub(crate) async fn with_brokers(count: usize) -> Self {
         let builder = Client::builder().client_id("verbs");
         let (builder, broker) = match std::env::var("MILENA_TEST_BOOTSTRAP") {
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    /// A topic of this test's own.
+    /// Creates a topic that only this test uses, and returns its name.
     pub(crate) async fn topic(&self, partitions: i32) -> String {
         let name = unique("verbs");
         let topic = NewTopic::new(name.as_str()).partitions(partitions);
@@ -56,7 +56,8 @@ impl World {
         name
     }
 
-    /// Writes so many records to a partition, a second apart, the last of them `ago`.
+    /// Writes `count` records to a partition. They are a second apart, and the last one is `ago`
+    /// old.
     pub(crate) async fn fill(&self, topic: &str, partition: u32, count: u32, ago: Duration) {
         let producer = self.client.producer().build().unwrap();
         let last = Timestamp::now().to_millis() - i64::try_from(ago.as_millis()).unwrap();
@@ -70,7 +71,8 @@ impl World {
         }
     }
 
-    /// A member of a group that has all of the topic's partitions and has processed `count` records.
+    /// Starts a member of a group, which owns all partitions of the topic. Returns it after it has
+    /// processed `count` records.
     pub(crate) async fn member(&self, group: &str, topic: &str, count: usize) -> Member {
         let consumer: Consumer = self.client.consumer(group).topics([topic]).build().unwrap();
         let stop = consumer.shutdown_handle();
@@ -95,7 +97,7 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Commits, leaves, ends.
+    /// Stops the member. It commits and leaves the group.
     pub(crate) async fn leave(self) {
         self.stop.shutdown();
         within(self.task).await.unwrap();
@@ -110,14 +112,14 @@ pub(crate) fn at(offset: u32) -> Offset {
     Offset::from(offset)
 }
 
-/// A name that no other test uses, nor another run on the same cluster.
+/// Returns a name that no other test uses, and no other run on the same cluster.
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let run = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
     format!("{what}-{run}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Awaits `future`, and fails the test where it takes longer than any step should.
+/// Awaits `future`. Fails the test if it takes longer than any step should.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     let deadline = Duration::from_secs(60);
     tokio::time::timeout(deadline, future)
@@ -125,7 +127,8 @@ pub(crate) async fn within<F: Future>(future: F) -> F::Output {
         .expect("this step took longer than its deadline")
 }
 
-/// Asks again until it holds: a real cluster's brokers learn of a change one after the other.
+/// Repeats the question until the answer is true. The brokers of a real cluster learn of a change
+/// one after the other.
 pub(crate) async fn until(holds: impl AsyncFn() -> bool) {
     within(async {
         while !holds().await {

@@ -1,4 +1,4 @@
-//! ApiVersions: what is served, in which versions.
+//! ApiVersions, which lists the served APIs and their versions.
 
 use bytes::Bytes;
 use milena_core::{ErrorCode, Result};
@@ -11,6 +11,7 @@ use milena_protocol::{ApiKey, response};
 use super::served;
 use crate::context::{Answer, Context, text};
 
+/// Serves an ApiVersions request.
 pub(super) fn handle(context: &Context, request: &ApiVersionsRequest) -> Answer {
     let mut answer = ApiVersionsResponse::default().with_throttle_time_ms(if context.version > 0 {
         context.throttle_ms()
@@ -46,7 +47,8 @@ pub(super) fn handle(context: &Context, request: &ApiVersionsRequest) -> Answer 
     context.answer::<ApiVersionsRequest>(&answer)
 }
 
-/// The answer to a version that is not served: in the layout of version 0, with the key list (KIP-511).
+/// Makes the answer to a version that is not served. It has the layout of version 0 and the list of
+/// APIs (KIP-511).
 pub(crate) fn unsupported(correlation_id: i32) -> Result<Bytes> {
     let answer = ApiVersionsResponse::default()
         .with_error_code(ErrorCode::UNSUPPORTED_VERSION.to_wire())
@@ -54,12 +56,14 @@ pub(crate) fn unsupported(correlation_id: i32) -> Result<Bytes> {
     response::encode::<ApiVersionsRequest>(&answer, 0, correlation_id)
 }
 
+/// Returns the served APIs with their versions.
 fn keys() -> Vec<ApiVersion> {
     ApiKey::ALL
         .iter()
         .filter_map(|api| {
             let range = served(*api)?;
-            // Brokers of 4.x offer Produce from 0, since old librdkafka looks for it there, and serve it from 3.
+            // Brokers of 4.x list Produce from version 0 and serve it from version 3, because old
+            // librdkafka looks for version 0 in the list.
             let min = if *api == ApiKey::Produce {
                 0
             } else {
@@ -75,7 +79,7 @@ fn keys() -> Vec<ApiVersion> {
         .collect()
 }
 
-/// Letters, digits, dashes and dots, with a letter or digit at both ends (KIP-511).
+/// Returns true for letters, digits, dashes and dots with a letter or digit at both ends (KIP-511).
 fn is_software(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric();
     name.bytes()

@@ -1,10 +1,11 @@
-//! DescribeCluster: the brokers and the controller, for administrative tools (KIP-700).
+//! DescribeCluster, which lists the brokers and the controller for administrative tools (KIP-700).
 
 use milena_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use milena_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
 
 use crate::context::{Answer, Context, text};
 
+/// Serves a DescribeCluster request.
 pub(super) fn handle(context: &Context, request: &DescribeClusterRequest) -> Answer {
     let brokers = context.cluster.up().map(|node| {
         let address = node.address();

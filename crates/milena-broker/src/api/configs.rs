@@ -1,4 +1,4 @@
-//! DescribeConfigs, IncrementalAlterConfigs and AlterConfigs, of topics and of brokers.
+//! DescribeConfigs, IncrementalAlterConfigs and AlterConfigs, for topics and brokers.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::cluster::Refused;
 use crate::context::{Answer, Context, text};
 use crate::topic::{Topic, TopicConfig};
 
+/// Serves a DescribeConfigs request.
 pub(super) fn describe(context: &Context, request: &DescribeConfigsRequest) -> Answer {
     let results = request.resources.iter().map(|resource| {
         let told = DescribeConfigsResult::default()
@@ -38,6 +39,7 @@ pub(super) fn describe(context: &Context, request: &DescribeConfigsRequest) -> A
     context.answer::<DescribeConfigsRequest>(&answer)
 }
 
+/// Returns the wanted settings of one resource.
 fn entries(
     context: &Context,
     resource: &DescribeConfigsResource,
@@ -89,14 +91,15 @@ fn entries(
     Ok(told.collect())
 }
 
-/// Something that has settings.
+/// A resource that has settings.
 enum Resource {
     Topic(Arc<Topic>),
-    /// A broker, or the defaults of all.
+    /// A broker, or the defaults of all brokers for `None`.
     Broker(Option<i32>),
 }
 
 impl Resource {
+    /// Finds the resource that a request names.
     fn of(context: &Context, kind: i8, name: &str) -> Result<Self, Refused> {
         match kind {
             TOPIC => {
@@ -123,6 +126,7 @@ impl Resource {
     }
 }
 
+/// Serves an IncrementalAlterConfigs request.
 pub(super) fn alter(context: &Context, request: &IncrementalAlterConfigsRequest) -> Answer {
     let responses = request.resources.iter().map(|resource| {
         let told = AlterConfigsResourceResponse::default()
@@ -141,6 +145,7 @@ pub(super) fn alter(context: &Context, request: &IncrementalAlterConfigsRequest)
     context.answer::<IncrementalAlterConfigsRequest>(&answer)
 }
 
+/// Changes the settings of one resource. `dry` only checks the changes.
 fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> Result<(), Refused> {
     context.fault().map_err(|code| (code, String::new()))?;
     let target = Resource::of(context, resource.resource_type, &resource.resource_name)?;
@@ -152,10 +157,7 @@ fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> R
             (DELETE, _) => changes.push((key, None)),
             (SET, None) => return Err(null_value(key)),
             _ => {
-                return Err((
-                    ErrorCode::INVALID_CONFIG,
-                    format!("{key} is not a list here"),
-                ));
+                return Err((ErrorCode::INVALID_CONFIG, format!("{key} is not a list")));
             }
         }
     }
@@ -171,12 +173,14 @@ fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> R
     }
 }
 
+/// Returns the refusal of a null value.
 fn null_value(key: &str) -> Refused {
     let what = format!("Null value not supported for {key}");
     (ErrorCode::INVALID_REQUEST, what)
 }
 
-/// Makes `changes` on top of `base`, which becomes the configuration of `topic`.
+/// Applies `changes` to `base`, and makes the result the settings of `topic`. `dry` only checks the
+/// changes.
 fn change_topic(
     topic: &Topic,
     base: TopicConfig,
@@ -198,7 +202,7 @@ fn change_topic(
     Ok(())
 }
 
-/// AlterConfigs: what is not named goes back to its default.
+/// Serves an AlterConfigs request. Settings that it does not name go back to their defaults.
 pub(super) fn replace(context: &Context, request: &AlterConfigsRequest) -> Answer {
     let responses = request.resources.iter().map(|resource| {
         let told = alter_configs_response::AlterConfigsResourceResponse::default()
@@ -217,6 +221,7 @@ pub(super) fn replace(context: &Context, request: &AlterConfigsRequest) -> Answe
     context.answer::<AlterConfigsRequest>(&answer)
 }
 
+/// Replaces the settings of one resource. `dry` only checks them.
 fn replace_one(
     context: &Context,
     resource: &alter_configs_request::AlterConfigsResource,
@@ -243,6 +248,7 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
-/// Config sources on the wire: given for the topic, or Kafka's default.
+/// The sources of topic settings on the wire. A setting was given for the topic, or it is Kafka's
+/// default.
 const GIVEN: i8 = 1;
 const DEFAULT: i8 = 5;

@@ -1,4 +1,5 @@
-//! ConsumerGroupHeartbeat and ConsumerGroupDescribe, between the wire and the group's state.
+//! ConsumerGroupHeartbeat and ConsumerGroupDescribe (KIP-848), translated between the wire and the
+//! group's state.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::context::{Answer, Context, text, topic_name};
 use crate::group::{Beat, ConsumerGroup, Places, Refused};
 
+/// Serves a ConsumerGroupHeartbeat request.
 pub(super) fn heartbeat(context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Answer {
     let cluster = &context.cluster;
     let group = request.group_id.as_str();
@@ -56,10 +58,11 @@ pub(super) fn heartbeat(context: &Context, request: &ConsumerGroupHeartbeatReque
     context.answer::<ConsumerGroupHeartbeatRequest>(&answer)
 }
 
+/// Reads a heartbeat from its request.
 fn beat(context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Beat {
     let mut member_id = request.member_id.to_string();
     if member_id.is_empty() && context.version == 0 && request.member_epoch == 0 {
-        // Only from version 1 on do members bring their own.
+        // From version 1 on a member chooses its own id. Before, the broker does when it joins.
         member_id = Uuid::new_v4().to_string();
     }
     let millis = u64::try_from(request.rebalance_timeout_ms).ok();
@@ -92,6 +95,7 @@ fn beat(context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Beat {
     }
 }
 
+/// Serves a ConsumerGroupDescribe request.
 pub(super) fn describe(context: &Context, request: &ConsumerGroupDescribeRequest) -> Answer {
     let groups = request.group_ids.iter().map(|id| {
         let told = described::DescribedGroup::default()
@@ -106,7 +110,7 @@ pub(super) fn describe(context: &Context, request: &ConsumerGroupDescribeRequest
             found.flatten().ok_or(ErrorCode::GROUP_ID_NOT_FOUND)
         });
         found.unwrap_or_else(|code| {
-            let why = format!("Group {} is no consumer group.", id.as_str());
+            let why = format!("Group {} is not a consumer group.", id.as_str());
             told.with_error_code(context.code(code))
                 .with_error_message(Some(text(why)))
         })
@@ -117,6 +121,7 @@ pub(super) fn describe(context: &Context, request: &ConsumerGroupDescribeRequest
     context.answer::<ConsumerGroupDescribeRequest>(&answer)
 }
 
+/// Describes one group.
 fn one(
     context: &Context,
     told: described::DescribedGroup,

@@ -1,4 +1,4 @@
-//! FindCoordinator: which broker keeps a group.
+//! FindCoordinator, which names the broker that coordinates a group.
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::find_coordinator_response::Coordinator;
@@ -6,6 +6,7 @@ use milena_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinato
 
 use crate::context::{Answer, Context, text};
 
+/// Serves a FindCoordinator request.
 pub(super) fn handle(context: &Context, request: &FindCoordinatorRequest) -> Answer {
     let mut answer = FindCoordinatorResponse::default();
     if context.version >= 1 {
@@ -30,6 +31,7 @@ pub(super) fn handle(context: &Context, request: &FindCoordinatorRequest) -> Ans
     context.answer::<FindCoordinatorRequest>(&answer)
 }
 
+/// Finds the coordinator of one key.
 fn find(context: &Context, key: &str, key_type: i8) -> Coordinator {
     let refused = |code: ErrorCode| {
         Coordinator::default()
@@ -59,5 +61,6 @@ fn find(context: &Context, key: &str, key_type: i8) -> Coordinator {
         .with_port(i32::from(address.port()))
 }
 
-/// The key type of groups; 1 is for transactions, 2 for share groups.
+/// The key type of groups. Type 1 is for transactions and type 2 for share groups, which are not
+/// modelled.
 const GROUP: i8 = 0;

@@ -1,4 +1,5 @@
-//! OffsetForLeaderEpoch: where an epoch ended, so that clients notice a truncated log (KIP-320).
+//! OffsetForLeaderEpoch, which returns the end of a leader epoch. Clients detect a truncated log by
+//! it (KIP-320).
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
@@ -9,6 +10,7 @@ use milena_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpoc
 
 use crate::context::{Answer, Context};
 
+/// Serves an OffsetForLeaderEpoch request.
 pub(super) fn handle(context: &Context, request: &OffsetForLeaderEpochRequest) -> Answer {
     let topics = request.topics.iter().map(|topic| {
         let name = topic.topic.as_str();
@@ -34,6 +36,7 @@ pub(super) fn handle(context: &Context, request: &OffsetForLeaderEpochRequest) -
     context.answer::<OffsetForLeaderEpochRequest>(&answer)
 }
 
+/// Returns the largest epoch that is not above the asked one, with its end offset.
 fn look_up(
     context: &Context,
     topic: &str,

@@ -1,4 +1,4 @@
-//! Fetch: sessions, long polls and byte limits around the reads of a partition's leader.
+//! Fetch, with its sessions, long polls and byte limits, and the reads by the partition's leader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::partition::{Partition, State};
 use crate::session::{Asked, Place, Plan, Told, Wanted};
 use crate::topic::Topic;
 
+/// Serves a Fetch request. Waits until there are enough bytes, something urgent, or the time is up.
 pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
     let asked = asked(context, &request);
     let entered = context
@@ -50,7 +51,8 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
             break parts;
         }
         if !watched {
-            // Watched first, read again after: an append in between is not missed.
+            // The partitions are watched before they are read again. An append in between is
+            // therefore not missed.
             watched = true;
             watch(&places, &wake);
             continue;
@@ -69,13 +71,16 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
     fetch_answer::encode(context, plan.id, &parts, limits.committed_only)
 }
 
+/// The limits of a whole request.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
+    /// The largest size of all records together, in bytes.
     max_bytes: usize,
+    /// True if records of open or aborted transactions are left out.
     committed_only: bool,
 }
 
-/// What a wanted partition turned out to be.
+/// The result of looking up a wanted partition.
 enum Found {
     Partition(Arc<Topic>, Arc<Partition>),
     Missing(ErrorCode),
@@ -91,7 +96,7 @@ impl Found {
 }
 
 impl Context {
-    /// A fault's error that is about sessions, not about partitions.
+    /// Returns the error of a fault that is about fetch sessions, not about partitions.
     fn fault_of_session(&self) -> Option<ErrorCode> {
         self.hits.error().filter(|code| {
             matches!(
@@ -104,12 +109,14 @@ impl Context {
     }
 }
 
+/// Registers `wake` with every partition that was found.
 fn watch(places: &[Found], wake: &Arc<Notify>) {
     for partition in places.iter().filter_map(Found::partition) {
         partition.watch(wake);
     }
 }
 
+/// Reads what the request says about its session.
 fn asked(context: &Context, request: &FetchRequest) -> Asked {
     let mut asked = Asked {
         id: request.session_id,
@@ -146,6 +153,7 @@ fn asked(context: &Context, request: &FetchRequest) -> Asked {
     asked
 }
 
+/// Looks up one wanted partition, by topic id from version 13 on.
 fn find(context: &Context, wanted: &Wanted) -> Found {
     let (topic, missing) = if context.version >= 13 {
         (
@@ -167,7 +175,8 @@ fn find(context: &Context, wanted: &Wanted) -> Found {
     }
 }
 
-/// Reads every partition in turn, within the request's byte limit; the first batch of all is given whole.
+/// Reads every partition in turn within the byte limit of the request. The first batch of all is
+/// returned whole even if it is larger, so that a consumer cannot get stuck on it.
 fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits, rack: &str) -> Parts {
     let mut left = limits.max_bytes;
     let mut nothing_yet = true;
@@ -203,6 +212,7 @@ fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits, ra
     parts
 }
 
+/// Reads one partition into `part`.
 fn read(
     context: &Context,
     wanted: &Wanted,
@@ -213,7 +223,7 @@ fn read(
     part: &mut Part,
 ) {
     let state = partition.lock();
-    // A replica in sync serves as well as the leader does, where brokers have racks.
+    // With racks, a follower in sync serves reads like the leader (KIP-392).
     let serves = context.version >= 11
         && context.node.rack.is_some()
         && state.replicas.in_sync().contains(&context.node.id);
@@ -236,6 +246,8 @@ fn read(
         part.diverging = Some(told);
         return;
     }
+    // The consumer has read records of an epoch that this log ends before. It learns where the logs
+    // diverge (KIP-595).
     if wanted.last_fetched_epoch >= 0 {
         let known = state
             .log
@@ -269,7 +281,7 @@ fn read(
     part.records = state.log.read(wanted.offset, upto, max, at_least_one);
 }
 
-/// The replica in the consumer's rack, where this broker leads and is not in it.
+/// Returns the replica in the consumer's rack, if this broker is the leader and in another rack.
 fn nearer(context: &Context, state: &State, rack: &str) -> Option<i32> {
     let named = state.named_replica.filter(|_| !rack.is_empty());
     if named.is_some() {
@@ -290,7 +302,7 @@ fn nearer(context: &Context, state: &State, rack: &str) -> Option<i32> {
     state.replicas.in_sync().iter().copied().find(in_rack)
 }
 
-/// Leaves out of an incremental answer what the client knows already.
+/// Removes from an incremental answer everything that the client already knows.
 fn news(context: &Context, plan: &Plan, parts: Parts) -> Parts {
     if plan.id == 0 {
         return parts;
@@ -336,7 +348,7 @@ impl Part {
         }
     }
 
-    /// Whether it says something that is worth an answer without records.
+    /// Returns true if the part is worth an answer even without records.
     fn is_urgent(&self) -> bool {
         self.error.is_some() || self.diverging.is_some() || self.preferred.is_some()
     }

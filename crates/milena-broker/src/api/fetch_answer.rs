@@ -1,4 +1,5 @@
-//! Fetch answers by hand: record bytes go out as the slices they are kept in.
+//! Fetch answers, encoded by hand. Record bytes are sent as the slices they are stored in, without
+//! a copy.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use milena_core::{Error, ErrorCode, ErrorKind};
@@ -9,26 +10,31 @@ use crate::log::ReadBatches;
 use crate::session::{Place, Told};
 use crate::transactions::Aborted;
 
-/// What is told of one partition.
+/// The answer for one partition.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
+    /// The topic and partition.
     pub(super) place: Place,
+    /// The error. `None` for a successful read.
     pub(super) error: Option<ErrorCode>,
+    /// The offsets of the log.
     pub(super) told: Told,
-    /// Where the client's log and ours part: epoch and end offset (KIP-595).
+    /// The epoch and end offset at which the client's log diverges from this one (KIP-595). `None`
+    /// if it does not.
     pub(super) diverging: Option<(i32, i64)>,
-    /// The leader and its epoch, where this broker is not it.
+    /// The leader and its epoch, if this broker is not the leader.
     pub(super) leader: Option<(i32, i32)>,
     /// The replica to read from instead (KIP-392).
     pub(super) preferred: Option<i32>,
-    /// Transactions among the records that are not to be seen.
+    /// The aborted transactions among the records, whose records the client must skip.
     pub(super) aborted: Vec<Aborted>,
+    /// The records.
     pub(super) records: ReadBatches,
 }
 
 pub(super) type Parts = Vec<Part>;
 
-/// An answer that only carries an error.
+/// Makes an answer that only carries an error.
 pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
     let code = context.code(code);
     let mut out = Pieces::begin(context);
@@ -38,7 +44,7 @@ pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
     out.finish(context)
 }
 
-/// The whole answer; consecutive parts of one topic are put together.
+/// Makes the whole answer. Consecutive parts of one topic share a topic entry.
 pub(super) fn encode(
     context: &Context,
     session_id: i32,
@@ -66,16 +72,23 @@ pub(super) fn encode(
     out.finish(context)
 }
 
-/// The frame so far: finished pieces, and the bytes that are still written to.
+/// A frame under construction.
 struct Pieces {
+    /// The version of the request.
     version: i16,
+    /// True if aborted transactions are listed.
     committed_only: bool,
+    /// The finished pieces, in order.
     done: Vec<Bytes>,
+    /// The bytes in `done`.
     done_len: usize,
+    /// The bytes after `done` that are still written to.
     open: BytesMut,
 }
 
 impl Pieces {
+    /// Begins a frame with the length, the correlation id and the throttle time. The length is
+    /// filled in at the end.
     fn begin(context: &Context) -> Self {
         let mut open = BytesMut::with_capacity(512);
         open.put_i32(0);
@@ -96,6 +109,7 @@ impl Pieces {
         self.version >= 12
     }
 
+    /// Writes the error and the session, which exist from version 7 on.
     fn top(&mut self, code: i16, session_id: i32) {
         if self.version >= 7 {
             self.open.put_i16(code);
@@ -103,6 +117,7 @@ impl Pieces {
         }
     }
 
+    /// Writes the topic's name, or its id from version 13 on.
     fn topic(&mut self, place: &Place) {
         if self.version >= 13 {
             self.open.put_slice(place.topic_id.as_bytes());
@@ -111,6 +126,7 @@ impl Pieces {
         }
     }
 
+    /// Writes one partition.
     fn part(&mut self, context: &Context, part: &Part) {
         self.open.put_i32(part.place.partition);
         self.open
@@ -130,7 +146,8 @@ impl Pieces {
         }
     }
 
-    /// The aborted transactions, for who asks for committed records only, else null.
+    /// Writes the aborted transactions for a client that reads only committed records, and null for
+    /// others.
     fn aborted(&mut self, aborted: &[Aborted]) {
         match (self.committed_only, self.is_flexible()) {
             (true, _) => {
@@ -146,6 +163,7 @@ impl Pieces {
         }
     }
 
+    /// Writes the tagged fields of a partition.
     fn part_tags(&mut self, part: &Part) {
         let leader = part.leader;
         self.varint(usize::from(part.diverging.is_some()) + usize::from(leader.is_some()));
@@ -163,6 +181,7 @@ impl Pieces {
         }
     }
 
+    /// Writes the records, cut at the size that was read.
     fn records(&mut self, records: &ReadBatches) {
         if self.is_flexible() {
             self.varint(records.size + 1);
@@ -185,7 +204,7 @@ impl Pieces {
         }
     }
 
-    /// Puts bytes into the frame without copying them.
+    /// Adds bytes to the frame without a copy.
     fn share(&mut self, bytes: Bytes) {
         let before = self.open.split().freeze();
         self.done_len += before.len() + bytes.len();
@@ -193,7 +212,7 @@ impl Pieces {
         self.done.push(bytes);
     }
 
-    /// The addresses of the leaders that were named, and the end of the answer (KIP-951).
+    /// Writes the addresses of the leaders that were named, and ends the answer (KIP-951).
     fn endpoints(&mut self, context: &Context, parts: &[Part]) {
         let mut nodes: Vec<i32> = parts
             .iter()
@@ -216,7 +235,7 @@ impl Pieces {
             self.open.put_i32(node.id);
             self.string(address.host());
             self.open.put_i32(i32::from(address.port()));
-            // No rack, no tags.
+            // No rack and no tagged fields.
             self.open.put_slice(&[0, 0]);
         }
         let field = std::mem::replace(&mut self.open, outer);
@@ -225,6 +244,7 @@ impl Pieces {
         self.open.put_slice(&field);
     }
 
+    /// Writes the length of an array.
     fn array(&mut self, len: usize) {
         if self.is_flexible() {
             self.varint(len + 1);
@@ -233,6 +253,7 @@ impl Pieces {
         }
     }
 
+    /// Writes a string.
     fn string(&mut self, text: &str) {
         if self.is_flexible() {
             self.varint(text.len() + 1);
@@ -243,12 +264,14 @@ impl Pieces {
         self.open.put_slice(text.as_bytes());
     }
 
+    /// Writes an empty list of tagged fields in flexible versions.
     fn tags(&mut self) {
         if self.is_flexible() {
             self.open.put_u8(0);
         }
     }
 
+    /// Writes an unsigned varint.
     fn varint(&mut self, number: usize) {
         let mut rest = number;
         while rest >= 0x80 {
@@ -258,6 +281,7 @@ impl Pieces {
         self.open.put_u8(rest as u8);
     }
 
+    /// Fills in the length, and returns the frame.
     fn finish(mut self, context: &Context) -> Answer {
         let total = self.done_len + self.open.len() - 4;
         let Ok(len) = i32::try_from(total) else {
@@ -278,5 +302,5 @@ impl Pieces {
     }
 }
 
-/// Bodies below this many bytes are copied: a piece of its own costs more.
+/// The size in bytes below which bodies are copied, because a piece of their own would cost more.
 const COPIED_BODY: usize = 4 << 10;

@@ -12,6 +12,7 @@ use milena_protocol::messages::{
 use crate::context::{Answer, Context, text};
 use crate::group::{Group, GroupState, GroupView};
 
+/// Serves a ListGroups request.
 pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
     let mut answer = ListGroupsResponse::default();
     if context.version >= 1 {
@@ -31,7 +32,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
         .iter()
         .map(|kind| kind.to_lowercase())
         .collect();
-    // Each broker lists the groups that it coordinates.
+    // Each broker lists only the groups that it coordinates.
     let ours = context.cluster.groups.names().into_iter().filter(|name| {
         context
             .cluster
@@ -63,6 +64,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
     context.answer::<ListGroupsRequest>(&answer)
 }
 
+/// Serves a DescribeGroups request. Only classic groups are described.
 pub(super) fn describe(context: &Context, request: &DescribeGroupsRequest) -> Answer {
     let groups = request.groups.iter().map(|group| {
         let told = DescribedGroup::default().with_group_id(group.clone());
@@ -72,7 +74,8 @@ pub(super) fn describe(context: &Context, request: &DescribeGroupsRequest) -> An
         let view = context.cluster.groups.view(group.as_str());
         match view.filter(|view| view.kind == "classic") {
             Some(view) => described(context, told, view),
-            // Up to version 5 an unknown group is a dead one; then it is an error (KIP-1043).
+            // Up to version 5 an unknown group is described as dead. From version 6 on it is an
+            // error (KIP-1043).
             None if context.version < 6 => told.with_group_state(text(GroupState::Dead.name())),
             None => told
                 .with_group_state(text(GroupState::Dead.name()))
@@ -87,6 +90,7 @@ pub(super) fn describe(context: &Context, request: &DescribeGroupsRequest) -> An
     context.answer::<DescribeGroupsRequest>(&answer)
 }
 
+/// Describes one group.
 fn described(context: &Context, told: DescribedGroup, view: GroupView) -> DescribedGroup {
     let settled = matches!(
         view.state,
@@ -111,6 +115,7 @@ fn described(context: &Context, told: DescribedGroup, view: GroupView) -> Descri
         .with_members(members.collect())
 }
 
+/// Serves a DeleteGroups request.
 pub(super) fn delete(context: &Context, request: &DeleteGroupsRequest) -> Answer {
     let results = request.groups_names.iter().map(|group| {
         let done = context
@@ -126,6 +131,7 @@ pub(super) fn delete(context: &Context, request: &DeleteGroupsRequest) -> Answer
     context.answer::<DeleteGroupsRequest>(&answer)
 }
 
+/// Deletes one group, which must not have members.
 fn delete_one(context: &Context, group: &str) -> Result<(), ErrorCode> {
     match context
         .cluster

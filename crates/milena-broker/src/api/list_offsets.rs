@@ -1,4 +1,5 @@
-//! ListOffsets: the earliest, the latest, by timestamp, and that of the largest timestamp.
+//! ListOffsets, which finds the earliest offset, the latest, the first of a time, and that of the
+//! largest timestamp.
 
 use milena_core::{Error, ErrorCode, Timestamp};
 use milena_protocol::batch::Batches;
@@ -12,6 +13,7 @@ use milena_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::context::{Answer, Context};
 use crate::log::{Log, StoredBatch};
 
+/// Serves a ListOffsets request.
 pub(super) fn handle(context: &Context, request: &ListOffsetsRequest) -> Answer {
     let committed_only = request.isolation_level == 1;
     let topics = request.topics.iter().map(|topic| {
@@ -47,9 +49,10 @@ pub(super) fn handle(context: &Context, request: &ListOffsetsRequest) -> Answer 
     context.answer::<ListOffsetsRequest>(&answer)
 }
 
-/// Offset, timestamp and leader epoch; `None` where no record answers the question.
+/// An offset with its timestamp and leader epoch. `None` if no record matches.
 type Found = Option<(i64, i64, i32)>;
 
+/// Looks up one partition.
 fn look_up(
     context: &Context,
     topic: &str,
@@ -75,7 +78,7 @@ fn look_up(
     let epoch = state.leader_epoch;
     match asked.timestamp {
         LATEST => Ok(Some((end, -1, epoch))),
-        // Nothing is tiered: the earliest local offset is the earliest.
+        // There is no tiered storage, so the earliest local offset is the earliest of all.
         EARLIEST | EARLIEST_LOCAL => {
             let start = state.log.start();
             let epoch = state
@@ -91,8 +94,10 @@ fn look_up(
     }
 }
 
-/// The first record of `time` or later. DeleteRecords may have cut into the batch that holds one;
-/// then a later batch answers.
+/// Returns the first record of `time` or later.
+///
+/// DeleteRecords may have removed that record from a batch of which others remain. A later batch is
+/// then searched as well.
 fn first_since(log: &Log, time: i64) -> Found {
     let start = log.start();
     log.batches_since(time).find_map(|batch| {
@@ -104,6 +109,7 @@ fn first_since(log: &Log, time: i64) -> Found {
     })
 }
 
+/// Returns the record with the largest timestamp of a batch.
 fn newest_record(batch: &StoredBatch) -> Found {
     let (offset, timestamp) = timestamps(batch)
         .ok()?
@@ -112,7 +118,7 @@ fn newest_record(batch: &StoredBatch) -> Found {
     Some((offset, timestamp, batch.leader_epoch))
 }
 
-/// Offset and timestamp of each record of a batch.
+/// Returns the offset and timestamp of each record of a batch.
 fn timestamps(batch: &StoredBatch) -> Result<Vec<(i64, i64)>, Error> {
     let mut found = Vec::new();
     for batch in Batches::new(batch.to_bytes()) {

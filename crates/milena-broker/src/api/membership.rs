@@ -1,4 +1,5 @@
-//! JoinGroup, SyncGroup, Heartbeat and LeaveGroup, between the wire and the group's state.
+//! JoinGroup, SyncGroup, Heartbeat and LeaveGroup, translated between the wire and the group's
+//! state.
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use uuid::Uuid;
 use crate::context::{Answer, Context, text};
 use crate::group::{Identity, JoinReply, Joining, Syncing};
 
+/// Serves a JoinGroup request. Waits until the group has its members.
 pub(super) async fn join(context: &Context, request: JoinGroupRequest) -> Answer {
     let group = request.group_id.to_string();
     let reply = match context.coordinates(&group) {
@@ -28,7 +30,7 @@ pub(super) async fn join(context: &Context, request: JoinGroupRequest) -> Answer
                 .await
         }
     };
-    // Only from version 7 on may the protocol's name be null.
+    // The protocol's name may be null only from version 7 on.
     let unnamed = (context.version < 7).then(String::new);
     let members = reply.members.into_iter().map(|(id, instance, metadata)| {
         let member = JoinGroupResponseMember::default()
@@ -57,6 +59,7 @@ pub(super) async fn join(context: &Context, request: JoinGroupRequest) -> Answer
     context.answer::<JoinGroupRequest>(&answer)
 }
 
+/// Reads a member's join from its request.
 fn joining(context: &Context, request: JoinGroupRequest) -> Joining {
     let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
     let client_id = context.client_id.as_deref().unwrap_or_default().to_owned();
@@ -73,7 +76,7 @@ fn joining(context: &Context, request: JoinGroupRequest) -> Joining {
         client_id,
         client_host: context.client_host.to_string(),
         session_timeout: millis(request.session_timeout_ms),
-        // Version 0 has one timeout for both.
+        // Version 0 has only one timeout, which counts for both.
         rebalance_timeout: millis(if context.version == 0 {
             request.session_timeout_ms
         } else {
@@ -89,6 +92,7 @@ fn joining(context: &Context, request: JoinGroupRequest) -> Joining {
     }
 }
 
+/// Serves a SyncGroup request. Waits until the leader has sent the assignments.
 pub(super) async fn sync(context: &Context, request: SyncGroupRequest) -> Answer {
     let group = request.group_id.to_string();
     let reply = match context.coordinates(&group) {
@@ -131,6 +135,7 @@ pub(super) async fn sync(context: &Context, request: SyncGroupRequest) -> Answer
     context.answer::<SyncGroupRequest>(&answer)
 }
 
+/// Serves a Heartbeat request.
 pub(super) fn heartbeat(context: &Context, request: &HeartbeatRequest) -> Answer {
     let who = Identity {
         member_id: request.member_id.to_string(),
@@ -154,6 +159,7 @@ pub(super) fn heartbeat(context: &Context, request: &HeartbeatRequest) -> Answer
     context.answer::<HeartbeatRequest>(&answer)
 }
 
+/// Serves a LeaveGroup request.
 pub(super) fn leave(context: &Context, request: &LeaveGroupRequest) -> Answer {
     let group = request.group_id.as_str();
     let mut answer = LeaveGroupResponse::default();

@@ -1,4 +1,4 @@
-//! Metadata: brokers, topics and leaders; creates topics where that is allowed.
+//! Metadata, which lists brokers, topics and leaders. It creates unknown topics if that is allowed.
 
 use std::sync::Arc;
 
@@ -14,9 +14,10 @@ use crate::context::{Answer, Context, text, topic_name};
 use crate::topic::{is_internal, name_defect};
 use crate::view::{PartitionView, TopicView, View};
 
+/// Serves a Metadata request.
 pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
     let wanted: Option<Vec<(Option<String>, Uuid)>> = match &request.topics {
-        // Version 0 has no null: an empty list asks for all.
+        // Version 0 has no null list. An empty one asks for all topics.
         Some(topics) if topics.is_empty() && context.version == 0 => None,
         topics => topics.as_ref().map(|topics| {
             topics
@@ -67,6 +68,7 @@ pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
     context.answer::<MetadataRequest>(&answer)
 }
 
+/// Creates the named topics that do not exist.
 fn create_missing(context: &Context, wanted: &[(Option<String>, Uuid)]) {
     for name in wanted.iter().filter_map(|(name, _)| name.as_ref()) {
         if context.cluster.created_topic(name).is_none() {
@@ -77,12 +79,14 @@ fn create_missing(context: &Context, wanted: &[(Option<String>, Uuid)]) {
                 visible_after: context.cluster.settings.propagation,
                 ..NewTopic::default()
             };
-            // A name that cannot be is answered below; a topic made meanwhile is as good.
+            // An invalid name gets its error in the answer. If another request created the topic
+            // meanwhile, that is fine too.
             let _ = context.cluster.create_topic(new, false);
         }
     }
 }
 
+/// Describes one topic, by name or by id.
 fn one(context: &Context, view: &View, name: Option<&str>, id: Uuid) -> MetadataResponseTopic {
     let refused = |code: ErrorCode| {
         MetadataResponseTopic::default()
@@ -108,6 +112,7 @@ fn one(context: &Context, view: &View, name: Option<&str>, id: Uuid) -> Metadata
     }
 }
 
+/// Describes a topic that exists, as far as faults allow.
 fn known(context: &Context, view: &View, name: &str, topic: &TopicView) -> MetadataResponseTopic {
     let hidden = context
         .hits
@@ -131,6 +136,7 @@ fn known(context: &Context, view: &View, name: &str, topic: &TopicView) -> Metad
     )
 }
 
+/// Describes one partition.
 fn partition(
     context: &Context,
     view: &View,

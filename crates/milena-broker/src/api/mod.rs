@@ -1,4 +1,4 @@
-//! The APIs that are served, each by its own file, and the versions they are served in.
+//! The served APIs, one file for each, and their versions.
 
 mod admin;
 mod api_versions;
@@ -26,7 +26,7 @@ use crate::context::{Answer, Context};
 
 pub(crate) use api_versions::unsupported as unsupported_api_versions;
 
-/// The versions of `api` that are served; `None` where it is not modelled.
+/// Returns the versions of `api` that are served, or `None` if it is not modelled.
 pub(crate) fn served(api: ApiKey) -> Option<VersionRange> {
     SERVED.contains(&api).then(|| api.known())
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::context::{Answer, Context, text, topic_name};
 use crate::group::{Committed, Committing, Group, Identity};
 
+/// Serves an OffsetCommit request.
 pub(super) fn commit(context: &Context, request: &OffsetCommitRequest) -> Answer {
     let group = request.group_id.as_str();
     let commit = Committing {
@@ -54,6 +55,8 @@ pub(super) fn commit(context: &Context, request: &OffsetCommitRequest) -> Answer
     context.answer::<OffsetCommitRequest>(&answer)
 }
 
+/// Checks everything that holds for the whole commit. These are the coordinator, the group and the
+/// member.
 fn whole_request(context: &Context, group: &str, commit: &Committing) -> Result<(), ErrorCode> {
     match context.cluster.coordinator(group) {
         Some(node) if node.id == context.node.id => {}
@@ -70,6 +73,7 @@ fn whole_request(context: &Context, group: &str, commit: &Committing) -> Result<
     }
 }
 
+/// Commits the offset of one partition.
 fn commit_one(
     context: &Context,
     group: &str,
@@ -84,7 +88,7 @@ fn commit_one(
         .as_ref()
         .map(ToString::to_string)
         .unwrap_or_default();
-    // Brokers count UTF-16 units, whatever the setting's name says.
+    // Brokers count UTF-16 units, although the setting's name says bytes.
     if metadata.encode_utf16().count() > MAX_METADATA {
         return Err(ErrorCode::OFFSET_METADATA_TOO_LARGE);
     }
@@ -109,12 +113,13 @@ fn commit_one(
     }
 }
 
-/// A topic and the partitions asked for; `None` in place of the list asks for all that was committed.
+/// The topics and partitions that were asked for. `None` asks for all committed offsets.
 type Asked = Option<Vec<(String, Vec<i32>)>>;
 
-/// Topic, then partition and what was committed there.
+/// The topics with their partitions and committed offsets.
 type Found = Vec<(String, Vec<(i32, Option<Committed>)>)>;
 
+/// Serves an OffsetFetch request. Version 8 and later ask for several groups.
 pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
     let mut answer = OffsetFetchResponse::default();
     if context.version >= 3 {
@@ -130,7 +135,8 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
                     each.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()))
                         .collect()
                 });
-                // Who says nothing of itself is none of the members, as an administrator; all others are held against them.
+                // An admin client sends neither member id nor epoch, and is not checked. Every
+                // other caller must be a current member (KIP-848).
                 let named = asked.member_id.is_some() || asked.member_epoch >= 0;
                 let who = named.then(|| Identity {
                     member_id: asked
@@ -167,7 +173,7 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
             if context.version >= 2 {
                 answer.error_code = code;
             } else {
-                // Version 1 has no place for an error but at each partition.
+                // Version 1 can only report an error at each partition.
                 answer.topics = nothing(&topics)
                     .into_iter()
                     .map(|found| plain(found, code))
@@ -178,6 +184,7 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
     context.answer::<OffsetFetchRequest>(&answer)
 }
 
+/// Looks up committed offsets. `member` must be a current member if it is given.
 fn look_up(
     context: &Context,
     group: &str,
@@ -194,6 +201,7 @@ fn look_up(
     found.unwrap_or_else(|| Ok(nothing(topics)))
 }
 
+/// Reads the committed offsets of a group.
 fn read(group: &Group, topics: &Asked) -> Found {
     if let Some(topics) = topics {
         let one = |topic: &str, index: &i32| (*index, group.committed(topic, *index).cloned());
@@ -218,6 +226,7 @@ fn read(group: &Group, topics: &Asked) -> Found {
     found
 }
 
+/// Returns the partitions that were asked for, without offsets.
 fn nothing(topics: &Asked) -> Found {
     let topics = topics.as_deref().unwrap_or_default().iter();
     topics
@@ -230,6 +239,7 @@ fn nothing(topics: &Asked) -> Found {
         .collect()
 }
 
+/// Writes one topic in the layout of version 8 and later.
 fn grouped(
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
 ) -> OffsetFetchResponseTopics {
@@ -248,6 +258,7 @@ fn grouped(
         .with_partitions(partitions.collect())
 }
 
+/// Writes one topic in the layout of earlier versions.
 fn plain(
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
     code: i16,
@@ -269,6 +280,7 @@ fn plain(
         .with_partitions(partitions.collect())
 }
 
+/// Serves an OffsetDelete request.
 pub(super) fn delete(context: &Context, request: &OffsetDeleteRequest) -> Answer {
     let group = request.group_id.as_str();
     let mut answer = OffsetDeleteResponse::default().with_throttle_time_ms(context.throttle_ms());
@@ -302,6 +314,7 @@ pub(super) fn delete(context: &Context, request: &OffsetDeleteRequest) -> Answer
     context.answer::<OffsetDeleteRequest>(&answer)
 }
 
+/// Deletes the committed offset of one partition, unless the group reads the topic.
 fn delete_one(
     context: &Context,
     group: &str,

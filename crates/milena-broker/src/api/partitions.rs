@@ -16,6 +16,7 @@ use milena_protocol::messages::{
 use crate::context::{Answer, Context, text, topic_name};
 use crate::view::{PartitionView, View};
 
+/// Serves a CreatePartitions request.
 pub(super) fn create(context: &Context, request: &CreatePartitionsRequest) -> Answer {
     let results = request.topics.iter().map(|topic| {
         let name = topic.name.as_str();
@@ -50,6 +51,7 @@ pub(super) fn create(context: &Context, request: &CreatePartitionsRequest) -> An
     context.answer::<CreatePartitionsRequest>(&answer)
 }
 
+/// Serves a DeleteRecords request.
 pub(super) fn delete_records(context: &Context, request: &DeleteRecordsRequest) -> Answer {
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
@@ -77,6 +79,8 @@ pub(super) fn delete_records(context: &Context, request: &DeleteRecordsRequest) 
     context.answer::<DeleteRecordsRequest>(&answer)
 }
 
+/// Deletes the records of one partition before `offset`, or all for -1. Returns the new start of
+/// the log.
 fn trim(context: &Context, topic: &str, index: i32, offset: i64) -> Result<i64, ErrorCode> {
     context.fault()?;
     let partition = context
@@ -99,6 +103,7 @@ fn trim(context: &Context, topic: &str, index: i32, offset: i64) -> Result<i64, 
     Ok(start)
 }
 
+/// Serves a DescribeTopicPartitions request, one page at a time (KIP-966).
 pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsRequest) -> Answer {
     let view = View::of(&context.cluster);
     let mut names: Vec<String> = request
@@ -152,6 +157,7 @@ pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsReque
     context.answer::<DescribeTopicPartitionsRequest>(&answer)
 }
 
+/// Describes one topic with the given partitions.
 fn topic(
     context: &Context,
     view: &View,
@@ -186,5 +192,6 @@ fn topic(
         .with_partitions(partitions.collect())
 }
 
-/// The most partitions in one answer, as `max.request.partition.size.limit` of real brokers.
+/// The largest number of partitions in one answer, like `max.request.partition.size.limit` of real
+/// brokers.
 const MAX_PARTITIONS: usize = 2000;

@@ -1,4 +1,4 @@
-//! Produce: batches are checked, ordered by their sequences and appended by the partition's leader.
+//! Produce. Batches are checked, ordered by their sequences and appended by the partition's leader.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,20 @@ use crate::partition::{AppendPolicy, Appended, Partition};
 use crate::topic::Topic;
 use crate::validate::{self, Refusal, Rejected, TimeWindow};
 
-/// A partition of a request, and what became of its batch so far.
+/// A partition of a request, with the result so far.
 struct Part {
+    /// The partition's number.
     index: i32,
+    /// The place of the appended batch, or the refusal.
     result: Result<Appended, Refusal>,
-    /// The records for which the batch was refused, where it was for some of them (KIP-467).
+    /// The records that caused a refusal, if only some did (KIP-467).
     rejected: Vec<Rejected>,
-    /// Where the batch was appended and not every replica in sync has it: the partition, and how many of those there must be.
+    /// The partition, and the number of replicas that must be in sync, if the batch was appended
+    /// and not every replica in sync has it yet. `None` if nothing is waited for.
     waits: Option<(Arc<Partition>, usize)>,
 }
 
+/// Serves a Produce request. With acks=all, waits until the replicas in sync have the batches.
 pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer {
     let acks = request.acks;
     let by_id = context.version >= 13;
@@ -85,13 +89,14 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
         );
     }
     match acks {
-        // Without an answer, a closed connection is the only way to say that something failed.
+        // A request with acks=0 has no answer. A closed connection is the only sign of a failure.
         0 if failed => Answer::Close,
         0 => Answer::None,
         _ => context.answer::<ProduceRequest>(&answer),
     }
 }
 
+/// Returns the error for an unknown topic.
 fn unknown(by_id: bool) -> ErrorCode {
     match by_id {
         true => ErrorCode::UNKNOWN_TOPIC_ID,
@@ -100,6 +105,7 @@ fn unknown(by_id: bool) -> ErrorCode {
 }
 
 impl Part {
+    /// Makes the part of a refused batch.
     fn refused(index: i32, refusal: Refusal) -> Self {
         Self {
             index,
@@ -110,6 +116,7 @@ impl Part {
     }
 }
 
+/// Checks and appends the batch of one partition.
 fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i16) -> Part {
     let Some(partition) = topic.partition(sent.index) else {
         return Part::refused(sent.index, (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""));
@@ -135,6 +142,7 @@ fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i
     }
 }
 
+/// Checks the batch by all rules of the topic, and appends it.
 fn check_and_append(
     context: &Context,
     topic: &Topic,
@@ -153,7 +161,7 @@ fn check_and_append(
     {
         let state = partition.lock();
         state.led_by(context.node.id, -1)?;
-        // As brokers do, it does not ask for more replicas than there are.
+        // Brokers never ask for more replicas than there are.
         if state.replicas.in_sync().len() < min_in_sync.min(state.replicas.all().len()) {
             return Err((
                 ErrorCode::NOT_ENOUGH_REPLICAS,
@@ -185,7 +193,7 @@ fn check_and_append(
         *rejected = checked.keyless(&format!("{}-{}", topic.name, sent.index));
     }
     let mistimed = checked.mistimed(window);
-    // As brokers do: one word about a time makes the whole refusal one about times.
+    // One wrong timestamp makes the whole refusal one about timestamps, as in real brokers.
     let code = match mistimed.is_empty() {
         true => ErrorCode::INVALID_RECORD,
         false => ErrorCode::INVALID_TIMESTAMP,
@@ -202,7 +210,7 @@ fn check_and_append(
     partition.append(context.node.id, &checked, policy)
 }
 
-/// Waits until the replicas in sync have what was appended, at most `timeout`.
+/// Waits at most `timeout` until the replicas in sync have the appended batches.
 async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) {
     let mut open: Vec<&mut Part> = parts
         .into_iter()
@@ -214,7 +222,8 @@ async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) 
     let deadline = Instant::now() + timeout;
     let wake = Arc::new(Notify::new());
     while !open.is_empty() {
-        // Watched first, looked at after: a change in between is not missed.
+        // The partitions are watched before they are looked at. A change in between is therefore
+        // not missed.
         for (partition, _) in open.iter().filter_map(|part| part.waits.as_ref()) {
             partition.watch(&wake);
         }
@@ -236,7 +245,7 @@ async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) 
 }
 
 impl Part {
-    /// Whether nothing is waited for any more.
+    /// Returns true if nothing is left to wait for. Stores the refusal if the wait ended with one.
     fn is_replicated(&mut self, context: &Context) -> bool {
         let (Some((partition, min_in_sync)), Ok(appended)) = (&self.waits, &self.result) else {
             return true;
@@ -254,6 +263,8 @@ impl Part {
     }
 }
 
+/// Returns the largest batch in bytes, the rules for appends, and the required number of replicas
+/// in sync.
 fn rules(context: &Context, topic: &Topic) -> (usize, AppendPolicy, usize) {
     let settings = &context.cluster.settings;
     let config = topic.config.read();
@@ -269,6 +280,7 @@ fn rules(context: &Context, topic: &Topic) -> (usize, AppendPolicy, usize) {
     (max_bytes, policy, config.min_insync_replicas())
 }
 
+/// Writes the result of one partition.
 fn told(
     context: &Context,
     topic: Option<&Topic>,
@@ -301,7 +313,7 @@ fn told(
         && let Some((leader, epoch)) = leader_of(topic, index)
         && let Some(node) = context.cluster.node(leader)
     {
-        // The new leader is named at once, so that the client needs no Metadata (KIP-951).
+        // The new leader is named at once, so that the client does not need Metadata (KIP-951).
         let address = node.address();
         told.current_leader = LeaderIdAndEpoch::default()
             .with_leader_id(BrokerId(leader))
@@ -322,7 +334,7 @@ fn told(
     told
 }
 
-/// Tells of the records for which a batch was refused, in the words of real brokers.
+/// Lists the records that caused a refusal, in the same text as real brokers.
 fn reject(records: &[Rejected], told: &mut PartitionProduceResponse) {
     if records.is_empty() {
         return;
@@ -353,6 +365,7 @@ fn reject(records: &[Rejected], told: &mut PartitionProduceResponse) {
     told.record_errors = records.iter().map(each).collect();
 }
 
+/// Returns the leader of a partition and its epoch.
 fn leader_of(topic: Option<&Topic>, index: i32) -> Option<(i32, i32)> {
     let partition = topic?.partition(index)?;
     let state = partition.lock();

@@ -1,10 +1,11 @@
-//! InitProducerId: ids for idempotent producers; transactional ones are not modelled yet.
+//! InitProducerId, which gives ids to idempotent producers. Transactional ids are not modelled.
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use crate::context::{Answer, Context};
 
+/// Serves an InitProducerId request.
 pub(super) fn handle(context: &Context, request: &InitProducerIdRequest) -> Answer {
     let answer = InitProducerIdResponse::default().with_throttle_time_ms(context.throttle_ms());
     let transactional = request.transactional_id.as_ref();
@@ -16,7 +17,8 @@ pub(super) fn handle(context: &Context, request: &InitProducerIdRequest) -> Answ
         Ok(()) if transactional.is_some() => {
             refused(context, answer, ErrorCode::UNSUPPORTED_VERSION)
         }
-        // An id without a transactional id is always a new one, also where the client names its old id (KIP-360).
+        // Without a transactional id the answer is always a new id, even if the client names its
+        // old one (KIP-360).
         Ok(()) => answer
             .with_producer_id(ProducerId(context.cluster.next_producer_id()))
             .with_producer_epoch(0),
@@ -24,6 +26,7 @@ pub(super) fn handle(context: &Context, request: &InitProducerIdRequest) -> Answ
     context.answer::<InitProducerIdRequest>(&answer)
 }
 
+/// Writes a refusal.
 fn refused(
     context: &Context,
     answer: InitProducerIdResponse,

@@ -1,4 +1,4 @@
-//! CreateTopics and DeleteTopics, served by any broker as since KRaft.
+//! CreateTopics and DeleteTopics, which any broker serves, as in KRaft clusters.
 
 use milena_core::ErrorCode;
 use milena_protocol::messages::create_topics_request::CreatableTopic;
@@ -15,6 +15,7 @@ use crate::cluster::{NewTopic, Refused};
 use crate::context::{Answer, Context, text, topic_name};
 use crate::topic::TopicConfig;
 
+/// Serves a CreateTopics request.
 pub(super) fn create(context: &Context, request: &CreateTopicsRequest) -> Answer {
     let topics = request.topics.iter().map(|topic| {
         let told = CreatableTopicResult::default().with_name(topic.name.clone());
@@ -40,6 +41,7 @@ pub(super) fn create(context: &Context, request: &CreateTopicsRequest) -> Answer
     context.answer::<CreateTopicsRequest>(&answer)
 }
 
+/// Creates one topic. `dry` only checks that it could be.
 fn create_one(
     context: &Context,
     topic: &CreatableTopic,
@@ -109,6 +111,7 @@ fn create_one(
     Ok(told)
 }
 
+/// Returns the replicas of each partition, if the request assigns them.
 fn placed(topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, Refused> {
     let invalid = |what: &str| Err((ErrorCode::INVALID_REPLICA_ASSIGNMENT, what.to_owned()));
     let mut assignments: Vec<_> = topic.assignments.iter().collect();
@@ -130,6 +133,7 @@ fn placed(topic: &CreatableTopic) -> Result<Vec<Vec<i32>>, Refused> {
         .collect())
 }
 
+/// Serves a DeleteTopics request.
 pub(super) fn delete(context: &Context, request: &DeleteTopicsRequest) -> Answer {
     let by_name = request
         .topic_names
@@ -152,6 +156,7 @@ pub(super) fn delete(context: &Context, request: &DeleteTopicsRequest) -> Answer
     context.answer::<DeleteTopicsRequest>(&answer)
 }
 
+/// Deletes one topic, by name or by id.
 fn delete_one(context: &Context, name: Option<TopicName>, id: Uuid) -> DeletableTopicResult {
     let found = match &name {
         Some(name) => context

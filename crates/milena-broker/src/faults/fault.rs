@@ -1,4 +1,4 @@
-//! One fault: its action and its filters.
+//! One fault, with its action and its filters.
 
 use std::time::Duration;
 
@@ -6,29 +6,43 @@ use bytes::Bytes;
 use milena_core::ErrorCode;
 use milena_protocol::ApiKey;
 
-/// Something that goes wrong, once unless told otherwise, with the requests that its filters pick.
+/// A failure of the requests that its filters select. It happens once, unless
+/// [`times`](Self::times) or [`always`](Self::always) say otherwise.
 ///
 /// ```
 /// use milena_broker::{ApiKey, ErrorCode, Fault};
 ///
-/// let fault = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER).on(ApiKey::Produce).topic("orders").times(2);
+/// let fault = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER)
+///     .on(ApiKey::Produce)
+///     .topic("orders")
+///     .times(2);
 /// # let _ = fault;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Fault {
+    /// The action.
     pub(crate) action: Action,
+    /// The name. `None` uses a description of the action.
     name: Option<String>,
+    /// The APIs of matching requests. Empty matches all.
     apis: Vec<ApiKey>,
+    /// The broker of matching requests. `None` matches all.
     node: Option<i32>,
+    /// The topic of matching requests. `None` matches all.
     topic: Option<String>,
+    /// The partition of matching requests. `None` matches all.
     partition: Option<i32>,
+    /// The group of matching requests. `None` matches all.
     group: Option<String>,
+    /// The client id of matching requests. `None` matches all.
     client_id: Option<String>,
+    /// The number of matching requests to let through first.
     pub(crate) skip: u32,
+    /// The number of requests to apply to. `None` never ends.
     pub(crate) times: Option<u32>,
 }
 
-/// What a fault does.
+/// The action of a fault. [`Fault`] has a constructor for each, which describes it.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Error(ErrorCode),
@@ -51,7 +65,7 @@ pub(crate) enum Action {
     Do(Step),
 }
 
-/// A change of the cluster.
+/// A change of the cluster, made just before a request is served.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     MoveLeader(String, i32, i32),
@@ -65,17 +79,23 @@ pub(crate) enum Step {
     StopReplica(String, i32, i32),
 }
 
-/// What a request is about, for filters.
+/// The subject of a request, for filters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
+    /// The API of the request.
     pub(crate) api: ApiKey,
+    /// The broker that it was sent to.
     pub(crate) node: i32,
+    /// The client id. `None` if the client sent none.
     pub(crate) client_id: Option<&'a str>,
+    /// The topics and partitions that it is about. -1 stands for a whole topic.
     pub(crate) partitions: &'a [(String, i32)],
+    /// The groups that it is about.
     pub(crate) groups: &'a [String],
 }
 
 impl Fault {
+    /// Makes a fault that fires once, for every request.
     fn new(action: Action) -> Self {
         Self {
             action,
@@ -91,32 +111,34 @@ impl Fault {
         }
     }
 
-    /// Answers with `code` and does nothing: for the partitions that the filters pick, else for the whole request.
+    /// Answers with `code` and does nothing. Applies to the partitions that the filters select,
+    /// else to the whole request.
     pub fn error(code: ErrorCode) -> Self {
         Self::new(Action::Error(code))
     }
 
-    /// Does what was asked, then answers with `code`; for Produce (other requests: as [`error`](Self::error)).
+    /// Serves the request, then answers with `code`. This works for Produce and OffsetCommit. A
+    /// request that is about no partition is treated as by [`error`](Self::error).
     pub fn apply_then_error(code: ErrorCode) -> Self {
         Self::new(Action::ApplyThenError(code))
     }
 
-    /// Takes up the request only after `time`.
+    /// Serves the request only after `time`.
     pub fn delay(time: Duration) -> Self {
         Self::new(Action::Delay(time))
     }
 
-    /// Does what was asked and answers `time` later.
+    /// Serves the request and answers `time` later.
     pub fn delay_answer(time: Duration) -> Self {
         Self::new(Action::DelayAnswer(time))
     }
 
-    /// Does nothing and never answers; the connection stays open and stuck.
+    /// Does nothing and never answers. The connection stays open and stuck.
     pub fn silence() -> Self {
         Self::new(Action::Silence)
     }
 
-    /// Does what was asked and never answers.
+    /// Serves the request and never answers.
     pub fn apply_then_silence() -> Self {
         Self::new(Action::ApplyThenSilence)
     }
@@ -126,98 +148,100 @@ impl Fault {
         Self::new(Action::Disconnect)
     }
 
-    /// Does what was asked, then closes the connection without an answer.
+    /// Serves the request, then closes the connection without an answer.
     pub fn apply_then_disconnect() -> Self {
         Self::new(Action::ApplyThenDisconnect)
     }
 
-    /// Does nothing and sends these bytes as they are, without a length in front.
+    /// Does nothing and sends exactly these bytes, without a length in front.
     pub fn raw(bytes: impl Into<Bytes>) -> Self {
         Self::new(Action::Raw(bytes.into()))
     }
 
-    /// Does what was asked, sends the first `bytes` of the answer and closes the connection.
+    /// Serves the request, sends the first `bytes` of the answer and closes the connection.
     pub fn truncate(bytes: usize) -> Self {
         Self::new(Action::Truncate(bytes))
     }
 
-    /// Does what was asked and answers under another correlation id.
+    /// Serves the request and answers with another correlation id.
     pub fn wrong_correlation_id() -> Self {
         Self::new(Action::WrongCorrelationId)
     }
 
-    /// Does what was asked and answers with a frame of the right length and correlation id that cannot be decoded.
+    /// Serves the request and sends a frame that cannot be decoded. Its length and correlation id
+    /// are right.
     pub fn garbled() -> Self {
         Self::new(Action::Garbled)
     }
 
-    /// Leaves the partitions that the filters pick out of the answer, and does nothing for them.
+    /// Leaves the partitions that the filters select out of the answer, and does nothing for them.
     pub fn omit_partition() -> Self {
         Self::new(Action::Omit)
     }
 
-    /// Answers a fetch of the partitions that the filters pick by saying that the log parts from the client's: its last epoch in common
-    /// is `epoch`, which ended at offset `end` (KIP-595).
+    /// Answers a fetch of the selected partitions with the news that the log diverges from the
+    /// client's. The last common epoch is `epoch`, which ended at offset `end` (KIP-595).
     pub fn diverging(epoch: i32, end: i64) -> Self {
         Self::new(Action::Diverging(epoch, end))
     }
 
-    /// Does what was asked and tells the client to be quiet for `time` (KIP-219).
+    /// Serves the request and asks the client to send nothing for `time` (KIP-219).
     pub fn throttle(time: Duration) -> Self {
         Self::new(Action::Throttle(time))
     }
 
-    /// Answers Metadata with the picture that was true when the fault was added.
+    /// Answers Metadata with the state of the cluster from when the fault was added.
     pub fn stale_metadata() -> Self {
         Self::new(Action::StaleMetadata).on(ApiKey::Metadata)
     }
 
-    /// Answers Metadata as if there were no such topic.
+    /// Answers Metadata as if the topic did not exist.
     pub fn hide_topic(topic: impl Into<String>) -> Self {
         Self::new(Action::HideTopic(topic.into())).on(ApiKey::Metadata)
     }
 
-    /// Makes `node` the leader of a partition just before the request is taken up.
+    /// Makes `node` the leader of a partition just before the request is served.
     pub fn move_leader(topic: impl Into<String>, partition: i32, node: i32) -> Self {
         Self::new(Action::Do(Step::MoveLeader(topic.into(), partition, node)))
     }
 
-    /// Makes `node` the coordinator of a group just before the request is taken up.
+    /// Makes `node` the coordinator of a group just before the request is served.
     pub fn move_coordinator(group: impl Into<String>, node: i32) -> Self {
         Self::new(Action::Do(Step::MoveCoordinator(group.into(), node)))
     }
 
-    /// Takes `node` down just before the request is taken up.
+    /// Takes `node` down just before the request is served.
     pub fn broker_down(node: i32) -> Self {
         Self::new(Action::Do(Step::BrokerDown(node)))
     }
 
-    /// Brings `node` back just before the request is taken up.
+    /// Brings `node` back just before the request is served.
     pub fn broker_up(node: i32) -> Self {
         Self::new(Action::Do(Step::BrokerUp(node)))
     }
 
-    /// Closes all connections to `node`, which stays up, just before the request is taken up; it is not answered.
+    /// Closes all connections to `node`, which stays up, just before the request is served. The
+    /// request gets no answer.
     pub fn cut_connections(node: i32) -> Self {
         Self::new(Action::Do(Step::CutConnections(node)))
     }
 
-    /// Makes a topic just before the request is taken up.
+    /// Creates a topic just before the request is served.
     pub fn create_topic(topic: impl Into<String>, partitions: u32) -> Self {
         Self::new(Action::Do(Step::CreateTopic(topic.into(), partitions)))
     }
 
-    /// Deletes a topic just before the request is taken up.
+    /// Deletes a topic just before the request is served.
     pub fn delete_topic(topic: impl Into<String>) -> Self {
         Self::new(Action::Do(Step::DeleteTopic(topic.into())))
     }
 
-    /// Adds partitions to a topic until there are `count`, just before the request is taken up.
+    /// Adds partitions to a topic until there are `count`, just before the request is served.
     pub fn add_partitions(topic: impl Into<String>, count: u32) -> Self {
         Self::new(Action::Do(Step::AddPartitions(topic.into(), count)))
     }
 
-    /// Lets a follower fetch nothing more from just before the request is taken up.
+    /// Stops a follower from fetching, just before the request is served.
     pub fn stop_replica(topic: impl Into<String>, partition: i32, node: i32) -> Self {
         Self::new(Action::Do(Step::StopReplica(topic.into(), partition, node)))
     }
@@ -229,70 +253,71 @@ impl Fault {
         self
     }
 
-    /// Only requests of this API; may be given for several.
+    /// Applies only to requests of this API. May be called for several.
     #[must_use]
     pub fn on(mut self, api: ApiKey) -> Self {
         self.apis.push(api);
         self
     }
 
-    /// Only requests to this broker.
+    /// Applies only to requests to this broker.
     #[must_use]
     pub fn node(mut self, node: i32) -> Self {
         self.node = Some(node);
         self
     }
 
-    /// Only requests about this topic, and of those only its part.
+    /// Applies only to requests about this topic, and only to that part of them.
     #[must_use]
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.topic = Some(topic.into());
         self
     }
 
-    /// Only requests about this partition, and of those only its part.
+    /// Applies only to requests about this partition, and only to that part of them.
     #[must_use]
     pub fn partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
         self
     }
 
-    /// Only requests about this group.
+    /// Applies only to requests about this group.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Only requests of clients with this id.
+    /// Applies only to requests of clients with this id.
     #[must_use]
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = Some(client_id.into());
         self
     }
 
-    /// Begins with the `nth` request that the filters pick, counted from 1.
+    /// Begins with the `nth` matching request. The first is 1.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
         self.skip = nth.saturating_sub(1);
         self
     }
 
-    /// Ends after `times` requests.
+    /// Ends after `times` requests. Default 1.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Never ends by itself; it must still fire once.
+    /// Never ends by itself. [`Faults::assert_all_fired`](crate::Faults::assert_all_fired) still
+    /// expects it to fire once.
     #[must_use]
     pub fn always(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// Its name, or what it does where it was given none.
+    /// Returns its name, or else a description of its action.
     pub(crate) fn name(&self) -> String {
         let apis: Vec<&str> = self.apis.iter().map(|api| api.name()).collect();
         match &self.name {
@@ -302,6 +327,7 @@ impl Fault {
         }
     }
 
+    /// Returns true if the filters select the request.
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
         (self.apis.is_empty() || self.apis.contains(&subject.api))
             && self.node.is_none_or(|node| node == subject.node)
@@ -320,7 +346,7 @@ impl Fault {
                     .any(|(topic, partition)| self.covers(topic, *partition)))
     }
 
-    /// Whether its part of a request includes this partition; -1 stands for a whole topic.
+    /// Returns true if the filters select this partition. -1 stands for a whole topic.
     pub(crate) fn covers(&self, topic: &str, partition: i32) -> bool {
         self.topic.as_deref().is_none_or(|name| name == topic)
             && self
@@ -328,7 +354,7 @@ impl Fault {
                 .is_none_or(|index| index == partition || partition == -1)
     }
 
-    /// Whether it picks partitions rather than whole requests.
+    /// Returns true if the filters select one partition of a topic.
     pub(crate) fn names_a_partition(&self) -> bool {
         self.partition.is_some()
     }

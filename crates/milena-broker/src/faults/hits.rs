@@ -1,4 +1,4 @@
-//! The faults that one request met, as its handler asks for them.
+//! The faults that apply to one request, for its handler to ask.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use milena_core::ErrorCode;
 use super::{Action, Scripted};
 use crate::view::View;
 
-/// The faults that apply to one request.
+/// The faults that apply to one request, in the order they were added. If several answer a
+/// question, the first one decides.
 #[derive(Debug, Default)]
 pub(crate) struct Hits(Vec<Arc<Scripted>>);
 
@@ -17,6 +18,7 @@ impl Hits {
         Self(hits)
     }
 
+    /// Returns the names of the faults, for the journal.
     pub(crate) fn names(&self) -> Vec<String> {
         self.0.iter().map(|hit| hit.fault.name()).collect()
     }
@@ -25,7 +27,7 @@ impl Hits {
         self.0.iter().map(|hit| &hit.fault.action)
     }
 
-    /// The error for the whole request.
+    /// Returns the error for the whole request.
     pub(crate) fn error(&self) -> Option<ErrorCode> {
         self.actions().find_map(|action| match action {
             Action::Error(code) | Action::ApplyThenError(code) => Some(*code),
@@ -33,7 +35,7 @@ impl Hits {
         })
     }
 
-    /// The error for a partition that is not to be touched.
+    /// Returns the error for a partition that is not to be served.
     pub(crate) fn error_at(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::Error(code) if hit.fault.covers(topic, partition) => Some(code),
@@ -41,7 +43,7 @@ impl Hits {
         })
     }
 
-    /// The error for a whole topic; none where only one of its partitions is meant.
+    /// Returns the error for a whole topic. A fault for one of its partitions does not count.
     pub(crate) fn error_of_topic(&self, topic: &str) -> Option<ErrorCode> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::Error(code)
@@ -53,7 +55,7 @@ impl Hits {
         })
     }
 
-    /// The error to answer with after the partition was served.
+    /// Returns the error to answer with after the partition was served.
     pub(crate) fn error_after(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::ApplyThenError(code) if hit.fault.covers(topic, partition) => Some(code),
@@ -61,14 +63,14 @@ impl Hits {
         })
     }
 
-    /// Whether the partition is left out.
+    /// Returns true if the partition is left out of the answer.
     pub(crate) fn omits(&self, topic: &str, partition: i32) -> bool {
         self.0.iter().any(|hit| {
             matches!(hit.fault.action, Action::Omit) && hit.fault.covers(topic, partition)
         })
     }
 
-    /// Where the log of a partition is said to part from the client's: epoch and end offset.
+    /// Returns the epoch and end offset at which the log is said to diverge from the client's.
     pub(crate) fn diverging(&self, topic: &str, partition: i32) -> Option<(i32, i64)> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::Diverging(epoch, end) if hit.fault.covers(topic, partition) => {
@@ -78,7 +80,7 @@ impl Hits {
         })
     }
 
-    /// The throttle time for the answer, in milliseconds.
+    /// Returns the throttle time for the answer, in milliseconds.
     pub(crate) fn throttle_ms(&self) -> i32 {
         let throttle = self.actions().find_map(|action| match action {
             Action::Throttle(time) => Some(*time),
@@ -87,11 +89,12 @@ impl Hits {
         i32::try_from(throttle.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(i32::MAX)
     }
 
-    /// The old picture of the cluster to answer with.
+    /// Returns the old state of the cluster to answer with.
     pub(crate) fn view(&self) -> Option<Arc<View>> {
         self.0.iter().find_map(|hit| hit.view.clone())
     }
 
+    /// Returns true if Metadata must not show the topic.
     pub(crate) fn hides(&self, topic: &str) -> bool {
         self.actions()
             .any(|action| matches!(action, Action::HideTopic(hidden) if hidden == topic))

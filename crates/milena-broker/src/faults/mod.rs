@@ -1,4 +1,4 @@
-//! Named, scripted faults: what goes wrong, for which requests, how often.
+//! Named, scripted faults. Each says which requests fail, how, and how often.
 
 mod fault;
 mod hits;
@@ -16,41 +16,51 @@ pub(crate) use hits::Hits;
 use crate::cluster::Cluster;
 use crate::view::View;
 
-/// The faults of a cluster; clones share them.
+/// The faults of a cluster. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Faults(Arc<Inner>);
 
+/// The state that all clones share.
 #[derive(Debug, Default)]
 struct Inner {
+    /// True while `scripted` is not empty. It spares requests without faults the lock.
     any: AtomicBool,
+    /// The cluster, for faults that need its state. Set once, when the cluster is made.
     cluster: OnceLock<Weak<Cluster>>,
+    /// The faults that were added and not removed, in that order. Spent ones stay.
     scripted: Mutex<Vec<Arc<Scripted>>>,
 }
 
-/// A fault that was added.
+/// A fault that was added, with its counts.
 #[derive(Debug)]
 pub(crate) struct Scripted {
+    /// The fault.
     pub(crate) fault: Fault,
-    /// The cluster when the fault was added, for those that answer with an old picture.
+    /// The state of the cluster when the fault was added, for a fault that answers with it.
     view: Option<Arc<View>>,
+    /// The number of requests that the filters selected.
     seen: AtomicU32,
+    /// The number of requests that the fault was applied to.
     fired: watch::Sender<u32>,
 }
 
-/// Watches one fault.
+/// A handle to watch one fault. Dropping it leaves the fault in place.
 #[derive(Clone, Debug)]
 pub struct FaultHandle {
+    /// The fault.
     scripted: Arc<Scripted>,
+    /// The list that it is in.
     faults: Faults,
 }
 
-/// Watches one fault and panics when it is dropped before the fault has fired as often as it was to.
+/// A guard of one fault. It panics when it is dropped before the fault has fired as often as it
+/// should.
 #[derive(Debug)]
 #[must_use = "dropped at once, it fails at once"]
 pub struct FaultGuard(FaultHandle);
 
 impl Faults {
-    /// Adds a fault; earlier ones are tried first, and all that match a request apply to it.
+    /// Adds a fault. All faults that match a request apply to it, earlier ones first.
     pub fn add(&self, fault: Fault) -> FaultHandle {
         let view = match &fault.action {
             Action::StaleMetadata => self.cluster().map(|cluster| Arc::new(View::of(&cluster))),
@@ -70,28 +80,29 @@ impl Faults {
         }
     }
 
-    /// Ties the faults to their cluster.
+    /// Gives the faults their cluster.
     pub(crate) fn bind(&self, cluster: &Arc<Cluster>) {
-        // Bound once, when the cluster is made.
+        // Set only once, when the cluster is made.
         let _ = self.0.cluster.set(Arc::downgrade(cluster));
     }
 
+    /// Returns the cluster while it exists.
     fn cluster(&self) -> Option<Arc<Cluster>> {
         self.0.cluster.get()?.upgrade()
     }
 
-    /// Adds a fault that fails the test where it does not fire as often as it was to.
+    /// Adds a fault that fails the test if it does not fire as often as it should.
     pub fn guard(&self, fault: Fault) -> FaultGuard {
         FaultGuard(self.add(fault))
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear(&self) {
         self.0.scripted.lock().clear();
         self.0.any.store(false, Ordering::Release);
     }
 
-    /// The faults that have not yet fired as often as they were to.
+    /// Returns the faults that have not fired as often as they should.
     pub fn unfired(&self) -> Vec<String> {
         let scripted = self.0.scripted.lock();
         scripted
@@ -101,10 +112,10 @@ impl Faults {
             .collect()
     }
 
-    /// Holds that every fault has fired as often as it was to.
+    /// Asserts that every fault has fired as often as it should.
     ///
     /// # Panics
-    /// When one has not; the message names each.
+    /// If one has not. The message names each.
     #[track_caller]
     pub fn assert_all_fired(&self) {
         let unfired = self.unfired();
@@ -115,12 +126,12 @@ impl Faults {
         );
     }
 
-    /// Whether there are faults at all.
+    /// Returns true if there are any faults.
     pub(crate) fn any(&self) -> bool {
         self.0.any.load(Ordering::Acquire)
     }
 
-    /// The faults that apply to this request; each counts it.
+    /// Returns the faults that apply to this request. Each of them counts the request.
     pub(crate) fn hits(&self, subject: &Subject<'_>) -> Hits {
         let scripted = self.0.scripted.lock();
         Hits::new(
@@ -134,6 +145,7 @@ impl Faults {
 }
 
 impl Scripted {
+    /// Counts the request if the filters select it. Returns true if the fault applies.
     fn takes(&self, subject: &Subject<'_>) -> bool {
         if !self.fault.matches(subject) {
             return false;
@@ -154,10 +166,12 @@ impl Scripted {
         *self.fired.borrow()
     }
 
+    /// Returns true if it has fired as often as it should.
     fn is_spent(&self) -> bool {
         self.fired() >= self.fault.times.unwrap_or(1)
     }
 
+    /// Returns the name and the counts, for messages.
     fn describe(&self) -> String {
         let wanted = self
             .fault
@@ -168,22 +182,22 @@ impl Scripted {
 }
 
 impl FaultHandle {
-    /// How often it has fired.
+    /// Returns the number of times that it has fired.
     pub fn fired(&self) -> u32 {
         self.scripted.fired()
     }
 
-    /// Waits until it has fired `times` times; without a deadline.
+    /// Waits until it has fired `times` times, without a deadline.
     ///
     /// # Cancel safety
     /// May be dropped and called again.
     pub async fn wait_fired(&self, times: u32) {
         let mut fired = self.scripted.fired.subscribe();
-        // The sender lives in `self`.
+        // Cannot fail, because `self` holds the sender.
         let _ = fired.wait_for(|count| *count >= times).await;
     }
 
-    /// Takes the fault away.
+    /// Removes the fault.
     pub fn remove(&self) {
         let mut scripted = self.faults.0.scripted.lock();
         scripted.retain(|each| !Arc::ptr_eq(each, &self.scripted));
@@ -195,7 +209,7 @@ impl FaultHandle {
 }
 
 impl FaultGuard {
-    /// The handle of the guarded fault.
+    /// Returns the handle of the guarded fault.
     pub fn handle(&self) -> &FaultHandle {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Committed offsets: who may commit, and what is kept.
+//! Committed offsets, with the check of who may commit.
 
 use milena_core::ErrorCode;
 use tokio::time::Instant;
@@ -7,24 +7,30 @@ use super::member::Identity;
 use super::state::Group;
 use super::view::GroupState;
 
-/// Who commits.
+/// The identity of a committing client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Committing {
+    /// The member.
     pub(crate) who: Identity,
-    /// Negative for a consumer without a group.
+    /// The generation, or the member epoch under the consumer protocol. Negative for a consumer
+    /// without a group.
     pub(crate) generation: i32,
 }
 
-/// An offset as it was committed.
+/// A committed offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committed {
+    /// The offset to resume at.
     pub(crate) offset: i64,
+    /// The leader epoch of the last consumed record, -1 if it is unknown.
     pub(crate) leader_epoch: i32,
+    /// The client's own text.
     pub(crate) metadata: String,
 }
 
 impl Group {
-    /// Whether the commit is from a member of this generation, or from outside while nobody is in.
+    /// Checks that the commit comes from a member of this generation, or from outside while the
+    /// group has no members.
     pub(crate) fn may_commit(
         &mut self,
         now: Instant,
@@ -58,26 +64,30 @@ impl Group {
         }
     }
 
+    /// Stores a committed offset.
     pub(crate) fn commit(&mut self, topic: &str, partition: i32, committed: Committed) {
         self.offsets
             .insert((topic.to_owned(), partition), committed);
     }
 
+    /// Returns the committed offset of a partition.
     pub(crate) fn committed(&self, topic: &str, partition: i32) -> Option<&Committed> {
         self.offsets.get(&(topic.to_owned(), partition))
     }
 
-    /// All offsets: topic, partition, offset; by topic and partition.
+    /// Returns all offsets as topic, partition and offset, ordered by topic and partition.
     pub(crate) fn all_committed(&self) -> impl Iterator<Item = (&str, i32, &Committed)> {
         self.offsets
             .iter()
             .map(|((topic, partition), committed)| (topic.as_str(), *partition, committed))
     }
 
+    /// Deletes the committed offset of a partition.
     pub(crate) fn forget_offset(&mut self, topic: &str, partition: i32) {
         self.offsets.remove(&(topic.to_owned(), partition));
     }
 
+    /// Deletes the committed offsets of a topic.
     pub(crate) fn forget_topic(&mut self, topic: &str) {
         self.offsets.retain(|(name, _), _| name != topic);
     }

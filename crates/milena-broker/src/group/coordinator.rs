@@ -1,4 +1,5 @@
-//! All groups of the cluster: hands requests to them, parks what waits, and keeps their time.
+//! All groups of the cluster. It passes requests to them, parks requests that must wait, and runs
+//! their timers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,35 +20,44 @@ use super::view::GroupView;
 use crate::cluster::Cluster;
 use crate::settings::Settings;
 
-/// The groups.
+/// The coordinator of all groups. The brokers of the cluster share it.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
+    /// The groups and the parked requests, behind one lock that is never held while waiting.
     state: Mutex<State>,
-    /// Rung when a deadline may have changed.
+    /// Notified when a deadline may have changed, which wakes the timer task.
     changed: Arc<Notify>,
+    /// `group.initial.rebalance.delay.ms`.
     initial_delay: Duration,
+    /// The smallest and the largest session timeout of classic members.
     sessions: (Duration, Duration),
+    /// The timing of members of the consumer protocol.
     timing: Timing,
 }
 
+/// The state of all groups.
 #[derive(Debug, Default)]
 struct State {
+    /// The groups by name.
     groups: BTreeMap<String, Group>,
+    /// The senders that wake parked requests. A ticket is removed when its reply is delivered.
     parked: HashMap<Ticket, oneshot::Sender<Reply>>,
+    /// The ticket of the next parked request. Only grows.
     next_ticket: Ticket,
 }
 
 impl State {
-    /// Hands due replies to those who wait for them.
+    /// Sends due replies to the parked requests.
     fn deliver(&mut self, replies: Vec<(Ticket, Reply)>) {
         for (ticket, reply) in replies {
             if let Some(waiter) = self.parked.remove(&ticket) {
-                // A client that went away needs no answer.
+                // Fails if the client went away, which needs no answer.
                 let _ = waiter.send(reply);
             }
         }
     }
 
+    /// Makes a ticket and a receiver for a request that has to wait.
     fn park(&mut self) -> (Ticket, oneshot::Receiver<Reply>) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
@@ -68,8 +78,9 @@ impl Coordinator {
         }
     }
 
-    /// Starts the task that keeps the groups' time.
+    /// Starts the task that runs the groups' timers.
     pub(crate) fn start(&self, cluster: &Arc<Cluster>) {
+        // The task holds the cluster weakly, so that it does not keep it alive.
         let (weak, changed) = (Arc::downgrade(cluster), Arc::clone(&self.changed));
         cluster.tasks.spawn(async move {
             loop {
@@ -89,7 +100,7 @@ impl Coordinator {
         });
     }
 
-    /// Lets time act on all groups; gives when to come back.
+    /// Runs the timers of all groups. Returns the time of the next one.
     fn tick(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -104,7 +115,7 @@ impl Coordinator {
         state.groups.values().filter_map(Group::next_deadline).min()
     }
 
-    /// Acts on a group that exists.
+    /// Runs `act` on a group that exists, and delivers the replies that it caused.
     pub(crate) fn with<T>(&self, group: &str, act: impl FnOnce(&mut Group) -> T) -> Option<T> {
         let mut state = self.state.lock();
         let found = state.groups.get_mut(group)?;
@@ -116,7 +127,8 @@ impl Coordinator {
         Some(done)
     }
 
-    /// Acts on a group, which comes into being where it is not there yet.
+    /// Runs `act` on a group, which is created if it does not exist, and delivers the replies that
+    /// it caused.
     pub(crate) fn with_new<T>(&self, group: &str, act: impl FnOnce(&mut Group) -> T) -> T {
         let mut state = self.state.lock();
         let found = state
@@ -131,7 +143,8 @@ impl Coordinator {
         done
     }
 
-    /// Joins; waits until all members have, or the rebalance timeout has passed.
+    /// Joins a classic group. Waits until all members have joined, or the rebalance timeout has
+    /// passed.
     pub(crate) async fn join(&self, group: &str, node: i32, mut request: Joining) -> JoinReply {
         let id = request.who.member_id.clone();
         let refused = |code| JoinReply::refused(code, &id);
@@ -145,6 +158,8 @@ impl Coordinator {
         let parked = {
             let mut state = self.state.lock();
             let state = &mut *state;
+            // Only a join without an id may create a group. A member that has one was in a group
+            // that is gone.
             if !state.groups.contains_key(group) && !id.is_empty() {
                 return refused(ErrorCode::UNKNOWN_MEMBER_ID);
             }
@@ -160,13 +175,14 @@ impl Coordinator {
             parked
         };
         self.changed.notify_one();
+        // The sender is dropped only with the whole cluster.
         match parked.await {
             Ok(Reply::Join(reply)) => reply,
             _ => refused(ErrorCode::NOT_COORDINATOR),
         }
     }
 
-    /// Syncs; waits until the leader has assigned.
+    /// Synchronizes a member of a classic group. Waits until the leader has assigned.
     pub(crate) async fn sync(&self, group: &str, request: Syncing) -> SyncReply {
         let parked = {
             let mut state = self.state.lock();
@@ -188,7 +204,7 @@ impl Coordinator {
         }
     }
 
-    /// Takes a heartbeat of the consumer protocol; answered at once.
+    /// Handles a heartbeat of the consumer protocol. It is answered at once.
     pub(crate) fn beat(
         &self,
         group: &str,
@@ -205,7 +221,7 @@ impl Coordinator {
         let joins = beat.epoch == 0;
         let act = |found: &mut Group| match found.consumer_group() {
             Some(group) => group.beat(Instant::now(), beat, world, timing),
-            // Members of both protocols beside each other are not modelled.
+            // A group with members of both protocols is not modelled.
             None => {
                 let what = format!("Group {group} is not a consumer group.");
                 Err((ErrorCode::GROUP_ID_NOT_FOUND, what))
@@ -221,14 +237,14 @@ impl Coordinator {
         self.with(group, act).unwrap_or_else(unknown)
     }
 
-    /// Another broker coordinates the group now: what is parked is sent there.
+    /// Ends the parked requests of a group that moved to another coordinator.
     pub(crate) fn coordinator_moved(&self, group: &str) {
         self.with(group, |group| {
             group.release(Instant::now(), ErrorCode::NOT_COORDINATOR);
         });
     }
 
-    /// A broker went down: what was parked there is gone.
+    /// Ends the requests that were parked at a broker that went down.
     pub(crate) fn broker_down(&self, node: i32) {
         for name in self.names() {
             self.with(&name, |group| {
@@ -239,25 +255,29 @@ impl Coordinator {
         }
     }
 
-    /// Removes a group; gives whether there was one.
+    /// Removes a group. Returns true if it existed.
     pub(crate) fn delete(&self, group: &str) -> bool {
         self.state.lock().groups.remove(group).is_some()
     }
 
+    /// Deletes the committed offsets of a topic in all groups.
     pub(crate) fn forget_topic(&self, topic: &str) {
         for group in self.state.lock().groups.values_mut() {
             group.forget_topic(topic);
         }
     }
 
+    /// Returns the names of all groups.
     pub(crate) fn names(&self) -> Vec<String> {
         self.state.lock().groups.keys().cloned().collect()
     }
 
+    /// Returns a group for inspection.
     pub(crate) fn view(&self, group: &str) -> Option<GroupView> {
         Some(self.state.lock().groups.get(group)?.view())
     }
 
+    /// Returns the committed offset of a partition.
     pub(crate) fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<Committed> {
         self.state
             .lock()

@@ -1,4 +1,4 @@
-//! JoinGroup: who may come in, and when that begins a rebalance.
+//! JoinGroup. It decides who may join, and when a join begins a rebalance.
 
 use std::time::Duration;
 
@@ -13,38 +13,53 @@ use super::view::GroupState;
 /// A JoinGroup request.
 #[derive(Clone, Debug)]
 pub(crate) struct Joining {
+    /// The member.
     pub(crate) who: Identity,
-    /// The id that a new member gets.
+    /// The id for a new member.
     pub(crate) new_id: String,
-    /// Whether a new member must come back with its id (KIP-394, from version 4 on).
+    /// True if a new member must first come back with its id (KIP-394, from version 4 on).
     pub(crate) id_first: bool,
-    /// Whether the client knows how to skip the assignment (KIP-814, from version 9 on).
+    /// True if the client can skip the assignment (KIP-814, from version 9 on).
     pub(crate) can_skip: bool,
+    /// The client id.
     pub(crate) client_id: String,
+    /// The client's address.
     pub(crate) client_host: String,
+    /// The time after which a silent member is removed.
     pub(crate) session_timeout: Duration,
+    /// The time that a rebalance waits for the member.
     pub(crate) rebalance_timeout: Duration,
+    /// The kind of members, `consumer` for consumers.
     pub(crate) protocol_type: String,
+    /// The assignors that the member offers, best first, each with its subscription.
     pub(crate) protocols: Vec<(String, Bytes)>,
-    /// How long a group without members waits for more.
+    /// The time that a group without members waits for more.
     pub(crate) initial_delay: Duration,
 }
 
 /// The answer to JoinGroup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JoinReply {
+    /// The error. `None` for success.
     pub(crate) error: Option<ErrorCode>,
+    /// The generation, -1 with an error.
     pub(crate) generation: i32,
+    /// The kind of members.
     pub(crate) protocol_type: Option<String>,
+    /// The assignor that was chosen.
     pub(crate) protocol: Option<String>,
+    /// The member id of the leader.
     pub(crate) leader: String,
+    /// True if the leader must not assign (KIP-814).
     pub(crate) skip_assignment: bool,
+    /// The id of the member that asked.
     pub(crate) member_id: String,
-    /// For the leader: id, static identity and subscription of each member.
+    /// The members with their static identities and subscriptions. Empty for all but the leader.
     pub(crate) members: Vec<(String, Option<String>, Bytes)>,
 }
 
 impl JoinReply {
+    /// Makes the answer to a refused join.
     pub(crate) fn refused(code: ErrorCode, member_id: &str) -> Self {
         Self {
             error: Some(code),
@@ -56,7 +71,7 @@ impl JoinReply {
 }
 
 impl Group {
-    /// Takes a join; the reply to `ticket` comes at once or when all have joined.
+    /// Handles a join. The reply to `ticket` comes at once, or when all members have joined.
     pub(crate) fn join(&mut self, now: Instant, request: Joining, ticket: Ticket) {
         if let Err((code, id)) = self.try_join(now, request, ticket) {
             self.replies
@@ -64,6 +79,7 @@ impl Group {
         }
     }
 
+    /// Handles a join, or returns the error and the member's id.
     fn try_join(
         &mut self,
         now: Instant,
@@ -76,7 +92,7 @@ impl Group {
         {
             return refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
-        // Members of both protocols beside each other are not modelled.
+        // A group with members of both protocols is not modelled.
         if self.has_consumers() {
             return refused(ErrorCode::INCONSISTENT_GROUP_PROTOCOL);
         }
@@ -108,7 +124,8 @@ impl Group {
                 let repeated =
                     same && (!is_leader || self.state == GroupState::CompletingRebalance);
                 if repeated {
-                    // The answer was lost, or a follower asks again: nothing has changed.
+                    // The answer was lost, or a follower asks again. Nothing has changed, so the
+                    // same answer is sent.
                     if let Some(member) = self.member(&asked_id) {
                         member.renew(now);
                     }
@@ -122,6 +139,7 @@ impl Group {
         }
     }
 
+    /// Handles the join of a member without an id.
     fn join_new(
         &mut self,
         now: Instant,
@@ -145,7 +163,8 @@ impl Group {
         Ok(())
     }
 
-    /// Whether its protocol type is the group's and every other member knows one of its assignors.
+    /// Returns true if the member's protocol type is the group's, and all other members know one of
+    /// its assignors.
     fn fits(&self, request: &Joining) -> bool {
         let others: Vec<&Member> = self
             .members
@@ -164,6 +183,7 @@ impl Group {
             && request.protocols.iter().any(|(name, _)| known_by_all(name))
     }
 
+    /// Adds a member, and begins a rebalance or joins the present one.
     fn add(&mut self, now: Instant, id: String, request: Joining, ticket: Ticket) {
         if self.members.is_empty() {
             self.protocol_type = Some(request.protocol_type.clone());
@@ -191,6 +211,7 @@ impl Group {
         self.complete_if_all_joined(now);
     }
 
+    /// Lets a known member join again, which begins a rebalance.
     fn rejoin(&mut self, now: Instant, id: &str, request: Joining, ticket: Ticket) {
         let earlier = self.member(id).and_then(|member| {
             member.protocols = request.protocols;
@@ -200,7 +221,7 @@ impl Group {
             member.joining.replace(ticket)
         });
         if let Some(earlier) = earlier {
-            // Only the newest of two requests of one member is answered with the result.
+            // If a member has two requests, only the newer one gets the result.
             let reply = JoinReply::refused(ErrorCode::REBALANCE_IN_PROGRESS, id);
             self.replies.push((earlier, Reply::Join(reply)));
         }
@@ -210,7 +231,8 @@ impl Group {
         self.complete_if_all_joined(now);
     }
 
-    /// A static member came back without its id: the new one takes its place and the old one is fenced.
+    /// Replaces a static member that came back without its id. The new id takes its place, and the
+    /// old one is fenced.
     fn replace(
         &mut self,
         now: Instant,
@@ -238,13 +260,15 @@ impl Group {
             self.rejoin(now, new_id, request, ticket);
             return;
         }
-        // The assignment stands: no rebalance for a restart (KIP-345), whatever it subscribes to now.
+        // The assignment stays. A restart causes no rebalance (KIP-345), even with another
+        // subscription.
         let mut reply = self.joined(new_id);
         if was_leader {
             if request.can_skip {
                 reply.skip_assignment = true;
             } else {
-                // It must not assign: it is told that the leader is another.
+                // A leader that does not know KIP-814 would assign. Naming another leader keeps it
+                // from that.
                 reply.leader = old_id.to_owned();
                 reply.members = Vec::new();
             }
@@ -252,7 +276,7 @@ impl Group {
         self.replies.push((ticket, Reply::Join(reply)));
     }
 
-    /// What a member is told of the present generation.
+    /// Returns the answer that a member gets in the present generation.
     pub(super) fn joined(&self, id: &str) -> JoinReply {
         let leader = self.leader.clone().unwrap_or_default();
         let members = if leader == id {
@@ -279,6 +303,7 @@ impl Group {
     }
 }
 
+/// Returns true if the member has this id or this static identity.
 fn is_same(member: &Member, who: &Identity) -> bool {
     member.id == who.member_id
         || (member.instance_id.is_some() && member.instance_id == who.instance_id)

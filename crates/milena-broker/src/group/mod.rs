@@ -1,4 +1,4 @@
-//! Groups: who is in, what they own, how far they came.
+//! Groups, with their members, assignments and committed offsets.
 
 mod commit;
 mod consumer;

@@ -1,4 +1,5 @@
-//! A rebalance: waiting for all to join, then choosing assignor and leader.
+//! A rebalance of a classic group. It waits for all members to join, then chooses the assignor and
+//! the leader.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::state::{FirstWait, Group, Reply};
 use super::view::GroupState;
 
 impl Group {
-    /// Asks everybody to join again.
+    /// Begins a rebalance. All members have to join again.
     pub(super) fn prepare_rebalance(&mut self, now: Instant) {
         let mut replies = Vec::new();
         for member in &mut self.members {
@@ -29,7 +30,7 @@ impl Group {
         self.phase_ends = Some(now + self.rebalance_timeout());
     }
 
-    /// Holds the first rebalance of an empty group back for a while; a later first member extends it.
+    /// Delays the first rebalance of an empty group. Each further first member extends the delay.
     pub(super) fn wait_for_more(&mut self, now: Instant, was_empty: bool, delay: Duration) {
         if was_empty && !delay.is_zero() {
             self.first_wait = Some(FirstWait {
@@ -42,6 +43,7 @@ impl Group {
         }
     }
 
+    /// Ends the joining phase if all members have joined and the first delay is over.
     pub(super) fn complete_if_all_joined(&mut self, now: Instant) {
         let all =
             self.pending.is_empty() && self.members.iter().all(|member| member.joining.is_some());
@@ -50,7 +52,7 @@ impl Group {
         }
     }
 
-    /// Ends the joining phase with those who are there.
+    /// Ends the joining phase with the members that have joined.
     pub(super) fn complete(&mut self, now: Instant) {
         // A static member that is late keeps its place until its session ends (KIP-345).
         self.members
@@ -64,6 +66,7 @@ impl Group {
             self.leader = None;
             return;
         }
+        // Only static members are left and none has joined, so the phase is extended.
         let Some(first) = self.members.iter().find(|member| member.joining.is_some()) else {
             self.phase_ends = Some(now + self.rebalance_timeout());
             return;
@@ -94,7 +97,7 @@ impl Group {
         }
     }
 
-    /// The assignor that most members like best, of those that all know.
+    /// Returns the assignor that most members prefer, of those that all members know.
     pub(super) fn vote(&self) -> Option<String> {
         let knows =
             |member: &Member, name: &str| member.protocols.iter().any(|(known, _)| known == name);
@@ -116,6 +119,7 @@ impl Group {
             .map(|(name, _)| name.clone())
     }
 
+    /// Returns the longest rebalance timeout of the members.
     pub(super) fn rebalance_timeout(&self) -> Duration {
         let longest = self
             .members
@@ -126,6 +130,7 @@ impl Group {
     }
 }
 
+/// Returns the next generation. After the largest one comes 1.
 fn next(generation: i32) -> i32 {
     generation.checked_add(1).unwrap_or(1)
 }

@@ -1,4 +1,4 @@
-//! A classic group as plain state: every change is a function of the request and the time.
+//! The state of a group. Every change is a function of the request and the time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -13,40 +13,53 @@ use super::member::{Identity, Member, Ticket};
 use super::sync::SyncReply;
 use super::view::GroupState;
 
-/// A group of either protocol, or one that only keeps offsets.
+/// A group of either protocol, or one that only keeps committed offsets.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
+    /// The state of the classic part.
     pub(super) state: GroupState,
+    /// The generation. Grows by one with each rebalance, and is 0 before the first.
     pub(super) generation: i32,
+    /// The kind of members. `None` before the first member.
     pub(super) protocol_type: Option<String>,
+    /// The chosen assignor. `None` without members.
     pub(super) protocol: Option<String>,
+    /// The member id of the leader. `None` without members, and after the leader left.
     pub(super) leader: Option<String>,
-    /// In the order in which they joined.
+    /// The members, in the order in which they joined.
     pub(super) members: Vec<Member>,
-    /// Ids handed out to members that have not come back with them, and until when (KIP-394).
+    /// The ids of members that must come back with them, and the time at which each is dropped
+    /// (KIP-394).
     pub(super) pending: HashMap<String, Instant>,
-    /// When the present phase ends without those who are missing.
+    /// The time at which the present phase ends without the missing members. `None` outside of a
+    /// rebalance.
     pub(super) phase_ends: Option<Instant>,
-    /// When an empty group stops waiting for more first members.
+    /// The delay of an empty group's first rebalance. `None` otherwise.
     pub(super) first_wait: Option<FirstWait>,
+    /// The committed offsets by topic and partition.
     pub(super) offsets: BTreeMap<(String, i32), Committed>,
-    /// The members, where they are of the consumer protocol; the classic part is empty then.
+    /// The part of the consumer protocol. `None` until a member of it joins. While it has members,
+    /// the classic part is empty.
     pub(super) consumer: Option<ConsumerGroup>,
-    /// Replies to parked requests, for the shell to deliver.
+    /// Replies to parked requests that are due. The coordinator takes and delivers them after each
+    /// change.
     pub(super) replies: Vec<(Ticket, Reply)>,
-    /// Which broker the members last spoke to.
+    /// The broker that the members last joined at, -1 before.
     pub(super) node: i32,
 }
 
-/// The initial rebalance delay: each new member extends it, up to the rebalance timeout.
+/// The initial rebalance delay. Each new member extends it, up to the rebalance timeout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FirstWait {
+    /// The time at which the delay ends.
     pub(super) until: Instant,
+    /// The latest time that it can be extended to.
     pub(super) at_most: Instant,
+    /// The time that each new member adds.
     pub(super) step: Duration,
 }
 
-/// The answer to a parked request.
+/// The reply to a parked request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     Join(JoinReply),
@@ -54,6 +67,7 @@ pub(crate) enum Reply {
 }
 
 impl Group {
+    /// Makes an empty group.
     pub(crate) fn new() -> Self {
         Self {
             state: GroupState::Empty,
@@ -72,22 +86,25 @@ impl Group {
         }
     }
 
+    /// Returns the member with this id.
     pub(super) fn member(&mut self, id: &str) -> Option<&mut Member> {
         self.members.iter_mut().find(|member| member.id == id)
     }
 
+    /// Returns true if a member has this id.
     pub(super) fn has(&self, id: &str) -> bool {
         self.members.iter().any(|member| member.id == id)
     }
 
-    /// The member that holds a static identity (KIP-345).
+    /// Returns the member that holds a static identity (KIP-345).
     pub(super) fn instance(&self, instance_id: &str) -> Option<&Member> {
         self.members
             .iter()
             .find(|member| member.instance_id.as_deref() == Some(instance_id))
     }
 
-    /// Whether the request comes from a member, and from the one that holds its static identity.
+    /// Checks that the request comes from a member, and from the present holder of its static
+    /// identity.
     pub(super) fn check_member(&self, who: &Identity) -> Result<(), ErrorCode> {
         if let Some(instance) = &who.instance_id {
             return match self.instance(instance) {
@@ -103,6 +120,7 @@ impl Group {
         }
     }
 
+    /// Checks that the request is of the present generation.
     pub(super) fn check_generation(&self, generation: i32) -> Result<(), ErrorCode> {
         if generation == self.generation {
             Ok(())
@@ -111,7 +129,7 @@ impl Group {
         }
     }
 
-    /// A sign of life between rebalances.
+    /// Renews a member's session between rebalances.
     pub(crate) fn heartbeat(
         &mut self,
         now: Instant,
@@ -133,7 +151,7 @@ impl Group {
         }
     }
 
-    /// A member goes; one with a static identity may be named by that alone.
+    /// Removes a member that leaves. A static member may be named by its static identity alone.
     pub(crate) fn leave(&mut self, now: Instant, who: &Identity) -> Result<(), ErrorCode> {
         if let Some(instance) = &who.instance_id {
             let member = self
@@ -157,7 +175,7 @@ impl Group {
         Ok(())
     }
 
-    /// Takes a member out and lets the others rebalance.
+    /// Removes a member and begins a rebalance of the others.
     pub(super) fn remove(&mut self, now: Instant, id: &str) {
         let Some(at) = self.members.iter().position(|member| member.id == id) else {
             return;
@@ -174,7 +192,7 @@ impl Group {
         self.complete_if_all_joined(now);
     }
 
-    /// Answers what a member that is no longer one has parked.
+    /// Answers the parked requests of a member that was removed.
     pub(super) fn answer_gone(&mut self, gone: &Member, code: ErrorCode) {
         if let Some(ticket) = gone.joining {
             self.replies
@@ -185,7 +203,7 @@ impl Group {
         }
     }
 
-    /// Answers all parked requests with `code`; their members stay.
+    /// Answers all parked requests with `code`. Their members stay.
     pub(crate) fn release(&mut self, now: Instant, code: ErrorCode) {
         let mut replies = Vec::new();
         for member in &mut self.members {
@@ -200,20 +218,23 @@ impl Group {
         self.replies.extend(replies);
     }
 
-    /// The replies to parked requests that became due.
+    /// Takes the replies to parked requests that are due.
     pub(crate) fn take_replies(&mut self) -> Vec<(Ticket, Reply)> {
         std::mem::take(&mut self.replies)
     }
 
+    /// Notes the broker that the members joined at.
     pub(crate) fn serve_at(&mut self, node: i32) {
         self.node = node;
     }
 
+    /// Returns the broker that the members joined at.
     pub(crate) fn served_at(&self) -> i32 {
         self.node
     }
 
-    /// Whether nothing is left to keep; a group that once had members stays, as Kafka's do for days.
+    /// Returns true if there is nothing to keep. A group that once had members stays, as in Kafka,
+    /// which keeps it for days.
     pub(crate) fn is_forgettable(&self) -> bool {
         self.generation == 0
             && self.consumer.is_none()
@@ -222,23 +243,26 @@ impl Group {
             && self.offsets.is_empty()
     }
 
+    /// Returns true if there are members of either protocol, or ids of members that have to come
+    /// back.
     pub(crate) fn has_members(&self) -> bool {
         !self.members.is_empty() || !self.pending.is_empty() || self.has_consumers()
     }
 
-    /// Whether there are members of the consumer protocol.
+    /// Returns true if there are members of the consumer protocol.
     pub(crate) fn has_consumers(&self) -> bool {
         self.consumer
             .as_ref()
             .is_some_and(|group| !group.is_empty())
     }
 
-    /// The group as one of the consumer protocol.
+    /// Returns the part of the consumer protocol.
     pub(crate) fn as_consumer(&self) -> Option<&ConsumerGroup> {
         self.consumer.as_ref()
     }
 
-    /// The group as one of the consumer protocol, which an empty one becomes; `None` while it has classic members.
+    /// Returns the part of the consumer protocol, and makes one if needed. Returns `None` while the
+    /// group has classic members.
     pub(crate) fn consumer_group(&mut self) -> Option<&mut ConsumerGroup> {
         if !self.members.is_empty() || !self.pending.is_empty() {
             return None;
@@ -246,8 +270,8 @@ impl Group {
         Some(self.consumer.get_or_insert_default())
     }
 
-    /// Whether who reads committed offsets, and says so, is a member of this epoch. Only the consumer protocol asks for that (KIP-848): a
-    /// classic member is held against nothing, as by real coordinators.
+    /// Checks the member id and epoch that an OffsetFetch may carry (KIP-848). Classic groups skip
+    /// the check, as in Kafka.
     pub(crate) fn may_read(&self, who: &Identity, epoch: i32) -> Result<(), ErrorCode> {
         match &self.consumer {
             Some(group) if self.members.is_empty() && self.pending.is_empty() => {

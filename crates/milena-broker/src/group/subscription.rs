@@ -1,9 +1,10 @@
-//! Which topics a member reads, from its subscription of the consumer protocol.
+//! The topics that a classic member reads, from its subscription.
 
 use super::state::Group;
 
 impl Group {
-    /// Whether a member reads `topic`; unknown protocols count as reading everything.
+    /// Returns true if a member reads `topic`. A member whose subscription cannot be read counts as
+    /// reading every topic.
     pub(crate) fn reads(&self, topic: &str) -> bool {
         let consumer = self.consumer.as_ref();
         if consumer.is_some_and(|group| group.reads(topic)) {
@@ -16,7 +17,8 @@ impl Group {
     }
 }
 
-/// The topics of a subscription: a version, then an array of strings, the same in all versions.
+/// Returns the topics of a subscription. All versions have a version number and then an array of
+/// strings.
 fn topics(metadata: &[u8]) -> Option<Vec<&[u8]>> {
     let (_, rest) = metadata.split_first_chunk::<2>()?;
     let (count, mut rest) = rest.split_first_chunk::<4>()?;

@@ -1,4 +1,4 @@
-//! SyncGroup: the leader hands in the assignment, each member takes its part.
+//! SyncGroup. The leader sends the assignment, and each member gets its part.
 
 use bytes::Bytes;
 use milena_core::ErrorCode;
@@ -11,32 +11,41 @@ use super::view::GroupState;
 /// A SyncGroup request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Syncing {
+    /// The member.
     pub(crate) who: Identity,
+    /// The generation that it joined.
     pub(crate) generation: i32,
+    /// The kind of members. `None` before version 5.
     pub(crate) protocol_type: Option<String>,
+    /// The assignor. `None` before version 5.
     pub(crate) protocol: Option<String>,
+    /// The part of each member by member id. Empty for all but the leader.
     pub(crate) assignments: Vec<(String, Bytes)>,
 }
 
 /// The answer to SyncGroup.
 pub(crate) type SyncReply = Result<Synced, ErrorCode>;
 
-/// What a member got.
+/// The part of one member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Synced {
+    /// The kind of members.
     pub(crate) protocol_type: Option<String>,
+    /// The assignor.
     pub(crate) protocol: Option<String>,
+    /// The member's part of the assignment, as the leader wrote it.
     pub(crate) assignment: Bytes,
 }
 
 impl Group {
-    /// Takes a sync; the reply to `ticket` comes at once or when the leader has assigned.
+    /// Handles a sync. The reply to `ticket` comes at once, or when the leader has assigned.
     pub(crate) fn sync(&mut self, now: Instant, request: Syncing, ticket: Ticket) {
         if let Err(code) = self.try_sync(now, request, ticket) {
             self.replies.push((ticket, Reply::Sync(Err(code))));
         }
     }
 
+    /// Handles a sync, or returns the error.
     fn try_sync(
         &mut self,
         now: Instant,
@@ -85,7 +94,8 @@ impl Group {
         }
     }
 
-    /// The leader's word: the group is stable, and all who wait get their part.
+    /// Takes in the leader's assignment. The group is stable, and all waiting members get their
+    /// part.
     fn assign(&mut self, now: Instant, assignments: &[(String, Bytes)]) {
         self.state = GroupState::Stable;
         for member in &mut self.members {
@@ -110,6 +120,7 @@ impl Group {
         }
     }
 
+    /// Makes the reply with a member's part.
     fn synced(&self, assignment: Bytes) -> Synced {
         Synced {
             protocol_type: self.protocol_type.clone(),

@@ -1,4 +1,4 @@
-//! The state machine of groups, step by step.
+//! The state machine of classic groups, step by step.
 
 #![allow(
     clippy::unwrap_used,
@@ -46,7 +46,7 @@ fn instance(id: &str, instance: &str) -> Identity {
     }
 }
 
-/// A join of `who`, who would be called `new_id`, with these assignors.
+/// Returns the join of `who` with these assignors. A new member would get the id `new_id`.
 fn joining(who: Identity, new_id: &str, protocols: &[&str]) -> Joining {
     Joining {
         who,
@@ -121,7 +121,7 @@ impl Stage {
             .collect()
     }
 
-    /// Members `a` (the leader) and `b`, stable.
+    /// Makes a stable group of the members `a` (the leader) and `b`.
     fn stable_pair() -> Self {
         let mut stage = Self::new();
         stage.join(joining(who(""), "a", &["range"]));
@@ -213,7 +213,7 @@ fn a_member_that_does_not_rejoin_is_left_behind_at_the_rebalance_timeout() {
     let mut stage = Stage::stable_pair();
     stage.join(joining(who("a"), "", &["range", "sticky"]));
     for _ in 0..12 {
-        // It lives, but never joins.
+        // It sends heartbeats, but never joins.
         let _ = stage.heartbeat("b");
         stage.pass(Duration::from_secs(5));
     }
@@ -459,7 +459,7 @@ impl Stage {
     }
 }
 
-/// What a random client does next.
+/// The next action of a random client.
 #[derive(Clone, Debug)]
 enum Move {
     Join(usize),
@@ -522,7 +522,7 @@ proptest! {
             let led = view.leader.is_none_or(|leader| view.members.iter().any(|member| member.id == leader));
             prop_assert!(led, "the leader is no member");
         }
-        // Whatever is still parked is answered when everybody falls silent.
+        // Every parked request is answered once all clients fall silent.
         for _ in 0..40 {
             stage.pass(Duration::from_secs(10));
             for (ticket, _) in stage.group.take_replies() {

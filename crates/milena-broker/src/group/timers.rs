@@ -1,4 +1,4 @@
-//! What time does to a group: sessions end, phases end.
+//! The timers of a group. Sessions end, and phases of a rebalance end.
 
 use tokio::time::Instant;
 
@@ -7,7 +7,7 @@ use super::state::Group;
 use super::view::GroupState;
 
 impl Group {
-    /// When [`tick`](Self::tick) has something to do next.
+    /// Returns the time at which [`tick`](Self::tick) has something to do next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let sessions = self
             .members
@@ -27,7 +27,7 @@ impl Group {
             .min()
     }
 
-    /// Lets all that is due by `now` happen.
+    /// Runs everything that is due by `now`.
     pub(crate) fn tick(&mut self, now: Instant) {
         if let Some(group) = &mut self.consumer {
             group.tick(now);
@@ -62,7 +62,8 @@ impl Group {
         }
     }
 
-    /// Members that never asked for their assignment are out, and the rest begin anew.
+    /// Removes the members that never asked for their assignment, which begins a rebalance of the
+    /// rest.
     fn drop_silent(&mut self, now: Instant) {
         self.phase_ends = None;
         let silent: Vec<String> = self

@@ -1,4 +1,4 @@
-//! A group as it stands, for inspection and DescribeGroups.
+//! The state of a group, for inspection and DescribeGroups.
 
 use bytes::Bytes;
 
@@ -7,24 +7,25 @@ use super::state::Group;
 /// The state of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupState {
-    /// No members; there may be committed offsets.
+    /// No members. There may be committed offsets.
     Empty,
-    /// Members are asked to join again.
+    /// The members have to join again.
     PreparingRebalance,
-    /// All have joined; the leader is to hand in the assignment.
+    /// All members have joined. The leader has to send the assignment.
     CompletingRebalance,
-    /// Everybody has an assignment.
+    /// All members have an assignment.
     Stable,
-    /// Of a group of the consumer protocol: the target is to be made anew.
+    /// The target assignment is out of date. Only groups of the consumer protocol have this state.
     Assigning,
-    /// Of a group of the consumer protocol: members are on their way to their targets.
+    /// Members are on their way to their targets. Only groups of the consumer protocol have this
+    /// state.
     Reconciling,
-    /// There is no such group.
+    /// The group does not exist.
     Dead,
 }
 
 impl GroupState {
-    /// Kafka's name for it.
+    /// Returns Kafka's name of the state.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
@@ -42,17 +43,18 @@ impl GroupState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupView {
-    /// The protocol of its members: `classic` or `consumer`.
+    /// The protocol of its members, `classic` or `consumer`.
     pub kind: &'static str,
     /// Its state.
     pub state: GroupState,
-    /// The generation, which rises with each rebalance; under the consumer protocol the group epoch.
+    /// The generation, which grows with each rebalance. The group epoch under the consumer
+    /// protocol.
     pub generation: i32,
-    /// The kind of members, `consumer` for consumers.
+    /// The kind of members, `consumer` for consumers. `None` before the first member.
     pub protocol_type: Option<String>,
-    /// The assignor in use.
+    /// The assignor in use. `None` before the first rebalance.
     pub protocol: Option<String>,
-    /// The member id of the leader.
+    /// The member id of the leader. `None` without one, and under the consumer protocol.
     pub leader: Option<String>,
     /// The members, in the order in which they joined.
     pub members: Vec<MemberView>,
@@ -62,25 +64,27 @@ pub struct GroupView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemberView {
-    /// The id that the coordinator gave it.
+    /// The member id.
     pub id: String,
-    /// Its static identity (`group.instance.id`).
+    /// The static identity (`group.instance.id`). `None` for a dynamic member.
     pub instance_id: Option<String>,
     /// The client id that it joined with.
     pub client_id: String,
-    /// Where it joined from.
+    /// The address that it joined from.
     pub client_host: String,
-    /// Its subscription, as it was sent.
+    /// The subscription, as it was sent. Empty under the consumer protocol.
     pub metadata: Bytes,
-    /// Its assignment, as the leader wrote it.
+    /// The assignment, as the leader wrote it. Empty under the consumer protocol.
     pub assignment: Bytes,
-    /// Its epoch; `None` for a classic member.
+    /// The member epoch. `None` for a classic member.
     pub epoch: Option<i32>,
-    /// What it was assigned, by topic and partition; empty for a classic member, whose assignment the broker cannot read.
+    /// The assigned partitions by topic. Empty for a classic member, because the broker does not
+    /// read its assignment.
     pub partitions: Vec<(String, i32)>,
 }
 
 impl Group {
+    /// Returns the group for inspection.
     pub(crate) fn view(&self) -> GroupView {
         if let Some(group) = self.consumer.as_ref().filter(|_| self.members.is_empty()) {
             return group.view();

@@ -1,4 +1,4 @@
-//! A client of raw messages, in memory, for the tests of the broker.
+//! A client of raw messages, for the tests of the broker. It connects in memory or over TCP.
 
 #![allow(
     clippy::unwrap_used,
@@ -65,7 +65,7 @@ impl Client {
         }
     }
 
-    /// Sends a request without reading the answer; gives its correlation id.
+    /// Sends a request without reading the answer. Returns its correlation id.
     pub(crate) async fn send<R: Request>(&mut self, message: &R, version: i16) -> i32 {
         let id = self.next;
         self.next += 1;
@@ -74,7 +74,8 @@ impl Client {
         id
     }
 
-    /// The next answer's frame, without its length; `None` when the connection was closed.
+    /// Returns the frame of the next answer without its length, or `None` if the connection was
+    /// closed.
     pub(crate) async fn frame(&mut self) -> Option<Bytes> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, usize::MAX >> 1).unwrap() {
@@ -86,7 +87,7 @@ impl Client {
         }
     }
 
-    /// The bytes that arrive until the connection is closed.
+    /// Returns the bytes that arrive until the connection is closed.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = self.buffer.split().to_vec();
         let _ = self.stream.read_to_end(&mut rest).await;
@@ -123,7 +124,7 @@ impl Client {
             .expect("the connection was closed")
     }
 
-    /// Produces a batch with acks=all and gives the partition's answer.
+    /// Produces a batch with acks=all. Returns the partition's answer.
     pub(crate) async fn produce(
         &mut self,
         name: &str,
@@ -172,7 +173,7 @@ pub(crate) fn fetching(name: &str, partitions: &[(i32, i64)]) -> FetchRequest {
         ])
 }
 
-/// The partitions of a Fetch answer: number, error code, bytes of records.
+/// Returns the partitions of a Fetch answer, with number, error code and bytes of records.
 pub(crate) fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
     let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
     partitions
@@ -186,7 +187,7 @@ pub(crate) fn summary(answer: &FetchResponse) -> Vec<(i32, i16, usize)> {
         .collect()
 }
 
-/// A batch of one record for each of `times`, in milliseconds.
+/// Makes a batch of one record for each of `times`, in milliseconds.
 pub(crate) fn batch_at(times: &[i64]) -> Bytes {
     let mut open = BatchBuilder::with_capacity(1024);
     for time in times {
@@ -197,7 +198,8 @@ pub(crate) fn batch_at(times: &[i64]) -> Bytes {
     open.seal(Compression::None).unwrap().0.to_bytes(None)
 }
 
-/// A batch of `count` records of 20 bytes, stamped by a producer where one is given: id, epoch, first sequence.
+/// Makes a batch of `count` records of 20 bytes. `stamp` is a producer's id, epoch and first
+/// sequence.
 pub(crate) fn batch(count: u32, stamp: Option<(i64, i16, i32)>) -> Bytes {
     let mut open = BatchBuilder::with_capacity(1024);
     for i in 0..count {

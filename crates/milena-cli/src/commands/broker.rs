@@ -1,4 +1,4 @@
-//! `milena broker`: the embedded broker on a port.
+//! `milena broker`, which runs the embedded broker on a port.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::failure::Failure;
 use crate::output;
 use crate::signals::Signals;
 
-/// The broker keeps everything in memory: when it ends, all is gone.
+/// The broker keeps everything in memory. When it ends, all data is gone.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
-    /// The port to listen on; 0 takes a free one. With several brokers each takes the next port.
+    /// The port to listen on. 0 takes a free one. With several brokers each takes the next port.
     #[arg(long, value_name = "N", default_value_t = 9092)]
     port: u16,
     /// The address to listen at.
     #[arg(long, value_name = "HOST", default_value = "127.0.0.1")]
     host: String,
-    /// The host that clients are told to connect to.
+    /// The host that clients connect to.
     #[arg(long, value_name = "HOST")]
     advertised_host: Option<String>,
-    /// How many brokers.
+    /// The number of brokers.
     #[arg(long, value_name = "N", default_value_t = 1)]
     brokers: usize,
-    /// Makes a topic; may be given again.
+    /// Creates a topic. May be given several times.
     #[arg(long = "topic", value_name = "NAME[:PARTITIONS]", value_parser = topic)]
     topics: Vec<(String, u32)>,
-    /// Lets clients make topics by asking for them.
+    /// Lets clients create topics by asking for them.
     #[arg(long)]
     auto_create: bool,
-    /// Keeps about so many bytes of each partition, and drops the oldest. By default all is kept.
+    /// Keeps about this many bytes of each partition, and drops the oldest. By default all is kept.
     #[arg(long, value_name = "BYTES")]
     retention_bytes: Option<usize>,
 }
 
-/// Prints where it listens, and runs until it is interrupted.
+/// Prints the addresses, and runs until it is interrupted.
 pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
     let mut builder = Broker::builder()
         .brokers(args.brokers)
@@ -69,6 +69,6 @@ fn topic(text: &str) -> Result<(String, u32), String> {
         Some(parts) => parts,
     };
     let count = partitions.parse().ok().filter(|count| *count > 0);
-    let count = count.ok_or_else(|| format!("'{partitions}' is no number of partitions"))?;
+    let count = count.ok_or_else(|| format!("'{partitions}' is not a number of partitions"))?;
     Ok((name.to_owned(), count))
 }

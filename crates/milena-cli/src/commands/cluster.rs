@@ -1,4 +1,4 @@
-//! `milena cluster`: brokers, controller, features.
+//! `milena cluster`, which shows brokers, the controller and features.
 
 use serde_json::{Value, json};
 

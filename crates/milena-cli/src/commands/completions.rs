@@ -1,4 +1,4 @@
-//! `milena completions`: what a shell needs to complete the command.
+//! `milena completions`, which prints the completion script of a shell.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -7,10 +7,10 @@ use crate::args::Cli;
 use crate::failure::Failure;
 use crate::output;
 
-/// For which shell.
+/// The shell to complete in.
 #[derive(Debug, Args)]
 pub(crate) struct Completions {
-    /// The shell; its startup file takes what is printed.
+    /// The shell, whose startup file the printed text is for.
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! `milena config`: settings, checked before a program meets them.
+//! `milena config`, which checks settings before a program uses them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,20 +11,21 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::output::{self, Format, Table};
 
-/// What is done with settings.
+/// The action on settings.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Reads configuration files (YAML, TOML, or properties of Kafka's Java clients and librdkafka) and says what is wrong with them.
+    /// Reads configuration files (YAML, TOML, or properties of Kafka's Java clients and librdkafka)
+    /// and shows their errors.
     Check {
         /// The files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Lists all settings with their variables, what may be written, and defaults.
+    /// Lists all settings with their variables, allowed values and defaults.
     Keys,
 }
 
-/// Needs no cluster.
+/// Runs the command. It needs no cluster.
 pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
     let format = Format::chosen(global.output);
     match verb {
@@ -61,6 +62,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
     }
 }
 
+/// Checks one file, and adds its rows.
 fn check(file: &Path, table: &mut Table) -> Result<(), Failure> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Failure::input(&name, &error))?;
@@ -84,7 +86,7 @@ fn check(file: &Path, table: &mut Table) -> Result<(), Failure> {
             ]);
         }
     }
-    // Read, and not connected to.
+    // The settings are only read. No connection is made.
     let _ = Client::builder().file(file)?;
     table.row([json!(name), json!(null), json!(""), json!("ok")]);
     Ok(())

@@ -1,4 +1,4 @@
-//! `milena configs`: of topics, brokers and groups.
+//! `milena configs`, which shows and alters configs of topics, brokers and groups.
 
 use clap::{Args, Subcommand, ValueEnum};
 use milena::NodeId;
@@ -12,22 +12,22 @@ use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
 
-/// What is done with configs.
+/// The action on configs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Shows the configs of something.
+    /// Shows the configs of a topic, broker or group.
     Show {
         #[command(flatten)]
         of: Of,
-        /// Shows those at Kafka's own default, too.
+        /// Also shows those at Kafka's own default.
         #[arg(long)]
         all: bool,
     },
-    /// Sets and unsets configs; what is not named stays.
+    /// Sets and unsets configs. Others stay as they are.
     Alter {
         #[command(flatten)]
         of: Of,
-        /// Alters the defaults of all brokers, in place of those of one.
+        /// Alters the defaults of all brokers instead of one broker.
         #[arg(long)]
         all: bool,
         #[command(flatten)]
@@ -35,9 +35,10 @@ pub(crate) enum Verb {
     },
 }
 
-/// What has the configs.
+/// The topic, broker or group.
 #[derive(Debug, Args)]
 pub(crate) struct Of {
+    /// The kind of resource.
     #[arg(value_enum)]
     kind: Kind,
     /// The topic, the broker's number (without it, the defaults of all brokers), or the group.
@@ -52,8 +53,9 @@ enum Kind {
 }
 
 impl Of {
+    /// Returns the resource that the options name.
     fn resource(self) -> Result<ConfigResource, Failure> {
-        let name = |what: &str| Failure::usage(format!("which {what}?"));
+        let name = |what: &str| Failure::usage(format!("give the name of the {what}"));
         match (self.kind, self.name) {
             (Kind::Topic, topic) => topic
                 .map(ConfigResource::topic)
@@ -76,19 +78,19 @@ impl Of {
 /// Changes of configs.
 #[derive(Debug, Args)]
 pub(crate) struct Changes {
-    /// Sets a config; may be given again.
+    /// Sets a config. May be given several times.
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// Takes a config back to its default; may be given again.
+    /// Resets a config to its default. May be given several times.
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
-    /// Only asks whether it could be changed.
+    /// Only checks that it could be changed.
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Changes {
-    /// The changes, and whether they are only asked about.
+    /// Returns the changes, and true if they are only to be checked.
     pub(super) fn read(self) -> (Vec<ConfigChange>, bool) {
         let set = self.set.into_iter();
         let set = set.map(|(key, value)| ConfigChange::set(key, value));
@@ -117,17 +119,15 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         Verb::Alter { of, all, changes } => {
             let (changes, dry_run) = changes.read();
             if changes.is_empty() {
-                return Err(Failure::usage("nothing to change: --set or --unset"));
+                return Err(Failure::usage(
+                    "there is nothing to change; give --set or --unset",
+                ));
             }
             let of_all = matches!((of.kind, &of.name), (Kind::Broker, None));
             if of_all != all {
                 return Err(Failure::usage(match of_all {
-                    true => {
-                        "which broker? Give its number, or --all for the defaults of all brokers"
-                    }
-                    false => {
-                        "--all is for the defaults of all brokers, and no number is given with it"
-                    }
+                    true => "give the number of a broker, or --all for the defaults of all brokers",
+                    false => "--all means the defaults of all brokers, and takes no number",
                 }));
             }
             let keys: Vec<String> = changes.iter().map(key).collect();

@@ -1,4 +1,4 @@
-//! `milena elect`: leaders by election.
+//! `milena elect`, which elects leaders.
 
 use clap::Args;
 use milena::admin::{Election, ElectionKind};
@@ -10,13 +10,13 @@ use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
 
-/// Which partitions get another leader.
+/// The partitions that get another leader.
 #[derive(Debug, Args)]
 pub(crate) struct Elect {
-    /// Topics or partitions; none means all partitions of the cluster.
+    /// Topics or partitions. Without any, all partitions of the cluster.
     #[arg(value_name = "TOPIC[:PARTITION]", value_parser = scope)]
     places: Vec<Scope>,
-    /// Elects a replica that is behind where none in sync is left: records may be lost.
+    /// Elects a replica that is behind if none in sync is left. Records may be lost.
     #[arg(long)]
     unclean: bool,
 }

@@ -1,4 +1,4 @@
-//! `milena groups`: list, describe, delete.
+//! `milena groups`, which lists, describes and deletes groups.
 
 use clap::Subcommand;
 use milena::admin::{GroupDescription, GroupState, GroupType, ListGroups};
@@ -10,25 +10,25 @@ use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
 
-/// What is done with groups.
+/// The action on groups.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Lists groups.
     List {
-        /// Only groups in this state, such as Stable or Empty; may be given again.
+        /// Shows only groups in this state, such as Stable or Empty. May be given several times.
         #[arg(long = "state", value_parser = state)]
         states: Vec<GroupState>,
-        /// Only groups of this type, such as Classic or Consumer; may be given again.
+        /// Shows only groups of this type, such as Classic or Consumer. May be given several times.
         #[arg(long = "type", value_parser = kind)]
         types: Vec<GroupType>,
     },
     /// Describes groups with their members.
     Describe {
-        /// The groups; none means all.
+        /// The groups. Without any, all groups.
         #[arg(value_name = "GROUP")]
         groups: Vec<String>,
     },
-    /// Deletes groups with what they have committed.
+    /// Deletes groups with their committed offsets.
     Delete {
         /// The groups.
         #[arg(required = true, value_name = "GROUP")]
@@ -38,14 +38,14 @@ pub(crate) enum Verb {
 
 fn state(word: &str) -> Result<GroupState, String> {
     match GroupState::from_word(word) {
-        GroupState::Unknown => Err(format!("'{word}' is no state of a group")),
+        GroupState::Unknown => Err(format!("'{word}' is not a state of a group")),
         state => Ok(state),
     }
 }
 
 fn kind(word: &str) -> Result<GroupType, String> {
     match GroupType::from_word(word) {
-        GroupType::Unknown => Err(format!("'{word}' is no type of a group")),
+        GroupType::Unknown => Err(format!("'{word}' is not a type of a group")),
         kind => Ok(kind),
     }
 }
@@ -97,6 +97,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Shows groups and their members.
 fn show(session: &Session, groups: &[GroupDescription]) -> Result<(), Failure> {
     let mut about = Table::new(&[
         "group",

@@ -1,4 +1,4 @@
-//! `milena health`: whether a cluster, or a program that serves its health, is well.
+//! `milena health`, which checks a cluster, or a program that serves its health.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,14 @@ use crate::failure::Failure;
 use crate::output::{self, Table};
 use crate::session::Session;
 
-/// What is asked.
+/// The cluster or program to check.
 #[derive(Debug, Args)]
 pub(crate) struct Health {
-    /// Asks a program that serves its health, such as http://127.0.0.1:9404/health, in place of the cluster.
+    /// Checks a program that serves its health, such as http://127.0.0.1:9404/health, instead of
+    /// the cluster.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// The token that the program's page asks for.
+    /// The token of the program's page.
     #[arg(
         long,
         value_name = "TOKEN",
@@ -31,7 +32,8 @@ pub(crate) struct Health {
     token: Option<String>,
 }
 
-/// Every broker answers, and every partition has a leader and all its replicas.
+/// Checks that every broker answers, and that every partition has a leader and all its replicas in
+/// sync.
 pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     let mut table = Table::new(&["check", "state", "detail"]);
     let mut ill = 0;
@@ -42,6 +44,8 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     };
     let cluster = session.admin.describe_cluster().await?;
     for broker in &cluster.brokers {
+        // A request for its configs must be answered by the broker itself, so it shows whether the
+        // broker works.
         let asked = Instant::now();
         let resource = ConfigResource::Broker(broker.node);
         let answered = session.admin.describe_configs([resource]).await.all();
@@ -77,7 +81,11 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     }
     let told = |bad: &[String]| match bad {
         [] => format!("all {all} partitions"),
-        bad => format!("{} of {all} partitions not: {}", bad.len(), some(bad)),
+        bad => format!(
+            "failing for {} of {all} partitions: {}",
+            bad.len(),
+            some(bad)
+        ),
     };
     let detail = match &untold[..] {
         [] => "all topics".to_owned(),
@@ -101,6 +109,7 @@ pub(super) async fn of_cluster(session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Lists the first five names.
 fn some(names: &[String]) -> String {
     let shown = names.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
     match names.len() {
@@ -109,16 +118,16 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// Asks a program, by HTTP without encryption.
+/// Asks a program for its health, by HTTP without encryption.
 pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Failure> {
     let url = args.url.as_deref().unwrap_or_default();
     let rest = url
         .strip_prefix("http://")
         .ok_or_else(|| Failure::usage(format!("'{url}' does not begin with http://")))?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, "health"));
-    // What a URL leaves out: the port of HTTP.
+    // A URL may leave out the port, which is 80 then.
     let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
-        // A colon in brackets belongs to an address of IPv6.
+        // A colon in brackets belongs to an IPv6 address.
         !name.is_empty() && !port.ends_with(']')
     });
     let host = &match has_port {
@@ -149,6 +158,7 @@ pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Fai
     }
 }
 
+/// Sends a GET request, and returns the whole answer.
 async fn get(host: &str, path: &str, token: Option<&str>) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(host).await?;
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
@@ -161,5 +171,7 @@ async fn get(host: &str, path: &str, token: Option<&str>) -> std::io::Result<Str
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// The longest time that a program may take to answer.
 const LONGEST: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
 const MOST: u64 = 4 << 20;

@@ -1,4 +1,4 @@
-//! `milena lag`: how far groups are behind.
+//! `milena lag`, which shows how far groups are behind.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -14,23 +14,24 @@ use crate::output::{self, Format, Table};
 use crate::session::{Session, no_group};
 use crate::signals::Signals;
 
-/// Which groups, and how often.
+/// The groups to show, and the form.
 #[derive(Debug, Args)]
 pub(crate) struct Lag {
-    /// The groups; none means all.
+    /// The groups. Without any, all groups.
     #[arg(value_name = "GROUP")]
     groups: Vec<String>,
-    /// Shows it again and again until interrupted.
+    /// Shows the lag again and again until interrupted.
     #[arg(short, long)]
     watch: bool,
-    /// How long to wait in between, at least 100ms.
+    /// The time between two looks, at least 100ms.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     interval: Duration,
-    /// A line per group in place of one per partition.
+    /// Shows one line per group instead of one per partition.
     #[arg(long)]
     summary: bool,
-    /// Ends with code 1 where a group is more records behind, and with code 8 where that is not known of a partition: nothing is committed
-    /// there though it holds records, more is committed than it holds, or a broker did not tell.
+    /// Ends with code 1 if a group is more records behind, and with code 8 if the lag of a
+    /// partition is not known. It is not known if the partition holds records and nothing is
+    /// committed, if more is committed than it holds, or if a broker did not answer.
     #[arg(long, value_name = "RECORDS")]
     max: Option<u64>,
 }
@@ -43,7 +44,7 @@ pub(super) async fn run(args: Lag, session: &Session) -> Result<(), Failure> {
     let signals = Signals::watch();
     loop {
         tokio::select! {
-            // A group that was refused, or a broker that is away for a while, does not end the watch.
+            // A refused group, or a broker that is down for a while, does not end the watch.
             seen = once(&args, session) => match seen {
                 Ok(Seen { failure: Some(failure), .. }) | Err(failure) if !failure.is_output() => {
                     crate::complain(&failure);
@@ -60,17 +61,17 @@ pub(super) async fn run(args: Lag, session: &Session) -> Result<(), Failure> {
     }
 }
 
-/// What was shown.
+/// The result of one look.
 struct Seen {
     /// The group that is furthest behind, of those whose lag is known.
     worst: Option<(String, u64)>,
-    /// Partitions, and groups without any, whose lag is not known.
+    /// The number of partitions, and of groups without any, whose lag is not known.
     unknown: usize,
-    /// Why something could not be found.
+    /// The last failure to find something out. `None` if everything was found.
     failure: Option<Failure>,
 }
 
-/// What the exit code says of it.
+/// Turns a look into the result of the command.
 fn judged(args: &Lag, seen: Seen) -> Result<(), Failure> {
     let Some(max) = args.max else {
         return seen.failure.map_or(Ok(()), Err);
@@ -82,13 +83,13 @@ fn judged(args: &Lag, seen: Seen) -> Result<(), Failure> {
         let words = format!("{group} is {worst} records behind, more than {max}");
         return Err(Failure::failed(words));
     }
-    // A watcher must not take what could not be found for nothing.
+    // A monitoring script must not take an unknown lag for no lag.
     if seen.unknown > 0 || seen.failure.is_some() {
         if let Some(failure) = seen.failure {
             crate::complain(&failure);
         }
         let words = format!(
-            "the lag of {} partitions is not known, so that it cannot be said to be at most {max}",
+            "the lag of {} partitions is not known, so it cannot be compared with {max}",
             seen.unknown
         );
         return Err(Failure::unknown(words));
@@ -96,7 +97,7 @@ fn judged(args: &Lag, seen: Seen) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows it once.
+/// Shows the lag once.
 async fn once(args: &Lag, session: &Session) -> Result<Seen, Failure> {
     let named = !args.groups.is_empty();
     let mut failure = None;
@@ -112,7 +113,7 @@ async fn once(args: &Lag, session: &Session) -> Result<Seen, Failure> {
     for (group, lag) in session.admin.lag(groups).await {
         let there = |lag: &GroupLag| lag.description.is_some() || !lag.partitions.is_empty();
         match lag {
-            // One of those that were listed may be gone by now.
+            // A group from the list may have been deleted since.
             Ok(lag) if there(&lag) => found.push((group, lag)),
             Ok(_) if named => {
                 note(session, &mut failure, no_group(&group).into()).await;
@@ -143,7 +144,7 @@ async fn once(args: &Lag, session: &Session) -> Result<Seen, Failure> {
     let totals = found.iter().map(|(group, lag)| (group, lag.records()));
     let worst = totals.max_by_key(|(_, records)| *records);
     let unknown = |lag: &GroupLag| match lag.partitions.len() {
-        // It commits in nothing that is known, and nobody can say what it reads.
+        // The group has committed nothing, so its lag cannot be known.
         0 => 1,
         _ => lag.unknown(),
     };
@@ -154,7 +155,7 @@ async fn once(args: &Lag, session: &Session) -> Result<Seen, Failure> {
     })
 }
 
-/// Keeps the last failure for the end, and tells the one before.
+/// Keeps the last failure for the end, and prints the one before it.
 async fn note(session: &Session, last: &mut Option<Failure>, failure: Failure) {
     let failure = crate::nearest::hint(session, failure).await;
     if let Some(before) = last.replace(failure) {
@@ -162,6 +163,7 @@ async fn note(session: &Session, last: &mut Option<Failure>, failure: Failure) {
     }
 }
 
+/// Returns a table of one row per group.
 fn summary(groups: &[(String, GroupLag)]) -> Table {
     let columns = ["group", "state", "partitions", "lag", "seconds", "unknown"];
     let mut table = Table::new(&columns);
@@ -171,7 +173,7 @@ fn summary(groups: &[(String, GroupLag)]) -> Table {
             json!(group),
             json!(lag.description.as_ref().map(|group| group.state.word())),
             json!(lag.partitions.len()),
-            // Where nothing of it is known it is not zero.
+            // An unknown lag is not zero.
             json!(known.then(|| lag.records())),
             json!(lag.behind().map(seconds)),
             json!(lag.unknown()),
@@ -180,6 +182,7 @@ fn summary(groups: &[(String, GroupLag)]) -> Table {
     table
 }
 
+/// Returns a table of one row per partition.
 fn detail(groups: &[(String, GroupLag)]) -> Table {
     let mut table = Table::new(&[
         "group",
@@ -220,9 +223,10 @@ fn detail(groups: &[(String, GroupLag)]) -> Table {
     table
 }
 
-/// A cluster that many watch is not to be kept busy by it.
+/// The shortest time between two looks. It bounds the load on a cluster that many people watch.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// Returns seconds with one decimal place.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }

@@ -1,4 +1,4 @@
-//! `milena offsets`: what groups have committed.
+//! `milena offsets`, which shows, resets and deletes committed offsets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,20 @@ use crate::failure::Failure;
 use crate::output::{self, Format, Table};
 use crate::session::Session;
 
-/// What is done with committed offsets.
+/// The action on committed offsets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Shows what groups have committed.
+    /// Shows the committed offsets of groups.
     Show {
         /// The groups.
         #[arg(required = true, value_name = "GROUP")]
         groups: Vec<String>,
     },
-    /// Moves a group, shown first and then asked about; the group must have no members.
+    /// Moves the offsets of a group, after showing them and asking. The group must have no members.
     Reset(Reset),
-    /// Makes a group forget a topic or partition, which it begins anew then.
+    /// Deletes the committed offsets of a topic or partition, which the group then begins anew.
     Delete {
+        /// The group.
         group: String,
         /// Topics or partitions.
         #[arg(required = true, value_name = "TOPIC[:PARTITION]", value_parser = scope)]
@@ -35,19 +36,20 @@ pub(crate) enum Verb {
     },
 }
 
-/// Where to.
+/// The group, its partitions and their new offsets.
 #[derive(Debug, Args)]
 pub(crate) struct Reset {
+    /// The group.
     group: String,
-    /// A topic or partition; may be given again.
+    /// A topic or partition. May be given several times.
     #[arg(long = "topic", value_name = "TOPIC[:PARTITION]", value_parser = scope, required_unless_present = "all_topics")]
     topics: Vec<Scope>,
-    /// All partitions where the group has committed.
+    /// All partitions with a committed offset of the group.
     #[arg(long, conflicts_with = "topics")]
     all_topics: bool,
     #[command(flatten)]
     to: To,
-    /// Only shows what would be done.
+    /// Only shows the changes.
     #[arg(long)]
     dry_run: bool,
 }
@@ -55,22 +57,24 @@ pub(crate) struct Reset {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct To {
-    /// To the first record there is.
+    /// To the first record.
     #[arg(long)]
     to_earliest: bool,
-    /// Behind the last record.
+    /// To the end, after the last record.
     #[arg(long)]
     to_latest: bool,
-    /// To where it is, held within what is there; a partition without a commit goes to the end, which is told.
+    /// To the present offset, moved into the range that exists. A partition without a commit goes
+    /// to its end, which is reported.
     #[arg(long)]
     to_current: bool,
     /// To this offset.
     #[arg(long, value_name = "N")]
     to_offset: Option<i64>,
-    /// So many records further; back where negative.
+    /// By this many records, backwards if negative.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     shift_by: Option<i64>,
-    /// To the first record since this time: milliseconds since 1970, 2026-02-17, 2026-02-17T09:30:00Z or 2026-02-17T09:30:00+02:00.
+    /// To the first record since this time, given as milliseconds since 1970, 2026-02-17,
+    /// 2026-02-17T09:30:00Z or 2026-02-17T09:30:00+02:00.
     #[arg(long, value_name = "TIME", value_parser = super::time::time, allow_hyphen_values = true)]
     to_datetime: Option<i64>,
     /// To the first record of the last 30m, 2h, 1d ...
@@ -79,6 +83,7 @@ struct To {
 }
 
 impl To {
+    /// Returns the target of the options.
     fn target(&self) -> Result<ResetTo, Failure> {
         Ok(match self {
             Self {
@@ -92,7 +97,9 @@ impl To {
                 ..
             } => {
                 let offset = Offset::from_wire(*offset);
-                ResetTo::Offset(offset.ok_or_else(|| Failure::usage("no offset is negative"))?)
+                ResetTo::Offset(
+                    offset.ok_or_else(|| Failure::usage("an offset cannot be negative"))?,
+                )
             }
             Self {
                 shift_by: Some(by), ..
@@ -144,7 +151,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
         }
         Verb::Reset(args) => reset(session, args).await,
         Verb::Delete { group, places } => {
-            let what = format!("make {group} forget where it is");
+            let what = format!("delete committed offsets of {group}");
             confirm(&session.global, &what)?;
             let places = super::topics::places(session, places).await?;
             let deleted = session.admin.delete_offsets(&group, places).await;
@@ -166,6 +173,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Shows the plan, asks, and moves the group.
 async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
     let to = args.to.target()?;
     let scope = args
@@ -199,7 +207,8 @@ async fn reset(session: &Session, args: Reset) -> Result<(), Failure> {
     session.good(applied, |_| Ok(())).await
 }
 
-/// To keep a group where it is means to skip all records where it is nowhere.
+/// Warns about partitions without a commit. Keeping a group at its offset skips all records where
+/// it has none.
 fn told_of_the_uncommitted(plan: &ResetPlan) {
     let nowhere = plan.moves.iter().filter(|(_, planned)| {
         matches!(planned, Ok(planned) if planned.from.is_none() && planned.start < planned.end)
@@ -213,7 +222,8 @@ fn told_of_the_uncommitted(plan: &ResetPlan) {
     }
 }
 
-/// The same, with an error for each group that has nothing because there is no such group.
+/// Returns the same results, with an error for each group that has no commits because it does not
+/// exist.
 async fn known(
     session: &Session,
     committed: PerItem<String, Committed>,
@@ -239,7 +249,7 @@ async fn known(
 
 type Committed = BTreeMap<TopicPartition, CommittedOffset>;
 
-/// Why there is nothing to move of all that a group has committed.
+/// Returns the reason that a group has no committed offsets to move.
 async fn nothing_to_move(session: &Session, group: &str) -> Result<Failure, Failure> {
     let described = session.admin.describe_groups([group]).await.all()?;
     let members = described.iter().map(|group| group.members.len()).sum();
@@ -252,6 +262,7 @@ async fn nothing_to_move(session: &Session, group: &str) -> Result<Failure, Fail
     })
 }
 
+/// Shows a plan.
 async fn show(session: &Session, plan: &ResetPlan) -> Result<(), Failure> {
     let format: Format = session.format();
     session

@@ -1,4 +1,4 @@
-//! `milena partition`: where a key lands under every client's scheme.
+//! `milena partition`, which shows the partition of a key under every client's scheme.
 
 use clap::Args;
 use milena::producer::partitioner::{NAMES, by_name};
@@ -10,28 +10,29 @@ use crate::failure::Failure;
 use crate::output::{self, Format, Table};
 use crate::session::Session;
 
-/// Which key, among how many partitions.
+/// The key, and the number of partitions.
 #[derive(Debug, Args)]
 pub(crate) struct Partition {
     /// The key.
     key: String,
-    /// How many partitions.
+    /// The number of partitions.
     #[arg(short, long, value_name = "N", required_unless_present = "topic", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) partitions: Option<u32>,
-    /// As many partitions as this topic has.
+    /// Takes the number of partitions of this topic.
     #[arg(long, value_name = "NAME", conflicts_with = "partitions")]
     topic: Option<String>,
-    /// Only this scheme.
+    /// Shows only this scheme.
     #[arg(long, value_name = "NAME")]
     scheme: Option<String>,
 }
 
-/// Needs no cluster.
+/// Shows the partitions for a number that was given, without a cluster.
 pub(crate) fn offline(args: &Partition, global: &Global) -> Result<(), Failure> {
     let partitions = args.partitions.unwrap_or(1);
     show(args, partitions, Format::chosen(global.output))
 }
 
+/// Shows the partitions for the number that a topic has.
 pub(super) async fn on_cluster(args: &Partition, session: &Session) -> Result<(), Failure> {
     let topic = args.topic.as_deref().unwrap_or_default();
     let partitions = session.partitions_of(topic).await?;
@@ -47,8 +48,9 @@ fn show(args: &Partition, partitions: u32, format: Format) -> Result<(), Failure
     };
     let mut table = Table::new(&["scheme", "partition"]);
     for name in names {
-        let scheme = by_name(name)
-            .ok_or_else(|| Failure::usage(format!("'{name}' is none of {}", NAMES.join(", "))))?;
+        let scheme = by_name(name).ok_or_else(|| {
+            Failure::usage(format!("'{name}' is not one of {}", NAMES.join(", ")))
+        })?;
         let choice: Value = match scheme.choose(&record) {
             Choice::Partition(number) => json!(number),
             Choice::Sticky => json!("any, for a while"),

@@ -1,4 +1,4 @@
-//! `milena perf`: how fast a cluster takes records, and gives them.
+//! `milena perf`, which measures how fast a cluster takes and gives records.
 
 use std::time::{Duration, Instant};
 
@@ -15,40 +15,42 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::signals::Signals;
 
-/// What is measured.
+/// The kind of measurement.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Sends records as fast as the cluster takes them, or at a rate, and tells how long they took.
+    /// Sends records as fast as the cluster takes them, or at a rate, and shows how long they took.
     Produce(Produce),
     /// Reads a topic from its beginning.
     Consume(Consume),
 }
 
-/// What is sent.
+/// The records to send.
 #[derive(Debug, Args)]
 pub(crate) struct Produce {
+    /// The topic to write to.
     topic: String,
-    /// How many records.
+    /// The number of records.
     #[arg(short, long, value_name = "N", default_value_t = 1_000_000)]
     count: u64,
     /// The size of a value, in bytes.
     #[arg(short, long, value_name = "BYTES", default_value_t = 100)]
     size: usize,
-    /// At most so many records per second.
+    /// The largest number of records per second. Without it, as fast as possible.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rate: Option<u64>,
     #[command(flatten)]
     how: How,
 }
 
-/// What is read.
+/// The records to read.
 #[derive(Debug, Args)]
 pub(crate) struct Consume {
+    /// The topic to read.
     topic: String,
-    /// Ends after so many records.
+    /// Ends after this many records.
     #[arg(short, long, value_name = "N", default_value_t = 1_000_000)]
     count: u64,
-    /// Ends when nothing came for so long.
+    /// Ends if no record came for this time.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     idle: Duration,
 }
@@ -78,7 +80,7 @@ async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
                 () = signals.asked() => break,
             }
         }
-        // A window that moves over noise: no two values alike, and nothing to compress.
+        // A window that moves over random bytes. No two values are alike, and they do not compress.
         let from = usize::try_from(number).unwrap_or(0).wrapping_mul(31) % SPREAD;
         let value = noise.get(from..from + args.size).unwrap_or_default();
         let asked = Instant::now();
@@ -155,7 +157,8 @@ async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
     ended(&signals)
 }
 
-/// The figures were told; that it is not all of them is told by the exit code.
+/// Fails if a signal came. The figures are shown in any case, and the exit code shows that they are
+/// incomplete.
 fn ended(signals: &Signals) -> Result<(), Failure> {
     match signals.have_come() {
         true => Err(Failure::interrupted()),
@@ -163,6 +166,7 @@ fn ended(signals: &Signals) -> Result<(), Failure> {
     }
 }
 
+/// Returns the first four columns.
 fn figures(count: u64, bytes: u64, took: Duration) -> [serde_json::Value; 4] {
     let seconds = took.as_secs_f64().max(1e-6);
     let round = |number: f64| (number * 1000.0).round() / 1000.0;
@@ -174,21 +178,22 @@ fn figures(count: u64, bytes: u64, took: Duration) -> [serde_json::Value; 4] {
     ]
 }
 
+/// Waits until a record is due at the given rate.
 async fn pace(started: Instant, number: u64, rate: u64) {
     let due = Duration::from_secs_f64(number as f64 / rate as f64);
     let ahead = due.saturating_sub(started.elapsed());
-    // Sleeps are no shorter than a millisecond; until then the records go together.
+    // Sleeps take at least a millisecond. Records that are due within it go together.
     if ahead >= Duration::from_millis(1) {
         tokio::time::sleep(ahead).await;
     }
 }
 
-/// Every how many records one is timed: about ten thousand of them.
+/// Returns the distance between two records whose time is taken, so that about ten thousand are.
 fn sample(count: u64) -> u64 {
     (count / 10_000).max(1)
 }
 
-/// Bytes that do not compress, the same on every run (xorshift).
+/// Returns bytes that do not compress and are the same on every run (xorshift).
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut bytes = Vec::with_capacity(len + 8);
@@ -210,4 +215,5 @@ const COLUMNS: [&str; 7] = [
     "p99_ms",
     "max_ms",
 ];
+/// The length of the random bytes that values begin in.
 const SPREAD: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! Where records are read from and up to where, partition by partition.
+//! The offsets at which reading begins and ends in each partition.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,14 +10,15 @@ use super::time::time;
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// Where reading begins.
+/// The start of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum From {
     Beginning,
     End,
     Offset(i64),
-    /// So many before the end.
+    /// This many offsets before the end.
     Last(i64),
+    /// The first record at or after this time, in milliseconds since 1970.
     Time(i64),
 }
 
@@ -36,7 +37,7 @@ pub(super) fn from(text: &str) -> Result<From, String> {
             };
             let number = digits.parse().ok().filter(|number| *number >= 0);
             let number = number
-                .ok_or_else(|| format!("'{text}' is none of beginning, end, N, -N, @TIME"))?;
+                .ok_or_else(|| format!("'{text}' is not one of beginning, end, N, -N, @TIME"))?;
             Ok(if last {
                 From::Last(number)
             } else {
@@ -46,11 +47,12 @@ pub(super) fn from(text: &str) -> Result<From, String> {
     }
 }
 
-/// Up to where is read.
+/// The end of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// What is there now.
+    /// The present end of each partition.
     End,
+    /// The first record at or after this time, in milliseconds since 1970.
     Time(i64),
 }
 
@@ -63,7 +65,7 @@ pub(super) fn until(text: &str) -> Result<Until, String> {
 }
 
 impl Session {
-    /// The partitions of a topic, or those of them that were named.
+    /// Returns the partitions of a topic, or the named ones. Fails if one does not exist.
     pub(super) async fn chosen(
         &self,
         topic: &str,
@@ -82,7 +84,7 @@ impl Session {
         Ok(places.collect())
     }
 
-    /// Where to begin in each partition.
+    /// Returns the start in each partition.
     pub(super) async fn starts(
         &self,
         places: &[TopicPartition],
@@ -113,7 +115,8 @@ impl Session {
             .collect())
     }
 
-    /// That offset in each partition, or what lies nearest to it; one of them has to hold it.
+    /// Returns this offset in each partition, or the nearest one that exists. Fails if no partition
+    /// holds it.
     async fn held(
         &self,
         places: &[TopicPartition],
@@ -146,7 +149,7 @@ impl Session {
             .collect())
     }
 
-    /// What there is to read in each partition: from its first offset to where reading ends.
+    /// Returns the range to read in each partition, from its first offset to the end of reading.
     pub(super) async fn ranges(
         &self,
         places: &[TopicPartition],
@@ -154,11 +157,12 @@ impl Session {
         level: IsolationLevel,
     ) -> Result<BTreeMap<TopicPartition, Range<Offset>>, Failure> {
         let starts = self.offsets(places, OffsetSpec::Earliest).await?;
-        // What transactions have not decided on yet is not there for readers of committed records.
+        // Records of open transactions do not exist for readers of committed records.
         let mut ends = self.offsets(places, end_of(level)).await?;
         if let Until::Time(time) = until {
             let since = OffsetSpec::Timestamp(Timestamp::from_millis(time));
-            // Where nothing was written since, all that is there is older.
+            // A partition without a record since that time is read to its end, because all its
+            // records are older.
             for (place, offset) in self.offsets(places, since).await? {
                 let end = ends.entry(place).or_insert(offset);
                 *end = offset.min(*end);
@@ -171,6 +175,7 @@ impl Session {
         Ok(ends.into_iter().map(range).collect())
     }
 
+    /// Looks up one offset in each partition.
     async fn offsets(
         &self,
         places: &[TopicPartition],
@@ -188,7 +193,7 @@ impl Session {
     }
 }
 
-/// Which offset is the end for readers at this level.
+/// Returns the offset that is the end for readers at this level.
 fn end_of(level: IsolationLevel) -> OffsetSpec {
     match level {
         IsolationLevel::ReadCommitted => OffsetSpec::LastStable,

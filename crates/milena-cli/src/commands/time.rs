@@ -8,8 +8,9 @@ use jiff::tz::Offset;
 
 use crate::format::date;
 
-/// Reads milliseconds since 1970, or a date such as `2026-02-17`, `2026-02-17T09:30Z` or `2026-02-17T09:30:00.250+02:00`; without a zone
-/// it is UTC. Says so on stderr where seconds were probably meant.
+/// Reads milliseconds since 1970, or a date such as `2026-02-17`, `2026-02-17T09:30Z` or
+/// `2026-02-17T09:30:00.250+02:00`. A date without a zone is in UTC. Warns on stderr if seconds
+/// were probably meant.
 pub(super) fn time(text: &str) -> Result<i64, String> {
     let millis = read(text)?;
     if is_number(text) && SECONDS.contains(&millis) {
@@ -23,6 +24,7 @@ pub(super) fn time(text: &str) -> Result<i64, String> {
     Ok(millis)
 }
 
+/// Reads a time, without the warning.
 fn read(text: &str) -> Result<i64, String> {
     if is_number(text) {
         return text
@@ -31,15 +33,16 @@ fn read(text: &str) -> Result<i64, String> {
     }
     let wrong = |why: String| {
         format!(
-            "'{text}' is no time: {why}; give milliseconds since 1970, or a date such as 2026-02-17, 2026-02-17T09:30:00Z or \
+            "'{text}' is not a time: {why}; give milliseconds since 1970, or a date such as 2026-02-17, 2026-02-17T09:30:00Z or \
              2026-02-17T09:30:00+02:00"
         )
     };
-    // A sign belongs to a zone alone: -1, -2 and -3 are Kafka's own words for the end, the beginning and the largest time.
+    // A sign may only stand in a zone. -1, -2 and -3 have meanings of their own in Kafka (the end,
+    // the beginning and the largest time).
     if !text.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(wrong("it begins with no digit".to_owned()));
+        return Err(wrong("it does not begin with a digit".to_owned()));
     }
-    // No day of a log is a second longer, and none ends at 24:00.
+    // jiff reads second 60 as 59, but Kafka's timestamps have no leap seconds.
     if text
         .split_once(['T', 't', ' '])
         .is_some_and(|(_, clock)| has_leap_second(clock))
@@ -52,7 +55,8 @@ fn read(text: &str) -> Result<i64, String> {
             Ok(found) => Offset::UTC
                 .to_timestamp(found)
                 .map_err(|error| wrong(error.to_string()))?,
-            // The one that got further says more; a date with a zone is none of the second kind.
+            // The error of the parser that got further is the better one. A date with a zone cannot
+            // be of the second form.
             Err(without) => {
                 let zone = text
                     .get(10..)
@@ -70,17 +74,18 @@ fn read(text: &str) -> Result<i64, String> {
     }
 }
 
+/// Returns true if the text is digits only.
 fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether the seconds of `09:30:60` are 60.
+/// Returns true if the seconds of a clock such as `09:30:60` are 60.
 fn has_leap_second(clock: &str) -> bool {
     let second = clock.split(':').nth(2).unwrap_or_default();
     second.starts_with("60")
 }
 
-/// Numbers that are dates of this age as seconds, and of 1970 to 1973 as milliseconds.
+/// The numbers that are recent dates as seconds, but dates of 1970 to 1973 as milliseconds.
 const SECONDS: std::ops::Range<i64> = 100_000_000..100_000_000_000;
 
 #[cfg(test)]

@@ -1,27 +1,36 @@
-//! Bytes as text: as they are, hexadecimal, base64, or a JSON string.
+//! Encodings of bytes as text.
 
 use std::borrow::Cow;
 
-/// How bytes are written.
+/// An encoding of bytes as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
+    /// The bytes unchanged.
     Raw,
+    /// Two hexadecimal digits per byte.
     Hex,
     Base64,
+    /// A JSON string, or `{"base64":"..."}` for bytes that are not UTF-8.
     Json,
 }
 
 impl Encoding {
+    /// Returns the encoding of that name.
     pub(super) fn by_name(name: &str) -> Result<Self, String> {
         Ok(match name {
             "raw" => Self::Raw,
             "hex" => Self::Hex,
             "base64" => Self::Base64,
             "json" => Self::Json,
-            _ => return Err(format!("'{name}' is none of raw, hex, base64, json")),
+            _ => {
+                return Err(format!(
+                    "'{name}' is not one of the encodings raw, hex, base64, json"
+                ));
+            }
         })
     }
 
+    /// Writes bytes in this encoding at the end of `out`.
     pub(super) fn write(self, bytes: &[u8], out: &mut Vec<u8>) {
         match self {
             Self::Raw => out.extend_from_slice(bytes),
@@ -34,7 +43,7 @@ impl Encoding {
                 Ok(text) => {
                     out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
                 }
-                // A string cannot hold them.
+                // A JSON string cannot hold bytes that are not UTF-8.
                 Err(_) => {
                     out.extend_from_slice(b"{\"base64\":\"");
                     base64(bytes, out);
@@ -44,6 +53,7 @@ impl Encoding {
         }
     }
 
+    /// Reads bytes in this encoding.
     pub(super) fn read(self, text: &[u8]) -> Result<Cow<'_, [u8]>, String> {
         match self {
             Self::Raw => Ok(Cow::Borrowed(text)),
@@ -54,7 +64,7 @@ impl Encoding {
     }
 }
 
-/// A JSON string, or `{"base64":"..."}`.
+/// Reads a JSON string, or `{"base64":"..."}`.
 fn unjson(text: &[u8]) -> Result<Vec<u8>, String> {
     use serde_json::Value;
 
@@ -62,13 +72,14 @@ fn unjson(text: &[u8]) -> Result<Vec<u8>, String> {
         Ok(Value::String(text)) => Ok(text.into_bytes()),
         Ok(Value::Object(object)) => match object.get("base64") {
             Some(Value::String(text)) if object.len() == 1 => unbase64(text.as_bytes()),
-            _ => Err("an object other than {\"base64\":\"...\"}".to_owned()),
+            _ => Err("not an object of the form {\"base64\":\"...\"}".to_owned()),
         },
         Ok(other) => Err(format!("not a JSON string: {other}")),
         Err(error) => Err(format!("not a JSON string: {error}")),
     }
 }
 
+/// Reads pairs of hexadecimal digits.
 fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let pair = |pair: &[u8]| match pair {
@@ -79,6 +90,7 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
     bytes.ok_or_else(|| "not pairs of hexadecimal digits".to_owned())
 }
 
+/// Writes bytes in base64 at the end of `out`.
 pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     for three in bytes.chunks(3) {
         let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
@@ -91,6 +103,7 @@ pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Reads base64, with or without padding.
 fn unbase64(text: &[u8]) -> Result<Vec<u8>, String> {
     let text = text.strip_suffix(b"=").unwrap_or(text);
     let text = text.strip_suffix(b"=").unwrap_or(text);
@@ -104,7 +117,7 @@ fn unbase64(text: &[u8]) -> Result<Vec<u8>, String> {
         }
         let missing = 4 - four.len();
         if missing == 3 {
-            return Err("base64 cut short".to_owned());
+            return Err("base64 that ends too early".to_owned());
         }
         let [_, three @ ..] = (bits << (6 * missing)).to_be_bytes();
         bytes.extend(three.iter().take(3 - missing));

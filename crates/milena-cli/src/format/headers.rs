@@ -1,11 +1,13 @@
-//! Headers as `name=value,name=value`; a header without `=` has a null value.
+//! Headers as `name=value,name=value`. A header without `=` has a null value.
 //!
-//! `\` stands before a comma, a backslash, and in a name before `=`; control characters are written as `\n`, `\t`, `\r` and `\xHH`.
+//! `\` escapes a comma, a backslash, and the `=` of a name. Control characters are written as `\n`,
+//! `\t`, `\r` and `\xHH`.
 
 use milena::Headers;
 use milena::core::HeadersRef;
 
-/// Writes headers so that [`read`] gives them back; `null` is how a null value is written, and `end` the byte that follows the list.
+/// Writes headers so that [`read`] returns the same. `null` is the text of a null value, and `end`
+/// the byte that follows the list.
 pub(super) fn write(
     headers: HeadersRef<'_>,
     null: Option<&[u8]>,
@@ -31,6 +33,7 @@ pub(super) fn write(
     }
 }
 
+/// Writes a name or a value with its escapes.
 fn escape(bytes: &[u8], is_name: bool, end: Option<u8>, out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
@@ -47,10 +50,10 @@ fn escape(bytes: &[u8], is_name: bool, end: Option<u8>, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads headers.
+/// Reads headers. `null` is the text of a null value.
 ///
 /// # Errors
-/// For a header without a name, and an escape that is none.
+/// A text for a header without a name, or for an unknown escape.
 pub(super) fn read(text: &[u8], null: Option<&[u8]>) -> Result<Headers, String> {
     let mut headers = Headers::new();
     if text.is_empty() {
@@ -79,7 +82,8 @@ pub(super) fn read(text: &[u8], null: Option<&[u8]>) -> Result<Headers, String> 
     }
 }
 
-/// A name or a value without its escapes, and what ended it: a comma, `=` behind a name, or nothing at the end of the list.
+/// Reads a name or a value without its escapes. Also returns the byte that ended it, which is a
+/// comma, or `=` after a name, or `None` at the end of the list.
 fn part(rest: &mut &[u8], is_name: bool) -> Result<(Vec<u8>, Option<u8>), String> {
     let mut bytes = Vec::new();
     while let Some((byte, after)) = rest.split_first() {
@@ -94,6 +98,7 @@ fn part(rest: &mut &[u8], is_name: bool) -> Result<(Vec<u8>, Option<u8>), String
     Ok((bytes, None))
 }
 
+/// Reads the rest of an escape, after its backslash.
 fn unescape(rest: &mut &[u8]) -> Result<u8, String> {
     let (byte, after) = rest
         .split_first()
@@ -115,13 +120,13 @@ fn unescape(rest: &mut &[u8]) -> Result<u8, String> {
         other => {
             let other = other.escape_ascii();
             return Err(format!(
-                "\\{other} is no escape of a header; a backslash is written \\\\"
+                "\\{other} is not an escape of a header; a backslash is written \\\\"
             ));
         }
     })
 }
 
-/// Adds one header, whose name ends at the first `=` and whose value is the rest as it is.
+/// Adds one header. Its name ends at the first `=`, and its value is the rest without any escapes.
 pub(crate) fn push(headers: &mut Headers, text: &[u8]) {
     match text.iter().position(|byte| *byte == b'=') {
         Some(at) => {

@@ -1,4 +1,4 @@
-//! Records as lines of JSON, read in as they are written out.
+//! Records as lines of JSON. They can be read back in the form in which they are written.
 
 use std::borrow::Cow;
 
@@ -8,26 +8,28 @@ use serde_json::{Map, Value};
 use super::encoding::Encoding;
 use super::{InRecord, Reader, RecordFormat};
 
-/// Cuts lines of JSON into records. Key, value, headers and timestamp are taken; topic, partition and offset say where a record came from.
+/// Reads records from lines of JSON. Takes key, value, headers and timestamp. Topic, partition and
+/// offset only tell where a record came from and are dropped.
 #[derive(Debug)]
 pub(crate) struct JsonLines {
-    /// The lines.
+    /// The lines of the input.
     pub(crate) lines: Reader,
+    /// The number of the latest line, for error texts. The first is 1.
     number: u64,
 }
 
 impl JsonLines {
-    /// A reader of records of `most` bytes.
+    /// Makes a reader of records of at most `most` bytes.
     pub(crate) fn new(most: usize) -> Self {
-        // Base64 takes a third more, and an escape of JSON six bytes for one.
+        // Base64 takes a third more bytes, and a JSON escape takes six bytes for one.
         let lines = Reader::lines(most.saturating_mul(6));
         Self { lines, number: 0 }
     }
 
-    /// The next record; `None` where more input is needed.
+    /// Returns the next record, or `None` if more input is needed.
     ///
     /// # Errors
-    /// Where a line is no such object; it names the line.
+    /// A text that names the line, if it is not such an object.
     pub(crate) fn next(&mut self) -> Result<Option<InRecord<'static>>, String> {
         loop {
             let Some(line) = self.lines.next()? else {
@@ -47,14 +49,16 @@ impl JsonLines {
     }
 }
 
+/// Reads one line as a record.
 fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| format!("no JSON: {error}"))?;
+    let value: Value =
+        serde_json::from_slice(line).map_err(|error| format!("it is not JSON: {error}"))?;
     let Value::Object(mut object) = value else {
-        return Err("no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     };
     let mut record = InRecord {
         key: bytes(&mut object, "key")?.flatten().map(Cow::Owned),
-        // One that is left out by a slip must not become a tombstone.
+        // A value that was left out by mistake must not become a tombstone.
         value: bytes(&mut object, "value")?
             .ok_or(
                 "it has neither value nor value_base64; a null value is written \"value\": null",
@@ -66,7 +70,7 @@ fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
         None | Some(Value::Null) => {}
         Some(time) => {
             let millis = time.as_i64();
-            let millis = millis.ok_or("its timestamp is no number of milliseconds")?;
+            let millis = millis.ok_or("its timestamp is not a number of milliseconds")?;
             record.timestamp = Some(millis).filter(|millis| *millis >= 0);
         }
     }
@@ -81,20 +85,21 @@ fn record(line: &[u8]) -> Result<InRecord<'static>, String> {
                     });
             record.headers = Some(headers?);
         }
-        Some(_) => return Err("its headers are no array".to_owned()),
+        Some(_) => return Err("its headers are not an array".to_owned()),
     }
     for origin in ["topic", "partition", "offset"] {
         object.remove(origin);
     }
     match object.keys().next() {
-        Some(unknown) => Err(format!("'{unknown}' is no part of a record")),
+        Some(unknown) => Err(format!("'{unknown}' is not a field of a record")),
         None => Ok(record),
     }
 }
 
+/// Adds one header of the array.
 fn push(headers: &mut Headers, header: Value) -> Result<(), String> {
     let Value::Object(mut object) = header else {
-        return Err("a header is no object".to_owned());
+        return Err("a header is not an object".to_owned());
     };
     let name = bytes(&mut object, "name")?.flatten();
     let name = name.ok_or("a header has no name")?;
@@ -103,12 +108,13 @@ fn push(headers: &mut Headers, header: Value) -> Result<(), String> {
         None => headers.push_null(name),
     }
     match object.keys().next() {
-        Some(unknown) => Err(format!("'{unknown}' is no part of a header")),
+        Some(unknown) => Err(format!("'{unknown}' is not a field of a header")),
         None => Ok(()),
     }
 }
 
-/// The bytes under `name`, or under `name_base64`; `None` where neither is there.
+/// Returns the bytes under `name` or `name_base64`. Returns `None` if neither is there, and
+/// `Some(None)` for null.
 fn bytes(object: &mut Map<String, Value>, name: &str) -> Result<Option<Option<Vec<u8>>>, String> {
     let encoded = format!("{name}_base64");
     match (object.remove(name), object.remove(&encoded)) {
@@ -122,12 +128,12 @@ fn bytes(object: &mut Map<String, Value>, name: &str) -> Result<Option<Option<Ve
         }
         (Some(_), Some(_)) => Err(format!("it has both {name} and {encoded}")),
         (Some(_), None) => Err(format!("its {name} is neither a string nor null")),
-        (None, Some(_)) => Err(format!("its {encoded} is no string")),
+        (None, Some(_)) => Err(format!("its {encoded} is not a string")),
     }
 }
 
 impl Reader {
-    /// A reader of lines of at most `most` bytes.
+    /// Makes a reader of lines of at most `most` bytes.
     fn lines(most: usize) -> Self {
         let format = RecordFormat {
             pieces: vec![

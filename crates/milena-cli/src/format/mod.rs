@@ -1,4 +1,4 @@
-//! The format of records, as printf has it: one for writing them out and for reading them in.
+//! The printf-like format of records, for writing and for reading them.
 //!
 //! | Verb | Means |
 //! |---|---|
@@ -10,10 +10,14 @@
 //! | `%h{name}` | the value of the last header of that name (writing only) |
 //! | `%%` `\n` `\r` `\t` `\0` `\\` `\xHH` | a percent sign, control characters, any byte |
 //!
-//! `%k`, `%v` and `%h{name}` take an encoding: `%k{hex}`, `%v{base64}`, `%v{json}` (a JSON string, `null`, or `{"base64":"..."}` for bytes
-//! that are no text). In `%h`, `\` stands before a comma, a backslash and the `=` of a name, and control characters are escaped, so that
-//! every list of headers is read back as it was. When reading, a field ends where the text that follows it begins; `%K` and `%V` before `%k` and `%v` tell their length, so that they may hold any
-//! byte, and -1 for null: `%K %V %k%v\n` carries every key and value unchanged.
+//! `%k`, `%v` and `%h{name}` take an encoding, as in `%k{hex}`, `%v{base64}` and `%v{json}`. The
+//! last one is a JSON string, `null`, or `{"base64":"..."}` for bytes that are not text. In `%h`,
+//! `\` stands before a comma, a backslash and the `=` of a name, and control characters are
+//! escaped. Every list of headers is therefore read back as it was.
+//!
+//! When reading, a field ends at the text that follows it in the format. `%K` and `%V` before `%k`
+//! and `%v` give their length, so that the fields may hold any byte, and -1 for null.
+//! `%K %V %k%v\n` carries every key and value unchanged.
 
 mod encoding;
 mod headers;
@@ -30,22 +34,27 @@ pub(crate) use read::Reader;
 pub(crate) use readable::InRecord;
 pub(crate) use write::{Shown, date, guard_json, json_line};
 
-/// A format, parsed.
+/// A parsed format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordFormat {
+    /// The fields and the text between them, in order.
     pieces: Vec<Piece>,
-    /// How a null key or value is written, and what is read as one.
+    /// The text of a null key or value, for writing and for reading. `None` writes nothing, and
+    /// reads no null.
     null: Option<Vec<u8>>,
-    /// Whether bytes of records that a terminal would act on are written as escapes.
+    /// True if bytes of records that a terminal would act on are written as escapes.
     guarded: bool,
 }
 
+/// A part of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
+    /// Text that stands as it is between the fields.
     Literal(Vec<u8>),
     Field(Field),
 }
 
+/// A field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Field {
     Topic,
@@ -63,18 +72,19 @@ enum Field {
 }
 
 impl RecordFormat {
-    /// A key, `separator` with the escapes of a format, a value, a line each.
+    /// Makes a format of one line per record, with `separator` between key and value. Escapes of
+    /// formats work in `separator`.
     pub(crate) fn key_value(separator: &str) -> Result<Self, String> {
         format!("%k{}%v\\n", separator.replace('%', "%%")).parse()
     }
 
-    /// Nulls are written as `null`, and `null` is read as one.
+    /// Sets the text for null. By default null is written as nothing, and never read.
     pub(crate) fn null(mut self, null: Option<&str>) -> Self {
         self.null = null.map(|text| text.as_bytes().to_vec());
         self
     }
 
-    /// What records hold is written so that a terminal does nothing but show it.
+    /// Sets whether control characters are escaped, so that a terminal only shows them.
     pub(crate) fn guarded(mut self, guarded: bool) -> Self {
         self.guarded = guarded;
         self

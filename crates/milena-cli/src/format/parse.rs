@@ -1,4 +1,4 @@
-//! From a format's text to its pieces.
+//! The parser of formats.
 
 use super::encoding::Encoding;
 use super::{Field, Piece, RecordFormat};
@@ -54,6 +54,7 @@ impl std::str::FromStr for RecordFormat {
     }
 }
 
+/// Returns the field of a verb and its braces.
 fn field(verb: char, braces: Option<String>) -> Result<Field, String> {
     let encoding = |braces: Option<String>| match braces {
         None => Ok(Encoding::Raw),
@@ -80,7 +81,7 @@ fn field(verb: char, braces: Option<String>) -> Result<Field, String> {
         'K' => Field::KeyLength,
         'V' | 'S' => Field::ValueLength,
         'H' => Field::HeaderCount,
-        other => return Err(format!("%{other} is no field of a record")),
+        other => return Err(format!("%{other} is not a field of a record")),
     };
     match braces {
         None => Ok(field),
@@ -88,6 +89,7 @@ fn field(verb: char, braces: Option<String>) -> Result<Field, String> {
     }
 }
 
+/// Reads the rest of an escape, after its backslash.
 fn escape(rest: &mut impl Iterator<Item = char>) -> Result<u8, String> {
     Ok(match rest.next() {
         Some('n') => b'\n',
@@ -101,7 +103,11 @@ fn escape(rest: &mut impl Iterator<Item = char>) -> Result<u8, String> {
             byte.filter(|_| digits.len() == 2)
                 .ok_or_else(|| format!("\\x{digits} is not two hexadecimal digits"))?
         }
-        Some(other) => return Err(format!("\\{other} is no escape")),
+        Some(other) => {
+            return Err(format!(
+                "\\{other} is not an escape; a backslash is written \\\\"
+            ));
+        }
         None => return Err("the format ends in a single \\".to_owned()),
     })
 }

@@ -1,4 +1,4 @@
-//! Records, read in by a format.
+//! Records read from text by a format.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,36 +9,45 @@ use super::{Encoding, Field, Piece, RecordFormat, headers};
 /// Cuts input into records.
 #[derive(Debug)]
 pub(crate) struct Reader {
+    /// The format to read by.
     format: RecordFormat,
+    /// Input that was fed and not dropped yet. [`feed`](Self::feed) drops the part before `at`.
     buffer: Vec<u8>,
+    /// The start of the next record in `buffer`.
     at: usize,
-    /// How far the buffer was searched for the end of a field that is not there yet.
+    /// The end of the part of `buffer` that was searched for a delimiter in vain. The next search
+    /// begins here.
     searched: usize,
+    /// True once no more input comes.
     ended: bool,
+    /// The number of the latest record, for error texts. The first is 1.
     number: u64,
-    /// `%v` and one byte: the plain case.
+    /// The byte that ends a record, if the format is `%v` and one byte. This common case needs no
+    /// search for fields.
     delimiter: Option<u8>,
-    /// What ends a record, where no length tells that.
+    /// The text that ends a record, if no length decides where it ends.
     end_mark: Option<Vec<u8>>,
-    /// The most bytes that a record may take in the input.
+    /// The largest size of one record in the input, in bytes.
     most: usize,
 }
 
-/// A field of the record at hand, in the buffer.
+/// The place of a field in the format, and its bytes in the buffer.
 type Span = (usize, Range<usize>);
 
+/// The result of cutting one record.
 enum Cut {
-    /// The spans of the fields, and where the record ends.
+    /// The spans of the fields, and the end of the record in the buffer.
     Record(Vec<Span>, usize),
     /// More input is needed.
     Short,
 }
 
 impl Reader {
-    /// A reader by `format`, of records of at most `most` bytes.
+    /// Makes a reader by `format`, of records of at most `most` bytes.
     ///
     /// # Errors
-    /// Where the format cannot be read by: two fields with nothing between, or one that only makes sense written.
+    /// A text if the format cannot be read by. Two fields may have nothing between them, or a field
+    /// may only be meant for writing.
     pub(crate) fn new(format: RecordFormat, most: usize) -> Result<Self, String> {
         format.check_readable()?;
         let plain = |piece: &Piece| {
@@ -48,7 +57,7 @@ impl Reader {
                     | Piece::Field(Field::Key(Encoding::Raw) | Field::Value(Encoding::Raw))
             )
         };
-        // An escape of JSON takes six bytes for one.
+        // A JSON escape takes six bytes for one.
         let scale = if format.pieces.iter().all(plain) {
             1
         } else {
@@ -57,6 +66,7 @@ impl Reader {
         Ok(Self::of(format, most.saturating_mul(scale)))
     }
 
+    /// Makes a reader by a format that is known to be readable.
     pub(super) fn of(format: RecordFormat, most: usize) -> Self {
         let delimiter = match &format.pieces[..] {
             [
@@ -97,21 +107,22 @@ impl Reader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// No more input comes: what is there is the last record, also without what ends one.
+    /// Tells the reader that no more input comes. The rest of the buffer is the last record, even
+    /// without its end mark.
     pub(crate) fn end(&mut self) {
         self.ended = true;
         self.searched = 0;
     }
 
-    /// Whether no more input comes.
+    /// Returns true if no more input comes.
     pub(crate) fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next record; `None` where more input is needed.
+    /// Returns the next record, or `None` if more input is needed.
     ///
     /// # Errors
-    /// Where the input is not as the format says; it names the record.
+    /// A text that names the record, if the input does not follow the format.
     pub(crate) fn next(&mut self) -> Result<Option<InRecord<'_>>, String> {
         if self.at >= self.buffer.len() {
             return Ok(None);
@@ -142,7 +153,8 @@ impl Reader {
         let (limit, ended) = match &self.end_mark {
             None => (self.buffer.len(), self.ended),
             Some(mark) => {
-                // A record ends at the mark whatever its fields are: the next line is never part of this one.
+                // The mark ends the record whatever its fields are. A broken record therefore never
+                // takes in the next line.
                 let from = self.searched.max(self.at);
                 let rest = self.buffer.get(from..).unwrap_or_default();
                 match memchr::memmem::find(rest, mark) {
@@ -157,9 +169,9 @@ impl Reader {
         };
         match self.cut(limit, ended).map_err(wrong)? {
             Cut::Short => self.short(),
-            // Else it would be found again and again.
+            // A record that takes no bytes would be found again forever.
             Cut::Record(_, end) if end <= self.at => {
-                Err(wrong("the format takes nothing of it".to_owned()))
+                Err(wrong("the format reads no bytes of it".to_owned()))
             }
             Cut::Record(spans, end) => {
                 (self.at, self.searched, self.number) = (end, end, number);
@@ -168,7 +180,7 @@ impl Reader {
         }
     }
 
-    /// More input is needed, unless there is more of it already than a record may have.
+    /// Asks for more input. Fails if the buffer already holds more than one record may have.
     fn short(&self) -> Result<Option<InRecord<'_>>, String> {
         match self.buffer.len() - self.at > self.most {
             false => Ok(None),
@@ -180,7 +192,8 @@ impl Reader {
         }
     }
 
-    /// Finds the fields of the record at hand.
+    /// Finds the fields of the next record in the buffer up to `limit`. `ended` is true if the
+    /// record cannot reach beyond `limit`.
     fn cut(&self, limit: usize, ended: bool) -> Result<Cut, String> {
         let mut at = self.at;
         let mut spans = Vec::new();
@@ -194,7 +207,7 @@ impl Reader {
                     continue;
                 }
                 Piece::Literal(text) if text.starts_with(rest) => {
-                    // The last record may lack what ends it.
+                    // The last record of the input may lack its end.
                     match ended && pieces.peek().is_none() {
                         true => return Ok(Cut::Record(spans, limit)),
                         false if ended => return Err(expected(text)),
@@ -210,10 +223,12 @@ impl Reader {
                 _ => None,
             };
             let len = match (known, pieces.peek()) {
-                // Null: there is nothing of it in the input.
+                // The length says null, so the input holds no bytes of this field.
                 (Some(None), _) => continue,
                 (Some(Some(len)), _) if len <= rest.len() => len,
-                (Some(Some(_)), _) if ended => return Err("it is cut short".to_owned()),
+                (Some(Some(_)), _) if ended => {
+                    return Err("it is cut short by the end of the input".to_owned());
+                }
                 (Some(Some(_)), _) => return Ok(Cut::Short),
                 (None, Some((_, Piece::Literal(end)))) => match memchr::memmem::find(rest, end) {
                     Some(len) => len,
@@ -235,12 +250,13 @@ impl Reader {
         Ok(Cut::Record(spans, at))
     }
 
+    /// Returns the text of a span.
     fn text(&self, span: &Range<usize>) -> Result<&str, String> {
         let bytes = self.buffer.get(span.clone()).unwrap_or_default();
-        std::str::from_utf8(bytes).map_err(|_| "a number or a name is not text".to_owned())
+        std::str::from_utf8(bytes).map_err(|_| "a number or a name is not UTF-8".to_owned())
     }
 
-    /// A length; `None` for -1, which is null.
+    /// Reads a length. Returns `None` for -1, which means null.
     fn length(&self, span: &Range<usize>) -> Result<Option<usize>, String> {
         let text = self.text(span)?;
         match text {
@@ -248,10 +264,11 @@ impl Reader {
             text => text
                 .parse()
                 .map(Some)
-                .map_err(|_| format!("'{text}' is no length")),
+                .map_err(|_| format!("'{text}' is not a length")),
         }
     }
 
+    /// Makes a record of its fields.
     fn record(&self, spans: Vec<Span>) -> Result<InRecord<'_>, String> {
         let mut record = InRecord::default();
         for (index, span) in spans {
@@ -264,14 +281,14 @@ impl Reader {
                     let text = self.text(&span)?;
                     let number = text
                         .parse()
-                        .map_err(|_| format!("'{text}' is no partition"));
+                        .map_err(|_| format!("'{text}' is not a partition number"));
                     record.partition = Some(number?);
                 }
                 Some(Piece::Field(Field::Timestamp)) => {
                     let text = self.text(&span)?;
                     let number: i64 = text
                         .parse()
-                        .map_err(|_| format!("'{text}' is no timestamp"))?;
+                        .map_err(|_| format!("'{text}' is not a timestamp"))?;
                     record.timestamp = Some(number).filter(|number| *number >= 0);
                 }
                 Some(Piece::Field(Field::Key(encoding))) => {
@@ -289,6 +306,7 @@ impl Reader {
         Ok(record)
     }
 
+    /// Decodes a key or a value. Returns `None` for null.
     fn decoded<'a>(
         &self,
         bytes: &'a [u8],
@@ -304,7 +322,8 @@ impl Reader {
     }
 }
 
-/// What a record may take beside its key and value: what stands between them, lengths, a topic's name.
+/// The bytes that a record may take besides its key and value, for the text between fields, lengths
+/// and the topic.
 const FRAME: usize = 64 << 10;
 
 fn expected(text: &[u8]) -> String {

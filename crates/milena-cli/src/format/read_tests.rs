@@ -1,10 +1,10 @@
-//! Input cut into records, however it comes.
+//! Input is cut into records, whatever the size of its pieces.
 
 use super::*;
 
 type Pair = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Keys and values, with the input cut into pieces of `step` bytes.
+/// Reads keys and values from input that comes in pieces of `step` bytes.
 fn read(format: &str, null: Option<&str>, input: &[u8], step: usize) -> Result<Vec<Pair>, String> {
     let format: RecordFormat = format.parse()?;
     let mut reader = Reader::new(format.null(null), 1 << 20)?;
@@ -78,7 +78,7 @@ fn a_format_without_an_end_takes_the_whole_input() {
 #[test]
 fn input_that_is_not_as_the_format_says_is_named() {
     let error = read("%K %k\\n", None, b"1 a\nx b\n", 3).unwrap_err();
-    assert_eq!(error, "record 2 of the input: 'x' is no length");
+    assert_eq!(error, "record 2 of the input: 'x' is not a length");
     let error = read("%k\\t%v\\n", None, b"a\tb\nc\n", 3).unwrap_err();
     assert_eq!(error, "record 2 of the input: '\\t' was expected");
     let error = read("%k\\t%v\\n", None, b"a\nb\tc\n", 3).unwrap_err();

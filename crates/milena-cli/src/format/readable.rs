@@ -1,4 +1,4 @@
-//! What can be read by a format, and what comes of it.
+//! The check that a format can be read by, and the records that are read.
 
 use std::borrow::Cow;
 
@@ -6,19 +6,26 @@ use milena::Headers;
 
 use super::{Field, Piece, RecordFormat};
 
-/// A record as the input has it; what the format does not name is `None`, and a value is null where the input says so.
+/// A record as the input has it. A field is `None` if the format does not name it. Key and value
+/// are also `None` if the input says null.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct InRecord<'a> {
+    /// The topic.
     pub(crate) topic: Option<Cow<'a, str>>,
+    /// The partition.
     pub(crate) partition: Option<u32>,
+    /// The timestamp, in milliseconds since 1970.
     pub(crate) timestamp: Option<i64>,
+    /// The key.
     pub(crate) key: Option<Cow<'a, [u8]>>,
+    /// The value.
     pub(crate) value: Option<Cow<'a, [u8]>>,
+    /// The headers.
     pub(crate) headers: Option<Headers>,
 }
 
 impl RecordFormat {
-    /// The bytes, unless they are the word for null.
+    /// Returns the bytes, or `None` if they are the text for null.
     pub(super) fn nullable<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         match &self.null {
             Some(null) if null == bytes => None,
@@ -26,7 +33,8 @@ impl RecordFormat {
         }
     }
 
-    /// Refuses a format that cannot be read by: two fields with nothing between, or one that only makes sense written.
+    /// Refuses a format that cannot be read by. Two fields need text between them, and some fields
+    /// are only for writing.
     pub(super) fn check_readable(&self) -> Result<(), String> {
         let mut pieces = self.pieces.iter().peekable();
         let (mut key_len, mut value_len) = (false, false);

@@ -1,4 +1,4 @@
-//! A record, written out.
+//! Records written by a format or as JSON.
 
 use std::io::Write as _;
 
@@ -10,19 +10,25 @@ use super::encoding::{Encoding, base64};
 use super::{Field, Piece, RecordFormat, headers};
 use crate::output::is_hidden;
 
-/// What is shown of a record.
+/// The parts of a record that can be shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shown<'a> {
+    /// The topic and partition.
     pub(crate) place: &'a TopicPartition,
+    /// The offset.
     pub(crate) offset: i64,
-    /// Milliseconds since 1970; -1 where there is none.
+    /// Milliseconds since 1970, or -1 if the record has no timestamp.
     pub(crate) timestamp: i64,
+    /// The key. `None` for null.
     pub(crate) key: Option<&'a [u8]>,
+    /// The value. `None` for null.
     pub(crate) value: Option<&'a [u8]>,
+    /// The headers, in their order.
     pub(crate) headers: HeadersRef<'a>,
 }
 
 impl<'a> Shown<'a> {
+    /// Takes a record of a batch.
     pub(crate) fn of(place: &'a TopicPartition, record: &RecordRef<'a>) -> Self {
         Self {
             place,
@@ -34,6 +40,7 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// Takes a record that owns its bytes.
     pub(crate) fn owned(place: &'a TopicPartition, record: &'a ConsumerRecord) -> Self {
         Self {
             place,
@@ -64,7 +71,7 @@ impl RecordFormat {
         }
     }
 
-    /// Writes a field; `end` is the byte that follows it.
+    /// Writes a field. `end` is the byte that follows it.
     fn field(&self, field: &Field, record: &Shown<'_>, end: Option<u8>, out: &mut Vec<u8>) {
         let length = |bytes: Option<&[u8]>| {
             bytes.map_or(-1, |bytes| i64::try_from(bytes.len()).unwrap_or(i64::MAX))
@@ -95,6 +102,7 @@ impl RecordFormat {
         }
     }
 
+    /// Writes a key, a value or a header's value.
     fn bytes(&self, bytes: Option<&[u8]>, encoding: Encoding, out: &mut Vec<u8>) {
         match (bytes, &self.null) {
             (Some(bytes), _) if self.guarded && encoding == Encoding::Raw => guard(bytes, out),
@@ -106,7 +114,8 @@ impl RecordFormat {
     }
 }
 
-/// Writes bytes so that a terminal does nothing but show them: line ends and tabs are left, other control characters are escapes.
+/// Writes bytes so that a terminal only shows them. Line ends and tabs stay, and other control
+/// characters become escapes.
 fn guard(bytes: &[u8], out: &mut Vec<u8>) {
     for chunk in bytes.utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -121,7 +130,7 @@ fn guard(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Escapes what JSON leaves as it is and a terminal would act on.
+/// Escapes characters in the JSON from `from` on that JSON permits and a terminal would act on.
 pub(crate) fn guard_json(line: &mut Vec<u8>, from: usize) {
     let Some(text) = line
         .get(from..)
@@ -135,7 +144,7 @@ pub(crate) fn guard_json(line: &mut Vec<u8>, from: usize) {
     }
     let mut shown = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        // All of them lie below U+10000.
+        // All hidden characters are below U+10000, so one escape holds them.
         match hidden(letter) {
             true => shown.push_str(&format!("\\u{:04x}", u32::from(letter))),
             false => shown.push(letter),
@@ -145,7 +154,8 @@ pub(crate) fn guard_json(line: &mut Vec<u8>, from: usize) {
     line.extend_from_slice(shown.as_bytes());
 }
 
-/// A record as one line of JSON; bytes that are not UTF-8 stand in base64 under `key_base64` and the like.
+/// Writes a record as one line of JSON. Bytes that are not UTF-8 are written in base64 under
+/// `key_base64` and the like.
 pub(crate) fn json_line(record: &Shown<'_>, out: &mut Vec<u8>) {
     let mut object = Map::new();
     object.insert("topic".to_owned(), json!(record.place.topic.as_str()));
@@ -168,6 +178,7 @@ pub(crate) fn json_line(record: &Shown<'_>, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// Adds bytes to an object, as text or in base64.
 fn insert(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     match bytes.map(std::str::from_utf8) {
         None => object.insert(name.to_owned(), Value::Null),
@@ -181,12 +192,14 @@ fn insert(object: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     };
 }
 
+/// Writes a number in decimal.
 fn number(number: i64, out: &mut Vec<u8>) {
-    // Writing to memory does not fail.
+    // A write to memory does not fail.
     let _ = write!(out, "{number}");
 }
 
-/// `2026-02-17T09:30:00.250Z` of milliseconds since 1970; empty where there is no time, and the number itself where no calendar has it.
+/// Writes milliseconds since 1970 as `2026-02-17T09:30:00.250Z`. Returns an empty text for a
+/// negative time, and the number itself if it is beyond the calendar.
 pub(crate) fn date(millis: i64) -> String {
     match jiff::Timestamp::from_millisecond(millis) {
         _ if millis < 0 => String::new(),

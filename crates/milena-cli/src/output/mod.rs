@@ -1,4 +1,4 @@
-//! Results on standard output: aligned tables, plain lines, JSON or YAML.
+//! Results on standard output, as aligned tables, plain lines, JSON or YAML.
 
 mod pipe;
 mod table;
@@ -15,12 +15,12 @@ pub(crate) use pipe::Pipe;
 pub(crate) use table::Table;
 pub(crate) use visible::{is_hidden, visible};
 
-/// How results are written.
+/// The form of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Aligned columns under a heading.
     Table,
-    /// A line each, columns by tabs, no heading.
+    /// One line per row, with tabs between columns and no heading.
     Plain,
     /// One JSON document.
     Json,
@@ -29,7 +29,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The one that was asked for, else a table on a terminal and plain lines for a program.
+    /// Returns the form that was asked for, else a table on a terminal and plain lines otherwise.
     pub(crate) fn chosen(asked: Option<Self>) -> Self {
         asked.unwrap_or_else(|| match io::stdout().is_terminal() {
             true => Self::Table,
@@ -68,7 +68,7 @@ pub(crate) fn say(line: &str) -> Result<(), Failure> {
     write(format!("{line}\n").as_bytes())
 }
 
-/// Writes bytes, all of them, now.
+/// Writes all bytes at once.
 pub(crate) fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;

@@ -1,4 +1,5 @@
-//! Standard output for records: written beside the command, so that a slow reader of it holds up nothing else.
+//! Standard output for records. A thread of its own writes it, so a slow reader does not hold up
+//! the command.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -6,11 +7,12 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::signals::Signals;
 
-/// Standard output, and the records that are on their way to it.
+/// Standard output, with the bytes that are not written yet.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    /// What is to be written next.
+    /// The bytes to write next.
     pub(crate) out: Vec<u8>,
+    /// The signals that end a wait for a slow reader.
     signals: Signals,
 }
 
@@ -22,22 +24,24 @@ impl Pipe {
         }
     }
 
-    /// Whether enough is there to be worth a write.
+    /// Returns true if there are enough bytes to be worth a write.
     pub(crate) fn is_full(&self) -> bool {
         self.out.len() >= FLUSH_AT
     }
 
-    /// Writes what is there, all of it.
+    /// Writes all bytes.
     ///
     /// # Errors
-    /// Why it cannot be written; interrupted, where a signal comes and the reader takes nothing for [`PATIENCE`]. How much of it was
-    /// written is not known then, and all of it is dropped.
+    /// The reason that the bytes cannot be written. Interrupted if a signal came and the reader
+    /// took nothing for [`PATIENCE`]. It is then unknown how many bytes were written, and all of
+    /// them are dropped.
     pub(crate) async fn flush(&mut self) -> Result<(), Failure> {
         if self.out.is_empty() {
             return Ok(());
         }
         let bytes = std::mem::take(&mut self.out);
-        // By a thread of its own: a write to a full pipe waits for its reader, and signals have to be heard meanwhile.
+        // A write to a full pipe blocks until its reader reads. On a thread of its own it does not
+        // keep the command from receiving signals.
         let writing = tokio::task::spawn_blocking(move || {
             let mut stdout = io::stdout().lock();
             let written = stdout.write_all(&bytes).and_then(|()| stdout.flush());
@@ -58,7 +62,8 @@ impl Pipe {
         }
     }
 
-    /// Waits until the reader of a pipe or socket has gone away; for ever where standard output is something else.
+    /// Waits until the reader of a pipe or socket has closed it. Waits forever if standard output
+    /// is something else.
     ///
     /// # Cancel safety
     /// May be dropped and called again.
@@ -69,7 +74,8 @@ impl Pipe {
             use tokio::io::Interest;
             use tokio::net::unix::pipe::Sender;
 
-            // The description is shared, so it is left blocking. Files and devices are refused: nobody reads at their other end.
+            // The file description is shared with other processes, so it stays blocking. Files and
+            // devices are refused here, because they have no reader.
             let watched = io::stdout().as_fd().try_clone_to_owned();
             let watched = watched.and_then(Sender::from_owned_fd_unchecked);
             if let Ok(watched) = watched
@@ -84,6 +90,7 @@ impl Pipe {
     }
 }
 
+/// The number of bytes that is worth a write.
 const FLUSH_AT: usize = 256 << 10;
-/// How long a reader that takes nothing is waited for once a signal has come.
+/// The time that the command waits for a reader that takes nothing after a signal.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! A table: a heading and rows of values.
+//! A table, with a heading and rows of values.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,14 @@ use super::visible;
 /// Rows under a heading.
 #[derive(Debug)]
 pub(crate) struct Table {
+    /// The names of the columns, which are the keys of documents too.
     columns: Vec<&'static str>,
+    /// The rows. Each has one value per column.
     rows: Vec<Vec<Value>>,
 }
 
 impl Table {
-    /// An empty table with these columns, named as the document's keys.
+    /// Makes an empty table with these columns.
     pub(crate) fn new(columns: &[&'static str]) -> Self {
         Self {
             columns: columns.to_vec(),
@@ -22,7 +24,7 @@ impl Table {
         }
     }
 
-    /// Adds a row; a value for each column.
+    /// Adds a row, with one value for each column.
     pub(crate) fn row(&mut self, values: impl IntoIterator<Item = Value>) {
         self.rows.push(values.into_iter().collect());
     }
@@ -31,7 +33,7 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The rows as objects.
+    /// Returns the rows as objects.
     pub(crate) fn to_value(&self) -> Value {
         let object = |row: &Vec<Value>| {
             let pairs = self.columns.iter().zip(row);
@@ -41,7 +43,7 @@ impl Table {
         Value::Array(self.rows.iter().map(object).collect())
     }
 
-    /// A line each, by tabs.
+    /// Returns one line per row, with tabs between columns.
     pub(crate) fn plain(&self) -> String {
         let line = |row: &Vec<Value>| {
             let cells: Vec<String> = row.iter().map(|value| cell(value, "")).collect();
@@ -50,7 +52,7 @@ impl Table {
         self.rows.iter().map(line).collect()
     }
 
-    /// Aligned columns under a heading; numbers to the right.
+    /// Returns aligned columns under a heading. Columns of numbers are aligned to the right.
     pub(crate) fn aligned(&self) -> String {
         let heads = self
             .columns
@@ -88,7 +90,8 @@ impl Table {
     }
 }
 
-/// A value in a line; control characters would break the table, and two names must not look alike by them.
+/// Returns a value as the text of a cell. Control characters are escaped, because they would break
+/// the table and could make two names look alike.
 fn cell(value: &Value, nothing: &str) -> String {
     let text = match value {
         Value::Null => nothing.to_owned(),

@@ -1,8 +1,9 @@
-//! Text without what a terminal would act on and a reader would not see.
+//! Text in which characters that a terminal acts on, or that cannot be seen, are escaped.
 
 use std::borrow::Cow;
 
-/// The text with control characters, and those that turn its direction or have no width, as escapes: `\n`, `\u{1b}`, `\u{202e}`.
+/// Escapes control characters, characters that change the text direction, and characters without
+/// width, as in `\n`, `\u{1b}`, `\u{202e}`.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -17,7 +18,7 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Whether a terminal acts on a character, or shows nothing of it.
+/// Returns true if a terminal acts on a character or shows nothing for it.
 pub(crate) fn is_hidden(letter: char) -> bool {
     letter.is_control()
         || matches!(letter,

@@ -1,8 +1,8 @@
-//! A value as a YAML document.
+//! Values as YAML documents.
 
 use serde_json::Value;
 
-/// The document. Strings are quoted as in JSON, which YAML reads, unless they are plain words.
+/// Writes a document. Strings that are not plain words are quoted as in JSON, which YAML reads too.
 pub(super) fn document(value: &Value) -> String {
     let mut text = String::new();
     match value {
@@ -15,6 +15,7 @@ pub(super) fn document(value: &Value) -> String {
     text
 }
 
+/// Writes an array or an object with its indentation.
 fn node(value: &Value, depth: usize, text: &mut String) {
     let pad = "  ".repeat(depth);
     match value {
@@ -26,7 +27,7 @@ fn node(value: &Value, depth: usize, text: &mut String) {
                 text.push_str("- ");
                 let from = text.len();
                 child(value, depth + 1, text);
-                // The first key of an object stands behind the dash.
+                // YAML puts the first key of an object on the line of the dash.
                 let rest = text.split_off(from);
                 let rest = rest.strip_prefix('\n').unwrap_or(&rest);
                 text.push_str(rest.trim_start_matches(' '));
@@ -47,6 +48,7 @@ fn node(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
+/// Writes the value of a key or of an item.
 fn child(value: &Value, depth: usize, text: &mut String) {
     match value {
         Value::Array(_) | Value::Object(_) if is_nested(value) => {
@@ -61,6 +63,7 @@ fn child(value: &Value, depth: usize, text: &mut String) {
     }
 }
 
+/// Returns true for an array or an object that is not empty.
 fn is_nested(value: &Value) -> bool {
     match value {
         Value::Array(values) => !values.is_empty(),
@@ -69,6 +72,7 @@ fn is_nested(value: &Value) -> bool {
     }
 }
 
+/// Writes a value that has no children.
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(word) if is_plain(word) => word.clone(),
@@ -76,7 +80,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Whether YAML reads it as this string without quotes.
+/// Returns true if YAML reads the word as this string even without quotes.
 fn is_plain(word: &str) -> bool {
     let first = word
         .bytes()

@@ -1,4 +1,4 @@
-//! `milena sarama-consumer`: a topic, partition by partition, until interrupted.
+//! `milena sarama-consumer`, which reads the partitions of a topic until it is interrupted.
 
 use std::io::Write;
 
@@ -10,18 +10,24 @@ use crate::failure::Failure;
 use crate::signals::Signals;
 
 pub(super) const FLAGS: &[Flag] = &[
-    value("brokers", "the brokers, by commas; or set KAFKA_PEERS"),
+    value(
+        "brokers",
+        "the brokers, separated by commas; or set KAFKA_PEERS",
+    ),
     value(
         "buffer-size",
-        "taken and not needed: memory is counted in bytes (default 256)",
+        "accepted and ignored, because memory is counted in bytes (default 256)",
     ),
     value(
         "offset",
         "where to begin: oldest, newest (default \"newest\")",
     ),
-    value("partitions", "all, or numbers by commas (default \"all\")"),
+    value(
+        "partitions",
+        "all, or numbers separated by commas (default \"all\")",
+    ),
     value("topic", "required: the topic to read"),
-    switch("verbose", "tells more on stderr"),
+    switch("verbose", "prints more on stderr"),
 ];
 
 pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
@@ -88,6 +94,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
     Ok(())
 }
 
+/// Returns the named partitions, or all partitions of the topic.
 async fn partitions(
     client: &Client,
     topic: &str,
@@ -96,7 +103,7 @@ async fn partitions(
     if let Some(named) = named.filter(|named| *named != "all") {
         let numbers = named.split(',').map(|text| {
             let number = text.parse::<u32>().map(Partition::new);
-            number.map_err(|_| Failure::usage(format!("'{text}' is no partition")))
+            number.map_err(|_| Failure::usage(format!("'{text}' is not a partition number")))
         });
         return numbers.collect();
     }

@@ -1,17 +1,20 @@
-//! Flags with one dash, as Go's programs take them: `-topic orders`, `-topic=orders`, `-silent`.
+//! Flags with one dash, in the style of Go programs, such as `-topic orders`, `-topic=orders` and
+//! `-silent`.
 
 use std::collections::HashMap;
 
 /// A flag that a tool knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Flag {
+    /// The name, without dashes.
     pub(super) name: &'static str,
-    /// Whether a value follows; others are on or off.
+    /// True if a value follows. Other flags are on or off.
     pub(super) takes_value: bool,
+    /// The description in the list of flags.
     pub(super) help: &'static str,
 }
 
-/// A flag with a value.
+/// Makes a flag with a value.
 pub(super) const fn value(name: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
@@ -20,7 +23,7 @@ pub(super) const fn value(name: &'static str, help: &'static str) -> Flag {
     }
 }
 
-/// A flag that is on or off.
+/// Makes a flag that is on or off.
 pub(super) const fn switch(name: &'static str, help: &'static str) -> Flag {
     Flag {
         name,
@@ -29,12 +32,12 @@ pub(super) const fn switch(name: &'static str, help: &'static str) -> Flag {
     }
 }
 
-/// The flags that were given.
+/// The values of the flags that were given, by name.
 #[derive(Debug, Default)]
 pub(super) struct Flags(HashMap<&'static str, String>);
 
 impl Flags {
-    /// Reads the arguments; `None` where help was asked for.
+    /// Reads the arguments. Returns `None` if help was asked for.
     pub(super) fn parse(args: Vec<String>, known: &[Flag]) -> Result<Option<Self>, String> {
         let mut flags = Self::default();
         let mut args = args.into_iter();
@@ -74,18 +77,19 @@ impl Flags {
         Ok(Some(flags))
     }
 
-    /// The value of a flag; `None` where it was not given or is empty.
+    /// Returns the value of a flag, or `None` if it was not given or is empty.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())
     }
 
+    /// Returns true if a flag was given and not set to false.
     pub(super) fn is_on(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 }
 
-/// The flags, listed.
+/// Returns the list of flags as text.
 pub(super) fn usage(known: &[Flag]) -> String {
     let mut text = "Available command line options:".to_owned();
     for flag in known {

@@ -1,4 +1,5 @@
-//! `milena sarama-producer` and `milena sarama-consumer`: the flags, the output and the exit codes of sarama's console tools.
+//! `milena sarama-producer` and `milena sarama-consumer`, with the flags, output and exit codes of
+//! sarama's console tools.
 
 mod consumer;
 mod flags;
@@ -26,10 +27,10 @@ pub(crate) fn consumer(args: Vec<String>) -> ExitCode {
     })
 }
 
-/// Why a tool ended.
+/// The reason that a tool ended early.
 #[derive(Debug)]
 enum Ended {
-    /// Used wrongly: the flags are listed.
+    /// It was used wrongly. The text is followed by the list of flags.
     Usage(String),
     NoInput(String),
     Failed(String),
@@ -39,6 +40,7 @@ enum Ended {
 
 type Running = std::pin::Pin<Box<dyn Future<Output = Result<(), Ended>>>>;
 
+/// Reads the flags, runs a tool and returns its exit code.
 fn tool(args: Vec<String>, known: &'static [Flag], run: impl FnOnce(Flags) -> Running) -> ExitCode {
     let complain = |words: &str| {
         let _ = writeln!(std::io::stderr(), "{words}");
@@ -67,7 +69,7 @@ fn tool(args: Vec<String>, known: &'static [Flag], run: impl FnOnce(Flags) -> Ru
     ExitCode::from(code)
 }
 
-/// A client on `-brokers`, or on those of KAFKA_PEERS.
+/// Connects to `-brokers`, or to those of KAFKA_PEERS.
 async fn connect(flags: &Flags, missing: &str, failing: &str) -> Result<Client, Ended> {
     let peers = std::env::var("KAFKA_PEERS").unwrap_or_default();
     let brokers = flags.value("brokers").unwrap_or(&peers);

@@ -1,4 +1,4 @@
-//! `milena sarama-producer`: one record.
+//! `milena sarama-producer`, which writes one record.
 
 use std::io::{IsTerminal, Read};
 
@@ -11,7 +11,10 @@ use super::{Ended, connect, print};
 use crate::failure::Failure;
 
 pub(super) const FLAGS: &[Flag] = &[
-    value("brokers", "the brokers, by commas; or set KAFKA_PEERS"),
+    value(
+        "brokers",
+        "the brokers, separated by commas; or set KAFKA_PEERS",
+    ),
     value("headers", "the headers of the record: foo:bar,bar:foo"),
     value("key", "the key of the record"),
     value("partition", "the partition to write to (default -1)"),
@@ -22,7 +25,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "value",
         "required: the value of the record; or give it on standard input",
     ),
-    switch("verbose", "tells more on stderr"),
+    switch("verbose", "prints more on stderr"),
 ];
 
 pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
@@ -73,7 +76,7 @@ pub(super) async fn run(flags: Flags) -> Result<(), Ended> {
     }
 }
 
-/// The value, or standard input, where that is not a terminal.
+/// Returns the value from the flags, or from standard input if that is not a terminal.
 fn content(flags: &Flags) -> Result<Vec<u8>, Ended> {
     if let Some(value) = flags.value("value") {
         return Ok(value.as_bytes().to_vec());
@@ -92,6 +95,7 @@ fn content(flags: &Flags) -> Result<Vec<u8>, Ended> {
     Ok(bytes)
 }
 
+/// Reads headers as `name:value,name:value`.
 fn headers(text: &str) -> Result<Headers, Ended> {
     let mut headers = Headers::new();
     for each in text.split(',') {
@@ -105,6 +109,7 @@ fn headers(text: &str) -> Result<Headers, Ended> {
     Ok(headers)
 }
 
+/// Sends the record, and returns the line to print.
 async fn send(client: &Client, record: ProducerRecord, scheme: &str) -> Result<String, Failure> {
     client
         .admin()

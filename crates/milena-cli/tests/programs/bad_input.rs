@@ -1,4 +1,4 @@
-//! What goes wrong is said, with the right exit code.
+//! Wrong input is reported, with the right exit code.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
@@ -88,7 +88,8 @@ fn an_offset_that_is_not_there_is_said_with_those_that_are() {
     let range =
         format!("there is no offset 4: {topic}-0 goes from 0 to 0, {topic}-1 goes from 0 to 3");
     assert!(told.contains(&range), "{told}");
-    // What one partition holds is read from there, and the others from what lies nearest.
+    // The partition that holds the offset is read from there, and the others from the nearest
+    // offset.
     let read = world.out(&["consume", &topic, "--offset", "2", "--until", "end"]);
     assert_eq!(read, "c\n");
 }
@@ -106,12 +107,15 @@ fn a_verb_that_the_broker_is_too_old_for_is_said() {
         told.contains("UNSUPPORTED_VERSION") && told.contains("ElectLeaders"),
         "{told}"
     );
-    // So do brokers of before Kafka 4 answer that are asked for a group's configs.
+    // Brokers before Kafka 4 answer like this to a request for a group's configs.
     let strange = Fault::error(ErrorCode::INVALID_REQUEST);
     broker.faults().add(strange.on(ApiKey::DescribeConfigs));
     let (code, told) = world.fails(&["configs", "show", "group", "billing"]);
     assert_eq!(code, 6, "{told}");
-    assert!(told.contains("keeps no configs of groups"), "{told}");
+    assert!(
+        told.contains("does not support configs of groups"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Exit codes, as the table in the command's documentation tells them.
+//! Exit codes, as the table in the command's documentation lists them.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -81,7 +81,7 @@ fn every_code_of_the_table_is_the_one_that_is_given() {
 
 #[test]
 fn a_port_that_is_no_kafka_is_a_cluster_that_is_not_reached() {
-    // What an HTTP server, a TLS server and an SSH server answer to bytes that they do not know; and a length that no answer has.
+    // The answers of an HTTP, a TLS and an SSH server to unknown bytes, and an impossible length.
     for greeting in [
         &b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..],
         b"\x15\x03\x01\x00\x02\x02\x46",
@@ -161,7 +161,7 @@ fn what_was_done_is_told_as_json_too() {
     };
     let sent = json(&["produce", &topic, "--value", "a", "--value", "b"]);
     assert_eq!(sent[0]["records"], 2);
-    // A broker may forget a group together with its last offset, so the one that is deleted is another.
+    // A broker may forget a group with its last offset, so the test deletes another group.
     let kept = unique("group");
     for group in [&group, &kept] {
         let member = ["consume", &topic, "-g", group];

@@ -1,4 +1,5 @@
-//! Kafka's own console tools and the command read what the other wrote, byte for byte. Only on real Kafka.
+//! Kafka's own console tools and the command read each other's records, byte for byte. Only on real
+//! Kafka.
 
 use std::process::Command;
 
@@ -97,7 +98,7 @@ fn the_group_tool_tells_the_same_lag() {
     ours.sort();
     theirs.sort();
     let known = |rows: Vec<Vec<String>>| {
-        // What has no offset is a dash there.
+        // Kafka's tool writes a dash for a partition without an offset.
         let rows = rows.into_iter();
         rows.filter(|row| {
             row.get(2)
@@ -160,7 +161,7 @@ fn keys_headers_and_nulls_are_the_same_to_the_console_tools() {
     assert_eq!(read(&theirs), read(&ours));
 }
 
-/// With properties, whose option has another name since Kafka 4.
+/// Passes properties, whose option has another name since Kafka 4.
 fn with_properties(
     world: &World,
     name: &str,
@@ -216,7 +217,7 @@ fn the_topic_and_offset_tools_tell_the_same() {
     });
     assert_eq!(theirs.len(), 3, "{told}");
     assert_eq!(ours.collect::<Vec<_>>(), theirs);
-    // Where each partition ends.
+    // The end of each partition.
     let told = tool(&world, "get-offsets", &["--topic", &topic], b"");
     let ends = told.lines().map(|line| {
         let mut parts = line.rsplit(':');
@@ -283,7 +284,7 @@ fn the_group_tool_plans_the_same_resets_and_tells_the_same_state() {
             &[&base[..], scenario].concat(),
             b"",
         );
-        // Kafka 3 writes all of it in one line.
+        // Kafka 3 writes all of it on one line.
         let words: Vec<&str> = told.split_whitespace().collect();
         let rows = words.windows(4).filter(|words| words[0] == group);
         let theirs = rows.map(|words| words[1..].join(" "));

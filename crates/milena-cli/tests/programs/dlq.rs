@@ -2,7 +2,7 @@
 
 use crate::world::{World, run};
 
-/// Three letters: two timeouts of `origin`, one poison record of another topic.
+/// Writes three letters, which are two timeouts of `origin` and one poison record of another topic.
 fn letters(world: &World, origin: &str) -> String {
     let dead = world.topic(1);
     let letter = |from: &str, class: &str, offset: &str, value: &str| {
@@ -72,7 +72,7 @@ fn letters_go_back_to_where_they_came_from_only_when_confirmed() {
     assert_eq!(world.fails(&replay).0, 5);
     let told = |line: &str| (Some(0), format!("{line}\n"));
     assert_eq!(args(&with("--yes")), told("2\t0\t0\t0\t0\t0"));
-    // They are marked by now.
+    // The letters are marked by now.
     assert_eq!(args(&with("--yes")), told("0\t2\t0\t0\t0\t0"));
     let read = ["consume", &origin, "--from-beginning", "--until", "end"];
     assert_eq!(world.out(&read), "one\ntwo\n");

@@ -1,8 +1,9 @@
-//! Records through text and JSON and back: nothing is lost, and what cannot be carried is refused.
+//! Records through text and JSON and back. Nothing is lost, and input that cannot be carried is
+//! refused.
 
 use crate::world::{World, run};
 
-/// Records as `consume -o json` shows them, without where they lie.
+/// Returns records as `consume -o json` shows them, without their topic, partition and offset.
 fn shown(world: &World, topic: &str) -> Vec<serde_json::Value> {
     let args = [
         "consume",
@@ -24,7 +25,8 @@ fn shown(world: &World, topic: &str) -> Vec<serde_json::Value> {
     lines.lines().map(record).collect()
 }
 
-/// A topic with texts, bytes that are none, nulls, and headers twice, null, empty and with every mark of the text form.
+/// Makes a topic with texts, other bytes, nulls, and headers that are repeated, null, empty or hold
+/// every special character of the text form.
 fn mixed(world: &World) -> String {
     let topic = world.topic(1);
     let lines = b"6b31\t7631\nff00\t00ff80fe\nNULL\tNULL\n\t\n";
@@ -88,7 +90,7 @@ fn records_come_back_from_each_encoding_with_their_headers() {
             &format,
         ];
         let write = ["produce", &copy, "-f", &format];
-        // A word for null that no encoding makes.
+        // A text for null that no encoding produces.
         let null = ["--null", "~null~"];
         let lines = world.out(&[&read[..], &null].concat());
         world.piped(&[&write[..], &null].concat(), lines.as_bytes());
@@ -173,7 +175,7 @@ fn each_refused_record_is_told_by_its_number() {
     assert_eq!(output.status.code(), Some(1), "{told}");
     let refused = told_of(&told);
     assert!(refused.contains(&2), "{told}");
-    // Whatever became of those that went with it, it is told or they are there.
+    // The other records of the same batch are either reported or written.
     let values = shown(&world, &topic);
     let is_there = |value: &str| values.iter().any(|record| record["value"] == value);
     assert!(!is_there("y"));
@@ -183,7 +185,7 @@ fn each_refused_record_is_told_by_its_number() {
     }
 }
 
-/// The numbers in `milena: record 2: ...` and `milena: records 1, 3-5: ...`.
+/// Returns the numbers in `milena: record 2: ...` and `milena: records 1, 3-5: ...`.
 fn told_of(complaints: &str) -> Vec<u64> {
     let lines = complaints.lines().filter_map(|line| {
         let line = line.strip_prefix("milena: record")?;

@@ -1,4 +1,4 @@
-//! kcat and the command read what the other wrote, byte for byte.
+//! kcat and the command read each other's records, byte for byte.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ fn milena(world: &World, args: &[&str], input: &[u8]) -> Vec<u8> {
 fn both_print_the_same_of_the_same_records() {
     let world = World::new();
     let topic = world.topic(1);
-    // Headers, a null value by -Z, an empty key, bytes that are no text.
+    // Headers, a null value by -Z, an empty key, and bytes that are not text.
     kcat(
         &world,
         &[
@@ -62,7 +62,7 @@ fn both_print_the_same_of_the_same_records() {
         String::from_utf8_lossy(&theirs)
     );
     assert_eq!(ours, theirs);
-    // kcat calls an empty key null, too: the last record is left out.
+    // kcat also shows an empty key as null, so the last record is left out.
     let args = [
         "consume",
         &topic,

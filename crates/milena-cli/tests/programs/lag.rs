@@ -1,4 +1,4 @@
-//! How far groups are behind, and what a watcher is told where that is not known.
+//! The lag of groups, and the report to a monitoring script if it is not known.
 
 use milena::broker::{ApiKey, ErrorCode, Fault};
 

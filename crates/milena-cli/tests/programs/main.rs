@@ -1,4 +1,5 @@
-//! The command, run as a user runs it: on an embedded broker, or on the Kafka that `MILENA_TEST_BOOTSTRAP` names.
+//! The command, run as a user runs it, on an embedded broker or on the Kafka that
+//! `MILENA_TEST_BOOTSTRAP` names.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,10 +1,11 @@
-//! Reading as a member of a group: what was shown is committed, in every way of ending, and nothing else.
+//! Reading as a member of a group. Shown records, and only those, are committed, whatever ends the
+//! command.
 
 use std::process::Stdio;
 
 use crate::world::{World, run, unique, until};
 
-/// Two lines of a thousand milliseconds after 1970, one of two thousand.
+/// Writes lines dated 1000, 1500 and 2000 milliseconds after 1970.
 fn dated(world: &World, topic: &str) {
     let lines = b"1000 a\n1500 b\n2000 c\n";
     world.piped(&["produce", topic, "-f", "%T %v\\n"], lines);
@@ -95,7 +96,7 @@ fn a_member_that_begins_at_the_end_marks_where_that_was() {
     until(|| world.committed(&group) == [(0, 1), (1, 0)]);
     reader.signal("TERM");
     assert_eq!(reader.end().0, Some(0));
-    // What comes between two members is shown by the second.
+    // Records that come between two members are shown by the second.
     world.piped(&["produce", &topic, "-p", "1"], b"new\n");
     let read = ["consume", &topic, "-g", &group, "--until", "end"];
     assert_eq!(world.out(&read), "new\n");
@@ -119,7 +120,8 @@ fn a_partition_that_goes_to_another_member_goes_on_behind_what_was_shown() {
         let members: Vec<&str> = described.lines().skip(1).collect();
         members.len() == 2 && members.iter().all(|member| member.contains(&topic))
     });
-    // One record for each: the first that the second member shows must be one of these.
+    // One record for each member. The first record that the second member shows must be one of
+    // these.
     world.piped(&["produce", &topic, "-p", "0"], b"last\n");
     world.piped(&["produce", &topic, "-p", "1"], b"last\n");
     assert_eq!(second.line(), "last\n");
@@ -137,7 +139,8 @@ fn a_member_reads_its_own_to_the_end_and_leaves_to_others_what_they_hold() {
     let world = World::new();
     let (topic, group) = (world.topic(2), unique("group"));
     let mut other = world.start(&["consume", &topic, "-g", &group, "--from-beginning"]);
-    // It holds all, and no record was shown: its partitions stand at their ends, which are told by its commits.
+    // It owns all partitions, and no record was shown. Its commits show that it stands at their
+    // ends.
     until(|| world.committed(&group).len() == 2);
     world.piped(&["produce", &topic, "-p", "0"], b"a\n");
     world.piped(&["produce", &topic, "-p", "1"], b"b\n");

@@ -49,7 +49,7 @@ fn the_producer_prints_where_the_record_is() {
         "%h %v",
     ];
     assert_eq!(world.out(&read), "a=b,c=d from standard input\n");
-    // sarama's own hash decides: FNV-1a, with the sign that it has kept.
+    // sarama's own hash decides, which is FNV-1a with its sign.
     let place = world.out(&[
         "partition",
         "k",

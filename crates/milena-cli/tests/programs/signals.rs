@@ -76,7 +76,7 @@ fn the_second_signal_ends_at_once() {
     let silence = broker.faults().add(silence);
     let mut reader = world.start(&["consume", &topic, "-g", &group, "--from-beginning"]);
     assert_eq!(reader.line(), "a\n");
-    // From here on it waits for the commit of what was shown.
+    // From here on it waits for its commit.
     until(|| silence.fired() > 0);
     reader.signal("INT");
     reader.signal("INT");

@@ -1,4 +1,5 @@
-//! A million lines through the command and through kcat, each way, in one run. `make verify` runs it.
+//! A million lines through the command and through kcat, each way, in one run. `make verify` runs
+//! it.
 
 use std::fs::File;
 use std::path::Path;
@@ -32,7 +33,7 @@ fn a_million_lines_each_way_lose_nothing_and_take_no_longer_than_kcats() {
                 &input,
             ),
         ];
-        // Each reads what the other wrote.
+        // Each one reads the records of the other.
         let read = [
             world.milena(&[
                 "consume",
@@ -73,7 +74,7 @@ fn program(name: &str, first: &[&str], then: &[&str]) -> Command {
     command
 }
 
-/// How long it takes from start to end; it has to end well.
+/// Measures a program from start to end. It must succeed.
 fn timed(mut command: Command, input: &Path, output: &Path) -> Duration {
     let started = Instant::now();
     let status = command

@@ -174,7 +174,7 @@ fn values_are_held_against_topics_as_brokers_read_them() {
     std::fs::write(path, text.clone() + &configs[..4].join("\n")).unwrap();
     world.out(&["topics", "ensure", path]);
     until(|| world.fails(&["topics", "ensure", path, "--check"]).0 == 0);
-    // The same values in other words, which brokers give back in their own.
+    // The same values in other spellings, which brokers return in their own.
     let others = [
         "\"cleanup.policy\" = \"delete, compact\"",
         "\"min.cleanable.dirty.ratio\" = \"1.00\"",
@@ -184,7 +184,7 @@ fn values_are_held_against_topics_as_brokers_read_them() {
     std::fs::write(path, text.clone() + &others.join("\n")).unwrap();
     let (code, told) = world.fails(&["topics", "ensure", path, "--check"]);
     assert_eq!(code, 0, "{told}");
-    // What does differ is mended once.
+    // A value that differs is mended once.
     std::fs::write(path, text.clone() + "\"retention.ms\" = 1000").unwrap();
     assert_eq!(world.fails(&["topics", "ensure", path, "--check"]).0, 1);
     assert!(

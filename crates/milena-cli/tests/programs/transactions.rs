@@ -1,9 +1,9 @@
-//! Transactions: what is open is not there for readers of committed records, and what ends one is no record.
+//! Transactions. Readers of committed records do not see open ones, and a marker is not a record.
 
 use crate::world::{World, unique};
 
-/// A batch of producer 8 with one record of an open transaction, `open`; and the marker that commits it. Worked out by hand from
-/// Kafka's record batch format, version 2.
+/// A batch of producer 8 with one record of an open transaction, `open`, and the marker that
+/// commits it. Written by hand from Kafka's record batch format, version 2.
 const OPEN: &str = "00000000000000000000003c00000000022357a4db0010000000000000019c6aef65c00000019c6aef65c00000000000000008000000000000000000011400000001086f70656e00";
 const COMMIT: &str = "00000000000000000000004200000000025970a8bf0030000000000000019c6aef65c00000019c6aef65c000000000000000080000ffffffff000000012000000008000000010c00000000000000";
 
@@ -36,7 +36,8 @@ fn the_end_is_where_committed_records_end() {
         world.fails(&["lag", &group, "--max", "0"]),
         (0, String::new())
     );
-    // Another client may commit before the marker: there is no record between it and the end.
+    // Another client may commit the offset before the marker. There is no record between it and the
+    // end.
     let reset = [
         "offsets",
         "reset",

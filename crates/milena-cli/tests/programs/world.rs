@@ -1,4 +1,4 @@
-//! A cluster, and the command beside it.
+//! A cluster, and the command to run on it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) struct World {
     pub(crate) bootstrap: String,
-    /// Keeps the embedded broker alive; `None` on a real Kafka.
+    /// The embedded broker, kept alive with its runtime. `None` on a real Kafka.
     embedded: Option<(Runtime, Broker)>,
 }
 
@@ -29,12 +29,12 @@ impl World {
         Self::embedded()
     }
 
-    /// On the embedded broker, whatever is named.
+    /// Makes a world on the embedded broker, even if a real Kafka is named.
     pub(crate) fn embedded() -> Self {
         Self::with_brokers(1)
     }
 
-    /// On an embedded cluster of so many brokers, whatever is named.
+    /// Makes a world on an embedded cluster of `count` brokers, even if a real Kafka is named.
     pub(crate) fn with_brokers(count: usize) -> Self {
         let runtime = Runtime::new().unwrap();
         let broker = Broker::builder()
@@ -48,24 +48,24 @@ impl World {
         }
     }
 
-    /// The embedded broker; `None` on a real Kafka.
+    /// Returns the embedded broker, or `None` on a real Kafka.
     pub(crate) fn broker(&self) -> Option<&Broker> {
         self.embedded.as_ref().map(|(_, broker)| broker)
     }
 
-    /// The command on this cluster.
+    /// Returns the command on this cluster.
     pub(crate) fn milena(&self, args: &[&str]) -> Command {
         let mut command = milena(args);
         command.env("MILENA_BOOTSTRAP", &self.bootstrap);
         command
     }
 
-    /// What it prints; it has to succeed.
+    /// Runs the command, which must succeed, and returns its output.
     pub(crate) fn out(&self, args: &[&str]) -> String {
         self.piped(args, b"")
     }
 
-    /// What it prints when it reads `input`; it has to succeed.
+    /// Runs the command on `input`, and returns its output. It must succeed.
     pub(crate) fn piped(&self, args: &[&str], input: &[u8]) -> String {
         let output = run(self.milena(args), input);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -73,12 +73,12 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The command, running on.
+    /// Starts the command, and lets it run on.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::start(self.milena(args), Stdio::null())
     }
 
-    /// What a group has committed, by partition.
+    /// Returns the committed offsets of a group by partition.
     pub(crate) fn committed(&self, group: &str) -> Vec<(u32, i64)> {
         let output = run(self.milena(&["offsets", "show", group]), b"");
         let told = String::from_utf8(output.stdout).unwrap();
@@ -102,20 +102,20 @@ impl World {
         Runtime::new().unwrap().block_on(committing);
     }
 
-    /// Whether a group has no members, as its coordinator says.
+    /// Returns true if the coordinator says that the group has no members.
     pub(crate) fn is_left(&self, group: &str) -> bool {
         let listed = self.out(&["groups", "list", "--state", "Empty"]);
         listed.contains(group)
     }
 
-    /// Its exit code and what it complains of.
+    /// Runs the command, and returns its exit code and its errors.
     pub(crate) fn fails(&self, args: &[&str]) -> (i32, String) {
         let output = run(self.milena(args), b"");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code().unwrap_or(-1), told)
     }
 
-    /// A topic of this test's own.
+    /// Creates a topic for one test.
     pub(crate) fn topic(&self, partitions: u32) -> String {
         let name = unique("cli");
         let partitions = partitions.to_string();
@@ -128,7 +128,7 @@ impl World {
             "--partitions",
             &partitions,
         ]);
-        // Brokers of a real cluster learn of it one after the other.
+        // The brokers of a real cluster know of the topic one after the other.
         until(|| {
             let described = run(self.milena(&["topics", "describe", &name]), b"");
             described.status.success()
@@ -137,7 +137,7 @@ impl World {
     }
 }
 
-/// The command, without a cluster.
+/// Returns the command, without a cluster.
 pub(crate) fn milena(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_milena"));
     command
@@ -148,7 +148,7 @@ pub(crate) fn milena(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a program to its end, feeding it `input`.
+/// Runs a program on `input` to its end.
 pub(crate) fn run(mut command: Command, input: &[u8]) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -159,7 +159,7 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Output {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     let feeding = std::thread::spawn(move || {
-        // It may end before it has read all.
+        // The program may end before it has read all of the input.
         let _ = stdin.write_all(&input);
     });
     let (told, ended) = std::sync::mpsc::channel();
@@ -176,11 +176,12 @@ pub(crate) fn run(mut command: Command, input: &[u8]) -> Output {
     output
 }
 
-/// A program that runs on until it is told to end, or ends by itself. It is killed where a test takes too long over it.
+/// A program that runs until it is asked to end, or ends by itself. It is killed if a test takes
+/// too long.
 pub(crate) struct Running {
     child: Child,
     out: Option<BufReader<ChildStdout>>,
-    /// Dropped when it has ended.
+    /// Dropped when the program has ended, which ends the watch.
     watched: Option<Sender<()>>,
 }
 
@@ -203,7 +204,7 @@ impl Running {
         }
     }
 
-    /// The next line that it writes; nothing where it has ended.
+    /// Returns the next line of its output, empty if it has ended.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         let out = self.out.as_mut().unwrap();
@@ -211,12 +212,12 @@ impl Running {
         line
     }
 
-    /// Gives it more input, which goes on.
+    /// Writes more input.
     pub(crate) fn write(&self, input: &[u8]) {
         self.child.stdin.as_ref().unwrap().write_all(input).unwrap();
     }
 
-    /// Reads nothing more of what it writes.
+    /// Stops reading its output.
     pub(crate) fn unread(&mut self) {
         self.out = None;
     }
@@ -227,7 +228,7 @@ impl Running {
         assert!(sent.success());
     }
 
-    /// Waits until it has ended; gives its exit code, what else it wrote, and what it complained of.
+    /// Waits until it has ended. Returns its exit code, the rest of its output, and its errors.
     pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let mut errors = self.child.stderr.take().unwrap();
         let complaints = std::thread::spawn(move || {
@@ -253,7 +254,7 @@ impl Drop for Running {
     }
 }
 
-/// Asks again until it holds.
+/// Tests again and again until the condition holds.
 pub(crate) fn until(holds: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
@@ -261,12 +262,12 @@ pub(crate) fn until(holds: impl Fn() -> bool) {
     }
 }
 
-/// A name that no other test uses, nor another run on the same cluster.
+/// Returns a name that no other test and no other run uses.
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let run = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
     format!("{what}-{run}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Longer than any of them takes.
+/// A time limit beyond that of every command.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! The settings that all share.
+//! The settings that everything made by a client shares.
 
 use milena_core::{Address, Backoff, Result};
 
@@ -7,7 +7,7 @@ use super::value::{DURATION, Form, LIST, RANGE, Raw, TEXT, unsaid};
 
 macro_rules! keys {
     ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
-        /// The settings that all share.
+        /// The settings that everything made by a client shares.
         pub(super) const KEYS: &[Key] = &[$(Key {
             section: Section::Client,
             name: $name,
@@ -27,29 +27,29 @@ macro_rules! keys {
 keys! {
     "bootstrap", "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough":
         |builder, value| builder.bootstrap(value);
-    "client_id", "client.id", TEXT, "milena", "the name under which brokers log and meter this client":
+    "client_id", "client.id", TEXT, "milena", "the name of this client in the logs and quotas of brokers":
         |builder, value| builder.client_id(value);
-    "group", "group.id", TEXT, "", "the group that `client.group()` names":
+    "group", "group.id", TEXT, "", "the group that `client.group()` returns":
         |builder, value| builder.group(value);
-    "request_timeout", "request.timeout.ms", DURATION, "30s", "how long a broker may take for an answer":
+    "request_timeout", "request.timeout.ms", DURATION, "30s", "the longest wait for a broker's answer":
         |builder, value| builder.request_timeout(value);
-    "connect_timeout", "socket.connection.setup.timeout.ms", DURATION, "10s", "how long dialing a broker and its handshake may take":
+    "connect_timeout", "socket.connection.setup.timeout.ms", DURATION, "10s", "the longest time to connect to a broker and end the handshake":
         |builder, value| builder.connect_timeout(value);
-    "api_timeout", "default.api.timeout.ms", DURATION, "60s", "how long an operation with its retries may take":
+    "api_timeout", "default.api.timeout.ms", DURATION, "60s", "the longest time of an operation with its retries":
         |builder, value| builder.api_timeout(value);
-    "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "how old the picture of the cluster may grow":
+    "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "the largest age of the cluster's metadata":
         |builder, value| builder.metadata_max_age(value);
-    "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "how long a connection may be without requests":
+    "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "the time without requests after which a connection is closed":
         |builder, value| builder.connections_max_idle(value);
-    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the waits between tries of an operation":
+    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait between tries of an operation":
         |builder, value| builder.backoff(Backoff::new(value.0, value.1));
-    "reconnect_backoff", "reconnect.backoff.ms", RANGE, "50ms..1s", "the waits between dials to one broker":
+    "reconnect_backoff", "reconnect.backoff.ms", RANGE, "50ms..1s", "the shortest and the longest wait between connection attempts to a broker":
         |builder, value| builder.reconnect_backoff(Backoff::new(value.0, value.1));
-    "address_map", "", ADDRESSES, "", "other addresses to dial in place of some, for tunnels and port forwards":
+    "address_map", "", ADDRESSES, "", "addresses that replace those of brokers, for tunnels and port forwards":
         |builder, value| builder.address_map(move |address| replaced(&value, address));
 }
 
-/// The addresses of brokers, each looked at when it is read and not first when it is dialed.
+/// The addresses of brokers. Each is checked when it is read, not first when it is dialed.
 const BOOTSTRAP: Form<Vec<String>> = Form {
     allowed: "a list of host:port, or one text with commas",
     why: |raw| addresses(raw).err().map(|error| error.message().to_owned()),
@@ -70,7 +70,7 @@ fn addresses(raw: &Raw) -> Result<Vec<Address>> {
     Ok(lists.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// Pairs of addresses.
+/// Pairs of addresses, the address in the cluster and the address to dial instead.
 const ADDRESSES: Form<Vec<(Address, Address)>> = Form {
     allowed: "a list of host:port=host:port",
     why: unsaid,

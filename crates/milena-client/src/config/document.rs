@@ -1,12 +1,12 @@
-//! The tables of the documents, made from the settings themselves.
+//! The tables of settings in the documentation, generated from the settings themselves.
 
 use super::foreign_names::{NAMES, Rule, SECURITY};
 use super::key::keys;
 
-/// The table of all settings.
+/// Returns the table of all settings.
 fn settings() -> String {
     let mut text = String::from(
-        "\n# Every setting\n\n| Key | Kafka's key | Written as | Default | What it says |\n|---|---|---|---|---|\n",
+        "\n# Every setting\n\n| Key | Kafka's key | Written as | Default | Meaning |\n|---|---|---|---|---|\n",
     );
     let code = |name: &str| match name.is_empty() {
         true => "–".to_owned(),
@@ -25,7 +25,7 @@ fn settings() -> String {
     text
 }
 
-/// The table of other clients' names.
+/// Returns the table of other clients' names.
 fn properties() -> String {
     let mut text = String::from(
         "\n# Names of other clients\n\nProperties of Kafka's Java clients and of librdkafka, by `ClientBuilder::properties` or a file that ends in \
@@ -70,7 +70,8 @@ mod tests {
     use crate::config::key::Section;
     use crate::config::value::Raw;
 
-    /// Run with `MILENA_TEST_WRITE=1` to write the tables anew.
+    /// Compares a written table with the generated one. Run with `MILENA_TEST_WRITE=1` to write the
+    /// table anew.
     fn holds(file: &str, written: &str, made: &str) {
         if std::env::var_os("MILENA_TEST_WRITE").is_some() {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

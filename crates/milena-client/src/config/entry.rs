@@ -1,4 +1,4 @@
-//! One setting as somebody wrote it, and the errors that send them back to it.
+//! A setting as it was written, and the errors that name its place.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,21 +9,24 @@ use super::key::{Change, Key, Section, keys};
 use super::nearest::nearest;
 use super::value::Raw;
 
-/// One setting as it was written.
+/// A setting as it was written.
 pub(crate) struct Entry {
+    /// The place where it was written.
     pub(crate) origin: Origin,
-    /// The section as it was written; `None` is the top.
+    /// The section as it was written. `None` is the top level.
     pub(crate) section: Option<String>,
+    /// The key as it was written, without its section.
     pub(crate) key: String,
+    /// The value as it was written.
     pub(crate) value: Raw,
 }
 
-/// Where a setting was written.
+/// The place where a setting was written.
 #[derive(Clone)]
 pub(crate) struct Origin {
-    /// The file, or what stands for it.
+    /// The path of the file, or the name of another source.
     pub(crate) source: Arc<str>,
-    /// The line, counted from 1.
+    /// The line, counted from 1. `None` if the source has no lines.
     pub(crate) line: Option<usize>,
 }
 
@@ -42,7 +45,7 @@ impl Origin {
         }
     }
 
-    /// An error that names the place.
+    /// Creates an error that names the place.
     pub(crate) fn refuse(&self, what: impl fmt::Display) -> Error {
         Error::new(ErrorKind::Config, format!("{self}: {what}"))
     }
@@ -59,7 +62,7 @@ impl fmt::Display for Origin {
 }
 
 impl Entry {
-    /// Its key with its section, as it was written.
+    /// Returns the key with its section, as it was written.
     pub(crate) fn path(&self) -> String {
         match &self.section {
             None => self.key.clone(),
@@ -67,7 +70,7 @@ impl Entry {
         }
     }
 
-    /// The setting and what it does.
+    /// Returns the setting and the change that it makes.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] naming the place, the key, and what is allowed.
@@ -84,7 +87,7 @@ impl Entry {
                 Some(why) => format!("`{path}` cannot be used: {why}"),
                 // The value of a secret is never shown.
                 None if is_secret(key.name) => {
-                    format!("`{path}` cannot be what is given; write {allowed}")
+                    format!("`{path}` has a value that is not allowed; write {allowed}")
                 }
                 None => format!(
                     "`{path}` cannot be `{}`; write {allowed}",
@@ -96,10 +99,10 @@ impl Entry {
         Ok((key, change))
     }
 
-    /// The setting that it names.
+    /// Returns the setting that the key names.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming the place, and what was probably meant.
+    /// [`ErrorKind::Config`] naming the place, and the key that was probably meant.
     pub(crate) fn known(&self) -> Result<&'static Key> {
         let section = self.find_section()?;
         section.key(&self.key).ok_or_else(|| self.unknown(section))
@@ -112,7 +115,7 @@ impl Entry {
             let names: Vec<_> = Section::ALL.iter().filter_map(|one| one.name()).collect();
             let path = self.path();
             let what = format!(
-                "`{}` is no section; there are {}",
+                "`{}` is no section; the sections are {}",
                 self.section.as_deref().unwrap_or_default(),
                 names.join(" and ")
             );
@@ -126,9 +129,9 @@ impl Entry {
         let kafka = |key: &&Key| !key.kafka.is_empty() && key.kafka == self.key;
         let elsewhere = |key: &&Key| key.name == self.key;
         let hint = if let Some(key) = section.keys().iter().find(kafka) {
-            format!("here that is `{}`: {}", key.path(), key.allowed)
+            format!("milena's name for it is `{}`: {}", key.path(), key.allowed)
         } else if let Some(key) = keys().find(elsewhere) {
-            format!("it belongs to the other settings, as `{}`", key.path())
+            format!("write it as `{}`", key.path())
         } else if let Some(near) = nearest(&self.key, names.clone()) {
             format!("did you mean `{near}`?")
         } else {
@@ -140,7 +143,7 @@ impl Entry {
     }
 }
 
-/// Whether values of that name must not be shown.
+/// Returns true if values of settings with this name must not be shown.
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [

@@ -1,31 +1,33 @@
-//! Settings from the environment: `MILENA_…`.
+//! Settings from `MILENA_…` variables of the environment.
 
 use super::entry::{Entry, Origin};
 use super::key::{Key, keys};
 use super::nearest::nearest;
 use super::value::Raw;
 
-/// What variables say.
+/// The settings among variables.
 pub(crate) struct Variables {
-    /// The file that `MILENA_CONFIG` names.
+    /// The file that `MILENA_CONFIG` names. `None` if it is not set.
     pub(crate) file: Option<String>,
-    /// The settings.
+    /// The settings, in the order of the variables.
     pub(crate) entries: Vec<Entry>,
-    /// The variables that begin as settings do and are none, each with the name that was probably meant.
+    /// The variables that begin like settings and are none.
     pub(crate) foreign: Vec<Foreign>,
 }
 
-/// A variable that begins as a setting and is none.
+/// A variable that begins like a setting and is none.
 pub(crate) struct Foreign {
+    /// The name of the variable.
     pub(crate) name: String,
-    /// The variable that was probably meant.
+    /// The variable that was probably meant. `None` if none is near.
     pub(crate) near: Option<String>,
 }
 
-/// The settings among variables.
+/// Returns the settings among variables.
 ///
-/// A variable that begins as a setting and is none is no error: Kubernetes puts `MILENA_ORDERS_SERVICE_HOST` into each
-/// pod beside a Service that is called `milena-orders`, and no program is to end by the name of another.
+/// A variable that begins like a setting and is none is not an error. For example, Kubernetes sets
+/// `MILENA_ORDERS_SERVICE_HOST` in each pod for a Service with the name `milena-orders`. The name
+/// of a Service must not end a program.
 pub(crate) fn entries(variables: impl IntoIterator<Item = (String, String)>) -> Variables {
     let mut found = Variables {
         file: None,
@@ -34,7 +36,7 @@ pub(crate) fn entries(variables: impl IntoIterator<Item = (String, String)>) -> 
     };
     for (name, value) in variables {
         let ours = name.starts_with(PREFIX) && !RESERVED.iter().any(|r| name.starts_with(r));
-        // Set to nothing is how a shell leaves a variable out.
+        // A shell leaves a variable out by setting it to an empty text.
         if !ours || value.trim().is_empty() {
             continue;
         }
@@ -58,7 +60,7 @@ pub(crate) fn entries(variables: impl IntoIterator<Item = (String, String)>) -> 
 }
 
 impl Variables {
-    /// Tells of the variables that were passed over, in one warning.
+    /// Logs the ignored variables in one warning.
     pub(crate) fn warn(&self) {
         if self.foreign.is_empty() {
             return;
@@ -70,19 +72,19 @@ impl Variables {
         let names: Vec<_> = self.foreign.iter().map(shown).collect();
         tracing::warn!(
             variables = names.join(", "),
-            "variables that begin with MILENA_ and are no settings are passed over"
+            "variables that begin with MILENA_ but are no settings are ignored"
         );
     }
 }
 
-/// The variable that was probably meant.
+/// Returns the variable that was probably meant.
 fn likely(name: &str) -> Option<String> {
-    // What Kubernetes derives from a Service is nobody's slip.
+    // Kubernetes derives these variables from a Service, so they are no misspelled settings.
     if name.contains("_SERVICE_") || name.contains("_PORT") {
         return None;
     }
     let names: Vec<_> = keys().map(Key::variable).collect();
-    // The prefix is the same in all, and would make each near to each.
+    // All names have the same prefix. With it, each name would seem near to every other.
     let rest = |name: &'_ str| name.strip_prefix(PREFIX).map(str::to_owned);
     let rests: Vec<_> = names.iter().filter_map(|name| rest(name)).collect();
     let near = nearest(&rest(name)?, rests.iter().map(String::as_str))?;

@@ -1,4 +1,4 @@
-//! Configuration files, by their ending.
+//! Configuration files, read by their extension.
 
 use std::io::Read;
 use std::path::Path;
@@ -9,10 +9,10 @@ use milena_core::{Error, ErrorKind, Result};
 use super::entry::{Entry, Origin};
 use super::properties;
 
-/// The settings of a file.
+/// Reads the settings of a file.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] naming the file, and the line where one is wrong.
+/// [`ErrorKind::Config`] naming the file, and the line of a wrong setting.
 pub(crate) fn read(path: &Path) -> Result<Content> {
     let source: Arc<str> = path.display().to_string().into();
     let unreadable = |cause: std::io::Error| {
@@ -25,18 +25,18 @@ pub(crate) fn read(path: &Path) -> Result<Content> {
         .read_to_string(&mut text)
         .map_err(unreadable)?;
     if text.len() as u64 > MAX_SIZE {
-        let what = format!("larger than {MAX_SIZE} bytes, which no configuration is");
+        let what = format!("larger than {MAX_SIZE} bytes, the limit for configuration files");
         return Err(Origin::whole(source).refuse(what));
     }
-    // Editors of other systems write it in front of the first key, where it cannot be seen.
+    // Some editors write a byte order mark before the first key, where it cannot be seen.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let ending = path.extension().and_then(|ending| ending.to_str());
     parse(ending.unwrap_or_default(), &source, text)
 }
 
-/// What a file says.
+/// The content of a configuration file.
 pub(crate) enum Content {
-    /// Milena's settings.
+    /// Settings by milena's names.
     Settings(Vec<Entry>),
     /// Properties by the names of other clients.
     Properties(Vec<(Origin, String, String)>),
@@ -49,7 +49,7 @@ fn parse(ending: &str, source: &Arc<str>, text: &str) -> Result<Content> {
         "properties" => properties::lines(source, text).map(Content::Properties),
         other => {
             let what = format!(
-                "the ending `{other}` names no form that is read; there are .yaml, .yml, .toml and .properties"
+                "the extension `{other}` is not supported; use .yaml, .yml, .toml or .properties"
             );
             Err(Origin::whole(Arc::clone(source)).refuse(what))
         }
@@ -78,9 +78,9 @@ fn toml(source: &Arc<str>, _: &str) -> Result<Vec<Entry>> {
 
 #[cfg(not(all(feature = "toml", feature = "yaml")))]
 fn left_out(source: &Arc<str>, feature: &str) -> Error {
-    let what = format!("this build does not read it; turn on the feature `{feature}`");
+    let what = format!("this build cannot read this format; turn on the feature `{feature}`");
     Origin::whole(Arc::clone(source)).refuse(what)
 }
 
-/// One mebibyte: a path to something else is noticed before it fills the memory.
+/// One mebibyte. A path to a wrong file is noticed before its content fills the memory.
 const MAX_SIZE: u64 = 1 << 20;

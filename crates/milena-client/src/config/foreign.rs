@@ -1,4 +1,5 @@
-//! Settings by the names of other clients: each kept, mapped, or refused with the reason.
+//! Settings by the names of other clients. Each is kept, mapped, ignored, or refused with the
+//! reason.
 
 use milena_core::Result;
 
@@ -8,33 +9,33 @@ use super::key::Section;
 use super::nearest::nearest;
 use super::value::{Raw, defect};
 
-/// What becomes of a property of Kafka's Java client or of librdkafka.
+/// A property of Kafka's Java client or of librdkafka, and how milena treats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Property {
-    /// Its name.
+    /// The name of the property.
     pub name: String,
-    /// The line that it begins on, counted from 1; `None` where it is of no file.
+    /// The line that it begins on, counted from 1. `None` if it does not come from a file.
     pub line: Option<usize>,
-    /// What becomes of it.
+    /// The treatment of the property.
     pub fate: Fate,
 }
 
-/// What becomes of a property.
+/// The treatment of a property.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fate {
-    /// It means the same here.
+    /// It has the same meaning in milena.
     Kept,
-    /// It becomes these settings, as `consumer.buffer_memory = 65536KiB`.
+    /// It becomes these settings, such as `consumer.buffer_memory = 65536KiB`.
     Mapped(Vec<String>),
-    /// It is passed over with a warning, for this reason: the program does what it should without it.
+    /// It is ignored with a warning, for this reason. The program works as intended without it.
     Ignored(String),
-    /// It cannot be taken, for this reason.
+    /// It is refused, for this reason.
     Refused(String),
 }
 
-/// Says of each property what becomes of it, without doing anything.
+/// Explains the treatment of each property, without applying any.
 ///
 /// ```
 /// use milena_client::config::{Fate, explain_properties};
@@ -54,11 +55,14 @@ pub fn properties<K: Into<String>, V: Into<String>>(
     fates(&given)
 }
 
-/// Says of each property of a `.properties` file what becomes of it, with its line, as the file is read: lines that
-/// go on in the next count once, and a name that is there again is refused.
+/// Explains the treatment of each property of a `.properties` file, with its line. The text is read
+/// like the file.
+///
+/// A property that continues on the next line counts once. A second property with the same name is
+/// refused.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](milena_core::ErrorKind::Config) where the text cannot be cut into properties.
+/// [`ErrorKind::Config`](milena_core::ErrorKind::Config) if the text cannot be read as properties.
 ///
 /// ```
 /// use milena_client::config::{Fate, explain_properties_text};
@@ -83,13 +87,14 @@ fn fates(given: &[Given]) -> Vec<Property> {
     given.iter().enumerate().map(fate).collect()
 }
 
-/// Where a property was written, its name and its value.
+/// The place where a property was written, its name and its value.
 pub(crate) type Given = (Origin, String, String);
 
-/// The settings that properties become. Those that are passed over are told in one warning.
+/// Returns the settings that properties become. Logs the ignored ones in one warning.
 ///
 /// # Errors
-/// [`ErrorKind::Config`](milena_core::ErrorKind::Config) with the first that is refused and the reason, and the names of the others.
+/// [`ErrorKind::Config`](milena_core::ErrorKind::Config) with the first refused property and its
+/// reason, and the names of the others.
 pub(crate) fn entries(given: &[Given]) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut refused: Vec<(&Origin, &str, String)> = Vec::new();
@@ -110,7 +115,7 @@ pub(crate) fn entries(given: &[Given]) -> Result<Vec<Entry>> {
             tracing::warn!(
                 source = &*origin.source,
                 properties = ignored.join(", "),
-                "properties of other clients that say nothing here are passed over; `milena config check` gives the reasons"
+                "properties of other clients without an effect here are ignored; `milena config check` gives the reasons"
             );
         }
         return Ok(entries);
@@ -131,12 +136,14 @@ pub(crate) fn entries(given: &[Given]) -> Result<Vec<Entry>> {
 }
 
 struct Settled {
+    /// The treatment of the property.
     fate: Fate,
+    /// The settings that it becomes. Empty unless it is kept or mapped.
     entries: Vec<Entry>,
 }
 
 impl Settled {
-    /// Kept, and says nothing by itself.
+    /// Kept, but sets nothing by itself.
     fn nothing() -> Self {
         Self {
             fate: Fate::Kept,
@@ -164,7 +171,7 @@ fn settled(at: usize, given: &[Given]) -> Settled {
         return Settled::nothing();
     };
     if let (Some(_), Some(earlier)) = (origin.line, before(at, name, given)) {
-        // Which of the two was meant is not ours to guess; Java takes the later one in silence.
+        // The intended one of the two cannot be known. Java silently takes the later one.
         return Settled::refused(format!(
             "it is there a second time; the first is on {earlier}"
         ));
@@ -201,7 +208,7 @@ fn settled(at: usize, given: &[Given]) -> Settled {
             Settled::refused(format!("{why}; only {} is taken", values.join(" or ")))
         }
         Rule::With(main, alone) => match (of(main), alone) {
-            // Read together with the other one.
+            // The value is read together with the main property.
             (Some(_), _) | (None, None) => Settled::nothing(),
             (None, Some(alone)) => match find(main) {
                 Some(main) => becomes(origin, main, alone, &of),
@@ -215,19 +222,19 @@ fn settled(at: usize, given: &[Given]) -> Settled {
     }
 }
 
-/// The line of the same name before that one.
+/// Returns the line of an earlier property with the same name.
 fn before(at: usize, name: &str, given: &[Given]) -> Option<String> {
     let earlier = given.iter().take(at).find(|(_, other, _)| other == name)?;
     Some(format!("line {}", earlier.0.line?))
 }
 
-/// A value without what Java's dumps of its own settings put around it: `null` for none, `[a, b]` for a list,
-/// `class a.B` for a class. `None` where it says nothing.
+/// Removes the forms of Java's printed settings from a value. These are `null` for no value,
+/// `[a, b]` for a list, and `class a.B` for a class. Returns `None` if the property sets nothing.
 fn plain(value: &str) -> Option<&str> {
     let value = value.trim();
     let inner = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
     let value = match inner {
-        // An address of IPv6 stands in brackets too.
+        // An IPv6 address is in brackets too.
         Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_err() && !inner.contains('[') => {
             inner.trim()
         }
@@ -284,15 +291,16 @@ fn becomes(
     Settled { fate, entries }
 }
 
-/// How long handlers may drain beside a `max.poll.interval.ms` that is not longer than the default of 30 s: half of
-/// it. The coordinator waits no longer than that for the member to join again.
+/// Returns the drain timeout for a `max.poll.interval.ms` that is not longer than the default drain
+/// timeout of 30 s. It is half of the interval, because the coordinator waits no longer than the
+/// interval for the member to join again.
 fn drain(name: &str, value: &str) -> Option<String> {
     let interval: u64 = value.parse().ok()?;
     let short = name == "max.poll.interval.ms" && interval <= 30_000;
     short.then(|| format!("{}ms", interval / 2))
 }
 
-/// The name as it is, or the family it belongs to.
+/// Finds a property by its exact name, or by the family that its name begins with.
 fn find(name: &str) -> Option<&'static Name> {
     let exact = NAMES.iter().find(|known| known.name == name);
     exact.or_else(|| {
@@ -302,7 +310,7 @@ fn find(name: &str) -> Option<&'static Name> {
     })
 }
 
-/// The sections of the table's targets, in short.
+/// Short names for the sections of the table's targets.
 pub(super) const CLIENT: Section = Section::Client;
 pub(super) const PRODUCER: Section = Section::Producer;
 pub(super) const CONSUMER: Section = Section::Consumer;

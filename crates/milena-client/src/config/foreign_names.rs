@@ -1,4 +1,4 @@
-//! The names of Kafka's Java clients and of librdkafka, and what becomes of each.
+//! The names of Kafka's Java clients and of librdkafka, and the treatment of each.
 
 use super::foreign::{CLIENT, CONSUMER, PRODUCER};
 use super::foreign_values::{
@@ -9,25 +9,31 @@ use super::key::Section;
 
 /// A property of another client.
 pub(super) struct Name {
-    /// Its name; with a dot at its end, all that begin so.
+    /// The name of the property. A name that ends with a dot or a low line stands for all names
+    /// that begin with it.
     pub(super) name: &'static str,
+    /// The treatment of the property.
     pub(super) rule: Rule,
 }
 
-/// What becomes of a property.
+/// The treatment of a property.
 pub(super) enum Rule {
-    /// It is these settings, its value turned into theirs.
+    /// It becomes these settings, with its value converted.
     Is(&'static [(Section, &'static str)], Convert),
-    /// It is read with that other one, which, missing, counts as given with that value.
+    /// It is read together with the named property. If that one is missing, it counts as given with
+    /// this value. With `None` it then sets nothing.
     With(&'static str, Option<&'static str>),
-    /// It says what holds here anyhow, with one of these values; others cannot be taken, for this reason.
+    /// One of these values matches milena's fixed behavior and is accepted. Other values are
+    /// refused, for this reason.
     Only(&'static [&'static str], &'static str),
-    /// It says what holds here anyhow, with one of these values; others are passed over, for this reason: nothing is
-    /// lost, written twice or read by the wrong reader for it.
+    /// One of these values matches milena's fixed behavior and is accepted. Other values are
+    /// ignored, for this reason. Ignoring them loses no record, writes none twice, and gives none
+    /// to the wrong reader.
     Passed(&'static [&'static str], &'static str),
-    /// It speaks of TLS or SASL: passed over beside `security.protocol=PLAINTEXT`, which uses none of it, else refused.
+    /// It belongs to TLS or SASL. It is ignored if `security.protocol=PLAINTEXT` is set, which uses
+    /// neither, and refused otherwise.
     Security,
-    /// It cannot be taken, for this reason.
+    /// It is refused, for this reason.
     Refused(&'static str),
 }
 
@@ -38,20 +44,21 @@ const fn name(name: &'static str, rule: Rule) -> Name {
 }
 
 const CODEC: &str = "codecs are types here: `client.producer().key(…).value(…)`, `client.consumer(…).key(…).value(…)`";
-pub(super) const SECURITY: &str = "this version speaks neither TLS nor SASL";
-const SOCKETS: &str = "the system sizes the buffers of sockets by what goes through them";
-const OBSERVERS: &str = "figures are told to observers: `Client::builder().add_observer(…)`";
-const BYTES: &str = "buffers are bounded by bytes, not by records: see `buffer_memory`";
+pub(super) const SECURITY: &str = "this version supports neither TLS nor SASL";
+const SOCKETS: &str = "the system chooses the size of socket buffers";
+const OBSERVERS: &str = "metrics go to observers: `Client::builder().add_observer(…)`";
+const BYTES: &str = "buffers are limited by bytes, not by records: see `buffer_memory`";
 const LOGS: &str = "logs go to `tracing`; choose them by its subscriber";
-const ONE_LIMIT: &str = "each dial has the same limit: `socket.connection.setup.timeout.ms`";
-const TRANSACTIONS: &str = "transactional producers are not spoken";
-const REGISTRY: &str = "it belongs to a schema registry's client, and this is none";
+const ONE_LIMIT: &str =
+    "each connection attempt has the same limit: `socket.connection.setup.timeout.ms`";
+const TRANSACTIONS: &str = "transactional producers are not supported";
+const REGISTRY: &str = "it belongs to a schema registry client, which milena does not have";
 const CALLBACKS: &str = "it is set in a program, not in a file";
-const UNUSED: &str = "nothing here needs it";
-const EXPANDED: &str = "nothing is expanded here; fill values in before they are read";
-const POLL: &str = "there is no poll to bound: lanes take a record at a time, and backpressure is `consumer.buffer_memory`";
+const UNUSED: &str = "milena does not need it";
+const EXPANDED: &str = "placeholders are not expanded; insert the values before the file is read";
+const POLL: &str = "there is no poll to limit: lanes take one record at a time, and `consumer.buffer_memory` limits what is fetched";
 
-/// All names, in the order of the documents.
+/// All names, in the order of the documentation.
 pub(super) const NAMES: &[Name] = &[
     name("bootstrap.servers", Is(&[(CLIENT, "bootstrap")], same)),
     name("metadata.broker.list", Is(&[(CLIENT, "bootstrap")], same)),
@@ -90,18 +97,21 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "metadata.max.idle.ms",
-        Passed(&[], "topics are asked for as long as something uses them"),
+        Passed(
+            &[],
+            "metadata of a topic is refreshed while something uses it",
+        ),
     ),
     name(
         "metadata.recovery.strategy",
         Passed(
             &["rebootstrap"],
-            "a client that lost all brokers begins anew with its first addresses",
+            "a client that lost all brokers starts again with its bootstrap addresses",
         ),
     ),
     name(
         "metadata.recovery.rebootstrap.trigger.ms",
-        Passed(&[], "a client that lost all brokers begins anew at once"),
+        Passed(&[], "a client that lost all brokers starts again at once"),
     ),
     name(
         "connections.max.idle.ms",
@@ -152,7 +162,7 @@ pub(super) const NAMES: &[Name] = &[
         "socket.keepalive.enable",
         Passed(
             &["false"],
-            "idle connections end by `connections.max.idle.ms`",
+            "`connections.max.idle.ms` ends idle connections",
         ),
     ),
     name("metric.reporters", Passed(&[], OBSERVERS)),
@@ -165,30 +175,24 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "interceptor.classes",
-        Refused("tower layers stand around producers and handlers"),
+        Refused("use tower layers around producers and handlers instead"),
     ),
     name("debug", Passed(&[], LOGS)),
     name("log_level", Passed(&[], LOGS)),
     name("log.", Passed(&[], LOGS)),
     name(
         "api.version.",
-        Passed(
-            &[],
-            "each broker tells its versions, and is taken at its word",
-        ),
+        Passed(&[], "each broker reports the versions that it supports"),
     ),
     name(
         "broker.version.fallback",
-        Passed(
-            &[],
-            "each broker tells its versions, and is taken at its word",
-        ),
+        Passed(&[], "each broker reports the versions that it supports"),
     ),
     name(
         "allow.auto.create.topics",
         Passed(
             &["false"],
-            "topics are never made by asking for them; see `client.admin()`",
+            "a metadata request never creates a topic; see `client.admin()`",
         ),
     ),
     name("acks", Is(&[(PRODUCER, "acks")], same)),
@@ -199,10 +203,7 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "enable.gapless.guarantee",
-        Only(
-            &["false"],
-            "a batch that is given up leaves later ones to go on",
-        ),
+        Only(&["false"], "later batches are sent even if a batch failed"),
     ),
     name("linger.ms", Is(&[(PRODUCER, "linger")], fraction)),
     name(
@@ -266,7 +267,7 @@ pub(super) const NAMES: &[Name] = &[
     name("partitioner", Is(&[(PRODUCER, "partitioner")], same)),
     name(
         "partitioner.ignore.keys",
-        Only(&["false"], "a partitioner of your own may do so"),
+        Only(&["false"], "use a partitioner of your own for this"),
     ),
     name(
         "partitioner.adaptive.partitioning.enable",
@@ -281,7 +282,7 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "sticky.partitioning.linger.ms",
-        Passed(&[], "callers stay with a partition by bytes, not by time"),
+        Passed(&[], "the producer changes partitions by bytes, not by time"),
     ),
     name("transactional.id", Refused(TRANSACTIONS)),
     name("transaction.", Passed(&[], TRANSACTIONS)),
@@ -329,7 +330,7 @@ pub(super) const NAMES: &[Name] = &[
         "enable.auto.offset.store",
         Only(
             &["true"],
-            "commit by yourself with `enable.auto.commit=false`",
+            "commit in the program with `enable.auto.commit=false`",
         ),
     ),
     name(
@@ -383,7 +384,7 @@ pub(super) const NAMES: &[Name] = &[
     name("check.crcs", Is(&[(CONSUMER, "check_crcs")], lower)),
     name(
         "exclude.internal.topics",
-        Only(&["true"], "a topic is read where it is named"),
+        Only(&["true"], "an internal topic is read if it is named"),
     ),
     name(
         "enable.partition.eof",
@@ -392,7 +393,7 @@ pub(super) const NAMES: &[Name] = &[
             "the end of a partition is its watermark: see `AssignedConsumer`",
         ),
     ),
-    name("share.", Passed(&[], "share groups are not spoken")),
+    name("share.", Passed(&[], "share groups are not supported")),
     name("internal.", Passed(&[], "it is no setting for users")),
     name("config.providers", Refused(EXPANDED)),
     name("schema.registry.", Passed(&[], REGISTRY)),
@@ -411,7 +412,7 @@ pub(super) const NAMES: &[Name] = &[
     name("topic.metadata.refresh.fast.", Passed(&[], UNUSED)),
     name(
         "topic.metadata.refresh.sparse",
-        Passed(&[], "topics are asked for by name"),
+        Passed(&[], "metadata is requested by topic name"),
     ),
     name("topic.metadata.propagation.max.ms", Passed(&[], UNUSED)),
     name(
@@ -425,7 +426,7 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "broker.address.ttl",
-        Passed(&[], "names are resolved at each dial"),
+        Passed(&[], "names are resolved for each connection"),
     ),
     name(
         "broker.address.family",
@@ -433,7 +434,7 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "reconnect.backoff.jitter.ms",
-        Passed(&["0"], "waits are jittered by themselves"),
+        Passed(&["0"], "backoffs always have jitter"),
     ),
     name("enabled_events", Passed(&[], OBSERVERS)),
     name("enable.random.seed", Passed(&[], UNUSED)),
@@ -453,11 +454,11 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "group.protocol.type",
-        Only(&["consumer"], "groups here are those of consumers"),
+        Only(&["consumer"], "only groups of consumers are supported"),
     ),
     name(
         "coordinator.query.interval.ms",
-        Passed(&[], "a coordinator that moved is noticed by its answers"),
+        Passed(&[], "a moved coordinator is noticed by its answers"),
     ),
     name(
         "fetch.queue.backoff.ms",
@@ -469,12 +470,9 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "offset.store.method",
-        Only(&["broker"], "offsets are kept by the brokers"),
+        Only(&["broker"], "brokers store the offsets"),
     ),
-    name(
-        "offset.store.",
-        Passed(&[], "offsets are kept by the brokers"),
-    ),
+    name("offset.store.", Passed(&[], "brokers store the offsets")),
     name(
         "auto.commit.enable",
         Passed(&[], "see `enable.auto.commit`"),

@@ -1,24 +1,25 @@
-//! Values as other clients write them, turned into milena's.
+//! Converts values of other clients to milena's form.
 
-/// Turns a value into milena's form; may look at other properties. `None` cannot be read, an empty text sets nothing.
+/// A function that converts a value to milena's form. It may read other properties. Returns `None`
+/// if the value cannot be read, and an empty text if it sets nothing.
 pub(super) type Convert = fn(&str, &dyn Fn(&str) -> Option<String>) -> Option<String>;
 
-/// As it is.
+/// Returns the value unchanged.
 pub(super) fn same(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// In lower case: truth values.
+/// Converts a truth value to lower case.
 pub(super) fn lower(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     Some(value.to_ascii_lowercase())
 }
 
-/// Milliseconds.
+/// Converts milliseconds.
 pub(super) fn millis(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     value.parse::<u64>().ok().map(|ms| format!("{ms}ms"))
 }
 
-/// Milliseconds, of which zero says nothing.
+/// Converts milliseconds. Zero sets nothing.
 pub(super) fn above_zero(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     match value.parse::<u64>().ok()? {
         0 => Some(String::new()),
@@ -26,7 +27,7 @@ pub(super) fn above_zero(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Opt
     }
 }
 
-/// Milliseconds, of which Java's -1 and librdkafka's 0 mean without end.
+/// Converts milliseconds. Java's -1 and librdkafka's 0 mean no limit, and become a year.
 pub(super) fn for_ever(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     match value {
         "-1" | "0" => Some("365d".to_owned()),
@@ -34,8 +35,9 @@ pub(super) fn for_ever(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Optio
     }
 }
 
-/// Requests under way. Producers are idempotent unless that is turned off, and can have five then; librdkafka's
-/// default is a million.
+/// Converts the number of requests in flight. An idempotent producer can have at most five. The
+/// default of librdkafka is a million, so a larger value becomes five unless idempotence is turned
+/// off.
 pub(super) fn in_flight(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let most = match of("enable.idempotence") {
         Some(given) if given.eq_ignore_ascii_case("false") => u64::MAX,
@@ -44,13 +46,13 @@ pub(super) fn in_flight(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Opt
     Some(value.parse::<u64>().ok()?.min(most).to_string())
 }
 
-/// The opposite truth value.
+/// Converts a truth value to its opposite.
 pub(super) fn not(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let value: bool = value.to_ascii_lowercase().parse().ok()?;
     Some((!value).to_string())
 }
 
-/// Assignors by Java's classes or librdkafka's names.
+/// Converts the class names of Java's assignors, and keeps the names of librdkafka's.
 pub(super) fn assignors(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let name = |class: &str| {
         let name = class.trim().rsplit('.').next().unwrap_or_default();
@@ -66,7 +68,7 @@ pub(super) fn assignors(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Opti
     Some(names.join(", "))
 }
 
-/// Milliseconds, where librdkafka takes fractions.
+/// Converts milliseconds with a fraction, as librdkafka accepts them.
 pub(super) fn fraction(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
     if rest.len() > 3 || !rest.bytes().all(|b| b.is_ascii_digit()) {
@@ -76,12 +78,13 @@ pub(super) fn fraction(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Optio
     Some(format!("{micros}us"))
 }
 
-/// Kibibytes.
+/// Converts kibibytes.
 pub(super) fn kibibytes(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     value.parse::<u64>().ok().map(|kib| format!("{kib}KiB"))
 }
 
-/// How often, where Java writes "without end" as the largest number and librdkafka `-1`.
+/// Converts a number of retries. Java writes the largest number for no limit, and librdkafka writes
+/// `-1`.
 pub(super) fn times(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     match value {
         "-1" | "2147483647" => Some(u32::MAX.to_string()),
@@ -89,18 +92,18 @@ pub(super) fn times(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<S
     }
 }
 
-/// The shortest wait, together with the longest.
+/// Converts the shortest wait between retries, together with the longest.
 pub(super) fn retry(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     range(value, of("retry.backoff.max.ms"), 1000)
 }
 
-/// The same between dials.
+/// Converts the shortest wait between dials, together with the longest.
 pub(super) fn reconnect(value: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     range(value, of("reconnect.backoff.max.ms"), 1000)
 }
 
 fn range(shortest: &str, longest: Option<String>, default: u64) -> Option<String> {
-    // None at all would be a hot loop.
+    // A wait of zero would retry in a busy loop.
     let shortest = shortest.parse::<u64>().ok()?.max(1);
     let longest: u64 = match longest {
         Some(longest) => longest.parse().ok()?,
@@ -109,10 +112,10 @@ fn range(shortest: &str, longest: Option<String>, default: u64) -> Option<String
     Some(format!("{shortest}ms..{}ms", longest.max(shortest)))
 }
 
-/// A codec, together with its level.
+/// Converts a codec, together with its level.
 pub(super) fn compression(codec: &str, of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     if codec == "inherit" {
-        // librdkafka's topics, which go by the producer.
+        // In librdkafka, a topic with this value uses the codec of the producer.
         return Some(String::new());
     }
     let own = of(&format!("compression.{codec}.level"));
@@ -123,7 +126,7 @@ pub(super) fn compression(codec: &str, of: &dyn Fn(&str) -> Option<String>) -> O
     }
 }
 
-/// Where to begin.
+/// Converts the position for a partition without a committed offset.
 pub(super) fn reset(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     Some(match value {
         "earliest" | "smallest" | "beginning" => "earliest".to_owned(),
@@ -133,7 +136,7 @@ pub(super) fn reset(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<S
     })
 }
 
-/// The seconds of an ISO 8601 duration of days, hours, minutes and seconds.
+/// Reads the seconds of an ISO 8601 duration in days, hours, minutes and seconds.
 fn iso(text: &str) -> Option<u64> {
     let (days, times) = match text.strip_prefix('P')?.split_once('T') {
         Some((days, times)) => (days, times),
@@ -166,7 +169,7 @@ fn iso(text: &str) -> Option<u64> {
     number.is_empty().then_some(seconds)
 }
 
-/// A partitioner by Java's class.
+/// Converts the class name of a Java partitioner.
 pub(super) fn class(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let name = value.rsplit('.').next()?;
     Some(match name {

@@ -1,4 +1,4 @@
-//! A setting by its key: where it belongs, what may be written, and what it does.
+//! A setting by its key. Holds its section, the values that it accepts, and its meaning.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use super::value::Raw;
 use super::{client_keys, consumer_keys, producer_keys};
 use crate::builder::ClientBuilder;
 
-/// Whom a setting belongs to.
+/// The part of the client that a setting belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Section {
-    /// All that share the client; at the top of a file.
+    /// Settings that everything made by the client shares. At the top level of a file.
     Client,
-    /// Producers; under `producer`.
+    /// Settings of producers. In the section `producer`.
     Producer,
-    /// Consumers; under `consumer`.
+    /// Settings of consumers. In the section `consumer`.
     Consumer,
 }
 
@@ -26,44 +26,46 @@ pub enum Section {
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Key {
-    /// Whom it belongs to.
+    /// The part of the client that it belongs to.
     pub section: Section,
-    /// Its name, which is that of the builder's method.
+    /// Its name, which is also the name of the builder's method.
     pub name: &'static str,
-    /// Kafka's name for it; empty where Kafka has none.
+    /// Kafka's name for it. Empty if Kafka has none.
     pub kafka: &'static str,
-    /// What may be written.
+    /// The values that it accepts, for people.
     pub allowed: &'static str,
-    /// The default; empty where there is none.
+    /// The default. Empty if there is none.
     pub default: &'static str,
-    /// What it does, in a phrase.
+    /// Its meaning, as a phrase.
     pub about: &'static str,
+    /// Explains why a value is refused. `None` if `allowed` says enough.
     pub(crate) why: fn(&Raw) -> Option<String>,
+    /// Converts a value to the change of a builder. `None` if the value is refused.
     pub(crate) read: fn(&Raw) -> Option<Change>,
 }
 
-/// What a setting does to its builder.
+/// The change that a setting makes to its builder.
 pub(crate) enum Change {
     Client(Box<dyn FnOnce(ClientBuilder) -> ClientBuilder>),
     Producer(ProducerChange),
     Consumer(ConsumerChange),
 }
 
-/// A change of each producer that the client makes.
+/// A change to each producer that the client makes.
 pub(crate) type ProducerChange = Arc<dyn Fn(ProducerBuilder) -> ProducerBuilder + Send + Sync>;
 
-/// A change of each consumer that the client makes.
+/// A change to each consumer that the client makes.
 #[derive(Clone)]
 pub(crate) struct ConsumerChange {
-    /// In a group.
+    /// The change to a consumer in a group.
     pub(crate) member: Arc<dyn Fn(ConsumerBuilder) -> ConsumerBuilder + Send + Sync>,
-    /// Without a group; `None` where the setting says nothing to it.
+    /// The change to a consumer without a group. `None` if the setting does not apply to it.
     pub(crate) assigned:
         Option<Arc<dyn Fn(AssignedConsumerBuilder) -> AssignedConsumerBuilder + Send + Sync>>,
 }
 
 impl Key {
-    /// Its name with its section, as `producer.linger`.
+    /// Returns its name with its section, such as `producer.linger`.
     #[must_use]
     pub fn path(&self) -> String {
         match self.section.name() {
@@ -72,7 +74,7 @@ impl Key {
         }
     }
 
-    /// The variable of the environment that gives it, as `MILENA_PRODUCER_LINGER`.
+    /// Returns the variable of the environment that sets it, such as `MILENA_PRODUCER_LINGER`.
     #[must_use]
     pub fn variable(&self) -> String {
         let path = self.path().replace('.', "_");
@@ -81,10 +83,10 @@ impl Key {
 }
 
 impl Section {
-    /// All of them.
+    /// All sections, in the order of the documentation.
     pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Producer, Self::Consumer];
 
-    /// Its name in a file; `None` is the top.
+    /// Returns its name in a file. `None` is the top level.
     pub(crate) const fn name(self) -> Option<&'static str> {
         match self {
             Self::Client => None,
@@ -93,7 +95,7 @@ impl Section {
         }
     }
 
-    /// Its settings.
+    /// Returns its settings.
     pub(crate) const fn keys(self) -> &'static [Key] {
         match self {
             Self::Client => client_keys::KEYS,
@@ -102,13 +104,13 @@ impl Section {
         }
     }
 
-    /// The setting of that name.
+    /// Returns the setting with this name.
     pub(crate) fn key(self, name: &str) -> Option<&'static Key> {
         self.keys().iter().find(|key| key.name == name)
     }
 }
 
-/// All settings, in the order of the documents.
+/// Returns all settings, in the order of the documentation.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     Section::ALL.into_iter().flat_map(Section::keys)
 }

@@ -1,6 +1,7 @@
 //! Settings from files, from the environment, and by the names of other clients.
 //!
-//! Each setting of a builder has a key: its own name, with `producer.` or `consumer.` before it. A file holds them so:
+//! Each setting of a builder has a key, which is the name of the method. Keys of producers begin
+//! with `producer.`, those of consumers with `consumer.`. A file holds settings in this form:
 //!
 //! ```yaml
 //! bootstrap: [kafka-1:9092, kafka-2:9092]
@@ -13,9 +14,10 @@
 //!   order: key:8
 //! ```
 //!
-//! TOML has the sections as `[producer]` and `[consumer]`. The environment has them as `MILENA_BOOTSTRAP` and `MILENA_PRODUCER_LINGER`;
-//! `MILENA_CONFIG` names a file to begin with; variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are not settings. What is called later wins: a file, then the
-//! environment, then methods.
+//! In TOML the sections are `[producer]` and `[consumer]`. In the environment the settings have
+//! names such as `MILENA_BOOTSTRAP` and `MILENA_PRODUCER_LINGER`. `MILENA_CONFIG` names a file that
+//! is read first. Variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are no settings.
+//! The later call wins, for example first a file, then the environment, then methods.
 //!
 //! ```
 //! use milena_client::Client;
@@ -25,7 +27,7 @@
 //! let builder = Client::from_file(&file)?.env()?.set("producer.linger", "5ms")?;
 //! # std::fs::remove_file(&file).unwrap();
 //!
-//! // A slip is told with its place, and with what was probably meant.
+//! // The error names the place of a wrong key, and the key that was probably meant.
 //! let error = Client::builder().set("producer.lingr", "5ms").unwrap_err();
 //! assert!(error.to_string().contains("did you mean `linger`?"));
 //! # let _ = builder;
@@ -71,7 +73,7 @@ pub use foreign::{
 pub use key::{Key, Section, keys};
 pub(crate) use settings::Settings;
 
-/// Takes the settings of a file.
+/// Applies the settings of a file.
 pub(crate) fn file(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
     let entries = match file::read(path)? {
         Content::Settings(entries) => entries,
@@ -80,7 +82,7 @@ pub(crate) fn file(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder>
     take(builder, entries)
 }
 
-/// Takes the settings among variables of the environment.
+/// Applies the settings among variables of the environment.
 pub(crate) fn variables(
     builder: ClientBuilder,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -94,7 +96,7 @@ pub(crate) fn variables(
     take(builder, found.entries)
 }
 
-/// Takes properties of other clients.
+/// Applies properties of other clients.
 pub(crate) fn properties(
     builder: ClientBuilder,
     given: impl IntoIterator<Item = (String, String)>,
@@ -107,7 +109,7 @@ pub(crate) fn properties(
     take(builder, foreign::entries(&given)?)
 }
 
-/// Takes one setting.
+/// Applies one setting.
 pub(crate) fn set(builder: ClientBuilder, key: &str, value: String) -> Result<ClientBuilder> {
     let (section, name) = match key.split_once('.') {
         Some((section, name)) => (Some(section.to_owned()), name),
@@ -125,7 +127,7 @@ pub(crate) fn set(builder: ClientBuilder, key: &str, value: String) -> Result<Cl
 fn take(builder: ClientBuilder, entries: impl IntoIterator<Item = Entry>) -> Result<ClientBuilder> {
     entries.into_iter().try_fold(builder, |mut builder, entry| {
         if entry.value.is_unset() {
-            // Its name is held against the settings all the same.
+            // Even without a value, the key must be the name of a setting.
             entry.known()?;
             return Ok(builder);
         }

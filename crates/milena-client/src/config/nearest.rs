@@ -1,6 +1,6 @@
-//! The name that was probably meant.
+//! Finds the name that was probably meant.
 
-/// The known name nearest to `given`, where one is near enough to be a slip.
+/// Returns the known name nearest to `given` if it is near enough to be a misspelling.
 pub(crate) fn nearest<'a>(
     given: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -11,14 +11,15 @@ pub(crate) fn nearest<'a>(
     (steps <= given.len().min(name.len()) / 3).then_some(name)
 }
 
-/// Letters and digits alone, in lower case: `Batch-Size` is `batch_size`.
+/// Returns only the letters and digits of a name, in lower case, so that `Batch-Size` equals
+/// `batch_size`.
 fn plain(name: &str) -> Vec<u8> {
     let bytes = name.bytes().filter(u8::is_ascii_alphanumeric);
-    // Names are short; what is not need not be compared to its end.
+    // Names are short, so a longer text need not be compared completely.
     bytes.take(64).map(|b| b.to_ascii_lowercase()).collect()
 }
 
-/// How many letters must be put in, left out or changed.
+/// Returns the number of letters that must be inserted, removed or changed.
 fn distance(from: &[u8], to: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, a) in from.iter().enumerate() {

@@ -29,11 +29,11 @@ macro_rules! keys {
 }
 
 keys! {
-    "acks", "acks", ACKS, "all", "who must have a batch before it counts as delivered; less than all turns idempotence off":
+    "acks", "acks", ACKS, "all", "the replicas that must have a batch before it counts as delivered; less than all turns idempotence off":
         |builder, value| builder.acks(value);
-    "enable_idempotence", "enable.idempotence", BOOL, "", "whether brokers tell retries from new records; on with acks all":
+    "enable_idempotence", "enable.idempotence", BOOL, "", "whether brokers recognize a repeated batch, so that none is written twice; on with acks all":
         |builder, value| builder.enable_idempotence(value);
-    "linger", "linger.ms", DURATION, "0ms", "how long a batch that is not full waits for more; 0ms adapts to the load":
+    "linger", "linger.ms", DURATION, "0ms", "the time that a batch waits for more records; 0ms adapts to the load":
         |builder, value| builder.linger(value);
     "batch_size", "batch.size", SIZE, "512KiB", "the most bytes of a batch before compression":
         |builder, value| builder.batch_size(value);
@@ -41,32 +41,32 @@ keys! {
         |builder, value| builder.batch_records(value);
     "max_request_size", "max.request.size", SIZE, "8MiB", "the most bytes of a request, and of a record":
         |builder, value| builder.max_request_size(value);
-    "buffer_memory", "buffer.memory", SIZE, "64MiB", "the most bytes without an outcome; callers wait beyond it":
+    "buffer_memory", "buffer.memory", SIZE, "64MiB", "the most bytes of records without an outcome; callers wait when it is reached":
         |builder, value| builder.buffer_memory(value);
-    "compression", "compression.type", COMPRESSION, "none", "how batches are compressed":
+    "compression", "compression.type", COMPRESSION, "none", "the compression of batches":
         |builder, value| builder.compression(value);
     "delivery_timeout", "delivery.timeout.ms", DURATION, "120s", "the time from the opening of a record's batch to the outcome, retries included":
         |builder, value| builder.delivery_timeout(value);
-    "missing_topic_timeout", "", DURATION, "15s", "how long the cluster may say that a topic is not there before its records are given up":
+    "missing_topic_timeout", "", DURATION, "15s", "the time that a topic may be missing before its records fail":
         |builder, value| builder.missing_topic_timeout(value);
-    "request_timeout", "request.timeout.ms", DURATION, "30s", "how long an answer may take":
+    "request_timeout", "request.timeout.ms", DURATION, "30s", "the longest wait for an answer":
         |builder, value| builder.request_timeout(value);
-    "max_block", "max.block.ms", DURATION, "60s", "how long enqueueing may wait for memory and metadata":
+    "max_block", "max.block.ms", DURATION, "60s", "the longest wait of enqueueing for memory and metadata":
         |builder, value| builder.max_block(value);
-    "max_in_flight", "max.in.flight.requests.per.connection", COUNT, "5", "requests without an answer per connection; there may be several to a broker":
+    "max_in_flight", "max.in.flight.requests.per.connection", COUNT, "5", "the most unanswered requests of a connection; a broker may have several connections":
         |builder, value| builder.max_in_flight(value);
-    "retries", "retries", SMALL_COUNT, "4294967295", "how often a batch is sent again; the delivery timeout ends it anyhow":
+    "retries", "retries", SMALL_COUNT, "4294967295", "the most retries of a batch; the delivery timeout ends them anyway":
         |builder, value| builder.retries(value);
-    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the waits before a batch is sent again":
+    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait before a batch is sent again":
         |builder, value| builder.backoff(Backoff::new(value.0, value.1));
-    "partitioner", "partitioner.class", PARTITIONER, "java", "who chooses partitions":
+    "partitioner", "partitioner.class", PARTITIONER, "java", "the partitioner, which chooses partitions for records":
         |builder, value| match by_name(value) {
             Some(partitioner) => builder.partitioner(partitioner),
             None => builder,
         };
-    "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records that may go anywhere go where less waits":
+    "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records without key and partition prefer partitions with less waiting data":
         |builder, value| builder.adaptive_partitioning(value);
-    "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "how long nothing may leave for a partition before it is avoided":
+    "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "the time without a send after which records without key and partition avoid a partition":
         |builder, value| builder.partitioner_availability_timeout(value);
 }
 
@@ -99,7 +99,8 @@ const COMPRESSION: Form<Compression> = Form {
             ("zstd", level) => level.map_or(Compression::ZSTD, Compression::Zstd),
             _ => return None,
         };
-        // A codec that was left out of the build is told by the producer, which says so.
+        // A codec that the build leaves out is accepted here. The producer then refuses it with the
+        // reason.
         let refused = compression
             .check()
             .is_err_and(|error| error.kind() == ErrorKind::Config);

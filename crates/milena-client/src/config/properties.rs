@@ -1,4 +1,4 @@
-//! Java's properties files, line by line.
+//! Reads Java's properties files, line by line.
 
 use std::iter::Peekable;
 use std::str::{Chars, Lines};
@@ -8,11 +8,13 @@ use milena_core::Result;
 
 use super::entry::Origin;
 
-/// The keys and values of a properties file: `=`, `:` or blanks between them, `#` and `!` before comments, `\` at the end of a line that
-/// goes on, and Java's escapes.
+/// Returns the keys and values of a properties file, with their lines.
+///
+/// Keys and values are separated by `=`, `:` or blanks. Comments begin with `#` or `!`. A `\` at
+/// the end continues a line on the next one. Java's escapes are read.
 ///
 /// # Errors
-/// An escape that is none.
+/// An error for an invalid escape.
 pub(crate) fn lines(source: &Arc<str>, text: &str) -> Result<Vec<(Origin, String, String)>> {
     let mut found = Vec::new();
     let mut lines = text.lines();
@@ -37,7 +39,7 @@ pub(crate) fn lines(source: &Arc<str>, text: &str) -> Result<Vec<(Origin, String
     Ok(found)
 }
 
-/// A line with those that it goes on in.
+/// Joins a line with the lines that continue it.
 fn joined(first: &str, lines: &mut Lines<'_>, number: &mut usize) -> String {
     let mut whole = first.to_owned();
     let goes_on = |line: &str| {
@@ -53,7 +55,7 @@ fn joined(first: &str, lines: &mut Lines<'_>, number: &mut usize) -> String {
     whole
 }
 
-/// A key, up to what ends it, or a value.
+/// Reads a key up to its separator, or a value. Returns `None` for an invalid escape.
 fn part(chars: &mut Peekable<Chars<'_>>, key: bool) -> Option<String> {
     let mut text = String::new();
     while let Some(c) = chars.next_if(|c| !key || !(c.is_whitespace() || matches!(c, '=' | ':'))) {

@@ -1,4 +1,4 @@
-//! What a client was told by its settings, to be handed to each producer and consumer it makes.
+//! The settings of a client for the producers and consumers that it makes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,17 +9,19 @@ use milena_producer::ProducerBuilder;
 use super::entry::{Entry, is_secret};
 use super::key::{ConsumerChange, Key, ProducerChange};
 
-/// The settings so far; the last of a key counts.
+/// The settings so far. A later setting of a key replaces an earlier one.
 #[derive(Clone, Default)]
 pub(crate) struct Settings {
+    /// The changes to each producer, by key.
     producer: BTreeMap<&'static str, ProducerChange>,
+    /// The changes to each consumer, by key.
     consumer: BTreeMap<&'static str, ConsumerChange>,
-    /// As they were written, for people.
+    /// The values as they were written, by path, for people. Secrets are hidden.
     shown: BTreeMap<String, String>,
 }
 
 impl Settings {
-    /// Keeps what a setting said, for people.
+    /// Keeps the value of a setting, for people.
     pub(crate) fn note(&mut self, key: &Key, entry: &Entry) {
         let shown = match is_secret(key.name) {
             true => "(hidden)".to_owned(),
@@ -36,19 +38,19 @@ impl Settings {
         self.consumer.insert(key.name, change);
     }
 
-    /// Sets up a producer.
+    /// Applies the settings to a producer.
     pub(crate) fn producer(&self, builder: ProducerBuilder) -> ProducerBuilder {
         let changes = self.producer.values();
         changes.fold(builder, |builder, change| change(builder))
     }
 
-    /// Sets up a consumer in a group.
+    /// Applies the settings to a consumer in a group.
     pub(crate) fn member(&self, builder: ConsumerBuilder) -> ConsumerBuilder {
         let changes = self.consumer.values();
         changes.fold(builder, |builder, change| (change.member)(builder))
     }
 
-    /// Sets up a consumer without a group.
+    /// Applies the settings to a consumer without a group.
     pub(crate) fn assigned(&self, builder: AssignedConsumerBuilder) -> AssignedConsumerBuilder {
         let changes = self.consumer.values();
         let changes = changes.filter_map(|change| change.assigned.as_ref());

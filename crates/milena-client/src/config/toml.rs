@@ -1,4 +1,4 @@
-//! TOML: keys with values, arrays, and tables of such.
+//! Reads TOML with keys, values, arrays, and tables of these.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use toml::de::{DeString, DeTable, DeValue};
 use super::entry::{Entry, Origin};
 use super::value::Raw;
 
-/// The settings of a TOML document.
+/// Returns the settings of a TOML document.
 ///
 /// # Errors
-/// What is no TOML; what is nested deeper.
+/// An error if the text is no TOML, or if it is nested more deeply than sections of settings.
 pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let place = |at: usize| Origin::line(source, line_of(text, at));
     let document = DeTable::parse(text).map_err(|cause| {
         let at = cause.span().map_or(0, |span| span.start);
-        place(at).refuse(format_args!("no TOML: {}", cause.message()))
+        place(at).refuse(format_args!("invalid TOML: {}", cause.message()))
     })?;
     let mut entries = Vec::new();
     for (key, value) in document.into_inner() {
@@ -45,11 +45,11 @@ fn entry(
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| scalar(item.get_ref()));
             let texts: Option<Vec<_>> = texts.collect();
-            Raw::List(texts.ok_or_else(|| deeper("is a list of plain values"))?)
+            Raw::List(texts.ok_or_else(|| deeper("must be a list of plain values"))?)
         }
         value => {
             let text = scalar(value);
-            Raw::Text(text.ok_or_else(|| deeper("holds keys, where it is to hold a value"))?)
+            Raw::Text(text.ok_or_else(|| deeper("holds keys, but must hold a value"))?)
         }
     };
     Ok(Entry {
@@ -71,7 +71,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     })
 }
 
-/// The line of a byte, counted from 1.
+/// Returns the line of a byte, counted from 1.
 fn line_of(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     before.filter(|byte| *byte == b'\n').count() + 1

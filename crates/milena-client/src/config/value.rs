@@ -1,13 +1,13 @@
-//! Values as they are written, and how each form is read.
+//! Values as they are written, and the forms in which they are read.
 
 use std::time::Duration;
 
 use milena_core::{Address, placeholder};
 
-/// A value as it was written: nothing, a text, or a list of texts.
+/// A value as it was written, which is nothing, a text, or a list of texts.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Raw {
-    /// Nothing, as YAML's `null`: the setting stays as it was.
+    /// No value, such as YAML's `null`. The setting stays as it was.
     #[cfg_attr(
         not(feature = "yaml"),
         expect(dead_code, reason = "only YAML has a word for nothing")
@@ -15,7 +15,7 @@ pub(crate) enum Raw {
     Null,
     /// A text, a number or a truth value, as text.
     Text(String),
-    /// A list of those.
+    /// A list of texts.
     #[cfg_attr(
         not(any(feature = "toml", feature = "yaml")),
         expect(dead_code, reason = "only files have lists of their own")
@@ -23,17 +23,17 @@ pub(crate) enum Raw {
     List(Vec<String>),
 }
 
-/// A form of values: what may be written, and how it is read.
+/// A form of values. Describes the accepted values and reads them.
 pub(crate) struct Form<T: 'static> {
-    /// What may be written, for people.
+    /// The accepted values, for people.
     pub(crate) allowed: &'static str,
-    /// Says what is wrong with a value that cannot be read; `None` where `allowed` says enough.
+    /// Explains why a value is refused. `None` if `allowed` says enough.
     pub(crate) why: fn(&Raw) -> Option<String>,
-    /// Reads it; `None` is another form.
+    /// Reads a value. `None` if it does not have this form.
     pub(crate) read: fn(&Raw) -> Option<T>,
 }
 
-/// A length of time.
+/// A time with its unit.
 pub(crate) const DURATION: Form<Duration> = Form {
     allowed: "a time with its unit, such as 250us, 100ms, 30s, 5m or 1h",
     why: unsaid,
@@ -65,26 +65,26 @@ pub(crate) const SMALL_SIZE: Form<u32> = Form {
     read: |raw| u32::try_from(size(raw.text()?)?).ok(),
 };
 
-/// How many.
+/// A whole number.
 pub(crate) const COUNT: Form<usize> = Form {
     allowed: "a whole number",
     why: unsaid,
     read: |raw| usize::try_from(integer(raw.text()?)?).ok(),
 };
 
-/// How many, in 32 bits.
+/// A whole number that fits 32 bits.
 pub(crate) const SMALL_COUNT: Form<u32> = Form {
     allowed: "a whole number up to 4294967295",
     why: unsaid,
     read: |raw| u32::try_from(integer(raw.text()?)?).ok(),
 };
 
-/// Yes or no.
+/// A truth value.
 pub(crate) const BOOL: Form<bool> = Form {
     allowed: "true or false",
     why: unsaid,
     read: |raw| match raw.text()? {
-        // The spellings of YAML's core schema.
+        // The spellings are those of YAML's core schema.
         "true" | "True" | "TRUE" => Some(true),
         "false" | "False" | "FALSE" => Some(false),
         _ => None,
@@ -98,7 +98,7 @@ pub(crate) const TEXT: Form<String> = Form {
     read: |raw| raw.text().map(str::to_owned),
 };
 
-/// Several texts.
+/// A list of texts.
 pub(crate) const LIST: Form<Vec<String>> = Form {
     allowed: "a list, or one text with commas",
     why: unsaid,
@@ -108,7 +108,7 @@ pub(crate) const LIST: Form<Vec<String>> = Form {
             Raw::List(items) => items.clone(),
             Raw::Null => Vec::new(),
         };
-        // As Kafka's clients do, which take `a:1,` too.
+        // Kafka's clients accept an empty item too, as in `a:1,`.
         let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
         (!items.is_empty()).then_some(items)
     },
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Raw {
 }
 
 impl Raw {
-    /// The text, without blanks around it.
+    /// Returns the text, without blanks around it. `None` for an empty text or another form.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
@@ -129,7 +129,7 @@ impl Raw {
         }
     }
 
-    /// Whether it says nothing, so that the setting stays as it was: nothing at all, or a text of blanks.
+    /// Returns true if the value sets nothing, because there is none or it is a text of blanks.
     pub(crate) fn is_unset(&self) -> bool {
         match self {
             Self::Null => true,
@@ -138,7 +138,7 @@ impl Raw {
         }
     }
 
-    /// As it would be written on one line; what may be a secret in it is left out.
+    /// Formats the value on one line. Parts that may be secret are left out.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
@@ -150,7 +150,8 @@ impl Raw {
         }
     }
 
-    /// What is wrong with it whatever the setting: a placeholder that nothing expanded, or quotes around it.
+    /// Returns a defect that no setting accepts. It is a placeholder that was not expanded, or
+    /// quotes around the value.
     pub(crate) fn defect(&self) -> Option<String> {
         match self {
             Self::Null => None,
@@ -160,11 +161,11 @@ impl Raw {
     }
 }
 
-/// What is wrong with a text whatever the setting.
+/// Returns a defect of a text that no setting accepts.
 pub(crate) fn defect(text: &str) -> Option<String> {
     if let Some(placeholder) = placeholder(text) {
         return Some(format!(
-            "holds the placeholder `{placeholder}`; nothing is expanded here, so fill it in before the settings are read"
+            "holds the placeholder `{placeholder}`; nothing is expanded here, so insert the value before the settings are read"
         ));
     }
     let quoted = |quote: char| {
@@ -172,15 +173,13 @@ pub(crate) fn defect(text: &str) -> Option<String> {
         inner.is_some_and(|inner| inner.ends_with(quote))
     };
     if quoted('"') || quoted('\'') {
-        return Some(
-            "stands in quotes, which are part of the value here; leave them out".to_owned(),
-        );
+        return Some("is in quotes, which are part of the value here; leave them out".to_owned());
     }
     None
 }
 
-/// A text as it may be shown: without a user's name and password before an address, and not at all where it assigns
-/// a secret by itself, as a login module's line does.
+/// Formats a text without its secrets. The name and the password before an address are left out. A
+/// text that assigns a secret, such as the line of a login module, is hidden completely.
 fn harmless(text: &str) -> String {
     let plain = text.to_ascii_lowercase();
     if ["password", "secret", "token", "apikey"]
@@ -192,12 +191,12 @@ fn harmless(text: &str) -> String {
     Address::redacted(text)
 }
 
-/// No word beside what is allowed.
+/// Explains nothing, because `allowed` says enough.
 pub(crate) fn unsaid(_: &Raw) -> Option<String> {
     None
 }
 
-/// Reads a whole number as YAML's core schema writes it: `16`, `+16`, `0o20` or `0x10`.
+/// Reads a whole number as YAML's core schema writes it, such as `16`, `+16`, `0o20` or `0x10`.
 pub(crate) fn integer(text: &str) -> Option<u64> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     let plain = |digits: &str, radix: u32| {
@@ -211,7 +210,7 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
     }
 }
 
-/// Reads `100ms`, `30s` and their like.
+/// Reads a time such as `100ms` or `30s`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
@@ -226,7 +225,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// Reads `1024`, `64KiB` and their like.
+/// Reads a size such as `1024` or `64KiB`.
 pub(crate) fn size(text: &str) -> Option<usize> {
     if let Some(bytes) = integer(text.trim()) {
         return usize::try_from(bytes).ok();
@@ -242,7 +241,7 @@ pub(crate) fn size(text: &str) -> Option<usize> {
     usize::try_from(number.checked_mul(each)?).ok()
 }
 
-/// A number and what follows it.
+/// Splits a text into its leading number and the rest.
 fn split(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let end = text

@@ -1,4 +1,4 @@
-//! YAML: the part of it that a flat configuration needs.
+//! Reads the part of YAML that a flat configuration needs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use super::entry::{Entry, Origin};
 use super::key::Section;
 use super::value::Raw;
 
-/// The settings of a YAML document: keys with values, lists, and sections of such.
+/// Returns the settings of a YAML document, which has keys with values, lists, and sections of
+/// these.
 ///
 /// # Errors
-/// What is no YAML; a duplicate key; anchors, aliases, tags, and what is nested deeper.
+/// An error if the text is no YAML, for a duplicate key, for anchors, aliases and tags, and for
+/// deeper nesting.
 pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let mut reader = Reader {
         source: Arc::clone(source),
@@ -26,13 +28,17 @@ pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
 }
 
 struct Reader<'a> {
+    /// The path of the file, for errors.
     source: Arc<str>,
+    /// The rest of the document.
     events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// The settings so far.
     entries: Vec<Entry>,
+    /// The keys so far with their sections, to find duplicates.
     known: BTreeSet<(Option<String>, String)>,
 }
 
-/// A piece of a document that a configuration may have.
+/// A part of a document that a configuration may have.
 enum Piece {
     Text(String),
     /// A plain `null`, `~` or nothing, which YAML's core schema reads as no value.
@@ -55,15 +61,15 @@ impl Reader<'_> {
                 Piece::DocumentBegins => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(self.refuse(line, "a configuration is one document"));
+                        return Err(self.refuse(line, "a configuration must be one document"));
                     }
                 }
                 Piece::MapBegins => self.map(None)?,
                 Piece::DocumentEnds => {}
                 Piece::End => return Ok(()),
-                // What an empty document holds.
+                // An empty document holds this.
                 Piece::Null => {}
-                _ => return Err(self.refuse(line, "a configuration is keys with values")),
+                _ => return Err(self.refuse(line, "a configuration must be keys with values")),
             }
         }
     }
@@ -74,14 +80,14 @@ impl Reader<'_> {
             let key = match piece {
                 Piece::MapEnds => return Ok(()),
                 Piece::Text(key) => key,
-                _ => return Err(self.refuse(line, "a key is a plain text")),
+                _ => return Err(self.refuse(line, "a key must be plain text")),
             };
             if !self.known.insert((section.map(str::to_owned), key.clone())) {
                 let what = format!("`{key}` is there a second time");
                 return Err(self.refuse(line, &what));
             }
             let value = match self.next()?.0 {
-                // A section with nothing in it.
+                // A section without settings.
                 Piece::Null if section.is_none() && is_section(&key) => continue,
                 Piece::Null => Raw::Null,
                 Piece::Text(text) => Raw::Text(text),
@@ -91,7 +97,7 @@ impl Reader<'_> {
                     continue;
                 }
                 _ => {
-                    let what = format!("`{key}` holds keys, where it is to hold a value");
+                    let what = format!("`{key}` holds keys, but must hold a value");
                     return Err(self.refuse(line, &what));
                 }
             };
@@ -113,14 +119,14 @@ impl Reader<'_> {
                 Piece::Null => {}
                 Piece::ListEnds => return Ok(items),
                 _ => {
-                    let what = format!("`{key}` is a list of plain texts");
+                    let what = format!("`{key}` must be a list of plain texts");
                     return Err(self.refuse(line, &what));
                 }
             }
         }
     }
 
-    /// The next piece, and the line on which it begins.
+    /// Returns the next part, and the line on which it begins.
     fn next(&mut self) -> Result<(Piece, usize)> {
         loop {
             let (event, span) = match self.events.next() {
@@ -128,7 +134,7 @@ impl Reader<'_> {
                 Some(Ok(next)) => next,
                 Some(Err(cause)) => {
                     let line = cause.marker().line();
-                    let what = format!("no YAML: {}", cause.info());
+                    let what = format!("invalid YAML: {}", cause.info());
                     return Err(self.refuse(line, &what));
                 }
             };
@@ -147,9 +153,9 @@ impl Reader<'_> {
                     Event::DocumentStart(_) => Piece::DocumentBegins,
                     Event::DocumentEnd => Piece::DocumentEnds,
                     Event::StreamEnd => Piece::End,
-                    // Aliases can make a small file huge; a configuration needs none.
+                    // Aliases can make a small file huge, and a configuration does not need them.
                     _ => {
-                        let what = "anchors, aliases and tags are not read";
+                        let what = "anchors, aliases and tags are not supported";
                         return Err(self.refuse(line, what));
                     }
                 },

@@ -1,4 +1,4 @@
-//! A letter as a line of JSON. Pure.
+//! Formats a letter as a line of JSON. Pure.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use milena_middleware::dead_letter::Letter;
 
 use super::found::FoundLetter;
 
-/// The letter on one line, without its end.
+/// Returns the letter as one line, without a line end.
 pub(super) fn line(found: &FoundLetter) -> String {
     let record = &found.record;
     let mut line = Object::new();

@@ -1,72 +1,82 @@
-//! Which letters are wanted. Pure.
+//! Selects letters. Pure.
 
 use bytes::Bytes;
 use milena_core::{Timestamp, TopicName};
 
 use super::found::FoundLetter;
 
-/// Which letters are wanted: those that meet every condition. Without conditions all are.
+/// Conditions that select letters. A letter must meet every condition. Without conditions, all
+/// letters are selected.
 #[derive(Clone, Debug, Default)]
 #[must_use = "a filter only says which letters are wanted"]
 pub struct LetterFilter {
+    /// The topic that the letter came from. `None` accepts any.
     origin: Option<TopicName>,
+    /// The class of the error. `None` accepts any.
     class: Option<String>,
+    /// The group that gave the record up. `None` accepts any.
     group: Option<String>,
+    /// A part of the error's text. `None` accepts any text.
     message: Option<String>,
+    /// The key of the letter. `None` accepts any.
     key: Option<Bytes>,
+    /// The earliest time of writing, included. `None` for no limit.
     pub(super) since: Option<Timestamp>,
+    /// The latest time of writing, excluded. `None` for no limit.
     until: Option<Timestamp>,
 }
 
 impl LetterFilter {
-    /// All letters.
+    /// Creates a filter that selects all letters.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only those that came from this topic.
+    /// Selects only letters that came from `topic`.
     pub fn origin(mut self, topic: impl Into<TopicName>) -> Self {
         self.origin = Some(topic.into());
         self
     }
 
-    /// Only those whose error is of this class, such as `timeout` or `poison`; for a Java program's letters, the type of the exception.
+    /// Selects only letters whose error has this class, such as `timeout` or `poison`. For letters
+    /// of a Java program it is the type of the exception.
     pub fn class(mut self, class: impl Into<String>) -> Self {
         self.class = Some(class.into());
         self
     }
 
-    /// Only those that this group gave up.
+    /// Selects only letters that this group gave up.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Only those whose error says this somewhere.
+    /// Selects only letters whose error contains `text`.
     pub fn message_contains(mut self, text: impl Into<String>) -> Self {
         self.message = Some(text.into());
         self
     }
 
-    /// Only those with this key.
+    /// Selects only letters with this key.
     pub fn key(mut self, key: impl Into<Bytes>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Only those that were written at this time or later.
+    /// Selects only letters that were written at `time` or later.
     pub fn since(mut self, time: Timestamp) -> Self {
         self.since = Some(time);
         self
     }
 
-    /// Only those that were written before this time.
+    /// Selects only letters that were written before `time`.
     pub fn until(mut self, time: Timestamp) -> Self {
         self.until = Some(time);
         self
     }
 
-    /// Whether a letter is wanted. What the letter does not tell meets no condition.
+    /// Returns true if the letter meets every condition. A detail that the letter does not name
+    /// meets no condition.
     #[must_use]
     pub fn wants(&self, found: &FoundLetter) -> bool {
         let letter = found.letter.as_ref();

@@ -1,4 +1,4 @@
-//! A record of a dead letter topic, with what it says of itself.
+//! A record of a dead letter topic, with the origin and the cause that it names.
 
 use milena_core::ConsumerRecord;
 use milena_middleware::dead_letter::Letter;
@@ -9,7 +9,7 @@ use milena_middleware::dead_letter::Letter;
 pub struct FoundLetter {
     /// The record, at its place in the dead letter topic.
     pub record: ConsumerRecord,
-    /// What its headers tell; `None` where no dialect knows them.
+    /// The origin and the cause that its headers name. `None` if no dialect matches.
     pub letter: Option<Letter>,
 }
 

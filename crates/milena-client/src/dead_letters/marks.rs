@@ -1,18 +1,20 @@
-//! Marks: which letters were sent back, written into the dead letter topic itself, where they are kept as long as the letters. Pure.
+//! Marks, which record the letters that were sent back. They are written to the dead letter topic,
+//! so they are kept as long as the letters. Pure.
 
 use std::collections::BTreeMap;
 
 use milena_core::{ConsumerRecord, Offset, Partition, ProducerRecord, TopicName};
 
-/// The header that makes a record a mark: offsets of letters in its partition, as `5-7,9`.
+/// The header of a mark. Holds the offsets of letters in the mark's partition, such as `5-7,9`.
 const REPLAYED: &str = "milena.replayed";
 
-/// The letters that were sent back, by their partitions.
+/// The letters that were sent back. Maps each partition to ranges of offsets, from the first to the
+/// last offset of a range. Ranges never touch.
 #[derive(Debug, Default)]
 pub(super) struct Marks(BTreeMap<Partition, BTreeMap<i64, i64>>);
 
 impl Marks {
-    /// Takes a record into account, if it is a mark.
+    /// Adds the offsets that `record` names if it is a mark.
     pub(super) fn read(&mut self, record: &ConsumerRecord) {
         let Some(text) = record.headers.text(REPLAYED) else {
             return;
@@ -32,7 +34,7 @@ impl Marks {
         before.is_some_and(|(_, last)| *last >= offset)
     }
 
-    /// Adds a range; those that it meets become one with it.
+    /// Adds a range, and merges it with the ranges that it touches.
     fn add(&mut self, partition: Partition, first: i64, last: i64) {
         if first < 0 || last < first {
             return;
@@ -52,12 +54,12 @@ impl Marks {
     }
 }
 
-/// Whether a record of a dead letter topic is a mark, and no letter.
+/// Returns true if a record of a dead letter topic is a mark and not a letter.
 pub(super) fn is_mark(record: &ConsumerRecord) -> bool {
     record.headers.get(REPLAYED).is_some()
 }
 
-/// The marks for letters that were sent back, one for each partition.
+/// Builds the marks for letters that were sent back, one for each partition.
 pub(super) fn marks(topic: &TopicName, mut sent: Vec<(Partition, Offset)>) -> Vec<ProducerRecord> {
     sent.sort_unstable();
     let mut all = Vec::new();
@@ -79,7 +81,8 @@ pub(super) fn marks(topic: &TopicName, mut sent: Vec<(Partition, Offset)>) -> Ve
         };
         let text: Vec<_> = ranges.iter().map(word).collect();
         let text = text.join(",");
-        // With a key of its own, since a compacted topic takes none without, and keeps the last of each.
+        // Each mark has a key of its own. A compacted topic refuses records without a key, and
+        // keeps only the last record of a key.
         let mark = ProducerRecord::new(topic)
             .partition(*partition)
             .key(format!("{REPLAYED}:{partition}:{}", first.to_wire()))

@@ -1,4 +1,5 @@
-//! Dead letters: looked through, written out, and sent back to be processed again.
+//! Reads the letters of a dead letter topic, exports them, and sends them back to be processed
+//! again.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -7,9 +8,17 @@
 //! use milena_client::dead_letters::LetterFilter;
 //! # use milena_core::ProducerRecord;
 //!
-//! # let broker = milena_broker::Broker::builder().topic("orders", 1).topic("orders.dead", 1).start().await?;
-//! # let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
-//! # let letter = ProducerRecord::new("orders.dead").value("two stamps").header("milena.origin.topic", "orders").header("milena.cause.class", "timeout");
+//! # let broker = milena_broker::Broker::builder().topic("orders", 1).topic("orders.dead", 1);
+//! # let broker = broker.start().await?;
+//! # let client = Client::builder()
+//! #     .bootstrap(broker.bootstrap())
+//! #     .connector(broker.dialer())
+//! #     .connect()
+//! #     .await?;
+//! # let letter = ProducerRecord::new("orders.dead")
+//! #     .value("two stamps")
+//! #     .header("milena.origin.topic", "orders")
+//! #     .header("milena.cause.class", "timeout");
 //! # client.producer().build()?.send(letter).await?;
 //! let letters = client.dead_letters("orders.dead");
 //! for (origin, class, count) in letters.summary(&LetterFilter::new()).await? {
@@ -49,13 +58,17 @@ pub use found::FoundLetter;
 pub use replay::{Replay, ReplayReport};
 pub use scan::LetterScan;
 
-/// The letters of a dead letter topic, in whatever dialect they were written.
+/// The letters of a dead letter topic, in any dialect.
 ///
-/// Letters stay until retention or [`delete_records`](milena_admin::Admin::delete_records) removes them. A replay writes marks beside them,
-/// records with the header `milena.replayed` that name the letters that were sent back, so that another replay does not send them again.
+/// Letters stay until retention or [`delete_records`](milena_admin::Admin::delete_records) removes
+/// them. A replay writes marks to the same topic. These are records with the header
+/// `milena.replayed`, which name the letters that were sent back, so that another replay does not
+/// send them again.
 #[derive(Clone)]
 pub struct DeadLetters {
+    /// The client that reads and writes the letters.
     client: Client,
+    /// The dead letter topic.
     topic: TopicName,
 }
 
@@ -64,24 +77,25 @@ impl DeadLetters {
         Self { client, topic }
     }
 
-    /// The dead letter topic.
+    /// Returns the dead letter topic.
     #[must_use]
     pub fn topic(&self) -> &TopicName {
         &self.topic
     }
 
-    /// Reads the letters that are there now and pass the filter, one by one; each partition in its order.
+    /// Reads the letters that are in the topic now and pass the filter, one by one. The letters of
+    /// a partition come in its order.
     ///
     /// # Errors
-    /// A topic that does not exist; why its offsets cannot be told.
+    /// An error if the topic does not exist, or if its offsets cannot be read.
     pub async fn scan(&self, filter: LetterFilter) -> Result<LetterScan> {
         LetterScan::start(&self.client, &self.topic, filter).await
     }
 
-    /// Up to `most` of the letters that are there now and pass the filter.
+    /// Returns up to `most` of the letters that are in the topic now and pass the filter.
     ///
     /// # Errors
-    /// As [`scan`](Self::scan) and [`LetterScan::next`].
+    /// The same as [`scan`](Self::scan) and [`LetterScan::next`].
     pub async fn list(&self, filter: &LetterFilter, most: usize) -> Result<Vec<FoundLetter>> {
         let mut scan = self.scan(filter.clone()).await?;
         let mut found = Vec::new();
@@ -94,10 +108,11 @@ impl DeadLetters {
         Ok(found)
     }
 
-    /// The letter at that offset; `None` where there is none.
+    /// Returns the letter at `offset`, or `None` if there is none. Waits up to 30 s for an offset
+    /// at the end of the partition.
     ///
     /// # Errors
-    /// As [`scan`](Self::scan).
+    /// The same as [`scan`](Self::scan).
     pub async fn show(
         &self,
         partition: impl Into<Partition>,
@@ -109,7 +124,7 @@ impl DeadLetters {
         let received = timeout(scan::PATIENCE, consumer.recv()).await;
         consumer.close().await;
         match received {
-            // Behind the end, nothing comes.
+            // No record arrives for an offset at the end.
             Err(_) => Ok(None),
             Ok(record) => {
                 let record = record?;
@@ -118,10 +133,11 @@ impl DeadLetters {
         }
     }
 
-    /// How many letters there are, by the topic that they came from and the class of their error, `unknown` where none is told.
+    /// Counts the letters by the topic that they came from and the class of their error. A detail
+    /// that a letter does not name is `unknown`.
     ///
     /// # Errors
-    /// As [`list`](Self::list).
+    /// The same as [`list`](Self::list).
     pub async fn summary(&self, filter: &LetterFilter) -> Result<Vec<(String, String, u64)>> {
         let mut scan = self.scan(filter.clone()).await?;
         let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
@@ -137,12 +153,13 @@ impl DeadLetters {
         Ok(counts.into_iter().map(flat).collect())
     }
 
-    /// Writes the letters that pass the filter as lines of JSON, and says how many there were.
+    /// Writes the letters that pass the filter as lines of JSON. Returns the number of letters.
     ///
-    /// Keys, values and headers that are UTF-8 are texts; others are objects with their bytes as `base64`.
+    /// Keys, values and headers in UTF-8 are texts. Others are objects with their bytes as
+    /// `base64`.
     ///
     /// # Errors
-    /// As [`list`](Self::list); [`ErrorKind::State`] where `out` cannot be written.
+    /// The same as [`list`](Self::list), and [`ErrorKind::State`] if `out` cannot be written.
     pub async fn export(
         &self,
         filter: &LetterFilter,
@@ -159,7 +176,8 @@ impl DeadLetters {
         Ok(count)
     }
 
-    /// Sends the letters that pass the filter back to be processed again; nothing happens before [`Replay::run`].
+    /// Creates a replay, which sends the letters that pass the filter back to be processed again.
+    /// Nothing happens before [`Replay::run`].
     pub fn replay(&self, filter: LetterFilter) -> Replay {
         Replay::new(self.clone(), filter)
     }

@@ -1,4 +1,4 @@
-//! Sending letters back to be processed again.
+//! Sends letters back to be processed again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,41 +15,53 @@ use super::filter::LetterFilter;
 use super::found::FoundLetter;
 use super::marks::{Marks, marks};
 
-/// A replay in the making: to where, how fast, and how often at most.
+/// A builder of a replay. Holds the target, the rate and the limits.
 #[derive(Clone, Debug)]
 #[must_use = "nothing happens before `run`"]
 pub struct Replay {
+    /// The dead letter topic.
     letters: DeadLetters,
+    /// The letters to send.
     filter: LetterFilter,
+    /// The topic to send to. `None` for the topic that each letter came from.
     to: Option<TopicName>,
+    /// The letters per second, at least 1. `None` for no limit.
     per_second: Option<u32>,
+    /// The replays after which a letter is skipped.
     max_replays: u64,
+    /// True if nothing is sent.
     dry: bool,
+    /// True if letters of earlier replays are sent again.
     again: bool,
+    /// True if the producer chooses partitions, false to use the partition that a letter came from.
     by_key: bool,
 }
 
-/// What a replay did.
+/// The result of a replay.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReplayReport {
-    /// Letters that were sent and acknowledged; in a dry run, those that would be.
+    /// The letters that were sent and acknowledged. In a dry run, the letters that would be sent.
     pub replayed: u64,
-    /// Letters that were left since an earlier replay sent them.
+    /// The letters that were skipped because an earlier replay sent them.
     pub already: u64,
-    /// Letters that were left since their value was [left out](milena_middleware::dead_letter::Refused) when they were written.
+    /// The letters that were skipped because their value was [left
+    /// out](milena_middleware::dead_letter::Refused) when they were written.
     pub stubs: u64,
-    /// Letters that were left since they were replayed too often before.
+    /// The letters that were skipped because they were replayed too often before.
     pub looping: u64,
-    /// Letters that were left since they do not tell where they came from, and no topic was named.
+    /// The letters that were skipped because they do not name their topic and no other topic was
+    /// given.
     pub homeless: u64,
-    /// Letters that could not be sent, by their places in the dead letter topic.
+    /// The letters that could not be sent, with their places in the dead letter topic and the
+    /// errors.
     pub failed: Vec<(TopicPartition, Offset, Error)>,
-    /// Why it ended early: letters that were sent could not be marked in the dead letter topic, and another replay would send them again.
+    /// The error that ended the replay early. Letters that were sent could not be marked in the
+    /// dead letter topic, so another replay would send them again.
     pub unmarked: Option<Error>,
 }
 
-/// What becomes of one letter.
+/// The action for one letter.
 enum Plan {
     Send(ProducerRecord),
     Already,
@@ -58,12 +70,12 @@ enum Plan {
     Homeless,
 }
 
-/// What is known of the topics at both ends.
+/// The known state of the dead letter topic and the target topics.
 #[derive(Default)]
 struct Known {
     /// The letters that an earlier replay sent.
     marks: Marks,
-    /// How many partitions each target has.
+    /// The number of partitions of each target topic. 0 if the topic could not be found.
     partitions: BTreeMap<TopicName, usize>,
 }
 
@@ -81,52 +93,57 @@ impl Replay {
         }
     }
 
-    /// Sends all to this topic. Default each to the topic that it came from.
+    /// Sends all letters to this topic. Default the topic that each letter came from.
     pub fn to(mut self, topic: impl Into<TopicName>) -> Self {
         self.to = Some(topic.into());
         self
     }
 
-    /// At most so many letters per second; zero counts as one. Default as fast as the brokers take them.
+    /// Limits the letters per second. Zero counts as one. Default no limit.
     pub fn rate(mut self, per_second: u32) -> Self {
         self.per_second = Some(per_second.max(1));
         self
     }
 
-    /// Leaves letters that were replayed so often before. Default 3: what always comes back needs a person.
+    /// Skips letters that were replayed `times` times before. Default 3, because a letter that
+    /// always comes back needs a person.
     pub fn max_replays(mut self, times: u64) -> Self {
         self.max_replays = times;
         self
     }
 
-    /// Sends letters again, too, that an earlier replay sent. Default not: it marked them in the dead letter topic.
+    /// Sends letters again that an earlier replay sent. By default they are skipped, because the
+    /// earlier replay marked them in the dead letter topic.
     pub fn again(mut self) -> Self {
         self.again = true;
         self
     }
 
-    /// Lets the producer choose partitions, by the letters' keys. Default the partition that each letter came from where it goes back to its
-    /// own topic, since another producer's partitioner may have chosen it.
+    /// Lets the producer choose partitions by the letters' keys.
+    ///
+    /// By default a letter that goes back to its own topic gets the partition that it came from,
+    /// because another producer's partitioner may have chosen it.
     pub fn by_key(mut self) -> Self {
         self.by_key = true;
         self
     }
 
-    /// Only counts, and sends nothing.
+    /// Only counts the letters, and sends nothing.
     pub fn dry_run(mut self) -> Self {
         self.dry = true;
         self
     }
 
-    /// Sends the letters that were there when it began, each partition in its order, and waits until brokers have acknowledged them.
+    /// Sends the letters that were in the topic when the replay began. The letters of a partition
+    /// go in its order. Waits until brokers have acknowledged them.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] where the dead letter topic itself is named as the target; why the letters cannot be read. Letters that cannot
-    /// be sent are in the report.
+    /// [`ErrorKind::Config`] if the target is the dead letter topic itself, or the error that kept
+    /// the letters from being read. Letters that cannot be sent are in the report.
     ///
     /// # Cancel safety
-    /// Dropped, some letters were sent and others not. What was sent is marked in the dead letter topic, up to 500 letters at a time, so that
-    /// running it again goes on behind them.
+    /// If the future is dropped, some letters were sent and others not. Sent letters are marked in
+    /// the dead letter topic, up to 500 at a time, so another run skips them.
     pub async fn run(self) -> Result<ReplayReport> {
         if self.to.as_ref() == Some(self.letters.topic()) {
             let what =
@@ -136,7 +153,7 @@ impl Replay {
         let mut known = Known::default();
         if !self.again {
             let all = LetterFilter::new();
-            // Marks are written behind their letters.
+            // Marks are written after their letters, so the same start time finds them all.
             let all = match self.filter.since {
                 Some(since) => all.since(since),
                 None => all,
@@ -149,7 +166,8 @@ impl Replay {
         let mut scan = self.letters.scan(self.filter.clone()).await?;
         let producer = self.letters.client.producer().build()?;
         let mut report = ReplayReport::default();
-        // The first goes alone: by it a topic that takes no marks is found out.
+        // The first chunk holds one letter. If the topic takes no marks, only this letter was sent
+        // in vain.
         let mut most = 1;
         let mut chunk = Vec::new();
         let mut next = Instant::now();
@@ -198,7 +216,7 @@ impl Replay {
             return Plan::Looping;
         }
         match self.to.as_ref().unwrap_or(&letter.topic) {
-            // It would come back at once.
+            // Sent to the dead letter topic, the letter would come back at once.
             own if own == self.letters.topic() => Plan::Homeless,
             to => {
                 let mut record = letter.replay(&found.record, to);
@@ -210,7 +228,7 @@ impl Replay {
         }
     }
 
-    /// The partition that a letter came from, where its topic still has it.
+    /// Returns the partition that a letter came from if its topic still has it.
     async fn own_partition(&self, letter: &Letter, known: &mut Known) -> Option<Partition> {
         let own = letter.partition?;
         let count = match known.partitions.get(&letter.topic) {
@@ -222,7 +240,7 @@ impl Replay {
                     .cluster()
                     .topic(letter.topic.clone())
                     .await;
-                // Where it is not there, sending tells.
+                // If the topic does not exist, the send reports the error.
                 let count = topic.map_or(0, |topic| topic.partitions.len());
                 known.partitions.insert(letter.topic.clone(), count);
                 count
@@ -231,7 +249,7 @@ impl Replay {
         (own.index() < count).then_some(own)
     }
 
-    /// Sends letters, and marks those that brokers have.
+    /// Sends the letters of `chunk`, and marks those that brokers have acknowledged.
     async fn send(
         &self,
         producer: &Producer,
@@ -274,5 +292,5 @@ async fn send(
     }
 }
 
-/// How many letters are on their way at once.
+/// The most letters that are sent before they are marked.
 const CHUNK: usize = 500;

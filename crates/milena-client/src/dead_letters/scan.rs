@@ -1,4 +1,4 @@
-//! Reading a dead letter topic from its beginning to where its end was.
+//! Reads a dead letter topic from its beginning to the end that it had at the start.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,12 +14,15 @@ use super::found::FoundLetter;
 use super::marks::is_mark;
 use crate::client::Client;
 
-/// Letters, one by one, up to where the topic ended when it was begun.
+/// An iterator over letters, up to the end that the topic had when it began.
 pub struct LetterScan {
+    /// Reads the partitions of the topic.
     consumer: AssignedConsumer,
+    /// The letters to return.
     filter: LetterFilter,
-    /// Where each partition that is not done ends.
+    /// The end of each partition that is not read completely.
     ends: BTreeMap<TopicPartition, Offset>,
+    /// The time of the last record, or of the start.
     heard: Instant,
 }
 
@@ -39,7 +42,8 @@ impl LetterScan {
             .since
             .map_or(OffsetSpec::Earliest, OffsetSpec::Timestamp);
         let starts = admin.list_offsets(at(first)).await;
-        // Letters of a transaction that is open cannot be read, and would be waited for.
+        // Letters of an open transaction cannot be read, so the scan ends before them instead of
+        // waiting for them.
         let ends = admin.list_offsets(at(OffsetSpec::LastStable)).await;
         let mut open = BTreeMap::new();
         let mut assigned = Vec::new();
@@ -65,14 +69,14 @@ impl LetterScan {
         })
     }
 
-    /// The next letter that passes the filter; `None` at the end.
+    /// Returns the next letter that passes the filter, or `None` at the end.
     ///
     /// # Errors
-    /// Why the topic cannot be read; [`ErrorKind::Timeout`] when nothing came for half a minute though the end was not reached, as behind a
-    /// transaction that stays open.
+    /// An error if the topic cannot be read. [`ErrorKind::Timeout`] if no record arrived for 30 s
+    /// before the end was reached, for example behind a transaction that stays open.
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, no letter is lost.
+    /// If the future is dropped before it resolves, no letter is lost.
     pub async fn next(&mut self) -> Result<Option<FoundLetter>> {
         while let Some(record) = self.record().await? {
             if is_mark(&record) {
@@ -86,10 +90,11 @@ impl LetterScan {
         Ok(None)
     }
 
-    /// The next record, whatever it is; `None` at the end.
+    /// Returns the next record, which may be a mark, or `None` at the end.
     pub(super) async fn record(&mut self) -> Result<Option<ConsumerRecord>> {
         loop {
-            // What stands behind the last letter may be no record: then only the position moves.
+            // The offsets behind the last letter may hold no records, for example transaction
+            // markers. Then only the position moves.
             let consumer = &self.consumer;
             self.ends.retain(|place, end| {
                 let position = consumer.position(place).ok().flatten();
@@ -100,7 +105,7 @@ impl LetterScan {
             }
             let Ok(record) = timeout(LOOK, self.consumer.recv()).await else {
                 if self.heard.elapsed() > PATIENCE {
-                    let what = "nothing came, and the end of the dead letters was not reached";
+                    let what = "no record arrived for 30 s, and the end of the dead letter topic was not reached";
                     return Err(Error::new(ErrorKind::Timeout, what));
                 }
                 continue;
@@ -108,7 +113,7 @@ impl LetterScan {
             let record = record?;
             self.heard = Instant::now();
             let place = record.topic_partition();
-            // What was written since is not ours.
+            // Records that were written after the scan began are not part of it.
             let is_ours = self
                 .ends
                 .get(&place)
@@ -128,7 +133,7 @@ impl fmt::Debug for LetterScan {
     }
 }
 
-/// How often it is looked whether the end is reached, while nothing comes.
+/// The interval at which the positions are checked while no record arrives.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long nothing may come.
+/// The longest time without a record.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);

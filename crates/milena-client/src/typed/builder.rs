@@ -1,4 +1,4 @@
-//! How typed producers and consumers are set up.
+//! The builders of typed producers and consumers.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use milena_serializer::{Decoder, Deserializer, Encoder, Serializer};
 use super::consumer::TypedConsumer;
 use super::producer::TypedProducer;
 
-/// Sets up a [`TypedProducer`]. Begun by [`ProducerBuilderExt`](crate::ProducerBuilderExt).
+/// A builder of a [`TypedProducer`]. Made by [`ProducerBuilderExt`](crate::ProducerBuilderExt).
 #[must_use = "nothing happens before `build`"]
 pub struct TypedProducerBuilder<K: ?Sized, V: ?Sized> {
     builder: ProducerBuilder,
     encoder: Encoder<K, V>,
 }
 
-/// Sets up a [`TypedConsumer`]. Begun by [`ConsumerBuilderExt`](crate::ConsumerBuilderExt).
+/// A builder of a [`TypedConsumer`]. Made by [`ConsumerBuilderExt`](crate::ConsumerBuilderExt).
 #[must_use = "nothing happens before `build`"]
 pub struct TypedConsumerBuilder<K, V> {
     builder: ConsumerBuilder,
@@ -29,7 +29,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducerBuilder<K, V> {
         Self { builder, encoder }
     }
 
-    /// Writes keys by this codec. Default: keys are `Bytes`.
+    /// Sets the codec of keys. Default keys are `Bytes`.
     pub fn key<L: ?Sized>(
         self,
         codec: impl Serializer<L> + Send + Sync + 'static,
@@ -37,7 +37,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducerBuilder<K, V> {
         TypedProducerBuilder::new(self.builder, self.encoder.with_key(codec))
     }
 
-    /// Writes values by this codec. Default: values are `Bytes`.
+    /// Sets the codec of values. Default values are `Bytes`.
     pub fn value<W: ?Sized>(
         self,
         codec: impl Serializer<W> + Send + Sync + 'static,
@@ -45,7 +45,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducerBuilder<K, V> {
         TypedProducerBuilder::new(self.builder, self.encoder.with_value(codec))
     }
 
-    /// Changes a setting of the producer below.
+    /// Changes a setting of the inner producer.
     pub fn with(mut self, change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Self {
         self.builder = change(self.builder);
         self
@@ -54,7 +54,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducerBuilder<K, V> {
     /// Checks the settings and starts the producer.
     ///
     /// # Errors
-    /// As [`ProducerBuilder::build`].
+    /// The same as [`ProducerBuilder::build`].
     pub fn build(self) -> Result<TypedProducer<K, V>> {
         let producer = self.builder.build()?;
         Ok(TypedProducer::new(producer, self.encoder))
@@ -66,7 +66,7 @@ impl<K, V> TypedConsumerBuilder<K, V> {
         Self { builder, decoder }
     }
 
-    /// Reads keys by this codec. Default: keys are `Option<Bytes>`.
+    /// Sets the codec of keys. Default keys are `Option<Bytes>`.
     pub fn key<L>(
         self,
         codec: impl Deserializer<L> + Send + Sync + 'static,
@@ -74,7 +74,7 @@ impl<K, V> TypedConsumerBuilder<K, V> {
         TypedConsumerBuilder::new(self.builder, self.decoder.with_key(codec))
     }
 
-    /// Reads values by this codec. Default: values are `Option<Bytes>`.
+    /// Sets the codec of values. Default values are `Option<Bytes>`.
     pub fn value<W>(
         self,
         codec: impl Deserializer<W> + Send + Sync + 'static,
@@ -82,16 +82,16 @@ impl<K, V> TypedConsumerBuilder<K, V> {
         TypedConsumerBuilder::new(self.builder, self.decoder.with_value(codec))
     }
 
-    /// Changes a setting of the consumer below.
+    /// Changes a setting of the inner consumer.
     pub fn with(mut self, change: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder) -> Self {
         self.builder = change(self.builder);
         self
     }
 
-    /// Builds the consumer; it joins at its first use.
+    /// Builds the consumer. It joins the group at its first use.
     ///
     /// # Errors
-    /// As [`ConsumerBuilder::build`].
+    /// The same as [`ConsumerBuilder::build`].
     pub fn build(self) -> Result<TypedConsumer<K, V>> {
         let consumer = self.builder.build()?;
         Ok(TypedConsumer::new(consumer, self.decoder))

@@ -7,7 +7,7 @@ use milena_consumer::{Consumer, RunReport, ShutdownHandle};
 use milena_core::{IntoOutcome, Result};
 use milena_serializer::{Decoded, Decoder, Undecodable};
 
-/// Reads records whose keys are `K` and values `V`, as a member of a group.
+/// A group member that reads records with keys of type `K` and values of type `V`.
 ///
 /// ```
 /// # #[cfg(feature = "json")]
@@ -17,8 +17,13 @@ use milena_serializer::{Decoded, Decoder, Undecodable};
 /// use milena_client::{Client, ConsumerBuilderExt};
 ///
 /// # let broker = milena_broker::Broker::builder().topic("stock", 2).start().await?;
-/// # let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
-/// # client.producer().build()?.send(milena_core::ProducerRecord::new("stock").key("ink").value("[3,5]")).await?;
+/// # let client = Client::builder()
+/// #     .bootstrap(broker.bootstrap())
+/// #     .connector(broker.dialer())
+/// #     .connect()
+/// #     .await?;
+/// # let stock = milena_core::ProducerRecord::new("stock").key("ink").value("[3,5]");
+/// # client.producer().build()?.send(stock).await?;
 /// let consumer = client
 ///     .consumer("counting")
 ///     .topics(["stock"])
@@ -29,7 +34,7 @@ use milena_serializer::{Decoded, Decoder, Undecodable};
 /// consumer
 ///     .run(move |counted: Decoded<String, Option<Vec<u32>>>| {
 ///         assert_eq!((counted.key.as_str(), counted.value), ("ink", Some(vec![3, 5])));
-///         stop.shutdown(); // one is enough here
+///         stop.shutdown(); // one record is enough here
 ///         async {}
 ///     })
 ///     .await?;
@@ -49,51 +54,55 @@ impl<K, V> TypedConsumer<K, V> {
         Self { consumer, decoder }
     }
 
-    /// The next record of any assigned partition; waits for one.
+    /// Returns the next record of any assigned partition. Waits for one.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) for a record that cannot be decoded, with its topic, partition and offset: the
-    /// next call gives the next record, and [`commit`](Self::commit) goes past this one. [`receive`](Self::receive) gives the record
-    /// too. Else as [`Consumer::recv`].
+    /// [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) for a record that cannot be decoded,
+    /// with its topic, partition and offset. The next call returns the next record, and
+    /// [`commit`](Self::commit) includes this one. [`receive`](Self::receive) also returns the
+    /// undecodable record. For other errors see [`Consumer::recv`].
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
+    /// If the future is dropped before it resolves, no record is lost.
     pub async fn recv(&self) -> Result<Decoded<K, V>> {
         Ok(self.receive().await??)
     }
 
-    /// As [`recv`](Self::recv), with the record that cannot be decoded in hand, to be kept elsewhere.
+    /// Returns the next record like [`recv`](Self::recv). A record that cannot be decoded is
+    /// returned too, so that it can be stored elsewhere.
     ///
     /// # Errors
-    /// As [`Consumer::recv`].
+    /// The same as [`Consumer::recv`].
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, no record is lost.
+    /// If the future is dropped before it resolves, no record is lost.
     pub async fn receive(&self) -> Result<Result<Decoded<K, V>, Undecodable>> {
         let record = self.consumer.recv().await?;
         Ok(self.decoder.decode(record))
     }
 
-    /// Commits what was received, as [`Consumer::commit`].
+    /// Commits the received records, like [`Consumer::commit`].
     ///
     /// # Errors
-    /// As [`Consumer::commit`].
+    /// The same as [`Consumer::commit`].
     ///
     /// # Cancel safety
-    /// As [`Consumer::commit`].
+    /// The same as [`Consumer::commit`].
     pub async fn commit(&self) -> Result<()> {
         self.consumer.commit().await
     }
 
-    /// Processes records until the end, as [`Consumer::run`]. What cannot be decoded is poison.
+    /// Processes records until the consumer ends, like [`Consumer::run`]. A record that cannot be
+    /// decoded is poison.
     ///
-    /// With layers around it, give [`Decoder::handler`] to a stack: `consumer.consumer().run(stack.handler(decoder.handler(f)))`.
+    /// To add layers, give [`Decoder::handler`] to a stack, as in
+    /// `consumer.consumer().run(stack.handler(decoder.handler(f)))`.
     ///
     /// # Errors
-    /// As [`Consumer::run`].
+    /// The same as [`Consumer::run`].
     ///
     /// # Cancel safety
-    /// As [`Consumer::run`].
+    /// The same as [`Consumer::run`].
     pub async fn run<F, Fut>(&self, handler: F) -> Result<RunReport>
     where
         F: Fn(Decoded<K, V>) -> Fut + Clone + Send + Sync + 'static,
@@ -105,24 +114,24 @@ impl<K, V> TypedConsumer<K, V> {
         self.consumer.run(self.decoder.handler(handler)).await
     }
 
-    /// A handle that ends the consumer in good order.
+    /// Returns a handle that shuts the consumer down in order.
     #[must_use]
     pub fn shutdown_handle(&self) -> ShutdownHandle {
         self.consumer.shutdown_handle()
     }
 
-    /// Ends in good order, as [`Consumer::close`].
+    /// Shuts the consumer down in order, like [`Consumer::close`].
     pub async fn close(&self) {
         self.consumer.close().await;
     }
 
-    /// The consumer below.
+    /// Returns the inner consumer.
     #[must_use]
     pub fn consumer(&self) -> &Consumer {
         &self.consumer
     }
 
-    /// The codecs.
+    /// Returns the codecs.
     #[must_use]
     pub fn decoder(&self) -> &Decoder<K, V> {
         &self.decoder

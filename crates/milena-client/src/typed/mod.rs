@@ -1,4 +1,4 @@
-//! Producers and consumers of typed records: codecs stand between the user's types and the bytes.
+//! Producers and consumers of typed records. Codecs convert between the user's types and bytes.
 
 mod builder;
 mod consumer;

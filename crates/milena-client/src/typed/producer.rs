@@ -9,7 +9,8 @@ use milena_serializer::{Encoder, TypedRecord};
 
 use super::topic::TypedTopic;
 
-/// Sends records whose keys are `K` and values `V`. A clone is the same producer.
+/// A producer of records with keys of type `K` and values of type `V`. A clone is the same
+/// producer.
 ///
 /// ```
 /// # #[cfg(feature = "json")]
@@ -19,11 +20,16 @@ use super::topic::TypedTopic;
 /// use milena_client::{Client, ProducerBuilderExt};
 ///
 /// # let broker = milena_broker::Broker::builder().topic("stock", 2).start().await?;
-/// # let client = Client::builder().bootstrap(broker.bootstrap()).connector(broker.dialer()).connect().await?;
+/// # let client = Client::builder()
+/// #     .bootstrap(broker.bootstrap())
+/// #     .connector(broker.dialer())
+/// #     .connect()
+/// #     .await?;
 /// let producer = client.producer().key::<String>(TextCodec).value::<Vec<u32>>(JsonCodec).build()?;
-/// producer.send(TypedRecord::new("stock").key("ink".into()).value(vec![3, 5]).header("source", "till")).await?;
+/// let record = TypedRecord::new("stock").key("ink".into()).value(vec![3, 5]);
+/// producer.send(record.header("source", "till")).await?;
 ///
-/// // Many of one topic, by reference; without a value, a tombstone.
+/// // Records of one topic, by reference. Without a value it is a tombstone.
 /// let stock = producer.topic("stock");
 /// stock.enqueue(Some(&"pen".into()), Some(&vec![7])).await?.await?;
 /// stock.send(Some(&"ink".into()), None).await?;
@@ -43,7 +49,7 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
         Self { producer, encoder }
     }
 
-    /// A handle for records of one topic.
+    /// Returns a handle for records of one topic.
     #[must_use]
     pub fn topic(&self, name: impl Into<TopicName>) -> TypedTopic<K, V> {
         TypedTopic::new(
@@ -53,30 +59,30 @@ impl<K: ?Sized, V: ?Sized> TypedProducer<K, V> {
         )
     }
 
-    /// The producer below, for records in bytes.
+    /// Returns the inner producer, for records in bytes.
     #[must_use]
     pub fn producer(&self) -> &Producer {
         &self.producer
     }
 
-    /// As [`Producer::flush`].
+    /// Sends all enqueued records, like [`Producer::flush`].
     ///
     /// # Errors
-    /// As [`Producer::flush`].
+    /// The same as [`Producer::flush`].
     ///
     /// # Cancel safety
-    /// As [`Producer::flush`].
+    /// The same as [`Producer::flush`].
     pub async fn flush(&self) -> Result<()> {
         self.producer.flush().await
     }
 
-    /// As [`Producer::close`].
+    /// Closes the producer, like [`Producer::close`].
     ///
     /// # Errors
-    /// As [`Producer::close`].
+    /// The same as [`Producer::close`].
     ///
     /// # Cancel safety
-    /// As [`Producer::close`].
+    /// The same as [`Producer::close`].
     pub async fn close(&self, timeout: Duration) -> Result<()> {
         self.producer.close(timeout).await
     }
@@ -86,29 +92,32 @@ impl<K, V> TypedProducer<K, V> {
     /// Sends a record and waits until the broker has acknowledged it as `acks` asks.
     ///
     /// # Errors
-    /// What a codec failed with, naming the topic; nothing was sent then. Else as [`Producer::send`].
+    /// The error of a codec, with the topic. Nothing was sent then. For other errors see
+    /// [`Producer::send`].
     ///
     /// # Cancel safety
-    /// As [`Producer::send`].
+    /// The same as [`Producer::send`].
     pub async fn send(&self, record: TypedRecord<K, V>) -> Result<RecordMetadata> {
         self.producer.send(self.encoder.encode(record)?).await
     }
 
-    /// Places a record in its partition's open batch, as [`Producer::enqueue`].
+    /// Places a record in its partition's open batch, like [`Producer::enqueue`].
     ///
     /// # Errors
-    /// As [`send`](Self::send).
+    /// The same as [`send`](Self::send).
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing was enqueued.
+    /// If the future is dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, record: TypedRecord<K, V>) -> Result<Delivery> {
         self.producer.enqueue(self.encoder.encode(record)?).await
     }
 
-    /// As [`enqueue`](Self::enqueue), without waiting.
+    /// Places a record in its partition's open batch like [`enqueue`](Self::enqueue), without
+    /// waiting.
     ///
     /// # Errors
-    /// [`TryEnqueueError`], `Refused` also for what a codec failed with; the record was not enqueued.
+    /// [`TryEnqueueError`]. It is `Refused` for the error of a codec too. The record was not
+    /// enqueued.
     pub fn try_enqueue(&self, record: TypedRecord<K, V>) -> Result<Delivery, TryEnqueueError> {
         let record = self.encoder.encode(record);
         self.producer

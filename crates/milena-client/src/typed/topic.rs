@@ -6,10 +6,14 @@ use milena_core::{Headers, ProducerRecord, RecordMetadata, Result, TopicName};
 use milena_producer::{Delivery, Producer, Topic};
 use milena_serializer::Encoder;
 
-/// One topic of a [`TypedProducer`](super::TypedProducer): takes keys and values by reference. A clone is cheap.
+/// One topic of a [`TypedProducer`](super::TypedProducer). Takes keys and values by reference. A
+/// clone is cheap.
 pub struct TypedTopic<K: ?Sized, V: ?Sized> {
+    /// The producer, for records with headers.
     producer: Producer,
+    /// Encodes keys and values.
     encoder: Encoder<K, V>,
+    /// The topic's handle, for records without headers.
     topic: Topic,
 }
 
@@ -22,19 +26,20 @@ impl<K: ?Sized, V: ?Sized> TypedTopic<K, V> {
         }
     }
 
-    /// The topic's name.
+    /// Returns the topic's name.
     #[must_use]
     pub fn name(&self) -> &TopicName {
         self.topic.name()
     }
 
-    /// Places a record in its partition's open batch, as [`Producer::enqueue`]. A value of `None` is a tombstone.
+    /// Places a record in its partition's open batch, like [`Producer::enqueue`]. A value of `None`
+    /// is a tombstone.
     ///
     /// # Errors
-    /// What a codec failed with, naming the topic; else as [`Producer::enqueue`].
+    /// The error of a codec, with the topic. For other errors see [`Producer::enqueue`].
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, nothing was enqueued.
+    /// If the future is dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, key: Option<&K>, value: Option<&V>) -> Result<Delivery> {
         let headers = Headers::new();
         let record = self
@@ -53,13 +58,13 @@ impl<K: ?Sized, V: ?Sized> TypedTopic<K, V> {
         self.producer.enqueue(record).await
     }
 
-    /// Sends a record and waits for its outcome, as [`Producer::send`].
+    /// Sends a record and waits for its outcome, like [`Producer::send`].
     ///
     /// # Errors
-    /// As [`enqueue`](Self::enqueue), and as [`Producer::send`].
+    /// The same as [`enqueue`](Self::enqueue) and [`Producer::send`].
     ///
     /// # Cancel safety
-    /// As [`Producer::send`].
+    /// The same as [`Producer::send`].
     pub async fn send(&self, key: Option<&K>, value: Option<&V>) -> Result<RecordMetadata> {
         self.enqueue(key, value).await?.await
     }

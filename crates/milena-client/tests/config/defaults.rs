@@ -1,4 +1,4 @@
-//! The defaults of other clients: a file that says no more than what holds anyhow must load.
+//! The defaults of other clients. A properties file that only repeats them must load.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn a_short_poll_interval_leaves_handlers_half_of_it_to_drain() {
             .unwrap();
         let builder = client.consumer("billing").topics(["orders"]);
         let _ = builder.build().unwrap();
-        // What the program says goes over it.
+        // A setter of the program wins over the settings.
         let long = client.consumer("billing").topics(["orders"]);
         let error = long
             .drain_timeout(Duration::from_secs(30))

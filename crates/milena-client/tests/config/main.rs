@@ -1,4 +1,5 @@
-//! Settings from files, the environment and other clients' properties: each is taken, or refused with its place and the remedy.
+//! Settings from files, the environment and other clients' properties. Each is accepted, or refused
+//! with its place and the remedy.
 #![allow(
     clippy::unwrap_used,
     reason = "a test stops at the first thing that goes wrong"
@@ -16,12 +17,12 @@ use milena_client::config::{Fate, explain_properties, keys};
 use milena_client::{Client, ClientBuilder};
 use milena_core::{ErrorKind, ProducerRecord, Result};
 
-/// A file that goes away with the test.
+/// A file that is deleted with the test.
 struct File(PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        // Tests run side by side and name their files alike.
+        // Tests run at the same time and use the same file names.
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("milena-config-{}-{number}", std::process::id());
@@ -206,12 +207,12 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
         (
             "broken.yaml",
             "client_id: x\nproducer: [\n",
-            &["broken.yaml line ", "no YAML"][..],
+            &["broken.yaml line ", "invalid YAML"][..],
         ),
         (
             "broken.toml",
             "client_id = \"x\"\nproducer = [\n",
-            &["broken.toml line ", "no TOML"],
+            &["broken.toml line ", "invalid TOML"],
         ),
         (
             "twice.yaml",
@@ -247,7 +248,7 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
         (
             "form.json",
             "{}",
-            &["form.json", ".yaml, .yml, .toml and .properties"],
+            &["form.json", ".yaml, .yml, .toml or .properties"],
         ),
     ] {
         refused(file(name, text), parts);
@@ -264,7 +265,7 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
 
 #[test]
 fn a_variable_of_others_is_passed_over_and_a_wrong_value_is_refused() {
-    // What Kubernetes puts into each pod beside a Service that is called `milena-orders`.
+    // The variables that Kubernetes sets in each pod for a Service with the name `milena-orders`.
     let foreign = none().variables([
         ("MILENA_ORDERS_SERVICE_HOST", "10.96.0.12"),
         ("MILENA_ORDERS_PORT", "tcp://10.96.0.12:80"),
@@ -407,7 +408,7 @@ async fn producers_and_consumers_are_made_as_the_settings_say() {
     let (received, ()) = tokio::join!(consumer.recv(), late);
     assert_eq!(received.unwrap().value.as_deref(), Some(&b"second"[..]));
 
-    // A method goes over the settings.
+    // A setter of the program wins over the settings.
     let quick = client.producer().linger(Duration::ZERO).build().unwrap();
     let began = tokio::time::Instant::now();
     quick

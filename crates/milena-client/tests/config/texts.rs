@@ -1,4 +1,5 @@
-//! Texts as editors, shells, charts and consoles leave them: taken as meant, or refused by name, and never shown where they may be secret.
+//! Texts as editors, shells, charts and consoles write them. They are understood or refused by
+//! name, and never shown if they may be secret.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ fn an_address_that_the_program_gives_replaces_those_of_file_and_environment() {
     assert_eq!(bootstrap(&builder), r#"["localhost:1", "localhost:2"]"#);
 }
 
-/// The ways by which an address comes in; each is read as far as it is before anything is dialed.
+/// Returns the ways to set an address. Each is read before anything is dialed.
 fn ways(text: &str) -> Vec<(&'static str, Result<ClientBuilder>)> {
     let quoted = text
         .replace('\\', "\\\\")
@@ -59,7 +60,7 @@ fn ways(text: &str) -> Vec<(&'static str, Result<ClientBuilder>)> {
     ]
 }
 
-/// Connects, and tells how many addresses were dialed.
+/// Connects, and returns the error with the addresses that were dialed.
 async fn dial(builder: Result<ClientBuilder>) -> (Error, Vec<String>) {
     let builder = match builder {
         Ok(builder) => builder,
@@ -126,7 +127,7 @@ async fn an_address_that_cannot_be_meant_is_refused_in_every_way_and_never_diale
     }
 }
 
-/// All that an error can show.
+/// Returns all texts that an error can show.
 fn all_texts(error: &Error) -> String {
     let mut text = format!("{error} {error:?} {error:#?}");
     let mut cause = error.source();
@@ -169,7 +170,7 @@ fn what_says_nothing_leaves_the_setting_as_it_was() {
         .variables([("MILENA_BOOTSTRAP", ""), ("MILENA_CLIENT_ID", " ")])
         .unwrap();
     assert_eq!(format!("{over:?}"), plain);
-    // A null is no escape from the names.
+    // A null value does not bypass the check of names.
     refused(
         file("slip.yaml", "clientid: ~\n"),
         &["clientid", "did you mean `client_id`?"],
@@ -304,7 +305,7 @@ fn quotes_and_placeholders_are_refused_by_key_and_line() {
         &["MILENA_GROUP", "${STAMP_GROUP}", "nothing is expanded"],
     );
     refused(none().set("client_id", "'x'"), &["client_id", "quotes"]);
-    // Not each of these characters is one.
+    // A single character of these is no placeholder.
     let pattern = none()
         .set("consumer.topic_pattern", "^orders\\.[a-z]{2}$")
         .unwrap();
@@ -320,7 +321,7 @@ fn a_key_that_is_there_twice_is_refused_with_both_lines() {
         file("duplicate.properties", text),
         &["line 2", "`linger.ms`", "a second time", "line 1"],
     );
-    // Properties that are handed in may be layered: the later one holds.
+    // Properties that are passed in may be layered, so the later one wins.
     let layered = Client::from_properties([("client.id", "base"), ("client.id", "over")]).unwrap();
     assert!(format!("{layered:?}").contains("\"over\""));
 }

@@ -1,4 +1,5 @@
-//! Consumers beside servers: handlers in a task of their own, signals, and what is told at the end.
+//! Consumers next to servers, with handlers in a task of their own, signals, and the report at the
+//! end.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,12 +1,13 @@
-//! Signals end a process of this very program: in good order first, at once the second time.
+//! Signals end a child process of this test program. The first one in order, the second one at
+//! once.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// Set in the process that is signalled; names what it does.
+/// The variable that is set in the child process. Holds the behavior to test.
 const ROLE: &str = "MILENA_TEST_SIGNAL_ROLE";
 
-/// Not a test by itself: the program that the tests below start and signal.
+/// Not a test by itself. It is the child process that the tests below start and signal.
 #[test]
 fn the_process_that_is_signalled() {
     let Ok(role) = std::env::var(ROLE) else {

@@ -1,4 +1,5 @@
-//! What must hold of any assignment before it is handed out: each partition once, and none while another member still holds it.
+//! Checks of an assignment before the leader sends it. Each partition has one member, and none
+//! moves while another member still owns it.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,8 @@ use milena_core::{Error, ErrorKind, Result, TopicPartition};
 
 use super::{GroupAssignment, GroupMember};
 
-/// Leaves out what a member is to get while another one still holds it: that one gives it back first, and the next rebalance
-/// hands it over (KIP-429).
+/// Removes partitions that another member still owns. That member gives them back first, and the
+/// next rebalance assigns them (KIP-429).
 pub(crate) fn withhold(assignment: &mut GroupAssignment, members: &[GroupMember]) {
     let mut holders: BTreeMap<&TopicPartition, Vec<&str>> = BTreeMap::new();
     for member in members {
@@ -23,10 +24,10 @@ pub(crate) fn withhold(assignment: &mut GroupAssignment, members: &[GroupMember]
     }
 }
 
-/// Refuses an assignment that gives a partition to two members or more than once.
+/// Refuses an assignment that gives a partition to two members, or twice to one.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] naming the assignor, the partition and both members.
+/// [`ErrorKind::Config`] that names the assignor, the partition and both members.
 pub(crate) fn check(assignment: &GroupAssignment, assignor: &str) -> Result<()> {
     let mut owners: BTreeMap<&TopicPartition, &str> = BTreeMap::new();
     for (id, partitions) in assignment {

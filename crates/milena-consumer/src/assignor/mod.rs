@@ -1,4 +1,5 @@
-//! Who gets which partitions: the seam for assignors of classic groups, and Kafka's own by their names.
+//! Assigns the partitions of a classic group to its members. Holds the trait for assignors and
+//! finds Kafka's own by name.
 
 mod cooperative;
 mod range;
@@ -21,14 +22,15 @@ pub use topics::GroupTopics;
 
 /// Divides the partitions of a classic group among its members (`partition.assignment.strategy`).
 ///
-/// Every member of a group offers the same assignors by name; the coordinator picks one that all offer, and the member that leads
-/// the group runs it. An assignor must give each partition to at most one member: an assignment that does not is refused, and the
-/// consumer ends with an error that names the assignor.
+/// Every member of a group offers its assignors by name. The coordinator picks one that all members
+/// offer, and the leader of the group runs it. An assignor must give each partition to at most one
+/// member. An assignment that does not is refused, and the consumer ends with an error that names
+/// the assignor.
 ///
 /// ```
 /// use milena_consumer::{Assignor, GroupAssignment, GroupMember, GroupTopics};
 ///
-/// /// The first member reads everything; the others stand by.
+/// /// The first member reads everything, the others read nothing.
 /// struct OneReader;
 ///
 /// impl Assignor for OneReader {
@@ -47,17 +49,21 @@ pub use topics::GroupTopics;
 /// }
 /// ```
 pub trait Assignor: Send + Sync + 'static {
-    /// The name that members offer to the coordinator, such as `range`.
+    /// Returns the name that members offer to the coordinator, such as `range`.
     fn name(&self) -> &str;
 
-    /// Whether members keep their partitions while the group rebalances. A consumer rebalances cooperatively where all its assignors
-    /// do. Default [`RebalanceProtocol::Eager`].
+    /// Returns the rebalance protocol, which says if members keep their partitions while the group
+    /// rebalances. A consumer rebalances cooperatively only if all assignors that it offers do.
+    /// Default [`RebalanceProtocol::Eager`].
     fn protocol(&self) -> RebalanceProtocol {
         RebalanceProtocol::Eager
     }
 
-    /// What this member tells the leader beside its subscription: `assigned` is what it had after its last sync, `generation` that
-    /// sync's generation. Default nothing.
+    /// Returns bytes that this member sends to the leader in addition to its subscription. Default
+    /// none.
+    ///
+    /// `assigned` holds the partitions that it got by its last sync, `generation` the generation of
+    /// that sync. `None` before the first sync and after a lost membership.
     fn user_data(
         &self,
         assigned: &BTreeSet<TopicPartition>,
@@ -67,36 +73,39 @@ pub trait Assignor: Send + Sync + 'static {
         None
     }
 
-    /// The assignment: partitions by member id. A member that is left out gets none; `topics` holds the topics that exist.
+    /// Returns partitions by member id. A member that is left out gets none. `topics` holds only
+    /// topics that exist.
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment;
 }
 
 /// What members do with their partitions while the group rebalances (KIP-429).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebalanceProtocol {
-    /// They give all back before they join again.
+    /// Members give all partitions back before they join again.
     Eager,
-    /// They keep them, and give back only what another member is to get; the group rebalances a second time for that.
+    /// Members keep their partitions and give back only those that another member is to get. The
+    /// group then rebalances a second time to assign these.
     Cooperative,
 }
 
-/// A member of the group, as its leader sees it. Everything in it was written by that member, and may be wrong.
+/// A member of the group, as its leader sees it. The member wrote these values, so they may be
+/// wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GroupMember {
-    /// The id that the coordinator gave it.
+    /// Member id that the coordinator gave it.
     pub id: String,
-    /// The static member's `group.instance.id`.
+    /// `group.instance.id` of a static member. `None` for a dynamic one.
     pub instance: Option<String>,
-    /// What it subscribed to.
+    /// Topics that it subscribed to.
     pub topics: BTreeSet<TopicName>,
-    /// What it holds on to during the rebalance; nothing under an eager protocol.
+    /// Partitions that it keeps during the rebalance. Empty under an eager protocol.
     pub owned: BTreeSet<TopicPartition>,
-    /// The generation in which it was assigned that; `None` where it does not tell.
+    /// Generation in which these partitions were assigned to it. `None` if it did not send one.
     pub generation: Option<i32>,
-    /// Where it stands (`client.rack`).
+    /// Rack of the member (`client.rack`). `None` if it did not send one.
     pub rack: Option<String>,
-    /// What its assignor added.
+    /// Bytes that the member's assignor added. `None` if it added none.
     pub user_data: Option<Bytes>,
 }
 
@@ -104,7 +113,7 @@ pub struct GroupMember {
 pub type GroupAssignment = BTreeMap<String, Vec<TopicPartition>>;
 
 impl GroupMember {
-    /// A member that subscribed to `topics` and owns nothing.
+    /// Returns a member that subscribed to `topics` and owns nothing.
     pub fn new<I>(id: impl Into<String>, topics: I) -> Self
     where
         I: IntoIterator,
@@ -117,7 +126,8 @@ impl GroupMember {
         }
     }
 
-    /// Kafka's order of members: static ones first, by their instance id, then the others by member id.
+    /// Compares two members in Kafka's order. Static members come first, by instance id, then the
+    /// others by member id.
     pub fn order(&self, other: &Self) -> Ordering {
         match (&self.instance, &other.instance) {
             (Some(first), Some(second)) => first.cmp(second),
@@ -128,17 +138,17 @@ impl GroupMember {
     }
 }
 
-/// Members in Kafka's order.
+/// Returns the members in Kafka's order.
 fn in_order(members: &[GroupMember]) -> Vec<&GroupMember> {
     let mut ordered: Vec<_> = members.iter().collect();
     ordered.sort_by(|a, b| a.order(b).then_with(|| a.id.cmp(&b.id)));
     ordered
 }
 
-/// Kafka's assignor of that name.
+/// Returns Kafka's assignor of this name.
 ///
 /// # Errors
-/// [`ErrorKind::Config`] naming the known ones.
+/// [`ErrorKind::Config`] if there is none. The text lists the known names.
 pub(crate) fn named(name: &str) -> Result<Arc<dyn Assignor>> {
     Ok(match name {
         "range" => Arc::new(RangeAssignor),
@@ -147,8 +157,8 @@ pub(crate) fn named(name: &str) -> Result<Arc<dyn Assignor>> {
         "cooperative-sticky" => Arc::new(CooperativeStickyAssignor),
         _ => {
             let what = format!(
-                "there is no assignor `{name}`: Kafka's are range, roundrobin, sticky and cooperative-sticky, and others are added \
-                 with `assignor`"
+                "there is no assignor `{name}`: use range, roundrobin, sticky or cooperative-sticky, or add your own with \
+                 `add_assignor`"
             );
             return Err(
                 Error::new(ErrorKind::Config, what).setting("partition.assignment.strategy")

@@ -1,4 +1,5 @@
-//! Kafka's `range`: topic by topic, members in order each take a run of neighbouring partitions, near ones first.
+//! Kafka's `range` assignor. Each member takes a run of neighbouring partitions of each topic, and
+//! prefers those in its rack.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +8,14 @@ use milena_core::TopicName;
 use super::topics::place;
 use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, in_order};
 
-/// Kafka's `range`: topic by topic, members in order each take a run of neighbouring partitions.
+/// Kafka's `range` assignor. Each member takes a run of neighbouring partitions of each topic.
 ///
-/// Members order by their instance id where both have one, else by member id; the first ones take one
-/// partition more where the count does not divide. Topics with as many partitions are divided alike, so
-/// that records of one key meet at one member. Where members name their rack and not every rack keeps every partition, a member is
-/// given partitions that its rack keeps before others, as far as the shares allow.
+/// Members take their runs in the order of [`GroupMember::order`]. If the count does not divide
+/// evenly, the first members take one partition more. Topics with the same partition count are
+/// divided alike, so that one member gets the records of a key in all of them.
+///
+/// If members name their rack and the racks keep different partitions, a member first gets
+/// partitions that its rack keeps, as far as its share allows.
 ///
 /// # References
 /// KIP-881 (rack-aware assignment).
@@ -47,21 +50,29 @@ impl Assignor for RangeAssignor {
     }
 }
 
-/// One topic while it is divided.
+/// A topic whose partitions are being divided.
 struct Share<'a> {
+    /// Name of the topic.
     topic: &'a TopicName,
+    /// Members that subscribed to it, in Kafka's order.
     takers: Vec<&'a GroupMember>,
+    /// Racks of each partition's replicas, by partition number. `None` if they are not known.
     racks: Vec<Option<&'a BTreeSet<String>>>,
+    /// True if a member's rack keeps replicas of the topic, and not every partition has them in the
+    /// same racks.
     racks_matter: bool,
+    /// Partition numbers that no member has yet.
     free: BTreeSet<usize>,
+    /// Number of partitions that every taker gets.
     each: usize,
-    /// How many takers may still get one more.
+    /// Number of takers that may still get one more than `each`.
     extra: usize,
+    /// Number of partitions that each member got so far, by member id.
     taken: BTreeMap<&'a str, usize>,
 }
 
 impl<'a> Share<'a> {
-    /// `None` where nobody subscribed.
+    /// Prepares a topic. Returns `None` if no member subscribed to it.
     fn new(
         topic: &'a TopicName,
         count: usize,
@@ -96,13 +107,14 @@ impl<'a> Share<'a> {
         })
     }
 
-    /// How many more the member may take.
+    /// Returns the number of partitions that the member may still take.
     fn room(&self, member: &GroupMember) -> usize {
         let taken = self.taken.get(member.id.as_str()).copied().unwrap_or(0);
         (self.each + usize::from(self.extra > 0)).saturating_sub(taken)
     }
 
-    /// Whether the partition is kept in the member's rack; a member without one is near to all.
+    /// Returns true if the member's rack keeps a replica of the partition. A member without a rack
+    /// is near to every partition.
     fn is_near(&self, member: &GroupMember, number: usize) -> bool {
         let Some(rack) = &member.rack else {
             return true;
@@ -111,6 +123,7 @@ impl<'a> Share<'a> {
         racks.is_some_and(|racks| racks.contains(rack))
     }
 
+    /// Gives a partition to a member and updates the shares.
     fn give(&mut self, member: &'a GroupMember, number: usize, assignment: &mut GroupAssignment) {
         let Some(place) = place(self.topic, number) else {
             return;
@@ -126,7 +139,7 @@ impl<'a> Share<'a> {
         }
     }
 
-    /// Each taker in turn takes the first free partitions that it may.
+    /// Gives each taker in turn the first free partitions that `may` allows, up to its share.
     fn take_runs(
         &mut self,
         may: impl Fn(&GroupMember, usize) -> bool,
@@ -143,7 +156,8 @@ impl<'a> Share<'a> {
     }
 }
 
-/// Gives out what is near first. Topics with the same takers and as many partitions stay divided alike.
+/// Assigns partitions to members in a rack of their replicas, as far as shares allow. Topics with
+/// the same takers and the same partition count are divided alike. The other partitions stay free.
 fn by_rack<'a>(shares: &mut [Share<'a>], assignment: &mut GroupAssignment) {
     let mut alike: BTreeMap<(Vec<&'a str>, usize), Vec<usize>> = BTreeMap::new();
     for (at, share) in shares.iter().enumerate() {
@@ -177,7 +191,8 @@ fn by_rack<'a>(shares: &mut [Share<'a>], assignment: &mut GroupAssignment) {
     }
 }
 
-/// A partition number goes to one member in all of these topics.
+/// Gives each partition number to one member in all of these topics. A number that suits no member
+/// in all topics stays free.
 fn divide_alike(shares: &mut [&mut Share<'_>], count: usize, assignment: &mut GroupAssignment) {
     let takers = shares.first().map(|share| share.takers.clone());
     let takers = takers.unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Kafka's `roundrobin`: all partitions of all topics in a row, dealt out to the members in turn.
+//! Kafka's `roundrobin` assignor. It deals the partitions of all topics out to the members in turn.
 
 use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, in_order};
 
-/// Kafka's `roundrobin`: partitions by topic and number go to the members in turn; one that did not subscribe to the topic is passed
-/// over.
+/// Kafka's `roundrobin` assignor. Partitions, ordered by topic and number, go to the members in
+/// turn. A member that did not subscribe to the topic is skipped.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobinAssignor;
 

@@ -1,4 +1,5 @@
-//! What the answer to a commit says of each partition, and whom a refusal is about.
+//! Reads the answer to a commit. Tells if a refusal concerns one partition, the membership or the
+//! coordinator.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -11,20 +12,21 @@ use crate::core::{Core, End};
 use crate::member::{Membership, Pulse, pulse};
 use crate::partition::Committable;
 
-/// What an answer says.
+/// Contents of an answer.
 #[derive(Default)]
 pub(super) struct Answer {
-    /// The gravest error of single partitions.
+    /// The gravest error of single partitions. `None` if there was none.
     pub(super) error: Option<Error>,
-    /// What was refused of single partitions for now.
+    /// Offsets that were refused for single partitions and may be committed later.
     pub(super) refused_for_now: Vec<Entry>,
-    /// Why all others were refused: the coordinator or the membership.
+    /// Error that refused all other offsets together. It concerns the coordinator or the
+    /// membership. `None` if there was none.
     pub(super) whole: Option<Error>,
-    /// The others.
+    /// Offsets that were refused together.
     pub(super) again: Vec<Entry>,
 }
 
-/// Notes what was committed, and sorts out what was not.
+/// Records the offsets that were committed, and sorts the others by the reason of their refusal.
 pub(super) fn read(
     core: &Core,
     membership: &Membership,
@@ -77,8 +79,8 @@ pub(super) fn read(
                 if let Pulse::Unsure { relocate: true } = word {
                     core.relocate();
                 }
-                // That a rebalance is under way is the heartbeat's to tell: between a join's answer and its sync a commit is
-                // refused so, and says nothing about the generation that is just beginning.
+                // A heartbeat reports a rebalance. A commit between a join and its sync gets this
+                // code too, which says nothing about the new generation.
                 if !matches!(word, Pulse::Rebalance) {
                     core.tell_verdict(membership, word);
                 }
@@ -91,8 +93,10 @@ pub(super) fn read(
     found
 }
 
-/// A refusal that no waiting mends. Where the text that all commits carry is what is refused, nothing is ever committed: the consumer
-/// ends, rather than process for hours what all is to be processed again.
+/// Returns the error of a refusal that no waiting mends.
+///
+/// If the broker refuses the metadata text of all commits, no offset is ever committed. The
+/// consumer then ends, because a restart would process all its records again.
 #[cold]
 fn refused(core: &Core, code: ErrorCode, offset: &Committable, error: Error) -> Error {
     let is_text = matches!(
@@ -110,16 +114,17 @@ fn refused(core: &Core, code: ErrorCode, offset: &Committable, error: Error) -> 
     error
 }
 
-/// Whom a refusal is about.
+/// Subject of a refusal.
 enum Subject {
-    /// One partition; no waiting mends it.
+    /// One partition. Waiting does not help.
     Partition,
-    /// One partition, and it may pass; or nobody can tell.
+    /// One partition, and waiting may help. Also used for codes without a known meaning.
     PartitionForNow,
     /// The coordinator or the membership.
     Membership,
 }
 
+/// Returns the subject of a refusal. A code without a known meaning counts as one that may pass.
 fn subject(code: ErrorCode) -> Subject {
     match code {
         ErrorCode::OFFSET_METADATA_TOO_LARGE

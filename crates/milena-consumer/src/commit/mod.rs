@@ -1,4 +1,5 @@
-//! Commits: what was processed is told to the coordinator each interval, on revocation and on close.
+//! Commits the offsets of processed records, at each commit interval, when partitions are revoked,
+//! and at close.
 
 mod answer;
 mod turn;
@@ -15,7 +16,8 @@ use crate::partition::{Committable, Partition};
 use crate::passing::passes;
 use turn::Turn;
 
-/// Commits each interval, and what is asked for meanwhile, until the consumer closes.
+/// Commits at each interval if auto commit is on, and whenever queued offsets ask for it. Returns
+/// when the consumer closes.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut due = Instant::now() + core.settings.commit_interval;
     let mut told = None;
@@ -36,7 +38,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     }
 }
 
-/// Says once, until commits work again or fail for another reason, why they fail by themselves.
+/// Logs why automatic commits fail, once for each reason. Logs again when they succeed.
 fn tell(core: &Core, ended: Result<()>, told: &mut Option<String>) {
     let group = core.settings.group_name();
     let error = match ended {
@@ -61,7 +63,8 @@ fn tell(core: &Core, ended: Result<()>, told: &mut Option<String>) {
     *told = Some(text);
 }
 
-/// Commits what was left to the commit task.
+/// Commits the offsets that were queued for the commit task, and reports the result to the callers
+/// that queued them.
 pub(crate) async fn flush(core: &Core) {
     if let Some(mut round) = core.later.take() {
         let offsets = std::mem::take(&mut round.offsets);
@@ -74,27 +77,29 @@ pub(crate) async fn flush(core: &Core) {
     }
 }
 
-/// How hard a commit tries.
+/// Limits on the time and the number of tries of a commit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
+    /// Longest time of the commit, retries included.
     limit: Duration,
-    /// How often what a broker refuses of a partition for now is tried again.
+    /// Number of retries for partitions that the broker refuses for now.
     again: u32,
 }
 
 impl Effort {
-    /// The next interval's commit carries newer offsets anyway.
+    /// An automatic commit does not retry, because the next interval commits newer offsets.
     const INTERVAL: Self = Self {
         limit: LIMIT,
         again: 0,
     };
-    /// There is no later commit: the partition goes to another member.
+    /// A commit that no later one repeats, such as the last one before a partition goes to another
+    /// member. It retries.
     pub(crate) const LAST: Self = Self {
         limit: LIMIT,
         again: 3,
     };
 
-    /// Of a user, who waits for it.
+    /// A commit that the user waits for. It retries until the timeout of the client's API calls.
     pub(crate) fn of_user(core: &Core) -> Self {
         Self {
             limit: core.cluster.api_timeout(),
@@ -103,18 +108,21 @@ impl Effort {
     }
 }
 
-/// An offset, and the partition that it is of.
+/// An offset to commit, and its partition.
 pub(crate) type Entry = (Arc<Partition>, Committable);
 
-/// Commits what may be committed of `partitions`; tries again what may pass, as `effort` says.
+/// Commits what may be committed of `partitions`. Retries refusals that may pass, as `effort`
+/// allows.
 ///
 /// # Errors
-/// [`ErrorKind::State`] without a membership, or when the group went on without this member; else why it failed last.
+/// [`ErrorKind::State`] without a membership, or if the group went on without this member.
+/// Otherwise the error of the last try.
 pub(crate) async fn commit(
     core: &Core,
     partitions: &[Arc<Partition>],
     effort: Effort,
 ) -> Result<()> {
+    // A topic that was deleted and created again has offsets to commit once more.
     for partition in partitions.iter().filter(|p| p.has_given_up_commits()) {
         if !is_gone(core, partition.place()) {
             partition.take_up_commits();
@@ -128,9 +136,10 @@ pub(crate) async fn commit(
     commit_these(core, offsets, effort).await
 }
 
-/// Commits these offsets, which are taken when it is this commit's turn: one that a later word has overtaken by then is left out.
+/// Commits these offsets. They are taken when this commit's turn begins, and an offset that a later
+/// one or a seek has replaced by then is left out.
 ///
-/// What can be committed is, whatever becomes of the rest.
+/// Every offset that can be committed is, even if others fail.
 ///
 /// # Errors
 /// As [`commit`].
@@ -152,7 +161,7 @@ pub(crate) async fn commit_these(
             return worst.map_or(Ok(()), Err);
         }
         left = told.refused_for_now;
-        // Nobody else's commit waits for what a broker refuses of these partitions.
+        // Release the turn during the wait, so that other commits do not wait for these partitions.
         drop(turn);
         for (partition, offset) in &left {
             core.cluster.request_refresh();
@@ -160,7 +169,7 @@ pub(crate) async fn commit_these(
                 tracing::warn!(
                     partition = %offset.place,
                     offset = %offset.offset,
-                    "the topic is gone: the offset is not committed any more"
+                    "the topic no longer exists: its offset is not committed any more"
                 );
             }
         }
@@ -176,7 +185,7 @@ pub(crate) async fn commit_these(
     }
 }
 
-/// Whether the topic or the partition is gone, as far as metadata tell.
+/// Returns true if the metadata shows that the topic or the partition no longer exists.
 fn is_gone(core: &Core, place: &TopicPartition) -> bool {
     let metadata = core.cluster.metadata();
     match metadata.topic(&place.topic) {
@@ -188,5 +197,5 @@ fn is_gone(core: &Core, place: &TopicPartition) -> bool {
     }
 }
 
-/// How long one commit may take with its retries; the next one carries newer offsets anyway.
+/// Longest time of one automatic commit with its retries. The next one carries newer offsets.
 const LIMIT: Duration = Duration::from_secs(15);

@@ -1,4 +1,5 @@
-//! One commit under way: asked under the membership of its turn, and again where that or the coordinator moves on.
+//! One commit under way. It is sent under the current membership, and sent again if the membership
+//! or the coordinator changes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -19,26 +20,31 @@ use crate::core::Core;
 use crate::member::Membership;
 use crate::passing::passes;
 
-/// The one commit that is under way, so that an older offset never overtakes a newer one.
+/// The right to commit. Only one commit holds it, so that an older offset never overtakes a newer
+/// one.
 pub(super) struct Turn<'a> {
+    /// Keeps other commits out until it is dropped.
     _permit: SemaphorePermit<'a>,
+    /// Reports newer memberships of this consumer.
     memberships: watch::Receiver<Option<Membership>>,
-    /// Taken before the offsets: those of a later membership never go out under an earlier one.
+    /// Membership under which this commit is sent. `None` outside the group. It is read before the
+    /// offsets are taken, so that offsets of a later membership never go out under an earlier one.
     used: Option<Membership>,
 }
 
-/// What became of a commit.
+/// Result of a commit.
 #[derive(Default)]
 pub(super) struct Told {
-    /// The gravest error.
+    /// The gravest error. `None` if every offset was committed.
     pub(super) error: Option<Error>,
-    /// What was refused of single partitions, and may be committed later.
+    /// Offsets that were refused for single partitions and may be committed later.
     pub(super) refused_for_now: Vec<Entry>,
-    /// What was refused as a whole.
+    /// Offsets that were refused together or got no answer.
     pub(super) left: Vec<Entry>,
 }
 
 impl<'a> Turn<'a> {
+    /// Waits until no other commit is under way, then reads the membership.
     pub(super) async fn take(core: &'a Core, deadline: Instant) -> Result<Self> {
         let permit = timeout_at(deadline, core.committing.acquire()).await;
         let permit = permit.map_err(|_| late())?.map_err(|_| late())?;
@@ -51,6 +57,8 @@ impl<'a> Turn<'a> {
         })
     }
 
+    /// Sends the offsets, and sends them again whenever the group moves on to a newer epoch or
+    /// generation.
     pub(super) async fn commit(
         &mut self,
         core: &Core,
@@ -72,8 +80,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// The group moved on while the commit was under way: what is still owned goes out again under the new epoch or generation, if
-    /// there is one.
+    /// Waits for a newer epoch or generation of the same member, which makes the one of this commit
+    /// stale. Returns false if there is none in time.
     async fn moved(&mut self, deadline: Instant) -> bool {
         let used = &self.used;
         let newer = |now: &Option<Membership>| match (now, used) {
@@ -95,7 +103,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// Commits under one membership; what is refused as a whole for now is tried again.
+/// Commits under one membership. Retries if the offsets are refused together for now.
 async fn once(
     core: &Core,
     offsets: Vec<Entry>,
@@ -107,14 +115,14 @@ async fn once(
         .into_iter()
         .partition(|(partition, _)| partition.is_fenced());
     if let Some((gone, _)) = gone.first() {
-        let what = "the partition was given away before its offset was committed";
+        let what = "the partition was given away before its offset was committed; its next owner reads the records again";
         told.error = Some(Error::new(ErrorKind::State, what).at(gone.place()));
     }
     if left.is_empty() {
         return told;
     }
     let Some(membership) = membership else {
-        let what = "the consumer is no member of its group now";
+        let what = "the consumer is not a member of its group now; commit again once it has joined";
         told.error = Some(Error::new(ErrorKind::State, what));
         return told;
     };
@@ -144,6 +152,7 @@ async fn once(
             break;
         }
         sleep(wait).await;
+        // Partitions may be released during the wait. Their offsets are the next owner's to commit.
         left.retain(|(partition, _)| !partition.is_fenced());
         if left.is_empty() {
             told.error = Some(error);
@@ -160,13 +169,15 @@ async fn once(
     told
 }
 
+/// Sends one request to the coordinator and awaits its answer.
 async fn send(
     core: &Core,
     membership: &Membership,
     request: &OffsetCommitRequest,
 ) -> Result<OffsetCommitResponse> {
     let connection = core.coordinator(Role::Heartbeat).await?;
-    // A commit that gets no answer ends the connection, and heartbeats wait behind it: it must give up well within the session.
+    // A commit without an answer ends the connection, and heartbeats on it wait for that. It must
+    // give up well before the session ends.
     let limit = core.settings.session_timeout / 3;
     let limit = limit.min(connection.request_timeout());
     let answer = connection.call_with(request, limit).await;
@@ -179,6 +190,7 @@ async fn send(
     })
 }
 
+/// Builds the request. Each offset carries its own metadata text, or the text of all commits.
 fn request(core: &Core, membership: &Membership, offsets: &[Entry]) -> OffsetCommitRequest {
     let default = &core.settings.commit_metadata;
     let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
@@ -212,5 +224,5 @@ fn late() -> Error {
     Error::new(ErrorKind::Timeout, "the commit was not answered in time").api("OffsetCommit")
 }
 
-/// How long a commit waits for the epoch that made its own stale.
+/// Longest wait for the newer epoch that made this one stale.
 const NEWER: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! What an answer to a fetch means for each partition in it.
+//! Applies an answer to a fetch to the partitions in it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,19 +19,21 @@ use crate::passing::code_passes;
 use crate::settings::OffsetReset;
 use crate::truncation;
 
-/// What an answer brought.
+/// Summary of an answer's records.
 pub(super) struct Taken {
-    /// The bytes of whole batches.
+    /// Number of bytes in complete batches.
     pub(super) bytes: usize,
-    /// The last partition that it held records of.
+    /// Last partition that the answer held records of. `None` if it held none.
     pub(super) last: Option<TopicPartition>,
 }
 
-/// Finds what was asked for by an entry of the answer.
+/// Finds the requested partition of an answer's entry.
 enum Index<'a> {
-    /// An answer lists a handful of partitions, nearly always.
+    /// A list to search from the start. Nearly all answers list only a few partitions.
     Few(&'a [Asked]),
+    /// By topic name, for answers that name topics.
     ByName(HashMap<(&'a str, Partition), &'a Asked>),
+    /// By topic id, for answers that carry ids (KIP-516).
     ById(HashMap<(Uuid, Partition), &'a Asked>),
 }
 
@@ -72,7 +74,8 @@ impl<'a> Index<'a> {
 }
 
 impl Fetcher {
-    /// Gives each partition what the answer brought it; `max_bytes` were asked for.
+    /// Applies each entry of the answer to its partition. `max_bytes` is the size that the request
+    /// allowed.
     pub(super) fn take(
         &self,
         body: &Bytes,
@@ -112,18 +115,20 @@ impl Fetcher {
             }
             if let Some(diverging) = entry.diverging {
                 if !asked.at_leader {
-                    // A follower may have lost what it had not written yet. Only the leader's log counts.
-                    tracing::debug!(partition = %asked.partition.place(), node = %asked.node, "a replica's log parts from what was read");
+                    // A follower may have lost records that it had not written to disk. Only the
+                    // leader's log counts.
+                    tracing::debug!(partition = %asked.partition.place(), node = %asked.node, "a replica's log differs from the records already read: the leader is read instead");
                     asked.partition.back_to_leader(now);
                     continue;
                 }
-                // The broker noticed itself that the log was cut (unclean election).
+                // The leader reports that its log was truncated (unclean leader election).
                 let end = Some(diverging.end_offset);
                 truncation::found(&self.core, &asked.partition, asked.turn, end);
                 continue;
             }
             if entry.records.is_empty() && has_room && self.has_more(entry, asked) {
-                // Its next batch is larger than what was asked for, and others were served first.
+                // The answer had room, but the partition's next batch is larger than its part of
+                // the request.
                 let most = self.core.settings.fetch_max_bytes;
                 asked
                     .partition
@@ -142,7 +147,7 @@ impl Fetcher {
         }
     }
 
-    /// Whether the log holds something to read behind what was asked for.
+    /// Returns true if the log holds readable records at or after the requested offset.
     fn has_more(&self, entry: &FetchedPartition<'_>, asked: &Asked) -> bool {
         let end = match self.core.settings.isolation {
             IsolationLevel::ReadCommitted => entry.last_stable_offset.or(entry.high_watermark),
@@ -151,6 +156,8 @@ impl Fetcher {
         end.is_some_and(|end| end > asked.entry.offset)
     }
 
+    /// Queues the records of an entry for their partition. Returns the number of bytes in complete
+    /// batches.
     fn records(
         &self,
         body: &Bytes,
@@ -172,14 +179,15 @@ impl Fetcher {
             asked.turn,
             extent.largest,
             entry.high_watermark,
-            // Who reads uncommitted records too is behind their end.
+            // A reader of uncommitted records reads past the last stable offset.
             entry
                 .last_stable_offset
                 .filter(|_| self.core.settings.isolation == IsolationLevel::ReadCommitted),
         );
         let Some(next) = extent.next else {
             if !entry.records.is_empty() && extent.largest <= asked.entry.max_bytes as usize {
-                // A batch cut short that would have fitted: never from an honest broker, and asking at once would spin.
+                // A batch that was cut although it would have fitted. No correct broker does this,
+                // and asking at once would spin.
                 self.back_off(asked, now);
                 if partition.cut_short() >= CUT_SHORT {
                     let what = format!(
@@ -214,11 +222,12 @@ impl Fetcher {
         extent.whole
     }
 
-    /// One partition's error: most pass, out of range resets, the rest is its reader's to hear.
+    /// Handles a partition's error code. Most errors pass and are tried again, an offset out of
+    /// range resets the position, and the rest goes to the partition's reader.
     fn refused(&self, asked: &Asked, code: ErrorCode, now: Instant) {
         let place = asked.partition.place();
         let error = Error::broker(code).api("Fetch").at(place);
-        // A position that is reset has a story and an event of its own.
+        // The reset of a position is logged and reported by itself.
         let resets = asked.at_leader && code == ErrorCode::OFFSET_OUT_OF_RANGE;
         if !resets && asked.partition.troubled(now, &error) {
             tracing::warn!(node = %asked.node, %error, "a partition cannot be fetched; it is tried again");
@@ -228,7 +237,8 @@ impl Fetcher {
         self.core.tell_fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
         if !asked.at_leader {
-            // Only the leader's word counts: a follower may be behind, or begin later.
+            // Only the leader's refusal counts. A follower may be behind, or its log may begin
+            // later.
             asked.partition.back_to_leader(now);
             return;
         }
@@ -236,7 +246,7 @@ impl Fetcher {
             ErrorCode::OFFSET_OUT_OF_RANGE => {
                 let reset = match self.core.settings.offset_reset {
                     OffsetReset::None => {
-                        let what = "the position is out of the log's range and auto.offset.reset is none: seek, or set it";
+                        let what = "the position is outside the log and auto.offset.reset is none: seek, or set auto.offset.reset";
                         let error =
                             Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
                         asked.partition.fail(asked.turn, error);
@@ -261,6 +271,8 @@ impl Fetcher {
         }
     }
 
+    /// Has the position of a partition looked up again. Returns false if the answer is out of date,
+    /// or if records fetched before still wait to be read.
     fn reset(&self, asked: &Asked, to: Place, now: Instant) -> bool {
         let backoff = self.core.cluster.backoff();
         let quiet = |times| now + backoff.delay(times);
@@ -272,6 +284,7 @@ impl Fetcher {
         done
     }
 
+    /// Does not fetch the partition again before its backoff is over.
     fn back_off(&self, asked: &Asked, now: Instant) {
         let backoff = self.core.cluster.backoff();
         asked
@@ -280,7 +293,7 @@ impl Fetcher {
     }
 }
 
-/// Up to how many entries are searched one by one.
+/// Number of entries up to which a list is searched from the start.
 const FEW: usize = 8;
-/// How often in a row a batch may come cut short before that is told.
+/// Number of times in a row that a batch may be cut before it is reported.
 const CUT_SHORT: u32 = 3;

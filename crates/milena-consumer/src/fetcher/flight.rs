@@ -1,4 +1,4 @@
-//! One fetch on its way: from the session's plan to the answer's bytes.
+//! One fetch on its way, from the plan of the fetch session to the bytes of the answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use super::{Arrived, Asked, Landed};
 use crate::core::Core;
 use crate::session::{Planned, Session};
 
-/// One fetch, from the connection to the answer's bytes; of so many bytes, parked for so long.
+/// Sends one fetch and awaits its answer. `bounds` holds the most bytes to return and the longest
+/// time that the broker may hold the request.
 pub(super) async fn fly(
     core: Arc<Core>,
     node: NodeId,
@@ -34,6 +35,7 @@ pub(super) async fn fly(
     }
 }
 
+/// Plans the request by the fetch session, sends it and awaits the answer's bytes.
 async fn ask(
     core: &Core,
     node: NodeId,
@@ -44,7 +46,7 @@ async fn ask(
     let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
     let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
-    // A topic whose id is not known, as on older brokers, can only be fetched by name.
+    // A topic whose id is unknown, as with older brokers, can only be fetched by name.
     let version = if by_id {
         version
     } else {

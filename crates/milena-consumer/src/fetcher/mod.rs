@@ -1,4 +1,5 @@
-//! The task that fetches: one request in flight per broker, from assignment to partition queue.
+//! The task that fetches records for all assigned partitions. Each broker has at most one request
+//! in flight.
 
 mod answer;
 mod flight;
@@ -28,7 +29,7 @@ use flight::fly;
 use node::Node;
 use waiting::Waiting;
 
-/// Fetches until it is dropped.
+/// Fetches until the future is dropped or the cluster handle is closed.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
     let mut fetcher = Fetcher::new(Arc::clone(&core));
@@ -39,63 +40,87 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.fetch.notified() => {}
             () = sleep_until(wake_at) => {}
             gone = changed.changed() => if gone.is_err() || core.cluster.is_closed() {
-                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer")));
+                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it")));
                 return;
             }
         }
     }
 }
 
+/// The fetch task's state.
 struct Fetcher {
+    /// State that all tasks of the consumer share.
     core: Arc<Core>,
+    /// State of each broker that was ever fetched from.
     nodes: HashMap<NodeId, Node>,
+    /// Fetches in flight, at most one for each broker.
     flying: FuturesUnordered<Flight>,
-    /// What is to be asked for, and where.
+    /// Partitions to fetch, and the broker to fetch each from.
     waiting: Waiting,
-    /// The assignment, and the metadata, by which it was found out last.
+    /// Assignment and metadata by which all partitions were last looked at. `None` before the first
+    /// look. If one of them changes, all partitions are looked at again.
     known: Option<(Listed, Arc<Metadata>)>,
-    /// When what waits was last copied out of frames that nothing else holds.
+    /// Time at which waiting batches were last copied out of their frames. `None` if they never
+    /// were.
     copied: Option<Instant>,
 }
 
+/// A fetch in flight.
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
-/// A partition in a request, with what must still be true when the answer comes.
+/// A partition in a request, with the values that must still hold when the answer comes.
 struct Asked {
-    /// The broker that is asked.
+    /// Broker that is asked.
     node: NodeId,
+    /// The partition to fetch.
     partition: Arc<Partition>,
+    /// Its entry in the request.
     entry: FetchPartition,
+    /// The partition's turn when it was asked for. A seek or a reset raises it, and the answer is
+    /// then dropped.
     turn: u64,
+    /// True if the broker is the partition's leader.
     at_leader: bool,
-    /// Whether the broker may name a nearer replica.
+    /// True if the broker may name a nearer replica.
     names_rack: bool,
-    /// What is asked for where memory is short and nothing of the partition waits: a batch of it.
+    /// Bytes to ask for if memory is short, enough for one batch. `None` if records of the
+    /// partition still wait to be read, so that it can be left out.
     one_batch: Option<u32>,
 }
 
+/// A fetch that has ended, with everything that was lent to it.
 struct Landed {
+    /// Broker that was asked.
     node: NodeId,
+    /// Partitions of the request.
     asked: Vec<Asked>,
+    /// The broker's fetch session, which returns to its [`Node`].
     session: Session,
+    /// Time at which the fetch began.
     started: Instant,
-    /// How many bytes were asked for.
+    /// Number of bytes that were asked for.
     max_bytes: usize,
+    /// The answer, or the error of the whole request.
     answer: Result<Arrived>,
 }
 
-/// The answer to a fetch, as it came.
+/// The answer to a fetch, not decoded yet.
 struct Arrived {
+    /// Bytes of the answer. The fetched batches refer to them.
     body: Bytes,
+    /// Version of the answer.
     version: i16,
-    /// The batches whose checksums were found right on the way in.
+    /// Batches whose checksums were found right while the answer arrived.
     intact: Intact,
 }
 
-/// How a partition is looked at: the metadata of now, and its part of the memory.
+/// Values by which a partition is looked at.
 struct Look {
+    /// The current time.
     now: Instant,
+    /// The current metadata.
     metadata: Arc<Metadata>,
+    /// Bytes of the buffer memory that one partition may use.
     share: usize,
 }
 
@@ -111,10 +136,11 @@ impl Fetcher {
         }
     }
 
-    /// Sends a fetch to each broker that has none in flight and something to give; says when to look again at the latest.
+    /// Sends a fetch to each broker that has none in flight and that partitions wait for. Returns
+    /// the latest time of the next call.
     ///
-    /// Only partitions that were touched since are looked at, and those of brokers that can be asked. All are when the assignment or
-    /// the metadata changed.
+    /// Looks only at partitions that were touched or whose time has come. If the assignment or the
+    /// metadata changed, looks at all partitions.
     fn start(&mut self, now: Instant) -> Instant {
         let partitions = self.core.listed_now();
         let metadata = self.core.cluster.metadata();
@@ -147,7 +173,8 @@ impl Fetcher {
             self.known = Some((partitions, metadata));
         }
         if !leaderless.is_empty() {
-            // A topic that was of no use for long, since all of it is paused, is in the picture no more.
+            // The cluster drops topics that were not used for long from its metadata, for example
+            // while all partitions of a topic are paused. Ask for them again.
             self.core.cluster.want_topics(leaderless);
             self.core.cluster.request_refresh();
         }
@@ -161,6 +188,8 @@ impl Fetcher {
                 wake_at = wake_at.min(until);
                 continue;
             }
+            // If nothing changed since the last request and memory is short, the same partitions
+            // would be left out again.
             if fresh || self.free() >= budget::LEAST_FETCH {
                 self.ask(id, &look);
             }
@@ -168,14 +197,15 @@ impl Fetcher {
         wake_at
     }
 
-    /// What may still be asked for, in bytes.
+    /// Returns the number of bytes that may still be asked for.
     fn free(&self) -> usize {
         let flying: usize = self.nodes.values().filter_map(|node| node.flying).sum();
         let budget = &self.core.budget;
         budget.limit().saturating_sub(budget.used() + flying)
     }
 
-    /// Copies what waits out of frames that nothing else holds, where memory is short; not with every wake, since that walks all queues.
+    /// Copies waiting batches out of frames that nothing else holds if memory is short, so that the
+    /// frames are freed. Skips most calls, because it walks all queues.
     fn copy_out(&mut self, partitions: &[Arc<Partition>], now: Instant) {
         let budget = &self.core.budget;
         let lately = self.copied.is_some_and(|at| now < at + COPIED);
@@ -188,7 +218,8 @@ impl Fetcher {
         }
     }
 
-    /// Finds out where a partition is to be asked for, if it is; whether nobody leads it.
+    /// Finds the broker to fetch a partition from, if it is to be fetched. Returns true if the
+    /// partition has no leader.
     fn look_at(&mut self, partition: &Arc<Partition>, look: &Look) -> bool {
         if partition.is_fenced() {
             self.waiting.park(partition, None);
@@ -221,13 +252,15 @@ impl Fetcher {
         }
     }
 
+    /// Returns the offset and size to fetch of a partition, or the reason not to fetch it.
     fn want(&self, partition: &Partition, look: &Look) -> Want {
         let least = self.core.settings.partition_fetch_bytes;
         let full = |largest| budget::partition_bytes(largest, look.share, least) as usize;
         partition.want(look.now, full)
     }
 
-    /// The partition is not to be asked for now. It is looked at again when it is touched, or quiet no more.
+    /// Leaves a partition out for now. It is looked at again when it is touched, or when its
+    /// backoff is over.
     fn put_off(&mut self, partition: &Arc<Partition>, want: Want, look: &Look) {
         let full = match want {
             Want::Full => look.metadata.leader(partition.place()),
@@ -239,7 +272,7 @@ impl Fetcher {
         }
     }
 
-    /// The broker to ask for a partition, and its leader; `None` where it has no leader.
+    /// Returns the broker to fetch a partition from, and its leader. `None` if it has no leader.
     fn target(&self, partition: &Partition, look: &Look) -> Option<(NodeId, NodeId)> {
         let leader = look.metadata.leader(partition.place())?;
         let nearer = partition.nearer(look.now).filter(|node| *node != leader);
@@ -249,6 +282,7 @@ impl Fetcher {
             {
                 node
             }
+            // The nearer replica is unknown or backs off. The leader has all records.
             Some(_) => {
                 partition.back_to_leader(look.now);
                 leader
@@ -258,13 +292,14 @@ impl Fetcher {
         Some((node, leader))
     }
 
-    /// Whether a broker is left alone for now.
+    /// Returns true if a broker is not asked for now because its fetches failed.
     fn is_quiet(&self, node: NodeId, now: Instant) -> bool {
         let known = self.nodes.get(&node).and_then(|node| node.quiet_until);
         known.is_some_and(|until| until > now)
     }
 
-    /// Asks a broker for what waits for it.
+    /// Asks a broker for the partitions that wait for it. Each is looked at again first, because it
+    /// may have changed meanwhile.
     fn ask(&mut self, id: NodeId, look: &Look) {
         let mut asked = Vec::new();
         for partition in self.waiting.take(id) {
@@ -288,6 +323,7 @@ impl Fetcher {
         self.waiting.put_back(id, left);
     }
 
+    /// Builds a partition's entry for a request to `node`.
     fn asked(
         &self,
         partition: Arc<Partition>,
@@ -321,8 +357,8 @@ impl Fetcher {
         }
     }
 
-    /// Sends a fetch, and gives what is left out of it, to be asked for later. `crowded` says that a partition is left out since much
-    /// of it waits to be read.
+    /// Sends a fetch. Returns the partitions that are left out of it, to be asked for later.
+    /// `crowded` is true if a partition is left out because many of its records wait to be read.
     fn send(
         &mut self,
         id: NodeId,
@@ -332,8 +368,9 @@ impl Fetcher {
         let mut left = Vec::new();
         let mut free = self.free();
         if free < budget::LEAST_FETCH {
-            // The readers of what is held give bytes back and wake this task. Where one of them stands still, the others go on:
-            // one batch of a partition is always admitted.
+            // Readers of the held records give bytes back and wake this task. One of them may stand
+            // still, and the other partitions must go on. So one batch of a partition that holds
+            // none is always admitted.
             crowded |= asked.iter().any(|each| each.one_batch.is_none());
             left.extend(leave_out(&mut asked, |each| each.one_batch.is_some()));
             for each in &mut asked {
@@ -364,6 +401,7 @@ impl Fetcher {
         left
     }
 
+    /// Applies the answer of a fetch and returns the session to its broker.
     fn land(&mut self, landed: Landed) {
         let Landed {
             node: id,
@@ -413,7 +451,7 @@ impl Fetcher {
             Ok(Err((code, again))) => {
                 let error = Error::broker(code).api("Fetch");
                 core.cluster.note_error(code);
-                // A session that is gone is opened anew at once, but not again and again.
+                // A lost session is opened again at once, but not time after time.
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
@@ -422,6 +460,7 @@ impl Fetcher {
             }
             Err(error) => {
                 session.restart();
+                // The replica may be unreachable for long, and the leader can serve its partitions.
                 for each in asked.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);
                 }
@@ -434,16 +473,16 @@ impl Fetcher {
     }
 }
 
-/// Takes those out that `stay` does not say to keep, and gives their partitions.
+/// Removes the entries that `stay` rejects, and returns their partitions.
 fn leave_out(asked: &mut Vec<Asked>, stay: impl Fn(&Asked) -> bool) -> Vec<Arc<Partition>> {
     let (kept, out): (Vec<_>, Vec<_>) = std::mem::take(asked).into_iter().partition(stay);
     *asked = kept;
     out.into_iter().map(|each| each.partition).collect()
 }
 
-/// How long nothing at all may go by without a look.
+/// Longest time between two looks if no timer is set.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How soon to look again for a leader.
+/// Wait before a partition without a leader is looked at again.
 const LEADERLESS: Duration = Duration::from_millis(250);
-/// How long to wait before what waits is copied out again.
+/// Shortest time between two copies of waiting batches.
 const COPIED: Duration = Duration::from_millis(100);

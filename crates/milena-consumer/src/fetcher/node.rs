@@ -1,4 +1,5 @@
-//! What is known of one broker that is fetched from: its session, its failures, and who is asked for first.
+//! State of one broker that is fetched from. It holds the fetch session and the failures, and
+//! orders the partitions of a request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,24 +13,31 @@ use crate::core::Core;
 use crate::partition::Partition;
 use crate::session::Session;
 
+/// A broker that is fetched from. Written by the fetch task only.
 pub(super) struct Node {
+    /// The fetch session (KIP-227). While a fetch is in flight it carries the session, and a new
+    /// one stands here.
     pub(super) session: Session,
-    /// The bytes asked for by the request in flight.
+    /// Bytes asked for by the request in flight. `None` if there is none.
     pub(super) flying: Option<usize>,
+    /// Time until which the broker is not asked. `None` if its last fetch succeeded.
     pub(super) quiet_until: Option<Instant>,
-    /// Fetches that failed in a row.
+    /// Number of fetches in a row that failed.
     pub(super) failures: u32,
-    /// How long a fetch may be parked, while a partition of the broker is left out since its reader is behind: the reader may be done
-    /// much sooner than others have something new.
+    /// Longest time that the broker may hold the next fetch. `None` means `fetch_max_wait`.
+    ///
+    /// It is set while a partition of the broker is left out because its reader is behind. The
+    /// reader may need more records much sooner than the other partitions get new ones.
     pub(super) wait: Option<Duration>,
-    /// The last partition that an answer held records of. The one behind it comes first in the next request: without a session a broker
-    /// serves in the order of the request, until the answer is full.
+    /// Last partition that an answer held records of. The partition after it comes first in the
+    /// next request. Without a session, a broker serves the partitions in the order of the request
+    /// until the answer is full.
     last: Option<TopicPartition>,
-    /// Answers in a row that could not be read.
+    /// Number of answers in a row that could not be decoded.
     unreadable: u32,
-    /// Partitions that are to be asked for alone, to find the one whose answers cannot be read.
+    /// Partitions to ask for one by one, to find the one whose answers cannot be decoded.
     suspects: HashSet<TopicPartition>,
-    /// Whether the last request was for a partition that is always asked for alone.
+    /// True if the last request was for one of the partitions that are always asked for alone.
     was_apart: bool,
 }
 
@@ -48,14 +56,15 @@ impl Node {
         }
     }
 
-    /// Notes whether a full partition is left out of the next fetch. Each time in a row the wait doubles up to a bound: a reader that
-    /// is slow costs few fetches, and one that is fast waits about as long as it took.
+    /// Records if a full partition is left out of the next fetch. The wait doubles each time in a
+    /// row, up to a bound. A slow reader then costs few fetches, and a fast one waits about as long
+    /// as it took to read.
     pub(super) fn crowd(&mut self, crowded: bool) {
         let next = self.wait.map_or(CROWDED.0, |wait| wait * 2);
         self.wait = crowded.then(|| next.min(CROWDED.1));
     }
 
-    /// Puts a request in order.
+    /// Sorts a request, and begins after the partition served last.
     pub(super) fn order(&self, asked: &mut [Asked]) {
         asked.sort_by(|a, b| a.partition.place().cmp(b.partition.place()));
         if let Some(last) = &self.last {
@@ -64,10 +73,11 @@ impl Node {
         }
     }
 
-    /// A fetch was answered well; `last` is the last partition that it brought records of.
+    /// Records a successful fetch. `last` is the last partition that the answer held records of.
     pub(super) fn served(&mut self, asked: &[Asked], last: Option<TopicPartition>) {
         if self.failures > 0 {
-            // An answer leaves out the partitions of which it tells nothing new.
+            // An answer leaves out partitions without news, so it clears the trouble of all that
+            // were asked for.
             asked
                 .iter()
                 .for_each(|each| each.partition.broker_answers());
@@ -82,7 +92,8 @@ impl Node {
         }
     }
 
-    /// A fetch failed as a whole: told once, and noted with each partition. The broker is left alone for a while.
+    /// Records a fetch that failed as a whole. Logs it once, notes it with each partition, and does
+    /// not ask the broker for a while.
     pub(super) fn failed(
         &mut self,
         core: &Core,
@@ -106,10 +117,12 @@ impl Node {
         self.failures = self.failures.saturating_add(1);
     }
 
-    // An answer that cannot be read, such as one over the frame's limit, is known by none of its partitions.
+    // The answer may be undecodable as a whole, for example over the frame limit. Nothing then
+    // shows which partition caused it.
 
-    /// Where answers cannot be read time after time, partitions are asked for one by one; the one whose answer alone cannot be read
-    /// is told, and keeps no other from being read.
+    /// Counts answers that cannot be decoded. After several in a row, the partitions are asked for
+    /// one by one. The partition that still fails alone is reported, and no longer blocks the
+    /// others.
     pub(super) fn suspect(&mut self, core: &Core, asked: &[Asked], error: &Error, now: Instant) {
         if error.kind() != ErrorKind::Decode {
             return;
@@ -120,7 +133,7 @@ impl Node {
                 let backoff = core.cluster.backoff();
                 let delay = |failures| backoff.delay(failures);
                 if alone.partition.ask_alone(now, delay) >= UNREADABLE {
-                    let what = "no answer to a fetch of the partition can be read";
+                    let what = "the answers to fetches of the partition cannot be decoded";
                     let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
                     let told = told.at(alone.partition.place()).offset(alone.entry.offset);
                     core.tell_fetch_failed(alone.node, Some(alone.partition.place()), &told);
@@ -138,7 +151,8 @@ impl Node {
         }
     }
 
-    /// Leaves out what must not be in one request with the others.
+    /// Removes the entries that must not share a request with the others, or all others. Returns
+    /// their partitions.
     pub(super) fn apart(&mut self, asked: &mut Vec<Asked>) -> Vec<Arc<Partition>> {
         if !self.suspects.is_empty() {
             let there = asked
@@ -154,6 +168,8 @@ impl Node {
             return Vec::new();
         };
         let alone = alone.partition.place().clone();
+        // Requests alternate between partitions that are asked for alone and the others, so that
+        // neither waits for ever.
         let others = asked.iter().any(|each| !is_apart(each));
         self.was_apart = !(others && self.was_apart);
         if self.was_apart {
@@ -163,7 +179,8 @@ impl Node {
     }
 }
 
-/// After how many answers in a row that cannot be read partitions are asked for one by one, and the one at fault is told.
+/// Number of undecodable answers in a row after which partitions are asked for one by one, and
+/// after which the one at fault is reported.
 const UNREADABLE: u32 = 3;
-/// How long a fetch is parked, at first and at most, while a full partition is left out.
+/// First and longest wait of a fetch at the broker while a full partition is left out.
 const CROWDED: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));

@@ -1,4 +1,5 @@
-//! Which partitions are to be asked for at which broker: kept from one fetch to the next, so that a wake looks only at what changed.
+//! Partitions to fetch, by broker. They are kept from one fetch to the next, so that a wake of the
+//! fetch task looks only at partitions that changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -8,39 +9,47 @@ use tokio::time::Instant;
 
 use crate::partition::Partition;
 
-/// Where a partition stands.
+/// State of a partition in the fetch task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
-    /// It is to be asked for at this broker, once that has no fetch in flight.
+    /// It is to be fetched from this broker, once that has no fetch in flight.
     Waiting(NodeId),
-    /// It is asked for at this broker.
+    /// It is part of the fetch in flight to this broker.
     Flying(NodeId),
-    /// Enough of it waits to be read; this broker leads it.
+    /// Enough of its records wait to be read. This broker leads it.
     Full(NodeId),
 }
 
-/// The partitions of a consumer, by what the fetcher has to do with them. Those that are not here wait for something to change.
+/// The consumer's partitions, by their state in the fetch task. Partitions that are absent here
+/// wait for something to change.
 #[derive(Default)]
 pub(super) struct Waiting {
+    /// State of each partition. Absent if nothing is to be done with it.
     slots: HashMap<Key, Slot>,
+    /// Partitions that wait for each broker.
     lists: HashMap<NodeId, List>,
-    /// How many full partitions each broker leads.
+    /// Number of full partitions that each broker leads. Equals the number of `Full` slots of that
+    /// broker.
     full: HashMap<NodeId, usize>,
-    /// When to look at a partition again.
+    /// Partitions to look at again at a given time.
     timers: BTreeMap<(Instant, Key), Arc<Partition>>,
 }
 
-/// What waits for a broker.
+/// Partitions that wait for one broker.
 #[derive(Default)]
 struct List {
-    /// What waits, and what has been parked since and not been taken out yet. Each stands here once, however often it was parked
-    /// and waited again: named twice in a request, it would stand in the broker's session twice, the second time for ever.
+    /// Waiting partitions, and some that were parked since and not removed yet. The slot says which
+    /// of them still wait.
+    ///
+    /// Each partition is here once, however often it was parked and waited again. A partition that
+    /// is named twice in a request would be in the broker's session twice, and its second entry
+    /// would never leave it.
     partitions: HashMap<Key, Arc<Partition>>,
-    /// Something changed since it was looked at last.
+    /// True if a partition began to wait since the list was last taken.
     fresh: bool,
 }
 
-/// Tells partitions apart: one that is assigned again is another one.
+/// Identity of a partition. A partition that is assigned again has another one.
 type Key = usize;
 
 fn key(partition: &Arc<Partition>) -> Key {
@@ -48,7 +57,8 @@ fn key(partition: &Arc<Partition>) -> Key {
 }
 
 impl Waiting {
-    /// The partition is to be asked for at `node`. Where it is asked for there already, nothing changes.
+    /// Makes the partition wait for `node`. Does nothing if it is part of a fetch in flight to that
+    /// broker.
     pub(super) fn wait(&mut self, partition: &Arc<Partition>, node: NodeId) {
         let known = self.slots.get(&key(partition)).copied();
         if known == Some(Slot::Flying(node)) {
@@ -63,19 +73,20 @@ impl Waiting {
         }
     }
 
-    /// The partition is asked for at `node`.
+    /// Marks the partition as part of a fetch in flight to `node`.
     pub(super) fn fly(&mut self, partition: &Arc<Partition>, node: NodeId) {
         self.set(partition, Some(Slot::Flying(node)));
     }
 
-    /// The fetch at `node` is over.
+    /// Ends the fetch of the partition from `node`.
     pub(super) fn land(&mut self, partition: &Arc<Partition>, node: NodeId) {
         if self.slots.get(&key(partition)) == Some(&Slot::Flying(node)) {
             self.set(partition, None);
         }
     }
 
-    /// Nothing of the partition is wanted now; `node` leads it, where that is since enough of it waits.
+    /// Stops the partition's wait. `full` names its leader if enough of its records wait to be
+    /// read, and is `None` for any other reason.
     pub(super) fn park(&mut self, partition: &Arc<Partition>, full: Option<NodeId>) {
         let flying = matches!(self.slots.get(&key(partition)), Some(Slot::Flying(_)));
         if !flying {
@@ -83,6 +94,7 @@ impl Waiting {
         }
     }
 
+    /// Changes the slot of a partition and keeps the counts in `full` right.
     fn set(&mut self, partition: &Arc<Partition>, slot: Option<Slot>) {
         let before = match slot {
             Some(slot) => self.slots.insert(key(partition), slot),
@@ -98,13 +110,13 @@ impl Waiting {
         }
     }
 
-    /// Looks at the partition again at `at`.
+    /// Schedules another look at the partition for `at`.
     pub(super) fn look_at(&mut self, partition: &Arc<Partition>, at: Instant) {
         self.timers
             .insert((at, key(partition)), Arc::clone(partition));
     }
 
-    /// The partitions whose time has come.
+    /// Returns the partitions whose time has come.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Arc<Partition>> {
         let later = self.timers.split_off(&(now, Key::MAX));
         std::mem::replace(&mut self.timers, later)
@@ -112,17 +124,19 @@ impl Waiting {
             .collect()
     }
 
-    /// When to look again at the latest.
+    /// Returns the time of the next scheduled look. `None` if there is none.
     pub(super) fn next(&self) -> Option<Instant> {
         self.timers.keys().next().map(|(at, _)| *at)
     }
 
-    /// Whether a partition that `node` leads is left out, since enough of it waits.
+    /// Returns true if a partition that `node` leads is left out because enough of its records wait
+    /// to be read.
     pub(super) fn is_crowded(&self, node: NodeId) -> bool {
         self.full.get(&node).is_some_and(|count| *count > 0)
     }
 
-    /// The brokers that something waits for, and whether anything changed there since it was [taken](Self::take) last.
+    /// Returns the brokers that partitions wait for. The flag is true if something changed there
+    /// since it was last [taken](Self::take).
     pub(super) fn nodes(&self) -> Vec<(NodeId, bool)> {
         let lists = self.lists.iter();
         lists
@@ -131,7 +145,7 @@ impl Waiting {
             .collect()
     }
 
-    /// What waits for `node`.
+    /// Takes the partitions that wait for `node`.
     pub(super) fn take(&mut self, node: NodeId) -> Vec<Arc<Partition>> {
         let Some(list) = self.lists.get_mut(&node) else {
             return Vec::new();
@@ -145,7 +159,7 @@ impl Waiting {
             .collect()
     }
 
-    /// What was taken and not sent waits on.
+    /// Returns partitions to the list that were taken and not sent.
     pub(super) fn put_back(&mut self, node: NodeId, left: Vec<Arc<Partition>>) {
         let left = left
             .into_iter()
@@ -153,7 +167,7 @@ impl Waiting {
         self.lists.entry(node).or_default().partitions.extend(left);
     }
 
-    /// Forgets all partitions but these.
+    /// Removes all partitions but these.
     pub(super) fn keep_only(&mut self, partitions: &[Arc<Partition>]) {
         let kept: HashSet<_> = partitions.iter().map(key).collect();
         self.slots.retain(|key, _| kept.contains(key));

@@ -1,4 +1,5 @@
-//! Heartbeats of the consumer protocol: the one request by which a member joins, confirms, hears of its assignment and leaves.
+//! Heartbeats of the consumer protocol (KIP-848). By this one request a member joins, receives its
+//! assignment, confirms it and leaves.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,54 +23,73 @@ use crate::member::{Membership, Pulse};
 use crate::passing::passes;
 use crate::subscription::Subscription;
 
-/// Partitions by topic id.
+/// Partition numbers by topic id.
 pub(super) type Places = BTreeMap<Uuid, BTreeSet<i32>>;
 
-/// What the coordinator said, for whoever reconciles.
+/// The coordinator's answers, for the task that takes and gives back partitions. Written by
+/// [`Beats`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    /// Rises whenever the membership was lost, and everything with it.
+    /// Number of times that the membership was lost. When it rises, all partitions of the previous
+    /// life must be released.
     pub(super) life: u64,
-    /// What the member may use.
+    /// Partitions that the coordinator assigned. `None` until it assigned some in this life.
     pub(super) target: Option<Places>,
-    /// Why the member cannot go on.
+    /// Error that ends the member. `None` while it can go on.
     pub(super) failed: Option<Error>,
 }
 
-/// What is owned, for the next heartbeat to confirm.
+/// Partitions that this member owns, for the next heartbeat to report. Written by the task that
+/// takes and gives them back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owned {
+    /// Life of the membership that owns them. It lags behind [`Told::life`] until the lost
+    /// partitions are released.
     pub(super) life: u64,
+    /// The owned partitions.
     pub(super) places: Places,
 }
 
-/// What a heartbeat says: what is to be read, and what is owned.
+/// Contents of a heartbeat that may change, namely the subscription and the owned partitions.
 type Said = (Subscription, Places);
 
-/// The task that beats; it alone knows the epoch.
+/// The task that sends heartbeats. It alone knows the member epoch.
 pub(super) struct Beats {
+    /// State that all tasks of the consumer share.
     core: Arc<Core>,
+    /// Member id, chosen by this client. It never changes.
     member: Arc<str>,
+    /// The coordinator's answers, for the other task.
     told: watch::Sender<Told>,
+    /// Owned partitions, from the other task.
     owned: watch::Receiver<Owned>,
+    /// Number of times that the membership was lost.
     life: u64,
-    /// 0 until the member has joined.
+    /// Member epoch of the last answer. 0 means that the next heartbeat joins.
     epoch: i32,
-    /// What the coordinator knows from the last request that it answered; `None` where everything is to be sent.
+    /// Contents of the last heartbeat that the coordinator accepted. `None` if the next one must
+    /// carry everything.
     sent: Option<Said>,
-    /// Whether a pattern was ever sent, which a later subscription has to take back.
+    /// True once a pattern was accepted. A later subscription without one must then send an empty
+    /// pattern to remove it.
     patterned: bool,
+    /// Time between heartbeats. The coordinator sets it with each answer.
     interval: Duration,
+    /// Detects that this process was suspended for a whole session.
     awake: Awake,
+    /// Logs for how long the coordinator has not answered.
     silence: Silence,
-    /// Since when another consumer holds the instance id.
+    /// Time of the first refusal because another consumer holds the instance id. `None` since the
+    /// last success.
     held_since: Option<Instant>,
+    /// Number of heartbeats in a row that failed. It sets the backoff.
     failures: u32,
-    /// When the coordinator took this member in last.
+    /// Time of the heartbeat by which this member joined. `None` after a lost membership.
     joined_at: Option<Instant>,
-    /// How often in a row the membership was lost soon after it began.
+    /// Number of memberships in a row that were lost within a session timeout.
     losses: u32,
-    /// When to join again at the earliest: a coordinator that takes a member in and throws it out at once is not asked without a pause.
+    /// Earliest time of the next join. A coordinator may accept a member and drop it at once, and
+    /// the pause grows with each such loss.
     rests_until: Instant,
 }
 
@@ -100,12 +120,15 @@ impl Beats {
         }
     }
 
-    /// Beats until it is dropped or the member cannot go on.
+    /// Sends heartbeats until the task is dropped or the member cannot go on.
     pub(super) async fn run(mut self) {
         let core = Arc::clone(&self.core);
         let mut subscription = core.group.subscription.subscribe();
         let mut next = Instant::now();
         loop {
+            // After a failure only the timer sends the next heartbeat, so that a change does not
+            // skip the backoff. That heartbeat carries every change. A lost membership still waits
+            // for its partitions to be released.
             let calm = self.failures == 0;
             let waits = self.owned.borrow().life != self.life;
             tokio::select! {
@@ -118,7 +141,8 @@ impl Beats {
                 },
             }
             if self.owned.borrow_and_update().life != self.life {
-                // What was lost is to be let go first: who joins owns nothing.
+                // A member joins with no partitions. Wait until the other task has released those
+                // of the lost membership.
                 next = Instant::now() + self.interval;
                 continue;
             }
@@ -162,6 +186,7 @@ impl Beats {
         }
     }
 
+    /// Sends one heartbeat and awaits its answer, for a third of the session timeout at most.
     async fn beat(&self, said: &Said) -> Result<ConsumerGroupHeartbeatResponse> {
         let limit = self.core.settings.session_timeout / 3;
         let asking = async {
@@ -179,7 +204,8 @@ impl Beats {
         })?
     }
 
-    /// Everything where the coordinator may not know it, else only what changed.
+    /// Builds the request. It carries everything if the coordinator may not know it, and only
+    /// changes otherwise.
     fn request(&self, said: &Said, version: i16) -> Result<ConsumerGroupHeartbeatRequest> {
         let settings = &self.core.settings;
         let (wanted, owned) = said;
@@ -199,10 +225,10 @@ impl Beats {
             request.subscribed_topic_names = Some(names.collect());
             let pattern = wanted.pattern.as_ref().map(|pattern| text(pattern.text()));
             if pattern.is_some() && version < PATTERNS_FROM {
-                let what = "the broker does not match topic patterns for this protocol";
+                let what = "the broker does not support topic patterns under the consumer protocol: name the topics, or use the classic protocol";
                 return Err(Error::new(ErrorKind::Unsupported, what).setting("group.protocol"));
             }
-            // An empty one takes an earlier one back.
+            // An empty pattern removes the one sent before.
             let took_back = self.patterned.then(|| text(""));
             request.subscribed_topic_regex = pattern.or(took_back);
         }
@@ -212,7 +238,7 @@ impl Beats {
         Ok(request)
     }
 
-    /// The heartbeat was answered well.
+    /// Applies the answer to a heartbeat that succeeded. Returns the time of the next heartbeat.
     fn take(
         &mut self,
         started: Instant,
@@ -237,6 +263,7 @@ impl Beats {
             member: Arc::clone(&self.member),
             generation: self.epoch,
         });
+        // A heartbeat without a new epoch must not wake the tasks that watch the membership.
         self.core.membership.send_if_modified(|known| {
             let news = *known != membership;
             *known = membership;
@@ -253,6 +280,8 @@ impl Beats {
         started + self.interval
     }
 
+    /// Applies a refusal. Returns the time of the next heartbeat, or an error if the member cannot
+    /// go on.
     fn refused(&mut self, refusal: Refusal) -> Result<Instant> {
         match refusal {
             Refusal::Rejoin => {
@@ -262,6 +291,8 @@ impl Beats {
             Refusal::Relocate => self.core.relocate(),
             Refusal::Later => {}
             Refusal::Held(error) => {
+                // A static member that crashed releases its instance id when its session ends. An
+                // id that is held for longer belongs to a consumer that is alive.
                 let limit = self.core.settings.session_timeout + self.interval;
                 match self.held_since {
                     Some(since) if since.elapsed() > limit => return Err(error),
@@ -283,7 +314,7 @@ impl Beats {
         Ok(self.again())
     }
 
-    /// When to ask again; everything goes into the request then.
+    /// Returns the time of the next attempt, which carries everything again.
     fn again(&mut self) -> Instant {
         self.sent = None;
         let wait = self.core.cluster.backoff().delay(self.failures);
@@ -291,7 +322,7 @@ impl Beats {
         Instant::now() + wait.min(self.interval)
     }
 
-    /// The membership is gone, and everything with it.
+    /// Ends the membership. The other task releases all partitions once it sees the new life.
     fn lose(&mut self) {
         let lasted = self.joined_at.take().map(|since| since.elapsed());
         let soon = lasted.is_none_or(|lasted| lasted < self.core.settings.session_timeout);
@@ -301,7 +332,8 @@ impl Beats {
         self.epoch = 0;
         self.sent = None;
         self.core.membership.send_replace(None);
-        // A member that joins again may get the very epoch that it had: what was said of the lost one is not about it.
+        // Discard the verdict on the lost membership. The member may join again with the same
+        // epoch, and the verdict would then be taken for the new membership's.
         self.core.verdict.send_replace(None);
         let life = self.life;
         self.told.send_modify(|told| {
@@ -310,12 +342,13 @@ impl Beats {
         });
     }
 
+    /// Reports an error that ends the member to the other task.
     fn fail(&self, error: Error) {
         self.told.send_modify(|told| told.failed = Some(error));
     }
 }
 
-/// Waits for what a commit's answer says of this membership, where it is grave.
+/// Waits for a verdict that ends this membership. The answer to a commit may bring one.
 async fn word(core: &Core) -> Pulse {
     let mut told = core.verdict.subscribe();
     let grave = |told: &Option<(Membership, Pulse)>| match told {
@@ -327,10 +360,11 @@ async fn word(core: &Core) -> Pulse {
     if let Ok(Some((_, word))) = told.wait_for(grave).await.as_deref() {
         return word.clone();
     }
-    // Only when the consumer itself is gone.
+    // The channel closes only with the consumer itself.
     std::future::pending().await
 }
 
+/// Converts owned partitions for the request. Topics without partitions are left out.
 fn wire(places: &Places) -> Vec<TopicPartitions> {
     let topics = places
         .iter()
@@ -344,7 +378,7 @@ fn wire(places: &Places) -> Vec<TopicPartitions> {
         .collect()
 }
 
-/// The first version that carries patterns.
+/// First version of the request that carries patterns.
 const PATTERNS_FROM: i16 = 1;
-/// Never more often, whatever a broker says.
+/// Shortest interval between heartbeats. A broker that asks for less is not followed.
 const SHORTEST: Duration = Duration::from_millis(10);

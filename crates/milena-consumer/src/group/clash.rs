@@ -1,4 +1,5 @@
-//! Why a group cannot be joined, in words: what its members agree on and what this one offers.
+//! Explains why a group cannot be joined. The text compares what the members agree on with what
+//! this one offers.
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 use milena_pool::Role;
@@ -9,7 +10,7 @@ use super::text;
 use crate::core::Core;
 
 impl ClassicTask {
-    /// Adds to a refusal what the group looks like.
+    /// Adds to an inconsistent-protocol refusal what the group's members agree on.
     pub(super) async fn explain(&self, error: Error) -> Error {
         if error.code() != Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL) {
             return error;
@@ -24,7 +25,7 @@ impl ClassicTask {
             }
             Ok(group) if !matches!(group.protocol_type.as_str(), "" | "consumer") => {
                 format!(
-                    "the group is of the kind `{}`",
+                    "the group has the protocol type `{}`",
                     group.protocol_type.as_str()
                 )
             }
@@ -41,7 +42,7 @@ impl ClassicTask {
     }
 }
 
-/// The group as its coordinator describes it, for classic groups.
+/// Asks the coordinator to describe the group. Only classic groups can be described.
 pub(super) async fn describe(
     core: &Core,
 ) -> milena_core::Result<milena_protocol::messages::describe_groups_response::DescribedGroup> {

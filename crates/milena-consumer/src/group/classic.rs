@@ -1,4 +1,5 @@
-//! A member of a classic group: join, sync, watch, give back what others are to have, and join again.
+//! A member of a classic group. It joins, syncs, watches the membership, gives back partitions that
+//! go to other members, and joins again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -34,8 +35,10 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         led: None,
         joined_at: None,
         losses: 0,
+        lost: false,
     };
-    // Beside this task, so that beats wait for nothing; ends with it.
+    // Heartbeats run in a task of their own, so that a slow join or handover does not delay them.
+    // Dropping the set ends that task.
     let mut beats = JoinSet::new();
     beats.spawn(heartbeat::run(Arc::clone(core)));
     tokio::select! {
@@ -45,38 +48,60 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     }
 }
 
+/// The task of a classic group's member. It alone joins, syncs and leaves.
 pub(super) struct ClassicTask {
+    /// State that all tasks of the consumer share.
     pub(super) core: Arc<Core>,
+    /// Assignors that this member offers, best first. Fixed for the life of the task.
     pub(super) assignors: Vec<Arc<dyn Assignor>>,
-    /// Whether partitions are kept while the group rebalances.
+    /// True if partitions are kept while the group rebalances. Otherwise all are given back before
+    /// each join.
     pub(super) cooperative: bool,
+    /// Member id and generation, as the coordinator's answers gave them.
     pub(super) member: Member,
+    /// Result of the last sync. Empty before the first one and after a lost membership.
     pub(super) synced: Synced,
-    /// What it joined with last.
+    /// Subscribed topics, as the last join sent them. Compared with the metadata to see whether
+    /// another join is needed.
     pub(super) topics: BTreeSet<TopicName>,
-    /// The partition counts by which this member, as the leader, assigned last.
+    /// Partition counts by which this member assigned as the leader. `None` if it was not the
+    /// leader of the last join.
     pub(super) led: Option<BTreeMap<TopicName, usize>>,
-    /// When the coordinator took it in last.
+    /// Time at which the coordinator last accepted this member. `None` before the first join and
+    /// after a lost membership.
     pub(super) joined_at: Option<Instant>,
-    /// How often in a row the membership was lost soon after it began: how long the next join waits.
+    /// Number of times in a row that a membership was lost within a session timeout of its join. A
+    /// refused join, where there was no membership to lose, does not count.
     losses: u32,
+    /// True from the loss of a membership until the next join, which waits a backoff that grows with
+    /// `losses`. A join for a rebalance never waits: the whole group would wait for it.
+    lost: bool,
 }
 
-/// What the last sync gave: goes into the next join, for the leader to keep things where they are.
+/// Result of a sync. The next join sends it, so that the leader can leave the partitions where they
+/// are.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
+    /// Partitions that were assigned to this member.
     pub(super) partitions: BTreeSet<TopicPartition>,
+    /// Generation of that assignment. `None` if there was none.
     pub(super) generation: Option<i32>,
 }
 
-/// Why a membership ends.
+/// Reason why a membership ends.
 enum Turn {
+    /// The group rebalances, or this member needs it to.
     Rebalance,
+    /// The group went on without this member. `forgotten` is true if the coordinator no longer
+    /// knows the member id.
     Lost { forgotten: bool },
+    /// The consumer closes.
     Close,
 }
 
 impl ClassicTask {
+    /// Joins, takes the assignment and watches the membership, again and again, until the consumer
+    /// closes.
     async fn live(&mut self) -> Result<()> {
         let core = Arc::clone(&self.core);
         loop {
@@ -93,7 +118,9 @@ impl ClassicTask {
             };
             match turn {
                 Turn::Rebalance if self.cooperative => {
-                    // What it reads no more is given back before the others are asked.
+                    // Partitions of topics that are no longer subscribed are given back before the
+                    // join. The join would otherwise list them as owned, and the leader would wait
+                    // for them.
                     let topics = core
                         .group
                         .subscription
@@ -113,24 +140,31 @@ impl ClassicTask {
                     return given;
                 }
             }
+            // An eager member owns nothing until its next sync. Without a membership, its
+            // heartbeats and commits wait for that.
             if !self.cooperative {
                 core.membership.send_replace(None);
             }
         }
     }
 
-    /// Joins until there is an assignment. What is kept meanwhile is lost as soon as the coordinator has forgotten this member.
+    /// Joins until there is an assignment. Partitions kept meanwhile are lost as soon as the
+    /// coordinator forgets this member.
     async fn join(&mut self) -> Result<BTreeSet<TopicPartition>> {
         let core = Arc::clone(&self.core);
         let mut attempt = 0;
-        if self.losses > 0 {
-            // A coordinator that takes this member in and throws it out at once must not be asked without a pause.
-            sleep(core.cluster.backoff().delay(self.losses - 1)).await;
+        if std::mem::take(&mut self.lost) {
+            // A coordinator may accept this member and drop it at once, again and again. The pause
+            // grows with each such loss.
+            sleep(core.cluster.backoff().delay(self.losses.saturating_sub(1))).await;
         }
         loop {
             let next = tokio::select! {
                 joined = self.join_once() => match joined {
-                    Ok(Ok(assignment)) => return Ok(assignment),
+                    Ok(Ok(assignment)) => {
+                        self.lost = false;
+                        return Ok(assignment);
+                    }
                     Ok(Err(next)) => next,
                     Err(error) if passes(&error) => {
                         let group = core.settings.group_name();
@@ -144,6 +178,8 @@ impl ClassicTask {
                 },
                 never = lose_when_gone(&core) => match never {},
             };
+            // The refusal ended the membership, or there was none. Other members may own the
+            // partitions that this one kept.
             if !self.member.is_in() {
                 self.lose(false).await;
             }
@@ -158,8 +194,10 @@ impl ClassicTask {
         }
     }
 
-    /// Gives back what the assignment takes away, and takes what it adds. `true` when the group is to rebalance at once, for others to
-    /// get what was given back.
+    /// Gives back the partitions that the assignment takes away, and takes those that it adds.
+    ///
+    /// Returns true if this member must join again at once. Either it gave partitions back, which
+    /// only another rebalance can assign to other members, or its membership was lost.
     async fn settle(&mut self, assignment: BTreeSet<TopicPartition>) -> Result<bool> {
         let core = Arc::clone(&self.core);
         self.synced = Synced {
@@ -172,13 +210,15 @@ impl ClassicTask {
             .partition(|partition| assignment.contains(partition.place()));
         let again = !revoked.is_empty();
         self.give_back(&revoked).await?;
+        // The membership was lost while partitions were given back, so the assignment is no longer
+        // valid.
         if !self.member.is_in() {
             return Ok(true);
         }
         let kept: BTreeSet<_> = kept.iter().map(|partition| partition.place()).collect();
         let added = assignment.iter().filter(|place| !kept.contains(place));
         let membership = self.member.membership();
-        // A listener may take its time: that all is lost meanwhile must not wait for it.
+        // A listener may take long. A lost membership must not wait for it.
         let lost = tokio::select! {
             () = handover::take(&core, added.cloned().collect()) => None,
             word = loss(&core, membership.as_ref()) => Some(word),
@@ -194,7 +234,7 @@ impl ClassicTask {
         }
     }
 
-    /// Watches the membership until it ends.
+    /// Watches the membership until it ends, and returns the reason.
     async fn watch(&mut self) -> Result<Turn> {
         let core = Arc::clone(&self.core);
         let Some(membership) = self.member.membership() else {
@@ -203,15 +243,18 @@ impl ClassicTask {
         let mut metadata = core.cluster.changed();
         let mut subscription = core.group.subscription.subscribe();
         let mut asked = core.group.rebalance.subscribe();
-        // What changed since the join is looked at once.
+        // Look at once for topics that changed since the join.
         metadata.mark_changed();
-        // When to look again whether a topic is gone.
+        // Time of the second look at topics or partitions that seem to be gone. `None` while none
+        // are.
         let mut doubted: Option<Instant> = None;
         loop {
             tokio::select! {
                 word = verdict(&core, &membership) => return match word {
                     Pulse::Fail(error) => Err(error),
                     Pulse::Lost { forgotten } => Ok(Turn::Lost { forgotten }),
+                    // Between rebalances, another generation means that the group went on without
+                    // this member.
                     Pulse::Superseded => Ok(Turn::Lost { forgotten: false }),
                     _ => Ok(Turn::Rebalance),
                 },
@@ -224,13 +267,14 @@ impl ClassicTask {
                 }
                 changed = metadata.changed() => {
                     if changed.is_err() || core.cluster.is_closed() {
-                        return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
+                        return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it"));
                     }
                     match self.news() {
                         News::None => doubted = None,
                         News::More => return Ok(Turn::Rebalance),
                         News::Less if doubted.is_none() => {
-                            // A broker that has just started may not know all topics yet: another answer decides.
+                            // A broker that has just started may not know all topics yet. Rebalance
+                            // only if a second look finds the topics gone, too.
                             doubted = Some(Instant::now() + DOUBT);
                             core.cluster.request_refresh();
                         }
@@ -247,7 +291,8 @@ impl ClassicTask {
         }
     }
 
-    /// What changed of the topics since this member joined and, where it leads, assigned.
+    /// Compares the topics with those that this member joined with and, if it leads, with those
+    /// that it assigned.
     fn news(&self) -> News {
         let metadata = self.core.cluster.metadata();
         let topics = self.core.group.subscription.borrow().resolve(&metadata);
@@ -275,13 +320,14 @@ impl ClassicTask {
         News::of(more, less)
     }
 
-    /// Notes how the coordinator knows this member, for whoever leaves the group.
+    /// Stores the member id for [`leave`], which may run after this task has panicked.
     pub(super) fn note_id(&self) {
         let id = Some(self.member.id()).filter(|id| !id.is_empty());
         *self.core.group.known_as.lock() = id.map(Arc::from);
     }
 
-    /// Gives partitions back; what is left is lost where the membership ends over it.
+    /// Gives partitions back. If the membership is lost meanwhile, all partitions are released
+    /// without a commit.
     async fn give_back(&mut self, partitions: &[Arc<Partition>]) -> Result<()> {
         let core = Arc::clone(&self.core);
         let membership = self.member.membership();
@@ -297,14 +343,21 @@ impl ClassicTask {
         }
     }
 
-    /// Everything is others' already.
+    /// Releases all partitions, because other members may own them, and ends the membership.
     async fn lose(&mut self, forgotten: bool) {
-        let lasted = self.joined_at.take().map(|since| since.elapsed());
-        let soon = lasted.is_none_or(|lasted| lasted < self.core.settings.session_timeout);
-        self.losses = if soon { self.losses + 1 } else { 1 };
+        if let Some(joined) = self.joined_at.take() {
+            let soon = joined.elapsed() < self.core.settings.session_timeout;
+            self.losses = if soon {
+                self.losses.saturating_add(1)
+            } else {
+                1
+            };
+            self.lost = true;
+        }
         handover::lose(&self.core, &self.core.partitions()).await;
         self.core.membership.send_replace(None);
-        // A member that joins again may be in the very generation that it was in: what was said of the lost membership is not about it.
+        // Discard the verdict on the lost membership. The next membership may have the same
+        // generation, and the verdict would then be taken for its own.
         self.core.verdict.send_replace(None);
         self.synced = Synced::default();
         self.member.forget(forgotten);
@@ -312,13 +365,14 @@ impl ClassicTask {
     }
 }
 
-/// What changed of the topics that a group reads.
+/// Changes of the topics that a group reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum News {
+    /// Nothing changed.
     None,
-    /// There are topics or partitions more.
+    /// There are more topics or partitions. Some others may be gone.
     More,
-    /// There are fewer, and none more.
+    /// There are fewer topics or partitions, and no new ones.
     Less,
 }
 
@@ -332,7 +386,7 @@ impl News {
     }
 }
 
-/// Waits for a word about this membership.
+/// Waits for a verdict on this membership.
 async fn verdict(core: &Core, membership: &Membership) -> Pulse {
     let mut told = core.verdict.subscribe();
     let mine =
@@ -340,11 +394,11 @@ async fn verdict(core: &Core, membership: &Membership) -> Pulse {
     if let Ok(Some((_, word))) = told.wait_for(mine).await.as_deref() {
         return word.clone();
     }
-    // Only when the consumer itself is gone.
+    // The channel closes only with the consumer itself.
     std::future::pending().await
 }
 
-/// Waits until the membership is known to be lost, beyond a rebalance.
+/// Waits until this membership is known to be lost. A rebalance does not count.
 async fn loss(core: &Core, membership: Option<&Membership>) -> Pulse {
     let mut told = core.verdict.subscribe();
     let gone = |told: &Option<(Membership, Pulse)>| match told {
@@ -356,11 +410,15 @@ async fn loss(core: &Core, membership: Option<&Membership>) -> Pulse {
     if let Ok(Some((_, word))) = told.wait_for(gone).await.as_deref() {
         return word.clone();
     }
-    // Only when the consumer itself is gone.
+    // The channel closes only with the consumer itself.
     std::future::pending().await
 }
 
-/// While a join is under way: that the generation has passed is no news then, that the member is forgotten is.
+/// Releases all partitions if the coordinator forgets this member during a join. Never returns,
+/// because the join itself decides how to go on.
+///
+/// An old generation is ignored here, as every rebalance makes the generation of the kept
+/// partitions old.
 async fn lose_when_gone(core: &Core) -> Infallible {
     let mut told = core.verdict.subscribe();
     let gone = |told: &Option<(Membership, Pulse)>| match told {
@@ -374,11 +432,11 @@ async fn lose_when_gone(core: &Core) -> Infallible {
         handover::lose(core, &core.partitions()).await;
         core.membership.send_replace(None);
     }
-    // The join itself tells how it goes on.
+    // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await
 }
 
-/// How soon to look again whether a topic is gone.
+/// Wait before the second look at topics that seem to be gone.
 const DOUBT: Duration = Duration::from_secs(1);
-/// After so many tries in vain the log says at `warn` that the group cannot be joined.
+/// Number of failed attempts after which the log says at `warn` that the group cannot be joined.
 const TOLD_AFTER: u32 = 3;

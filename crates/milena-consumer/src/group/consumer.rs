@@ -1,4 +1,5 @@
-//! A member of a group of the consumer protocol: brings what it reads in line with what the coordinator says, partition by partition.
+//! A member of a group that uses the consumer protocol (KIP-848). It takes and gives back
+//! partitions until it reads what the coordinator assigned.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         watch::Sender::new(Told::default()),
         watch::Sender::new(Owned::default()),
     );
-    // Kept for as long as the consumer lives, whatever becomes of its memberships.
+    // KIP-848 lets the client choose its member id. It stays the same for the consumer's whole
+    // life, also when a membership is lost and the member joins again.
     let member: Arc<str> = Uuid::new_v4().to_string().into();
     *core.group.known_as.lock() = Some(Arc::clone(&member));
     let mut task = ConsumerTask {
@@ -35,7 +37,8 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         unseen: 0,
     };
     let beats = Beats::new(Arc::clone(core), member, told, task.owned.subscribe());
-    // Beside this task, so that beats wait for nothing; ends with it.
+    // Heartbeats run in a task of their own, so that a slow handover does not delay them. Dropping
+    // the set ends that task.
     let mut beating = JoinSet::new();
     beating.spawn(beats.run());
     let lived = async {
@@ -53,17 +56,26 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     Ok(())
 }
 
+/// The task that reads the partitions that the coordinator assigned. It runs beside [`Beats`],
+/// which sends the heartbeats.
 struct ConsumerTask {
+    /// State that all tasks of the consumer share.
     core: Arc<Core>,
+    /// The latest assignment and errors from the coordinator. Written by [`Beats`].
     told: watch::Receiver<Told>,
+    /// Partitions that this member owns. Written here, sent to the coordinator by [`Beats`].
     owned: watch::Sender<Owned>,
-    /// What it reads, by what the coordinator calls it: a topic that is made again has another id.
+    /// Partitions that this member reads, by topic id and partition number. The id matters because
+    /// a topic that is deleted and created again has a new one.
     held: BTreeMap<(Uuid, i32), TopicPartition>,
-    /// How often in a row topics that the coordinator named were not found here.
+    /// Number of times in a row that an assigned topic id was missing from the metadata. 0 once
+    /// every topic is known.
     unseen: u32,
 }
 
 impl ConsumerTask {
+    /// Follows the coordinator's assignment until the consumer closes. Takes a step whenever the
+    /// assignment, the subscription or the metadata changes.
     async fn live(&mut self) -> Result<()> {
         let core = Arc::clone(&self.core);
         let mut metadata = core.cluster.changed();
@@ -72,24 +84,28 @@ impl ConsumerTask {
         loop {
             let told = self.told.borrow_and_update().clone();
             let missing = self.reconcile(told).await?;
-            // At first it is metadata that comes late. A topic that stays hidden is asked for ever more seldom.
+            // A topic may be missing because the metadata is late, which passes soon, or because
+            // this client may not describe it. The wait doubles with each attempt, up to `SELDOM`.
             let attempt = RESOLVE.saturating_mul(1 << self.unseen.min(16)).min(SELDOM);
             if !missing {
                 self.unseen = 0;
             }
             tokio::select! {
                 changed = self.told.changed() => if changed.is_err() {
-                    // The task that beats has panicked: whoever waits for that task tells how.
+                    // The heartbeat task has panicked. `live` waits for that task as well and
+                    // reports the panic.
                     return std::future::pending().await;
                 },
                 () = core.closing.cancelled() => return Ok(()),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
-                    // By a pattern the coordinator matches; names and leaders of what it finds are looked up here.
+                    // The coordinator matches the pattern, but it assigns topics by id. The
+                    // metadata must show every topic so that this member finds their names and
+                    // leaders.
                     core.group.follow(&core.cluster, &wanted);
                 }
                 changed = metadata.changed() => if changed.is_err() || core.cluster.is_closed() {
-                    return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed under the consumer"));
+                    return Err(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it"));
                 },
                 () = sleep(attempt), if missing => {
                     self.unseen += 1;
@@ -102,13 +118,16 @@ impl ConsumerTask {
         }
     }
 
-    /// One step towards what the coordinator said; `true` while topics of it are not known here yet.
+    /// Takes one step towards the coordinator's assignment. Returns true while an assigned topic is
+    /// missing from the metadata.
     async fn reconcile(&mut self, told: Told) -> Result<bool> {
         let core = Arc::clone(&self.core);
         if let Some(error) = told.failed {
             return Err(error);
         }
         if told.life != self.owned.borrow().life {
+            // The membership was lost, so other members may own everything. Let all partitions
+            // go, then report the new life, which allows the next join.
             handover::lose(&core, &core.partitions()).await;
             self.held.clear();
             self.owned.send_replace(Owned {
@@ -138,7 +157,8 @@ impl ConsumerTask {
             for key in gone {
                 self.held.remove(&key);
             }
-            // While that took its time the coordinator may have spoken again.
+            // Giving back takes time. If the coordinator changed the assignment meanwhile, start
+            // again with the new one.
             if self.told.has_changed().unwrap_or(true) {
                 return Ok(false);
             }
@@ -148,7 +168,8 @@ impl ConsumerTask {
         Ok(missing)
     }
 
-    /// Takes what is new and known here; `true` when some of it is not.
+    /// Takes the assigned partitions that this member does not read yet. Returns true if one of
+    /// them has a topic that is missing from the metadata.
     async fn take(&mut self, target: &Places) -> bool {
         let metadata = self.core.cluster.metadata();
         let named = self.core.group.subscription.borrow().topics.clone();
@@ -161,7 +182,8 @@ impl ConsumerTask {
                     continue;
                 }
                 match (topic, PartitionNumber::from_wire(*number)) {
-                    // The coordinator's pattern takes them in; what Kafka keeps for itself is read by name only.
+                    // The coordinator matches the pattern against internal topics too. This client
+                    // reads an internal topic only if it is subscribed by name.
                     (Some(topic), _) if topic.internal && !named.contains(&topic.name) => {}
                     (Some(topic), Some(partition)) => {
                         let place = TopicPartition::new(&topic.name, partition);
@@ -175,7 +197,8 @@ impl ConsumerTask {
         if !added.is_empty() {
             let mut told = self.told.clone();
             let life = self.owned.borrow().life;
-            // A listener may take its time: that all is lost meanwhile must not wait for it. The next step lets everything go.
+            // A listener may take long. A lost membership must not wait for it, and the next step
+            // releases all partitions.
             tokio::select! {
                 () = handover::take(&self.core, added.into_iter().collect()) => {}
                 _ = told.wait_for(|told| told.life != life || told.failed.is_some()) => {}
@@ -184,7 +207,8 @@ impl ConsumerTask {
         missing
     }
 
-    /// Tells of partitions that are assigned and cannot be read, since nothing here knows their topic.
+    /// Reports assigned partitions that cannot be read, because the metadata does not show their
+    /// topic.
     fn tell_unseen(&self) {
         let metadata = self.core.cluster.metadata();
         let target = self.told.borrow().target.clone().unwrap_or_default();
@@ -212,7 +236,7 @@ impl ConsumerTask {
         }
     }
 
-    /// Tells the heartbeats what is owned; a change is sent at once.
+    /// Reports the owned partitions to the heartbeat task. It sends a change at once.
     fn confirm(&self) {
         let mut places = Places::new();
         for (id, number) in self.held.keys() {
@@ -225,7 +249,8 @@ impl ConsumerTask {
         });
     }
 
-    /// Gives partitions back, unless all is lost meanwhile.
+    /// Gives partitions back. If the membership is lost meanwhile, they are released without a
+    /// commit.
     async fn give_back(&mut self, partitions: Vec<Arc<Partition>>) -> Result<()> {
         let mut told = self.told.clone();
         let life = self.owned.borrow().life;
@@ -240,15 +265,16 @@ impl ConsumerTask {
         };
         match handover::give_back(&self.core, &partitions, loss).await {
             Some(Pulse::Fail(error)) => Err(error),
-            // The next step lets everything else go, too.
+            // Only these partitions were released. The next step sees the new life and releases the
+            // rest.
             Some(_) | None => Ok(()),
         }
     }
 }
 
-/// The longest wait before they are looked for again.
+/// Longest wait between two searches for topics that are missing from the metadata.
 const SELDOM: Duration = Duration::from_secs(60);
-/// After so many looks in vain it is told.
+/// Number of failed searches in a row after which missing topics are reported.
 const TOLD_AFTER: u32 = 4;
-/// How soon to look again for topics that the coordinator named and nobody knows here.
+/// First wait before missing topics are searched for again.
 const RESOLVE: Duration = Duration::from_millis(250);

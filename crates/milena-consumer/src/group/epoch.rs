@@ -1,26 +1,29 @@
-//! What an answer of the consumer protocol means for a member. Pure.
+//! Decides what a refused heartbeat of the consumer protocol means for a member. Pure.
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 
 use super::protocol::refused;
 use crate::member::is_unknown;
 
-/// What to do after a heartbeat was refused.
+/// Reaction to a refused heartbeat.
 #[derive(Clone, Debug)]
 pub(super) enum Refusal {
-    /// The partitions are others': give all up, and join again as a new member of the same id.
+    /// Other members own the partitions. Release all of them and join again with the same member
+    /// id.
     Rejoin,
-    /// Another broker may coordinate the group now; ask again after a wait, with everything in the request.
+    /// Another broker may be the coordinator now. Ask again after a wait, with everything in the
+    /// request.
     Relocate,
     /// Ask again after a wait, with everything in the request.
     Later,
-    /// A static member that crashed still holds the instance id: ask again until its session is over.
+    /// Another consumer holds the instance id, which may be this one's predecessor that crashed.
+    /// Ask again until its session is over.
     Held(Error),
     /// The member cannot go on.
     Fail(Error),
 }
 
-/// What a refusal means.
+/// Returns the reaction to the error code of a heartbeat. `why` is the broker's own explanation.
 pub(super) fn refusal(code: ErrorCode, why: Option<&str>) -> Refusal {
     match code {
         ErrorCode::FENCED_MEMBER_EPOCH | ErrorCode::UNKNOWN_MEMBER_ID => Refusal::Rejoin,

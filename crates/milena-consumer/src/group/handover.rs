@@ -1,4 +1,4 @@
-//! How partitions come and go, whatever the protocol: taken, given back in good order, or lost.
+//! Takes partitions, gives them back in order, or drops them as lost. Both group protocols use it.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::member::Pulse;
 use crate::partition::{Partition, Place};
 
-/// The partitions are this member's from now on.
+/// Takes these partitions and starts to read them, after the listener returned if there is one.
 pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let partitions: Vec<_> = partitions.into_iter().collect();
     let topics = partitions.iter().map(|place| place.topic.clone());
@@ -36,7 +36,8 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     })
     .await
     {
-        // It was not ready for their records: the consumer ends, and they stay held until they are given back.
+        // The callback panicked, so the user's code is not ready for records. The consumer ends
+        // now, and the partitions stay paused until they are given back.
         return;
     }
     for place in &partitions {
@@ -46,9 +47,15 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     }
 }
 
-/// Stop dispatch, drain, commit, tell, fence, release; heartbeats go on meanwhile, and so do all other partitions.
+/// Gives partitions back to the group. Heartbeats and all other partitions go on meanwhile.
 ///
-/// `loss` resolves when the membership is known to be lost: then nothing is committed, and it is returned.
+/// The steps are:
+/// - stop delivery and wait for the handlers, at most for the drain timeout
+/// - commit if auto commit is on, call the listener, and send the commits that are still queued
+/// - report the event, fence the partitions and release them
+///
+/// `loss` resolves when the membership is known to be lost. Nothing is committed from then on, and
+/// its value is returned.
 pub(crate) async fn give_back(
     core: &Core,
     partitions: &[Arc<Partition>],
@@ -70,18 +77,19 @@ pub(crate) async fn give_back(
         if timeout(core.settings.drain_timeout, drained).await.is_err() {
             tracing::warn!(
                 group = core.settings.group_name(),
-                "handlers did not end in time: their records are read again"
+                "handlers did not end within the drain timeout: their records are read again"
             );
         }
         if core.auto_commit.load(Ordering::Acquire)
             && let Err(error) = commit::commit(core, partitions, commit::Effort::LAST).await
         {
-            tracing::warn!(group = core.settings.group_name(), %error, "offsets are not committed: records are read again");
+            tracing::warn!(group = core.settings.group_name(), %error, "offsets were not committed before partitions were given back: records are read again");
         }
         if let Some(listener) = &core.settings.membership.listener {
             hear(core, "revoked", async { listener.revoked(&places).await }).await;
         }
-        // What was to be committed without anybody waiting is this member's to commit for a moment yet.
+        // This member still owns the partitions until they are released, so send the commits that
+        // are queued in the background now.
         commit::flush(core).await;
     };
     tokio::select! {
@@ -99,7 +107,7 @@ pub(crate) async fn give_back(
     }
 }
 
-/// The partitions are others' already: nothing is committed.
+/// Releases partitions that other members may own already. Commits nothing.
 pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     if partitions.is_empty() {
         return;
@@ -107,7 +115,7 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     core.release(partitions);
     let places = places(partitions);
     let (group, generation) = (core.settings.group_name(), core.generation());
-    tracing::warn!(group, generation, partitions = ?places, "lost: others may have them, and what is not committed is read again");
+    tracing::warn!(group, generation, partitions = ?places, "partitions lost: other members may own them, and records that were not committed are read again");
     core.tell_rebalance(generation, RebalancePhase::Lost, &places);
     if let Some(listener) = &core.settings.membership.listener {
         hear(core, "lost", async { listener.lost(&places).await }).await;
@@ -118,7 +126,7 @@ fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
     partitions.iter().map(|p| p.place().clone()).collect()
 }
 
-/// Holds fresh partitions until the listener has heard of them.
+/// Name of the pause that holds new partitions until the listener has returned.
 const HOLD: &str = "rebalance-listener";
-/// Why they are held.
+/// Reason of that pause, as the user sees it.
 pub(crate) const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");

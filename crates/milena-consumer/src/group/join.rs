@@ -1,4 +1,5 @@
-//! One attempt to join a classic group: JoinGroup, the leader's assignment, SyncGroup.
+//! One attempt to join a classic group. It sends JoinGroup, computes the assignment if this member
+//! leads, and sends SyncGroup.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use crate::member::Next;
 use crate::supervise::contained;
 
 impl ClassicTask {
+    /// Joins once and returns the assignment. The inner error says what to do after a refusal, the
+    /// outer error means that a request failed.
     pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, Next>> {
         let core = std::sync::Arc::clone(&self.core);
         let connection = core.coordinator(Role::Group).await?;
@@ -32,7 +35,8 @@ impl ClassicTask {
             return Ok(Err(next));
         }
         if !self.member.is_next(answer.generation_id) {
-            // The group went on without this member, and others may have had what it kept.
+            // The generation skipped at least one number. The group rebalanced without this member,
+            // so another member may have read the partitions that it kept.
             handover::lose(&core, &core.partitions()).await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
@@ -41,19 +45,24 @@ impl ClassicTask {
         let (group, generation) = (core.settings.group_name(), answer.generation_id);
         let (member, leads) = (self.member.id(), answer.leader == answer.member_id);
         tracing::info!(group, member, generation, leads, "joined");
-        // What was said of a membership that is over is not about this one, also where it has the same generation.
+        // Discard the verdict on an earlier membership. It may carry the same generation, for
+        // example after the coordinator lost its state, and would then be taken for this one's.
         core.verdict.send_replace(None);
-        // Heartbeats begin now: the others may keep the sync waiting.
+        // Heartbeats start before the sync. The coordinator may hold the sync until the leader has
+        // sent its assignment, and the session must not expire meanwhile.
         core.membership.send_replace(self.member.membership());
         let assignments = match self.assignments(&answer).await {
             Ok(assignments) => assignments,
-            // Not an answer that cannot be read, of which there is a better one: what members or assignors made stays as it is.
+            // `join` repeats a request whose answer cannot be read, because the next answer may be
+            // better. This error comes from the members' metadata or the assignor, which stay the
+            // same, so the member ends.
             Err(error) if !error.is_retriable() => return Ok(Err(Next::Fail(error))),
             Err(error) => return Err(error),
         };
         let request = self.sync_request(&answer, assignments);
         let answer = connection.call_with(&request, parks).await?;
         if let Some(code) = ErrorCode::from_wire(answer.error_code) {
+            // An eager member owns nothing, so its heartbeats stop until the next join.
             if !self.cooperative {
                 core.membership.send_replace(None);
             }
@@ -62,6 +71,8 @@ impl ClassicTask {
         Ok(decode_assignment(&answer.assignment).map_err(Next::Fail))
     }
 
+    /// Builds the request, with the metadata of each assignor. Stores the subscribed topics for
+    /// later comparison.
     fn join_request(&mut self) -> Result<JoinGroupRequest> {
         let core = &self.core;
         let settings = &core.settings;
@@ -74,8 +85,9 @@ impl ClassicTask {
             let told = Subscription {
                 topics: self.topics.clone(),
                 owned: core.assigned().into_iter().collect(),
-                // Without partitions to keep, it serves to let a rebalance that was asked for be one: the coordinator gives a member
-                // that tells nothing new the assignment that it has.
+                // An eager member keeps no partitions and needs no generation here. It sends one
+                // once a rebalance was requested, because the coordinator would return the old
+                // assignment without a rebalance if the metadata had not changed.
                 generation: synced.generation.filter(|_| self.cooperative || times > 0),
                 rack: settings.membership.rack.as_deref().map(str::to_owned),
                 user_data: contained(&what_panicked(assignor), || {
@@ -98,6 +110,7 @@ impl ClassicTask {
             .with_reason((!reason.is_empty()).then(|| text(&reason))))
     }
 
+    /// Builds the request. `assignments` is empty unless this member leads.
     fn sync_request(
         &self,
         joined: &JoinGroupResponse,
@@ -114,7 +127,10 @@ impl ClassicTask {
             .with_assignments(assignments)
     }
 
-    /// The assignor that the coordinator chose.
+    /// Returns the assignor that the coordinator chose.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Decode`] if this member did not offer it.
     pub(super) fn chosen(
         &self,
         joined: &JoinGroupResponse,
@@ -129,11 +145,12 @@ impl ClassicTask {
     }
 }
 
-/// How errors call an assignor.
+/// Returns the name of an assignor for error texts.
 pub(super) fn what_panicked(assignor: &std::sync::Arc<dyn crate::assignor::Assignor>) -> String {
     format!("the assignor `{}`", assignor.name())
 }
 
 const PROTOCOL_TYPE: &str = "consumer";
-/// Added to the rebalance timeout, for which the coordinator may park a join.
+/// Time added to the rebalance timeout when waiting for JoinGroup and SyncGroup. The coordinator
+/// may hold a join for the whole rebalance timeout.
 const SLACK: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! What the leader of a classic group does for all: reads who is there, and hands out partitions.
+//! The duties of a classic group's leader. It reads the members' subscriptions and assigns the
+//! partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::subscription::is_there;
 use crate::supervise::contained;
 
 impl ClassicTask {
-    /// As the leader: everybody's assignment; else nothing.
+    /// Returns every member's assignment if this member leads, and an empty list if it does not.
     pub(super) async fn assignments(
         &mut self,
         joined: &JoinGroupResponse,
@@ -38,7 +39,8 @@ impl ClassicTask {
         let topics = self.group_topics(&topics);
         self.led = Some(topics.counts().map(|(t, n)| (t.clone(), n)).collect());
         if joined.skip_assignment {
-            // A static member that came back: the assignment stands, and this leader watches the topics (KIP-814).
+            // A static member came back and the old assignment stays valid. This leader still
+            // watches the topics for changes (KIP-814).
             return Ok(Vec::new());
         }
         let assign = || assignor.assign(&members, &topics);
@@ -56,7 +58,7 @@ impl ClassicTask {
         entries.collect()
     }
 
-    /// The topics of these names that exist, with the racks of their partitions.
+    /// Returns the topics of these names that exist, with the racks of their partitions' replicas.
     pub(super) fn group_topics(&self, names: &BTreeSet<TopicName>) -> GroupTopics {
         let metadata = self.core.cluster.metadata();
         let rack_of: BTreeMap<_, _> = metadata
@@ -80,12 +82,14 @@ impl ClassicTask {
     }
 }
 
+/// Reads the members of a join's answer, with their subscriptions.
 fn members(joined: &JoinGroupResponse) -> Vec<GroupMember> {
     let mut members: Vec<GroupMember> = Vec::with_capacity(joined.members.len());
     for member in &joined.members {
-        // A member whose metadata cannot be read takes part with no topics: it must not end this consumer.
+        // A member whose metadata cannot be read takes part with no topics. Its mistake must not
+        // end this consumer.
         let told = decode_subscription(&member.metadata).unwrap_or_else(|error| {
-            tracing::warn!(member = %member.member_id, %error, "a member's subscription is left out");
+            tracing::warn!(member = %member.member_id, %error, "a member's subscription cannot be read: the member gets no partitions");
             Default::default()
         });
         let mut known = GroupMember::new(member.member_id.to_string(), told.topics);

@@ -1,4 +1,5 @@
-//! The end of a membership: the coordinator is told at once, so that the others need not wait for the session to run out.
+//! Leaves the group at the end of a membership, so that the other members get its partitions at
+//! once and not only when its session expires.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,11 @@ use tokio::time::timeout;
 use super::text;
 use crate::core::Core;
 
-/// Leaves, where that is wanted at the end; after partitions were given back or lost, never before.
+/// Leaves the group if [`GroupMembershipOperation`](super::GroupMembershipOperation) asks for it.
+///
+/// Call it after the partitions were given back or lost, never before. Waits at most [`LEAVE`].
+/// Does nothing if the coordinator does not know this member. An error is logged, because the
+/// session expires anyway.
 pub(super) async fn leave(core: &Core) {
     let Some(member) = core.group.known_as.lock().take() else {
         return;
@@ -25,7 +30,8 @@ pub(super) async fn leave(core: &Core) {
     let leaving = async {
         match core.group.coordinated.load(Ordering::Acquire) {
             true if leaves => beat_for_the_last_time(core, &member, LEAVES).await,
-            // It says that it will come back.
+            // Epoch -2 tells the coordinator that this static member will come back with the same
+            // instance id, so its partitions stay with it until the session ends.
             true if is_static => beat_for_the_last_time(core, &member, LEAVES_FOR_A_WHILE).await,
             false if leaves => leave_classic(core, &member).await,
             _ => Ok(()),
@@ -37,21 +43,22 @@ pub(super) async fn leave(core: &Core) {
             tracing::info!(
                 group,
                 member = &*member,
-                "stays a member until its session ends"
+                "did not leave the group: it stays a member until its session ends"
             );
         }
         Ok(Err(error)) => tracing::info!(
             group, member = &*member, %error,
-            "the group could not be left: its partitions go to others when the session ends"
+            "could not leave the group: its partitions go to other members when the session ends"
         ),
         Err(_) => tracing::info!(
             group,
             member = &*member,
-            "the group could not be left in time: its partitions go to others when the session ends"
+            "could not leave the group in time: its partitions go to other members when the session ends"
         ),
     }
 }
 
+/// Sends LeaveGroup for a member of a classic group.
 async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::LeaveGroup)?;
@@ -69,6 +76,7 @@ async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
     refused(answer.error_code, "LeaveGroup")
 }
 
+/// Sends the heartbeat that announces a leave under the consumer protocol.
 async fn beat_for_the_last_time(core: &Core, member: &Arc<str>, epoch: i32) -> Result<()> {
     let request = ConsumerGroupHeartbeatRequest::default()
         .with_group_id(text(core.settings.group_name()).into())
@@ -87,10 +95,11 @@ fn refused(code: i16, api: &'static str) -> Result<()> {
     }
 }
 
-/// The epochs by which members leave under the consumer protocol.
+/// Member epochs that announce a leave under the consumer protocol. -1 leaves for good, -2 leaves
+/// for a restart.
 const LEAVES: i32 = -1;
 const LEAVES_FOR_A_WHILE: i32 = -2;
-/// How long leaving may take: at the end nobody wants to wait.
+/// Longest time that leaving may take. A caller that closes the consumer waits for it.
 const LEAVE: Duration = Duration::from_secs(5);
-/// The first version of LeaveGroup that lists members (KIP-345).
+/// First version of LeaveGroup that lists members (KIP-345).
 const LEAVE_MANY_FROM: i16 = 3;

@@ -1,4 +1,4 @@
-//! The user's ear on rebalances: asynchronous, awaited where it may still act, and never for ever.
+//! Callbacks for the user's code when a rebalance assigns, revokes or loses partitions.
 
 use std::future::Future;
 
@@ -9,10 +9,11 @@ use tokio::time::timeout;
 use crate::core::Core;
 use crate::supervise::caught;
 
-/// Hears of partitions that come and go.
+/// Callbacks for partitions that are assigned, revoked or lost.
 ///
-/// Each call is awaited, at most the drain timeout, while heartbeats go on; partitions that the call is not about go on meanwhile. The
-/// methods must not wait for the consumer's own end. One that panics ends the consumer, with an error that names it.
+/// The group's task awaits each call, at most for the drain timeout. Heartbeats and all other
+/// partitions go on meanwhile. A callback must not wait for the end of the consumer. A callback
+/// that panics ends the consumer, with an error that names it.
 ///
 /// ```
 /// use milena_consumer::RebalanceListener;
@@ -27,28 +28,31 @@ use crate::supervise::caught;
 /// }
 /// ```
 pub trait RebalanceListener: Send + Sync + 'static {
-    /// These partitions are this member's now; nothing of them is delivered before this returns, so that a seek here loses nothing.
-    /// Not called for none.
+    /// Called once these partitions are assigned to this member. No record of them is delivered
+    /// before this returns, so a seek made here loses nothing. Not called for an empty list.
     fn assigned(&self, partitions: &[TopicPartition]) -> impl Future<Output = ()> + Send {
         let _ = partitions;
         async {}
     }
 
-    /// These partitions go to others: nothing more of them is delivered, handlers have ended, and a handler's offsets are committed.
-    /// What was received without a handler can be committed here, for the last time. Not called for none.
+    /// Called before these partitions go to other members. No more records of them are delivered,
+    /// their handlers have ended, and a handler's offsets are committed. Offsets of records
+    /// received without a handler can be committed here, for the last time. Not called for an empty
+    /// list.
     fn revoked(&self, partitions: &[TopicPartition]) -> impl Future<Output = ()> + Send {
         let _ = partitions;
         async {}
     }
 
-    /// These partitions are others' already: nothing of them can be committed. Not called for none.
+    /// Called after these partitions were lost. Other members may read them already, so nothing of
+    /// them can be committed. Not called for an empty list.
     fn lost(&self, partitions: &[TopicPartition]) -> impl Future<Output = ()> + Send {
         let _ = partitions;
         async {}
     }
 }
 
-/// The same, for whoever holds it without knowing its type.
+/// [`RebalanceListener`] in a form that works as a trait object.
 pub(crate) trait Listener: Send + Sync {
     fn assigned<'a>(&'a self, partitions: &'a [TopicPartition]) -> BoxFuture<'a, ()>;
     fn revoked<'a>(&'a self, partitions: &'a [TopicPartition]) -> BoxFuture<'a, ()>;
@@ -69,7 +73,8 @@ impl<L: RebalanceListener> Listener for L {
     }
 }
 
-/// Awaits a call of `method`, at most the drain timeout; `false` where it panicked, which ends the consumer.
+/// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call panicked,
+/// which ends the consumer.
 pub(super) async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool {
     let limit = core.settings.drain_timeout;
     let what = format!("the rebalance listener's `{method}`");
@@ -81,7 +86,7 @@ pub(super) async fn hear(core: &Core, method: &str, call: impl Future<Output = (
                 group,
                 method,
                 ?limit,
-                "a rebalance listener did not return in time and is left"
+                "a rebalance listener did not return within the drain timeout: the rebalance goes on without it"
             );
             true
         }

@@ -1,4 +1,5 @@
-//! What classic members tell each other through the coordinator: subscriptions in JoinGroup, assignments in SyncGroup.
+//! The metadata that classic members exchange through the coordinator. JoinGroup carries
+//! subscriptions, SyncGroup carries assignments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,18 +10,23 @@ use milena_protocol::messages::consumer_protocol_assignment::TopicPartition as A
 use milena_protocol::messages::consumer_protocol_subscription::TopicPartition as OwnedTopic;
 use milena_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 
-/// What a member tells the leader about itself.
+/// A member's subscription, as the leader reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Subscription {
+    /// Names of the topics that the member wants to read.
     pub(crate) topics: BTreeSet<TopicName>,
-    /// What it holds on to during the rebalance.
+    /// Partitions that the member keeps during the rebalance. Empty for an eager member.
     pub(crate) owned: BTreeSet<TopicPartition>,
+    /// Generation in which the member owned them. `None` if it sent none.
     pub(crate) generation: Option<i32>,
+    /// `client.rack` of the member. `None` if it is not set.
     pub(crate) rack: Option<String>,
+    /// Bytes that only the assignor reads. `None` if it has none.
     pub(crate) user_data: Option<Bytes>,
 }
 
-/// A member's subscription, as JoinGroup carries it: in the lowest version that can carry it, so that every client can read it.
+/// Encodes a subscription for JoinGroup, in the lowest version that can carry it, so that older
+/// clients can read it.
 ///
 /// # References
 /// Protocol type `consumer`, ConsumerProtocolSubscription versions 1 to 3.
@@ -55,17 +61,18 @@ pub(crate) fn encode_subscription(told: &Subscription) -> Result<Bytes> {
     encode(&message, version)
 }
 
-/// What a member told, whatever version it wrote.
+/// Decodes a member's subscription, in any version.
 pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
     let is_whole = guard(bytes, Shape::Subscription)?;
-    // kafka-go says version 1 and leaves out what it owns, which is nothing: as version 0 it is right.
+    // kafka-go claims version 1 and leaves out the owned partitions. Read as version 0, its bytes
+    // are a valid subscription that owns nothing.
     let newest = if is_whole { 3 } else { 0 };
     let message: ConsumerProtocolSubscription = decode(bytes, newest)?;
     let topics = message.topics.iter();
     let mut owned = BTreeSet::new();
     for topic in &message.owned_partitions {
         let name = TopicName::from(topic.topic.as_str());
-        // A partition that cannot be is left out: another member's mistake must not end this one.
+        // Skip negative partition numbers. Another member's mistake must not end this one.
         let numbers = topic.partitions.iter().copied();
         owned.extend(
             numbers
@@ -82,7 +89,7 @@ pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
     })
 }
 
-/// What a member is assigned, as SyncGroup carries it.
+/// Encodes a member's assignment for SyncGroup.
 ///
 /// # References
 /// Protocol type `consumer`, ConsumerProtocolAssignment version 1.
@@ -93,10 +100,11 @@ pub(crate) fn encode_assignment(partitions: &[TopicPartition]) -> Result<Bytes> 
             .with_partitions(partitions)
     });
     let message = ConsumerProtocolAssignment::default().with_assigned_partitions(topics.collect());
-    // Version 1 is what all clients of Kafka 2.4 and above can read; later ones add nothing.
+    // Clients of Kafka 2.4 and newer can read version 1. Later versions add no fields.
     encode(&message, 1)
 }
 
+/// Groups partition numbers by topic.
 fn by_topic<'a>(
     partitions: impl IntoIterator<Item = &'a TopicPartition>,
 ) -> BTreeMap<&'a TopicName, Vec<i32>> {
@@ -108,7 +116,7 @@ fn by_topic<'a>(
     topics
 }
 
-/// The partitions of an assignment, each once; no bytes at all mean none.
+/// Decodes the partitions of an assignment, each once. No bytes at all mean no partitions.
 pub(crate) fn decode_assignment(bytes: &Bytes) -> Result<BTreeSet<TopicPartition>> {
     if bytes.is_empty() {
         return Ok(BTreeSet::new());
@@ -127,6 +135,7 @@ pub(crate) fn decode_assignment(bytes: &Bytes) -> Result<BTreeSet<TopicPartition
     Ok(partitions)
 }
 
+/// Encodes a message after its version, as the protocol type `consumer` demands.
 fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
     let mut out = BytesMut::new();
     out.put_i16(version);
@@ -137,13 +146,14 @@ fn encode(message: &impl Encodable, version: i16) -> Result<Bytes> {
     Ok(out.freeze())
 }
 
+/// Decodes a message by the version before it. A version above `newest` is read as `newest`.
 fn decode<M: Decodable>(bytes: &Bytes, newest: i16) -> Result<M> {
     let mut bytes = bytes.clone();
     let version = bytes.try_get_i16().map_err(|_| bad("no version"))?;
     if version < 0 {
         return Err(bad("a negative version"));
     }
-    // Newer versions only append fields, which are left unread.
+    // Newer versions only append fields. These fields are not read.
     M::decode(&mut bytes, version.min(newest)).map_err(|cause| bad(&cause.to_string()))
 }
 
@@ -153,8 +163,10 @@ enum Shape {
     Assignment,
 }
 
-/// Checks the counts of the leading list against the bytes that are there, before anything is reserved by them: another member,
-/// not the broker, wrote these bytes. `false` where a subscription ends before the fields that its version adds.
+/// Checks the counts of the leading lists against the bytes that are present, before the decoder
+/// reserves memory by them. Another member wrote these bytes, not the broker.
+///
+/// Returns `false` if a subscription ends before the fields that its version adds.
 fn guard(bytes: &Bytes, shape: Shape) -> Result<bool> {
     let mut rest: &[u8] = bytes;
     let short = |_| bad("bytes cut short");

@@ -1,4 +1,5 @@
-//! The task of a group member: joins, takes and gives back partitions, and leaves at the end.
+//! The task of a group member. It joins the group, takes and gives back partitions, and leaves at
+//! the end.
 
 mod beats;
 mod clash;
@@ -37,10 +38,10 @@ pub(crate) use settings::GroupSettings;
 pub use signals::GroupMembershipOperation;
 pub(crate) use signals::Signals;
 
-/// Lives as a member of the group until the consumer closes or cannot go on.
+/// Runs the membership of the group until the consumer closes or an error ends it.
 ///
-/// Whatever ends it, the partitions are nobody's afterwards and the group is left: a member that only stopped would hold what it has
-/// until its session ends.
+/// An error releases every partition as lost, leaves the group and ends the consumer. A member that
+/// stopped without leaving would keep its partitions until its session ends.
 pub(crate) async fn run(core: Arc<Core>) {
     let lived = caught(GROUP, live(&core)).await;
     let Err(error) = lived.flatten() else { return };
@@ -48,12 +49,15 @@ pub(crate) async fn run(core: Arc<Core>) {
     handover::lose(&core, &core.partitions()).await;
     core.membership.send_replace(None);
     if error.kind() != ErrorKind::Fenced {
-        // A fenced one is no member: its id is another's.
+        // The coordinator gave this instance id to another consumer. Leaving now would remove that
+        // consumer from the group.
         leave(&core).await;
     }
     core.fail(error);
 }
 
+/// Lives as a member under the chosen protocol. Chooses again if the group turns out to speak the
+/// other one.
 async fn live(core: &Arc<Core>) -> Result<()> {
     let mut before = None;
     let (mut same, mut attempt) = (0, 0);
@@ -79,12 +83,12 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         };
         same = if before == Some(chosen) { same + 1 } else { 0 };
         if same > 0 && (chosen == Chosen::Classic || same >= TRIES) {
-            // Asked again, the cluster says the same: it is not about the kind.
+            // The protocol was chosen afresh and is the same, so the refusal has another cause.
             return Err(error);
         }
         before = Some(chosen);
         let group = core.settings.group_name();
-        tracing::info!(group, %error, "the group turned out to be of the other kind: the protocol is chosen again");
+        tracing::info!(group, %error, "the group may use the other protocol: the protocol is chosen again");
         handover::lose(core, &core.partitions()).await;
         core.membership.send_replace(None);
         *core.group.known_as.lock() = None;
@@ -96,7 +100,8 @@ async fn live(core: &Arc<Core>) -> Result<()> {
     }
 }
 
-/// A refusal of the instance id names its value, by which the other consumer can be found.
+/// Adds the value of `group.instance.id` to a fencing error, so that the user can find the other
+/// consumer.
 fn name_instance(core: &Core, error: Error) -> Error {
     match &core.settings.instance {
         Some(instance) if error.kind() == ErrorKind::Fenced => {
@@ -109,10 +114,11 @@ fn name_instance(core: &Core, error: Error) -> Error {
     }
 }
 
-/// How often a group that seems to be of the other kind is asked for again while the cluster says that it is not.
+/// Number of times in a row that the consumer protocol is chosen again after a refusal that
+/// suggests the classic one. After that, the refusal is returned.
 const TRIES: u32 = 3;
 
-/// Whether a refusal may mean that the group's members speak the other protocol.
+/// Returns true if a refusal may mean that the group's members speak the other protocol.
 fn is_of_the_other_kind(error: &Error) -> bool {
     matches!(
         error.code(),
@@ -124,7 +130,8 @@ fn is_of_the_other_kind(error: &Error) -> bool {
     )
 }
 
-/// A topic that does not exist is told at the start, with its name, and not waited for.
+/// Checks before the member joins that the subscribed topics exist. Returns an error that names the
+/// first missing topic.
 async fn topics_exist(core: &Core) -> Result<()> {
     let wanted = core.group.subscription.borrow().clone();
     if wanted.pattern.is_some() {

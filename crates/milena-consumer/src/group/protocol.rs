@@ -1,4 +1,5 @@
-//! Which protocol a member speaks: as it was told, or as the cluster and the group allow.
+//! Chooses the group protocol of a member, from its settings or from what the cluster and the group
+//! allow.
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result};
 use milena_pool::Role;
@@ -9,32 +10,35 @@ use super::clash::describe;
 use crate::core::Core;
 use crate::passing::passes;
 
-/// How the members of a group find out who reads what (`group.protocol`).
+/// The way in which a group assigns its partitions (`group.protocol`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupProtocol {
-    /// The consumer protocol where the cluster has finalised it (`group.version`), else the classic one; beside classic members
-    /// always the classic one, so that a group is never mixed. An assignor that was named or added implies the classic one. The
-    /// default.
+    /// The consumer protocol if the cluster has finalized it (`group.version`), the classic one
+    /// otherwise. The default.
+    ///
+    /// A group that has classic members is joined by the classic protocol, so that a group never
+    /// mixes the two. A named or added assignor selects the classic protocol as well.
     #[default]
     Auto,
-    /// Members assign among themselves, by an assignor that all offer.
+    /// The members assign the partitions, by an assignor that all of them offer.
     Classic,
-    /// The coordinator assigns (KIP-848): a change moves only what it must, and nobody waits for the others. Session and heartbeat
-    /// times are the broker's.
+    /// The coordinator assigns the partitions (KIP-848). A change moves only the partitions that it
+    /// must, and no member waits for the others. The broker sets the session timeout and the
+    /// heartbeat interval.
     Consumer,
 }
 
-/// What a member speaks.
+/// The protocol that a member uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chosen {
     Classic,
     Consumer,
 }
 
-/// Chooses; asks the coordinator where that is needed, until it answers.
+/// Chooses the protocol. If the settings leave it open, asks the coordinator until it answers.
 ///
 /// # Errors
-/// What the coordinator refuses, and waiting does not mend.
+/// A refusal by the coordinator that does not go away by waiting.
 pub(super) async fn choose(core: &Core) -> Result<Chosen> {
     let settings = &core.settings.membership;
     match settings.protocol {
@@ -52,13 +56,14 @@ pub(super) async fn choose(core: &Core) -> Result<Chosen> {
         if !passes(&error) {
             return Err(error);
         }
-        tracing::debug!(group = core.settings.group_name(), %error, "the coordinator is asked again");
+        tracing::debug!(group = core.settings.group_name(), %error, "the coordinator did not say which protocol the group uses; it is asked again");
         core.relocate();
         sleep(core.cluster.backoff().delay(attempt)).await;
         attempt += 1;
     }
 }
 
+/// Asks the coordinator if the consumer protocol is available and if the group has classic members.
 async fn ask(core: &Core) -> Result<Chosen> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let versions = connection.versions();
@@ -72,17 +77,17 @@ async fn ask(core: &Core) -> Result<Chosen> {
         Ok(group) if matches!(group.group_state.as_str(), "Dead" | "Empty" | "") => {
             Ok(Chosen::Consumer)
         }
-        // There are classic members: to join by the other protocol would mix the group.
+        // The group has classic members. Joining by the consumer protocol would mix the two.
         Ok(_) => Ok(Chosen::Classic),
         Err(error) => match error.code() {
-            // No group yet, or not a classic one.
+            // There is no such group yet, or it is not a classic one.
             Some(ErrorCode::GROUP_ID_NOT_FOUND) => Ok(Chosen::Consumer),
             _ => Err(error),
         },
     }
 }
 
-/// A refusal of the consumer protocol, with the setting that it is about.
+/// Turns a refusal of the consumer protocol into an error that names the setting to change.
 pub(super) fn refused(code: ErrorCode, why: Option<&str>) -> Error {
     let error = Error::broker(code).api("ConsumerGroupHeartbeat");
     let error = match code {

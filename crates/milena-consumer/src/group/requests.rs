@@ -1,8 +1,8 @@
-//! Small parts of the group's requests.
+//! Conversions that several requests of the group share.
 
 use std::time::Duration;
 
-/// Milliseconds on the wire.
+/// Returns a duration in milliseconds, as requests carry it. Longer ones become the largest value.
 pub(super) fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }

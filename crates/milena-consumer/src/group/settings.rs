@@ -1,4 +1,5 @@
-//! What a group member was told beside its timeouts: assignors, pattern, listener, how to end.
+//! Settings of a group member other than its timeouts, such as assignors, topic pattern and
+//! listener.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,36 +12,43 @@ use super::signals::GroupMembershipOperation;
 use crate::assignor::{Assignor, RebalanceProtocol, named};
 use crate::subscription::Pattern;
 
-/// How a member takes part in its group.
+/// Settings that say how a member takes part in its group.
 #[derive(Clone, Default)]
 pub(crate) struct GroupSettings {
-    /// Best first; empty where nothing was said.
+    /// Assignors to offer, best first. Empty means the default.
     assignors: Vec<Arc<dyn Assignor>>,
-    /// The first setting that cannot be; told by `check`.
-    /// Why the names of assignors that were given last cannot be used.
+    /// Error of the last call that named assignors. `None` if it was valid. `check` returns it.
     assignors_defect: Option<Error>,
-    /// Why the pattern that was given last cannot be used.
+    /// Error of the last call that gave a pattern. `None` if it was valid. `check` returns it.
     pattern_defect: Option<Error>,
+    /// The last valid topic pattern. `None` if topics are given by name only.
     pub(crate) pattern: Option<Pattern>,
+    /// The user's rebalance listener. `None` if there is none.
     pub(crate) listener: Option<Arc<dyn Listener>>,
+    /// `group.protocol`.
     pub(crate) protocol: GroupProtocol,
+    /// `group.remote.assignor`. `None` lets the coordinator choose.
     pub(crate) remote_assignor: Option<Arc<str>>,
+    /// The end of the membership when the consumer closes.
     pub(crate) on_close: GroupMembershipOperation,
+    /// `client.rack`. `None` if it is not set.
     pub(crate) rack: Option<Arc<str>>,
 }
 
 impl GroupSettings {
+    /// Adds an assignor after those given so far.
     pub(crate) fn add(&mut self, assignor: Arc<dyn Assignor>) {
         self.assignors.push(assignor);
     }
 
-    /// Offers these of Kafka's assignors in place of those so far.
+    /// Replaces the assignors by these of Kafka's.
     pub(crate) fn offer(&mut self, names: impl IntoIterator<Item = impl AsRef<str>>) {
         let found: Result<Vec<_>> = names.into_iter().map(|name| named(name.as_ref())).collect();
         self.assignors_defect = found.as_ref().err().cloned();
         self.assignors = found.unwrap_or_default();
     }
 
+    /// Sets the topic pattern. An invalid one is reported by `check`.
     pub(crate) fn match_topics(&mut self, pattern: &str) {
         match Pattern::new(pattern) {
             Ok(pattern) => {
@@ -51,7 +59,7 @@ impl GroupSettings {
         }
     }
 
-    /// The assignors to offer, best first.
+    /// Returns the assignors to offer, best first.
     pub(crate) fn assignors(&self) -> Vec<Arc<dyn Assignor>> {
         if self.assignors.is_empty() {
             return named(DEFAULT).into_iter().collect();
@@ -59,17 +67,18 @@ impl GroupSettings {
         self.assignors.clone()
     }
 
-    /// Whether the protocol is this member's to choose.
+    /// Returns true if this member chooses its protocol.
     pub(crate) fn is_auto(&self) -> bool {
         self.protocol == GroupProtocol::Auto && !self.has_assignors()
     }
 
-    /// Whether assignors were named or added, which implies the classic protocol.
+    /// Returns true if assignors were named or added, which selects the classic protocol.
     pub(crate) fn has_assignors(&self) -> bool {
         !self.assignors.is_empty()
     }
 
-    /// Whether partitions are kept while the group rebalances: where every assignor allows it.
+    /// Returns true if partitions are kept while the group rebalances. Every assignor must allow
+    /// it.
     pub(crate) fn is_cooperative(&self) -> bool {
         let assignors = self.assignors();
         assignors
@@ -77,11 +86,16 @@ impl GroupSettings {
             .all(|assignor| assignor.protocol() == RebalanceProtocol::Cooperative)
     }
 
+    /// Returns the names of the assignors to offer, best first.
     pub(crate) fn names(&self) -> Vec<String> {
         let assignors = self.assignors();
         assignors.iter().map(|a| a.name().to_owned()).collect()
     }
 
+    /// Checks the settings together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] that names the setting.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(error) = self
             .assignors_defect

@@ -1,4 +1,5 @@
-//! What the user asks of the group's task while it runs (another subscription, a rebalance, how to end), and what it tells others.
+//! Requests from the user to the group's task while it runs, and the state that this task shares
+//! with the other tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,22 +10,24 @@ use tokio::sync::watch;
 
 use crate::subscription::Subscription;
 
-/// What becomes of the membership when the consumer closes.
+/// The end of the membership when the consumer closes.
 ///
 /// # References
 /// KIP-1092.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupMembershipOperation {
-    /// A dynamic member leaves, a static one stays. The default.
+    /// A dynamic member leaves the group, a static one stays in it. The default.
     #[default]
     Default,
-    /// The group is left, by a static member too: its partitions go to others at once.
+    /// The member leaves, also a static one. Its partitions go to other members at once.
     LeaveGroup,
-    /// The group is not left: partitions stay where they are until the session runs out. For a restart that is over before that.
+    /// The member stays, also a dynamic one. Its partitions stay assigned to it until the session
+    /// ends. Use it for a restart that takes less time than that.
     RemainInGroup,
 }
 
 impl GroupMembershipOperation {
+    /// Returns true if the member leaves the group at the end.
     pub(crate) fn leaves(self, is_static: bool) -> bool {
         match self {
             Self::Default => !is_static,
@@ -34,18 +37,24 @@ impl GroupMembershipOperation {
     }
 }
 
-/// What the group's task and the others tell each other.
+/// Values that the user, the group's task and the consumer's other tasks share.
 pub(crate) struct Signals {
+    /// The current subscription. Written by the user, watched by the group's task.
     pub(crate) subscription: watch::Sender<Subscription>,
-    /// Counts the rebalances asked for, with the last reason.
+    /// Number of rebalances that the user asked for, and the reason of the last one. The classic
+    /// task joins again whenever it changes.
     pub(crate) rebalance: watch::Sender<(u64, String)>,
+    /// The end of the membership. Set by the settings, replaced by `close_with`.
     pub(crate) on_close: Mutex<GroupMembershipOperation>,
-    /// The id by which the coordinator may count this consumer among its members; `None` where it does not. Written by the group's task
-    /// alone; kept here so that the group is left after a panic of that task, too.
+    /// Member id that the coordinator may know this consumer by. `None` if it knows none. Only the
+    /// group's task writes it. It is kept here so that the group can be left even after that task
+    /// panicked.
     pub(crate) known_as: Mutex<Option<Arc<str>>>,
-    /// Whether the group is of the consumer protocol (KIP-848): the generation of a membership is its member epoch then.
+    /// True while the group uses the consumer protocol (KIP-848). The generation of a membership is
+    /// then its member epoch. Written by the group's task at each choice of the protocol.
     pub(crate) coordinated: AtomicBool,
-    /// Held while the subscription is by a pattern: the picture of the cluster shows every topic then.
+    /// Request to the cluster to fetch the metadata of all topics. `None` unless the subscription
+    /// has a pattern.
     all_topics: Mutex<Option<AllTopics>>,
 }
 
@@ -61,7 +70,8 @@ impl Signals {
         }
     }
 
-    /// Has the picture of the cluster show what the subscription is about: by a pattern every topic, and its names.
+    /// Requests the metadata that the subscription needs. A pattern needs every topic, names need
+    /// those topics.
     pub(crate) fn follow(&self, cluster: &Cluster, subscription: &Subscription) {
         let wants_all = subscription.pattern.is_some();
         let mut held = self.all_topics.lock();
@@ -72,7 +82,7 @@ impl Signals {
         cluster.want_topics(subscription.topics.iter().cloned());
     }
 
-    /// Asks for a rebalance.
+    /// Asks for a rebalance and records its reason.
     pub(crate) fn rebalance(&self, reason: &str) {
         self.rebalance.send_modify(|asked| {
             asked.0 += 1;

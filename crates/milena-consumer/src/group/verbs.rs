@@ -1,4 +1,5 @@
-//! What a running consumer can be asked about its group: another subscription, a rebalance, how to end.
+//! Methods of a running consumer that concern its group. They change the subscription, ask for a
+//! rebalance and choose how the membership ends.
 
 use milena_core::{Result, TopicName};
 
@@ -7,13 +8,14 @@ use crate::consumer::Consumer;
 use crate::subscription::{Pattern, Subscription};
 
 impl Consumer {
-    /// Reads these topics from now on, and no others; the group rebalances for it, and what is read before and after goes on.
+    /// Replaces the subscription by these topics.
     ///
-    /// A topic that does not exist yet is read once it is made.
+    /// The group rebalances, and topics that are in both subscriptions are read on. A topic that
+    /// does not exist yet is read once it is created.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for no topics, and for a name that no topic can have; nothing has changed
-    /// then.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) if there are no topics, or if one has
+    /// a name that Kafka does not allow. The subscription is then unchanged.
     pub fn subscribe<I>(&self, topics: I) -> Result<()>
     where
         I: IntoIterator,
@@ -25,11 +27,12 @@ impl Consumer {
         })
     }
 
-    /// Reads every topic whose whole name fits this regular expression from now on, and no others; as
-    /// [`topic_pattern`](crate::ConsumerBuilder::topic_pattern).
+    /// Replaces the subscription by every topic whose whole name matches this regular expression.
+    /// The pattern follows the rules of [`topic_pattern`](crate::ConsumerBuilder::topic_pattern).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) for what is no regular expression; nothing has changed then.
+    /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) if the pattern is not a regular
+    /// expression. The subscription is then unchanged.
     pub fn subscribe_pattern(&self, pattern: impl AsRef<str>) -> Result<()> {
         self.read_from_now_on(Subscription {
             topics: [].into(),
@@ -37,14 +40,17 @@ impl Consumer {
         })
     }
 
+    /// Checks and replaces the subscription. The group's task sees the change and acts on it.
     fn read_from_now_on(&self, subscription: Subscription) -> Result<()> {
         subscription.check()?;
         self.core().group.subscription.send_replace(subscription);
         Ok(())
     }
 
-    /// Lets the group rebalance soon, for this reason, which goes into the coordinator's log. Under the consumer protocol the
-    /// coordinator alone decides, and this does nothing.
+    /// Asks the group to rebalance soon. The reason goes into the coordinator's log.
+    ///
+    /// Does nothing under the consumer protocol, where the coordinator alone decides when to
+    /// rebalance.
     ///
     /// # References
     /// KIP-568, KIP-800.
@@ -52,7 +58,8 @@ impl Consumer {
         self.core().group.rebalance(reason);
     }
 
-    /// As [`close`](Self::close), with another end of the membership than was set up.
+    /// Closes the consumer as [`close`](Self::close) does, with `operation` in place of the
+    /// configured end of the membership.
     pub async fn close_with(&self, operation: GroupMembershipOperation) {
         *self.core().group.on_close.lock() = operation;
         self.close().await;

@@ -13,9 +13,11 @@ use crate::budget::Pinned;
 pub(super) enum Ahead {
     /// Nothing for the user below this offset.
     Skip(Offset),
-    /// A batch that its reader opens.
+    /// A small batch, which its reader opens.
     Closed(Closed),
-    /// A batch that is being opened elsewhere.
+    /// A large compressed batch. An opener opens it, or its reader where that comes first.
+    Waiting(Closed),
+    /// A batch that an opener is opening.
     Opening(u64, BatchHeader),
     /// A batch that was opened elsewhere.
     Open(Records, Arc<Pinned>),
@@ -68,7 +70,7 @@ impl Ahead {
     /// The batch's header, where it is one.
     pub(super) fn header(&self) -> Option<BatchHeader> {
         match self {
-            Self::Closed(closed) => Some(*closed.batch.header()),
+            Self::Closed(closed) | Self::Waiting(closed) => Some(*closed.batch.header()),
             Self::Opening(_, header) => Some(*header),
             Self::Open(records, _) => Some(*records.header()),
             Self::Skip(_) | Self::Bad(_) => None,
@@ -77,11 +79,34 @@ impl Ahead {
 }
 
 impl Partition {
-    /// A batch taken ahead was opened, or cannot be.
-    pub(crate) fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>), Bad>) {
+    /// Takes the next batch that waits for an opener. `None` where none does; the openers have to be
+    /// told of this partition again then, once one does.
+    pub(crate) fn take_waiting(&self) -> Option<Closed> {
+        let mut state = self.state.lock();
+        let waiting = |step: &&mut Ahead| matches!(step, Ahead::Waiting(_));
+        let Some(step) = state.ahead.iter_mut().find(waiting) else {
+            state.openers_told = false;
+            return None;
+        };
+        let header = step.header()?;
+        state.taken += 1;
+        let id = state.taken;
+        let step = state.ahead.iter_mut().find(waiting)?;
+        match std::mem::replace(step, Ahead::Opening(id, header)) {
+            Ahead::Waiting(closed) => Some(Closed { id, ..closed }),
+            _ => None,
+        }
+    }
+
+    /// Stores what an opener made of `closed`. Returns whether the reader may have waited for it.
+    pub(crate) fn opened(
+        &self,
+        closed: &Closed,
+        opened: Result<(Records, Arc<Pinned>), Bad>,
+    ) -> bool {
         let mut state = self.state.lock();
         if state.turn != closed.turn {
-            return;
+            return false;
         }
         let opening = |step: &&mut Ahead| matches!(step, Ahead::Opening(id, _) if *id == closed.id);
         if let Some(step) = state.ahead.iter_mut().find(opening) {
@@ -90,15 +115,20 @@ impl Partition {
                 Err(bad) => Ahead::Bad(bad),
             };
         }
+        // A reader that still has a batch in hand looks for the next one by itself.
+        let waited_for = state.has_something();
         drop(state);
-        self.tell_readable();
+        if waited_for {
+            self.tell_readable();
+        }
+        waited_for
     }
 }
 
 /// How many batches of a partition are taken ahead at most: enough to keep some cores busy with small ones, and little memory with
 /// large ones.
 pub(super) fn most(largest_batch: usize) -> usize {
-    if largest_batch <= SMALL { 4 } else { 2 }
+    if largest_batch <= SMALL { 8 } else { 2 }
 }
 
 /// The size up to which a batch is small, in bytes as fetched.

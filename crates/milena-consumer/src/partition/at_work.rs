@@ -1,4 +1,4 @@
-//! What the lanes of a partition are at, for whoever asks what a record waits for.
+//! The records and phases of a partition's lanes, to show what a record waits for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
@@ -8,46 +8,54 @@ use milena_core::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What one lane is at. Written by the lane alone, with every record: plain stores to memory of its own, and the clock is read only
-/// where something is waited for anyway.
+/// The record and the phase of one lane. Only the lane writes it, with every record. It therefore
+/// uses plain stores to memory of its own, and reads the clock only when it waits anyway.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct AtWork {
-    /// The record; several, up to `last`, where they are taken together.
+    /// The offset of the lane's record, or of the first one if it has several at once. -1 before
+    /// the first record.
     first: AtomicI64,
+    /// The offset of the lane's last record. The same as `first` if it has one.
     last: AtomicI64,
+    /// The route of the record.
     route: AtomicUsize,
+    /// The [`Phase`] of the lane.
     phase: AtomicU8,
-    /// When a hold of the record began or ended, in nanoseconds after `born`, and 0 where it was never held.
+    /// The time at which a hold of the record began or ended, in nanoseconds after `born`. 0 if the
+    /// record was never held.
     since: AtomicI64,
-    /// Until when it is held, in milliseconds since 1970.
+    /// The time until which the record is held, in milliseconds since 1970.
     until: AtomicI64,
+    /// The time at which the lane started.
     born: Instant,
 }
 
-/// What a lane does with its record.
+/// The phases of a lane's work on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It has none.
+    /// The lane has no record.
     Idle,
-    /// It waits until the service of the record's route is ready.
+    /// The lane waits until the service of the record's route is ready.
     Ready,
     /// The service works on it.
     Handler,
-    /// It waits for the record's time.
+    /// The lane waits for the time until which the record is held.
     Held,
-    /// It waits before the next attempt.
+    /// The lane waits before the next attempt.
     Again,
 }
 
-/// What was seen of a lane.
+/// A snapshot of a lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
+    /// The phase of the lane.
     pub(crate) phase: Phase,
+    /// The route of its record.
     pub(crate) route: usize,
-    /// When a hold of the record began or ended.
+    /// The time at which a hold of the record began or ended. `None` if it was never held.
     pub(crate) since: Option<Instant>,
-    /// Until when it is held.
+    /// The time until which the record is held. Only meaningful in [`Phase::Held`].
     pub(crate) until: Timestamp,
 }
 
@@ -64,7 +72,7 @@ impl AtWork {
         }
     }
 
-    /// The lane takes a record of `route`.
+    /// Notes that the lane takes a record of `route`.
     pub(crate) fn takes(&self, offset: Offset, route: usize) {
         self.first.store(offset.to_wire(), Ordering::Relaxed);
         self.last.store(offset.to_wire(), Ordering::Relaxed);
@@ -73,39 +81,43 @@ impl AtWork {
         self.is_at(Phase::Ready);
     }
 
-    /// The lane takes a further record together with the first.
+    /// Notes that the lane takes a further record together with the first.
     pub(crate) fn takes_too(&self, offset: Offset) {
         self.last.fetch_max(offset.to_wire(), Ordering::Relaxed);
     }
 
+    /// Notes the phase of the lane.
     pub(crate) fn is_at(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// A hold begins.
+    /// Notes that a hold begins.
     pub(crate) fn holds(&self, until: Timestamp) {
         self.until.store(until.to_millis(), Ordering::Relaxed);
         self.mark();
         self.is_at(Phase::Held);
     }
 
-    /// A hold ended.
+    /// Notes that a hold ended.
     pub(crate) fn held(&self) {
         self.mark();
         self.is_at(Phase::Ready);
     }
 
+    /// Sets `since` to now.
     fn mark(&self) {
         let nanos = i64::try_from(self.born.elapsed().as_nanos()).unwrap_or(i64::MAX);
         self.since.store(nanos.max(1), Ordering::Relaxed);
     }
 
+    /// Returns true if the lane has the record at `offset`.
     fn has(&self, offset: Offset) -> bool {
         let (first, last) = (&self.first, &self.last);
         let (first, last) = (first.load(Ordering::Relaxed), last.load(Ordering::Relaxed));
         (first..=last).contains(&offset.to_wire())
     }
 
+    /// Returns a snapshot.
     fn seen(&self) -> Seen {
         let phase = match self.phase.load(Ordering::Relaxed) {
             p if p == Phase::Ready as u8 => Phase::Ready,
@@ -125,7 +137,8 @@ impl AtWork {
     }
 }
 
-/// One lane's hold of its [`AtWork`]; idle once it is dropped, however the lane ended.
+/// A lane's handle on its [`AtWork`]. When it is dropped, the lane counts as idle, however it
+/// ended.
 #[derive(Debug)]
 pub(crate) struct LaneAtWork(Arc<AtWork>);
 
@@ -148,13 +161,15 @@ impl Drop for LaneAtWork {
 pub(super) struct Workers(Mutex<Vec<Arc<AtWork>>>);
 
 impl Workers {
+    /// Adds a lane.
     pub(super) fn enter(&self) -> LaneAtWork {
         let lane = Arc::new(AtWork::new());
         self.0.lock().push(Arc::clone(&lane));
         LaneAtWork(lane)
     }
 
-    /// Returns the lane that has the record, and how many lanes have others.
+    /// Returns the lane that has the record at `offset`, and the number of lanes that have other
+    /// records.
     pub(super) fn on(&self, offset: Offset) -> (Option<Seen>, usize) {
         let lanes = self.0.lock();
         let busy = lanes.iter().filter(|lane| lane.seen().phase != Phase::Idle);

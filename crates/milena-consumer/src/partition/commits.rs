@@ -1,4 +1,4 @@
-//! What of a partition is to be committed, and what the coordinator is known to hold of it.
+//! Offsets of a partition to commit, and the offset that the coordinator is known to have.
 
 use std::sync::Arc;
 
@@ -10,41 +10,49 @@ use crate::committing::OffsetAndMetadata;
 /// An offset to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committable {
+    /// The partition.
     pub(crate) place: TopicPartition,
+    /// The offset at which the next owner resumes.
     pub(crate) offset: Offset,
+    /// The leader epoch of the record before it. `None` if it is unknown.
     pub(crate) epoch: Option<LeaderEpoch>,
-    /// A text of its own, in place of the one that all commits carry.
+    /// The text for this commit. `None` for the text that all commits carry.
     pub(crate) metadata: Option<Arc<str>>,
-    /// It was named by the user, who may go back with it.
+    /// True if the user named the offset. It may then be lower than the one committed before.
     pub(crate) explicit: bool,
-    /// Its place among all that was ever to be committed of the partition.
+    /// The number of this offset among all that were to be committed of the partition. Higher is
+    /// newer.
     pub(crate) word: u64,
 }
 
-/// What is known of a partition's commits.
+/// The state of a partition's commits.
 #[derive(Debug, Default)]
 pub(super) struct Commits {
-    /// The offset that the coordinator holds; `None` where that is not known.
+    /// The offset that the coordinator has. `None` if that is not known.
     committed: Option<Offset>,
-    /// Counts the offsets that were to be committed.
+    /// Counts the offsets that were to be committed, and numbers them.
     words: u64,
-    /// What was to be committed before this word no longer counts: a seek, a reset, or an offset that the user named came after it.
+    /// Offsets with a lower number are stale. A seek, a reset, or an offset that the user named
+    /// came after them.
     since: u64,
-    /// The topic is gone, and so is what could be committed of it.
+    /// True while the topic is deleted, so that nothing can be committed for it.
     given_up: bool,
 }
 
 impl Commits {
+    /// Returns the number for the next offset to commit.
     fn next_word(&mut self) -> u64 {
         self.words += 1;
         self.words
     }
 
+    /// Returns true if the coordinator has this offset or a higher one.
     fn holds(&self, offset: Offset) -> bool {
         self.committed.is_some_and(|done| done >= offset)
     }
 
-    /// The position moves: neither what was committed before, nor a commit that is on its way, stops the next one.
+    /// Starts over after the position was moved. Neither the offset committed before nor a commit
+    /// in flight stops the next commit.
     pub(super) fn begin_anew(&mut self) {
         *self = Self {
             since: self.next_word(),
@@ -55,7 +63,8 @@ impl Commits {
 }
 
 impl Partition {
-    /// The offset to commit, when it differs from what is committed.
+    /// Returns the offset to commit. `None` if the coordinator has it already, or nothing can be
+    /// committed.
     pub(crate) fn to_commit(&self) -> Option<Committable> {
         let mut state = self.state.lock();
         if self.is_fenced() || state.place.offset().is_none() || state.commits.given_up {
@@ -76,7 +85,8 @@ impl Partition {
         })
     }
 
-    /// One past a record that is done; `None` where that much is committed already.
+    /// Returns `next`, the offset behind a record that is done, to commit it. `None` if that much
+    /// is committed already or the record no longer counts.
     pub(crate) fn to_commit_after(
         &self,
         next: Offset,
@@ -84,7 +94,8 @@ impl Partition {
     ) -> Option<Committable> {
         let mut state = self.state.lock();
         state.absorb();
-        // What was read before the partition came back to this member is others' to commit by now.
+        // A record at or above the position was read before the partition was revoked and assigned
+        // again. Its offset is another member's to commit.
         let known = state.place.offset().is_some() && next <= state.tracker.position();
         if self.is_fenced() || !known || state.commits.holds(next) {
             return None;
@@ -99,7 +110,7 @@ impl Partition {
         })
     }
 
-    /// What the user names.
+    /// Returns an offset that the user named, to commit it as it is.
     pub(crate) fn to_commit_as(&self, asked: OffsetAndMetadata) -> Committable {
         let mut state = self.state.lock();
         Committable {
@@ -112,18 +123,21 @@ impl Partition {
         }
     }
 
-    /// Whether the offset is still to be committed, now that it is its commit's turn.
+    /// Returns true if the offset is still to be committed, now that its commit is about to be
+    /// sent.
     pub(crate) fn is_due(&self, offset: &Committable) -> bool {
         let commits = &self.state.lock().commits;
         offset.word >= commits.since && (offset.explicit || !commits.holds(offset.offset))
     }
 
-    /// The coordinator holds the offset now. An answer that a seek or a reset has overtaken says nothing.
+    /// Notes that the coordinator has the offset now. Does nothing if a seek or a reset came after
+    /// it.
     pub(crate) fn committed_to(&self, done: &Committable) {
         let commits = &mut self.state.lock().commits;
         if done.word < commits.since {
             return;
         }
+        // Older offsets are stale then, even higher ones, since the user may have moved back.
         if done.explicit {
             commits.since = done.word;
             commits.committed = Some(done.offset);
@@ -132,31 +146,32 @@ impl Partition {
         }
     }
 
-    /// What the group committed, as it was read when the partition was assigned.
+    /// Notes the committed offset that was read when the partition was assigned.
     pub(crate) fn note_committed(&self, offset: Offset) {
         self.state.lock().commits.committed = Some(offset);
     }
 
-    /// Its topic is gone: nothing of it is committed by itself any more. Returns whether that is news.
+    /// Notes that the topic is deleted. Nothing is committed automatically until `take_up_commits`.
+    /// Returns true if that was not known.
     pub(crate) fn give_up_commits(&self) -> bool {
         let commits = &mut self.state.lock().commits;
         !std::mem::replace(&mut commits.given_up, true)
     }
 
-    /// Its topic is there again.
+    /// Notes that the topic exists again. Returns true if it was gone.
     pub(crate) fn take_up_commits(&self) -> bool {
         let commits = &mut self.state.lock().commits;
         std::mem::replace(&mut commits.given_up, false)
     }
 
-    /// Whether its topic is known to be gone.
+    /// Returns true if the topic is known to be deleted.
     pub(crate) fn has_given_up_commits(&self) -> bool {
         self.state.lock().commits.given_up
     }
 }
 
 impl State {
-    /// Whether records were done, or given out, whose offsets are not committed.
+    /// Returns true if records were done or handed out whose offsets are not committed.
     pub(super) fn is_ahead_of_commits(&mut self) -> bool {
         self.absorb();
         let done = self.tracker.committable();

@@ -1,4 +1,5 @@
-//! How a partition ends: dispatch stops, lanes drain, and what is left no longer counts.
+//! The end of a partition. Dispatch stops, lanes drain, and after the fence nothing counts any
+//! more.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +10,7 @@ use tokio::task::AbortHandle;
 use super::Partition;
 
 impl Partition {
-    /// No record is dispatched from now on.
+    /// Stops dispatch. No more records go to handlers.
     pub(crate) fn stop(&self) {
         self.stopping.cancel();
         self.readable.notify_waiters();
@@ -19,26 +20,28 @@ impl Partition {
         self.stopping.is_cancelled()
     }
 
-    /// Resolves once no record is dispatched any more.
+    /// Waits until dispatch has stopped.
     pub(crate) async fn stopped(&self) {
         self.stopping.cancelled().await;
     }
 
-    /// Whether a lane works on it.
+    /// Returns true if a lane is at work.
     pub(crate) fn is_worked_on(&self) -> bool {
         *self.lanes.borrow() > 0
     }
 
-    /// Waits until no lane works on it.
+    /// Waits until no lane is at work.
     pub(crate) async fn drained(&self) {
         let mut lanes = self.lanes.subscribe();
-        // The sender lives as long as this partition.
+        // Cannot fail, since the sender lives as long as `self`.
         let _ = lanes.wait_for(|count| *count == 0).await;
     }
 
-    /// Nothing of it counts any more: handlers are told, their lanes ended, what was fetched is let go.
+    /// Fences the partition, after which nothing counts. Cancels handlers, aborts lanes, and drops
+    /// the fetched batches.
     ///
-    /// Returns whether records of it were done, or given out, whose offsets were not committed.
+    /// Returns true if records were done or handed out whose offsets were not committed. A further
+    /// call returns false.
     pub(crate) fn fence(&self) -> bool {
         self.stop();
         let before = self.fenced.swap(true, Ordering::AcqRel);
@@ -65,18 +68,19 @@ impl Partition {
         &self.cancel
     }
 
-    /// A lane begins to work; it counts until the guard is dropped.
+    /// Notes that a lane begins to work. It counts until the guard is dropped.
     pub(crate) fn enter(self: &Arc<Self>) -> LaneGuard {
         self.lanes.send_modify(|count| *count += 1);
         LaneGuard(Arc::clone(self))
     }
 
+    /// Takes over a task of a lane, to abort it when the partition is fenced.
     pub(crate) fn own_task(&self, task: AbortHandle) {
         self.tasks.lock().push(task);
     }
 }
 
-/// Counts a lane as working.
+/// Guard that counts a lane as working.
 pub(crate) struct LaneGuard(Arc<Partition>);
 
 impl Drop for LaneGuard {

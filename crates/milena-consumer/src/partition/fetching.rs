@@ -1,4 +1,4 @@
-//! What is fetched of a partition, and what becomes of the answers.
+//! Fetching of a partition. It decides what to fetch next, and applies the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,29 +10,34 @@ use super::{Partition, Place};
 use crate::budget::Budget;
 use crate::chunk::Chunk;
 
-/// What a fetch of a partition is to ask for.
+/// The content of a partition's entry in a fetch request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wish {
+    /// The offset to fetch from.
     pub(crate) offset: Offset,
+    /// The turn of the partition. An answer for another turn is stale.
     pub(crate) turn: u64,
+    /// The leader epoch of the last batch that was fetched. `None` if it is unknown.
     pub(crate) last_epoch: Option<LeaderEpoch>,
+    /// The size in bytes of the largest batch in recent answers.
     pub(crate) largest_batch: usize,
-    /// Nothing of it waits to be read.
+    /// True if no fetched batch waits to be read and at most one delivered record is unsettled.
     pub(crate) is_empty: bool,
 }
 
-/// Whether a partition is to be fetched.
+/// The decision whether to fetch a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Want {
     Fetch(Wish),
-    /// Not before some of what waits here was read.
+    /// Fetch it once some of the batches that wait here are read.
     Full,
-    /// It is paused, failed, quiet for now or without a position.
+    /// Do not fetch it. It is paused, failed, in a backoff, or has no known position.
     Nothing,
 }
 
 impl Partition {
-    /// What to fetch next; `full` bytes that wait are enough.
+    /// Returns what to fetch next. `full` returns, for the size of the largest batch, how many
+    /// waiting bytes are enough.
     pub(crate) fn want(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Want {
         let mut state = self.state.lock();
         let Place::At(offset) = state.place else {
@@ -48,7 +53,8 @@ impl Partition {
         if state.queued >= full(state.largest_batch) {
             return Want::Full;
         }
-        // What lanes have not done yet holds memory too, and lets it go without more being fetched.
+        // Records that lanes have not done yet hold memory too. It is freed as they finish, without
+        // a further fetch.
         let is_done = state.tracker.unsettled() <= FEW;
         state.starved = !is_done;
         Want::Fetch(Wish {
@@ -60,11 +66,13 @@ impl Partition {
         })
     }
 
+    /// Returns the time before which it is not fetched. `None` for no wait.
     pub(crate) fn quiet_until(&self) -> Option<Instant> {
         self.state.lock().quiet_until
     }
 
-    /// Takes what a fetch brought, up to `next`; `false` when a seek, a reset or a revocation has overtaken it.
+    /// Takes the batches that a fetch at `from` returned, up to `next`. Returns false if a seek, a
+    /// reset or a revocation came first.
     pub(crate) fn fetched(
         &self,
         turn: u64,
@@ -74,11 +82,12 @@ impl Partition {
         epoch: Option<LeaderEpoch>,
     ) -> bool {
         let mut state = self.state.lock();
-        // Two answers for one offset, from a leader and the next, or one that comes while the position is unsure, count once at most.
+        // Two answers for the same offset, from an old and a new leader, count once. An answer that
+        // comes while the position is unsure does not count.
         if state.turn != turn || state.place != Place::At(from) || self.is_fenced() {
             return false;
         }
-        // A header may say anything, and what lies behind the log's end would be out of its range.
+        // The header of a batch may be wrong. An offset behind the log's end would be out of range.
         let next = match state.high_watermark {
             Some(end) if end > from => next.min(end),
             _ => next,
@@ -93,7 +102,8 @@ impl Partition {
         true
     }
 
-    /// What an answer told besides records.
+    /// Applies what an answer says besides records. Ends backoffs and trouble, since the fetch
+    /// succeeded.
     pub(crate) fn note_ends(
         &self,
         turn: u64,
@@ -109,7 +119,8 @@ impl Partition {
                 largest_batch.max(state.largest_batch / 2)
             };
             if state.is_read_to_the_end() {
-                // What it may lag by from now on has come just now.
+                // New records may have come just now. The time before, without any to deliver, was
+                // no standstill.
                 state.moved = Instant::now();
             }
             state.high_watermark = high_watermark.or(state.high_watermark);
@@ -121,7 +132,8 @@ impl Partition {
         }
     }
 
-    /// The answer held nothing though the log does: its next batch is larger than the `asked` bytes. Twice as much is asked for next.
+    /// Doubles the size to ask for, up to `most`. Called after an answer without records though the
+    /// log has more, since the next batch is larger than the `asked` bytes.
     pub(crate) fn ask_for_more(&self, turn: u64, asked: u32, most: usize) {
         let mut state = self.state.lock();
         if state.turn == turn {
@@ -130,7 +142,8 @@ impl Partition {
         }
     }
 
-    /// No answer to a fetch of it alone could be read; gives how often in a row. It is asked for alone from now on, after a wait.
+    /// Notes that an answer to a fetch of this partition alone could not be read. From now on it is
+    /// fetched alone, after a backoff. Returns the number of times in a row.
     pub(crate) fn ask_alone(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) -> u32 {
         let mut state = self.state.lock();
         let times = state.alone.map_or(1, |times| times.saturating_add(1));
@@ -140,7 +153,8 @@ impl Partition {
         times
     }
 
-    /// An answer to a fetch of it alone was read.
+    /// Notes that an answer to a fetch of this partition alone was read. It is fetched together
+    /// with others again.
     pub(crate) fn ask_with_others(&self) {
         self.state.lock().alone = None;
     }
@@ -149,21 +163,23 @@ impl Partition {
         self.state.lock().alone.is_some()
     }
 
-    /// An answer held less than one batch, which would have fitted; gives how often in a row.
+    /// Notes that an answer held less than one batch, though the batch would have fitted. Returns
+    /// the number of times in a row.
     pub(crate) fn cut_short(&self) -> u32 {
         let mut state = self.state.lock();
         state.cut_short = state.cut_short.saturating_add(1);
         state.cut_short
     }
 
-    /// A passing error: not fetched again before the wait that `delay` gives for the number of failures in a row.
+    /// Notes an error that passes. The partition is not fetched before the wait that `delay`
+    /// returns for the number of failures in a row.
     pub(crate) fn back_off(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
         let mut state = self.state.lock();
         state.quiet_until = Some(now + delay(state.failures));
         state.failures = state.failures.saturating_add(1);
     }
 
-    /// An error that its reader has to hear of; nothing is fetched before that.
+    /// Stores an error for the reader. Nothing is fetched until the reader has got it.
     pub(crate) fn fail(&self, turn: u64, error: Error) {
         let mut state = self.state.lock();
         if state.turn == turn && state.failure.is_none() {
@@ -173,7 +189,7 @@ impl Partition {
         self.tell_readable();
     }
 
-    /// Copies what waits here out of frames that nothing else holds.
+    /// Copies waiting batches out of frames that nothing else holds.
     pub(crate) fn copy_out(&self, budget: &Arc<Budget>) {
         for chunk in &mut self.state.lock().queue {
             chunk.copy_out(budget);
@@ -181,5 +197,5 @@ impl Partition {
     }
 }
 
-/// So few records that are not done hold no memory that another batch would have to wait for.
+/// The most unsettled records with which another batch may be fetched. So few hold little memory.
 const FEW: usize = 1;

@@ -1,4 +1,4 @@
-//! The figures of a partition: how far behind it is, and what holds it.
+//! Gauges of a partition, such as its lag and what its records wait for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,36 +11,45 @@ use super::at_work::Seen;
 use super::{Ahead, Partition, Place, State};
 use crate::settings::OffsetReset;
 
-/// Figures of one partition, as they stand.
+/// The gauges of one partition at one moment.
 pub(crate) struct Figures {
+    /// The number of offsets between the first unsettled record and the end of the log. `None` if
+    /// the end is not known.
     pub(crate) lag: Option<u64>,
-    /// The timestamp of the first record that is not settled, to the batch where it was not delivered; `None` where it is not here.
+    /// The timestamp of the first unsettled record. For a record that is not delivered yet, the
+    /// first timestamp of its batch. `None` if it was not fetched.
     pub(crate) waiting: Option<Timestamp>,
-    /// What may be committed; `None` while it is being looked up.
+    /// The offset that may be committed. `None` while the position is looked up.
     pub(crate) settled: Option<Offset>,
+    /// The number of delivered records that are not settled.
     pub(crate) unsettled: usize,
-    /// The oldest delivered record that is not settled.
+    /// The oldest delivered record that is not settled. `None` if all are.
     pub(crate) oldest: Option<Oldest>,
-    /// Where there is none and the partition is not known to be read to its end: what comes next, and how long nothing has moved.
+    /// The next step before a record can be delivered, and the time for which nothing has moved.
+    /// `None` if a record is with a handler, or none is left to deliver.
     pub(crate) undelivered: Option<(NextStep, Duration)>,
-    /// Why it cannot be fetched, or its position not looked up, and for how long.
+    /// The reason why it cannot be fetched or its position not be looked up, and for how long.
+    /// `None` if it can.
     pub(crate) trouble: Option<(Error, Duration)>,
+    /// The names of the holders of pauses, each once.
     pub(crate) pauses: Vec<Arc<str>>,
 }
 
 /// The oldest delivered record that is not settled.
 pub(crate) struct Oldest {
+    /// The offset of the record.
     pub(crate) offset: Offset,
-    /// How long ago it was delivered, or how long ago its hold began or ended.
+    /// The time since its delivery, or since its hold began or ended.
     pub(crate) age: Duration,
-    /// The lane that has it; `None` while none has.
+    /// The lane that has it. `None` while no lane has.
     pub(crate) lane: Option<Seen>,
-    /// How many lanes have other records.
+    /// The number of lanes that have other records.
     pub(crate) busy: usize,
 }
 
 impl Figures {
-    /// How old the first record is that is not settled; zero where there is none, `None` where it is not known yet.
+    /// Returns the age of the first unsettled record. Zero if nothing is left, `None` if it is not
+    /// known yet.
     pub(crate) fn behind(&self, now: Timestamp) -> Option<Duration> {
         match self.lag? {
             0 => Some(Duration::ZERO),
@@ -50,7 +59,8 @@ impl Figures {
 }
 
 impl Partition {
-    /// Its figures; `by_lanes` says that lanes take its records, and not the program.
+    /// Returns the gauges of the partition. `by_lanes` is true if a handler gets the records, and
+    /// false if the program receives them.
     pub(crate) fn figures(&self, now: Instant, by_lanes: bool) -> Figures {
         let mut state = self.state.lock();
         state.absorb();
@@ -84,19 +94,20 @@ impl Partition {
 }
 
 impl State {
-    /// The end of the log, as far as it may be read.
+    /// Returns the end of the log, as far as it may be read. `None` if it is not known.
     fn end(&self) -> Option<Offset> {
         self.stable_end.or(self.high_watermark)
     }
 
-    /// Whether all that is known of is delivered and settled.
+    /// Returns true if all records up to the known end of the log are settled.
     pub(super) fn is_read_to_the_end(&mut self) -> bool {
         self.absorb();
         let done = self.tracker.committable();
         self.end().is_none_or(|end| end <= done)
     }
 
-    /// What has to come next for a record to be delivered; `None` where one is under way, and where there is none to deliver.
+    /// Returns what must come next for a record to be delivered. `None` if one is with a handler,
+    /// or none is left to deliver.
     fn next_step(&self, by_lanes: bool) -> Option<NextStep> {
         if !self.oldest.is_empty() {
             return None;
@@ -107,7 +118,7 @@ impl State {
             NextStep::Program
         };
         match self.place {
-            // Its reader is told, and has to seek.
+            // The reader gets an error and must seek.
             Place::Lookup(OffsetReset::None) => Some(here),
             Place::Committed | Place::Lookup(_) | Place::Unsure(..) => Some(NextStep::Position),
             Place::At(_) => {
@@ -122,6 +133,8 @@ impl State {
         }
     }
 
+    /// Returns the timestamp of the first unsettled record. For a record that is not delivered yet,
+    /// the first timestamp of its batch.
     fn first_unsettled(&self) -> Option<Timestamp> {
         let first = self.tracker.committable();
         if let Some(delivered) = self.oldest.front() {
@@ -141,7 +154,8 @@ impl State {
     }
 }
 
-/// The timestamp of a batch's first record.
+/// Returns the timestamp of a batch's first record. With log append time, all records have that of
+/// the batch.
 pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
     let raw = match header.attributes.timestamp_type() {
         TimestampType::LogAppend => header.max_timestamp,

@@ -1,4 +1,5 @@
-//! One assigned partition: where it is read, what was fetched and not yet read, what was delivered, and who holds it paused.
+//! One assigned partition. It has the position, the fetched batches that are not read yet, the
+//! records that were delivered, and the holders of pauses.
 
 mod ahead;
 mod at_work;
@@ -44,45 +45,54 @@ pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
 pub(crate) use figures::{Oldest, batch_time};
 pub(crate) use moving::Cut;
-pub(crate) use reading::{Delivery, Given};
+pub(crate) use reading::{Delivery, Given, Weight};
 
-/// A partition of one assignment. Assigned again, it is a new one: whatever still refers to this one no longer counts.
+/// A partition of one assignment. If it is assigned again, a new value is made, and work that still
+/// refers to the old one no longer counts.
 pub(crate) struct Partition {
+    /// Topic and number.
     place: TopicPartition,
+    /// Everything that changes together. Held for short times, never across an await.
     state: Mutex<State>,
-    /// Told when there is something to read, or nothing more to come.
+    /// Wakes the lane that reads when there may be something to read or the partition is to end.
     readable: Notify,
-    /// Told when the window has room again.
+    /// Wakes a lane that waits until the window has room.
     room: Notify,
-    /// As in the state, to be read without its lock.
+    /// A copy of `State::turn`, to be read without the lock. Only the state writes it.
     turn: Arc<AtomicU64>,
-    /// Which deliveries count.
+    /// A copy of the tracker's epoch, to be read without the lock. Tickets with another epoch no
+    /// longer count. Only the state writes it.
     epoch: Arc<AtomicU64>,
-    /// How far a receiver has given out the batch in hand.
+    /// One past the last record of the current batch that a receiver returned. 0 if there is none.
+    /// Receivers write it without the lock, and `State::absorb` applies it.
     handed: Arc<AtomicI64>,
-    /// No record is dispatched any more; what runs may end.
+    /// Cancelled when no more records are to go to handlers. Handlers may finish the records that
+    /// they have.
     stopping: CancelToken,
-    /// Nothing counts any more.
+    /// True once the partition is no longer owned. Nothing that is done with its records counts
+    /// then.
     fenced: AtomicBool,
-    /// Given to handlers; cancelled when they must not go on.
+    /// Handed to handlers. Cancelled when the partition is fenced, so that they stop.
     cancel: CancelToken,
-    /// How many lanes work on it.
+    /// The number of lanes at work. Guards of `enter` count it.
     lanes: watch::Sender<usize>,
+    /// The tasks of its lanes. Aborted when the partition is fenced.
     tasks: Mutex<Vec<AbortHandle>>,
-    /// What its lanes are at.
+    /// The record and the phase of each lane, for gauges.
     workers: Workers,
-    /// Itself, for the lists below.
+    /// This partition itself, to be added to the lists in `wakes`.
     me: Weak<Self>,
+    /// The tasks to wake when something changes.
     wakes: Wakes,
-    /// Whether the fetcher is to look at it.
+    /// True while this is in the list of the fetcher.
     fetch_mark: Mark,
-    /// Whether a receiver is to look at it.
+    /// True while this is in the list of the receivers.
     ready_mark: Mark,
-    /// Whether its lanes were started.
+    /// True once its lanes were started. They start once.
     laned: AtomicBool,
 }
 
-/// Who is told when something of a partition changes.
+/// Signals to wake the consumer's tasks when something of a partition changes.
 #[derive(Clone, Default)]
 pub(crate) struct Wakes {
     /// Wakes the fetcher.
@@ -93,89 +103,135 @@ pub(crate) struct Wakes {
     pub(crate) ready: Arc<Touched>,
 }
 
+/// The state of a partition behind its lock.
 struct State {
+    /// The place to fetch next.
     place: Place,
-    /// Counts seeks and resets: an answer or a batch from before one is dropped.
+    /// Counts the times that fetched batches became stale, such as by a seek, a reset or a
+    /// truncated log. An answer or a batch with another turn is dropped.
     turn: u64,
+    /// The copy of `turn` that is read without the lock.
     turn_told: Arc<AtomicU64>,
+    /// The copy of the tracker's epoch that is read without the lock.
     epoch_told: Arc<AtomicU64>,
+    /// The same value as `Partition::handed`.
     handed: Arc<AtomicI64>,
+    /// Fetched chunks that are not read to their end, oldest first.
     queue: VecDeque<Chunk>,
+    /// The bytes in `queue`. Each chunk counts until it is read to its end.
     queued: usize,
-    /// A batch that was given back, to be read next.
+    /// A batch that a reader put back. It is read next. `None` if there is none.
     front: Option<Opened>,
-    /// Batches taken from the queue, in order, while they are being unpacked.
+    /// Batches taken out of `queue`, in order, while they are unpacked. They are read before
+    /// `queue`.
     ahead: VecDeque<Ahead>,
-    /// How many batches were ever taken ahead.
+    /// The number of batches that openers have ever taken. It numbers them.
     taken: u64,
-    /// Somebody has a batch in hand: the next one is not given before it is passed or put back.
+    /// True while the openers have this partition on their list, from when a batch waits for one
+    /// until an opener finds none.
+    openers_told: bool,
+    /// True while a reader has a batch in hand. The next batch is not given out before that one is
+    /// passed or put back.
     in_hand: bool,
-    /// How often in a row the place was found unreadable.
+    /// The number of times in a row that the batch at this place could not be read.
     spoiled: u32,
+    /// The leader epoch of the last batch that was fetched, with which a fetch and a check of the
+    /// position detect a truncated log. `None` if it is unknown.
     last_epoch: Option<LeaderEpoch>,
+    /// The id of the topic, from metadata. `None` until it is known. Another id means that the
+    /// topic was created again.
     topic_id: Option<Uuid>,
-    /// The newest leader's, as metadata told.
+    /// The highest leader epoch that metadata has shown. `None` until one is known.
     leader_epoch: Option<LeaderEpoch>,
+    /// The size in bytes of the largest batch in recent answers. At most halved per answer, raised
+    /// while answers are too small for one batch, and 0 before the first answer.
     largest_batch: usize,
+    /// Delivered records and the offset that may be committed.
     tracker: OffsetTracker,
-    /// Someone waits until the tracker's window is below this.
+    /// The size below which the tracker's window must shrink before a waiting lane continues.
+    /// `None` if no lane waits.
     room_below: Option<usize>,
+    /// Leader epochs of the records that were read, for commits.
     epochs: EpochTrail,
+    /// Delivered records from the oldest unsettled one on, in order.
     oldest: VecDeque<Delivered>,
+    /// The offset that the coordinator has, and the state of further commits.
     commits: Commits,
-    /// Where it was begun, or moved to, last.
+    /// The offset at which reading last started, or to which it was moved. Records from here on
+    /// need a commit.
     begun: Offset,
+    /// The position that was out of range, until its replacement is found. `None` otherwise.
     reset_from: Option<Offset>,
+    /// The replica to read from.
     replica: Replica,
-    /// How often in a row an answer held less than a batch that would have fitted.
+    /// The number of answers in a row that held less than one batch, though the batch would have
+    /// fitted.
     cut_short: u32,
+    /// The high watermark from the latest answer. `None` before the first one.
     high_watermark: Option<Offset>,
+    /// The last stable offset from the latest answer. `None` before the first one and with
+    /// read_uncommitted.
     stable_end: Option<Offset>,
-    /// The batch in hand: one past it, and its first timestamp.
+    /// The batch that was last in hand, as the offset behind it and its first timestamp. `None`
+    /// once fetched batches became stale.
     hand: Option<(Offset, Option<Timestamp>)>,
+    /// The holders that keep it paused. Nothing is fetched while there is one.
     pauses: Pauses,
+    /// An error for the reader. Nothing is fetched until the reader has got it. `None` for no
+    /// error.
     failure: Option<Error>,
+    /// The time before which it is not fetched, after a failure. `None` for no wait.
     quiet_until: Option<Instant>,
+    /// The number of failed fetches and truncations in a row, for the backoff.
     failures: u32,
-    /// When a record was last delivered, a batch given to a reader, or something waited for came: without a record under way it
-    /// has stood still since.
+    /// The time when a record was last delivered, a batch given to a reader, or an awaited answer
+    /// came. If no record is with a handler, the partition has stood still since.
     moved: Instant,
-    /// Why it cannot be fetched, or its position not looked up; `None` once it could.
+    /// The reason why it cannot be fetched or its position not be looked up. `None` once that
+    /// worked again.
     trouble: Option<Trouble>,
-    /// How often in a row the position was out of the log's range.
+    /// The number of times in a row that the position was out of the log's range.
     resets: u32,
-    /// It is asked for in a request of its own, and how often in a row no answer to that could be read.
+    /// The number of answers in a row to a fetch of this partition alone that could not be read.
+    /// `None` while it is fetched together with others.
     alone: Option<u32>,
-    /// The fetcher waits for its records to be done.
+    /// True while the fetcher waits for its records to be settled, which frees memory.
     starved: bool,
-    /// Until when its position is not looked up, and how often in a row that failed.
+    /// The time before which its position is not looked up, and the number of failed lookups in a
+    /// row.
     lookup: (Option<Instant>, u32),
-    /// When its leader told last where the log ends, or was asked; `None` before the first time.
+    /// The time when its log end was last reported or asked for, or when reading started here. The
+    /// first fetch after a start reports the end by itself.
     end_at: Option<Instant>,
 }
 
-/// A record that was delivered, and when.
+/// A delivered record.
 struct Delivered {
+    /// The offset of the record.
     offset: Offset,
+    /// The time of the delivery.
     since: Instant,
+    /// The record's timestamp. `None` if it has none.
     timestamp: Option<Timestamp>,
 }
 
-/// Where a partition is fetched next.
+/// The place at which a partition is fetched next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// As the group committed; not asked yet.
+    /// The committed offset of the group, which is not known yet.
     Committed,
-    /// To be looked up in the log.
+    /// An offset that must be looked up in the log. [`OffsetReset::None`] stands for an error that
+    /// only a seek ends.
     Lookup(OffsetReset),
-    /// At this offset, once the leader says that its log still holds what was read before it, in this epoch.
+    /// This offset, once the leader confirms that its log still holds the record before it, which
+    /// was read in this epoch.
     Unsure(Offset, LeaderEpoch),
-    /// At this offset.
+    /// This offset.
     At(Offset),
 }
 
 impl Place {
-    /// The offset, where it is known.
+    /// Returns the offset. `None` if it must be looked up.
     fn offset(self) -> Option<Offset> {
         match self {
             Self::At(offset) | Self::Unsure(offset, _) => Some(offset),
@@ -185,12 +241,14 @@ impl Place {
 }
 
 impl Partition {
+    /// Returns a partition that is read from `start`.
     pub(crate) fn new(mut place: TopicPartition, start: Place, wakes: Wakes) -> Arc<Self> {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
         let epoch = Arc::new(AtomicU64::new(0));
-        // Every record carries the name: a kept one is copied without a count that all lanes would share.
+        // Every record carries the topic's name. A name that is kept for ever is copied without a
+        // reference count, for which all lanes would contend.
         place.topic = place.topic.keep();
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -213,6 +271,7 @@ impl Partition {
                 front: None,
                 ahead: VecDeque::new(),
                 taken: 0,
+                openers_told: false,
                 in_hand: false,
                 spoiled: 0,
                 last_epoch: None,
@@ -258,7 +317,7 @@ impl Partition {
         &self.place
     }
 
-    /// Has the fetcher look at it: it may have become fetchable.
+    /// Makes the fetcher look at this partition, since it may have become fetchable.
     pub(crate) fn touch(&self) {
         self.wakes.touched.add(&self.me, &self.fetch_mark);
         self.wakes.fetch.notify_one();
@@ -272,36 +331,35 @@ impl Partition {
         &self.ready_mark
     }
 
-    /// There may be something to read.
+    /// Wakes lanes and receivers, since there may be something to read.
     pub(crate) fn tell_readable(&self) {
         self.wakes.ready.add(&self.me, &self.ready_mark);
         self.readable.notify_one();
     }
 
-    /// Whether its lanes are to be started, which is so once.
+    /// Returns true for the first call, whose caller must start the lanes.
     pub(crate) fn take_lanes(&self) -> bool {
         !self.laned.swap(true, Ordering::AcqRel)
     }
 
-    // Positions.
-
+    /// Returns the place to fetch next, and the current turn.
     pub(crate) fn where_to_fetch(&self) -> (Place, u64) {
         let state = self.state.lock();
         (state.place, state.turn)
     }
 
-    /// The next offset to deliver; `None` while it is being looked up.
+    /// Returns the next offset to deliver. `None` while it is looked up.
     pub(crate) fn position(&self) -> Option<Offset> {
         let mut state = self.state.lock();
         state.absorb();
         state.place.offset().map(|_| state.tracker.position())
     }
 
-    /// Moves to `place`, dropping what was fetched: a seek.
+    /// Moves to `place` and drops the fetched batches. This is a seek.
     pub(crate) fn go_to(&self, place: Place) {
         let mut state = self.state.lock();
         state.restart(place);
-        // A seek is the one way backwards: what was committed before it does not stop the next commit.
+        // A seek may move backwards. The offset committed before must not stop the next commit.
         state.commits.begin_anew();
         state.resets = 0;
         drop(state);
@@ -310,13 +368,14 @@ impl Partition {
         self.room.notify_one();
     }
 
-    /// The answer to a lookup; one that a seek has overtaken changes nothing and gives `false`.
+    /// Sets the place that a lookup found. Returns false, and changes nothing, if a seek came
+    /// first.
     pub(crate) fn resolve(&self, turn: u64, place: Place, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
         if state.turn != turn || state.place.offset().is_some() {
             return false;
         }
-        // A position that was out of range time after time waits as long as before.
+        // A position that is out of range again and again keeps its backoff.
         let quiet = state.quiet_until.filter(|_| state.resets > 0);
         state.restart(place);
         state.quiet_until = quiet;
@@ -330,14 +389,16 @@ impl Partition {
         true
     }
 
-    /// The offset that was out of range, while its successor is looked up.
+    /// Returns the offset that was out of range. `None` once its replacement is found.
     pub(crate) fn reset_from(&self) -> Option<Offset> {
         self.state.lock().reset_from
     }
 
-    /// The log does not hold the offset at which it was fetched: it is to be looked up anew, once what was fetched before is read.
-    /// Returns `false` when the fetch is out of date. Where that happens again, nothing is asked before `quiet` gives, for the number of
-    /// times in a row.
+    /// Moves to `to` after a fetch at offset `at` was out of the log's range. Returns false if the
+    /// fetch is stale or records before `at` are not read yet.
+    ///
+    /// If this happens several times in a row, nothing is fetched or looked up before the time that
+    /// `quiet` returns for their number.
     pub(crate) fn reset(
         &self,
         turn: u64,
@@ -352,33 +413,32 @@ impl Partition {
         state.restart(to);
         state.commits.begin_anew();
         state.reset_from = Some(at);
+        // The first reset is immediate. A repeated one, as from a broker that answers wrongly,
+        // waits.
         state.quiet_until = (state.resets > 0).then(|| quiet(state.resets - 1));
         state.resets = state.resets.saturating_add(1);
         true
     }
 
-    // Standing still.
-
-    /// What was waited for has come: it has not stood still until now.
+    /// Notes that an awaited answer has come, so that the partition does not count as standing
+    /// still before now.
     pub(crate) fn has_moved(&self) {
         self.state.lock().moved = Instant::now();
     }
 
-    /// Takes on a lane.
+    /// Registers a lane, so that gauges can show its record.
     pub(crate) fn lane_at_work(&self) -> LaneAtWork {
         self.workers.enter()
     }
 
-    // Pausing.
-
-    /// `by` holds it paused; `true` when that is news.
+    /// Adds `by` to the holders of the pause. Returns true if it was not one before.
     pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {
         let news = self.state.lock().pauses.hold(by.clone(), reason);
         self.touch();
         news
     }
 
-    /// `by` lets go; `true` when nobody holds it any more.
+    /// Removes `by` from the holders of the pause. Returns true if it was the last one.
     pub(crate) fn resume(&self, by: &Holder) -> bool {
         let last = self.state.lock().pauses.release(by);
         self.touch();
@@ -386,7 +446,7 @@ impl Partition {
         last
     }
 
-    /// Who holds it paused.
+    /// Returns the pauses, for display.
     pub(crate) fn pauses(&self) -> Vec<Pause> {
         self.state.lock().pauses.told(&self.place)
     }
@@ -401,6 +461,8 @@ impl Partition {
 }
 
 impl State {
+    /// Starts over at `place`. Drops the fetched batches, and delivered records no longer count
+    /// once an offset is known.
     fn restart(&mut self, place: Place) {
         self.drop_fetched();
         self.place = place;
@@ -420,14 +482,14 @@ impl State {
         }
     }
 
-    /// Fetches again from `from`; what was delivered stays delivered.
+    /// Fetches again from `from`. Delivered records still count.
     fn restart_at(&mut self, from: Offset) {
         self.drop_fetched();
         self.place = Place::At(from);
         self.last_epoch = self.epochs.of(from);
     }
 
-    /// Notes what a receiver has given out of the batch in hand.
+    /// Applies what a receiver has returned of the batch in hand to the tracker.
     fn absorb(&mut self) {
         if self.in_hand
             && let Some(handed) = Offset::from_wire(self.handed.load(Ordering::Acquire))
@@ -436,12 +498,12 @@ impl State {
         }
     }
 
-    /// Whether something that was fetched is not yet read, or is being read.
+    /// Returns true if fetched batches are not read yet or are being read.
     fn has_unread(&self) -> bool {
         self.in_hand || self.front.is_some() || !self.ahead.is_empty() || !self.queue.is_empty()
     }
 
-    /// A new turn: whatever was fetched or is in hand is out of date.
+    /// Begins a new turn, so that all fetched batches and the batch in hand are stale.
     fn drop_fetched(&mut self) {
         self.turn += 1;
         self.turn_told.store(self.turn, Ordering::Release);

@@ -1,4 +1,5 @@
-//! What moves a position besides reading and seeking: another leader, a log that was cut, a topic that was made again.
+//! Changes of a position by other causes than reading and seeking. These are a new leader, a
+//! truncated log, and a topic that was created again.
 
 use milena_core::{LeaderEpoch, Offset};
 use tokio::time::Instant;
@@ -6,32 +7,34 @@ use uuid::Uuid;
 
 use super::{Partition, Place};
 
-/// What a cut of the log took away.
+/// The effect of a truncated log on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// A seek was faster.
+    /// No effect, since a seek came first.
     Overtaken,
-    /// Only what was not read yet.
+    /// Only records that were not read yet are gone.
     Unread,
-    /// What was read, up to this position.
+    /// Records that were read are gone. Holds the position before.
     Read(Offset),
 }
 
 impl Partition {
-    /// Which topic it is of; `true` when that is another than before, though of the same name.
+    /// Notes the id of the topic. Returns true if it is another topic than before, though with the
+    /// same name.
     pub(crate) fn meet_topic(&self, id: Option<Uuid>) -> bool {
         let mut state = self.state.lock();
         let Some(id) = id else { return false };
         let other = state.topic_id.is_some_and(|known| known != id);
         state.topic_id = Some(id);
         if other {
-            // Nothing of the old topic counts in the new one.
+            // Leader epochs of the old topic mean nothing in the new one.
             state.leader_epoch = None;
         }
         other
     }
 
-    /// The topic is another one: what was read of it says nothing about this one. Gives the position in the old one.
+    /// Moves to `to`, since the topic was created again. Returns the position in the old topic, or
+    /// `None` if there was no known one.
     pub(crate) fn made_again(&self, to: Place) -> Option<Offset> {
         let mut state = self.state.lock();
         state.absorb();
@@ -46,8 +49,8 @@ impl Partition {
         Some(from)
     }
 
-    /// Who leads, and since which epoch: under a new leader the position is unsure, where it is known in which epoch it was read.
-    /// Returns whether it became so.
+    /// Notes the leader epoch from metadata. Under a newer leader the position becomes unsure, if
+    /// the epoch in which it was read is known. Returns true if it became so.
     pub(crate) fn meet_leader(&self, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
         let Some(epoch) = epoch else { return false };
@@ -62,7 +65,8 @@ impl Partition {
         }
     }
 
-    /// The leader's log holds what was read.
+    /// Notes that the leader's log holds the records that were read, so that the position is sure
+    /// again.
     pub(crate) fn validated(&self, turn: u64) {
         let mut state = self.state.lock();
         if let Place::Unsure(offset, _) = state.place
@@ -75,10 +79,11 @@ impl Partition {
         }
     }
 
-    /// The log parts from what was fetched at `end`: what was fetched of it is dropped; where it was read already, it is read `to`.
+    /// Drops the fetched batches, since the log was truncated at `end`. If records that were read
+    /// are gone, moves to `to`.
     ///
-    /// Where only what was not read is gone, it is fetched anew; again and again after the wait that `quiet` gives for the number of
-    /// times in a row.
+    /// If only unread records are gone, they are fetched again. From the second time in a row, that
+    /// happens after the time that `quiet` returns for the number of times.
     pub(crate) fn cut(
         &self,
         turn: u64,
@@ -95,7 +100,8 @@ impl Partition {
         if end.is_some_and(|end| end >= read) {
             state.restart_at(read);
             if state.failures > 0 {
-                // All that was read is in the log, and the broker has said so: it is not asked about the epoch again.
+                // The broker said that its log holds all records that were read. A further check of
+                // the epoch would only bring the same answer.
                 state.last_epoch = None;
                 state.quiet_until = Some(quiet(state.failures - 1));
             }

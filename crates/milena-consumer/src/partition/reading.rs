@@ -25,6 +25,17 @@ pub(crate) enum Given {
     Bad(Bad, u64),
 }
 
+/// How long a batch takes to open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    /// Less than to wake another thread.
+    Light,
+    /// Long enough for several cores to share the work.
+    Heavy,
+    /// So long that other tasks of the reader's thread would have to wait.
+    Huge,
+}
+
 /// Whether a record may be given to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
@@ -37,96 +48,94 @@ pub(crate) enum Delivery {
 }
 
 impl Partition {
-    /// The next batch to read, if one is there, and one that is to be opened beside its reader, if it may be.
+    /// Returns the next batch to read, if one is there, and whether the openers have to be told that
+    /// batches of this partition wait for them.
     ///
     /// One batch is in hand at a time, until it is [`passed`](Self::passed), [put back](Self::put_back) or given up.
-    pub(crate) fn pull(&self, apart: impl Fn(&Batch) -> bool) -> (Option<Given>, Option<Closed>) {
+    pub(crate) fn pull(&self, heavy: impl Fn(&Batch) -> Weight) -> (Option<Given>, bool) {
         let mut state = self.state.lock();
         if self.is_stopping() || state.in_hand {
-            return (None, None);
+            return (None, false);
         }
         if let Some(opened) = state.front.take() {
             state.take_in_hand(opened.records.header());
-            return (Some(Given::Open(opened)), None);
+            return (Some(Given::Open(opened)), false);
         }
-        let (given, mut beside) = self.next(&mut state, &apart);
-        if matches!(given, Some(Given::Open(_)))
-            && state.ahead.len() < ahead::most(state.largest_batch)
-        {
-            beside = self.step(&mut state, &apart);
-        }
+        let given = self.next(&mut state, &heavy);
         match &given {
             Some(Given::Open(opened)) => state.take_in_hand(opened.records.header()),
             Some(Given::Closed(closed, _)) => state.take_in_hand(closed.batch.header()),
             Some(Given::Bad(..)) => state.in_hand = true,
             None => {}
         }
-        (given, beside)
+        // Several at once, so that an opener is woken once for all of them.
+        let most = ahead::most(state.largest_batch);
+        if state.ahead.len() <= most / 2 {
+            let bad = |step: Option<&Ahead>| matches!(step, Some(Ahead::Bad(_)));
+            while state.ahead.len() < most
+                && !bad(state.ahead.back())
+                && self.step(&mut state, &heavy)
+            {}
+        }
+        let waiting = |step: &Ahead| matches!(step, Ahead::Waiting(_));
+        let tell = !state.openers_told && state.ahead.iter().any(waiting);
+        state.openers_told |= tell;
+        (given, tell)
     }
 
-    /// The first thing to read; a batch to open beside the reader comes alone.
-    fn next(
-        &self,
-        state: &mut State,
-        apart: &impl Fn(&Batch) -> bool,
-    ) -> (Option<Given>, Option<Closed>) {
+    /// The first thing to read.
+    fn next(&self, state: &mut State, heavy: &impl Fn(&Batch) -> Weight) -> Option<Given> {
         loop {
             let from = state.tracker.position();
             let turn = state.turn;
             match state.ahead.pop_front() {
                 Some(Ahead::Skip(next)) => state.tracker.skip_to(next),
-                Some(Ahead::Closed(closed)) => return (Some(Given::Closed(closed, from)), None),
+                // No opener has begun it: to open it here costs less than to wait for one.
+                Some(Ahead::Waiting(closed)) if heavy(&closed.batch) != Weight::Huge => {
+                    return Some(Given::Closed(closed, from));
+                }
+                Some(Ahead::Closed(closed)) => return Some(Given::Closed(closed, from)),
                 Some(Ahead::Open(records, pinned)) => {
-                    let opened = Opened {
+                    return Some(Given::Open(Opened {
                         records,
                         from,
                         turn,
                         pinned,
-                    };
-                    return (Some(Given::Open(opened)), None);
+                    }));
                 }
-                Some(Ahead::Bad(bad)) => return (Some(Given::Bad(bad, turn)), None),
-                Some(opening @ Ahead::Opening(..)) => {
-                    state.ahead.push_front(opening);
-                    let full = state.ahead.len() >= ahead::most(state.largest_batch);
-                    let beside = (!full).then(|| self.step(state, apart)).flatten();
-                    return (None, beside);
+                Some(Ahead::Bad(bad)) => return Some(Given::Bad(bad, turn)),
+                Some(elsewhere @ (Ahead::Opening(..) | Ahead::Waiting(_))) => {
+                    state.ahead.push_front(elsewhere);
+                    return None;
                 }
+                None if self.step(state, heavy) => {}
                 None => {
-                    let beside = self.step(state, apart);
-                    if beside.is_some() {
-                        return (None, beside);
-                    }
-                    if state.ahead.is_empty() {
-                        let told = state.failure.take();
-                        let bad = told.map(|error| {
-                            Given::Bad(
-                                Bad {
-                                    error,
-                                    end: BatchEnd::Unknown,
-                                },
-                                turn,
-                            )
-                        });
-                        return (bad, None);
-                    }
+                    let told = state.failure.take();
+                    return told.map(|error| {
+                        Given::Bad(
+                            Bad {
+                                error,
+                                end: BatchEnd::Unknown,
+                            },
+                            turn,
+                        )
+                    });
                 }
             }
         }
     }
 
-    /// Takes one step of the log ahead, if there is one; gives the batch that is to be opened beside its reader.
-    fn step(&self, state: &mut State, apart: &impl Fn(&Batch) -> bool) -> Option<Closed> {
+    /// Takes one step of the log ahead. Returns `false` where nothing is there to take.
+    fn step(&self, state: &mut State, heavy: &impl Fn(&Batch) -> Weight) -> bool {
         let from = state.tracker.position();
         let turn = state.turn;
         loop {
-            let chunk = state.queue.front_mut()?;
+            let Some(chunk) = state.queue.front_mut() else {
+                return false;
+            };
             let step = match chunk.step(from) {
                 Ok(Step::Batch(batch)) => {
-                    state.taken += 1;
-                    let id = state.taken;
-                    let beside = apart(&batch);
-                    let header = *batch.header();
+                    let weight = heavy(&batch);
                     let following = match batch.is_intact() {
                         true => None,
                         false => chunk.next_base(),
@@ -135,14 +144,13 @@ impl Partition {
                         batch,
                         turn,
                         pinned: Arc::clone(chunk.pinned()),
-                        id,
+                        id: 0,
                         following,
                     };
-                    if beside {
-                        state.ahead.push_back(Ahead::Opening(id, header));
-                        return Some(closed);
+                    match weight {
+                        Weight::Light => Ahead::Closed(closed),
+                        Weight::Heavy | Weight::Huge => Ahead::Waiting(closed),
                     }
-                    Ahead::Closed(closed)
                 }
                 Ok(Step::Skip(next)) => Ahead::Skip(next),
                 Ok(Step::End) => {
@@ -158,7 +166,7 @@ impl Partition {
                 }),
             };
             state.ahead.push_back(step);
-            return None;
+            return true;
         }
     }
 
@@ -340,7 +348,7 @@ impl Partition {
 
 impl State {
     /// Whether reading would give something at once.
-    fn has_something(&self) -> bool {
+    pub(super) fn has_something(&self) -> bool {
         if self.in_hand {
             return false;
         }

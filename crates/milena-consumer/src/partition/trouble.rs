@@ -1,25 +1,29 @@
-//! Why a partition cannot be fetched, and since when.
+//! The reason why a partition cannot be fetched, and the time since when.
 
 use milena_core::{Error, ErrorCode};
 use tokio::time::Instant;
 
 use super::{Partition, State};
 
-/// Failures in a row.
+/// Failures of a partition in a row, of fetches or lookups.
 #[derive(Debug)]
 pub(super) struct Trouble {
+    /// The time of the first failure.
     pub(super) since: Instant,
-    /// The latest.
+    /// The latest error.
     pub(super) error: Error,
-    /// Whether it is that of a whole fetch, and not of this partition alone.
+    /// True if the latest error is of a whole request, and not of this partition alone.
     of_broker: bool,
-    /// Whether it was logged.
+    /// True once the failures were logged.
     told: bool,
 }
 
 impl Partition {
-    /// Notes that it could not be fetched, or its position not looked up. Returns whether that is to be logged: once for failures in a
-    /// row, and for what any change of leaders brings only where it lasts.
+    /// Notes that it could not be fetched or its position not be looked up. Returns true if that is
+    /// to be logged.
+    ///
+    /// Failures in a row are logged once. Errors that every change of a leader brings are logged
+    /// only if they last.
     pub(crate) fn troubled(&self, now: Instant, error: &Error) -> bool {
         let mut state = self.state.lock();
         let trouble = state.note_trouble(now, error, false);
@@ -29,7 +33,8 @@ impl Partition {
         tell
     }
 
-    /// Notes that a fetch of it and others failed as a whole, which is logged by broker. Returns whether it is the first failure in a row.
+    /// Notes that a request for it and others failed as a whole. The caller logs that once per
+    /// broker. Returns true for the first failure in a row.
     pub(crate) fn troubled_with_broker(&self, now: Instant, error: &Error) -> bool {
         let mut state = self.state.lock();
         let first = state.trouble.is_none();
@@ -37,7 +42,7 @@ impl Partition {
         first
     }
 
-    /// Whether it alone is refused, or could not be looked up.
+    /// Returns true if this partition alone is refused, or could not be looked up.
     pub(crate) fn is_refused(&self) -> bool {
         let state = self.state.lock();
         state
@@ -46,7 +51,7 @@ impl Partition {
             .is_some_and(|trouble| !trouble.of_broker)
     }
 
-    /// Whether its topic may not be read, as a broker said last.
+    /// Returns true if the latest error says that its topic may not be read.
     pub(crate) fn is_denied(&self) -> bool {
         let state = self.state.lock();
         let code = state
@@ -56,7 +61,7 @@ impl Partition {
         code.is_some_and(ErrorCode::is_authorization)
     }
 
-    /// Notes that its broker answers again, though the answer tells nothing new of it.
+    /// Notes that its broker answers again, though the answer says nothing about this partition.
     pub(crate) fn broker_answers(&self) {
         self.state
             .lock()
@@ -66,6 +71,7 @@ impl Partition {
 }
 
 impl State {
+    /// Notes an error, and returns the failures in a row.
     fn note_trouble(&mut self, now: Instant, error: &Error, of_broker: bool) -> &mut Trouble {
         let trouble = self.trouble.get_or_insert_with(|| Trouble {
             since: now,
@@ -78,7 +84,8 @@ impl State {
         trouble
     }
 
-    /// Notes that it was fetched, or looked up.
+    /// Notes that it was fetched or looked up. Logs that if a failure of this partition alone was
+    /// logged.
     pub(super) fn is_well(&mut self, partition: &milena_core::TopicPartition) {
         if let Some(trouble) = self.trouble.take()
             && trouble.told
@@ -89,5 +96,5 @@ impl State {
     }
 }
 
-/// How long a change of leaders takes at most, mostly.
+/// The time within which most changes of a leader are over.
 const ROUTINE: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,4 +1,5 @@
-//! One attempt at a record: the service is waited for, called, and its answer awaited; a panic is an answer too.
+//! One attempt at a record. It waits until the service is ready, calls it and awaits the answer. A
+//! panic becomes an error.
 
 use std::any::Any;
 use std::future::Future;
@@ -15,34 +16,42 @@ use super::{Worker, watched};
 use crate::driven::Driven;
 use crate::partition::{Partition, Phase};
 
-/// Where an attempt is made, and which it is.
+/// Route and number of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
+    /// Index of the route.
     pub(crate) route: usize,
+    /// Number of the attempt, from 1.
     pub(crate) attempt: u32,
 }
 
 /// An attempt that has ended.
 pub(super) struct Attempted {
+    /// The service's answer.
     pub(super) answer: Answer,
-    /// When it began, where it did not begin at once.
+    /// Time at which the service became ready. `None` if nobody records it, or if a first attempt
+    /// began at once.
     pub(super) began: Option<Instant>,
-    /// Whether it ended in one go.
+    /// True if neither the service's readiness nor its answer had to be waited for.
     pub(super) without_waiting: bool,
 }
 
-/// What came of beginning an attempt beside others.
+/// Result of an attempt to call the service while other records of the lane are being processed.
 pub(crate) enum Begun<F> {
+    /// The service was called. The future resolves to its answer.
     Running(F),
+    /// The service is not ready. The record goes into the next batch.
     NotReady,
     /// The partition is given back.
     Away,
 }
 
+/// A handler's answer. A panic is an error.
 pub(crate) type Answer = Result<Outcome, ProcessError>;
 
 impl<R: Driven> Worker<R> {
-    /// One attempt; `None` when the partition is given back before it began.
+    /// Makes one attempt. Returns `None` if the partition is given back before the service was
+    /// ready.
     pub(super) async fn attempt(
         &mut self,
         route: usize,
@@ -64,7 +73,8 @@ impl<R: Driven> Worker<R> {
             return None;
         };
         let (readiness, at_once) = poll_ready(&mut line.service, partition).await?;
-        // Reading the clock costs as much as all else here: only for somebody who asks, and no more often than needed.
+        // Reading the clock costs as much as all the rest of an attempt. It is read only for a
+        // recorder, and not for a first attempt that begins at once, because its start is known.
         let timed = line.recorder.is_some() && !(at_once && first);
         let began = timed.then(Instant::now);
         let (answer, without_waiting) = match readiness {
@@ -87,7 +97,8 @@ impl<R: Driven> Worker<R> {
         })
     }
 
-    /// Begins an attempt beside others. Waits for readiness only where there are no others.
+    /// Begins an attempt while other records of the lane are being processed. Waits for readiness
+    /// only if `alone` is true.
     pub(crate) async fn begin(
         &mut self,
         record: &SharedRecord,
@@ -110,7 +121,9 @@ impl<R: Driven> Worker<R> {
             match ready_now(&mut line.service) {
                 Some(readiness) => readiness,
                 None => {
-                    // It must not keep a place in a queue in which the others may have to wait again.
+                    // A clone that waits for readiness may hold a place in a queue, such as that of
+                    // a concurrency limit. The other records of the batch may have to wait in the
+                    // same queue again, so a new clone gives the place up.
                     line.service = routes.service(place.route);
                     return Begun::NotReady;
                 }
@@ -133,8 +146,8 @@ impl<R: Driven> Worker<R> {
     }
 }
 
-/// Waits until the service is ready, without a deadline; `None` when the partition is given back meanwhile.
-/// Also tells whether it was ready at once.
+/// Waits until the service is ready, without a deadline. Returns `None` if the partition is given
+/// back meanwhile. The flag is true if the service was ready at once.
 async fn poll_ready<S>(
     service: &mut S,
     partition: &Partition,
@@ -155,7 +168,7 @@ where
     }
 }
 
-/// Whether the service is ready now; `None` where it is to be waited for.
+/// Returns the service's readiness. `None` if it is not ready now.
 fn ready_now<S>(service: &mut S) -> Option<Result<(), ProcessError>>
 where
     S: Service<Incoming>,
@@ -168,13 +181,14 @@ where
         .map(flat)
 }
 
-/// Calls the service now; what it returns answers for a panic too.
+/// Calls the service now. A panic of the call or of its future becomes the answer.
 fn started<S>(service: &mut S, incoming: Incoming) -> impl Future<Output = Answer> + use<S>
 where
     S: Service<Incoming, Response = Outcome>,
     S::Error: Into<BoxError>,
 {
-    // `call` itself may panic too. It is no part of the future below, through which the record would be copied some times more.
+    // `call` may panic as well. It runs outside the future below, because a record inside the
+    // future would be copied several more times.
     let called = std::panic::catch_unwind(AssertUnwindSafe(|| service.call(incoming)));
     async move {
         match called {
@@ -191,7 +205,7 @@ fn classify(error: impl Into<BoxError>) -> ProcessError {
     ProcessError::from_boxed(error.into())
 }
 
-/// A panic is an error like others, of a class of its own.
+/// Turns a panic into an error of class `Panic`.
 fn flat<T>(ended: Result<Result<T, ProcessError>, Box<dyn Any + Send>>) -> Result<T, ProcessError> {
     ended.unwrap_or_else(|panic| {
         let what = format!("the handler panicked: {}", panic_text(&*panic));

@@ -1,4 +1,5 @@
-//! A route as one lane holds it: its own clone of the service, and who records its attempts.
+//! A route as one lane holds it, with its own clone of the service and the recorder of its
+//! attempts.
 
 use std::sync::Arc;
 
@@ -12,19 +13,23 @@ use super::Worker;
 use crate::supervise::named;
 use crate::verdict::Patience;
 
-/// A route, as one lane holds it.
+/// A route as one lane holds it.
 pub(super) struct Line<S> {
+    /// This lane's clone of the route's service.
     pub(super) service: S,
+    /// Records attempts and settled records. `None` without a recorder.
     pub(super) recorder: Option<Arc<dyn RouteRecorder>>,
-    /// Whether a layer records the attempts in place of this.
+    /// True if a layer of the stack records the attempts. The worker then does not.
     pub(super) is_recorded: bool,
-    /// What each record carries: the recorder and the clock for layers that ask for them.
+    /// Extensions of each record. They hold the recorder and the clock for layers that ask for
+    /// them.
     pub(super) extensions: Extensions,
+    /// Limits of the retries that the worker makes.
     pub(super) patience: Patience,
 }
 
 impl<R: Routes> Worker<R> {
-    /// The lane's hold of a route, made with its first record.
+    /// Returns the lane's hold of a route. The first record of the route creates it.
     pub(super) fn line(&mut self, route: usize, record: &ConsumerRecord) -> &mut Line<R::Service> {
         if self.lines.len() <= route {
             self.lines.resize_with(route + 1, || None);
@@ -63,7 +68,7 @@ impl<R: Routes> Worker<R> {
         })
     }
 
-    /// Counts an attempt that began then, unless a layer does.
+    /// Records an attempt that began at this time, unless a layer records attempts.
     pub(super) fn record_attempt(
         &self,
         route: usize,
@@ -80,7 +85,8 @@ impl<R: Routes> Worker<R> {
         }
     }
 
-    /// What a panic left of the service is not to be trusted.
+    /// Drops the service after a panic, which may have left it in a broken state. The next record
+    /// gets a new clone.
     pub(super) fn distrust(&mut self, route: usize, end: Result<&'static str, ErrorClass>) {
         if end == Err(ErrorClass::Panic)
             && let Some(slot) = self.lines.get_mut(route)
@@ -90,5 +96,5 @@ impl<R: Routes> Worker<R> {
     }
 }
 
-/// How errors call the recorder.
+/// Name of the recorder in error texts.
 pub(super) const RECORDER: &str = "the recorder";

@@ -1,4 +1,4 @@
-//! A lane's worker: takes one record at a time through its route's service and settles it.
+//! The worker of a lane. It passes one record at a time through its route's service and settles it.
 
 mod attempt;
 mod line;
@@ -27,27 +27,37 @@ use crate::partition::{LaneAtWork, Partition, Phase};
 use crate::supervise::named;
 use crate::verdict::{Verdict, judge};
 
-/// One lane's way to process a record; owns a clone of each route's service that it has used.
+/// Processes the records of one lane. Owns a clone of each route's service that the lane has used.
 pub(crate) struct Worker<R: Routes> {
+    /// State that all tasks of the consumer share.
     core: Arc<Core>,
+    /// The consumer's routes, shared by all lanes.
     routes: Arc<R>,
+    /// Partition whose records this lane processes.
     partition: Arc<Partition>,
-    /// What this lane is at, for whoever asks.
+    /// Shows the current record and phase of this lane to health checks.
     at_work: LaneAtWork,
+    /// The lane's hold of each route, by route index. `None` until the first record of the route,
+    /// and after a panic.
     lines: Vec<Option<Line<R::Service>>>,
-    /// When the record before was settled, where the clock was read for it and nothing was waited for since.
+    /// Time at which the previous record was settled. The next record begins at the same time,
+    /// which saves a reading of the clock. `None` if the clock was not read, or the lane waited
+    /// since.
     settled: Option<Instant>,
-    /// The record before, where its handler answered without ever waiting: when it was delivered, and what it was.
+    /// Time of delivery, offset and route of the previous record. `None` unless its handler
+    /// answered without ever waiting.
     last: Option<(Instant, Offset, usize)>,
-    /// Memory for the next record.
+    /// Allocation of the previous record, reused by the next one. `None` if something still refers
+    /// to it.
     record: Option<SharedRecord>,
 }
 
-/// Whether the lane goes on.
+/// Course of the lane after a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The lane takes the next record.
 pub(crate) enum Go {
     On,
-    /// The lane ends; its record is not settled.
+    /// The lane ends without settling its record.
     Away,
 }
 
@@ -66,14 +76,17 @@ impl<R: Driven> Worker<R> {
         }
     }
 
-    /// The time, by one look at the clock for the end of a record and the beginning of the next.
+    /// Returns the time at which the next record begins. Reuses the reading of the clock that
+    /// settled the previous one, if there is one.
     pub(crate) fn now(&mut self) -> Instant {
         let now = self.settled.take().unwrap_or_else(Instant::now);
         self.notice(now);
         now
     }
 
-    /// Tells of a handler that has blocked its thread, which no timer could tell of meanwhile. By the clock that is read anyway.
+    /// Reports a handler that blocked its thread for [`BLOCKED`] or longer. A timer cannot do it,
+    /// because nothing else runs on a blocked thread. `now` comes from a reading of the clock that
+    /// is needed anyway.
     fn notice(&mut self, now: Instant) {
         let Some((began, offset, route)) = self.last.take() else {
             return;
@@ -88,7 +101,7 @@ impl<R: Driven> Worker<R> {
         let name = name.as_deref().unwrap_or_default();
         tracing::warn!(
             partition = %self.partition.place(), %offset, route = name, ?elapsed,
-            "a handler has blocked its thread, and with it whatever else runs there; such work belongs in `spawn_blocking`"
+            "a handler blocked its thread, where no other task could run meanwhile: move such work to `spawn_blocking`"
         );
         if elapsed >= self.core.settings.max_processing_time {
             self.core
@@ -96,7 +109,7 @@ impl<R: Driven> Worker<R> {
         }
     }
 
-    /// Lets other tasks have their turn, when it is theirs.
+    /// Yields to other tasks if this task has used up its budget.
     pub(crate) async fn yield_in_turn(&mut self) {
         if !has_budget_remaining() {
             self.rest();
@@ -104,7 +117,8 @@ impl<R: Driven> Worker<R> {
         consume_budget().await;
     }
 
-    /// Something is waited for before the next record.
+    /// Prepares for a wait before the next record. The last reading of the clock is no longer valid
+    /// after it.
     pub(crate) fn rest(&mut self) {
         if self.last.is_some() {
             self.notice(Instant::now());
@@ -112,7 +126,8 @@ impl<R: Driven> Worker<R> {
         self.settled = None;
     }
 
-    /// Processes a delivered record to its end; `began`, where the clock was read just now.
+    /// Processes a delivered record until it is settled. `began` is the time of delivery, if the
+    /// clock was just read.
     pub(crate) async fn process(
         &mut self,
         record: ConsumerRecord,
@@ -120,7 +135,8 @@ impl<R: Driven> Worker<R> {
         began: Option<Instant>,
     ) -> Go {
         if !self.partition.counts(ticket) {
-            // Overtaken by a seek while it waited for this lane: it is not for the handler any more.
+            // A seek or a reset moved the position while the record waited for this lane. The
+            // handler must not get it.
             return Go::On;
         }
         let record = match self.record.take() {
@@ -135,7 +151,8 @@ impl<R: Driven> Worker<R> {
         go
     }
 
-    /// Waits for the time of the record that the lane has; `false` when the partition is given back meanwhile.
+    /// Waits until the time that the handler asked for, with the partition paused. Returns false if
+    /// the partition is given back meanwhile.
     pub(crate) async fn hold(&mut self, until: Timestamp) -> bool {
         self.at_work.holds(until);
         let went_by = hold(&self.core, &self.partition, until).await;
@@ -143,13 +160,15 @@ impl<R: Driven> Worker<R> {
         went_by
     }
 
-    /// Waits before the next attempt at the record; `false` when the partition is given back meanwhile.
+    /// Waits before the next attempt at the record. Returns false if the partition is given back
+    /// meanwhile.
     pub(crate) async fn wait(&mut self, time: Duration) -> bool {
         self.at_work.is_at(Phase::Again);
         wait_or_stop(&self.partition, time).await
     }
 
-    /// The lane takes a record for a batch of which it is the first, or not.
+    /// Shows that the lane has a record of a batch. `first` is true for the first record of the
+    /// batch.
     pub(crate) fn takes(&self, offset: Offset, route: usize, first: bool) {
         if first {
             self.at_work.takes(offset, route);
@@ -158,19 +177,19 @@ impl<R: Driven> Worker<R> {
         }
     }
 
-    /// The lane does that now.
+    /// Shows the current phase of the lane.
     pub(crate) fn is_at(&self, phase: Phase) {
         self.at_work.is_at(phase);
     }
 
-    /// The route of a record.
+    /// Returns the index of the record's route.
     pub(crate) fn route_of(&self, record: &ConsumerRecord) -> usize {
         let last = self.lines.len().saturating_sub(1);
         let select = || self.routes.select(record);
         named("a condition of the routes", select).min(last)
     }
 
-    /// How many records the route takes together; `None` where it takes one.
+    /// Returns the batch size of the route. `None` if the route takes single records.
     pub(crate) fn batch_size(&self, route: usize) -> Option<BatchSize> {
         self.routes.routes().get(route)?.batch
     }
@@ -179,6 +198,8 @@ impl<R: Driven> Worker<R> {
         Arc::clone(&self.routes)
     }
 
+    /// Processes a record until it is settled or its lane ends. Makes as many attempts as the
+    /// verdicts ask for.
     pub(crate) async fn process_shared(
         &mut self,
         record: &SharedRecord,
@@ -210,12 +231,13 @@ impl<R: Driven> Worker<R> {
                 Err(error) => Err(error.class()),
             };
             let verdict = judge(answer, attempt, patience);
-            // Nearly all records settle with their first attempt: one look at the clock does for both.
+            // Nearly all records settle with their first attempt. One reading of the clock then
+            // ends both the attempt and the record.
             let at_once = first && waited.is_none();
             first = false;
             match (&verdict, end) {
                 (Verdict::Settle(outcome), Ok(end)) if at_once && *outcome == end => {}
-                // Not an attempt: its time has not come.
+                // A hold is not an attempt, because the time of the record has not come.
                 (Verdict::Hold(_), _) => {}
                 _ => self.record_attempt(route, attempt, waited.or(began), end),
             }
@@ -230,7 +252,8 @@ impl<R: Driven> Worker<R> {
                     return Go::On;
                 }
                 Verdict::Again(wait) => {
-                    // What follows is a wait, and no handler that blocks its thread.
+                    // Report a blocked thread now. The wait that follows would be counted as the
+                    // handler's.
                     self.rest();
                     if !self.wait(wait).await {
                         return Go::Away;
@@ -243,7 +266,7 @@ impl<R: Driven> Worker<R> {
                     if !self.hold(until).await {
                         return Go::Away;
                     }
-                    // The time of a record is that of its processing.
+                    // The time of a record is the time of its processing, so the hold is left out.
                     began = began.zip(held).map(|(began, held)| began + held.elapsed());
                 }
                 last => return self.give_up(route, ticket, last),
@@ -252,5 +275,5 @@ impl<R: Driven> Worker<R> {
     }
 }
 
-/// A handler that takes so long without ever waiting is told of.
+/// Time after which a handler that never waits is reported to block its thread.
 const BLOCKED: Duration = Duration::from_secs(1);

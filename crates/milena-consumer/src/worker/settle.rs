@@ -1,4 +1,4 @@
-//! What an attempt comes to: its record is settled, or the lane or the consumer ends.
+//! Ends of a record. The record is settled, or its lane or the consumer ends.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,8 @@ use crate::supervise::named;
 use crate::verdict::{Verdict, judge};
 
 impl<R: Routes> Worker<R> {
-    /// What an attempt beside others came to: settled, or what is to become of the record.
+    /// Applies the answer to an attempt made beside others. Returns `None` if the record is
+    /// settled, and otherwise the verdict on it.
     pub(crate) fn ended(
         &mut self,
         record: &SharedRecord,
@@ -46,6 +47,8 @@ impl<R: Routes> Worker<R> {
         }
     }
 
+    /// Settles the record and counts it. `at_once` is true if its first attempt settled it, which a
+    /// recorder takes as one measurement.
     pub(super) fn settle(
         &mut self,
         route: usize,
@@ -78,7 +81,7 @@ impl<R: Routes> Worker<R> {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends the lane, or the consumer, as the verdict says.
+    /// Ends the lane or the consumer, as the verdict says.
     pub(crate) fn give_up(&self, route: usize, ticket: Ticket, verdict: Verdict) -> Go {
         let at = |error: Error| error.at(self.partition.place()).offset(ticket.offset);
         match verdict {
@@ -91,7 +94,8 @@ impl<R: Routes> Worker<R> {
                 self.partition.stop();
                 self.core.end(End::Failed(at(error)));
             }
-            // Its layers gave up waiting, since the next owner is to go on.
+            // A layer gave up waiting because the partition is given back. The next owner processes
+            // the record.
             Verdict::Stuck(_) if self.partition.is_stopping() => {}
             Verdict::Stuck(error) => {
                 let info = self.routes.routes().get(route);

@@ -1,4 +1,4 @@
-//! What a lane waits for besides its service: time, and an answer that is long in coming.
+//! Waits of a lane, for a time or for an answer that takes long.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::core::Core;
 use crate::partition::Partition;
 use crate::pauses::Holder;
 
-/// Waits; `false` when the partition is given back meanwhile.
+/// Waits for this time. Returns false if the partition is given back meanwhile.
 pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool {
     tokio::select! {
         biased;
@@ -21,11 +21,12 @@ pub(crate) async fn wait_or_stop(partition: &Partition, time: Duration) -> bool 
     }
 }
 
-/// Waits for that time with the partition paused.
+/// Waits until this time with the partition paused. Returns false if the partition is given back
+/// meanwhile.
 pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -> bool {
     let by = Holder::apart("hold");
     let now = core.settings.now();
-    // A clock that stands still, or a time that is past, must not make this spin.
+    // A clock that stands still, or a time in the past, must not make the lane spin.
     let time = until.since(now).max(Duration::from_millis(1));
     let reason = format!("the handler holds its record for {time:?}");
     core.hold(partition, &by, &reason.into());
@@ -34,8 +35,8 @@ pub(crate) async fn hold(core: &Core, partition: &Partition, until: Timestamp) -
     went_by
 }
 
-/// Awaits a handler's answer; one that takes too long is reported by name and offset, each time as much has passed. Also tells whether
-/// it was there at once.
+/// Awaits a handler's answer, and reports the handler whenever another `max_processing_time` has
+/// passed. The flag is true if the answer was there at once.
 pub(crate) async fn watched<R: Routes, T>(
     core: &Core,
     partition: &Partition,
@@ -45,7 +46,7 @@ pub(crate) async fn watched<R: Routes, T>(
     calling: impl Future<Output = T>,
 ) -> (T, bool) {
     let mut calling = std::pin::pin!(calling);
-    // Most answers are there at once, and need no timer.
+    // Most answers are there at once and need no timer.
     let first = std::future::poll_fn(|cx| Poll::Ready(calling.as_mut().poll(cx))).await;
     if let Poll::Ready(answer) = first {
         return (answer, true);
@@ -60,7 +61,8 @@ pub(crate) async fn watched<R: Routes, T>(
             answer = &mut calling => Some(answer),
             () = sleep_until(began + limit.saturating_mul(reported)) => None,
         };
-        // One that blocks its thread is told of afterwards, and is not stuck then.
+        // A handler that blocks its thread delays this timer as well. It is reported after its
+        // answer, and its lane is not stopped.
         let late = began.elapsed() >= limit.saturating_mul(reported);
         if answer.is_some() && began.elapsed() >= LONG {
             partition.has_moved();
@@ -82,5 +84,5 @@ pub(crate) async fn watched<R: Routes, T>(
     }
 }
 
-/// A handler that took so long has the partition counted as moving from its end on.
+/// Time from which on the end of a handler counts as progress of its partition.
 const LONG: Duration = Duration::from_secs(1);

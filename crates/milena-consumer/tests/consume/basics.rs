@@ -1,4 +1,4 @@
-//! A single consumer: order, commits, restart, close.
+//! A single consumer. Tests of order, commits, restart and close.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn offsets_are_committed_each_second_without_any_end() {
 async fn closing_leaves_the_group() {
     for (protocol, leaves) in [
         (GroupProtocol::Classic, 1),
-        // There the last heartbeat leaves.
+        // Under the consumer protocol the last heartbeat leaves.
         (GroupProtocol::Consumer, 0),
     ] {
         let bed = bed(1).await;

@@ -1,4 +1,5 @@
-//! A broker in memory, records in it, and consumers that note what they get.
+//! The test bed. It has a broker in memory, records in it, and consumers that note the records they
+//! get.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,14 +15,15 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Longer than anything may take, in the clock of the test.
+/// Longest wait for anything, in the clock of the test. A test that waits longer fails.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
+/// A broker in memory that holds the topic `orders`.
 pub(crate) struct Bed {
     pub(crate) broker: Broker,
 }
 
-/// Two brokers with the topic `orders` of `partitions` partitions.
+/// Starts two brokers with the topic `orders` of `partitions` partitions.
 pub(crate) async fn bed(partitions: u32) -> Bed {
     bed_with(partitions, |builder| builder).await
 }
@@ -35,7 +37,8 @@ pub(crate) async fn bed_with(
     Bed { broker }
 }
 
-/// As [`bed_with`], once for each protocol that members choose by themselves: the classic one, and that of the coordinator.
+/// Starts beds as [`bed_with`] does, one for each protocol that members choose by themselves. The
+/// first speaks the classic protocol, the second the consumer protocol.
 pub(crate) async fn beds_with(
     partitions: u32,
     change: impl Fn(BrokerBuilder) -> BrokerBuilder,
@@ -47,7 +50,7 @@ pub(crate) async fn beds_with(
 }
 
 impl Bed {
-    /// A client of its own, as another process would have.
+    /// Connects a client that shares nothing with the others, as another process would.
     pub(crate) async fn cluster(&self, client_id: &str) -> Cluster {
         Cluster::builder(self.broker.bootstrap())
             .connector(self.broker.dialer())
@@ -61,7 +64,7 @@ impl Bed {
             .unwrap()
     }
 
-    /// A consumer of the group `billing`.
+    /// Returns the builder of a consumer of the group `billing`.
     pub(crate) async fn builder(&self) -> ConsumerBuilder {
         self.builder_as("consumer").await
     }
@@ -70,7 +73,7 @@ impl Bed {
         Consumer::builder(self.cluster(client_id).await, "billing").topics(["orders"])
     }
 
-    /// As [`fill`], of the topic `orders`.
+    /// Writes records to the topic `orders`, as [`fill`] does.
     pub(crate) async fn fill(&self, partitions: u32, first: usize, count: usize) {
         let cluster = self.cluster("filler").await;
         fill(&cluster, "orders", partitions, first, count).await;
@@ -86,7 +89,7 @@ impl Bed {
     }
 }
 
-/// Writes `count` records to each partition of `topic`; values are numbered from `first`.
+/// Writes `count` records to each partition of `topic`. Their values are numbers from `first` on.
 pub(crate) async fn fill(
     cluster: &Cluster,
     topic: &str,
@@ -111,11 +114,11 @@ pub(crate) async fn fill(
     producer.close(LIMIT).await.unwrap();
 }
 
-/// What handlers have seen, in order.
+/// Records that handlers have seen, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<Noted>);
 
-/// By partition and number, and who waits for more.
+/// Partition and number of each record, and a wake-up for tests that wait for more.
 type Noted = (Mutex<Vec<(u32, usize)>>, Notify);
 
 impl Seen {
@@ -168,7 +171,9 @@ impl Seen {
 
 /// A consumer that runs until it is told to end.
 pub(crate) struct Running {
+    /// Ends the consumer in order.
     pub(crate) stop: ShutdownHandle,
+    /// The task that runs it.
     task: JoinHandle<Result<RunReport>>,
 }
 
@@ -199,7 +204,7 @@ impl Running {
             .unwrap()
     }
 
-    /// Ends it as a crash would: nothing is told to anybody.
+    /// Ends the consumer as a crash would, without a request to the broker.
     pub(crate) fn crash(self) {
         self.task.abort();
     }
@@ -228,7 +233,7 @@ pub(crate) fn run<A: Send + 'static, H: milena_core::Handler<A>>(
     Running { stop, task }
 }
 
-/// Waits until `done`, looking whenever the clock has moved a little.
+/// Waits until `done` returns true. Asks again whenever the clock has moved a little.
 pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
     let waiting = async {
         while !done() {
@@ -239,7 +244,7 @@ pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
     ended.unwrap_or_else(|_| panic!("never came: {what}"));
 }
 
-/// Notes each event, as it is debugged.
+/// Notes the debug text of each event.
 #[derive(Clone, Default)]
 pub(crate) struct Events(Arc<Mutex<Vec<String>>>);
 
@@ -250,7 +255,7 @@ impl Observer for Events {
 }
 
 impl Events {
-    /// The sum of the number behind `key`, over all events with `word`.
+    /// Returns the sum of the numbers after `key` in all events that contain `word`.
     pub(crate) fn sum(&self, word: &str, key: &str) -> usize {
         let all = self.0.lock();
         let number = |event: &String| {
@@ -262,7 +267,7 @@ impl Events {
         fits.filter_map(number).sum()
     }
 
-    /// How many events hold all of these words.
+    /// Returns the number of events that contain all of these words.
     pub(crate) fn count(&self, words: &[&str]) -> usize {
         let all = self.0.lock();
         let fits = |event: &&String| words.iter().all(|word| event.contains(word));

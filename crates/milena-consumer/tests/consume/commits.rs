@@ -1,4 +1,5 @@
-//! Commits that meet: each takes its offsets when it is its turn, none goes back unasked, and one partition's trouble is its own.
+//! Commits that overlap. Each takes its offsets when its turn comes, none goes back unless the user
+//! asks, and trouble with one partition does not stop the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +66,7 @@ async fn of_commits_that_nobody_waits_for_the_highest_goes_out() {
     let low = consumer.commit_record_async(&records[10]).unwrap();
     high.await.and(low.await).unwrap();
     assert_eq!(bed.committed(0), Some(21));
-    // What is named counts, however low, and so does what comes after it.
+    // An offset that the user names counts, however low it is. So does one that comes after it.
     let named = consumer
         .commit_offsets_async([(place(0), Offset::from(5_u32))])
         .unwrap();
@@ -144,7 +145,8 @@ async fn records_of_a_partition_that_was_lost_cannot_be_committed_and_that_is_to
     let lost = Fault::error(ErrorCode::UNKNOWN_MEMBER_ID).on(ApiKey::Heartbeat);
     let handle = bed.broker.faults().add(lost);
     timeout(LIMIT, handle.wait_fired(1)).await.unwrap();
-    // Joined again, it begins again, and what was received before is not its to commit.
+    // The member joined again and reads from the beginning. Records received before are not its to
+    // commit.
     let again = receive(&consumer, 1).await;
     assert_eq!(again[0].offset, Offset::ZERO);
     let error = consumer.commit().await.unwrap_err();

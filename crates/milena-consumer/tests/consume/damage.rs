@@ -1,4 +1,5 @@
-//! Data that cannot be read, and data that is not to be seen: told, passed over or left out, never silently and never in a hot loop.
+//! Records that cannot be read, and records that a reader must not see. They are reported, skipped
+//! or left out, never without a log line and never in a hot loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ fn place() -> TopicPartition {
     TopicPartition::new("orders", 0)
 }
 
-/// `count` batches of two records each.
+/// Writes `count` batches of two records each.
 async fn batches(bed: &Bed, count: usize, compression: Compression, value: &[u8]) {
     let cluster = bed.cluster("filler").await;
     let producer = Producer::builder(cluster).compression(compression);
@@ -39,7 +40,7 @@ async fn batches(bed: &Bed, count: usize, compression: Compression, value: &[u8]
     }
 }
 
-/// The first offset of each batch, and the offset behind the last.
+/// Returns the first offset of each batch, and the offset after the last.
 fn bounds(bed: &Bed) -> Vec<i64> {
     let batches = bed.broker.inspect().batches("orders", 0);
     let mut firsts: Vec<_> = batches.iter().map(|b| b.base_offset.to_wire()).collect();
@@ -111,7 +112,7 @@ async fn unreadable_batches_are_told_with_their_place_and_the_records_before_the
             Some(0),
             "{what}"
         );
-        // Asked again and again, it is told again and again, and the broker is not run over.
+        // Each call returns the error again, and the broker does not get a flood of fetches.
         bed.broker.journal().clear();
         let began = Instant::now();
         for _ in 0..6 {
@@ -269,7 +270,7 @@ async fn a_batch_that_would_grow_over_the_limit_is_not_unpacked() {
     assert_eq!(error.place().offset, Some(Offset::ZERO));
 }
 
-/// A batch of one record of an open transaction.
+/// Returns a batch with one record of an open transaction.
 fn transactional(producer: i64, sequence: i32, value: &str) -> Bytes {
     let mut open = BatchBuilder::with_capacity(64);
     let value = Some(value.as_bytes());
@@ -367,7 +368,8 @@ async fn what_is_left_out_at_the_end_of_a_log_is_committed_as_passed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_header_whose_checksum_is_wrong_says_nothing_of_where_its_batch_ends() {
-    // The end of the batch: far behind the log, within it, and before its own beginning; its count; that it is a marker.
+    // Bits that move the end of the batch far past the log, within the log, and before its own
+    // start, that change its record count, and that make it a marker.
     let flips: [(usize, u8); 6] = [
         (23, 0x20),
         (26, 0x04),

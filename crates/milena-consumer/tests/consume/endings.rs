@@ -1,4 +1,5 @@
-//! Handlers that take too long, and how a consumer ends: in order, within its deadline, at once, or by being dropped.
+//! Handlers that take too long, and the ways in which a consumer ends. It ends in order, within its
+//! deadline, at once, or by being dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ async fn a_handler_that_blocks_its_thread_is_reported_and_holds_no_other_partiti
         async move {
             match (partition.index(), offset.to_wire()) {
                 (0, 2) => {
-                    // Until the other partition is done: it does not wait for this one.
+                    // Block until the other partition is done, which must not wait for this one.
                     let began = std::time::Instant::now();
                     while *counted.lock() < 5 && began.elapsed() < LIMIT {
                         std::thread::sleep(Duration::from_millis(10));
@@ -158,7 +159,8 @@ async fn one_slow_key_holds_neither_other_keys_nor_other_partitions() {
             }
         },
     );
-    // Of seventy records ten are of the slow key; its lane may be shared by another key, by chance of the hash.
+    // Ten of the seventy records have the slow key. By chance of the hash, its lane may be shared
+    // with another key.
     eventually("the others are done", || {
         let done = done.lock();
         let of = |partition| done.iter().filter(|(p, _)| *p == partition).count();

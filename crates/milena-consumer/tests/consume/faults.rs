@@ -1,4 +1,4 @@
-//! What goes wrong on the way costs time, and neither a record nor its order.
+//! Faults on the way to the broker. They cost time, and neither a record nor its order.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, run_noting};
 
-/// The protocols in which members ask this.
+/// Returns the protocols in which members send this request.
 fn protocols(api: ApiKey) -> &'static [GroupProtocol] {
     match api {
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat => &[GroupProtocol::Classic],
@@ -17,8 +17,8 @@ fn protocols(api: ApiKey) -> &'static [GroupProtocol] {
     }
 }
 
-/// Runs a noting consumer over `fault`, which must have fired, and expects each record once and in order; so in each protocol in which
-/// `api` is asked.
+/// Runs a noting consumer under `fault` and expects each record once and in order, in each protocol
+/// that uses `api`. The fault must have fired.
 pub(crate) async fn survives(api: ApiKey, fault: impl Fn() -> Fault) {
     for protocol in protocols(api) {
         survives_in(*protocol, fault().on(api)).await;
@@ -209,7 +209,7 @@ async fn leaders_and_coordinators_that_move_and_brokers_that_go_and_come() {
     .await;
     running.end().await;
     for partition in [0, 1] {
-        // A member that lost its group may repeat what was not committed, and skips nothing.
+        // A member that lost its group may read uncommitted records again. It must not skip any.
         let mut values = seen.of(partition);
         values.sort_unstable();
         values.dedup();

@@ -1,4 +1,5 @@
-//! Fetches and lookups that fail, stay empty or say too much: told, waited out, and nobody else's trouble.
+//! Fetches and lookups that fail, stay empty or return too much. They are reported and tried again,
+//! and do not disturb other partitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -168,7 +169,7 @@ async fn the_only_topic_that_may_not_be_read_ends_the_run_and_is_named() {
     }
 }
 
-/// One batch with a value of this many bytes.
+/// Writes one batch with a value of this many bytes.
 async fn one(bed: &Bed, partition: u32, bytes: usize) {
     let producer = Producer::builder(bed.cluster("filler").await);
     let producer = producer.batch_size(bytes + 1_000).build().unwrap();
@@ -198,7 +199,7 @@ async fn without_sessions_every_partition_gets_its_turn_and_a_large_batch_too() 
         let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
         match record.partition.index() {
             38 | 39 => firsts.push(at),
-            // What was read is written again: the first ten never run dry.
+            // Write as much again as was read, so that these partitions never run dry.
             partition => one(&bed, u32::try_from(partition).unwrap(), 30_000).await,
         }
         if firsts.len() == 2 {
@@ -214,7 +215,7 @@ async fn an_empty_answer_where_the_log_goes_on_asks_for_more() {
     one(&bed, 0, 10).await;
     one(&bed, 1, 300_000).await;
     let consumer = reader(&bed, 2, |b| b.max_partition_fetch_bytes(16 << 10)).await;
-    // Something small is always there in front of the large batch.
+    // A small record always waits before the large batch.
     for count in 0..12 {
         let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
         if record.partition.index() == 1 {
@@ -406,7 +407,7 @@ async fn the_lag_is_told_though_every_fetch_is_refused_and_that_is_an_event() {
     bed.broker
         .faults()
         .add(fault.topic("orders").partition(0).always());
-    // What was asked before the fault is answered first.
+    // A fetch that was sent before the fault is answered first.
     bed.fill(1, 5, 1).await;
     sleep(Duration::from_secs(2)).await;
     bed.fill(1, 6, 1_000).await;
@@ -418,7 +419,7 @@ async fn the_lag_is_told_though_every_fetch_is_refused_and_that_is_an_event() {
     running.await.unwrap().unwrap();
 }
 
-/// A client that knows of a new topic within seconds.
+/// Connects a client whose metadata shows a new topic within seconds.
 async fn fresh(bed: &Bed) -> milena_pool::Cluster {
     let builder = milena_pool::Cluster::builder(bed.broker.bootstrap());
     let builder = builder.connector(bed.broker.dialer());

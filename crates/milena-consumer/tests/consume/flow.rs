@@ -1,4 +1,4 @@
-//! Memory and pace: what is slow holds itself back, and nothing else.
+//! Memory and pace. A slow partition holds back itself and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,7 +66,8 @@ async fn a_partition_that_was_full_is_fetched_again_soon_though_others_of_its_br
         },
     );
     seen.until_len(8_000).await;
-    // Eight seconds of work. Behind fetches that are parked for the other partition it would be as many waits of five.
+    // The handler needs eight seconds. Each fetch that the broker holds for the idle partition
+    // would add five.
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -99,7 +100,8 @@ async fn keys_keep_their_order_while_others_go_on_beside_them() {
         },
     );
     eventually("all is committed", || bed.committed(0) == Some(140)).await;
-    // The slow key's twenty records take ten seconds; in one lane all would take twenty-two.
+    // The twenty records of the slow key take ten seconds. In one lane, all records would take
+    // twenty-two.
     assert!(
         began.elapsed() < Duration::from_secs(15),
         "{:?}",
@@ -201,7 +203,7 @@ async fn brokers_are_asked_for_as_much_and_as_long_as_was_set() {
     assert!((100_000..=300_000).contains(&partition.partition_max_bytes));
     assert!(asked.all(|request| request.max_bytes <= 300_000));
 
-    // Too little to be told of at once comes when the wait is over, and enough comes at once.
+    // A record below `fetch.min.bytes` comes when the wait is over. More bytes come at once.
     sleep(Duration::from_millis(100)).await;
     let before = Instant::now();
     bed.fill(1, 100, 1).await;

@@ -1,4 +1,5 @@
-//! Several members: partitions are shared, handed over in good order, and never processed by two at once.
+//! Several members. They share partitions, hand them over in order, and never process one at the
+//! same time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ async fn a_member_that_crashes_is_replaced_after_its_session_and_nothing_is_skip
         running.end().await;
         for partition in [0, 1] {
             let values = second.of(partition);
-            // What the first had done and not committed comes again; nothing is left out.
+            // The first member's records that it did not commit come again. None is left out.
             assert_eq!(values, (values[0]..50).collect::<Vec<_>>());
             assert!(values[0] <= 40);
         }

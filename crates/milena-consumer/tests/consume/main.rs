@@ -1,4 +1,4 @@
-//! Consumers against the embedded broker, in memory and in a paused clock.
+//! Tests of consumers against the embedded broker, in memory and under a paused clock.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! Reading from the closest replica (KIP-392), and from the leader again whenever that one does not serve.
+//! Reading from the closest replica (KIP-392), and from the leader whenever that replica does not
+//! serve.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::bed::{Bed, LIMIT, bed_with};
 
-/// Two brokers in racks `a` and `b`, both with all records.
+/// Starts two brokers in racks `a` and `b`, which both hold all records.
 async fn racked() -> Bed {
     bed_with(1, |builder| builder.replication_factor(2).racks(["a", "b"])).await
 }
@@ -28,12 +29,12 @@ fn leader_and_follower(bed: &Bed) -> (i32, i32) {
     (leader, 3 - leader)
 }
 
-/// The rack that is not the leader's.
+/// Returns the rack of the follower.
 fn far_rack(bed: &Bed) -> &'static str {
     ["a", "b"][usize::try_from(leader_and_follower(bed).1 - 1).unwrap()]
 }
 
-/// How many fetches of a broker brought records.
+/// Returns the number of fetches of a broker that returned records.
 fn fetches(bed: &Bed, node: i32) -> usize {
     let journal = bed.broker.journal().requests(ApiKey::Fetch);
     journal.iter().filter(|entry| entry.node() == node).count()
@@ -103,7 +104,7 @@ async fn the_leader_serves_again_where_the_replica_does_not() {
         let lists = bed.broker.journal().requests(ApiKey::ListOffsets);
         let at_follower = lists.iter().filter(|entry| entry.node() == follower);
         assert_eq!(at_follower.count(), 0, "only leaders know offsets");
-        // It is tried again later, and not at every fetch.
+        // The consumer tries the follower again later, and not with every fetch.
         bed.fill(1, 10, 10).await;
         expect(&consumer, 10..20).await;
         assert!(handle.fired() < 6, "{} tries", handle.fired());

@@ -1,4 +1,5 @@
-//! Answers of the coordinator that say nothing cost time, and neither a record nor its order nor the membership.
+//! Answers of the coordinator without a meaning. They cost time, and neither a record, its order
+//! nor the membership.
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::GroupProtocol;
@@ -7,7 +8,7 @@ use tokio::time::{Duration, sleep};
 use crate::bed::{Seen, bed, run_noting};
 use crate::faults::survives;
 
-/// What members of a group ask their coordinator.
+/// Requests that members of a group send to their coordinator.
 const ASKED: [ApiKey; 5] = [
     ApiKey::FindCoordinator,
     ApiKey::JoinGroup,
@@ -47,7 +48,7 @@ async fn a_coordinator_that_never_says_anything_is_asked_with_a_backoff() {
         let seen = Seen::default();
         let running = run_noting(bed.builder().await.group_protocol(protocol), &seen);
         sleep(Duration::from_secs(60)).await;
-        // 500 ms is the longest wait of this client, less its jitter.
+        // This client waits 500 ms at most between tries, less its jitter.
         let asked = fault.fired();
         assert!((10..250).contains(&asked), "{protocol:?}: {asked} times");
         fault.remove();

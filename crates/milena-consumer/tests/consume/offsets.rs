@@ -1,4 +1,5 @@
-//! Offsets: what is committed by whom and how far, where reading begins and goes on, and how far behind it is.
+//! Offsets. Tests of who commits which of them, where reading begins and continues, and how large
+//! the lag is.
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ async fn receive(consumer: &Consumer, count: usize) -> Vec<milena_core::Consumer
     records
 }
 
-/// Writes one record at each of these times, in milliseconds, each in a batch of its own.
+/// Writes one record at each of these times, in milliseconds, each in its own batch.
 async fn fill_at(bed: &Bed, times: &[i64]) {
     let producer = Producer::builder(bed.cluster("filler").await)
         .build()
@@ -114,7 +115,7 @@ async fn commits_that_nobody_waits_for_go_on_in_order_and_share_requests() {
     assert_eq!(bed.committed(0), Some(500));
     let requests = bed.broker.journal().requests(ApiKey::OffsetCommit).len() - before;
     assert!(requests <= 12, "{requests} requests for 500 commits");
-    // One more, dropped at once: closing waits for it.
+    // Closing waits for one more commit, whose future is dropped at once.
     consumer
         .seek(&place(0), StartAt::Offset(100.into()))
         .unwrap();
@@ -252,7 +253,7 @@ async fn offsets_are_found_by_time_and_the_ends_of_a_log_are_told() {
         .build()
         .unwrap();
     let at = Timestamp::from_millis;
-    // Also over a leader that is not one any more.
+    // A broker that is no longer the leader refuses first.
     let fault = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER).on(ApiKey::ListOffsets);
     bed.broker.faults().add(fault);
     let times = [(place(0), at(1_500)), (place(1), at(0))];
@@ -365,7 +366,7 @@ async fn a_full_window_pauses_its_partition_and_no_other() {
     running.end().await;
 }
 
-/// Commits for the group as a program does that is no member of it.
+/// Commits for the group from a program that is not a member of it.
 async fn commit_from_outside(bed: &Bed, offset: i64, epoch: i32, text: &'static str) {
     let cluster = bed.cluster("another").await;
     let partition = OffsetCommitRequestPartition::default()
@@ -388,7 +389,7 @@ async fn commit_from_outside(bed: &Bed, offset: i64, epoch: i32, text: &'static 
 #[tokio::test(start_paused = true)]
 async fn what_another_program_committed_is_begun_at_where_the_log_has_it_and_else_judged_by_the_policy()
  {
-    // Within the log; behind its end; of an epoch that no leader had.
+    // An offset within the log, one after its end, and one of an epoch that no leader had.
     let cases = [(5, -1, 5), (99, -1, 0), (5, 77, 0)];
     for (offset, epoch, begins) in cases {
         for bed in beds_with(1, |b| b).await {

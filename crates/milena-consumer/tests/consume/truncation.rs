@@ -1,4 +1,5 @@
-//! A log that was cut below what was read of it is noticed and told, and what only passes resets nothing (KIP-320).
+//! A log that was truncated below the position is noticed and reported. Errors that only pass reset
+//! nothing (KIP-320).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,8 @@ fn other(bed: &Bed) -> i32 {
     replicas.into_iter().find(|node| *node != leader).unwrap()
 }
 
-/// Ten records on both replicas, ten more on the leader alone, which are read; then the other one leads, and five others follow.
+/// Writes ten records to both replicas and ten more to the leader only, and reads all. Then the
+/// other replica becomes the leader and five other records follow.
 async fn read_what_an_unclean_election_takes(
     bed: &Bed,
     builder: ConsumerBuilder,
@@ -161,7 +163,7 @@ async fn a_committed_offset_is_held_against_the_log_before_the_first_fetch() {
     assert!(asked[0].number() < fetched[0].number(), "asked first");
 }
 
-/// The leader moves while a consumer reads; `fault` lies on the question about its epoch.
+/// Moves the leader while a consumer reads. `fault` hits the request about its epoch.
 async fn survives(fault: Fault) {
     let bed = replicated().await;
     bed.fill(1, 0, 10).await;

@@ -1,4 +1,4 @@
-//! What a handler answers decides what is committed; an error never means that a record is dropped.
+//! The handler's answer decides what is committed. An error never drops a record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,7 +119,7 @@ async fn a_fatal_error_ends_the_run_and_says_why() {
     assert_eq!(bed.committed(0).unwrap_or(0), 0);
 }
 
-/// Keeps the names of who paused something.
+/// Notes the names of all that paused a partition.
 #[derive(Default)]
 struct Pauses(Mutex<Vec<String>>);
 

@@ -1,4 +1,5 @@
-//! The ways to receive: one by one, some at a time, by batches and as streams, all over the same queues, and none loses a record.
+//! The ways to receive records, namely one by one, several at a time, by batches and as streams.
+//! They read the same queues, and none loses a record.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -29,7 +30,7 @@ async fn reading(bed: &Bed, partitions: u32) -> AssignedConsumer {
     consumer
 }
 
-/// Holds each partition's offsets to be every one from 0, in order.
+/// Checks that each partition's offsets are complete from 0, in order.
 fn expect_all(records: &[ConsumerRecord], each: i64) {
     let mut by_partition: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
     for record in records {
@@ -135,7 +136,7 @@ async fn ways_may_be_mixed_and_order_holds() {
     }
 }
 
-/// Polls `future` `polls` times at most, then drops it.
+/// Polls `future` at most `polls` times, then drops it.
 async fn polled<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     let mut future = std::pin::pin!(future);
     let mut left = polls;
@@ -160,7 +161,7 @@ async fn a_future_dropped_at_any_poll_loses_nothing_plain_or_compressed() {
         let cluster = bed.cluster("filler").await;
         let producer = Producer::builder(cluster).compression(compression);
         let producer = producer.build().unwrap();
-        // Batches large enough to be unpacked beside the reader.
+        // Batches large enough to be unpacked on another thread.
         let noise = || -> Vec<u8> {
             std::iter::repeat_with(|| fastrand::u8(..))
                 .take(3000)

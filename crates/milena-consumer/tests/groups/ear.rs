@@ -1,4 +1,4 @@
-//! A rebalance listener that notes what it hears.
+//! A rebalance listener that notes its calls.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use milena_consumer::RebalanceListener;
 use milena_core::TopicPartition;
 use parking_lot::Mutex;
 
-/// What was heard.
+/// A call of the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
     Assigned(Vec<TopicPartition>),
@@ -17,7 +17,7 @@ pub(crate) enum Heard {
 
 type Act = Box<dyn Fn(&[TopicPartition]) + Send + Sync>;
 
-/// Notes all, and does something when partitions are assigned.
+/// Notes all calls, and runs a closure when partitions are assigned.
 #[derive(Clone, Default)]
 pub(crate) struct Ear(Arc<Noted>);
 
@@ -28,7 +28,7 @@ impl Ear {
         self.0.0.lock().clone()
     }
 
-    /// What is assigned now, as far as was heard.
+    /// Returns the partitions that are assigned now, as the calls show it.
     pub(crate) fn now(&self) -> BTreeSet<TopicPartition> {
         let mut now = BTreeSet::new();
         for heard in self.heard() {

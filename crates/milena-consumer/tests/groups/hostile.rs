@@ -1,4 +1,4 @@
-//! A member that joins by hand and tells the leader what it likes.
+//! A member that joins by hand and sends any metadata to the leader.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use milena_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
 
 use super::bed::Bed;
 
-/// Nothing, cut short, absurd counts, absurd versions, claims of everything, in a generation far ahead.
+/// Metadata that is empty, cut short, or has absurd counts or versions, and metadata that claims
+/// every partition in a generation far ahead.
 pub(crate) const METADATA: [&[u8]; 7] = [
     b"",
     b"\0",
@@ -23,13 +24,17 @@ pub(crate) const METADATA: [&[u8]; 7] = [
     b"\0\x00\0\0\0\x01\0\x06orders\0\0\0\x09\0\0\0\x01\0\x06orde",
 ];
 
+/// A member that joined by hand.
 pub(crate) struct Intruder {
+    /// Connection to the coordinator.
     connection: Connection,
+    /// Member id that the coordinator gave it.
     id: StrBytes,
+    /// Keeps the connection open.
     _cluster: (Cluster, OwnConnections),
 }
 
-/// Joins with this metadata, and never syncs nor beats.
+/// Joins with this metadata, and never sends a sync or a heartbeat.
 pub(crate) async fn join(bed: &Bed, assignor: &str, metadata: &'static [u8]) -> Intruder {
     let cluster = bed.cluster("intruder").await;
     let own = OwnConnections::new(cluster.clone());

@@ -1,4 +1,5 @@
-//! What tests of groups share: the bed of the other tests, and an ear that notes what a listener hears.
+//! Support for tests of groups. It adds to the bed of the other tests, and has listeners that note
+//! their calls.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 #[path = "../consume/bed.rs"]
@@ -16,15 +17,15 @@ use milena_pool::Cluster;
 
 use bed::{Bed, bed_with, eventually};
 
-/// The ways to be a member: eager, cooperative, and by the coordinator's assignment.
+/// The ways to be a member. They are eager, cooperative, and assigned by the coordinator.
 pub(crate) const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
 
-/// A bed whose broker notes what it is asked.
+/// Starts a bed whose broker keeps a journal of requests.
 pub(crate) async fn bed_with_journal(partitions: u32) -> Bed {
     bed_with(partitions, |b| b.journal(100_000)).await
 }
 
-/// A member of the group `billing` in one of the [`WAYS`].
+/// Returns the builder of a member of the group `billing`, in one of the [`WAYS`].
 pub(crate) async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBuilder {
     let builder = bed.builder_as(client_id).await;
     match way {
@@ -34,13 +35,13 @@ pub(crate) async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBui
 }
 
 impl Bed {
-    /// A member of the classic group `billing`, reading `orders`.
+    /// Returns the builder of a member of the classic group `billing` that reads `orders`.
     pub(crate) async fn classic(&self, client_id: &str) -> ConsumerBuilder {
         let builder = self.builder_as(client_id).await;
         builder.group_protocol(GroupProtocol::Classic)
     }
 
-    /// A member of the classic group `billing`, reading these topics.
+    /// Returns the builder of a member of the classic group `billing` that reads these topics.
     pub(crate) async fn classic_of(&self, topics: &[&str]) -> ConsumerBuilder {
         let cluster = Cluster::builder(self.broker.bootstrap())
             .connector(self.broker.dialer())
@@ -51,13 +52,13 @@ impl Bed {
     }
 }
 
-/// How many members the group has.
+/// Returns the number of members in the group.
 pub(crate) fn members(bed: &Bed) -> usize {
     let group = bed.broker.inspect().group("billing");
     group.map_or(0, |group| group.members.len())
 }
 
-/// Waits until the group has so many members, at rest, with all partitions given out.
+/// Waits until the group has this many members and is stable.
 pub(crate) async fn stable_with(bed: &Bed, count: usize) {
     let stable = || {
         let group = bed.broker.inspect().group("billing");

@@ -1,4 +1,5 @@
-//! Who owns which partition, as listeners of all members hear it: never two.
+//! Tracks the owner of each partition, as the listeners of all members see it. There is never more
+//! than one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 pub(crate) struct Owners(Arc<Mutex<BTreeMap<TopicPartition, String>>>);
 
 impl Owners {
-    /// The listener of one member.
+    /// Returns the listener of one member.
     pub(crate) fn of(&self, member: &str) -> OneOwner {
         OneOwner {
             all: self.clone(),
@@ -21,8 +22,11 @@ impl Owners {
     }
 }
 
+/// The listener of one member.
 pub(crate) struct OneOwner {
+    /// The register of all members.
     all: Owners,
+    /// Name of this member.
     member: String,
 }
 

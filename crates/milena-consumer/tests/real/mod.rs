@@ -1,4 +1,4 @@
-//! A real cluster, the one that `MILENA_TEST_BOOTSTRAP` names, and topics of a test's own there.
+//! A real cluster, which `MILENA_TEST_BOOTSTRAP` names, and topics that only one test uses.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(crate) fn cluster() -> ClusterBuilder {
     Cluster::builder(bootstrap.split(',').map(str::to_owned))
 }
 
-/// A name that nothing has yet.
+/// Returns a name that no other test uses.
 pub(crate) fn fresh(what: &str) -> String {
     format!("{what}-{}", Uuid::new_v4().simple())
 }

@@ -1,4 +1,4 @@
-//! Extractors that read bytes: key, value, one header, as the type that is asked for.
+//! Extractors that decode bytes: the key, the value or one header, as the type of the argument.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -9,36 +9,44 @@ use ::bytes::Bytes;
 use super::{FromRecord, lacks, unreadable};
 use crate::{BoxError, Incoming, ProcessError};
 
-/// Makes a value from the bytes of a key, a value or a header.
+/// Decodes a value from the bytes of a key, a value or a header.
 ///
-/// There are: `Bytes` and `Vec<u8>` as they are, `String` (UTF-8), `i32`, `u32`, `i64`, `u64` (the highest byte first, as Kafka's own
-/// serializers write them) and [`Parsed`] for a number or anything else that is written as text.
+/// Implemented for `Bytes` and `Vec<u8>` (the bytes themselves), `String` (UTF-8), `i32`, `u32`,
+/// `i64` and `u64` (big-endian, as Kafka's own serializers write them), and [`Parsed`] (numbers and
+/// other types that are written as text).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read from bytes",
     note = "use `Bytes`, `String`, an integer, `Parsed<T>` for text that parses, `Json<T>`, or implement `FromBytes`"
 )]
 pub trait FromBytes: Sized {
-    /// Reads the value.
+    /// Decodes the bytes.
     ///
     /// # Errors
-    /// What is wrong with the bytes; where they stand is added by the extractor.
+    /// The reason why the bytes cannot be decoded. The extractor adds the part and the record's
+    /// place.
     fn from_bytes(bytes: &Bytes) -> Result<Self, BoxError>;
 }
 
-/// The record's key; poison where there is none or it cannot be read. Ask for `Option<Key<T>>` where it may be missing.
+/// The record's key. The record is poison if the key is missing or cannot be decoded.
+///
+/// Ask for `Option<Key<T>>` if the key may be missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<T = Bytes>(pub T);
 
-/// The record's value; poison where it is a tombstone or cannot be read. Ask for `Option<Value<T>>` where it may be one.
+/// The record's value. The record is poison if it is a tombstone or the value cannot be decoded.
+///
+/// Ask for `Option<Value<T>>` if the record may be a tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value<T = Bytes>(pub T);
 
-/// The record's value as UTF-8 text; poison where it is not, or is a tombstone.
+/// The record's value as UTF-8 text. The record is poison if it is a tombstone or is not UTF-8.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(pub String);
 
-/// One header, the last of its name; poison where there is none, it is null, or cannot be read. Ask for `Option<Header<N>>` where it may
-/// be missing or null.
+/// The last header with the name of `N`. The record is poison if the header is missing or null, or
+/// cannot be decoded.
+///
+/// Ask for `Option<Header<N>>` if the header may be missing or null.
 ///
 /// ```
 /// use milena_core::{Header, HeaderName};
@@ -60,17 +68,17 @@ pub struct Header<N: HeaderName>(pub N::Value);
 
 /// The name of a header and the type of its value, for [`Header`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` names no header",
+    message = "`{Self}` does not name a header",
     note = "make a type for the header and implement `HeaderName` for it, with its name and the type of its value"
 )]
 pub trait HeaderName {
     /// The header's name.
     const NAME: &'static str;
-    /// What its value is read as.
+    /// The type that the header's value is decoded as.
     type Value: FromBytes;
 }
 
-/// A value that is written as text: `Parsed<u32>` reads `"42"`.
+/// A value that is written as text. `Parsed<u32>` reads `"42"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parsed<T>(pub T);
 
@@ -116,7 +124,7 @@ fn header_named(name: &str) -> String {
     format!("header `{name}`")
 }
 
-/// Reads a part that has to be there.
+/// Decodes a required part. A missing part is poison.
 fn needed<T: FromBytes>(
     incoming: &Incoming,
     part: &str,
@@ -125,7 +133,7 @@ fn needed<T: FromBytes>(
     read(incoming, part, bytes)?.ok_or_else(|| lacks(incoming, part))
 }
 
-/// Reads a part that may be missing.
+/// Decodes an optional part. A part that is there but cannot be decoded is poison.
 fn read<T: FromBytes>(
     incoming: &Incoming,
     part: &str,
@@ -133,7 +141,7 @@ fn read<T: FromBytes>(
 ) -> Result<Option<T>, ProcessError> {
     let read = bytes.map(|bytes| T::from_bytes(&bytes)).transpose();
     read.map_err(|cause| {
-        let what = format!("the {part} cannot be read as the handler asks for it");
+        let what = format!("the {part} cannot be decoded as the type that the handler asks for");
         ProcessError::poison(unreadable(incoming, what).with_source(cause))
     })
 }
@@ -168,7 +176,7 @@ macro_rules! integers {
             fn from_bytes(bytes: &Bytes) -> Result<Self, BoxError> {
                 let (wanted, there) = (size_of::<Self>(), bytes.len());
                 let octets = bytes[..].try_into().map_err(|_| {
-                    format!("{} has {wanted} bytes, and there are {there}", stringify!($integer))
+                    format!("{} has {wanted} bytes, not {there}", stringify!($integer))
                 })?;
                 Ok(Self::from_be_bytes(octets))
             }

@@ -1,4 +1,4 @@
-//! Extractors: what a handler asks for by the types of its arguments.
+//! Extractors make the arguments of a handler. The type of an argument selects its extractor.
 
 mod bytes;
 mod parts;
@@ -12,21 +12,25 @@ pub use bytes::{FromBytes, Header, HeaderName, Key, Parsed, Text, Value};
 pub use parts::{Attempt, Stopping, Topic};
 pub use state::{Extension, FromRef, State};
 
-/// Makes a handler's argument from a record (and from the state `S` that the handler was given).
+/// Makes a handler's argument from a record, and from the state `S` that the handler was given.
 ///
-/// A failure is a [`ProcessError`]; one that no retry can mend is [`ProcessError::poison`]. Ask for `Result<T, ProcessError>` to handle a
-/// failure yourself, for a tuple to take several values as one argument.
+/// A failure is a [`ProcessError`]. Return [`ProcessError::poison`] if no retry can help. To handle
+/// a failure in the handler, ask for `Result<T, ProcessError>`. To take several values as one
+/// argument, ask for a tuple.
 ///
 /// ```
 /// use std::future::{Future, ready};
 ///
 /// use milena_core::{FromRecord, Incoming, ProcessError};
 ///
-/// /// Whether the record is a tombstone.
+/// /// True if the record is a tombstone.
 /// struct Deleted(bool);
 ///
 /// impl<S: Sync> FromRecord<S> for Deleted {
-///     fn from_record(incoming: &Incoming, _: &S) -> impl Future<Output = Result<Self, ProcessError>> + Send {
+///     fn from_record(
+///         incoming: &Incoming,
+///         _: &S,
+///     ) -> impl Future<Output = Result<Self, ProcessError>> + Send {
 ///         ready(Ok(Self(incoming.record.value.is_none())))
 ///     }
 /// }
@@ -43,14 +47,14 @@ pub trait FromRecord<S = ()>: Sized {
     /// Makes the argument.
     ///
     /// # Errors
-    /// Where the record does not hold what is asked for.
+    /// The reason why the record does not hold the argument.
     fn from_record(
         incoming: &Incoming,
         state: &S,
     ) -> impl Future<Output = Result<Self, ProcessError>> + Send;
 }
 
-/// The argument, or why there is none: the handler decides.
+/// Passes the argument or its failure to the handler, which decides.
 impl<T: FromRecord<S> + Send, S: Sync> FromRecord<S> for Result<T, ProcessError> {
     async fn from_record(incoming: &Incoming, state: &S) -> Result<Self, ProcessError> {
         Ok(T::from_record(incoming, state).await)
@@ -68,7 +72,7 @@ macro_rules! tuples {
 }
 tuples! { (A) (A B) (A B C) (A B C D) }
 
-/// The error for a record that cannot be read as asked; `what` names the part.
+/// Creates the error for a record that cannot be decoded. `what` names the part.
 fn unreadable(incoming: &Incoming, what: String) -> Error {
     let record = &incoming.record;
     Error::new(ErrorKind::Decode, what)
@@ -77,7 +81,7 @@ fn unreadable(incoming: &Incoming, what: String) -> Error {
         .offset(record.offset)
 }
 
-/// The error for a part that is not there.
+/// Creates the poison error for a part that is missing.
 fn lacks(incoming: &Incoming, part: &str) -> ProcessError {
     let what = format!("the record has no {part}, which the handler asks for");
     ProcessError::poison(unreadable(incoming, what))

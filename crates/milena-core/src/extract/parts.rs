@@ -1,4 +1,4 @@
-//! Extractors of a record's parts, as they are.
+//! Extractors of the parts of a record, without decoding.
 
 use std::future::{Future, ready};
 
@@ -8,18 +8,22 @@ use crate::{
     ProcessError, SharedRecord, Timestamp, TopicName, TopicPartition,
 };
 
-/// The topic that the record was read from.
+/// The topic from which the record was read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Topic(pub TopicName);
 
-/// Which attempt this is, counted from 1; attempts before a detour by a retry topic included.
+/// Number of this attempt, counted from 1. Attempts made before the record went through a retry
+/// topic are included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt(pub u32);
 
-/// Cancelled when the partition is to be given back or the consumer stops: a handler that works for long should end soon, and well. What it
-/// has not done is read again by the next owner.
+/// A token that is cancelled when the partition is about to be revoked or the consumer stops.
 ///
-/// [`CancelToken`] ends this attempt: it comes with a timeout, and when the time to drain is over.
+/// A handler that works for a long time should then end soon and leave consistent results. The next
+/// owner of the partition reads again the records that are not settled.
+///
+/// [`CancelToken`] is stricter. It ends this attempt, when it times out or when the drain time is
+/// over.
 ///
 /// ```
 /// use milena_core::{Outcome, Stopping};

@@ -1,4 +1,4 @@
-//! Extractors of what does not come from the record: the handler's state, and what layers passed inwards.
+//! Extractors of the handler's state, and of values that layers passed inwards.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -6,16 +6,18 @@ use std::sync::Arc;
 use super::FromRecord;
 use crate::{Incoming, ProcessError};
 
-/// The handler's state, cloned, or a part of it (see [`FromRef`]).
+/// A clone of the handler's state, or of a part of it (see [`FromRef`]).
 #[derive(Clone, Debug)]
 pub struct State<T>(pub T);
 
-/// A value that a layer put among the record's extensions; fatal where none did, since the stack lacks that layer. Ask for
-/// `Option<Extension<T>>` where it may be missing.
+/// A value that a layer put into the record's extensions.
+///
+/// A missing value is a fatal error, because it means that the stack lacks that layer. Ask for
+/// `Option<Extension<T>>` if the value may be missing.
 #[derive(Clone, Debug)]
 pub struct Extension<T>(pub Arc<T>);
 
-/// Makes a part of a state from the whole, so that [`State`] can ask for the part alone.
+/// Makes a part of a state, so that a handler can ask for that part alone with [`State`].
 ///
 /// ```
 /// use milena_core::{FromRef, State};
@@ -41,11 +43,11 @@ pub struct Extension<T>(pub Arc<T>);
 /// # check(bill);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no part of the state `{S}`",
+    message = "`{Self}` is not a part of the state `{S}`",
     note = "give the handler a state of that type by `with_state`, or implement `FromRef<{S}>` for `{Self}`"
 )]
 pub trait FromRef<S> {
-    /// The part.
+    /// Makes the part.
     fn from_ref(state: &S) -> Self;
 }
 

@@ -1,4 +1,4 @@
-//! Whether brokers answer, and how fast.
+//! The check that brokers answer, and how fast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,14 +11,16 @@ use crate::clients::ClientId;
 use crate::report::State;
 use crate::words::{list, span};
 
-/// When each broker was last part of its client's cluster, and where. A broker that stops leaves it, and is missed for a while.
+/// The brokers of each client's cluster, with their address and the time they were last part of it.
+/// A broker that stops leaves the cluster, and stays listed here for [`MISSED_FOR`].
 #[derive(Debug, Default)]
 pub(super) struct Roll(BTreeMap<(ClientId, NodeId), (String, Instant)>);
 
 impl Roll {
+    /// Notes the brokers of a sample, and forgets those that left long ago.
     pub(super) fn keep(&mut self, now: Instant, present: &BTreeMap<(ClientId, NodeId), String>) {
         let looked_at: BTreeSet<_> = present.keys().map(|(client, _)| *client).collect();
-        // Where nobody looks at a cluster any more, nothing is missed.
+        // A client without figures is gone. Its brokers are not missed.
         self.0.retain(|(client, _), (_, seen)| {
             looked_at.contains(client) && now.saturating_duration_since(*seen) < MISSED_FOR
         });
@@ -28,16 +30,18 @@ impl Roll {
     }
 }
 
-/// A broker of a client's cluster, as it was found.
+/// A broker of a client's cluster, with its present state.
 struct Found {
-    /// What stands for it in all clients of its cluster.
+    /// The id and address, which are the same in all clients of one cluster. The address is empty
+    /// without figures of the cluster.
     name: (NodeId, String),
-    /// Why it does not answer.
+    /// The reason that it does not answer. `None` if it answers.
     down: Option<String>,
+    /// The time of its last answer to a short request. `None` if there was none.
     latency: Option<Duration>,
 }
 
-/// The brokers of one client.
+/// Returns the brokers of one client.
 fn of_client(look: &Look<'_>, client: ClientId) -> Vec<Found> {
     let notes = look.notes.clients.get(&client);
     let roll = look.memory.roll.0.iter();
@@ -46,13 +50,14 @@ fn of_client(look: &Look<'_>, client: ClientId) -> Vec<Found> {
         .map(|((_, node), (address, seen))| (*node, (address.clone(), Some(*seen))))
         .collect();
     if all.is_empty() {
-        // Without figures of a cluster, whoever was heard of.
+        // Without figures of the cluster, take the brokers that events named.
         let heard = notes.into_iter().flat_map(|notes| notes.nodes.keys());
         all.extend(heard.map(|node| (*node, (String::new(), None))));
     }
     let found = all.into_iter().map(|(id, (address, seen))| {
         let node = notes.and_then(|notes| notes.nodes.get(&id));
         let trouble = node.and_then(|node| node.trouble.as_ref());
+        // A broker that was seen before and is not in this sample has left the cluster.
         let left = seen.filter(|_| !look.sample.nodes.contains_key(&(client, id)));
         let down = match (trouble, left) {
             (Some(trouble), _) => {
@@ -74,10 +79,11 @@ fn of_client(look: &Look<'_>, client: ClientId) -> Vec<Found> {
     found.collect()
 }
 
-/// Whether some broker of the client's cluster answers, so that what does not work there is not for its sake.
+/// Returns true if some broker of the client's cluster answers. If none does, the cluster is the
+/// cause of other failures, and a restart would not help.
 pub(super) fn is_reachable(look: &Look<'_>, client: ClientId) -> bool {
     let contact = look.notes.clients.get(&client);
-    // What is known of no client's part has no brokers of its own.
+    // Events and figures that belong to no joined client have no brokers of their own.
     if contact.is_none()
         || client == ClientId::default() && contact.is_some_and(|notes| notes.nodes.is_empty())
     {
@@ -88,6 +94,7 @@ pub(super) fn is_reachable(look: &Look<'_>, client: ClientId) -> bool {
         && (all.is_empty() || all.iter().any(|one| one.down.is_none()))
 }
 
+/// Checks all brokers of all clients.
 pub(super) fn check(look: &Look<'_>) -> Verdict {
     const NAME: &str = "brokers";
     if !look.has_contact() {
@@ -122,7 +129,8 @@ pub(super) fn check(look: &Look<'_>) -> Verdict {
         let reason = format!("{count} of {count} answer{slowest}");
         return Verdict::new(NAME, State::Ok, reason);
     }
-    // One of several clusters that is away is enough for what belongs to it not to work.
+    // One unreachable cluster of several is enough to fail, because all work of its clients stands
+    // still.
     let state = if cut_off {
         State::Failing
     } else {
@@ -133,5 +141,6 @@ pub(super) fn check(look: &Look<'_>) -> Verdict {
     Verdict::new(NAME, state, reason)
 }
 
-/// How long a broker that left is missed; one that was taken away for good is forgotten then.
+/// The time that a broker that left is reported as missing. A broker that was removed on purpose is
+/// forgotten after it.
 const MISSED_FOR: Duration = Duration::from_secs(900);

@@ -1,4 +1,4 @@
-//! Whether consumers run and get on: membership held, records settled, offsets committed.
+//! The checks that consumers run, are members, settle records and commit offsets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::report::State;
 use crate::sample::{Members, PlaceKey, Waits};
 use crate::words::{count, list, span};
 
-/// Consumers that were started run until their program closes them. Told where one was started.
+/// Checks that consumers run until their program closes them. Reported once a consumer was started.
 pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
     const NAME: &str = "consumers";
     let (mut ended, mut dead) = (Vec::new(), false);
@@ -22,7 +22,7 @@ pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
                 let age = look.age(Some(failure.since));
                 dead |= age >= look.settings.dead_after && look.is_reachable(*client);
                 ended.push(format!(
-                    "that of {} ended {} ago and was not started anew: {}",
+                    "the consumer of {} ended {} ago and was not replaced: {}",
                     group_name(group),
                     span(age),
                     failure.reason
@@ -42,7 +42,7 @@ pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
     })
 }
 
-/// Records are settled wherever there are some.
+/// Checks that records are settled wherever there are some.
 pub(super) fn progress(look: &Look<'_>) -> Verdict {
     const NAME: &str = "progress";
     let (mut stalled, mut dead) = (Vec::new(), false);
@@ -54,10 +54,12 @@ pub(super) fn progress(look: &Look<'_>) -> Verdict {
         };
         let (client, group, partition) = key;
         if let Waits::Held(offset, left) = waits {
-            // As it was asked: nothing stands still.
+            // The record is held on purpose, so the partition is not stalled.
             held.push(format!("{partition}@{offset} is due in {}", span(*left)));
             continue;
         }
+        // The consumer's figure is the age of one record. Progress between two looks shows that the
+        // partition itself has not been stalled for longer than that.
         let bound = look.memory.progress.bound(key);
         let age = bound.map_or(*told, |bound| look.age(Some(bound)).min(*told));
         if age < look.settings.stalled_after {
@@ -88,8 +90,8 @@ pub(super) fn progress(look: &Look<'_>) -> Verdict {
     Verdict::wrong(NAME, list(stalled), dead)
 }
 
-/// What a partition waits for, and whether a restart could help: a handler that takes long is the program's own matter, and would only
-/// begin anew.
+/// Returns a partition's next step in words, and true if a restart could help. A handler that takes
+/// long would only start over after a restart.
 fn waits_for(look: &Look<'_>, key: &PlaceKey, waits: &Waits) -> (String, bool) {
     let place = look.sample.partitions.get(key);
     match waits {
@@ -109,17 +111,17 @@ fn waits_for(look: &Look<'_>, key: &PlaceKey, waits: &Waits) -> (String, bool) {
                 NextStep::Position => "its position is not found",
                 _ => "nothing is fetched",
             };
-            // Where brokers refuse, a restart changes nothing.
+            // If brokers refuse the fetches, a restart changes nothing.
             let refused = place.and_then(|place| place.trouble.as_ref());
             (what.to_owned(), refused.is_none())
         }
     }
 }
 
-/// Partitions are fetched.
+/// Checks that partitions can be fetched.
 pub(super) fn fetches(look: &Look<'_>) -> Verdict {
     const NAME: &str = "fetches";
-    // By group, whether it is all of its partitions.
+    // For each consumer, true while all of its partitions have failed for long.
     let mut whole: BTreeMap<(ClientId, &str), bool> = BTreeMap::new();
     let (mut failing, mut longest) = (Vec::new(), Duration::ZERO);
     for ((client, group, partition), place) in &look.sample.partitions {
@@ -147,7 +149,7 @@ pub(super) fn fetches(look: &Look<'_>) -> Verdict {
     Verdict::new(NAME, state, reason)
 }
 
-/// Consumers are members of their groups; a rebalance does not take for ever.
+/// Checks that consumers are members of their groups. A rebalance may only last for a limited time.
 pub(super) fn group(look: &Look<'_>) -> Verdict {
     const NAME: &str = "group";
     let members = &look.sample.members;
@@ -179,7 +181,7 @@ pub(super) fn group(look: &Look<'_>) -> Verdict {
     Verdict::wrong(NAME, list(words.collect()), dead)
 }
 
-/// Commits are answered.
+/// Checks that commits succeed.
 pub(super) fn commits(look: &Look<'_>) -> Verdict {
     const NAME: &str = "commits";
     let (mut words, mut worst, mut dead) = (Vec::new(), State::Ok, false);
@@ -188,7 +190,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
     for (client, (group, trouble)) in all {
         let age = look.age(Some(trouble.since));
         let long = age >= look.settings.commits_after;
-        // What is refused for good is not waited for.
+        // A commit that is refused for good counts at once, because a retry cannot succeed.
         let state = match (trouble.passes, long) {
             (true, false) => continue,
             (true, true) | (false, false) => State::Degraded,
@@ -197,7 +199,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
         worst = worst.max(state);
         dead |= trouble.passes && age >= look.settings.dead_after && look.is_reachable(*client);
         words.push(format!(
-            "those of {group} fail for {}, so that records come again after a restart: {}",
+            "commits of {group} have failed for {}, so records are delivered again after a restart: {}",
             span(age),
             trouble.reason
         ));
@@ -212,7 +214,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
     }
 }
 
-/// The group in words; a consumer of assigned partitions has none.
+/// Returns the group for a reason text. A consumer of assigned partitions has none.
 fn group_name(group: &str) -> String {
     if group.is_empty() {
         "assigned partitions".to_owned()

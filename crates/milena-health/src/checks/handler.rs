@@ -1,4 +1,5 @@
-//! Whether handlers' layers let records through: lanes, dead letters, breakers, and user code that panics.
+//! The checks that handlers' layers let records through, for lanes, dead letters, breakers and
+//! panics of user code.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use super::{Look, Verdict};
 use crate::report::State;
 use crate::words::{count, list, span};
 
-/// No lane stands still for good. Told where there is a consumer.
+/// Checks that no lane has stopped. Reported if there is a consumer.
 pub(super) fn lanes(look: &Look<'_>) -> Option<Verdict> {
     const NAME: &str = "lanes";
     let clients = look.notes.clients.values();
@@ -27,16 +28,17 @@ pub(super) fn lanes(look: &Look<'_>) -> Option<Verdict> {
     Some(Verdict::new(NAME, State::Failing, reason))
 }
 
-/// What cannot be processed can be written to its dead letter topic. Told where a stack has one.
+/// Checks that dead letter topics can be written. Reported if a stack has one.
 pub(super) fn dead_letters(look: &Look<'_>) -> Option<Verdict> {
     of_gates(look, "dead_letters", "dead-letter:", State::Failing)
 }
 
-/// Dependencies are there. Told where a stack has a breaker.
+/// Checks that no breaker is open. Reported if a stack has one.
 pub(super) fn breakers(look: &Look<'_>) -> Option<Verdict> {
     of_gates(look, "breakers", "breaker:", State::Degraded)
 }
 
+/// Checks the gates whose name begins with `prefix`. A closed gate makes the state `when_closed`.
 fn of_gates(look: &Look<'_>, name: &str, prefix: &str, when_closed: State) -> Option<Verdict> {
     let (mut open, mut closed) = (BTreeSet::new(), BTreeSet::new());
     for ((_, _, gate), reason) in &look.sample.gates {
@@ -58,7 +60,8 @@ fn of_gates(look: &Look<'_>, name: &str, prefix: &str, when_closed: State) -> Op
     })
 }
 
-/// User code on the client's own tasks does not panic. Told for a while after one did.
+/// Checks that user code on the client's own tasks does not panic. Reported for [`REMEMBERED`]
+/// after a panic.
 pub(super) fn panics(look: &Look<'_>) -> Option<Verdict> {
     let noted = look.notes.clients.values();
     let noted = noted.filter_map(|notes| notes.panicked.as_ref());
@@ -69,10 +72,10 @@ pub(super) fn panics(look: &Look<'_>) -> Option<Verdict> {
             .then(|| format!("{} ({times}, the last {} ago)", panicked.what, span(age)))
     });
     let seen = look.sample.panics.iter();
-    let seen = seen.map(|text| format!("figures that were to be read: {text}"));
+    let seen = seen.map(|text| format!("gauges: {text}"));
     let all: Vec<_> = noted.chain(seen).collect();
     (!all.is_empty()).then(|| Verdict::new("panics", State::Degraded, list(all)))
 }
 
-/// How long a panic that was contained is told.
+/// The time that a contained panic is reported.
 const REMEMBERED: Duration = Duration::from_secs(600);

@@ -1,10 +1,11 @@
-//! Whether a producer's memory is full.
+//! The check that a producer's memory drains.
 
 use super::{Look, Verdict};
 use crate::report::State;
 use crate::words::span;
 
-/// The memory of producers drains. Told where there is a producer.
+/// Checks that callers do not wait too long for a producer's memory. Reported if there is a
+/// producer.
 pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
     let buffer = look.sample.buffer?;
     let (used, limit) = buffer.used;
@@ -14,7 +15,7 @@ pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
         .filter(|waited| *waited >= look.settings.buffer_after);
     Some(match long {
         Some(waited) => {
-            let reason = format!("full, callers wait for {}: {what}", span(waited));
+            let reason = format!("full, callers have waited for {}: {what}", span(waited));
             Verdict::new("buffer", State::Degraded, reason)
         }
         None => Verdict::new("buffer", State::Ok, what),

@@ -1,4 +1,4 @@
-//! Who may see the page, and what is not even read.
+//! Checks before a request reaches the page. They ask for the token and refuse bodies.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-/// Asks every request for the token, those for unknown paths too, and refuses bodies.
+/// Adds the checks to every path, unknown paths included.
 pub(super) fn guarded(router: Router, token: Option<Arc<str>>) -> Router {
     router.layer(from_fn_with_state(token, pass))
 }
 
+/// Answers 401 without the right token, and 413 to a request with a body.
 async fn pass(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     if let Some(token) = token
         && !is_right(request.headers().get(header::AUTHORIZATION), &token)
@@ -29,6 +30,8 @@ async fn pass(State(token): State<Option<Arc<str>>>, request: Request, next: Nex
     next.run(request).await
 }
 
+/// Returns true if the header holds the token. The comparison takes the same time for any wrong
+/// token of the same length.
 fn is_right(given: Option<&HeaderValue>, token: &str) -> bool {
     let Some((scheme, given)) = given
         .map(HeaderValue::as_bytes)

@@ -14,6 +14,7 @@ use super::Page;
 use crate::health::Health;
 use crate::report::State;
 
+/// Makes the routes of the page. `/metrics` exists only with `metrics`.
 pub(super) fn router(health: Health, metrics: Option<Page>) -> Router {
     let router = Router::new()
         .route("/health", get(whole))
@@ -27,27 +28,32 @@ pub(super) fn router(health: Health, metrics: Option<Page>) -> Router {
     }
 }
 
+/// Answers `/health` with the whole report, and 503 while a check is failing.
 async fn whole(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
     json(report.state != State::Failing, &report)
 }
 
+/// Answers `/health/live`, with 503 if a restart would help.
 async fn live(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
     answer(report.live, report.reasons())
 }
 
+/// Answers `/health/ready`, with 503 while no work should come.
 async fn ready(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
     answer(report.ready, report.unready())
 }
 
+/// Answers `/health/startup`, with 503 until the program has started.
 async fn startup(Shared(health): Shared<Health>) -> Response {
     let report = health.report();
     answer(report.started, report.unready())
 }
 
-/// The page of metrics; it may be the program's own code, whose panic is an answer, too.
+/// Answers `/metrics`. The text may come from the program's own code, and a panic in it becomes a
+/// 500.
 fn shown(page: &Page) -> Response {
     match catch_unwind(AssertUnwindSafe(|| page())) {
         Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS)], text).into_response(),
@@ -60,17 +66,21 @@ fn shown(page: &Page) -> Response {
     }
 }
 
-/// A probe's answer: the status says all, the body why.
+/// The body of a probe's answer. The status alone decides, and the body explains it.
 #[derive(Serialize)]
 struct Answer {
+    /// True with status 200.
     ok: bool,
+    /// The checks that are not well.
     reasons: Vec<String>,
 }
 
+/// Answers with 200 or 503 and the reasons.
 fn answer(ok: bool, reasons: Vec<String>) -> Response {
     json(ok, &Answer { ok, reasons })
 }
 
+/// Answers with 200 or 503 and a JSON body.
 fn json(ok: bool, body: &impl Serialize) -> Response {
     let status = if ok {
         StatusCode::OK
@@ -88,5 +98,5 @@ const JSON: [(HeaderName, &str); 2] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Prometheus' text format.
+/// The content type of Prometheus' text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4";

@@ -1,4 +1,4 @@
-//! The server: serves so many connections and no more, and gives each its time and no longer.
+//! The server of the page. It bounds the number of open connections and the time of each.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,18 +23,22 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use super::{HttpBuilder, Limits};
 use crate::health::Health;
 
-/// A page that is being served. Dropped, it ends at once.
+/// A page that is being served. Dropping it ends the page at once.
 pub struct HttpServer {
+    /// The address it listens at, with the real port.
     address: SocketAddr,
+    /// Ends the serving task when it is cancelled.
     stop: CancelToken,
+    /// The serving task. `None` once `shutdown` has taken it.
     task: Option<JoinHandle<()>>,
 }
 
 impl HttpServer {
+    /// Binds the address and spawns the serving task.
     pub(super) async fn start(builder: HttpBuilder) -> Result<Self> {
         let (asked, limits) = (builder.address, builder.limits);
         if !asked.ip().is_loopback() && builder.token.is_none() {
-            tracing::warn!(address = %asked, "the health page is open to the network, and asks for no token");
+            tracing::warn!(address = %asked, "the health page can be reached from the network without a token; set one by `HttpBuilder::token`");
         }
         let listener = TcpListener::bind(asked)
             .await
@@ -52,19 +56,20 @@ impl HttpServer {
         })
     }
 
-    /// Where it listens, with the port that was taken.
+    /// Returns the address it listens at. The port is the real one if port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it: what was asked is answered, within a second.
+    /// Ends the page. Requests that have arrived are answered, within a second.
     ///
-    /// Shut it down last, after the clients are closed: until then it tells that the program is alive and takes no more work.
+    /// Shut it down last, after the clients are closed. Until then the page reports that the
+    /// program is alive and takes no more work.
     pub async fn shutdown(mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {
-            // It ends by itself; a panic in it was told by the runtime.
+            // The task ends by itself. If it panicked, tokio has reported that.
             let _ = task.await;
         }
     }
@@ -78,6 +83,7 @@ impl Drop for HttpServer {
     }
 }
 
+/// Accepts connections until `stop`, and looks at the health once a second.
 async fn serve(
     listener: TcpListener,
     router: Router,
@@ -93,6 +99,7 @@ async fn serve(
         tokio::select! {
             () = stop.cancelled() => break,
             _ = looks.tick() => {
+                // Looks between requests keep the health's memory of progress fresh.
                 let _ = health.report();
             }
             Some(_) = connections.join_next() => {}
@@ -103,7 +110,7 @@ async fn serve(
                     connections.spawn(one(stream, router, limits, stop, waiting));
                 }
                 Err(error) => {
-                    // Out of descriptors, mostly: they come back.
+                    // Mostly the process is out of file descriptors, which become free again.
                     tracing::debug!(%error, "a connection to the health page was not accepted");
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -117,20 +124,22 @@ async fn serve(
     .await;
 }
 
-/// The connections that are open, oldest first.
+/// The open connections, oldest first.
 struct Open {
+    /// The largest number of open connections.
     most: usize,
+    /// The connections that were admitted. Closed ones are removed when another one is admitted.
     all: VecDeque<Waiting>,
 }
 
-/// A connection from its opening on.
+/// The state of one connection, shared by its task and by [`Open`].
 #[derive(Clone, Default)]
 struct Waiting {
-    /// Its request has come.
+    /// True once its request has arrived. Set by the connection's task.
     asked: Arc<AtomicBool>,
-    /// It is to go, for others.
+    /// Cancelled to close the connection in favour of another one.
     shed: CancelToken,
-    /// Held as long as the connection is.
+    /// Held by the connection's task while the connection is open.
     alive: Arc<()>,
 }
 
@@ -142,8 +151,10 @@ impl Open {
         }
     }
 
-    /// Takes on one more. Where there are too many, the one goes that has waited longest without having asked for anything: whoever
-    /// opens connections and says nothing keeps no probe from being answered.
+    /// Admits one more connection. At the limit, closes the oldest one that has sent no request
+    /// yet, or the oldest of all.
+    ///
+    /// Connections that stay silent therefore cannot keep a probe from its answer.
     fn admit(&mut self) -> Waiting {
         self.all.retain(Waiting::is_open);
         if self.all.len() >= self.most {
@@ -160,12 +171,13 @@ impl Open {
 }
 
 impl Waiting {
+    /// Returns true while the connection's task lives.
     fn is_open(&self) -> bool {
         Arc::strong_count(&self.alive) > 1
     }
 }
 
-/// One connection, one request.
+/// Serves one request on one connection.
 async fn one(
     stream: TcpStream,
     router: Router,
@@ -185,7 +197,7 @@ async fn one(
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut serving = pin!(serving);
-    // Time to arrive, and as much to leave.
+    // Time for the request to arrive, and as much for the answer to leave.
     let whole = timeout(limits.time * 2, async {
         tokio::select! {
             biased;
@@ -204,6 +216,7 @@ async fn one(
     }
 }
 
+/// Returns the error for an address that cannot be bound.
 fn refused(address: SocketAddr, cause: io::Error) -> Error {
     let what = match cause.kind() {
         io::ErrorKind::AddrInUse => {
@@ -224,7 +237,7 @@ impl fmt::Debug for HttpServer {
     }
 }
 
-/// How often the health looks by itself.
+/// The time between two looks that the server makes by itself.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long answers under way may take at the end.
+/// The time that unfinished answers get at shutdown.
 const LAST: Duration = Duration::from_secs(1);

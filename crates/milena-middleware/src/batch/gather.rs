@@ -1,4 +1,4 @@
-//! Gathering: records that come at the same time find the same batch.
+//! Gathers records that arrive at the same time into one batch.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -23,18 +23,26 @@ pub(super) type Running = Shared<Abortable<Pin<Box<dyn Future<Output = ()> + Sen
 pub(super) type Run = Arc<dyn Fn(Vec<Incoming>, Order) -> Answers + Send + Sync>;
 pub(super) type Answers = BatchAnswers;
 
-/// Where all lanes of a route find the batch that is open now.
+/// The table in which all lanes of a route find the open batch.
 pub(super) struct Table {
+    /// The limits of a batch.
     batching: Batching,
+    /// Runs the handler for the records of a batch.
     run: Run,
+    /// The batch that records of any lane join now. `None` until the next record arrives.
     open: Mutex<Option<Arc<Batch>>>,
 }
 
 /// A batch, from its first record to its last answer.
 pub(super) struct Batch {
+    /// The records while the batch gathers, later their answers.
     slots: Mutex<Slots>,
+    /// Notified when the batch has all records that it may hold.
     full: Arc<Notify>,
+    /// The work of the batch, which its records wait for. Set to `None` when the batch runs, so
+    /// that only the waiting records hold the work.
     running: Mutex<Option<Running>>,
+    /// Ends the work for all records.
     abort: AbortHandle,
 }
 
@@ -44,27 +52,29 @@ enum Slots {
     Done(Vec<Option<Answer>>),
 }
 
-/// A record that waits for the others; one that has left again is `None`.
+/// A record that waits for the others of its batch.
 struct Slot {
+    /// The record. `None` if it left before the batch ran.
     incoming: Option<Incoming>,
-    /// Where it is in the order of its lane.
+    /// The record's place in the order of its lane. 0 for batches of several lanes.
     rank: usize,
 }
 
-/// A record's place in a batch.
+/// A record's place in a batch. Used to get the answer, or to leave.
 pub(super) struct Seat {
+    /// The batch.
     batch: Arc<Batch>,
-    /// `None` where it came too late for the others of its lane.
+    /// The index of its slot. `None` if the record came too late for its batch.
     at: Option<usize>,
 }
 
-/// What a batch waits for before it runs.
+/// The condition for a batch to run.
 enum Gather {
-    /// Records of any lane.
+    /// The batch is full, or `within` is over. For records of any lane.
     Any { full: Arc<Notify>, within: Duration },
-    /// The records that one lane handed over together.
+    /// The records that one lane handed over together have arrived.
     Lane(BatchParty),
-    /// Nothing: a record that is tried again.
+    /// No condition. For a record that is retried alone.
     Alone,
 }
 
@@ -77,7 +87,8 @@ impl Table {
         })
     }
 
-    /// Puts a record into its batch: that of its lane, where that handed over several, else the one that is open for all.
+    /// Puts a record into its batch. If its lane handed over several records together it is the
+    /// batch of the lane, otherwise the open batch.
     pub(super) fn join(self: &Arc<Self>, incoming: Incoming) -> (Seat, Running) {
         let seat = incoming.extensions.get::<BatchSeat>().cloned();
         match seat {
@@ -90,7 +101,8 @@ impl Table {
             Some(seat) => {
                 let batch = Batch::new(self, Order::Kept, Gather::Alone);
                 if !seat.is_next() {
-                    // Its own layers bring it again before those in front of it are done: the driver brings it in its turn.
+                    // The layers of this record bring it again before the records in front of it
+                    // are done. The driver brings it again in its turn.
                     return (Seat { batch, at: None }, nothing().shared());
                 }
                 let (at, running) = batch.add(incoming, 0);
@@ -107,7 +119,8 @@ impl Table {
             let within = self.batching.within;
             Batch::new(self, Order::Any, Gather::Any { full, within })
         }));
-        // Before the batch may close: then it lets go of what runs.
+        // The record must be added before the batch can close, because a batch that runs drops its
+        // own reference to the work.
         let (at, running) = batch.add(incoming, 0);
         if at.is_some_and(|at| at + 1 >= self.batching.most) {
             *open = None;
@@ -117,7 +130,7 @@ impl Table {
         (Seat { batch, at }, running)
     }
 
-    /// From now on records go to another batch.
+    /// Closes `batch`, so that later records go to another one.
     fn close(&self, batch: &Arc<Batch>) {
         let mut open = self.open.lock();
         if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
@@ -139,7 +152,8 @@ impl Batch {
             running: Mutex::new(None),
             abort,
         });
-        // Weak: while it gathers, the batch holds what is to run, and the table the batch.
+        // Weak references avoid a cycle. While the batch gathers, it holds this work, and the table
+        // holds the batch.
         let (its_table, own) = (Arc::downgrade(table), Arc::downgrade(&batch));
         let run = Arc::clone(&table.run);
         let work = async move {
@@ -148,7 +162,8 @@ impl Batch {
             if let Some(table) = its_table.upgrade() {
                 table.close(&batch);
             }
-            // From here on those who wait hold it, and end it when they all are gone.
+            // From here on only the waiting records hold the work. When all of them are gone, the
+            // work is dropped.
             drop(batch.running.lock().take());
             let (seats, records) = batch.begin(early_from);
             let count = records.len();
@@ -159,7 +174,7 @@ impl Batch {
                 None => answers,
             };
             let answers = AssertUnwindSafe(answers).catch_unwind().await;
-            // Of an extractor: the handler's own are answers by now.
+            // The panic came from an extractor. A panic of the handler is already an answer.
             let answers = answers.unwrap_or_else(|panic| {
                 let answer = |_| match order {
                     Order::Kept if count > 1 => Ok(later()),
@@ -181,7 +196,8 @@ impl Batch {
         batch
     }
 
-    /// Where the record is, and what it waits for.
+    /// Adds a record. Returns its slot, and the work that it waits for. The slot is `None` if the
+    /// batch already runs.
     fn add(&self, incoming: Incoming, rank: usize) -> (Option<usize>, Running) {
         let mut slots = self.slots.lock();
         let running = self.running.lock().clone();
@@ -195,7 +211,9 @@ impl Batch {
         }
     }
 
-    /// Where each record's answer will be, and the records in their order. Those from `early_from` on are left for later.
+    /// Starts the batch. Returns the index of each slot's answer, and the records in their order.
+    ///
+    /// Records whose rank is `early_from` or higher have no answer index and come again later.
     fn begin(&self, early_from: Option<usize>) -> (Vec<Option<usize>>, Vec<Incoming>) {
         let slots = std::mem::replace(&mut *self.slots.lock(), Slots::Running);
         let Slots::Gathering(slots) = slots else {
@@ -203,7 +221,7 @@ impl Batch {
         };
         let mut seats = vec![None; slots.len()];
         let mut order: Vec<_> = slots.into_iter().enumerate().collect();
-        // Stable: those without a rank stay as they came.
+        // The sort is stable, so records without a rank keep their order of arrival.
         order.sort_by_key(|(_, slot)| slot.rank);
         let mut records = Vec::with_capacity(order.len());
         for (at, slot) in order {
@@ -218,7 +236,8 @@ impl Batch {
 }
 
 impl Gather {
-    /// Waits until the batch may run; the rank from which on records are too early, if there is one.
+    /// Waits until the batch may run. Returns the rank from which on records must come again later,
+    /// or `None`.
     async fn wait(self) -> Option<usize> {
         match self {
             Self::Any { full, within } => {
@@ -246,7 +265,7 @@ impl Gather {
 }
 
 impl Seat {
-    /// The answer for the record, once the batch has ended.
+    /// Returns the answer for the record, once the batch has ended.
     pub(super) fn answer(&self, ended: Result<(), Aborted>) -> Answer {
         let Some(at) = self.at else {
             return Ok(later());
@@ -255,11 +274,12 @@ impl Seat {
             (Slots::Done(answers), Ok(())) => answers.get_mut(at).and_then(Option::take),
             _ => None,
         };
-        // The batch was ended with the attempt of another record in it.
+        // The batch was ended together with the attempt of another record.
         answer.unwrap_or_else(|| Ok(later()))
     }
 
-    /// The record leaves: before the batch runs, the others go on without it; else it ends for all.
+    /// Removes the record. Before the batch runs, the others go on without it. A running batch ends
+    /// for all its records.
     pub(super) fn leave(&self) {
         let Some(at) = self.at else { return };
         let mut slots = self.batch.slots.lock();
@@ -275,22 +295,24 @@ impl Seat {
     }
 }
 
-/// The answer of a record that is to come again when those before it are done: no attempt was made.
+/// Returns the answer of a record that must come again after those before it. No attempt is
+/// counted.
 pub(crate) fn later() -> Outcome {
     Outcome::Hold(Timestamp::from_millis(0))
 }
 
-/// A panic, as an error.
+/// Converts a panic to an error.
 pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> ProcessError {
     let what = format!("the handler panicked: {}", panic_text(panic));
     ProcessError::new(ErrorClass::Panic, what)
 }
 
-/// What runs where there is nothing to run.
+/// Returns work that ends at once, for a record without a batch.
 fn nothing() -> Abortable<Pin<Box<dyn Future<Output = ()> + Send>>> {
     let (_, registration) = AbortHandle::new_pair();
     Abortable::new(Box::pin(async {}), registration)
 }
 
-/// How long a batch waits for a record that some layer keeps, once the others of its lane are there.
+/// The longest wait for a record that an outer layer still keeps, once the others of its lane have
+/// arrived.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -1,24 +1,35 @@
-//! Batch: a handler that takes several records at once, inside of the same layers as any other.
+//! Batch. Calls a handler with several records at once, inside the same layers as any other
+//! handler.
 //!
-//! Each record has its own way: it goes through its layers alone, gets its own answer, and is retried, dead-lettered or counted alone; the
-//! records only meet at the handler. Who meets depends on the consumer's order:
+//! Each record goes through its layers alone, gets its own answer, and is retried, dead-lettered or
+//! counted alone. The records only meet at the handler. The consumer's order decides which records
+//! meet:
 //!
-//! - **By partition** (the default) a lane hands over what is in its partition's queue, up to the number of a batch, and waits a short time for
-//!   more. The order is kept: what is to be tried again is tried again before those behind it, alone, and only then they come, at the same
-//!   attempt as before. Where an attempt at several records fails without saying which was at fault, by whatever error, a panic or a timeout, it
-//!   settles none of them and counts for none: the first is tried alone, and then more at a time. Only an attempt at one record is its own. So
-//!   the bad one is found, and no other becomes a dead letter for it.
-//! - **By key, or unordered**, the records that lanes have at the same time are gathered, one of each lane: give the consumer many lanes for large
-//!   batches. One that fails holds no other up. A failure for several is found out in
-//!   the same way, within one attempt: give it time for more than one call of the handler. What a timeout ends has taken too long for each.
+//! - **By partition** (the default) a lane hands over the records in its partition's queue, up to
+//!   the size of a batch, and waits a short time for more. The order is kept. A record to be
+//!   retried is retried alone before the records behind it. These come afterwards, and their
+//!   attempt count does not change. If an attempt at several records fails and the failing one is
+//!   not known, it settles none of them and counts for none. This holds for any error, a panic or a
+//!   timeout. The first record is then tried alone, and then more at a time. Only a failure of a
+//!   single record counts for that record. So the bad record is found, and no other becomes a dead
+//!   letter because of it.
+//! - **By key, or unordered**, a batch gathers the records that lanes have at the same time, one of
+//!   each lane. Give the consumer many lanes for large batches. A record that fails delays no
+//!   other. If several records fail together, the bad one is found in the same way, within one
+//!   attempt. Leave the attempt time for more than one call of the handler. A timeout counts for
+//!   all records of the batch.
 //!
-//! The handler takes a `Vec` of any extractor, or of a tuple of several. A record from which it cannot be made is answered alone, and the
-//! handler does not see it. It answers for all at once, with a `Vec` of one answer for each, or with
-//! [`BatchError::failed_from`](milena_core::BatchError::failed_from): then the records before are done, that one failed, and those behind it
-//! are given to the handler again without it, so that one record never uses up the attempts of others. An index that the batch does not have
-//! says nothing about any record, and is an error for all, as any other error is.
+//! The handler takes a `Vec` of any extractor, or of a tuple of several. If extraction fails for a
+//! record, that record is answered alone, and the handler does not get it. The handler answers for
+//! all records with a `Vec` of one answer for each, or with
+//! [`BatchError::failed_from`](milena_core::BatchError::failed_from). In the latter case the
+//! records before the failed one are done, that one failed, and the records behind it are given to
+//! the handler again without it. So one record never uses up the attempts of others. An index
+//! outside the batch says nothing about any record. It is an error for all of them, like any other
+//! error.
 //!
-//! When an attempt of one record is ended, by a timeout say, the whole batch is, and no attempt goes on unseen. A panic is an error like others.
+//! When the attempt of one record is ended, for example by a timeout, the whole batch ends, so no
+//! attempt goes on unnoticed. A panic is handled like any other error.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,15 +59,17 @@ pub use service::{BatchFuture, BatchService};
 
 pub(crate) use gather::later;
 
-/// How many records a batch takes, and for how long it waits for them.
+/// The limits of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Batching {
+    /// The most records of a batch. At least 1.
     pub(crate) most: usize,
+    /// The time that the first record waits for others.
     pub(crate) within: Duration,
 }
 
 impl Batching {
-    /// Up to so many records, at least 1, that come within 5 ms.
+    /// Creates limits of up to `records` records, at least 1, that arrive within 5 ms.
     #[must_use]
     pub fn up_to(records: usize) -> Self {
         Self {
@@ -65,7 +78,8 @@ impl Batching {
         }
     }
 
-    /// How long the first record of a batch waits for others. Default 5 ms; zero takes what is ready at once.
+    /// Sets how long the first record of a batch waits for others. Default 5 ms. With zero, a batch
+    /// holds the records that are ready at once.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;

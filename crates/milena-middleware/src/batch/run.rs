@@ -1,4 +1,4 @@
-//! One batch through its handler: arguments made, the handler called, until each record has its answer.
+//! Runs one batch. Makes the arguments and calls the handler until each record has its answer.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -9,16 +9,16 @@ use milena_core::{BatchOutcome, FromRecord, Incoming, IntoBatchOutcome, Outcome,
 
 use super::gather::{Answer, later, panicked};
 
-/// Whether records have an order among them.
+/// The order between the records of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// They come from different lanes: one that fails holds no other up.
+    /// No order. The records come from different lanes, and one that fails delays no other.
     Any,
-    /// They come from one lane: what fails is to be tried again before those behind it.
+    /// The order of one lane. A failed record must be retried before those behind it.
     Kept,
 }
 
-/// Answers for all records, in their order.
+/// Returns the answers for all records, in the order of `records`.
 pub(super) async fn run<H, A, Fut, T>(
     handler: H,
     state: Arc<T>,
@@ -37,7 +37,8 @@ where
     }
 }
 
-/// Once: what comes behind a failure is left for later, unless the handler has answered for it.
+/// Calls the handler once. Records behind a failure are left for later, unless the handler has
+/// answered for them.
 async fn run_in_order<H, A, Fut, T>(handler: H, state: &T, records: Vec<Incoming>) -> Vec<Answer>
 where
     H: Fn(Vec<A>) -> Fut,
@@ -59,7 +60,8 @@ where
                 }
             }
         }
-        // Who of several made all fail is not known: all come again, the first of them alone.
+        // The handler does not say which of the records failed. All come again, and the first of
+        // them is tried alone.
         Told::Whole(error) => match asked.as_slice() {
             [alone] => {
                 if let Some(answer) = answers.get_mut(*alone) {
@@ -87,8 +89,10 @@ fn asks_again(answer: &Answer) -> bool {
     }
 }
 
-/// Until each has an answer of its own. After a call that failed as a whole the first is tried alone, and more with each call that
-/// answers.
+/// Calls the handler until each record has an answer of its own.
+///
+/// After a call that failed as a whole, the first record is tried alone. Each call that answers
+/// doubles the number of records for the next one.
 async fn run_any<H, A, Fut, T>(handler: H, state: &T, records: Vec<Incoming>) -> Vec<Answer>
 where
     H: Fn(Vec<A>) -> Fut,
@@ -98,7 +102,8 @@ where
 {
     let mut answers: Vec<Option<Answer>> = records.iter().map(|_| None).collect();
     let mut most = records.len();
-    // Ends: each turn answers one record at least, or is followed by one for a single record, which does.
+    // The loop ends. Each call answers at least one record, or is followed by a call for a single
+    // record, which does.
     loop {
         let some = Asked {
             most,
@@ -126,15 +131,18 @@ where
     }
 }
 
-/// Which records a call of the handler is for.
+/// The selection of records for one call of the handler.
 struct Asked {
-    /// How many at most.
+    /// The largest number of records.
     most: usize,
-    /// Whether the answer of a record from which no argument can be made ends the list.
+    /// Returns true if this answer of a record without an argument ends the selection.
     ends: fn(&Answer) -> bool,
 }
 
-/// The arguments of the records that are not answered yet, and which records those are. One that cannot be made answers its record.
+/// Extracts the arguments of records without an answer. Returns them with the indexes of their
+/// records.
+///
+/// If extraction fails, the error is the record's answer.
 async fn arguments<A: FromRecord<T>, T>(
     state: &T,
     records: &[Incoming],
@@ -164,15 +172,15 @@ async fn arguments<A: FromRecord<T>, T>(
     (arguments, asked)
 }
 
-/// What a call of the handler came to.
+/// The result of one call of the handler.
 enum Told {
-    /// One answer for each record; `None` for those that are to be tried again.
+    /// One answer for each record. `None` for records that must be tried again.
     Each(Vec<Option<Answer>>),
-    /// It failed, and does not say for which record: settles none of several.
+    /// The call failed without naming a record. Settles none of several records.
     Whole(ProcessError),
 }
 
-/// Calls the handler for `count` records. A panic is an error like others.
+/// Calls the handler for `count` records. A panic counts as an error.
 async fn ask<H, A, Fut>(handler: H, arguments: Vec<A>, count: usize) -> Told
 where
     H: Fn(Vec<A>) -> Fut,
@@ -198,7 +206,7 @@ fn spread(told: BatchOutcome, count: usize) -> Told {
         }
         Some(error) => return Told::Whole(error.into_error()),
         None if done == 0 => {
-            let what = format!("the handler answered for none of {count} records");
+            let what = format!("the handler returned no answer for any of {count} records");
             return Told::Whole(ProcessError::transient(what));
         }
         None => {}
@@ -207,14 +215,14 @@ fn spread(told: BatchOutcome, count: usize) -> Told {
     Told::Each(answers)
 }
 
-/// Says what failed for several records at once: it is the answer of none of them, and no other layer hears of it.
+/// Logs an error of several records. It is the answer of none of them, so no other layer sees it.
 fn tell(records: usize, error: &ProcessError) {
     tracing::warn!(
         target: "milena::process",
         records,
         class = %error.class(),
         error = %error.chain(),
-        "a batch failed, and nothing says by which record; the first is tried alone"
+        "a batch failed without naming a record; its first record is tried alone"
     );
 }
 

@@ -13,14 +13,15 @@ use super::Batching;
 use super::gather::{Running, Seat, Table};
 use super::run::run;
 
-/// A handler of several records as a service of one; always ready. A clone gathers for the same batches.
+/// A handler of several records as a service that takes one at a time. It is always ready. A clone
+/// gathers for the same batches.
 #[derive(Clone)]
 pub struct BatchService {
     table: Arc<Table>,
 }
 
 impl BatchService {
-    /// A handler of several records, with its state.
+    /// Creates a service from a handler of several records and its state.
     pub fn new<H, A, Fut, T>(batching: Batching, handler: H, state: T) -> Self
     where
         H: Fn(Vec<A>) -> Fut + Clone + Send + Sync + 'static,
@@ -65,9 +66,12 @@ impl fmt::Debug for BatchService {
     }
 }
 
-/// A record's answer. Dropped before, the record leaves its batch, or ends it.
+/// The future of a record's answer. If it is dropped early, the record leaves its batch, or ends a
+/// running one.
 pub struct BatchFuture {
+    /// The record's place in the batch. `None` once it has its answer.
     seat: Option<Seat>,
+    /// The work of the batch, shared by its records.
     running: Running,
 }
 
@@ -79,7 +83,7 @@ impl Future for BatchFuture {
         let answer = self.seat.take().map(|seat| seat.answer(ended));
         Poll::Ready(match answer {
             Some(answer) => answer.map_err(Into::into),
-            None => Err("polled after its end".into()),
+            None => Err("the future was polled after it had finished".into()),
         })
     }
 }

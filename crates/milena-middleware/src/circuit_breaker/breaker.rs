@@ -1,4 +1,4 @@
-//! The breaker itself: one state for all who share it.
+//! The breaker. Holds one state for all lanes and routes that share it.
 
 use std::fmt::{self, Write};
 use std::sync::Arc;
@@ -14,99 +14,124 @@ use tokio::time::sleep;
 
 use super::window::{Rule, Window};
 
-/// A handle on a breaker: its state, its gate, and the hand that opens and closes it. A clone is the same breaker.
+/// A handle to a breaker. Shows its state and its gate, and opens and closes it by hand. A clone
+/// refers to the same breaker.
 #[derive(Clone)]
 pub struct CircuitBreaker(pub(super) Arc<Inner>);
 
 /// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// Records pass.
+    /// Records pass. Failures are counted.
     Closed,
     /// Records wait.
     Open,
-    /// A few records pass to see whether the dependency is back.
+    /// A few records pass as probes, to test whether the dependency is back.
     HalfOpen,
 }
 
 pub(super) struct Inner {
+    /// The settings of the layer.
     pub(super) settings: Settings,
+    /// The gate, closed while the breaker is open. Pauses the partitions of its routes.
     gate: Gate,
+    /// The state, locked for each call unless `smooth` allows the fast path.
     state: Mutex<State>,
-    /// The term plus one while calls pass freely and nothing that went well changes anything, else 0: asked before the lock.
+    /// The fast path, read without the lock. Holds `term + 1` while the breaker is closed and a
+    /// success changes nothing, and 0 otherwise. Written under the lock of `state`.
     smooth: AtomicU64,
-    /// Changes whenever someone who waits may have a reason to look again.
+    /// A counter that changes whenever a waiting lane may have a reason to ask for admission again.
     turns: watch::Sender<u64>,
 }
 
 #[derive(Clone)]
 pub(super) struct Settings {
+    /// The name of the dependency.
     pub(super) name: Arc<str>,
+    /// The rule that opens the breaker.
     pub(super) rule: Rule,
+    /// The time from opening to the first probe.
     pub(super) open_for: Duration,
+    /// The successful probes that close the breaker. At least 1.
     pub(super) probes: u32,
+    /// The successful calls of a slow start. 0 for no slow start.
     pub(super) slow_start: u32,
-    /// How many times in a row a record may be the probe without using up an attempt; `None` without a limit.
+    /// The failed probes in a row that one record may have without using up an attempt. `None` for
+    /// no limit.
     pub(super) probes_per_record: Option<u32>,
+    /// Returns true for the classes of errors that count against the dependency.
     pub(super) counts: Arc<dyn Fn(ErrorClass) -> bool + Send + Sync>,
 }
 
 struct State {
+    /// The state as the user sees it.
     now: BreakerState,
+    /// The latest calls, for the rule. Only used while closed.
     window: Window,
-    /// Counts changes of `now`, so that a late call of an earlier state counts nothing.
+    /// The number of changes of `now`. A call that began in an earlier term does not count.
     term: u64,
-    /// Half open or starting slowly: calls under way, and those that went well.
+    /// The probes under way while half open, or the limited calls under way in a slow start. Calls
+    /// outside of these are not counted.
     out: u32,
+    /// The calls that succeeded in this term, except those of the fast path.
     good: u32,
-    /// Closed, and only some calls at once.
+    /// True during a slow start, while the breaker is closed and only some calls run at once.
     slow: bool,
-    /// Opened by hand: only a hand closes it.
+    /// True if opened by hand. Then only a call of `close` closes it.
     held: bool,
-    /// The record that was the probe since it opened, as long as it was always the same.
+    /// The record whose probe failed last, with its probes in a row. `None` if that record is not
+    /// known, or if no probe failed since the breaker opened.
     suspect: Option<Suspect>,
 }
 
-/// A record that may be what keeps a breaker open.
+/// A record that may be the reason why a breaker stays open.
 struct Suspect {
+    /// The partition of the record.
     partition: TopicPartition,
+    /// The offset of the record.
     offset: Offset,
-    /// How many probes in a row it was.
+    /// The failed probes of this record in a row.
     probes: u32,
 }
 
-/// A call that ended badly, for those who are told why records wait.
+/// A failed call, for the reason that the gate shows.
 pub(super) struct Failed<'a> {
-    /// `None` where it was the first after a time without failures.
+    /// The record. `None` if the call began in a time without failures, when records are not kept.
     pub(super) record: Option<&'a ConsumerRecord>,
+    /// The error text.
     pub(super) why: &'a str,
 }
 
-/// Whether a call may begin.
+/// The answer to a request for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// At once.
+    /// The call may begin at once.
     Free,
-    /// As a probe, or as one of the few of a slow start: it takes a place from others.
+    /// The call may begin as a probe, or as one of the few of a slow start. It takes a place from
+    /// other calls.
     Probe,
-    /// Not now.
+    /// The call must wait.
     Not,
 }
 
-/// The right to one call; given back when dropped without an end.
+/// The permission for one call. A probe that is dropped without an end gives its place back.
 pub(super) struct Permit {
+    /// The breaker that gave it.
     breaker: CircuitBreaker,
+    /// The term in which it was given.
     term: u64,
+    /// True if it takes a place among probes or the calls of a slow start.
     probe: bool,
+    /// True once the end of the call was counted.
     used: bool,
 }
 
-/// How a call ended, as far as a breaker is concerned.
+/// The end of a call, as far as a breaker is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Well,
     Badly,
-    /// It says nothing about the dependency.
+    /// The end says nothing about the dependency.
     Neither,
 }
 
@@ -133,25 +158,25 @@ impl CircuitBreaker {
         }))
     }
 
-    /// The name of the dependency.
+    /// Returns the name of the dependency.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.settings.name
     }
 
-    /// Its state now.
+    /// Returns the present state.
     #[must_use]
     pub fn state(&self) -> BreakerState {
         self.0.state.lock().now
     }
 
-    /// Its gate, closed while the breaker is open.
+    /// Returns the gate, which is closed while the breaker is open.
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.0.gate
     }
 
-    /// Opens it by hand: records wait until [`close`](Self::close).
+    /// Opens the breaker by hand. Records wait until [`close`](Self::close) is called.
     pub fn hold_open(&self, reason: impl Into<milena_core::Reason>) {
         let mut state = self.0.state.lock();
         state.enter(BreakerState::Open);
@@ -162,7 +187,7 @@ impl CircuitBreaker {
         self.turn();
     }
 
-    /// Closes it by hand, whatever it has counted.
+    /// Closes the breaker by hand and forgets the failures counted so far.
     pub fn close(&self) {
         let mut state = self.0.state.lock();
         state.enter(BreakerState::Closed);
@@ -172,17 +197,19 @@ impl CircuitBreaker {
         self.turn();
     }
 
-    /// Whether calls of that term pass freely, and those that go well change nothing. Never true of a term that is over.
+    /// Returns true while calls of `term` pass freely and a success changes nothing. Never true for
+    /// a term that is over.
     fn is_smooth(&self, term: u64) -> bool {
         self.0.smooth.load(Ordering::Acquire) == term + 1
     }
 
-    /// To be called with each change of the state, before the lock is let go.
+    /// Updates the fast path. Must be called after each change of the state, before the lock is
+    /// released.
     fn note(&self, state: &State) {
         self.0.smooth.store(state.smooth(), Ordering::Release);
     }
 
-    /// Whether a call could begin now.
+    /// Returns the admission that a call would get now.
     pub(super) fn admission(&self) -> Admission {
         if self.0.smooth.load(Ordering::Acquire) > 0 {
             return Admission::Free;
@@ -190,7 +217,7 @@ impl CircuitBreaker {
         self.0.state.lock().admission(&self.0.settings)
     }
 
-    /// The right to a call, or `None` where it is to be waited for.
+    /// Returns the permission for a call, or `None` if the call must wait.
     pub(super) fn admit(&self) -> Option<Permit> {
         let smooth = self.0.smooth.load(Ordering::Acquire);
         if let Some(term) = smooth.checked_sub(1) {
@@ -226,12 +253,17 @@ impl CircuitBreaker {
         self.0.turns.send_modify(|turn| *turn += 1);
     }
 
-    /// Whether a failure uses up an attempt of its record: where the breaker is closed after it, or open because of that record alone.
+    /// Counts the end of a call. Returns true if a failure uses up an attempt of its record.
+    ///
+    /// It does if the breaker is closed afterwards, or if it is open because of that record alone.
     fn ended(&self, term: u64, probe: bool, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
+        // The fast path. Nothing would change, so the lock is not taken.
         if !probe && ended != Ended::Badly && self.is_smooth(term) {
             return true;
         }
         let mut state = self.0.state.lock();
+        // The breaker has changed since the call began, so the end says nothing about its present
+        // state.
         if state.term != term {
             return state.now == BreakerState::Closed;
         }
@@ -257,7 +289,10 @@ impl CircuitBreaker {
                     state.enter(BreakerState::Closed);
                     state.slow = self.0.settings.slow_start > 0;
                     state.suspect = None;
-                    tracing::info!(breaker = self.name(), "closed: the dependency is back");
+                    tracing::info!(
+                        breaker = self.name(),
+                        "the breaker closed; the dependency is back"
+                    );
                 }
             }
             (BreakerState::HalfOpen, Ended::Badly) => {
@@ -281,6 +316,7 @@ impl CircuitBreaker {
             }
             (BreakerState::Open, _) | (_, Ended::Neither) => {}
         }
+        // A place among the probes is free, or the state changed. A waiting lane may begin.
         let turned = probe || state.term != term;
         let counts = state.now == BreakerState::Closed
             || state.is_held_open_by(failed, self.0.settings.probes_per_record);
@@ -294,9 +330,10 @@ impl CircuitBreaker {
 
     fn open(&self, state: &mut State, reason: String) {
         state.enter(BreakerState::Open);
-        tracing::warn!(breaker = self.name(), %reason, "opened: records wait");
+        tracing::warn!(breaker = self.name(), %reason, "the breaker opened; records wait for the dependency");
         self.0.gate.close(reason);
-        // Half open by itself, so that somebody is let through even where no record waits here.
+        // The breaker becomes half open by a timer. Other routes may wait for it even if no record
+        // waits here.
         let (breaker, term) = (Arc::downgrade(&self.0), state.term);
         let open_for = self.0.settings.open_for;
         tokio::spawn(async move {
@@ -309,6 +346,7 @@ impl CircuitBreaker {
 
     fn half_open(&self, term: u64) {
         let mut state = self.0.state.lock();
+        // The breaker was opened or closed again since, and a newer timer or the operator decides.
         if state.term != term || state.held {
             return;
         }
@@ -324,13 +362,14 @@ impl State {
     fn admission(&self, settings: &Settings) -> Admission {
         match self.now {
             BreakerState::Closed if !self.slow => Admission::Free,
+            // A slow start. There may be one more call at once than have succeeded so far.
             BreakerState::Closed if self.out <= self.good => Admission::Probe,
             BreakerState::HalfOpen if self.out + self.good < settings.probes => Admission::Probe,
             BreakerState::Closed | BreakerState::HalfOpen | BreakerState::Open => Admission::Not,
         }
     }
 
-    /// Notes whose probe failed.
+    /// Remembers the record whose probe failed, and counts its failed probes in a row.
     fn suspect(&mut self, failed: &Failed<'_>) {
         let Some(record) = failed.record else {
             self.suspect = None;
@@ -348,7 +387,8 @@ impl State {
         }
     }
 
-    /// Whether that record was the probe more often in a row than is free for one.
+    /// Returns true if the failed record was the probe more often in a row than one record may be
+    /// for free.
     fn is_held_open_by(&self, failed: Option<&Failed<'_>>, free: Option<u32>) -> bool {
         let Some((suspect, free)) = self.suspect.as_ref().zip(free) else {
             return false;
@@ -357,7 +397,7 @@ impl State {
         suspect.probes > free && record.is_some_and(|record| suspect.is(record))
     }
 
-    /// See [`Inner::smooth`].
+    /// Computes [`Inner::smooth`].
     fn smooth(&self) -> u64 {
         let smooth = self.now == BreakerState::Closed && !self.slow && self.window.is_clean();
         if smooth { self.term + 1 } else { 0 }
@@ -380,27 +420,27 @@ impl Suspect {
 }
 
 impl Permit {
-    /// Whether it takes a place from others.
+    /// Returns true if it takes a place from other calls.
     pub(super) fn is_probe(&self) -> bool {
         self.probe
     }
 
-    /// Whether it was given in a time without failures.
+    /// Returns true if it was given in a time without failures.
     pub(super) fn is_smooth(&self) -> bool {
         self.breaker.is_smooth(self.term)
     }
 
-    /// Whether it is good for a call in the breaker's present state.
+    /// Returns true if it is valid in the breaker's present state.
     pub(super) fn is_current(&self) -> bool {
         self.breaker.is_smooth(self.term) || self.breaker.0.state.lock().term == self.term
     }
 
-    /// Whether an error of that class speaks against the dependency.
+    /// Returns true if an error of `class` counts against the dependency.
     pub(super) fn counts(&self, class: ErrorClass) -> bool {
         (self.breaker.0.settings.counts)(class)
     }
 
-    /// The call has ended; whether a failure uses up an attempt of its record.
+    /// Counts the end of the call. Returns true if a failure uses up an attempt of its record.
     pub(super) fn end(mut self, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
         self.used = true;
         self.breaker.ended(self.term, self.probe, ended, failed)

@@ -1,4 +1,4 @@
-//! The layer that waits for a dependency.
+//! The layer that makes records wait for a dependency.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,18 @@ use super::service::CircuitBreakerService;
 use super::window::Rule;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Lets records wait while a dependency is down. Stands inside retry and outside the timeout. A clone shares the breaker.
+/// Makes records wait while a dependency is down. Belongs inside retry and outside the timeout. A
+/// clone shares the breaker.
 ///
-/// A setter starts a breaker of its own: set it up first, then clone it.
+/// A setter starts a new breaker, so call all setters before you clone the layer.
 #[derive(Clone)]
 pub struct CircuitBreakerLayer {
     breaker: CircuitBreaker,
 }
 
 impl CircuitBreakerLayer {
-    /// A breaker for the dependency of that name: opens after 5 failures in a row, for 5 s, and closes after one good probe.
+    /// Creates a breaker for the dependency `name`. It opens for 5 s after 5 failures in a row, and
+    /// closes after one successful probe.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self {
             breaker: CircuitBreaker::new(Settings {
@@ -36,57 +38,64 @@ impl CircuitBreakerLayer {
         }
     }
 
-    /// Opens after so many failures without a success between them; at least 1. Default 5.
+    /// Sets the failures in a row that open the breaker. At least 1. Default 5.
     #[must_use]
     pub fn consecutive(self, failures: u32) -> Self {
         self.with(|settings| settings.rule = Rule::Consecutive(failures.max(1)))
     }
 
-    /// Opens when `share` (0 to 1) of the last `calls` calls failed, once there were that many.
+    /// Opens the breaker when at least `share` (0 to 1) of the last `calls` calls failed, and not
+    /// before there were `calls` calls.
     #[must_use]
     pub fn failure_rate(self, share: f64, calls: usize) -> Self {
         let (share, calls) = (share.clamp(f64::MIN_POSITIVE, 1.0), calls.max(1));
         self.with(|settings| settings.rule = Rule::Rate { share, calls })
     }
 
-    /// How long it stays open before it lets probes through. Default 5 s.
+    /// Sets how long the breaker stays open before it lets probes through. Default 5 s.
     #[must_use]
     pub fn open_for(self, time: Duration) -> Self {
         self.with(|settings| settings.open_for = time)
     }
 
-    /// How many probes have to go well before it closes, each after the other or beside it; at least 1. Default 1.
+    /// Sets how many probes must succeed before the breaker closes. At least 1. Default 1. They may
+    /// run one after the other or at the same time.
     #[must_use]
     pub fn probes(self, probes: u32) -> Self {
         self.with(|settings| settings.probes = probes.max(1))
     }
 
-    /// How many calls have to go well after it has closed before any number may run at once: until then there may be one more at a time
-    /// than have gone well. Default 0: all at once.
+    /// Sets the length of a slow start after the breaker has closed. Default 0, no slow start.
+    ///
+    /// Until `calls` calls have succeeded, the number of calls at once is limited to one more than
+    /// have succeeded so far.
     #[must_use]
     pub fn slow_start(self, calls: u32) -> Self {
         self.with(|settings| settings.slow_start = calls)
     }
 
-    /// How many times in a row one record may be the probe that fails before its failures use up its attempts, as if the breaker were
-    /// closed. Default 120: ten minutes at 5 s each.
+    /// Sets how many times in a row one record may be the failed probe before its failures use up
+    /// its attempts. Default 120, which is ten minutes at 5 s each.
     ///
-    /// Where no other record can be the probe, in a quiet stream or behind that record in its partition, a record that its dependency
-    /// always fails on cannot be told from an outage. With the limit it becomes a dead letter some day; without one, by `None`, it holds the
-    /// stream until somebody acts. In an outage that lasts longer each record at the head of such a stream has as many probes.
+    /// In a quiet stream, or behind a record in its partition, no other record can be the probe. A
+    /// record on which the dependency always fails then looks like an outage. With this limit such
+    /// a record becomes a dead letter in the end. Without a limit, set by `None`, it blocks the
+    /// stream until somebody acts. In a longer outage, each record at the head of such a stream
+    /// gets as many probes.
     #[must_use]
     pub fn probes_per_record(self, probes: impl Into<Option<u32>>) -> Self {
         let probes = probes.into();
         self.with(|settings| settings.probes_per_record = probes)
     }
 
-    /// Which classes of errors speak against the dependency. Default [`ErrorClass::counts_against_dependency`].
+    /// Sets the classes of errors that count against the dependency. Default
+    /// [`ErrorClass::counts_against_dependency`].
     #[must_use]
     pub fn counts(self, counts: impl Fn(ErrorClass) -> bool + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.counts = Arc::new(counts))
     }
 
-    /// The breaker, to watch it.
+    /// Returns the breaker, to watch it.
     #[must_use]
     pub fn breaker(&self) -> CircuitBreaker {
         self.breaker.clone()

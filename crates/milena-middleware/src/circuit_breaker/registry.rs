@@ -1,4 +1,4 @@
-//! Breakers by the names of their dependencies, each made once.
+//! Breakers by the names of their dependencies. Each is made once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,14 +8,17 @@ use parking_lot::Mutex;
 
 use super::{CircuitBreaker, CircuitBreakerLayer};
 
-/// Breakers by the names of their dependencies: whoever asks for a name gets a clone of the same breaker. A clone is the same registry.
+/// A registry of breakers by the names of their dependencies. All layers for one name share a
+/// breaker. A clone is the same registry.
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use milena_middleware::circuit_breaker::CircuitBreakers;
 ///
-/// let breakers = CircuitBreakers::new(|layer| layer.consecutive(10).open_for(Duration::from_secs(30)));
+/// let breakers = CircuitBreakers::new(|layer| {
+///     layer.consecutive(10).open_for(Duration::from_secs(30))
+/// });
 /// let (orders, refunds) = (breakers.layer("payments"), breakers.layer("payments"));
 /// orders.breaker().hold_open("payments are being upgraded");
 /// assert!(!refunds.breaker().gate().is_open());
@@ -23,12 +26,15 @@ use super::{CircuitBreaker, CircuitBreakerLayer};
 /// ```
 #[derive(Clone)]
 pub struct CircuitBreakers {
+    /// Configures each new breaker.
     set_up: Arc<dyn Fn(CircuitBreakerLayer) -> CircuitBreakerLayer + Send + Sync>,
+    /// The breakers made so far, by dependency.
     known: Arc<Mutex<BTreeMap<Arc<str>, CircuitBreakerLayer>>>,
 }
 
 impl CircuitBreakers {
-    /// A registry whose breakers are set up by `set_up`, from the defaults of [`CircuitBreakerLayer::new`].
+    /// Creates a registry. `set_up` changes the defaults of [`CircuitBreakerLayer::new`] for each
+    /// breaker.
     #[must_use]
     pub fn new(
         set_up: impl Fn(CircuitBreakerLayer) -> CircuitBreakerLayer + Send + Sync + 'static,
@@ -39,7 +45,8 @@ impl CircuitBreakers {
         }
     }
 
-    /// The layer with the breaker of that dependency; made when first asked for.
+    /// Returns the layer with the breaker of `dependency`. The first call for a name makes the
+    /// breaker.
     #[must_use]
     pub fn layer(&self, dependency: impl Into<Arc<str>>) -> CircuitBreakerLayer {
         let dependency = dependency.into();
@@ -51,7 +58,7 @@ impl CircuitBreakers {
             .clone()
     }
 
-    /// All breakers that were asked for, by name.
+    /// Returns all breakers made so far, ordered by name.
     #[must_use]
     pub fn all(&self) -> Vec<CircuitBreaker> {
         let known = self.known.lock();

@@ -11,13 +11,16 @@ use tower_service::Service;
 
 use super::breaker::{Admission, CircuitBreaker, Ended, Failed, Permit};
 
-/// What [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
+/// The service that [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
 pub struct CircuitBreakerService<S> {
     inner: S,
     breaker: CircuitBreaker,
+    /// The permission for the next call. `None` until the breaker gives one.
     permit: Option<Permit>,
-    /// Whether the layers inside were asked since the last call, and may have got something.
+    /// True if the layers inside were polled since the last call, so that they may hold a permit or
+    /// a token.
     asked: bool,
+    /// Waits for a change of the breaker. `None` while this lane does not wait.
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -32,14 +35,16 @@ impl<S> CircuitBreakerService<S> {
         }
     }
 
-    /// Waits for a change of the breaker. Also ready when asked for the first time, so that the caller looks once more and no change
-    /// falls between.
+    /// Waits for a change of the breaker.
+    ///
+    /// The first poll subscribes and returns ready. The caller then checks the breaker once more,
+    /// so it misses no change.
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.waiting {
             None => {
                 let mut turns = self.breaker.turns();
                 self.waiting = Some(Box::pin(async move {
-                    // The breaker lives as long as this service.
+                    // The breaker lives as long as this service, so the sender is never dropped.
                     let _ = turns.changed().await;
                 }));
             }
@@ -51,7 +56,8 @@ impl<S> CircuitBreakerService<S> {
         Poll::Ready(())
     }
 
-    /// What the layers inside have got or queue for goes back: it may be what a probe waits for.
+    /// Gives back the permits and tokens of the layers inside, by replacing them with a clone. A
+    /// probe of another lane may wait for them.
     fn release(&mut self)
     where
         S: Clone,
@@ -72,7 +78,7 @@ where
     type Future = BreakerFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        // One from before the breaker's last change is worth nothing.
+        // A permission from before the breaker's last change is no longer valid.
         if self
             .permit
             .as_ref()
@@ -97,8 +103,8 @@ where
                     self.release();
                     ready!(self.poll_turn(cx));
                 }
-                // A probe is taken once it can begin: held while a gate or a limit inside keeps this lane waiting, it would keep all
-                // others waiting too.
+                // A probe's place is taken only when its call can begin. If a gate or a limit
+                // inside made this lane wait with the place, all other lanes would wait too.
                 Admission::Probe => {
                     self.asked = true;
                     match self.inner.poll_ready(cx) {
@@ -118,7 +124,7 @@ where
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         let permit = self.permit.take();
-        // Kept only where it may come to a probe.
+        // The record is kept only if it may become a probe.
         let kept = permit.as_ref().is_some_and(|known| !known.is_smooth());
         self.asked = false;
         self.waiting = None;
@@ -130,7 +136,7 @@ where
     }
 }
 
-/// A clone carries no permit.
+/// Clones without the permission.
 impl<S: Clone> Clone for CircuitBreakerService<S> {
     fn clone(&self) -> Self {
         Self::new(self.inner.clone(), self.breaker.clone())
@@ -146,11 +152,14 @@ impl<S> fmt::Debug for CircuitBreakerService<S> {
 }
 
 pin_project! {
-    /// The answer, once the breaker has counted it. Dropped before, a probe is given back.
+    /// The future that counts the answer before it returns it. A probe that is dropped before its
+    /// end gives its place back.
     pub struct BreakerFuture<F> {
         #[pin]
         inner: F,
+        // The permission. `None` once the end was counted.
         permit: Option<Permit>,
+        // The record, for the reason of the gate. `None` in a time without failures.
         record: Option<SharedRecord>,
     }
 }
@@ -165,7 +174,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (ended, answer) = match ready!(this.inner.poll(cx)) {
-            // The handler could not do it yet, for whatever reason.
+            // The handler asked for a later try, which says nothing about the dependency.
             Ok(outcome @ (Outcome::Retry { .. } | Outcome::Hold(_))) => {
                 (Ended::Neither, Ok(outcome))
             }
@@ -191,7 +200,8 @@ where
             _ => permit.end(ended, None),
         });
         Poll::Ready(answer.map_err(|error| {
-            // Whether it opened the breaker, was its probe or came late: the record only waits for the dependency.
+            // The record only waits for the dependency. This holds if it opened the breaker, was
+            // its probe, or ended late.
             let waits = ended == Ended::Badly && error.class() == ErrorClass::Dependency && !counts;
             if waits { error.uncounted() } else { error }.into()
         }))

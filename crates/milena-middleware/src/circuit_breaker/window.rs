@@ -1,22 +1,26 @@
-//! When a breaker opens and closes. Pure: outcomes in, states out.
+//! Decides when a breaker opens, from the latest calls. Pure.
 
 use std::collections::VecDeque;
 
-/// What opens a breaker.
+/// The rule that opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Rule {
-    /// So many failures without a success between them.
+    /// This many failures without a success between them.
     Consecutive(u32),
     /// A share of failures, 0 to 1, among the last `calls` calls, once there were that many.
     Rate { share: f64, calls: usize },
 }
 
-/// The last calls, as far as the rule needs them.
+/// The latest calls, as far as the rule needs them.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
+    /// The rule that opens the breaker.
     rule: Rule,
+    /// The failures since the last success.
     in_a_row: u32,
+    /// The latest calls, true for a failure. Only filled for [`Rule::Rate`].
     calls: VecDeque<bool>,
+    /// The failures among `calls`.
     failures: usize,
 }
 
@@ -34,12 +38,12 @@ impl Window {
         *self = Self::new(self.rule);
     }
 
-    /// Whether a call that goes well changes nothing.
+    /// Returns true if a success changes nothing.
     pub(super) fn is_clean(&self) -> bool {
         matches!(self.rule, Rule::Consecutive(_)) && self.in_a_row == 0
     }
 
-    /// Takes a call into account; the reason to open, if there is one now.
+    /// Counts a call. Returns the reason to open if the rule is met now.
     pub(super) fn note(&mut self, failed: bool) -> Option<String> {
         self.in_a_row = if failed { self.in_a_row + 1 } else { 0 };
         match self.rule {

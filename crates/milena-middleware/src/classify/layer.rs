@@ -6,14 +6,15 @@ use tower_layer::Layer;
 use super::service::Classified;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Gives errors a class by a table. Stands inside whatever asks for the class: retry, breaker, dead letter.
+/// Gives errors a class from a table. Belongs inside the layers that use the class, which are
+/// retry, breaker and dead letter.
 #[derive(Clone, Debug)]
 pub struct ClassifyLayer {
     map: ErrorMap,
 }
 
 impl ClassifyLayer {
-    /// Classifies by that table.
+    /// Creates a layer that classifies by `map`.
     #[must_use]
     pub fn new(map: ErrorMap) -> Self {
         Self { map }

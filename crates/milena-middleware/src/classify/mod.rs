@@ -1,7 +1,8 @@
-//! Classify: gives errors of other crates the class that decides what becomes of their records.
+//! Classify. Gives errors of other crates the class that decides how their records are handled.
 //!
-//! An error that nobody classified is [transient](milena_core::ErrorClass::Transient): it is tried again within a bound and then becomes
-//! a dead letter. An [`ErrorMap`](milena_core::ErrorMap) says better for the types that it knows.
+//! An error without a class is [transient](milena_core::ErrorClass::Transient). Its record is
+//! retried within a bound and then becomes a dead letter. An [`ErrorMap`](milena_core::ErrorMap)
+//! gives the error types that it knows a better class.
 //!
 //! ```
 //! use std::num::ParseIntError;

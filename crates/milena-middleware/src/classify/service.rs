@@ -1,4 +1,4 @@
-//! The service whose errors have a class.
+//! The service that gives errors a class.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use milena_core::{BoxError, ErrorMap, ProcessError};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-/// What [`ClassifyLayer`](super::ClassifyLayer) makes.
+/// The service that [`ClassifyLayer`](super::ClassifyLayer) makes.
 #[derive(Clone, Debug)]
 pub struct Classified<S> {
     inner: S,
@@ -44,7 +44,7 @@ where
 }
 
 pin_project! {
-    /// The answer, an error with its class.
+    /// The future that gives an error of the inner service its class.
     pub struct ClassifyFuture<F> {
         #[pin]
         inner: F,

@@ -1,4 +1,4 @@
-//! The layer that bounds how many attempts run at once.
+//! The layer that limits how many attempts run at once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,23 +11,27 @@ use super::permits::Permits;
 use super::service::Concurrency;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Bounds how many attempts run at once. Stands inside retry, breaker and rate limit, and outside the timeout. A clone shares the limit.
+/// Limits how many attempts run at once. Belongs inside retry, breaker and rate limit, and outside
+/// the timeout. A clone shares the limit.
 ///
-/// A setter starts a limit of its own: set it up first, then clone it.
+/// A setter starts a new limit, so call all setters before you clone the layer.
 #[derive(Clone)]
 pub struct ConcurrencyLayer {
+    /// The bounds of the limit.
     bounds: Bounds,
+    /// The permits, shared by all clones.
     permits: Arc<Permits>,
 }
 
 impl ConcurrencyLayer {
-    /// At most so many attempts at once; at least 1.
+    /// Creates a fixed limit of `attempts` at once. At least 1.
     #[must_use]
     pub fn new(attempts: usize) -> Self {
         Self::adaptive(attempts, attempts)
     }
 
-    /// Between `min` and `max` attempts at once, as many as go well; begins at 4. `min` is at least 1, and `max` at least `min`.
+    /// Creates an adaptive limit between `min` and `max` attempts at once. It begins at 4 and grows
+    /// while attempts succeed. `min` is at least 1, and `max` at least `min`.
     #[must_use]
     pub fn adaptive(min: usize, max: usize) -> Self {
         let min = min.max(1);
@@ -38,7 +42,8 @@ impl ConcurrencyLayer {
         })
     }
 
-    /// Adaptive: an attempt that takes longer than this counts as overload, whatever it ends with. Default never.
+    /// Sets the time after which an attempt counts as overload, even if it succeeds. For adaptive
+    /// limits. Default never.
     #[must_use]
     pub fn slow_after(self, time: Duration) -> Self {
         Self::with(Bounds {
@@ -47,7 +52,7 @@ impl ConcurrencyLayer {
         })
     }
 
-    /// How many attempts may run at once now.
+    /// Returns how many attempts may run at once now.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.permits.limit()

@@ -1,36 +1,44 @@
-//! How an adaptive limit grows and shrinks. Pure: ends of attempts in, the limit out.
+//! Computes how an adaptive limit grows and shrinks. Takes ends of attempts and returns the limit.
+//! Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The bounds of a limit; equal ones make it fixed.
+/// The bounds of a limit. With equal bounds it is fixed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
+    /// The smallest size. At least 1.
     pub(super) min: usize,
+    /// The largest size. At least `min`.
     pub(super) max: usize,
-    /// An attempt that took longer speaks against the limit.
+    /// An attempt that took longer counts as overload. `None` for never.
     pub(super) slow_after: Option<Duration>,
 }
 
-/// A limit as it stands.
+/// The present limit.
 #[derive(Clone, Debug)]
 pub(super) struct Limit {
+    /// The bounds, which never change.
     bounds: Bounds,
+    /// The present size. A fraction, because each success adds less than one.
     size: f64,
+    /// The time of the last cut. `None` before the first one.
     last_cut: Option<Instant>,
 }
 
-/// How an attempt ended, as far as the limit is concerned.
+/// The end of an attempt, as far as the limit is concerned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
+    /// The start of the attempt.
     pub(super) began: Instant,
+    /// The end of the attempt.
     pub(super) now: Instant,
-    /// It was throttled, timed out, or its dependency failed.
+    /// True if it was throttled, timed out, or its dependency failed.
     pub(super) overloaded: bool,
-    /// It failed for a reason that says nothing about load.
+    /// True if it failed for a reason that says nothing about load.
     pub(super) unrelated: bool,
-    /// Whether all permits were out while it ran.
+    /// True if all permits were in use at its start or its end.
     pub(super) full: bool,
 }
 
@@ -67,7 +75,7 @@ impl Limit {
         let took = ended.now - ended.began;
         let slow = self.bounds.slow_after.is_some_and(|limit| took > limit);
         if ended.overloaded || slow {
-            // One that began before the last cut says nothing about the limit since.
+            // An attempt that began before the last cut says nothing about the limit after it.
             if self.last_cut.is_none_or(|cut| ended.began >= cut) {
                 self.size = (self.size * CUT).max(self.bounds.min as f64);
                 self.last_cut = Some(ended.now);
@@ -78,9 +86,9 @@ impl Limit {
     }
 }
 
-/// Where an adaptive limit begins.
+/// The first size of an adaptive limit.
 const FIRST: usize = 4;
-/// What a cut leaves.
+/// The share of the limit that a cut leaves.
 const CUT: f64 = 0.7;
 
 #[cfg(test)]

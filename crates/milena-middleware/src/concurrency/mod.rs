@@ -1,11 +1,15 @@
-//! Concurrency: bounds how many attempts run at once, whatever the number of partitions and lanes.
+//! Concurrency. Limits how many attempts run at once, independent of the number of partitions and
+//! lanes.
 //!
-//! The limit is shared by all lanes and routes whose layer is a clone. A lane that gets no permit waits; that is neither an attempt nor a
-//! failure. Lanes get permits in the order in which they ask, and give them back when the attempt has ended, however it did.
+//! All lanes and routes whose layer is a clone share the limit. A lane without a permit waits,
+//! which is neither an attempt nor a failure. Lanes get permits in the order in which they ask.
+//! They give them back when the attempt ends, with any result.
 //!
-//! An [adaptive](ConcurrencyLayer::adaptive) limit finds its size by itself: while it is used up and attempts go well it grows by about one
-//! per round of attempts; an attempt that was throttled, timed out or failed against its dependency, or that took longer than
-//! [`slow_after`](ConcurrencyLayer::slow_after), cuts it to 70 %, at most once for all attempts that were under way together.
+//! An [adaptive](ConcurrencyLayer::adaptive) limit finds its own size. While all permits are in use
+//! and attempts succeed, it grows by about one per round of attempts. An overloaded attempt cuts it
+//! to 70 %. An attempt is overloaded if it was throttled, timed out, failed because of its
+//! dependency, or took longer than [`slow_after`](ConcurrencyLayer::slow_after). Attempts that ran
+//! at the same time cut it at most once together.
 //!
 //! ```
 //! use std::time::Duration;
@@ -15,7 +19,8 @@
 //!
 //! let warehouse = ConcurrencyLayer::adaptive(1, 64).slow_after(Duration::from_millis(200));
 //! let stack = Stack::new()
-//!     .layer(RetryLayer::new(Backoff::default())) // outside: no permit is kept while a record waits for its next attempt
+//!     // Outside the limit, so a record that waits for its next attempt keeps no permit.
+//!     .layer(RetryLayer::new(Backoff::default()))
 //!     .layer(warehouse.clone())
 //!     .layer(TimeoutLayer::new(Duration::from_secs(1)))
 //!     .handler(async |Text(order): Text| println!("packing {order}"));

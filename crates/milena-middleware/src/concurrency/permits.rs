@@ -1,4 +1,5 @@
-//! The permits of a limit: handed out, given back, and more or fewer of them as the limit changes.
+//! The permits of a limit. Hands them out, takes them back, and changes their number with the
+//! limit.
 
 use std::sync::Arc;
 
@@ -10,21 +11,27 @@ use super::limit::{Bounds, Ended, Limit};
 
 #[derive(Debug)]
 pub(super) struct Permits {
+    /// The free permits. Never closed.
     semaphore: Arc<Semaphore>,
+    /// The limit, and the number of permits made for it.
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// The limit, which decides how many permits there should be.
     limit: Limit,
-    /// Permits there are, those that are out included.
+    /// The existing permits, including those in use. May exceed the limit until permits in use come
+    /// back.
     made: usize,
 }
 
-/// The right to one attempt; given back when dropped.
+/// The right to one attempt. Dropping it gives the permit back.
 #[derive(Debug)]
 pub(super) struct Permit {
+    /// The permit of the semaphore. `None` once it was given back.
     permit: Option<OwnedSemaphorePermit>,
+    /// The permits that it belongs to.
     permits: Arc<Permits>,
 }
 
@@ -47,14 +54,14 @@ impl Permits {
         Some(self.permit(Some(permit)))
     }
 
-    /// Waits for a permit, in turn.
+    /// Waits for a permit, in the order of the calls.
     pub(super) async fn take(self: Arc<Self>) -> Permit {
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this always yields a permit.
         let permit = Arc::clone(&self.semaphore).acquire_owned().await.ok();
         self.permit(permit)
     }
 
-    /// Whether none is left.
+    /// Returns true if no permit is free.
     pub(super) fn is_full(&self) -> bool {
         self.semaphore.available_permits() == 0
     }
@@ -73,7 +80,7 @@ impl Permits {
             self.semaphore.add_permits(size - state.made);
             state.made = size;
         } else if size < state.made {
-            // Those that are out go when they come back.
+            // Permits in use are removed when they come back.
             state.made -= self.semaphore.forget_permits(state.made - size);
         }
     }

@@ -1,4 +1,4 @@
-//! The service that is not ready before there is a permit.
+//! The service that is not ready until it holds a permit.
 
 use std::fmt;
 use std::future::Future;
@@ -13,11 +13,14 @@ use tower_service::Service;
 
 use super::permits::{Permit, Permits};
 
-/// What [`ConcurrencyLayer`](super::ConcurrencyLayer) makes.
+/// The service that [`ConcurrencyLayer`](super::ConcurrencyLayer) makes.
 pub struct Concurrency<S> {
     inner: S,
+    /// The permits, shared by all clones of the layer.
     permits: Arc<Permits>,
+    /// The permit for the next call. `None` until there is one.
     permit: Option<Permit>,
+    /// Waits for a permit. `None` while this lane does not wait.
     waiting: Option<Pin<Box<dyn Future<Output = Permit> + Send + Sync>>>,
 }
 
@@ -76,7 +79,7 @@ where
     }
 }
 
-/// A clone carries no permit.
+/// Clones without the permit.
 impl<S: Clone> Clone for Concurrency<S> {
     fn clone(&self) -> Self {
         Self::new(self.inner.clone(), Arc::clone(&self.permits))
@@ -93,13 +96,16 @@ impl<S: fmt::Debug> fmt::Debug for Concurrency<S> {
 }
 
 pin_project! {
-    /// The answer; the permit goes back with it, or when this is dropped.
+    /// The future that gives the permit back with the answer, or when it is dropped.
     pub struct ConcurrencyFuture<F> {
         #[pin]
         inner: F,
         permits: Arc<Permits>,
+        // The permit. `None` once it was given back.
         permit: Option<Permit>,
+        // True if no permit was free after this one was taken.
         full: bool,
+        // The start of the attempt.
         began: Instant,
     }
 }

@@ -1,4 +1,5 @@
-//! The header names by which different programs say where a dead letter came from, and why. Pure.
+//! The header names with which different programs describe the origin and the cause of a dead
+//! letter. Pure.
 
 use bytes::Bytes;
 use milena_core::Headers;
@@ -7,41 +8,49 @@ use milena_core::Headers;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// milena's own: `milena.origin.*`, `milena.cause.*`.
+    /// The headers of milena, `milena.origin.*` and `milena.cause.*`.
     Milena,
-    /// Spring Kafka's: `kafka_dlt-*`, with numbers in binary.
+    /// The headers of Spring Kafka, `kafka_dlt-*`, with numbers in binary.
     Spring,
-    /// Kafka Connect's: `__connect.errors.*`.
+    /// The headers of Kafka Connect, `__connect.errors.*`.
     Connect,
-    /// That of Kafka's share groups: `__dlq.errors.*` (KIP-1191).
+    /// The headers of Kafka's share groups, `__dlq.errors.*` (KIP-1191).
     ShareGroup,
-    /// Kafka Streams': `__streams.errors.*` (KIP-1034).
+    /// The headers of Kafka Streams, `__streams.errors.*` (KIP-1034).
     Streams,
-    /// SmallRye's and Quarkus': `dead-letter-*`.
+    /// The headers of SmallRye and Quarkus, `dead-letter-*`.
     SmallRye,
-    /// Karafka's: `source_*`.
+    /// The headers of Karafka, `source_*`.
     Karafka,
-    /// Watermill's: `*_poisoned`.
+    /// The headers of Watermill, `*_poisoned`.
     Watermill,
 }
 
-/// The names of one dialect; `None` where it has no header for a thing.
+/// The header names of one dialect. `None` if the dialect has no header for a detail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names {
+    /// The topic that the record came from.
     pub(super) topic: &'static str,
+    /// The partition that it came from.
     pub(super) partition: Option<&'static str>,
+    /// Its offset there.
     pub(super) offset: Option<&'static str>,
+    /// Its timestamp there.
     pub(super) timestamp: Option<&'static str>,
+    /// The group that gave the record up.
     pub(super) group: Option<&'static str>,
+    /// The class of the error.
     pub(super) class: Option<&'static str>,
+    /// The text of the error.
     pub(super) message: Option<&'static str>,
+    /// The number of attempts.
     pub(super) attempts: Option<&'static str>,
-    /// Whether numbers are written as big-endian integers, not as text.
+    /// True if numbers are written as big-endian integers, false for decimal text.
     pub(super) binary: bool,
 }
 
 impl Dialect {
-    /// All of them, in the order in which a letter is tried to be read.
+    /// All dialects, in the order in which a letter is read.
     pub const ALL: [Self; 8] = [
         Self::Milena,
         Self::Spring,
@@ -53,7 +62,7 @@ impl Dialect {
         Self::Watermill,
     ];
 
-    /// One word, for people and for options.
+    /// Returns the name of the dialect as one word, for people and for options.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -161,7 +170,7 @@ impl Names {
         }
     }
 
-    /// A number of 4 bytes, as this dialect writes it.
+    /// Encodes a number of 4 bytes as this dialect does.
     pub(super) fn int(&self, number: i32) -> Bytes {
         match self.binary {
             true => Bytes::copy_from_slice(&number.to_be_bytes()),
@@ -169,7 +178,7 @@ impl Names {
         }
     }
 
-    /// A number of 8 bytes, as this dialect writes it.
+    /// Encodes a number of 8 bytes as this dialect does.
     pub(super) fn long(&self, number: i64) -> Bytes {
         match self.binary {
             true => Bytes::copy_from_slice(&number.to_be_bytes()),
@@ -177,7 +186,7 @@ impl Names {
         }
     }
 
-    /// A number that this dialect wrote.
+    /// Reads a number that was written in this dialect.
     pub(super) fn number(&self, headers: &Headers, name: Option<&str>) -> Option<i64> {
         let value = headers.get(name?)??;
         if self.binary {

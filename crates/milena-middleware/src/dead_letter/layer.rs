@@ -12,26 +12,32 @@ use super::service::{DeadLetter, Office};
 use crate::desk::{Desk, Size};
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Writes what cannot be processed to a topic of its own. Stands outside retry. A clone shares the gate.
+/// Writes records that cannot be processed to a dead letter topic. Belongs outside retry. A clone
+/// shares the gate.
 #[derive(Clone)]
 pub struct DeadLetterLayer<P> {
+    /// The state that all lanes share.
     office: Arc<Office>,
+    /// Writes the letters.
     sink: P,
 }
 
-/// What becomes of a record whose dead letter is refused for what it is.
+/// The action for a record whose dead letter is refused because of its content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refused {
-    /// A letter without the value is written: with the headers, the cause, where it came from, and a header that says what is missing. The
-    /// record itself can be read where it came from, while that is kept.
+    /// Writes a letter without the value.
+    ///
+    /// The letter holds the headers, the cause, the origin, and a header that names the missing
+    /// parts. The record itself can be read at its origin until it is deleted there.
     #[default]
     Stub,
-    /// Its lane stops, and nothing behind it is processed.
+    /// Stops the lane, so that nothing behind the record is processed.
     StopLane,
 }
 
 impl<P> DeadLetterLayer<P> {
-    /// Writes to `topic` by `sink`: a producer, or any tower service that answers once a broker has the record.
+    /// Creates a layer that writes to `topic` through `sink`. A sink is a producer, or any tower
+    /// service that answers once a broker has the record.
     pub fn new(topic: impl Into<TopicName>, sink: P) -> Self {
         let topic = topic.into();
         Self {
@@ -52,13 +58,15 @@ impl<P> DeadLetterLayer<P> {
         }
     }
 
-    /// The waits between tries to write a letter; there is no limit to their number. Default 100 ms to 10 s.
+    /// Sets the wait between two tries to write a letter. The number of tries has no limit. Default
+    /// 100 ms to 10 s.
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with(|office| office.desk.backoff = backoff)
     }
 
-    /// Writes the headers of another dialect too, for the tools that know it; may be called for several. Default only milena's own.
+    /// Adds the headers of another dialect, for tools that read it. May be called several times. By
+    /// default a letter has only milena's own headers.
     #[must_use]
     pub fn dialect(self, dialect: Dialect) -> Self {
         self.with(|office| {
@@ -68,21 +76,27 @@ impl<P> DeadLetterLayer<P> {
         })
     }
 
-    /// Names the group in the letters. Default not.
+    /// Sets the group that letters name. Default none.
     #[must_use]
     pub fn group(self, group: impl Into<String>) -> Self {
         self.with(|office| office.form.group = Some(group.into()))
     }
 
-    /// The most bytes of an error's text in a letter. Default 1,024: a letter must not outgrow the limit that its record kept. If it does all
-    /// the same, it is written again without the text and the other dialects, and then as [`on_refused`](Self::on_refused) says.
+    /// Sets the most bytes of an error's text in a letter. Default 1,024.
+    ///
+    /// The limit keeps a letter from outgrowing a size limit that its record met. If the letter is
+    /// too large anyway, it is written again without the text and the other dialects. If that is
+    /// refused too, [`on_refused`](Self::on_refused) decides.
     #[must_use]
     pub fn message_cap(self, bytes: usize) -> Self {
         self.with(|office| office.form.cap = bytes)
     }
 
-    /// What becomes of a record whose letter its topic refuses for what it is: too large even without words, say, or without a key where
-    /// the topic is compacted. Default [`Refused::Stub`].
+    /// Sets the action for a record whose letter is refused because of its content. Default
+    /// [`Refused::Stub`].
+    ///
+    /// For example, the letter may be too large even without the error text, or may have no key
+    /// although the topic is compacted.
     #[must_use]
     pub fn on_refused(self, refused: Refused) -> Self {
         self.with(|office| {
@@ -93,14 +107,16 @@ impl<P> DeadLetterLayer<P> {
         })
     }
 
-    /// Says that the sink writes to another cluster than the consumer reads from, which then is not asked for the topic. Default not: a
-    /// topic that is missing is an error before the first record.
+    /// Declares that the sink writes to another cluster than the consumer reads from.
+    ///
+    /// The consumer's cluster is then not asked for the topic. By default it is, and a missing
+    /// topic is an error before the first record.
     #[must_use]
     pub fn on_another_cluster(self) -> Self {
         self.with(|office| office.same_cluster = false)
     }
 
-    /// The gate that is closed while letters cannot be written.
+    /// Returns the gate that is closed while letters cannot be written.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.office.desk.troubles.gate().clone()
@@ -131,7 +147,7 @@ impl<P> StackLayer for DeadLetterLayer<P> {
         };
         let profile = match self.office.desk.least {
             Size::Full | Size::Short => {
-                profile.note("a letter that its topic refuses for what it is stops its lane")
+                profile.note("a letter that is refused because of its content stops its lane")
             }
             Size::Stub | Size::Bare => profile,
         };

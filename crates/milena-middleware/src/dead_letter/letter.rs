@@ -1,4 +1,4 @@
-//! What a dead letter looks like. Pure.
+//! Builds a dead letter from a record. Pure.
 
 use std::fmt::Write;
 
@@ -12,22 +12,27 @@ use super::dialect::Dialect;
 use crate::desk::Size;
 use crate::origin::{self, Origin};
 
-/// How letters are written.
+/// The form in which letters are written.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
+    /// The dead letter topic.
     pub(super) topic: TopicName,
-    /// Beside milena's own.
+    /// The dialects that are written in addition to milena's own.
     pub(super) dialects: Vec<Dialect>,
+    /// The group that letters name. `None` to name none.
     pub(super) group: Option<String>,
-    /// The most bytes of a message.
+    /// The most bytes of an error's text.
     pub(super) cap: usize,
 }
 
-/// Why a record becomes a dead letter.
+/// The reason why a record becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cause {
+    /// The class of the error, or `rejected` if the handler asked for a dead letter.
     pub(super) class: &'static str,
+    /// The error with its causes, or the handler's reason.
     pub(super) message: String,
+    /// The dependency that failed. `None` if the error names none.
     pub(super) dependency: Option<String>,
 }
 
@@ -50,7 +55,8 @@ impl Cause {
 }
 
 impl Form {
-    /// The letter for a record, as much of it as `size` says; `refusal` is why not more.
+    /// Builds the letter for a record in the given size. `refusal` is the error that a larger size
+    /// met.
     pub(super) fn letter(
         &self,
         record: ConsumerRecord,
@@ -96,20 +102,23 @@ impl Form {
         headers.set(origin::ATTEMPTS, attempts.to_string());
         let mut letter = ProducerRecord::new(&self.topic);
         letter.record = record.into_record();
-        // The time of writing: with an old one, retention would delete the letter at once.
+        // Without a timestamp the letter gets the time of writing. With an old one, retention could
+        // delete the letter at once.
         letter.record.timestamp = None;
         if size >= Size::Stub {
-            // The smallest form has no words that it can do without.
+            // The smallest form holds no text that is not needed.
             let refusal = refusal.filter(|_| size == Size::Stub);
             cut(&mut letter.record, &origin, refusal, &mut headers);
         }
-        // A letter that no producer takes would hold its lane up for ever.
+        // A producer refuses header keys that are not UTF-8. Such a letter would block its lane for
+        // ever.
         headers.keys_to_text();
         letter.record.headers = headers;
         letter
     }
 
-    /// Says it in another dialect too. An origin that the record brings in it stays whole; else it is the same as milena's.
+    /// Adds the headers of another dialect. An origin that the record already has in this dialect
+    /// is kept, otherwise milena's origin is written.
     fn translate(
         &self,
         dialect: Dialect,
@@ -126,7 +135,7 @@ impl Form {
                 .into_iter()
                 .flatten()
             {
-                // What stood there without a topic tells of nothing.
+                // A partition, offset or timestamp without a topic does not name an origin.
                 headers.remove(name);
             }
             if let (Some(name), Some(partition)) = (names.partition, origin.partition) {
@@ -162,7 +171,8 @@ impl Form {
     }
 }
 
-/// Leaves the value out, and says so. A key is there in any case, since a compacted topic takes nothing without one.
+/// Removes the value, and adds a header that says so. Adds a key if there is none, because a
+/// compacted topic refuses records without a key.
 fn cut(
     record: &mut Record,
     origin: &Origin,
@@ -171,7 +181,7 @@ fn cut(
 ) {
     let bytes = record.value.as_ref().map_or(0, Bytes::len);
     let mut told = format!("the value of {bytes} bytes is left out");
-    // Not null, which would be a tombstone in a compacted topic.
+    // The value is empty, not null. A null value would be a tombstone in a compacted topic.
     record.value = Some(Bytes::new());
     if record.key.as_ref().is_none_or(|key| key.len() > KEY_CAP) {
         let offset = origin.offset.map_or(0, Offset::to_wire);
@@ -185,7 +195,7 @@ fn cut(
     headers.set(origin::STUB, told);
 }
 
-/// The start of a text, cut where a character ends.
+/// Returns the start of a text, cut at the end of a character.
 fn capped(text: &str, cap: usize) -> &str {
     let mut end = text.len().min(cap);
     while !text.is_char_boundary(end) {
@@ -194,11 +204,12 @@ fn capped(text: &str, cap: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// The most bytes of a message: a letter must not outgrow the limit that its record kept.
+/// The most bytes of an error's text. Keeps a letter from outgrowing a size limit that its record
+/// met.
 pub(super) const MESSAGE_CAP: usize = 1_024;
-/// The longest key that a letter without a value keeps.
+/// The longest key in bytes that a letter without a value keeps.
 const KEY_CAP: usize = 1_024;
-/// The most bytes of what a broker said against a letter.
+/// The most bytes of a broker's refusal in a letter.
 const REFUSAL_CAP: usize = 200;
 
 #[cfg(test)]
@@ -303,7 +314,7 @@ mod tests {
         let Some(known) = Letter::read(&found.headers) else {
             panic!("it is a letter")
         };
-        // Replayed, and processed by a handler that copies all headers into a bill.
+        // The letter is replayed, and a handler copies all its headers into a bill.
         let mut bill = ConsumerRecord::new("bills", 1, 4);
         bill.headers = known.replay(&found, "orders").record.headers;
         let headers = letter(bill, &Cause::rejected("no".into()), 1)

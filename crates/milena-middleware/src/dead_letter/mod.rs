@@ -1,33 +1,41 @@
-//! Dead letter: a record that no attempt will ever get through is written to a topic of its own, with its cause.
+//! Dead letter. Writes a record that no attempt can process to a topic of its own, with its cause.
 //!
-//! Written down are errors that got past retry, of any class but fatal, and [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter).
-//! The source record is done only when a broker has acknowledged the dead letter: nothing is lost between them. While nothing can be
-//! written, lanes wait, and a [`Gate`](milena_core::Gate) named `dead-letter:TOPIC` is closed, so that partitions pause and the
-//! trouble is seen. Where only some letters cannot be written, by the trouble of one partition say, theirs are the only lanes that wait: the
-//! gate stays open, and health and metrics name their partitions. A letter that its topic refuses for what it is gets smaller, and in the
-//! end is a [stub](DeadLetterLayer::on_refused) without the value; a topic that cannot be, or a closed producer, stops the lane. The topic
-//! has to be there before the first record, else the run ends with an error that says how to make it. A record that comes from the dead letter topic itself is never written to it again: its error goes outwards.
+//! A record becomes a dead letter if an error of any class but fatal gets past retry, or if the
+//! handler answers [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter). The source record is
+//! done only when a broker has acknowledged the dead letter, so none is lost in between.
 //!
-//! Key, value and headers stay as they were; the timestamp is that of the writing, since retention would delete a letter of an old record
-//! at once. These headers come with it:
+//! While no letter can be written, lanes wait, and a [`Gate`](milena_core::Gate) named
+//! `dead-letter:TOPIC` is closed. Partitions then pause, and the trouble is visible. If only some
+//! letters cannot be written, for example those for one partition, only their lanes wait. The gate
+//! stays open, and health and metrics name the partitions of these records.
+//!
+//! A letter that is refused because of its content is made smaller, and in the end is a
+//! [stub](DeadLetterLayer::on_refused) without the value. An invalid topic name or a closed
+//! producer stops the lane. The topic must exist before the first record is processed. Otherwise
+//! the run ends with an error that tells how to create it. A record of the dead letter topic itself
+//! is never written to it again. The layer returns its error instead.
+//!
+//! Key, value and headers stay as they were. The timestamp is the time of writing, because
+//! retention could delete the letter of an old record at once. The layer adds these headers:
 //!
 //! | Header | Value |
 //! |---|---|
-//! | `milena.origin.topic` | where it came from at first; kept when a letter was replayed and failed again |
-//! | `milena.origin.partition` | its partition there, a decimal number |
-//! | `milena.origin.offset` | its offset there, a decimal number |
-//! | `milena.origin.timestamp` | its timestamp there, in milliseconds since 1970, where it had one |
-//! | `milena.cause.class` | the [class](milena_core::ErrorClass::name) of the error, or `rejected` for [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter) |
+//! | `milena.origin.topic` | the topic that the record first came from, kept through replays |
+//! | `milena.origin.partition` | its partition there, as decimal text |
+//! | `milena.origin.offset` | its offset there, as decimal text |
+//! | `milena.origin.timestamp` | its timestamp there, in milliseconds since 1970, if it had one |
+//! | `milena.cause.class` | the error's [class](milena_core::ErrorClass::name), or `rejected` |
 //! | `milena.cause.message` | the error and its causes on one line, at most 1,024 bytes |
-//! | `milena.cause.dependency` | the dependency that failed, where the error names one |
-//! | `milena.origin.group` | the group, where the layer was told it |
-//! | `milena.attempts` | how many attempts there were, a decimal number |
-//! | `milena.deaths` | how many times it became a dead letter, a decimal number |
-//! | `milena.sent.to` | the topic of the letter: headers that a handler copies into a record of another topic say nothing about that one |
-//! | `milena.stub` | that the value was left out, and why, where the topic did not take it |
+//! | `milena.cause.dependency` | the dependency that failed, if the error names one |
+//! | `milena.origin.group` | the group, if [set](DeadLetterLayer::group) |
+//! | `milena.attempts` | the number of attempts, as decimal text |
+//! | `milena.deaths` | the number of times that the record became a dead letter, as decimal text |
+//! | `milena.sent.to` | the topic of the letter, which exposes headers copied to another topic |
+//! | `milena.stub` | that the value was left out and why, if the topic refused the whole letter |
 //!
-//! [By option](DeadLetterLayer::dialect) it says the same in the headers of another [`Dialect`] too; [`Letter`] reads them all. A letter
-//! that the broker finds too large is written again without the words, then without the value. What only retry topics need to know is removed.
+//! [By option](DeadLetterLayer::dialect) the layer adds the same details in the headers of another
+//! [`Dialect`]. [`Letter`] reads all dialects. A letter that is too large is written again without
+//! the texts, then without the value. Headers of retry topics are removed.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -37,10 +45,11 @@
 //! # use milena_core::{ConsumerRecord, Error, Routes};
 //! # use tower::ServiceExt;
 //!
-//! // A producer is such a sink; so is any service that writes records.
+//! // A sink is a producer, or any service that writes records.
 //! let sink = tower::service_fn(|letter: ProducerRecord| async move {
 //!     assert_eq!(letter.record.headers.text("milena.cause.class"), Some("poison"));
-//!     Ok::<_, Error>(RecordMetadata { topic: letter.topic, partition: 0.into(), offset: None, timestamp: None })
+//!     let (topic, partition) = (letter.topic, 0.into());
+//!     Ok::<_, Error>(RecordMetadata { topic, partition, offset: None, timestamp: None })
 //! });
 //! let stack = Stack::new()
 //!     .layer(DeadLetterLayer::new("orders.dead", sink))

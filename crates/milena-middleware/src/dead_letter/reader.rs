@@ -1,11 +1,12 @@
-//! Reads what a dead letter says of itself, in whatever dialect. Pure.
+//! Reads the origin and the cause from a dead letter in any dialect. Pure.
 
 use milena_core::{Headers, Offset, Partition, Timestamp, TopicName};
 
 use super::dialect::Dialect;
 use crate::origin;
 
-/// What a dead letter says of itself: where it came from, and why. What its dialect does not tell is `None`.
+/// The origin and the cause that a dead letter names. A detail that its dialect does not have is
+/// `None`.
 ///
 /// ```
 /// use milena_core::Headers;
@@ -25,9 +26,9 @@ use crate::origin;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Letter {
-    /// Whose headers told it.
+    /// The dialect of the headers that were read.
     pub dialect: Dialect,
-    /// The topic that it came from.
+    /// The topic that the record came from.
     pub topic: TopicName,
     /// Its partition there.
     pub partition: Option<Partition>,
@@ -35,33 +36,35 @@ pub struct Letter {
     pub offset: Option<Offset>,
     /// Its timestamp there.
     pub timestamp: Option<Timestamp>,
-    /// The group whose consumer gave it up.
+    /// The group whose consumer gave the record up.
     pub group: Option<String>,
-    /// The class of the error: milena's [name](milena_core::ErrorClass::name) of it, or the type of a Java exception.
+    /// The class of the error. Holds milena's [name](milena_core::ErrorClass::name) for it, or the
+    /// type of a Java exception.
     pub class: Option<String>,
-    /// What the error said.
+    /// The error's text.
     pub message: Option<String>,
     /// The dependency that failed.
     pub dependency: Option<String>,
-    /// How many attempts there were.
+    /// The number of attempts.
     pub attempts: Option<u32>,
-    /// How often it became a dead letter; at least 1.
+    /// The number of times that the record became a dead letter. At least 1.
     pub deaths: u64,
-    /// How often it was replayed.
+    /// The number of times that it was replayed.
     pub replays: u64,
-    /// What was left out of it, and why, where its topic did not take it whole. Its value is then only to be had where it came from.
+    /// The parts that were left out and the reason, if the topic refused the whole letter. Its
+    /// value can then only be read at its origin.
     pub stub: Option<String>,
 }
 
 impl Letter {
-    /// Reads the headers of a dead letter; `None` where no dialect knows them.
+    /// Reads the headers of a dead letter. Returns `None` if no dialect matches.
     #[must_use]
     pub fn read(headers: &Headers) -> Option<Self> {
         let mut all = Dialect::ALL.into_iter();
         all.find_map(|dialect| Self::read_as(dialect, headers))
     }
 
-    /// Reads the headers as one dialect's; `None` where they do not name an origin in it.
+    /// Reads the headers in one dialect. Returns `None` if they do not name an origin in it.
     #[must_use]
     pub fn read_as(dialect: Dialect, headers: &Headers) -> Option<Self> {
         let names = dialect.names();

@@ -1,4 +1,4 @@
-//! What a dead letter looks like when it is sent back to be processed again. Pure.
+//! Builds the record that sends a dead letter back to be processed again. Pure.
 
 use milena_core::{ConsumerRecord, ProducerRecord, Timestamp, TopicName};
 
@@ -7,12 +7,13 @@ use super::reader::Letter;
 use crate::origin::{self, Origin};
 
 impl Letter {
-    /// The record for `topic` that this letter, read as `record`, becomes: its key, value and headers, without the cause.
+    /// Builds the record for `topic` from this letter, which was read as `record`. It has the
+    /// letter's key, value and headers, without the cause.
     ///
-    /// It keeps where it came from at first, and counts its replays, so that one that always comes back can be told
-    /// ([`replays`](Self::replays)). Its timestamp is that of the sending, from which on its age counts for an
-    /// [expiry](crate::expiry); where it came from a dialect other than milena's, its origin is
-    /// written in milena's headers too.
+    /// The record keeps its first origin and counts its replays, so that one that always comes back
+    /// can be found ([`replays`](Self::replays)). Its timestamp is the time of sending. For an
+    /// [expiry](crate::expiry), its age counts from then on. If the letter's dialect is not
+    /// milena's, its origin is written in milena's headers too.
     #[must_use]
     pub fn replay(&self, record: &ConsumerRecord, topic: impl Into<TopicName>) -> ProducerRecord {
         let mut headers = record.headers.clone();

@@ -17,27 +17,30 @@ use super::letter::{Cause, Form};
 use crate::desk::{Desk, Size, Written};
 use crate::readiness::classify;
 
-/// What [`DeadLetterLayer`](super::DeadLetterLayer) makes.
+/// The service that [`DeadLetterLayer`](super::DeadLetterLayer) makes.
 #[derive(Debug)]
 pub struct DeadLetter<S, P> {
     inner: S,
     shared: Arc<Shared<P>>,
 }
 
-/// What all clones share.
+/// The state that all clones of a lane's service share.
 #[derive(Debug)]
 struct Shared<P> {
+    /// The state of the layer.
     office: Arc<Office>,
-    // Behind a lock since a service need not be `Sync`; taken once per letter.
+    // The sink, cloned for each letter. The lock makes it shareable, because it need not be `Sync`.
     sink: Mutex<P>,
 }
 
-/// What all lanes share.
+/// The state that all lanes share.
 #[derive(Clone, Debug)]
 pub(super) struct Office {
+    /// Writes the letters, and owns the gate.
     pub(super) desk: Desk,
+    /// The form of the letters.
     pub(super) form: Form,
-    /// Whether the consumer's cluster has the topic.
+    /// True if the topic is on the consumer's cluster, which is then asked for it.
     pub(super) same_cluster: bool,
 }
 
@@ -95,20 +98,25 @@ where
     }
 }
 
-/// What a letter needs of its record.
+/// The parts of a request that a letter needs.
 struct Kept {
+    /// The record as it came to the layer.
     record: SharedRecord,
+    /// Cancelled when the partition was given back and the time to drain is over.
     cancel: CancelToken,
+    /// Cancelled when the partition is to be given back or the consumer stops.
     stopping: CancelToken,
 }
 
 type Burying = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 pin_project! {
-    /// The answer, once the letter is written where there is one.
+    /// The future of a record. If the record becomes a dead letter, it resolves once the letter is
+    /// written.
     pub struct DeadLetterFuture<F, P> {
         #[pin]
         state: State<F>,
+        // The record and the shared state. `None` once the attempt has ended.
         kept: Option<(Kept, Arc<Shared<P>>)>,
     }
 }
@@ -143,7 +151,7 @@ where
         let Some(cause) = cause(&answer, &kept) else {
             return Poll::Ready(answer.map_err(BoxError::from));
         };
-        // Boxed, so that a record that goes well does not carry the room for it.
+        // Boxed, so that the future of a record that succeeds does not hold space for the letter.
         let mut letter: Burying = Box::pin(async move {
             let sink = shared.sink.lock().clone();
             shared.office.bury(sink, kept, cause).await
@@ -154,7 +162,7 @@ where
     }
 }
 
-/// Why the record becomes a letter; `None` where it does not.
+/// Returns the reason why the record becomes a dead letter, or `None` if it does not.
 fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
     match answer {
         Ok(Outcome::DeadLetter(reason)) => Some(Cause::rejected(reason.to_string())),
@@ -162,7 +170,7 @@ fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
             let what = format!("asked for another attempt, but no layer retries: {reason}");
             Some(Cause::error(&ProcessError::transient(what)))
         }
-        // What failed because its partition is given back is read again by the next owner.
+        // An attempt that failed because its partition is given back is repeated by the next owner.
         Err(error) if error.class() != ErrorClass::Fatal && !kept.cancel.is_cancelled() => {
             Some(Cause::error(error))
         }
@@ -171,7 +179,7 @@ fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
 }
 
 impl Office {
-    /// Writes the letter and says where.
+    /// Writes the letter, and returns an outcome that names its place.
     async fn bury<P>(&self, sink: P, kept: Kept, cause: Cause) -> Result<Outcome, BoxError>
     where
         P: Service<ProducerRecord, Response = RecordMetadata>,
@@ -179,7 +187,7 @@ impl Office {
     {
         if kept.record.topic == self.form.topic {
             let what = format!(
-                "a record of the dead letter topic `{}` cannot become a dead letter of it: {}",
+                "a record of the dead letter topic `{}` cannot be written to it again: {}",
                 self.form.topic, cause.message
             );
             return Err(ProcessError::poison(what).into());
@@ -193,13 +201,15 @@ impl Office {
         let (written, size) = match written.await {
             Written::There(written, size) => (written, size),
             Written::GivenBack => {
-                let what = "the partition is given back before its dead letter is written";
+                let what = "the partition was given back before the dead letter was written";
                 return Ok(Outcome::retry(what));
             }
-            // Final for its lane: neither done nor written anywhere else.
+            // The error is final for the lane, because the record is neither done nor written
+            // anywhere else.
             Written::Refused(error) => {
                 let topic = &self.form.topic;
-                let what = format!("its dead letter will never be taken by `{topic}`");
+                let what =
+                    format!("the dead letter topic `{topic}` refused its dead letter for good");
                 return Err(error.context(&what).with_class(ErrorClass::Poison).into());
             }
         };

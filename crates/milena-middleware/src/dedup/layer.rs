@@ -1,4 +1,4 @@
-//! The layer that passes over what is done.
+//! The layer that passes over records that are done.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,13 +12,15 @@ use super::service::{Dedup, Identify, Ledger};
 use super::store::DedupStore;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Passes over records that are done. Stands outside retry and inside the dead letter layer. A clone shares store and gate.
+/// Passes over records that are done. Belongs outside retry and inside the dead letter layer. A
+/// clone shares store and gate.
 pub struct DedupLayer<D> {
     ledger: Arc<Ledger<D>>,
 }
 
 impl<D: DedupStore> DedupLayer<D> {
-    /// By the value of a header; a record without it is processed as it comes.
+    /// Creates a layer that identifies records by the value of the header `name`. A record without
+    /// the header is always processed.
     #[must_use]
     pub fn by_header(name: impl Into<Arc<str>>, store: D) -> Self {
         let name = name.into();
@@ -29,7 +31,8 @@ impl<D: DedupStore> DedupLayer<D> {
         })
     }
 
-    /// By what `identify` makes of a record; with `None` it is processed as it comes.
+    /// Creates a layer that identifies records by the result of `identify`. A record for which it
+    /// returns `None` is always processed.
     #[must_use]
     pub fn by(
         store: D,
@@ -38,7 +41,7 @@ impl<D: DedupStore> DedupLayer<D> {
         Self::new("by an identity".to_owned(), store, identify)
     }
 
-    /// The gate that is closed while the store does not answer.
+    /// Returns the gate that is closed while the store does not answer.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.ledger.gate.clone()

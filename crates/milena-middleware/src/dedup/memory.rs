@@ -1,4 +1,4 @@
-//! Identities in memory, of which the oldest go first.
+//! Keeps identities in memory and removes the oldest first.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -12,24 +12,30 @@ use tokio::time::Instant;
 
 use super::store::DedupStore;
 
-/// Keeps identities in memory, up to a number and for a time.
+/// A store that keeps identities in memory, up to a number and for a time.
 ///
-/// Each takes about its own length and 100 bytes. A restart, and a partition that comes from another member, begin with nothing.
+/// Each identity takes its own length plus about 100 bytes. The store is empty after a restart. It
+/// also knows nothing of the records of a partition that another member processed.
 pub struct MemoryStore {
+    /// The largest number of identities. At least 1.
     capacity: usize,
+    /// The time after which an identity is removed. `None` for never.
     keep_for: Option<Duration>,
+    /// The identities, shared by all lanes.
     kept: Mutex<Kept>,
 }
 
 #[derive(Default)]
 struct Kept {
+    /// The known identities. The same set as in `order`.
     known: HashSet<Bytes>,
-    /// In the order of their coming, the oldest in front.
+    /// The identities with the time at which they were inserted, the oldest in front.
     order: VecDeque<(Bytes, Instant)>,
 }
 
 impl MemoryStore {
-    /// Keeps up to `capacity` identities; at least 1. The oldest goes when another comes.
+    /// Creates a store for up to `capacity` identities, at least 1. When it is full, an insert
+    /// removes the oldest.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -39,20 +45,20 @@ impl MemoryStore {
         }
     }
 
-    /// Forgets each after that time. Default never.
+    /// Sets the time after which an identity is removed. Default never.
     #[must_use]
     pub fn keep_for(mut self, time: Duration) -> Self {
         self.keep_for = Some(time);
         self
     }
 
-    /// How many there are.
+    /// Returns the number of identities.
     #[must_use]
     pub fn len(&self) -> usize {
         self.kept.lock().known.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if the store holds no identity.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -81,7 +87,7 @@ impl DedupStore for MemoryStore {
         let mut kept = self.kept.lock();
         if !kept.known.contains(identity) {
             self.forget_old(&mut kept, 1);
-            // A copy: a slice would keep the whole fetch that it came with.
+            // A copy, because a slice would keep the memory of the whole fetch.
             let identity = Bytes::copy_from_slice(identity);
             kept.known.insert(identity.clone());
             kept.order.push_back((identity, Instant::now()));

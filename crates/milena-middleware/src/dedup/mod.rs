@@ -1,12 +1,14 @@
-//! Dedup: passes over records that were done before, by an identity that the producer gave them.
+//! Dedup. Passes over records that were done before, by an identity that the producer gave them.
 //!
-//! A record counts as done only when its handler has answered that it is ([`Outcome::Ack`](milena_core::Outcome::Ack)): one that failed is
-//! processed again. Two records of one identity at the same time are processed one after the other, so that the second is passed over
-//! when the first went well. What was done is kept in a [`DedupStore`]: in memory with bounds ([`MemoryStore`]), which a restart empties,
-//! or in a store of your own.
+//! A record is done once its handler has answered [`Outcome::Ack`](milena_core::Outcome::Ack). A
+//! record that failed is processed again. Two records with one identity are never processed at the
+//! same time. The second waits for the first and is passed over if the first succeeded. The
+//! identities are kept in a [`DedupStore`]. [`MemoryStore`] keeps them in memory within bounds and
+//! is empty after a restart. You can also implement a store of your own.
 //!
-//! While the store does not answer, the record waits, the gate is closed, and nothing is lost or repeated. When a record was done and only
-//! marking it fails, the record is done all the same: then a repeat would not be noticed, which the log says.
+//! While the store does not answer, the record waits and the gate is closed, so no record is lost
+//! or repeated. If a record was done and only its mark in the store failed, the record still counts
+//! as done. A repeat of it would then not be noticed, and a warning in the log says so.
 //!
 //! ```
 //! use std::time::Duration;

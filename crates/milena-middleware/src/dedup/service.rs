@@ -1,4 +1,4 @@
-//! The service that passes over what is done.
+//! The service that passes over records that are done.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,30 +20,42 @@ use crate::readiness::{classify, ready};
 
 pub(super) type Identify = Arc<dyn Fn(&ConsumerRecord) -> Option<Bytes> + Send + Sync>;
 
-/// What [`DedupLayer`](super::DedupLayer) makes.
+/// The service that [`DedupLayer`](super::DedupLayer) makes.
 pub struct Dedup<S, D> {
     inner: S,
+    /// The state that all lanes share.
     ledger: Arc<Ledger<D>>,
 }
 
-/// What all lanes share.
+/// The state that all lanes share.
 pub(super) struct Ledger<D> {
+    /// The kind of identity, for `explain`.
     pub(super) text: String,
+    /// The identities of records that are done.
     pub(super) store: D,
+    /// Finds the identity of a record.
     pub(super) identify: Identify,
+    /// The gate that is closed while the store does not answer.
     pub(super) gate: Gate,
+    /// The wait between two requests to a store that does not answer.
     pub(super) backoff: Backoff,
-    /// Identities that are being processed, each with the queue for it.
+    /// The identities that are being processed, each with its queue. An entry is removed with its
+    /// last turn.
     pub(super) busy: Mutex<HashMap<Bytes, Queue>>,
 }
 
 type Queue = Arc<tokio::sync::Mutex<()>>;
 
-/// A place in the queue for an identity, and then the turn to process it; lets the next one in when dropped.
+/// A place in the queue of an identity, and later the turn to process it. Dropping it lets the next
+/// record in.
 struct Turn<D> {
+    /// The state of the layer, which holds the queue.
     ledger: Arc<Ledger<D>>,
+    /// The identity that the turn is for.
     identity: Bytes,
+    /// The queue. Always `Some` until the drop, which counts the remaining holders.
     queue: Option<Queue>,
+    /// The turn itself. `None` while this record waits in the queue.
     turn: Option<OwnedMutexGuard<()>>,
 }
 
@@ -52,7 +64,7 @@ impl<D> Drop for Turn<D> {
         self.turn = None;
         let mut busy = self.ledger.busy.lock();
         self.queue = None;
-        // The last one takes the queue along.
+        // Only the map still holds the queue, so no other record waits for this identity.
         if busy
             .get(&self.identity)
             .is_some_and(|queue| Arc::strong_count(queue) == 1)
@@ -84,7 +96,8 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        // The one that was polled ready is the one that is called.
+        // A clone need not be ready, so the service that was polled ready is the one that is
+        // called.
         let clone = self.inner.clone();
         let inner = mem::replace(&mut self.inner, clone);
         Box::pin(once(inner, Arc::clone(&self.ledger), incoming))
@@ -107,7 +120,8 @@ where
     let mut turn = Turn::queue(&ledger, &identity);
     let mut waited = !turn.is_next();
     if waited {
-        // A permit must not be kept while another record is in the way.
+        // A clone holds no permit of the layers inside. A permit must not be kept while this record
+        // waits for another one.
         inner = inner.clone();
         if !turn.wait(&incoming).await {
             return Ok(unsettled());
@@ -116,7 +130,7 @@ where
     let done = match ledger.store.contains(&identity).await {
         Ok(done) => Some(done),
         Err(error) => {
-            // Nor while the store is down.
+            // A permit must not be kept while the store does not answer either.
             inner = inner.clone();
             waited = true;
             ledger.ask_again(error, &identity, &incoming).await
@@ -142,7 +156,7 @@ where
 }
 
 fn unsettled() -> Outcome {
-    Outcome::retry("the partition is given back before it is known whether this was done")
+    Outcome::retry("the partition was given back before the dedup store answered")
 }
 
 impl<D> Turn<D> {
@@ -157,14 +171,14 @@ impl<D> Turn<D> {
         }
     }
 
-    /// Takes the turn where nobody else has it.
+    /// Takes the turn if no other record has it. Returns true if it did.
     fn is_next(&mut self) -> bool {
         let queue = self.queue.clone();
         self.turn = queue.and_then(|queue| queue.try_lock_owned().ok());
         self.turn.is_some()
     }
 
-    /// Waits for the turn; `false` when the partition is given back first.
+    /// Waits for the turn. Returns `false` if the partition must be given back first.
     async fn wait(&mut self, incoming: &Incoming) -> bool {
         let Some(queue) = self.queue.clone() else {
             return false;
@@ -181,7 +195,8 @@ impl<D> Turn<D> {
 }
 
 impl<D: DedupStore> Ledger<D> {
-    /// Asks until the store answers, after it did not; `None` when the partition is given back first.
+    /// Asks the store again until it answers. Returns `None` if the partition must be given back
+    /// first.
     async fn ask_again(
         &self,
         mut error: BoxError,
@@ -213,7 +228,7 @@ impl<D: DedupStore> Ledger<D> {
     async fn mark(&self, identity: &Bytes) {
         if let Err(error) = self.store.insert(identity).await {
             let reason = classify(error).chain();
-            tracing::warn!(error = %reason, "a record is done, and the dedup store could not note it");
+            tracing::warn!(error = %reason, "a record is done, but the dedup store could not mark it; a repeat of it will be processed again");
         }
     }
 }

@@ -1,23 +1,23 @@
-//! Where identities of records that are done are kept.
+//! The interface of stores for the identities of records that are done.
 
 use std::future::Future;
 
 use bytes::Bytes;
 use milena_core::BoxError;
 
-/// Keeps the identities of records that are done.
+/// A store for the identities of records that are done.
 ///
-/// It may forget old ones. It must not claim one that was never inserted.
+/// The store may forget old identities. It must not report an identity that was never inserted.
 pub trait DedupStore: Send + Sync + 'static {
-    /// Whether the record of that identity is done.
+    /// Returns true if the record with this identity is done.
     ///
     /// # Errors
-    /// Where the store does not answer; it is asked again then.
+    /// Any error if the store does not answer. The layer then asks again.
     fn contains(&self, identity: &Bytes) -> impl Future<Output = Result<bool, BoxError>> + Send;
 
-    /// Notes that the record of that identity is done.
+    /// Marks the record with this identity as done.
     ///
     /// # Errors
-    /// Where the store does not answer; a repeat of that record is not noticed then.
+    /// Any error if the store does not answer. A repeat of the record is then not noticed.
     fn insert(&self, identity: &Bytes) -> impl Future<Output = Result<(), BoxError>> + Send;
 }

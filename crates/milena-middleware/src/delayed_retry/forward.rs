@@ -1,4 +1,5 @@
-//! What a record on its way to a retry topic looks like, and what one that comes from there says. Pure.
+//! Builds the record that is written to a retry topic, and reads the headers of a record that comes
+//! from one. Pure.
 
 use std::time::Duration;
 
@@ -7,22 +8,22 @@ use milena_core::{ConsumerRecord, ProcessError, ProducerRecord, Timestamp, Topic
 use super::topics::RetryTopics;
 use crate::origin::{self, Origin};
 
-/// Where a record is in its rounds.
+/// The progress of a record through the delays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Round {
-    /// The topic that it was read from at first.
+    /// The topic that the record was first read from.
     pub(super) base: TopicName,
-    /// How many delays it has had.
+    /// The number of delays so far. 0 if the record does not come from a retry topic.
     pub(super) number: usize,
-    /// When it is to be tried; `None` at once.
+    /// The time at which it is tried. `None` for at once.
     pub(super) due: Option<Timestamp>,
-    /// How many attempts it had before.
+    /// The attempts before this round.
     pub(super) attempts: u32,
 }
 
 impl Round {
-    /// Reads a record's round. What does not come from a retry topic is in none, whatever its headers say: a dead letter that is
-    /// replayed begins anew.
+    /// Reads a record's round. A record that does not come from a retry topic is in none, whatever
+    /// its headers say, so a replayed dead letter starts again.
     pub(super) fn of(record: &ConsumerRecord, topics: &RetryTopics) -> Self {
         match topics.base(&record.topic) {
             None => Self {
@@ -44,7 +45,7 @@ impl Round {
     }
 }
 
-/// The record for the next round.
+/// Builds the record for the next round.
 pub(super) fn forward(
     record: ConsumerRecord,
     to: &TopicName,
@@ -73,16 +74,18 @@ pub(super) fn forward(
     headers.set(origin::RETRY_DUE, due.to_millis().to_string());
     let mut forwarded = ProducerRecord::new(to);
     forwarded.record = record.into_record();
-    // The time of writing: with an old one, retention would delete it before it is due.
+    // Without a timestamp the record gets the time of writing. With its old one, retention could
+    // delete the record before it is due.
     forwarded.record.timestamp = None;
     forwarded.record.headers = headers;
     forwarded
 }
 
-/// A time in words, for people.
+/// Describes the next round for people.
 pub(super) fn in_words(to: &TopicName, delay: Duration, error: &ProcessError) -> String {
     format!("to `{to}`, again in {delay:?}: {}", error.chain())
 }
 
-/// The most bytes of a message: a record must not outgrow the limit that it kept before.
+/// The most bytes of an error message in a header. Keeps the record from outgrowing a size limit
+/// that it met before.
 const MESSAGE_CAP: usize = 256;

@@ -1,4 +1,4 @@
-//! The layer that sends what failed to retry topics.
+//! The layer that sends failed records to retry topics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,19 @@ use super::topics::RetryTopics;
 use crate::desk::Desk;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Sends what failed to retry topics. Stands inside the dead letter layer and outside retry. A clone shares the gate.
+/// Sends failed records to retry topics. Belongs inside the dead letter layer and outside retry. A
+/// clone shares the gate.
 #[derive(Clone)]
 pub struct DelayedRetryLayer<P> {
+    /// The state that all lanes share.
     office: Arc<Office>,
+    /// Writes the records to retry topics.
     sink: P,
 }
 
 impl<P> DelayedRetryLayer<P> {
-    /// Writes to these topics by `sink`: a producer, or any tower service that answers once a broker has the record.
+    /// Creates a layer that writes to these topics through `sink`. A sink is a producer, or any
+    /// tower service that answers once a broker has the record.
     pub fn new(topics: RetryTopics, sink: P) -> Self {
         let suffix = topics.suffixes().next().unwrap_or_default();
         Self {
@@ -36,26 +40,29 @@ impl<P> DelayedRetryLayer<P> {
         }
     }
 
-    /// The waits between tries to write a record; there is no limit to their number. Default 100 ms to 10 s.
+    /// Sets the wait between two tries to write a record. The number of tries has no limit. Default
+    /// 100 ms to 10 s.
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with(|office| office.desk.backoff = backoff)
     }
 
-    /// The wall clock, by which records fall due. Default the consumer's.
+    /// Sets the wall clock that decides when records are due. Default is the consumer's.
     #[must_use]
     pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.with(|office| office.clock = Some(WallClock::new(read)))
     }
 
-    /// Says that the sink writes to another cluster than the consumer reads from, which then is not asked for the topics. Default not: a
-    /// topic that is missing is an error before the first record.
+    /// Declares that the sink writes to another cluster than the consumer reads from.
+    ///
+    /// The consumer's cluster is then not asked for the topics. By default it is, and a missing
+    /// topic is an error before the first record.
     #[must_use]
     pub fn on_another_cluster(self) -> Self {
         self.with(|office| office.same_cluster = false)
     }
 
-    /// The gate that is closed while records cannot be written to a retry topic.
+    /// Returns the gate that is closed while records cannot be written to a retry topic.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.office.desk.troubles.gate().clone()

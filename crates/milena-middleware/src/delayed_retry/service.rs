@@ -1,4 +1,5 @@
-//! The service that sends what failed to retry topics, and holds what comes from them until it is due.
+//! The service that sends failed records to retry topics, and holds records of retry topics until
+//! they are due.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -18,22 +19,26 @@ use crate::desk::{Desk, Written};
 use crate::origin;
 use crate::readiness::classify;
 
-/// What [`DelayedRetryLayer`](super::DelayedRetryLayer) makes.
+/// The service that [`DelayedRetryLayer`](super::DelayedRetryLayer) makes.
 #[derive(Clone, Debug)]
 pub struct DelayedRetry<S, P> {
     inner: S,
+    /// Writes the records to retry topics. Cloned for each attempt.
     sink: P,
+    /// The state that all lanes share.
     office: Arc<Office>,
 }
 
-/// What all lanes share.
+/// The state that all lanes share.
 #[derive(Clone)]
 pub(super) struct Office {
+    /// The delays and the names of the retry topics.
     pub(super) topics: RetryTopics,
+    /// Writes the records, and owns the gate.
     pub(super) desk: Desk,
-    /// `None` for the consumer's.
+    /// The wall clock. `None` for the consumer's.
     pub(super) clock: Option<WallClock>,
-    /// Whether the consumer's cluster has the topics.
+    /// True if the retry topics are on the consumer's cluster, which is then asked for them.
     pub(super) same_cluster: bool,
 }
 
@@ -78,7 +83,8 @@ where
             incoming.record.timestamp = origin::timestamp(&incoming.record);
             incoming.attempt = incoming.attempt.saturating_add(round.attempts);
         }
-        // Not the one that was kept, where it was changed above.
+        // The record of `kept` may be a different one, because the lines above can copy it to
+        // change it. Attempts are counted on this one.
         let counted = incoming.record.clone();
         counted.note_attempts(incoming.attempt);
         let processing = self.inner.call(incoming);
@@ -91,11 +97,13 @@ where
                 Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
                     ProcessError::transient(format!("asked for another attempt: {reason}"))
                 }
-                // What failed because its partition is given back is read again by the next owner.
+                // An attempt that failed because its partition is given back is repeated by the
+                // next owner.
                 Err(error) if error.class().is_retriable() && !kept.cancel.is_cancelled() => error,
                 answer => return answer.map_err(BoxError::from),
             };
-            // Boxed, so that a record that goes well does not carry the room for it.
+            // Boxed, so that the future of a record that succeeds does not hold space for the
+            // write.
             Box::pin(office.send_on(sink, kept, round, error, attempts)).await
         })
     }
@@ -136,12 +144,15 @@ impl Office {
                 .await
             {
                 Written::There(..) => Outcome::Forwarded(in_words(&to, delay, &error).into()),
-                Written::GivenBack => {
-                    Outcome::retry("the partition is given back before its record is sent on")
-                }
-                // A dead letter topic may take what the retry topic does not.
+                Written::GivenBack => Outcome::retry(
+                    "the partition was given back before the record was written to its retry topic",
+                ),
+                // A dead letter topic may accept a record that the retry topic refuses.
                 Written::Refused(refusal) => {
-                    let what = format!("`{to}` will never take it ({})", refusal.chain());
+                    let what = format!(
+                        "the retry topic `{to}` refused it for good ({})",
+                        refusal.chain()
+                    );
                     return Err(error.context(&what).into());
                 }
             },

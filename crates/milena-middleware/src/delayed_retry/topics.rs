@@ -1,19 +1,23 @@
-//! The retry topics of a topic: their delays and their names. Pure.
+//! The retry topics of a topic, their delays and their names. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::TopicName;
 
-/// The delays of retry topics, and how the topics are named: `orders.retry.5s`. A clone is cheap.
+/// The delays of retry topics and the rule for their names, such as `orders.retry.5s`. A clone is
+/// cheap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryTopics {
+    /// The delays in order of use. At least 1 ms each.
     delays: Arc<[Duration]>,
+    /// The middle part of the names, between topic and delay.
     infix: Arc<str>,
 }
 
 impl RetryTopics {
-    /// One topic for each delay, in the order in which they are used; a delay that is named twice is one topic, used twice.
+    /// Creates one retry topic for each delay, in order of use. A delay that occurs twice is one
+    /// topic, used twice.
     ///
     /// Delays are whole milliseconds, at least 1.
     pub fn new(delays: impl IntoIterator<Item = Duration>) -> Self {
@@ -25,20 +29,21 @@ impl RetryTopics {
         }
     }
 
-    /// Names them for one group, `orders.billing.retry.5s`, so that each group that reads the topic has its own.
+    /// Adds the group to the names, as in `orders.billing.retry.5s`, so that each group that reads
+    /// the topic has its own retry topics.
     #[must_use]
     pub fn for_group(mut self, group: &str) -> Self {
         self.infix = format!("{group}.retry").into();
         self
     }
 
-    /// The delays, in the order in which they are used.
+    /// Returns the delays in order of use.
     #[must_use]
     pub fn delays(&self) -> &[Duration] {
         &self.delays
     }
 
-    /// What is added to a topic's name, for each retry topic once.
+    /// Returns the suffix of each retry topic once.
     pub fn suffixes(&self) -> impl Iterator<Item = String> {
         let first = |at: usize, delay: &Duration| !self.delays.iter().take(at).any(|d| d == delay);
         let delays = self.delays.iter().enumerate();
@@ -46,14 +51,14 @@ impl RetryTopics {
         delays.map(|(_, delay)| self.suffix(*delay))
     }
 
-    /// The retry topics of a topic.
+    /// Returns the retry topics of `topic`.
     #[must_use]
     pub fn of(&self, topic: &str) -> Vec<TopicName> {
         let named = self.suffixes().map(|end| format!("{topic}{end}").into());
         named.collect()
     }
 
-    /// A topic and its retry topics: what a consumer of it subscribes to.
+    /// Returns `topic` and its retry topics. A consumer of the topic subscribes to all of them.
     #[must_use]
     pub fn all_of(&self, topic: &str) -> Vec<TopicName> {
         let mut all = vec![topic.into()];
@@ -61,7 +66,7 @@ impl RetryTopics {
         all
     }
 
-    /// The topic that a retry topic belongs to; `None` for any other topic.
+    /// Returns the topic that a retry topic belongs to, or `None` for any other topic.
     #[must_use]
     pub fn base<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let bases = self.suffixes();
@@ -69,7 +74,7 @@ impl RetryTopics {
         bases.min_by_key(|base| base.len())
     }
 
-    /// The topic for the delay number `round`, counted from 0, and the delay; `None` behind the last.
+    /// Returns the topic and the delay number `round`, counted from 0. `None` after the last delay.
     pub(super) fn next(&self, base: &str, round: usize) -> Option<(TopicName, Duration)> {
         let delay = *self.delays.get(round)?;
         Some((format!("{base}{}", self.suffix(delay)).into(), delay))
@@ -80,7 +85,7 @@ impl RetryTopics {
     }
 }
 
-/// A delay in its largest whole unit: `500ms`, `5s`, `10m`, `1h`, `2d`.
+/// Formats a delay in its largest whole unit, such as `500ms`, `5s`, `10m`, `1h` or `2d`.
 fn in_words(delay: Duration) -> String {
     let millis = delay.as_millis();
     let units = [

@@ -1,4 +1,4 @@
-//! The layer that sends what a handler makes.
+//! The layer that sends the records of a handler.
 
 use std::fmt;
 
@@ -8,15 +8,19 @@ use tower_layer::Layer;
 use super::service::Emit;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Sends the records that the handler made. Stands inside retry, and outside breaker and timeout.
+/// Sends the records that the handler emitted. Belongs inside retry, and outside breaker and
+/// timeout.
 #[derive(Clone)]
 pub struct EmitLayer<P> {
+    /// Writes the emitted records.
     sink: P,
+    /// The topics that must exist before the first record.
     topics: Vec<TopicName>,
 }
 
 impl<P> EmitLayer<P> {
-    /// Sends by `sink`: a producer, or any tower service that answers once a broker has the record.
+    /// Creates a layer that sends through `sink`. A sink is a producer, or any tower service that
+    /// answers once a broker has the record.
     pub fn new(sink: P) -> Self {
         Self {
             sink,
@@ -24,8 +28,10 @@ impl<P> EmitLayer<P> {
         }
     }
 
-    /// Names topics that the handler emits records for: they have to be there before the first record, else the run ends with an error
-    /// that says how to make them. May be called again, which adds. Default none, so that a topic that is missing fails attempts.
+    /// Adds topics that the handler emits records to.
+    ///
+    /// Each must exist before the first record is processed. Otherwise the run ends with an error
+    /// that tells how to create it. Default none, in which case a missing topic fails attempts.
     #[must_use]
     pub fn add_topics<I>(mut self, topics: I) -> Self
     where
@@ -47,7 +53,7 @@ impl<S, P: Clone> Layer<S> for EmitLayer<P> {
 
 impl<P> StackLayer for EmitLayer<P> {
     fn profile(&self) -> Profile {
-        let profile = Profile::new(Kind::Emit, "what the handler makes, acknowledged first");
+        let profile = Profile::new(Kind::Emit, "the handler's records, acknowledged first");
         let target = |topic: &TopicName| WriteTarget {
             what: "emitted records",
             to: WriteName::Topic(topic.clone()),

@@ -1,9 +1,12 @@
-//! Emit: sends the records that a handler makes, and lets its answer pass when a broker has them.
+//! Emit. Sends the records that a handler emits, and returns the handler's answer once a broker has
+//! them.
 //!
-//! A handler asks for an [`Emitter`](milena_core::Emitter) and puts records into it. They are sent in their order when it has answered
-//! [`Ack`](milena_core::Outcome::Ack) or [`Skip`](milena_core::Outcome::Skip), and dropped after any other answer. If one cannot be written
-//! the attempt has failed: inside of a retry layer the handler runs again and makes them anew. So each is written at least once, and more
-//! than once where a later one failed or the process ended before the offset was committed.
+//! A handler takes an [`Emitter`](milena_core::Emitter) and puts records into it. If the handler
+//! answers [`Ack`](milena_core::Outcome::Ack) or [`Skip`](milena_core::Outcome::Skip), the records
+//! are sent in their order. After any other answer they are dropped. If one cannot be written, the
+//! attempt fails. Inside a retry layer, the handler then runs again and emits new records. So each
+//! record is written at least once. It is written more than once if a later one failed, or if the
+//! process ended before the offset was committed.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -17,10 +20,11 @@
 //!     bills.emit(ProducerRecord::new("bills").value(format!("for {order}")));
 //! }
 //!
-//! // A producer is such a sink; so is any service that writes records.
+//! // A sink is a producer, or any service that writes records.
 //! let sink = tower::service_fn(|record: ProducerRecord| async move {
 //!     assert_eq!(record.topic, "bills");
-//!     Ok::<_, Error>(RecordMetadata { topic: record.topic, partition: 0.into(), offset: None, timestamp: None })
+//!     let (topic, partition) = (record.topic, 0.into());
+//!     Ok::<_, Error>(RecordMetadata { topic, partition, offset: None, timestamp: None })
 //! });
 //! let stack = Stack::new().layer(EmitLayer::new(sink)).handler(bill);
 //! let mut record = ConsumerRecord::new("orders", 0, 7);

@@ -1,4 +1,4 @@
-//! The service that sends what a handler makes.
+//! The service that sends the records of a handler.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -11,10 +11,11 @@ use tower_service::Service;
 
 use crate::readiness::classify;
 
-/// What [`EmitLayer`](super::EmitLayer) makes.
+/// The service that [`EmitLayer`](super::EmitLayer) makes.
 #[derive(Clone)]
 pub struct Emit<S, P> {
     inner: S,
+    /// Writes the emitted records. Cloned for each attempt.
     sink: P,
 }
 
@@ -42,7 +43,7 @@ where
     }
 
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
-        // A new list for each attempt, so that what a failed one made is gone.
+        // Each attempt gets a new list, so the records of a failed attempt are dropped.
         let emitter = Emitter::new();
         incoming.extensions.insert(emitter.clone());
         let processing = self.inner.call(incoming);
@@ -60,7 +61,7 @@ where
     }
 }
 
-/// Sends all, in their order, and waits for the broker.
+/// Sends all records in their order, and waits until a broker has each of them.
 async fn send<P>(mut sink: P, records: Vec<ProducerRecord>) -> Result<(), BoxError>
 where
     P: Service<ProducerRecord, Response = RecordMetadata>,

@@ -1,4 +1,4 @@
-//! The layer that passes over what is too old.
+//! The layer that passes over expired records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,34 +10,37 @@ use tower_layer::Layer;
 use super::service::{Expiry, Limit, Rules};
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Passes over records that are too old. Stands inside the dead letter layer where it makes dead letters; else anywhere.
+/// Passes over records that are too old. Belongs inside the dead letter layer if it makes dead
+/// letters, otherwise anywhere.
 #[derive(Clone)]
 pub struct ExpiryLayer {
     rules: Rules,
 }
 
 impl ExpiryLayer {
-    /// Skips records that were made longer ago than `age`.
+    /// Creates a layer that skips records older than `age`.
     #[must_use]
     pub fn after(age: Duration) -> Self {
         Self::new(Limit::Age(age))
     }
 
-    /// Skips records whose header of that name holds a time that is past, in milliseconds since 1970 as decimal text. A record without
-    /// the header, or with one that is no such number, does not expire.
+    /// Creates a layer that skips records whose header `name` holds a time in the past.
+    ///
+    /// The header holds milliseconds since 1970 as decimal text. A record without the header, or
+    /// with another value in it, does not expire.
     #[must_use]
     pub fn by_header(name: impl Into<Arc<str>>) -> Self {
         Self::new(Limit::Header(name.into()))
     }
 
-    /// What is too old becomes a dead letter, and is not skipped.
+    /// Makes expired records dead letters instead of skipping them.
     #[must_use]
     pub fn to_dead_letters(mut self) -> Self {
         self.rules.dead_letters = true;
         self
     }
 
-    /// The wall clock. Default the consumer's.
+    /// Sets the wall clock. Default is the consumer's.
     #[must_use]
     pub fn clock(mut self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.rules.clock = Some(WallClock::new(read));
@@ -67,7 +70,7 @@ impl StackLayer for ExpiryLayer {
     fn profile(&self) -> Profile {
         let when = match &self.rules.limit {
             Limit::Age(age) => format!("after {age:?}"),
-            Limit::Header(name) => format!("when the header `{name}` says so"),
+            Limit::Header(name) => format!("at the time in the header `{name}`"),
         };
         let profile = match self.rules.dead_letters {
             false => Profile::new(Kind::Expiry, format!("{when}, skipped")),

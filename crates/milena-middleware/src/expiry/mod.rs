@@ -1,9 +1,10 @@
-//! Expiry: passes over records that are too old to be worth their work.
+//! Expiry. Passes over records that are too old to be worth processing.
 //!
-//! A record's age is counted from its timestamp, or from the one that it had before it went through a retry topic or a dead letter topic;
-//! one without a timestamp never expires, and a dead letter that was replayed is as old as its replay. A header can name the time itself instead. What is too old is
-//! [skipped](milena_core::Outcome::Skip), or becomes a dead letter. Age is looked at once, before the first attempt where the layer stands
-//! outside of retry.
+//! A record's age counts from its timestamp. A record that went through a retry topic or a dead
+//! letter topic keeps its original timestamp. The age of a replayed dead letter counts from the
+//! replay. A record without a timestamp never expires. Alternatively, a header can name the time at
+//! which the record expires. An expired record is [skipped](milena_core::Outcome::Skip) or becomes
+//! a dead letter. Outside of retry, the layer checks the age once, before the first attempt.
 //!
 //! ```
 //! use std::time::Duration;

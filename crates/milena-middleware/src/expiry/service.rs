@@ -1,4 +1,4 @@
-//! The service that passes over what is too old.
+//! The service that passes over expired records.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tower_service::Service;
 use crate::early::EarlyFuture;
 use crate::origin;
 
-/// What [`ExpiryLayer`](super::ExpiryLayer) makes.
+/// The service that [`ExpiryLayer`](super::ExpiryLayer) makes.
 #[derive(Clone)]
 pub struct Expiry<S> {
     inner: S,
@@ -20,9 +20,11 @@ pub struct Expiry<S> {
 
 #[derive(Clone)]
 pub(super) struct Rules {
+    /// The rule that decides when a record expires.
     pub(super) limit: Limit,
+    /// True if an expired record becomes a dead letter, false if it is skipped.
     pub(super) dead_letters: bool,
-    /// `None` for the consumer's.
+    /// The wall clock. `None` for the consumer's.
     pub(super) clock: Option<WallClock>,
 }
 
@@ -33,7 +35,7 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    /// Until when a record is worth its work.
+    /// Returns the time at which a record expires. `None` if it never does.
     fn end(&self, record: &ConsumerRecord) -> Option<Timestamp> {
         match self {
             Self::Age(age) => Some(origin::wanted_since(record)?.plus(*age)),

@@ -12,15 +12,16 @@ use tower_layer::Layer;
 use super::service::{Deed, Fault, Plan};
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Fails a share of the attempts. Stands innermost to stand in for the handler, further out to stand in for layers. A clone shares seed
-/// and count.
+/// Fails a share of the attempts. Innermost it stands in for a failing handler, further out for
+/// failing layers. A clone shares seed and count.
 #[derive(Clone, Debug)]
 pub struct FaultLayer {
+    /// The faults to make, shared by all clones.
     plan: Arc<Plan>,
 }
 
 impl FaultLayer {
-    /// No faults yet; what is drawn follows from `seed`.
+    /// Creates a layer without faults. The random sequence follows from `seed`.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self {
@@ -33,37 +34,39 @@ impl FaultLayer {
         }
     }
 
-    /// This share of the attempts, 0 to 1, fails with an error of that class, and nothing inside runs.
+    /// Fails this share of the attempts, 0 to 1, with an error of `class`. Nothing inside runs for
+    /// them.
     #[must_use]
     pub fn errors(self, share: f64, class: ErrorClass) -> Self {
         self.with(share, Deed::Error(class))
     }
 
-    /// This share of the attempts waits so long before it runs.
+    /// Delays this share of the attempts by `wait`.
     #[must_use]
     pub fn delays(self, share: f64, wait: Duration) -> Self {
         self.with(share, Deed::Delay(wait))
     }
 
-    /// This share of the attempts panics.
+    /// Panics in this share of the attempts.
     #[must_use]
     pub fn panics(self, share: f64) -> Self {
         self.with(share, Deed::Panic)
     }
 
-    /// This share of the attempts never ends.
+    /// Never ends this share of the attempts.
     #[must_use]
     pub fn hangs(self, share: f64) -> Self {
         self.with(share, Deed::Hang)
     }
 
-    /// This share of the attempts runs to its end, and then fails all the same, as when an answer is lost.
+    /// Runs this share of the attempts to the end and then fails them, as if the answer were lost.
     #[must_use]
     pub fn lost_answers(self, share: f64, class: ErrorClass) -> Self {
         self.with(share, Deed::Lose(class))
     }
 
-    /// How many faults there were so far: a test whose faults never came has shown nothing.
+    /// Returns the number of faults so far. A test should check it, because a run without a fault
+    /// proves nothing.
     #[must_use]
     pub fn made(&self) -> u64 {
         self.plan.made.load(Ordering::Relaxed)

@@ -1,4 +1,5 @@
-//! Faults, for tests: fails a share of the attempts on purpose, each run in the same way for the same seed.
+//! Faults for tests. Fails a share of the attempts on purpose. Runs with the same seed fail in the
+//! same way.
 //!
 //! ```
 //! use std::time::Duration;

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::sleep;
 use tower_service::Service;
 
-/// What [`FaultLayer`](super::FaultLayer) makes.
+/// The service that [`FaultLayer`](super::FaultLayer) makes.
 #[derive(Clone, Debug)]
 pub struct Fault<S> {
     inner: S,
@@ -23,10 +23,13 @@ pub struct Fault<S> {
 
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// The seed of the random sequence.
     pub(super) seed: u64,
-    /// Faults with their shares, 0 to 1.
+    /// Each fault with its share of the attempts, 0 to 1.
     pub(super) deeds: Vec<(f64, Deed)>,
+    /// The random sequence, shared by all clones of the layer.
     pub(super) draw: Mutex<Rng>,
+    /// The number of faults so far.
     pub(super) made: AtomicU64,
 }
 

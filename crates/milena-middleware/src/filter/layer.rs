@@ -9,16 +9,18 @@ use tower_layer::Layer;
 use super::service::{Filter, Keep};
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Lets only some records through. May stand anywhere; outside of costly layers it spares them work.
+/// Lets only some records through. May be anywhere. Outside of costly layers it saves their work.
 #[derive(Clone)]
 pub struct FilterLayer {
+    /// The reason with which records are skipped.
     reason: Reason,
+    /// Returns true for the records to keep.
     keep: Keep,
 }
 
 impl FilterLayer {
-    /// Lets those records through for which `keep` holds; the others are skipped for that reason. It is asked on the lane: it must return
-    /// at once.
+    /// Creates a layer that keeps the records for which `keep` returns true, and skips the others
+    /// with `reason`. `keep` runs on the lane and must return at once.
     #[must_use]
     pub fn new(
         reason: impl Into<Reason>,
@@ -41,7 +43,10 @@ impl<S> Layer<S> for FilterLayer {
 
 impl StackLayer for FilterLayer {
     fn profile(&self) -> Profile {
-        Profile::new(Kind::Filter, format!("skips what is {}", self.reason))
+        Profile::new(
+            Kind::Filter,
+            format!("skips records that are {}", self.reason),
+        )
     }
 }
 

@@ -1,13 +1,16 @@
-//! Filter: passes over records that the handler does not want.
+//! Filter. Passes over records that the handler does not want.
 //!
-//! What is filtered out is [skipped](milena_core::Outcome::Skip) with a reason: its offset is committed, and it counts as skipped.
+//! A record that is filtered out is [skipped](milena_core::Outcome::Skip) with a reason. Its offset
+//! is committed, and it counts as skipped.
 //!
 //! ```
 //! use milena_core::Text;
 //! use milena_middleware::{FilterLayer, Stack};
 //!
 //! let stack = Stack::new()
-//!     .layer(FilterLayer::new("not for the EU", |record| record.headers.text("region") == Some("eu")))
+//!     .layer(FilterLayer::new("not for the EU", |record| {
+//!         record.headers.text("region") == Some("eu")
+//!     }))
 //!     .handler(async |Text(order): Text| println!("billing {order}"));
 //! # let _ = stack;
 //! ```

@@ -11,7 +11,7 @@ use crate::early::EarlyFuture;
 
 pub(super) type Keep = Arc<dyn Fn(&ConsumerRecord) -> bool + Send + Sync>;
 
-/// What [`FilterLayer`](super::FilterLayer) makes.
+/// The service that [`FilterLayer`](super::FilterLayer) makes.
 #[derive(Clone)]
 pub struct Filter<S> {
     inner: S,

@@ -1,4 +1,4 @@
-//! The layer that an operator holds.
+//! The layer with which an operator stops a route.
 
 use milena_core::Gate;
 use tower_layer::Layer;
@@ -6,14 +6,14 @@ use tower_layer::Layer;
 use super::service::Hold;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Is not ready while a gate is closed. May stand anywhere.
+/// Makes a route not ready while a gate is closed. May be anywhere.
 #[derive(Clone, Debug)]
 pub struct HoldLayer {
     gate: Gate,
 }
 
 impl HoldLayer {
-    /// Heeds that gate; whoever has a clone of it opens and closes it.
+    /// Creates a layer for `gate`. Every holder of a clone can open and close it.
     #[must_use]
     pub fn new(gate: Gate) -> Self {
         Self { gate }

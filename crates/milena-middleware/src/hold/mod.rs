@@ -1,7 +1,7 @@
-//! Hold: an operator's gate, by which a person or another part of the program holds a route back.
+//! Hold. An operator or another part of the program stops a route with a gate.
 //!
-//! While the gate is closed the route is not ready: no attempt begins, and the consumer pauses the partitions by the gate's name, until
-//! it is opened again. What has begun goes on.
+//! While the gate is closed, the route is not ready. No attempt begins, and the consumer pauses the
+//! partitions by the gate's name until the gate opens. Attempts that have begun go on.
 //!
 //! ```
 //! use milena_core::{Gate, Text};

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 use milena_core::{BoxError, Gate, GateState};
 use tower_service::Service;
 
-/// What [`HoldLayer`](super::HoldLayer) makes.
+/// The service that [`HoldLayer`](super::HoldLayer) makes.
 pub struct Hold<S> {
     inner: S,
     gate: Gate,
+    /// Waits for the gate to open. `None` while this lane does not wait.
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
@@ -37,7 +38,8 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         if self.waiting.is_some() || !self.gate.is_open() {
             if self.waiting.is_none() {
-                // What the layers inside have got or queue for goes back: others may need it.
+                // A clone holds no permits or tokens of the layers inside, so other lanes can use
+                // them while this one waits.
                 self.inner = self.inner.clone();
             }
             let gate = &self.gate;

@@ -5,12 +5,14 @@ use tower_layer::Layer;
 use super::service::Log;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Logs how each record ended where it stands: outermost, once per record; inside a retry layer, once per attempt.
+/// Logs the outcome of each record. Outermost it logs once per record, inside a retry layer once
+/// per attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogLayer;
 
 impl LogLayer {
-    /// The layer; what is written is the subscriber's to choose, by level and by the target `milena::process`.
+    /// Creates the layer. The `tracing` subscriber selects lines by level and by the target
+    /// `milena::process`.
     #[must_use]
     pub fn new() -> Self {
         Self

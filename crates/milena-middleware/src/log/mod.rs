@@ -1,7 +1,9 @@
-//! Logging: a line for each record that ended, by `tracing`.
+//! Logging. Writes a line by `tracing` for each record that ended.
 //!
-//! Records that went well at debug, skipped ones at info, failures at warn, fatal ones at error. A line names topic, partition, offset,
-//! the attempts that were made and the class, for a dead letter or a retry also the cause and the topic; never key, value or headers.
+//! Successes are logged at debug, skipped records at info, failures at warn and fatal ones at
+//! error. A line names topic, partition, offset, the attempts made and the error class. For a dead
+//! letter or a retry it also names the cause and the topic. It never contains key, value or
+//! headers.
 //!
 //! ```
 //! use milena_core::Text;

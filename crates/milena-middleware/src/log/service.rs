@@ -9,7 +9,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// What [`LogLayer`](super::LogLayer) makes.
+/// The service that [`LogLayer`](super::LogLayer) makes.
 #[derive(Clone, Debug)]
 pub struct Log<S> {
     inner: S,
@@ -35,7 +35,7 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        // Where nobody listens the clock is not read.
+        // Reading the clock costs time, so it is skipped while no subscriber wants the lines.
         let heard = tracing::enabled!(target: "milena::process", tracing::Level::ERROR);
         let place = heard.then(|| Place {
             record: incoming.record.clone(),
@@ -50,17 +50,21 @@ where
 }
 
 pin_project! {
-    /// The answer, once logged.
+    /// The future that logs the answer before it returns it.
     pub struct LogFuture<F> {
         #[pin]
         inner: F,
+        // The details for the log line. `None` if no subscriber wants it, or after it was written.
         place: Option<Place>,
     }
 }
 
 struct Place {
+    /// The record, for its place and its attempts.
     record: SharedRecord,
+    /// The attempt at this layer's place, counted from 1.
     attempt: u32,
+    /// The time of the call.
     began: Instant,
 }
 

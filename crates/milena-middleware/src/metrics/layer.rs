@@ -5,12 +5,13 @@ use tower_layer::Layer;
 use super::service::Measured;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Counts each attempt with its time and its end. Stands inside retry; without a recorder on the consumer it does nothing.
+/// Counts each attempt with its duration and result. Belongs inside retry. Does nothing unless the
+/// consumer has a recorder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MetricsLayer;
 
 impl MetricsLayer {
-    /// The layer; the recorder is the consumer's.
+    /// Creates the layer. It uses the consumer's recorder.
     #[must_use]
     pub fn new() -> Self {
         Self

@@ -1,7 +1,8 @@
-//! Metrics: each attempt is counted where the layer stands, by the recorder of the consumer.
+//! Metrics. Counts each attempt at this layer's place in the stack with the consumer's recorder.
 //!
-//! A consumer with a [recorder](milena_core::Recorder) counts each record when it is settled, and the attempts of its driver. Where a
-//! retry layer tries again, only this layer, put inside it, sees each attempt: the driver then leaves attempts to it.
+//! A consumer with a [recorder](milena_core::Recorder) counts each record when it is settled, and
+//! the attempts of its driver. If a retry layer repeats attempts, only a metrics layer inside it
+//! sees each of them. The driver then leaves the counting of attempts to this layer.
 //!
 //! ```
 //! use milena_core::{Backoff, Text};

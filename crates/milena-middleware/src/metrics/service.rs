@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 
-/// What [`MetricsLayer`](super::MetricsLayer) makes.
+/// The service that [`MetricsLayer`](super::MetricsLayer) makes.
 #[derive(Clone, Debug)]
 pub struct Measured<S> {
     inner: S,
@@ -50,16 +50,21 @@ where
 }
 
 struct Measure {
+    /// The consumer's recorder.
     recording: Arc<Recording>,
+    /// The attempt at this layer's place, counted from 1.
     attempt: u32,
+    /// The time of the call.
     began: Instant,
 }
 
 pin_project! {
-    /// The answer, once counted. Dropped before, the attempt does not count.
+    /// The future that counts the attempt before it returns the answer. An attempt that is dropped
+    /// before its end does not count.
     pub struct MeasuredFuture<F> {
         #[pin]
         inner: F,
+        // The attempt to count. `None` without a recorder, or once counted.
         measure: Option<Measure>,
     }
 }
@@ -75,7 +80,7 @@ where
         let this = self.project();
         let answer =
             ready!(this.inner.poll(cx)).map_err(|error| ProcessError::from_boxed(error.into()));
-        // What is held was not tried.
+        // A held record was not tried.
         let held = matches!(answer, Ok(Outcome::Hold(_)));
         if let Some(measure) = this.measure.take().filter(|_| !held) {
             let end = match &answer {

@@ -1,17 +1,18 @@
-//! When the next token is there. Pure: times in, times out.
+//! Computes when the next token is available. Pure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Tokens that come at a steady pace, of which some may be saved up.
+/// Tokens that arrive at a steady pace. Up to `burst` of them can be saved.
 #[derive(Clone, Debug)]
 pub(super) struct Bucket {
-    /// One token each.
+    /// The time in which one token arrives.
     pub(super) interval: Duration,
-    /// How many may be there at once.
+    /// The largest number of saved tokens. At least 1.
     pub(super) burst: u32,
-    /// When a full bucket's worth of tokens would be there again, if nobody took one from now on.
+    /// The time at which the bucket would be full again if no further token were taken. `None`
+    /// until the first one is taken.
     full_at: Option<Instant>,
 }
 
@@ -24,22 +25,24 @@ impl Bucket {
         }
     }
 
-    /// Takes the next token, and says when it is there.
+    /// Takes the next token and returns the time at which it is available.
     pub(super) fn take(&mut self, now: Instant) -> Instant {
+        // Tokens are not stored. The bucket lacks one token for each interval between now and
+        // `full_at`. The next token is available once the bucket lacks fewer than `burst`.
         let full_at = self.full_at.map_or(now, |at| at.max(now));
-        // Where the clock ends before, no other token comes in this life.
+        // Past the end of the clock, no other token is expected in the process's life.
         self.full_at = Some(full_at.checked_add(self.interval).unwrap_or(full_at + FAR));
         let saved = self.interval.saturating_mul(self.burst - 1);
         full_at.checked_sub(saved).map_or(now, |at| at.max(now))
     }
 
-    /// Gives a token back that was not used.
+    /// Returns a token that was not used.
     pub(super) fn give_back(&mut self) {
         self.full_at = self.full_at.and_then(|at| at.checked_sub(self.interval));
     }
 }
 
-/// Farther away than any process lives.
+/// A time that no process outlives, 30 years.
 const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
 
 #[cfg(test)]

@@ -10,17 +10,19 @@ use super::limiter::RateLimiter;
 use super::service::RateLimit;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Lets only so many attempts begin in a time. Stands inside retry and breaker. A clone shares the limiter.
+/// Limits how many attempts begin in a time. Belongs inside retry and breaker. A clone shares the
+/// limiter.
 ///
-/// A setter starts a limiter of its own: set it up first, then clone it.
+/// A setter starts a new limiter, so call all setters before you clone the layer.
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
     limiter: RateLimiter,
 }
 
 impl RateLimitLayer {
-    /// So many attempts per time, spread evenly, with as many at once as are due within 10 ms; `name` says what is limited. A number of
-    /// zero counts as one.
+    /// Creates a limit of `attempts` per time `per`, spread evenly. As many attempts may begin at
+    /// once as are due within 10 ms. `name` names the limited dependency. An `attempts` of zero
+    /// counts as one.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, attempts: u32, per: Duration) -> Self {
         let interval = (per / attempts.max(1)).max(Duration::from_nanos(1));
@@ -31,21 +33,21 @@ impl RateLimitLayer {
         }
     }
 
-    /// How many tokens may be saved up while none is asked for, and then be used at once; at least 1.
+    /// Sets how many unused tokens are saved and may then be used at once. At least 1.
     #[must_use]
     pub fn burst(self, tokens: u32) -> Self {
         let bucket = Bucket::new(self.limiter.bucket().interval, tokens);
         self.with(bucket, self.limiter.pause_after())
     }
 
-    /// How long the wait for a token has to be for the partitions to be paused meanwhile. Default 5 s; shorter waits only let the queues of
-    /// the partitions fill.
+    /// Sets the wait for a token after which the partitions are paused. Default 5 s. During shorter
+    /// waits the partitions are still fetched and their queues fill.
     #[must_use]
     pub fn pause_after(self, wait: Duration) -> Self {
         self.with(self.limiter.bucket(), wait)
     }
 
-    /// The limiter, to watch it.
+    /// Returns the limiter, to watch it.
     #[must_use]
     pub fn limiter(&self) -> RateLimiter {
         self.limiter.clone()

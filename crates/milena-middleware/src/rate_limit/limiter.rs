@@ -1,4 +1,4 @@
-//! The limiter itself: one bucket for all who share it.
+//! The limiter. Holds one bucket for all lanes that share it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +10,18 @@ use tokio::time::Instant;
 
 use super::bucket::Bucket;
 
-/// A handle on a limiter, to watch it. A clone is the same limiter.
+/// A handle to watch a limiter. A clone refers to the same limiter.
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Inner>);
 
 struct Inner {
+    /// The name of the limited dependency.
     name: Arc<str>,
+    /// The gate that pauses partitions. Closed by a long wait, opened when any wait ends.
     gate: Gate,
+    /// The wait after which the gate closes.
     pause_after: Duration,
+    /// The tokens, shared by all lanes.
     bucket: Mutex<Bucket>,
 }
 
@@ -31,13 +35,14 @@ impl RateLimiter {
         }))
     }
 
-    /// What is limited.
+    /// Returns the name of the limited dependency.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its gate, closed while a lane waits long.
+    /// Returns the limiter's gate. It is closed while a lane waits longer than
+    /// [`pause_after`](super::RateLimitLayer::pause_after).
     #[must_use]
     pub fn gate(&self) -> &Gate {
         &self.0.gate
@@ -51,19 +56,21 @@ impl RateLimiter {
         self.0.bucket.lock().clone()
     }
 
-    /// Takes the next token, and says when it is there; a long wait closes the gate.
+    /// Takes the next token and returns the time at which it is available. Closes the gate if the
+    /// wait is long.
     pub(super) fn take(&self, now: Instant) -> Instant {
         let at = self.0.bucket.lock().take(now);
         let wait = at - now;
         if wait > self.0.pause_after {
             self.0
                 .gate
-                .close(format!("the next token is there in {wait:?}"));
+                .close(format!("the next token is available in {wait:?}"));
         }
         at
     }
 
-    /// A wait is over, with the token or without: whoever still waits closes the gate again when it asks next.
+    /// Opens the gate, because a wait ended with or without its token. A lane that still waits
+    /// closes the gate again with its next request.
     pub(super) fn waited(&self) {
         self.0.gate.open();
     }

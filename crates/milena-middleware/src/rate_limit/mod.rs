@@ -1,8 +1,10 @@
-//! Rate limit: spreads attempts over time, for a dependency that takes only so many.
+//! Rate limit. Spreads attempts over time, for a dependency with a limited rate.
 //!
-//! A limiter is shared by all lanes and routes whose layer is a clone: together they keep the rate. It is kept by waiting: while no token
-//! is there the layer is not ready, which is neither an attempt nor a failure. Lanes get their tokens in the order in which they ask.
-//! While a lane waits longer than [`pause_after`](RateLimitLayer::pause_after), the gate is closed and its partitions are not fetched.
+//! All lanes and routes whose layer is a clone share one limiter and keep the rate together. The
+//! limit works by waiting. Without a token the layer is not ready, and waiting is neither an
+//! attempt nor a failure. Lanes get their tokens in the order in which they ask. While a lane waits
+//! longer than [`pause_after`](RateLimitLayer::pause_after), the gate is closed and its partitions
+//! are not fetched.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The service that is not ready before there is a token.
+//! The service that is not ready until it holds a token.
 
 use std::fmt;
 use std::future::Future;
@@ -11,16 +11,17 @@ use tower_service::Service;
 
 use super::limiter::RateLimiter;
 
-/// What [`RateLimitLayer`](super::RateLimitLayer) makes.
+/// The service that [`RateLimitLayer`](super::RateLimitLayer) makes.
 pub struct RateLimit<S> {
     inner: S,
     limiter: RateLimiter,
+    /// The token for the next call.
     token: Token,
 }
 
 enum Token {
     None,
-    /// It is taken, and there at that time.
+    /// The token was taken from the bucket and becomes available when the sleep ends.
     Coming(Pin<Box<Sleep>>),
     There,
 }
@@ -77,7 +78,7 @@ where
     }
 }
 
-/// A token that was not used is there for others.
+/// Returns a token that was not used to the bucket, for other lanes.
 impl<S> Drop for RateLimit<S> {
     fn drop(&mut self) {
         match self.token {
@@ -91,7 +92,7 @@ impl<S> Drop for RateLimit<S> {
     }
 }
 
-/// A clone carries no token.
+/// Clones without the token.
 impl<S: Clone> Clone for RateLimit<S> {
     fn clone(&self) -> Self {
         Self::new(self.inner.clone(), self.limiter.clone())

@@ -5,12 +5,13 @@ use tower_layer::Layer;
 use super::service::Recovery;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Turns a panic into an error of the class [`Panic`](milena_core::ErrorClass::Panic). Stands innermost, so that retry sees the panic.
+/// Converts a panic to an error of the class [`Panic`](milena_core::ErrorClass::Panic). Belongs
+/// innermost, so that retry sees the panic.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecoveryLayer;
 
 impl RecoveryLayer {
-    /// The layer; it has no settings.
+    /// Creates the layer. It has no settings.
     #[must_use]
     pub fn new() -> Self {
         Self

@@ -1,7 +1,8 @@
-//! Recovery: a panic of what is inside becomes an error like others.
+//! Recovery. Converts a panic inside to an error.
 //!
-//! Its class is [`Panic`](milena_core::ErrorClass::Panic), so that a retry layer tries again and a dead letter layer writes it down. It
-//! does nothing in a program that is built to abort on panics.
+//! Its class is [`Panic`](milena_core::ErrorClass::Panic), so a retry layer retries the record, and
+//! a dead letter layer can write it. The layer has no effect in a program that is built to abort on
+//! panics.
 //!
 //! ```
 //! use milena_core::ErrorClass;

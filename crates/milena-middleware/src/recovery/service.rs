@@ -10,7 +10,7 @@ use milena_core::{BoxError, ErrorClass, ProcessError, panic_text};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-/// What [`RecoveryLayer`](super::RecoveryLayer) makes.
+/// The service that [`RecoveryLayer`](super::RecoveryLayer) makes.
 #[derive(Clone, Debug)]
 pub struct Recovery<S> {
     inner: S,
@@ -48,7 +48,7 @@ where
 }
 
 pin_project! {
-    /// The answer, or the panic as an error.
+    /// The future of an answer. Resolves with an error if the inner service panics.
     pub struct RecoveryFuture<F> {
         #[pin]
         state: State<F>,
@@ -83,7 +83,9 @@ where
             StateProjection::Panicked { panic } => {
                 Err(as_error(panic.take().unwrap_or_else(|| Box::new(()))))
             }
-            StateProjection::Done => Err(as_error(Box::new("polled after its end"))),
+            StateProjection::Done => Err(as_error(Box::new(
+                "the future was polled after it had finished",
+            ))),
         };
         state.set(State::Done);
         Poll::Ready(ended)

@@ -1,4 +1,4 @@
-//! A budget for repeated attempts, so that a storm of failures does not become a storm of attempts.
+//! A budget for retries, so that many failures at once do not cause many more attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,17 +6,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How many attempts may be repeats: a share of the first attempts, and a few per second whatever their number. Shared by all layers that
-/// were given a clone.
+/// A limit on retries. It allows a share of the first attempts, plus a few retries per second. All
+/// layers that hold a clone share it.
 ///
-/// A repeat that the budget does not cover is not given up: it waits until it is covered.
+/// A retry over the budget is not given up. It waits until the budget covers it.
 ///
 /// ```
 /// use milena_core::Backoff;
 /// use milena_middleware::RetryLayer;
 /// use milena_middleware::retry::RetryBudget;
 ///
-/// let budget = RetryBudget::new(0.2, 5.0); // one repeat for five first attempts, and five per second besides
+/// // One retry for five first attempts, and five more per second.
+/// let budget = RetryBudget::new(0.2, 5.0);
 /// let orders = RetryLayer::new(Backoff::default()).budget(budget.clone());
 /// let bills = RetryLayer::new(Backoff::default()).budget(budget);
 /// # let _ = (orders, bills);
@@ -26,15 +27,19 @@ pub struct RetryBudget(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
+    /// The tokens that each first attempt adds.
     share: f64,
+    /// The tokens that each second adds.
     per_second: f64,
-    /// What is there; below zero it is owed.
+    /// The retries that the budget covers now. Below zero, that many retries wait.
     tokens: f64,
+    /// The time up to which `per_second` was added. `None` until the first retry.
     counted: Option<Instant>,
 }
 
 impl RetryBudget {
-    /// `share` of the first attempts (0.2 is one in five), and `per_second` besides; that is at least one in a hundred seconds.
+    /// Creates a budget of `share` of the first attempts (0.2 is one in five), plus `per_second`
+    /// retries. `per_second` is at least 0.01, which is one retry in 100 seconds.
     #[must_use]
     pub fn new(share: f64, per_second: f64) -> Self {
         let number = |value: f64| {
@@ -53,14 +58,14 @@ impl RetryBudget {
         })))
     }
 
-    /// A first attempt was made.
+    /// Counts a first attempt, which adds `share` to the budget.
     pub(super) fn first(&self) {
         let mut state = self.0.lock();
         let most = state.most();
         state.tokens = (state.tokens + state.share).min(most);
     }
 
-    /// Takes a repeat, and says how long it has to wait.
+    /// Takes one retry from the budget and returns how long the retry must wait.
     pub(super) fn repeat(&self, now: Instant) -> Duration {
         let mut state = self.0.lock();
         let since = state
@@ -79,7 +84,7 @@ impl State {
     }
 }
 
-/// How many seconds' worth may be saved up.
+/// The seconds' worth of retries that can be saved.
 const SAVED: f64 = 10.0;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The layer that tries again.
+//! The layer that retries in place.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,15 @@ use super::policy::Policy;
 use super::service::Retry;
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Tries a record again in place. Stands inside the dead letter layer and outside breaker and timeout.
+/// Retries a record in place. Belongs inside the dead letter layer, and outside breaker and
+/// timeout.
 #[derive(Clone, Debug)]
 pub struct RetryLayer {
     policy: Arc<Policy>,
 }
 
 impl RetryLayer {
-    /// Waits as `backoff` says between attempts; five attempts in all.
+    /// Creates a layer with `backoff` between attempts and five attempts in all.
     #[must_use]
     pub fn new(backoff: Backoff) -> Self {
         Self {
@@ -26,39 +27,43 @@ impl RetryLayer {
         }
     }
 
-    /// Waits the same time between attempts, without jitter.
+    /// Creates a layer with the same wait between all attempts, without jitter.
     #[must_use]
     pub fn fixed(wait: Duration) -> Self {
         Self::new(Backoff::new(wait, wait).jitter(0.0))
     }
 
-    /// How many attempts there are in all, the first included; at least 1. Default 5.
+    /// Sets the number of attempts, the first included. At least 1. Default 5.
     #[must_use]
     pub fn max_attempts(self, attempts: u32) -> Self {
         self.with(|policy| policy.max_attempts = attempts.max(1))
     }
 
-    /// How many attempts there are for errors of one class, in all; 1 means none again. Default as [`max_attempts`](Self::max_attempts)
-    /// for the classes that may pass by themselves, 1 for the others. A number for the class dependency counts what fails while a
-    /// breaker is open, too.
+    /// Sets the number of attempts for errors of one class, the first included. 1 means no retry.
+    ///
+    /// Defaults to [`max_attempts`](Self::max_attempts) for the retriable classes, and to 1 for the
+    /// others. With a number for the class dependency, failures while a breaker is open count as
+    /// attempts too.
     #[must_use]
     pub fn max_attempts_for(self, class: ErrorClass, attempts: u32) -> Self {
         self.with(|policy| policy.set(class, attempts.max(1)))
     }
 
-    /// No attempt begins later than this after the first one began, time not ready aside. Default without a limit.
+    /// Sets the longest time from the first attempt to the start of the last. Time in which a layer
+    /// inside is not ready does not count. Default no limit.
     #[must_use]
     pub fn max_elapsed(self, elapsed: Duration) -> Self {
         self.with(|policy| policy.max_elapsed = Some(elapsed))
     }
 
-    /// The waits after errors of one class. Default as for the others.
+    /// Sets the backoff after errors of one class. Default is the backoff of the layer.
     #[must_use]
     pub fn backoff_for(self, class: ErrorClass, backoff: Backoff) -> Self {
         self.with(|policy| policy.set_backoff(class, backoff))
     }
 
-    /// Repeats are covered by this budget, which other layers may share; one that is not yet covered waits. Default without one.
+    /// Sets a budget for retries, which other layers may share. A retry that the budget does not
+    /// cover yet waits. Default none.
     #[must_use]
     pub fn budget(self, budget: RetryBudget) -> Self {
         self.with(|policy| policy.budget = Some(budget))

@@ -1,15 +1,20 @@
-//! Retry in place: what may pass by itself is tried again, with a backoff and a bound.
+//! Retry in place. Runs a record again after an error that may pass by itself, with a backoff and a
+//! bound.
 //!
-//! The record keeps its lane meanwhile, so that its order is kept too. Tried again are errors of the classes transient, throttled,
-//! dependency, timeout and panic, and [`Outcome::Retry`](milena_core::Outcome::Retry); poison, business and fatal errors are not. A wait
-//! that the error names goes before the backoff. Time in which the layers inside are not ready, behind an open breaker say, is neither
-//! an attempt nor elapsed time; nor is a failure of the dependency that opens its breaker or is its probe.
+//! The record keeps its lane meanwhile, so the order of records is kept too. The layer retries
+//! errors of the classes transient, throttled, dependency, timeout and panic, and
+//! [`Outcome::Retry`](milena_core::Outcome::Retry). It does not retry poison, business and fatal
+//! errors. A wait that the error names replaces the backoff. Time in which the layers inside are
+//! not ready, for example behind an open breaker, is neither an attempt nor elapsed time. A
+//! dependency error does not count as an attempt if it opened its breaker, or was its probe.
 //!
-//! A class of errors can have a [number](RetryLayer::max_attempts_for) and a [backoff](RetryLayer::backoff_for) of its own. A
-//! [budget](RetryBudget), shared by several layers, spreads repeats over time when much fails at once.
+//! A class of errors can have its own [number of attempts](RetryLayer::max_attempts_for) and its
+//! own [backoff](RetryLayer::backoff_for). A [budget](RetryBudget), shared by several layers,
+//! spreads retries over time when many records fail at once.
 //!
-//! When attempts are used up, the last error goes outwards, with its class. When the partition is to be given back, waiting ends at
-//! once and the record stays unsettled: the next owner reads it again.
+//! When all attempts are used up, the layer returns the last error with its class. When the
+//! partition must be given back, the wait ends at once and the record stays unsettled. The next
+//! owner of the partition reads it again.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,7 +31,11 @@
 //! let backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
 //! let stack = Stack::new().layer(RetryLayer::new(backoff).max_attempts(5)).handler(call_home);
 //! # #[tokio::main(flavor = "current_thread")]
-//! # async fn run(stack: impl Routes<Service: Service<Incoming, Response = Outcome, Error = milena_core::BoxError>>) {
+//! # async fn run<R>(stack: R)
+//! # where
+//! #     R: Routes,
+//! #     R::Service: Service<Incoming, Response = Outcome, Error = milena_core::BoxError>,
+//! # {
 //! # let record = ConsumerRecord::new("orders", 0, 0);
 //! # let outcome = stack.service(0).oneshot(Incoming::new(record)).await.unwrap();
 //! # assert_eq!(outcome, Outcome::Ack);

@@ -1,4 +1,4 @@
-//! When to try again, and after what wait. Pure.
+//! Decides whether to try again, and after what wait. Pure.
 
 use std::time::Duration;
 
@@ -9,11 +9,17 @@ use super::budget::RetryBudget;
 /// The settings of a retry layer.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
+    /// The waits between attempts for classes without their own backoff.
     backoff: Backoff,
+    /// The attempts in all, the first included. At least 1.
     pub(super) max_attempts: u32,
+    /// The longest time from the first attempt to the start of the last. `None` for no limit.
     pub(super) max_elapsed: Option<Duration>,
+    /// The budget for retries. `None` for no limit.
     pub(super) budget: Option<RetryBudget>,
+    /// The number of attempts of classes that have their own. At least 1 each.
     own: Vec<(ErrorClass, u32)>,
+    /// The backoff of classes that have their own.
     own_backoffs: Vec<(ErrorClass, Backoff)>,
 }
 
@@ -39,9 +45,11 @@ impl Policy {
         self.own_backoffs.push((class, backoff));
     }
 
-    /// The wait before the next attempt, or `None` where `attempt`, counted from 1, was the last.
+    /// Returns the wait before the next attempt, or `None` if `attempt`, counted from 1, was the
+    /// last.
     ///
-    /// `elapsed` is the time since the first attempt began, time not ready aside; `asked` the wait that the error named.
+    /// `elapsed` is the time since the first attempt began, without the time not ready. `asked` is
+    /// the wait that the error named.
     pub(super) fn again(
         &self,
         class: ErrorClass,
@@ -59,7 +67,7 @@ impl Policy {
         in_time.then_some(wait)
     }
 
-    /// Whether a class has a number of attempts of its own.
+    /// Returns true if `class` has its own number of attempts.
     pub(super) fn has_own(&self, class: ErrorClass) -> bool {
         self.own.iter().any(|(known, _)| *known == class)
     }
@@ -83,7 +91,7 @@ impl Policy {
         own.fold(self.max_attempts, u32::max)
     }
 
-    /// The waits between all attempts, at their longest.
+    /// Returns the sum of the longest waits between all attempts.
     pub(super) fn longest_waits(&self) -> Duration {
         let waits = (0..self.most_attempts() - 1).take(1_000);
         let own = self.own_backoffs.iter().map(|(_, backoff)| backoff);

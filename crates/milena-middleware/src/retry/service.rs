@@ -1,4 +1,4 @@
-//! The service that tries again.
+//! The service that retries in place.
 
 use std::fmt;
 use std::future::Future;
@@ -16,18 +16,20 @@ use tower_service::Service;
 use super::policy::Policy;
 use crate::readiness::{classify, ready as until_ready};
 
-/// What [`RetryLayer`](super::RetryLayer) makes.
+/// The service that [`RetryLayer`](super::RetryLayer) makes.
 #[derive(Debug)]
 pub struct Retry<S> {
     inner: S,
     shared: Arc<Shared<S>>,
 }
 
-/// What all clones share.
+/// The state that all clones share.
 #[derive(Debug)]
 struct Shared<S> {
+    /// The settings of the layer.
     policy: Arc<Policy>,
-    // Cloned for a record that failed, so that nothing is cloned for one that did not. Behind a lock since it need not be `Sync`.
+    // The inner service, cloned only for a record that failed. The lock makes it shareable, because
+    // it need not be `Sync`.
     template: Mutex<S>,
 }
 
@@ -66,7 +68,8 @@ where
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         let policy = &self.shared.policy;
-        // Reading the clock costs as much as all else here.
+        // Reading the clock costs as much as the rest of this function, so it is read only for a
+        // limit.
         let began = policy.max_elapsed.map(|_| Instant::now());
         if let Some(budget) = &policy.budget {
             budget.first();
@@ -85,9 +88,11 @@ where
 type Repeating = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 pin_project! {
-    /// The answer of the last attempt.
+    /// The future of a record. Resolves with the answer of the last attempt.
     pub struct RetryFuture<S: Service<Incoming>> {
+        // The record and the shared state for retries. `None` once the first attempt failed.
         kept: Option<(Incoming, Arc<Shared<S>>)>,
+        // The start of the first attempt. `None` without a `max_elapsed`.
         began: Option<Instant>,
         #[pin]
         state: State<S::Future>,
@@ -98,7 +103,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<F> {
         First { #[pin] attempt: F },
-        // Boxed, so that a record that goes well does not carry the room for it.
+        // Boxed, so that the future of a record that succeeds does not hold space for retries.
         Repeating { repeating: Repeating },
     }
 }
@@ -125,7 +130,7 @@ where
             return Poll::Ready(failure.last(1));
         };
         let repeating: Repeating = Box::pin(repeat(shared, incoming, *this.began, failure));
-        // What is left of the first attempt is dropped before another can begin.
+        // Setting the state drops the future of the first attempt before another attempt begins.
         this.state.set(State::Repeating { repeating });
         match this.state.project() {
             StateProjection::Repeating { repeating } => repeating.as_mut().poll(cx),
@@ -140,7 +145,7 @@ impl<S: Service<Incoming>> fmt::Debug for RetryFuture<S> {
     }
 }
 
-/// What follows a first attempt that failed.
+/// Retries a record after its first attempt failed.
 async fn repeat<S>(
     shared: Arc<Shared<S>>,
     mut incoming: Incoming,
@@ -154,12 +159,14 @@ where
     let policy = &shared.policy;
     let mut inner: Option<S> = None;
     let (mut spent, mut not_ready) = (Duration::ZERO, Duration::ZERO);
-    // Only what has an end is measured.
+    // Without a limit the elapsed time is not needed, and counts as zero.
     let elapsed = || began.map_or(Duration::ZERO, |began| began.elapsed());
-    // The driver may have tried before, and what fails while a breaker is open is no attempt either.
+    // Attempts that do not count here. The driver may have tried before, and failures while a
+    // breaker is open are not attempts.
     let mut uncounted = incoming.attempt - 1;
     loop {
         let counts = failure.counts(policy);
+        // Only time up to a counted failure is elapsed time.
         if counts {
             spent = elapsed().saturating_sub(not_ready);
         } else {
@@ -170,11 +177,12 @@ where
         let Some(wait) = policy.again(class, attempt, spent, asked) else {
             return failure.last(incoming.attempt);
         };
-        // What the budget does not cover yet waits, which is no elapsed time.
+        // A retry that the budget does not cover yet waits, and this wait is not elapsed time.
         let covered = policy
             .budget
             .as_ref()
             .map(|budget| budget.repeat(Instant::now()));
+        // The wait for the budget and the backoff pass at the same time, so only the rest is added.
         let covered = covered.unwrap_or_default().saturating_sub(wait);
         not_ready = not_ready.saturating_add(covered);
         let all = wait.saturating_add(covered);
@@ -187,8 +195,10 @@ where
             again_in = ?all,
             class = %class,
             error = %failure.why(),
-            "failed, and is tried again"
+            "the attempt failed and is retried"
         );
+        // Neither this failure nor the wait after it is elapsed time, so everything since the last
+        // counted failure is taken off.
         if !counts {
             not_ready = elapsed().saturating_sub(spent).saturating_add(all);
         }
@@ -213,7 +223,7 @@ where
     }
 }
 
-/// Why an attempt did not settle its record.
+/// The reason why an attempt did not settle its record.
 enum Failure {
     /// The handler asked for another attempt.
     Asked(Option<Duration>, Reason),
@@ -243,7 +253,7 @@ impl Failure {
         }
     }
 
-    /// Whether it used up an attempt.
+    /// Returns true if the failure used up an attempt.
     fn counts(&self, policy: &Policy) -> bool {
         match self {
             Self::Asked(..) => true,
@@ -251,18 +261,19 @@ impl Failure {
         }
     }
 
-    /// There is no other attempt.
+    /// Returns the error of a record that has no attempt left.
     fn last(self, attempts: u32) -> Result<Outcome, BoxError> {
         match self {
             Self::Asked(_, reason) => {
-                let what = format!("asked for another attempt {attempts} times: {reason}");
+                let what =
+                    format!("the handler asked for another attempt {attempts} times: {reason}");
                 Err(ProcessError::transient(what).into())
             }
             Self::Error(error) => Err(error.into()),
         }
     }
 
-    /// The record is left to the next owner of its partition.
+    /// Leaves the record unsettled for the next owner of its partition.
     fn unsettled(self) -> Result<Outcome, BoxError> {
         Ok(match self {
             Self::Asked(after, reason) => Outcome::Retry { after, reason },

@@ -1,4 +1,4 @@
-//! A route's service with its type forgotten: routes of one table differ in theirs.
+//! A route's service behind one type, because the routes of a table have different ones.
 
 use std::fmt;
 use std::future::Future;
@@ -42,7 +42,7 @@ where
 }
 
 impl BoxRoute {
-    /// Boxes a service.
+    /// Boxes `service`.
     pub fn new<S>(service: S) -> Self
     where
         S: Service<Incoming, Response = Outcome> + Clone + Send + 'static,

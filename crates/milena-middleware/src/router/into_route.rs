@@ -1,4 +1,5 @@
-//! What a route of a router takes: an async function, a stack, a tower service.
+//! The values that can be a route of a router, which are an async function, a stack and a tower
+//! service.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,16 +13,16 @@ use super::Shared;
 use super::boxed::BoxRoute;
 use crate::stack::{HandlerService, Profile, StackRoutes};
 
-/// Whatever [`Router::route`](super::Router::route) takes.
+/// A value that [`Router::route`](super::Router::route) accepts.
 ///
-/// `Marker` only tells the three kinds apart and is always inferred; `T` is the router's state.
+/// `Marker` only separates the three kinds and is always inferred. `T` is the router's state.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a route of a router whose state is `{T}`",
     note = "give an async function of extractors, a stack with a handler, or a cloneable tower service from `Incoming` to `Outcome`",
     note = "a handler that asks for `State<…>` goes in after `with_state`"
 )]
 pub trait IntoRoute<Marker, T> {
-    /// Makes the route.
+    /// Makes the route. Handlers get a copy of `state`.
     fn into_route(self, state: &T) -> Route;
 }
 
@@ -39,12 +40,16 @@ pub struct AsStack(Infallible);
 
 /// A handler with the layers of its route.
 pub struct Route {
+    /// The name of the route. `None` to use the description of its records.
     pub(super) name: Option<String>,
+    /// The descriptions of the layers, outermost first.
     pub(super) profiles: Vec<Profile>,
+    /// True if an unusual order of layers is only a warning.
     pub(super) lenient: bool,
-    /// The only topics whose records take it; `None` for all that its description takes.
+    /// The only topics whose records the route takes. `None` for all that its description takes.
     pub(super) only: Option<Vec<TopicName>>,
-    // Behind a lock since a service need not be `Sync`; taken once per lane.
+    // The service that lanes clone. The lock makes it shareable, because it need not be `Sync`.
+    // Taken once per lane.
     service: Mutex<BoxRoute>,
 }
 
@@ -73,7 +78,7 @@ impl Route {
         self.service.lock().clone()
     }
 
-    /// The route inside of one more layer.
+    /// Puts one more layer around the route.
     pub(super) fn inside(self, layer: &Shared) -> Self {
         let service = (layer.apply)(self.service.into_inner());
         let mut profiles = vec![layer.profile.clone()];
@@ -81,7 +86,7 @@ impl Route {
         Self::new(service, self.name, profiles, self.lenient).only(self.only)
     }
 
-    /// A copy of it, which shares what its layers share.
+    /// Copies the route. The copy shares the state that its layers share.
     pub(super) fn copy(&self) -> Self {
         Self::new(
             self.service(),

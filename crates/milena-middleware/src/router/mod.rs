@@ -1,13 +1,16 @@
-//! The router: which records go to which handler.
+//! The router. Finds the handler for each record.
 //!
-//! A router is a table of routes and no service: the consumer finds a record's route first and then waits for that route's layers alone, so
-//! that a route whose breaker is open holds back no record of another partition.
+//! A router is a table of routes, not a service. The consumer finds a record's route first and then
+//! waits for the layers of that route only. So a route with an open breaker delays no record of
+//! another partition.
 //!
-//! A route is chosen by its topic first: a topic by name goes before a pattern, a pattern with more characters of its own before one with
-//! fewer, any of them before a route for any topic. Among routes for the same topic those with more conditions go first, then the one that
-//! was added first. Two routes that nothing tells apart are refused. A record that no route takes goes to the fallback; where there is
-//! none it is [poison](milena_core::ErrorClass::Poison), which a dead letter layer for all routes writes down, and which else stops its
-//! lane: it is never passed over.
+//! The topic decides first. A topic by name comes before a pattern. A pattern with more literal
+//! characters comes before one with fewer. Both come before a route for any topic. Among routes for
+//! the same topic, those with more conditions come first, then the one that was added first. Two
+//! routes that take the same records are refused. A record that no route takes goes to the
+//! fallback. Without a fallback it is [poison](milena_core::ErrorClass::Poison). A dead letter
+//! layer for all routes then writes it to its topic. Without that layer the record stops its lane,
+//! and is never passed over.
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,7 +33,8 @@
 //!     Outcome::skip(format!("nothing to do for {topic}"))
 //! }
 //!
-//! let quick = Stack::new().layer(TimeoutLayer::new(Duration::from_secs(1))); // layers of one route
+//! // The layers of one route.
+//! let quick = Stack::new().layer(TimeoutLayer::new(Duration::from_secs(1)));
 //! let router = Router::new()
 //!     .with_state(Shop)
 //!     .layer(RetryLayer::new(Backoff::default())) // layers for all routes, outside their own
@@ -38,7 +42,7 @@
 //!     .route(On::topic("orders").header("kind", "refund"), quick.handler(refund))
 //!     .route("audit.*", audit)
 //!     .fallback(async || Outcome::skip("not ours"));
-//! router.check()?; // `consumer.run(router)` asks this too
+//! router.check()?; // `consumer.run(router)` checks it too
 //! println!("{}", router.explain());
 //! # let _ = RecoveryLayer::new();
 //! # Ok::<_, milena_core::Error>(())
@@ -66,25 +70,32 @@ pub use on::On;
 
 use table::Table;
 
-/// Routes in the making, and the table that `consumer.run` takes. See the [module](self).
+/// A builder of routes, and the table that `consumer.run` takes. See the [module](self).
 #[must_use = "a router does nothing before it is run"]
 pub struct Router<T = ()> {
+    /// The state for handlers that are added from now on.
     state: T,
+    /// The routes with the records that they take, in order of addition.
     entries: Vec<(On, Route)>,
+    /// The route for records that no other route takes. `None` makes such records poison.
     fallback: Option<Route>,
+    /// The layers for all routes, outermost first.
     layers: Vec<Shared>,
+    /// The finished table. Built on first use, and reset by each change.
     table: OnceLock<Table>,
 }
 
 /// A layer for all routes.
 #[derive(Clone)]
 struct Shared {
+    /// The description of the layer, for `explain` and the checks.
     profile: Profile,
+    /// Puts the layer around a route.
     apply: Arc<dyn Fn(BoxRoute) -> BoxRoute + Send + Sync>,
 }
 
 impl Router {
-    /// A router without routes.
+    /// Creates a router without routes.
     pub fn new() -> Self {
         Self {
             state: (),
@@ -103,14 +114,15 @@ impl Default for Router {
 }
 
 impl<T> Router<T> {
-    /// Sends the records that `on` describes to a handler: an async function of extractors, a [`Stack`](crate::Stack) with its layers, or
-    /// a tower service.
+    /// Adds a route that sends the records that `on` describes to a handler.
     ///
-    /// A text is the name of a topic, or a pattern where there is a `*` in it.
+    /// The handler is an async function of extractors, a [`Stack`](crate::Stack) with its layers,
+    /// or a tower service. A text for `on` is the name of a topic, or a pattern if it contains a
+    /// `*`.
     pub fn route<M, R: IntoRoute<M, T>>(mut self, on: impl Into<On>, route: R) -> Self {
         let route = route.into_route(&self.state);
         let mut on = on.into();
-        // A stack that is for some topics stays so.
+        // A stack may be limited to some topics, and the route must not take others.
         if let Some(only) = &route.only {
             on = on.within(only);
         }
@@ -118,14 +130,16 @@ impl<T> Router<T> {
         self.changed()
     }
 
-    /// Sends the records that no route takes to a handler.
+    /// Sets the handler for records that no route takes.
     pub fn fallback<M, R: IntoRoute<M, T>>(mut self, route: R) -> Self {
         self.fallback = Some(route.into_route(&self.state));
         self.changed()
     }
 
-    /// Puts a layer around all routes, the fallback and those that are added later included; inside of the layers for all so far, and
-    /// outside the routes' own. What it shares, such as a breaker, all routes share.
+    /// Adds a layer around all routes, including the fallback and routes that are added later.
+    ///
+    /// The layer goes inside the layers that were added before, and outside the routes' own layers.
+    /// All routes share its state, such as a breaker.
     pub fn layer<L>(self, layer: L) -> Self
     where
         L: Layer<BoxRoute> + StackLayer + Send + Sync + 'static,
@@ -137,7 +151,8 @@ impl<T> Router<T> {
         self.around(profile, layer)
     }
 
-    /// Puts any tower layer around all routes, as [`layer`](Self::layer). What it does is not known here, so that its place is not checked.
+    /// Adds any tower layer around all routes, like [`layer`](Self::layer). Its purpose is not
+    /// known here, so its place is not checked.
     pub fn tower_layer<L>(self, layer: L) -> Self
     where
         L: Layer<BoxRoute> + Send + Sync + 'static,
@@ -149,12 +164,13 @@ impl<T> Router<T> {
         self.around(profile, layer)
     }
 
-    /// Holds all routes back while `gate` is closed: by a person, say. See [`Stack::gate`](crate::Stack::gate).
+    /// Stops all routes while `gate` is closed, for example by an operator. See
+    /// [`Stack::gate`](crate::Stack::gate).
     pub fn gate(self, gate: Gate) -> Self {
         self.layer(crate::hold::HoldLayer::new(gate))
     }
 
-    /// Gives the handlers that are added from here on this state.
+    /// Sets the state for handlers that are added from now on.
     pub fn with_state<U: Clone + Send + Sync + 'static>(self, state: U) -> Router<U> {
         Router {
             state,
@@ -165,13 +181,16 @@ impl<T> Router<T> {
         }
     }
 
-    /// Takes the routes of another router in, with their states and layers. Its fallback comes along where this one has none.
+    /// Adds the routes of another router with their states and layers. Takes its fallback if this
+    /// router has none.
     pub fn merge<U>(self, other: Router<U>) -> Self {
         self.nest("", other)
     }
 
-    /// As [`merge`](Self::merge), with `prefix` before each topic and pattern of the other router; its routes for any topic are then for
-    /// topics of that prefix, and so is its fallback.
+    /// Adds another router like [`merge`](Self::merge), with `prefix` before each topic and pattern
+    /// of its routes.
+    ///
+    /// With a prefix, its routes for any topic and its fallback take topics of that prefix only.
     pub fn nest<U>(mut self, prefix: &str, other: Router<U>) -> Self {
         let within = |mut route: Route| {
             for layer in other.layers.iter().rev() {
@@ -191,7 +210,7 @@ impl<T> Router<T> {
         self.changed()
     }
 
-    /// The routes and their layers in words.
+    /// Describes the routes and their layers as text.
     #[must_use]
     pub fn explain(&self) -> String {
         self.table().explain()

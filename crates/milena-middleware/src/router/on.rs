@@ -1,4 +1,4 @@
-//! Which records a route takes: by topic, by pattern, by headers, by a predicate.
+//! The description of the records that a route takes, by topic, pattern, headers or predicate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use milena_core::{ConsumerRecord, TopicName, TopicPattern};
 
-/// Which records a route takes: those of its topics that meet all of its conditions.
+/// A description of the records that a route takes. It takes records of its topics that meet all of
+/// its conditions.
 ///
 /// ```
 /// use milena_middleware::On;
 ///
 /// let refunds = On::topic("orders").header("kind", "refund");
-/// let large = On::pattern("orders.*").when("large", |record| record.value.as_ref().is_some_and(|value| value.len() > 1_000_000));
+/// let large = On::pattern("orders.*").when("large", |record| {
+///     record.value.as_ref().is_some_and(|value| value.len() > 1_000_000)
+/// });
 /// # let _ = (refunds, large);
 /// ```
 #[derive(Clone)]
 #[must_use = "it only describes records"]
 pub struct On {
+    /// The topics whose records it takes.
     pub(super) topics: Topics,
+    /// The conditions, all of which a record must meet.
     pub(super) conditions: Vec<Condition>,
 }
 
@@ -31,18 +36,19 @@ pub(super) enum Topics {
 
 #[derive(Clone)]
 pub(super) enum Condition {
-    /// The last header of that name has this value; any value with `None`.
+    /// The last header of that name has this value. `None` accepts any value.
     Header(Arc<str>, Option<Bytes>),
+    /// The predicate returns true. The name is for people.
     Custom(Arc<str>, Arc<dyn Fn(&ConsumerRecord) -> bool + Send + Sync>),
 }
 
 impl On {
-    /// Records of that topic.
+    /// Takes records of `topic`.
     pub fn topic(topic: impl Into<TopicName>) -> Self {
         Self::topics([topic])
     }
 
-    /// Records of these topics.
+    /// Takes records of these topics.
     pub fn topics<I>(topics: I) -> Self
     where
         I: IntoIterator,
@@ -51,30 +57,33 @@ impl On {
         Self::new(Topics::Named(topics.into_iter().map(Into::into).collect()))
     }
 
-    /// Records of all topics whose names fit, such as `orders.*`.
+    /// Takes records of all topics whose names match, such as `orders.*`.
     pub fn pattern(pattern: impl Into<TopicPattern>) -> Self {
         Self::new(Topics::Pattern(pattern.into()))
     }
 
-    /// Records of any topic.
+    /// Takes records of any topic.
     pub fn any() -> Self {
         Self::new(Topics::Any)
     }
 
-    /// Only those with a header of that name and value; of several of that name, the last counts.
+    /// Adds the condition that the record has a header with this name and value. If the name occurs
+    /// more than once, the last header counts.
     pub fn header(mut self, name: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
         let condition = Condition::Header(name.into(), Some(value.into()));
         self.conditions.push(condition);
         self
     }
 
-    /// Only those with a header of that name, whatever its value, null included.
+    /// Adds the condition that the record has a header with this name, with any value, including
+    /// null.
     pub fn has_header(mut self, name: impl Into<Arc<str>>) -> Self {
         self.conditions.push(Condition::Header(name.into(), None));
         self
     }
 
-    /// Only those for which `holds`; `name` is for people. It is asked on the lane, once per record: it must return at once.
+    /// Adds the condition that `holds` returns true. `name` is for people. `holds` runs on the lane
+    /// once per record and must return at once.
     pub fn when(
         mut self,
         name: impl Into<Arc<str>>,
@@ -106,14 +115,14 @@ impl On {
         Self { topics, ..self }
     }
 
-    /// The same, only for these topics.
+    /// Returns the same description limited to the topics in `only`.
     pub(super) fn within(self, only: &[TopicName]) -> Self {
         let both = only.iter().filter(|topic| self.takes(topic)).cloned();
         let topics = Topics::Named(both.collect());
         Self { topics, ..self }
     }
 
-    /// Whether it takes records of that topic.
+    /// Returns true if it takes records of `topic`.
     pub(super) fn takes(&self, topic: &str) -> bool {
         match &self.topics {
             Topics::Named(names) => names.iter().any(|name| name == topic),
@@ -122,7 +131,7 @@ impl On {
         }
     }
 
-    /// Whether a record meets its conditions.
+    /// Returns true if `record` meets all conditions.
     pub(super) fn holds(&self, record: &ConsumerRecord) -> bool {
         self.conditions.iter().all(|condition| match condition {
             Condition::Header(name, None) => record.headers.get(name).is_some(),
@@ -133,7 +142,8 @@ impl On {
         })
     }
 
-    /// The topic or pattern for which nothing tells the two apart, in words.
+    /// Returns the topic or pattern for which both descriptions take the same records, as text.
+    /// `None` if they differ.
     pub(super) fn conflict(&self, other: &Self) -> Option<String> {
         let same =
             |one: &Self, two: &Self| one.conditions.iter().all(|c| two.conditions.contains(c));
@@ -153,14 +163,14 @@ impl On {
                 if one.literals() == two.literals() && one.overlaps(two) =>
             {
                 Some(format!(
-                    "records of topics that are both like `{one}` and like `{two}`, of which neither says more"
+                    "records of topics that match both `{one}` and `{two}`, of which neither is more specific"
                 ))
             }
             _ => None,
         }
     }
 
-    /// Why it can take no record.
+    /// Returns the reason why it can take no record, or `None`.
     pub(super) fn defect(&self) -> Option<String> {
         match &self.topics {
             Topics::Named(names) if names.is_empty() => Some("it names no topic".to_owned()),
@@ -172,7 +182,8 @@ impl On {
         }
     }
 
-    /// What goes first has the greater rank: topic before pattern, long before short, more conditions before fewer.
+    /// Returns the rank, where the greater rank comes first. A topic precedes a pattern, a longer
+    /// pattern a shorter one, more conditions fewer.
     pub(super) fn rank(&self) -> (usize, usize, usize) {
         let (kind, literals) = match &self.topics {
             Topics::Named(_) => (2, 0),

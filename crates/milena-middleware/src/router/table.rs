@@ -1,4 +1,5 @@
-//! The finished table: which route a record takes, and what is wrong with the table. Built once.
+//! The finished table of routes. Finds the route of a record and the defects of the table. Built
+//! once.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -18,15 +19,17 @@ use super::on::{On, Topics};
 use crate::stack::{order, route_info};
 
 pub(super) struct Table {
+    /// The routes with their descriptions. The last one, without a description, is the fallback.
     routes: Vec<(Option<On>, Route)>,
+    /// The description of each route for the driver, in the order of `routes`.
     info: Vec<RouteInfo>,
-    /// Routes in the order in which they are asked, by their numbers.
+    /// The indexes of the routes, by descending rank. Does not contain the fallback.
     order: Vec<usize>,
-    /// The same for topics that a route names, without the routes that never take them.
+    /// The same for each topic that a route names, without the routes that never take it.
     named: HashMap<TopicName, Vec<usize>>,
-    /// What retry topics add to the name of the topic that they belong to.
+    /// The suffixes of all retry topics, longest first.
     suffixes: Vec<String>,
-    /// Whether somebody said what is to become of records that no route takes.
+    /// True if the user set a fallback.
     has_fallback: bool,
 }
 
@@ -67,7 +70,7 @@ impl Table {
             let own = route.profiles.iter().flat_map(|profile| &profile.suffixes);
             suffixes.extend(own.cloned());
         }
-        // The longest first: one ending may be the end of another.
+        // The longest suffix comes first, because one suffix may be the end of another.
         suffixes.sort_by(|one, two| two.len().cmp(&one.len()).then_with(|| one.cmp(two)));
         suffixes.dedup();
         Self {
@@ -105,18 +108,18 @@ impl Table {
         found.unwrap_or(self.routes.len() - 1)
     }
 
-    /// The topic that a retry topic belongs to; any other topic itself.
+    /// Returns the topic that a retry topic belongs to, or `topic` itself if it is no retry topic.
     fn base<'a>(&self, topic: &'a str) -> &'a str {
         let base = |suffix: &String| topic.strip_suffix(suffix.as_str());
         self.suffixes.iter().find_map(base).unwrap_or(topic)
     }
 
-    /// What is wrong with it, with the remedy.
+    /// Returns the first defect of the table with its remedy, or `None`.
     pub(super) fn defect(&self) -> Option<String> {
         if let [_] = &self.routes[..]
             && self.info.first().is_some_and(|info| &*info.name == NOWHERE)
         {
-            return Some("the router has no routes; add one by `route`".to_owned());
+            return Some("the router has no routes; add one with `route`".to_owned());
         }
         for (at, (on, route)) in self.routes.iter().enumerate() {
             let name = self.name(at);
@@ -138,7 +141,7 @@ impl Table {
                 if let Some(what) = both.and_then(|(on, its)| its.conflict(on)) {
                     let other = self.name(other);
                     return Some(format!(
-                        "the routes `{other}` and `{name}` both take {what}, and nothing tells them apart; remove one, or give one a condition"
+                        "the routes `{other}` and `{name}` both take {what} under the same conditions; remove one, or add a condition to one"
                     ));
                 }
             }
@@ -156,7 +159,7 @@ impl Table {
             let _ = match on {
                 Some(on) => writeln!(text, "route {name}: {on}"),
                 None if self.has_fallback => {
-                    writeln!(text, "route {name}: what no other route takes")
+                    writeln!(text, "route {name}: records that no other route takes")
                 }
                 None => {
                     let dead = route.profiles.iter().any(|profile| profile.dead_letters);
@@ -180,7 +183,7 @@ impl Table {
     }
 }
 
-/// What the driver is told of a route.
+/// Describes a route for the driver.
 fn info((on, route): &(Option<On>, Route)) -> RouteInfo {
     let name = match (&route.name, on) {
         (Some(name), _) => name.clone(),
@@ -207,7 +210,7 @@ fn info((on, route): &(Option<On>, Route)) -> RouteInfo {
     info
 }
 
-/// Where records go that no route takes: nowhere.
+/// The service for records that no route takes. It fails each of them as poison.
 #[derive(Clone, Copy, Debug)]
 struct Nowhere;
 

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use milena_core::{BoxError, Handler, Incoming, Outcome};
 use tower_service::Service;
 
-/// A handler with its state; always ready.
+/// A handler with its state. It is always ready.
 pub struct HandlerService<H, Args, T = ()> {
     handler: H,
     state: Arc<T>,
@@ -18,7 +18,7 @@ pub struct HandlerService<H, Args, T = ()> {
 }
 
 impl<H, Args, T> HandlerService<H, Args, T> {
-    /// A handler as a service.
+    /// Creates a service from a handler and its state.
     pub fn new(handler: H, state: T) -> Self {
         Self {
             handler,

@@ -1,4 +1,4 @@
-//! The stack: layers around a handler, outermost first, with their order checked.
+//! The stack. Holds layers around a handler, outermost first, and checks their order.
 
 mod handler;
 pub(crate) mod order;
@@ -22,11 +22,13 @@ pub use routes::StackRoutes;
 
 pub(crate) use routes::route_info;
 
-/// Layers in the making, outermost first: each sees what those inside let through.
+/// A builder of layers, outermost first. Each layer sees only the outcomes and errors that the
+/// layers inside it return.
 ///
-/// The default order, outermost first, is dead letter, delayed retry, dedup, retry, emit, circuit breaker, rate limit, concurrency,
-/// timeout, recovery, handler; logging goes anywhere. An order that would lose or repeat something is refused when the stack is run, with the reason and the remedy; see
-/// [`StackRoutes::check`](milena_core::Routes::check).
+/// The default order, outermost first, is dead letter, delayed retry, dedup, retry, emit, circuit
+/// breaker, rate limit, concurrency, timeout, recovery, handler. Logging goes anywhere. Running a
+/// stack checks its order. An order that would lose or repeat something is refused with the reason
+/// and the remedy. See [`StackRoutes::check`](milena_core::Routes::check).
 ///
 /// ```
 /// use milena_core::{Backoff, Routes, State, Text};
@@ -43,7 +45,7 @@ pub(crate) use routes::route_info;
 ///     .handler(bill);
 /// stack.check()?;
 ///
-/// // The other way round a panic would never be tried again.
+/// // In the other order a panic would never be retried.
 /// let wrong = Stack::new()
 ///     .layer(RecoveryLayer::new())
 ///     .layer(RetryLayer::new(Backoff::default()))
@@ -54,15 +56,20 @@ pub(crate) use routes::route_info;
 #[derive(Clone)]
 #[must_use = "a stack does nothing before it has a handler"]
 pub struct Stack<L = Identity, T = ()> {
+    /// The layers so far, as one tower layer.
     layers: L,
+    /// The state for the handler.
     state: T,
+    /// The descriptions of the layers, outermost first.
     profiles: Vec<Profile>,
+    /// The name of the route. `None` for the default.
     name: Option<String>,
+    /// True if a wrong order is only a warning.
     lenient: bool,
 }
 
 impl Stack {
-    /// A stack without layers.
+    /// Creates a stack without layers.
     pub fn new() -> Self {
         Self {
             layers: Identity::new(),
@@ -73,7 +80,8 @@ impl Stack {
         }
     }
 
-    /// A stack whose order is warned about and not refused, for the plain chain of recovery, logger and retry that other frameworks have.
+    /// Creates a stack that warns about a wrong order instead of refusing it. Serves the plain
+    /// chain of recovery, logger and retry that other frameworks have.
     pub fn chain() -> Self {
         Self {
             lenient: true,
@@ -89,29 +97,32 @@ impl Default for Stack {
 }
 
 impl<L, T> Stack<L, T> {
-    /// Adds a layer inside those so far.
+    /// Adds a layer inside those added so far.
     pub fn layer<N: StackLayer>(self, layer: N) -> Stack<Nested<N, L>, T> {
         let profile = layer.profile();
         self.push(layer, profile)
     }
 
-    /// Adds any tower layer inside those so far. What it does is not known here, so that its place is not checked.
+    /// Adds any tower layer inside those added so far. Its purpose is not known here, so its place
+    /// is not checked.
     pub fn tower_layer<N>(self, layer: N) -> Stack<Nested<N, L>, T> {
         self.push(layer, Profile::new(Kind::Other, short_name::<N>()))
     }
 
-    /// Holds the route back while `gate` is closed: by a person, say. What has begun goes on; see [`hold`](crate::hold).
+    /// Stops the route while `gate` is closed, for example by an operator. Records that have begun
+    /// go on. See [`hold`](crate::hold).
     pub fn gate(self, gate: Gate) -> Stack<Nested<HoldLayer, L>, T> {
         self.layer(HoldLayer::new(gate))
     }
 
-    /// Names the route, for logs, metrics and pauses. Default `handler`.
+    /// Sets the name of the route for logs, metrics and pauses. Default `handler`.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// The state that [`State`](milena_core::State) gives to the handler, a clone for each record.
+    /// Sets the state that [`State`](milena_core::State) gives to the handler. Each record gets a
+    /// clone.
     pub fn with_state<U: Clone + Send + Sync + 'static>(self, state: U) -> Stack<L, U> {
         Stack {
             layers: self.layers,
@@ -122,7 +133,7 @@ impl<L, T> Stack<L, T> {
         }
     }
 
-    /// Puts an async function of extractors inside.
+    /// Sets an async function of extractors as the handler.
     pub fn handler<H, Args>(self, handler: H) -> StackRoutes<L::Service>
     where
         H: Handler<Args, T>,
@@ -133,8 +144,10 @@ impl<L, T> Stack<L, T> {
         StackRoutes::new(service, self.profiles, self.name, self.lenient).calls(short_name::<H>())
     }
 
-    /// Puts an async function of several records inside: it gets what a lane has in its queue, or what lanes have ready at the same time;
-    /// see [`batch`](crate::batch).
+    /// Sets an async function of several records as the handler.
+    ///
+    /// It gets the records that a lane has in its queue, or that several lanes have ready at the
+    /// same time. See [`batch`](crate::batch).
     pub fn batch<H, A, Fut>(mut self, batching: Batching, handler: H) -> StackRoutes<L::Service>
     where
         H: Fn(Vec<A>) -> Fut + Clone + Send + Sync + 'static,
@@ -154,7 +167,7 @@ impl<L, T> Stack<L, T> {
         StackRoutes::new(service, self.profiles, self.name, self.lenient).calls(short_name::<H>())
     }
 
-    /// Puts a tower service inside.
+    /// Sets a tower service as the handler.
     pub fn service<S>(self, service: S) -> StackRoutes<L::Service>
     where
         L: Layer<S>,
@@ -175,7 +188,7 @@ impl<L, T> Stack<L, T> {
     }
 }
 
-/// The last part of a type's name.
+/// Returns the last part of a type's name.
 pub(crate) fn short_name<N>() -> String {
     let name = std::any::type_name::<N>();
     let name = name.split('<').next().unwrap_or(name);

@@ -1,11 +1,12 @@
-//! Which layer may stand outside which, and what a stack says of itself. Pure.
+//! Checks which layer may be outside which, and describes a stack. Pure.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::profile::{Kind, Profile};
 
-/// What is wrong with the order of layers, outermost first, with the remedy.
+/// Returns the defect in the order of layers, outermost first, with the remedy. `None` if the order
+/// is right.
 pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     for (at, outer) in profiles.iter().enumerate() {
         for inner in profiles.iter().skip(at + 1) {
@@ -25,13 +26,13 @@ pub(crate) fn defect(profiles: &[Profile]) -> Option<String> {
     None
 }
 
-/// Which topic that a layer writes to can never be.
+/// Returns the first topic name of a layer that no cluster can have, as an error text.
 pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
     profiles.iter().find_map(|profile| {
         let mut targets = profile.writes.iter();
         let defect = targets.find_map(milena_core::WriteTarget::defect)?;
         Some(format!(
-            "the {} layer writes to a topic that cannot be: {defect}",
+            "the {} layer writes to a topic with an invalid name: {defect}",
             profile.kind
         ))
     })
@@ -39,6 +40,7 @@ pub(crate) fn targets_defect(profiles: &[Profile]) -> Option<String> {
 
 fn is_wrong(outer: &Profile, inner: &Profile) -> bool {
     let (out, inn) = (outer.kind, inner.kind);
+    // A class from the table must be known to every layer that decides by it.
     if out == Kind::Classify {
         return matches!(
             inn,
@@ -61,9 +63,9 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
         (Kind::Recovery, Kind::Retry) => "a panic would not be tried again",
         (Kind::Recovery, _) => "a panic would pass it unseen",
         (Kind::Classify, _) => "it would see errors before they have their class",
-        (Kind::Expiry, _) => "nothing would write down what it gives up",
+        (Kind::Expiry, _) => "no layer would write its dead letters",
         (Kind::DelayedRetry, _) => {
-            "the first failure would become a dead letter, and nothing be left for the retry topics"
+            "the first failure would become a dead letter, and no record would reach the retry topics"
         }
         (Kind::Dedup, Kind::DeadLetter) => {
             "while its store cannot be asked, nothing would hold the dead letter back"
@@ -72,16 +74,14 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
             "a record that was sent to a retry topic would look like one that is done"
         }
         (Kind::Retry, Kind::DeadLetter) => {
-            "the first failure would become a dead letter, and nothing be left to try again"
+            "the first failure would become a dead letter, and no record would be retried"
         }
         (Kind::Retry, Kind::DelayedRetry) => {
-            "the first failure would go to a retry topic, and nothing be left to try again in place"
+            "the first failure would go to a retry topic, and no record would be retried in place"
         }
-        (Kind::Retry, Kind::Dedup) => "the store would be asked anew for each attempt",
-        (Kind::Emit, Kind::Retry) => {
-            "what failed attempts made would be sent beside what the last one made"
-        }
-        (Kind::Emit, _) => "it would send what the handler made of a record that is not done",
+        (Kind::Retry, Kind::Dedup) => "the store would be asked again for each attempt",
+        (Kind::Emit, Kind::Retry) => "the records of failed attempts would be sent too",
+        (Kind::Emit, _) => "it would send the handler's records for a record that is not done",
         (Kind::CircuitBreaker, Kind::Retry) => {
             "it would count a record's attempts as one, and a record would use up its attempts against a dependency that is down"
         }
@@ -89,7 +89,7 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
             "a broker that does not answer would count against the dependency"
         }
         (Kind::CircuitBreaker, Kind::DeadLetter | Kind::DelayedRetry) => {
-            "what is written down would look like a success to it"
+            "a record that was written to another topic would look like a success to it"
         }
         (Kind::RateLimit, Kind::Retry) => "only the first attempt would spend a token",
         (Kind::RateLimit, Kind::CircuitBreaker) => {
@@ -105,34 +105,34 @@ fn reason(outer: Kind, inner: Kind) -> &'static str {
         (Kind::Timeout, Kind::CircuitBreaker) => "the breaker would never see a timeout",
         (Kind::Timeout, Kind::Concurrency) => "the limit would never see a timeout",
         (Kind::Timeout, Kind::Retry) => {
-            "it would end the waits between attempts; the retry layer's `max_elapsed` bounds the whole"
+            "it would end the waits between attempts; limit them with the retry layer's `max_elapsed`"
         }
-        (Kind::Timeout, Kind::Emit) => "it would end the sending of what the handler made",
+        (Kind::Timeout, Kind::Emit) => "it would end the sending of the handler's records",
         (Kind::Timeout, Kind::DeadLetter | Kind::DelayedRetry) => {
-            "it would end the writing of what failed"
+            "it would end the writing of failed records"
         }
-        _ => "it is meant to stand inside",
+        _ => "it belongs inside",
     }
 }
 
-/// What is right and may surprise, for people.
+/// Returns notes on facts that are correct but may surprise people.
 fn notes(profiles: &[Profile]) -> Vec<&str> {
     let has = |kind| profiles.iter().any(|profile| profile.kind == kind);
     let mut notes = Vec::new();
     if has(Kind::DeadLetter) && !has(Kind::Retry) && !has(Kind::DelayedRetry) {
-        notes.push("without a retry layer, whatever fails once is a dead letter");
+        notes.push("without a retry layer, a record that fails once becomes a dead letter");
     }
     if has(Kind::DelayedRetry) && !has(Kind::DeadLetter) {
         notes.push(
-            "without a dead letter layer, what fails after the last retry topic stops its lane",
+            "without a dead letter layer, a record that fails after the last retry topic stops its lane",
         );
     }
     if profiles.iter().any(|profile| profile.asks_for_dead_letters) && !has(Kind::DeadLetter) {
-        notes.push("without a dead letter layer, what is too old stops its lane");
+        notes.push("without a dead letter layer, an expired record stops its lane");
     }
     if has(Kind::Batch) {
         notes.push(
-            "by partition, a record of a batch also waits for those before it that are tried again",
+            "with order by partition, a record of a batch also waits for retried records before it",
         );
     }
     if has(Kind::Fault) {
@@ -156,7 +156,8 @@ fn notes(profiles: &[Profile]) -> Vec<&str> {
     notes
 }
 
-/// The layers, outermost first, and the longest that a record may take; `handler` names what is inside.
+/// Describes the layers, outermost first, and the longest time that a record may take. `handler`
+/// names the innermost part.
 pub(crate) fn explain(profiles: &[Profile], handler: &str) -> String {
     let mut text = String::new();
     let width = profiles
@@ -202,7 +203,7 @@ pub(crate) fn explain(profiles: &[Profile], handler: &str) -> String {
     text
 }
 
-/// The longest that a record may take; `None` without a bound.
+/// Returns the longest time that a record may take. `None` if nothing limits it.
 fn worst_case(profiles: &[Profile]) -> Option<Duration> {
     profiles
         .iter()
@@ -216,7 +217,8 @@ fn worst_case(profiles: &[Profile]) -> Option<Duration> {
                 let all = time
                     .saturating_mul(profile.attempts)
                     .saturating_add(profile.waits);
-                // No attempt begins later: the last one may take its whole time from there on.
+                // No attempt begins later than `last_begins`. The last one may take its whole time
+                // from then on.
                 let last = profile.last_begins.map(|at| at.saturating_add(time));
                 last.map_or(all, |last| all.min(last))
             })

@@ -12,7 +12,7 @@ use crate::recovery::RecoveryLayer;
 use crate::retry::RetryLayer;
 use crate::timeout::TimeoutLayer;
 
-/// The layers of [`Stack::standard`], inside of those of `L`.
+/// The layers of [`Stack::standard`], inside those of `L`.
 pub type StandardLayers<L = Identity> = Nested<
     RecoveryLayer,
     Nested<TimeoutLayer, Nested<MetricsLayer, Nested<RetryLayer, Nested<LogLayer, L>>>>,
@@ -22,17 +22,21 @@ pub type StandardLayers<L = Identity> = Nested<
 pub type ChainLayers = Nested<RetryLayer, Nested<LogLayer, Nested<RecoveryLayer, Identity>>>;
 
 impl Stack {
-    /// What nearly every handler wants, outermost first: a line in the log for each record that ended, five attempts with a backoff from
-    /// 100 ms to 1 s, each of them counted for metrics, 30 s for each attempt, and panics as errors.
+    /// Creates a stack with the layers that nearly every handler needs.
     ///
-    /// For dead letters put that layer outside, by [`with_standard`](Stack::with_standard); for a breaker or a limit, build the order
-    /// yourself.
+    /// Outermost first, these are a log line for each record that ended, five attempts with a
+    /// backoff from 100 ms to 1 s, a metric for each attempt, a timeout of 30 s per attempt, and a
+    /// conversion of panics to errors.
+    ///
+    /// For dead letters, put that layer outside with [`with_standard`](Stack::with_standard). For a
+    /// breaker or a limit, add the layers in your own order.
     ///
     /// ```
     /// use milena_core::{Routes, Text};
     /// use milena_middleware::Stack;
     ///
-    /// let stack = Stack::standard().handler(async |Text(order): Text| println!("billing {order}"));
+    /// let stack = Stack::standard()
+    ///     .handler(async |Text(order): Text| println!("billing {order}"));
     /// stack.check()?;
     /// println!("{}", stack.explain());
     /// # Ok::<_, milena_core::Error>(())
@@ -43,13 +47,14 @@ impl Stack {
 }
 
 impl<L, T> Stack<L, T> {
-    /// Puts the layers of [`Stack::standard`] inside of those so far.
+    /// Adds the layers of [`Stack::standard`] inside those added so far.
     ///
     /// ```
     /// # use milena_core::{Error, ProducerRecord, RecordMetadata, Routes, Text};
     /// use milena_middleware::{DeadLetterLayer, Stack};
     /// # let producer = tower::service_fn(|letter: ProducerRecord| async move {
-    /// #     Ok::<_, Error>(RecordMetadata { topic: letter.topic, partition: 0.into(), offset: None, timestamp: None })
+    /// #     let (topic, partition) = (letter.topic, 0.into());
+    /// #     Ok::<_, Error>(RecordMetadata { topic, partition, offset: None, timestamp: None })
     /// # });
     ///
     /// let stack = Stack::new()
@@ -68,16 +73,19 @@ impl<L, T> Stack<L, T> {
     }
 }
 
-/// The plain chain that programs on other frameworks have: recovery outside, then a line in the log, then retry.
+/// The plain chain that programs on other frameworks have. Recovery is outermost, then a log line,
+/// then retry.
 ///
-/// In this order a panic is caught and not tried again, since retry stands inside of recovery: that is warned about when it is run, and
-/// not refused. [`Stack::standard`] tries panics again, and ends attempts that hang.
+/// In this order a panic is caught and not retried, because retry is inside recovery. A warning in
+/// the log says so when the chain is run. [`Stack::standard`] retries panics and ends attempts that
+/// hang.
 ///
 /// ```
 /// use milena_core::{Backoff, Routes, Text};
 /// use milena_middleware::{Chain, RetryLayer};
 ///
-/// let chain = Chain::new(RetryLayer::new(Backoff::default())).handler(async |Text(order): Text| println!("billing {order}"));
+/// let chain = Chain::new(RetryLayer::new(Backoff::default()))
+///     .handler(async |Text(order): Text| println!("billing {order}"));
 /// chain.check()?;
 /// assert!(chain.explain().contains("warning: the recovery layer stands outside the retry layer"));
 /// # Ok::<_, milena_core::Error>(())
@@ -86,7 +94,7 @@ impl<L, T> Stack<L, T> {
 pub struct Chain;
 
 impl Chain {
-    /// Recovery, log and retry, outermost first.
+    /// Creates a stack of recovery, log and retry, outermost first.
     #[expect(
         clippy::new_ret_no_self,
         reason = "a chain is a stack with these layers"

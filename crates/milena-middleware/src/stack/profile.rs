@@ -1,4 +1,4 @@
-//! What a layer says of itself, so that a stack can explain itself and check its order.
+//! The description of a layer, with which a stack explains itself and checks its order.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,92 +7,112 @@ use std::time::Duration;
 
 use milena_core::{BatchSize, Gate, Gauges, WriteTarget};
 
-/// A layer that a [`Stack`](super::Stack) knows: it says what it is.
+/// A layer that a [`Stack`](super::Stack) knows. It describes itself.
 ///
-/// Any other tower layer goes in by [`tower_layer`](super::Stack::tower_layer). A layer of your own implements it with [`Kind::Other`], which may stand anywhere.
+/// Any other tower layer is added with [`tower_layer`](super::Stack::tower_layer). A layer of your
+/// own implements this trait with [`Kind::Other`], which may be anywhere.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say what it is, so that a stack could check its place",
+    message = "`{Self}` does not implement `StackLayer`, so a stack cannot check its place",
     label = "not a layer that a stack knows",
-    note = "put any tower layer in by `tower_layer` in place of `layer`; its place is not checked then",
+    note = "add any tower layer with `tower_layer` instead of `layer`; its place is not checked then",
     note = "or implement `StackLayer` for a layer of your own, with `Kind::Other`"
 )]
 pub trait StackLayer {
-    /// What it is.
+    /// Returns the description.
     fn profile(&self) -> Profile;
 }
 
-/// What a layer is.
+/// The description of a layer.
 #[derive(Clone, Debug)]
 #[must_use = "a profile describes a layer to its stack"]
 pub struct Profile {
+    /// The kind of layer. Decides its place in the order.
     pub(crate) kind: Kind,
+    /// One phrase for people.
     pub(crate) text: Cow<'static, str>,
+    /// The gates that the layer closes while it is not ready.
     pub(crate) gates: Vec<Gate>,
+    /// The figures that the layer shows in metrics.
     pub(crate) gauges: Vec<Arc<dyn Gauges>>,
+    /// True if the layer records attempts, so that the driver does not.
     pub(crate) records_attempts: bool,
+    /// True if the layer writes dead letters.
     pub(crate) dead_letters: bool,
+    /// True if the layer retries records, so that the driver does not.
     pub(crate) retries: bool,
+    /// True if the layer needs a wall clock among the extensions.
     pub(crate) asks_for_clock: bool,
+    /// The topics that the layer writes to.
     pub(crate) writes: Vec<WriteTarget>,
+    /// Notes on facts that may surprise, for people.
     pub(crate) notes: Vec<Cow<'static, str>>,
+    /// The largest number of times that the layer sends a record on to be read again.
     pub(crate) rounds: usize,
+    /// The longest time from the first attempt to the start of the last. `None` for no limit.
     pub(crate) last_begins: Option<Duration>,
+    /// The largest number of calls to the layers inside. At least 1.
     pub(crate) attempts: u32,
+    /// The longest waits between these calls, all together.
     pub(crate) waits: Duration,
+    /// The longest time of one call. `None` for no limit.
     pub(crate) longest: Option<Duration>,
+    /// The suffixes of the layer's retry topics.
     pub(crate) suffixes: Vec<String>,
+    /// True if the layer may answer with a dead letter, which needs a dead letter layer outside.
     pub(crate) asks_for_dead_letters: bool,
+    /// The size of the batches that the layer takes. `None` for single records.
     pub(crate) batch: Option<BatchSize>,
 }
 
-/// The kinds of layers, those whose places matter to each other first, in their default order, outermost first.
+/// The kinds of layers. Those with a fixed place come first, in their default order, outermost
+/// first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Writes what cannot be processed elsewhere.
+    /// Writes records that failed finally to a dead letter topic.
     DeadLetter,
-    /// Sends what failed to a retry topic, to be read again later.
+    /// Sends failed records to a retry topic, to be read again later.
     DelayedRetry,
-    /// Passes over what was done before.
+    /// Passes over records that were done before.
     Dedup,
-    /// Tries again.
+    /// Retries in place.
     Retry,
-    /// Sends the records that the handler made.
+    /// Sends the records that the handler emitted.
     Emit,
-    /// Waits for a dependency.
+    /// Makes records wait for a dependency.
     CircuitBreaker,
     /// Spreads attempts over time.
     RateLimit,
-    /// Bounds how many attempts there are at once.
+    /// Limits the attempts that run at once.
     Concurrency,
-    /// Ends attempts.
+    /// Ends attempts that take too long.
     Timeout,
     /// Catches panics.
     Recovery,
-    /// Gathers records for the handler; always innermost.
+    /// Gathers records for the handler. Always innermost.
     Batch,
-    /// Gives errors their class; has to stand inside whatever asks for it.
+    /// Gives errors their class. Must be inside every layer that uses the class.
     Classify,
-    /// Passes over what is too old; may stand nearly anywhere.
+    /// Passes over expired records. May be nearly anywhere.
     Expiry,
-    /// Passes over what is not wanted; may stand anywhere.
+    /// Passes over records by a predicate. May be anywhere.
     Filter,
-    /// Is held by hand; may stand anywhere.
+    /// Stops the route by hand. May be anywhere.
     Hold,
-    /// Makes faults, for tests; may stand anywhere.
+    /// Makes faults, for tests. May be anywhere.
     Fault,
-    /// Logs; may stand anywhere.
+    /// Writes log lines. May be anywhere.
     Log,
-    /// Makes spans; may stand anywhere.
+    /// Makes spans. May be anywhere.
     Trace,
-    /// Counts attempts; may stand anywhere.
+    /// Counts attempts. May be anywhere.
     Metrics,
-    /// Anything else; may stand anywhere.
+    /// Any other layer. May be anywhere.
     Other,
 }
 
 impl Kind {
-    /// Whether its place among the others of its like matters.
+    /// Returns true if its place relative to other kinds matters.
     pub(super) fn has_place(self) -> bool {
         self <= Self::Recovery
     }
@@ -126,7 +146,7 @@ impl fmt::Display for Kind {
 }
 
 impl Profile {
-    /// A layer of that kind; `text` is one phrase for people.
+    /// Creates the description of a layer. `text` is one phrase for people.
     pub fn new(kind: Kind, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
@@ -150,80 +170,86 @@ impl Profile {
         }
     }
 
-    /// A gate that it closes while it is not ready.
+    /// Adds a gate that the layer closes while it is not ready.
     pub fn gate(mut self, gate: Gate) -> Self {
         self.gates.push(gate);
         self
     }
 
-    /// Figures that it has to show.
+    /// Adds figures that the layer shows in metrics.
     pub fn gauges(mut self, gauges: Arc<dyn Gauges>) -> Self {
         self.gauges.push(gauges);
         self
     }
 
-    /// It records attempts, by the [`Recording`](milena_core::Recording) among a record's extensions.
+    /// Declares that the layer records attempts, by the [`Recording`](milena_core::Recording) among
+    /// a record's extensions.
     pub fn records_attempts(mut self) -> Self {
         self.records_attempts = true;
         self
     }
 
-    /// It writes dead letters, so that what gets past it is final.
+    /// Declares that the layer writes dead letters. An error that leaves it is final.
     pub fn dead_letters(mut self) -> Self {
         self.dead_letters = true;
         self
     }
 
-    /// It tries records again, in place or by retry topics, so that the driver does not: retries are bounded in one place.
+    /// Declares that the layer retries records, in place or by retry topics. The driver then does
+    /// not, so that one place limits retries.
     pub fn retries(mut self) -> Self {
         self.retries = true;
         self
     }
 
-    /// It asks for the time by the [`WallClock`](milena_core::WallClock) among a record's extensions.
+    /// Declares that the layer reads the time from the [`WallClock`](milena_core::WallClock) among
+    /// a record's extensions.
     pub fn asks_for_clock(mut self) -> Self {
         self.asks_for_clock = true;
         self
     }
 
-    /// A topic that it writes to: it has to be there before the first record.
+    /// Adds a topic that the layer writes to. It must exist before the first record is processed.
     pub fn writes(mut self, target: WriteTarget) -> Self {
         self.writes.push(target);
         self
     }
 
-    /// Something that it does and that may surprise, for people.
+    /// Adds a note on a fact that may surprise, for people.
     pub fn note(mut self, note: impl Into<Cow<'static, str>>) -> Self {
         self.notes.push(note.into());
         self
     }
 
-    /// It sends a record on up to so many times, to be read again later: what is inside is then called anew.
+    /// Declares that the layer sends a record on up to `rounds` times to be read again later. The
+    /// layers inside then run again.
     pub fn rounds(mut self, rounds: usize) -> Self {
         self.rounds = rounds;
         self
     }
 
-    /// It calls what is inside up to `attempts` times and waits up to `waits` between them, all waits together.
+    /// Declares that the layer calls the layers inside up to `attempts` times. All waits between
+    /// the calls take up to `waits` together.
     pub fn repeats(mut self, attempts: u32, waits: Duration) -> Self {
         self.attempts = attempts.max(1);
         self.waits = waits;
         self
     }
 
-    /// No attempt begins later than this after the first.
+    /// Declares that no attempt begins later than `time` after the first.
     pub fn begins_within(mut self, time: Duration) -> Self {
         self.last_begins = Some(time);
         self
     }
 
-    /// It lets what is inside take at most `longest`.
+    /// Declares that a call of the layers inside takes at most `longest`.
     pub fn limits(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// Its retry topics are named by these endings, so that what is read from them takes the route of the topic that they belong to.
+    /// Adds the suffixes of the layer's retry topics. Records of these topics then take the route
+    /// of the base topic.
     pub fn retry_topics<I>(mut self, suffixes: I) -> Self
     where
         I: IntoIterator,
@@ -233,13 +259,16 @@ impl Profile {
         self
     }
 
-    /// It may answer [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter), so that a dead letter layer has to stand outside of it.
+    /// Declares that the layer may answer
+    /// [`Outcome::DeadLetter`](milena_core::Outcome::DeadLetter), so a dead letter layer must be
+    /// outside it.
     pub fn asks_for_dead_letters(mut self) -> Self {
         self.asks_for_dead_letters = true;
         self
     }
 
-    /// It takes so many records at a time, which lanes then hand over together.
+    /// Declares that the layer takes batches of this size. Lanes then hand over several records
+    /// together.
     pub fn batch(mut self, size: BatchSize) -> Self {
         self.batch = Some(size);
         self

@@ -1,4 +1,4 @@
-//! A finished stack: one route, for every topic.
+//! A finished stack, which is one route for every topic.
 
 use std::fmt::{self, Write};
 
@@ -12,15 +12,20 @@ use super::order;
 use super::profile::Profile;
 use crate::router::{BoxRoute, Route};
 
-/// Layers around a handler, ready for `consumer.run`.
+/// The layers around a handler, ready for `consumer.run`.
 pub struct StackRoutes<S> {
+    /// The description of the route for the driver.
     info: [RouteInfo; 1],
+    /// The name that the user gave. `None` for the default.
     name: Option<String>,
-    /// What is inside, by the name of its type; empty for a closure, which has none.
+    /// The type name of the handler. Empty for a closure, which has none.
     handler: String,
+    /// The descriptions of the layers, outermost first.
     profiles: Vec<Profile>,
+    /// True if a wrong order is only a warning.
     lenient: bool,
-    // Behind a lock since a service need not be `Sync`; taken once per lane.
+    // The service that lanes clone. The lock makes it shareable, because it need not be `Sync`.
+    // Taken once per lane.
     service: Mutex<S>,
 }
 
@@ -42,7 +47,7 @@ impl<S> StackRoutes<S> {
         }
     }
 
-    /// Tells what is inside.
+    /// Sets the type name of the handler. Ignores that of a closure.
     pub(super) fn calls(mut self, handler: String) -> Self {
         if !handler.contains('{') {
             self.handler = handler;
@@ -50,7 +55,7 @@ impl<S> StackRoutes<S> {
         self
     }
 
-    /// The layers in words, outermost first, and the longest time that a record may take.
+    /// Describes the layers as text, outermost first, and the longest time that a record may take.
     #[must_use]
     pub fn explain(&self) -> String {
         let mut text = order::explain(&self.profiles, &self.handler);
@@ -60,8 +65,11 @@ impl<S> StackRoutes<S> {
         text
     }
 
-    /// Only records of these topics take it, so that only their partitions pause with its gates. Default every topic. Under a route of a
-    /// [`Router`](crate::Router) it takes those of them that the route names, too.
+    /// Limits the route to records of these topics, so that its gates pause only their partitions.
+    /// Default every topic.
+    ///
+    /// As a route of a [`Router`](crate::Router) it takes only those of these topics that the route
+    /// names too.
     #[must_use]
     pub fn for_topics<I>(mut self, topics: I) -> Self
     where
@@ -80,7 +88,7 @@ where
     S::Error: Into<BoxError>,
     S::Future: Send + 'static,
 {
-    /// The stack as one route of several.
+    /// Converts the stack to one route of a router.
     pub(crate) fn into_single_route(self) -> Route {
         let service = BoxRoute::new(self.service.into_inner());
         let [info] = self.info;
@@ -88,7 +96,7 @@ where
     }
 }
 
-/// What the driver is told of a route with these layers.
+/// Describes a route with these layers for the driver.
 pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
     let mut info = RouteInfo::new(name);
     for profile in profiles {
@@ -105,10 +113,12 @@ pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
 }
 
 impl<S> StackRoutes<S> {
-    /// Refuses a stack that cannot work, with the reason and the remedy. `consumer.run` asks this too.
+    /// Checks that the stack can work. The error names the reason and the remedy. `consumer.run`
+    /// calls this too.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming the layers that stand in the wrong order, or the topic that no cluster can have.
+    /// [`ErrorKind::Config`] naming the layers in the wrong order, or the topic name that no
+    /// cluster can have.
     pub fn check(&self) -> Result<()> {
         if let Some(defect) = order::targets_defect(&self.profiles) {
             return Err(Error::new(ErrorKind::Config, defect));

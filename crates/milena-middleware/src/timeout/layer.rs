@@ -7,14 +7,16 @@ use tower_layer::Layer;
 use super::service::{Limits, Timeout};
 use crate::stack::{Kind, Profile, StackLayer};
 
-/// Ends an attempt that takes too long. Stands inside retry and breaker: each attempt has its own deadline, and both see the timeout.
+/// Ends an attempt that takes too long. Belongs inside retry and breaker, so that each attempt has
+/// its own deadline and both see the timeout.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutLayer {
     limits: Limits,
 }
 
 impl TimeoutLayer {
-    /// An attempt may take `timeout`, counted from when it first waits for something; then its future is dropped after a grace of 100 ms.
+    /// Creates a layer that gives each attempt `timeout`. The time starts when the attempt first
+    /// waits. Its future is dropped 100 ms after the deadline.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
         Self {
@@ -26,16 +28,18 @@ impl TimeoutLayer {
         }
     }
 
-    /// How long an attempt may go on after its token was cancelled before its future is dropped. Default 100 ms. An answer that comes
-    /// within the grace counts.
+    /// Sets the time from the cancellation of an attempt's token to the drop of its future. Default
+    /// 100 ms. An answer within this time counts.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.limits.grace = grace;
         self
     }
 
-    /// Runs each attempt in a task of its own that is never cut: at the deadline its token is cancelled, and the answer waits until the
-    /// task has ended. If that takes longer than `cap`, the consumer stops.
+    /// Runs each attempt in a task of its own, which is never dropped.
+    ///
+    /// At the deadline the attempt's token is cancelled, and the layer waits until the task has
+    /// ended. If that takes longer than `cap`, the consumer stops.
     #[must_use]
     pub fn shielded(mut self, cap: Duration) -> Self {
         self.limits.cap = Some(cap);

@@ -15,20 +15,24 @@ use tower_service::Service;
 use crate::batch::later;
 use crate::readiness::classify;
 
-/// What [`TimeoutLayer`](super::TimeoutLayer) makes.
+/// The service that [`TimeoutLayer`](super::TimeoutLayer) makes.
 #[derive(Debug)]
 pub struct Timeout<S> {
     inner: S,
     limits: Limits,
-    /// The token of the last attempt, whose memory serves the next one.
+    /// The token of the last attempt, whose memory the next attempt reuses. `None` before the
+    /// first.
     spare: Option<CancelToken>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
+    /// The time for an attempt.
     pub(super) timeout: Duration,
+    /// The time from the cancellation of the token to the drop of the future.
     pub(super) grace: Duration,
-    /// Shielded: how long a task may take to end.
+    /// The time that a shielded task may take to end after its token was cancelled. `None` for
+    /// attempts that are not shielded.
     pub(super) cap: Option<Duration>,
 }
 
@@ -87,7 +91,7 @@ where
 type Shielded = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 pin_project! {
-    /// The answer of the attempt, or that it took too long.
+    /// The future of an attempt. Resolves with its answer, or with a timeout.
     pub struct TimeoutFuture<F> {
         #[pin]
         state: State<F>,
@@ -97,13 +101,14 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<F> {
-        // Dropped with this future, when its time and grace are over.
+        // An attempt that is dropped when its time and the grace time are over.
         Dropped {
             #[pin]
             attempt: F,
-            // None until the attempt first waits: one that ends at once needs neither timer nor clock, nor to carry the room for one.
+            // `None` until the attempt first waits. An attempt that ends at once needs neither
+            // timer nor clock, and does not hold space for one.
             sleep: Option<Pin<Box<Unconstrained<Sleep>>>>,
-            // Whether its token was cancelled.
+            // True once the attempt's token was cancelled.
             told: bool,
             cancel: CancelToken,
             limits: Limits,
@@ -133,10 +138,12 @@ where
                 seat,
             } => (attempt, sleep, told, cancel, limits, seat),
         };
-        // Not held up where the attempt has used up the task's budget.
+        // The timer ignores tokio's cooperative budget. Otherwise an attempt that uses up the
+        // budget would delay its own timeout.
         let until = |end| Box::pin(unconstrained(sleep_until(end)));
         loop {
-            // Again after it was told to end, so that an answer to that counts even without a grace.
+            // Polls the attempt again after its token was cancelled, so that an immediate answer
+            // counts even without a grace time.
             if let Poll::Ready(ended) = attempt.as_mut().poll(cx) {
                 return Poll::Ready(ended.map_err(Into::into));
             }
@@ -152,14 +159,14 @@ where
     }
 }
 
-/// Far enough away where the clock ends before.
+/// Returns the instant `time` from now, or one 30 years away if the clock cannot represent it.
 fn end_after(time: Duration) -> Instant {
     const YEARS: Duration = Duration::from_secs(30 * 365 * 86_400);
     let now = Instant::now();
     now.checked_add(time).unwrap_or_else(|| now + YEARS)
 }
 
-/// Runs an attempt in a task of its own and answers when that has ended.
+/// Runs an attempt in a task of its own, and returns when the task has ended.
 async fn shielded<E: Into<BoxError>>(
     attempt: impl Future<Output = Result<Outcome, E>> + Send + 'static,
     limits: Limits,
@@ -169,7 +176,7 @@ async fn shielded<E: Into<BoxError>>(
 ) -> Result<Outcome, BoxError> {
     let limit = limits.timeout;
     let attempt = async { attempt.await.map_err(Into::into) };
-    // Even where nobody waits for the answer any more, the handler is told to end.
+    // The token is cancelled on drop, so the handler ends even if the caller no longer waits.
     let mut running = Running {
         task: tokio::spawn(attempt),
         cancel,
@@ -180,7 +187,8 @@ async fn shielded<E: Into<BoxError>>(
     running.cancel.cancel();
     match timeout(cap, &mut running.task).await {
         Ok(Ok(Ok(outcome))) => Ok(outcome),
-        // What it says of itself counts, late as it is; an error that nobody classified may come of its being told to end.
+        // A classified error counts even though it is late. An unclassified error may be an effect
+        // of the cancellation, so it becomes a timeout.
         Ok(Ok(Err(error))) => match classify(error) {
             late if late.is_classified() => Err(late.into()),
             _ => too_long(limit, seat.as_ref()),
@@ -193,7 +201,9 @@ async fn shielded<E: Into<BoxError>>(
 }
 
 struct Running {
+    /// The task of the attempt. Not aborted on drop.
     task: JoinHandle<Result<Outcome, BoxError>>,
+    /// The token of the attempt. Cancelled on drop.
     cancel: CancelToken,
 }
 
@@ -203,7 +213,7 @@ impl Drop for Running {
     }
 }
 
-/// A panic of the task is told as recovery tells it.
+/// Converts a panic of the task to the same error as the recovery layer does.
 fn flat(ended: Result<Result<Outcome, BoxError>, JoinError>) -> Result<Outcome, BoxError> {
     match ended {
         Ok(ended) => ended,
@@ -211,7 +221,10 @@ fn flat(ended: Result<Result<Outcome, BoxError>, JoinError>) -> Result<Outcome, 
     }
 }
 
-/// The answer for an attempt that took too long: an error, or where others had part in it, that it is to be made again without them.
+/// Returns the answer for an attempt that took too long.
+///
+/// It is an error. If other records shared the attempt, the record is to be tried again without
+/// them instead.
 fn too_long(limit: Duration, seat: Option<&BatchSeat>) -> Result<Outcome, BoxError> {
     if seat.is_some_and(BatchSeat::is_shared) {
         tracing::warn!(

@@ -1,4 +1,5 @@
-//! A handler takes what lanes have ready at the same time, and each record still has its own way.
+//! A handler takes the records that lanes have ready at the same time, and each record still gets
+//! its own answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,7 +167,8 @@ async fn a_batch_that_takes_too_long_is_ended_for_all_and_leaves_nothing_running
     let all = lanes(&stack, (0..3).map(incoming));
     sleep(5 * SECOND).await;
     assert_eq!(*running.lock(), 0);
-    // Of three lanes one ended the batch for all: its record is tried again in place, and the driver brings the others again.
+    // The batch had records of three lanes. One timed out first and ended it for all, so its record
+    // is retried in place. The driver brings the others again.
     assert_eq!(words(all).await, ["ack", "hold", "hold"]);
 }
 

@@ -1,4 +1,4 @@
-//! Records, a sink that remembers, and a call of a stack as a lane makes it.
+//! Test records, a sink that keeps what is written, and a call of a stack as a lane makes it.
 
 use std::collections::VecDeque;
 use std::future::{Ready, ready};
@@ -23,7 +23,7 @@ pub(crate) fn incoming(offset: u32) -> Incoming {
     Incoming::new(record(offset))
 }
 
-/// Calls a route's service as a lane does: its own clone, ready first.
+/// Calls a route's service like a lane. Takes its own clone, and waits until it is ready.
 pub(crate) async fn call<R>(stack: &R, incoming: Incoming) -> Result<Outcome, ProcessError>
 where
     R: Routes,
@@ -39,7 +39,7 @@ pub(crate) fn class(answer: &Result<Outcome, ProcessError>) -> Option<ErrorClass
     answer.as_ref().err().map(ProcessError::class)
 }
 
-/// Keeps what is written to it, after as many failures as it was told.
+/// A sink that keeps the written records. Its first writes can be made to fail.
 #[derive(Clone, Default)]
 pub(crate) struct Sink {
     pub(crate) letters: Arc<Mutex<Vec<ProducerRecord>>>,
@@ -54,7 +54,7 @@ impl Sink {
         sink
     }
 
-    /// Refuses the first record for that reason.
+    /// Creates a sink that refuses the first record with an error of this kind.
     pub(crate) fn refusing(kind: ErrorKind) -> Self {
         let sink = Self::default();
         sink.failures.lock().push_back(Error::new(kind, "refused"));

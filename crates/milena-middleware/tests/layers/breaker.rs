@@ -1,4 +1,4 @@
-//! While a dependency is down, records wait; nothing is spent on it.
+//! While a dependency is down, records wait and spend no attempts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use crate::bed::{Sink, call, incoming};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A dependency that can be switched off; counts its calls.
+/// A dependency that can be switched off. Counts its calls.
 #[derive(Clone, Default)]
 struct Payments {
     down: Arc<AtomicBool>,
@@ -91,7 +91,8 @@ async fn a_record_outlasts_an_outage_of_any_length_within_few_attempts_and_is_no
     });
     assert_eq!(answer.unwrap(), Outcome::Ack);
     assert!(sink.letters.lock().is_empty());
-    // Three that opened it, a probe each ten seconds, and the one that went well.
+    // Three calls opened the breaker, seven probes failed ten seconds apart, and one call
+    // succeeded.
     assert_eq!(payments.calls(), 3 + 7 + 1);
 }
 
@@ -279,7 +280,8 @@ async fn a_dependency_that_is_just_back_is_met_by_few_calls_at_first() {
             tokio::spawn(async move { call(&*stack, incoming(n)).await })
         })
         .collect();
-    // Half open at 10 s, one probe for a second, then one more at a time than have gone well.
+    // The breaker is half open at 10 s. After one probe of a second, the calls at once are one more
+    // than have succeeded.
     let mut peaks = Vec::new();
     sleep(10 * SECOND + SECOND / 2).await;
     for _ in 0..6 {

@@ -1,4 +1,5 @@
-//! What cannot be processed is written down, and acknowledged, before its source is done.
+//! A record that cannot be processed is written as a dead letter, and is done only when that is
+//! acknowledged.
 
 use std::time::Duration;
 

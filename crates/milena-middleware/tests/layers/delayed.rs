@@ -1,4 +1,5 @@
-//! What failed goes through retry topics, each with its delay, and then to the dead letter topic.
+//! A failed record goes through the retry topics, each with its delay, and then to the dead letter
+//! topic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -18,7 +19,7 @@ use crate::bed::{Sink, call, class, incoming};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicI64>);
 
@@ -44,7 +45,7 @@ fn layer(sink: &Sink, clock: &Clock) -> DelayedRetryLayer<Sink> {
         .backoff(backoff)
 }
 
-/// What was written last, as it is read from its topic.
+/// Returns the record that was written last, as a consumer reads it from its topic.
 fn back(sink: &Sink) -> Incoming {
     let written: ProducerRecord = sink.letters.lock().last().unwrap().clone();
     let mut record = ConsumerRecord::new(&written.topic, 0, 99);

@@ -1,4 +1,5 @@
-//! What a handler makes is written before its record is done, and only when it is.
+//! The records that a handler emits are written before their source record is done, and only if it
+//! is.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Every layer at once, with faults on purpose: each record ends once, done or as a dead letter, and nothing is lost or invented.
+//! All layers at once, with faults on purpose. Each record ends once, done or as a dead letter, and
+//! none is lost or invented.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ fn record(number: u32) -> ConsumerRecord {
     record
 }
 
-/// What was written, as it is read from its topic.
+/// Returns a written record as a consumer reads it from its topic.
 fn read(written: ProducerRecord, offset: u32) -> ConsumerRecord {
     let mut record = ConsumerRecord::new(&written.topic, 0, offset);
     record.value = written.record.value;
@@ -118,13 +119,13 @@ async fn each_record_ends_once_and_the_sums_agree() {
         let calls = lanes
             .iter()
             .map(|record| call(&router, Incoming::new(record.clone())));
-        // In the paused clock this is up at once where everyone waits for someone.
+        // With the paused clock this timeout passes at once if all lanes wait for each other.
         let answers = timeout(Duration::from_secs(3_600), join_all(calls)).await;
         let answers = answers.expect("nobody waits for ever");
         for (record, answer) in lanes.into_iter().zip(answers) {
             match answer.expect("no error is left over") {
                 Outcome::Hold(until) => {
-                    // As the consumer does: not before that time, and then the same record again.
+                    // As in the consumer, the same record comes again, and not before that time.
                     clock.fetch_max(until.to_millis(), Ordering::SeqCst);
                     waiting.push_back(record);
                 }

@@ -1,4 +1,4 @@
-//! Attempts are spread over time and bounded in number, for all lanes together, and by waiting alone.
+//! Attempts are spread over time and limited in number, for all lanes together, only by waiting.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,7 +100,8 @@ async fn a_rate_limit_stands_around_any_service() {
     assert_eq!(began.elapsed(), 2 * SECOND);
 }
 
-/// Runs `lanes` lanes of `records` records each over a stack whose handler takes a second, and gives the most that ran at once.
+/// Runs `lanes` lanes of `records` records each over a stack whose handler takes a second. Returns
+/// the most that ran at once.
 async fn most_at_once(layer: &ConcurrencyLayer, lanes: u32, records: u32) -> usize {
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (counted, peak) = (Arc::clone(&now), Arc::clone(&most));

@@ -1,4 +1,4 @@
-//! The layers around handlers, in a paused clock: what a user of a stack would notice.
+//! Tests of the layers around handlers, with a paused clock.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

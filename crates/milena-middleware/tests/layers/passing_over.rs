@@ -1,4 +1,5 @@
-//! Records that are not wanted, too old, or done before are passed over; errors get their class; faults come as planned.
+//! Records that are not wanted, too old, or done before are passed over. Errors get their class.
+//! Faults come as planned.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -158,7 +159,7 @@ async fn two_of_one_identity_are_processed_one_after_the_other() {
             assert!(!seen.swap(true, Ordering::SeqCst), "two at once");
             sleep(SECOND).await;
             seen.store(false, Ordering::SeqCst);
-            // The first fails, so that the second is processed, and the third passed over.
+            // The first one fails, so the second is processed, and the third is passed over.
             if offset.to_wire() == 1 {
                 Err(ProcessError::business("no"))
             } else {
@@ -183,7 +184,7 @@ async fn two_of_one_identity_are_processed_one_after_the_other() {
     assert_eq!(ends, ["error", "ack", "skip"]);
 }
 
-/// A store that does not answer for a while.
+/// A store that does not answer at first.
 #[derive(Default)]
 struct Down(AtomicU32);
 

@@ -1,4 +1,4 @@
-//! A panic is an error like others.
+//! A panic is handled like any other error.
 
 use milena_core::{Backoff, ErrorClass, Outcome, Text};
 use milena_middleware::{RecoveryLayer, RetryLayer, Stack};

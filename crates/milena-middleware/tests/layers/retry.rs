@@ -1,4 +1,4 @@
-//! What may pass by itself is tried again, within bounds.
+//! Errors that may pass by themselves are retried, within bounds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,6 +128,6 @@ async fn repeats_that_the_budget_does_not_cover_wait_and_none_is_given_up() {
     for n in 0..10 {
         assert_eq!(call(&stack, incoming(n)).await.unwrap(), Outcome::Ack);
     }
-    // Twenty repeats: ten were saved up, ten come one a second.
+    // Of the twenty retries, ten were saved up, and ten come one per second.
     assert_eq!(began.elapsed().as_secs(), 10);
 }

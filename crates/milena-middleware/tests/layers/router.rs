@@ -1,4 +1,5 @@
-//! A router sends each record to the route that says most of it, and refuses routes that nothing tells apart.
+//! A router sends each record to the most specific route, and refuses routes that take the same
+//! records.
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ where
     answer.map_err(|error| ProcessError::from_boxed(error.into()))
 }
 
-/// A handler that says its name.
+/// A handler that answers with its name.
 fn says(name: &'static str) -> impl milena_core::Handler<()> + milena_core::Handler<(), u8> {
     move || async move { Outcome::skip(name) }
 }
@@ -177,7 +178,7 @@ fn routes_that_nothing_tells_apart_are_refused_by_name() {
         .route("a.*", says("1"))
         .route("*.a", says("2"));
     assert!(
-        defect(&patterns).contains("neither says more"),
+        defect(&patterns).contains("neither is more specific"),
         "{}",
         defect(&patterns)
     );

@@ -1,4 +1,4 @@
-//! Whatever a handler does, a record ends in exactly one way, and none is lost.
+//! Each record ends in exactly one way for any behavior of the handler, and none is lost.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::bed::{Sink, call, incoming};
 
-/// What a handler does with one attempt.
+/// The behavior of a handler in one attempt.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Done,
@@ -50,7 +50,7 @@ async fn act(deed: Deed) -> Result<Outcome, ProcessError> {
     }
 }
 
-/// How the deeds of a record's attempts must end it.
+/// Returns the end that follows from the behavior in each attempt of a record.
 fn expected(deeds: &[Deed]) -> &'static str {
     for deed in deeds {
         match deed {
@@ -89,7 +89,8 @@ proptest! {
                     async move {
                         let offset = usize::try_from(offset.to_wire()).unwrap();
                         *counted.lock().entry(offset).or_insert(0) += 1;
-                        // What an open breaker does not count leaves attempts behind the last deed.
+                        // Attempts that an open breaker does not count can go beyond the last
+                        // planned one.
                         let deed = deeds[offset].get(attempt as usize - 1);
                         act(deed.copied().unwrap_or(Deed::Transient)).await
                     }

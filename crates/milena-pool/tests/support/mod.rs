@@ -1,4 +1,4 @@
-//! A peer by script: reads requests, answers with whatever bytes a test wants.
+//! A scripted peer. It reads requests and answers with the bytes that a test wants.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The next request; `None` once the client is gone.
+    /// Reads the next request. `None` once the client is gone.
     pub(crate) async fn read(&mut self) -> Option<(RequestHeader, Bytes)> {
         let len = self.stream.read_u32().await.ok()?;
         let mut frame = vec![0; len as usize];
@@ -34,11 +34,11 @@ impl Peer {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        // The client may have hung up, which is for the test to judge.
+        // The client may have closed the connection. The test decides if that is right.
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Answers with bytes as body, behind a proper header.
+    /// Answers with `body`, behind a valid header.
     pub(crate) async fn answer_raw(&mut self, to: &RequestHeader, body: &[u8]) {
         let mut frame = to.correlation_id.to_be_bytes().to_vec();
         if to.api().unwrap().has_flexible_answer_header(to.version) {
@@ -53,7 +53,7 @@ impl Peer {
         self.write(&frame).await;
     }
 
-    /// Answers ApiVersions with all that milena speaks.
+    /// Answers ApiVersions with everything that milena supports.
     pub(crate) async fn greet(&mut self) {
         let (header, _) = self.read().await.unwrap();
         assert_eq!(header.api(), Some(ApiKey::ApiVersions));
@@ -61,7 +61,7 @@ impl Peer {
             .await;
     }
 
-    /// Answers whatever comes with its default message until the client is gone.
+    /// Answers every request with its default response until the client is gone.
     pub(crate) async fn serve_empty<R: Request>(&mut self)
     where
         R::Response: Default + Encodable,
@@ -89,9 +89,11 @@ pub(crate) fn everything() -> ApiVersionsResponse {
     ApiVersionsResponse::default().with_api_keys(keys.collect())
 }
 
-/// Runs `script` for every dial; counts the dials.
+/// Runs `script` for every dial, and counts the dials.
 pub(crate) struct Scripted<F> {
+    /// Plays the peer's side of each connection.
     script: F,
+    /// Number of dials.
     pub(crate) dials: Arc<AtomicUsize>,
 }
 

@@ -1,4 +1,5 @@
-//! Schemes that look at no key: in turn, by bytes, and by hand.
+//! The schemes that do not look at the key. They go in turn, by bytes, or by the partition that
+//! each record names.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,15 +8,18 @@ use parking_lot::Mutex;
 
 use super::{Choice, Partitioner, Partitioning};
 
-/// Each partition in its turn, as kafka-go's `RoundRobin`.
+/// Each partition in turn, as in kafka-go's `RoundRobin`.
 #[derive(Debug)]
 pub struct RoundRobin {
+    /// The number of records so far. Wraps.
     counter: AtomicU32,
+    /// The number of records in a row to one partition, at least 1.
     chunk: u32,
 }
 
 impl RoundRobin {
-    /// So many records in a row to each partition (`ChunkSize`); 0 counts as 1.
+    /// Returns a scheme that puts this many records in a row into each partition (`ChunkSize`). 0
+    /// counts as 1.
     #[must_use]
     pub fn in_chunks(records: u32) -> Self {
         Self {
@@ -38,11 +42,14 @@ impl Partitioner for RoundRobin {
     }
 }
 
-/// The partition that got the fewest bytes of keys and values so far, the lowest of several, as kafka-go's `LeastBytes`.
+/// The partition that got the fewest bytes of keys and values so far, as in kafka-go's
+/// `LeastBytes`. The lowest one if several are equal.
 ///
-/// Only what this process sent is counted; the counts begin anew when the topic gets more partitions.
+/// Only the records of this process count. The counts start again from zero when the topic gets
+/// more partitions.
 #[derive(Debug, Default)]
 pub struct LeastBytes {
+    /// The bytes sent to each partition, by topic.
     sent: Mutex<HashMap<String, Vec<u64>>>,
 }
 
@@ -65,18 +72,21 @@ impl Partitioner for LeastBytes {
             let size = [record.key, record.value].map(|part| part.map_or(0, <[u8]>::len));
             *bytes += size.iter().sum::<usize>() as u64;
         }
-        // Below the count, which is a `u32`.
+        // `at` is below `count`, which came from a `u32`.
         Choice::Partition(at as u32)
     }
 }
 
-/// None at all: each record names its partition, as with sarama's `NewManualPartitioner`. One that does not is refused.
+/// No choice at all. Each record has to name its partition, as with sarama's
+/// `NewManualPartitioner`, and is refused if it does not.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manual;
 
 impl Partitioner for Manual {
     fn choose(&self, _: &Partitioning<'_>) -> Choice {
-        Choice::Refuse("the record names no partition, and the partitioner is manual: name one")
+        Choice::Refuse(
+            "the record names no partition, and the manual partitioner chooses none; set the partition of the record",
+        )
     }
 }
 

@@ -1,10 +1,11 @@
-//! The hashes of keys. Pure.
+//! The hash functions for keys.
 
-/// Kafka's variant of the 32-bit murmur2 hash: seed `0x9747b28c`, little-endian words.
+/// Returns Kafka's variant of the 32-bit murmur2 hash of `key`. The seed is `0x9747b28c`, and words
+/// are little-endian.
 #[must_use]
 pub fn murmur2(key: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
-    // Longer keys than 4 GiB do not exist; the hash takes the length modulo 2³².
+    // The hash takes the length modulo 2³². Kafka has no keys of 4 GiB or more.
     let mut hash = 0x9747_b28c_u32 ^ (key.len() as u32);
     let (words, tail) = key.as_chunks::<4>();
     for word in words {
@@ -23,7 +24,7 @@ pub fn murmur2(key: &[u8]) -> u32 {
     hash ^ (hash >> 15)
 }
 
-/// The 32-bit FNV-1a hash.
+/// Returns the 32-bit FNV-1a hash of `key`.
 #[must_use]
 pub fn fnv1a(key: &[u8]) -> u32 {
     key.iter().fold(0x811c_9dc5, |hash, byte| {
@@ -31,18 +32,20 @@ pub fn fnv1a(key: &[u8]) -> u32 {
     })
 }
 
-/// The CRC-32 of IEEE 802.3, as zlib computes it.
+/// Returns the CRC-32 of `key` as in IEEE 802.3 and zlib.
 #[must_use]
 pub fn crc32(key: &[u8]) -> u32 {
     key.iter().fold(!0_u32, |crc, byte| {
-        // The low byte is below 256.
+        // The index is one byte, and so within the table.
         let index = ((crc ^ u32::from(*byte)) & 0xff) as usize;
         (crc >> 8) ^ TABLE.get(index).copied().unwrap_or(0)
     }) ^ !0
 }
 
+/// The CRC of each byte.
 const TABLE: [u32; 256] = table();
 
+/// Computes the table at compile time.
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut at = 0;
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn fnv1a_agrees_with_published_vectors() {
-        // Published after the absolute value was taken.
+        // These vectors were published with the absolute value of the hash.
         for (key, hash) in [
             ("kafka", 0x0d33_c4e1),
             ("giberish123456789", 0x77a5_8295),

@@ -1,11 +1,13 @@
-//! Schemes that hash the key; they differ in the hash, in how it is folded, and in what has no key.
+//! The schemes that hash the key. They differ in the hash, in how it becomes a partition, and in
+//! the treatment of records without a key.
 
 use super::balance::RoundRobin;
 use super::hash::{crc32, fnv1a, murmur2};
 use super::{Choice, Partitioner, Partitioning};
 
-/// The default: murmur2 of the key, as Java's clients do, so that a mixed fleet puts a key in one place.
-/// Records without a key are [`Choice::Sticky`]; an empty key is a key.
+/// The default scheme, which is murmur2 of the key as in Java's clients, so that different clients
+/// put a key in the same partition. Records without a key are [`Choice::Sticky`]. An empty key is a
+/// key.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Murmur2;
 
@@ -19,16 +21,22 @@ impl Partitioner for Murmur2 {
     }
 }
 
-/// A scheme that hashes keys, of one of the clients that have named one.
+/// A scheme of another client that hashes keys.
 #[derive(Debug)]
 pub struct Keyed {
+    /// The hash of the key.
     hash: Hash,
+    /// The step from the hash to the partition.
     fold: Fold,
+    /// The treatment of a record without a key.
     without_key: Unkeyed,
+    /// The treatment of a record with an empty key.
     empty_key: Unkeyed,
+    /// The turns of records that go to each partition in turn.
     turns: RoundRobin,
 }
 
+/// The hash functions that clients use.
 #[derive(Clone, Copy, Debug)]
 enum Hash {
     Murmur2,
@@ -36,24 +44,28 @@ enum Hash {
     Crc32,
 }
 
-/// How a hash becomes a number below the count of partitions.
+/// The step from a hash to a number below the number of partitions.
 #[derive(Clone, Copy, Debug)]
 enum Fold {
     /// The remainder of the hash without its highest bit.
     Masked,
     /// The remainder of the hash as it is.
     Unsigned,
-    /// The remainder of the hash as a signed number, then without its sign.
+    /// The remainder of the hash as a signed number, then its absolute value.
     SignedThenAbs,
-    /// The hash as a signed number without its sign, wrapping at the lowest, then the remainder.
+    /// The absolute value of the hash as a signed number, which wraps at the lowest, then the
+    /// remainder.
     AbsThenUnsigned,
 }
 
-/// What becomes of a record without a key, or with an empty one.
+/// The treatment of a record without a key, or with an empty one.
 #[derive(Clone, Copy, Debug)]
 enum Unkeyed {
+    /// It is hashed as an empty key.
     Hashed,
+    /// It goes to a random partition.
     Random,
+    /// It goes to each partition in turn.
     InTurn,
 }
 
@@ -79,27 +91,27 @@ macro_rules! schemes {
 
 schemes! {
     murmur2: Murmur2 Masked Hashed Hashed,
-        "librdkafka's `murmur2` and kafka-go's `Murmur2Balancer{Consistent}`: as Java's for keys; a record without a key as an empty one.";
+        "Returns the scheme of librdkafka's `murmur2` and kafka-go's `Murmur2Balancer{Consistent}`. Keys go where Java's clients put them. A record without a key counts as one with an empty key.";
     murmur2_random: Murmur2 Masked Random Hashed,
-        "librdkafka's `murmur2_random`, kafka-go's `Murmur2Balancer`, sarama's Murmur2, kafka-python's default: as Java's for keys; random without one.";
+        "Returns the scheme of librdkafka's `murmur2_random`, kafka-go's `Murmur2Balancer`, sarama's Murmur2, and kafka-python's default. Keys go where Java's clients put them. Records without a key go to a random partition.";
     consistent: Crc32 Unsigned Hashed Hashed,
-        "librdkafka's `consistent` and kafka-go's `CRC32Balancer{Consistent}`: CRC-32 of the key; without one the first partition.";
+        "Returns the scheme of librdkafka's `consistent` and kafka-go's `CRC32Balancer{Consistent}`. It takes the CRC-32 of the key. Records without a key go to the first partition.";
     consistent_random: Crc32 Unsigned Random Random,
-        "librdkafka's default `consistent_random` and kafka-go's `CRC32Balancer`: CRC-32 of the key; random without one or with an empty one.";
+        "Returns the scheme of librdkafka's default `consistent_random` and kafka-go's `CRC32Balancer`. It takes the CRC-32 of the key. Records without a key or with an empty one go to a random partition.";
     sarama_crc: Crc32 Unsigned Random Hashed,
-        "sarama's `ConsistentCRCHash`: CRC-32 of the key, an empty one included; random without one.";
+        "Returns the scheme of sarama's `ConsistentCRCHash`. It takes the CRC-32 of the key, even of an empty one. Records without a key go to a random partition.";
     fnv1a: Fnv1a AbsThenUnsigned Hashed Hashed,
-        "librdkafka's `fnv1a`: FNV-1a of the key; a record without a key as an empty one.";
+        "Returns the scheme of librdkafka's `fnv1a`. It takes the FNV-1a of the key. A record without a key counts as one with an empty key.";
     fnv1a_random: Fnv1a AbsThenUnsigned Random Hashed,
-        "librdkafka's `fnv1a_random`: FNV-1a of the key; random without one.";
+        "Returns the scheme of librdkafka's `fnv1a_random`. It takes the FNV-1a of the key. Records without a key go to a random partition.";
     sarama_hash: Fnv1a SignedThenAbs Random Hashed,
-        "sarama's default `NewHashPartitioner`: FNV-1a of the key; random without one.";
+        "Returns the scheme of sarama's default `NewHashPartitioner`. It takes the FNV-1a of the key. Records without a key go to a random partition.";
     sarama_reference_hash: Fnv1a Masked Random Hashed,
-        "sarama's `NewReferenceHashPartitioner`: FNV-1a of the key without its highest bit; random without one.";
+        "Returns the scheme of sarama's `NewReferenceHashPartitioner`. It takes the FNV-1a of the key without its highest bit. Records without a key go to a random partition.";
     kafka_go_hash: Fnv1a SignedThenAbs InTurn Hashed,
-        "kafka-go's `Hash`: FNV-1a of the key; in turn without one.";
+        "Returns the scheme of kafka-go's `Hash`. It takes the FNV-1a of the key. Records without a key go to each partition in turn.";
     kafka_go_reference_hash: Fnv1a Masked Random Hashed,
-        "kafka-go's `ReferenceHash`: FNV-1a of the key without its highest bit; random without one.";
+        "Returns the scheme of kafka-go's `ReferenceHash`. It takes the FNV-1a of the key without its highest bit. Records without a key go to a random partition.";
 }
 
 impl Partitioner for Keyed {
@@ -118,6 +130,7 @@ impl Partitioner for Keyed {
 }
 
 impl Keyed {
+    /// Returns the partition of a hashed key.
     fn partition(&self, key: &[u8], partitions: u32) -> u32 {
         let hash = match self.hash {
             Hash::Murmur2 => murmur2(key),
@@ -127,7 +140,7 @@ impl Keyed {
         match self.fold {
             Fold::Masked => (hash & 0x7fff_ffff) % partitions,
             Fold::Unsigned => hash % partitions,
-            // The remainder comes first: the lowest number has no positive twin.
+            // The remainder is taken first, since the lowest signed number has no absolute value.
             Fold::SignedThenAbs => {
                 let count = i32::try_from(partitions).unwrap_or(i32::MAX);
                 (hash.cast_signed() % count).unsigned_abs()

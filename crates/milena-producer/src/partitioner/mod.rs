@@ -1,7 +1,9 @@
-//! Which partition a record goes to: the choice by key that Java's clients make, those of other clients, or the user's own.
+//! The choice of a record's partition. It is the choice by key of Java's clients, that of another
+//! client, or the user's own.
 //!
-//! A fleet of several clients puts a key in one place only if all use one scheme. Each scheme here is bit-exact with the client that it
-//! is named after, and can be chosen by [name](by_name).
+//! Several kinds of clients put a key in the same partition only if all of them use one scheme.
+//! Each scheme here gives exactly the results of the client that it is named after, and can be
+//! chosen by [name](by_name).
 
 mod balance;
 mod hash;
@@ -13,22 +15,22 @@ pub use hash::{crc32, fnv1a, murmur2};
 pub use keyed::{Keyed, Murmur2};
 pub use names::{NAMES, by_name};
 
-/// What a partitioner sees of a record.
+/// The facts about a record that a partitioner sees.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Partitioning<'a> {
     /// The topic.
     pub topic: &'a str,
-    /// The key.
+    /// The key. `None` is null.
     pub key: Option<&'a [u8]>,
-    /// The value.
+    /// The value. `None` is null.
     pub value: Option<&'a [u8]>,
-    /// How many partitions the topic has; at least 1.
+    /// The number of partitions of the topic, at least 1.
     pub partitions: u32,
 }
 
 impl<'a> Partitioning<'a> {
-    /// A record as a partitioner sees it.
+    /// Returns a record as a partitioner sees it.
     #[must_use]
     pub fn new(
         topic: &'a str,
@@ -45,25 +47,27 @@ impl<'a> Partitioning<'a> {
     }
 }
 
-/// What a partitioner answers.
+/// The answer of a partitioner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// This partition; it must be below [`Partitioning::partitions`].
+    /// This partition. It must be below [`Partitioning::partitions`].
     Partition(u32),
-    /// Any: the producer stays with one partition for a while, so that batches grow (KIP-794).
+    /// Any partition. The producer stays with one for a while, so that batches grow (KIP-794).
     Sticky,
-    /// Any, drawn anew for this record among those that have a leader.
+    /// Any partition that has a leader, drawn at random for this record.
     Random,
-    /// None: the record is refused, for this reason.
+    /// No partition. The record is refused for this reason.
     Refuse(&'static str),
 }
 
-/// Chooses the partition of a record that does not name one. Called on the caller's task, once per record, and where many are enqueued
-/// together while a lock of the producer is held: it returns at once and does not use the producer.
+/// Chooses the partition of a record that does not name one.
+///
+/// It is called once per record, on the caller's task. If many records are enqueued together, a
+/// lock of the producer is held meanwhile, so it must return at once and must not use the producer.
 ///
 /// A closure `Fn(&Partitioning<'_>) -> Choice` is a partitioner too.
 pub trait Partitioner: Send + Sync {
-    /// Chooses.
+    /// Chooses the partition of `record`.
     fn choose(&self, record: &Partitioning<'_>) -> Choice;
 }
 

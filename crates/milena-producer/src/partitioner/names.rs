@@ -1,4 +1,4 @@
-//! Schemes by name, as the clients that have them call them.
+//! The schemes by the names that their clients give them.
 
 use super::{Choice, Keyed, LeastBytes, Manual, Murmur2, Partitioner, Partitioning, RoundRobin};
 
@@ -25,9 +25,9 @@ pub const NAMES: [&str; 19] = [
     "manual",
 ];
 
-/// The scheme of that name; `None` for one that is not among [`NAMES`].
+/// Returns the scheme of that name. `None` if the name is not among [`NAMES`].
 ///
-/// Names without a prefix are librdkafka's, save `java`, the default.
+/// `java` is the default. The other names without a prefix are librdkafka's.
 ///
 /// ```
 /// use milena_producer::partitioner::{Choice, Partitioner, Partitioning, by_name};

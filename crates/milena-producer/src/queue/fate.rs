@@ -1,4 +1,4 @@
-//! What answers, and time, do to the batches of a partition.
+//! The effects of answers, and of time, on the batches of a partition.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::batch::{Batch, Place};
 use crate::verdict::{Verdict, is_missing, missing_topic, timed_out};
 
 impl Queue {
-    /// Takes note of an answer for the batch at `place`.
+    /// Handles an answer for the batch at `place`.
     pub(crate) fn answer(
         &mut self,
         place: Place,
@@ -36,23 +36,27 @@ impl Queue {
             }
             Verdict::Retry { error, doubt, .. } => {
                 batch.doubt |= doubt;
-                // A request without an answer says nothing of it.
+                // An error of this side says nothing about the topic. Only a broker's code does.
                 if let Some(code) = error.code() {
                     self.missing(is_missing(code), now);
                 }
                 self.retry(batch, error, now, rules)
             }
             Verdict::OutOfOrder(error) | Verdict::Forgotten(error) => {
+                // The error of a batch under an older identity says nothing about the current
+                // sequences.
                 let same = batch.stamp.map(|stamp| (stamp.id, stamp.epoch))
                     == self.sequences.identity().map(|own| (own.id, own.epoch));
                 let mut others = self.flying.iter().chain(&self.waiting);
                 let oldest = same && others.all(|other| other.place > place);
                 if batch.suspect && (oldest || self.sequences.has_gap()) {
-                    // Perhaps since the whole that it was cut from is in the log.
+                    // The broker may have written the batch that this one was split from, which
+                    // would explain the refusal. The outcome stays in doubt.
                     batch.doubt = true;
                     return self.give_up(batch, error);
                 }
-                // It answers for earlier attempts as well: the broker knows the last five batches.
+                // The broker remembers the last five batches, so this refusal also proves that no
+                // earlier attempt was written.
                 batch.doubt &= batch.suspect;
                 if oldest {
                     self.sequences.lost();
@@ -70,12 +74,13 @@ impl Queue {
         }
     }
 
-    /// Notes that a batch which [`Settled::TooLarge`] handed out comes back in two parts.
+    /// Notes that a batch which [`Settled::TooLarge`] handed out comes back as two parts.
     pub(crate) fn parted(&mut self) {
         self.sequences.parted();
     }
 
-    /// Gives up a batch that [`Settled::TooLarge`] handed out and that cannot be split.
+    /// Gives up a batch that cannot be sent again. If it had a sequence range, only a new epoch can
+    /// go on.
     pub(crate) fn give_up(&mut self, batch: Batch, error: Error) -> Settled {
         if batch.stamp.is_some() {
             self.sequences.lost();
@@ -86,12 +91,13 @@ impl Queue {
         Settled::Failed(batch, error)
     }
 
+    /// Puts a batch back among the waiting ones, or gives it up if it has no attempt left.
     fn retry(&mut self, batch: Batch, error: Error, now: Instant, rules: &Rules) -> Settled {
         self.sequences.stumbled();
         if batch.receipt.is_settled() || batch.attempts > rules.retries {
             return self.give_up(batch, error);
         }
-        // Of several that fail together the first one's wait counts.
+        // If several batches fail together, only the first one sets the wait.
         if self.not_before.is_none_or(|time| time <= now) {
             self.not_before = Some(now + rules.backoff.delay(self.failures));
             self.failures = self.failures.saturating_add(1);
@@ -107,7 +113,8 @@ impl Queue {
         }
     }
 
-    /// Takes back a batch that its connection did not take, since too many requests are without an answer on it: that was no attempt.
+    /// Takes back a batch that its connection did not accept, since too many requests are
+    /// unanswered on it. This does not count as an attempt.
     pub(crate) fn take_back(&mut self, place: Place, now: Instant, rules: &Rules) {
         let at = self.flying.iter().position(|batch| batch.place == place);
         let Some(mut batch) = at.and_then(|at| self.flying.remove(at)) else {
@@ -124,7 +131,8 @@ impl Queue {
         self.push(batch);
     }
 
-    /// Gives up what waits where the cluster has said for long enough that the topic is not there; what is in flight waits for its answer.
+    /// Gives up the waiting batches once the cluster has reported for long enough that the topic
+    /// does not exist. Batches in flight wait for their answer.
     pub(crate) fn give_up_missing(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
         if !self.is_missing(now, rules) {
             return Vec::new();
@@ -141,14 +149,14 @@ impl Queue {
         failed
     }
 
-    /// Whether the cluster has said for long enough that the topic is not there.
+    /// Returns true if the cluster has reported for long enough that the topic does not exist.
     pub(crate) fn is_missing(&self, now: Instant, rules: &Rules) -> bool {
         let since = self.missing_since;
         since.is_some_and(|since| now.saturating_duration_since(since) >= rules.missing_topic)
     }
 
-    /// Takes out the waiting batches whose time is up, and settles those in flight, which stay until their answer comes: only it
-    /// tells whether their sequence range was used.
+    /// Takes out the waiting batches whose time is up, and settles those in flight. The latter stay
+    /// until their answer comes, since only it shows whether their sequence range was used.
     pub(crate) fn expire(&mut self, now: Instant, rules: &Rules) -> Vec<(u32, Error)> {
         let (timeout, trouble) = (rules.delivery_timeout, self.trouble.as_ref());
         let due = |batch: &Batch| batch.opened + timeout <= now;
@@ -169,12 +177,12 @@ impl Queue {
         failed
     }
 
-    /// The error of records that were never sent within `timeout`.
+    /// Returns the error for records that were never sent within `timeout`.
     pub(crate) fn unsent(&self, timeout: Duration) -> Error {
         timed_out(0, timeout, self.trouble.as_ref())
     }
 
-    /// Fails all that has no fate yet.
+    /// Fails all batches that have no outcome yet.
     pub(crate) fn fail_all(&mut self, error: &Error) -> Vec<(u32, Error)> {
         self.open_since = None;
         let mut failed = Vec::new();

@@ -32,7 +32,8 @@ fn identity(epoch: i16) -> Identity {
     }
 }
 
-/// A queue with `count` batches of two records each, the first of which is acknowledged where `steady`.
+/// Returns a queue with `count` batches of two records each. With `steady`, a batch was
+/// acknowledged before.
 fn queue(count: usize, steady: bool) -> Queue {
     let place = TopicPartition::new("orders", 0);
     let flow = crate::settings::Draft::default()
@@ -79,7 +80,7 @@ fn batch(queue: &mut Queue) -> Batch {
     }
 }
 
-/// Sends all that may go; gives the places and the first sequences.
+/// Sends everything that may leave. Returns the places and the first sequences.
 fn send(queue: &mut Queue, now: Instant) -> Vec<(Place, i32)> {
     let mut sent = Vec::new();
     while let Next::Send(at) = queue.next(now, &rules(), Some(identity(0))) {
@@ -125,7 +126,8 @@ async fn five_in_flight_with_the_first_failing_keep_order_and_sequences() {
         Next::Not(_)
     ));
     let later = now + Duration::from_secs(1);
-    // The oldest goes alone until it is acknowledged; then all follow, in order, as they were.
+    // The oldest batch goes alone until it is acknowledged. Then the others follow in order, as
+    // they were.
     assert_eq!(send(&mut queue, later), sent[..1]);
     queue.answer(sent[0].0, Verdict::Delivered, later, &rules());
     let again = send(&mut queue, later);
@@ -259,7 +261,7 @@ async fn a_new_identity_is_taken_up_only_when_nothing_of_the_old_is_open() {
     let mut queue = queue(2, true);
     let now = Instant::now();
     let first = queue.launch(0, &rules()).unwrap().place;
-    // Another partition made the producer change its epoch: this one goes on in the old.
+    // Another partition made the producer raise its epoch. This one goes on in the old one.
     assert_eq!(queue.next(now, &rules(), Some(identity(1))), Next::Send(0));
     queue.answer(first, Verdict::Delivered, now, &rules());
     assert_eq!(

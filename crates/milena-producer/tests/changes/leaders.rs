@@ -1,4 +1,4 @@
-//! Leaders that move, brokers that restart, and what is known of them.
+//! Leaders that move, brokers that restart, and metadata that is out of date.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn the_leader_that_the_old_one_names_is_used_without_asking_for_metadata()
     let bed = bed(1).await;
     let producer = bed.producer();
     let (first, second) = bed.leader_and_other();
-    // Both brokers are connected already.
+    // This connects both brokers.
     producer.send(record("a")).await.unwrap();
     bed.broker.inspect().move_leader("orders", 0, second);
     producer.send(record("b")).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_leader_named_by_one_who_is_behind_is_not_asked_without_a_pause() {
     let producer = bed.producer();
     let (_, second) = bed.leader_and_other();
     producer.send(record("a")).await.unwrap();
-    // The new leader is told by nobody, and the old one names itself.
+    // No metadata names the new leader, and the old leader names itself.
     let stale = bed.broker.faults().add(Fault::stale_metadata().always());
     bed.broker
         .inspect()

@@ -1,4 +1,5 @@
-//! The cluster changes while a producer produces: nothing is lost, written twice, out of order, or waits for ever.
+//! The cluster changes while a producer produces. No record is lost, written twice or out of order,
+//! and none waits for ever.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

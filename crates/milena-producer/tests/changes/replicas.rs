@@ -1,4 +1,5 @@
-//! Followers that fall behind, too few in sync, and leaders that lost what nobody had acknowledged.
+//! Followers that fall behind, too few replicas in sync, and leaders that lost records which were
+//! not acknowledged.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::cluster::{Bed, Ledger, bed_with, numbers, record, stamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Three brokers that all hold the one partition, led by broker 1.
+/// Returns three brokers that all hold the one partition, led by broker 1.
 async fn three(min_in_sync: &'static str) -> Bed {
     let change = |broker: BrokerBuilder| broker.brokers(3).replica_lag_time_max(10 * SECOND);
     let bed = bed_with(1, change).await;
@@ -56,7 +57,7 @@ async fn a_record_that_too_few_replicas_have_in_time_is_possibly_written() {
         bed.broker.inspect().stop_replica("orders", 0, 2);
         if code == ErrorCode::REQUEST_TIMED_OUT {
             bed.broker.inspect().stop_replica("orders", 0, 3);
-            // Neither leaves: the lag time begins anew with each of their requests.
+            // Both stay in sync, since their lag time starts again with each of their requests.
             let keep = bed.broker.inspect();
             assert_eq!(keep.in_sync("orders", 0).len(), 3);
         }
@@ -77,7 +78,8 @@ async fn what_only_the_old_leader_had_is_sent_to_the_new_one_in_order() {
         let bed = three("1").await;
         let producer = bed.producer();
         producer.send(record("0")).await.unwrap();
-        // Broker 2 is in sync and lacks all that follows; nothing of it is acknowledged before broker 2 leads.
+        // Broker 2 is in sync and lacks all later records. None of them is acknowledged before
+        // broker 2 leads.
         bed.broker.inspect().stop_replica("orders", 0, 2);
         let mut ledger = Ledger::default();
         for number in &numbers(30)[1..] {
@@ -108,7 +110,7 @@ async fn a_leader_that_moves_while_it_waits_for_followers_makes_no_duplicate() {
         ledger.enqueue(&producer, record(number)).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    // Broker 2 has what broker 1 has, and says so when it is asked again.
+    // Broker 2 has the same records as broker 1, and answers so when the batches are sent again.
     bed.broker.inspect().move_leader("orders", 0, 2);
     assert_eq!(ledger.hold(&bed).await.delivered, 9);
     assert_eq!(bed.values(0), numbers(10));

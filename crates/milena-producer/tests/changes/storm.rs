@@ -1,4 +1,5 @@
-//! Everything at once, by seed: leaders, brokers, connections, replicas and metadata change while answers are lost.
+//! All kinds of changes at once, by seed. Leaders, brokers, connections, replicas and metadata
+//! change while answers are lost.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const PARTITIONS: u32 = 3;
 const NODES: i32 = 3;
 
-/// What brokers answer for a while; after the append, too, but for the first.
+/// The temporary errors of brokers. All except the first may also be answered after the append.
 const PASSING: [ErrorCode; 5] = [
     ErrorCode::NOT_ENOUGH_REPLICAS,
     ErrorCode::NOT_LEADER_OR_FOLLOWER,
@@ -37,7 +38,7 @@ fn disturb(bed: &Bed, random: &mut fastrand::Rng, refusal: ErrorCode) {
     let (partition, node) = (random.u32(..PARTITIONS), random.i32(1..=NODES));
     match random.u32(..12) {
         0 | 1 => {
-            // Any other would lose what was acknowledged.
+            // A leader that is not in sync would lose acknowledged records.
             let in_sync = inspect.in_sync("orders", partition);
             inspect.move_leader("orders", partition, in_sync[random.usize(..in_sync.len())]);
         }
@@ -65,13 +66,14 @@ fn disturb(bed: &Bed, random: &mut fastrand::Rng, refusal: ErrorCode) {
     }
 }
 
-/// Produces while the cluster is disturbed, then heals it; gives what became of the records.
+/// Produces while the cluster is disturbed, then heals it. Returns the number of records by
+/// outcome.
 async fn storm(
     seed: u64,
     refusal: ErrorCode,
     set: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
 ) -> Counts {
-    // The client draws its backoffs from this thread's generator.
+    // The client draws its backoffs from this thread's random generator.
     fastrand::seed(seed);
     let mut random = fastrand::Rng::with_seed(seed);
     let change = |broker: BrokerBuilder| broker.brokers(3).replica_lag_time_max(2 * SECOND);
@@ -135,7 +137,7 @@ async fn records_that_run_out_of_time_say_what_is_true_of_them_and_hold_nobody_u
         all.not_written += counts.not_written;
         all.possibly_written += counts.possibly_written;
     }
-    // Else it was too quiet to show anything.
+    // With fewer, the run was too quiet to show anything.
     assert!(all.not_written > 50 && all.possibly_written > 50, "{all:?}");
 }
 
@@ -164,7 +166,8 @@ async fn batches_that_are_refused_for_good_take_nobody_along() {
     assert!(all.not_written > 10, "{all:?}");
 }
 
-/// Without sequences a lost answer may make a duplicate; order and memory hold all the same.
+/// Without sequences a lost answer may cause a duplicate. The order and the memory are right all
+/// the same.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_acknowledges_alone_is_followed_as_well() {
     for seed in 200..210 {

@@ -78,7 +78,7 @@ async fn a_partition_that_metadata_leaves_out_for_a_moment_is_written_to_all_the
         ledger.enqueue(&producer, record).await;
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    // Renewals that bring nothing new are spaced: some may not have come yet.
+    // Refreshes that bring nothing new are spaced, so some may not have come yet.
     while !faults.unfired().is_empty() {
         bed.cluster.refresh().await.unwrap();
     }
@@ -124,7 +124,7 @@ async fn records_for_a_topic_that_was_deleted_end_in_time_with_the_brokers_reaso
     }
     let error = gone.await.unwrap_err();
     assert_eq!(start.elapsed().as_secs(), 10);
-    // The leader may have had it when the topic went.
+    // The leader may have written the record before the topic was deleted.
     assert_eq!(error.persistence(), Some(Persistence::PossiblyWritten));
     let cause = std::error::Error::source(&error).unwrap().to_string();
     let codes = [
@@ -165,7 +165,7 @@ async fn records_of_a_topic_that_is_gone_give_their_memory_back_long_before_the_
         "it may come back until then"
     );
     assert_eq!(Bed::held(&producer), 0);
-    // It is made again: records go on.
+    // The topic is created again, and records are delivered again.
     bed.broker.inspect().create_topic("orders", 4).unwrap();
     let again = timeout(5 * SECOND, producer.send(record_at(1, "again")));
     again.await.unwrap().unwrap();
@@ -208,7 +208,9 @@ async fn records_for_partitions_that_a_smaller_topic_lost_end_in_time() {
         .await
         .unwrap_err();
     assert!(
-        refused.to_string().contains("partition 2 of 1"),
+        refused
+            .to_string()
+            .contains("partition 2, but the topic's partition count is 1"),
         "{refused}"
     );
     timeout(SECOND, producer.flush()).await.unwrap().unwrap();
@@ -244,7 +246,8 @@ async fn a_topic_made_again_in_mid_stream_takes_what_comes_in_order() {
         for delivery in sent {
             delivery.await.unwrap();
         }
-        // What the old topic acknowledged went with it; the rest is there, once and in order.
+        // Records that the old topic acknowledged are gone with it. The others are there, once and
+        // in order.
         let left: Vec<u32> = bed
             .values(0)
             .iter()

@@ -1,5 +1,7 @@
-//! What was enqueued and what became of it, held against the log: nothing acknowledged is missing, nothing is there twice or out of
-//! order, and nothing that failed for certain is there at all.
+//! Compares the outcomes of enqueued records with the log.
+//!
+//! No acknowledged record is missing. No record is there twice or out of order. No record that was
+//! certainly not written is there at all.
 
 use std::collections::HashMap;
 
@@ -8,7 +10,7 @@ use milena_producer::{Delivery, Producer};
 
 use super::Bed;
 
-/// Records with values of their own, in the order of enqueueing.
+/// Records with distinct values, in the order of enqueueing.
 #[derive(Default)]
 pub(crate) struct Ledger {
     rows: Vec<Row>,
@@ -21,7 +23,7 @@ struct Row {
     delivery: Delivery,
 }
 
-/// How many records ended in which way.
+/// The number of records by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) delivered: usize,
@@ -35,7 +37,7 @@ impl Ledger {
         self.note(&record, delivery);
     }
 
-    /// Takes note of a record that was enqueued.
+    /// Adds a record that was enqueued.
     pub(crate) fn note(&mut self, record: &ProducerRecord, delivery: Delivery) {
         let value = record.record.value.clone().unwrap_or_default();
         self.rows.push(Row {
@@ -46,7 +48,7 @@ impl Ledger {
         });
     }
 
-    /// Waits for every outcome and holds them against the log.
+    /// Waits for every outcome and compares them with the log.
     pub(crate) async fn hold(self, bed: &Bed) -> Counts {
         let mut logs = HashMap::new();
         let mut last = HashMap::new();
@@ -71,7 +73,7 @@ impl Ledger {
     }
 }
 
-/// A partition as it is stored.
+/// The log of a partition.
 struct Log {
     values: Vec<String>,
     at: HashMap<String, usize>,

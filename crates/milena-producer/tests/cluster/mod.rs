@@ -24,7 +24,7 @@ pub(crate) struct Bed {
     pub(crate) cluster: Cluster,
 }
 
-/// Two brokers with the topic `orders` of `partitions` partitions.
+/// Starts two brokers with the topic `orders` of `partitions` partitions.
 pub(crate) async fn bed(partitions: u32) -> Bed {
     bed_with(partitions, |builder| builder).await
 }
@@ -39,7 +39,7 @@ pub(crate) async fn bed_with(
     connect(broker, dialer, |cluster| cluster).await
 }
 
-/// A client of `broker` that dials by `connector`.
+/// Connects a client to `broker` that dials with `connector`.
 pub(crate) async fn connect(
     broker: Broker,
     connector: impl Connect,
@@ -64,7 +64,7 @@ impl Bed {
         Producer::builder(self.cluster.clone())
     }
 
-    /// The values of a partition of `orders`, in order.
+    /// Returns the values of a partition of `orders`, in order.
     pub(crate) fn values(&self, partition: u32) -> Vec<String> {
         self.values_of("orders", partition)
     }
@@ -78,7 +78,8 @@ impl Bed {
             .collect()
     }
 
-    /// Every batch that was sent to a partition of `orders`, in the order in which brokers took them up.
+    /// Returns the headers of every batch that was sent to a partition of `orders`, in the order in
+    /// which brokers received them.
     pub(crate) fn sent(&self, partition: u32) -> Vec<BatchHeader> {
         let requests = self.broker.journal().requests(ApiKey::Produce);
         let batches = requests.iter().flat_map(|entry| entry.batches());
@@ -89,7 +90,7 @@ impl Bed {
             .collect()
     }
 
-    /// The bytes of `buffer_memory` that a producer holds.
+    /// Returns the bytes of `buffer_memory` that a producer holds.
     pub(crate) fn held(producer: &Producer) -> u64 {
         let mut held = 0;
         producer.read(&mut |gauge| {
@@ -100,7 +101,7 @@ impl Bed {
         held
     }
 
-    /// The broker that leads partition 0 and the one that does not.
+    /// Returns the broker that leads partition 0 and the one that does not.
     pub(crate) fn leader_and_other(&self) -> (i32, i32) {
         let (leader, _) = self.broker.inspect().leader("orders", 0).unwrap();
         let nodes = self.broker.addresses();
@@ -112,7 +113,7 @@ impl Bed {
     }
 }
 
-/// Epoch, first sequence and count of a batch.
+/// Returns the epoch, first sequence and count of a batch.
 pub(crate) fn stamp(header: &BatchHeader) -> (i16, i32, u32) {
     let stamp = header
         .stamp()
@@ -124,14 +125,14 @@ pub(crate) fn stamp(header: &BatchHeader) -> (i16, i32, u32) {
     )
 }
 
-/// A record for a partition of `orders`.
+/// Returns a record for a partition of `orders`.
 pub(crate) fn record_at(partition: u32, value: impl Into<String>) -> ProducerRecord {
     ProducerRecord::new("orders")
         .partition(partition)
         .value(value.into())
 }
 
-/// A record for partition 0.
+/// Returns a record for partition 0.
 pub(crate) fn record(value: &str) -> ProducerRecord {
     ProducerRecord::new("orders")
         .partition(0)
@@ -142,7 +143,8 @@ pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
 }
 
-/// Enqueues numbered records in several batches, pausing a little between them so that they leave one by one.
+/// Enqueues numbered records in several batches, with a short pause between them so that they leave
+/// one by one.
 pub(crate) async fn in_batches(producer: &Producer, count: usize) -> Vec<Delivery> {
     let mut deliveries = Vec::new();
     for number in numbers(count) {
@@ -152,7 +154,7 @@ pub(crate) async fn in_batches(producer: &Producer, count: usize) -> Vec<Deliver
     deliveries
 }
 
-/// Waits for all, and says how many were not delivered.
+/// Waits for all deliveries, and returns the number of records that were not delivered.
 pub(crate) async fn failures(deliveries: Vec<Delivery>) -> usize {
     let mut failed = 0;
     for delivery in deliveries {

@@ -1,4 +1,4 @@
-//! A batch that fails takes nobody along; one that is too large goes in parts.
+//! A batch that fails does not affect others. A batch that is too large goes in parts.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn of_a_batch_only_the_records_that_the_broker_rejects_fail_and_are_told_w
             .unwrap();
         producer.send(record("warm").key("k")).await.unwrap();
         let keyless = [1, 4, 5, 299];
-        // With large values what is left is built beside the sender.
+        // With large values the rest is built on another thread.
         for size in [1, 500] {
             let value = |number: usize| format!("{number}{}", "x".repeat(size));
             let records = (0..300).map(|number| match keyless.contains(&number) {

@@ -1,4 +1,5 @@
-//! Records that cannot be taken are refused at the call, with a typed error; nothing of them was written and the producer lives on.
+//! Records that cannot be taken are refused at the call, with a typed error. Nothing of them is
+//! written, and the producer can still be used.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::cluster::{Bed, bed, record, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Holds that `record` is refused in each way of handing it over, and that the producer then goes on.
+/// Checks that `record` is refused in each way of enqueueing it, and that the producer can still be
+/// used.
 async fn refused(bed: &Bed, producer: &Producer, record: ProducerRecord) -> Error {
     let before: usize = (0..2).map(|partition| bed.values(partition).len()).sum();
     let error = producer.enqueue(record.clone()).await.unwrap_err();
@@ -92,7 +94,7 @@ async fn a_header_key_that_is_not_text_is_named() {
 async fn the_headers_of_a_consumed_record_go_on_as_they_came() {
     let bed = bed(1).await;
     let producer = bed.producer();
-    // One header on the wire: key length 2, its bytes, value length 1, its byte.
+    // One header on the wire, which is key length 2, its two bytes, value length 1, and its byte.
     let headers = Headers::from_wire(Bytes::from_static(b"\x04\xff\xfe\x02v"), 1);
     producer.send(record("v").headers(headers)).await.unwrap();
     let stored = bed.broker.inspect().records("orders", 0).unwrap();
@@ -111,7 +113,7 @@ async fn a_partition_that_does_not_exist_is_named_and_one_that_was_added_is_foun
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     assert!(
-        text.contains("partition 7 of 2") && text.contains("orders"),
+        text.contains("partition 7") && text.contains("count is 2") && text.contains("orders"),
         "{text}"
     );
     bed.broker.inspect().add_partitions("orders", 8).unwrap();

@@ -1,4 +1,4 @@
-//! The end of a producer: asked for more than once, and of a cluster that ends under it.
+//! The end of a producer. It may be asked for more than once, or its cluster may end first.
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ async fn a_producer_of_a_closed_cluster_accepts_nothing_that_it_cannot_send() {
     let bed = bed(1).await;
     bed.producer().send(record("warm")).await.unwrap();
     bed.cluster.close().await;
-    // The topic is known, so that the first record may get as far as the dial.
+    // The topic is known, so the first record may get as far as the dial.
     let producer = bed.producer();
     for _ in 0..3 {
         let sent = timeout(SECOND, producer.send(record("v")));

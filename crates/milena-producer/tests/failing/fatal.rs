@@ -1,4 +1,5 @@
-//! States that no retry mends are told by type and end at once; what can be recovered from is.
+//! States that no retry repairs end the producer at once with a typed error. It recovers from all
+//! others.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ async fn a_producer_that_gets_no_identity_by_right_fails_all_at_once_and_says_so
     );
     timeout(SECOND, producer.flush()).await.unwrap().unwrap();
     producer.close(SECOND).await.unwrap();
-    // Another one, without sequences, needs no such right.
+    // Another producer, without sequences, does not need that right.
     let plain = bed.builder().enable_idempotence(false).build().unwrap();
     plain.send(record("plain")).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What the log is told: a line per change, not per batch.
+//! The log lines of a producer. There is one per change, not one per batch.
 
 use std::cell::RefCell;
 use std::fmt::{Debug, Write};
@@ -15,15 +15,17 @@ use crate::cluster::{bed, record_at};
 const SECOND: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// The lines that were written on this thread, which is the test's own.
+    /// The lines that were written on this thread, which belongs to one test.
     static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps the lines of the producer at info and above. One for all tests of the program: whether a line is written at all is
-/// remembered for all threads, by what the first one to come there listens to.
+/// Keeps the producer's lines at level info and above.
+///
+/// One listener serves all tests of the program. tracing remembers for all threads whether a line
+/// is written at all, by the listener of the first thread that reaches it.
 struct Listener;
 
-/// The lines of the thread that is asked, from now on.
+/// The lines of the calling thread since `listen`.
 struct Lines;
 
 impl Lines {
@@ -38,7 +40,7 @@ impl Lines {
         LINES.with_borrow(Vec::clone)
     }
 
-    /// The lines so far that hold `words`.
+    /// Returns the lines so far that contain `words`.
     fn with(&self, words: &str) -> Vec<String> {
         let mut lines = self.all();
         lines.retain(|line| line.contains(words));

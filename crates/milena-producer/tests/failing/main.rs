@@ -1,4 +1,5 @@
-//! Bad input, batches that fail, and states that do not come right: each is told as what it is, and the producer lives on where it can.
+//! Bad input, batches that fail, and states that do not recover. Each has its own error, and the
+//! producer can still be used where possible.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

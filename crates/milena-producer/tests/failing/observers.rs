@@ -1,4 +1,4 @@
-//! Observers that panic keep no record from its outcome.
+//! An observer that panics does not keep records from having their outcome.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Settings that cannot be are refused by `build`, by the names and values of all that are concerned.
+//! `build` refuses settings that contradict each other, with the names and values of all of them.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Change = fn(ProducerBuilder) -> ProducerBuilder;
 
-/// What is set, and what the refusal must name.
+/// The settings, and the words that the refusal must contain.
 fn impossible() -> Vec<(Change, &'static [&'static str])> {
     vec![
         (
@@ -163,7 +163,7 @@ async fn what_is_odd_but_possible_is_taken_and_works() {
         let bed = bed(1).await;
         bed.cluster.topic("orders").await.unwrap();
         let producer = change(bed.builder()).build().unwrap();
-        // `max.block.ms` of zero waits for nothing: neither for the metadata nor for memory.
+        // With a `max.block.ms` of zero nothing waits, neither for metadata nor for memory.
         let sent = producer.send(record("a")).await;
         sent.unwrap_or_else(|error| panic!("{producer:?}: {error}"));
         producer.close(Duration::MAX).await.unwrap();

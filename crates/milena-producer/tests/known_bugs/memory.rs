@@ -1,4 +1,4 @@
-//! Memory that comes back exactly once, waits that end, and partitions that all get their turn.
+//! Memory that is returned exactly once, waits that end, and partitions that are all served.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::stalling::Valve;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// P14; batches share their buffer with the connection until it has written them.
+/// P14. Batches share their buffer with the connection until it has written them.
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_expired_on_a_slow_socket_is_not_overwritten_by_another_topics_records() {
     let builder = Broker::builder().topic("orders", 1).topic("canary", 1);
@@ -39,7 +39,8 @@ async fn a_batch_that_expired_on_a_slow_socket_is_not_overwritten_by_another_top
         }
     };
     for round in 0..3 {
-        // Some bytes of the first request leave, the rest long after the records were given up.
+        // Some bytes of the first request leave at once, and the rest long after the records were
+        // given up.
         valve.close_after(5000);
         send("orders", round).await;
         tokio::time::sleep(40 * SECOND).await;
@@ -80,7 +81,7 @@ async fn the_memory_of_a_batch_that_expired_and_was_answered_later_comes_back_on
         tokio::time::sleep(20 * SECOND).await;
         faults.clear();
         assert_eq!(Bed::held(&producer), 0);
-        // Had it come back twice, more than the whole would be free now.
+        // If the memory had been returned twice, more than the whole would be free now.
         let all: Vec<_> = (0..60).map(|_| record(&"x".repeat(4000))).collect();
         assert!(producer.send_all(all).await.iter().all(Result::is_ok));
         assert_eq!(Bed::held(&producer), 0);
@@ -114,7 +115,7 @@ async fn the_ends_of_each_setting_send_records_without_a_key() {
     }
 }
 
-/// A producer whose buffer holds one record of 500 bytes.
+/// Returns a producer whose buffer holds one record of 500 bytes.
 fn tiny(bed: &Bed) -> Producer {
     bed.builder().buffer_memory(1024).build().unwrap()
 }
@@ -133,9 +134,9 @@ async fn a_buffer_of_one_record_survives_callers_that_leave_are_refused_or_linge
         let (producer, value) = (producer.clone(), format!("{number}{value}"));
         waiting.push(tokio::spawn(async move {
             match number % 3 {
-                // Leaves while it waits.
+                // This caller stops waiting.
                 0 => drop(timeout(SECOND / 2, producer.send(record_at(0, value))).await),
-                // Is refused at once, whoever waits.
+                // This record is refused at once, even while others wait.
                 1 => {
                     let error = producer.send(record(&value.repeat(4))).await.unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
@@ -164,7 +165,7 @@ async fn a_caller_that_waits_for_memory_overrides_a_long_linger() {
     let producer = builder.build().unwrap();
     let mut ledger = Ledger::default();
     for number in 0..10u32 {
-        // What lingers is in the other partition's batch, which this record does not fill.
+        // The batch that lingers is that of the other partition, and this record does not fill it.
         let record = record_at(number % 2, format!("{number}{}", "x".repeat(600)));
         let enqueued = ledger.enqueue(&producer, record);
         timeout(SECOND, enqueued).await.unwrap();
@@ -173,7 +174,8 @@ async fn a_caller_that_waits_for_memory_overrides_a_long_linger() {
     assert_eq!(ledger.hold(&bed).await.delivered, 10);
 }
 
-/// P26; a batch has one outcome, which its deliveries look at; callbacks that are not called yet are limited (`modes/callbacks.rs`).
+/// P26. A batch has one outcome, which its deliveries read. `modes/callbacks.rs` checks the limit
+/// of callbacks that have not been called.
 #[tokio::test(start_paused = true)]
 async fn records_that_fail_faster_than_anyone_looks_hold_no_memory() {
     let bed = bed(1).await;
@@ -218,7 +220,7 @@ async fn five_hundred_partitions_take_turns_where_a_request_holds_few() {
         .flat_map(|entry| entry.batches())
         .map(|(place, _)| place.partition)
         .collect();
-    // Nobody has a second turn before each has had its first.
+    // No partition has a second turn before each has had its first.
     let first: BTreeSet<_> = turns.iter().take(PARTITIONS as usize).collect();
     assert_eq!(first.len(), PARTITIONS as usize);
 }

@@ -1,4 +1,4 @@
-//! What a record's outcome says is true of the log, whatever went wrong on the way.
+//! The outcome of a record agrees with the log, whatever failed on the way.
 
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use crate::stalling::Valve;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Gives up after 5 s, and after 2 s without an answer.
+/// Returns a producer that gives up after 5 s, and after 2 s without an answer.
 fn impatient(bed: &Bed) -> Producer {
     let builder = bed.builder().request_timeout(2 * SECOND);
     builder.delivery_timeout(5 * SECOND).build().unwrap()
 }
 
-/// What Kafka answers although the leader has appended the batch: nobody waited long enough, too few followers were left, the
-/// partition was moved or deleted meanwhile, or the disk or something else failed.
+/// The error codes that Kafka may answer although the leader has appended the batch. The wait was
+/// too short, too few followers were left, the partition was moved or deleted meanwhile, or the
+/// disk or something else failed.
 const AFTER_THE_APPEND: [ErrorCode; 8] = [
     ErrorCode::REQUEST_TIMED_OUT,
     ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
@@ -48,7 +49,7 @@ async fn a_record_after_one_given_up_with_its_fate_unknown_is_written() {
             let never = Fault::error(ErrorCode::NOT_ENOUGH_REPLICAS).on(ApiKey::Produce);
             let never = faults.add(never.nth(2).always());
             ledger.enqueue(&producer, record("a")).await;
-            // A caller that loses interest changes nothing.
+            // A delivery that is dropped changes nothing.
             drop(producer.enqueue(record("b")).await.unwrap());
             producer.flush().await.unwrap();
             never.remove();
@@ -119,7 +120,8 @@ async fn an_answer_that_cannot_be_read_repeats_the_batch_and_does_not_cut_it() {
     }
 }
 
-/// P20: a leader that holds a batch already and would not take it any more must not make it be sent in parts.
+/// P20. A leader may have written a batch and then no longer accept its size. The batch must not be
+/// sent in parts then.
 #[tokio::test(start_paused = true)]
 async fn a_batch_in_doubt_that_became_too_large_is_not_written_again_in_parts() {
     let bed = bed(1).await;
@@ -146,7 +148,7 @@ async fn a_batch_in_doubt_that_became_too_large_is_not_written_again_in_parts() 
     assert_eq!((counts.delivered, counts.possibly_written), (1, 40));
 }
 
-/// P27; the frames themselves are held by the pool's own tests.
+/// P27. The pool's own tests check the frames.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_was_written_in_part_is_not_followed_by_another_on_that_connection() {
     for cut in [0, 1, 3, 4, 20, 61, 200, 1000, 5000] {
@@ -182,7 +184,7 @@ async fn close_at_any_moment_delivers_what_was_accepted_and_refuses_the_rest() {
     for moment in 0..30 {
         let bed = bed(1).await;
         let producer = bed.producer();
-        // The identity is still to come when most of these close.
+        // The identity has not come yet when most of these close.
         let faults = bed.broker.faults();
         faults.add(Fault::delay_answer(Duration::from_millis(10)).on(ApiKey::InitProducerId));
         faults.add(Fault::disconnect().on(ApiKey::Produce).nth(2));
@@ -285,13 +287,13 @@ async fn flush_and_close_end_while_no_identity_is_to_be_had() {
     assert!(bed.values(0).is_empty());
 }
 
-/// P30; that the error comes in time is in `produce/outcomes.rs`.
+/// P30. `produce/outcomes.rs` checks that the error comes in time.
 #[tokio::test(start_paused = true)]
 async fn a_record_that_arrives_after_its_timeout_was_called_possibly_written() {
     let bed = bed(1).await;
     let producer = impatient(&bed);
     producer.send(record("warm")).await.unwrap();
-    // Each attempt is taken up long after the client gave up on it and its connection.
+    // The broker takes each attempt long after the client has given up on it and on its connection.
     let late = Fault::delay(20 * SECOND).on(ApiKey::Produce).times(3);
     bed.broker.faults().add(late);
     let mut ledger = Ledger::default();
@@ -305,7 +307,7 @@ async fn a_record_that_arrives_after_its_timeout_was_called_possibly_written() {
     assert_eq!((counts.possibly_written, counts.delivered), (1, 1));
 }
 
-/// P30, P1: what is late must not come between, or after, those that were sent since.
+/// P30, P1. A late batch must not be written between, or after, the records that were sent since.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_arrives_late_is_fenced_by_what_was_sent_since() {
     let bed = bed(1).await;

@@ -1,4 +1,5 @@
-//! Sequence numbers: no retry, new epoch or new leader loses a record, writes it twice or lets another overtake it.
+//! Sequence numbers. No retry, new epoch or new leader loses a record, writes it twice or lets
+//! another one overtake it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::cluster::{Ledger, bed, bed_with, in_batches, numbers, record, record_
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// P4; with the number of the next sequence after each in `queue/tests.rs`.
+/// P4. `queue/tests.rs` checks the next sequence after each case.
 #[tokio::test(start_paused = true)]
 async fn connections_that_end_before_and_after_the_append_leave_no_gap() {
     for first in 1..=4 {
@@ -193,7 +194,7 @@ async fn a_partition_that_was_idle_when_the_epoch_changed_begins_at_zero_too() {
     assert_eq!(sent[3..], [(1, 0, 1), (1, 1, 1)]);
 }
 
-/// P10, P11; that nothing of two epochs is ever in flight is in `queue/tests.rs`.
+/// P10, P11. `queue/tests.rs` checks that batches of two epochs are never in flight together.
 #[tokio::test(start_paused = true)]
 async fn five_in_flight_to_a_broker_that_forgot_the_producer_are_written_in_order() {
     for code in [
@@ -224,7 +225,7 @@ async fn five_in_flight_to_a_broker_that_forgot_the_producer_are_written_in_orde
     }
 }
 
-/// P16; by random faults in `chaos_tests.rs` and in `changes/storm.rs`.
+/// P16. `chaos_tests.rs` and `changes/storm.rs` check the same under random faults.
 #[tokio::test(start_paused = true)]
 async fn retries_do_not_overtake_with_one_or_five_requests_in_flight_or_without_sequences() {
     for (in_flight, acks) in [(1, Acks::All), (5, Acks::All), (5, Acks::Leader)] {
@@ -347,7 +348,7 @@ async fn no_batch_leaves_without_an_identity_while_it_is_asked_for_and_renewed()
     }
 }
 
-/// P12 from the broker's side of it: see `src/sequence.rs` for the numbers around the largest one.
+/// P12, as the broker sees it. `src/sequence.rs` checks the numbers around the largest one.
 #[tokio::test(start_paused = true)]
 async fn sequences_go_on_batch_by_batch_without_a_hole() {
     let bed = bed(1).await;
@@ -363,7 +364,7 @@ async fn sequences_go_on_batch_by_batch_without_a_hole() {
     assert_eq!(next, 50);
 }
 
-/// P1, P11: a broker that lost what it knew of a producer cannot tell whether it has the batch.
+/// P1, P11. A broker that lost the state of a producer cannot say whether it has the batch.
 #[tokio::test(start_paused = true)]
 async fn a_batch_in_doubt_is_not_written_again_where_the_producer_was_forgotten() {
     let bed = bed(1).await;

@@ -1,4 +1,4 @@
-//! A connection that takes some bytes and then no more, for a while or for ever.
+//! A connection that accepts some bytes and then no more, for a while or for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use milena_core::Address;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::watch;
 
-/// How many bytes connections still take: all of them, or so many in sum.
+/// The number of bytes that connections still accept, which is all, or `left` in sum.
 #[derive(Clone)]
 pub(crate) struct Valve {
     left: Arc<AtomicI64>,
@@ -36,7 +36,7 @@ impl Valve {
         self.open.send_replace(true);
     }
 
-    /// Dials `broker` through this valve.
+    /// Returns a dialer to `broker` through this valve.
     pub(crate) fn dialer(
         &self,
         broker: &Broker,

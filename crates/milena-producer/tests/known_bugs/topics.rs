@@ -1,4 +1,4 @@
-//! Topics that are hidden for a moment, unused for long, or deleted and made again.
+//! Topics that are hidden for a moment, unused for long, or deleted and created again.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ async fn sequences_go_on_where_they_were_after_metadata_left_the_topic_out() {
             bed.cluster.request_refresh();
         }
         if number == "30" {
-            // As brokers that restart do it: gone, back, and without the topic for a moment.
+            // Brokers that restart do the same. They are gone, come back, and do not know the topic
+            // for a moment.
             for (node, _) in bed.broker.addresses() {
                 bed.broker.inspect().broker_down(node);
                 bed.broker.inspect().broker_up(node);
@@ -147,7 +148,7 @@ async fn a_topic_made_again_with_fewer_partitions_takes_every_key() {
     assert_eq!(bed.values(3), ["grown"]);
 }
 
-/// P25: the answer for the old topic, by its id, comes when the new one is known already.
+/// P25. The answer for the old topic, with its id, comes when the new one is known already.
 #[tokio::test(start_paused = true)]
 async fn a_record_acknowledged_in_the_old_topic_is_not_written_to_the_new_one() {
     let bed = bed(1).await;

@@ -1,4 +1,4 @@
-//! Batches that end by records, by bytes or by time; and topics with settings of their own.
+//! Batches that end by records, by bytes or by time, and topics with settings of their own.
 
 use std::time::Duration;
 
@@ -109,7 +109,8 @@ async fn a_record_long_after_a_burst_has_its_own_time() {
     let builder = bed.builder().clock(now);
     let producer = builder.linger(Duration::from_secs(20)).build().unwrap();
     for _ in 0..3 {
-        // A burst whose records share reads of the clock, and one that comes much later into the same batch.
+        // A burst whose records share reads of the clock. One more record comes much later into the
+        // same batch.
         for _ in 0..64 {
             drop(producer.enqueue(record("burst")).await.unwrap());
         }

@@ -14,7 +14,7 @@ use tokio::task::unconstrained;
 
 use crate::cluster::{bed, numbers, record};
 
-/// Runs a future on this thread, which no runtime knows.
+/// Runs a future on this thread, which has no tokio runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(std::thread::Thread);
     impl std::task::Wake for Unpark {
@@ -105,7 +105,7 @@ async fn records_that_fail_at_once_wait_for_slow_callbacks_instead_of_piling_up(
     let fault = Fault::error(ErrorCode::TOPIC_AUTHORIZATION_FAILED).on(ApiKey::Produce);
     bed.broker.faults().add(fault.always());
     let (called, mut enqueued) = (Arc::new(AtomicUsize::new(0)), 0);
-    // Nothing else runs between two polls, so no callback is called.
+    // No other task runs between two polls, so no callback is called.
     let mut nobody = Context::from_waker(Waker::noop());
     loop {
         let called = called.clone();
@@ -160,7 +160,7 @@ async fn a_thread_outside_of_the_runtime_may_wait_and_have_callbacks() {
     let (count, outside) = (called.clone(), producer.clone());
     let thread = std::thread::spawn(move || {
         block_on(async move {
-            // The first waits for the metadata, the others for memory.
+            // The first record waits for the metadata, the others for memory.
             for number in numbers(200) {
                 let count = count.clone();
                 let callback = move |outcome: milena_core::Result<_>| {

@@ -1,4 +1,4 @@
-//! A partitioner is asked once for each record, whichever way the record is handed over.
+//! A partitioner is asked once for each record, in whichever way the record is enqueued.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::cluster::bed;
 
-/// Takes turns as a partitioner with state does, and notes for which values it was asked.
+/// A partitioner with state, which takes turns and counts how often it was asked for each value.
 #[derive(Clone, Default)]
 struct Asked {
     turns: Arc<RoundRobin>,
@@ -33,7 +33,7 @@ impl Partitioner for Asked {
 }
 
 impl Asked {
-    /// Holds that it was asked once for each of `count` records.
+    /// Checks that it was asked once for each of `count` records.
     fn once_each(&self, count: usize, way: &str) {
         let values = self.values.lock();
         let more: Vec<_> = values.iter().filter(|(_, times)| **times != 1).collect();
@@ -46,7 +46,7 @@ fn value(number: u32) -> ProducerRecord {
     ProducerRecord::new("orders").value(number.to_string())
 }
 
-/// Hands `count` records over in one way.
+/// Enqueues `count` records in the named way.
 async fn hand_over(builder: ProducerBuilder, way: &str, count: u32) {
     let producer = builder.build().unwrap();
     let topic = producer.topic("orders");
@@ -132,7 +132,7 @@ async fn a_record_that_waits_for_memory_goes_where_it_was_to_go() {
             let asked = Asked { sticky, ..asked };
             let slow = Fault::delay_answer(Duration::from_millis(50)).on(ApiKey::Produce);
             bed.broker.faults().add(slow.always());
-            // Room for two batches, of one record each.
+            // The memory has room for two batches of one record each.
             let builder = bed.builder().buffer_memory(4 << 10).batch_records(1);
             let builder = builder.batch_size(2 << 10).partitioner(asked.clone());
             hand_over(builder, way, 100).await;

@@ -1,4 +1,5 @@
-//! The ways to produce: many as one awaitable, with a callback, through a sink, in batches of a size; the clock is paused.
+//! The ways to produce, which are many records as one awaitable, with a callback, through a sink,
+//! and in batches of a given size. The clock is paused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -38,7 +38,7 @@ async fn a_readiness_that_is_given_up_keeps_nothing_from_others() {
         delivery.await.unwrap();
     }
     assert_eq!(Bed::held(&producer), 0);
-    // Nobody waits: what is enqueued now lingers.
+    // No caller waits for memory, so the next record lingers.
     let start = Instant::now();
     producer.send(record("lingers")).await.unwrap();
     assert!(start.elapsed() >= linger, "{:?}", start.elapsed());

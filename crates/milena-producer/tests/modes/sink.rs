@@ -12,7 +12,7 @@ use crate::cluster::{bed, numbers, record};
 async fn a_stream_forwarded_into_the_sink_is_delivered_when_it_ends() {
     let bed = bed(1).await;
     let producer = bed.builder().buffer_memory(64 << 10).build().unwrap();
-    // More than the buffer holds: the sink waits for room.
+    // The values are more than the buffer holds, so the sink waits for room.
     let values = numbers(20_000);
     let records = stream::iter(values.clone()).map(|value| Ok(record(&value)));
     records.forward(producer.sink()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Records that may go anywhere avoid what is slow.
+//! Records that may go to any partition avoid slow ones.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::cluster::{Bed, bed, failures};
 
-/// How many records the partitions that node 1 leads got, and how many the others.
+/// Returns the number of records in the partitions that node 1 leads, and in all others.
 async fn shares(bed: &Bed, change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> [i64; 2] {
     let builder = bed.builder().batch_size(16 << 10).buffer_memory(1 << 20);
     let producer = change(builder).build().unwrap();
@@ -101,12 +101,13 @@ async fn a_broker_that_takes_nothing_for_too_long_is_avoided() {
     assert!(!placed[5000..].contains(&1), "it is avoided later");
 }
 
-/// How long two brokers that take 20 ms for a request need for 800 of them, and over how many connections the requests came.
+/// Sends 800 requests to two brokers that take 20 ms for each. Returns the time that it took, and
+/// the number of connections.
 async fn flood(change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> (Duration, usize) {
     let bed = bed(8).await;
     let busy = Fault::delay(Duration::from_millis(20));
     bed.broker.faults().add(busy.on(ApiKey::Produce).always());
-    // A batch, and a request, for each record.
+    // Each record is a batch of its own, in a request of its own.
     let builder = bed.builder().batch_records(1).max_request_size(1024);
     let producer = change(builder).build().unwrap();
     let start = Instant::now();

@@ -119,7 +119,8 @@ async fn a_task_may_enqueue_what_it_makes_as_it_goes() {
     assert_eq!(bed.values(0), numbers(100));
 }
 
-/// The runtime keeps the sender, which the task has woken, on that task's thread.
+/// The task wakes the sender. Without a countermeasure the runtime would keep the sender on that
+/// task's thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_burst_leaves_while_its_task_goes_on_without_awaiting() {
     for batch_size in [16 << 10, 512 << 10] {

@@ -1,4 +1,4 @@
-//! Sizes, memory and topics that are not there.
+//! Sizes, memory, and topics that do not exist.
 
 use std::time::Duration;
 

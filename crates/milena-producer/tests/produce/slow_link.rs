@@ -1,4 +1,4 @@
-//! A link that is slower than the producer: what is on its way comes back before its time is up.
+//! A link that is slower than the producer. Requests in flight are answered before they time out.
 
 use std::io;
 use std::pin::Pin;
@@ -15,17 +15,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::cluster::connect;
 
-/// Dials by another connector; what is written takes its time on one link that all connections share.
+/// A connector over another one. All its connections share one link, and a write takes time on it.
 struct Slow<C> {
     inner: C,
     link: Arc<Link>,
 }
 
-/// A link that passes so many bytes each second.
+/// A link that passes `rate` bytes per second.
 struct Link {
     rate: u64,
     start: Instant,
-    /// The microsecond, from the start on, at which all bytes so far have passed.
+    /// The microsecond, counted from `start`, at which all bytes so far have passed.
     busy_until: AtomicU64,
 }
 

@@ -1,4 +1,5 @@
-//! A records field, batch by batch: Fetch answers end anywhere, so a cut tail ends quietly.
+//! The batches of a records field. Brokers cut a Fetch answer at any byte, so a batch that is cut
+//! is no error.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Offset, Result};
@@ -10,23 +11,28 @@ use crate::compression;
 
 /// Iterates over the batches of a records field, without copying or decoding them.
 ///
-/// Brokers cut the last batch of a Fetch answer where the size limit falls: that is no error, the
-/// iteration ends and [`tail`](Self::tail) tells how much was cut. An error ends the iteration too.
+/// Brokers cut the last batch of a Fetch answer at the size limit. This is no error. The iteration
+/// ends, and [`tail`](Self::tail) returns the bytes of the cut batch. An error ends the iteration
+/// too.
 #[derive(Clone, Debug)]
 pub struct Batches {
+    /// The bytes that were not iterated over.
     rest: Bytes,
-    /// How many bytes at the front are known to hold batches with the right checksum.
+    /// The number of bytes at the front of `rest` whose batches are known to have the right
+    /// checksum.
     intact: usize,
+    /// True after the end or an error.
     done: bool,
 }
 
 impl Batches {
-    /// The batches in `records`.
+    /// Returns the batches in `records`.
     pub fn new(records: Bytes) -> Self {
         Self::checked(records, 0)
     }
 
-    /// The batches in `records`, of which those within the first `intact` bytes are known to have the right checksum.
+    /// Returns the batches in `records`. Those within the first `intact` bytes are known to have
+    /// the right checksum.
     pub fn checked(records: Bytes, intact: usize) -> Self {
         Self {
             rest: records,
@@ -35,25 +41,29 @@ impl Batches {
         }
     }
 
-    /// Copies the bytes not iterated over into memory of their own; what was iterated over stays where it is.
+    /// Copies the bytes that were not iterated over into memory of their own. The batches iterated
+    /// over stay where they are.
     pub fn copy_out(&mut self) {
         self.rest = Bytes::copy_from_slice(&self.rest);
     }
 
-    /// The bytes not iterated over: after the end, those of the cut batch.
+    /// Returns the bytes that were not iterated over. After the end these are the bytes of the cut
+    /// batch.
     pub fn tail(&self) -> &Bytes {
         &self.rest
     }
 
-    /// The whole size of the batch at the front of the tail, in bytes, when so much of it is there.
+    /// Returns the whole size of the batch at the front of the tail, in bytes. `None` if its length
+    /// was cut off, too.
     pub fn tail_needs(&self) -> Option<usize> {
         let (_, len) = self.rest.split_first_chunk::<8>()?;
         let len = usize::try_from(i32::from_be_bytes(*len.first_chunk::<4>()?)).ok()?;
         len.checked_add(LENGTH_PREFIX)
     }
 
+    /// Reads the next batch. `None` if it is cut, or if there is none.
     fn read(&mut self) -> Result<Option<Batch>> {
-        // The format's byte is the 17th in all formats.
+        // The magic byte is the 17th in all formats.
         let Some(&magic) = self.rest.get(16) else {
             return Ok(None);
         };
@@ -77,6 +87,7 @@ impl Batches {
         }))
     }
 
+    /// Returns the error for an unknown format, with the offset if it is valid.
     fn refuse(&self, magic: u8) -> Error {
         let offset = self
             .rest
@@ -102,66 +113,73 @@ impl Iterator for Batches {
     }
 }
 
-/// One whole batch: its header read, its body untouched.
+/// One whole batch, with its header read and its body untouched.
 #[derive(Clone, Debug)]
 pub struct Batch {
+    /// The header.
     header: BatchHeader,
+    /// The bytes of the whole batch.
     bytes: Bytes,
+    /// True if the checksum is known to be right.
     intact: bool,
 }
 
 impl Batch {
-    /// The header.
+    /// Returns the header.
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
 
-    /// The offset of the first record that the batch was written with.
+    /// Returns the offset of the first record that the batch was written with.
     ///
-    /// In compressed sets from before v2 it is known only from the records; this is then the last offset.
+    /// In a compressed set of a format before v2 this is the last offset, since only the records
+    /// show the first one.
     pub fn base_offset(&self) -> Offset {
         self.header.base_offset
     }
 
-    /// The offset of the last record that the batch was written with.
+    /// Returns the offset of the last record that the batch was written with.
     pub fn last_offset(&self) -> Offset {
         self.header.last_offset()
     }
 
-    /// Where to go on behind this batch, also when compaction left it empty.
+    /// Returns the offset behind this batch, at which reading goes on, even if compaction left the
+    /// batch empty.
     pub fn next_offset(&self) -> Offset {
         self.header.next_offset()
     }
 
-    /// How many records the batch holds; in sets from before v2 a compressed one counts as one.
+    /// Returns the number of records in the batch. In formats before v2 a compressed set counts as
+    /// one.
     pub fn count(&self) -> u32 {
         self.header.count
     }
 
-    /// Whether it carries a marker instead of records: its records are not for users.
+    /// Returns true if the batch holds a control record instead of records for users.
     pub fn is_control(&self) -> bool {
         self.header.attributes.is_control()
     }
 
-    /// Whether it belongs to a transaction.
+    /// Returns true if the batch belongs to a transaction.
     pub fn is_transactional(&self) -> bool {
         self.header.attributes.is_transactional()
     }
 
-    /// The batch's own bytes.
+    /// Returns the batch's own bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// Whether the checksum was found right on the way in ([`Batches::checked`]).
+    /// Returns true if the checksum was found right while the bytes arrived ([`Batches::checked`]).
     pub fn is_intact(&self) -> bool {
         self.intact
     }
 
-    /// Holds the checksum against the bytes, unless that was done on their way in ([`Batches::checked`]).
+    /// Compares the checksum with the bytes, unless that was done while they arrived
+    /// ([`Batches::checked`]).
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] when they disagree.
+    /// [`ErrorKind::Decode`] if they differ.
     pub fn verify_crc(&self) -> Result<()> {
         if self.intact {
             return Ok(());
@@ -181,14 +199,16 @@ impl Batch {
         Err(Error::new(ErrorKind::Decode, what).offset(self.header.base_offset))
     }
 
-    /// The records, decompressed into at most `max_size` bytes; an uncompressed body is shared.
+    /// Returns the records, decompressed into at most `max_size` bytes. An uncompressed body is
+    /// shared.
     ///
     /// Checks neither the checksum ([`verify_crc`](Self::verify_crc)) nor the records, which are
     /// checked one by one as they are decoded.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] when the body does not decompress or is over `max_size` then;
-    /// [`ErrorKind::Unsupported`] when the codec is unknown or was left out of the build.
+    /// - [`ErrorKind::Decode`] if the body does not decompress, or decompresses to more than
+    ///   `max_size` bytes
+    /// - [`ErrorKind::Unsupported`] if the codec is unknown or was left out of the build
     pub fn records(&self, max_size: usize) -> Result<Records> {
         if self.header.magic < 2 {
             return legacy::records(&self.header, &self.bytes, max_size);

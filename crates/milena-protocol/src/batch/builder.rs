@@ -1,4 +1,4 @@
-//! The open batch: records are appended in wire form into one buffer that is used again.
+//! The open batch. Records are appended in wire form to one buffer, which can be reused.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, HeadersRef, Result, Timestamp};
@@ -9,7 +9,7 @@ use super::sealed::SealedBatch;
 use super::varint::{self, zigzag};
 use crate::compression::{self, Codec, Compression};
 
-/// Where a record went in the open batch, and how large it is.
+/// The place and the size of a record in the open batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AppendInfo {
     /// The record's index in the batch, which is also its offset relative to the batch's base.
@@ -20,28 +20,34 @@ pub struct AppendInfo {
 
 /// Records in wire form, without the batch header, in one contiguous buffer.
 ///
-/// Appending allocates only when the buffer has to grow. The header is written at drain by
-/// [`SealedBatch::header`], since producer id, epoch and sequence are known only then.
+/// Appending allocates only if the buffer has to grow. [`SealedBatch::header`] writes the header
+/// when the batch is sent, since producer id, epoch and sequence are known only then.
 #[derive(Debug, Default)]
 pub struct BatchBuilder {
-    /// Invariant: the first `used` bytes are records; what follows is stale and overwritten, never
-    /// read. It is kept so that a buffer used again need not be cleared: safe code can only write
-    /// to bytes that are there.
+    /// Invariant: the first `used` bytes are records. The bytes behind them are left from an
+    /// earlier batch, and are overwritten but never read. They are kept so that a reused buffer
+    /// need not be cleared, since safe code can only write to bytes that exist.
     body: Vec<u8>,
+    /// The bytes of the records in `body`.
     used: usize,
+    /// The number of records.
     count: u32,
+    /// The offset delta of the last record.
     last_delta: u32,
+    /// The timestamp of the first record, in milliseconds.
     base_timestamp: i64,
+    /// The largest timestamp, in milliseconds.
     max_timestamp: i64,
 }
 
 impl BatchBuilder {
-    /// An empty batch whose body starts with room for `capacity` bytes.
+    /// Returns an empty batch whose body starts with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self::with_buffer(Vec::with_capacity(capacity))
     }
 
-    /// An empty batch that writes into `buffer`, whose contents are overwritten and whose room is used.
+    /// Returns an empty batch that writes into `buffer`. Its content is overwritten and its
+    /// capacity is used.
     pub fn with_buffer(buffer: Vec<u8>) -> Self {
         Self {
             body: buffer,
@@ -49,7 +55,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Goes on in `buffer`, a larger one as a rule, and returns the one before; what lies in either is of no meaning.
+    /// Moves the records into `buffer`, usually a larger one. Returns the former buffer, with
+    /// meaningless content.
     pub fn move_into(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
         let written = self.body.get(..self.used).unwrap_or_default();
         match buffer.get_mut(..self.used) {
@@ -62,7 +69,8 @@ impl BatchBuilder {
         std::mem::replace(&mut self.body, buffer)
     }
 
-    /// The most bytes that a record can take in a batch body, whatever its timestamp and place.
+    /// Returns the most bytes that a record can take in a batch body, whatever its timestamp and
+    /// place.
     #[inline]
     pub fn upper_bound(key: Option<&[u8]>, value: Option<&[u8]>, headers: HeadersRef<'_>) -> usize {
         const FIXED: usize = 5 + 1 + varint::MAX_LEN + 5 + 5 + 5 + 5;
@@ -83,7 +91,7 @@ impl BatchBuilder {
     /// Appends a record.
     ///
     /// # Errors
-    /// [`ErrorKind::RecordTooLarge`] when the record is over 2 GiB, which no broker takes; the
+    /// [`ErrorKind::RecordTooLarge`] if the record is over 2 GiB, which no broker accepts. The
     /// batch is unchanged then.
     #[inline]
     pub fn append(
@@ -97,7 +105,7 @@ impl BatchBuilder {
         self.append_at(index, timestamp.to_millis(), key, value, headers)
     }
 
-    /// Appends a record with an offset delta of its own, as compacted and converted batches need.
+    /// Appends a record with its own offset delta, as compacted and converted batches need.
     #[inline]
     pub(crate) fn append_at(
         &mut self,
@@ -126,10 +134,11 @@ impl BatchBuilder {
         })
     }
 
-    /// Appends a record without headers whose varints are all below 2^19, as nearly all are.
+    /// Appends a record without headers whose varints are all below 2^19, as nearly all are. `None`
+    /// if it is not such a record.
     ///
-    /// Everything in front of the key, and in front of the value where there is no key, is packed
-    /// into one register and stored at once.
+    /// All bytes before the key are packed into one register and stored at once. Without a key,
+    /// this includes the bytes before the value.
     #[inline(always)]
     fn append_short(
         &mut self,
@@ -154,8 +163,8 @@ impl BatchBuilder {
             behind_size = behind_size.followed_by(behind_key);
             behind_key = Packed::default();
         }
-        // One byte more: that there are no headers. Both payloads are below 2^18 bytes, so that the
-        // size's varint is below the limit too.
+        // The one more byte says that there are no headers. Both payloads are below 2^18 bytes, so
+        // the size's varint is below the limit too.
         let size = behind_size.len + key.len() + behind_key.len + value.len() + 1;
         let front = Packed::default()
             .with(zigzag(size as i64))
@@ -178,7 +187,8 @@ impl BatchBuilder {
         Some(len)
     }
 
-    /// Bytes to write a record of `len` bytes to, with some to spare for stores of a whole register.
+    /// Returns the bytes to write a record of `len` bytes to, with some to spare for stores of a
+    /// whole register.
     #[inline(always)]
     fn room(&mut self, len: usize) -> Option<&mut [u8]> {
         let end = self.used + len + 2 * Packed::STORE;
@@ -188,8 +198,8 @@ impl BatchBuilder {
         self.body.get_mut(self.used..)
     }
 
-    /// Makes at least `end` bytes writable: in steps, so that the pages of a large buffer are
-    /// touched only as it fills.
+    /// Makes at least `end` bytes writable. It does so in steps, so that the pages of a large
+    /// buffer are touched only as it fills.
     #[cold]
     fn grow(&mut self, end: usize) {
         let step = (end + STEP).min(self.body.capacity());
@@ -236,47 +246,48 @@ impl BatchBuilder {
         Ok(whole)
     }
 
-    /// The body's size, in bytes, before compression and without the header.
+    /// Returns the body's size, in bytes, before compression and without the header.
     pub fn body_len(&self) -> usize {
         self.used
     }
 
-    /// The size of the whole batch if it were sealed without compression, in bytes.
+    /// Returns the size of the whole batch if it were sealed without compression, in bytes.
     pub fn wire_len(&self) -> usize {
         self.used + HEADER_LEN
     }
 
-    /// How many records have been appended.
+    /// Returns the number of records that have been appended.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Whether no record has been appended.
+    /// Returns true if no record has been appended.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// How many bytes the buffer holds room for.
+    /// Returns the capacity of the buffer, in bytes.
     pub fn capacity(&self) -> usize {
         self.body.capacity()
     }
 
     /// Closes the batch and compresses its body.
     ///
-    /// Gives the builder's buffer back as well where the compressed body went into another. A body
-    /// that compression does not make smaller is left as it is.
+    /// Also returns the builder's buffer if the compressed body went into another one. A body that
+    /// compression does not make smaller stays as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] when the codec was left out of the build; [`ErrorKind::Config`]
-    /// when it refuses its level.
+    /// - [`ErrorKind::Unsupported`] if the codec was left out of the build
+    /// - [`ErrorKind::Config`] if the codec refuses its level
     pub fn seal(self, compression: Compression) -> Result<(SealedBatch, Option<Vec<u8>>)> {
         self.seal_into(compression, Vec::with_capacity)
     }
 
-    /// As [`seal`](Self::seal): a compressed body goes into the buffer that `take` gives for its size in bytes, whatever lies in that.
+    /// Seals as [`seal`](Self::seal) does, with a compressed body in the buffer that `take` returns
+    /// for its size in bytes. The content of that buffer is overwritten.
     ///
     /// # Errors
-    /// As [`seal`](Self::seal).
+    /// Those of [`seal`](Self::seal).
     pub fn seal_into(
         mut self,
         compression: Compression,
@@ -314,9 +325,10 @@ impl BatchBuilder {
     }
 }
 
-/// How many bytes of a fresh buffer are cleared at once.
+/// The bytes of a fresh buffer that are cleared at once.
 const STEP: usize = 16 << 10;
 
+/// Returns the length of a field, as a zigzag number with `-1` for null, and its bytes.
 #[inline(always)]
 fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {
     match bytes {
@@ -325,6 +337,7 @@ fn nullable(bytes: Option<&[u8]>) -> (u64, &[u8]) {
     }
 }
 
+/// Returns the bytes that headers take, with their count.
 fn headers_size(headers: HeadersRef<'_>) -> usize {
     let count = varint::len(zigzag(headers.len() as i64));
     if let Some((raw, _)) = headers.as_wire() {
@@ -337,6 +350,7 @@ fn headers_size(headers: HeadersRef<'_>) -> usize {
     })
 }
 
+/// Appends headers with their count.
 fn put_headers(body: &mut Vec<u8>, headers: HeadersRef<'_>) {
     put_varint(body, zigzag(headers.len() as i64));
     if let Some((raw, _)) = headers.as_wire() {
@@ -353,12 +367,14 @@ fn put_headers(body: &mut Vec<u8>, headers: HeadersRef<'_>) {
     }
 }
 
+/// Appends a varint.
 fn put_varint(body: &mut Vec<u8>, raw: u64) {
     let mut bytes = [0u8; varint::MAX_LEN];
     let len = varint::put(&mut bytes, raw);
     body.extend_from_slice(bytes.get(..len).unwrap_or_default());
 }
 
+/// Returns the error for a record that is too large.
 #[cold]
 fn too_large(size: usize) -> Error {
     Error::new(

@@ -1,4 +1,4 @@
-//! Control records: the markers that end transactions, one per control batch.
+//! Control records, the markers that end transactions. There is one per control batch.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, Offset, ProducerEpoch, ProducerId, Result, Timestamp};
@@ -9,24 +9,24 @@ use crate::compression::{Codec, Compression};
 use crate::reader::Reader;
 use milena_core::HeadersRef;
 
-/// What a control record says.
+/// The content of a control record.
 ///
 /// # References
 /// KIP-98.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ControlRecord {
-    /// The producer's transaction was aborted: its records are not to be delivered.
+    /// The producer's transaction was aborted. Its records are not delivered.
     Abort {
-        /// The epoch of the transaction coordinator that decided so.
+        /// The epoch of the transaction coordinator that wrote the marker.
         coordinator_epoch: i32,
     },
     /// The producer's transaction was committed.
     Commit {
-        /// The epoch of the transaction coordinator that decided so.
+        /// The epoch of the transaction coordinator that wrote the marker.
         coordinator_epoch: i32,
     },
-    /// A marker of another kind, such as a quorum's leader change: of no concern to consumers.
+    /// A marker of another kind, such as a quorum's leader change. Consumers ignore it.
     Other(i16),
 }
 
@@ -34,7 +34,8 @@ impl ControlRecord {
     /// Reads the key and value of a control batch's record.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] when they are cut short or absent.
+    /// [`ErrorKind::Decode`] if the key, or the value of a transaction marker, is null or cut
+    /// short.
     pub fn parse(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self> {
         let Some(key) = key else {
             return Err(Error::new(ErrorKind::Decode, "a control record has no key"));
@@ -55,10 +56,12 @@ impl ControlRecord {
         })
     }
 
-    /// The whole control batch that ends a transaction of this producer, as a broker appends it.
+    /// Returns the whole control batch that ends a transaction of this producer, as a broker
+    /// appends it.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for [`ControlRecord::Other`], which no broker of ours writes.
+    /// [`ErrorKind::Unsupported`] for [`ControlRecord::Other`], which milena's broker does not
+    /// write.
     pub fn to_batch(
         self,
         base_offset: Offset,
@@ -71,7 +74,7 @@ impl ControlRecord {
             Self::Other(_) => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
-                    "only transaction markers are written",
+                    "only transaction markers can be written",
                 ));
             }
         };

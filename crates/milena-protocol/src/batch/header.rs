@@ -1,4 +1,5 @@
-//! The 61-byte header of a record batch v2: read by consumers, written at drain, rewritten by brokers.
+//! The 61-byte header of a record batch v2. Consumers read it, producers write it when they send,
+//! and brokers rewrite it.
 
 use milena_core::{
     Error, ErrorKind, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Result, Sequence, Timestamp,
@@ -10,21 +11,23 @@ use crate::reader::Reader;
 
 /// The size of a batch header, in bytes, from the base offset to the record count.
 pub const HEADER_LEN: usize = 61;
-/// Bytes in front of what the batch's length field counts: the base offset and the length itself.
+/// The bytes that the batch's length field does not count, which are the base offset and the length
+/// itself.
 pub(crate) const LENGTH_PREFIX: usize = 12;
-/// Where the bytes begin that the CRC covers: the attributes.
+/// The index of the first byte that the CRC covers, where the attributes begin.
 pub(crate) const CRC_START: usize = 21;
 
-/// Who wrote a batch, and which of its batches this is: what makes a producer idempotent (KIP-98).
+/// The identity of a batch, from which brokers recognise a batch that they have already written
+/// (KIP-98).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct ProducerStamp {
     /// The producer id that InitProducerId gave.
     pub id: ProducerId,
-    /// Its epoch; a broker refuses older ones.
+    /// The producer's epoch. A broker refuses older ones.
     pub epoch: ProducerEpoch,
     /// The sequence of the batch's first record.
     pub sequence: Sequence,
-    /// Whether the batch belongs to a transaction.
+    /// True if the batch belongs to a transaction.
     pub transactional: bool,
 }
 
@@ -38,27 +41,27 @@ impl Attributes {
     const CONTROL: i16 = 1 << 5;
     const DELETE_HORIZON: i16 = 1 << 6;
 
-    /// Attributes of a batch whose body `codec` compressed; all else off.
+    /// Returns the attributes of a batch whose body `codec` compressed, with all other bits off.
     pub const fn of(codec: Codec) -> Self {
         Self(codec.to_wire())
     }
 
-    /// Reads wire attributes; unknown bits are kept.
+    /// Reads attributes from the wire. Unknown bits are kept.
     pub const fn from_wire(raw: i16) -> Self {
         Self(raw)
     }
 
-    /// The bits as on the wire.
+    /// Returns the bits as on the wire.
     pub const fn to_wire(self) -> i16 {
         self.0
     }
 
-    /// How the body is compressed; `None` when the codec is unknown.
+    /// Returns the codec of the body. `None` if it is unknown.
     pub const fn codec(self) -> Option<Codec> {
         Codec::from_wire(self.0 & 7)
     }
 
-    /// Who set the timestamps.
+    /// Returns whether the producer or the broker set the timestamps.
     pub const fn timestamp_type(self) -> TimestampType {
         if self.0 & Self::LOG_APPEND == 0 {
             TimestampType::Create
@@ -67,44 +70,46 @@ impl Attributes {
         }
     }
 
-    /// Whether the batch belongs to a transaction.
+    /// Returns true if the batch belongs to a transaction.
     pub const fn is_transactional(self) -> bool {
         self.0 & Self::TRANSACTIONAL != 0
     }
 
-    /// Whether the batch carries a marker for brokers and clients instead of records.
+    /// Returns true if the batch holds a control record instead of records for users.
     pub const fn is_control(self) -> bool {
         self.0 & Self::CONTROL != 0
     }
 
-    /// Whether the base timestamp is the time after which compaction drops tombstones (KIP-534).
+    /// Returns true if the base timestamp is the time after which compaction drops tombstones
+    /// (KIP-534).
     pub const fn has_delete_horizon(self) -> bool {
         self.0 & Self::DELETE_HORIZON != 0
     }
 
-    /// The same with the transactional bit set as told.
+    /// Returns the same attributes with the transactional bit set to `yes`.
     #[must_use]
     pub const fn transactional(self, yes: bool) -> Self {
         self.with(Self::TRANSACTIONAL, yes)
     }
 
-    /// The same with the control bit set as told.
+    /// Returns the same attributes with the control bit set to `yes`.
     #[must_use]
     pub const fn control(self, yes: bool) -> Self {
         self.with(Self::CONTROL, yes)
     }
 
-    /// The same with timestamps set by the broker at append, or not.
+    /// Returns the same attributes with timestamps set by the broker at append, if `yes` is true.
     #[must_use]
     pub const fn log_append(self, yes: bool) -> Self {
         self.with(Self::LOG_APPEND, yes)
     }
 
-    /// The same without a codec.
+    /// Returns the same attributes without a codec.
     pub(crate) const fn uncompressed(self) -> Self {
         Self(self.0 & !7)
     }
 
+    /// Returns the same attributes with `bit` set to `yes`.
     const fn with(self, bit: i16, yes: bool) -> Self {
         if yes {
             Self(self.0 | bit)
@@ -116,48 +121,52 @@ impl Attributes {
 
 /// The header of one batch.
 ///
-/// For sets written before record batch v2 it is filled in from the message's own fields.
+/// For a message set of a format before v2 it is filled in from the message's own fields.
 ///
 /// # References
-/// Protocol guide, "Record Batch"; KIP-98.
+/// Protocol guide, "Record Batch". KIP-98.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BatchHeader {
     /// The offset of the first record that the batch was written with.
     pub base_offset: Offset,
     /// The size of the whole batch, in bytes, header included.
     pub size: usize,
-    /// The epoch of the leader that appended it; `None` when unknown.
+    /// The epoch of the leader that appended it. `None` if unknown.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// The format: 2, or 0 and 1 for sets of old.
+    /// The format, which is 2, or 0 or 1 for old message sets.
     pub magic: u8,
-    /// CRC-32C of all bytes from the attributes on (CRC-32 in sets of old).
+    /// The checksum. CRC-32C of all bytes from the attributes on, or CRC-32 in old message sets.
     pub crc: u32,
     /// The attribute bits.
     pub attributes: Attributes,
-    /// What to add to the base offset for the last record that the batch was written with; compaction keeps it.
+    /// The difference between the last offset and the base offset, as the batch was written.
+    /// Compaction keeps it.
     pub last_offset_delta: u32,
-    /// The timestamp that record timestamps are relative to, in milliseconds; negative when none.
+    /// The timestamp that record timestamps are relative to, in milliseconds. Negative if there is
+    /// none.
     pub base_timestamp: i64,
-    /// The largest timestamp of the batch, in milliseconds; the append time where the broker sets it; negative when none.
+    /// The largest timestamp of the batch, in milliseconds. If the broker sets timestamps it is the
+    /// append time. Negative if there is none.
     pub max_timestamp: i64,
-    /// The producer id, for idempotent producers.
+    /// The producer id. `None` if the producer is not idempotent.
     pub producer_id: Option<ProducerId>,
-    /// The producer epoch, for idempotent producers.
+    /// The producer epoch. `None` if the producer is not idempotent.
     pub producer_epoch: Option<ProducerEpoch>,
-    /// The sequence of the first record; `None` in control batches too.
+    /// The sequence of the first record. `None` if the producer is not idempotent, and in control
+    /// batches.
     pub base_sequence: Option<Sequence>,
-    /// How many records are left in the batch; compaction can leave none.
+    /// The number of records left in the batch. Compaction can leave none.
     pub count: u32,
 }
 
 impl BatchHeader {
     /// Reads the header at the front of `bytes`, which may end right behind it.
     ///
-    /// The checksum is not checked: that takes the whole batch.
+    /// Does not check the checksum, which takes the whole batch.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`] when fewer than 61 bytes are there or a field makes no sense;
-    /// [`ErrorKind::Unsupported`] when the format is not v2.
+    /// - [`ErrorKind::Decode`] if there are fewer than 61 bytes or a field has an impossible value
+    /// - [`ErrorKind::Unsupported`] if the format is not v2
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         let raw_base = reader.i64()?;
@@ -205,17 +214,19 @@ impl BatchHeader {
         })
     }
 
-    /// The offset of the last record that the batch was written with.
+    /// Returns the offset of the last record that the batch was written with.
     pub const fn last_offset(&self) -> Offset {
         self.base_offset.plus(self.last_offset_delta)
     }
 
-    /// The offset behind the batch: where a consumer goes on, whatever compaction left of it.
+    /// Returns the offset behind the batch, at which a consumer goes on, whatever compaction left
+    /// of it.
     pub const fn next_offset(&self) -> Offset {
         self.last_offset().next()
     }
 
-    /// The producer's stamp, when an idempotent producer wrote the batch and it has a sequence.
+    /// Returns the producer's stamp. `None` if the producer is not idempotent or the batch has no
+    /// sequence.
     pub fn stamp(&self) -> Option<ProducerStamp> {
         Some(ProducerStamp {
             id: self.producer_id?,
@@ -225,7 +236,8 @@ impl BatchHeader {
         })
     }
 
-    /// The timestamp of a record that was written `delta` milliseconds after the base.
+    /// Returns the timestamp of a record that was written `delta` milliseconds after the base. The
+    /// outer `None` is an overflow, and the inner one a record without a timestamp.
     pub(crate) fn timestamp(&self, delta: i64) -> Option<Option<Timestamp>> {
         let raw = match self.attributes.timestamp_type() {
             TimestampType::LogAppend => self.max_timestamp,
@@ -235,6 +247,7 @@ impl BatchHeader {
     }
 }
 
+/// Returns the error for an unknown format.
 pub(crate) fn unknown_magic(magic: u8) -> Error {
     Error::new(
         ErrorKind::Unsupported,
@@ -245,14 +258,24 @@ pub(crate) fn unknown_magic(magic: u8) -> Error {
 /// The fields of a header about to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HeaderFields {
+    /// The offset of the first record. Producers write 0.
     pub(crate) base_offset: i64,
+    /// The bytes of the body behind the header.
     pub(crate) body_len: usize,
+    /// The epoch of the leader that appends the batch. -1 if unknown.
     pub(crate) leader_epoch: i32,
+    /// The attribute bits.
     pub(crate) attributes: Attributes,
+    /// The difference between the last offset and the base offset.
     pub(crate) last_offset_delta: u32,
+    /// The timestamp that record timestamps are relative to, in milliseconds.
     pub(crate) base_timestamp: i64,
+    /// The largest timestamp, in milliseconds.
     pub(crate) max_timestamp: i64,
+    /// The producer's id, epoch and sequence. `None` without idempotence. Control batches have no
+    /// sequence.
     pub(crate) producer: Option<(ProducerId, ProducerEpoch, Option<Sequence>)>,
+    /// The number of records.
     pub(crate) count: u32,
 }
 
@@ -291,6 +314,7 @@ impl HeaderFields {
     }
 }
 
+/// Writes `bytes` at the front of `rest`, and moves `rest` behind them.
 fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
     let whole = std::mem::take(rest);
     if let Some((place, behind)) = whole.split_first_chunk_mut::<N>() {
@@ -299,12 +323,12 @@ fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
     }
 }
 
-/// The checksum that a whole batch of format v2 should carry.
+/// Returns the checksum that a whole batch of format v2 should have.
 pub(crate) fn crc_of(batch: &[u8]) -> u32 {
     crc32c(batch.get(CRC_START..).unwrap_or_default(), &[])
 }
 
-/// CRC-32C (Castagnoli) of two pieces that follow each other.
+/// Returns the CRC-32C (Castagnoli) of two pieces that follow each other.
 pub(crate) fn crc32c(front: &[u8], back: &[u8]) -> u32 {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     digest.update(front);

@@ -1,7 +1,8 @@
-//! Message sets v0 and v1, as topics written before Kafka 0.11 still hold: read, never written.
+//! Message sets v0 and v1, which topics written before Kafka 0.11 still hold. They are read, and
+//! never written.
 //!
-//! Each message is turned into a record batch v2 body when its records are asked for, so that
-//! everything behind this file knows one format only.
+//! Each message is converted to the body of a record batch v2 when its records are asked for, so
+//! all other files know only one format.
 
 use bytes::Bytes;
 use milena_core::{Error, ErrorKind, HeadersRef, Offset, Result, TimestampType};
@@ -12,7 +13,7 @@ use super::records::Records;
 use crate::compression::{self, Codec};
 use crate::reader::Reader;
 
-/// The size of a message before its key, in bytes.
+/// Returns the size of a message before its key, in bytes.
 pub(super) const fn header_len(magic: u8) -> usize {
     if magic == 0 { 18 } else { 26 }
 }
@@ -43,7 +44,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BatchHeader> {
     if size < header_len(magic) + 8 {
         return Err(bad("a length below its own header's"));
     }
-    // v0 has no timestamp type; in both formats bits 0 to 3 lie where v2 has them.
+    // v0 has no timestamp type. In both formats bits 0 to 3 are where v2 has them.
     let kept = if magic == 0 {
         raw_attributes & 0x07
     } else {
@@ -66,17 +67,21 @@ pub(super) fn parse(bytes: &[u8]) -> Result<BatchHeader> {
     })
 }
 
-/// CRC-32 of a message: of all bytes from its format on.
+/// Returns the CRC-32 of all bytes of a message from its magic byte on.
 pub(super) fn crc(message: &[u8]) -> u32 {
     crc_fast::crc32_iso_hdlc(message.get(16..).unwrap_or_default())
 }
 
-/// The records of a message, which is one record or, compressed, a set of them.
+/// Returns the records of a message. It is one record, or a set of them if it is compressed.
 pub(super) fn records(header: &BatchHeader, bytes: &[u8], max_size: usize) -> Result<Records> {
     let (key, value) = payload(header, bytes)?;
     let codec = header.attributes.codec();
     let codec = codec.ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, "an unknown compression type").offset(header.base_offset)
+        Error::new(
+            ErrorKind::Unsupported,
+            "a message has an unknown compression type",
+        )
+        .offset(header.base_offset)
     })?;
     if codec == Codec::None {
         let mut builder = BatchBuilder::with_capacity(bytes.len());
@@ -93,8 +98,8 @@ pub(super) fn records(header: &BatchHeader, bytes: &[u8], max_size: usize) -> Re
 
 /// Reads the set inside a compressed message.
 ///
-/// In v1 inner offsets are relative, and the wrapper carries the absolute offset of the last one
-/// (KIP-31); in v0 they are absolute.
+/// In v1 inner offsets are relative, and the wrapper holds the absolute offset of the last one
+/// (KIP-31). In v0 they are absolute.
 fn inner_records(wrapper: &BatchHeader, set: &Bytes) -> Result<Records> {
     let last = wrapper.base_offset.to_wire();
     let mut inner = Vec::new();
@@ -157,6 +162,7 @@ fn inner_records(wrapper: &BatchHeader, set: &Bytes) -> Result<Records> {
 /// The key and value of a message, each of which may be null.
 type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
+/// Reads the key and value of a message.
 fn payload<'a>(header: &BatchHeader, message: &'a [u8]) -> Result<KeyValue<'a>> {
     let mut reader = Reader::new(message);
     reader.skip(header_len(header.magic))?;
@@ -167,7 +173,7 @@ fn payload<'a>(header: &BatchHeader, message: &'a [u8]) -> Result<KeyValue<'a>> 
     Ok((field()?, field()?))
 }
 
-/// Wraps up converted records under the header of the message that they come from.
+/// Returns the converted records under the header of the message that they come from.
 fn finish(header: BatchHeader, builder: BatchBuilder) -> Result<Records> {
     let (batch, _) = builder.seal(compression::Compression::None)?;
     let records = batch.records()?;
@@ -181,6 +187,7 @@ fn finish(header: BatchHeader, builder: BatchBuilder) -> Result<Records> {
     Ok(Records::new(converted, records.body().clone()))
 }
 
+/// Returns a decode error at the offset of a message.
 fn bad(header: &BatchHeader, what: &'static str) -> Error {
     Error::new(ErrorKind::Decode, what).offset(header.base_offset)
 }

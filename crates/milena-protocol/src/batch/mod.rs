@@ -1,6 +1,8 @@
-//! Record batches: built in place by producers, read lazily by consumers (format v2; v0 and v1 read only).
+//! Record batches, built in place by producers and read lazily by consumers. Format v2 is written
+//! and read, v0 and v1 are only read.
 //!
-//! A producer appends to a [`BatchBuilder`], seals it, and writes the header when it sends:
+//! A producer appends to a [`BatchBuilder`], seals it, and writes the header when it sends the
+//! batch.
 //!
 //! ```
 //! use milena_core::{HeadersRef, Timestamp};

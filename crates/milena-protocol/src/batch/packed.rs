@@ -1,18 +1,22 @@
-//! A few varints in one register: what stands in front of a record's key and value, stored at once.
+//! A few varints in one register. They are the bytes before a record's key and value, which are
+//! stored in one step.
 
-/// Up to sixteen bytes of varints, in the order of the wire from the lowest byte up.
+/// Up to sixteen bytes of varints, the first one in the lowest bytes.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Packed {
+    /// The bytes.
     bits: u128,
+    /// The number of bytes that count.
     pub(super) len: usize,
 }
 
 impl Packed {
-    /// A varint of three bytes is below this.
+    /// The limit below which a varint takes three bytes at most.
     pub(super) const LIMIT: u64 = 1 << 21;
+    /// The bytes that [`store`](Self::store) writes.
     pub(super) const STORE: usize = 16;
 
-    /// Adds the varint of `raw`, which must be below [`LIMIT`](Self::LIMIT); without a branch.
+    /// Adds the varint of `raw`, without a branch. `raw` must be below [`LIMIT`](Self::LIMIT).
     #[inline(always)]
     pub(super) fn with(self, raw: u64) -> Self {
         let two = u64::from(raw >= 0x80);
@@ -26,6 +30,7 @@ impl Packed {
         })
     }
 
+    /// Appends the bytes of `next`.
     #[inline(always)]
     pub(super) fn followed_by(self, next: Self) -> Self {
         Self {
@@ -34,7 +39,8 @@ impl Packed {
         }
     }
 
-    /// Stores all sixteen bytes, and gives what lies behind those that count.
+    /// Stores all sixteen bytes. Returns the room behind those that count. `None` if `out` is too
+    /// short.
     #[inline(always)]
     pub(super) fn store(self, out: &mut [u8]) -> Option<&mut [u8]> {
         *out.first_chunk_mut::<{ Self::STORE }>()? = self.bits.to_le_bytes();

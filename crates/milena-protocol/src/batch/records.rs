@@ -1,4 +1,5 @@
-//! The records of one batch, decoded one by one as slices of its body; nothing is allocated per record.
+//! The records of one batch, decoded one by one as slices of its body. Nothing is allocated per
+//! record.
 
 use bytes::Bytes;
 use milena_core::{
@@ -11,7 +12,9 @@ use super::varint::{self, Length};
 /// The decompressed body of a batch.
 #[derive(Clone, Debug)]
 pub struct Records {
+    /// The header of the batch.
     header: BatchHeader,
+    /// The decompressed body.
     body: Bytes,
 }
 
@@ -20,32 +23,33 @@ impl Records {
         Self { header, body }
     }
 
-    /// The same records, all with the time at which the broker appended them.
+    /// Returns the same records, all with the time at which the broker appended them.
     pub(crate) fn with_append_time(mut self, millis: i64) -> Self {
         self.header.attributes = self.header.attributes.log_append(true);
         self.header.max_timestamp = millis;
         self
     }
 
-    /// The batch's header.
+    /// Returns the batch's header.
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
 
-    /// The decompressed body that all records are slices of.
+    /// Returns the decompressed body that all records are slices of.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// How many records the batch says it holds.
+    /// Returns the number of records that the batch's header claims.
     pub fn count(&self) -> u32 {
         self.header.count
     }
 
-    /// The same records, of which owned ones share a count of their own, not that of the memory they lie in. `holder` is kept as long
-    /// as one of them is.
+    /// Returns the same records with a reference count of their own. Owned records then share that
+    /// count, and not the one of the memory that they lie in. `holder` is kept as long as one of
+    /// them is.
     ///
-    /// One allocation, for batches of one fetch that are read on several threads.
+    /// This costs one allocation. It is for batches of one fetch that are read on several threads.
     #[must_use]
     pub fn held_by<H: Send + 'static>(&self, holder: H) -> Self {
         Self {
@@ -59,7 +63,7 @@ impl Records {
 
     /// Decodes the records, front to back, as views.
     ///
-    /// An error ends the iteration; the records before it are good.
+    /// An error ends the iteration. The records before it are good.
     pub fn iter(&self) -> RecordIter<'_> {
         RecordIter {
             header: self.header,
@@ -72,7 +76,7 @@ impl Records {
 
     /// Decodes the records, front to back, as owned slices of the shared body.
     ///
-    /// Costs two reference counts per record; nothing is copied.
+    /// This costs two reference counts per record, and nothing is copied.
     pub fn owned(&self) -> OwnedRecords {
         OwnedRecords {
             records: self.clone(),
@@ -84,9 +88,11 @@ impl Records {
     }
 }
 
-/// A body, and what is kept with it.
+/// A body, and a value that is kept with it.
 struct Held<H> {
+    /// The decompressed body.
     body: Bytes,
+    /// The value, dropped with the last slice of the body.
     _holder: H,
 }
 
@@ -105,14 +111,18 @@ impl<'a> IntoIterator for &'a Records {
     }
 }
 
-/// Decodes records lazily; made by [`Records::iter`].
+/// Decodes records lazily. Made by [`Records::iter`].
 #[derive(Clone, Debug)]
 pub struct RecordIter<'a> {
+    /// The header of the batch.
     header: BatchHeader,
+    /// The bytes that are not decoded yet.
     rest: &'a [u8],
+    /// The number of records that are left.
     left: u32,
     /// The lowest offset that the next record may have, counted from the batch's first.
     lowest: usize,
+    /// True after an error.
     failed: bool,
 }
 
@@ -141,7 +151,8 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl RecordIter<'_> {
-    /// Bytes behind the last record mean that the count or a length lies.
+    /// Ends the iteration. Bytes behind the last record are an error, since the count or a length
+    /// must be wrong.
     #[inline]
     fn end<T>(&mut self) -> Option<Result<T>> {
         if self.rest.is_empty() || self.failed {
@@ -160,32 +171,38 @@ impl RecordIter<'_> {
 pub struct OwnedRecord {
     /// The offset.
     pub offset: Offset,
-    /// The timestamp; `None` in sets from before timestamps.
+    /// The timestamp. `None` in message sets of a format without timestamps.
     pub timestamp: Option<Timestamp>,
-    /// Who set the timestamp.
+    /// The side that set the timestamp.
     pub timestamp_type: TimestampType,
-    /// The key.
+    /// The key. `None` is null.
     pub key: Option<Bytes>,
-    /// The value; `None` is a tombstone.
+    /// The value. `None` is a tombstone.
     pub value: Option<Bytes>,
-    /// The headers, decoded when they are asked for.
+    /// The headers, decoded when they are read.
     pub headers: Headers,
 }
 
-/// Decodes owned records lazily; made by [`Records::owned`].
+/// Decodes owned records lazily. Made by [`Records::owned`].
 #[derive(Clone, Debug)]
 pub struct OwnedRecords {
+    /// The records.
     records: Records,
+    /// The index in the body of the next record.
     at: usize,
+    /// The number of records that are left.
     left: u32,
     /// The lowest offset that the next record may have, counted from the batch's first.
     lowest: usize,
+    /// True after an error.
     failed: bool,
 }
 
 impl OwnedRecords {
-    /// The next record as a view, with the body that it lies in, for those who make their own kind of record of it: it is large in
-    /// memory, and should be written once.
+    /// Returns the next record as a view, with the body that it lies in.
+    ///
+    /// This is for callers that build a record type of their own. A record is large in memory, and
+    /// should be written only once.
     #[inline(always)]
     pub fn next_view(&mut self) -> Option<Result<(RecordRef<'_>, &Bytes)>> {
         let Records { header, body } = &self.records;
@@ -207,7 +224,7 @@ impl OwnedRecords {
         Some(Ok((record, body)))
     }
 
-    /// Passes over the records below `from`.
+    /// Skips the records below `from`.
     pub fn skip_to(&mut self, from: Offset) {
         loop {
             let (at, left) = (self.at, self.left);
@@ -224,7 +241,7 @@ impl OwnedRecords {
     }
 }
 
-/// The headers as an owned slice of `body`, in which they lie.
+/// Returns the headers as an owned slice of `body`, in which they lie.
 #[inline]
 pub fn owned_headers(headers: HeadersRef<'_>, body: &Bytes) -> Headers {
     match headers.as_wire() {
@@ -257,7 +274,8 @@ impl Iterator for OwnedRecords {
     }
 }
 
-/// Reads the record at the front of `rest`; `None` when it is malformed, or below the `lowest` offset that it may have.
+/// Reads the record at the front of `rest`. `None` if it is malformed, or below the `lowest` offset
+/// that it may have.
 #[inline(always)]
 fn read_record<'a>(
     header: &BatchHeader,
@@ -275,7 +293,7 @@ fn read_record<'a>(
     let Length::Of(delta) = varint::take_length(&mut record)? else {
         return None;
     };
-    // Offsets rise within a batch; whoever keeps track of what is done relies on it.
+    // Offsets rise within a batch. Code that tracks which records are done relies on it.
     if delta < *lowest || delta > header.last_offset_delta as usize {
         return None;
     }
@@ -296,6 +314,8 @@ fn read_record<'a>(
     })
 }
 
+/// Reads a length and the bytes behind it. The inner `None` is null, and the outer one means that
+/// the bytes are malformed.
 #[inline(always)]
 fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     match varint::take_length(bytes)? {
@@ -308,13 +328,13 @@ fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     }
 }
 
-/// Reads the header count and checks that the headers take exactly the bytes that are left.
+/// Reads the header count and checks that the headers take exactly the remaining bytes.
 fn read_headers(mut bytes: &[u8]) -> Option<HeadersRef<'_>> {
     let Length::Of(count) = varint::take_length(&mut bytes)? else {
         return None;
     };
     let raw = bytes;
-    // A header takes two bytes or more: a count that lies ends the loop at once.
+    // A header takes two bytes or more, so a count that is too large ends the loop early.
     for _ in 0..count {
         take_nullable(&mut bytes)??;
         take_nullable(&mut bytes)?;
@@ -324,6 +344,7 @@ fn read_headers(mut bytes: &[u8]) -> Option<HeadersRef<'_>> {
 
 const BAD_RECORD: &str = "a record that does not decode or is out of order";
 
+/// Returns a decode error at the offset of a batch.
 #[cold]
 fn corrupt(header: &BatchHeader, what: &str) -> Error {
     Error::new(ErrorKind::Decode, format!("a record batch has {what}")).offset(header.base_offset)

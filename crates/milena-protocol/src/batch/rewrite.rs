@@ -1,13 +1,15 @@
-//! What a broker changes in a batch that it appends: offsets and epoch, and the time where it sets that.
+//! The changes that a broker makes to a batch that it appends. These are the offsets, the epoch,
+//! and the timestamps if the broker sets them.
 
 use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Result, Timestamp};
 
 use super::header::{Attributes, BatchHeader, CRC_START, HEADER_LEN, crc32c};
 
-/// Gives the batch its place in the log. The CRC does not cover these fields, so it stays right.
+/// Sets the batch's offset and leader epoch. The CRC does not cover these fields, so it stays
+/// right.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+/// [`ErrorKind::Decode`] if `batch` is not a whole record batch v2.
 pub fn assign(
     batch: &mut [u8],
     base_offset: Offset,
@@ -23,16 +25,17 @@ pub fn assign(
     Ok(())
 }
 
-/// Renews the CRC over whatever `batch` holds behind it: for tests that change a batch by hand.
+/// Renews the CRC over the bytes of `batch` behind it. For tests that change a batch by hand.
 pub fn renew_crc(batch: &mut [u8]) {
     let crc = crc32c(batch.get(CRC_START..).unwrap_or_default(), &[]);
     set(batch, 17, crc.to_be_bytes());
 }
 
-/// Sets the append time as every record's timestamp and renews the CRC (`message.timestamp.type=LogAppendTime`).
+/// Sets the append time as every record's timestamp and renews the CRC
+/// (`message.timestamp.type=LogAppendTime`).
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+/// [`ErrorKind::Decode`] if `batch` is not a whole record batch v2.
 pub fn stamp_append_time(batch: &mut [u8], time: Timestamp) -> Result<()> {
     let header = whole(batch)?;
     let attributes: Attributes = header.attributes.log_append(true);
@@ -44,10 +47,11 @@ pub fn stamp_append_time(batch: &mut [u8], time: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Marks the times of the records as those of their producer and renews the CRC (`message.timestamp.type=CreateTime`).
+/// Marks the timestamps of the records as set by their producer and renews the CRC
+/// (`message.timestamp.type=CreateTime`).
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when `batch` is no whole record batch v2.
+/// [`ErrorKind::Decode`] if `batch` is not a whole record batch v2.
 pub fn keep_create_time(batch: &mut [u8]) -> Result<()> {
     let header = whole(batch)?;
     let attributes: Attributes = header.attributes.log_append(false);
@@ -58,6 +62,7 @@ pub fn keep_create_time(batch: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
+/// Reads the header of `batch`, and checks that the whole batch is there.
 fn whole(batch: &[u8]) -> Result<BatchHeader> {
     let header = BatchHeader::parse(batch)?;
     if batch.len() < header.size.max(HEADER_LEN) {
@@ -66,6 +71,7 @@ fn whole(batch: &[u8]) -> Result<BatchHeader> {
     Ok(header)
 }
 
+/// Writes `bytes` at index `at`.
 fn set<const N: usize>(batch: &mut [u8], at: usize, bytes: [u8; N]) {
     if let Some(place) = batch
         .get_mut(at..)

@@ -1,4 +1,4 @@
-//! A closed batch: its body stays as it is, its header is written when it is sent.
+//! A closed batch. Its body does not change, and its header is written when it is sent.
 
 use bytes::Bytes;
 use milena_core::{HeadersRef, Offset, Result, Timestamp};
@@ -8,15 +8,22 @@ use super::header::{Attributes, BatchHeader, HEADER_LEN, HeaderFields, ProducerS
 use super::records::Records;
 use crate::compression::{self, Compression};
 
-/// A batch that takes no more records; a retry sends the same bytes again.
+/// A batch that takes no more records. A retry sends the same bytes again.
 #[derive(Clone, Debug)]
 pub struct SealedBatch {
+    /// The records, compressed as `attributes` say.
     pub(super) body: Bytes,
+    /// The attributes, without the transactional bit.
     pub(super) attributes: Attributes,
+    /// The number of records.
     pub(super) count: u32,
+    /// The offset delta of the last record.
     pub(super) last_offset_delta: u32,
+    /// The timestamp that record timestamps are relative to, in milliseconds.
     pub(super) base_timestamp: i64,
+    /// The largest timestamp, in milliseconds.
     pub(super) max_timestamp: i64,
+    /// The size of the body before compression, in bytes.
     pub(super) uncompressed_len: usize,
 }
 
@@ -40,7 +47,7 @@ impl SealedBatch {
         .write(&self.body)
     }
 
-    /// Header and body as one piece: for tests and small batches, since it copies.
+    /// Returns header and body as one piece. It copies, so it is for tests and small batches.
     pub fn to_bytes(&self, stamp: Option<ProducerStamp>) -> Bytes {
         let mut whole = Vec::with_capacity(self.wire_len());
         whole.extend_from_slice(&self.header(stamp));
@@ -48,47 +55,47 @@ impl SealedBatch {
         Bytes::from(whole)
     }
 
-    /// The records, compressed as the attributes say; shared, not copied.
+    /// Returns the records, compressed as the attributes say. They are shared, not copied.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The size on the wire, header included, in bytes.
+    /// Returns the size on the wire, header included, in bytes.
     pub fn wire_len(&self) -> usize {
         self.body.len() + HEADER_LEN
     }
 
-    /// How many records the batch holds.
+    /// Returns the number of records in the batch.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The body's size before compression, in bytes.
+    /// Returns the body's size before compression, in bytes.
     pub fn uncompressed_len(&self) -> usize {
         self.uncompressed_len
     }
 
-    /// The attributes, without the transactional bit, which the stamp brings.
+    /// Returns the attributes, without the transactional bit, which comes from the stamp.
     pub fn attributes(&self) -> Attributes {
         self.attributes
     }
 
-    /// The largest timestamp, in milliseconds since the Unix epoch.
+    /// Returns the largest timestamp, in milliseconds since the Unix epoch.
     pub fn max_timestamp(&self) -> i64 {
         self.max_timestamp
     }
 
-    /// Gives the body's buffer back for another batch, when nobody else holds it.
+    /// Returns the body's buffer for another batch, if nothing else holds it.
     pub fn reclaim(self) -> Option<Vec<u8>> {
         self.body.is_unique().then(|| Vec::from(self.body))
     }
 
     /// Splits the batch into one of the first `at` records and one of the rest, for a broker that
-    /// found it too large. `None` when either part would be empty.
+    /// found it too large. `None` if either part would be empty.
     ///
     /// # Errors
-    /// As [`BatchBuilder::seal`]; [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) never for
-    /// a batch that a builder made.
+    /// Those of [`BatchBuilder::seal`]. [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) never
+    /// occurs for a batch that a builder made.
     pub fn split(&self, at: u32, compression: Compression) -> Result<Option<(Self, Self)>> {
         if at == 0 || at >= self.count {
             return Ok(None);
@@ -102,10 +109,11 @@ impl SealedBatch {
         )))
     }
 
-    /// The batch of the records at the indices that `keep` holds, in their order; `None` when none is left.
+    /// Returns a batch of the records for whose index `keep` returns true, in their order. `None`
+    /// if none is left.
     ///
     /// # Errors
-    /// As [`split`](Self::split).
+    /// Those of [`split`](Self::split).
     pub fn retain(
         &self,
         keep: impl FnMut(u32) -> bool,
@@ -118,7 +126,7 @@ impl SealedBatch {
         Ok(Some(kept.seal(compression)?.0))
     }
 
-    /// Appends the records at the indices that `keep` holds to a new batch.
+    /// Appends the records for whose index `keep` returns true to a new batch.
     fn rebuild(
         &self,
         records: &Records,
@@ -137,10 +145,11 @@ impl SealedBatch {
         Ok(part)
     }
 
-    /// The records of the batch, decompressed where they have to be; offsets count from 0.
+    /// Returns the records of the batch, decompressed if needed. Offsets count from 0.
     ///
     /// # Errors
-    /// [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) never for a batch that a builder made.
+    /// [`ErrorKind::Decode`](milena_core::ErrorKind::Decode), which never occurs for a batch that a
+    /// builder made.
     pub fn records(&self) -> Result<Records> {
         let header = BatchHeader {
             base_offset: Offset::ZERO,

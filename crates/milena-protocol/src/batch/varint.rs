@@ -1,25 +1,28 @@
-//! Zigzag varints of record batches, with fast paths for the one and two bytes that most take.
+//! Zigzag varints of record batches, with fast paths for one and two bytes, which are the most
+//! frequent.
 
 /// The most bytes that a varint of 64 bits takes.
 pub(crate) const MAX_LEN: usize = 10;
 
+/// Maps a signed number to an unsigned one, so that small absolute values stay small.
 #[inline(always)]
 pub(crate) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
+/// Maps a number back that [`zigzag`] mapped.
 #[inline(always)]
 pub(crate) fn unzigzag(raw: u64) -> i64 {
     (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
 }
 
-/// How many bytes the varint of `raw` takes.
+/// Returns the number of bytes that the varint of `raw` takes.
 #[inline(always)]
 pub(crate) fn len(raw: u64) -> usize {
     (70 - (raw | 1).leading_zeros()) as usize / 7
 }
 
-/// Writes `raw` at the front of `out` and gives how many bytes that took; writes what fits.
+/// Writes `raw` at the front of `out`, as far as it fits. Returns the number of bytes written.
 #[inline(always)]
 pub(crate) fn put(out: &mut [u8], raw: u64) -> usize {
     match out {
@@ -36,6 +39,7 @@ pub(crate) fn put(out: &mut [u8], raw: u64) -> usize {
     }
 }
 
+/// Writes a varint of any length.
 fn put_long(out: &mut [u8], mut raw: u64) -> usize {
     let mut written = 0;
     for byte in out.iter_mut() {
@@ -50,7 +54,7 @@ fn put_long(out: &mut [u8], mut raw: u64) -> usize {
     written
 }
 
-/// Reads a varint off the front of `bytes`; `None` when they end early or it is over 64 bits.
+/// Reads a varint from the front of `bytes`. `None` if they end early or it is over 64 bits.
 #[inline(always)]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     match *bytes {
@@ -66,6 +70,7 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     }
 }
 
+/// Reads a varint of any length.
 fn take_long(bytes: &mut &[u8]) -> Option<u64> {
     let mut raw = 0u64;
     for (at, byte) in bytes.iter().enumerate().take(MAX_LEN) {
@@ -88,14 +93,15 @@ pub(crate) fn take_signed(bytes: &mut &[u8]) -> Option<i64> {
     take(bytes).map(unzigzag)
 }
 
-/// A length, where `-1` means null; lengths are 32 bits wide.
+/// A length of 32 bits, where `-1` means null.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Length {
     Null,
     Of(usize),
 }
 
-/// Reads a length: zigzag, `-1` for null; `None` when it is neither that nor a positive 32-bit number.
+/// Reads a length, which is zigzag with `-1` for null. `None` if it is neither that nor a 32-bit
+/// number of at least 0.
 #[inline(always)]
 pub(crate) fn take_length(bytes: &mut &[u8]) -> Option<Length> {
     let raw = take(bytes)?;

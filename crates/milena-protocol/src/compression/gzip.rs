@@ -1,4 +1,4 @@
-//! gzip, in pure Rust; a body may consist of several members.
+//! gzip, in pure Rust. A body may consist of several members.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -12,15 +12,16 @@ use super::output::Output;
 use super::{Codec, read_capped};
 
 thread_local! {
-    /// The level and the state of the compressor: some hundred KiB, slow to make.
+    /// The level and the state of the compressor. It takes some hundred KiB and is slow to create.
     static PACK: RefCell<Option<(u32, Compress)>> = const { RefCell::new(None) };
 }
 
+/// Compresses `body` to one member.
 pub(super) fn compress(level: u32, body: &[u8]) -> Result<Output> {
-    // Deflate grows a body by five bytes for each block that it cannot compress.
+    // Deflate adds five bytes for each block that it cannot compress.
     let most = body.len() + body.len() / 1024 + 64;
     let mut out = Output::new(Codec::Gzip, most, usize::MAX);
-    // No name, no time, no system.
+    // The header has no name, no time and no system.
     let speed = match level {
         9 => 2,
         1 => 4,
@@ -59,11 +60,13 @@ pub(super) fn compress(level: u32, body: &[u8]) -> Result<Output> {
     Ok(out)
 }
 
+/// Returns the error of the compressor.
 #[cold]
 fn refused(cause: impl Display) -> Error {
     Error::new(ErrorKind::Config, format!("gzip refused the body: {cause}"))
 }
 
+/// Decompresses all members of `body`.
 pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     read_capped(
         Codec::Gzip,
@@ -73,5 +76,5 @@ pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     )
 }
 
-/// The least room that the compressor is given at a time.
+/// The least room that the compressor is given at a time, in bytes.
 const STEP: usize = 32;

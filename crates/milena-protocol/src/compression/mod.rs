@@ -1,4 +1,5 @@
-//! The codecs of record batches: gzip, snappy, lz4, zstd; each with a cap on what it may grow to.
+//! The codecs of record batches, which are gzip, snappy, lz4 and zstd. Each has a cap on the size
+//! that it may decompress to.
 
 mod gzip;
 mod lz4;
@@ -11,14 +12,14 @@ use milena_core::{Error, ErrorKind, Result};
 
 use output::Output;
 
-/// The most bytes that one batch may decompress to unless told otherwise (128 MiB).
+/// The default cap on the bytes that one batch may decompress to (128 MiB).
 pub const DEFAULT_MAX_SIZE: usize = 128 << 20;
 
-/// How a body is compressed, as the attributes of a batch say.
+/// The compression of a body, as the attributes of a batch name it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Codec {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
     /// gzip (RFC 1952).
@@ -32,7 +33,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Reads the codec bits of a batch's attributes; `None` when they name no codec.
+    /// Reads the codec bits of a batch's attributes. `None` if they name no codec.
     pub const fn from_wire(raw: i16) -> Option<Self> {
         match raw {
             0 => Some(Self::None),
@@ -44,7 +45,7 @@ impl Codec {
         }
     }
 
-    /// The codec bits.
+    /// Returns the codec bits.
     pub const fn to_wire(self) -> i16 {
         match self {
             Self::None => 0,
@@ -55,7 +56,7 @@ impl Codec {
         }
     }
 
-    /// The codec's name, as Kafka's settings write it.
+    /// Returns the codec's name, as Kafka's settings write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -67,23 +68,23 @@ impl Codec {
     }
 }
 
-/// How to compress, with the level where the codec has levels.
+/// The way to compress a body, with the level if the codec has levels.
 ///
 /// # References
 /// KIP-390 (levels), KIP-110 (zstd).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
     /// gzip at level 1 (fast) to 9 (small).
     Gzip(u32),
     /// Snappy, in blocks of 64 KiB with the framing of snappy-java, which every client reads.
     Snappy,
-    /// lz4 frames of 64 KiB blocks. Kafka's levels 1 to 17 are taken and all mean the fast one.
+    /// lz4 frames of 64 KiB blocks. Kafka's levels 1 to 17 are accepted, and all mean the fast one.
     Lz4(u32),
-    /// Zstandard at level 1 to 22; negative levels are faster still.
+    /// Zstandard at level 1 to 22. Negative levels are faster still.
     Zstd(i32),
 }
 
@@ -92,10 +93,10 @@ impl Compression {
     pub const GZIP: Self = Self::Gzip(6);
     /// lz4 at its one level.
     pub const LZ4: Self = Self::Lz4(1);
-    /// Zstandard at level 1: on records it is both faster and smaller than Kafka's default, 3.
+    /// Zstandard at level 1. On records it is both faster and smaller than Kafka's default, 3.
     pub const ZSTD: Self = Self::Zstd(1);
 
-    /// The codec.
+    /// Returns the codec.
     pub const fn codec(self) -> Codec {
         match self {
             Self::None => Codec::None,
@@ -106,11 +107,11 @@ impl Compression {
         }
     }
 
-    /// Checks that the level is one of the codec's and that the codec is part of this build.
+    /// Checks that the codec has this level and that it is part of this build.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] naming the level and its bounds; [`ErrorKind::Unsupported`] for zstd
-    /// in a build without it.
+    /// - [`ErrorKind::Config`] with the level and its bounds
+    /// - [`ErrorKind::Unsupported`] for zstd in a build without it
     pub fn check(self) -> Result<()> {
         let (level, min, max) = match self {
             Self::None | Self::Snappy => return Ok(()),
@@ -135,15 +136,15 @@ impl Compression {
 /// Compresses `body`.
 ///
 /// # Errors
-/// As [`Compression::check`].
+/// Those of [`Compression::check`].
 pub fn compress(compression: Compression, body: &[u8]) -> Result<Vec<u8>> {
     compress_to(compression, body, <[u8]>::to_vec)
 }
 
-/// Compresses `body` and gives what came of it to `read`. The memory that it lies in is used again.
+/// Compresses `body` and passes the result to `read`. The memory of the result is reused.
 ///
 /// # Errors
-/// As [`Compression::check`].
+/// Those of [`Compression::check`].
 pub(crate) fn compress_to<T>(
     compression: Compression,
     body: &[u8],
@@ -162,12 +163,13 @@ pub(crate) fn compress_to<T>(
 
 /// Decompresses `body` into at most `max_size` bytes.
 ///
-/// An uncompressed body is copied: do not call this for one that can be shared. The memory of others is used again once their last
-/// slice is gone; up to 16 MiB of it stays with the process.
+/// An uncompressed body is copied, so do not call this for one that can be shared. The memory of
+/// other bodies is reused once their last slice is gone. Up to 16 MiB of it stays with the process.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] when the bytes are not of this codec or would grow past `max_size`;
-/// [`ErrorKind::Unsupported`] for zstd in a build without it.
+/// - [`ErrorKind::Decode`] if the bytes are not of this codec or would decompress to more than
+///   `max_size`
+/// - [`ErrorKind::Unsupported`] for zstd in a build without it
 pub fn decompress(codec: Codec, body: &[u8], max_size: usize) -> Result<Bytes> {
     match codec {
         Codec::None if body.len() > max_size => Err(too_large(codec, max_size)),
@@ -192,6 +194,7 @@ pub(crate) fn decompress_legacy(
     decompress(codec, value, max_size)
 }
 
+/// Returns the error for a body over the cap.
 #[cold]
 fn too_large(codec: Codec, max_size: usize) -> Error {
     let what = format!(
@@ -201,6 +204,7 @@ fn too_large(codec: Codec, max_size: usize) -> Error {
     Error::new(ErrorKind::Decode, what)
 }
 
+/// Returns the error for a body that does not decompress.
 #[cold]
 fn corrupt(codec: Codec, cause: impl std::fmt::Display) -> Error {
     Error::new(
@@ -209,7 +213,8 @@ fn corrupt(codec: Codec, cause: impl std::fmt::Display) -> Error {
     )
 }
 
-/// Reads a decoder to its end, into at most `max_size` bytes; `expected` bytes are reserved at first.
+/// Reads a decoder to its end, into at most `max_size` bytes. `expected` bytes are reserved at
+/// first.
 fn read_capped(
     codec: Codec,
     mut decoder: impl std::io::Read,

@@ -1,4 +1,5 @@
-//! What a body is compressed or decompressed into: memory that is used again, so that it is neither made nor zeroed for each batch.
+//! The memory that a body is compressed or decompressed into. It is reused, so that it is neither
+//! allocated nor zeroed for each batch.
 
 use bytes::Bytes;
 use milena_core::Result;
@@ -6,19 +7,25 @@ use parking_lot::Mutex;
 
 use super::{Codec, too_large};
 
-/// A body on its way out of its codec, of at most so many bytes.
+/// The output of a codec, of at most `max_size` bytes.
 ///
-/// All of its memory has been written before, by zeros or by other bodies; what counts ends at `filled`.
+/// All of its memory has been written before, by zeros or by other bodies. The bytes that count end
+/// at `filled`.
 #[derive(Debug)]
 pub(super) struct Output {
+    /// The codec, for errors.
     codec: Codec,
+    /// The most bytes that the body may have.
     max_size: usize,
+    /// The memory, at least as large as the body so far.
     memory: Vec<u8>,
+    /// The bytes of the body so far, at the front of `memory`.
     filled: usize,
 }
 
 impl Output {
-    /// Room for `expected` bytes at first; it grows to `max_size` where more come.
+    /// Creates an output with room for `expected` bytes at first. It grows to `max_size` if more
+    /// come.
     pub(super) fn new(codec: Codec, expected: usize, max_size: usize) -> Self {
         Self {
             codec,
@@ -28,26 +35,28 @@ impl Output {
         }
     }
 
+    /// Returns the number of bytes so far.
     pub(super) fn len(&self) -> usize {
         self.filled
     }
 
-    /// How many more bytes it may hold.
+    /// Returns how many more bytes it may hold.
     pub(super) fn left(&self) -> usize {
         self.max_size - self.filled
     }
 
-    /// What came behind the first `start` bytes.
+    /// Returns the bytes behind the first `start` ones.
     pub(super) fn since(&self, start: usize) -> &[u8] {
         self.memory.get(start..self.filled).unwrap_or_default()
     }
 
-    /// Room behind what is filled, of `least` bytes or more; [`advance`](Self::advance) says how many of them count.
+    /// Returns room of at least `least` bytes behind the filled ones. [`advance`](Self::advance)
+    /// then says how many of them count.
     pub(super) fn room(&mut self, least: usize) -> &mut [u8] {
         self.split(self.filled, least).1
     }
 
-    /// What came behind the first `start` bytes, and room behind it.
+    /// Returns the bytes behind the first `start` ones, and room behind those.
     pub(super) fn split(&mut self, start: usize, least: usize) -> (&[u8], &mut [u8]) {
         let needed = self.filled.saturating_add(least);
         if needed > self.memory.len() {
@@ -68,7 +77,7 @@ impl Output {
         (done.get(start..).unwrap_or_default(), room)
     }
 
-    /// Puts `bytes` behind what is filled.
+    /// Appends `bytes`.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(room) = self.room(bytes.len()).get_mut(..bytes.len()) {
             room.copy_from_slice(bytes);
@@ -76,10 +85,10 @@ impl Output {
         self.advance(bytes.len())
     }
 
-    /// So many bytes of the room were written.
+    /// Counts `written` more bytes of the room as filled.
     ///
     /// # Errors
-    /// When they are more than may be.
+    /// A decode error if the body is larger than `max_size` now.
     pub(super) fn advance(&mut self, written: usize) -> Result<()> {
         self.filled = (self.filled + written).min(self.memory.len());
         if self.filled > self.max_size {
@@ -88,7 +97,7 @@ impl Output {
         Ok(())
     }
 
-    /// The body; its memory is used again once the last slice of it is gone.
+    /// Returns the body. Its memory is reused once the last slice of it is gone.
     pub(super) fn into_bytes(mut self) -> Bytes {
         let mut memory = std::mem::take(&mut self.memory);
         if memory.len() < LEAST {
@@ -100,7 +109,7 @@ impl Output {
             len: self.filled,
         };
         if held.memory.len() / 2 > held.len {
-            // What is held should be about what is read.
+            // The copy is smaller than the memory that the body would keep from reuse.
             return Bytes::copy_from_slice(held.as_ref());
         }
         Bytes::from_owner(held)
@@ -115,7 +124,9 @@ impl Drop for Output {
 
 /// Memory that slices of a body lie in.
 struct Held {
+    /// The memory. It returns to the pool when this is dropped.
     memory: Vec<u8>,
+    /// The bytes of the body, at the front of `memory`.
     len: usize,
 }
 
@@ -131,10 +142,12 @@ impl Drop for Held {
     }
 }
 
-/// Memory that nobody uses, the last given last.
+/// Memory that nothing uses at present. The piece that was returned last is at the end.
 #[derive(Debug)]
 struct Kept {
+    /// The pieces of memory.
     all: Vec<Vec<u8>>,
+    /// The bytes of all pieces.
     bytes: usize,
 }
 
@@ -143,7 +156,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
     bytes: 0,
 });
 
-/// Memory of `len` bytes or some more.
+/// Returns memory of `len` bytes or slightly more.
 fn take(len: usize) -> Vec<u8> {
     let len = class(len);
     if len >= LEAST {
@@ -158,6 +171,7 @@ fn take(len: usize) -> Vec<u8> {
     vec![0; len]
 }
 
+/// Keeps memory for reuse, unless it is too small, too large, or too much is kept.
 fn give(memory: Vec<u8>) {
     if !(LEAST..=MOST).contains(&memory.len()) {
         return;
@@ -169,18 +183,20 @@ fn give(memory: Vec<u8>) {
     }
 }
 
-/// Rounds up by an eighth at most, so that memory fits bodies of about the same size.
+/// Rounds up by less than a quarter, or by at most 63 bytes, so that memory fits bodies of about
+/// the same size.
 fn class(len: usize) -> usize {
     let step = (len / 8).checked_next_power_of_two().unwrap_or(1).max(64);
     len.checked_next_multiple_of(step).unwrap_or(len)
 }
 
-/// Smaller bodies cost less to make than to keep.
+/// The least bytes of memory that is kept. Smaller memory costs less to allocate than to keep.
 const LEAST: usize = 4 << 10;
-/// Larger ones are rare, and too much to hold on to.
+/// The most bytes of memory that is kept. Larger memory is rare, and too much to hold.
 const MOST: usize = 4 << 20;
-/// The most that is kept for the life of the process, in bytes and pieces.
+/// The most bytes that are kept for the life of the process.
 const KEPT_BYTES: usize = 16 << 20;
+/// The most pieces of memory that are kept for the life of the process.
 const KEPT_COUNT: usize = 256;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Snappy: written in the framing of snappy-java, read in that and as one bare block.
+//! Snappy. It is written in the framing of snappy-java, and read in that framing and as one bare
+//! block.
 
 use std::cell::RefCell;
 
@@ -9,19 +10,23 @@ use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 use super::output::Output;
 use super::{Codec, corrupt, too_large};
 
-/// snappy-java's stream header: its magic number, then version 1 and lowest compatible version 1.
+/// The stream header of snappy-java, which is its magic number, version 1, and lowest compatible
+/// version 1.
 const HEADER: [u8; 16] = [
     0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1,
 ];
+/// The bytes of the magic number.
 const MAGIC_LEN: usize = 8;
-/// Snappy itself never looks back further than this, so larger blocks gain nothing.
+/// The bytes of a block before compression. Snappy itself never refers further back than this, so
+/// larger blocks gain nothing.
 const BLOCK: usize = 64 << 10;
 
 thread_local! {
-    /// A table of matches.
+    /// The encoder with its table of matches, which is slow to create.
     static ENCODER: RefCell<Encoder> = RefCell::new(Encoder::new());
 }
 
+/// Compresses `body` in snappy-java's framing.
 pub(super) fn compress(body: &[u8]) -> Result<Output> {
     let blocks = body.len() / BLOCK + 1;
     let most = max_compress_len(body.len()) + (max_compress_len(0) + 4) * blocks + HEADER.len();
@@ -42,6 +47,7 @@ pub(super) fn compress(body: &[u8]) -> Result<Output> {
     })
 }
 
+/// Decompresses `body`, framed or bare.
 pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     let mut decoder = Decoder::new();
     let mut expected = 0usize;
@@ -64,13 +70,16 @@ pub(super) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     Ok(out.into_bytes())
 }
 
-/// The blocks of a body, as they are.
+/// The compressed blocks of a body.
 enum Blocks<'a> {
+    /// One block without framing. `None` once it was read.
     Bare(Option<&'a [u8]>),
+    /// The blocks of snappy-java's framing, each with its length in front.
     Framed(&'a [u8]),
 }
 
 impl<'a> Blocks<'a> {
+    /// Recognises the framing of `body`, and returns its blocks.
     fn of(body: &'a [u8]) -> Result<Self> {
         match body.strip_prefix(HEADER.get(..MAGIC_LEN).unwrap_or_default()) {
             None => Ok(Self::Bare(Some(body))),
@@ -103,10 +112,10 @@ impl<'a> Iterator for Blocks<'a> {
     }
 }
 
-/// The size that a block says it unfolds to.
+/// Returns the size that a block claims to decompress to.
 fn unfolded(block: &[u8]) -> Result<usize> {
     let len = decompress_len(block).map_err(|cause| corrupt(Codec::Snappy, cause))?;
-    // A copy element takes three bytes and yields 64 at most: a larger claim is a lie, and nothing
+    // A copy element takes three bytes and yields 64 at most. A larger claim is wrong, and nothing
     // is reserved for it.
     if len > block.len().saturating_mul(32) {
         let cause = "a block claims more than its bytes can hold";

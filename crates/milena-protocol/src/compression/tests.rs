@@ -1,4 +1,4 @@
-//! The codecs: there and back, the cap, and bytes that lie.
+//! The codecs, in both directions, with the cap, and with bytes that are wrong.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ const ALL: [Compression; 6] = [
     Compression::Zstd(19),
 ];
 
-/// Those of the build: zstd is a feature.
+/// Returns the codecs that are part of the build, since zstd is a feature.
 fn built(all: &[Compression]) -> impl Iterator<Item = Compression> + '_ {
     all.iter()
         .copied()
@@ -156,7 +156,7 @@ fn gzip_changes_its_level_and_writes_the_header_of_others() {
     }
 }
 
-/// Bytes that no codec makes smaller.
+/// Returns bytes that no codec makes smaller.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 7_u64;
     let byte = move || {

@@ -1,4 +1,5 @@
-//! Zstandard by its C library, with contexts kept per thread; a typed refusal where it was left out.
+//! Zstandard by its C library, with contexts kept per thread. A build without it refuses with a
+//! typed error.
 
 #[cfg(not(feature = "zstd"))]
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub(super) fn available() -> Result<()> {
 
 #[cfg(not(feature = "zstd"))]
 pub(super) fn available() -> Result<()> {
-    let what = "zstd was left out of this build: turn the feature `zstd` on";
+    let what = "this build has no zstd; turn on the cargo feature `zstd`";
     Err(Error::new(ErrorKind::Unsupported, what).setting("compression.type"))
 }
 
@@ -50,12 +51,14 @@ mod linked {
     use crate::compression::output::Output;
     use crate::compression::{Codec, corrupt};
 
-    /// The largest window accepted, as a power of two (128 MiB): caps the decoder's own memory.
+    /// The largest window that is accepted, as a power of two (128 MiB). It caps the decoder's own
+    /// memory.
     const WINDOW_LOG_MAX: u32 = 27;
+    /// The bytes by which the output grows, if a frame does not declare its size.
     const STEP: usize = 64 << 10;
 
     thread_local! {
-        // A context is some hundred KiB large and slow to make.
+        // A context takes some hundred KiB and is slow to create.
         static PACK: RefCell<CCtx<'static>> = RefCell::new(CCtx::create());
         static UNPACK: RefCell<DCtx<'static>> = RefCell::new(DCtx::create());
     }
@@ -87,19 +90,21 @@ mod linked {
         })
     }
 
-    /// Streams `body`, which may be several frames; a frame that says its size is unfolded in one go, without a window of its own.
+    /// Decompresses `body`, which may be several frames. A frame that declares its size is
+    /// decompressed in one step, without a window of its own.
     fn unpack(context: &mut DCtx<'_>, body: &[u8], max_size: usize) -> Result<Bytes> {
         let declared = match get_frame_content_size(body) {
             Ok(Some(size)) => usize::try_from(size).unwrap_or(usize::MAX),
             _ => body.len().saturating_mul(4),
         };
-        // The declared size is only a hint: at most 64 bytes per byte given are reserved on it.
+        // The declared size is only a hint. At most 64 bytes per input byte are reserved for it.
         let hint = declared.min(body.len().saturating_mul(64));
         let mut out = Output::new(Codec::Zstd, hint, max_size);
         let mut input = InBuffer::around(body);
         loop {
             let consumed = input.pos();
-            // The end of a frame may still have to be read when all of its bytes are out.
+            // The end of a frame may still have to be read when all of its bytes are written. No
+            // room is needed for that.
             let mut room = OutBuffer::around(out.room(0));
             let left = context
                 .decompress_stream(&mut room, &mut input)

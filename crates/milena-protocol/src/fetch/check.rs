@@ -1,4 +1,5 @@
-//! Checksums of an answer that is still arriving: its batches are checked while they are in the processor's cache.
+//! Checks the checksums of an answer while it arrives, when its batches are still in the
+//! processor's cache.
 
 use milena_core::Result;
 
@@ -9,43 +10,60 @@ use crate::hints;
 use crate::produce::read_throttle;
 use crate::reader::Reader;
 
-/// Walks the body of the answer to a Fetch while it arrives and checks each batch as soon as it is whole.
+/// Walks over the body of a Fetch answer while it arrives, and checks each batch as soon as it is
+/// whole.
 ///
-/// It only ever notes what it found right ([`Intact`]). Whatever it cannot make sense of (a wrong checksum, a format from before v2,
-/// lengths that do not add up) it leaves to those who read the answer.
+/// It only notes what it found right ([`Intact`]). Everything else is left to the readers of the
+/// answer, such as a wrong checksum, a format before v2, or lengths that do not add up.
 #[derive(Debug)]
 pub struct FetchCheck {
+    /// The version of the answer.
     version: i16,
+    /// True if the version has compact types and tagged fields.
     flexible: bool,
-    /// How much of the body is walked over; past its end where a field is skipped that has not arrived yet.
+    /// The index in the body that the walk has reached. It is past the end while a skipped field
+    /// has not arrived.
     at: usize,
+    /// The part of the answer at that index.
     next: Next,
+    /// The topics that are left.
     topics: usize,
+    /// The partitions that are left in the topic.
     partitions: usize,
+    /// The batches found right so far.
     intact: Intact,
 }
 
-/// What stands at the place that the walk has come to.
+/// The part of the answer at the index that the walk has reached.
 #[derive(Clone, Copy, Debug)]
 enum Next {
+    /// The fields before the first topic.
     Head,
+    /// A topic.
     Topic,
+    /// A partition's fields before its records.
     Partition,
+    /// A batch, or the end of the records. `start` and `end` are the bounds of the records in the
+    /// body.
     Batch { start: usize, end: usize },
+    /// The tagged fields of a partition.
     PartitionTags,
+    /// The tagged fields of a topic.
     TopicTags,
+    /// Nothing. The walk has ended.
     Over,
 }
 
-/// Which batches of an answer were found right: for each records field, those in so many bytes at its front.
+/// The batches of an answer whose checksums were found right. Of each records field these are the
+/// batches in its first bytes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Intact {
-    /// Where a field begins in the body, and how many bytes; ascending.
+    /// The index of each records field in the body, and the number of bytes, by ascending index.
     fields: Vec<(usize, usize)>,
 }
 
 impl FetchCheck {
-    /// A walk over the body of an answer of `version`.
+    /// Starts a walk over the body of an answer of `version`.
     pub fn new(version: i16) -> Self {
         let known = ApiKey::Fetch.supported().contains(version);
         Self {
@@ -59,7 +77,8 @@ impl FetchCheck {
         }
     }
 
-    /// Goes on as far as `body` allows: all that has arrived of it, from its first byte on.
+    /// Walks on as far as `body` allows. `body` is all that has arrived of it, from its first byte
+    /// on.
     pub fn look(&mut self, body: &[u8]) {
         while let Some(rest) = body.get(self.at..) {
             let gone_on = match self.next {
@@ -73,12 +92,13 @@ impl FetchCheck {
         }
     }
 
-    /// What was found right so far, which is then forgotten here.
+    /// Takes out what was found right so far.
     pub fn take(&mut self) -> Intact {
         std::mem::take(&mut self.intact)
     }
 
-    /// Reads what stands between records; `false` when more of it has to arrive, or it makes no sense.
+    /// Reads the fields between two records fields. Returns false if more of them has to arrive, or
+    /// if they make no sense.
     fn fields(&mut self, rest: &[u8]) -> bool {
         let seen = rest.get(..MOST_FIELDS).unwrap_or(rest);
         let mut reader = Reader::new(seen);
@@ -90,7 +110,7 @@ impl FetchCheck {
         };
         self.at = self.at.saturating_add(reader.position());
         self.next = match next {
-            // Known only now that the place of the first batch is.
+            // The bounds can be computed only now that the index of the first batch is known.
             Next::Batch { end: len, .. } => match self.at.checked_add(len) {
                 Some(end) => Next::Batch {
                     start: self.at,
@@ -103,6 +123,8 @@ impl FetchCheck {
         true
     }
 
+    /// Reads one part of the answer. Returns the next one, with the records as the range from 0 to
+    /// their length.
     fn read(&mut self, reader: &mut Reader<'_>) -> Result<Next> {
         let flexible = self.flexible;
         match self.next {
@@ -141,6 +163,7 @@ impl FetchCheck {
         }
     }
 
+    /// Returns the next part behind a topic.
     const fn after_topic(&self) -> Next {
         if self.topics == 0 {
             Next::Over
@@ -149,6 +172,7 @@ impl FetchCheck {
         }
     }
 
+    /// Returns the next part behind a partition.
     const fn after_partition(&self) -> Next {
         if self.partitions == 0 {
             Next::TopicTags
@@ -157,7 +181,7 @@ impl FetchCheck {
         }
     }
 
-    /// Checks the batch at the front of `rest`; `false` when more of it has to arrive.
+    /// Checks the batch at the front of `rest`. Returns false if more of it has to arrive.
     fn batch(&mut self, rest: &[u8], start: usize, end: usize) -> bool {
         let left = end.saturating_sub(self.at);
         if left >= HEADER_LEN && rest.len() < HEADER_LEN {
@@ -173,7 +197,7 @@ impl FetchCheck {
         };
         match size {
             Some(size) => self.at = self.at.saturating_add(size),
-            // The field's end, or what its reader is to judge.
+            // This is the end of the records, or bytes that the reader of the answer has to judge.
             None => {
                 if self.at > start {
                     self.intact.fields.push((start, self.at - start));
@@ -187,7 +211,8 @@ impl FetchCheck {
 }
 
 impl Intact {
-    /// How many bytes at the front of the records field that begins at `start` hold batches found right.
+    /// Returns the number of bytes, at the front of the records field that begins at `start`, whose
+    /// batches were found right.
     pub(crate) fn of(&self, start: usize) -> usize {
         let found = self.fields.binary_search_by_key(&start, |field| field.0);
         found
@@ -197,9 +222,9 @@ impl Intact {
     }
 }
 
-/// Skips a partition's entry up to its records; gives their length.
+/// Skips a partition's fields up to its records. Returns their length.
 fn skip_to_records(reader: &mut Reader<'_>, version: i16, flexible: bool) -> Result<usize> {
-    // Partition, error, high watermark, last stable offset.
+    // These are partition, error, high watermark and last stable offset.
     reader.skip(4 + 2 + 8 + 8)?;
     if version >= 5 {
         reader.skip(8)?;
@@ -216,6 +241,6 @@ fn skip_to_records(reader: &mut Reader<'_>, version: i16, flexible: bool) -> Res
     Ok(reader.bytes_len(flexible)?.unwrap_or(0))
 }
 
-/// More bytes than this between two records fields, as a very long list of aborted transactions takes, end the walk: they would be gone
-/// over again at each look.
+/// The most bytes between two records fields, at which the walk ends. A very long list of aborted
+/// transactions takes more, and would be walked over again at each call.
 const MOST_FIELDS: usize = 64 << 10;

@@ -1,4 +1,5 @@
-//! Fetch (key 1, versions 4 to 17) by hand: requests with sessions, answers walked without copying records.
+//! Fetch (key 1, versions 4 to 17), written and read by hand. Requests use sessions, and answers
+//! are read without copying records.
 
 mod check;
 mod request;

@@ -1,4 +1,5 @@
-//! The Fetch request of a consumer: what to read from where, and what to drop from the session.
+//! The Fetch request of a consumer, which says what to read from where, and what to drop from the
+//! session.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use crate::produce::millis;
 use crate::request::unknown_version;
 use crate::writer::{put_count, put_i8, put_i32, put_i64, put_no_tags, put_str};
 
-/// Which records a consumer sees.
+/// The records that a consumer sees.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum IsolationLevel {
-    /// All records, those of open and aborted transactions too.
+    /// All records, including those of open and aborted transactions.
     ReadUncommitted,
-    /// Records up to the last stable offset; the client leaves aborted ones out.
+    /// Records up to the last stable offset. The client leaves out those of aborted transactions.
     #[default]
     ReadCommitted,
 }
 
 impl IsolationLevel {
-    /// The level on the wire.
+    /// Returns the level on the wire.
     pub const fn to_wire(self) -> i8 {
         match self {
             Self::ReadUncommitted => 0,
@@ -32,47 +33,48 @@ impl IsolationLevel {
     }
 }
 
-/// A fetch session, in which a request names only what changed (KIP-227).
+/// A fetch session, in which a request names only changes (KIP-227).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FetchSession {
-    /// The id that the broker gave; 0 when there is none yet.
+    /// The id that the broker gave. 0 if there is none yet.
     pub id: i32,
-    /// 0 asks for a new session, -1 for none (and closes one of that id), else it counts requests up.
+    /// The count of requests in the session. 0 asks for a new session. -1 asks for none, and closes
+    /// the one with the id.
     pub epoch: i32,
 }
 
 impl FetchSession {
-    /// No session: every request names every partition.
+    /// No session. Every request names every partition.
     pub const NONE: Self = Self { id: 0, epoch: -1 };
-    /// Asks the broker to open a session.
+    /// A request to open a session.
     pub const OPEN: Self = Self { id: 0, epoch: 0 };
 }
 
-/// What to fetch from one partition.
+/// The part of one partition to fetch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FetchPartition {
     /// The topic.
     pub topic: TopicName,
-    /// The topic's id, which version 13 and above need.
+    /// The topic's id. Version 13 and above need it. `None` if it is not known.
     pub topic_id: Option<Uuid>,
     /// The partition.
     pub partition: Partition,
     /// The offset to begin at.
     pub offset: Offset,
-    /// The leader epoch that the client knows: a broker with another refuses (KIP-320).
+    /// The leader epoch that the client knows. A broker with another one refuses (KIP-320).
     pub leader_epoch: Option<LeaderEpoch>,
-    /// The epoch of the last record read, for brokers to notice truncation.
+    /// The epoch of the last record read, from which brokers notice truncation.
     pub last_fetched_epoch: Option<LeaderEpoch>,
-    /// The most bytes of records to answer with, save for a first batch that is larger.
+    /// The most bytes of records in the answer. A first batch may be larger.
     pub max_bytes: u32,
 }
 
-/// A partition to leave out of the session.
+/// A partition to remove from the session.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ForgottenPartition {
     /// The topic.
     pub topic: TopicName,
-    /// The topic's id, which version 13 and above need.
+    /// The topic's id. Version 13 and above need it. `None` if it is not known.
     pub topic_id: Option<Uuid>,
     /// The partition.
     pub partition: Partition,
@@ -81,30 +83,31 @@ pub struct ForgottenPartition {
 /// A Fetch request of a consumer.
 #[derive(Clone, Copy, Debug)]
 pub struct FetchRequest<'a> {
-    /// How long the broker may wait for `min_bytes`.
+    /// The time that the broker may wait for `min_bytes`.
     pub max_wait: Duration,
-    /// How many bytes of records are worth an answer.
+    /// The bytes of records that the broker waits for.
     pub min_bytes: u32,
-    /// The most bytes of records in the whole answer, save for a first batch that is larger.
+    /// The most bytes of records in the whole answer. A first batch may be larger.
     pub max_bytes: u32,
-    /// Which records to see.
+    /// The records to see.
     pub isolation: IsolationLevel,
-    /// The session, from version 7 on.
+    /// The session. Sent from version 7 on.
     pub session: FetchSession,
-    /// What to fetch. The broker serves in this order; neighbours of one topic share its name on the wire.
+    /// The partitions to fetch. The broker serves them in this order. Neighbours of one topic share
+    /// its name on the wire.
     pub partitions: &'a [FetchPartition],
-    /// What to drop from the session, from version 7 on.
+    /// The partitions to remove from the session. Sent from version 7 on.
     pub forgotten: &'a [ForgottenPartition],
-    /// The consumer's rack, from version 11 on; empty when it has none (KIP-392).
+    /// The consumer's rack. Sent from version 11 on. Empty if it has none (KIP-392).
     pub rack: &'a str,
 }
 
 impl FetchRequest<'_> {
-    /// Encodes the request's body; the header comes from [`request::head`](crate::request::head).
+    /// Encodes the request's body. The header comes from [`request::head`](crate::request::head).
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a version outside 4 to 17; [`ErrorKind::State`] when version 13
-    /// or above is asked for and a topic id is not known.
+    /// - [`ErrorKind::Unsupported`] for a version outside 4 to 17
+    /// - [`ErrorKind::State`] for version 13 and above if a topic id is not known
     pub fn encode(&self, version: i16) -> Result<Bytes> {
         if !ApiKey::Fetch.supported().contains(version) {
             return Err(unknown_version(ApiKey::Fetch, version));
@@ -148,6 +151,7 @@ impl FetchRequest<'_> {
         Ok(Bytes::from(out))
     }
 
+    /// Writes the partitions to remove from the session.
     fn put_forgotten(&self, out: &mut Vec<u8>, version: i16) -> Result<()> {
         let flexible = ApiKey::Fetch.is_flexible(version);
         let topics = self
@@ -166,6 +170,7 @@ impl FetchRequest<'_> {
     }
 }
 
+/// Writes the name or the id of a topic.
 fn put_topic(
     out: &mut Vec<u8>,
     version: i16,
@@ -178,7 +183,7 @@ fn put_topic(
         return put_str(out, Some(name), ApiKey::Fetch.is_flexible(version));
     }
     let Some(id) = id else {
-        let what = "the topic's id is not known, which this version of the request needs";
+        let what = "the topic's id is not known, but this version of the request needs it";
         return Err(Error::new(ErrorKind::State, what)
             .api("Fetch")
             .topic(name.clone()));
@@ -187,6 +192,7 @@ fn put_topic(
     Ok(())
 }
 
+/// Writes one partition to fetch.
 fn put_partition(out: &mut Vec<u8>, version: i16, partition: &FetchPartition) {
     put_i32(out, partition.partition.to_wire());
     if version >= 9 {
@@ -208,6 +214,7 @@ fn put_partition(out: &mut Vec<u8>, version: i16, partition: &FetchPartition) {
     put_no_tags(out, ApiKey::Fetch.is_flexible(version));
 }
 
+/// Returns a size as the protocol has it, at most `i32::MAX`.
 fn size(bytes: u32) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
 }

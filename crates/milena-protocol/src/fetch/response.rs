@@ -1,4 +1,5 @@
-//! The answer to a Fetch: walked to one entry per partition, whose records stay where they lie.
+//! The answer to a Fetch request. It has one entry per partition, whose records are slices of the
+//! answer.
 
 use std::time::Duration;
 
@@ -15,48 +16,50 @@ use crate::request::unknown_version;
 /// The answer to a Fetch request.
 #[derive(Clone, Debug, Default)]
 pub struct FetchResponse<'a> {
-    /// How long the broker asks this connection to be quiet (KIP-219).
+    /// The time for which the broker asks this connection to be silent (KIP-219).
     pub throttle: Duration,
-    /// An error of the whole request, such as of its session.
+    /// An error of the whole request, for example of its session.
     pub error: Option<ErrorCode>,
-    /// The session's id; 0 when the broker opened none.
+    /// The session's id. 0 if the broker opened none.
     pub session_id: i32,
-    /// One entry per partition that has something to say, in wire order.
+    /// One entry per partition that the broker has an answer for, in wire order.
     pub partitions: Vec<FetchedPartition<'a>>,
-    /// Where the leaders that entries hint at are reached.
+    /// The addresses of the leaders that entries hint at.
     pub endpoints: Vec<NodeEndpoint>,
 }
 
-/// What one partition answered.
+/// The answer for one partition.
 #[derive(Clone, Debug)]
 pub struct FetchedPartition<'a> {
     /// The topic.
     pub topic: TopicRef<'a>,
     /// The partition.
     pub partition: Partition,
-    /// The error; `None` when there is none.
+    /// The error. `None` if there is none.
     pub error: Option<ErrorCode>,
     /// The offset behind the last record that all in-sync replicas have.
     pub high_watermark: Option<Offset>,
     /// The offset up to which all transactions are decided.
     pub last_stable_offset: Option<Offset>,
-    /// The first offset of the log.
+    /// The first offset of the log. `None` before version 5.
     pub log_start_offset: Option<Offset>,
-    /// Transactions aborted within the records; brokers do not promise an order.
+    /// The transactions aborted within the records. Brokers do not promise an order.
     pub aborted: Vec<AbortedTransaction>,
     /// The replica to read from instead (KIP-392).
     pub preferred_read_replica: Option<NodeId>,
-    /// Where the log parts from what the client has read (KIP-595).
+    /// The last epoch that the log shares with the records that the client has read, if they differ
+    /// (KIP-595).
     pub diverging: Option<DivergingEpoch>,
-    /// The leader, when the answering broker is not it.
+    /// The leader, if the answering broker does not lead the partition.
     pub leader: Option<LeaderHint>,
-    /// The records, a slice of the whole answer: read them with [`Batches`](crate::batch::Batches).
+    /// The records, a slice of the whole answer. Read them with [`Batches`](crate::batch::Batches).
     pub records: Bytes,
-    /// How many bytes at the front of the records hold batches whose checksums were found right on the way in; 0 where nobody looked.
+    /// The number of bytes at the front of the records whose batches have a checksum that was found
+    /// right on arrival. 0 if it was not checked.
     pub intact: usize,
 }
 
-/// A transaction of which no record is to be delivered.
+/// A transaction whose records are not delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct AbortedTransaction {
     /// The producer.
@@ -74,19 +77,20 @@ pub struct DivergingEpoch {
     pub end_offset: Offset,
 }
 
-/// Reads the body of the answer to a Fetch request of `version`; records stay slices of `body`.
+/// Reads the body of the answer to a Fetch request of `version`. Records stay slices of `body`.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`](milena_core::ErrorKind::Unsupported) for a version outside 4 to 17; [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) when the bytes are
-/// no such answer.
+/// - [`ErrorKind::Unsupported`](milena_core::ErrorKind::Unsupported) for a version outside 4 to 17
+/// - [`ErrorKind::Decode`](milena_core::ErrorKind::Decode) if the bytes are not such an answer
 pub fn decode_response(body: &Bytes, version: i16) -> Result<FetchResponse<'_>> {
     decode_checked(body, version, &Intact::default())
 }
 
-/// As [`decode_response`], for a body of which `intact` tells what a [`FetchCheck`](super::FetchCheck) found right.
+/// Reads an answer as [`decode_response`] does. `intact` is what a
+/// [`FetchCheck`](super::FetchCheck) found right in the body.
 ///
 /// # Errors
-/// As [`decode_response`].
+/// Those of [`decode_response`].
 pub fn decode_checked<'a>(
     body: &'a Bytes,
     version: i16,
@@ -129,6 +133,7 @@ pub fn decode_checked<'a>(
     Ok(answer)
 }
 
+/// Reads one partition's entry.
 fn read_partition<'a>(
     reader: &mut Reader<'a>,
     body: &Bytes,
@@ -180,6 +185,7 @@ fn read_partition<'a>(
     Ok(entry)
 }
 
+/// Reads the aborted transactions. Entries with invalid ids or offsets are left out.
 fn read_aborted(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<AbortedTransaction>> {
     let count = reader.array_len(flexible, 16)?.unwrap_or(0);
     let mut aborted = Vec::with_capacity(count);
@@ -200,6 +206,7 @@ fn read_aborted(reader: &mut Reader<'_>, flexible: bool) -> Result<Vec<AbortedTr
     Ok(aborted)
 }
 
+/// Reads the last shared epoch that a tagged field holds.
 fn read_diverging(field: &mut Reader<'_>) -> Result<Option<DivergingEpoch>> {
     let (epoch, end) = (field.i32()?, field.i64()?);
     field.skip_tagged()?;

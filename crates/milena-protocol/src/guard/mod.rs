@@ -1,8 +1,8 @@
-//! The guard before decode: a message's bytes are walked along its shape, and nothing is allocated.
+//! The guard before decode. It walks over a message's bytes along its shape, and allocates nothing.
 //!
-//! `kafka-protocol` reserves memory by the counts that it reads, so that 24 bytes of a foreign or
-//! hostile peer could ask it for 200 GB. Here every count is held against the bytes that are left, and
-//! every element behind it is walked to its end, before that decoder sees the message.
+//! `kafka-protocol` reserves memory by the counts that it reads, so 24 bytes of a foreign or
+//! hostile peer could make it reserve 200 GB. The guard compares every count with the remaining
+//! bytes, and walks over every element to its end, before that decoder sees the message.
 
 mod field;
 mod shapes;
@@ -18,23 +18,24 @@ use self::field::{Field, Kind, Shape};
 use crate::api::ApiKey;
 use crate::reader::Reader;
 
-/// Walks the body of a request. Bytes behind its end are left alone, as decoders leave them.
+/// Checks the body of a request. Bytes behind its end are ignored, as decoders ignore them.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] naming the API when a count or a length goes past the bytes.
+/// [`ErrorKind::Decode`] with the API if a count or a length goes past the bytes.
 pub fn check_request(api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     check(shapes::request(api), api, version, body)
 }
 
-/// Walks the body of a response. Bytes behind its end are left alone, as decoders leave them.
+/// Checks the body of a response. Bytes behind its end are ignored, as decoders ignore them.
 ///
 /// # Errors
-/// [`ErrorKind::Decode`] naming the API when a count or a length goes past the bytes.
+/// [`ErrorKind::Decode`] with the API if a count or a length goes past the bytes.
 pub fn check_response(api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     check(shapes::response(api), api, version, body)
 }
 
-/// The length of the longest string in the body of a request, in bytes; `None` for a body that is no such request.
+/// Returns the length of the longest string in the body of a request, in bytes. `None` if the body
+/// is not such a request.
 #[cfg(feature = "client")]
 pub(crate) fn longest_text(api: ApiKey, version: i16, body: &[u8]) -> Option<usize> {
     let longest = Cell::new(0);
@@ -47,6 +48,7 @@ pub(crate) fn longest_text(api: ApiKey, version: i16, body: &[u8]) -> Option<usi
     walked.is_ok().then(|| longest.get())
 }
 
+/// Walks over a body along its shape.
 fn check(shape: Shape, api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
     let walk = Walk {
         version,
@@ -57,15 +59,19 @@ fn check(shape: Shape, api: ApiKey, version: i16, body: &[u8]) -> Result<()> {
         .map_err(|error| error.api(api.name()))
 }
 
+/// A walk over a message.
 #[derive(Clone, Copy)]
 struct Walk<'a> {
+    /// The version of the message.
     version: i16,
+    /// True if the version has compact types and tagged fields.
     flexible: bool,
     /// The length of the longest string so far, in bytes.
     longest: &'a Cell<usize>,
 }
 
 impl Walk<'_> {
+    /// Walks over the fields of a struct.
     fn fields(self, shape: Shape, reader: &mut Reader<'_>) -> Result<()> {
         for field in shape {
             if field.tag.is_none() && field.is_in(self.version) {
@@ -78,7 +84,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A tag that the shape knows must hold what the shape says and nothing else; others are skipped.
+    /// Walks over a tagged field. One that the shape knows must hold what the shape says and
+    /// nothing else. Others are skipped.
     fn tag(self, shape: Shape, tag: u32, content: &mut Reader<'_>) -> Result<()> {
         let known = |field: &&Field| field.tag == Some(tag) && field.is_in(self.version);
         let Some(field) = shape.iter().find(known) else {
@@ -91,6 +98,7 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// Walks over one value.
     fn value(self, kind: Kind, reader: &mut Reader<'_>) -> Result<()> {
         match kind {
             Kind::Fixed(size) => reader.skip(size),
@@ -117,6 +125,7 @@ impl Walk<'_> {
         }
     }
 
+    /// Walks over the elements of an array.
     fn list(
         self,
         reader: &mut Reader<'_>,
@@ -127,10 +136,10 @@ impl Walk<'_> {
             let start = reader.position();
             element(self, reader)?;
             if reader.position() == start {
-                // An element without bytes would make any count look paid for.
+                // An element without bytes would let any count pass.
                 return Err(Error::new(
                     ErrorKind::Decode,
-                    "an array of elements without bytes",
+                    "an array has elements without bytes",
                 ));
             }
         }

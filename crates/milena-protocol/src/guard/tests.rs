@@ -1,4 +1,5 @@
-//! Shapes against `kafka-protocol`: messages made up along a shape must decode, to the last byte.
+//! Compares the shapes with `kafka-protocol`. Messages made up along a shape must decode, to the
+//! last byte.
 
 use bytes::Bytes;
 use kafka_protocol::messages;
@@ -9,7 +10,8 @@ use super::{check_request, check_response, shapes};
 use crate::api::{ApiKey, with_apis};
 use crate::writer::{put_count, put_i32, put_str, put_uvarint};
 
-/// Writes a message along a shape: lists of zero to two elements, all tags present or none.
+/// Writes a message along a shape. Lists have zero to two elements, and either all tags are present
+/// or none.
 struct Maker {
     version: i16,
     flexible: bool,
@@ -46,7 +48,7 @@ impl Maker {
             put_uvarint(out, u32::try_from(content.len()).unwrap());
             out.extend(content);
         }
-        // And one that nobody knows.
+        // This tag is unknown.
         out.extend([0xe7, 0x07, 2, 1, 2]);
     }
 
@@ -58,7 +60,7 @@ impl Maker {
         };
         let count = usize::try_from(count).unwrap();
         match kind {
-            // Zero and one are good values for numbers, flags and null markers alike.
+            // Zero and one are valid values for numbers, flags and null markers alike.
             Kind::Fixed(size) => out.extend((0..size).map(|_| 1)),
             Kind::Text => put_str(out, Some("ab".repeat(count).as_str()), self.flexible).unwrap(),
             Kind::Blob if self.flexible => {
@@ -104,7 +106,7 @@ fn make(shape: Shape, api: ApiKey, version: i16, seed: u64) -> Bytes {
     Bytes::from(out)
 }
 
-/// Decodes to the last byte and encodes to the same bytes again.
+/// Decodes to the last byte and encodes again.
 fn agree<M: Decodable + Encodable>(bytes: &Bytes, version: i16, what: &str) {
     let mut rest = bytes.clone();
     let read = M::decode(&mut rest, version);
@@ -117,7 +119,8 @@ fn agree<M: Decodable + Encodable>(bytes: &Bytes, version: i16, what: &str) {
         rest.len()
     );
     let mut again = Vec::new();
-    // Known tags are left out of an encoding when they hold their default, which ours may.
+    // An encoding leaves out known tags with their default value, which the message may hold. So it
+    // may be shorter.
     if read.encode(&mut again, version).is_ok() {
         assert!(again.len() <= bytes.len(), "{what} v{version}");
     }
@@ -143,7 +146,8 @@ macro_rules! every_shape {
             )*
         }
 
-        /// Decodes what the guard let through: it must end without a panic and without a large reservation.
+        /// Decodes what the guard let through. This must end without a panic and without a large
+        /// reservation.
         fn decode_guarded(api: ApiKey, version: i16, bytes: &Bytes) {
             match api {
                 $( ApiKey::$name => {
@@ -196,7 +200,7 @@ fn changed_messages_are_refused_or_decode_within_their_means() {
 
 #[test]
 fn counts_that_would_reserve_gigabytes_are_refused() {
-    // A Metadata answer, version 12, whose broker array counts 2^31.
+    // A Metadata answer, version 12, whose broker array has the count 2^31.
     let huge = [
         0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x07, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ];

@@ -10,13 +10,15 @@ use crate::codec::Deserializer;
 use crate::decoder::Decoder;
 use crate::plain::BytesCodec;
 
-/// Decodes key and value of each record and puts them among its extensions, as [`Decoded<K, V>`](crate::Decoded).
+/// Decodes key and value of each record. Puts them into its extensions as [`Decoded<K,
+/// V>`](crate::Decoded).
 pub struct DecodeLayer<K, V> {
+    /// The codecs, shared by all services.
     decoder: Decoder<K, V>,
 }
 
 impl<K, V> DecodeLayer<K, V> {
-    /// Reads keys and values by these codecs.
+    /// Creates a layer from a codec for keys and a codec for values.
     pub fn new(
         key: impl Deserializer<K> + Send + Sync + 'static,
         value: impl Deserializer<V> + Send + Sync + 'static,
@@ -28,7 +30,7 @@ impl<K, V> DecodeLayer<K, V> {
 }
 
 impl<V> DecodeLayer<Option<Bytes>, V> {
-    /// Reads values by this codec, and leaves keys as they are.
+    /// Creates a layer that decodes values and leaves keys as bytes.
     pub fn value(value: impl Deserializer<V> + Send + Sync + 'static) -> Self {
         Self::new(BytesCodec, value)
     }

@@ -1,7 +1,8 @@
-//! Decoding as a layer: the handler finds key and value decoded among the record's extensions.
+//! Decoding as a layer. The handler gets the decoded key and value from the record's extensions.
 //!
-//! It stands innermost, right around the handler, so that retries and timeouts are around it; what cannot be decoded is poison, which no
-//! retry layer tries again.
+//! Place it innermost, directly around the handler, so that retries and timeouts are around it. A
+//! record that cannot be decoded is poison, which no retry layer retries. The layer is ready when
+//! the handler is.
 //!
 //! ```
 //! use milena_core::{ConsumerRecord, Extension, Incoming, Outcome};
@@ -18,7 +19,8 @@
 //!         assert_eq!((payment.key, &payment.value[..]), (7, &[1, 2][..]));
 //!         Ok::<_, milena_core::BoxError>(Outcome::Ack)
 //!     }));
-//! // In a stack: `Stack::new().tower_layer(layer).handler(async |Extension(payment): Extension<Payment>| …)`.
+//! // In a stack, the handler takes the payment as an argument:
+//! // `Stack::new().tower_layer(layer).handler(async |Extension(payment): Extension<Payment>| …)`
 //! let mut record = ConsumerRecord::new("payments", 0, 0);
 //! record.key = Some(7i64.to_be_bytes().to_vec().into());
 //! record.value = Some("[1, 2]".into());

@@ -10,9 +10,11 @@ use tower_service::Service;
 
 use crate::decoder::Decoder;
 
-/// What [`DecodeLayer`](super::DecodeLayer) makes.
+/// The service made by [`DecodeLayer`](super::DecodeLayer).
 pub struct Decode<S, K, V> {
+    /// The handler's service, called with decoded records.
     inner: S,
+    /// The codecs.
     decoder: Decoder<K, V>,
 }
 

@@ -8,13 +8,15 @@ use super::service::Encode;
 use crate::codec::Serializer;
 use crate::encoder::Encoder;
 
-/// Makes a service of [`TypedRecord`](crate::TypedRecord)s from one of [`ProducerRecord`](milena_core::ProducerRecord)s.
+/// Wraps a service of [`ProducerRecord`](milena_core::ProducerRecord)s into a service of
+/// [`TypedRecord`](crate::TypedRecord)s.
 pub struct EncodeLayer<K, V> {
+    /// The codecs, shared by all services.
     encoder: Encoder<K, V>,
 }
 
 impl<K, V> EncodeLayer<K, V> {
-    /// Writes keys and values by these codecs.
+    /// Creates a layer from a codec for keys and a codec for values.
     pub fn new(
         key: impl Serializer<K> + Send + Sync + 'static,
         value: impl Serializer<V> + Send + Sync + 'static,

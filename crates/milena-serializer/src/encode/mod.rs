@@ -1,4 +1,5 @@
-//! Encoding as a layer: around a producer, or any service that takes records, it makes one that takes typed records.
+//! Encoding as a layer. It wraps a producer, or any service of records, into a service of typed
+//! records.
 //!
 //! ```
 //! use milena_core::{Error, ProducerRecord};

@@ -11,9 +11,12 @@ use tower_service::Service;
 use crate::encoder::Encoder;
 use crate::record::TypedRecord;
 
-/// What [`EncodeLayer`](super::EncodeLayer) makes. A record that cannot be encoded fails without a call of what is inside.
+/// The service made by [`EncodeLayer`](super::EncodeLayer). It fails for a record that cannot be
+/// encoded, without calling the inner service.
 pub struct Encode<S, K, V> {
+    /// The service of encoded records.
     inner: S,
+    /// The codecs.
     encoder: Encoder<K, V>,
 }
 

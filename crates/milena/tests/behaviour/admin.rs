@@ -1,4 +1,4 @@
-//! Topics are created, described, listed and deleted; refusals name the topic.
+//! Topics are created, described, listed and deleted. Errors name the topic.
 
 use milena::admin::NewTopic;
 use milena::{ErrorCode, ErrorKind};
@@ -19,7 +19,7 @@ async fn a_topic_is_created_described_listed_and_deleted() {
     assert_eq!(created.unwrap().all().unwrap()[0].partitions, Some(3));
 
     let described = within(async {
-        // Brokers learn of a creation one after the other, too.
+        // Brokers learn of a new topic one after the other.
         loop {
             let described = admin.describe_topics([name.as_str()]).await.unwrap().all();
             match described {
@@ -51,7 +51,7 @@ async fn a_topic_is_created_described_listed_and_deleted() {
         .all()
         .unwrap();
     within(async {
-        // Brokers learn of a deletion one after the other.
+        // Brokers learn of a deleted topic one after the other.
         while admin
             .list_topics()
             .await

@@ -1,4 +1,4 @@
-//! What a user gets wrong ends within its deadline in an error that names it and says what to do.
+//! A mistake of the user ends within its deadline, with an error that names it and says what to do.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::cluster::{World, unique, within};
 
-/// What connecting to `address` ends with, within two seconds.
+/// Returns the error of a connection to `address`, within two seconds.
 async fn refusal(address: &str) -> milena::Error {
     let connecting = Client::builder()
         .bootstrap([address])
@@ -24,7 +24,7 @@ async fn refusal(address: &str) -> milena::Error {
     error
 }
 
-/// A peer that answers whatever it is sent first with `answer`, and keeps the connection open.
+/// A peer that answers any first bytes with `answer` and keeps the connection open.
 async fn peer(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -64,7 +64,7 @@ async fn a_web_server_is_named_as_such() {
 
 #[tokio::test]
 async fn a_tls_port_is_named_as_such() {
-    // A TLS alert: unexpected message.
+    // A TLS alert with the description "unexpected message".
     let error = refusal(&peer(&[0x15, 3, 3, 0, 2, 2, 10]).await).await;
     assert!(error.to_string().contains("TLS"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! The cluster under test: the embedded broker over TCP, or a real Kafka.
+//! The cluster under test, which is the embedded broker over TCP or a real Kafka.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ use tower::Service;
 
 /// A cluster that the suite can run on.
 pub(crate) trait Cluster: Send + Sync {
-    /// Where it listens.
+    /// Returns its addresses.
     fn bootstrap(&self) -> Vec<String>;
 }
 
@@ -36,19 +36,20 @@ impl Cluster for Real {
     }
 }
 
-/// A client on the cluster under test, and what a test needs around it.
+/// A client of the cluster under test, and the cluster itself.
 pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) cluster: Box<dyn Cluster>,
 }
 
 impl World {
-    /// The cluster that `MILENA_TEST_BOOTSTRAP` names, else an embedded broker of this test's own.
+    /// Connects to the cluster that `MILENA_TEST_BOOTSTRAP` names, or else to an embedded broker of
+    /// this test.
     pub(crate) async fn new() -> Self {
         Self::with(|broker| broker).await
     }
 
-    /// As [`new`](Self::new), with an embedded broker set up like this.
+    /// Connects like [`new`](Self::new), with changed settings of the embedded broker.
     pub(crate) async fn with(set: impl FnOnce(BrokerBuilder) -> BrokerBuilder) -> Self {
         let cluster: Box<dyn Cluster> = match std::env::var("MILENA_TEST_BOOTSTRAP") {
             Ok(bootstrap) if !bootstrap.is_empty() => Box::new(Real(bootstrap)),
@@ -69,13 +70,13 @@ impl World {
         Self { client, cluster }
     }
 
-    /// A topic of this test's own.
+    /// Creates a topic for this test only.
     pub(crate) async fn topic(&self, partitions: i32) -> TopicName {
         self.topic_with(NewTopic::new(unique("topic")).partitions(partitions))
             .await
     }
 
-    /// A topic of this test's own, as given.
+    /// Creates the given topic, for this test only.
     pub(crate) async fn topic_with(&self, topic: NewTopic) -> TopicName {
         let created = within(
             self.client
@@ -89,7 +90,7 @@ impl World {
         created[0].name.clone()
     }
 
-    /// The first `count` records of a topic, partition by partition in the order of the log.
+    /// Reads the first `count` records of a topic, by partition in the order of the log.
     pub(crate) async fn read(&self, topic: &TopicName, count: usize) -> Vec<ConsumerRecord> {
         let consumer = self.client.assigned_consumer().build().unwrap();
         let partitions = within(consumer.partitions_for(topic.clone()))
@@ -109,7 +110,7 @@ impl World {
         records
     }
 
-    /// Processes a topic as a member of a group, beside the test.
+    /// Processes a topic as a member of a group, in a task of its own.
     pub(crate) fn run<M, X>(&self, topic: &TopicName, group: &str, handler: X) -> Running
     where
         M: 'static,
@@ -130,20 +131,20 @@ impl World {
     }
 }
 
-/// A member of a group that processes beside the test.
+/// A member of a group that runs in a task next to the test.
 pub(crate) struct Running {
     stop: ShutdownHandle,
     task: JoinHandle<Result<RunReport>>,
 }
 
 impl Running {
-    /// Ends it in good order.
+    /// Shuts the member down in order.
     pub(crate) async fn stop(self) -> Result<RunReport> {
         self.stop.shutdown();
         self.ended().await
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the member ends by itself.
     pub(crate) async fn ended(self) -> Result<RunReport> {
         within(self.task)
             .await
@@ -151,7 +152,7 @@ impl Running {
     }
 }
 
-/// A name that no other test uses, nor another run on the same cluster.
+/// Returns a name that no other test uses, and no other run on the same cluster.
 pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let run = std::time::UNIX_EPOCH.elapsed().unwrap().as_micros();
@@ -161,7 +162,7 @@ pub(crate) fn unique(what: &str) -> String {
 /// The longest that any step of the suite may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Awaits `future`, and fails the test where it takes longer than any step should.
+/// Awaits `future`. Fails the test if that takes longer than any step may.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(DEADLINE, future)
         .await

@@ -1,4 +1,4 @@
-//! Kafka's own console tools read what milena wrote, and milena reads what they wrote. Only on real Kafka.
+//! Kafka's console tools read milena's records, and milena reads theirs. Only on a real Kafka.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use milena::{Compression, ProducerBuilderExt, ProducerRecord};
 
 use crate::cluster::{World, within};
 
-/// The wrapper that runs one of Kafka's tools.
+/// Returns the program that runs one of Kafka's tools.
 fn tool() -> String {
     let tool = std::env::var("MILENA_TEST_KAFKA_TOOL");
     tool.expect(
@@ -152,7 +152,7 @@ async fn javas_deserializers_read_our_numbers_and_texts() {
             .output()
             .unwrap();
         let read = String::from_utf8(output.stdout).unwrap();
-        // Newer tools say before it that their option has another name now.
+        // Newer tools print a warning about a renamed option first.
         assert_eq!(read.lines().last(), Some(expected), "{key} and {value}");
     }
 }

@@ -1,4 +1,4 @@
-//! Reading without a handler: where it begins, what is committed, what is paused.
+//! Reading without a handler, with start positions, commits and pauses.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ use milena::{
 
 use crate::cluster::{World, unique, within};
 
-/// Writes numbers to partition 0.
+/// Writes the numbers to partition 0.
 async fn fill(world: &World, topic: &TopicName, numbers: std::ops::Range<u32>) {
     let producer = world.client.producer().build().unwrap();
     let records = numbers.map(|n| {
@@ -64,7 +64,7 @@ async fn the_end_means_what_is_written_from_now_on() {
     let consumer = world.client.assigned_consumer().build().unwrap();
     consumer.assign([(place.clone(), StartAt::End)]);
     let mut receiving = Box::pin(consumer.recv());
-    // Its position is known before anything more is written.
+    // The position must be known before more records are written.
     within(async {
         while consumer.position(&place).unwrap().is_none() {
             assert!(poll_fn(|cx| Poll::Ready(receiving.as_mut().poll(cx).is_pending())).await);

@@ -1,4 +1,4 @@
-//! Groups: members share partitions, hand them over, and go on where the group was.
+//! Members of a group share partitions, hand them over, and resume at committed offsets.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,8 @@ async fn a_second_member_takes_over_half_of_the_partitions() {
             .all(|(name, _)| *name == "first")
     );
     let second = member("second");
-    // Rounds go on until both are seen to share: the second joins when the coordinator lets it.
+    // Rounds are repeated until both members share the partitions. The second one joins when the
+    // coordinator lets it.
     within(async {
         loop {
             let round = round(&mut records).await;

@@ -1,4 +1,4 @@
-//! Records go through a stack of layers to a handler, and each ends where it should.
+//! Records go through a stack of layers to a handler, and each ends as intended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

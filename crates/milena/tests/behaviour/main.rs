@@ -1,4 +1,5 @@
-//! What a user sees, on any cluster: on the embedded broker, or on the Kafka that `MILENA_TEST_BOOTSTRAP` names.
+//! The behavior that a user sees, on the embedded broker or on the Kafka that
+//! `MILENA_TEST_BOOTSTRAP` names.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

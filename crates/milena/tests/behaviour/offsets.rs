@@ -1,4 +1,5 @@
-//! Offsets: committed by record, batch and name, found by time, and told as lag; on every cluster alike.
+//! Offsets are committed by record, batch and name, found by time, and used for lag, equally on
+//! every cluster.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use milena::{
 
 use crate::cluster::{World, unique, within};
 
-/// Writes a record per second since `FIRST` to partition 0, each in a request of its own.
+/// Writes one record for each second since `FIRST` to partition 0, each in its own request.
 async fn fill(world: &World, topic: &TopicName, count: i64) {
     let producer = world.client.producer().build().unwrap();
     for n in 0..count {
@@ -24,7 +25,7 @@ fn second(n: i64) -> Timestamp {
     Timestamp::from_millis(FIRST + n * 1_000)
 }
 
-/// Recent, so that no broker deletes or refuses what has this time.
+/// A recent time, so that no broker deletes or refuses the records.
 const FIRST: i64 = 1_790_000_000_000;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Routers, retry topics and dead letters, the same on the embedded broker and on real Kafka.
+//! Routers, retry topics and dead letters, equally on the embedded broker and on a real Kafka.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

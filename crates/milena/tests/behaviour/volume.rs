@@ -1,4 +1,5 @@
-//! Many records through a group whose members come and go: every key once or more, in order per partition, none lost.
+//! Many records through a group whose members come and go. Every record is seen at least once, in
+//! order per partition.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +10,17 @@ use tokio::sync::{Mutex, watch};
 
 use crate::cluster::{World, unique};
 
-/// What the members of a group saw, all together.
+/// The records that all members of the group saw together.
 #[derive(Default)]
 struct Seen {
-    /// By record number: how often it was seen.
+    /// The times that each record was seen, by its number.
     times: Vec<u8>,
-    /// How many different ones were seen.
+    /// The number of different records that were seen.
     different: usize,
-    /// By partition: the offset that was seen last, to check the order.
+    /// The last offset that was seen, by partition, to check the order.
     last: HashMap<usize, i64>,
-    /// Records that came before one of a lower offset of their partition, other than by a redelivery after a rebalance.
+    /// The records that came before one with a lower offset of their partition. Redeliveries after
+    /// a rebalance do not count.
     out_of_order: usize,
 }
 
@@ -31,7 +33,7 @@ impl Seen {
         let offset = record.offset.to_wire();
         let last = self.last.insert(record.partition.index(), offset);
         let again = self.times[number] > 0;
-        // A record that was not seen before must follow the one that its partition showed last.
+        // A record that was not seen before must directly follow the last one of its partition.
         if !again && last.is_some_and(|last| last + 1 != offset) {
             self.out_of_order += 1;
         }
@@ -110,7 +112,7 @@ async fn two_members_share_the_records_and_one_leaving_loses_none() {
     produce_and_share(40_000).await;
 }
 
-/// The long form, for `make verify`: its figures stand in the documents.
+/// The long run, for `make verify`. Its figures are in the documents.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long in an unoptimised build; `make verify` runs it"]
 async fn a_million_records_are_shared_by_two_members_and_none_is_lost() {

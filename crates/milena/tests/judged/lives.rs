@@ -1,4 +1,4 @@
-//! Consumers that are built, started, members, ended.
+//! Health and metrics of consumers that are built, start, are members, or have ended.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ async fn a_consumer_that_died_is_failing_by_name_and_in_the_end_a_reason_to_rest
     let report = bed.health.report();
     assert_eq!(bed.state("consumers"), Some(State::Failing), "{report:?}");
     let reason = bed.reason("consumers");
-    for part in ["that of billing", "no such tenant"] {
+    for part in ["the consumer of billing", "no such tenant"] {
         assert!(reason.contains(part), "{reason}");
     }
     assert!(!report.ready && report.live, "{report:?}");
@@ -53,7 +53,7 @@ async fn a_consumer_that_was_closed_is_missed_by_nobody() {
     assert_eq!(report.state, State::Ok, "{report:?}");
     assert!(report.ready && report.live);
     assert_eq!(bed.sum(&["milena_consumer_failed{"]), 0.0);
-    // What is gone is not shown any more.
+    // The metrics of a closed consumer are gone.
     for name in ["lag_records", "members", "lane_depth_records"] {
         assert_eq!(bed.series(&[&format!("milena_consumer_{name}{{")]), 0);
     }
@@ -148,7 +148,7 @@ async fn the_loser_of_a_static_id_is_not_ready_and_fails_by_that_reason() {
     sleep(secs(10)).await;
     let second = member(&bed.client);
     let second = tokio::spawn(async move { second.run(async |_: Text| ()).await });
-    // One of both is fenced; whichever goes on, the health of the second says so.
+    // One of both members is fenced. The health of the second one shows it in either case.
     let mut fenced = None;
     for _ in 0..300 {
         sleep(secs(1)).await;
@@ -210,7 +210,7 @@ async fn a_consumer_that_is_refused_before_it_starts_is_missed() {
     let bed = Bed::new(&[("orders", 1)]).await;
     let consumer = bed.client.consumer("billing").topics(["orders"]);
     let consumer = consumer.build().unwrap();
-    // Its dead letter topic does not exist.
+    // The dead letter topic of this stack does not exist.
     let stack = Stack::new()
         .layer(DeadLetterLayer::new("dead", bed.kit.producer()))
         .handler(async |_: Text| ());

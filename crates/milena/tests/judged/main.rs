@@ -1,4 +1,5 @@
-//! Health and metrics of whole clients: each state of a consumer is told as it is, and what fails is told within seconds.
+//! Health and metrics of whole clients. They report each state of a consumer correctly, and
+//! failures within seconds.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What fails: counted, logged at once, and told within five seconds.
+//! Failures are counted, logged at once, and reported within five seconds.
 
 use milena::broker::{ApiKey, Broker, Fault};
 use milena::core::ErrorCode;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::bed::{Bed, Log, secs};
 
-/// A consumer at work, with everything well.
+/// Starts a consumer, and waits until health and progress are well.
 async fn at_work(bed: &Bed) {
     let consumer = bed.client.consumer("billing").topics(["orders"]);
     let consumer = consumer.build().unwrap();
@@ -94,7 +94,7 @@ async fn fetches_that_are_not_answered_are_told_and_pass_with_the_broker() {
     assert!(bed.sum(&errors) >= 1.0);
     faults.clear();
     bed.until("well", |report| report.state == State::Ok).await;
-    // Nothing new comes: an answer that tells nothing of a partition ends its trouble all the same.
+    // No new record comes. An answer without data of a partition ends its trouble too.
     sleep(secs(60)).await;
     assert_eq!(bed.state("fetches"), Some(State::Ok));
 }

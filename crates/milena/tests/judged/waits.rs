@@ -1,4 +1,5 @@
-//! Records that wait: for their time, in a slow handler, for nobody.
+//! Records that wait for their time, for a slow handler, or for a program that does not ask for
+//! them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::bed::{Bed, Log, secs};
 
-/// A record that fails at first, and is tried again after five minutes in a retry topic.
+/// A record that fails at first and is retried after five minutes through a retry topic.
 async fn held(bed: &Bed) {
     let retries = RetryTopics::new([secs(300)]);
     let topics = bed.client.create_retry_topics(&retries, "orders").await;
@@ -61,7 +62,7 @@ async fn a_record_in_a_tier_of_retry_topics_is_well_and_its_time_is_told() {
     let report = bed.health.report();
     assert_eq!(report.state, State::Ok, "{report:?}");
 
-    // The time of a record is that of its handler, and no hold an attempt.
+    // The time of a record is that of its handler, and being held is no attempt.
     let sum = bed.sum(&["milena_process_record_seconds_sum{"]);
     assert!(sum < 1.0, "{sum}");
     let attempts = bed.sum(&["milena_process_attempt_seconds_count{"]);
@@ -140,7 +141,7 @@ async fn records_for_which_a_program_does_not_ask_are_told_and_no_reason_to_rest
     for _ in 0..9 {
         consumer.recv().await.unwrap();
     }
-    // It has gone on.
+    // The consumer has made progress since.
     assert_eq!(
         bed.state("progress"),
         Some(State::Ok),

@@ -1,4 +1,4 @@
-//! The three brokers, which are killed, stopped and started again by `scripts/kafka`.
+//! The three brokers, which `scripts/kafka` kills, stops and starts again.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -9,14 +9,17 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::plan::Plan;
 
+/// The brokers of the run.
 pub(crate) struct Brokers {
-    /// `scripts/kafka`, whose instance is named by its own environment.
+    /// The program `scripts/kafka`. Its environment names the instance.
     script: PathBuf,
+    /// The folder with the state of the instance.
     state: PathBuf,
+    /// The addresses of the brokers.
     bootstrap: String,
 }
 
-/// What was done to them.
+/// The actions on the brokers so far.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) kills: u32,
@@ -44,20 +47,20 @@ impl Brokers {
         &self.script
     }
 
-    /// One of Kafka's own tools.
+    /// Returns a command for one of Kafka's own tools.
     pub(crate) fn tool(&self, name: &str) -> Command {
         let mut command = Command::new(&self.script);
         command.args(["tool", name]).kill_on_drop(true);
         command
     }
 
-    /// Kills and stops one broker after the other, spread over the plan's time.
+    /// Kills and stops the brokers one after the other, spread over the plan's time.
     pub(crate) async fn chaos(&self, plan: &Plan, begun: Instant) -> Done {
         let mut done = Done::default();
         let all = plan.kills + plan.stops;
         let mut nodes = [1, 2, 3].into_iter().cycle();
         for turn in 0..all {
-            // The first seconds show the groups at work.
+            // The groups work undisturbed in the first seconds.
             let share = plan.time.mul_f64(0.9) * turn / all;
             sleep_until(begun + plan.time.mul_f64(0.05) + share).await;
             let skipped = plan.draw(1, turn, 2) as usize;

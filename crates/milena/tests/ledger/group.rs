@@ -1,4 +1,4 @@
-//! A group of three members, of which one is killed now and then and another one started in its place.
+//! A group of three members. At intervals one is killed, and another one is started in its place.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -63,7 +63,8 @@ impl Group {
         self.started += 1;
         self.task.id = format!("{}-{}", self.task.protocol, self.started);
         let log = std::fs::File::create(self.folder.join(format!("{}.log", self.task.id)));
-        // The member is this program, asked for one test that does nothing in any other.
+        // The member is this test program, started with one test that does nothing in any other
+        // process.
         let member = Command::new(std::env::current_exe().unwrap())
             .args(["member_process", "--exact", "--ignored", "--nocapture"])
             .envs(self.task.to_env())
@@ -95,7 +96,7 @@ impl Group {
         }
     }
 
-    /// SIGKILL for one member, and another one in its place.
+    /// Kills one member with SIGKILL, and starts another one in its place.
     async fn kill_one(&mut self, which: usize) {
         let mut member = self.members.remove(which % self.members.len());
         member.start_kill().unwrap();
@@ -112,11 +113,11 @@ impl Group {
         }
     }
 
-    /// Notes what is committed now.
+    /// Keeps the offsets that are committed now, for the tally.
     async fn note_commits(&mut self, client: &Client) {
         let admin = client.admin().timeout(Duration::from_secs(5));
         let asked = admin.group_offsets([self.task.group.clone()]).await.all();
-        // While brokers are away there may be no answer.
+        // While brokers are down there may be no answer.
         let Ok(committed) = asked else { return };
         let at = crate::now();
         for (place, committed) in committed.into_iter().flatten() {
@@ -125,7 +126,7 @@ impl Group {
         }
     }
 
-    /// Waits until all that was written is committed.
+    /// Waits until all written records are committed.
     pub(crate) async fn until_all_is_committed(&mut self, client: &Client) {
         let places = (0..PARTITIONS as u32).map(|partition| {
             let place = milena::TopicPartition::new(self.task.topic.as_str(), partition);
@@ -148,7 +149,7 @@ impl Group {
         }
     }
 
-    /// Ends the members in good order, and says what became of each record.
+    /// Shuts the members down in order, and returns the findings.
     pub(crate) async fn stop(mut self, log: &Log) -> Found {
         for member in &mut self.members {
             let pid = member.id().unwrap().to_string();
@@ -169,7 +170,8 @@ impl Group {
     }
 }
 
-/// Kills members of all groups, Java's too, and notes commits until the plan's time is over.
+/// Kills members of all groups, including Java's, and records commits until the plan's time is
+/// over.
 pub(crate) async fn watch(
     groups: &mut [Group],
     (java, brokers): (&mut JavaGroup, &Brokers),

@@ -1,4 +1,5 @@
-//! Java's classic group beside it, in the same chaos: its members' lines are stamped as they come.
+//! A classic group of Java consumers in the same chaos, for comparison. Each line of a member gets
+//! its time when it arrives.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -63,14 +64,14 @@ impl JavaGroup {
         self.members.push(member);
     }
 
-    /// SIGKILL for one member, and another one in its place.
+    /// Kills one member with SIGKILL, and starts another one in its place.
     pub(crate) async fn kill_one(&mut self, which: usize, brokers: &Brokers, topic: &str) {
         let mut member = self.members.remove(which % self.members.len());
         member.kill().await.unwrap();
         self.start_member(brokers, topic);
     }
 
-    /// Waits until all its members have joined.
+    /// Waits until all members have joined.
     pub(crate) async fn until_it_joined(&self) {
         let (script, group) = &self.brokers;
         let bootstrap = std::env::var("MILENA_TEST_BOOTSTRAP").unwrap();
@@ -96,7 +97,7 @@ impl JavaGroup {
         }
     }
 
-    /// Ends it; returns the longest time without a record of a partition.
+    /// Ends the group. Returns the longest time without a record of a partition.
     pub(crate) async fn stop(mut self) -> Duration {
         for member in &mut self.members {
             let _ = member.kill().await;
@@ -112,7 +113,8 @@ impl JavaGroup {
     }
 }
 
-/// When a record of a partition came last, and the longest time between two, in milliseconds.
+/// The time of a partition's last record, and the longest time between two of its records, in
+/// milliseconds.
 #[derive(Clone, Copy, Default)]
 struct Came {
     last: Option<u64>,

@@ -1,4 +1,4 @@
-//! The log as Java's consumer reads it, held against the outcomes.
+//! The log as Java's consumer reads it, compared with the outcomes of the producer.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use crate::PARTITIONS;
 use crate::brokers::Brokers;
 use crate::produce::{Outcome, Outcomes};
 
-/// A record, by task and number.
+/// A record, by the task that wrote it and its number in that task.
 type Record = (usize, usize);
 
-/// For each partition its records by offset.
+/// The records of each partition, by offset.
 pub(crate) struct Log(pub(crate) Vec<HashMap<u64, Record>>);
 
 /// Reads the topic to its end with `read_committed`.
@@ -42,7 +42,7 @@ pub(crate) async fn read(brokers: &Brokers, topic: &str, outcomes: &Outcomes) ->
     Log(log)
 }
 
-/// `Partition:3 Offset:17 1:42:xxx`, with tabs between.
+/// Parses a line such as `Partition:3 Offset:17 1:42:xxx`, with tabs between the parts.
 fn parse(line: &str) -> Option<(usize, u64, Record)> {
     let mut parts = line.split('\t');
     let partition = parts.next()?.strip_prefix("Partition:")?.parse().ok()?;
@@ -53,7 +53,7 @@ fn parse(line: &str) -> Option<(usize, u64, Record)> {
 }
 
 impl Log {
-    /// What is wrong with it.
+    /// Returns the differences between the log and the outcomes.
     pub(crate) fn check(&self, outcomes: &Outcomes) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut found: HashMap<Record, Vec<(u32, u64)>> = HashMap::new();

@@ -1,7 +1,11 @@
-//! The kill ledger: every outcome of a producer and every record that group members process, while three real brokers and the members
-//! are killed and stopped. Nothing is lost, twice or out of order, and nobody waits longer than Java's members do beside it.
+//! The kill ledger. Compares every outcome of a producer and every record that group members
+//! process, while three real brokers and the members are killed and stopped.
 //!
-//! It kills brokers, so it needs a cluster of its own: `scripts/kill-ledger` starts one and runs this; `make verify` runs that.
+//! No record is lost, written twice or out of order. No partition waits longer for a record than
+//! with Java's members at the same time.
+//!
+//! It kills brokers, so it needs a cluster of its own. `scripts/kill-ledger` starts one and runs
+//! this test, and `make verify` runs that script.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -82,7 +86,7 @@ async fn nothing_is_lost_twice_or_out_of_order_while_brokers_and_members_are_kil
     for group in &mut groups {
         group.until_all_is_committed(&client).await;
     }
-    // Whatever comes late is seen by the check of what is read twice.
+    // Commits and records that come late are included in the check for repeated records.
     sleep(Duration::from_secs(2)).await;
     let java = java.stop().await;
     let log = log::read(&brokers, &topic, &outcomes).await;
@@ -98,7 +102,7 @@ async fn nothing_is_lost_twice_or_out_of_order_while_brokers_and_members_are_kil
     client.close().await;
     assert!(wrong.is_empty(), "{} things: {wrong:#?}", wrong.len());
     assert_eq!((done.kills, done.stops), (plan.kills, plan.stops));
-    // Both wait for the sessions of members that were killed, at moments of their own.
+    // Both groups wait for the sessions of killed members to time out, but at different moments.
     assert!(
         gaps[0] <= java + java / 4 + Duration::from_secs(5),
         "a partition of the classic group had no record for {:?}, of Java's for {java:?}",
@@ -106,7 +110,7 @@ async fn nothing_is_lost_twice_or_out_of_order_while_brokers_and_members_are_kil
     );
 }
 
-/// The process of a member, which the test above starts and kills; by itself it does nothing.
+/// The process of a member, which the test above starts and kills. It does nothing by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "the process that the kill ledger starts and kills"]
 async fn member_process() {
@@ -115,7 +119,7 @@ async fn member_process() {
     }
 }
 
-/// A folder that goes with the run.
+/// A folder that is deleted with the run.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -133,7 +137,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Now, in milliseconds since 1970: what processes that are killed have in common.
+/// Returns the time in milliseconds since 1970, which all processes of the run share.
 fn now() -> u64 {
     std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64
 }

@@ -1,4 +1,5 @@
-//! A member of a group, in a process of its own: it appends an entry to a file for each record, before it acknowledges it.
+//! A member of a group in a process of its own. It appends an entry for each record to a file
+//! before it acknowledges the record.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,7 +11,7 @@ use milena::consumer::GroupProtocol;
 use milena::core::RebalancePhase;
 use milena::{Client, ConsumerRecord, Event};
 
-/// What a member is told when it starts.
+/// The parameters of a member.
 #[derive(Clone)]
 pub(crate) struct Task {
     pub(crate) bootstrap: String,
@@ -18,7 +19,7 @@ pub(crate) struct Task {
     pub(crate) group: String,
     pub(crate) protocol: String,
     pub(crate) id: String,
-    /// The folder of its files: `ID.entries` and `ID.moves`.
+    /// The folder for its files, `ID.entries` and `ID.moves`.
     pub(crate) folder: PathBuf,
 }
 
@@ -53,7 +54,8 @@ impl Task {
     }
 }
 
-/// A record that was processed, as it is written: its partition, its offset, when.
+/// An entry for a processed record, with its partition, its offset, and its time in milliseconds
+/// since 1970.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry {
     pub(crate) partition: u32,
@@ -81,7 +83,7 @@ impl Entry {
     }
 }
 
-/// Reads as a member until SIGTERM comes.
+/// Processes records as a member of the group until SIGTERM.
 pub(crate) async fn work(task: Task) {
     let moves = Arc::new(task.file("moves"));
     let watch = move |event: &Event<'_>| {
@@ -128,5 +130,5 @@ pub(crate) async fn work(task: Task) {
     client.close().await;
 }
 
-/// How long a classic member is waited for that was killed; Java's members have the same.
+/// The session timeout of the classic members. The same as for Java's members.
 pub(crate) const SESSION: Duration = Duration::from_secs(10);

@@ -1,19 +1,19 @@
-//! How long, how fast, and how often what is killed.
+//! The duration, the rate, and the numbers of kills and stops of a run.
 
 use std::time::Duration;
 
-/// A run, as the environment says it.
+/// A run, as the environment describes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) time: Duration,
-    /// Records a second.
+    /// Records per second.
     pub(crate) rate: u64,
-    /// How often a broker is killed.
+    /// The number of kills of a broker.
     pub(crate) kills: u32,
-    /// How often a broker is stopped for some seconds.
+    /// The number of times that a broker is stopped for some seconds.
     pub(crate) stops: u32,
-    /// How often a member of each group is killed.
+    /// The number of kills of a member in each group.
     pub(crate) member_kills: u32,
 }
 
@@ -33,9 +33,9 @@ impl Plan {
         }
     }
 
-    /// A number below `below` for the `nth` draw for `what`.
+    /// Returns a number below `below` for the draw `nth` of the kind `what`.
     pub(crate) fn draw(&self, what: u64, nth: u32, below: u64) -> u64 {
-        // SplitMix64.
+        // The SplitMix64 generator.
         let mut x = self.seed ^ (what << 32) ^ u64::from(nth);
         x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
         x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

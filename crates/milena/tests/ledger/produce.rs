@@ -1,4 +1,4 @@
-//! The producer: places records at a rate and keeps the outcome of each.
+//! The producer. Places records at a rate and keeps the outcome of each.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::PARTITIONS;
 use crate::plan::Plan;
 
-/// What became of a record.
+/// The outcome of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// There is none yet.
+    /// The outcome is not known yet.
     #[default]
     Open,
-    /// In the log, there.
+    /// The record is in the log, at this partition and offset.
     Delivered(u32, u64),
     NotWritten,
     PossiblyWritten,
 }
 
-/// The outcome of each record, by task and number.
+/// The outcomes of all records, by task and number.
 #[derive(Default)]
 pub(crate) struct Outcomes(pub(crate) Vec<Vec<Outcome>>);
 
@@ -49,7 +49,7 @@ impl Outcomes {
 
 type Kept = Arc<Mutex<Vec<Vec<Outcome>>>>;
 
-/// Produces for the plan's time; returns once every record has its outcome.
+/// Produces for the plan's time. Returns once every record has its outcome.
 pub(crate) async fn produce(client: Client, topic: String, plan: Plan) -> Outcomes {
     let producer = client.producer().build().unwrap();
     let kept: Kept = Arc::new(Mutex::new(vec![Vec::new(); TASKS]));

@@ -1,4 +1,5 @@
-//! What a group did with the log: each record processed, in order, and committed only then.
+//! The work of a group on the log. Each record must be processed, in order, and committed only
+//! afterwards.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,15 +12,15 @@ use crate::log::Log;
 use crate::member::Entry;
 use crate::plan::Plan;
 
-/// What is noted while a group works.
+/// The observations while a group works.
 pub(crate) struct Tally {
     plan: Plan,
-    /// For each partition what was committed, and when that was seen.
+    /// The committed offsets of each partition, with the time at which each was seen.
     commits: Vec<Vec<(u64, u64)>>,
     wrong: Vec<String>,
 }
 
-/// What was found at the end.
+/// The findings at the end.
 pub(crate) struct Found {
     group: String,
     records: usize,
@@ -57,7 +58,7 @@ impl Tally {
         last.map(|(offset, _)| offset).sum()
     }
 
-    /// Reads what the members wrote, and holds it against the log and the commits.
+    /// Reads the files of the members, and compares them with the log and the commits.
     pub(crate) fn finish(mut self, group: &str, kills: u32, folder: &Path, log: &Log) -> Found {
         let mut entries = vec![Vec::new(); PARTITIONS];
         let mut losses = 0;
@@ -65,7 +66,7 @@ impl Tally {
             let path = file.unwrap().path();
             match path.extension().and_then(|kind| kind.to_str()) {
                 Some("entries") => {
-                    // The last entry of a member that was killed may be cut short.
+                    // The last entry of a killed member may be incomplete.
                     for bytes in std::fs::read(&path).unwrap().chunks_exact(Entry::BYTES) {
                         let entry = Entry::read(bytes);
                         entries[entry.partition as usize].push(entry);
@@ -83,7 +84,8 @@ impl Tally {
             self.check_partition(partition, entries, log);
         }
         let again = processed.saturating_sub(records);
-        // 1 %; in a short run what members that are killed had not committed is more than that.
+        // The limit is 1 %. In a short run it is the records that killed members had not committed,
+        // which can be more.
         let share = self.plan.rate as usize * 3 / 2 / MEMBERS;
         if again > (records / 100).max(kills as usize * share) {
             self.wrong.push(format!(
@@ -109,7 +111,8 @@ impl Tally {
     fn check_partition(&mut self, partition: usize, entries: &[Entry], log: &Log) {
         let mut seen = HashSet::new();
         let mut commits = self.commits[partition].iter().peekable();
-        // One past the offsets that were all processed; a log of transactions or compaction is no part of this run.
+        // The offset after the processed ones. Offsets have no gaps, because the run uses neither
+        // transactions nor compaction.
         let mut whole = 0;
         for entry in entries {
             while let Some((offset, at)) = commits.next_if(|(_, at)| *at < entry.at) {
@@ -137,7 +140,7 @@ impl Tally {
         }
     }
 
-    /// How often partitions were lost; more than ten times in any second is a loop.
+    /// Counts how often partitions were lost. More than ten losses within a second are a loop.
     fn check_moves(&mut self, path: &Path) -> usize {
         let text = std::fs::read_to_string(path).unwrap();
         let moves = text.lines().filter_map(|line| line.split_once(' '));
@@ -157,7 +160,8 @@ impl Tally {
     }
 }
 
-/// The longest time between two records of one partition, by milliseconds in their order.
+/// Returns the longest time between two records of a partition. The stamps are in milliseconds, in
+/// order.
 pub(crate) fn longest_gap(stamps: &[Vec<u64>]) -> Duration {
     let gaps = stamps.iter().map(|stamps| {
         let pairs = stamps

@@ -1,4 +1,5 @@
-//! `confluent-kafka`: Confluent's translation of Kafka's Java client, through its byte-slice interface.
+//! `confluent-kafka`, Confluent's translation of Kafka's Java client, through its byte-slice
+//! interface.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! A client of librdkafka's C interface, from its settings.
+//! Creates a client of librdkafka's C interface from its settings.
 #![expect(unsafe_code, reason = "the interface is C's")]
 
 use std::ffi::{CStr, CString, c_char};
@@ -7,15 +7,16 @@ use rdkafka::bindings as c;
 
 use crate::clients::text;
 
-/// Makes a client that lives until the process ends. `prepare` gets the configuration before it is the client's.
+/// Creates a client that lives until the process ends. `prepare` gets the configuration before the
+/// client owns it.
 pub(crate) fn open(
     kind: c::rd_kafka_type_t,
     settings: Vec<(&'static str, String)>,
     prepare: impl FnOnce(*mut c::rd_kafka_conf_t),
 ) -> Result<*mut c::rd_kafka_t, String> {
     let mut error: [c_char; 256] = [0; 256];
-    // SAFETY: each call gets live, terminated strings and the configuration that the first returned, which belongs to the client once
-    // that is made.
+    // SAFETY: each call gets live, terminated strings and the configuration that the first call
+    // returned. The client owns the configuration once it is created.
     unsafe {
         let conf = c::rd_kafka_conf_new();
         for (key, value) in settings {
@@ -39,7 +40,7 @@ pub(crate) fn open(
 }
 
 fn said(error: &[c_char]) -> String {
-    // SAFETY: librdkafka terminates what it writes, and the buffer began as zeros.
+    // SAFETY: librdkafka terminates the text that it writes, and the buffer began as zeros.
     let error = unsafe { CStr::from_ptr(error.as_ptr()) };
     error.to_string_lossy().into_owned()
 }

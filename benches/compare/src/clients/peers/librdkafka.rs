@@ -1,8 +1,8 @@
-//! librdkafka's settings, for its C interface and for the wrapper around it.
+//! The settings of librdkafka, for its C interface and for its wrapper.
 
 use crate::case::{Codec, Job};
 
-/// Every setting that differs from librdkafka's defaults.
+/// Returns every setting that differs from librdkafka's defaults.
 pub(super) fn settings(job: &Job) -> Vec<(&'static str, String)> {
     let mut set = vec![
         ("bootstrap.servers", job.bootstrap.clone()),
@@ -19,7 +19,8 @@ pub(super) fn settings(job: &Job) -> Vec<(&'static str, String)> {
         set.push(("batch.size", bytes.to_string()));
     }
     if job.tuned() {
-        // Latency wants no waiting; throughput wants full batches and a queue that never runs dry.
+        // For latency, records must not linger. For throughput, batches must be full and the queue
+        // must never run empty.
         let linger = if job.rate.is_some() { 0 } else { 5 };
         set.push(("linger.ms", linger.to_string()));
         set.push(("batch.num.messages", "100000".to_owned()));
@@ -32,7 +33,7 @@ pub(super) fn settings(job: &Job) -> Vec<(&'static str, String)> {
     set
 }
 
-/// What of it is told: all but where the target is.
+/// Formats the settings for the results, without the address of the target.
 pub(super) fn told(job: &Job) -> String {
     let settings = settings(job);
     crate::clients::listed(settings.get(1..).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! librdkafka through its own C interface: batches of messages in, a callback per delivery.
+//! librdkafka through its C interface, with batches of messages and a callback per delivery.
 #![expect(unsafe_code, reason = "the interface is C's")]
 
 use std::ffi::{CString, c_int, c_void};
@@ -127,7 +127,7 @@ impl Blocking for Producer {
     }
 }
 
-/// Moves the messages that found the queue full to the front: those are tried again.
+/// Moves the messages that were refused by a full queue to the front, to be tried again.
 fn keep_refused(messages: &mut &mut [c::rd_kafka_message_t]) -> Result<(), String> {
     let full = c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL;
     let mut refused = 0;
@@ -146,5 +146,5 @@ fn keep_refused(messages: &mut &mut [c::rd_kafka_message_t]) -> Result<(), Strin
     Ok(())
 }
 
-/// Leaves the choice to librdkafka; a macro in C.
+/// The value that leaves the choice to librdkafka. A macro in C.
 const UNASSIGNED: i32 = -1;

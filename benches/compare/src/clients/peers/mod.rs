@@ -1,4 +1,4 @@
-//! The other clients, at their defaults and tuned as well as we could.
+//! The other clients, with their defaults and with the best settings that we found.
 
 mod confluent_kafka;
 pub(crate) mod handle;
@@ -20,9 +20,9 @@ pub(super) fn produce(job: &Job) -> Result<Sample, String> {
         Client::ConfluentKafka => block_on(job, confluent_kafka::produce(job)),
         Client::Krafka => block_on(job, krafka::produce(job)),
         Client::Rskafka => block_on(job, rskafka::produce(job)),
-        Client::RdkafkaStream => Err("a consumer's interface".to_owned()),
+        Client::RdkafkaStream => Err("this interface of the client only consumes".to_owned()),
         Client::Milena | Client::MilenaBatch | Client::MilenaThread => {
-            Err("not another client".to_owned())
+            Err("this is not one of the other clients".to_owned())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! rdkafka's `BaseProducer`: librdkafka through the wrapper's callback interface.
+//! `BaseProducer` of rdkafka, which is librdkafka through the wrapper's callback interface.
 
 use std::sync::Arc;
 use std::time::Duration;

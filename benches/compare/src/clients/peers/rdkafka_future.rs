@@ -1,4 +1,4 @@
-//! rdkafka's `FutureProducer`: librdkafka with a future per record.
+//! `FutureProducer` of rdkafka, which is librdkafka with a future per record.
 
 use std::time::Duration;
 

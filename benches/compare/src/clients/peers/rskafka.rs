@@ -1,4 +1,5 @@
-//! rskafka: the caller gathers records into batches and sends each to a partition. It knows no idempotence.
+//! rskafka. The caller gathers records into batches and sends each to a partition. It has no
+//! idempotence.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,13 +18,13 @@ use crate::measure::Meter;
 pub(super) async fn produce(job: &Job) -> Result<Sample, String> {
     let rskafka = Arc::new(Rskafka::connect(job).await?);
     let job = job.clone();
-    // On a worker of the runtime, as all others.
+    // The load runs on a worker of the runtime, like that of the other clients.
     let task = tokio::spawn(async move { rskafka.measure(&job).await });
     task.await.map_err(text)?
 }
 
 struct Rskafka {
-    /// A client and its places for batches in flight, per partition.
+    /// The clients of the partitions, each with its permits for batches in flight.
     partitions: Vec<(Arc<PartitionClient>, Arc<Semaphore>)>,
     compression: Compression,
     batch: u64,
@@ -116,7 +117,7 @@ impl Rskafka {
         Ok(sent)
     }
 
-    /// Each tick's records are one batch.
+    /// Sends each tick's records as one batch.
     async fn paced(&self, pace: Pace) -> Result<(u64, Vec<f64>), String> {
         let (mut sent, mut times, mut open) = (0, Vec::new(), JoinSet::new());
         let mut turns = self.partitions.iter().cycle();

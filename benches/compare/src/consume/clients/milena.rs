@@ -1,4 +1,4 @@
-//! milena, always at its defaults.
+//! milena, always with its defaults.
 
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
@@ -41,7 +41,7 @@ pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), 
     task.await.map_err(text)?
 }
 
-/// Views of the fetched bytes.
+/// Reads batches of views of the fetched bytes.
 async fn batches(
     job: &ConsumeJob,
     consumer: &AssignedConsumer,
@@ -60,7 +60,7 @@ async fn batches(
     Ok(())
 }
 
-/// Owned records, one with each call.
+/// Reads owned records, one with each call.
 async fn stream(
     job: &ConsumeJob,
     consumer: &AssignedConsumer,
@@ -77,7 +77,7 @@ async fn stream(
     }
 }
 
-/// An asynchronous function for each record, in a group that commits what was processed.
+/// Runs an asynchronous function for each record, in a group that commits the processed records.
 async fn handle(job: &ConsumeJob, client: &Client, board: &Arc<Board>) -> Result<(), String> {
     let _ = BOARD.set(Arc::clone(board));
     let mut members = JoinSet::new();

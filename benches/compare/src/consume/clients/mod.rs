@@ -1,4 +1,4 @@
-//! The clients' ways to consume: one file each, all counted alike.
+//! The consumers of the clients, one file each, all counted in the same way.
 
 mod milena;
 #[cfg(feature = "peers")]
@@ -8,7 +8,7 @@ use crate::case::{Client, ConsumeJob};
 use crate::clients::runtime;
 use crate::consume::board::Board;
 
-/// Consumes until the board says that it is over.
+/// Consumes until the board says that the measurement is over.
 pub(super) fn run(job: &ConsumeJob, board: &std::sync::Arc<Board>) -> Result<(), String> {
     match job.client {
         Client::Milena => block_on(job, milena::consume(job, board)),
@@ -19,7 +19,7 @@ pub(super) fn run(job: &ConsumeJob, board: &std::sync::Arc<Board>) -> Result<(),
     }
 }
 
-/// All asynchronous clients get the same runtime, and their loop a task on it.
+/// Runs an asynchronous client. All get the same runtime and a task on it.
 fn block_on(
     job: &ConsumeJob,
     work: impl Future<Output = Result<(), String>>,
@@ -27,12 +27,12 @@ fn block_on(
     runtime(&job.cores)?.block_on(work)
 }
 
-/// A group that nobody else is in.
+/// Returns the name of a new group.
 fn group() -> String {
     format!("compare-{}", std::process::id())
 }
 
-/// Where to begin: at the first record, or behind the last where records are being written meanwhile.
+/// Returns true if reading begins at the end, because records are written at the same time.
 fn from_end(job: &ConsumeJob) -> bool {
     job.clock == crate::case::Due::InValue
 }

@@ -1,4 +1,5 @@
-//! ElectLeaders: the preferred replica, or any that is up, is made the leader (KIP-183, KIP-460).
+//! ElectLeaders, which makes the preferred replica, or any replica that is up, the leader (KIP-183,
+//! KIP-460).
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::cluster::Refused;
 use crate::context::{Answer, Context, text, topic_name};
 use crate::partition::Partition;
 
+/// Serves an ElectLeaders request.
 pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) -> Answer {
     let mut answer = ElectLeadersResponse::default().with_throttle_time_ms(context.throttle_ms());
     if let Err(code) = context.fault() {
@@ -20,7 +22,7 @@ pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) ->
     for (topic, partitions) in asked(context, request) {
         let results = partitions.into_iter().filter_map(|index| {
             let done = elect_one(context, &topic, index, request.election_type);
-            // Asked for all, those that needed none are not told.
+            // A request for all partitions is answered only for those that needed an election.
             let needless = matches!(done, Err((ErrorCode::ELECTION_NOT_NEEDED, _)));
             if all && needless {
                 return None;
@@ -43,6 +45,7 @@ pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) ->
     context.answer::<ElectLeadersRequest>(&answer)
 }
 
+/// Returns the topics and partitions of the request, or all of them for a null list.
 fn asked(context: &Context, request: &ElectLeadersRequest) -> Vec<(String, Vec<i32>)> {
     let Some(topics) = &request.topic_partitions else {
         let topics = context.cluster.topics();
@@ -59,6 +62,7 @@ fn asked(context: &Context, request: &ElectLeadersRequest) -> Vec<(String, Vec<i
         .collect()
 }
 
+/// Elects a leader for one partition.
 fn elect_one(context: &Context, topic: &str, index: i32, kind: i8) -> Result<(), Refused> {
     if let Some(code) = context.hits.error_at(topic, index) {
         return Err((code, "a fault was asked for".to_owned()));
@@ -79,6 +83,7 @@ fn elect_one(context: &Context, topic: &str, index: i32, kind: i8) -> Result<(),
     Ok(())
 }
 
+/// Returns the first replica, if it is up, in sync and not the leader already.
 fn preferred(context: &Context, partition: &Partition) -> Result<i32, Refused> {
     let state = partition.lock();
     let first = state.replicas.all().first().copied();
@@ -93,6 +98,7 @@ fn preferred(context: &Context, partition: &Partition) -> Result<i32, Refused> {
     })
 }
 
+/// Returns any replica that is up, if there is no leader.
 fn any(context: &Context, partition: &Partition) -> Result<i32, Refused> {
     let state = partition.lock();
     if state.leader.is_some() {

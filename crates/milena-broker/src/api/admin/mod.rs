@@ -1,3 +1,3 @@
-//! Administrative requests beside topics, configs and groups.
+//! Administrative requests other than those for topics, configs and groups.
 
 pub(super) mod elections;

@@ -1,4 +1,5 @@
-//! The assignors of the coordinator: `uniform`, which evens out and keeps, and `range`.
+//! The assignors of the coordinator. `uniform` evens out shares and keeps partitions, and `range`
+//! gives ranges per topic.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +7,11 @@ use uuid::Uuid;
 
 use super::{ConsumerGroup, Places, World};
 
-/// The names that members may ask for; the first is the default.
+/// The names of the assignors. The first is the default.
 pub(super) const ASSIGNORS: [&str; 2] = ["uniform", "range"];
 
 impl ConsumerGroup {
-    /// Makes the target for the present epoch.
+    /// Makes the target assignment for the present epoch.
     pub(super) fn make_target(&mut self) {
         let chosen = self.preferred();
         let topics = self.topics.clone();
@@ -22,7 +23,7 @@ impl ConsumerGroup {
         self.target_epoch = self.epoch;
     }
 
-    /// The assignor that most members ask for.
+    /// Returns the assignor that most members ask for.
     fn preferred(&self) -> &'static str {
         let votes = |name: &str| {
             let members = self.members.values();
@@ -30,10 +31,12 @@ impl ConsumerGroup {
                 .filter(|m| m.assignor.as_deref() == Some(name))
                 .count()
         };
+        // `max_by_key` takes the last of equals, so the reversed order prefers the default.
         let best = ASSIGNORS.into_iter().rev().max_by_key(|name| votes(name));
         best.unwrap_or("uniform")
     }
 
+    /// Gives each member a range of each topic.
     fn by_range(&self, topics: &World) -> BTreeMap<String, Places> {
         let mut target = self.nothing();
         for (name, (id, count)) in topics {
@@ -56,7 +59,7 @@ impl ConsumerGroup {
         target
     }
 
-    /// Keeps what members had in the target before, and evens out.
+    /// Keeps each member's partitions of the last target, and evens out the shares.
     fn uniformly(&self, topics: &World) -> BTreeMap<String, Places> {
         let mut target = self.nothing();
         let mut free = Vec::new();
@@ -87,7 +90,7 @@ impl ConsumerGroup {
         target
     }
 
-    /// A partition whose move makes shares more even.
+    /// Returns a partition whose move makes the shares more even, with its old and its new owner.
     fn uneven(
         &self,
         target: &BTreeMap<String, Places>,
@@ -112,17 +115,20 @@ impl ConsumerGroup {
         None
     }
 
+    /// Returns a target in which no member has a partition.
     fn nothing(&self) -> BTreeMap<String, Places> {
         let ids = self.members.keys();
         ids.map(|id| (id.clone(), Places::new())).collect()
     }
 }
 
+/// Returns the number of partitions that a member has.
 fn load(target: &BTreeMap<String, Places>, member: &str) -> usize {
     let places = target.get(member);
     places.map_or(0, |places| places.values().map(BTreeSet::len).sum())
 }
 
+/// Adds a partition to a member.
 fn give(target: &mut BTreeMap<String, Places>, member: &str, id: Uuid, number: usize) {
     if let Some(places) = target.get_mut(member) {
         places.entry(id).or_default().insert(number as i32);

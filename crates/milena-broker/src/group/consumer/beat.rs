@@ -1,4 +1,5 @@
-//! ConsumerGroupHeartbeat: joins, confirms, leaves; each answer carries the epoch, and the assignment where it changed.
+//! ConsumerGroupHeartbeat. A member joins, confirms and leaves by it. Each answer has the epoch,
+//! and the assignment if it changed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,35 +12,49 @@ use super::assign::ASSIGNORS;
 use super::member::{ConsumerMember, MemberState, Pattern};
 use super::{ConsumerGroup, Places, Timing, World, within};
 
-/// A ConsumerGroupHeartbeat request. `None` means: as before.
+/// A ConsumerGroupHeartbeat request. `None` means unchanged since the last one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Beat {
+    /// The member's id.
     pub(crate) member_id: String,
+    /// The member's epoch. 0 joins, -1 leaves, and -2 leaves for a while.
     pub(crate) epoch: i32,
+    /// The static identity (`group.instance.id`).
     pub(crate) instance_id: Option<String>,
+    /// The member's rack.
     pub(crate) rack: Option<String>,
+    /// The time it may take to give partitions back.
     pub(crate) rebalance_timeout: Option<Duration>,
+    /// The topics that it subscribes to.
     pub(crate) topics: Option<Vec<String>>,
+    /// The pattern of topics that it subscribes to. An empty one ends the subscription.
     pub(crate) regex: Option<String>,
+    /// The server-side assignor that it prefers.
     pub(crate) assignor: Option<String>,
+    /// The partitions that it owns.
     pub(crate) owned: Option<Places>,
+    /// The client id.
     pub(crate) client_id: String,
+    /// The client's address.
     pub(crate) client_host: String,
 }
 
-/// The answer.
+/// The answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BeatReply {
+    /// The member's id.
     pub(crate) member_id: String,
+    /// The member's epoch from now on.
     pub(crate) epoch: i32,
+    /// The partitions that it may use. `None` if they are unchanged.
     pub(crate) assignment: Option<Places>,
 }
 
-/// Why a request is refused.
+/// The error code and the text of a refused request.
 pub(crate) type Refused = (ErrorCode, String);
 
 impl ConsumerGroup {
-    /// Takes a heartbeat of any kind.
+    /// Handles a heartbeat of any kind.
     pub(crate) fn beat(
         &mut self,
         now: Instant,
@@ -53,6 +68,7 @@ impl ConsumerGroup {
         }
         let known = self.members.len();
         let id = self.enter(now, beat, timing)?;
+        // The assignment before this heartbeat decides whether the answer has to repeat it.
         let before = self.members.get(&id).map(|member| member.assigned.clone());
         let changed = self.update(&id, beat)? || self.members.len() > known;
         let read = self.read_of(world);
@@ -82,7 +98,7 @@ impl ConsumerGroup {
         })
     }
 
-    /// The member that beats; a new one comes into being.
+    /// Returns the id of the member that sent the heartbeat, and adds it if it is new.
     fn enter(&mut self, now: Instant, beat: &Beat, timing: Timing) -> Result<String, Refused> {
         let id = &beat.member_id;
         if let Some(instance) = &beat.instance_id {
@@ -99,6 +115,7 @@ impl ConsumerGroup {
         Ok(id.clone())
     }
 
+    /// Does the same for a static member.
     fn enter_static(
         &mut self,
         now: Instant,
@@ -130,7 +147,8 @@ impl ConsumerGroup {
             );
             return Err((ErrorCode::UNRELEASED_INSTANCE_ID, what));
         }
-        // It came back: what it had stays with it, and nobody else notices.
+        // The static member came back. It keeps its partitions, and the other members notice
+        // nothing.
         let old = held.id.clone();
         if let Some(mut member) = self.members.remove(&old) {
             member.id.clone_from(id);
@@ -145,6 +163,7 @@ impl ConsumerGroup {
         Ok(id.clone())
     }
 
+    /// Adds a new member without any subscription.
     fn add(&mut self, now: Instant, beat: &Beat, timing: Timing) {
         let member = ConsumerMember {
             id: beat.member_id.clone(),
@@ -167,7 +186,7 @@ impl ConsumerGroup {
         self.members.insert(member.id.clone(), member);
     }
 
-    /// Notes what the member says anew; `true` when the target depends on it.
+    /// Takes in the changes that the member sent. Returns true if the target depends on them.
     fn update(&mut self, id: &str, beat: &Beat) -> Result<bool, Refused> {
         let pattern = match beat.regex.as_deref() {
             None => None,
@@ -206,6 +225,7 @@ impl ConsumerGroup {
             ))
     }
 
+    /// Removes a member, or lets a static one go for a while.
     fn leave(&mut self, now: Instant, beat: &Beat, world: &World) -> Result<BeatReply, Refused> {
         let id = match &beat.instance_id {
             None => beat.member_id.clone(),
@@ -224,7 +244,8 @@ impl ConsumerGroup {
             return Err(unknown(&id));
         };
         if beat.epoch == LEFT_FOR_A_WHILE {
-            // It keeps its place until its session ends; what it was to give back it has.
+            // It keeps its place until its session ends. The partitions that it had to give back
+            // count as given back.
             member.epoch = LEFT_FOR_A_WHILE;
             member.revoking.clear();
             member.revoke_ends = None;
@@ -238,7 +259,7 @@ impl ConsumerGroup {
         })
     }
 
-    /// Takes a member out; the others get a new target at their next beats.
+    /// Removes a member. The others get a new target with their next heartbeats.
     pub(super) fn remove(&mut self, _: Instant, id: &str, world: &World) {
         if self.members.remove(id).is_some() {
             self.target.remove(id);
@@ -248,7 +269,8 @@ impl ConsumerGroup {
     }
 }
 
-/// An epoch that is not the member's is fenced; the one before is let through where only the answer can have been lost.
+/// Refuses an epoch that is not the member's. The epoch before is accepted if the member can only
+/// have missed the last answer.
 fn fence(member: &ConsumerMember, beat: &Beat) -> Result<(), Refused> {
     if beat.epoch == 0 || beat.epoch == member.epoch {
         return Ok(());
@@ -266,6 +288,7 @@ fn fence(member: &ConsumerMember, beat: &Beat) -> Result<(), Refused> {
     Err((ErrorCode::FENCED_MEMBER_EPOCH, what))
 }
 
+/// Checks the parts of a request that depend on no state.
 fn check(beat: &Beat) -> Result<(), Refused> {
     let invalid = |what: &str| Err((ErrorCode::INVALID_REQUEST, what.to_owned()));
     if beat.epoch < LEFT_FOR_A_WHILE {
@@ -309,12 +332,13 @@ fn check(beat: &Beat) -> Result<(), Refused> {
     }
 }
 
+/// Returns true if the member sent everything, as it does to get its whole assignment again.
 fn is_full(beat: &Beat) -> bool {
     let reads = beat.topics.is_some() || beat.regex.is_some();
     beat.rebalance_timeout.is_some() && reads && beat.owned.is_some()
 }
 
-/// The expression over whole names, as Kafka's brokers match them.
+/// Compiles a pattern so that it matches whole topic names, like Kafka's brokers.
 fn whole(text: &str) -> Result<regex::bytes::Regex, Refused> {
     let compile = |text: &str| RegexBuilder::new(text).unicode(false).build();
     compile(text)
@@ -327,10 +351,11 @@ fn whole(text: &str) -> Result<regex::bytes::Regex, Refused> {
         })
 }
 
+/// Returns the refusal of an unknown member.
 fn unknown(id: &str) -> Refused {
     let what = format!("Member {id} is not a member of the group.");
     (ErrorCode::UNKNOWN_MEMBER_ID, what)
 }
 
-/// The epoch of a static member that means to come back.
+/// The epoch of a static member that left and intends to come back.
 pub(super) const LEFT_FOR_A_WHILE: i32 = -2;

@@ -10,49 +10,64 @@ use super::Places;
 /// A member.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsumerMember {
+    /// The id, which the member chose itself from version 1 on.
     pub(crate) id: String,
+    /// The static identity. `None` for a dynamic member.
     pub(crate) instance_id: Option<String>,
+    /// The rack. `None` if it never sent one.
     pub(crate) rack: Option<String>,
+    /// The client id.
     pub(crate) client_id: String,
+    /// The client's address.
     pub(crate) client_host: String,
-    /// How long it may take to give partitions back.
+    /// The time it may take to give partitions back.
     pub(super) rebalance_timeout: Duration,
+    /// The topics that it subscribes to by name.
     pub(crate) topics: Vec<String>,
+    /// The pattern that it subscribes to. `None` without one.
     pub(crate) pattern: Option<Pattern>,
-    /// The server-side assignor that it prefers.
+    /// The server-side assignor that it prefers. `None` without a preference.
     pub(super) assignor: Option<String>,
-    /// -2 for a static member that went away for a while.
+    /// The member's epoch. -2 for a static member that left for a while.
     pub(crate) epoch: i32,
+    /// The epoch before, which a member that missed an answer may still send.
     pub(super) previous_epoch: i32,
+    /// The progress towards the target.
     pub(super) state: MemberState,
-    /// What it may use.
+    /// The partitions that it may use.
     pub(crate) assigned: Places,
-    /// What it has not yet confirmed to have given back.
+    /// The partitions that it must give back and has not confirmed to have given back. No other
+    /// member gets them until then.
     pub(super) revoking: Places,
+    /// The time at which it is removed without another heartbeat.
     pub(super) session_ends: Instant,
-    /// Until when it has to give partitions back.
+    /// The time at which it is removed if it has not given its partitions back. `None` while it
+    /// need not give any back.
     pub(super) revoke_ends: Option<Instant>,
 }
 
 /// A pattern of topics with its text.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
+    /// The text as the member sent it.
     pub(crate) text: String,
+    /// The compiled pattern, which matches whole names.
     pub(super) whole: Regex,
 }
 
-/// How far a member is with its target.
+/// The progress of a member towards its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemberState {
+    /// It has its target, or can go on to the next one.
     Stable,
-    /// It is to give partitions back.
+    /// It must give partitions back.
     Unrevoked,
-    /// It waits for what others are to give back.
+    /// It waits for partitions that others must give back.
     Unreleased,
 }
 
 impl ConsumerMember {
-    /// Whether it reads the topic.
+    /// Returns true if it subscribes to the topic.
     pub(crate) fn wants(&self, topic: &str) -> bool {
         let fits = |pattern: &Pattern| pattern.whole.is_match(topic.as_bytes());
         self.topics.iter().any(|name| name == topic) || self.pattern.as_ref().is_some_and(fits)

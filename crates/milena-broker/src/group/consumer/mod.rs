@@ -1,4 +1,5 @@
-//! A group of the consumer protocol (KIP-848): the coordinator assigns, members confirm, and epochs fence who is late.
+//! A group of the consumer protocol (KIP-848). The coordinator assigns, members confirm, and epochs
+//! fence members that are late.
 
 mod assign;
 mod beat;
@@ -25,26 +26,30 @@ use super::member::Identity;
 /// Partitions by topic id.
 pub(crate) type Places = BTreeMap<Uuid, BTreeSet<i32>>;
 
-/// The timing that members of such groups are given by the broker.
+/// The timing that the broker gives to members.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timing {
+    /// The time after which a silent member is removed.
     pub(crate) session: Duration,
+    /// The time between two heartbeats of a member.
     pub(crate) interval: Duration,
 }
 
-/// A group as plain state.
+/// The state of a group. Every change is a function of the request and the time.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConsumerGroup {
-    /// Rises with each change of members, subscriptions or topics.
+    /// The group's epoch. Grows by one with each change of members, subscriptions or topics.
     pub(super) epoch: i32,
-    /// The epoch that the target was made for.
+    /// The epoch that the target was made for. At most `epoch`.
     pub(super) target_epoch: i32,
-    /// The assignor that made the target.
+    /// The assignor that made the target. Empty before the first.
     pub(super) assignor: String,
+    /// The members by id.
     pub(super) members: BTreeMap<String, ConsumerMember>,
-    /// What each member is to own.
+    /// The partitions that each member should own. It has an entry for each member after
+    /// [`make_target`](Self::make_target).
     pub(super) target: BTreeMap<String, Places>,
-    /// The topics that members read, as they were when the epoch last rose.
+    /// The topics that members read, as of the last change of `epoch`.
     pub(super) topics: World,
 }
 
@@ -53,7 +58,7 @@ impl ConsumerGroup {
         self.members.is_empty()
     }
 
-    /// Whether a member's commit or fetch of offsets names the epoch that it is in.
+    /// Checks that a commit or a fetch of offsets comes from a member in its present epoch.
     pub(crate) fn check(&self, who: &Identity, epoch: i32) -> Result<(), ErrorCode> {
         let member = self
             .members
@@ -66,19 +71,21 @@ impl ConsumerGroup {
         }
     }
 
-    /// Whether a member reads the topic.
+    /// Returns true if a member subscribes to the topic.
     pub(crate) fn reads(&self, topic: &str) -> bool {
         self.members.values().any(|member| member.wants(topic))
     }
 
-    /// The members, in the order in which assignors take them: static ones by their instance id, then the others.
+    /// Returns the members in the order that assignors use. Static members come first, ordered by
+    /// instance id.
     pub(super) fn ordered(&self) -> Vec<&ConsumerMember> {
         let mut members: Vec<_> = self.members.values().collect();
         members.sort_by_key(|m| (m.instance_id.is_none(), m.instance_id.clone(), m.id.clone()));
         members
     }
 
-    /// Who holds a partition: by assignment, or since it has not confirmed that it gave it back.
+    /// Returns the member that holds a partition. It is assigned to that member, or not yet
+    /// confirmed to be given back.
     pub(super) fn holder(&self, topic: Uuid, partition: i32) -> Option<&str> {
         let holds = |places: &Places| places.get(&topic).is_some_and(|p| p.contains(&partition));
         let mut members = self.members.values();
@@ -87,7 +94,7 @@ impl ConsumerGroup {
     }
 }
 
-/// Whether every partition of `few` is in `many`.
+/// Returns true if every partition of `few` is in `many`.
 pub(super) fn within(few: &Places, many: &Places) -> bool {
     few.iter().all(|(topic, partitions)| {
         partitions.is_empty() || many.get(topic).is_some_and(|all| partitions.is_subset(all))

@@ -1,4 +1,5 @@
-//! A member on its way to its target: it gives back first, confirms that, and then gets what others gave back.
+//! The steps of a member towards its target. It gives partitions back first, confirms that, and
+//! then gets those that others gave back.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,8 @@ use super::member::MemberState;
 use super::{ConsumerGroup, Places};
 
 impl ConsumerGroup {
-    /// Takes a member one step further; `owned` is what it says it owns, where it says so.
+    /// Takes a member one step further. `owned` are the partitions that it says it owns, if it sent
+    /// them.
     pub(super) fn reconcile(&mut self, id: &str, owned: Option<&Places>) {
         let Some(member) = self.members.get(id) else {
             return;
@@ -21,6 +23,7 @@ impl ConsumerGroup {
         }
     }
 
+    /// Computes the next assignment of a member from its target and the other members' partitions.
     fn step(&mut self, id: &str, owned: Option<&Places>) {
         let Some(member) = self.members.get(id) else {
             return;
@@ -42,7 +45,7 @@ impl ConsumerGroup {
         };
         member.assigned = kept;
         if !revoking.is_empty() && holds_on {
-            // The epoch stays until it has given them back.
+            // The member stays in its epoch until it has given the partitions back.
             member.state = MemberState::Unrevoked;
             member.revoking = revoking;
             return;
@@ -62,6 +65,7 @@ impl ConsumerGroup {
     }
 }
 
+/// Returns the partitions that `keep` accepts, without empty topics.
 fn filtered(places: &Places, keep: impl Fn(&uuid::Uuid, &i32) -> bool) -> Places {
     let each = places.iter().map(|(topic, partitions)| {
         let kept = partitions.iter().filter(|p| keep(topic, p)).copied();
@@ -71,18 +75,22 @@ fn filtered(places: &Places, keep: impl Fn(&uuid::Uuid, &i32) -> bool) -> Places
         .collect()
 }
 
+/// Returns true if the partition is among `places`.
 fn has(places: &Places, topic: &uuid::Uuid, partition: &i32) -> bool {
     places.get(topic).is_some_and(|p| p.contains(partition))
 }
 
+/// Returns the partitions that are in both.
 fn both(a: &Places, b: &Places) -> Places {
     filtered(a, |topic, partition| has(b, topic, partition))
 }
 
+/// Returns the partitions of `a` that are not in `b`.
 fn without(a: &Places, b: &Places) -> Places {
     filtered(a, |topic, partition| !has(b, topic, partition))
 }
 
+/// Returns true if a partition is in both.
 fn meet(a: &Places, b: &Places) -> bool {
     !both(a, b).is_empty()
 }

@@ -1,4 +1,5 @@
-//! Groups of the consumer protocol without a network: rules of epochs, and members that do anything at any time.
+//! Groups of the consumer protocol without a network. Epochs follow their rules, even with members
+//! that do anything at any time.
 
 use std::time::Duration;
 
@@ -41,12 +42,12 @@ fn count(places: &Places) -> usize {
     places.values().map(BTreeSet::len).sum()
 }
 
-/// A client as it should be: gives back what it is told to, and confirms.
+/// A correct client. It gives back the partitions that it must, and confirms.
 #[derive(Default)]
 struct Client {
     epoch: i32,
     owned: Places,
-    /// What the last answer gave; not yet taken.
+    /// The assignment of the last answer, if the client has not applied it yet.
     told: Option<Places>,
 }
 
@@ -88,7 +89,7 @@ impl Bench {
                 }
             }
         }
-        // What clients use is theirs, as far as they have heard.
+        // Clients only use partitions that are theirs, by the last answer they got.
         let mut used = BTreeSet::new();
         for client in self.clients.values().filter(|client| client.epoch > 0) {
             for (topic, partitions) in &client.owned {
@@ -102,7 +103,7 @@ impl Bench {
         }
     }
 
-    /// A client beats; its answer may get lost.
+    /// Sends a client's heartbeat. Its answer may get lost.
     fn step(&mut self, id: &str, topics: &[&str], lost: bool) {
         let client = self.clients.entry(id.to_owned()).or_default();
         if let Some(told) = client.told.take() {
@@ -357,7 +358,7 @@ proptest! {
                 Op::Wait(seconds) => {
                     bench.now += Duration::from_secs(seconds.into());
                     bench.group.tick(bench.now);
-                    // A client that hears nothing for a session stops by itself.
+                    // A client that gets no answer for a session stops by itself.
                     let gone: Vec<_> = bench.clients.keys().filter(|id| !bench.group.members.contains_key(*id)).cloned().collect();
                     for id in gone { bench.clients.insert(id, Client::default()); }
                 }

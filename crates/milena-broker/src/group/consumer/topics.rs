@@ -1,4 +1,4 @@
-//! The topics of the cluster as a group sees them.
+//! The topics of the cluster, as far as groups need them.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use super::ConsumerGroup;
 
-/// Topics by name: id and partition count.
+/// The topics by name, with their id and partition count.
 pub(crate) type World = BTreeMap<String, (Uuid, usize)>;
 
 impl ConsumerGroup {
-    /// The topics that any member reads.
+    /// Returns the topics that any member subscribes to.
     pub(super) fn read_of(&self, world: &World) -> World {
         let read = world
             .iter()

@@ -1,10 +1,11 @@
-//! A group of the consumer protocol as it stands, for inspection and ConsumerGroupDescribe.
+//! The state of a group of the consumer protocol, for inspection and ConsumerGroupDescribe.
 
 use super::member::MemberState;
 use super::{ConsumerGroup, ConsumerMember, Places};
 use crate::group::view::{GroupState, GroupView, MemberView};
 
 impl ConsumerGroup {
+    /// Returns the group's state.
     pub(crate) fn state(&self) -> GroupState {
         let settled = |m: &ConsumerMember| {
             m.state == MemberState::Stable && (m.epoch == self.target_epoch || m.epoch < 0)
@@ -20,7 +21,8 @@ impl ConsumerGroup {
         }
     }
 
-    /// Group epoch, assignment epoch, assignor; then the members with their targets.
+    /// Returns the group epoch, the assignment epoch and the assignor, and the members with their
+    /// targets.
     pub(crate) fn describe(&self) -> (i32, i32, &str, Vec<(&ConsumerMember, Places)>) {
         let members = self.members.values().map(|member| {
             let target = self.target.get(&member.id).cloned();
@@ -34,6 +36,7 @@ impl ConsumerGroup {
         )
     }
 
+    /// Returns the group for inspection.
     pub(crate) fn view(&self) -> GroupView {
         let name = |id: &uuid::Uuid| {
             let found = self.topics.iter().find(|(_, (known, _))| known == id);

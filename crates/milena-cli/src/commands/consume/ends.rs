@@ -1,19 +1,22 @@
-//! Up to where a topic is read, partition by partition.
+//! The offsets up to which the partitions of a topic are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use milena::{Offset, TopicPartition};
 
-/// Where reading ends in each partition, and which are read to there.
+/// The end of reading in each partition, and the partitions that have reached it.
 #[derive(Debug)]
 pub(super) struct Ends {
+    /// The offset at which reading ends, by partition. Fixed when the command starts.
     ends: BTreeMap<TopicPartition, Offset>,
+    /// The partitions that are read to their end.
     passed: BTreeSet<TopicPartition>,
 }
 
 impl Ends {
-    /// Of what lies in each partition.
+    /// Makes the ends from the range of offsets in each partition. Empty partitions have reached
+    /// theirs.
     pub(super) fn new(ranges: BTreeMap<TopicPartition, Range<Offset>>) -> Self {
         let empty = ranges.iter().filter(|(_, range)| range.is_empty());
         Self {
@@ -25,12 +28,12 @@ impl Ends {
         }
     }
 
-    /// Where a partition ends; one that was not there at the beginning has nothing to read.
+    /// Returns the end of a partition. A partition that was created since has nothing to read.
     pub(super) fn of(&self, place: &TopicPartition) -> Offset {
         self.ends.get(place).copied().unwrap_or_default()
     }
 
-    /// The partition is read up to `next`; gives whether that is its end.
+    /// Notes that a partition is read up to `next`. Returns true if that is its end.
     pub(super) fn reach(&mut self, place: &TopicPartition, next: Offset) -> bool {
         let done = next >= self.of(place);
         if done {
@@ -39,19 +42,20 @@ impl Ends {
         done
     }
 
-    /// The partitions are read by others from now on, or again by this member.
+    /// Notes that partitions move between members. Each has to reach its end again.
     pub(super) fn reopen(&mut self, places: &[TopicPartition]) {
         for place in places {
             self.passed.remove(place);
         }
     }
 
-    /// The partitions that are not read to their end.
+    /// Returns the partitions that are not read to their end.
     pub(super) fn left(&self) -> impl Iterator<Item = &TopicPartition> {
         let ends = self.ends.keys();
         ends.filter(|place| !self.passed.contains(*place))
     }
 
+    /// Returns true if a partition is not read to its end.
     pub(super) fn is_left(&self, place: &TopicPartition) -> bool {
         self.ends.contains_key(place) && !self.passed.contains(place)
     }

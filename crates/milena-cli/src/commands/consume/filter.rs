@@ -1,12 +1,15 @@
-//! Which records are shown: by key, value and headers.
+//! The filter of shown records, by key, value and headers.
 
 use super::Consume;
 use crate::format::Shown;
 
-/// Which records are shown.
+/// The conditions that a shown record meets. All of them must hold.
 pub(super) struct Filter {
+    /// The pattern of the key. `None` accepts every key.
     key: Option<Vec<u8>>,
+    /// The pattern of the value. `None` accepts every value.
     value: Option<Vec<u8>>,
+    /// The names of required headers, with the pattern of the last value.
     headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -24,13 +27,14 @@ impl Filter {
         }
     }
 
+    /// Returns true if the record is to be shown.
     pub(super) fn lets_through(&self, record: &Shown<'_>) -> bool {
         let holds = |pattern: &Option<Vec<u8>>, bytes: Option<&[u8]>| match (pattern, bytes) {
             (None, _) => true,
             (Some(pattern), Some(bytes)) => matches(pattern, bytes),
             (Some(_), None) => false,
         };
-        // The last of that name, as readers of a single header take it.
+        // The last header of that name counts, as for readers that take a single header.
         let header = |(name, pattern): &(String, Option<Vec<u8>>)| {
             let last = record.headers.get(name);
             last.is_some_and(|value| holds(pattern, value))
@@ -41,7 +45,7 @@ impl Filter {
     }
 }
 
-/// Whether `bytes` are as `pattern` says, whose `*` stand for any bytes.
+/// Returns true if `bytes` match `pattern`, in which `*` stands for any bytes.
 fn matches(pattern: &[u8], bytes: &[u8]) -> bool {
     let mut parts = pattern.split(|byte| *byte == b'*');
     let first = parts.next().unwrap_or_default();

@@ -1,23 +1,24 @@
-//! How far each partition was shown, and how much of that has reached the output.
+//! The progress of output in each partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use milena::{Offset, TopicPartition};
 
-/// How far each partition was shown: what a group may commit.
+/// The offset up to which each partition was shown. A group may commit up to there.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// One past the last record that is formatted and not written yet, by partition.
+    /// The offset after the last record that is formatted and not written yet, by partition.
     taken: BTreeMap<TopicPartition, Offset>,
-    /// One past the last record that is written, by partition. Never behind anything that is not.
+    /// The offset after the last record that is written, by partition. Every record before it that
+    /// is to be shown is written.
     written: BTreeMap<TopicPartition, Offset>,
-    /// Partitions of which records were received that are not shown: they lie behind the end that was asked for. The position of the
-    /// consumer tells nothing there.
+    /// Partitions with received records that are not shown, because they lie behind the end that
+    /// was asked for. The consumer's position is of no use for them.
     cut: BTreeSet<TopicPartition>,
 }
 
 impl Ledger {
-    /// All records below `next` that are to be shown are formatted.
+    /// Notes that all records below `next` that are to be shown are formatted.
     pub(super) fn take(&mut self, place: &TopicPartition, next: Offset) {
         match self.taken.get_mut(place) {
             Some(taken) => *taken = next,
@@ -25,17 +26,18 @@ impl Ledger {
         }
     }
 
-    /// Nothing is shown of a partition from here on, whatever was received of it.
+    /// Notes that no more records of a partition are shown, whatever was received.
     pub(super) fn cut(&mut self, place: &TopicPartition) {
         self.cut.insert(place.clone());
     }
 
-    /// All that was formatted is written.
+    /// Notes that everything that was formatted is written.
     pub(super) fn flushed(&mut self) {
         self.written.append(&mut self.taken);
     }
 
-    /// The partitions come from others or go to others: what was shown of them before says nothing of where they stand.
+    /// Forgets partitions that come from other members or go to them. The progress from before does
+    /// not apply to them any more.
     pub(super) fn forget(&mut self, places: &[TopicPartition]) {
         for place in places {
             self.taken.remove(place);
@@ -44,10 +46,12 @@ impl Ledger {
         }
     }
 
-    /// Up to where a partition was shown; `position` is the consumer's, who has given out all that lies before it.
+    /// Returns the offset up to which a partition was shown. `position` is the consumer's, which
+    /// has passed on everything before it.
     pub(super) fn shown(&self, place: &TopicPartition, position: Option<Offset>) -> Option<Offset> {
         let written = self.written.get(place).copied();
-        // Behind the last record may stand what is none: markers of transactions, or records that compaction took.
+        // Behind the last record there may be offsets without records, such as transaction markers
+        // or records removed by compaction. Only the position is beyond those.
         match self.cut.contains(place) || self.taken.contains_key(place) {
             true => written,
             false => position.max(written),

@@ -1,4 +1,5 @@
-//! A member of a group that commits what was shown: about each second, when partitions go to others, and at the end.
+//! A member of a group that commits the records it has shown. It commits about once a second, when
+//! partitions go to other members, and at the end.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,39 +15,47 @@ use super::ledger::Ledger;
 use super::sink::Sink;
 use crate::failure::Failure;
 
-/// A member, and what of its partitions is committed.
+/// A member, with the state of its commits.
 pub(super) struct Member {
+    /// The consumer. Its rebalances wait for [`attend`](Self::attend).
     pub(super) consumer: Consumer,
-    /// The partitions that come and go; each is answered before the group goes on.
+    /// Partitions that were assigned or are being taken away. The group's rebalance waits until
+    /// each is attended to.
     moves: mpsc::Receiver<Move>,
-    /// What the coordinator has acknowledged since the partition came.
+    /// The offsets that the coordinator has acknowledged since the partition was assigned.
     committed: BTreeMap<TopicPartition, Offset>,
+    /// The commit without an answer yet. At most one at a time.
     under_way: Option<UnderWay>,
-    /// When the last commit began.
+    /// The time that the last commit began.
     tried: Instant,
-    /// When partitions came or went last; `None` before this is a member.
+    /// The time of the last change of the assignment. `None` until it is a member.
     settled: Option<Instant>,
-    /// When the other members' commits were looked at last.
+    /// The time of the last look at other members' commits. `None` before the first.
     looked: Option<Instant>,
+    /// The time that the member was made, for the limit on joining.
     opened: Instant,
 }
 
-/// Partitions that come or go.
+/// A change of the assignment.
 pub(super) struct Move {
+    /// The partitions that come or go.
     places: Vec<TopicPartition>,
-    /// They go to others in good order: what was shown of them can be committed.
+    /// True if the partitions go to other members and can still be committed.
     revoked: bool,
+    /// Ends the rebalance's wait for this member.
     done: oneshot::Sender<()>,
 }
 
 /// A commit that has no answer yet.
 struct UnderWay {
+    /// The offsets that it commits.
     offsets: BTreeMap<TopicPartition, Offset>,
+    /// The future of the answer.
     answer: std::pin::Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
 }
 
 impl Member {
-    /// A member made by `build`, which gets the listener that it needs.
+    /// Makes a member with `build`, which gets the rebalance listener to use.
     pub(super) fn new(
         build: impl FnOnce(Listener) -> Result<Consumer, Error>,
     ) -> Result<Self, Error> {
@@ -63,7 +72,8 @@ impl Member {
         })
     }
 
-    /// The next records, or what is to be [attended to](Self::attend) first; nothing where none of it comes within `wait`.
+    /// Waits up to `wait` for the next records, or for news to [attend to](Self::attend) first.
+    /// Returns `Idle` if neither comes.
     ///
     /// # Cancel safety
     /// May be dropped and called again.
@@ -94,21 +104,23 @@ impl Member {
         }
     }
 
-    /// Takes note of an answer; commits what was shown of partitions that go, and lets the group go on.
+    /// Attends to news. Takes in the answer to a commit, or commits partitions that are taken away
+    /// and lets the rebalance go on.
     ///
-    /// All that was formatted has to be written before, as far as it can be.
+    /// The caller writes all formatted records before this, as far as it can.
     pub(super) async fn attend(&mut self, news: News, sink: &mut Sink) {
         match news {
             News::Committed(answer) => self.answered(&answer),
             News::Moved(moved) => {
                 if moved.revoked {
-                    // One that is under way must not overtake the last word.
+                    // A pending commit holds lower offsets. It must not arrive after the last
+                    // commit.
                     self.finish().await;
                     let offsets = self.to_commit(&moved.places, &sink.ledger);
                     if !offsets.is_empty()
                         && let Err(error) = self.consumer.commit_offsets(offsets).await
                     {
-                        tracing::warn!(%error, "what was shown is not committed and is shown again by others");
+                        tracing::warn!(%error, "the shown records are not committed, so another member shows them again");
                     }
                 }
                 sink.ledger.forget(&moved.places);
@@ -124,25 +136,26 @@ impl Member {
         }
     }
 
-    /// Whether it is time to commit.
+    /// Returns true if it is time to commit.
     pub(super) fn is_due(&self) -> bool {
         self.under_way.is_none() && self.tried.elapsed() >= EVERY
     }
 
-    /// Commits what was shown and is not committed yet, and does not wait for the answer.
+    /// Commits shown records that are not committed yet. Does not wait for the answer.
     pub(super) fn commit(&mut self, ledger: &Ledger) {
         self.tried = Instant::now();
         let offsets = self.to_commit(&self.consumer.assignment(), ledger);
         if offsets.is_empty() {
             return;
         }
-        // A partition that just went away is told by its move.
+        // If a partition was just taken away, this fails. Its move is attended to next.
         if let Ok(pending) = self.consumer.commit_offsets_async(offsets.clone()) {
             let answer = IntoFuture::into_future(pending);
             self.under_way = Some(UnderWay { offsets, answer });
         }
     }
 
+    /// Returns the offsets that are shown and not committed yet.
     fn to_commit(
         &self,
         places: &[TopicPartition],
@@ -156,17 +169,18 @@ impl Member {
         new.collect()
     }
 
+    /// Takes in the answer to the pending commit.
     fn answered(&mut self, answer: &Result<(), Error>) {
         let Some(commit) = self.under_way.take() else {
             return;
         };
         match answer {
             Ok(()) => self.committed.extend(commit.offsets),
-            Err(error) => tracing::warn!(%error, "what was shown is not committed for now"),
+            Err(error) => tracing::warn!(%error, "the shown records are not committed for now"),
         }
     }
 
-    /// Waits for the commit that is under way.
+    /// Waits for the answer to the pending commit.
     async fn finish(&mut self) {
         if let Some(commit) = &mut self.under_way {
             let answer = (&mut commit.answer).await;
@@ -174,10 +188,11 @@ impl Member {
         }
     }
 
-    /// Looks whether all is read up to the ends, by this member or by others; what others have not read yet is left to them, and told.
+    /// Returns true if everything is read up to the ends, by this member or by others. If the other
+    /// members do not read their rest in time, says so on stderr and also returns true.
     ///
     /// # Errors
-    /// That the group was not joined in time.
+    /// If the group was not joined in time.
     pub(super) async fn look(&mut self, ends: &mut Ends) -> Result<bool, Failure> {
         let now = Instant::now();
         if self.consumer.group_metadata().generation.is_none() {
@@ -196,6 +211,8 @@ impl Member {
                 ends.reach(place, position);
             }
         }
+        // Other members may have read the partitions that this one does not own. Their commits show
+        // it.
         let left: Vec<TopicPartition> = ends.left().cloned().collect();
         if left.is_empty() {
             return Ok(true);
@@ -219,15 +236,16 @@ impl Member {
         if left > 0 {
             let _ = writeln!(
                 std::io::stderr(),
-                "milena: other members of the group hold {left} partitions and have not committed up to their ends; they are left to them"
+                "milena: other members of the group own {left} partitions and have not committed up to their ends, which this command does not wait for"
             );
         }
         Ok(true)
     }
 
-    /// Commits what was shown within `limit`, and leaves the group.
+    /// Commits the shown records within `limit`, and leaves the group.
     pub(super) async fn close(mut self, ledger: &Ledger, limit: Duration) -> Result<(), Failure> {
-        // From here on nobody answers moves: leaving must not wait for itself.
+        // From here on no one attends to moves. Closing the channel keeps the leave from waiting
+        // for itself.
         self.moves.close();
         while self.moves.try_recv().is_ok() {}
         let committing = async {
@@ -243,26 +261,27 @@ impl Member {
         match committed {
             Ok(committed) => Ok(committed?),
             Err(_) => Err(Failure::unreached(format!(
-                "what was shown last was not committed within {limit:?} and is shown again by the next member"
+                "the last shown records were not committed within {limit:?}, so the next member shows them again"
             ))),
         }
     }
 }
 
-/// What comes of waiting for records.
+/// The result of a wait for records.
 pub(super) enum Event {
     Batch(Box<FetchBatch>),
     News(News),
     Idle,
 }
 
-/// What a member has to take note of.
+/// News that a member has to attend to.
 pub(super) enum News {
     Committed(Result<(), Error>),
     Moved(Move),
 }
 
-/// Tells a [`Member`] of partitions that come and go, and waits until it has taken note.
+/// A rebalance listener that reports changes to a [`Member`], and waits until it has attended to
+/// them.
 pub(super) struct Listener(mpsc::Sender<Move>);
 
 impl Listener {
@@ -293,12 +312,13 @@ impl RebalanceListener for Listener {
     }
 }
 
-/// How often what was shown is committed.
+/// The time between two commits.
 const EVERY: Duration = Duration::from_secs(1);
-/// How long the partitions of this member have to stay the same before others' are left to them: a member that comes gets its share only
-/// once the others have let go of it.
+/// The time that the assignment must stay the same before the rest is left to other members. A new
+/// member gets its share only once the others have given it up.
 const LEFT_AFTER: Duration = Duration::from_secs(5);
-/// Longer than a rebalance takes, whose members may take a minute.
+/// The time that joining may take. It is longer than a rebalance, whose members may take a minute.
 const JOINED_WITHIN: Duration = Duration::from_secs(90);
-/// How long leaving may take; a coordinator that is not told waits for the session to end.
+/// The time that leaving may take. If the coordinator does not get the request, it waits for the
+/// session timeout.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);

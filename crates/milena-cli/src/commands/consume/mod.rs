@@ -1,4 +1,4 @@
-//! `milena consume`: records to standard output.
+//! `milena consume`, which writes records to standard output.
 
 mod ends;
 mod filter;
@@ -23,60 +23,65 @@ use crate::output::Pipe;
 use crate::session::Session;
 use crate::signals::Signals;
 
-/// What is read, and how it is written.
+/// The records to read, and the form to write them in.
 #[derive(Debug, Args)]
 pub(crate) struct Consume {
+    /// The topic to read.
     topic: String,
-    /// Begins at the first record there is; without this and --offset, at what comes from now on.
+    /// Begins at the first record. Without this and --offset, only new records are read.
     #[arg(long, conflicts_with = "offset")]
     from_beginning: bool,
-    /// Begins at: beginning, end, an offset, -N for the last N offsets of each partition, @TIME. Offsets of records that were removed
-    /// and of transactions' ends count too, so that -N may show fewer than N records.
+    /// Begins at beginning, end, an offset, -N for the last N offsets of each partition, or @TIME.
+    /// Offsets of removed records and of transaction markers count too, so that -N may show fewer
+    /// than N records.
     #[arg(long, value_name = "WHERE", value_parser = from, allow_hyphen_values = true)]
     offset: Option<From>,
-    /// Only this partition; may be given again.
+    /// Reads only this partition. May be given several times.
     #[arg(short, long = "partition", value_name = "N")]
     partitions: Vec<u32>,
-    /// Reads as a member of this group, which goes on where it was and commits what was shown: about each second, when partitions go
-    /// to other members, and at the end.
+    /// Reads as a member of this group, and goes on where the group was. Commits the shown records
+    /// about once a second, when partitions go to other members, and at the end.
     #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "offset"])]
     group: Option<String>,
-    /// Ends after so many records.
+    /// Ends after this many records.
     #[arg(short, long, value_name = "N")]
     count: Option<u64>,
-    /// Ends at the end of what is there now, or at the first record of each partition written at this time or later.
+    /// Ends at the present end of the topic, or at the first record of each partition written at
+    /// this time or later.
     #[arg(long, value_name = "end|TIME", value_parser = until)]
     until: Option<Until>,
-    /// Only records with this key; * stands for any bytes.
+    /// Shows only records with this key. * stands for any bytes.
     #[arg(long, value_name = "PATTERN")]
     key: Option<String>,
-    /// Only records with this header, whose last value matches where one is given; may be given again, and all have to be there.
+    /// Shows only records with this header. If a pattern is given, its last value must match. May
+    /// be given several times, and then all must hold.
     #[arg(long = "header", value_name = "NAME[=PATTERN]")]
     headers: Vec<String>,
-    /// Only records whose value matches; * stands for any bytes.
+    /// Shows only records with this value. * stands for any bytes.
     #[arg(long, value_name = "PATTERN")]
     value: Option<String>,
-    /// How a record is written, such as '%k %v\n': %t topic, %p partition, %o offset, %T timestamp, %D date, %k key, %v value, %K and %V
-    /// their lengths, %h headers, %h{name} one of them; %k{hex}, {base64} and {json} encode.
+    /// The format of a record, such as '%k %v\n'. %t is the topic, %p partition, %o offset, %T
+    /// timestamp, %D date, %k key, %v value, %K and %V their lengths, %h headers, %h{name} one
+    /// header. %k{hex}, {base64} and {json} encode.
     #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
     format: RecordFormat,
-    /// Writes keys, and this between key and value.
+    /// Writes keys, with this text between key and value.
     #[arg(short = 'K', long, value_name = "TEXT", conflicts_with = "format")]
     key_separator: Option<String>,
-    /// How a null key or value is written.
+    /// The text for a null key or value.
     #[arg(long, value_name = "TEXT")]
     null: Option<String>,
-    /// Shows records of transactions that are open or were aborted, too.
+    /// Also shows records of transactions that are open or were aborted.
     #[arg(long)]
     read_uncommitted: bool,
 }
 
-/// Why reading ended.
+/// The reason that reading ended.
 enum Ended {
-    /// All is read that was asked for.
+    /// Everything that was asked for is read.
     Done,
     Interrupted,
-    /// The reader of the output went away, having enough.
+    /// The reader closed the output.
     Unread,
 }
 
@@ -93,12 +98,12 @@ pub(super) async fn run(args: Consume, session: &Session) -> Result<(), Failure>
     }
     let mut source = open(&args, session, &places, level).await?;
     let mut ended = read(&mut sink, &mut source, &signals).await;
-    // What was formatted before something else failed is shown too.
+    // Records that were formatted before a failure are shown too.
     let flushed = sink.flush().await;
     if ended.is_ok() {
         ended = flushed.and(ended);
     }
-    // However it ended: the group is left, so that others get its partitions at once.
+    // The group is left in any case, so that other members get its partitions at once.
     let limit = match signals.have_come() {
         true => session.global.timeout.min(COMMIT_AFTER_SIGNAL),
         false => session.global.timeout,
@@ -107,7 +112,7 @@ pub(super) async fn run(args: Consume, session: &Session) -> Result<(), Failure>
     let ended = ended?;
     closed?;
     match ended {
-        // Without an end of its own, being interrupted is the end.
+        // A read without an end is meant to be interrupted, which is not a failure.
         Ended::Interrupted if args.count.is_some() || args.until.is_some() => {
             Err(Failure::interrupted())
         }
@@ -115,6 +120,7 @@ pub(super) async fn run(args: Consume, session: &Session) -> Result<(), Failure>
     }
 }
 
+/// Reads until the end, a signal, or the reader closes the output.
 async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result<Ended, Failure> {
     let mut unread = std::pin::pin!(Pipe::reader_gone());
     let mut waited = Duration::ZERO;
@@ -144,7 +150,7 @@ async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result
                     }
                 }
                 Event::Idle => {
-                    // Nothing is there yet: what was read is shown before the wait.
+                    // No record is there yet. Show the records so far before the wait.
                     sink.flush().await?;
                     if let Some(ends) = &mut sink.ends
                         && source.look(ends).await?
@@ -158,6 +164,7 @@ async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result
     }
 }
 
+/// Makes the consumer and sets its start.
 async fn open(
     args: &Consume,
     session: &Session,
@@ -190,6 +197,8 @@ async fn open(
     Ok(Source::Assigned(Box::new(consumer)))
 }
 
+/// The time between two looks at the ends.
 const POLL: Duration = Duration::from_millis(50);
-/// How long the last commit may take once a signal has come: whoever sent it does not wait for long.
+/// The time that the last commit may take after a signal, because the sender of the signal does not
+/// wait for long.
 const COMMIT_AFTER_SIGNAL: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! Where records go that were read: through the filter to standard output, up to the end that was asked for.
+//! The sink of records. It filters them and writes them to standard output, up to the end that was
+//! asked for.
 
 use std::io::{self, IsTerminal};
 
@@ -17,19 +18,29 @@ use crate::progress::Progress;
 use crate::session::Session;
 use crate::signals::Signals;
 
-/// Where records go.
+/// The filter, the format, the output and their progress.
 pub(super) struct Sink {
+    /// The format to write by, unless `json`.
     format: RecordFormat,
+    /// True if records are written as lines of JSON.
     json: bool,
+    /// True if standard output is a terminal, where control characters are escaped.
     on_terminal: bool,
+    /// The filter of shown records.
     filter: Filter,
+    /// Standard output.
     pipe: Pipe,
-    /// Whether the output takes nothing any more.
+    /// True once the output cannot be written any more. Nothing counts as shown from then on.
     broken: bool,
+    /// The number of records shown.
     shown: u64,
+    /// The number of records to show. `None` for no limit.
     wanted: Option<u64>,
+    /// The ends of the partitions. `None` to read on forever.
     pub(super) ends: Option<Ends>,
+    /// The progress of output in each partition.
     pub(super) ledger: Ledger,
+    /// The progress line on stderr.
     progress: Progress,
 }
 
@@ -54,7 +65,8 @@ impl Sink {
         };
         let on_terminal = io::stdout().is_terminal();
         Ok(Self {
-            // A program gets the bytes as they are; a terminal would act on them.
+            // A program gets the bytes unchanged. On a terminal control characters are escaped,
+            // because it would act on them.
             format: format.null(args.null.as_deref()).guarded(on_terminal),
             on_terminal,
             json,
@@ -69,7 +81,7 @@ impl Sink {
         })
     }
 
-    /// Whether as many records were shown as were asked for.
+    /// Returns true if as many records were shown as were asked for.
     pub(super) fn has_enough(&self) -> bool {
         self.wanted.is_some_and(|wanted| self.shown >= wanted)
     }
@@ -111,7 +123,7 @@ impl Sink {
         }
         match whole {
             true => self.shown_to(place, Some(batch.next_offset()), false),
-            // All that lies before the end was shown, also where nothing lies there.
+            // All records before the end were shown, even if the last offsets before it hold none.
             false if !self.has_enough() && self.is_left(place) => self.shown_to(place, end, true),
             false => self.shown_to(place, next, true),
         }
@@ -124,10 +136,12 @@ impl Sink {
         Ok(())
     }
 
+    /// Returns true if the partition is not read to its end yet.
     fn is_left(&self, place: &TopicPartition) -> bool {
         self.ends.as_ref().is_some_and(|ends| ends.is_left(place))
     }
 
+    /// Notes the progress of a partition. `cut` means that no more of it is shown.
     fn shown_to(&mut self, place: &TopicPartition, next: Option<Offset>, cut: bool) {
         if let Some(next) = next {
             self.ledger.take(place, next);
@@ -137,6 +151,7 @@ impl Sink {
         }
     }
 
+    /// Formats one record, if the filter accepts it.
     fn one(&mut self, record: &Shown<'_>) {
         if !self.filter.lets_through(record) {
             return;
@@ -154,12 +169,13 @@ impl Sink {
         self.shown += 1;
     }
 
-    /// Writes what is formatted.
+    /// Writes all formatted bytes.
     pub(super) async fn flush(&mut self) -> Result<(), Failure> {
         if self.broken {
             return Ok(());
         }
-        // Left as it is where the write fails or is given up: nothing of it counts as shown.
+        // Stays true if the write fails or its future is dropped. Nothing of it counts as shown
+        // then.
         self.broken = true;
         self.pipe.flush().await?;
         self.broken = false;

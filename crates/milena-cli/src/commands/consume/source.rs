@@ -1,4 +1,4 @@
-//! Where records come from: partitions that were named, or those that a group gives.
+//! The source of records, which is a list of partitions or the membership in a group.
 
 use std::time::Duration;
 
@@ -9,14 +9,15 @@ use super::ledger::Ledger;
 use super::member::{Event, Member};
 use crate::failure::Failure;
 
-/// A consumer, of either kind.
+/// A consumer of either kind.
 pub(super) enum Source {
     Assigned(Box<AssignedConsumer>),
     Member(Box<Member>),
 }
 
 impl Source {
-    /// The next records, what a member has to attend to first, or nothing within `wait`.
+    /// Waits up to `wait` for the next event. That is a batch, or news that a member must attend to
+    /// first. Returns `Idle` if none comes.
     pub(super) async fn next(&mut self, wait: Duration) -> Result<Event, Failure> {
         match self {
             Self::Assigned(consumer) => {
@@ -29,16 +30,18 @@ impl Source {
         }
     }
 
-    /// Reads a partition no more.
+    /// Stops reading a partition.
     pub(super) fn leave(&self, place: &TopicPartition) {
         match self {
             Self::Assigned(consumer) => consumer.unassign([place.clone()]),
-            // It stays this member's, who has to commit it. Where it went away meanwhile it is left as well.
+            // Paused and not given up, because this member still has to commit it. If the partition
+            // was revoked meanwhile, there is nothing to pause.
             Self::Member(member) => drop(member.consumer.pause(place)),
         }
     }
 
-    /// Whether all is read up to the ends: what is left there may be no records, or was read by other members.
+    /// Returns true if everything is read up to the ends. Asks for positions, because the rest may
+    /// hold no records or may have been read by other members.
     pub(super) async fn look(&mut self, ends: &mut Ends) -> Result<bool, Failure> {
         match self {
             Self::Assigned(consumer) => {
@@ -54,7 +57,7 @@ impl Source {
         }
     }
 
-    /// Commits what was shown within `limit`, where it is a member, and ends.
+    /// Commits the shown records within `limit` if it is a member, and closes the consumer.
     pub(super) async fn close(self, ledger: &Ledger, limit: Duration) -> Result<(), Failure> {
         match self {
             Self::Assigned(consumer) => {

@@ -1,4 +1,4 @@
-//! `milena dlq`: dead letters, looked through and sent back.
+//! `milena dlq`, which shows dead letters and sends them back.
 
 mod which;
 
@@ -16,23 +16,23 @@ use crate::format::{Shown, json_line};
 use crate::output::{self, Format, Table};
 use crate::session::Session;
 
-/// What is done with dead letters.
+/// The action on dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Counts letters by the topic that they came from and the class of their error.
+    /// Counts letters by the topic they came from and the class of their error.
     Summary {
         /// The dead letter topic.
         topic: String,
         #[command(flatten)]
         which: Which,
     },
-    /// Lists letters with what they say of themselves.
+    /// Lists letters with their origin and error.
     List {
         /// The dead letter topic.
         topic: String,
         #[command(flatten)]
         which: Which,
-        /// At most so many.
+        /// The largest number of letters.
         #[arg(short, long, value_name = "N", default_value_t = 100)]
         count: usize,
     },
@@ -51,33 +51,34 @@ pub(crate) enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Sends letters back to the topics that they came from; they stay in the dead letter topic, marked there as sent.
+    /// Sends letters back to the topics they came from. They stay in the dead letter topic, where
+    /// they are marked as sent.
     Replay(Replay),
 }
 
-/// What is sent back, and how.
+/// The letters to send back, and the way.
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The dead letter topic.
     topic: String,
     #[command(flatten)]
     which: Which,
-    /// Sends all to this topic.
+    /// Sends all letters to this topic.
     #[arg(long, value_name = "TOPIC")]
     to: Option<String>,
-    /// At most so many per second.
+    /// The largest number of letters per second.
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
-    /// Leaves those that were sent back so often before.
+    /// Skips letters that were sent back this many times before.
     #[arg(long, value_name = "N", default_value_t = 3)]
     max_replays: u64,
-    /// Sends those again, too, that were sent back before.
+    /// Also sends letters that were sent back before.
     #[arg(long)]
     again: bool,
-    /// Lets their keys choose partitions; without it, each goes to the partition that it came from.
+    /// Lets the keys choose partitions. Without it, each letter goes to the partition it came from.
     #[arg(long)]
     by_key: bool,
-    /// Only says how many there would be.
+    /// Only shows how many letters would be sent.
     #[arg(long)]
     dry_run: bool,
 }
@@ -126,7 +127,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                     "there is no letter at {topic}-{partition}@{offset}"
                 ))
             };
-            // Behind the end one would be waited for.
+            // A read behind the end would wait for new records.
             let range = session.ranges(&places, Until::End, IsolationLevel::ReadCommitted);
             if !range.await?.values().any(|range| range.contains(&wanted)) {
                 return Err(none());
@@ -153,7 +154,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                 .dead_letters(topic)
                 .export(&which.filter(), &mut out)
                 .await;
-            // What went wrong with the output says more than that the export failed.
+            // The output's own error is more precise than that of the export.
             out.end()?;
             exported?;
             Ok(())
@@ -162,6 +163,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
     }
 }
 
+/// Shows letters as a table.
 fn list(session: &Session, letters: &[FoundLetter]) -> Result<(), Failure> {
     let columns = [
         "partition",
@@ -198,6 +200,7 @@ fn list(session: &Session, letters: &[FoundLetter]) -> Result<(), Failure> {
     output::show(session.format(), &table)
 }
 
+/// Sends letters back, after a dry run and a question.
 async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
     session.partitions_of(&args.topic).await?;
     let letters = session.client.dead_letters(args.topic.as_str());
@@ -229,7 +232,7 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
             prepared().run().await?
         }
     };
-    // Nothing was sent where it was only asked how many there would be.
+    // A dry run sends nothing, which the name of the column shows.
     let sent = match args.dry_run {
         true => "would_be_replayed",
         false => "replayed",
@@ -258,14 +261,17 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
     }
 }
 
-/// Standard output that remembers why it failed.
+/// Standard output that keeps its error.
 #[derive(Default)]
 struct Output {
+    /// The bytes that are not written yet.
     held: Vec<u8>,
+    /// The error of the last write. `None` if all went well.
     failed: Option<std::io::Error>,
 }
 
 impl Output {
+    /// Writes the rest. Returns the error if a write failed.
     fn end(mut self) -> Result<(), Failure> {
         let flushed = std::io::Write::flush(&mut self);
         match self.failed.take() {

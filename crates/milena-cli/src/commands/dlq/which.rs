@@ -1,4 +1,4 @@
-//! Which letters: by origin, class, group, message, key and time.
+//! The choice of dead letters, by origin, class, group, message, key and time.
 
 use clap::Args;
 use milena::Timestamp;
@@ -6,33 +6,34 @@ use milena_client::dead_letters::LetterFilter;
 
 use super::super::time::time;
 
-/// Which letters.
+/// The conditions on dead letters.
 #[derive(Debug, Args)]
 pub(crate) struct Which {
-    /// Only those that came from this topic.
+    /// Only letters that came from this topic.
     #[arg(long, value_name = "TOPIC")]
     origin: Option<String>,
-    /// Only those whose error is of this class, such as timeout or poison.
+    /// Only letters whose error is of this class, such as timeout or poison.
     #[arg(long)]
     class: Option<String>,
-    /// Only those that this group gave up.
+    /// Only letters that this group gave up.
     #[arg(long)]
     group: Option<String>,
-    /// Only those whose error says this somewhere.
+    /// Only letters whose error text contains this.
     #[arg(long, value_name = "TEXT")]
     message: Option<String>,
-    /// Only those with this key.
+    /// Only letters with this key.
     #[arg(long)]
     key: Option<String>,
-    /// Only those written at this time or later.
+    /// Only letters written at this time or later.
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<i64>,
-    /// Only those written before this time.
+    /// Only letters written before this time.
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<i64>,
 }
 
 impl Which {
+    /// Makes the filter of these conditions.
     pub(super) fn filter(self) -> LetterFilter {
         let mut filter = LetterFilter::new();
         if let Some(topic) = self.origin {

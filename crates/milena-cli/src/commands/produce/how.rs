@@ -1,4 +1,4 @@
-//! How records are sent: acknowledged, compressed, placed.
+//! The options for sending records, which are acknowledgement, compression and partitioning.
 
 use clap::{Args, ValueEnum};
 use milena::producer::partitioner::{NAMES, by_name};
@@ -7,23 +7,25 @@ use milena::{Acks, Compression, Producer};
 use crate::failure::Failure;
 use crate::session::Session;
 
-/// How records are sent.
+/// The options for sending records.
 #[derive(Debug, Args)]
 pub(crate) struct How {
-    /// How batches are compressed.
+    /// The compression of batches.
     #[arg(short = 'z', long, value_enum, default_value = "none")]
     compression: Codec,
-    /// Which replicas have to have a record: all, 1, 0.
+    /// The replicas that must have a record before it counts as written (all, 1 or 0).
     #[arg(long, value_name = "ACKS", default_value = "all", value_parser = acks)]
     acks: Acks,
-    /// Which client's scheme places a key; milena partition lists them.
+    /// The client whose scheme chooses the partition of a key. `milena partition` lists them.
     #[arg(long, value_name = "NAME", default_value = "java", value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
     partitioner: String,
-    /// The most bytes of a record, and of a request. The topic's max.message.bytes holds as well.
+    /// The largest size of a record and of a request, in bytes. The topic's max.message.bytes
+    /// applies as well.
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, value_parser = most)]
     max_request_size: usize,
 }
 
+/// A compression codec by its name on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Codec {
     None,
@@ -34,11 +36,12 @@ enum Codec {
 }
 
 impl How {
-    /// The most bytes of a record.
+    /// Returns the largest size of a record in bytes.
     pub(super) fn most(&self) -> usize {
         self.max_request_size
     }
 
+    /// Makes a producer with these options.
     pub(in crate::commands) fn producer(&self, session: &Session) -> Result<Producer, Failure> {
         let compression = match self.compression {
             Codec::None => Compression::None,
@@ -65,11 +68,11 @@ fn acks(text: &str) -> Result<Acks, String> {
         "all" | "-1" => Ok(Acks::All),
         "1" => Ok(Acks::Leader),
         "0" => Ok(Acks::None),
-        _ => Err(format!("'{text}' is none of all, 1, 0")),
+        _ => Err(format!("'{text}' is not one of all, 1, 0")),
     }
 }
 
 fn most(text: &str) -> Result<usize, String> {
     let bytes = text.parse().ok().filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| format!("'{text}' is no number of bytes above 0"))
+    bytes.ok_or_else(|| format!("'{text}' is not a number of bytes above 0"))
 }

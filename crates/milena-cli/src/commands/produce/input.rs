@@ -1,4 +1,4 @@
-//! Standard input or a file, piece by piece.
+//! The chunks of standard input or of a file.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -7,8 +7,9 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 
-/// Standard input or a file, piece by piece, read by a thread of its own.
+/// Reads standard input or a file on a thread of its own, and returns the channel of its chunks.
 pub(super) fn input(file: Option<PathBuf>) -> mpsc::Receiver<Result<Vec<u8>, Failure>> {
+    // The channel is bounded, so that a fast input waits for a slow cluster.
     let (send, chunks) = mpsc::channel(4);
     std::thread::spawn(move || {
         let name = match &file {
@@ -46,4 +47,5 @@ pub(super) fn input(file: Option<PathBuf>) -> mpsc::Receiver<Result<Vec<u8>, Fai
     chunks
 }
 
+/// The size of a chunk in bytes.
 const CHUNK: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! `milena produce`: records from standard input.
+//! `milena produce`, which sends records from standard input.
 
 mod how;
 mod input;
@@ -27,51 +27,55 @@ use crate::signals::Signals;
 
 pub(super) use self::how::How;
 
-/// What is written, and how it is read.
+/// The records to write, and the form of the input.
 #[derive(Debug, Args)]
 pub(crate) struct Produce {
+    /// The topic to write to.
     topic: String,
-    /// What the input is: records by --format, or lines of JSON as consume -o json writes them. Of those, key, value, headers and
-    /// timestamp are taken; topic, partition and offset say where a record came from and are not.
+    /// The form of the input, which is records by --format, or lines of JSON as consume -o json
+    /// writes them. Of JSON, key, value, headers and timestamp are used. Topic, partition and
+    /// offset only tell where a record came from and are not used.
     #[arg(short, long, value_name = "KIND", value_enum, default_value = "text")]
     input: Kind,
-    /// How a record is read, such as '%k\t%v\n'; '%K %V %k%v\n' reads keys and values of any bytes by their lengths.
+    /// The format of a record, such as '%k\t%v\n'. '%K %V %k%v\n' reads keys and values of any
+    /// bytes by their lengths.
     #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
     format: RecordFormat,
-    /// Reads keys, which end at the first of these in a line.
+    /// Reads keys. A key ends at the first occurrence of this text in a line.
     #[arg(short = 'K', long, value_name = "TEXT", conflicts_with = "format")]
     key_separator: Option<String>,
     /// The key of every record.
     #[arg(short, long)]
     key: Option<String>,
-    /// Sends this value in place of what stands on standard input; may be given again.
+    /// Sends this value instead of standard input. May be given several times.
     #[arg(long = "value", value_name = "VALUE")]
     values: Vec<String>,
-    /// Reads this file in place of standard input.
+    /// Reads this file instead of standard input.
     #[arg(long, value_name = "PATH", conflicts_with = "values")]
     file: Option<PathBuf>,
-    /// Adds a header to every record; may be given again. Without = its value is null.
+    /// Adds a header to every record. May be given several times. Without = its value is null.
     #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<String>,
     /// Writes to this partition.
     #[arg(short, long, value_name = "N")]
     partition: Option<u32>,
-    /// A key or value that reads so is null.
+    /// The text of a null key or value.
     #[arg(long, value_name = "TEXT")]
     null: Option<String>,
     #[command(flatten)]
     how: How,
 }
 
-/// What the input is.
+/// The form of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Records by a format.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
+/// Checks that a header has a name.
 fn header(text: &str) -> Result<String, String> {
     match text.split('=').next() {
         None | Some("") => Err("a header needs a name".to_owned()),
@@ -99,7 +103,7 @@ pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure>
             Ok(())
         }
     };
-    // What was sent before something went wrong is followed to its end too.
+    // Records that were sent before a failure still get their outcome.
     let limit = session.global.timeout;
     let (acknowledged, sent) = writer.end(&signals, limit).await;
     if matches!(session.global.output, Some(Format::Json | Format::Yaml)) {
@@ -118,6 +122,7 @@ pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure>
     }
 }
 
+/// Makes the reader of the input.
 fn reader(args: &Produce) -> Result<Input, Failure> {
     if args.input == Kind::Json {
         return Ok(Input::Json(JsonLines::new(args.how.most())));
@@ -131,6 +136,7 @@ fn reader(args: &Produce) -> Result<Input, Failure> {
     Ok(Input::Text(reader))
 }
 
+/// Sends the values of the command line.
 async fn values(args: &Produce, writer: &mut Writer<'_>, signals: &Signals) {
     for value in &args.values {
         let value = Some(value.as_bytes()).filter(|_| args.null.as_ref() != Some(value));
@@ -165,7 +171,8 @@ async fn pour(
             tokio::select! {
                 biased;
                 () = writer.take(record) => {}
-                // It waits for a broker that takes nothing.
+                // A producer without room waits for a broker that takes nothing. A signal must end
+                // that.
                 () = signals.asked() => return Ok(()),
             }
         }
@@ -177,7 +184,7 @@ async fn pour(
     Ok(())
 }
 
-/// Waits until all that was enqueued has its outcome; once a signal has come, for a few seconds at most.
+/// Waits until every enqueued record has its outcome. After a signal, waits a few seconds at most.
 pub(super) async fn flush(
     producer: &Producer,
     signals: &Signals,
@@ -190,12 +197,14 @@ pub(super) async fn flush(
     tokio::select! {
         flushed = producer.flush() => Ok(flushed?),
         () = impatient => {
-            // What has no outcome gets one: not written, or possibly written.
+            // Closing gives each record without an outcome one, which is not written or possibly
+            // written.
             let _ = timeout(AFTER_SIGNAL, producer.close(Duration::ZERO)).await;
             Ok(())
         }
     }
 }
 
-/// How long what was sent is waited for once a signal has come: whoever sent it does not wait for long.
+/// The time that sent records get after a signal, because the sender of the signal does not wait
+/// for long.
 const AFTER_SIGNAL: Duration = Duration::from_secs(5);

@@ -1,23 +1,27 @@
-//! What became of the records that were sent.
+//! The outcomes of sent records.
 
 use milena::{Error, Persistence};
 
 use crate::failure::Failure;
 
-/// What became of the records that were sent, by their number in the input.
+/// The outcomes of sent records, by their number in the input.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
+    /// The number of acknowledged records.
     acknowledged: u64,
-    /// Records that were refused or given up, in the order of their outcomes. Those that follow each other with one error are one run: a
-    /// broker that goes away fails millions.
+    /// Records that were refused or given up, in the order of their outcomes. Consecutive records
+    /// with the same error are one run, because millions may fail when a broker goes away.
     failed: Vec<Run>,
 }
 
-/// Records that follow each other and failed alike.
+/// Consecutive records that failed with the same error.
 #[derive(Debug)]
 struct Run {
+    /// The number of the first record.
     first: u64,
+    /// The number of the last record.
     last: u64,
+    /// The error of each.
     error: Error,
 }
 
@@ -28,6 +32,7 @@ impl Run {
 }
 
 impl Outcomes {
+    /// Notes the outcome of one record.
     pub(super) fn note<T>(&mut self, number: u64, outcome: Result<T, Error>) {
         let error = match outcome {
             Ok(_) => {
@@ -48,18 +53,21 @@ impl Outcomes {
         }
     }
 
+    /// Returns true if a record failed.
     pub(super) fn has_failures(&self) -> bool {
         !self.failed.is_empty()
     }
 
+    /// Returns the number of acknowledged records.
     pub(super) fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
 
-    /// Tells of each record that failed by its number, those with the same words together. `gave_up`: some had no answer in time.
+    /// Prints the number of each record that failed. Records with the same error share a line.
+    /// `gave_up` means that some had no answer in time.
     ///
     /// # Errors
-    /// Where one failed.
+    /// If a record failed.
     pub(super) fn told(mut self, gave_up: bool) -> Result<(), Failure> {
         self.failed.sort_by_key(|run| run.first);
         let Some(first) = self.failed.first() else {
@@ -104,7 +112,7 @@ impl Outcomes {
     }
 }
 
-/// Whether two errors are told in the same words.
+/// Returns true if two errors have the same text.
 fn is_alike(one: &Error, other: &Error) -> bool {
     let about = |error: &Error| (error.kind(), error.persistence(), error.place().partition);
     about(one) == about(other)
@@ -112,6 +120,7 @@ fn is_alike(one: &Error, other: &Error) -> bool {
         && one.place().topic == other.place().topic
 }
 
+/// Adds a run, and joins it with the one before it if there is no gap.
 fn add(runs: &mut Vec<(u64, u64)>, run: &Run) {
     match runs.last_mut() {
         Some((_, last)) if *last + 1 == run.first => *last = run.last,
@@ -119,7 +128,7 @@ fn add(runs: &mut Vec<(u64, u64)>, run: &Run) {
     }
 }
 
-/// Runs of numbers as `1, 3-5`.
+/// Writes runs of numbers as `1, 3-5`.
 fn ranges(runs: &[(u64, u64)]) -> String {
     let told = runs
         .iter()
@@ -135,7 +144,7 @@ fn ranges(runs: &[(u64, u64)]) -> String {
     told
 }
 
-/// How many different failures, and how many runs of numbers, are told.
+/// The largest number of different errors, and of runs per error, that are printed.
 const MOST_TOLD: usize = 20;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The records of the input, in either form.
+//! The records of the input, in text or JSON.
 
 use crate::format::{InRecord, JsonLines, Reader};
 
 /// Cuts input into records.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// By a format.
+    /// Records by a format.
     Text(Reader),
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json(JsonLines),
 }
 
@@ -17,20 +17,20 @@ impl Input {
         self.lines().feed(bytes);
     }
 
-    /// No more input comes.
+    /// Tells the reader that no more input comes.
     pub(super) fn end(&mut self) {
         self.lines().end();
     }
 
-    /// Whether no more input comes.
+    /// Returns true if no more input comes.
     pub(super) fn is_ended(&mut self) -> bool {
         self.lines().is_ended()
     }
 
-    /// The next record; `None` where more input is needed.
+    /// Returns the next record, or `None` if more input is needed.
     ///
     /// # Errors
-    /// Where the input is not as it should be; it names the record.
+    /// A text that names the record, if the input does not follow its form.
     pub(super) fn next(&mut self) -> Result<Option<InRecord<'_>>, String> {
         match self {
             Self::Text(reader) => reader.next(),

@@ -1,4 +1,4 @@
-//! Where records go; each is followed to its outcome.
+//! The writer of records. It follows each record to its outcome.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -15,17 +15,23 @@ use crate::failure::Failure;
 use crate::format::{InRecord, push_header};
 use crate::signals::Signals;
 
-/// Where records go; each is followed to its outcome.
+/// The producer, and the records that it has not answered yet.
 pub(super) struct Writer<'a> {
+    /// The producer.
     producer: Producer,
+    /// The producer's handle for the topic of the command line.
     topic: milena::producer::Topic,
+    /// The options of the command.
     args: &'a Produce,
+    /// The headers that every record gets.
     headers: Headers,
-    /// Whether nothing but key and value is sent, as far as the arguments say.
+    /// True if the options ask for nothing but key and value, which is the faster way to send.
     plain: bool,
-    /// Records that have no outcome yet, by their number, oldest first.
+    /// Records without an outcome yet, by their number, oldest first. At most [`MOST_WAITING`].
     waiting: VecDeque<(u64, Delivery)>,
+    /// The number of records taken.
     taken: u64,
+    /// The outcomes so far.
     outcomes: Outcomes,
 }
 
@@ -47,12 +53,12 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// How many records it took.
+    /// Returns the number of records taken.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Takes a record of the arguments.
+    /// Takes a record of the command line.
     pub(super) async fn value(&mut self, value: Option<&[u8]>) {
         self.take(InRecord {
             value: value.map(Cow::Borrowed),
@@ -61,10 +67,10 @@ impl<'a> Writer<'a> {
         .await;
     }
 
-    /// Sends a record; one that is refused is told at the [end](Self::end).
+    /// Sends a record. A failure is reported at the [end](Self::end).
     ///
     /// # Cancel safety
-    /// Dropped before it resolves, the record is not sent.
+    /// If the future is dropped before it resolves, the record is not sent.
     pub(super) async fn take(&mut self, record: InRecord<'_>) {
         let key = match &self.args.key {
             Some(key) => Some(key.as_bytes()),
@@ -113,7 +119,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes note of outcomes that are there; gives whether a record failed.
+    /// Takes in the outcomes that are there. Returns true if a record failed.
     pub(super) fn settle(&mut self) -> bool {
         while let Some((number, outcome)) = self
             .waiting
@@ -126,15 +132,18 @@ impl<'a> Writer<'a> {
         self.outcomes.has_failures()
     }
 
-    /// Waits until every record has its outcome, and tells of those that failed; gives how many were acknowledged.
+    /// Waits until every record has its outcome, and prints those that failed. Returns the number
+    /// of acknowledged records.
     ///
-    /// What has none is given up where none came within `limit`, or a few seconds after a signal.
+    /// The remaining records are given up if none gets its outcome within `limit`, or a few seconds
+    /// after a signal.
     pub(super) async fn end(
         mut self,
         signals: &Signals,
         limit: Duration,
     ) -> (u64, Result<(), Failure>) {
-        // Beside the outcomes: it sends what waits for more records, and tells nothing of its own.
+        // The flush runs besides the wait for outcomes. It sends batches that would linger, and its
+        // own result is of no interest.
         let producer = self.producer.clone();
         let flushing = tokio::spawn(async move { drop(producer.flush().await) });
         {
@@ -159,9 +168,9 @@ impl<'a> Writer<'a> {
         if gave_up {
             let _ = timeout(AFTER_SIGNAL, self.producer.close(Duration::ZERO)).await;
             self.settle();
-            // A producer that could not even be closed leaves some without a word.
+            // If even the close timed out, some records are left without an outcome.
             for (number, _) in std::mem::take(&mut self.waiting) {
-                let what = "the producer did not tell what became of the record";
+                let what = "the producer was closed before it knew the outcome of the record";
                 let error = Error::new(ErrorKind::Timeout, what);
                 let error = error.with_persistence(Persistence::PossiblyWritten);
                 self.outcomes.note::<()>(number, Err(error));
@@ -171,4 +180,5 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The largest number of records without an outcome. It bounds the memory for them.
 const MOST_WAITING: usize = 2_000_000;

@@ -1,4 +1,4 @@
-//! Topics, created, altered, held against a file and trimmed.
+//! The commands that create, alter, compare, trim and delete topics.
 
 use milena::admin::{
     ConfigChange, ConfigResource, DeleteUpTo, NewPartitions, NewTopic, TopicManager, TopicState,
@@ -54,7 +54,7 @@ pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure>
     let configs: Vec<String> = changes.iter().map(key).collect();
     if changes.is_empty() && args.partitions.is_none() {
         return Err(Failure::usage(
-            "nothing to change: --partitions, --set or --unset",
+            "there is nothing to change; give --partitions, --set or --unset",
         ));
     }
     if let Some(total) = args.partitions {
@@ -77,7 +77,7 @@ pub(super) async fn alter(session: &Session, args: Alter) -> Result<(), Failure>
     output::show(session.format(), &table)
 }
 
-/// Whether something was done, or only asked about.
+/// Returns the text for a change that was made, or only checked.
 pub(in crate::commands) fn state(dry_run: bool) -> &'static str {
     match dry_run {
         true => "would be altered",
@@ -85,7 +85,7 @@ pub(in crate::commands) fn state(dry_run: bool) -> &'static str {
     }
 }
 
-/// The key that a change is about.
+/// Returns the key of a change.
 pub(in crate::commands) fn key(change: &ConfigChange) -> String {
     match change {
         ConfigChange::Set(key, _)
@@ -95,7 +95,7 @@ pub(in crate::commands) fn key(change: &ConfigChange) -> String {
     }
 }
 
-/// Deletes topics, and tells of each.
+/// Deletes topics, and shows each.
 pub(super) async fn delete(session: &Session, names: Vec<String>) -> Result<(), Failure> {
     confirm(&session.global, &format!("delete {}", names.join(", ")))?;
     let deleted = session.admin.delete_topics(names).await?;
@@ -107,7 +107,7 @@ pub(super) async fn delete(session: &Session, names: Vec<String>) -> Result<(), 
         .await
 }
 
-/// A row for each that was deleted.
+/// Returns a row for each deleted name.
 pub(in crate::commands) fn deleted_rows<'a>(
     what: &'static str,
     names: impl Iterator<Item = &'a str>,
@@ -165,7 +165,7 @@ pub(super) async fn ensure(session: &Session, args: Ensure) -> Result<(), Failur
     match differ {
         0 => Ok(()),
         differ => Err(Failure::failed(format!(
-            "{differ} topics are not as {name} wants them"
+            "{differ} topics differ from {name}"
         ))),
     }
 }

@@ -1,4 +1,4 @@
-//! `milena topics`: list, describe, create, alter, trim, delete.
+//! `milena topics`, which lists, describes, creates, alters, trims and deletes topics.
 
 mod change;
 mod show;
@@ -12,12 +12,12 @@ use crate::session::Session;
 
 pub(super) use change::{alter_configs, deleted_rows, key, state};
 
-/// What is done with topics.
+/// The action on topics.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Lists topics.
     List {
-        /// Shows Kafka's own topics, too.
+        /// Also shows Kafka's own topics.
         #[arg(long)]
         internal: bool,
     },
@@ -31,14 +31,14 @@ pub(crate) enum Verb {
     Create(Create),
     /// Adds partitions to a topic, and sets or unsets its configs.
     Alter(Alter),
-    /// Makes sure that the topics of a TOML file exist as written there, and says where they differ.
+    /// Makes sure that the topics of a TOML file exist as written there, and shows differences.
     Ensure(Ensure),
     /// Deletes the oldest records of a topic or partition.
     Trim {
         /// The topic, or one partition of it.
         #[arg(value_name = "TOPIC[:PARTITION]", value_parser = scope)]
         place: Scope,
-        /// Deletes what lies before this offset; without it, all records.
+        /// Deletes the records before this offset. Without it, all records.
         #[arg(long, value_name = "OFFSET", value_parser = clap::value_parser!(i64).range(0..))]
         before: Option<i64>,
     },
@@ -54,19 +54,19 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     name: String,
-    /// How many partitions; without it, as the cluster's defaults say.
+    /// The number of partitions. Without it, the cluster's default.
     #[arg(short, long, value_name = "N")]
     partitions: Option<i32>,
-    /// How many replicas of each; without it, as the cluster's defaults say.
+    /// The number of replicas of each partition. Without it, the cluster's default.
     #[arg(short, long, value_name = "N")]
     replication_factor: Option<i16>,
-    /// Sets a config; may be given again.
+    /// Sets a config. May be given several times.
     #[arg(short, long = "config", value_name = "KEY=VALUE", value_parser = setting)]
     configs: Vec<(String, String)>,
-    /// Is content with a topic that is there already.
+    /// Succeeds if the topic already exists.
     #[arg(long)]
     if_not_exists: bool,
-    /// Only asks whether it could be created.
+    /// Only checks that it could be created.
     #[arg(long)]
     dry_run: bool,
 }
@@ -75,27 +75,28 @@ pub(crate) struct Create {
 #[derive(Debug, Args)]
 pub(crate) struct Alter {
     name: String,
-    /// How many partitions it shall have in all; keys may land elsewhere from then on.
+    /// The number of partitions in all. Keys may go to other partitions from then on.
     #[arg(short, long, value_name = "N")]
     partitions: Option<i32>,
     #[command(flatten)]
     changes: super::configs::Changes,
 }
 
-/// Topics of a file.
+/// The topics of a file.
 #[derive(Debug, Args)]
 pub(crate) struct Ensure {
-    /// The file: a table [topics.NAME] each, with partitions, replication_factor and configs.
+    /// The file, with a table [topics.NAME] for each topic that has partitions, replication_factor
+    /// and configs.
     file: std::path::PathBuf,
-    /// Changes topics that differ, where that can be done in place.
+    /// Changes topics that differ, if that can be done in place.
     #[arg(long, conflicts_with = "check")]
     mend: bool,
-    /// Only says how they stand; ends with code 1 where one is missing or differs.
+    /// Only shows their state. Ends with code 1 if a topic is missing or differs.
     #[arg(long)]
     check: bool,
 }
 
-/// All of a topic, or one partition of it.
+/// A whole topic, or one partition of it.
 pub(crate) type Scope = (String, Option<u32>);
 
 /// Reads `TOPIC` or `TOPIC:PARTITION`.
@@ -104,12 +105,12 @@ pub(crate) fn scope(text: &str) -> Result<Scope, String> {
         None => Ok((text.to_owned(), None)),
         Some((topic, partition)) => match partition.parse() {
             Ok(partition) => Ok((topic.to_owned(), Some(partition))),
-            Err(_) => Err(format!("'{partition}' is no partition")),
+            Err(_) => Err(format!("'{partition}' is not a partition number")),
         },
     }
 }
 
-/// The partitions of scopes; a topic that does not exist is a failure.
+/// Returns the partitions of scopes. Fails if a topic does not exist.
 pub(crate) async fn places(
     session: &Session,
     scopes: Vec<Scope>,

@@ -1,4 +1,4 @@
-//! Topics, listed and described.
+//! The commands that list and describe topics.
 
 use milena::admin::{ConfigResource, ConfigSource, TopicDescription};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub(super) async fn describe(session: &Session, names: Vec<String>) -> Result<()
         };
         let entries = match entries {
             Ok(entries) => &entries[..],
-            // What could not be told is not the same as nothing set.
+            // Configs that could not be read must not look like no configs.
             Err(error) => {
                 untold.push(Failure::from(error.clone()));
                 &[]
@@ -89,6 +89,7 @@ pub(super) async fn describe(session: &Session, names: Vec<String>) -> Result<()
     }
 }
 
+/// Adds a row for each partition of a topic.
 fn each_partition(topic: &TopicDescription, table: &mut Table) {
     let nodes = |nodes: &[milena::NodeId]| {
         let each = nodes.iter().map(|node| json!(node.to_wire()));

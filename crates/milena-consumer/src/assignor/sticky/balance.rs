@@ -1,4 +1,5 @@
-//! Evening out: a member with more passes a partition on, over others where need be, until no such move evens anything out.
+//! Evens out the shares. A member with more partitions passes one on, through other members if
+//! needed, until no move makes the shares more even.
 #![expect(
     clippy::indexing_slicing,
     reason = "every index is a number that the plan gave out for one of its own vectors"
@@ -9,19 +10,22 @@ use std::collections::BTreeSet;
 
 use super::plan::Plan;
 
-/// How a member is reached: from whom, by a partition of which topic.
+/// The step by which each member is reached. It holds the member that gives and the topic of the
+/// partition that moves, `None` if the member is not reached.
 type Steps = Vec<Option<(usize, usize)>>;
 
 impl Plan {
     /// Moves partitions until shares are as even as subscriptions allow.
     ///
-    /// Each move along a path takes one from a member and adds one to a member with at least two less, which lowers the sum of the
-    /// squares of all shares: it ends on any input, and the bound below is never reached.
+    /// Each move along a path takes one partition from a member and adds one to a member that has
+    /// at least two fewer. This lowers the sum of the squares of all shares, so the loop ends on
+    /// any input. The bound below is never reached.
     pub(super) fn balance(&mut self) {
         let bound = self.places.len().saturating_mul(self.load.len() + 1);
         loop {
             let mut moved = false;
-            // From the richest at each step, so that nobody gives what the others would have to give back.
+            // Start from the member with most partitions at each step. A member with fewer could
+            // otherwise give partitions that it has to get back later.
             let mut givers: BTreeSet<_> = (0..self.load.len()).collect();
             while let Some(giver) = givers
                 .iter()
@@ -40,7 +44,7 @@ impl Plan {
         }
     }
 
-    /// Passes one partition of `giver` on, if that evens anything out.
+    /// Passes one partition of `giver` on. Returns false if that makes no shares more even.
     fn pass_on(&mut self, giver: usize) -> bool {
         let enough = self.load[giver];
         if enough < 2 {
@@ -48,7 +52,7 @@ impl Plan {
         }
         let mut steps: Steps = vec![None; self.load.len()];
         let mut seen = BTreeSet::from([giver]);
-        // Topics whose subscribers have all been seen lead nowhere new.
+        // Topics whose subscribers have all been seen. They lead to no new member.
         let mut done = BTreeSet::new();
         let mut ring = vec![giver];
         while !ring.is_empty() {
@@ -78,12 +82,13 @@ impl Plan {
         false
     }
 
-    /// Moves a partition along each step of the path to `taker`.
+    /// Moves one partition along each step of the path to `taker`.
     fn walk(&mut self, steps: &Steps, taker: usize) {
         let mut to = taker;
         while let Some((from, topic)) = steps[to] {
             let held = self.held[from].get(&topic).into_iter().flatten().copied();
-            // Best one that was the taker's before, then one that the giver did not have before.
+            // Prefer a partition that the receiving member had before, then one that the giving
+            // member did not have before.
             let best = held.min_by_key(|partition| match self.before[*partition] {
                 Some(before) if before == to => (0, *partition),
                 Some(before) if before == from => (2, *partition),

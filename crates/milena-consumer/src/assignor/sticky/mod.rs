@@ -1,4 +1,5 @@
-//! Kafka's `sticky` and `cooperative-sticky`: even shares, and as few partitions moved as that allows.
+//! Kafka's `sticky` and `cooperative-sticky` assignors. They make even shares and move as few
+//! partitions as that allows.
 
 mod balance;
 mod plan;
@@ -12,18 +13,19 @@ use milena_core::TopicPartition;
 use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, RebalanceProtocol};
 use plan::{Claim, Plan};
 
-/// Kafka's `sticky`: shares are as even as subscriptions allow, and members keep what they had before, though they stop for each
-/// rebalance.
+/// Kafka's `sticky` assignor. Shares are as even as subscriptions allow, and members keep the
+/// partitions that they had before. Members stop all their partitions during each rebalance.
 ///
 /// # References
-/// KIP-54; user data: the assignment before and its generation.
+/// KIP-54. The user data holds the previous assignment and its generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StickyAssignor;
 
-/// Kafka's `cooperative-sticky`: as [`StickyAssignor`], and what a member keeps goes on being consumed during a rebalance.
+/// Kafka's `cooperative-sticky` assignor. It assigns like [`StickyAssignor`], and members go on
+/// reading the partitions that they keep during a rebalance.
 ///
 /// # References
-/// KIP-429; user data: the generation.
+/// KIP-429. The user data holds the generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CooperativeStickyAssignor;
 
@@ -41,7 +43,8 @@ impl Assignor for StickyAssignor {
     }
 
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {
-        // An eager member has given everything back: what it had is in its user data.
+        // An eager member owns nothing during a rebalance. Its previous partitions are in its user
+        // data.
         let claims = members.iter().map(|member| {
             let said = member.user_data.as_ref();
             let (owned, generation) = said
@@ -69,7 +72,8 @@ impl Assignor for CooperativeStickyAssignor {
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {
         let claims = members.iter().map(|member| Claim {
             owned: member.owned.clone(),
-            // Members older than version 2 of the subscription tell their generation here.
+            // A member that writes a subscription below version 2 sends its generation in the user
+            // data.
             generation: member.generation.or_else(|| {
                 let said = member.user_data.as_ref()?;
                 user_data::decode_generation(said)

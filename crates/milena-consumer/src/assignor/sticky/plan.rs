@@ -1,4 +1,5 @@
-//! An assignment in the making: who had what, who may have what, who has what now. Members, topics and partitions are numbers here.
+//! An assignment in the making. It knows each partition's previous owner, possible owners and
+//! current owner. Members, topics and partitions are numbers here.
 #![expect(
     clippy::indexing_slicing,
     reason = "every index is a number that this plan gave out for one of its own vectors"
@@ -10,34 +11,45 @@ use milena_core::TopicPartition;
 
 use crate::assignor::{GroupAssignment, GroupMember, GroupTopics, in_order};
 
-/// What a member says it had.
+/// The partitions that a member says it had.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Claim {
+    /// These partitions.
     pub(super) owned: BTreeSet<TopicPartition>,
+    /// Generation in which it had them. `None` if it did not send one, which counts as older than
+    /// any.
     pub(super) generation: Option<i32>,
 }
 
 #[derive(Debug)]
+/// Members, topics and partitions of a group, and the current owner of each partition.
 pub(super) struct Plan {
+    /// Member ids, by member number, in Kafka's order.
     ids: Vec<String>,
+    /// Topic and number of each partition.
     pub(super) places: Vec<TopicPartition>,
-    /// The topic of each partition.
+    /// Topic number of each partition.
     pub(super) topic: Vec<usize>,
-    /// Who subscribed to each topic, in Kafka's order.
+    /// Numbers of the members that subscribed to each topic, in ascending order.
     pub(super) subscribers: Vec<Vec<usize>>,
-    /// Whose each partition was, as far as that member may keep it.
+    /// Previous owner of each partition. `None` if there was none, or if it may not keep the
+    /// partition.
     pub(super) before: Vec<Option<usize>>,
+    /// Current owner of each partition. `None` until one is chosen.
     pub(super) owner: Vec<Option<usize>>,
+    /// Number of partitions that each member has now.
     pub(super) load: Vec<usize>,
-    /// By member and topic, what it has now.
+    /// Partitions that each member has now, by topic.
     pub(super) held: Vec<BTreeMap<usize, BTreeSet<usize>>>,
-    /// By partition, the subscribers that stand in a rack of its replicas.
+    /// Members whose rack keeps a replica of each partition, by partition number. Empty if no
+    /// member names a rack.
     near: Vec<BTreeSet<usize>>,
-    /// How many moves balancing took; bounded, whatever the input.
+    /// Number of moves that balancing made. It has a bound for any input.
     pub(super) moves: usize,
 }
 
 impl Plan {
+    /// Numbers members, topics and partitions, and gives each partition to its previous owner.
     pub(super) fn new(members: &[GroupMember], claims: Vec<Claim>, topics: &GroupTopics) -> Self {
         let claims: HashMap<&str, Claim> = members
             .iter()
@@ -85,7 +97,8 @@ impl Plan {
         plan
     }
 
-    /// The newest claim counts. Of two claims of one generation neither does: one of them is wrong, and nobody knows which.
+    /// Makes the newest claim to each partition its previous owner. Two claims of one generation
+    /// cancel each other, because one of them is wrong and nothing shows which.
     fn note_claims(&mut self, claims: &HashMap<&str, Claim>) {
         let at: HashMap<TopicPartition, usize> = self.places.iter().cloned().zip(0..).collect();
         let mut newest: Vec<(i32, Option<usize>)> = vec![(i32::MIN, None); self.places.len()];
@@ -112,12 +125,14 @@ impl Plan {
         }
     }
 
+    /// Returns true if the member subscribed to the partition's topic.
     pub(super) fn may_have(&self, member: usize, partition: usize) -> bool {
         let subscribers = &self.subscribers[self.topic[partition]];
         subscribers.binary_search(&member).is_ok()
     }
 
-    /// Gives what nobody has to the subscriber with the least, those first that few may have.
+    /// Gives each partition without an owner to its subscriber with the fewest partitions.
+    /// Partitions with the fewest subscribers go first.
     pub(super) fn place_free(&mut self) {
         let mut free: Vec<_> = (0..self.places.len())
             .filter(|partition| self.owner[*partition].is_none())
@@ -136,6 +151,7 @@ impl Plan {
         }
     }
 
+    /// Gives a partition to a member, and takes it from its current owner.
     pub(super) fn give(&mut self, partition: usize, member: usize) {
         if let Some(old) = self.owner[partition].replace(member) {
             self.load[old] -= 1;
@@ -148,6 +164,7 @@ impl Plan {
         held.or_default().insert(partition);
     }
 
+    /// Returns the partitions of each member, by member id.
     pub(super) fn into_assignment(self) -> GroupAssignment {
         let mut lists: Vec<Vec<TopicPartition>> = vec![Vec::new(); self.ids.len()];
         for (place, owner) in self.places.into_iter().zip(self.owner) {

@@ -1,4 +1,4 @@
-//! What holds of sticky assignments on any input.
+//! Properties of sticky assignments that hold on any input.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,8 @@ fn place(topic: usize, number: u32) -> TopicPartition {
     TopicPartition::new(NAMES[topic], number)
 }
 
-/// Any members, honest or not: claims that overlap, of topics that are gone or not subscribed to, of any generation.
+/// Generates any members. Their claims may overlap, may have any generation, and may name topics
+/// that are gone or not subscribed to.
 fn any_members() -> impl Strategy<Value = Vec<GroupMember>> {
     let topics = prop::collection::btree_set(0usize..5, 0..5);
     let owned = prop::collection::btree_set((0usize..5, 0u32..12), 0..20);
@@ -76,7 +77,8 @@ fn assert_fair(members: &[GroupMember], topics: &GroupTopics, given: &GroupAssig
     }
 }
 
-/// What members would own after the rebalance, two phases included.
+/// Returns the partitions that members own after the rebalance, both phases of a cooperative one
+/// included.
 fn settle(
     mut members: Vec<GroupMember>,
     topics: &GroupTopics,
@@ -119,7 +121,7 @@ proptest! {
     fn no_partition_has_two_owners_at_any_time_and_two_more_rebalances_settle_everything(
         members in any_members(), topics in any_topics(),
     ) {
-        // Whatever was claimed, members own only what they were given; the first round clears up.
+        // Members own only assigned partitions after the first round, whatever they claimed before.
         let mut members = settle(members, &topics, 10);
         for generation in 11..13 {
             let before = owned(&members);

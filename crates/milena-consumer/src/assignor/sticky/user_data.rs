@@ -1,11 +1,12 @@
-//! What sticky members tell their leader: Kafka's layouts of the user data in a subscription.
+//! User data that sticky members send to their leader, in Kafka's layouts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use milena_core::{Partition, TopicName, TopicPartition};
 
-/// `sticky`, version 1: the topics with their partitions, then the generation.
+/// Encodes user data of `sticky`, version 1. It holds the topics with their partitions, then the
+/// generation. `None` without a generation.
 pub(super) fn encode_previous(
     assigned: &BTreeSet<TopicPartition>,
     generation: Option<i32>,
@@ -30,7 +31,7 @@ pub(super) fn encode_previous(
     Some(out.freeze())
 }
 
-/// Reads versions 0 (without a generation) and 1; `None` for anything else.
+/// Decodes versions 0 (without a generation) and 1. `None` for any other bytes.
 pub(super) fn decode_previous(bytes: &Bytes) -> Option<(BTreeSet<TopicPartition>, Option<i32>)> {
     let mut rest: &[u8] = bytes;
     let mut owned = BTreeSet::new();
@@ -51,11 +52,12 @@ pub(super) fn decode_previous(bytes: &Bytes) -> Option<(BTreeSet<TopicPartition>
     Some((owned, generation))
 }
 
-/// `cooperative-sticky`: the generation, -1 for none.
+/// Encodes user data of `cooperative-sticky`. It holds the generation, or -1 if there is none.
 pub(super) fn encode_generation(generation: Option<i32>) -> Bytes {
     Bytes::copy_from_slice(&generation.unwrap_or(-1).to_be_bytes())
 }
 
+/// Decodes user data of `cooperative-sticky`. `None` if it holds no generation.
 pub(super) fn decode_generation(mut bytes: &[u8]) -> Option<i32> {
     let generation = bytes.try_get_i32().ok()?;
     (generation >= 0).then_some(generation)

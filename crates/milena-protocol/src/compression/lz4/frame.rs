@@ -8,7 +8,7 @@ use twox_hash::XxHash32;
 use crate::compression::output::Output;
 use crate::compression::{Codec, corrupt, too_large};
 
-/// Decompresses the frames in `body`, one behind the other; skippable ones are passed over.
+/// Decompresses the frames in `body`, one behind the other. Skippable frames are skipped.
 pub(in crate::compression) fn decompress(body: &[u8], max_size: usize) -> Result<Bytes> {
     if body.is_empty() {
         return Err(corrupt(Codec::Lz4, "it is empty"));
@@ -33,7 +33,8 @@ pub(in crate::compression) fn decompress(body: &[u8], max_size: usize) -> Result
     Ok(out.into_bytes())
 }
 
-/// What the bytes of a first frame can unfold to, by its header and the sizes of its blocks; checked later.
+/// Returns the bytes that a first frame can decompress to, by its header and the sizes of its
+/// blocks. They are checked later.
 fn expected(body: &[u8]) -> usize {
     let hint = body.len().saturating_mul(HINT).max(BLOCK_SIZES[0]);
     let mut rest = Input(body);
@@ -50,6 +51,7 @@ fn expected(body: &[u8]) -> usize {
     sum.min(hint)
 }
 
+/// Reads a frame behind its magic number, and checks its checksums and its size.
 fn read_frame(rest: &mut Input<'_>, out: &mut Output) -> Result<()> {
     let header = Header::read(rest)?;
     let start = out.len();
@@ -72,7 +74,8 @@ fn read_frame(rest: &mut Input<'_>, out: &mut Output) -> Result<()> {
     }
 }
 
-/// Decompresses one block behind what `out` holds, of which the bytes from `start` on are of the same frame.
+/// Decompresses one block behind the bytes in `out`, of which those from `start` on belong to the
+/// same frame.
 fn unfold(header: &Header, block: &Block<'_>, start: usize, out: &mut Output) -> Result<()> {
     let most = block.most(header.block_max);
     let least = most.min(out.left());
@@ -104,6 +107,7 @@ fn unfold(header: &Header, block: &Block<'_>, start: usize, out: &mut Output) ->
     }
 }
 
+/// Compares a checksum with the bytes that it covers.
 fn check(expected: u32, bytes: &[u8], what: &str) -> Result<()> {
     let actual = XxHash32::oneshot(0, bytes);
     if actual == expected {
@@ -113,18 +117,22 @@ fn check(expected: u32, bytes: &[u8], what: &str) -> Result<()> {
     Err(corrupt(Codec::Lz4, cause))
 }
 
-/// What the descriptor of a frame says.
+/// The descriptor of a frame.
 struct Header {
+    /// True if no block refers to bytes of earlier blocks.
     independent: bool,
+    /// True if a checksum follows each block.
     block_checksums: bool,
+    /// True if a checksum of the content follows the last block.
     content_checksum: bool,
+    /// The bytes of the content. `None` if the frame does not say.
     content_size: Option<u64>,
-    /// The most that a block unfolds to, in bytes.
+    /// The most bytes that a block decompresses to.
     block_max: usize,
 }
 
 impl Header {
-    /// Reads what follows the magic number.
+    /// Reads the descriptor behind the magic number.
     fn read(rest: &mut Input<'_>) -> Result<Self> {
         let descriptor = rest.0;
         let [flags, sizes] = *rest.array::<2>()?;
@@ -165,7 +173,7 @@ impl Header {
         })
     }
 
-    /// The next block; `None` at the mark that ends the frame.
+    /// Reads the next block. `None` at the mark that ends the frame.
     fn block<'a>(&self, rest: &mut Input<'a>) -> Result<Option<Block<'a>>> {
         let size = rest.word()?;
         if size == 0 {
@@ -184,50 +192,57 @@ impl Header {
     }
 }
 
-/// The byte that stands behind a descriptor.
+/// Returns the checksum byte that follows a descriptor.
 pub(super) fn header_checksum(descriptor: &[u8]) -> u8 {
     (XxHash32::oneshot(0, descriptor) >> 8) as u8
 }
 
+/// One block of a frame.
 struct Block<'a> {
+    /// The bytes of the block.
     bytes: &'a [u8],
-    /// It is stored as it is.
+    /// True if the bytes are stored uncompressed.
     plain: bool,
+    /// The checksum of the bytes. `None` if the frame has no block checksums.
     checksum: Option<u32>,
 }
 
 impl Block<'_> {
-    /// The most that it can unfold to, in bytes.
+    /// Returns the most bytes that the block can decompress to.
     fn most(&self, block_max: usize) -> usize {
         match self.plain {
             true => self.bytes.len(),
-            // A byte of a length stands for 255 bytes at most.
+            // One byte of a length stands for 255 bytes at most.
             false => (self.bytes.len().saturating_mul(255)).min(block_max),
         }
     }
 }
 
-/// The bytes not read yet.
+/// The bytes that were not read yet.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
+    /// Takes the next `len` bytes.
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len).ok_or_else(cut)?;
         self.0 = rest;
         Ok(taken)
     }
 
+    /// Takes the next `N` bytes.
     fn array<const N: usize>(&mut self) -> Result<&'a [u8; N]> {
         let (taken, rest) = self.0.split_first_chunk().ok_or_else(cut)?;
         self.0 = rest;
         Ok(taken)
     }
 
+    /// Reads the next four bytes as a number.
     fn word(&mut self) -> Result<u32> {
         self.array().map(|bytes| u32::from_le_bytes(*bytes))
     }
 }
 
+/// Returns the error for a frame that ends early.
 #[cold]
 fn cut() -> Error {
     corrupt(Codec::Lz4, "it is cut short")
@@ -235,13 +250,13 @@ fn cut() -> Error {
 
 /// The first four bytes of a frame.
 pub(super) const MAGIC: u32 = 0x184d_2204;
-/// Those of a skippable one, but for their lowest four bits.
+/// The first four bytes of a skippable frame, except for their lowest four bits.
 const SKIPPABLE: u32 = 0x184d_2a50;
-/// The bit of a block's size that says that it is stored as it is.
+/// The bit of a block's size which says that the block is stored uncompressed.
 pub(super) const PLAIN: u32 = 1 << 31;
-/// What the classes 4 to 7 of block sizes mean, in bytes.
+/// The block sizes of the classes 4 to 7, in bytes.
 const BLOCK_SIZES: [usize; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
-/// How far back a linked block may refer, in bytes.
+/// The distance that a linked block may refer back, in bytes.
 const WINDOW: usize = 64 << 10;
-/// So many bytes are reserved at first for each that was given, whatever a frame claims.
+/// The most bytes that are reserved at first per byte of input, whatever a frame claims.
 const HINT: usize = 32;

@@ -1,4 +1,5 @@
-//! lz4 frames: written as independent 64 KiB blocks without checksums, the form that Kafka reads; read in every form.
+//! lz4 frames. They are written as independent 64 KiB blocks without checksums, the form that Kafka
+//! reads. Every form is read.
 
 mod frame;
 
@@ -15,15 +16,18 @@ use super::output::Output;
 
 pub(super) use frame::decompress;
 
-/// Magic number, version 1 with blocks that do not depend on each other (Kafka's own reader refuses others), 64 KiB a block, checksum.
+/// The header of the frames. It has the magic number, version 1 with blocks that do not depend on
+/// each other (Kafka's own reader refuses others), blocks of 64 KiB, and the header checksum.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+/// The bytes of a block before compression.
 const BLOCK: usize = 64 << 10;
 
 thread_local! {
-    /// A table of matches.
+    /// The table of matches, which is slow to create.
     static TABLE: RefCell<CompressTable> = RefCell::new(CompressTable::large());
 }
 
+/// Compresses `body` to one frame. A block that does not become smaller is stored uncompressed.
 pub(super) fn compress(body: &[u8]) -> Result<Output> {
     let blocks = body.len() / BLOCK + 1;
     let most = get_maximum_output_size(body.len()) + 32 * blocks;
@@ -52,8 +56,10 @@ pub(super) fn compress(body: &[u8]) -> Result<Output> {
     })
 }
 
-/// Decompresses a frame of message format v0, whose header checksum Kafka computed over the magic
-/// number too (KAFKA-3160): the checksum is put right before the frame is read.
+/// Decompresses a frame of message format v0.
+///
+/// Kafka computed its header checksum over the magic number too (KAFKA-3160). The checksum is
+/// corrected before the frame is read.
 pub(super) fn decompress_v0(body: &[u8], max_size: usize) -> Result<Bytes> {
     match decompress(body, max_size) {
         Err(_) if header_end(body).is_some() => decompress(&mended(body), max_size),
@@ -61,7 +67,7 @@ pub(super) fn decompress_v0(body: &[u8], max_size: usize) -> Result<Bytes> {
     }
 }
 
-/// Where the header checksum of a frame lies.
+/// Returns the index of a frame's header checksum.
 fn header_end(body: &[u8]) -> Option<usize> {
     let [0x04, 0x22, 0x4d, 0x18, flags, _, ..] = body else {
         return None;
@@ -72,6 +78,7 @@ fn header_end(body: &[u8]) -> Option<usize> {
     (end < body.len()).then_some(end)
 }
 
+/// Returns the frame with a correct header checksum.
 fn mended(body: &[u8]) -> Vec<u8> {
     let mut fixed = body.to_vec();
     if let Some(end) = header_end(body) {

@@ -2,6 +2,9 @@
 
 use std::io::{Read, Write};
 
+use lz4_flex::block::{
+    compress as compress_block, compress_with_dict, decompress_into, decompress_into_with_dict,
+};
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use proptest::prelude::*;
 use twox_hash::XxHash32;
@@ -192,6 +195,117 @@ fn a_frame_header_with_the_checksum_of_format_v0_is_mended() {
     assert_ne!(old, good);
     assert!(decompress(&old, 10_000).is_err());
     assert_eq!(decompress_v0(&old, 10_000).unwrap(), body);
+}
+
+/// Decompresses a block as its format is described, byte by byte, behind what `out` holds. `None`
+/// where the block breaks the format or needs more than `most` bytes.
+///
+/// The decoder that milena uses copies by raw pointers. This one cannot be wrong in that way.
+fn by_the_book(block: &[u8], out: &mut Vec<u8>, most: usize) -> Option<usize> {
+    let start = out.len();
+    let mut input = block.iter().copied();
+    let long = |nibble: u8, input: &mut dyn Iterator<Item = u8>| {
+        let mut len = usize::from(nibble);
+        if nibble == 15 {
+            loop {
+                let more = input.next()?;
+                len += usize::from(more);
+                if more != 255 {
+                    break;
+                }
+            }
+        }
+        Some(len)
+    };
+    loop {
+        let token = input.next()?;
+        for _ in 0..long(token >> 4, &mut input)? {
+            out.push(input.next()?);
+        }
+        if out.len() - start > most {
+            return None;
+        }
+        if input.len() == 0 {
+            return Some(out.len() - start);
+        }
+        let offset = usize::from(u16::from_le_bytes([input.next()?, input.next()?]));
+        let len = 4 + long(token & 15, &mut input)?;
+        if offset == 0 || offset > out.len() || out.len() - start + len > most {
+            return None;
+        }
+        for _ in 0..len {
+            out.push(out[out.len() - offset]);
+        }
+    }
+}
+
+/// Decompresses `block` into `room` bytes with guards around them, and holds the result against
+/// [`by_the_book`].
+fn decodes_by_the_book(block: &[u8], window: &[u8], room: usize) {
+    const GUARD: usize = 64;
+    let mut memory = vec![0xa5; GUARD + room + GUARD];
+    // In memory of its own size, so that a checked allocator sees a read behind its end.
+    let block: Box<[u8]> = block.into();
+    let out = &mut memory[GUARD..GUARD + room];
+    let written = match window {
+        [] => decompress_into(&block, out),
+        window => decompress_into_with_dict(&block, out, window),
+    };
+    let mut book = window.to_vec();
+    match by_the_book(&block, &mut book, room) {
+        Some(len) => {
+            assert_eq!(written.unwrap(), len);
+            assert!(memory[GUARD..GUARD + len] == book[window.len()..]);
+        }
+        None => assert!(written.is_err()),
+    }
+    let (before, behind) = (&memory[..GUARD], &memory[GUARD + room..]);
+    assert!(before.iter().chain(behind).all(|byte| *byte == 0xa5));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("MILENA_TEST_LZ4_CASES").map_or(4_000, |cases| cases.parse().unwrap()),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_changed_block_is_decoded_by_the_book_and_within_its_room(
+        len in 0usize..3_000,
+        distance in 1usize..200,
+        noise in any::<u64>(),
+        changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 0..6),
+        cut in any::<usize>(),
+        cuts in any::<bool>(),
+        window in prop_oneof![Just(0usize), 1..300usize],
+        spare in -40isize..60,
+    ) {
+        let whole = body(window + len, distance, noise);
+        let mut packed = match window {
+            0 => compress_block(&whole),
+            window => compress_with_dict(&whole[window..], &whole[..window]),
+        };
+        for (at, byte) in changes {
+            let at = at % packed.len();
+            packed[at] = byte;
+        }
+        if cuts {
+            packed.truncate(cut % (packed.len() + 1));
+        }
+        decodes_by_the_book(&packed, &whole[..window], len.saturating_add_signed(spare));
+    }
+
+    #[test]
+    fn any_bytes_as_a_block_are_decoded_by_the_book_and_within_their_room(
+        block in proptest::collection::vec(
+            prop_oneof![any::<u8>(), 0u8..3, Just(0xf0), Just(0x0f), Just(0xff)],
+            0..200,
+        ),
+        window in prop_oneof![Just(0usize), 1..64usize],
+        room in 0usize..2_000,
+    ) {
+        decodes_by_the_book(&block, &body(window, 9, 3), room);
+    }
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! The shapes of messages about clusters, security and first contact.
+//! The shapes of messages about clusters, security and the start of a connection.
 
 use crate::guard::field::Kind::{Blob, Fixed, List, Text, Texts};
 use crate::guard::field::{Shape, all, since, tagged, until};

@@ -14,7 +14,7 @@ mod topics;
 use crate::api::ApiKey;
 use crate::guard::field::Shape;
 
-/// The shape of an API's request.
+/// Returns the shape of an API's request.
 pub(super) const fn request(api: ApiKey) -> Shape {
     match api {
         ApiKey::Produce => data::PRODUCE_REQUEST,
@@ -85,7 +85,7 @@ pub(super) const fn request(api: ApiKey) -> Shape {
     }
 }
 
-/// The shape of an API's response.
+/// Returns the shape of an API's response.
 pub(super) const fn response(api: ApiKey) -> Shape {
     match api {
         ApiKey::Produce => data::PRODUCE_RESPONSE,

@@ -1,48 +1,49 @@
-//! What a worker did, in a file that outlives it: entries of one size, each written whole by one call before the worker goes on.
+//! A file with the actions of a worker, which outlives the worker. All entries have one size, and
+//! each is written by one call before the worker goes on.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// One line of the journal.
+/// An entry of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) what: What,
     pub(super) partition: u16,
-    /// The record's number as its value tells it; 0 where nobody has read it.
+    /// The number that the record's value holds. 0 if nothing has read it.
     pub(super) number: u32,
     pub(super) offset: u64,
 }
 
-/// What happened.
+/// The action or event of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
-    /// A record came to the stack.
+    /// A record arrived at the stack.
     Taken = 1,
-    /// Its handler has done it and is about to say so.
+    /// The handler has processed the record and is about to acknowledge it.
     Done,
-    /// Its dead letter is acknowledged by the broker.
+    /// The broker has acknowledged the record's dead letter.
     Dead,
-    /// An attempt failed on purpose; there is to be another.
+    /// An attempt failed on purpose, and another one follows.
     Failed,
-    /// An attempt failed because the dependency is down.
+    /// An attempt failed because the dependency was down.
     Down,
-    /// The dependency died.
+    /// The dependency went down.
     Died,
-    /// It came back.
+    /// The dependency came back.
     Back,
     /// The breaker opened.
     Opened,
     /// The breaker paused a partition.
     Paused,
-    /// The group gave the worker up, though nobody killed it.
+    /// The group removed the worker although it was running.
     Lost,
-    /// The worker closed in good order.
+    /// The worker shut down in order.
     Closed,
 }
 
 impl Entry {
-    /// What happened to a record, or to its partition.
+    /// Creates an entry for a record, or for its partition.
     pub(super) fn new(what: What, partition: usize, offset: i64) -> Self {
         Self {
             what,
@@ -90,7 +91,7 @@ impl Entry {
     }
 }
 
-/// The worker's end.
+/// The worker's side of the journal.
 pub(super) struct Writer(File);
 
 impl Writer {
@@ -99,15 +100,17 @@ impl Writer {
         Self(file.unwrap())
     }
 
-    /// Once this returns, the entry is seen by whoever reads the file, even where this process is killed at once.
+    /// Writes an entry. Once this returns, any reader of the file sees the entry, even if this
+    /// process is killed at once.
     pub(super) fn write(&self, entry: Entry) {
-        // Invariant: an entry lies within one page, so that a killed process leaves a whole one or none.
+        // Invariant: an entry lies within one page, so a killed process leaves a whole entry or
+        // none.
         let written = (&self.0).write(&entry.to_bytes()).unwrap();
         assert_eq!(written, SIZE);
     }
 }
 
-/// The parent's end.
+/// The parent's side of the journal.
 pub(super) struct Reader {
     file: File,
     buffer: Vec<u8>,
@@ -126,7 +129,7 @@ impl Reader {
         }
     }
 
-    /// All that was written up to now.
+    /// Reads all entries that were written since the last call.
     pub(super) fn drain(&mut self, mut take: impl FnMut(Entry)) {
         loop {
             let read = self.file.read(&mut self.buffer).unwrap();

@@ -1,4 +1,4 @@
-//! What a run adds up to.
+//! The figures of a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 pub(super) struct Ledger {
     pub(super) records: usize,
     pub(super) poison: usize,
-    /// Records that were processed, the poisoned as dead letters.
+    /// The records that were processed, including poison that became dead letters.
     pub(super) processed: usize,
     pub(super) repeated: usize,
-    /// Records that ended while one before them in their partition had not.
+    /// The records that ended before an earlier record of their partition.
     pub(super) overtaking: usize,
     pub(super) dead_letters: usize,
     pub(super) duplicate_letters: usize,
@@ -20,7 +20,7 @@ pub(super) struct Ledger {
     pub(super) outages: usize,
     pub(super) openings: usize,
     pub(super) kills: usize,
-    /// Times that the group gave the worker up while it lived.
+    /// The times that the group removed a running worker.
     pub(super) losses: usize,
     pub(super) commits: usize,
     pub(super) commits_checked: usize,
@@ -63,7 +63,7 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// A number with a comma at each thousand.
+/// Formats a number with a comma at each thousand.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

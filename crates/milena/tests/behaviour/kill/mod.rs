@@ -1,4 +1,5 @@
-//! The kill run: a processor is killed again and again, its dependency dies and comes back, and nothing is lost, skipped or out of order.
+//! The kill run. A processor is killed again and again, its dependency goes down and comes back,
+//! and no record is lost, skipped or out of order.
 
 mod journal;
 mod ledger;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::cluster::unique;
 use plan::Plan;
 
-/// The seed that `MILENA_TEST_SEED` names, else one of this run's own; the run prints it.
+/// Returns the seed that `MILENA_TEST_SEED` names, or a new one. The run prints it.
 fn seed() -> u64 {
     let given = std::env::var("MILENA_TEST_SEED").ok();
     let given = given.and_then(|seed| seed.parse().ok());
@@ -23,7 +24,7 @@ fn seed() -> u64 {
     })
 }
 
-/// A file name of this test's own.
+/// Returns a file name for this test only.
 fn scratch(what: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique(what))
 }
@@ -40,7 +41,7 @@ async fn a_processor_that_is_killed_loses_nothing_and_keeps_its_order() {
     run::run(plan).await;
 }
 
-/// The long form, for `make verify`: its ledger stands in the documents.
+/// The long run, for `make verify`. Its ledger is in the documents.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes long in an unoptimised build; `make verify` runs it"]
 async fn two_million_records_outlive_five_kills_and_two_outages() {
@@ -54,7 +55,7 @@ async fn two_million_records_outlive_five_kills_and_two_outages() {
     run::run(plan).await;
 }
 
-/// The worker, which the tests above start; by itself it does nothing.
+/// The worker process, which the tests above start. It does nothing by itself.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the process that the kill run starts and kills"]
 async fn worker_process() {

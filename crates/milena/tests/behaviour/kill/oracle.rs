@@ -1,27 +1,34 @@
-//! The judge of a run. Pure: told what the worker wrote down, what is committed and which dead letters there are, it says what is wrong.
+//! Judges a run. Takes the journal of the worker, the committed offsets and the dead letters, and
+//! finds what is wrong. Pure.
 
 use super::journal::{Entry, What};
 use super::ledger::Ledger;
 use super::plan::Plan;
 
-/// What is known of a run so far.
+/// The observations of a run so far.
 ///
-/// A *life* of the worker lasts from its start to its being killed. Within one, each record is taken once, and those of a key one after
-/// the other without a gap; the next life may begin anywhere behind what is committed, but nowhere behind what is not done.
+/// A *life* of the worker lasts from its start until it is killed. Within a life, each record is
+/// taken once, and the records of a key come one after the other without a gap. The next life may
+/// begin at any offset that was not committed, but not behind a record that is not done.
 pub(super) struct Oracle {
-    /// By partition: the place of its first record in `records`.
+    /// The index of each partition's first record in `records`.
     first: Vec<usize>,
+    /// All records, by partition and offset.
     records: Vec<Record>,
-    /// By key: the last record of it that was taken, and in which life.
+    /// The last record of each key that was taken, as the life and the index of the record.
     last: Vec<(u32, usize)>,
-    /// Counted from 1.
+    /// The number of the present life, counted from 1.
     life: u32,
-    /// Whether this life has kept its membership, so that nothing of it is read twice.
+    /// True while the worker has kept its membership in this life, so that no record may be read
+    /// twice.
     kept: bool,
-    /// Whether the dependency is.
+    /// True while the dependency is down.
     dead: bool,
+    /// The state of each partition.
     partitions: Vec<Partition>,
+    /// The figures so far.
     counts: Ledger,
+    /// The first violations. At most `MOST_TOLD`.
     wrong: Vec<String>,
 }
 
@@ -29,12 +36,12 @@ struct Record {
     number: u32,
     key: u32,
     poison: bool,
-    /// The one before it of its key.
+    /// The record before it with the same key. `None` for the first one.
     previous: Option<usize>,
-    /// How often it came to the stack, and in which life last.
+    /// The times that it arrived at the stack, and the life in which it did last.
     taken: u32,
     taken_in: u32,
-    /// How often it was processed, be it that its dead letter was written.
+    /// The times that it was processed. For poison, the times that its dead letter was written.
     done: u32,
     letters: u32,
 }
@@ -42,7 +49,7 @@ struct Record {
 #[derive(Clone, Default)]
 struct Partition {
     records: usize,
-    /// What was last seen to be committed, and what of it when this life began.
+    /// The committed offset that was seen last, and the one at the beginning of this life.
     committed: usize,
     floor: usize,
     /// The lowest offset that is not done.
@@ -51,7 +58,7 @@ struct Partition {
 }
 
 impl Oracle {
-    /// A run over these partitions: the numbers of their records, in the order of the log.
+    /// Creates an oracle for the numbers of the records in each partition, in the order of the log.
     pub(super) fn new(plan: &Plan, log: &[Vec<u32>]) -> Self {
         let mut last: Vec<Option<usize>> = vec![None; plan.keys as usize];
         let (mut first, mut records, mut partitions) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,7 +102,7 @@ impl Oracle {
         }
     }
 
-    /// Takes note of what the worker wrote down, in that order.
+    /// Takes the next entry of the worker's journal.
     pub(super) fn saw(&mut self, entry: Entry) {
         match entry.what {
             What::Taken => self.taken(entry),
@@ -117,8 +124,8 @@ impl Oracle {
         }
     }
 
-    /// Takes note of a committed offset. It was read before what the worker has written down up to now was: whatever it covers must have
-    /// been told.
+    /// Takes a committed offset. It was read before the latest entries of the journal, so all
+    /// records that it covers must have entries.
     pub(super) fn committed(&mut self, partition: usize, offset: usize) {
         let lowest = self.frontier(partition);
         self.counts.commits += usize::from(self.partitions[partition].committed != offset);
@@ -136,7 +143,7 @@ impl Oracle {
         }
     }
 
-    /// The worker was killed, and all is told of it; a new one is to begin.
+    /// Ends a life after the worker was killed and its whole journal was read.
     pub(super) fn killed(&mut self) {
         self.counts.kills += 1;
         self.life += 1;
@@ -147,7 +154,7 @@ impl Oracle {
         }
     }
 
-    /// Takes note of a dead letter: where its record came from, and the class of its error.
+    /// Takes a dead letter, by the origin of its record and the class of its error.
     pub(super) fn letter(&mut self, partition: usize, offset: usize, class: &str) {
         let Some(at) = self.place(partition, offset) else {
             return;
@@ -172,7 +179,7 @@ impl Oracle {
         }
     }
 
-    /// All is told: what is missing?
+    /// Checks at the end of the run that no record is missing.
     pub(super) fn finish(&mut self) {
         for partition in 0..self.partitions.len() {
             for offset in 0..self.partitions[partition].records {
@@ -199,7 +206,7 @@ impl Oracle {
         }
     }
 
-    /// The first few things that are wrong.
+    /// Returns the first violations.
     pub(super) fn wrong(&self) -> &[String] {
         &self.wrong
     }
@@ -208,18 +215,18 @@ impl Oracle {
         &self.counts
     }
 
-    /// How many records were processed at least once.
+    /// Returns the number of records that were processed at least once.
     pub(super) fn processed(&self) -> usize {
         self.counts.processed
     }
 
-    /// The places that are to be committed in the end.
+    /// Returns true if all partitions are committed to their ends.
     pub(super) fn is_all_committed(&self) -> bool {
         let mut partitions = self.partitions.iter();
         partitions.all(|partition| partition.committed == partition.records)
     }
 
-    /// Whether the dependency is dead and the breaker has paused every partition for it.
+    /// Returns true if the dependency is down and the breaker has paused every partition.
     pub(super) fn is_out(&self) -> bool {
         self.dead && self.partitions.iter().all(|partition| partition.paused)
     }
@@ -307,7 +314,7 @@ impl Oracle {
         self.counts.overtaking += usize::from(first && overtakes);
     }
 
-    /// The lowest offset of a partition that is not done.
+    /// Returns the lowest offset of a partition that is not done.
     fn frontier(&mut self, partition: usize) -> usize {
         let first = self.first[partition];
         let Partition {
@@ -340,5 +347,5 @@ fn place_of(entry: Entry) -> (usize, usize) {
     (entry.partition.into(), offset)
 }
 
-/// What is wrong many times over is seen from a few.
+/// The most violations that are kept. A few show a mistake that occurs many times.
 const MOST_TOLD: usize = 20;

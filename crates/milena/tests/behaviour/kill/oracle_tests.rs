@@ -1,10 +1,11 @@
-//! The oracle finds what it is there for: each kind of violation, one test; and nothing where all is well.
+//! Tests of the oracle. Each kind of violation is found, and nothing in a correct run.
 
 use super::journal::{Entry, What};
 use super::oracle::Oracle;
 use super::plan::Plan;
 
-/// Two partitions; of the first, the records at 0, 2 and 4 are of one key, those at 1 and 3 of another, and the one at 3 is poison.
+/// Two partitions. In the first one, the records at 0, 2 and 4 have one key, those at 1 and 3 have
+/// another, and the one at 3 is poison.
 struct Case {
     oracle: Oracle,
     log: Vec<Vec<u32>>,
@@ -23,7 +24,7 @@ impl Case {
             let all = 0..plan.records;
             all.filter(move |n| plan.key(*n) == key && plan.is_poison(*n) == poison)
         };
-        // Keys that have poisoned records as well as others.
+        // The two keys have poisoned records as well as others.
         let mut keys = (0..plan.keys).filter(|key| of(*key, true).next().is_some());
         let (one, two) = (keys.next().unwrap(), keys.next().unwrap());
         let ones: Vec<u32> = of(one, false).take(3).collect();
@@ -50,7 +51,7 @@ impl Case {
         self.saw(What::Done, partition, offset)
     }
 
-    /// A record from its being taken to its end.
+    /// Adds a record from its arrival to its end.
     fn whole(&mut self, partition: usize, offset: usize) -> &mut Self {
         let poison = (partition, offset) == (0, 3);
         let end = if poison { What::Dead } else { What::Done };
@@ -79,7 +80,7 @@ impl Case {
         self
     }
 
-    /// All records that are left of a run, and its end.
+    /// Adds all remaining records of a run, and its end.
     fn rest(&mut self) -> &mut Self {
         for (partition, offset) in [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1)] {
             self.whole(partition, offset);
@@ -92,7 +93,7 @@ impl Case {
         self.oracle.wrong()
     }
 
-    /// That this and nothing else is wrong.
+    /// Checks that only this violation was found.
     fn finds(&mut self, what: &str) {
         let wrong = self.oracle.wrong();
         assert!(wrong.len() == 1 && wrong[0].contains(what), "{wrong:#?}");
@@ -102,7 +103,7 @@ impl Case {
 #[test]
 fn a_run_in_which_all_is_well_is_well() {
     let mut case = Case::new();
-    // Out of the log's order, each key in its own.
+    // The records are out of the log's order, but each key is in order.
     case.take(0, 0).take(0, 1).done(0, 1).whole(0, 3);
     case.commit(0, 0).done(0, 0).commit(0, 2).kill();
     case.whole(0, 2).whole(0, 4).whole(0, 3).commit(0, 5);

@@ -1,25 +1,26 @@
-//! What a run is made of, all of it drawn from one seed: the records, which of them fail, and when what happens.
+//! The plan of a run, drawn from one seed. Decides the records, their failures, and the time of
+//! each event.
 
-/// A run.
+/// The plan of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) records: u32,
     pub(super) keys: u32,
-    /// How often the worker is killed, once of these while the dependency is down.
+    /// The number of kills of the worker. One of them is while the dependency is down.
     pub(super) kills: u32,
-    /// How often the dependency dies and comes back.
+    /// The number of outages of the dependency.
     pub(super) outages: u32,
 }
 
-/// Something that happens once enough records are processed.
+/// An event that happens once enough records are processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Kill,
     Outage { with_kill: bool },
 }
 
-/// What the draws are for, so that one says nothing about another.
+/// The purpose of a draw, so that draws for different purposes are independent.
 #[derive(Clone, Copy)]
 enum Draw {
     Key = 1,
@@ -36,12 +37,13 @@ impl Plan {
         u32::try_from(key).unwrap()
     }
 
-    /// 1 % of the records: nobody can decode them.
+    /// Returns true for 1 % of the records, which cannot be decoded.
     pub(super) fn is_poison(&self, number: u32) -> bool {
         self.draw(Draw::Poison, number.into()).is_multiple_of(100)
     }
 
-    /// How often the records of a key fail before they go well: 5 % of the keys, once or twice.
+    /// Returns how often the records of a key fail before they succeed. 5 % of the keys fail once
+    /// or twice.
     pub(super) fn failures(&self, key: u32) -> u32 {
         match self.draw(Draw::Failures, key.into()) % 40 {
             0 => 1,
@@ -50,17 +52,18 @@ impl Plan {
         }
     }
 
-    /// A number for the way that a record takes through the handler; another one each time it is read again.
+    /// Returns a number that decides the record's way through the handler. It differs for each
+    /// life.
     pub(super) fn path(&self, number: u32, life: u32) -> u64 {
         self.draw(Draw::Path, u64::from(life) << 32 | u64::from(number))
     }
 
-    /// The text of a record's key.
+    /// Returns the text of a record's key.
     pub(super) fn key_text(&self, number: u32) -> String {
         format!("customer-{}", self.key(number))
     }
 
-    /// A record's value: an order in JSON, or what is left of one.
+    /// Returns a record's value, an order in JSON. A poisoned value is incomplete.
     pub(super) fn value(&self, number: u32) -> String {
         let key = self.key(number);
         match self.is_poison(number) {
@@ -69,7 +72,7 @@ impl Plan {
         }
     }
 
-    /// What happens, each with the number of processed records from which on it does.
+    /// Returns the events, each with the number of processed records at which it happens.
     pub(super) fn steps(&self) -> Vec<(u32, Step)> {
         let mut steps = vec![Step::Kill; self.kills.saturating_sub(1) as usize];
         steps.extend((0..self.outages).map(|n| Step::Outage { with_kill: n == 0 }));
@@ -77,7 +80,7 @@ impl Plan {
             let other = self.draw(Draw::Order, at as u64) % (at as u64 + 1);
             steps.swap(at, usize::try_from(other).unwrap());
         }
-        // Each in a stretch of its own between 5 % and 95 % of the records.
+        // Each event has a section of its own between 5 % and 95 % of the records.
         let stretch = u64::from(self.records) * 9 / 10 / steps.len() as u64;
         let moments = (0..).zip(steps).map(|(n, step)| {
             let within = self.draw(Draw::Moment, n) % stretch;
@@ -88,7 +91,7 @@ impl Plan {
     }
 
     fn draw(&self, what: Draw, of: u64) -> u64 {
-        // SplitMix64: neighbouring inputs give unrelated numbers.
+        // The SplitMix64 generator. Neighbouring inputs give unrelated numbers.
         let mut z = self.seed ^ (what as u64) << 56 ^ of.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for _ in 0..2 {
             z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);

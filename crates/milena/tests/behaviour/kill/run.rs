@@ -1,4 +1,4 @@
-//! The parent: produces the records, starts the worker, kills it, and tells the oracle what it reads.
+//! The parent process. Produces the records, starts and kills the worker, and feeds the oracle.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -47,7 +47,8 @@ pub(super) async fn run(plan: Plan) {
     };
     let steps = plan.steps();
     let outages = steps.iter().filter(|(_, step)| *step != Step::Kill);
-    // The log's places, so that records are left for which the dependency is missed, however slow this process is to look.
+    // The dependency fails by offset and not by time. So records remain for the outage even if this
+    // process is slow to observe.
     let mut outages = outages.map(|(moment, _)| u64::from(*moment) / PARTITIONS as u64);
     let mut next_outage = || outages.next().unwrap_or(u64::MAX);
     run.task.dies_at = next_outage();
@@ -57,7 +58,7 @@ pub(super) async fn run(plan: Plan) {
         match step {
             Step::Kill => {
                 let moment = *moment as usize;
-                // The next outage may come first, if one partition is ahead of the others.
+                // If one partition is ahead of the others, the next outage may come first.
                 run.until(|oracle| oracle.processed() >= moment || oracle.is_out())
                     .await;
                 run.kill().await;
@@ -86,7 +87,7 @@ pub(super) async fn run(plan: Plan) {
     check_that_it_was_hard(&plan, &ledger);
 }
 
-/// A run that nothing happened in proves nothing.
+/// Checks that all planned events happened. A run without them proves nothing.
 fn check_that_it_was_hard(plan: &Plan, ledger: &Ledger) {
     let seed = plan.seed;
     assert_eq!(ledger.kills, plan.kills as usize, "seed {seed}");
@@ -112,14 +113,15 @@ struct Run {
     worker: Option<Child>,
     reader: Reader,
     oracle: Oracle,
-    /// When something was seen to happen last.
+    /// The time at which the last change was seen.
     moved: Instant,
 }
 
 impl Run {
     fn start(&mut self) {
         self.task.life += 1;
-        // The worker is this program, asked for one test that does nothing in any other.
+        // The worker is this test program, started with one test that does nothing in any other
+        // process.
         let worker = Command::new(std::env::current_exe().unwrap())
             .args([
                 "kill::worker_process",
@@ -136,7 +138,7 @@ impl Run {
         self.moved = Instant::now();
     }
 
-    /// Looks at what the worker does until something holds.
+    /// Observes the worker until a condition holds.
     async fn until(&mut self, mut holds: impl FnMut(&Oracle) -> bool) {
         while !holds(&self.oracle) {
             self.look().await;
@@ -149,12 +151,13 @@ impl Run {
                 "{}: it stands still",
                 self.state()
             );
-            // The journal is a file, which tells nobody that it has grown.
+            // The journal is a file, so it must be polled.
             sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Reads what is committed, and then what the worker has written: all that a commit covers was written before it.
+    /// Reads the committed offsets first, and then the worker's journal. The entries of committed
+    /// records were written before the commit.
     async fn look(&mut self) {
         let admin = self.client.admin().timeout(PATIENCE / 4);
         let mut tries = 0..3;
@@ -162,7 +165,7 @@ impl Run {
             let asked = admin.group_offsets([self.task.group.clone()]);
             match within(asked).await.all() {
                 Ok(committed) => break committed,
-                // A test on a machine that stood still hears of that first.
+                // On a machine that was suspended, the first request may time out.
                 Err(error) if tries.next().is_some() => println!("asked again: {error}"),
                 Err(error) => panic!("{}: {error}", self.state()),
             }
@@ -181,7 +184,7 @@ impl Run {
         }
     }
 
-    /// SIGKILL, and a look at what it left.
+    /// Kills the worker with SIGKILL, and reads the rest of its journal.
     async fn kill(&mut self) {
         let mut worker = self.worker.take().unwrap();
         worker.start_kill().unwrap();
@@ -190,7 +193,8 @@ impl Run {
         self.oracle.killed();
     }
 
-    /// The dependency dies, is waited for, and comes back, to die again at that offset.
+    /// Waits until the dependency is down, and lets it come back. It goes down again at the offset
+    /// `dies_at`.
     async fn outage(&mut self, with_kill: bool, dies_at: u64) {
         self.until(Oracle::is_out).await;
         self.task.up = false;
@@ -241,7 +245,7 @@ impl Run {
         stdin.flush().await.unwrap();
     }
 
-    /// For whoever reads why a run failed.
+    /// Describes the run, for a failing test.
     fn state(&self) -> String {
         let (seed, wrong) = (self.task.plan.seed, self.oracle.wrong());
         format!(
@@ -252,7 +256,7 @@ impl Run {
     }
 }
 
-/// Places all records; returns the numbers of each partition's, in the order of its log.
+/// Produces all records. Returns the numbers of each partition's records, in the order of its log.
 async fn produce(client: &Client, topic: &TopicName, plan: &Plan) -> Vec<Vec<u32>> {
     let producer = client.producer().build().unwrap();
     let out = producer.topic(topic);
@@ -280,8 +284,8 @@ async fn produce(client: &Client, topic: &TopicName, plan: &Plan) -> Vec<Vec<u32
     log
 }
 
-/// Under the consumer protocol the group's settings say how soon a dead member is given up; a cluster that does not know them leaves it
-/// to the members.
+/// Shortens the session timeout of the group. With the consumer protocol it is a setting of the
+/// group. A cluster without that setting uses the timeout of the members.
 async fn shorten_sessions(client: &Client, group: &str) {
     let millis = |time: Duration| time.as_millis().to_string();
     let changes = vec![
@@ -295,7 +299,7 @@ async fn shorten_sessions(client: &Client, group: &str) {
     }
 }
 
-/// A file that goes with the run.
+/// A file that is deleted with the run.
 struct Scratch(PathBuf);
 
 impl Drop for Scratch {
@@ -305,5 +309,5 @@ impl Drop for Scratch {
 }
 
 const PARTITIONS: usize = 4;
-/// How long nothing at all may happen.
+/// The longest time without any change.
 const PATIENCE: Duration = Duration::from_secs(60);

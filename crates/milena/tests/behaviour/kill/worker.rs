@@ -1,4 +1,5 @@
-//! The process that is killed: a member of the group with a stack of layers, which writes down what it does.
+//! The process that is killed. A member of the group with a stack of layers, which writes its
+//! actions to the journal.
 
 use std::future::Future;
 use std::io::BufRead;
@@ -23,7 +24,7 @@ use tower::{Layer, Service};
 use super::journal::{Entry, What, Writer};
 use super::plan::Plan;
 
-/// What a worker is told when it starts.
+/// The parameters of a worker.
 pub(super) struct Task {
     pub(super) plan: Plan,
     pub(super) bootstrap: String,
@@ -31,15 +32,15 @@ pub(super) struct Task {
     pub(super) dead: TopicName,
     pub(super) group: String,
     pub(super) journal: PathBuf,
-    /// Counted from 1; each start is another.
+    /// The number of the life, counted from 1. Each start begins another life.
     pub(super) life: u32,
-    /// Whether the dependency is there, and at which offset it dies.
+    /// True if the dependency is up at the start, and the offset at which it goes down.
     pub(super) up: bool,
     pub(super) dies_at: u64,
 }
 
 impl Task {
-    /// The environment that says the same.
+    /// Returns the environment variables with the parameters.
     pub(super) fn to_env(&self) -> [(&'static str, String); 11] {
         [
             ("MILENA_TEST_KILL_SEED", self.plan.seed.to_string()),
@@ -59,7 +60,7 @@ impl Task {
         ]
     }
 
-    /// What the environment says; `None` in a process that is no worker.
+    /// Reads the parameters from the environment. `None` in a process that is no worker.
     pub(super) fn from_env() -> Option<Self> {
         let text = |name: &str| std::env::var(format!("MILENA_TEST_KILL_{name}")).ok();
         let number = |name: &str| text(name)?.parse().ok();
@@ -83,7 +84,7 @@ impl Task {
     }
 }
 
-/// What handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct Shop {
     plan: Plan,
@@ -92,7 +93,8 @@ struct Shop {
     gateway: Arc<Gateway>,
 }
 
-/// The dependency: it dies when it is asked for a record from a certain offset on, and comes back when the parent says so.
+/// The dependency. It goes down at a record of a given offset or later, and comes back when the
+/// parent says so.
 struct Gateway {
     health: Mutex<Health>,
     journal: Arc<Writer>,
@@ -137,7 +139,7 @@ struct Placed {
     customer: u32,
 }
 
-/// Works until it is told to stop, or is killed.
+/// Works until the parent ends it in order or kills it.
 pub(super) async fn work(task: Task) {
     std::panic::set_hook(Box::new(|panic| {
         if panic.payload().downcast_ref::<&str>() != Some(&ON_PURPOSE) {
@@ -203,7 +205,8 @@ pub(super) async fn work(task: Task) {
     shop.journal.write(Entry::new(What::Closed, 0, 0));
 }
 
-/// One order: the dependency is asked, it takes a while, and some customers' orders fail once or twice.
+/// Processes one order. Asks the dependency and takes some time. The orders of some customers fail
+/// once or twice.
 async fn process(
     State(shop): State<Shop>,
     Attempt(attempt): Attempt,
@@ -219,7 +222,7 @@ async fn process(
         note(What::Down);
         return Err(ProcessError::dependency("gateway", "refused"));
     }
-    // Which of the records under way is done next is anybody's guess.
+    // The order in which records under way end is random.
     let path = shop.plan.path(order.number, shop.life);
     for _ in 0..path % 8 {
         yield_now().await;
@@ -251,7 +254,7 @@ fn observe(journal: &Writer, event: &Event<'_>) {
     }
 }
 
-/// Does what the parent says; without a parent there is no worker.
+/// Follows the commands of the parent. Ends the process if the parent is gone.
 fn listen(gateway: Arc<Gateway>, stop: ShutdownHandle) {
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
@@ -267,7 +270,8 @@ fn listen(gateway: Arc<Gateway>, stop: ShutdownHandle) {
     });
 }
 
-/// Outermost: sees what comes to the stack, and what became a dead letter.
+/// The outermost layer. Sees the records that arrive at the stack, and those that became dead
+/// letters.
 #[derive(Clone)]
 struct WitnessLayer(Arc<Writer>);
 
@@ -317,12 +321,13 @@ where
     }
 }
 
-/// What a panic says that is meant.
+/// The message of an intended panic.
 const ON_PURPOSE: &str = "on purpose";
-/// Lanes of each partition.
+/// The number of lanes of each partition.
 const LANES: usize = 64;
-/// How long the group waits for a member that is dead.
+/// The session timeout of a dead member.
 pub(super) const SESSION: Duration = Duration::from_secs(2);
-/// How often is committed, and how many records may be done ahead of one that is not: what a kill repeats.
+/// The interval of commits, and the most records that may be done ahead of one that is not.
+/// Together they limit the records that are repeated after a kill.
 const COMMITS: Duration = Duration::from_millis(20);
 const WINDOW: usize = 2_000;

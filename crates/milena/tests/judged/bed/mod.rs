@@ -1,4 +1,4 @@
-//! A client with health and metrics on an embedded broker, and the log of what it says.
+//! A client with health and metrics on an embedded broker, and its log lines.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-/// What is watched.
+/// The client under test, with everything that observes it.
 pub(crate) struct Bed {
     pub(crate) kit: Arc<Kit>,
     pub(crate) client: Client,
@@ -28,7 +28,7 @@ pub(crate) fn secs(seconds: u64) -> Duration {
 }
 
 impl Bed {
-    /// With topics of so many partitions.
+    /// Starts a broker with these topics and their numbers of partitions, and connects the client.
     pub(crate) async fn new(topics: &[(&str, u32)]) -> Self {
         let mut kit = Kit::builder();
         for (topic, partitions) in topics {
@@ -63,7 +63,7 @@ impl Bed {
         check.map_or_else(String::new, |check| check.reason.clone())
     }
 
-    /// Looks until the report is as wanted, and tells how long that took.
+    /// Reads the report until it is as wanted. Returns the time that this took.
     pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Duration {
         let began = Instant::now();
         while began.elapsed() < secs(900) {
@@ -75,7 +75,7 @@ impl Bed {
         panic!("never {what}: {:#?}", self.health.report());
     }
 
-    /// The sum of all series whose line holds each of `parts`.
+    /// Returns the sum of all series whose lines contain each of `parts`.
     pub(crate) fn sum(&self, parts: &[&str]) -> f64 {
         let text = self.metrics.text();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -84,7 +84,7 @@ impl Bed {
         values.sum()
     }
 
-    /// How many series hold each of `parts`.
+    /// Returns the number of series whose lines contain each of `parts`.
     pub(crate) fn series(&self, parts: &[&str]) -> usize {
         let text = self.metrics.text();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -94,7 +94,7 @@ impl Bed {
     }
 }
 
-/// Lines at `warn` and above, as long as it is held.
+/// Collects the log lines of level `warn` and above while it exists.
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<(Instant, String)>>>,
     _default: DefaultGuard,
@@ -113,7 +113,7 @@ impl Log {
         }
     }
 
-    /// When the first line came that holds each of `parts`.
+    /// Returns the time of the first line that contains each of `parts`.
     pub(crate) fn first(&self, parts: &[&str]) -> Option<Instant> {
         let lines = self.lines.lock().unwrap();
         let found = |line: &&(Instant, String)| parts.iter().all(|part| line.1.contains(part));

@@ -1,4 +1,4 @@
-//! `confluent-kafka`: Confluent's translation of Kafka's Java client, polled.
+//! `confluent-kafka`, Confluent's translation of Kafka's Java client, polled.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(super) async fn consume(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), 
 fn settings(job: &ConsumeJob) -> Vec<(&'static str, &'static str)> {
     let reset = if from_end(job) { "latest" } else { "earliest" };
     let mut set = vec![
-        // The only protocol that it has; nothing joins here.
+        // The client has no other protocol. No group is joined here.
         ("group.protocol", "consumer"),
         ("check.crcs", "true"),
         ("enable.auto.commit", "false"),

@@ -1,14 +1,14 @@
-//! librdkafka's settings, for its C interface and for the wrapper around it.
+//! The settings of librdkafka, for its C interface and for its wrapper.
 
 use crate::case::{ConsumeJob, Mode};
 
-/// Every setting that differs from librdkafka's defaults.
+/// Returns every setting that differs from librdkafka's defaults.
 pub(super) fn settings(job: &ConsumeJob) -> Vec<(&'static str, String)> {
     let mut set = vec![
         ("bootstrap.servers", job.bootstrap.clone()),
-        // librdkafka wants a group's name even where nothing joins.
+        // librdkafka requires the name of a group, even if no group is joined.
         ("group.id", crate::consume::clients::group()),
-        // Off by default; the others check.
+        // The check is off by default. The other clients check.
         ("check.crcs", "true".to_owned()),
         ("enable.auto.offset.store", "false".to_owned()),
     ];
@@ -31,7 +31,7 @@ pub(super) fn settings(job: &ConsumeJob) -> Vec<(&'static str, String)> {
     set
 }
 
-/// What of it is told: all but where the target is and the group's name.
+/// Formats the settings for the results, without the address of the target and the group's name.
 pub(super) fn told(job: &ConsumeJob) -> String {
     let settings = settings(job);
     crate::clients::listed(settings.get(2..).unwrap_or_default())

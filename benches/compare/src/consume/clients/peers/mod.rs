@@ -1,4 +1,4 @@
-//! The other clients' ways to consume.
+//! The consumers of the other clients.
 
 mod confluent_kafka;
 mod krafka;
@@ -22,7 +22,7 @@ pub(super) fn run(job: &ConsumeJob, board: &Arc<Board>) -> Result<(), String> {
         Client::Krafka => block_on(job, krafka::consume(job, board)),
         Client::Rskafka => block_on(job, rskafka::consume(job, board)),
         Client::Milena | Client::MilenaBatch | Client::MilenaThread | Client::RdkafkaFuture => {
-            Err("not another client's way to consume".to_owned())
+            Err("this interface of the client does not consume".to_owned())
         }
     }
 }

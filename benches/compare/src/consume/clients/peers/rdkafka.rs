@@ -1,4 +1,4 @@
-//! rdkafka: librdkafka through the wrapper's polled and its asynchronous interface.
+//! rdkafka, which is librdkafka through the wrapper's polled and its asynchronous interface.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::consume::clients::from_end;
 use crate::consume::clients::peers::librdkafka;
 use crate::consume::tally::Tally;
 
-/// `BaseConsumer::poll`, from a thread.
+/// Reads with `BaseConsumer::poll`, from a thread.
 pub(super) fn poll(job: &ConsumeJob, board: &Board) -> Result<(), String> {
     board.set(librdkafka::told(job));
     let consumer: BaseConsumer = config(job).create().map_err(text)?;
@@ -39,7 +39,8 @@ pub(super) fn poll(job: &ConsumeJob, board: &Board) -> Result<(), String> {
     }
 }
 
-/// `StreamConsumer::recv`, from a task; as a handler it stores each offset, and librdkafka commits those.
+/// Reads with `StreamConsumer::recv`, from a task. As a handler it stores each offset, and
+/// librdkafka commits the stored offsets.
 pub(super) async fn stream(job: &ConsumeJob, board: &std::sync::Arc<Board>) -> Result<(), String> {
     board.set(librdkafka::told(job));
     let consumer: StreamConsumer = config(job).create().map_err(text)?;

@@ -1,4 +1,5 @@
-//! rskafka: a task for each partition fetches where it says; there is no group, and nothing is read ahead.
+//! rskafka. A task for each partition fetches from its position. There is no group, and no
+//! read-ahead.
 
 use std::sync::Arc;
 

@@ -77,7 +77,7 @@ compare: ## compare milena with other clients (builds them; needs a C compiler),
 	benches/compare/run
 
 .PHONY: build
-build: ## build everything, optimised
+build: ## everything, optimised
 	$(CARGO) build --release --workspace
 
 .PHONY: docker-up

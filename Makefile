@@ -78,7 +78,7 @@ compare: ## milena beside other clients (builds them; needs a C compiler); redra
 
 .PHONY: build
 build: ## everything, optimised
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --features milena-broker/bin
 
 .PHONY: docker-up
 docker-up: ## Kafka at localhost:9092 by Docker Compose

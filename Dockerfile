@@ -31,7 +31,7 @@ RUN --mount=type=cache,id=milena-registry,target=/usr/local/cargo/registry \
     && cp milena order-system order-setup order-producer order-consumer producer consumer /programs/
 
 FROM debian:trixie-slim AS base
-# The certificates serve programs that speak HTTPS, such as an export of traces.
+# The certificates are for programs of one's own that speak HTTPS; milena itself speaks no TLS yet.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

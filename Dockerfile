@@ -1,15 +1,18 @@
 # syntax=docker/dockerfile:1
 # The command `milena` and the examples' programs in small images. Building needs BuildKit, which is Docker's default.
 #
-#   docker build -t milena .                      the command alone:  docker run --rm --network host milena topics list
-#   docker build -t milena-examples --target examples .   the programs:  docker run --rm milena-examples
+#   docker build -t milena:0.1.0 .                                the command alone:  docker run --rm --network host milena:0.1.0 topics list
+#   docker build -t milena-examples:0.1.0 --target examples .     the programs:  docker run --rm milena-examples:0.1.0
 #
 # Without arguments the order system runs on the embedded broker and ends by itself; on a cluster:
-#   docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples order-setup
+#   docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples:0.1.0 order-setup
 #
 # A page that is to be reached from outside of the container must listen on all of its addresses:
-#   docker run --rm -p 127.0.0.1:9404:9404 -e HEALTH_URL=http://127.0.0.1:9404/health/live milena-examples \
+#   docker run --rm -p 127.0.0.1:9404:9404 -e HEALTH_URL=http://127.0.0.1:9404/health/live milena-examples:0.1.0 \
 #     order-system --http 0.0.0.0:9404
+#
+# The embedded broker for clients of any language, at 127.0.0.1:9092 of the host:
+#   docker run --rm -p 127.0.0.1:9092:9092 milena:0.1.0 broker --host 0.0.0.0 --advertised-host 127.0.0.1 --topic orders:3
 
 FROM rust:1.95-slim-trixie AS build
 # zstd needs a C compiler. It is the only codec that is not pure Rust.
@@ -28,7 +31,7 @@ RUN --mount=type=cache,id=milena-registry,target=/usr/local/cargo/registry \
     && cp milena order-system order-setup order-producer order-consumer producer consumer /programs/
 
 FROM debian:trixie-slim AS base
-# The certificates serve programs that speak HTTPS, such as an export of traces.
+# The certificates are for programs of one's own that speak HTTPS; milena itself speaks no TLS yet.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

@@ -58,7 +58,8 @@ lint: ## check formatting, clippy, arrows between crates, licences, sources, ale
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features --all-targets -- -D warnings
 	$(CARGO) test -q -p milena --test arrows
-	@grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" docker-compose.yml || { echo 'lint: docker-compose.yml and scripts/kafka name different versions of Kafka'; exit 1; }
+	@for file in docker-compose.yml deploy/compose/three-brokers.yml; do \
+	grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" $$file || { echo "lint: $$file and scripts/kafka name different versions of Kafka"; exit 1; }; done
 	@code=0; scripts/cargo-deny --log-level warn check bans licenses sources || code=$$?; \
 	if [ "$$code" = 3 ] && [ "$$MILENA_REQUIRE_TOOLS" != 1 ]; then echo '*** LICENCES AND SOURCES NOT CHECKED ***' >&2; else exit "$$code"; fi
 	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/milena.rules.yml && promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/milena.rules.test.yml; elif [ "$$MILENA_REQUIRE_TOOLS" = 1 ]; then echo 'lint: promtool is missing'; exit 1; else echo '*** NO PROMTOOL: THE ALERT RULES WERE NOT CHECKED ***' >&2; fi
@@ -78,7 +79,7 @@ compare: ## compare milena with other clients (builds them; needs a C compiler),
 
 .PHONY: build
 build: ## everything, optimised
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --workspace --features milena-broker/bin
 
 .PHONY: docker-up
 docker-up: ## start Kafka at localhost:9092 with Docker Compose

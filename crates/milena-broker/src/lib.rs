@@ -6,6 +6,10 @@
 //! like Kafka, and refuses requests that it does not model. [`Faults`] make it misbehave by script,
 //! and the [`Journal`] shows the requests it received.
 //!
+//! The program `milena-broker` is the same broker for clients of any language. It needs the feature
+//! `bin` (`cargo run -p milena-broker --features bin -- --help`), which is off by default. The
+//! library brings neither a log subscriber nor signal handling.
+//!
 //! Replicas have no logs of their own. A replica that fetches has the whole log at once. A replica
 //! that was stopped ends where it was, holds the high watermark back, and cuts the log when it is
 //! elected.

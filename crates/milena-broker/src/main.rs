@@ -1,4 +1,5 @@
-//! `milena-broker`, the embedded broker as a program, for clients of any language.
+//! `milena-broker`, the embedded broker as a program, for clients of any language. It needs the
+//! feature `bin`.
 
 mod args;
 
@@ -64,29 +65,41 @@ async fn run(args: Args) -> Result<()> {
     for (name, partitions) in args.topics {
         builder = builder.topic(name, partitions);
     }
+    // Before the address is printed, since whoever reads it may send a signal at once. Without a
+    // listener the signal would end the program where it stands.
+    let signalled = signalled()?;
     let broker = builder.start().await?;
     say(&broker.bootstrap().join(","));
-    signalled().await?;
+    signalled.await;
     broker.shutdown().await;
     Ok(())
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn signalled() -> Result<()> {
-    let failed = |error| {
-        Error::new(ErrorKind::Config, "SIGINT and SIGTERM cannot be watched").with_source(error)
-    };
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+/// Listens for SIGINT and SIGTERM from now on. The future waits for the first.
+#[cfg(unix)]
+fn signalled() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut int = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut term = signal(SignalKind::terminate()).map_err(no_signals)?;
+    Ok(async move {
         tokio::select! {
-            ended = tokio::signal::ctrl_c() => ended.map_err(failed),
-            _ = term.recv() => Ok(()),
+            _ = int.recv() => {}
+            _ = term.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failed)
+    })
+}
+
+/// Listens for Ctrl-C from now on. The future waits for it.
+#[cfg(windows)]
+fn signalled() -> Result<impl Future<Output = ()>> {
+    let mut pressed = tokio::signal::windows::ctrl_c().map_err(no_signals)?;
+    Ok(async move {
+        pressed.recv().await;
+    })
+}
+
+fn no_signals(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Config, "SIGINT and SIGTERM cannot be watched").with_source(error)
 }
 
 /// Prints a line on stdout.

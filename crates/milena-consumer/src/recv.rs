@@ -21,9 +21,9 @@ pin_project! {
     /// If the future is dropped before it resolves, no record is lost.
     #[must_use = "futures do nothing unless awaited"]
     pub struct Recv<'a> {
-        /// The tasks, which the first poll starts.
+        // The tasks, which the first poll starts.
         engine: &'a Engine,
-        /// The source of the record.
+        // The source of the record.
         receiver: &'a Receiver,
         // The registered waiter. `None` until no record is ready.
         #[pin]

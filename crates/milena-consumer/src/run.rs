@@ -125,12 +125,12 @@ pin_project! {
     /// As for [`Run`].
     #[must_use = "futures do nothing unless awaited"]
     pub struct RunUntil<'a, E> {
-        /// The run.
+        // The run.
         run: Run<'a>,
         // The future that ends the run. `None` once it has resolved.
         #[pin]
         end: Option<E>,
-        /// The handle that ends the run.
+        // The handle that ends the run.
         stop: ShutdownHandle,
     }
 }

@@ -1,6 +1,17 @@
 //! Export of spans by OTLP, OpenTelemetry's own protocol, over plain HTTP to a nearby collector.
+//!
+//! - `http/protobuf` is the protocol of the export, usually to port 4318.
+//! - gzip and headers are used as `OTEL_EXPORTER_OTLP_COMPRESSION` and
+//!   `OTEL_EXPORTER_OTLP_HEADERS` say.
+//! - `http/json` is not supported. Every collector accepts `http/protobuf` at the same port.
+//! - gRPC (port 4317) is not supported. An endpoint that the environment names for it is refused at
+//!   the start.
+//! - TLS (`https://`) and client certificates are not supported, and refused at the start. A
+//!   collector on this machine can forward spans over TLS.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use milena_core::{Error, ErrorKind, Result};
@@ -56,6 +67,10 @@ struct Environment {
     address: Option<String>,
     /// The time that one batch may take. `None` if no variable gives a valid one.
     timeout: Option<Duration>,
+    /// The variable that asks for gRPC. An address for gRPC accepts no HTTP. `None` if none does.
+    grpc: Option<&'static str>,
+    /// The variable that asks for an unsupported compression, and the compression's name.
+    compression: Option<(&'static str, String)>,
     /// One text for each setting that milena cannot follow, for a warning.
     ignored: Vec<String>,
 }
@@ -82,11 +97,26 @@ impl Environment {
             }
             millis.map(Duration::from_millis)
         });
-        if let Some(protocol) = for_spans("PROTOCOL").filter(|protocol| protocol != "http/protobuf")
-        {
-            ignored.push(format!(
+        let first = |names: [&'static str; 2]| {
+            let mut names = names.into_iter();
+            names.find_map(|name| Some((name, read(name)?)))
+        };
+        let compression = first([
+            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+            "OTEL_EXPORTER_OTLP_COMPRESSION",
+        ]);
+        let known = |asked: &str| ["gzip", "none"].contains(&&*asked.trim().to_ascii_lowercase());
+        let compression = compression.filter(|(_, asked)| !known(asked));
+        let mut grpc = None;
+        match first([
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+        ]) {
+            Some((name, protocol)) if protocol.trim() == "grpc" => grpc = Some(name),
+            Some((_, protocol)) if protocol.trim() != "http/protobuf" => ignored.push(format!(
                 "the protocol `{protocol}` is not supported, spans are sent by `http/protobuf`"
-            ));
+            )),
+            _ => {}
         }
         for name in ["CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE"] {
             if for_spans(name).is_some() {
@@ -98,7 +128,44 @@ impl Environment {
         Self {
             address,
             timeout,
+            grpc,
+            compression,
             ignored,
+        }
+    }
+
+    /// Checks the variables that the exporter's crate reads by itself. The error of that crate would
+    /// name one of its features.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a compression other than gzip.
+    fn check(&self) -> Result<()> {
+        match &self.compression {
+            None => Ok(()),
+            Some((name, asked)) => {
+                let what = format!(
+                    "spans cannot be exported: {name} asks for `{asked}`, and they go by `gzip` or as they are; set it to `gzip` or `none`"
+                );
+                Err(Error::new(ErrorKind::Config, what))
+            }
+        }
+    }
+
+    /// Returns the address for spans, if there is one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if the address is that of a collector's gRPC port. Spans that are sent
+    /// there would be lost.
+    fn address(&self) -> Result<Option<String>> {
+        match (&self.address, self.grpc) {
+            (Some(address), Some(name)) => {
+                let what = format!(
+                    "spans cannot be exported to `{address}`: {name} asks for `grpc`, and the export speaks `http/protobuf` alone; \
+                     set it to `http/protobuf`, and the endpoint to the collector's port for HTTP, which is usually 4318"
+                );
+                Err(Error::new(ErrorKind::Config, what))
+            }
+            (address, _) => Ok(address.clone()),
         }
     }
 }
@@ -131,8 +198,9 @@ impl OtlpBuilder {
     /// accept are lost. No other code waits for the export.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an endpoint that is not an `http://` address. [`ErrorKind::State`]
-    /// outside of a tokio runtime.
+    /// [`ErrorKind::Config`] for an endpoint that is not an `http://` address, and if the environment
+    /// names an endpoint for gRPC or a compression other than gzip. [`ErrorKind::State`] outside of
+    /// a tokio runtime.
     pub fn start(self) -> Result<Otlp> {
         let runtime = Handle::try_current().map_err(|cause| {
             let what =
@@ -143,7 +211,14 @@ impl OtlpBuilder {
         for ignored in &told.ignored {
             tracing::warn!("an OTEL_EXPORTER_OTLP_… variable is ignored: {ignored}");
         }
-        let address = self.endpoint.as_deref().map(spans_of).or(told.address);
+        told.check()?;
+        let address = match &self.endpoint {
+            Some(endpoint) => Some(spans_of(endpoint)),
+            None => told.address()?,
+        };
+        if let (true, Some(name)) = (told.address.is_none() || self.endpoint.is_some(), told.grpc) {
+            tracing::warn!("{name} is not followed: spans go by `http/protobuf`");
+        }
         let address = address.unwrap_or_else(|| spans_of("http://127.0.0.1:4318"));
         let timeout = self.timeout.or(told.timeout);
         let timeout = timeout.unwrap_or(Duration::from_secs(10));
@@ -163,6 +238,7 @@ impl OtlpBuilder {
         let client = OnRuntime {
             client: HyperClient::with_default_connector(timeout, None),
             runtime,
+            fails: Arc::default(),
         };
         let exporter = SpanExporter::builder()
             .with_http()
@@ -240,6 +316,23 @@ struct OnRuntime {
     client: HyperClient,
     /// The runtime that the requests run on.
     runtime: Handle,
+    /// True if the collector refused the last batch. Only the first of several failures is logged.
+    fails: Arc<AtomicBool>,
+}
+
+impl OnRuntime {
+    fn note(&self, address: &dyn fmt::Display, failed: Option<&dyn fmt::Display>) {
+        let failed_before = self.fails.swap(failed.is_some(), Ordering::Relaxed);
+        match failed {
+            Some(why) if !failed_before => {
+                tracing::warn!(
+                    "spans are lost: the collector at {address} does not take them: {why}"
+                );
+            }
+            None if failed_before => tracing::info!("the collector at {address} takes spans again"),
+            _ => {}
+        }
+    }
 }
 
 impl HttpClient for OnRuntime {
@@ -253,10 +346,17 @@ impl HttpClient for OnRuntime {
         'a: 'b,
         Self: 'b,
     {
-        let client = self.client.clone();
-        let sending = self
-            .runtime
-            .spawn(async move { client.send_bytes(request).await });
+        let this = self.clone();
+        let sending = self.runtime.spawn(async move {
+            let address = request.uri().clone();
+            let sent = this.client.send_bytes(request).await;
+            match &sent {
+                Ok(answer) if answer.status().is_success() => this.note(&address, None),
+                Ok(answer) => this.note(&address, Some(&answer.status())),
+                Err(why) => this.note(&address, Some(why)),
+            }
+            sent
+        });
         Box::pin(async move { sending.await? })
     }
 }
@@ -295,18 +395,51 @@ mod tests {
     fn what_cannot_be_followed_is_told() {
         let told = read(&[
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
             ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/ca.pem"),
         ]);
         assert_eq!(told.timeout, Some(Duration::from_millis(2_500)));
         let told = told.ignored.join("; ");
         assert!(
-            told.contains("`grpc`") && told.contains("CERTIFICATE"),
+            told.contains("`http/json`") && told.contains("CERTIFICATE"),
             "{told}"
         );
         assert_eq!(
             read(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]),
             Environment::default()
         );
+    }
+
+    #[test]
+    fn an_address_for_grpc_is_refused_with_what_to_set_instead() {
+        let address = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
+        for name in [
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        ] {
+            let refused = read(&[address, (name, "grpc")]).address().unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Config);
+            let text = refused.to_string();
+            for part in ["http://collector:4317", name, "`http/protobuf`", "4318"] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            // Without an address of its own, the default is that of HTTP.
+            assert_eq!(read(&[(name, "grpc")]).address().unwrap(), None);
+        }
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf");
+        let all = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        assert!(read(&[address, all, own]).address().is_ok());
+    }
+
+    #[test]
+    fn a_compression_that_is_none_of_ours_is_refused_with_those_that_are() {
+        let name = "OTEL_EXPORTER_OTLP_COMPRESSION";
+        for known in ["gzip", "none", "GZIP", ""] {
+            assert!(read(&[(name, known)]).check().is_ok(), "{known}");
+        }
+        let refused = read(&[(name, "zstd")]).check().unwrap_err().to_string();
+        for part in [name, "`zstd`", "`gzip`", "`none`"] {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
     }
 }

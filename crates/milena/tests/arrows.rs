@@ -139,7 +139,7 @@ fn a_bare_producer_builds_neither_a_web_server_nor_telemetry_nor_a_broker() {
         &["--no-default-features", "--features", "zstd"],
         &[],
     ] {
-        let tree = dependency_tree(features);
+        let tree = dependency_tree("milena", features);
         let found: Vec<_> = NOT_IN_A_BARE_PRODUCER
             .iter()
             .filter(|name| tree.contains(**name))
@@ -153,6 +153,18 @@ fn a_bare_producer_builds_neither_a_web_server_nor_telemetry_nor_a_broker() {
             "the facade with {features:?} has no producer: {tree:?}"
         );
     }
+}
+
+#[test]
+fn the_broker_as_a_library_brings_neither_a_log_subscriber_nor_signal_handling() {
+    let of_the_program = ["tracing-subscriber", "signal-hook-registry"];
+    let found = |features: &[&str]| {
+        let tree = dependency_tree("milena-broker", features);
+        of_the_program.map(|name| tree.contains(name))
+    };
+    assert_eq!(found(&[]), [false, false], "{of_the_program:?}");
+    // The program has both, so the names are still those of the packages.
+    assert_eq!(found(&["--features", "bin"]), [true, true]);
 }
 
 /// Returns all of milena's crates that `name` may use, down to the lowest ones.
@@ -250,14 +262,14 @@ fn features_of(manifest: &Table, dependency: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns the names of all packages that the facade builds with `features`, as cargo resolves
-/// them.
-fn dependency_tree(features: &[&str]) -> BTreeSet<String> {
+/// Returns the names of all packages that are built for `package` with `features`, as cargo
+/// resolves them.
+fn dependency_tree(package: &str, features: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",
             "--package",
-            "milena",
+            package,
             "--edges",
             "normal,build",
             "--prefix",

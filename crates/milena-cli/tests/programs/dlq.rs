@@ -5,23 +5,31 @@ use crate::world::{World, run};
 /// Writes three letters, which are two timeouts of `origin` and one poison record of another topic.
 fn letters(world: &World, origin: &str) -> String {
     let dead = world.topic(1);
-    let letter = |from: &str, class: &str, offset: &str, value: &str| {
-        let headers = [
-            format!("milena.origin.topic={from}"),
-            "milena.origin.partition=0".to_owned(),
-            format!("milena.origin.offset={offset}"),
-            format!("milena.cause.class={class}"),
-        ];
-        let mut args = vec!["produce", &dead, "--value", value];
-        for header in &headers {
-            args.extend(["-H", header]);
-        }
-        world.out(&args);
-    };
-    letter(origin, "timeout", "3", "one");
-    letter(origin, "timeout", "4", "two");
-    letter("elsewhere", "poison", "9", "three");
+    for (from, class, offset, value) in [
+        (origin, "timeout", "3", "one"),
+        (origin, "timeout", "4", "two"),
+        ("elsewhere", "poison", "9", "three"),
+    ] {
+        let args = letter(&dead, from, class, offset, value);
+        world.out(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    }
     dead
+}
+
+/// The command that writes one letter.
+fn letter(dead: &str, from: &str, class: &str, offset: &str, value: &str) -> Vec<String> {
+    let mut args = ["produce", dead, "--value", value]
+        .map(str::to_owned)
+        .to_vec();
+    for header in [
+        format!("milena.origin.topic={from}"),
+        "milena.origin.partition=0".to_owned(),
+        format!("milena.origin.offset={offset}"),
+        format!("milena.cause.class={class}"),
+    ] {
+        args.extend(["-H".to_owned(), header]);
+    }
+    args
 }
 
 #[test]
@@ -67,13 +75,13 @@ fn letters_go_back_to_where_they_came_from_only_when_confirmed() {
     };
     assert_eq!(
         args(&with("--dry-run")),
-        (Some(0), "2\t0\t0\t0\t0\t0\n".to_owned())
+        (Some(0), "2\t0\t0\t0\t0\t0\t0\n".to_owned())
     );
     assert_eq!(world.fails(&replay).0, 5);
     let told = |line: &str| (Some(0), format!("{line}\n"));
-    assert_eq!(args(&with("--yes")), told("2\t0\t0\t0\t0\t0"));
+    assert_eq!(args(&with("--yes")), told("2\t0\t0\t0\t0\t0\t0"));
     // The letters are marked by now.
-    assert_eq!(args(&with("--yes")), told("0\t2\t0\t0\t0\t0"));
+    assert_eq!(args(&with("--yes")), told("0\t2\t0\t0\t0\t0\t0"));
     let read = ["consume", &origin, "--from-beginning", "--until", "end"];
     assert_eq!(world.out(&read), "one\ntwo\n");
 }
@@ -115,4 +123,37 @@ fn a_dry_run_does_not_claim_that_letters_were_sent() {
     let json = world.out(&[&args[..], &["json"]].concat());
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json[0]["would_be_replayed"], 2);
+}
+
+#[test]
+fn a_record_with_two_letters_is_told_as_one_and_sent_back_once() {
+    let world = World::new();
+    let origin = world.topic(1);
+    let dead = letters(&world, &origin);
+    let again = letter(&dead, &origin, "timeout", "3", "one");
+    world.out(&again.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let listed = world.out(&["dlq", "list", &dead, "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let same: Vec<_> = (0..4)
+        .map(|n| listed[n]["same_record_as"].clone())
+        .collect();
+    assert_eq!(same[..3], [(); 3].map(|()| serde_json::Value::Null));
+    assert_eq!(same[3], "0@0", "{listed}");
+    let table = world.out(&["dlq", "list", &dead, "-o", "table"]);
+    assert!(table.contains("SAME RECORD AS"), "{table}");
+    let exported = world.out(&["dlq", "export", &dead]);
+    let last: serde_json::Value = serde_json::from_str(exported.lines().last().unwrap()).unwrap();
+    assert_eq!(last["same_record_as"], "0@0", "{exported}");
+
+    let replay = ["dlq", "replay", &dead, "--origin", &origin, "--yes"];
+    let planned = world.out(&[&replay[..], &["--dry-run"]].concat());
+    assert_eq!(planned, "2\t0\t0\t0\t0\t0\t1\n");
+    assert_eq!(world.out(&replay), "2\t0\t0\t0\t0\t0\t1\n");
+    let read = ["consume", &origin, "--from-beginning", "--until", "end"];
+    assert_eq!(world.out(&read), "one\ntwo\n");
+    // The copy is marked, too: alone it is not sent either.
+    assert_eq!(world.out(&replay), "0\t3\t0\t0\t0\t0\t0\n");
+    let both = [&replay[..], &["--again", "--max-replays", "9"]].concat();
+    assert_eq!(world.out(&both), "2\t0\t0\t0\t0\t0\t1\n");
 }

@@ -19,6 +19,9 @@ pub(super) fn line(found: &FoundLetter) -> String {
     if let Some(letter) = &found.letter {
         line.raw("letter", &about(letter));
     }
+    if let Some((partition, offset)) = found.same_as {
+        line.text("same_record_as", &format!("{partition}@{offset}"));
+    }
     line.raw("key", &bytes(record.key.as_deref()));
     line.raw("value", &bytes(record.value.as_deref()));
     let headers: Vec<_> = record

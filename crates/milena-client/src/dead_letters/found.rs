@@ -1,6 +1,6 @@
 //! A record of a dead letter topic, with the origin and the cause that it names.
 
-use milena_core::ConsumerRecord;
+use milena_core::{ConsumerRecord, Offset, Partition};
 use milena_middleware::dead_letter::Letter;
 
 /// A record of a dead letter topic.
@@ -11,6 +11,10 @@ pub struct FoundLetter {
     pub record: ConsumerRecord,
     /// The origin and the cause that its headers name. `None` if no dialect matches.
     pub letter: Option<Letter>,
+    /// Place in the dead letter topic of an earlier letter of the same record; `None` where this is the first of them that was read.
+    ///
+    /// A consumer that crashes after it wrote a letter and before it committed reads the record again, and writes a second letter.
+    pub same_as: Option<(Partition, Offset)>,
 }
 
 impl FoundLetter {
@@ -18,6 +22,7 @@ impl FoundLetter {
         Self {
             letter: Letter::read(&record.headers),
             record,
+            same_as: None,
         }
     }
 }

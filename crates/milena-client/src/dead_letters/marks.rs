@@ -8,6 +8,9 @@ use milena_core::{ConsumerRecord, Offset, Partition, ProducerRecord, TopicName};
 /// The header of a mark. Holds the offsets of letters in the mark's partition, such as `5-7,9`.
 const REPLAYED: &str = "milena.replayed";
 
+/// The place of a letter in the dead letter topic.
+pub(super) type Place = (Partition, Offset);
+
 /// The letters that were sent back. Maps each partition to ranges of offsets, from the first to the
 /// last offset of a range. Ranges never touch.
 #[derive(Debug, Default)]
@@ -28,8 +31,21 @@ impl Marks {
     }
 
     pub(super) fn has(&self, record: &ConsumerRecord) -> bool {
-        let offset = record.offset.to_wire();
-        let ranges = self.0.get(&record.partition);
+        self.has_at((record.partition, record.offset))
+    }
+
+    /// Counts the first letter of a record as sent where a copy of it was: `copies` are places of first letters, each with that of a copy.
+    pub(super) fn take_copies(&mut self, copies: Vec<(Place, Place)>) {
+        for ((partition, first), copy) in copies {
+            if self.has_at(copy) {
+                self.add(partition, first.to_wire(), first.to_wire());
+            }
+        }
+    }
+
+    fn has_at(&self, (partition, offset): Place) -> bool {
+        let offset = offset.to_wire();
+        let ranges = self.0.get(&partition);
         let before = ranges.and_then(|ranges| ranges.range(..=offset).next_back());
         before.is_some_and(|(_, last)| *last >= offset)
     }

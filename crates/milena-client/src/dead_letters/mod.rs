@@ -41,6 +41,7 @@ mod filter;
 mod found;
 mod marks;
 mod replay;
+mod same;
 mod scan;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Sends letters back to be processed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use milena_core::{
@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::DeadLetters;
 use super::filter::LetterFilter;
 use super::found::FoundLetter;
-use super::marks::{Marks, marks};
+use super::marks::{Marks, Place, is_mark, marks};
+use super::same::Sources;
 
 /// A builder of a replay. Holds the target, the rate and the limits.
 #[derive(Clone, Debug)]
@@ -45,6 +46,10 @@ pub struct ReplayReport {
     pub replayed: u64,
     /// The letters that were skipped because an earlier replay sent them.
     pub already: u64,
+    /// The letters that were skipped because [another letter of the same
+    /// record](FoundLetter::same_as) was sent, now or by an earlier replay. They count as sent from
+    /// now on, too.
+    pub copies: u64,
     /// The letters that were skipped because their value was [left
     /// out](milena_middleware::dead_letter::Refused) when they were written.
     pub stubs: u64,
@@ -65,6 +70,7 @@ pub struct ReplayReport {
 enum Plan {
     Send(ProducerRecord),
     Already,
+    Copy,
     Stub,
     Looping,
     Homeless,
@@ -77,6 +83,17 @@ struct Known {
     marks: Marks,
     /// The number of partitions of each target topic. 0 if the topic could not be found.
     partitions: BTreeMap<TopicName, usize>,
+    /// Records none of whose letters was sent, by the places of their first letters. Of such a record the next letter is sent.
+    unsent: HashSet<Place>,
+}
+
+/// A letter on its way.
+struct Leaving {
+    place: (TopicPartition, Offset),
+    /// Place of the first letter of its record.
+    first: Place,
+    /// What is sent; `None` for a copy, which is only marked.
+    record: Option<ProducerRecord>,
 }
 
 impl Replay {
@@ -159,9 +176,17 @@ impl Replay {
                 None => all,
             };
             let mut marks = self.letters.scan(all).await?;
+            let (mut sources, mut copies) = (Sources::default(), Vec::new());
             while let Some(record) = marks.record().await? {
-                known.marks.read(&record);
+                if is_mark(&record) {
+                    known.marks.read(&record);
+                } else if let Some(letter) = Letter::read(&record.headers)
+                    && let Some(first) = sources.first_of(&record, &letter)
+                {
+                    copies.push((first, (record.partition, record.offset)));
+                }
             }
+            known.marks.take_copies(copies);
         }
         let mut scan = self.letters.scan(self.filter.clone()).await?;
         let producer = self.letters.client.producer().build()?;
@@ -172,36 +197,65 @@ impl Replay {
         let mut chunk = Vec::new();
         let mut next = Instant::now();
         while let Some(found) = scan.next().await? {
-            let place = (found.record.topic_partition(), found.record.offset);
-            match self.plan(&found, &mut known).await {
+            let first = found
+                .same_as
+                .unwrap_or((found.record.partition, found.record.offset));
+            let plan = self.plan(&found, &mut known).await;
+            match plan {
+                Plan::Send(_) | Plan::Already => known.unsent.remove(&first),
+                Plan::Stub | Plan::Looping | Plan::Homeless => known.unsent.insert(first),
+                Plan::Copy => false,
+            };
+            let mut leaving = Leaving {
+                place: (found.record.topic_partition(), found.record.offset),
+                first,
+                record: None,
+            };
+            match plan {
                 Plan::Already => report.already += 1,
                 Plan::Stub => report.stubs += 1,
                 Plan::Looping => report.looping += 1,
                 Plan::Homeless => report.homeless += 1,
+                Plan::Copy => {
+                    report.copies += 1;
+                    if !self.dry {
+                        chunk.push(leaving);
+                    }
+                }
                 Plan::Send(_) if self.dry => report.replayed += 1,
                 Plan::Send(record) => {
-                    chunk.push((place, record));
+                    leaving.record = Some(record);
+                    chunk.push(leaving);
                     if let Some(per_second) = self.per_second {
                         sleep_until(next).await;
                         next = next.max(Instant::now()) + Duration::from_secs(1) / per_second;
-                        self.send(&producer, &mut chunk, &mut report).await;
-                    } else if chunk.len() >= most {
-                        self.send(&producer, &mut chunk, &mut report).await;
-                        most = CHUNK;
-                    }
-                    if report.unmarked.is_some() {
-                        return Ok(report);
+                        most = 1;
                     }
                 }
             }
+            if chunk.len() >= most {
+                self.send(&producer, &mut chunk, &mut known.unsent, &mut report)
+                    .await;
+                most = CHUNK;
+            }
+            if report.unmarked.is_some() {
+                return Ok(report);
+            }
         }
-        self.send(&producer, &mut chunk, &mut report).await;
+        self.send(&producer, &mut chunk, &mut known.unsent, &mut report)
+            .await;
         Ok(report)
     }
 
     async fn plan(&self, found: &FoundLetter, known: &mut Known) -> Plan {
         if known.marks.has(&found.record) {
             return Plan::Already;
+        }
+        if found
+            .same_as
+            .is_some_and(|first| !known.unsent.contains(&first))
+        {
+            return Plan::Copy;
         }
         let Some(letter) = &found.letter else {
             let Some(to) = &self.to else {
@@ -249,15 +303,16 @@ impl Replay {
         (own.index() < count).then_some(own)
     }
 
-    /// Sends the letters of `chunk`, and marks those that brokers have acknowledged.
+    /// Sends the letters of `chunk`, and marks those that brokers have acknowledged, with their
+    /// copies.
     async fn send(
         &self,
         producer: &Producer,
-        chunk: &mut Vec<((TopicPartition, Offset), ProducerRecord)>,
+        chunk: &mut Vec<Leaving>,
+        unsent: &mut HashSet<Place>,
         report: &mut ReplayReport,
     ) {
-        let mut done = Vec::with_capacity(chunk.len());
-        send(producer, chunk, report, &mut done).await;
+        let done = send(producer, chunk, unsent, report).await;
         if done.is_empty() {
             return;
         }
@@ -270,26 +325,47 @@ impl Replay {
     }
 }
 
+/// Sends the letters of a chunk and empties it. Returns the places of those that are done.
 async fn send(
     producer: &Producer,
-    chunk: &mut Vec<((TopicPartition, Offset), ProducerRecord)>,
+    chunk: &mut Vec<Leaving>,
+    unsent: &mut HashSet<Place>,
     report: &mut ReplayReport,
-    done: &mut Vec<(Partition, Offset)>,
-) {
-    if chunk.is_empty() {
-        return;
-    }
-    let (places, records): (Vec<_>, Vec<_>) = chunk.drain(..).unzip();
-    let sent = producer.send_all(records).await;
-    for ((place, offset), result) in places.into_iter().zip(sent) {
-        match result {
-            Ok(_) => {
-                report.replayed += 1;
-                done.push((place.partition, offset));
+) -> Vec<Place> {
+    let (mut letters, mut records, mut copies) = (Vec::new(), Vec::new(), Vec::new());
+    for leaving in chunk.drain(..) {
+        match leaving.record {
+            Some(record) => {
+                letters.push((leaving.place, leaving.first));
+                records.push(record);
             }
-            Err(error) => report.failed.push((place, offset, error)),
+            None => copies.push((leaving.place, leaving.first)),
         }
     }
+    let mut done = Vec::with_capacity(letters.len() + copies.len());
+    if !records.is_empty() {
+        let sent = producer.send_all(records).await;
+        for (((place, offset), first), result) in letters.into_iter().zip(sent) {
+            match result {
+                Ok(_) => {
+                    report.replayed += 1;
+                    done.push((place.partition, offset));
+                }
+                Err(error) => {
+                    unsent.insert(first);
+                    report.failed.push((place, offset, error));
+                }
+            }
+        }
+    }
+    // A copy of a letter that could not be sent stays for another replay.
+    copies.retain(|(_, first)| !unsent.contains(first));
+    done.extend(
+        copies
+            .into_iter()
+            .map(|((place, offset), _)| (place.partition, offset)),
+    );
+    done
 }
 
 /// The most letters that are sent before they are marked.

@@ -12,9 +12,13 @@ use tokio::time::{Instant, timeout};
 use super::filter::LetterFilter;
 use super::found::FoundLetter;
 use super::marks::is_mark;
+use super::same::Sources;
 use crate::client::Client;
 
 /// An iterator over letters, up to the end that the topic had when it began.
+///
+/// It remembers about a hundred bytes of each letter, to recognise letters of [the same
+/// record](FoundLetter::same_as).
 pub struct LetterScan {
     /// Reads the partitions of the topic.
     consumer: AssignedConsumer,
@@ -22,6 +26,8 @@ pub struct LetterScan {
     filter: LetterFilter,
     /// The end of each partition that is not read completely.
     ends: BTreeMap<TopicPartition, Offset>,
+    /// The records of the letters that it has given.
+    sources: Sources,
     /// The time of the last record, or of the start.
     heard: Instant,
 }
@@ -65,6 +71,7 @@ impl LetterScan {
             consumer,
             filter,
             ends: open,
+            sources: Sources::default(),
             heard: Instant::now(),
         })
     }
@@ -82,8 +89,11 @@ impl LetterScan {
             if is_mark(&record) {
                 continue;
             }
-            let found = FoundLetter::new(record);
+            let mut found = FoundLetter::new(record);
             if self.filter.wants(&found) {
+                let letter = found.letter.as_ref();
+                found.same_as =
+                    letter.and_then(|letter| self.sources.first_of(&found.record, letter));
                 return Ok(Some(found));
             }
         }

@@ -15,6 +15,7 @@ mod delayed;
 mod emit;
 mod ledger;
 mod limits;
+mod logged;
 mod passing_over;
 mod recovery;
 mod retry;

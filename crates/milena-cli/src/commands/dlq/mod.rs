@@ -26,7 +26,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Lists letters with their origin and error.
+    /// Lists letters with their origin and error. SAME_RECORD_AS names an earlier letter of the same
+    /// record. A consumer that crashed before its commit wrote that record again.
     List {
         /// The dead letter topic.
         topic: String,
@@ -52,7 +53,8 @@ pub(crate) enum Verb {
         which: Which,
     },
     /// Sends letters back to the topics they came from. They stay in the dead letter topic, where
-    /// they are marked as sent.
+    /// they are marked as sent. Of several letters of one record only the first is sent. The others
+    /// are counted as copies.
     Replay(Replay),
 }
 
@@ -176,6 +178,7 @@ fn list(session: &Session, letters: &[FoundLetter]) -> Result<(), Failure> {
         "attempts",
         "replays",
         "message",
+        "same_record_as",
     ];
     let mut table = Table::new(&columns);
     for found in letters {
@@ -195,6 +198,11 @@ fn list(session: &Session, letters: &[FoundLetter]) -> Result<(), Failure> {
             json!(letter.and_then(|letter| letter.attempts)),
             json!(letter.map(|letter| letter.replays)),
             json!(letter.and_then(|letter| letter.message.as_ref())),
+            json!(
+                found
+                    .same_as
+                    .map(|(partition, offset)| format!("{partition}@{offset}"))
+            ),
         ]);
     }
     output::show(session.format(), &table)
@@ -237,7 +245,9 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
         true => "would_be_replayed",
         false => "replayed",
     };
-    let columns = [sent, "already", "stubs", "looping", "homeless", "failed"];
+    let columns = [
+        sent, "already", "stubs", "looping", "homeless", "failed", "copies",
+    ];
     let mut table = Table::new(&columns);
     table.row([
         json!(report.replayed),
@@ -246,6 +256,7 @@ async fn replay(args: Replay, session: &Session) -> Result<(), Failure> {
         json!(report.looping),
         json!(report.homeless),
         json!(report.failed.len()),
+        json!(report.copies),
     ]);
     output::show(session.format(), &table)?;
     if let Some(error) = report.unmarked {

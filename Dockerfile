@@ -1,13 +1,13 @@
 # syntax=docker/dockerfile:1
-# The command `milena` and the examples' programs in small images. Building needs BuildKit, which is Docker's default.
+# Small images with the command `milena` and with the programs of the examples. The build needs BuildKit, Docker's default.
 #
 #   docker build -t milena:0.1.0 .                                the command alone:  docker run --rm --network host milena:0.1.0 topics list
 #   docker build -t milena-examples:0.1.0 --target examples .     the programs:  docker run --rm milena-examples:0.1.0
 #
-# Without arguments the order system runs on the embedded broker and ends by itself; on a cluster:
+# Without arguments the order system runs on the embedded broker and ends by itself. On a cluster:
 #   docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples:0.1.0 order-setup
 #
-# A page that is to be reached from outside of the container must listen on all of its addresses:
+# A page that must be reachable from outside of the container listens on all addresses:
 #   docker run --rm -p 127.0.0.1:9404:9404 -e HEALTH_URL=http://127.0.0.1:9404/health/live milena-examples:0.1.0 \
 #     order-system --http 0.0.0.0:9404
 #

@@ -78,7 +78,7 @@ compare: ## compare milena with other clients (builds them; needs a C compiler),
 	benches/compare/run
 
 .PHONY: build
-build: ## everything, optimised
+build: ## build everything, optimised
 	$(CARGO) build --release --workspace --features milena-broker/bin
 
 .PHONY: docker-up

@@ -25,15 +25,15 @@ pub(crate) struct Openers {
 
 #[derive(Default)]
 struct State {
-    /// Partitions with batches that wait, each once: a partition tells the openers again only after
-    /// they have found nothing in it.
+    /// Partitions with batches that wait for an opener. Each is listed once, since a partition is
+    /// added again only after an opener has found nothing in it.
     partitions: VecDeque<Arc<Partition>>,
     /// Threads at work.
     active: usize,
 }
 
 impl Openers {
-    /// Openers for a machine of so many cores: one is left to the readers.
+    /// Creates the openers for a machine with this many cores. One core is left to the readers.
     pub(crate) fn new(cores: usize) -> Self {
         Self {
             most: cores.saturating_sub(1).max(1),
@@ -60,7 +60,7 @@ impl Openers {
         }));
     }
 
-    /// The partition whose turn it is; `None` ends the thread that asks.
+    /// Returns the partition whose turn it is. `None` ends the calling thread.
     fn next(&self) -> Option<Arc<Partition>> {
         let mut state = self.state.lock();
         let next = state.partitions.pop_front();
@@ -71,7 +71,7 @@ impl Openers {
     }
 }
 
-/// Opens one batch of `partition`, which has its next turn behind the other partitions.
+/// Opens one batch of `partition`, and lists the partition again behind the others.
 fn open_one(core: &Core, partition: &Arc<Partition>) {
     let Some(closed) = partition.take_waiting() else {
         return;
@@ -83,8 +83,8 @@ fn open_one(core: &Core, partition: &Arc<Partition>) {
     state.partitions.push_back(Arc::clone(partition));
 }
 
-/// Opens a batch where nobody waits for it: one whose opening panics cannot be read, and its reader
-/// must not wait for it for ever.
+/// Runs `opening` and turns a panic into a batch that cannot be read. Otherwise the reader would wait
+/// for the batch for ever.
 fn opened<T>(opening: impl FnOnce() -> Result<T, Bad>) -> Result<T, Bad> {
     contained("the opening of a batch", opening).unwrap_or_else(|error| {
         Err(Bad {

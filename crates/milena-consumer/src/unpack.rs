@@ -1,4 +1,4 @@
-//! Opens batches: checksums and decompression, large ones beside their reader, and what becomes of those that cannot be read.
+//! Opens batches. Checks and decompresses them, and handles batches that cannot be read.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,11 +17,12 @@ use crate::settings::CorruptPolicy;
 
 /// Returns the next batch of `partition`, if one is there, checked and decompressed.
 ///
-/// Never waits: a batch that an opener is at is given by a later call, before which the partition's
-/// and the consumer's readers are woken.
+/// Never waits. A later call returns a batch that an opener is decompressing now. The partition's
+/// and the consumer's readers are woken once it is ready.
 ///
 /// # Errors
-/// What is wrong with the batch, with its place; it is fetched again then, after a wait.
+/// The fault of the batch, with its topic, partition and offset. The batch is fetched again after a
+/// wait.
 pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
     loop {
         let (given, tell) = partition.pull(weight);
@@ -53,7 +54,8 @@ pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Optio
     }
 }
 
-/// Where a batch ends whose records cannot be read: as its header says, unless nobody has checked that.
+/// Returns the end of a batch whose records cannot be read. The header names it, but only a checked
+/// header can be believed.
 pub(crate) fn end_of(core: &Core, next: Offset) -> BatchEnd {
     match core.settings.check_crcs {
         true => BatchEnd::Told(next),
@@ -61,10 +63,11 @@ pub(crate) fn end_of(core: &Core, next: Offset) -> BatchEnd {
     }
 }
 
-/// What cannot be read is passed over or told, as the policy says; `end` is where it ends, as far as that is known.
+/// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end` is the
+/// end of the batch, as far as it is known.
 ///
 /// # Errors
-/// The error, when it is to be told.
+/// The error of the batch, if the policy does not skip it.
 pub(crate) fn unreadable(
     core: &Core,
     partition: &Partition,
@@ -105,10 +108,11 @@ pub(crate) fn unreadable(
     Ok(())
 }
 
-/// Checks and decompresses one batch. What it decompressed to counts from then on, in place of what was fetched.
+/// Checks and decompresses one batch. The decompressed bytes count against the budget from then on,
+/// in place of the fetched ones.
 ///
 /// # Errors
-/// What is wrong with it, and where it ends.
+/// The fault of the batch, and its end.
 pub(crate) fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
     let batch = &closed.batch;
     let checks = core.settings.check_crcs;
@@ -142,9 +146,9 @@ fn weight(batch: &Batch) -> Weight {
 
 /// How often a batch whose end is not known is fetched again, before that is told.
 const TRIES: u32 = 3;
-/// Compressed batches from this size on, in bytes, may be opened beside the task that reads them: to
-/// decompress so much takes longer than to wake another thread.
+/// The size in bytes from which on an opener may decompress a batch beside the task that reads it.
+/// To decompress this much takes longer than to wake another thread.
 const HEAVY: usize = 8 << 10;
-/// Compressed batches from this size on, in bytes, are never opened by the task that reads them: it
-/// would keep its worker of the runtime for more than about a millisecond.
+/// The size in bytes from which on the task that reads a batch never decompresses it itself. It would
+/// keep its worker of the runtime for more than about a millisecond.
 const HUGE: usize = 512 << 10;

@@ -96,7 +96,8 @@ impl Metrics {
             scrape: Scrape::new(&limit, &panics)?,
             panics,
         };
-        // The scrape collects `overflow` and `panics` itself, since reading the gauges counts in them.
+        // The scrape collects `overflow` and `panics` itself, since reading the gauges counts in
+        // them.
         let mut collectors: Vec<Box<dyn Collector>> = vec![
             Box::new(inner.processing.clone()),
             Box::new(inner.scrape.clone()),

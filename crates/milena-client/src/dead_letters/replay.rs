@@ -83,7 +83,8 @@ struct Known {
     marks: Marks,
     /// The number of partitions of each target topic. 0 if the topic could not be found.
     partitions: BTreeMap<TopicName, usize>,
-    /// Records none of whose letters was sent, by the places of their first letters. Of such a record the next letter is sent.
+    /// Records of which no letter was sent, by the places of their first letters. The next letter of
+    /// such a record is sent.
     unsent: HashSet<Place>,
 }
 
@@ -92,7 +93,7 @@ struct Leaving {
     place: (TopicPartition, Offset),
     /// Place of the first letter of its record.
     first: Place,
-    /// What is sent; `None` for a copy, which is only marked.
+    /// The record to send. `None` for a copy, which is only marked.
     record: Option<ProducerRecord>,
 }
 

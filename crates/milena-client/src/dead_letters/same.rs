@@ -1,4 +1,5 @@
-//! Letters of one record: a consumer that crashes between a letter and its commit writes the letter again. Pure.
+//! Recognises letters of one record. A consumer that crashes between a letter and its commit writes
+//! the letter again. Pure.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,8 +14,8 @@ use super::marks::Place;
 pub(super) struct Sources(HashMap<Source, Place>);
 
 impl Sources {
-    /// Returns the place of the first letter of the same record, and `None` for that letter itself. A letter that does not tell its record's
-    /// offset is never the same as another.
+    /// Returns the place of the first letter of the same record, and `None` for that letter itself. A
+    /// letter without the offset of its record is never the same as another.
     pub(super) fn first_of(&mut self, record: &ConsumerRecord, letter: &Letter) -> Option<Place> {
         let place = (record.partition, record.offset);
         let first = *self.0.entry(Source::of(record, letter)?).or_insert(place);
@@ -22,17 +23,19 @@ impl Sources {
     }
 }
 
-/// What two letters of one record have in common, and no two of different records.
+/// The identity of a record. Letters of one record share it, and letters of different records never
+/// do.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Source {
     topic: TopicName,
     partition: Partition,
     offset: Offset,
-    /// A record that was replayed and failed again keeps its origin. Its new letter is another failure.
+    /// The number of replays. A record that was replayed and failed again keeps its origin, and its
+    /// new letter is another failure.
     replays: u64,
     deaths: u64,
-    /// Of the group, which gives a record up by itself, and of key, value and timestamp: a topic that was deleted and made again counts
-    /// its offsets from zero, too.
+    /// A hash of the group, key, value and timestamp. Each group gives a record up by itself. A topic
+    /// that was deleted and created again has the same offsets with other contents.
     content: u64,
 }
 

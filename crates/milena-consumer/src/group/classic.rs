@@ -74,7 +74,7 @@ pub(super) struct ClassicTask {
     /// refused join, where there was no membership to lose, does not count.
     losses: u32,
     /// True from the loss of a membership until the next join, which waits a backoff that grows with
-    /// `losses`. A join for a rebalance never waits: the whole group would wait for it.
+    /// `losses`. A join for a rebalance never waits, since the whole group would wait for it.
     lost: bool,
 }
 

@@ -21,25 +21,28 @@ pub(super) enum Ahead {
     Opening(u64, BatchHeader),
     /// A batch that was opened elsewhere.
     Open(Records, Arc<Pinned>),
-    /// What was found in place of a batch.
+    /// An error in place of a batch.
     Bad(Bad),
 }
 
 /// A batch as it was fetched.
 #[derive(Clone, Debug)]
 pub(crate) struct Closed {
+    /// The bytes of the batch.
     pub(crate) batch: Batch,
+    /// The turn of the partition in which it was taken. Its records do not count in a later one.
     pub(crate) turn: u64,
+    /// The fetched frame that holds the bytes.
     pub(crate) pinned: Arc<Pinned>,
-    /// By which its opening is told.
+    /// The number by which an opener finds its place again. 0 before an opener takes the batch.
     pub(crate) id: u64,
-    /// Where the batch behind it begins, as far as that was fetched with it. Only known of a batch whose checksum was not checked on
-    /// its way in.
+    /// The first offset of the next batch, if that was fetched together with this one. Only set for a
+    /// batch whose checksum was not checked on its way in.
     pub(crate) following: Option<Offset>,
 }
 
 impl Closed {
-    /// Where it ends when it could not be opened; `checked` is whether its checksum is right.
+    /// Returns the end of a batch that could not be opened. `checked` is true if its checksum is right.
     pub(crate) fn end(&self, checked: bool) -> BatchEnd {
         match checked {
             true => BatchEnd::Told(self.batch.next_offset()),
@@ -48,12 +51,13 @@ impl Closed {
     }
 }
 
-/// Where what cannot be read ends.
+/// The end of a batch that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BatchEnd {
-    /// As its header says.
+    /// The end that its header names.
     Told(Offset),
-    /// Where the batch behind it begins, if one was fetched with it: its header may be what is wrong.
+    /// The first offset of the next batch, if one was fetched with it. The header of this one may be
+    /// wrong.
     Following(Option<Offset>),
     /// Not even its header could be read.
     Unknown,
@@ -79,8 +83,8 @@ impl Ahead {
 }
 
 impl Partition {
-    /// Takes the next batch that waits for an opener. `None` where none does; the openers have to be
-    /// told of this partition again then, once one does.
+    /// Takes the next batch that waits for an opener. Returns `None` if none does. The partition then
+    /// has to be added to the openers again once a batch waits.
     pub(crate) fn take_waiting(&self) -> Option<Closed> {
         let mut state = self.state.lock();
         let waiting = |step: &&mut Ahead| matches!(step, Ahead::Waiting(_));
@@ -125,8 +129,8 @@ impl Partition {
     }
 }
 
-/// How many batches of a partition are taken ahead at most: enough to keep some cores busy with small ones, and little memory with
-/// large ones.
+/// Returns how many batches of a partition are taken ahead at most. That is enough to keep some cores
+/// busy with small batches, and holds little memory with large ones.
 pub(super) fn most(largest_batch: usize) -> usize {
     if largest_batch <= SMALL { 8 } else { 2 }
 }

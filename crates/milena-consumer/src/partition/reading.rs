@@ -1,4 +1,4 @@
-//! What is read of a partition: batches pulled from its queue, records delivered and settled, and what of it may be committed.
+//! Reading of a partition. Batches are pulled from its queue, records are delivered and settled.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,12 @@ use crate::batch::Opened;
 use crate::chunk::Step;
 use crate::offsets::Ticket;
 
-/// What a pull gives its reader, who has it in hand from then on.
+/// A result of a pull. The reader has it in hand from then on.
 #[derive(Debug)]
 pub(crate) enum Given {
     /// A batch to read.
     Open(Opened),
-    /// A batch to open first; records below the offset were read before.
+    /// A batch to open first. Records below the offset were read before.
     Closed(Closed, Offset),
     /// A place that cannot be read, and the turn it was found in.
     Bad(Bad, u64),
@@ -36,22 +36,23 @@ pub(crate) enum Weight {
     Huge,
 }
 
-/// Whether a record may be given to a handler.
+/// The answer to the question if a record may be given to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// It may.
     Ticket(Ticket),
-    /// Not before others are done: too many are, behind one that is not.
+    /// Not yet. Too many records are settled behind one that is not.
     Full,
-    /// It must not: the partition was sought, revoked or is being drained.
+    /// No. The partition was sought or revoked, or is being drained.
     Over,
 }
 
 impl Partition {
-    /// Returns the next batch to read, if one is there, and whether the openers have to be told that
-    /// batches of this partition wait for them.
+    /// Returns the next batch to read, if one is there. The flag is true if the partition has to be
+    /// added to the openers, since batches wait for them.
     ///
-    /// One batch is in hand at a time, until it is [`passed`](Self::passed), [put back](Self::put_back) or given up.
+    /// One batch is in hand at a time, until it is [`passed`](Self::passed),
+    /// [put back](Self::put_back) or given up.
     pub(crate) fn pull(&self, heavy: impl Fn(&Batch) -> Weight) -> (Option<Given>, bool) {
         let mut state = self.state.lock();
         if self.is_stopping() || state.in_hand {
@@ -90,7 +91,7 @@ impl Partition {
             let turn = state.turn;
             match state.ahead.pop_front() {
                 Some(Ahead::Skip(next)) => state.tracker.skip_to(next),
-                // No opener has begun it: to open it here costs less than to wait for one.
+                // No opener has begun it, and to open it here costs less than to wait for one.
                 Some(Ahead::Waiting(closed)) if heavy(&closed.batch) != Weight::Huge => {
                     return Some(Given::Closed(closed, from));
                 }
@@ -170,12 +171,12 @@ impl Partition {
         }
     }
 
-    /// Whether reading would give something at once.
+    /// Returns true if a read would return something at once.
     pub(crate) fn has_something(&self) -> bool {
         self.state.lock().has_something()
     }
 
-    /// The batch in hand is done with: a receiver finds what is behind it.
+    /// Lists the partition for receivers if there is more to read after the batch in hand.
     pub(super) fn tell_of_more(&self, state: &State) {
         if state.has_something() {
             self.wakes.ready.add(&self.me, &self.ready_mark);
@@ -203,8 +204,9 @@ impl Partition {
         }
     }
 
-    /// What is in hand cannot be read: what follows is dropped, and fetched again from its first unread record, after the wait that
-    /// `delay` gives for the number of times in a row.
+    /// Gives up the batch in hand, which cannot be read, and drops the batches after it. All is fetched
+    /// again from the first unread record, after a wait. `delay` returns the wait for the number of
+    /// times in a row.
     pub(crate) fn spoiled(&self, turn: u64, now: Instant, delay: impl FnOnce(u32) -> Duration) {
         let mut state = self.state.lock();
         if state.turn == turn {
@@ -228,7 +230,8 @@ impl Partition {
         self.state.lock().spoiled
     }
 
-    /// Where what cannot be read ends, where that can be believed: within the log.
+    /// Returns the end of a batch that cannot be read, if it can be believed. It must lie within the
+    /// log and after the position.
     pub(crate) fn believable(&self, end: BatchEnd) -> Option<Offset> {
         let state = self.state.lock();
         let (BatchEnd::Told(next) | BatchEnd::Following(Some(next))) = end else {
@@ -268,7 +271,7 @@ impl Partition {
         Delivery::Ticket(state.tracker.deliver(offset))
     }
 
-    /// The record ended well; returns `false` when its end comes too late to count.
+    /// Settles a record. Returns `false` if the settlement comes too late to count.
     pub(crate) fn settle(&self, ticket: Ticket) -> bool {
         let mut state = self.state.lock();
         if self.is_fenced() || !state.tracker.settle(ticket) {
@@ -306,7 +309,8 @@ impl Partition {
         }
     }
 
-    /// All records below `next` were delivered, or are in the user's hands, and the batch that ends there is no longer in hand.
+    /// Moves the position to `next`, the end of the batch in hand, and lets go of the batch. All of its
+    /// records were delivered or are in the user's hands.
     pub(crate) fn passed(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) -> bool {
         let passed = self.note_read(turn, next, epoch);
         if passed {
@@ -335,19 +339,19 @@ impl Partition {
         true
     }
 
-    /// Whether a delivery still counts, for a record that has waited since.
+    /// Returns true if a delivery still counts, for a record that has waited since.
     pub(crate) fn counts(&self, ticket: Ticket) -> bool {
         self.epoch.load(Ordering::Acquire) == ticket.epoch
     }
 
-    /// Whether a record of that turn may still be delivered.
+    /// Returns true if a record of that turn may still be delivered.
     pub(crate) fn is_current(&self, turn: u64) -> bool {
         !self.is_stopping() && self.turn.load(Ordering::Acquire) == turn
     }
 }
 
 impl State {
-    /// Whether reading would give something at once.
+    /// Returns true if a read would return something at once.
     pub(super) fn has_something(&self) -> bool {
         if self.in_hand {
             return false;

@@ -160,6 +160,48 @@ async fn a_flipped_bit_in_any_batch_of_a_large_answer_is_told_with_its_place() {
     }
 }
 
+/// Batches of which an opener or the reader decompresses each, whichever comes first, and larger
+/// ones that only an opener decompresses.
+const OPENED_AHEAD: [usize; 2] = [40_000, 700_000];
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_batch_that_does_not_decompress_is_told_wherever_it_lies() {
+    const BATCHES: usize = 5;
+    let spoil = |bytes: &mut Vec<u8>| {
+        // Behind the header of the frame, so that only its end does not decompress.
+        let end = bytes.len() - 2_000;
+        bytes.truncate(end);
+        let length = i32::try_from(end - 12).unwrap();
+        bytes[8..12].copy_from_slice(&length.to_be_bytes());
+        rewrite::renew_crc(bytes);
+    };
+    for size in OPENED_AHEAD {
+        for hurt in 0..BATCHES {
+            let bed = bed(1).await;
+            let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+                .take(size / 2)
+                .collect();
+            batches(&bed, BATCHES, Compression::LZ4, &noise).await;
+            let bounds = bounds(&bed);
+            let (bad, next, end) = (bounds[hurt], bounds[hurt + 1], *bounds.last().unwrap());
+            bed.broker.inspect().damage("orders", 0, bad, spoil);
+            let consumer = reader(&bed, CorruptPolicy::Stop).await;
+            for expected in 0..bad {
+                let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
+                assert_eq!(record.offset.to_wire(), expected);
+            }
+            let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+            assert_eq!(error.place().offset.map(Offset::to_wire), Some(bad));
+            let skipper = reader(&bed, CorruptPolicy::Skip).await;
+            for expected in (0..bad).chain(next..end) {
+                let record = timeout(LIMIT, skipper.recv()).await.unwrap().unwrap();
+                assert_eq!(record.offset.to_wire(), expected);
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handlers_lane_stops_at_unreadable_records_or_passes_them_over_as_told() {
     for (what, damage) in &DAMAGES[..2] {

@@ -236,6 +236,53 @@ async fn several_tasks_may_receive_at_once_and_each_record_goes_to_one() {
     expect_all(&seen, 300);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn compressed_batches_come_whole_and_in_order_whoever_decompresses_them() {
+    // Small batches for the reader or an opener, and large ones for openers alone.
+    for (compression, batch_size) in [
+        (Compression::LZ4, 32_000),
+        (Compression::ZSTD, 32_000),
+        (Compression::LZ4, 900_000),
+    ] {
+        let bed = bed(4).await;
+        let cluster = bed.cluster("filler").await;
+        let producer = Producer::builder(cluster)
+            .compression(compression)
+            .batch_size(batch_size);
+        let producer = producer.build().unwrap();
+        const EACH: i64 = 1_500;
+        for number in 0..EACH {
+            for partition in 0..4 {
+                let mut value = number.to_le_bytes().to_vec();
+                value.extend(std::iter::repeat_with(|| fastrand::u8(..)).take(1_500));
+                let record = milena_core::ProducerRecord::new("orders").partition(partition);
+                drop(producer.enqueue(record.value(value)).await.unwrap());
+            }
+        }
+        producer.flush().await.unwrap();
+        let consumer = Arc::new(reading(&bed, 4).await);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let running = Arc::clone(&consumer);
+        let running = tokio::spawn(async move {
+            let handler = move |record: ConsumerRecord| {
+                noted.lock().push(record);
+                async {}
+            };
+            running.run(handler).await
+        });
+        eventually("all are handled", || seen.lock().len() >= 4 * EACH as usize).await;
+        consumer.close().await;
+        running.await.unwrap().unwrap();
+        let seen = std::mem::take(&mut *seen.lock());
+        expect_all(&seen, EACH);
+        for record in seen {
+            let value = record.value.unwrap();
+            assert_eq!(value[..8], record.offset.to_wire().to_le_bytes());
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pause_keeps_what_was_fetched_even_amid_a_batch() {
     let bed = bed(2).await;

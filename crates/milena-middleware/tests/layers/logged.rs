@@ -1,4 +1,5 @@
-//! What the layers log: the level, the fields, once for each event, and never a payload.
+//! Log lines of the layers. They have a level and fields, come once for each event, and never show a
+//! payload.
 
 use std::collections::BTreeMap;
 use std::fmt;

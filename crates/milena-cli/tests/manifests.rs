@@ -1,5 +1,5 @@
-//! Checks that compose files, manifests and the scrape configuration under `deploy/` agree with each
-//! other and with the code.
+//! Checks that compose files, manifests and the scrape configuration under `deploy/` agree with
+//! each other and with the code.
 //!
 //! Nothing is started here: this reads the files and holds the facts in them against each other.
 #![allow(

@@ -83,8 +83,8 @@ fn open_one(core: &Core, partition: &Arc<Partition>) {
     state.partitions.push_back(Arc::clone(partition));
 }
 
-/// Runs `opening` and turns a panic into a batch that cannot be read. Otherwise the reader would wait
-/// for the batch for ever.
+/// Runs `opening` and turns a panic into a batch that cannot be read. Otherwise the reader would
+/// wait for the batch for ever.
 fn opened<T>(opening: impl FnOnce() -> Result<T, Bad>) -> Result<T, Bad> {
     contained("the opening of a batch", opening).unwrap_or_else(|error| {
         Err(Bad {

@@ -63,8 +63,8 @@ pub(crate) fn end_of(core: &Core, next: Offset) -> BatchEnd {
     }
 }
 
-/// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end` is the
-/// end of the batch, as far as it is known.
+/// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end` is
+/// the end of the batch, as far as it is known.
 ///
 /// # Errors
 /// The error of the batch, if the policy does not skip it.
@@ -149,6 +149,6 @@ const TRIES: u32 = 3;
 /// The size in bytes from which on an opener may decompress a batch beside the task that reads it.
 /// To decompress this much takes longer than to wake another thread.
 const HEAVY: usize = 8 << 10;
-/// The size in bytes from which on the task that reads a batch never decompresses it itself. It would
-/// keep its worker of the runtime for more than about a millisecond.
+/// The size in bytes from which on the task that reads a batch never decompresses it itself. It
+/// would keep its worker of the runtime for more than about a millisecond.
 const HUGE: usize = 512 << 10;

@@ -134,8 +134,8 @@ impl Environment {
         }
     }
 
-    /// Checks the variables that the exporter's crate reads by itself. The error of that crate would
-    /// name one of its features.
+    /// Checks the variables that the exporter's crate reads by itself. The error of that crate
+    /// would name one of its features.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a compression other than gzip.

@@ -124,8 +124,8 @@ async fn a_collector_that_takes_no_spans_is_told_of() {
     answering.abort();
 }
 
-/// Runs this test again in a process of its own, where the variables are set. A process cannot set its
-/// own variables safely.
+/// Runs this test again in a process of its own, where the variables are set. A process cannot set
+/// its own variables safely.
 fn with_variables(test: &str, variables: &[(&str, &str)]) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])

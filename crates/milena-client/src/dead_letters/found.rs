@@ -11,8 +11,8 @@ pub struct FoundLetter {
     pub record: ConsumerRecord,
     /// The origin and the cause that its headers name. `None` if no dialect matches.
     pub letter: Option<Letter>,
-    /// The place in the dead letter topic of an earlier letter of the same record. `None` if this is
-    /// the first of them that was read.
+    /// The place in the dead letter topic of an earlier letter of the same record. `None` if this
+    /// is the first of them that was read.
     ///
     /// A consumer that crashes after it wrote a letter and before it committed reads the record
     /// again, and writes a second letter.

@@ -34,8 +34,8 @@ impl Marks {
         self.has_at((record.partition, record.offset))
     }
 
-    /// Counts the first letter of a record as sent if a copy of it was sent. `copies` holds the places
-    /// of first letters, each with the place of a copy.
+    /// Counts the first letter of a record as sent if a copy of it was sent. `copies` holds the
+    /// places of first letters, each with the place of a copy.
     pub(super) fn take_copies(&mut self, copies: Vec<(Place, Place)>) {
         for ((partition, first), copy) in copies {
             if self.has_at(copy) {

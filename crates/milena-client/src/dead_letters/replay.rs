@@ -83,8 +83,8 @@ struct Known {
     marks: Marks,
     /// The number of partitions of each target topic. 0 if the topic could not be found.
     partitions: BTreeMap<TopicName, usize>,
-    /// Records of which no letter was sent, by the places of their first letters. The next letter of
-    /// such a record is sent.
+    /// Records of which no letter was sent, by the places of their first letters. The next letter
+    /// of such a record is sent.
     unsent: HashSet<Place>,
 }
 

@@ -14,8 +14,8 @@ use super::marks::Place;
 pub(super) struct Sources(HashMap<Source, Place>);
 
 impl Sources {
-    /// Returns the place of the first letter of the same record, and `None` for that letter itself. A
-    /// letter without the offset of its record is never the same as another.
+    /// Returns the place of the first letter of the same record, and `None` for that letter itself.
+    /// A letter without the offset of its record is never the same as another.
     pub(super) fn first_of(&mut self, record: &ConsumerRecord, letter: &Letter) -> Option<Place> {
         let place = (record.partition, record.offset);
         let first = *self.0.entry(Source::of(record, letter)?).or_insert(place);
@@ -34,8 +34,8 @@ struct Source {
     /// new letter is another failure.
     replays: u64,
     deaths: u64,
-    /// A hash of the group, key, value and timestamp. Each group gives a record up by itself. A topic
-    /// that was deleted and created again has the same offsets with other contents.
+    /// A hash of the group, key, value and timestamp. Each group gives a record up by itself. A
+    /// topic that was deleted and created again has the same offsets with other contents.
     content: u64,
 }
 

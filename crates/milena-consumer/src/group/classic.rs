@@ -73,8 +73,8 @@ pub(super) struct ClassicTask {
     /// Number of times in a row that a membership was lost within a session timeout of its join. A
     /// refused join, where there was no membership to lose, does not count.
     losses: u32,
-    /// True from the loss of a membership until the next join, which waits a backoff that grows with
-    /// `losses`. A join for a rebalance never waits, since the whole group would wait for it.
+    /// True from the loss of a membership until the next join, which waits a backoff that grows
+    /// with `losses`. A join for a rebalance never waits, since the whole group would wait for it.
     lost: bool,
 }
 

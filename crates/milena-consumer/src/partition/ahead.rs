@@ -36,13 +36,14 @@ pub(crate) struct Closed {
     pub(crate) pinned: Arc<Pinned>,
     /// The number by which an opener finds its place again. 0 before an opener takes the batch.
     pub(crate) id: u64,
-    /// The first offset of the next batch, if that was fetched together with this one. Only set for a
-    /// batch whose checksum was not checked on its way in.
+    /// The first offset of the next batch, if that was fetched together with this one. Only set for
+    /// a batch whose checksum was not checked on its way in.
     pub(crate) following: Option<Offset>,
 }
 
 impl Closed {
-    /// Returns the end of a batch that could not be opened. `checked` is true if its checksum is right.
+    /// Returns the end of a batch that could not be opened. `checked` is true if its checksum is
+    /// right.
     pub(crate) fn end(&self, checked: bool) -> BatchEnd {
         match checked {
             true => BatchEnd::Told(self.batch.next_offset()),
@@ -56,8 +57,8 @@ impl Closed {
 pub(crate) enum BatchEnd {
     /// The end that its header names.
     Told(Offset),
-    /// The first offset of the next batch, if one was fetched with it. The header of this one may be
-    /// wrong.
+    /// The first offset of the next batch, if one was fetched with it. The header of this one may
+    /// be wrong.
     Following(Option<Offset>),
     /// Not even its header could be read.
     Unknown,
@@ -83,8 +84,8 @@ impl Ahead {
 }
 
 impl Partition {
-    /// Takes the next batch that waits for an opener. Returns `None` if none does. The partition then
-    /// has to be added to the openers again once a batch waits.
+    /// Takes the next batch that waits for an opener. Returns `None` if none does. The partition
+    /// then has to be added to the openers again once a batch waits.
     pub(crate) fn take_waiting(&self) -> Option<Closed> {
         let mut state = self.state.lock();
         let waiting = |step: &&mut Ahead| matches!(step, Ahead::Waiting(_));
@@ -129,8 +130,8 @@ impl Partition {
     }
 }
 
-/// Returns how many batches of a partition are taken ahead at most. That is enough to keep some cores
-/// busy with small batches, and holds little memory with large ones.
+/// Returns how many batches of a partition are taken ahead at most. That is enough to keep some
+/// cores busy with small batches, and holds little memory with large ones.
 pub(super) fn most(largest_batch: usize) -> usize {
     if largest_batch <= SMALL { 8 } else { 2 }
 }

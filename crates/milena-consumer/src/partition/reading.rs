@@ -204,9 +204,9 @@ impl Partition {
         }
     }
 
-    /// Gives up the batch in hand, which cannot be read, and drops the batches after it. All is fetched
-    /// again from the first unread record, after a wait. `delay` returns the wait for the number of
-    /// times in a row.
+    /// Gives up the batch in hand, which cannot be read, and drops the batches after it. All is
+    /// fetched again from the first unread record, after a wait. `delay` returns the wait for the
+    /// number of times in a row.
     pub(crate) fn spoiled(&self, turn: u64, now: Instant, delay: impl FnOnce(u32) -> Duration) {
         let mut state = self.state.lock();
         if state.turn == turn {
@@ -230,8 +230,8 @@ impl Partition {
         self.state.lock().spoiled
     }
 
-    /// Returns the end of a batch that cannot be read, if it can be believed. It must lie within the
-    /// log and after the position.
+    /// Returns the end of a batch that cannot be read, if it can be believed. It must lie within
+    /// the log and after the position.
     pub(crate) fn believable(&self, end: BatchEnd) -> Option<Offset> {
         let state = self.state.lock();
         let (BatchEnd::Told(next) | BatchEnd::Following(Some(next))) = end else {
@@ -309,8 +309,8 @@ impl Partition {
         }
     }
 
-    /// Moves the position to `next`, the end of the batch in hand, and lets go of the batch. All of its
-    /// records were delivered or are in the user's hands.
+    /// Moves the position to `next`, the end of the batch in hand, and lets go of the batch. All of
+    /// its records were delivered or are in the user's hands.
     pub(crate) fn passed(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) -> bool {
         let passed = self.note_read(turn, next, epoch);
         if passed {

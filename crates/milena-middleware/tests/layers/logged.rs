@@ -1,5 +1,5 @@
-//! Log lines of the layers. They have a level and fields, come once for each event, and never show a
-//! payload.
+//! Log lines of the layers. They have a level and fields, come once for each event, and never show
+//! a payload.
 
 use std::collections::BTreeMap;
 use std::fmt;

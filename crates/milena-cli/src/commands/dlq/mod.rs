@@ -26,8 +26,8 @@ pub(crate) enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Lists letters with their origin and error. SAME_RECORD_AS names an earlier letter of the same
-    /// record. A consumer that crashed before its commit wrote that record again.
+    /// Lists letters with their origin and error. SAME_RECORD_AS names an earlier letter of the
+    /// same record. A consumer that crashed before its commit wrote that record again.
     List {
         /// The dead letter topic.
         topic: String,

@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use milena_core::{Error, ErrorCode, NodeId, Partition, Result, TopicName, TopicPartition};
+use milena_core::{
+    Error, ErrorCode, LeaderEpoch, NodeId, Partition, Result, TopicName, TopicPartition,
+};
 use milena_pool::CoordinatorKey;
+use milena_protocol::hints::LeaderHint;
+use milena_protocol::messages::MetadataResponse;
 
 use crate::admin::Admin;
 use crate::shard::late;
@@ -71,7 +75,11 @@ impl Admin {
         if topics.is_empty() {
             return Ok(HashMap::new());
         }
+        // The cluster's metadata then follows these topics. So a request to a leader ends as soon
+        // as another broker is known to lead.
+        self.cluster.want_topics(topics.iter().cloned());
         let answer = self.metadata(Some(&topics)).await?;
+        self.cluster.learn_leaders(hints(&answer), &[]);
         let told = answer.topics.into_iter().filter_map(|topic| {
             let name = TopicName::from(topic.name.as_ref()?.0.as_str());
             let partitions = topic.partitions.iter().filter_map(|each| {
@@ -89,14 +97,42 @@ impl Admin {
 
     /// Makes the next attempt look these homes up again.
     pub(crate) fn forget(&self, homes: impl Iterator<Item = Home>) {
+        let mut topics = Vec::new();
         for home in homes {
-            if let Home::Coordinator(group) = home {
-                let key = CoordinatorKey::group(group);
-                self.cluster.forget_coordinator(&key);
+            match home {
+                Home::Coordinator(group) => {
+                    let key = CoordinatorKey::group(group);
+                    self.cluster.forget_coordinator(&key);
+                }
+                Home::Leader(place) => topics.push(place.topic),
             }
         }
-        self.cluster.request_refresh();
+        topics.sort();
+        topics.dedup();
+        if topics.is_empty() {
+            self.cluster.request_refresh();
+        } else {
+            self.cluster.request_topics(topics);
+        }
     }
+}
+
+/// Returns the leaders that an answer names, each with its epoch.
+fn hints(answer: &MetadataResponse) -> Vec<(TopicPartition, LeaderHint)> {
+    let topics = answer.topics.iter().filter_map(|topic| {
+        let name = TopicName::from(topic.name.as_ref()?.0.as_str());
+        Some((name, &topic.partitions))
+    });
+    let hints = topics.flat_map(|(name, partitions)| {
+        partitions.iter().filter_map(move |each| {
+            let partition = Partition::from_wire(each.partition_index)?;
+            let node = NodeId::from_wire(each.leader_id.0)?;
+            let epoch = LeaderEpoch::from_wire(each.leader_epoch)?;
+            let place = TopicPartition::new(name.clone(), partition);
+            Some((place, LeaderHint { node, epoch }))
+        })
+    });
+    hints.collect()
 }
 
 /// The leaders of a topic's partitions.

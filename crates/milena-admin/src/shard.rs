@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Persistence, Result};
+use milena_core::{Error, ErrorCode, ErrorKind, NodeId, Persistence, Result, TopicPartition};
 use milena_pool::{Cluster, Target};
 use milena_protocol::Request;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -39,6 +40,8 @@ pub(crate) trait Shard: Sync {
 pub(crate) struct Asked<'a> {
     /// The broker.
     pub(crate) node: NodeId,
+    /// The broker as a target, with the partitions that it must lead.
+    target: &'a Target,
     /// The longest time for the request.
     pub(crate) limit: Duration,
     /// The cluster, to send the request.
@@ -48,8 +51,8 @@ pub(crate) struct Asked<'a> {
 impl Asked<'_> {
     /// Sends a request to the broker.
     pub(crate) async fn send<R: Request>(&self, request: &R) -> Result<R::Response> {
-        let target = Target::Node(self.node);
-        self.cluster.send_within(&target, request, self.limit).await
+        let sending = self.cluster.send_within(self.target, request, self.limit);
+        sending.await
     }
 
     /// Like [`send`](Self::send), for a request whose content depends on its version.
@@ -57,8 +60,8 @@ impl Asked<'_> {
         &self,
         build: impl Fn(i16) -> Result<R> + Send + Sync,
     ) -> Result<R::Response> {
-        let target = Target::Node(self.node);
-        self.cluster.send_built(&target, self.limit, build).await
+        let sending = self.cluster.send_built(self.target, self.limit, build);
+        sending.await
     }
 }
 
@@ -123,8 +126,10 @@ impl Admin {
         let asked = by_node.into_iter().map(|(node, asked)| async move {
             let (places, items): (Vec<usize>, Vec<S::Item>) = asked.into_iter().unzip();
             let limit = deadline.saturating_duration_since(Instant::now());
+            let target = target(node, items.iter().map(|item| shard.home(item)));
             let at = Asked {
                 node,
+                target: &target,
                 limit,
                 cluster: &self.cluster,
             };
@@ -144,6 +149,22 @@ impl Admin {
         results.extend(join_all(asked).await.into_iter().flatten());
         results
     }
+}
+
+/// Returns the target for a request to `node` about all of `homes`.
+///
+/// If the homes are partitions, the request ends once another broker is known to lead one of them.
+/// A leader that is away is then not waited for until the timeout.
+fn target(node: NodeId, homes: impl Iterator<Item = Home>) -> Target {
+    let led = homes.filter_map(|home| match home {
+        Home::Leader(place) => Some(place),
+        Home::Coordinator(_) => None,
+    });
+    let led: Arc<[TopicPartition]> = led.collect();
+    if led.is_empty() {
+        return Target::Node(node);
+    }
+    Target::Leading(node, led)
 }
 
 /// Returns true if an item with this error is sent again.

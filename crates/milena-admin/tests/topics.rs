@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use milena_admin::{Admin, NewTopic};
+use milena_admin::{Admin, NewTopic, OffsetSpec};
 use milena_broker::{ApiKey, Broker, Fault};
-use milena_core::{ErrorCode, ErrorKind, Persistence};
+use milena_core::{ErrorCode, ErrorKind, Persistence, TopicPartition};
 use milena_pool::Cluster;
 
 async fn admin(broker: &Broker) -> Admin {
@@ -132,4 +132,47 @@ async fn every_verb_ends_in_time_though_no_broker_can_be_reached() {
     assert!(groups.all().is_err());
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(20), "three verbs took {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_away_is_asked_no_more_once_another_leads() {
+    let broker = Broker::builder().brokers(3).topic("orders", 3);
+    let broker = broker.start().await.unwrap();
+    let admin = admin(&broker).await;
+    // A broker has outdated metadata. One answer is for the administrator, the other one for the
+    // cluster's metadata.
+    let stale = Fault::stale_metadata().times(2);
+    broker.faults().add(stale);
+    let (old, _) = broker.inspect().leader("orders", 0).unwrap();
+    broker.inspect().broker_down(old);
+    let (new, _) = broker.inspect().leader("orders", 0).unwrap();
+    assert_ne!(old, new);
+    let start = tokio::time::Instant::now();
+    let places = (0..3).map(|partition| {
+        let place = TopicPartition::new("orders", partition);
+        (place, OffsetSpec::Latest)
+    });
+    let listed = admin.list_offsets(places).await.all().unwrap();
+    assert_eq!(listed.len(), 3);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_moved_costs_the_metadata_of_its_topic_and_of_no_other() {
+    let broker = Broker::builder().brokers(3).topic("orders", 1);
+    let broker = broker.topic("other", 1).start().await.unwrap();
+    let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer());
+    let cluster = cluster.connect().await.unwrap();
+    cluster.topic("other").await.unwrap();
+    let admin = Admin::new(cluster);
+    let refused = Fault::error(ErrorCode::NOT_LEADER_OR_FOLLOWER).on(ApiKey::ListOffsets);
+    broker.faults().add(refused);
+    broker.journal().clear();
+    let place = || (TopicPartition::new("orders", 0), OffsetSpec::Latest);
+    admin.list_offsets([place()]).await.all().unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = broker.journal().requests(ApiKey::Metadata);
+    assert!(asked.iter().any(|entry| entry.is_about("orders")));
+    assert!(!asked.iter().any(|entry| entry.is_about("other")));
 }

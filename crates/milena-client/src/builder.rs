@@ -128,6 +128,13 @@ impl ClientBuilder {
         self.with(|cluster| cluster.metadata_max_age(age))
     }
 
+    /// Sets `metadata.max.idle.ms`, the time after which the client no longer asks for the metadata
+    /// of an unused topic. Default 5 min, like Kafka's producer. The topic is removed with the next
+    /// refresh of the metadata of all topics ([`metadata_max_age`](Self::metadata_max_age)).
+    pub fn metadata_max_idle(self, idle: Duration) -> Self {
+        self.with(|cluster| cluster.metadata_max_idle(idle))
+    }
+
     /// Sets `connections.max.idle.ms`, the time without requests after which a connection is
     /// closed. Default 9 min, below the 10 min of brokers.
     pub fn connections_max_idle(self, idle: Duration) -> Self {

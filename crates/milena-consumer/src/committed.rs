@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, LeaderEpoch, Offset, Result, TopicName, TopicPartition};
+use milena_core::{
+    Error, ErrorCode, LeaderEpoch, Offset, Partition, Result, TopicName, TopicPartition,
+};
 use milena_pool::Role;
 use milena_protocol::ApiKey;
 use milena_protocol::kafka::protocol::StrBytes;
@@ -133,6 +135,24 @@ fn committed_request(
         .with_topics(Some(topics.collect()))
 }
 
+/// Returns an iterator over the committed offsets of an answer's topics as [`Told`]. This is a
+/// macro because the types of topics and partitions before version 8 differ from the later ones,
+/// with the same fields.
+macro_rules! told {
+    ($topics:expr) => {
+        $topics.iter().flat_map(|topic| {
+            topic.partitions.iter().map(|each| Told {
+                topic: &topic.name,
+                partition: each.partition_index,
+                code: each.error_code,
+                offset: each.committed_offset,
+                epoch: each.committed_leader_epoch,
+                metadata: each.metadata.as_ref(),
+            })
+        })
+    };
+}
+
 /// Reads the offsets of `group` from an answer, whichever version it has.
 fn read_committed(
     group: &str,
@@ -140,59 +160,48 @@ fn read_committed(
     version: i16,
 ) -> Result<HashMap<TopicPartition, Found>> {
     let mut found = HashMap::new();
-    let mut note = |topic: &str, partition: i32, told: (i16, i64, i32, Option<&StrBytes>)| {
-        let Some(partition) = milena_core::Partition::from_wire(partition) else {
-            return;
-        };
-        let (code, offset, epoch, metadata) = told;
-        let entry = match ErrorCode::from_wire(code) {
-            Some(code) => Err(code),
-            None => Ok(Offset::from_wire(offset).map(|offset| OffsetAndMetadata {
-                offset,
-                leader_epoch: LeaderEpoch::from_wire(epoch),
-                metadata: metadata.map_or("", |text| text.as_str()).into(),
-            })),
-        };
-        found.insert(TopicPartition::new(topic, partition), entry);
-    };
     let mut code = answer.error_code;
     if version >= GROUPS_FROM {
-        for entry in answer
-            .groups
-            .iter()
-            .filter(|entry| entry.group_id.as_str() == group)
-        {
+        let groups = answer.groups.iter();
+        for entry in groups.filter(|entry| entry.group_id.as_str() == group) {
             code = entry.error_code;
-            for topic in &entry.topics {
-                for p in &topic.partitions {
-                    let metadata = p.metadata.as_ref();
-                    let told = (
-                        p.error_code,
-                        p.committed_offset,
-                        p.committed_leader_epoch,
-                        metadata,
-                    );
-                    note(&topic.name, p.partition_index, told);
-                }
-            }
+            found.extend(told!(entry.topics).filter_map(Told::read));
         }
     } else {
-        for topic in &answer.topics {
-            for p in &topic.partitions {
-                let metadata = p.metadata.as_ref();
-                let told = (
-                    p.error_code,
-                    p.committed_offset,
-                    p.committed_leader_epoch,
-                    metadata,
-                );
-                note(&topic.name, p.partition_index, told);
-            }
-        }
+        found.extend(told!(answer.topics).filter_map(Told::read));
     }
     match ErrorCode::from_wire(code) {
         Some(code) => Err(Error::broker(code).api("OffsetFetch").group(group)),
         None => Ok(found),
+    }
+}
+
+/// The fields of one partition in an answer, as they were read.
+struct Told<'a> {
+    topic: &'a str,
+    partition: i32,
+    code: i16,
+    offset: i64,
+    epoch: i32,
+    metadata: Option<&'a StrBytes>,
+}
+
+impl Told<'_> {
+    /// Returns the partition with its committed offset or error. `None` if the partition's number
+    /// is negative.
+    fn read(self) -> Option<(TopicPartition, Found)> {
+        let partition = Partition::from_wire(self.partition)?;
+        let found = match ErrorCode::from_wire(self.code) {
+            Some(code) => Err(code),
+            None => Ok(
+                Offset::from_wire(self.offset).map(|offset| OffsetAndMetadata {
+                    offset,
+                    leader_epoch: LeaderEpoch::from_wire(self.epoch),
+                    metadata: self.metadata.map_or("", |text| text.as_str()).into(),
+                }),
+            ),
+        };
+        Some((TopicPartition::new(self.topic, partition), found))
     }
 }
 

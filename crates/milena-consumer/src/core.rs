@@ -741,3 +741,7 @@ fn start(lanes: &dyn Lanes, partitions: &[Arc<Partition>]) {
         lanes.start(partition);
     }
 }
+
+#[cfg(test)]
+#[path = "core_tests.rs"]
+mod tests;

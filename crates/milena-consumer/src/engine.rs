@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use milena_core::{Error, ErrorKind, Gauge, Result};
 use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -67,10 +68,7 @@ impl Engine {
         if slot.is_some() {
             return Ok(());
         }
-        let runtime = tokio::runtime::Handle::try_current().map_err(|cause| {
-            let what = "a consumer must be used inside a tokio runtime";
-            Error::new(ErrorKind::State, what).with_source(cause)
-        })?;
+        let runtime = own_runtime()?;
         let core = &self.core;
         core.run_on(runtime.clone());
         let mut supervisor = Supervisor::new(Arc::clone(core), &self.left);
@@ -171,6 +169,17 @@ impl Engine {
         self.core.membership.send_replace(None);
         self.left.send_replace(true);
     }
+}
+
+/// Returns the tokio runtime of the calling thread.
+///
+/// # Errors
+/// [`ErrorKind::State`] outside of a runtime.
+pub(crate) fn own_runtime() -> Result<Handle> {
+    Handle::try_current().map_err(|cause| {
+        let what = "a consumer must be used inside a tokio runtime";
+        Error::new(ErrorKind::State, what).with_source(cause)
+    })
 }
 
 impl ClusterUser for Engine {

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 
 use milena_core::{ConsumerRecord, Gate, GateState, Gauge, Routes};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -30,6 +31,9 @@ pub(crate) struct RouteLanes<R> {
     pub(crate) core: Weak<Core>,
     /// The routes of the handler.
     pub(crate) routes: Arc<R>,
+    /// The runtime of the run. Lanes are spawned on it, since a thread that assigns partitions may
+    /// be outside of any runtime.
+    pub(crate) runtime: Handle,
 }
 
 /// A delivered record, and the ticket to settle it with.
@@ -55,7 +59,7 @@ impl<R: Driven> Lanes for RouteLanes<R> {
         let guard = partition.enter();
         let routes = Arc::clone(&self.routes);
         let own = Arc::clone(partition);
-        let task = tokio::spawn(async move {
+        let task = self.runtime.spawn(async move {
             let _guard = guard;
             let lanes = drive(Arc::clone(&core), routes, Arc::clone(&own));
             // A panic of the handler is an error for its record and does not get here. Any other

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::core::{Core, End, Lanes};
 use crate::driven::Driven;
-use crate::engine::Engine;
+use crate::engine::{Engine, own_runtime};
 use crate::lane::{RouteLanes, Serves, heed};
 use crate::supervise::{caught, contained};
 use crate::targets;
@@ -187,6 +187,7 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
     let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
         core: Arc::downgrade(core),
         routes: Arc::clone(&routes),
+        runtime: own_runtime()?,
     });
     core.process_by(&lanes)?;
     engine.start()?;

@@ -12,6 +12,7 @@
 
 mod address;
 mod backoff;
+mod batch_lane;
 mod batch_outcome;
 mod batch_party;
 mod batch_scope;
@@ -47,6 +48,7 @@ mod wall_clock;
 
 pub use address::Address;
 pub use backoff::Backoff;
+pub use batch_lane::BatchLane;
 pub use batch_outcome::{BatchError, BatchOutcome, IntoBatchOutcome};
 pub use batch_party::{BatchParty, BatchSeat};
 pub use batch_scope::{BatchAnswers, BatchScope, BatchWrap};

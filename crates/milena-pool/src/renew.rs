@@ -118,7 +118,8 @@ impl Inner {
     pub(crate) fn scope_of_all(&self) -> Scope {
         let metadata = self.metadata.load();
         let mut wanted = self.wanted.lock();
-        wanted.forget_idle(Instant::now(), |name| metadata.topics.take_use(name));
+        let idle = self.timing.metadata_max_idle;
+        wanted.forget_idle(idle, Instant::now(), |name| metadata.topics.take_use(name));
         wanted.scope()
     }
 

@@ -21,9 +21,9 @@ pub enum Target {
     Any,
     /// The broker with this number.
     Node(NodeId),
-    /// This broker, while it leads all these partitions according to the metadata. If another
-    /// broker leads one of them, the request fails with NOT_LEADER_OR_FOLLOWER, so that the caller
-    /// can look up the leaders again.
+    /// This broker, until the metadata shows that it no longer leads one of these partitions. The
+    /// request fails with NOT_LEADER_OR_FOLLOWER then, so that the caller can look up the leaders
+    /// again. Topics that the metadata does not contain are ignored.
     Leading(NodeId, Arc<[TopicPartition]>),
     /// The controller, or the broker that stands in for it.
     Controller,
@@ -147,14 +147,18 @@ impl Cluster {
         }
     }
 
-    /// Returns true if another broker now leads a partition of [`Target::Leading`]. Further
-    /// attempts would only delay the caller, who must ask that broker.
+    /// Returns true if the broker of [`Target::Leading`] no longer leads one of the partitions.
+    /// Further attempts would only delay the caller, who must ask the new leader. Topics that the
+    /// metadata does not contain are ignored.
     fn has_moved(&self, target: &Target) -> bool {
         let Target::Leading(node, places) = target else {
             return false;
         };
         let metadata = self.metadata();
-        places.iter().any(|at| metadata.leader(at) != Some(*node))
+        places.iter().any(|at| {
+            let is_shown = metadata.topic(&at.topic).is_some();
+            is_shown && metadata.leader(at) != Some(*node)
+        })
     }
 
     /// Takes a connection to the target, until `deadline`. Its errors say that nothing was written.

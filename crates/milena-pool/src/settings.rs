@@ -41,6 +41,9 @@ pub(crate) struct Timing {
     pub(crate) api_timeout: Duration,
     /// The age at which the metadata is refreshed without a request, `metadata.max.age.ms`.
     pub(crate) metadata_max_age: Duration,
+    /// The time without use after which a topic is removed from the metadata,
+    /// `metadata.max.idle.ms`.
+    pub(crate) metadata_max_idle: Duration,
 }
 
 impl ClusterBuilder {
@@ -55,6 +58,7 @@ impl ClusterBuilder {
                 retry: Backoff::default(),
                 api_timeout: Duration::from_secs(60),
                 metadata_max_age: Duration::from_secs(300),
+                metadata_max_idle: Duration::from_secs(300),
             },
         }
     }
@@ -117,6 +121,14 @@ impl ClusterBuilder {
     /// min.
     pub fn metadata_max_age(mut self, age: Duration) -> Self {
         self.timing.metadata_max_age = age;
+        self
+    }
+
+    /// `metadata.max.idle.ms`: the metadata of a topic that nothing uses for that long is no longer
+    /// asked for. Default 5 min, like Kafka's producer. The topic is removed with the next refresh
+    /// of the metadata of all topics ([`metadata_max_age`](Self::metadata_max_age)).
+    pub fn metadata_max_idle(mut self, idle: Duration) -> Self {
+        self.timing.metadata_max_idle = idle;
         self
     }
 
@@ -194,6 +206,7 @@ impl ClusterBuilder {
             ),
             ("default.api.timeout.ms", self.timing.api_timeout),
             ("metadata.max.age.ms", self.timing.metadata_max_age),
+            ("metadata.max.idle.ms", self.timing.metadata_max_idle),
             ("connections.max.idle.ms", self.options.max_idle),
         ] {
             if value.is_zero() || value > LONGEST {

@@ -108,8 +108,9 @@ impl Cluster {
     /// Keeps these topics in the metadata, besides the topics already there. Asks at once for new
     /// ones.
     ///
-    /// A topic that nothing looks up for five minutes is no longer asked for and leaves the
-    /// metadata. Call this again when a topic that is needed is missing there.
+    /// A topic that nothing looks up for
+    /// [`metadata_max_idle`](crate::ClusterBuilder::metadata_max_idle) is no longer asked for and
+    /// leaves the metadata. Call this again when a topic that is needed is missing there.
     pub fn want_topics(&self, names: impl IntoIterator<Item = TopicName>) {
         let now = Instant::now();
         let metadata = self.metadata();

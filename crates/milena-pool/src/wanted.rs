@@ -80,14 +80,19 @@ impl Wanted {
         (!self.asked.is_empty()).then_some(self.urgent)
     }
 
-    /// Removes topics that were not used for [`IDLE`]. `was_used` returns true for a topic that was
+    /// Removes topics that were not used for `idle`. `was_used` returns true for a topic that was
     /// used since the last call.
-    pub(crate) fn forget_idle(&mut self, now: Instant, was_used: impl Fn(&TopicName) -> bool) {
+    pub(crate) fn forget_idle(
+        &mut self,
+        idle: Duration,
+        now: Instant,
+        was_used: impl Fn(&TopicName) -> bool,
+    ) {
         self.names.retain(|name, last| {
             if was_used(name) {
                 *last = now;
             }
-            now.saturating_duration_since(*last) < IDLE
+            now.saturating_duration_since(*last) < idle
         });
     }
 
@@ -138,13 +143,11 @@ impl std::fmt::Debug for AllTopics {
     }
 }
 
-/// Time without use after which a topic is no longer asked for. Kafka's producer calls it
-/// `metadata.max.idle.ms`.
-const IDLE: Duration = Duration::from_secs(300);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const IDLE: Duration = Duration::from_secs(300);
 
     fn name(text: &str) -> TopicName {
         TopicName::from(text)
@@ -172,11 +175,11 @@ mod tests {
         wanted.add(&idle, false, start);
         for minutes in [2, 4] {
             let now = start + Duration::from_secs(60 * minutes);
-            wanted.forget_idle(now, |name| *name == busy);
+            wanted.forget_idle(IDLE, now, |name| *name == busy);
         }
         let both = BTreeSet::from([busy.clone(), idle]);
         assert_eq!(wanted.scope(), Scope::Wanted(both));
-        wanted.forget_idle(start + IDLE, |_| false);
+        wanted.forget_idle(IDLE, start + IDLE, |_| false);
         assert_eq!(wanted.scope(), Scope::Wanted(BTreeSet::from([busy])));
     }
 }

@@ -238,6 +238,28 @@ async fn a_topic_that_nothing_uses_is_asked_for_no_more_until_it_is_wanted_again
 }
 
 #[tokio::test(start_paused = true)]
+async fn how_long_a_topic_that_nothing_uses_stays_is_a_setting() {
+    for (idle, stays) in [(60, false), (3600, true)] {
+        let broker = Broker::builder().topic("idle", 1).start().await.unwrap();
+        let cluster = on(&broker).metadata_max_age(30 * SECOND);
+        let cluster = cluster.metadata_max_idle(idle * SECOND);
+        let cluster = cluster.connect().await.unwrap();
+        cluster.topic("idle").await.unwrap();
+        sleep(150 * SECOND).await;
+        let shown = cluster.metadata().peek_topic("idle").is_some();
+        assert_eq!(shown, stays, "{idle} s");
+        cluster.close().await;
+    }
+    let broker = Broker::builder().start().await.unwrap();
+    let refused = on(&broker).metadata_max_idle(Duration::ZERO).connect();
+    let error = refused.await.unwrap_err();
+    assert!(
+        error.to_string().contains("metadata.max.idle.ms"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_id_of_old_from_a_broker_that_lags_changes_nothing() {
     let broker = Broker::builder().brokers(3).topic("orders", 1);
     let broker = broker.start().await.unwrap();

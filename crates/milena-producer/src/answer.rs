@@ -237,7 +237,7 @@ impl Sender {
         let rules = outlet.queue.partition.flow.rules;
         let mut settled = outlet.queue.answer(place, verdict, now, &rules);
         if let Settled::TooLarge(batch, error) = settled {
-            settled = self.split(id, batch, error);
+            settled = self.split(id, batch, error, now);
         }
         let Some(outlet) = self.queues.get(id as usize) else {
             return;
@@ -248,6 +248,10 @@ impl Sender {
             Settled::Delivered(batch) => {
                 let Written { base, appended } = written;
                 let first = batch.receipt.settle(Fate::Delivered { base, appended });
+                if batch.count > 1 {
+                    let of = &outlet.queue.partition;
+                    of.limit.taken(batch.plain_len(), of.flow.batch_size, now);
+                }
                 if first {
                     observers.emit(|| Event::BatchDelivered {
                         partition: &partition,

@@ -12,7 +12,7 @@ use crate::callbacks::{Callback, Callbacks};
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::ending::closed;
-use crate::entry::{Ahead, Entry};
+use crate::entry::{Ahead, Entry, LONGEST_RUN};
 use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
@@ -217,32 +217,26 @@ impl Inner {
         mut records: Ahead<impl Iterator<Item = R>, R>,
         into: &mut Deliveries,
     ) {
-        loop {
+        while records.refill() {
             if let Some(run) = self.place_run(topic, &mut records) {
                 into.placed(run.receipt, run.first, run.count);
                 continue;
             }
             // This record is placed alone. It has a partition of its own, needs a new batch, or has
             // to wait.
-            let Ahead {
-                next: Some(record),
-                route,
-                ..
-            } = &mut records
-            else {
+            let Some((record, mut route)) = records.first() else {
                 return;
             };
             let draft = Draft::of(record);
-            if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft, route) {
+            if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft, &mut route) {
                 into.placed(receipt, index, 1);
-                records.step();
-                continue;
+            } else {
+                match self.enqueue(topic, &draft, Entry::decided(route)).await {
+                    Ok(delivery) => into.add(delivery),
+                    Err(error) => into.refused(error),
+                }
             }
-            match self.enqueue(topic, &draft, Entry::decided(*route)).await {
-                Ok(delivery) => into.add(delivery),
-                Err(error) => into.refused(error),
-            }
-            records.step();
+            records.advance(1);
         }
     }
 
@@ -253,29 +247,26 @@ impl Inner {
         topic: &TopicState,
         records: &mut Ahead<impl Iterator<Item = R>, R>,
     ) -> Option<Placing> {
-        let alike = |draft: &Draft<'_>, route: &mut Option<Route>| {
-            self.fits(draft)
-                && matches!(
-                    route.get_or_insert_with(|| topic.decide(draft, None)),
-                    Route::Sticky
-                )
-        };
-        let first = Draft::of(records.next.as_ref()?);
-        if topic.count() == 0 || !alike(&first, &mut records.route) {
+        if topic.count() == 0 {
             return None;
         }
+        let decide = |draft: &Draft<'_>| self.fits(draft).then(|| topic.decide(draft, None));
+        if !records.is_sticky(decide) {
+            return None;
+        }
+        let mut drafts = [Draft::EMPTY; LONGEST_RUN];
+        let run = records.run(&mut drafts, decide);
         let Chosen { partition, slot } = topic.find(Route::Sticky).ok()?;
         let slot = slot?;
         let mut batch = partition.lock_open(&self.desk)?;
-        while let Some(record) = &records.next {
-            let draft = Draft::of(record);
-            if !alike(&draft, &mut records.route) || !batch.append(&draft) {
+        for draft in run {
+            if !batch.append(draft) {
                 break;
             }
-            records.step();
         }
         let run = batch.placed()?;
         slot.route(run.bytes);
+        records.advance(run.count as usize);
         Some(run)
     }
 

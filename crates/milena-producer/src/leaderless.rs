@@ -60,7 +60,7 @@ impl Sender {
         let place = queue.partition.place.clone();
         let mut failed = queue.give_up_missing(now, &rules);
         queue.open_since = None;
-        let error = verdict::missing_topic(rules.missing_topic).at(&place);
+        let error = verdict::missing_topic(&place, rules.missing_topic);
         let error = error.with_persistence(Persistence::NotWritten);
         while let Some(batch) = queue.partition.take_open() {
             batch.receipt.settle(Fate::Failed(error.clone()));

@@ -35,6 +35,15 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
+    /// A draft without content. It fills the places of a list until records are written there.
+    pub(crate) const EMPTY: Self = Self {
+        key: None,
+        value: None,
+        headers: HeadersRef::empty(),
+        timestamp: None,
+        size: 0,
+    };
+
     /// Borrows a key and a value, without headers and without a timestamp.
     #[inline]
     pub(crate) fn of(record: &'a impl KeyValue) -> Self {
@@ -164,8 +173,6 @@ pub(crate) struct LockedBatch<'a> {
     desk: &'a Desk,
     /// The count of records before this caller's.
     first: u32,
-    /// The count of records in the batch at which this caller stops.
-    limit: u32,
     /// The bytes of this caller's records, as upper bounds.
     bytes: usize,
 }
@@ -182,8 +189,7 @@ impl LockedBatch<'_> {
         else {
             return false;
         };
-        let room = batch.has_room(draft.size) && batch.builder.count() < self.limit;
-        let appended = room && batch.append(draft, time, self.desk).is_ok();
+        let appended = batch.has_room(draft.size) && batch.append(draft, time, self.desk).is_ok();
         if appended {
             self.bytes += draft.size;
         }
@@ -202,10 +208,6 @@ impl LockedBatch<'_> {
         })
     }
 }
-
-/// The most records placed under one lock. They take about 10 µs, in which other callers and the
-/// sender wait.
-const LONGEST_RUN: u32 = 512;
 
 /// Once this many bytes wait that the sender has not looked at, the calling task is assumed not to
 /// await. The sender is moved to another thread then.
@@ -289,14 +291,13 @@ impl Partition {
     }
 
     /// Locks the open batch, to place many records under one lock. `None` if no batch is open or
-    /// the partition is closed.
+    /// the partition is closed. No code of the caller may run while the lock is held.
     pub(crate) fn lock_open<'a>(&'a self, desk: &'a Desk) -> Option<LockedBatch<'a>> {
         let open = self.open.lock();
         let batch = open.batch.as_ref().filter(|_| open.closed.is_none())?;
         let first = batch.builder.count();
         Some(LockedBatch {
             first,
-            limit: first.saturating_add(LONGEST_RUN),
             bytes: 0,
             desk,
             open,

@@ -224,7 +224,7 @@ fn no_batch_of_several_records_is_over_a_batch_size_that_is_no_power_of_two() {
 #[test]
 fn a_batch_size_that_was_learned_holds_for_the_next_batches() {
     let (desk, partition) = (desk(1 << 20, 8192), partition(8192));
-    assert!(partition.limit.refused(8000));
+    assert!(partition.limit.refused(8000, Instant::now()));
     let mut full = Vec::new();
     while full.len() < 3 {
         place(&partition, &desk, &[7; 90]).unwrap();

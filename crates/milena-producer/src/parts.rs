@@ -6,6 +6,7 @@ use std::sync::Arc;
 use milena_core::{Error, ErrorKind, Event};
 use milena_core::{Persistence, Result};
 use milena_protocol::batch::SealedBatch;
+use tokio::time::Instant;
 
 use crate::batch::{Batch, Place};
 use crate::delivery::{Fate, Part, Receipt};
@@ -16,7 +17,13 @@ use crate::sender::{Done, Sender};
 impl Sender {
     /// Puts two halves in the place of a batch that the broker found too large. The halves keep its
     /// sequence range.
-    pub(crate) fn split(&mut self, id: u32, mut batch: Batch, error: Error) -> Settled {
+    pub(crate) fn split(
+        &mut self,
+        id: u32,
+        mut batch: Batch,
+        error: Error,
+        now: Instant,
+    ) -> Settled {
         let Some(outlet) = self.queues.get_mut(id as usize) else {
             return Settled::Gone;
         };
@@ -33,11 +40,11 @@ impl Sender {
             return outlet.queue.give_up(batch, error);
         };
         let partition = outlet.queue.partition.clone();
-        if partition.limit.refused(plain) {
+        if partition.limit.refused(plain, now) {
             let limit = partition.limit.get();
             tracing::info!(
                 topic = %partition.place.topic, refused = wire, limit,
-                "a broker refused a batch as too large (max.message.bytes); the topic's batches are smaller from now on"
+                "a broker refused a batch as too large (max.message.bytes); the topic's batches are smaller until larger ones are tried again"
             );
         }
         let (front, back) = (batch.receipt.part(), batch.receipt.part());

@@ -392,13 +392,13 @@ impl Topic {
     /// A record that cannot be enqueued (see [`Producer::enqueue`]) has that error as its outcome,
     /// and the other records are still enqueued.
     ///
-    /// The next record is taken from `records` while a lock of the producer is held. An iterator
-    /// that blocks, for example on a file, blocks the partition. An iterator that enqueues to the
-    /// same topic deadlocks. Collect such records first.
+    /// Up to 64 records are taken from `records` before the first of them is enqueued. The iterator
+    /// may enqueue records itself, and it may block, for example on a file. While it blocks, the
+    /// records that it returned just before are not enqueued yet.
     ///
     /// # Cancel safety
     /// If the future is dropped, the records enqueued so far are still sent, and the rest was not
-    /// enqueued.
+    /// enqueued. Up to 64 records that were taken from `records` are dropped with it.
     pub async fn enqueue_all<R: KeyValue>(
         &self,
         records: impl IntoIterator<Item = R>,

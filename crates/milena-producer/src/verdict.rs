@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, ErrorKind, Persistence};
+use milena_core::{Error, ErrorCode, ErrorKind, Persistence, TopicPartition};
 
 /// The next step for a batch after an attempt.
 #[derive(Clone, Debug)]
@@ -177,12 +177,15 @@ pub(crate) fn is_missing(code: ErrorCode) -> bool {
     )
 }
 
-/// Returns the error of records whose topic did not exist for `limit`.
-pub(crate) fn missing_topic(limit: Duration) -> Error {
+/// Returns the error of records to `place`, whose topic did not exist for `limit`.
+pub(crate) fn missing_topic(place: &TopicPartition, limit: Duration) -> Error {
+    let topic = &place.topic;
     let what = format!(
-        "for {limit:?} the cluster reported that the topic or the partition does not exist; create it or check its name"
+        "for {limit:?} the cluster reported that the topic or the partition does not exist; check its name, or create it with \
+         `milena topics create {topic}` or `client.admin().create_topics(…)`"
     );
-    Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION).with_source(what)
+    let error = Error::broker(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    error.at(place).with_source(what)
 }
 
 /// Returns true if a request has no answer because its connection accepted no further request.

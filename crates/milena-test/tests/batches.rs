@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_client::consumer::{ConsumerBuilder, Order};
 use milena_client::core::{
     Attempt, BatchError, Gate, Offset, Outcome, ProcessError, ProducerRecord, Text,
 };
@@ -164,6 +165,62 @@ async fn where_a_batch_fails_as_a_whole_the_bad_record_is_found_and_no_other_bla
     let letters = kit.records("orders.dead").unwrap();
     assert_eq!(letters[0].value.as_deref(), Some(&b"bad"[..]));
     assert_eq!(*most.lock(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_of_records_of_several_lanes_counts_for_the_slow_one_alone() {
+    for (order, shielded) in [
+        (Order::Key(8), false),
+        (Order::Unordered(8), false),
+        (Order::Key(8), true),
+        (Order::Unordered(8), true),
+    ] {
+        let kit = kit([]).await;
+        for number in 0..40 {
+            let value = if number % 20 == 5 { "slow" } else { "good" };
+            let key = format!("k{number}");
+            kit.send("orders", key, value).await.unwrap();
+        }
+        let seen = Arc::new(Mutex::new((0, 0)));
+        let noted = Arc::clone(&seen);
+        let handler = move |all: Vec<(Text, Attempt)>| {
+            let slow = all.iter().any(|(text, _)| text.0 == "slow");
+            let good = all.iter().filter(|(text, _)| text.0 == "good");
+            let attempts = good.map(|(_, attempt)| attempt.0).max().unwrap_or(0);
+            let mut noted = noted.lock();
+            *noted = (noted.0.max(all.len()), noted.1.max(attempts));
+            async move {
+                if slow {
+                    sleep(10 * SECOND).await;
+                    return Err(std::io::Error::other("late"));
+                }
+                Ok(())
+            }
+        };
+        let timeout = match shielded {
+            false => TimeoutLayer::new(2 * SECOND),
+            true => TimeoutLayer::new(2 * SECOND).shielded(60 * SECOND),
+        };
+        let stack = Stack::new()
+            .layer(DeadLetterLayer::new("orders.dead", kit.producer()))
+            .layer(RetryLayer::fixed(SECOND).max_attempts(2))
+            .layer(timeout)
+            .batch(Batching::up_to(8), handler);
+        let lanes = |consumer: ConsumerBuilder| consumer.order(order);
+        let running = kit.run_with("store", ["orders"], stack, lanes).unwrap();
+        kit.until_committed("store", "orders", 40).await;
+        let report = running.stop().await.unwrap();
+        let done = (report.processed, report.dead_lettered);
+        assert_eq!(done, (38, 2), "{order:?}, {shielded}");
+        let letters = kit.records("orders.dead").unwrap();
+        for letter in letters {
+            assert_eq!(letter.value.as_deref(), Some(&b"slow"[..]));
+            assert_eq!(letter.headers.text("milena.attempts"), Some("2"));
+        }
+        let (most, attempts) = *seen.lock();
+        assert!(most > 1, "no batch of several was made");
+        assert_eq!(attempts, 1, "a good record was blamed");
+    }
 }
 
 #[tokio::test(start_paused = true)]

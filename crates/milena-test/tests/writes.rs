@@ -6,14 +6,18 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use milena_client::core::{ErrorKind, Outcome, ProcessError, ProducerRecord, Text};
+use milena_client::admin::NewTopic;
+use milena_client::consumer::ConsumerBuilder;
+use milena_client::core::{Attempt, ErrorKind, Event, Outcome, ProcessError, ProducerRecord, Text};
 use milena_client::middleware::{
     DeadLetterLayer, DelayedRetryLayer, EmitLayer, ExpiryLayer, RetryTopics, Stack,
 };
 use milena_test::{Kit, Sink};
-use tokio::time::Instant;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -80,6 +84,57 @@ async fn a_client_makes_the_topics_of_a_stack_and_names_those_to_read() {
         began.elapsed()
     );
     running.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_topic_that_goes_away_is_told_with_its_command_and_no_record_is_lost_meanwhile() {
+    let kit = kit(&["orders", "orders.dead"]).await;
+    let retries = RetryTopics::new([5 * SECOND]);
+    let stack = Stack::new()
+        .layer(DeadLetterLayer::new("orders.dead", kit.producer()))
+        .layer(DelayedRetryLayer::new(retries, kit.producer()))
+        .handler(async |Attempt(attempt): Attempt| match attempt {
+            1 => Err(ProcessError::transient("not yet")),
+            _ => Ok(()),
+        });
+    let client = kit.client();
+    let topics = client.create_topics_for(&stack, ["orders"]).await.unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&told);
+    let observer = move |event: &Event<'_>| {
+        if let Event::GateClosed { reason, .. } = event {
+            noted.lock().push(reason.to_string());
+        }
+    };
+    let watched = |consumer: ConsumerBuilder| consumer.add_observer(Arc::new(observer));
+    let running = kit.run_with("billing", topics, stack, watched).unwrap();
+    kit.send("orders", "k", "before").await.unwrap();
+    kit.until_committed("billing", "orders.retry.5s", 1).await;
+
+    // The topic is deleted, as if the broker had lost its state or a user had cleaned up.
+    assert!(kit.broker().inspect().delete_topic("orders.retry.5s"));
+    for number in 0..20 {
+        let key = format!("k{number}");
+        kit.send("orders", key, "meanwhile").await.unwrap();
+    }
+    sleep(120 * SECOND).await;
+    assert_eq!(kit.committed("billing", "orders"), 1, "they wait");
+    let command = "`milena topics create orders.retry.5s`";
+    let reasons = told.lock().clone();
+    assert!(
+        reasons.iter().any(|reason| reason.contains(command)),
+        "{reasons:?}"
+    );
+
+    // Once the topic is created again, as the reason says, the records go on by themselves.
+    let topic = NewTopic::new("orders.retry.5s").partitions(3);
+    let made = client.admin().create_topics([topic]).await.unwrap();
+    made.all().unwrap();
+    kit.until_committed("billing", "orders", 21).await;
+    kit.until_committed("billing", "orders.retry.5s", 20).await;
+    let report = running.stop().await.unwrap();
+    assert_eq!(report.dead_lettered, 0);
+    assert_eq!((report.forwarded, report.processed), (21, 21));
 }
 
 #[tokio::test(start_paused = true)]

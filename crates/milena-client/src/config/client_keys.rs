@@ -39,6 +39,8 @@ keys! {
         |builder, value| builder.api_timeout(value);
     "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "the largest age of the cluster's metadata":
         |builder, value| builder.metadata_max_age(value);
+    "metadata_max_idle", "metadata.max.idle.ms", DURATION, "5m", "the time after which the metadata of an unused topic is no longer asked for":
+        |builder, value| builder.metadata_max_idle(value);
     "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "the time without requests after which a connection is closed":
         |builder, value| builder.connections_max_idle(value);
     "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait between tries of an operation":

@@ -97,10 +97,7 @@ pub(super) const NAMES: &[Name] = &[
     ),
     name(
         "metadata.max.idle.ms",
-        Passed(
-            &[],
-            "metadata of a topic is refreshed while something uses it",
-        ),
+        Is(&[(CLIENT, "metadata_max_idle")], millis),
     ),
     name(
         "metadata.recovery.strategy",

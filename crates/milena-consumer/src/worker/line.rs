@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use milena_core::{
-    ConsumerRecord, ErrorClass, Extensions, Recording, RouteLabels, RouteRecorder, Routes,
-    WallClock,
+    BatchLane, ConsumerRecord, ErrorClass, Extensions, Recording, RouteLabels, RouteRecorder,
+    Routes, WallClock,
 };
 use tokio::time::Instant;
 
 use super::Worker;
+use crate::settings::Order;
 use crate::supervise::named;
 use crate::verdict::Patience;
 
@@ -51,6 +52,12 @@ impl<R: Routes> Worker<R> {
             if info.is_some_and(|info| info.asks_for_clock) {
                 let clock = Arc::clone(&core.settings.clock);
                 extensions.insert(WallClock::new(move || clock()));
+            }
+            // With `Order::Partition` a lane hands over several records together and gives each
+            // one a seat, so it needs no `BatchLane`.
+            let gathers = core.settings.order != Order::Partition;
+            if gathers && info.is_some_and(|info| info.batch.is_some()) {
+                extensions.insert(BatchLane::new());
             }
             Line {
                 service: named("a route's service, while it was cloned for a lane,", || {

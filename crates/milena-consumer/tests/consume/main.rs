@@ -7,6 +7,7 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod assigning;
 mod basics;
 mod bed;
 mod commits;

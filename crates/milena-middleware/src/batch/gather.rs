@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, Aborted, FutureExt, Shared};
 use milena_core::{
-    BatchAnswers, BatchParty, BatchScope, BatchSeat, ErrorClass, Incoming, Outcome, ProcessError,
-    Timestamp, panic_text,
+    BatchAnswers, BatchLane, BatchParty, BatchScope, BatchSeat, ErrorClass, Incoming, Outcome,
+    ProcessError, Timestamp, panic_text,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -66,6 +66,8 @@ pub(super) struct Seat {
     batch: Arc<Batch>,
     /// The index of its slot. `None` if the record came too late for its batch.
     at: Option<usize>,
+    /// The record's lane, if that lane hands over one record at a time. `None` otherwise.
+    lane: Option<BatchLane>,
 }
 
 /// The condition for a batch to run.
@@ -74,7 +76,7 @@ enum Gather {
     Any { full: Arc<Notify>, within: Duration },
     /// The records that one lane handed over together have arrived.
     Lane(BatchParty),
-    /// No condition. For a record that is retried alone.
+    /// No condition. For a record that is tried without others.
     Alone,
 }
 
@@ -96,19 +98,32 @@ impl Table {
                 let gather = || Batch::new(self, Order::Kept, Gather::Lane(seat.party().clone()));
                 let batch = seat.party().shared(gather);
                 let (at, running) = batch.add(incoming, seat.at());
-                (Seat { batch, at }, running)
+                (Seat::new(batch, at), running)
             }
             Some(seat) => {
                 let batch = Batch::new(self, Order::Kept, Gather::Alone);
                 if !seat.is_next() {
                     // The layers of this record bring it again before the records in front of it
                     // are done. The driver brings it again in its turn.
-                    return (Seat { batch, at: None }, nothing().shared());
+                    return (Seat::new(batch, None), nothing().shared());
                 }
                 let (at, running) = batch.add(incoming, 0);
-                (Seat { batch, at }, running)
+                (Seat::new(batch, at), running)
             }
-            None => self.join_any(incoming),
+            None => {
+                let lane = incoming.extensions.get::<BatchLane>().cloned();
+                let alone = lane
+                    .as_ref()
+                    .is_some_and(|lane| lane.begin(incoming.record.offset));
+                let (seat, running) = if alone {
+                    let batch = Batch::new(self, Order::Any, Gather::Alone);
+                    let (at, running) = batch.add(incoming, 0);
+                    (Seat::new(batch, at), running)
+                } else {
+                    self.join_any(incoming)
+                };
+                (Seat { lane, ..seat }, running)
+            }
         }
     }
 
@@ -127,7 +142,7 @@ impl Table {
             batch.full.notify_one();
         }
         drop(open);
-        (Seat { batch, at }, running)
+        (Seat::new(batch, at), running)
     }
 
     /// Closes `batch`, so that later records go to another one.
@@ -167,6 +182,11 @@ impl Batch {
             drop(batch.running.lock().take());
             let (seats, records) = batch.begin(early_from);
             let count = records.len();
+            if count > 1 {
+                let lanes = records.iter();
+                let lanes = lanes.filter_map(|record| record.extensions.get::<BatchLane>());
+                lanes.for_each(BatchLane::share);
+            }
             let around = BatchScope::of(&records);
             let answers = run(records, order);
             let answers = match around {
@@ -265,6 +285,14 @@ impl Gather {
 }
 
 impl Seat {
+    fn new(batch: Arc<Batch>, at: Option<usize>) -> Self {
+        Self {
+            batch,
+            at,
+            lane: None,
+        }
+    }
+
     /// Returns the answer for the record, once the batch has ended.
     pub(super) fn answer(&self, ended: Result<(), Aborted>) -> Answer {
         let Some(at) = self.at else {
@@ -274,8 +302,14 @@ impl Seat {
             (Slots::Done(answers), Ok(())) => answers.get_mut(at).and_then(Option::take),
             _ => None,
         };
-        // The batch was ended together with the attempt of another record.
-        answer.unwrap_or_else(|| Ok(later()))
+        answer.unwrap_or_else(|| {
+            // The batch was ended together with the attempt of another record. This record may be
+            // the one at fault, so it is tried alone from now on.
+            if let Some(lane) = &self.lane {
+                lane.try_alone();
+            }
+            Ok(later())
+        })
     }
 
     /// Removes the record. Before the batch runs, the others go on without it. A running batch ends

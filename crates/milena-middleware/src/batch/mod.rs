@@ -16,8 +16,9 @@
 //! - **By key, or unordered**, a batch gathers the records that lanes have at the same time, one of
 //!   each lane. Give the consumer many lanes for large batches. A record that fails delays no
 //!   other. If several records fail together, the bad one is found in the same way, within one
-//!   attempt. Leave the attempt time for more than one call of the handler. A timeout counts for
-//!   all records of the batch.
+//!   attempt. Leave the attempt time for more than one call of the handler. A timeout of several
+//!   records settles none of them and counts for none. Each is retried alone, all at the same time.
+//!   A record that then takes too long is the slow one, and the timeout counts for it.
 //!
 //! The handler takes a `Vec` of any extractor, or of a tuple of several. If extraction fails for a
 //! record, that record is answered alone, and the handler does not get it. The handler answers for

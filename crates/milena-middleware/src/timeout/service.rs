@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use milena_core::{BatchSeat, BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError};
+use milena_core::{
+    BatchLane, BatchSeat, BoxError, CancelToken, ErrorClass, Incoming, Outcome, ProcessError,
+};
 use pin_project_lite::pin_project;
 use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::task::{JoinError, JoinHandle};
@@ -69,7 +71,7 @@ where
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
         let cancel = incoming.cancel.child_again(&mut self.spare);
         incoming.cancel = cancel.clone();
-        let seat = incoming.extensions.get::<BatchSeat>().cloned();
+        let company = Company::of(&incoming);
         let attempt = self.inner.call(incoming);
         let state = match self.limits.cap {
             None => State::Dropped {
@@ -78,10 +80,10 @@ where
                 told: false,
                 cancel,
                 limits: self.limits,
-                seat,
+                company,
             },
             Some(cap) => State::Shielded {
-                running: Box::pin(shielded(attempt, self.limits, cap, cancel, seat)),
+                running: Box::pin(shielded(attempt, self.limits, cap, cancel, company)),
             },
         };
         TimeoutFuture { state }
@@ -112,7 +114,7 @@ pin_project! {
             told: bool,
             cancel: CancelToken,
             limits: Limits,
-            seat: Option<BatchSeat>,
+            company: Option<Company>,
         },
         Shielded { running: Shielded },
     }
@@ -126,18 +128,18 @@ where
     type Output = Result<Outcome, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (mut attempt, sleep, told, cancel, limits, seat) = match self.project().state.project()
-        {
-            StateProjection::Shielded { running } => return running.as_mut().poll(cx),
-            StateProjection::Dropped {
-                attempt,
-                sleep,
-                told,
-                cancel,
-                limits,
-                seat,
-            } => (attempt, sleep, told, cancel, limits, seat),
-        };
+        let (mut attempt, sleep, told, cancel, limits, company) =
+            match self.project().state.project() {
+                StateProjection::Shielded { running } => return running.as_mut().poll(cx),
+                StateProjection::Dropped {
+                    attempt,
+                    sleep,
+                    told,
+                    cancel,
+                    limits,
+                    company,
+                } => (attempt, sleep, told, cancel, limits, company),
+            };
         // The timer ignores tokio's cooperative budget. Otherwise an attempt that uses up the
         // budget would delay its own timeout.
         let until = |end| Box::pin(unconstrained(sleep_until(end)));
@@ -150,7 +152,7 @@ where
             let timer = sleep.get_or_insert_with(|| until(end_after(limits.timeout)));
             ready!(timer.as_mut().poll(cx));
             if *told {
-                return Poll::Ready(too_long(limits.timeout, seat.as_ref()));
+                return Poll::Ready(too_long(limits.timeout, company.as_ref()));
             }
             *told = true;
             cancel.cancel();
@@ -172,7 +174,7 @@ async fn shielded<E: Into<BoxError>>(
     limits: Limits,
     cap: Duration,
     cancel: CancelToken,
-    seat: Option<BatchSeat>,
+    company: Option<Company>,
 ) -> Result<Outcome, BoxError> {
     let limit = limits.timeout;
     let attempt = async { attempt.await.map_err(Into::into) };
@@ -191,7 +193,7 @@ async fn shielded<E: Into<BoxError>>(
         // of the cancellation, so it becomes a timeout.
         Ok(Ok(Err(error))) => match classify(error) {
             late if late.is_classified() => Err(late.into()),
-            _ => too_long(limit, seat.as_ref()),
+            _ => too_long(limit, company.as_ref()),
         },
         Ok(Err(error)) => flat(Err(error)),
         Err(_) => Ok(Outcome::stop(format!(
@@ -221,18 +223,50 @@ fn flat(ended: Result<Result<Outcome, BoxError>, JoinError>) -> Result<Outcome, 
     }
 }
 
+/// The other records that may share the attempt of a record.
+enum Company {
+    /// Records that its lane handed over together with it.
+    Seat(BatchSeat),
+    /// Records of other lanes.
+    Lane(BatchLane),
+}
+
+impl Company {
+    /// Reads the record's extensions. `None` if the record never shares an attempt.
+    fn of(incoming: &Incoming) -> Option<Self> {
+        if let Some(seat) = incoming.extensions.get::<BatchSeat>() {
+            return Some(Self::Seat(seat.clone()));
+        }
+        let lane = incoming.extensions.get::<BatchLane>()?;
+        Some(Self::Lane(lane.clone()))
+    }
+
+    /// Returns true if other records share the present attempt.
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Seat(seat) => seat.is_shared(),
+            Self::Lane(lane) => lane.is_shared(),
+        }
+    }
+}
+
 /// Returns the answer for an attempt that took too long.
 ///
 /// It is an error. If other records shared the attempt, the record is to be tried again without
 /// them instead.
-fn too_long(limit: Duration, seat: Option<&BatchSeat>) -> Result<Outcome, BoxError> {
-    if seat.is_some_and(BatchSeat::is_shared) {
-        tracing::warn!(
-            target: "milena::process",
-            ?limit,
-            "an attempt at several records took too long; the first is tried alone"
+fn too_long(limit: Duration, company: Option<&Company>) -> Result<Outcome, BoxError> {
+    let Some(company) = company.filter(|company| company.is_there()) else {
+        return Err(
+            ProcessError::timeout(format!("the attempt took longer than {limit:?}")).into(),
         );
-        return Ok(later());
+    };
+    if let Company::Lane(lane) = company {
+        lane.try_alone();
     }
-    Err(ProcessError::timeout(format!("the attempt took longer than {limit:?}")).into())
+    tracing::warn!(
+        target: "milena::process",
+        ?limit,
+        "an attempt at several records took too long and counts for none; they are tried again, the first alone"
+    );
+    Ok(later())
 }

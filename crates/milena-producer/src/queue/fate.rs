@@ -137,7 +137,7 @@ impl Queue {
         if !self.is_missing(now, rules) {
             return Vec::new();
         }
-        let error = missing_topic(rules.missing_topic);
+        let error = missing_topic(&self.partition.place, rules.missing_topic);
         let mut failed = Vec::new();
         for batch in std::mem::take(&mut self.waiting) {
             if batch.stamp.is_some() {

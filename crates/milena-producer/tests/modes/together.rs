@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use milena_broker::{ApiKey, Fault};
 use milena_core::{ErrorCode, ErrorKind, Offset, ProducerRecord};
 
-use crate::cluster::{bed, bed_with, numbers, record};
+use milena_producer::{KeyValue, Topic};
+
+use crate::cluster::{Bed, bed, bed_with, numbers, record};
 
 #[tokio::test(start_paused = true)]
 async fn records_enqueued_together_keep_their_order_and_each_has_its_offset() {
@@ -151,4 +153,142 @@ async fn a_long_burst_leaves_while_its_task_goes_on_without_awaiting() {
             "nothing left while the task was busy, {batch_size}"
         );
     }
+}
+
+/// A record that enqueues another one to the same partition each time it is read or dropped.
+struct Meddling<'a>(&'a Topic);
+
+impl Meddling<'_> {
+    fn meddle(&self, what: &str) {
+        let delivery = self.0.try_enqueue(None, Some(what.as_bytes()));
+        drop(delivery.unwrap());
+    }
+}
+
+impl KeyValue for Meddling<'_> {
+    fn key(&self) -> Option<&[u8]> {
+        self.meddle("key");
+        None
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.meddle("value");
+        Some(b"own")
+    }
+}
+
+impl Drop for Meddling<'_> {
+    fn drop(&mut self) {
+        self.meddle("dropped");
+    }
+}
+
+/// Runs `test` in a runtime of its own, on real threads. A test that hangs fails after 20 s, and
+/// its thread is left running.
+fn within_20_seconds(test: impl AsyncFnOnce() + Send + 'static) {
+    let (done, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        runtime.block_on(test());
+        done.send(()).unwrap();
+    });
+    let ended = ended.recv_timeout(Duration::from_secs(20));
+    ended.expect("it hangs, or it panicked");
+}
+
+#[test]
+fn records_and_their_iterator_may_enqueue_to_the_same_partition() {
+    within_20_seconds(async || {
+        let bed = bed(1).await;
+        let orders = bed.producer().topic("orders");
+        orders.send(None, Some(b"first")).await.unwrap();
+        let records = (0..100).map(|_| {
+            let meddling = Meddling(&orders);
+            meddling.meddle("iterator");
+            meddling
+        });
+        let sent = orders.enqueue_all(records).await;
+        assert_eq!(sent.len(), 100);
+        sent.all_delivered().await.unwrap();
+        orders.send(None, Some(b"last")).await.unwrap();
+        let values = bed.values(0);
+        let count = |what| values.iter().filter(|value| *value == what).count();
+        assert_eq!(count("own"), 100);
+        assert_eq!((count("iterator"), count("dropped")), (100, 100));
+    });
+}
+
+#[test]
+fn an_iterator_that_waits_for_another_caller_of_the_partition_gets_its_record() {
+    within_20_seconds(async || {
+        let bed = bed(1).await;
+        let orders = bed.producer().topic("orders");
+        orders.send(None, Some(b"first")).await.unwrap();
+        let (ask, asked) = std::sync::mpsc::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let other = orders.clone();
+        let calling = std::thread::spawn(move || {
+            for number in asked {
+                let value = format!("other-{number}");
+                let sent = other.try_enqueue(None, Some(value.as_bytes()));
+                tell.send(sent.is_ok()).unwrap();
+            }
+        });
+        let records = (0..200).map(move |number| {
+            ask.send(number).unwrap();
+            assert!(told.recv().unwrap());
+            format!("own-{number}")
+        });
+        let sent = orders.enqueue_all(records).await;
+        sent.all_delivered().await.unwrap();
+        calling.join().unwrap();
+        orders.send(None, Some(b"last")).await.unwrap();
+        assert_eq!(bed.values(0).len(), 402);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_iterator_that_panics_leaves_the_producer_as_it_was() {
+    let bed = bed(1).await;
+    let producer = bed.producer();
+    let orders = producer.topic("orders");
+    orders.send(None, Some(b"first")).await.unwrap();
+    let failing = orders.clone();
+    let task = tokio::spawn(async move {
+        let records = (0..1000).map(|number: usize| {
+            assert!(number < 200, "the iterator's own panic");
+            number.to_string()
+        });
+        drop(failing.enqueue_all(records).await);
+    });
+    assert!(task.await.unwrap_err().is_panic());
+    orders.send(None, Some(b"last")).await.unwrap();
+    let values = bed.values(0);
+    let between = values.len() - 2;
+    assert_eq!(values[1..=between], numbers(between));
+    assert!((100..=200).contains(&between), "{between}");
+    producer.close(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(Bed::held(&producer), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_go_anywhere_and_records_with_keys_keep_their_order_in_a_partition() {
+    let bed = bed(1).await;
+    let producer = bed.builder().max_request_size(2048).build().unwrap();
+    let orders = producer.topic("orders");
+    let large = "x".repeat(3000);
+    let records = (0..1000_usize).map(|number| match number % 7 {
+        3 => (Some("key"), number.to_string()),
+        5 if number % 70 == 40 => (None, large.clone()),
+        _ => (None, number.to_string()),
+    });
+    let outcomes = orders.enqueue_all(records).await.await;
+    let refused = |number: &usize| number % 70 == 40;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome.is_err(), refused(&number), "{number}");
+    }
+    let taken = (0..1000).filter(|number| !refused(number));
+    let expected: Vec<_> = taken.map(|number| number.to_string()).collect();
+    assert_eq!(bed.values(0), expected);
 }

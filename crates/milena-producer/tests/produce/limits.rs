@@ -1,9 +1,11 @@
 //! Sizes, memory, and topics that do not exist.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use milena_core::{ErrorCode, ErrorKind, Persistence, ProducerRecord};
-use milena_producer::TryEnqueueError;
+use milena_core::{ErrorCode, ErrorKind, Event, Persistence, ProducerRecord};
+use milena_producer::{Producer, TryEnqueueError};
 use tokio::time::Instant;
 
 use crate::cluster::{bed, bed_with, failures, numbers, record};
@@ -22,6 +24,60 @@ async fn batches_that_the_broker_finds_too_large_go_in_parts_and_a_record_fails_
     assert_eq!(error.kind(), ErrorKind::RecordTooLarge);
     assert_eq!(error.persistence(), Some(Persistence::NotWritten));
     producer.send(record("after")).await.unwrap();
+}
+
+/// Sends 200 records of 500 bytes at once.
+async fn burst(producer: &Producer) {
+    let orders = producer.topic("orders");
+    let values = vec![[b'x'; 500]; 200];
+    let sent = orders.enqueue_all(&values).await;
+    sent.all_delivered().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_grow_again_after_the_topic_takes_larger_ones() {
+    let bed = bed(1).await;
+    let take = |bytes: &str| {
+        let inspect = bed.broker.inspect();
+        let set = inspect.set_topic_config("orders", "max.message.bytes", bytes);
+        set.unwrap();
+    };
+    take("4000");
+    let producer = bed.producer();
+    burst(&producer).await;
+    bed.broker.journal().clear();
+    burst(&producer).await;
+    let largest = || bed.sent(0).iter().map(|sent| sent.count).max().unwrap();
+    assert!(largest() < 8, "{} records in a batch", largest());
+    take("1048588");
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        bed.broker.journal().clear();
+        burst(&producer).await;
+    }
+    assert!(largest() >= 100, "{} records in a batch", largest());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_takes_no_larger_batches_is_seldom_asked_to() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let count = refused.clone();
+    let bed = bed_with(1, |broker| broker.message_max_bytes(4000)).await;
+    let count = move |event: &Event<'_>| {
+        if let Event::BatchRetried { .. } = event {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let builder = bed.builder().add_observer(Arc::new(count));
+    let producer = builder.build().unwrap();
+    burst(&producer).await;
+    refused.store(0, Ordering::Relaxed);
+    for _ in 0..12 * 60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        burst(&producer).await;
+    }
+    let refused = refused.load(Ordering::Relaxed);
+    assert!((20..400).contains(&refused), "{refused} in 12 hours");
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,12 +69,20 @@ impl Partition {
             Some(Given::Bad(..)) => state.in_hand = true,
             None => {}
         }
-        // Several at once, so that an opener is woken once for all of them.
+        // Batches that cost little to open stay in the queue, where they count against the share of
+        // the partition. Only compressed ones are taken ahead, and several at once, so that an opener
+        // is woken once for all of them.
+        let compressed = match &given {
+            Some(Given::Closed(closed, _)) => heavy(&closed.batch) != Weight::Light,
+            Some(Given::Bad(..)) => false,
+            Some(Given::Open(_)) | None => true,
+        };
         let most = ahead::most(state.largest_batch);
-        if state.ahead.len() <= most / 2 {
-            let bad = |step: Option<&Ahead>| matches!(step, Some(Ahead::Bad(_)));
+        if compressed && state.ahead.len() <= most / 2 {
+            let goes_on =
+                |step: Option<&Ahead>| !matches!(step, Some(Ahead::Bad(_) | Ahead::Closed(_)));
             while state.ahead.len() < most
-                && !bad(state.ahead.back())
+                && goes_on(state.ahead.back())
                 && self.step(&mut state, &heavy)
             {}
         }

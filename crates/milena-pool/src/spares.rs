@@ -17,6 +17,8 @@ pub(crate) struct Spares {
     kept: Arc<Mutex<Kept>>,
     /// Small frames in a row since the last large one.
     small: u32,
+    /// The size in bytes of the largest frame that has arrived whole.
+    largest: usize,
 }
 
 #[derive(Debug, Default)]
@@ -40,11 +42,13 @@ impl Spares {
     /// memory.
     ///
     /// A false length in a frame must not make the client reserve memory. New memory therefore
-    /// [grows](Self::grow) with the bytes that arrive.
+    /// [grows](Self::grow) with the bytes that arrive, unless the frame is at most twice as large as
+    /// one that has arrived whole. A steady flow of frames of different sizes is then never copied.
     pub(crate) fn take(&mut self, len: usize) -> BytesMut {
+        let known = len <= self.largest.saturating_mul(2).max(START);
         if !is_lent(len) {
             self.pass();
-            return BytesMut::with_capacity(len.min(START));
+            return BytesMut::with_capacity(if known { len } else { START });
         }
         self.small = 0;
         let fits = |spare: &BytesMut| (len..=len + len / SLACK).contains(&spare.capacity());
@@ -55,7 +59,7 @@ impl Spares {
             None => {
                 // Allocate without the lock, which frames need when they give memory back.
                 drop(kept);
-                BytesMut::with_capacity(START)
+                BytesMut::with_capacity(if known { with_slack(len) } else { START })
             }
         }
     }
@@ -63,12 +67,7 @@ impl Spares {
     /// Enlarges the full memory of a frame of `len` bytes. It doubles, and in the end is just large
     /// enough for the whole frame.
     pub(crate) fn grow(bytes: &mut BytesMut, len: usize) {
-        let whole = if is_lent(len) {
-            // Reserve a little more, because the next frame may be a little larger.
-            len + len / SLACK / 2
-        } else {
-            len
-        };
+        let whole = if is_lent(len) { with_slack(len) } else { len };
         let double = bytes.capacity().saturating_mul(2);
         let room = if double < len { double } else { whole };
         let mut larger = BytesMut::with_capacity(room);
@@ -77,7 +76,8 @@ impl Spares {
     }
 
     /// Returns the whole frame. Its memory comes back to `self` if it is worth keeping.
-    pub(crate) fn frame(&self, bytes: BytesMut) -> Bytes {
+    pub(crate) fn frame(&mut self, bytes: BytesMut) -> Bytes {
+        self.largest = self.largest.max(bytes.len());
         if !is_lent(bytes.len()) {
             return bytes.freeze();
         }
@@ -130,6 +130,12 @@ impl Drop for Lent {
         drop(kept);
         drop(oldest);
     }
+}
+
+/// Returns the memory to reserve for a frame whose memory is kept. It is a little more than the frame
+/// needs, because the next frame may be a little larger.
+fn with_slack(len: usize) -> usize {
+    len + len / SLACK / 2
 }
 
 /// Returns true if the memory of such a frame is kept. The allocator has memory for smaller frames
@@ -219,6 +225,17 @@ mod tests {
         Spares::grow(&mut bytes, 3 * START);
         assert!((3 * START..=3 * START + 3 * START / SLACK).contains(&bytes.capacity()));
         assert!(bytes.iter().all(|byte| *byte == 7));
+    }
+
+    #[test]
+    fn a_frame_of_a_size_that_has_come_before_is_reserved_whole_and_never_copied() {
+        let mut spares = Spares::default();
+        drop(frame(&mut spares, LEN));
+        for len in [LEN / 2, LEN + LEN / 2, 2 * LEN] {
+            assert!(spares.take(len).capacity() >= len);
+        }
+        let far = 2 * LEN + 1;
+        assert!(spares.take(far).capacity() < far, "no frame has shown it");
     }
 
     #[test]

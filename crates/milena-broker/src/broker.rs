@@ -30,7 +30,7 @@ use crate::listen;
 ///     .listen("127.0.0.1:0")
 ///     .start()
 ///     .await?;
-/// println!("kcat -b {} -L", broker.bootstrap().join(","));
+/// println!("kcat -b {} -L", broker.bootstrap_servers());
 /// broker.shutdown().await;
 /// # Ok(())
 /// # }
@@ -52,13 +52,20 @@ impl Broker {
     }
 
     /// Returns the addresses of all brokers, up or down, as `host:port`. They are TCP addresses if
-    /// the cluster listens, and else addresses for the dialer.
+    /// the cluster listens, and else addresses for the dialer. To print them or to write them into a
+    /// setting, use [`bootstrap_servers`](Self::bootstrap_servers).
     pub fn bootstrap(&self) -> Vec<String> {
         self.cluster
             .nodes
             .iter()
             .map(|node| node.address().to_string())
             .collect()
+    }
+
+    /// Returns the addresses of [`bootstrap`](Self::bootstrap) as one text, separated by commas. It
+    /// is the value of `bootstrap.servers` in the settings of any client.
+    pub fn bootstrap_servers(&self) -> String {
+        self.bootstrap().join(",")
     }
 
     /// Returns the addresses of all brokers with their node ids.

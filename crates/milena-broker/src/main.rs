@@ -69,7 +69,7 @@ async fn run(args: Args) -> Result<()> {
     // listener the signal would end the program where it stands.
     let signalled = signalled()?;
     let broker = builder.start().await?;
-    say(&broker.bootstrap().join(","));
+    say(&broker.bootstrap_servers());
     signalled.await;
     broker.shutdown().await;
     Ok(())

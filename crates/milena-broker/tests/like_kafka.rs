@@ -14,6 +14,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use milena_broker::{Broker, ErrorCode};
 use milena_core::Timestamp;
 use milena_protocol::batch::rewrite;
@@ -542,6 +544,86 @@ async fn read_back(client: &mut Client) {
     for (key, _, kept) in given {
         let found = shown.iter().find(|entry| entry.name.as_str() == key);
         assert_eq!(found.unwrap().value.as_deref(), Some(kept), "{key}");
+    }
+}
+
+/// Settings of brokers with the values that Kafka gives them where nobody sets them.
+const BROKER_DEFAULTS: [(&str, &str); 15] = [
+    ("compression.type", "producer"),
+    ("log.cleanup.policy", "delete"),
+    ("log.message.timestamp.after.max.ms", "3600000"),
+    ("log.message.timestamp.before.max.ms", "9223372036854775807"),
+    ("log.message.timestamp.type", "CreateTime"),
+    ("log.retention.bytes", "-1"),
+    ("log.segment.bytes", "1073741824"),
+    ("max.incremental.fetch.session.cache.slots", "1000"),
+    ("message.max.bytes", "1048588"),
+    ("min.insync.replicas", "1"),
+    ("num.partitions", "1"),
+    ("offset.metadata.max.bytes", "4096"),
+    ("replica.lag.time.max.ms", "30000"),
+    ("socket.request.max.bytes", "104857600"),
+    ("unclean.leader.election.enable", "false"),
+];
+
+/// Settings of a broker by name: value, true if read-only, type and source, as DescribeConfigs
+/// answers for broker 1.
+async fn broker_settings(client: &mut Client) -> BTreeMap<String, (String, bool, i8, i8)> {
+    let resource = describe_configs_request::DescribeConfigsResource::default()
+        .with_resource_type(4)
+        .with_resource_name(text("1"))
+        .with_configuration_keys(None);
+    let describe = DescribeConfigsRequest::default().with_resources(vec![resource]);
+    let result = client.call(&describe, 4).await.results.remove(0);
+    assert_eq!(result.error_code, 0);
+    let entries = result.configs.into_iter().map(|entry| {
+        let value = entry.value.map(|value| value.to_string());
+        let kind = (entry.read_only, entry.config_type, entry.config_source);
+        let (read_only, kind, source) = kind;
+        let shown = (value.unwrap_or_default(), read_only, kind, source);
+        (entry.name.to_string(), shown)
+    });
+    entries.collect()
+}
+
+#[tokio::test]
+async fn a_broker_shows_its_settings_with_the_values_that_kafka_has_by_default() {
+    let broker = Broker::builder().start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    let shown = broker_settings(&mut client).await;
+    for (key, value) in BROKER_DEFAULTS {
+        assert_eq!(shown[key].0, value, "{key}");
+    }
+    // These say which broker it is, and cannot be changed.
+    for key in ["node.id", "broker.id"] {
+        assert_eq!(shown[key].0, "1", "{key}");
+        assert!(shown[key].1, "{key} is read-only");
+    }
+    for (key, (value, _, kind, _)) in &shown {
+        assert!(!value.is_empty(), "{key}");
+        assert_ne!(*kind, 0, "{key} has a type");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a real Kafka; scripts/test-real-kafka runs it"]
+async fn a_broker_shows_its_settings_as_the_real_broker_does() {
+    let broker = Broker::builder().start().await.unwrap();
+    let ours = broker_settings(&mut Client::to(&broker, 1).await).await;
+    let bootstrap = std::env::var("MILENA_TEST_BOOTSTRAP").unwrap();
+    let theirs = broker_settings(&mut Client::tcp(&bootstrap).await).await;
+    for (key, (_, read_only, ..)) in &ours {
+        // Newer brokers no longer have all settings of older ones.
+        let Some(their) = theirs.get(key) else {
+            continue;
+        };
+        assert_eq!(their.1, *read_only, "{key}");
+    }
+    for (key, value) in BROKER_DEFAULTS {
+        // The scripts start the broker with some settings of their own.
+        if theirs[key].3 == 5 {
+            assert_eq!(theirs[key].0, value, "{key}");
+        }
     }
 }
 

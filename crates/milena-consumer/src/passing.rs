@@ -25,6 +25,10 @@ pub(crate) fn code_passes(code: ErrorCode) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use milena_broker::Broker;
+    use milena_core::NodeId;
+    use milena_pool::{Cluster, OwnConnections, Role};
+
     use super::*;
 
     #[test]
@@ -34,7 +38,26 @@ mod tests {
             assert!(passes(&Error::broker(code)), "{code}");
         }
         assert!(passes(&Error::new(ErrorKind::Decode, "garbled")));
+        assert!(passes(&Error::new(ErrorKind::State, "not in the metadata")));
         let refused = Error::broker(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
         assert!(!passes(&refused));
+    }
+
+    /// A refresh on another thread may remove the coordinator from the metadata between its lookup
+    /// and the request to it.
+    #[tokio::test]
+    async fn a_broker_that_has_just_left_the_metadata_passes() {
+        let broker = Broker::builder().start().await.unwrap();
+        let cluster = Cluster::builder(broker.bootstrap()).connector(broker.dialer());
+        let cluster = cluster.connect().await.unwrap();
+        let gone = NodeId::from_wire(7).unwrap();
+        let own = OwnConnections::new(cluster.clone());
+        for error in [
+            own.connection(gone, Role::Heartbeat).await.unwrap_err(),
+            cluster.connection(gone, Role::Heartbeat).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::State);
+            assert!(passes(&error), "{error}");
+        }
     }
 }

@@ -126,15 +126,20 @@ impl Kit {
 
     /// Sends a record and waits until the broker has acknowledged it.
     ///
+    /// Key and value are copied, so they may be borrowed, as in `&format!("order-{n}")`.
+    ///
     /// # Errors
     /// The same as [`Producer::send`].
     pub async fn send(
         &self,
         topic: impl Into<TopicName>,
-        key: impl Into<Bytes>,
-        value: impl Into<Bytes>,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
     ) -> Result<RecordMetadata> {
-        let record = ProducerRecord::new(topic.into()).key(key).value(value);
+        let copy = Bytes::copy_from_slice;
+        let record = ProducerRecord::new(topic.into())
+            .key(copy(key.as_ref()))
+            .value(copy(value.as_ref()));
         self.producer.send(record).await
     }
 
@@ -207,6 +212,9 @@ impl Kit {
     }
 
     /// Returns the records that a topic holds now. The records of a partition come in its order.
+    ///
+    /// It reads the memory of the embedded broker and never waits, so it is not `async`. To wait
+    /// for records, use [`read`](Self::read).
     ///
     /// # Errors
     /// An error if a batch cannot be read.

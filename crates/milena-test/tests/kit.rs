@@ -152,3 +152,31 @@ async fn what_became_of_each_record_is_told_with_its_time() {
     running.stop().await.unwrap();
     kit.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn texts_and_bytes_are_sent_as_they_come_to_hand() {
+    let kit = Kit::builder().topic("orders", 1).start().await.unwrap();
+    let (topic, key, value) = ("orders".to_owned(), "k".to_owned(), format!("order-{}", 1));
+    kit.send(&topic, &key, &value).await.unwrap();
+    kit.send(topic.as_str(), key.as_str(), value.as_str())
+        .await
+        .unwrap();
+    kit.send(topic, key, vec![b'3']).await.unwrap();
+    kit.send("orders", b"k", bytes::Bytes::from_static(b"4"))
+        .await
+        .unwrap();
+    let records = kit.records("orders").unwrap();
+    let text = |bytes: &Option<bytes::Bytes>| {
+        let bytes = bytes.as_ref().unwrap().to_vec();
+        String::from_utf8(bytes).unwrap()
+    };
+    let values: Vec<_> = records.iter().map(|record| text(&record.value)).collect();
+    assert_eq!(values, [value.as_str(), "order-1", "3", "4"]);
+    assert!(records.iter().all(|record| text(&record.key) == "k"));
+    let servers = kit.broker().bootstrap_servers();
+    assert_eq!(
+        servers.split(',').collect::<Vec<_>>(),
+        kit.broker().bootstrap()
+    );
+    kit.close().await;
+}

@@ -57,7 +57,7 @@ pub(crate) async fn run(args: BrokerArgs) -> Result<(), Failure> {
         let failure = Failure::from(error).to_string();
         Failure::failed(failure)
     })?;
-    output::say(&broker.bootstrap().join(","))?;
+    output::say(&broker.bootstrap_servers())?;
     signals.asked().await;
     broker.shutdown().await;
     Ok(())

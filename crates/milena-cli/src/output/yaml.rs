@@ -1,8 +1,10 @@
 //! Values as YAML documents.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
-/// Writes a document. Strings that are not plain words are quoted as in JSON, which YAML reads too.
+/// Writes a document. Strings that are not plain words are quoted almost as in JSON.
 pub(super) fn document(value: &Value) -> String {
     let mut text = String::new();
     match value {
@@ -76,8 +78,30 @@ fn is_nested(value: &Value) -> bool {
 fn scalar(value: &Value) -> String {
     match value {
         Value::String(word) if is_plain(word) => word.clone(),
+        Value::String(words) => quoted(words),
         other => other.to_string(),
     }
+}
+
+/// Writes a string in double quotes.
+fn quoted(words: &str) -> String {
+    let json = Value::String(words.to_owned()).to_string();
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            // JSON allows these as they are. YAML does not, or takes them for the end of a line.
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                let _ = write!(text, "\\u{:04x}", u32::from(letter));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text
 }
 
 /// Returns true if YAML reads the word as this string even without quotes.
@@ -94,19 +118,4 @@ fn is_plain(word: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn lists_and_objects_are_indented() {
-        let value = json!([{"topic": "orders", "partitions": [{"id": 0, "replicas": [1, 2]}], "configs": {}}, {"topic": "no"}]);
-        let wanted = "- configs: {}\n  partitions:\n    - id: 0\n      replicas:\n        - 1\n        - 2\n  topic: orders\n- topic: \"no\"\n";
-        assert_eq!(document(&value), wanted);
-        assert_eq!(document(&json!([])), "[]\n");
-        assert_eq!(
-            document(&json!(["a: b", "5", null])),
-            "- \"a: b\"\n- \"5\"\n- null\n"
-        );
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::world::{World, unique, until};
+use crate::world::{World, run, unique, until};
 
 #[test]
 fn a_group_reads_on_where_it_was_and_its_lag_is_told() {
@@ -74,6 +74,52 @@ fn a_reset_is_shown_and_done_only_when_confirmed() {
     assert_eq!(world.out(&again), "b\nc\nd\n");
     world.out(&["groups", "delete", &group, "--yes"]);
     assert!(!world.out(&["groups", "list"]).contains(&group));
+}
+
+#[test]
+fn keeping_a_group_where_it_is_warns_of_partitions_where_it_is_nowhere() {
+    let world = World::new();
+    let (topic, empty, group) = (world.topic(2), world.topic(1), unique("group"));
+    for partition in ["0", "1"] {
+        world.piped(&["produce", &topic, "--partition", partition], b"a\nb\n");
+    }
+    world.commit(&group, &topic, 1);
+    let reset = [
+        "offsets",
+        "reset",
+        &group,
+        "--topic",
+        &topic,
+        "--topic",
+        &empty,
+        "--to-current",
+        "--dry-run",
+    ];
+    let output = run(world.milena(&reset), b"");
+    let warned = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{warned}");
+    // Partition 0 has a commit, and nothing is skipped in an empty partition.
+    let wanted = format!(
+        "nothing is committed in {topic}-1, which goes to the end: its records are skipped"
+    );
+    assert_eq!(warned.trim_start_matches("milena: ").trim_end(), wanted);
+    let planned = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        planned.contains(&format!("{topic}\t0\t1\t1\t")),
+        "{planned}"
+    );
+    let partition = format!("{topic}:0");
+    let quiet = [
+        "offsets",
+        "reset",
+        &group,
+        "--topic",
+        &partition,
+        "--to-current",
+        "--dry-run",
+    ];
+    let output = run(world.milena(&quiet), b"");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]

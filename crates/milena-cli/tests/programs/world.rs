@@ -43,7 +43,7 @@ impl World {
             .initial_rebalance_delay(Duration::ZERO);
         let broker = runtime.block_on(broker.start()).unwrap();
         Self {
-            bootstrap: broker.bootstrap().join(","),
+            bootstrap: broker.bootstrap_servers(),
             embedded: Some((runtime, broker)),
         }
     }

@@ -6,6 +6,7 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod gone;
 #[cfg(unix)]
 mod signals;
 

@@ -310,6 +310,8 @@ async fn a_batch_that_would_grow_over_the_limit_is_not_unpacked() {
     let error = timeout(LIMIT, stopped.recv()).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode);
     assert_eq!(error.place().offset, Some(Offset::ZERO));
+    assert_eq!(error.place().setting.as_deref(), Some("max_batch_size"));
+    assert!(error.to_string().contains("307200 bytes"), "{error}");
 }
 
 /// Returns a batch with one record of an open transaction.

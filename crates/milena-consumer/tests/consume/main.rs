@@ -17,6 +17,7 @@ mod faults;
 mod fetching;
 mod flow;
 mod groups;
+mod logged;
 mod nearby;
 mod no_answers;
 mod offsets;

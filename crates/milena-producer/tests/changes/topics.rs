@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, Broker, Fault};
 use milena_core::{ErrorCode, Persistence, ProducerRecord};
+use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, timeout};
 
 use crate::cluster::{Bed, Ledger, bed, bed_with, connect, numbers, record, record_at};
@@ -36,6 +37,36 @@ async fn partitions_that_are_added_are_used_within_the_age_of_the_metadata() {
             "partition {partition} is used"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_new_topics_cost_one_small_metadata_request_each() {
+    const TOPICS: usize = 3_000;
+    let name = |number: usize| format!("topic-{number}");
+    let bed = bed_with(1, |broker| {
+        let broker = broker.journal(10 * TOPICS);
+        (0..TOPICS).fold(broker, |broker, number| broker.topic(name(number), 2))
+    })
+    .await;
+    let producer = bed.producer();
+    bed.broker.journal().clear();
+    let mut sent = Vec::with_capacity(TOPICS);
+    for number in 0..TOPICS {
+        let record = ProducerRecord::new(name(number)).value("v");
+        sent.push(producer.enqueue(record).await.unwrap());
+    }
+    for delivery in sent {
+        delivery.await.unwrap();
+    }
+    let asked = bed.broker.journal().requests(ApiKey::Metadata);
+    let named = asked.iter().map(|entry| match entry.message() {
+        Some(AnyRequest::Metadata(asked)) => asked.topics.as_ref().map(Vec::len),
+        other => panic!("{other:?}"),
+    });
+    // Each asks for the one topic that is new, and for none of those before it. `None` would be
+    // all topics.
+    let named: Vec<_> = named.collect();
+    assert_eq!(named, vec![Some(1); TOPICS]);
 }
 
 #[tokio::test(start_paused = true)]

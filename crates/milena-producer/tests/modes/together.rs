@@ -292,3 +292,34 @@ async fn records_that_go_anywhere_and_records_with_keys_keep_their_order_in_a_pa
     let expected: Vec<_> = taken.map(|number| number.to_string()).collect();
     assert_eq!(bed.values(0), expected);
 }
+
+#[tokio::test(start_paused = true)]
+async fn producers_of_one_client_do_not_wait_for_each_others_requests() {
+    let bed = bed(1).await;
+    let (first, second) = (bed.producer(), bed.producer());
+    for producer in [&first, &second] {
+        producer.send(record("warm")).await.unwrap();
+    }
+    let requests = bed.broker.journal().requests(ApiKey::Produce);
+    let connections: Vec<_> = requests.iter().map(|entry| entry.connection()).collect();
+    assert_eq!(requests[0].node(), requests[1].node());
+    assert_ne!(connections[0], connections[1], "each has a connection");
+    // A broker works on one request of a connection at a time.
+    let slow = Fault::delay(Duration::from_secs(10)).on(ApiKey::Produce);
+    bed.broker.faults().add(slow.times(1));
+    let waiting = first.enqueue(record("slow")).await.unwrap();
+    let sending = first.flush();
+    let mut sending = std::pin::pin!(sending);
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut sending).await;
+    assert!(early.is_err(), "the broker works on it");
+    let began = tokio::time::Instant::now();
+    second.send(record("quick")).await.unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    sending.await.unwrap();
+    waiting.await.unwrap();
+    assert_eq!(bed.values(0), ["warm", "warm", "quick", "slow"]);
+}

@@ -198,10 +198,10 @@ pub(crate) fn decompress_legacy(
 #[cold]
 fn too_large(codec: Codec, max_size: usize) -> Error {
     let what = format!(
-        "a {} body decompresses to more than the cap of {max_size} bytes",
+        "a {} body decompresses to more than the cap of {max_size} bytes; raise max_batch_size if it may be that large",
         codec.name()
     );
-    Error::new(ErrorKind::Decode, what)
+    Error::new(ErrorKind::Decode, what).setting("max_batch_size")
 }
 
 /// Returns the error for a body that does not decompress.

@@ -44,10 +44,12 @@ fn a_body_one_byte_over_the_cap_is_refused() {
     for compression in built(&ALL) {
         let packed = compress(compression, &text(200_000)).unwrap();
         let error = decompress(compression.codec(), &packed, 199_999).unwrap_err();
-        assert!(
-            error.to_string().contains("cap"),
-            "{compression:?}: {error}"
+        let named = format!(
+            "a {} body decompresses to more than the cap of 199999 bytes; raise max_batch_size",
+            compression.codec().name()
         );
+        assert!(error.to_string().contains(&named), "{error}");
+        assert_eq!(error.place().setting.as_deref(), Some("max_batch_size"));
     }
 }
 
@@ -85,6 +87,37 @@ fn a_cut_zstd_or_gzip_body_is_an_error() {
             );
         }
     }
+}
+
+/// Returns a zstd frame that declares no size, with a window of 1 KiB times two to the power of
+/// `exponent`. It holds `hello` in one block that is not compressed.
+#[cfg(feature = "zstd")]
+fn frame(exponent: u8) -> Vec<u8> {
+    // Magic, descriptor, window, and the block's header: the last block, raw, of 5 bytes.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, exponent << 3, 5 << 3 | 1, 0, 0];
+    frame.extend(b"hello");
+    frame
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn a_zstd_window_over_the_limit_is_told_with_its_size_and_the_setting_accepts_it() {
+    let mib = 1 << 20;
+    assert_eq!(decompress(Codec::Zstd, &frame(17), 100).unwrap(), "hello");
+    let error = decompress(Codec::Zstd, &frame(18), 128 * mib).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.starts_with("a zstd body needs a window of 268435456 bytes, and at most 134217728"),
+        "{told}"
+    );
+    assert!(told.contains("raise max_batch_size to 268435456"), "{told}");
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    let raised = decompress(Codec::Zstd, &frame(18), 256 * mib);
+    assert_eq!(raised.unwrap(), "hello");
+    // No setting accepts this one.
+    let error = decompress(Codec::Zstd, &frame(31), usize::MAX).unwrap_err();
+    let told = error.to_string();
+    assert!(told.contains("; compress with a smaller window"), "{told}");
 }
 
 #[test]

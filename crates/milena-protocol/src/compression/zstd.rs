@@ -51,11 +51,18 @@ mod linked {
     use crate::compression::output::Output;
     use crate::compression::{Codec, corrupt};
 
-    /// The largest window that is accepted, as a power of two (128 MiB). It caps the decoder's own
-    /// memory.
-    const WINDOW_LOG_MAX: u32 = 27;
+    /// The largest window that is always accepted, as a power of two (128 MiB). It is zstd's own
+    /// limit for compressors that are not asked for more.
+    const WINDOW_LOG: u32 = 27;
+    /// The largest window that the decoder can be made to accept, as a power of two.
+    const WINDOW_LOG_MAX: u32 = if usize::BITS == 32 { 30 } else { 31 };
     /// The bytes by which the output grows, if a frame does not declare its size.
     const STEP: usize = 64 << 10;
+
+    /// The first bytes of a frame.
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    /// The bit of the frame's descriptor that says that the frame is its own window.
+    const SINGLE_SEGMENT: u8 = 0x20;
 
     thread_local! {
         // A context takes some hundred KiB and is slow to create.
@@ -84,10 +91,53 @@ mod linked {
             let bad = |code| corrupt(Codec::Zstd, get_error_name(code));
             context.reset(ResetDirective::SessionOnly).map_err(bad)?;
             context
-                .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
+                .set_parameter(DParameter::WindowLogMax(window_log(max_size)))
                 .map_err(bad)?;
             unpack(context, body, max_size)
         })
+    }
+
+    /// Returns the largest window that is accepted, as a power of two. The window is memory of the
+    /// decoder's own. A reader that takes bodies of `max_size` bytes can also spare a window of that
+    /// size.
+    fn window_log(max_size: usize) -> u32 {
+        let needed = usize::BITS - max_size.saturating_sub(1).leading_zeros();
+        needed.clamp(WINDOW_LOG, WINDOW_LOG_MAX)
+    }
+
+    /// Returns the error for a body that the decoder refused. If its window is too large, the error
+    /// says how large, and names the setting that accepts it.
+    #[cold]
+    fn refused(body: &[u8], max_size: usize, cause: &str) -> Error {
+        let limit = 1_u64 << window_log(max_size);
+        match window(body) {
+            Some(needed) if needed > limit => {
+                let raise = match needed <= 1 << WINDOW_LOG_MAX {
+                    true => format!("raise max_batch_size to {needed}, or "),
+                    false => String::new(),
+                };
+                let what = format!(
+                    "a zstd body needs a window of {needed} bytes, and at most {limit} are accepted; {raise}compress with a smaller window"
+                );
+                Error::new(ErrorKind::Decode, what).setting("max_batch_size")
+            }
+            _ => corrupt(Codec::Zstd, cause),
+        }
+    }
+
+    /// Reads the size of the window that the first frame needs. `None` if the frame has no window of
+    /// its own.
+    ///
+    /// # References
+    /// RFC 8878, section 3.1.1.1.
+    fn window(body: &[u8]) -> Option<u64> {
+        let frame = body.strip_prefix(&MAGIC)?;
+        let (descriptor, window) = (*frame.first()?, *frame.get(1)?);
+        if descriptor & SINGLE_SEGMENT != 0 {
+            return None;
+        }
+        let base = 1_u64 << (10 + (window >> 3));
+        Some(base + base / 8 * u64::from(window & 7))
     }
 
     /// Decompresses `body`, which may be several frames. A frame that declares its size is
@@ -108,7 +158,7 @@ mod linked {
             let mut room = OutBuffer::around(out.room(0));
             let left = context
                 .decompress_stream(&mut room, &mut input)
-                .map_err(|code| corrupt(Codec::Zstd, get_error_name(code)))?;
+                .map_err(|code| refused(body, max_size, get_error_name(code)))?;
             let (filled, full) = (room.pos(), room.pos() == room.capacity());
             out.advance(filled)?;
             let over = input.pos() == body.len();

@@ -151,7 +151,7 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use milena_core::ConsumerRecord;
+    use milena_core::{ConsumerRecord, Offset, Partition, Timestamp};
 
     use super::*;
 
@@ -169,6 +169,55 @@ mod tests {
         }
     }
 
+    fn shown(found: &FoundLetter) -> String {
+        line(found)
+    }
+
+    #[test]
+    fn control_characters_are_escaped_and_other_characters_are_not() {
+        let mut record = ConsumerRecord::new("dead", 1, 5);
+        record.value = Some("\u{0}\u{8}\t\n\u{b}\u{c}\r\u{1f} \"\\/\u{7f}é\u{2028}🦀".into());
+        assert_eq!(
+            shown(&FoundLetter::new(record)),
+            concat!(
+                r#"{"topic":"dead","partition":1,"offset":5,"key":null,"value":""#,
+                r#"\u0000\u0008\t\n\u000b\u000c\r\u001f \"\\/"#,
+                "\u{7f}é\u{2028}🦀",
+                r#"","headers":[]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn what_a_letter_names_is_in_its_line() {
+        let mut record = ConsumerRecord::new("dead", 1, 5);
+        record.timestamp = Some(Timestamp::from_millis(1_700_000_000_000));
+        record.headers.push("milena.origin.topic", "orders");
+        record.headers.push("milena.origin.partition", "3");
+        let mut found = FoundLetter::new(record);
+        found.same_as = Some((Partition::from(1), Offset::from(2)));
+        let letter = found.letter.as_mut().unwrap();
+        letter.offset = Some(Offset::from(70));
+        letter.timestamp = Some(Timestamp::from_millis(-1));
+        letter.attempts = Some(4);
+        letter.group = Some("billing".to_owned());
+        letter.class = Some("timeout".to_owned());
+        letter.message = Some("no \"answer\"".to_owned());
+        letter.dependency = Some("warehouse".to_owned());
+        letter.deaths = 2;
+        assert_eq!(
+            shown(&found),
+            concat!(
+                r#"{"topic":"dead","partition":1,"offset":5,"timestamp":1700000000000,"#,
+                r#""letter":{"dialect":"milena","topic":"orders","partition":3,"offset":70,"#,
+                r#""timestamp":-1,"attempts":4,"group":"billing","class":"timeout","#,
+                r#""message":"no \"answer\"","dependency":"warehouse","deaths":2,"replays":0},"#,
+                r#""same_record_as":"1@2","key":null,"value":null,"#,
+                r#""headers":[["milena.origin.topic","orders"],["milena.origin.partition","3"]]}"#
+            )
+        );
+    }
+
     #[test]
     fn a_letter_is_one_line_of_json() {
         let mut record = ConsumerRecord::new("dead", 1, 5);
@@ -177,7 +226,7 @@ mod tests {
         record.headers.push("milena.origin.topic", "orders");
         record.headers.push_null("gone");
         assert_eq!(
-            line(&FoundLetter::new(record)),
+            shown(&FoundLetter::new(record)),
             concat!(
                 r#"{"topic":"dead","partition":1,"offset":5,"#,
                 r#""letter":{"dialect":"milena","topic":"orders","deaths":1,"replays":0},"#,

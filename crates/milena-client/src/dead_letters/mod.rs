@@ -73,8 +73,16 @@ pub struct DeadLetters {
     topic: TopicName,
 }
 
+impl Client {
+    /// Returns the letters of a dead letter topic, to read them and to send them back.
+    #[must_use]
+    pub fn dead_letters(&self, topic: impl Into<TopicName>) -> DeadLetters {
+        DeadLetters::new(self.clone(), topic.into())
+    }
+}
+
 impl DeadLetters {
-    pub(crate) fn new(client: Client, topic: TopicName) -> Self {
+    fn new(client: Client, topic: TopicName) -> Self {
         Self { client, topic }
     }
 

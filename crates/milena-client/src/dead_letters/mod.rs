@@ -177,7 +177,8 @@ impl DeadLetters {
         let mut scan = self.scan(filter.clone()).await?;
         let mut count = 0;
         while let Some(letter) = scan.next().await? {
-            writeln!(out, "{}", export::line(&letter)).map_err(|cause| {
+            let written = export::line(&letter).and_then(|line| out.write_all(&line));
+            written.map_err(|cause| {
                 Error::new(ErrorKind::State, "the export cannot be written").with_source(cause)
             })?;
             count += 1;

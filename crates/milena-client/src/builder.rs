@@ -10,23 +10,17 @@ use milena_core::{Address, Backoff, Observer, Recorder, Result, Timestamp};
 use milena_health::Health;
 #[cfg(feature = "metrics")]
 use milena_metrics::Metrics;
-use milena_pool::{Cluster, ClusterBuilder, Connect};
+use milena_pool::{ClusterBuilder, Connect};
 
+use crate::bootstrap::Bootstrap;
 use crate::client::Client;
-use crate::config::Settings;
+use crate::config::Configuration;
 
 /// A builder of a [`Client`]. Made by [`Client::builder`].
 #[must_use = "nothing happens before `connect`"]
 pub struct ClientBuilder {
-    /// The addresses as the user wrote them. An entry may hold several with commas between.
-    bootstrap: Vec<String>,
-    // The settings of the cluster. The addresses are added when the client connects, because a
-    // later call may still replace them.
-    cluster: ClusterBuilder,
-    /// The group for [`Client::group`]. `None` if no setting names one.
-    group: Option<Arc<str>>,
-    /// The settings for producers and consumers from files, environment and properties.
-    settings: Settings,
+    /// The settings of the client, and those for its producers and consumers.
+    config: Configuration,
     /// The recorder for consumers without their own. `None` for none.
     recorder: Option<Arc<dyn Recorder>>,
     /// The health that watches the client. `None` for none.
@@ -37,13 +31,17 @@ pub struct ClientBuilder {
     metrics: Option<Metrics>,
 }
 
+impl Client {
+    /// Creates a builder of a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+}
+
 impl ClientBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
-            bootstrap: Vec::new(),
-            cluster: Cluster::builder(Vec::<String>::new()),
-            group: None,
-            settings: Settings::default(),
+            config: Configuration::new(),
             recorder: None,
             #[cfg(feature = "health")]
             health: None,
@@ -69,16 +67,13 @@ impl ClientBuilder {
     /// # let _ = (one, several, list);
     /// ```
     pub fn bootstrap(mut self, servers: impl Bootstrap) -> Self {
-        let given = written(servers);
-        if !given.is_empty() {
-            self.bootstrap = given;
-        }
+        self.config.draft = self.config.draft.bootstrap(servers);
         self
     }
 
     /// Adds brokers to those of [`bootstrap`](Self::bootstrap).
     pub fn add_bootstrap(mut self, servers: impl Bootstrap) -> Self {
-        self.bootstrap.extend(written(servers));
+        self.config.draft = self.config.draft.add_bootstrap(servers);
         self
     }
 
@@ -100,7 +95,7 @@ impl ClientBuilder {
     /// Sets `group.id`, the group that [`Client::group`] returns, for programs that take the group
     /// from their settings. Default none.
     pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
-        self.group = Some(group.into());
+        self.config.draft = self.config.draft.group(group);
         self
     }
 
@@ -238,8 +233,9 @@ impl ClientBuilder {
     /// # Cancel safety
     /// If the future is dropped, everything that it started is ended.
     pub async fn connect(self) -> Result<Client> {
-        let shown = self.shown_bootstrap().join(", ");
-        let cluster = self.cluster.bootstrap(self.bootstrap);
+        let Configuration { draft, settings } = self.config;
+        let shown = draft.shown_bootstrap().join(", ");
+        let cluster = draft.cluster.bootstrap(draft.bootstrap);
         #[cfg(feature = "metrics")]
         let cluster = match &self.metrics {
             Some(metrics) => cluster.add_observer(Arc::new(metrics.clone())),
@@ -258,26 +254,23 @@ impl ClientBuilder {
         if let Some(metrics) = &self.metrics {
             metrics.watch(cluster.gauges());
         }
-        let client = Client::new(cluster, self.group, self.settings, self.recorder);
+        let client = Client::new(cluster, draft.group, settings, self.recorder);
         #[cfg(feature = "health")]
         let client = client.with_health(health);
         Ok(client)
     }
 
-    /// Returns the addresses without the names and passwords in them.
-    fn shown_bootstrap(&self) -> Vec<String> {
-        self.bootstrap
-            .iter()
-            .map(|text| Address::redacted(text))
-            .collect()
-    }
-
-    pub(crate) fn settings(&mut self) -> &mut Settings {
-        &mut self.settings
+    /// Applies settings of another source.
+    pub(crate) fn configure(
+        mut self,
+        apply: impl FnOnce(Configuration) -> Result<Configuration>,
+    ) -> Result<Self> {
+        self.config = apply(self.config)?;
+        Ok(self)
     }
 
     fn with(mut self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
-        self.cluster = set(self.cluster);
+        self.config.draft = self.config.draft.with(set);
         self
     }
 }
@@ -285,59 +278,9 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("bootstrap", &self.shown_bootstrap())
-            .field("group", &self.group)
-            .field("settings", &self.settings)
+            .field("bootstrap", &self.config.draft.shown_bootstrap())
+            .field("group", &self.config.draft.group)
+            .field("settings", &self.config.settings)
             .finish_non_exhaustive()
-    }
-}
-
-/// Returns the entries that contain an address. They are split into addresses when the client
-/// connects.
-fn written(servers: impl Bootstrap) -> Vec<String> {
-    let mut entries = servers.servers();
-    entries.retain(|entry| entry.contains(|c: char| c != ',' && !c.is_whitespace()));
-    entries
-}
-
-/// One or several addresses, as [`ClientBuilder::bootstrap`] takes them.
-pub trait Bootstrap {
-    /// Returns the entries. Each may hold several addresses with commas between.
-    fn servers(self) -> Vec<String>;
-}
-
-impl Bootstrap for &str {
-    fn servers(self) -> Vec<String> {
-        vec![self.to_owned()]
-    }
-}
-
-impl Bootstrap for String {
-    fn servers(self) -> Vec<String> {
-        vec![self]
-    }
-}
-
-impl Bootstrap for &String {
-    fn servers(self) -> Vec<String> {
-        vec![self.clone()]
-    }
-}
-
-impl<S: Into<String>> Bootstrap for Vec<S> {
-    fn servers(self) -> Vec<String> {
-        self.into_iter().map(Into::into).collect()
-    }
-}
-
-impl<S: Into<String>, const N: usize> Bootstrap for [S; N] {
-    fn servers(self) -> Vec<String> {
-        self.into_iter().map(Into::into).collect()
-    }
-}
-
-impl<S: AsRef<str>> Bootstrap for &[S] {
-    fn servers(self) -> Vec<String> {
-        self.iter().map(|entry| entry.as_ref().to_owned()).collect()
     }
 }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use milena_admin::Admin;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
-use milena_core::{Recorder, TopicName};
+use milena_core::Recorder;
 #[cfg(feature = "health")]
 use milena_health::{Health, Joined};
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
-use crate::builder::ClientBuilder;
 use crate::config::Settings;
-use crate::dead_letters::DeadLetters;
 
 /// A connected client of one cluster. All producers, consumers and administrators made from it
 /// share its metadata and connections. A clone is the same client.
@@ -65,11 +63,6 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a builder of a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::new()
-    }
-
     pub(crate) fn new(
         cluster: Cluster,
         group: Option<Arc<str>>,
@@ -135,12 +128,6 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())
-    }
-
-    /// Returns the letters of a dead letter topic, to read them and to send them back.
-    #[must_use]
-    pub fn dead_letters(&self, topic: impl Into<TopicName>) -> DeadLetters {
-        DeadLetters::new(self.clone(), topic.into())
     }
 
     /// Returns the connections and the metadata of the cluster, for tools.

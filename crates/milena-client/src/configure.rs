@@ -6,11 +6,10 @@ use milena_core::Result;
 
 use crate::builder::ClientBuilder;
 use crate::client::Client;
-use crate::config;
 
 impl Client {
     /// Creates a builder from a file, which is `milena.yaml`, `milena.toml`, or a `.properties`
-    /// file of another client. See [`config`] for its content.
+    /// file of another client. See [`config`](crate::config) for its content.
     ///
     /// # Errors
     /// The same as [`ClientBuilder::file`].
@@ -39,7 +38,7 @@ impl Client {
 
 /// Settings from other sources. If two calls set the same key, the later call wins.
 impl ClientBuilder {
-    /// Reads the settings of a file. See [`config`] for its content.
+    /// Reads the settings of a file. See [`config`](crate::config) for its content.
     ///
     /// The extension selects the format. `.yaml`, `.yml` and `.toml` use milena's names.
     /// `.properties` uses the names of Kafka's Java clients and of librdkafka.
@@ -48,7 +47,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming file, line, key, and what is
     /// allowed.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
-        config::file(self, path.as_ref())
+        self.configure(|config| config.file(path.as_ref()))
     }
 
     /// Reads the settings of the environment, from `MILENA_BOOTSTRAP` and similar variables. If
@@ -73,11 +72,12 @@ impl ClientBuilder {
         self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        config::variables(self, owned(variables))
+        self.configure(|config| config.variables(owned(variables)))
     }
 
     /// Sets properties by the names of Kafka's Java clients and of librdkafka. Each property is
-    /// kept, mapped, or refused. [`explain_properties`](config::explain_properties) says which.
+    /// kept, mapped, or refused. [`explain_properties`](crate::config::explain_properties) says
+    /// which.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) with the reason for the first refused
@@ -86,16 +86,16 @@ impl ClientBuilder {
         self,
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        config::properties(self, owned(properties))
+        self.configure(|config| config.properties(owned(properties)))
     }
 
-    /// Sets one setting by its [key](config::Key), such as `producer.linger`. The value is written
-    /// as in a file.
+    /// Sets one setting by its [key](crate::config::Key), such as `producer.linger`. The value is
+    /// written as in a file.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the key and what is allowed.
     pub fn set(self, key: &str, value: impl Into<String>) -> Result<Self> {
-        config::set(self, key, value.into())
+        self.configure(|config| config.set(key, value.into()))
     }
 }
 

@@ -1,17 +1,20 @@
 //! The client. Producers, consumers and administrators share its connections to one cluster.
 
+mod bootstrap;
 mod builder;
 mod client;
 pub mod config;
 mod configure;
 pub mod dead_letters;
+mod draft;
 mod extend;
 mod layered;
 mod retry_topics;
 mod signals;
 mod typed;
 
-pub use builder::{Bootstrap, ClientBuilder};
+pub use bootstrap::Bootstrap;
+pub use builder::ClientBuilder;
 pub use client::Client;
 pub use extend::{ConsumerBuilderExt, ProducerBuilderExt};
 pub use layered::{LayeredConsumer, LayeredConsumerBuilder};

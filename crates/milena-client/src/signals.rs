@@ -72,11 +72,12 @@ const INTERRUPT: Came = Came {
 
 /// The watched signals. They are registered when this is made. Registered at the first poll, a
 /// signal before that would be lost.
-#[cfg(unix)]
 struct Signals {
     /// The stream of SIGINT, or the error of its registration.
+    #[cfg(unix)]
     interrupt: std::io::Result<tokio::signal::unix::Signal>,
     /// The stream of SIGTERM, or the error of its registration.
+    #[cfg(unix)]
     terminate: std::io::Result<tokio::signal::unix::Signal>,
 }
 
@@ -108,12 +109,9 @@ impl Signals {
 }
 
 #[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
 impl Signals {
     fn watch() -> Self {
-        Self
+        Self {}
     }
 
     async fn next(&mut self) -> Came {

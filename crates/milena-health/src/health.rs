@@ -13,12 +13,11 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::checks::{Look, Memory, Verdict};
-use crate::clients::{ClientId, Clients, Joined};
-use crate::http::HttpBuilder;
+use crate::clients::{ClientId, Clients};
+use crate::limits::CheckLimits;
 use crate::notes::Notes;
 use crate::report::{Check, Phase, Report, State};
-use crate::sample::{Sample, Watched};
-use crate::settings::HealthBuilder;
+use crate::sample::{Sample, WatchedGauges};
 
 /// The health of this process' clients. A clone is the same health.
 #[derive(Clone)]
@@ -28,12 +27,12 @@ pub struct Health(Arc<Inner>);
 /// `judged`.
 struct Inner {
     /// The limits of the checks.
-    settings: HealthBuilder,
+    limits: CheckLimits,
     /// The state left by clients' events.
     notes: Mutex<Notes>,
     /// The gauges to read, with the client they belong to. Those that are gone are removed at the
     /// next look.
-    watched: Mutex<Vec<Watched>>,
+    watched: Mutex<Vec<WatchedGauges>>,
     /// The program's own checks by name, in the order they were added.
     own: Mutex<Vec<(String, Own)>>,
     /// The state kept between looks. Locked for the judgement, so that looks do not overlap.
@@ -57,21 +56,10 @@ struct Judged {
 }
 
 impl Health {
-    /// Makes a health with the default limits.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::builder().build()
-    }
-
-    /// Begins to set up a health.
-    pub fn builder() -> HealthBuilder {
-        HealthBuilder::default()
-    }
-
     /// Makes a health with these limits.
-    pub(crate) fn start(settings: HealthBuilder) -> Self {
+    pub(crate) fn start(limits: CheckLimits) -> Self {
         Self(Arc::new(Inner {
-            settings,
+            limits,
             notes: Mutex::default(),
             watched: Mutex::default(),
             own: Mutex::default(),
@@ -135,13 +123,6 @@ impl Health {
         self.0.stopping.store(true, Ordering::Release);
     }
 
-    /// Joins as one of several clients. The health shuts down when the last of them closes. A
-    /// client that was built with this health joins by itself.
-    #[must_use = "dropped, it takes no part any more"]
-    pub fn join(&self) -> Joined {
-        Joined::new(self)
-    }
-
     pub(crate) fn clients(&self) -> &Clients {
         &self.0.clients
     }
@@ -149,12 +130,7 @@ impl Health {
     /// Returns the time between two requests that test whether a broker answers.
     #[must_use]
     pub fn probe_interval(&self) -> Duration {
-        self.0.settings.probe_interval
-    }
-
-    /// Begins to set up the HTTP page.
-    pub fn http(&self) -> HttpBuilder {
-        HttpBuilder::new(self.clone())
+        self.0.limits.probe_interval
     }
 
     /// Looks at all figures, runs all checks, and returns the report.
@@ -188,7 +164,7 @@ impl Health {
                 notes: &notes,
                 sample: &sample,
                 memory: &judged.memory,
-                settings: &inner.settings,
+                limits: &inner.limits,
             };
             (look.verdicts(), look.has_contact())
         };
@@ -267,12 +243,6 @@ impl Judged {
     }
 }
 
-impl Default for Health {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Observer for Health {
     fn on(&self, event: &Event<'_>) {
         self.note(ClientId::default(), event);
@@ -282,7 +252,7 @@ impl Observer for Health {
 impl fmt::Debug for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Health")
-            .field("settings", &self.0.settings)
+            .field("limits", &self.0.limits)
             .finish_non_exhaustive()
     }
 }

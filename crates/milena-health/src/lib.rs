@@ -70,14 +70,16 @@ mod checks;
 mod clients;
 mod health;
 mod http;
+mod joined;
+mod limits;
 mod notes;
 mod report;
 mod sample;
 mod settings;
 mod words;
 
-pub use clients::Joined;
 pub use health::Health;
 pub use http::{HttpBuilder, HttpServer};
+pub use joined::Joined;
 pub use report::{Check, Phase, Report, State};
 pub use settings::HealthBuilder;

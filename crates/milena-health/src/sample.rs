@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::clients::ClientId;
 
 /// Gauges to read, with the client that they belong to.
-pub(crate) type Watched = (ClientId, Arc<dyn Gauges>);
+pub(crate) type WatchedGauges = (ClientId, Arc<dyn Gauges>);
 
 /// A partition that a group of one client reads.
 pub(crate) type PlaceKey = (ClientId, String, TopicPartition);
@@ -87,7 +87,7 @@ pub(crate) enum Waits {
 
 impl Sample {
     /// Reads all gauges.
-    pub(crate) fn take(watched: &[Watched]) -> Self {
+    pub(crate) fn take(watched: &[WatchedGauges]) -> Self {
         let mut sample = Self::default();
         for (client, gauges) in watched {
             // Gauges may be a program's own code. A panic in it must not take the page down.

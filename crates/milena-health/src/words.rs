@@ -4,26 +4,14 @@ use std::time::Duration;
 
 use milena_core::Timestamp;
 
-/// Writes a time as RFC 3339, in UTC, to the second.
+/// Writes a time as RFC 3339, in UTC, to the second. A time outside of the years -9999 to 9999 is
+/// written as the nearest one within.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
-    let seconds = time.to_millis().div_euclid(1_000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days are counted from 0000-03-01, in eras of 400 years. Years that begin in March have the
-    // leap day at their end.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, next_year) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = year_of_era + era * 400 + next_year;
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    let second = time.to_millis().div_euclid(1_000);
+    let second = second.clamp(first.as_second(), last.as_second());
+    let time = jiff::Timestamp::from_second(second);
+    time.unwrap_or(last).to_string()
 }
 
 /// Writes a duration for people, in milliseconds below a second, in seconds below two minutes, else
@@ -66,7 +54,9 @@ mod tests {
             (951_782_400_999, "2000-02-29T00:00:00Z"),
             (1_735_689_599_000, "2024-12-31T23:59:59Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
             (-1_000, "1969-12-31T23:59:59Z"),
+            (253_402_207_199_000, "9999-12-30T21:59:59Z"),
         ] {
             assert_eq!(rfc3339(Timestamp::from_millis(millis)), text);
         }

@@ -12,11 +12,35 @@ use crate::metrics::Metrics;
 #[must_use = "nothing is registered before `build`"]
 pub struct MetricsBuilder {
     /// The registry to register in. `None` makes a new one.
-    pub(crate) registry: Option<Registry>,
+    registry: Option<Registry>,
     /// The largest number of values of one label. At least 1.
-    pub(crate) max_label_values: usize,
+    max_label_values: usize,
     /// The labels that every metric gets.
-    pub(crate) constant: HashMap<String, String>,
+    constant: HashMap<String, String>,
+}
+
+impl Metrics {
+    /// Makes metrics in a registry of their own.
+    #[must_use]
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "names are fixed, and a new registry holds none; a test registers them all"
+    )]
+    pub fn new() -> Self {
+        Self::builder().build().expect("the names differ")
+    }
+
+    /// Begins to set up metrics.
+    pub fn builder() -> MetricsBuilder {
+        MetricsBuilder::default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Default for MetricsBuilder {
@@ -74,7 +98,9 @@ impl MetricsBuilder {
     /// [`Metrics`] to several clients, or give each client its own registry, or add a
     /// [label](Self::add_label) that differs.
     pub fn build(self) -> Result<Metrics> {
-        Metrics::start(self).map_err(|cause| {
+        let registry = self.registry.unwrap_or_default();
+        let made = Metrics::register(registry, self.constant, self.max_label_values);
+        made.map_err(|cause| {
             let what = "the metrics cannot be registered; give one `Metrics` to all clients, or give each its own registry or label";
             Error::new(ErrorKind::Config, what).with_source(cause)
         })

@@ -11,7 +11,7 @@ use prometheus::{
 
 use crate::bound::{Keyed, Limit};
 use crate::buckets;
-use crate::observe::kind;
+use crate::error_kind::kind;
 
 /// The metrics of consumers.
 pub(crate) struct ConsumerMetrics {
@@ -35,7 +35,7 @@ pub(crate) struct ConsumerMetrics {
 
 /// The children of one topic in one group.
 #[derive(Clone)]
-struct Topic {
+struct ConsumedTopic {
     /// The topic, or the overflow value past the bound.
     name: Box<str>,
     /// Records that were fetched.
@@ -60,7 +60,7 @@ struct Group {
     /// The group, or the overflow value past the bound.
     name: Box<str>,
     /// The children of each topic of the group.
-    topics: Arc<Keyed<Topic>>,
+    topics: Arc<Keyed<ConsumedTopic>>,
     /// The closings of each gate of the group.
     gates: Arc<Keyed<IntCounter>>,
     /// Consumers that were started and have not ended.
@@ -205,7 +205,7 @@ impl ConsumerMetrics {
                     move |topic: &str| {
                         let of =
                             |vector: &IntCounterVec| vector.with_label_values(&[&*group, topic]);
-                        Topic {
+                        ConsumedTopic {
                             name: topic.into(),
                             records: of(&records),
                             bytes: of(&bytes),

@@ -40,6 +40,7 @@ mod buckets;
 mod builder;
 mod cells;
 mod consumer;
+mod error_kind;
 mod metrics;
 mod network;
 mod observe;

@@ -1,5 +1,6 @@
 //! The metrics of one or more clients, with the registry that shows them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,12 +9,8 @@ use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use crate::bound::Limit;
-use crate::builder::MetricsBuilder;
-use crate::consumer::ConsumerMetrics;
-use crate::network::NetworkMetrics;
-use crate::observe;
+use crate::observe::EventMetrics;
 use crate::processing::Processing;
-use crate::producer::ProducerMetrics;
 use crate::scrape::Scrape;
 
 /// Prometheus metrics of clients, and of their producers, consumers, handlers and connections. A
@@ -25,51 +22,24 @@ pub struct Metrics(Arc<Inner>);
 
 /// The metrics that all clones share. Written by the clients' tasks, without a lock around the
 /// whole.
-pub(crate) struct Inner {
+struct Inner {
     /// The registry that holds all metrics below. The program's own, if the builder was given one.
     registry: Registry,
-    /// The metrics of producers.
-    pub(crate) producer: ProducerMetrics,
-    /// The metrics of consumers.
-    pub(crate) consumer: ConsumerMetrics,
-    /// The metrics of connections and requests.
-    pub(crate) network: NetworkMetrics,
+    /// The metrics that count events.
+    events: EventMetrics,
     /// The counters of handlers.
     processing: Processing,
     /// The gauges that are read at each scrape.
     scrape: Scrape,
-    /// `milena_panics_total`.
-    panics: IntCounterVec,
-}
-
-impl Inner {
-    /// Counts a panic of user code.
-    pub(crate) fn panicked(&self, what: &str) {
-        // The value is not bounded, because only the client's own code names it.
-        self.panics.with_label_values(&[what]).inc();
-    }
 }
 
 impl Metrics {
-    /// Makes metrics in a registry of their own.
-    #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        clippy::expect_used,
-        reason = "names are fixed, and a new registry holds none; a test registers them all"
-    )]
-    pub fn new() -> Self {
-        Self::builder().build().expect("the names differ")
-    }
-
-    /// Begins to set up metrics.
-    pub fn builder() -> MetricsBuilder {
-        MetricsBuilder::default()
-    }
-
-    /// Makes and registers all metrics.
-    pub(crate) fn start(builder: MetricsBuilder) -> prometheus::Result<Self> {
-        let constant = builder.constant;
+    /// Makes all metrics and registers them in `registry`. Every metric gets the labels `constant`.
+    pub(crate) fn register(
+        registry: Registry,
+        constant: HashMap<String, String>,
+        max_label_values: usize,
+    ) -> prometheus::Result<Self> {
         let opts = |name: &str, help: &str| Opts::new(name, help).const_labels(constant.clone());
         let overflow = IntCounter::with_opts(opts(
             "milena_metrics_overflow_total",
@@ -83,18 +53,15 @@ impl Metrics {
             &["what"],
         )?;
         let limit = Limit {
-            values: builder.max_label_values,
+            values: max_label_values,
             overflow,
             constant: constant.clone(),
         };
         let inner = Inner {
-            registry: builder.registry.unwrap_or_default(),
-            producer: ProducerMetrics::new(&limit)?,
-            consumer: ConsumerMetrics::new(&limit)?,
-            network: NetworkMetrics::new(&limit)?,
+            registry,
+            events: EventMetrics::new(&limit, &panics)?,
             processing: Processing::new(&limit)?,
             scrape: Scrape::new(&limit, &panics)?,
-            panics,
         };
         // The scrape collects `overflow` and `panics` itself, since reading the gauges counts in
         // them.
@@ -102,9 +69,7 @@ impl Metrics {
             Box::new(inner.processing.clone()),
             Box::new(inner.scrape.clone()),
         ];
-        collectors.extend(inner.producer.collectors());
-        collectors.extend(inner.consumer.collectors());
-        collectors.extend(inner.network.collectors());
+        collectors.extend(inner.events.collectors());
         for collector in collectors {
             inner.registry.register(collector)?;
         }
@@ -139,15 +104,9 @@ impl Metrics {
     pub const CONTENT_TYPE: &'static str = prometheus::TEXT_FORMAT;
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Observer for Metrics {
     fn on(&self, event: &Event<'_>) {
-        observe::on(&self.0, event);
+        self.0.events.on(event);
     }
 }
 

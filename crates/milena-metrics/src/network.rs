@@ -11,7 +11,7 @@ use prometheus::{
 
 use crate::bound::{Keyed, Limit};
 use crate::buckets;
-use crate::observe::kind;
+use crate::error_kind::kind;
 
 /// The metrics of connections and requests.
 pub(crate) struct NetworkMetrics {

@@ -15,10 +15,10 @@ use crate::cells::{Cells, DEAD_LETTERED, ENDS, Sum, Totals};
 
 /// The metrics of handlers. A clone shares them.
 #[derive(Clone)]
-pub(crate) struct Processing(Arc<Shared>);
+pub(crate) struct Processing(Arc<ProcessingState>);
 
 /// The state that all clones and all lanes share.
-struct Shared {
+struct ProcessingState {
     /// The bound on routes, and the constant labels.
     limit: Limit,
     /// `milena_process_attempt_seconds`.
@@ -53,7 +53,7 @@ impl Processing {
             let name = format!("milena_process_{name}");
             Desc::new(name, help.to_owned(), labels, limit.constant.clone())
         };
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ProcessingState {
             limit: limit.clone(),
             attempts: desc(
                 "attempt_seconds",

@@ -8,12 +8,12 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec};
 
 use crate::bound::{Keyed, Limit};
 use crate::buckets;
-use crate::observe::kind;
+use crate::error_kind::kind;
 
 /// The metrics of producers.
 pub(crate) struct ProducerMetrics {
     /// The children of each topic.
-    topics: Keyed<Topic>,
+    topics: Keyed<ProducedTopic>,
     /// The counters by topic, for registration.
     vectors: [IntCounterVec; 4],
     /// `milena_producer_errors_total`.
@@ -30,7 +30,7 @@ pub(crate) struct ProducerMetrics {
 
 /// The children of one topic.
 #[derive(Clone)]
-struct Topic {
+struct ProducedTopic {
     /// The topic, or the overflow value past the bound.
     name: Box<str>,
     /// Records that were acknowledged.
@@ -82,7 +82,7 @@ impl ProducerMetrics {
         let vectors = [records, bytes, batches, retries];
         let [records, bytes, batches, retries] = vectors.clone();
         Ok(Self {
-            topics: Keyed::new(limit, move |topic| Topic {
+            topics: Keyed::new(limit, move |topic| ProducedTopic {
                 name: topic.into(),
                 records: records.with_label_values(&[topic]),
                 bytes: bytes.with_label_values(&[topic]),

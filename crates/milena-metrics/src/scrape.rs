@@ -13,10 +13,10 @@ use crate::bound::{Limit, OVERFLOW, Seen};
 
 /// A collector that reads all watched gauges at each scrape. A clone shares them.
 #[derive(Clone)]
-pub(crate) struct Scrape(Arc<Shared>);
+pub(crate) struct Scrape(Arc<ScrapeState>);
 
 /// The state that all clones share.
-struct Shared {
+struct ScrapeState {
     /// The bound on label values of one scrape.
     limit: Limit,
     /// `milena_panics_total`, for gauges that panic.
@@ -127,7 +127,7 @@ impl Scrape {
             vectors.push(GaugeVec::new(opts, labels)?);
         }
         let vectors = vectors.try_into();
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ScrapeState {
             limit: limit.clone(),
             panics: panics.clone(),
             watched: Mutex::default(),

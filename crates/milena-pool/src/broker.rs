@@ -1,17 +1,14 @@
-//! The connections to one broker: one per role, a pool for short requests, and a dial backoff.
+//! The connections to one broker: one per role, and a pool for short requests.
 
 use std::sync::Arc;
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
-use milena_core::{Address, Backoff, Error, ErrorKind, NodeId, Persistence, Result};
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep_until};
+use milena_core::{Address, Error, ErrorKind, NodeId, Result};
+use tokio::time::Instant;
 
-use crate::connect::Connect;
-use crate::connection::{Connection, Destination, Home};
-use crate::node_backoff::NodeBackoff;
-use crate::options::ConnectionOptions;
-use crate::own::Slot;
+use crate::connection::Connection;
+use crate::line::{Dialer, Line};
+use crate::slot::Slot;
 use crate::tasks::closed;
 
 /// The purpose of a connection. A broker answers the requests of a connection one at a time, so
@@ -28,34 +25,6 @@ pub enum Role {
     Heartbeat,
 }
 
-/// The settings with which a cluster handle dials.
-pub(crate) struct Dialer {
-    /// Opens the streams.
-    pub(crate) connector: Arc<dyn Connect>,
-    /// The address map. Returns the address to dial for an advertised address.
-    pub(crate) route: Arc<dyn Fn(&Address) -> Address + Send + Sync>,
-    /// The settings of each connection.
-    pub(crate) options: ConnectionOptions,
-    /// The waits between dials to one broker, `reconnect.backoff.ms`.
-    pub(crate) backoff: Backoff,
-    /// The state shared by all connections of the handle.
-    pub(crate) home: Home,
-}
-
-impl Dialer {
-    /// Dials once, with the address map applied.
-    pub(crate) async fn dial(&self, address: &Address, node: Option<NodeId>) -> Result<Connection> {
-        let route = (self.route)(address);
-        let to = Destination {
-            address,
-            route: &route,
-            node,
-        };
-        let opened = Connection::open_in(&*self.connector, to, &self.options, &self.home).await;
-        opened.map_err(|error| error.with_persistence(Persistence::NotWritten))
-    }
-}
-
 /// A broker and the connections to it. A broker whose address changes gets a new value.
 pub(crate) struct Broker {
     /// The path to the broker, shared by slots and pool.
@@ -64,18 +33,6 @@ pub(crate) struct Broker {
     slots: [Slot; 4],
     /// The connections for short requests.
     pool: Pool<Short>,
-}
-
-/// The path to a broker. Dials wait until the backoff is over.
-pub(crate) struct Line {
-    /// The broker's number.
-    node: NodeId,
-    /// The address that the broker advertises.
-    pub(crate) address: Address,
-    /// The settings with which to dial.
-    dialer: Arc<Dialer>,
-    /// The failed dials and the wait that follows from them.
-    backoff: Mutex<NodeBackoff>,
 }
 
 /// The use of a pool.
@@ -91,12 +48,7 @@ pub(crate) struct PoolStatus {
 
 impl Broker {
     pub(crate) fn new(node: NodeId, address: Address, dialer: Arc<Dialer>) -> Result<Self> {
-        let line = Arc::new(Line {
-            node,
-            address,
-            dialer,
-            backoff: Mutex::default(),
-        });
+        let line = Arc::new(Line::new(node, address, dialer));
         let pool = Pool::builder(Short(line.clone()))
             .max_size(SHORT_CONNECTIONS)
             .build()
@@ -131,7 +83,7 @@ impl Broker {
 
     /// Returns true if a dial would start at once, without backoff.
     pub(crate) fn is_ready(&self, now: Instant) -> bool {
-        self.line.backoff.lock().until(now).is_none()
+        self.line.is_ready(now)
     }
 
     /// Returns the use of the pool for short requests.
@@ -153,23 +105,6 @@ impl Broker {
             (0, size) if size < short.max_size => 1,
             _ => 2,
         }
-    }
-}
-
-impl Line {
-    /// Waits until the backoff is over, then dials.
-    pub(crate) async fn dial(&self) -> Result<Connection> {
-        let until = self.backoff.lock().until(Instant::now());
-        if let Some(until) = until {
-            sleep_until(until).await;
-        }
-        let dialed = self.dialer.dial(&self.address, Some(self.node)).await;
-        let mut backoff = self.backoff.lock();
-        match &dialed {
-            Ok(_) => backoff.succeeded(),
-            Err(_) => backoff.failed(Instant::now(), &self.dialer.backoff),
-        }
-        dialed
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::{Arc, Weak};
 
 use milena_core::{Gauge, Gauges};
 
-use crate::cluster::{Cluster, Inner};
+use crate::cluster::Cluster;
+use crate::core::ClusterCore;
 
 /// Reads a cluster's figures. Holds the cluster weakly, so that figures do not keep connections
 /// open.
-struct ClusterGauges(Weak<Inner>);
+struct ClusterGauges(Weak<ClusterCore>);
 
 impl Gauges for ClusterGauges {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
@@ -44,6 +45,6 @@ impl Cluster {
     /// cluster. They end with their owners.
     #[must_use]
     pub fn gauges(&self) -> Arc<dyn Gauges> {
-        Arc::new(ClusterGauges(Arc::downgrade(&self.0)))
+        Arc::new(ClusterGauges(Arc::downgrade(self.core())))
     }
 }

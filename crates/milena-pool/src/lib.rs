@@ -25,16 +25,20 @@
 //! # }
 //! ```
 
+mod all_topics;
 mod broker;
 mod cluster;
 mod connect;
 mod connection;
 mod coordinator;
+mod core;
 mod doubts;
 mod driver;
+mod find_coordinator;
 mod frames;
 mod gauges;
 mod handshake;
+mod line;
 mod merge;
 mod metadata;
 mod node_backoff;
@@ -50,11 +54,13 @@ mod rtt;
 mod send;
 mod settings;
 mod signals;
+mod slot;
 mod spares;
 mod standing;
 mod tasks;
 mod tcp;
 mod throttle;
+mod timing;
 mod topic_map;
 mod topics;
 mod upkeep;
@@ -62,6 +68,7 @@ mod users;
 mod wanted;
 mod writes;
 
+pub use all_topics::AllTopics;
 pub use broker::Role;
 pub use cluster::Cluster;
 pub use connect::{BoxFuture, BoxStream, Connect, Stream};
@@ -76,4 +83,3 @@ pub use send::Target;
 pub use settings::ClusterBuilder;
 pub use tcp::TcpConnect;
 pub use users::{ClusterUser, EndStage};
-pub use wanted::AllTopics;

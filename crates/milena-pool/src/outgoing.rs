@@ -295,10 +295,10 @@ impl Shared {
 /// If the future is dropped, the request is still sent, and its answer is discarded.
 #[must_use = "the answer is discarded when this is dropped"]
 #[derive(Debug)]
-pub struct Answer(Inner);
+pub struct Answer(AnswerState);
 
 #[derive(Debug)]
-enum Inner {
+enum AnswerState {
     /// The request was not queued. `None` after the error was returned.
     Failed(Option<Error>),
     /// The request was queued. The driver sends the answer.
@@ -307,11 +307,11 @@ enum Inner {
 
 impl Answer {
     pub(crate) const fn failed(error: Error) -> Self {
-        Self(Inner::Failed(Some(error)))
+        Self(AnswerState::Failed(Some(error)))
     }
 
     pub(crate) const fn waiting(receiver: oneshot::Receiver<Result<Bytes>>) -> Self {
-        Self(Inner::Waiting(receiver))
+        Self(AnswerState::Waiting(receiver))
     }
 }
 
@@ -320,8 +320,8 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            Inner::Failed(error) => Poll::Ready(Err(error.take().unwrap_or_else(gone))),
-            Inner::Waiting(receiver) => Pin::new(receiver)
+            AnswerState::Failed(error) => Poll::Ready(Err(error.take().unwrap_or_else(gone))),
+            AnswerState::Waiting(receiver) => Pin::new(receiver)
                 .poll(cx)
                 .map(|answer| answer.unwrap_or_else(|_| Err(gone()))),
         }

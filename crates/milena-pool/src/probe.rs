@@ -9,24 +9,15 @@ use milena_protocol::messages::MetadataRequest;
 use tokio::time::sleep;
 
 use crate::broker::Broker;
-use crate::cluster::{Cluster, Inner};
-
-impl Cluster {
-    /// Sends each broker a small request at the interval `every`, at least 100 ms, until the
-    /// cluster is closed or its last handle is dropped. Observers receive the events of these
-    /// requests, with their times and failures.
-    pub fn keep_probing(&self, every: Duration) {
-        self.0.probe_every(every.max(SHORTEST));
-    }
-}
+use crate::core::ClusterCore;
 
 /// Probes all brokers at the interval `every`.
-pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
-    let Some(signals) = cluster.upgrade().map(|inner| inner.signals.clone()) else {
+pub(crate) async fn run(cluster: Weak<ClusterCore>, every: Duration) {
+    let Some(signals) = cluster.upgrade().map(|core| core.signals.clone()) else {
         return;
     };
     loop {
-        let Some(brokers) = cluster.upgrade().map(|inner| brokers(&inner)) else {
+        let Some(brokers) = cluster.upgrade().map(|core| brokers(&core)) else {
             return;
         };
         let round = async {
@@ -47,10 +38,10 @@ pub(crate) async fn run(cluster: Weak<Inner>, every: Duration) {
 }
 
 /// Returns the brokers without the cluster, which must be able to end while a probe waits.
-fn brokers(inner: &Inner) -> Vec<(NodeId, Arc<Broker>)> {
-    let metadata = inner.metadata.load();
+fn brokers(core: &ClusterCore) -> Vec<(NodeId, Arc<Broker>)> {
+    let metadata = core.metadata.load();
     let known = metadata.brokers().map(|known| known.node);
-    let brokers = known.filter_map(|node| Some((node, inner.broker(node).ok()?)));
+    let brokers = known.filter_map(|node| Some((node, core.broker(node).ok()?)));
     brokers.collect()
 }
 
@@ -69,4 +60,4 @@ async fn ask(broker: &Broker) -> Option<BTreeSet<NodeId>> {
 /// The longest time that a probe waits for its answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The shortest interval. More frequent probes would be a load for the brokers.
-const SHORTEST: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);

@@ -6,15 +6,15 @@ use std::sync::{Arc, Weak};
 use milena_core::{Error, ErrorKind, Result};
 use tokio::time::{Instant, sleep_until};
 
-use crate::cluster::Inner;
+use crate::core::ClusterCore;
 use crate::pace::{Need, Next, Pace, next};
 use crate::signals::Asked;
 use crate::tasks::closed;
 use crate::wanted::Scope;
 
 /// Refreshes the metadata until the cluster handle is closed or dropped.
-pub(crate) async fn run(weak: Weak<Inner>) {
-    let Some(signals) = weak.upgrade().map(|inner| inner.signals.clone()) else {
+pub(crate) async fn run(weak: Weak<ClusterCore>) {
+    let Some(signals) = weak.upgrade().map(|core| core.signals.clone()) else {
         return;
     };
     // If this task ends without the handle being closed, its waiters get an error.
@@ -24,15 +24,15 @@ pub(crate) async fn run(weak: Weak<Inner>) {
     let mut served = 0;
     let mut failing = None;
     loop {
-        let Some(inner) = weak.upgrade() else { return };
+        let Some(core) = weak.upgrade() else { return };
         let need = Need {
             whole: signals.whole() > served,
-            due: inner.due(),
-            part: inner.wanted.lock().pending(),
+            due: core.due(),
+            part: core.wanted.lock().pending(),
         };
         match next(Instant::now(), need, &whole, &part) {
             Next::WaitUntil(at) => {
-                drop(inner);
+                drop(core);
                 tokio::select! {
                     () = signals.wake.notified() => {}
                     () = signals.closing.cancelled() => return,
@@ -44,20 +44,20 @@ pub(crate) async fn run(weak: Weak<Inner>) {
                 // A refresh of the whole metadata includes the single topics. Read the numbers
                 // first, since requests made during the refresh need another one.
                 let of_part = signals.part();
-                let asked = inner.wanted.lock().take_asked();
-                let scope = inner.scope_of_all();
+                let asked = core.wanted.lock().take_asked();
+                let scope = core.scope_of_all();
                 whole.begin(Instant::now());
                 // The broker that is usually asked may lag behind. If requested refreshes bring
                 // nothing new, others are asked first.
                 let another = need.whole && whole.is_fruitless();
                 let outcome = tokio::select! {
-                    outcome = inner.renew(&scope, another) => outcome,
+                    outcome = core.renew(&scope, another) => outcome,
                     () = signals.closing.cancelled() => return,
                 };
                 if outcome.is_err() {
-                    inner.wanted.lock().put_back(asked);
+                    core.wanted.lock().put_back(asked);
                 }
-                note(&mut whole, &inner, &outcome);
+                note(&mut whole, &core, &outcome);
                 log(&mut failing, &outcome);
                 let error = outcome.err();
                 signals.end(Asked::Whole(served), error.clone());
@@ -65,17 +65,17 @@ pub(crate) async fn run(weak: Weak<Inner>) {
             }
             Next::Part => {
                 let of_part = signals.part();
-                let asked = inner.wanted.lock().take_asked();
+                let asked = core.wanted.lock().take_asked();
                 let scope = Scope::Part(asked.clone());
                 part.begin(Instant::now());
                 let outcome = tokio::select! {
-                    outcome = inner.renew(&scope, part.is_fruitless()) => outcome,
+                    outcome = core.renew(&scope, part.is_fruitless()) => outcome,
                     () = signals.closing.cancelled() => return,
                 };
                 if outcome.is_err() {
-                    inner.wanted.lock().put_back(asked);
+                    core.wanted.lock().put_back(asked);
                 }
-                note(&mut part, &inner, &outcome);
+                note(&mut part, &core, &outcome);
                 log(&mut failing, &outcome);
                 signals.end(Asked::Part(of_part), outcome.err());
             }
@@ -84,9 +84,9 @@ pub(crate) async fn run(weak: Weak<Inner>) {
 }
 
 /// Tells `pace` how a refresh ended.
-fn note(pace: &mut Pace, inner: &Arc<Inner>, outcome: &Result<bool>) {
+fn note(pace: &mut Pace, core: &Arc<ClusterCore>, outcome: &Result<bool>) {
     let is_new = outcome.as_ref().ok().copied();
-    pace.note(Instant::now(), is_new, &inner.timing.retry);
+    pace.note(Instant::now(), is_new, &core.timing.retry);
 }
 
 /// Logs a line when refreshes begin to fail, and one when they succeed again.
@@ -106,15 +106,15 @@ fn log(failing: &mut Option<Instant>, outcome: &Result<bool>) {
 }
 
 /// Reports to all waiters, when it is dropped, that this task will refresh no more.
-struct LastWord(Weak<Inner>);
+struct LastWord(Weak<ClusterCore>);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
-        let Some(inner) = self.0.upgrade() else {
+        let Some(core) = self.0.upgrade() else {
             return;
         };
         let what = "the task that refreshes metadata ended with its runtime; try again";
-        let signals = &inner.signals;
+        let signals = &core.signals;
         let error = if signals.closing.is_cancelled() {
             closed()
         } else {

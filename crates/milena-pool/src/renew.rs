@@ -9,8 +9,8 @@ use milena_protocol::messages::metadata_request::MetadataRequestTopic;
 use milena_protocol::messages::{MetadataRequest, MetadataResponse, TopicName as WireName};
 use tokio::time::Instant;
 
-use crate::cluster::Inner;
 use crate::connection::Connection;
+use crate::core::ClusterCore;
 use crate::doubts::Source;
 use crate::merge::merge;
 use crate::metadata::Metadata;
@@ -35,7 +35,7 @@ struct Failure {
     error: Error,
 }
 
-impl Inner {
+impl ClusterCore {
     /// Asks brokers for metadata until one answers. Returns true if the answer was new.
     ///
     /// A broker that does not answer does not delay the others. The next one is asked while this

@@ -12,7 +12,6 @@ use crate::broker::Short;
 use crate::cluster::Cluster;
 use crate::connection::Connection;
 use crate::coordinator::CoordinatorKey;
-use crate::tasks::closed;
 
 /// The broker that must answer a request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -119,7 +118,7 @@ impl Cluster {
         form: Form<'_, R>,
         limit: Duration,
     ) -> Result<R::Response> {
-        self.0.keep_up();
+        self.keep_up();
         let deadline = Instant::now() + self.api_timeout();
         let mut attempt = 0;
         loop {
@@ -130,7 +129,7 @@ impl Cluster {
                 },
                 Err(error) => error,
             };
-            let wait = self.0.timing.retry.delay(attempt);
+            let wait = self.backoff().delay(attempt);
             // Repeat only what was certainly not written. `State` means that the broker is unknown
             // or that its connection has too many requests, and both may pass.
             let again = error.persistence() == Some(Persistence::NotWritten)
@@ -205,40 +204,7 @@ impl Cluster {
                 self.coordinator_by(&key, deadline).await?
             }
         };
-        self.0.broker(node)?.check_out().await
-    }
-
-    /// Takes a connection to the broker that can be asked soonest. Skips brokers that cannot be
-    /// reached.
-    pub(crate) async fn any_connection(&self) -> Result<Object<Short>> {
-        let (_, connection) = self.any_connection_but(&[]).await?;
-        Ok(connection)
-    }
-
-    /// Like [`any_connection`](Self::any_connection), but uses a broker in `silent` only if there
-    /// is no other.
-    pub(crate) async fn any_connection_but(
-        &self,
-        silent: &[NodeId],
-    ) -> Result<(NodeId, Object<Short>)> {
-        let mut last = None;
-        let mut nodes = self.0.by_load();
-        nodes.sort_by_key(|node| silent.contains(node));
-        for node in nodes {
-            match self.0.broker(node)?.check_out().await {
-                Ok(connection) => return Ok((node, connection)),
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
-                Err(error) => last = Some(error),
-            }
-        }
-        self.request_refresh();
-        Err(last.unwrap_or_else(|| {
-            if self.is_closed() {
-                return closed();
-            }
-            Error::new(ErrorKind::Transport, "no broker of the cluster is known")
-                .with_persistence(Persistence::NotWritten)
-        }))
+        self.core().broker(node)?.check_out().await
     }
 
     /// Makes the next attempt look up the target again, because of `error`.

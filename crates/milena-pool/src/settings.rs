@@ -7,13 +7,14 @@ use milena_core::{
     Address, Backoff, Error, ErrorKind, Observer, Observers, Result, Timestamp, WallClock,
 };
 
-use crate::broker::Dialer;
 use crate::cluster::Cluster;
 use crate::connect::Connect;
 use crate::connection::Home;
 use crate::handshake::HandshakeStep;
+use crate::line::Dialer;
 use crate::options::ConnectionOptions;
 use crate::tcp::TcpConnect;
+use crate::timing::Timing;
 
 /// Settings of a [`Cluster`].
 #[must_use]
@@ -32,34 +33,26 @@ pub struct ClusterBuilder {
     timing: Timing,
 }
 
-/// Timeouts and intervals of a cluster handle.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    /// The waits between attempts and between refreshes, `retry.backoff.ms`.
-    pub(crate) retry: Backoff,
-    /// The longest time for an operation with its retries, `default.api.timeout.ms`.
-    pub(crate) api_timeout: Duration,
-    /// The age at which the metadata is refreshed without a request, `metadata.max.age.ms`.
-    pub(crate) metadata_max_age: Duration,
-    /// The time without use after which a topic is removed from the metadata,
-    /// `metadata.max.idle.ms`.
-    pub(crate) metadata_max_idle: Duration,
+impl Cluster {
+    /// Starts to build a handle on the cluster that `bootstrap` addresses reach, each `host:port`.
+    pub fn builder<I>(bootstrap: I) -> ClusterBuilder
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        ClusterBuilder::new(bootstrap.into_iter().map(Into::into).collect())
+    }
 }
 
 impl ClusterBuilder {
-    pub(crate) fn new(bootstrap: Vec<String>) -> Self {
+    fn new(bootstrap: Vec<String>) -> Self {
         Self {
             bootstrap,
             connector: Arc::new(TcpConnect::new()),
             route: Arc::new(Address::clone),
             options: ConnectionOptions::default(),
             reconnect: Backoff::new(Duration::from_millis(50), Duration::from_secs(1)),
-            timing: Timing {
-                retry: Backoff::default(),
-                api_timeout: Duration::from_secs(60),
-                metadata_max_age: Duration::from_secs(300),
-                metadata_max_idle: Duration::from_secs(300),
-            },
+            timing: Timing::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
     /// The kept memory, shared with the frames that will give memory back.
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<KeptMemory>>,
     /// Small frames in a row since the last large one.
     small: u32,
     /// The size in bytes of the largest frame that has arrived whole.
@@ -22,7 +22,7 @@ pub(crate) struct Spares {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptMemory {
     /// Memory to use again, oldest first. At most [`MOST_KEPT`].
     spares: Vec<BytesMut>,
     /// True while large frames arrive. Memory that comes back is then kept.
@@ -34,7 +34,7 @@ struct Lent {
     /// The frame.
     bytes: BytesMut,
     /// The place for the memory. Gone once the connection has ended.
-    home: Weak<Mutex<Kept>>,
+    home: Weak<Mutex<KeptMemory>>,
 }
 
 impl Spares {

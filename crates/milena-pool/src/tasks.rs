@@ -13,10 +13,10 @@ use crate::outgoing::Shared;
 
 /// The tasks of a cluster handle. Clones share the list.
 #[derive(Clone, Default)]
-pub(crate) struct Tasks(Arc<Mutex<Inner>>);
+pub(crate) struct Tasks(Arc<Mutex<TaskList>>);
 
 #[derive(Default)]
-struct Inner {
+struct TaskList {
     /// The tasks that have not been joined.
     set: JoinSet<()>,
     /// The queues of the connections, to end each connection on close.
@@ -32,35 +32,35 @@ impl Tasks {
         shared: &Arc<Shared>,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
-        let mut inner = self.0.lock();
-        if inner.closed {
+        let mut list = self.0.lock();
+        if list.closed {
             return Err(closed());
         }
         // Remove ended tasks and connections. The lists would otherwise grow with each reconnect.
-        while inner.set.try_join_next().is_some() {}
-        inner.connections.retain(|weak| weak.strong_count() > 0);
-        inner.connections.push(Arc::downgrade(shared));
-        inner.set.spawn(task);
+        while list.set.try_join_next().is_some() {}
+        list.connections.retain(|weak| weak.strong_count() > 0);
+        list.connections.push(Arc::downgrade(shared));
+        list.set.spawn(task);
         Ok(())
     }
 
     /// Starts another task, unless the handle is closed. The task must end by itself on close.
     pub(crate) fn spawn_plain(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut inner = self.0.lock();
-        if !inner.closed {
-            while inner.set.try_join_next().is_some() {}
-            inner.set.spawn(task);
+        let mut list = self.0.lock();
+        if !list.closed {
+            while list.set.try_join_next().is_some() {}
+            list.set.spawn(task);
         }
     }
 
     /// Ends every connection and waits for the tasks. Aborts tasks that take longer than a second.
     pub(crate) async fn close(&self) {
         let (mut set, connections) = {
-            let mut inner = self.0.lock();
-            inner.closed = true;
+            let mut list = self.0.lock();
+            list.closed = true;
             (
-                std::mem::take(&mut inner.set),
-                std::mem::take(&mut inner.connections),
+                std::mem::take(&mut list.set),
+                std::mem::take(&mut list.connections),
             )
         };
         for connection in connections.iter().filter_map(Weak::upgrade) {
@@ -75,7 +75,7 @@ impl Tasks {
     }
 }
 
-impl Drop for Inner {
+impl Drop for TaskList {
     fn drop(&mut self) {
         // Connections end with their own handles. Dropping the set must not abort their tasks.
         self.set.detach_all();

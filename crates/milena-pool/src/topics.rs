@@ -64,8 +64,8 @@ impl Cluster {
         loop {
             // Ask for this topic alone, so that the cost does not grow with the number of known
             // topics (KIP-526).
-            self.0.wanted.lock().ask(&name, Instant::now());
-            let asked = self.0.signals.ask_part();
+            self.core().wanted.lock().ask(&name, Instant::now());
+            let asked = self.core().signals.ask_part();
             match timeout_at(deadline, self.served(asked)).await {
                 Ok(Ok(())) => {
                     if let Some(found) = self.settled(&name, &mut last)? {
@@ -79,7 +79,7 @@ impl Cluster {
             if unknown.is_over(last.as_ref(), &name, unknown_for) {
                 return Err(unknown_topic(name));
             }
-            let wait = self.0.timing.retry.delay(attempt);
+            let wait = self.backoff().delay(attempt);
             attempt += 1;
             if Instant::now() + wait >= deadline {
                 return Err(match last {
@@ -119,15 +119,15 @@ impl Cluster {
             topic.is_some_and(|topic| topic.error.is_none())
         };
         let asks = {
-            let mut wanted = self.0.wanted.lock();
+            let mut wanted = self.core().wanted.lock();
             let added = names
                 .into_iter()
                 .map(|name| wanted.add(&name, is_known(&name), now));
             added.fold(false, |any, asks| any | asks)
         };
         if asks {
-            self.0.signals.ask_part();
-            self.0.keep_up();
+            self.core().signals.ask_part();
+            self.keep_up();
         }
     }
 
@@ -139,13 +139,13 @@ impl Cluster {
     pub fn request_topics(&self, names: impl IntoIterator<Item = TopicName>) {
         let now = Instant::now();
         {
-            let mut wanted = self.0.wanted.lock();
+            let mut wanted = self.core().wanted.lock();
             for name in names {
                 wanted.ask(&name, now);
             }
         }
-        self.0.signals.ask_part();
-        self.0.keep_up();
+        self.core().signals.ask_part();
+        self.keep_up();
     }
 
     /// Adds the leaders that one Produce or Fetch answer named (KIP-951). A leader whose epoch is
@@ -165,7 +165,7 @@ impl Cluster {
             return false;
         }
         let mut changed = false;
-        self.0.change(|old| {
+        self.core().change(|old| {
             let (picture, _) = merge::follow(old, &moved, endpoints)?;
             changed = true;
             Some(picture)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
-use crate::cluster::Inner;
+use crate::core::ClusterCore;
 use crate::{probe, refresher};
 
 /// The background tasks of a handle, and if they run.
@@ -14,10 +14,11 @@ use crate::{probe, refresher};
 /// A handle may outlive the runtime on which it was created. An example is a handle in a `static`
 /// that several tests use, each with its own runtime.
 #[derive(Default)]
-pub(crate) struct Upkeep(Mutex<Kept>);
+pub(crate) struct Upkeep(Mutex<Background>);
 
+/// Shows which background tasks should run, and which of them do.
 #[derive(Default)]
-struct Kept {
+struct Background {
     /// The task that refreshes metadata.
     refresher: Life,
     /// The task that probes brokers, and its interval. `None` if probing was not asked for.
@@ -27,6 +28,46 @@ struct Kept {
 /// Shows if a task runs. The task holds the strong reference and drops it at its end.
 #[derive(Default)]
 struct Life(Weak<()>);
+
+impl Upkeep {
+    /// Starts the background tasks of `core` that should run and do not. Does nothing once the
+    /// handle is closed, or outside of a runtime.
+    pub(crate) fn keep_up(&self, core: &Arc<ClusterCore>) {
+        let mut background = self.0.lock();
+        let probing = background.probing.as_ref();
+        let all_live =
+            !background.refresher.is_over() && probing.is_none_or(|(_, life)| !life.is_over());
+        if all_live || core.signals.closing.is_cancelled() || Handle::try_current().is_err() {
+            return;
+        }
+        let tasks = &core.dialer.home.tasks;
+        if background.refresher.is_over() {
+            let alive = background.refresher.begin();
+            let task = refresher::run(Arc::downgrade(core));
+            tasks.spawn_plain(async move {
+                task.await;
+                drop(alive);
+            });
+        }
+        if let Some((every, life)) = &mut background.probing
+            && life.is_over()
+        {
+            let (alive, every) = (life.begin(), *every);
+            let task = probe::run(Arc::downgrade(core), every);
+            tasks.spawn_plain(async move {
+                task.await;
+                drop(alive);
+            });
+        }
+    }
+
+    /// Starts to probe each broker of `core` at this interval.
+    pub(crate) fn probe_every(&self, every: Duration, core: &Arc<ClusterCore>) {
+        let every = every.max(probe::SHORTEST);
+        self.0.lock().probing = Some((every, Life::default()));
+        self.keep_up(core);
+    }
+}
 
 impl Life {
     /// Returns true if the task has ended or was never started.
@@ -39,42 +80,5 @@ impl Life {
         let alive = Arc::new(());
         self.0 = Arc::downgrade(&alive);
         alive
-    }
-}
-
-impl Inner {
-    /// Starts the background tasks that should run and do not. Does nothing once the handle is
-    /// closed, or outside of a runtime.
-    pub(crate) fn keep_up(self: &Arc<Self>) {
-        let mut kept = self.upkeep.0.lock();
-        let probing = kept.probing.as_ref();
-        let all_live = !kept.refresher.is_over() && probing.is_none_or(|(_, life)| !life.is_over());
-        if all_live || self.signals.closing.is_cancelled() || Handle::try_current().is_err() {
-            return;
-        }
-        if kept.refresher.is_over() {
-            let alive = kept.refresher.begin();
-            let task = refresher::run(Arc::downgrade(self));
-            self.dialer.home.tasks.spawn_plain(async move {
-                task.await;
-                drop(alive);
-            });
-        }
-        if let Some((every, life)) = &mut kept.probing
-            && life.is_over()
-        {
-            let (alive, every) = (life.begin(), *every);
-            let task = probe::run(Arc::downgrade(self), every);
-            self.dialer.home.tasks.spawn_plain(async move {
-                task.await;
-                drop(alive);
-            });
-        }
-    }
-
-    /// Starts to probe each broker at this interval.
-    pub(crate) fn probe_every(self: &Arc<Self>, every: Duration) {
-        self.upkeep.0.lock().probing = Some((every, Life::default()));
-        self.keep_up();
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use milena_core::Gauge;
 use parking_lot::Mutex;
 
-use crate::cluster::Cluster;
 use crate::connect::BoxFuture;
 
 /// A user of a cluster, such as a producer or a consumer, that works until it is closed.
@@ -35,7 +34,7 @@ pub enum EndStage {
 pub(crate) struct Users(Mutex<Vec<(EndStage, Weak<dyn ClusterUser>)>>);
 
 impl Users {
-    fn add(&self, stage: EndStage, user: Weak<dyn ClusterUser>) {
+    pub(crate) fn add(&self, stage: EndStage, user: Weak<dyn ClusterUser>) {
         let mut users = self.0.lock();
         users.retain(|(_, user)| user.strong_count() > 0);
         users.push((stage, user));
@@ -54,22 +53,11 @@ impl Users {
             .filter_map(|(_, user)| user.upgrade())
             .collect()
     }
-}
-
-impl Cluster {
-    /// Adds a user that [`end_users`](Self::end_users) will end if it still exists then.
-    pub fn add_user(&self, stage: EndStage, user: Weak<dyn ClusterUser>) {
-        self.0.users.add(stage, user);
-    }
 
     /// Ends all users in order, stage by stage. The users of one stage end concurrently.
-    /// Connections stay open.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped, users that have begun to end continue to end.
-    pub async fn end_users(&self) {
+    pub(crate) async fn end(&self) {
         for stage in [EndStage::Readers, EndStage::Writers] {
-            let ending = self.0.users.of(stage).into_iter().map(ClusterUser::end);
+            let ending = self.of(stage).into_iter().map(ClusterUser::end);
             futures_util::future::join_all(ending).await;
         }
     }

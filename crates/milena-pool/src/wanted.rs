@@ -1,13 +1,10 @@
 //! The topics that metadata requests ask for: topics in use, or all topics for patterns.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Weak;
 use std::time::Duration;
 
 use milena_core::TopicName;
 use tokio::time::Instant;
-
-use crate::cluster::{Cluster, Inner};
 
 /// The topics to keep in the metadata, and the topics to ask for as soon as possible.
 #[derive(Default)]
@@ -44,6 +41,18 @@ impl Scope {
 }
 
 impl Wanted {
+    /// Keeps every topic of the cluster in the metadata, for one more user. Returns true if no user
+    /// needed them before.
+    pub(crate) fn add_all(&mut self) -> bool {
+        self.all += 1;
+        self.all == 1
+    }
+
+    /// Notes that one user does not need every topic any more.
+    pub(crate) fn remove_all(&mut self) {
+        self.all = self.all.saturating_sub(1);
+    }
+
     /// Keeps `name` in the metadata. Returns true if the topic must be asked for now.
     ///
     /// That is the case for a new topic, unless the metadata has it already (`known`). While all
@@ -105,43 +114,6 @@ impl Wanted {
     }
 }
 
-/// Keeps every topic of the cluster in the metadata until it is dropped.
-#[must_use = "the metadata holds every topic only while this is held"]
-pub struct AllTopics(Weak<Inner>);
-
-impl Cluster {
-    /// Keeps every topic of the cluster in the metadata while the result is held. Used for
-    /// subscriptions by pattern.
-    ///
-    /// Requests a refresh unless another user wants all topics already. From then on each refresh
-    /// transfers all topics, which costs every user of this handle.
-    pub fn want_all_topics(&self) -> AllTopics {
-        let first = {
-            let mut wanted = self.0.wanted.lock();
-            wanted.all += 1;
-            wanted.all == 1
-        };
-        if first {
-            self.request_refresh();
-        }
-        AllTopics(std::sync::Arc::downgrade(&self.0))
-    }
-}
-
-impl Drop for AllTopics {
-    fn drop(&mut self) {
-        if let Some(inner) = self.0.upgrade() {
-            let mut wanted = inner.wanted.lock();
-            wanted.all = wanted.all.saturating_sub(1);
-        }
-    }
-}
-
-impl std::fmt::Debug for AllTopics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AllTopics").finish_non_exhaustive()
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,11 +2,13 @@
 
 use milena_core::{Address, Backoff, Result};
 
-use super::key::{Change, Key, Section};
+use super::change::Change;
+use super::key::Key;
+use super::section::Section;
 use super::value::{DURATION, Form, LIST, RANGE, Raw, TEXT, unsaid};
 
 macro_rules! keys {
-    ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
+    ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$draft:ident, $value:ident| $set:expr;)*) => {
         /// The settings that everything made by a client shares.
         pub(super) const KEYS: &[Key] = &[$(Key {
             section: Section::Client,
@@ -18,7 +20,7 @@ macro_rules! keys {
             about: $about,
             read: |raw| {
                 let $value = ($form.read)(raw)?;
-                Some(Change::Client(Box::new(move |$builder| $set)))
+                Some(Change::Client(Box::new(move |$draft| $set)))
             },
         },)*];
     };
@@ -26,29 +28,31 @@ macro_rules! keys {
 
 keys! {
     "bootstrap", "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough":
-        |builder, value| builder.bootstrap(value);
+        |draft, value| draft.bootstrap(value);
     "client_id", "client.id", TEXT, "milena", "the name of this client in the logs and quotas of brokers":
-        |builder, value| builder.client_id(value);
+        |draft, value| draft.with(|cluster| cluster.client_id(value));
     "group", "group.id", TEXT, "", "the group that `client.group()` returns":
-        |builder, value| builder.group(value);
+        |draft, value| draft.group(value);
     "request_timeout", "request.timeout.ms", DURATION, "30s", "the longest wait for a broker's answer":
-        |builder, value| builder.request_timeout(value);
+        |draft, value| draft.with(|cluster| cluster.request_timeout(value));
     "connect_timeout", "socket.connection.setup.timeout.ms", DURATION, "10s", "the longest time to connect to a broker and end the handshake":
-        |builder, value| builder.connect_timeout(value);
+        |draft, value| draft.with(|cluster| cluster.connect_timeout(value));
     "api_timeout", "default.api.timeout.ms", DURATION, "60s", "the longest time of an operation with its retries":
-        |builder, value| builder.api_timeout(value);
+        |draft, value| draft.with(|cluster| cluster.api_timeout(value));
     "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "the largest age of the cluster's metadata":
-        |builder, value| builder.metadata_max_age(value);
+        |draft, value| draft.with(|cluster| cluster.metadata_max_age(value));
     "metadata_max_idle", "metadata.max.idle.ms", DURATION, "5m", "the time after which the metadata of an unused topic is no longer asked for":
-        |builder, value| builder.metadata_max_idle(value);
+        |draft, value| draft.with(|cluster| cluster.metadata_max_idle(value));
     "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "the time without requests after which a connection is closed":
-        |builder, value| builder.connections_max_idle(value);
+        |draft, value| draft.with(|cluster| cluster.connections_max_idle(value));
     "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait between tries of an operation":
-        |builder, value| builder.backoff(Backoff::new(value.0, value.1));
+        |draft, value| draft.with(|cluster| cluster.backoff(Backoff::new(value.0, value.1)));
     "reconnect_backoff", "reconnect.backoff.ms", RANGE, "50ms..1s", "the shortest and the longest wait between connection attempts to a broker":
-        |builder, value| builder.reconnect_backoff(Backoff::new(value.0, value.1));
+        |draft, value| draft.with(|cluster| cluster.reconnect_backoff(Backoff::new(value.0, value.1)));
     "address_map", "", ADDRESSES, "", "addresses that replace those of brokers, for tunnels and port forwards":
-        |builder, value| builder.address_map(move |address| replaced(&value, address));
+        |draft, value| draft.with(|cluster| {
+            cluster.address_map(move |address| replaced(&value, address))
+        });
 }
 
 /// The addresses of brokers. Each is checked when it is read, not first when it is dialed.

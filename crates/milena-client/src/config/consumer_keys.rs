@@ -9,7 +9,9 @@ use milena_consumer::{
 };
 use milena_core::{Backoff, Timestamp};
 
-use super::key::{Change, ConsumerChange, Key, Section};
+use super::change::{Change, ConsumerChange};
+use super::key::Key;
+use super::section::Section;
 use super::value::{
     BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration, unsaid,
 };

@@ -1,7 +1,7 @@
 //! The tables of settings in the documentation, generated from the settings themselves.
 
 use super::foreign_names::{NAMES, Rule, SECURITY};
-use super::key::keys;
+use super::table::keys;
 
 /// Returns the table of all settings.
 fn settings() -> String {
@@ -67,7 +67,7 @@ fn properties() -> String {
 
 mod tests {
     use super::*;
-    use crate::config::key::Section;
+    use crate::config::section::Section;
     use crate::config::value::Raw;
 
     /// Compares a written table with the generated one. Run with `MILENA_TEST_WRITE=1` to write the

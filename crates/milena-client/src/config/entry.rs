@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result};
 
-use super::key::{Change, Key, Section, keys};
+use super::change::Change;
+use super::key::Key;
 use super::nearest::nearest;
+use super::section::Section;
+use super::table::keys;
 use super::value::Raw;
 
 /// A setting as it was written.

@@ -1,8 +1,9 @@
 //! Settings from `MILENA_…` variables of the environment.
 
 use super::entry::{Entry, Origin};
-use super::key::{Key, keys};
+use super::key::Key;
 use super::nearest::nearest;
+use super::table::keys;
 use super::value::Raw;
 
 /// The settings among variables.

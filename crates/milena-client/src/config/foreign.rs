@@ -5,8 +5,8 @@ use milena_core::Result;
 
 use super::entry::{Entry, Origin};
 use super::foreign_names::{NAMES, Name, Rule, SECURITY};
-use super::key::Section;
 use super::nearest::nearest;
+use super::section::Section;
 use super::value::{Raw, defect};
 
 /// A property of Kafka's Java client or of librdkafka, and how milena treats it.
@@ -278,7 +278,7 @@ fn becomes(
     if let Some(drain) = drain(known.name, value) {
         entries.push(Entry {
             origin: origin.clone(),
-            section: CONSUMER.name().map(str::to_owned),
+            section: Section::Consumer.name().map(str::to_owned),
             key: "drain_timeout".to_owned(),
             value: Raw::Text(drain),
         });
@@ -309,8 +309,3 @@ fn find(name: &str) -> Option<&'static Name> {
         NAMES.iter().find(family)
     })
 }
-
-/// Short names for the sections of the table's targets.
-pub(super) const CLIENT: Section = Section::Client;
-pub(super) const PRODUCER: Section = Section::Producer;
-pub(super) const CONSUMER: Section = Section::Consumer;

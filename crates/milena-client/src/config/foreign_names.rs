@@ -1,11 +1,10 @@
 //! The names of Kafka's Java clients and of librdkafka, and the treatment of each.
 
-use super::foreign::{CLIENT, CONSUMER, PRODUCER};
 use super::foreign_values::{
     Convert, above_zero, assignors, class, compression, for_ever, fraction, in_flight, kibibytes,
     lower, millis, not, reconnect, reset, retry, same, times,
 };
-use super::key::Section;
+use super::section::Section;
 
 /// A property of another client.
 pub(super) struct Name {
@@ -38,6 +37,11 @@ pub(super) enum Rule {
 }
 
 use Rule::{Is, Only, Passed, Refused, Security, With};
+
+/// Short names for the sections of the table's targets.
+const CLIENT: Section = Section::Client;
+const PRODUCER: Section = Section::Producer;
+const CONSUMER: Section = Section::Consumer;
 
 const fn name(name: &'static str, rule: Rule) -> Name {
     Name { name, rule }

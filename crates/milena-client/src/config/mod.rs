@@ -36,7 +36,9 @@
 #![doc = include_str!("keys.md")]
 #![doc = include_str!("properties.md")]
 
+mod change;
 mod client_keys;
+mod configuration;
 mod consumer_keys;
 #[cfg(test)]
 mod document;
@@ -50,94 +52,21 @@ mod key;
 mod nearest;
 mod producer_keys;
 mod properties;
+mod section;
 mod settings;
+mod table;
 #[cfg(feature = "toml")]
 mod toml;
 mod value;
 #[cfg(feature = "yaml")]
 mod yaml;
 
-use std::path::Path;
-
-use milena_core::Result;
-
-use crate::builder::ClientBuilder;
-use entry::{Entry, Origin};
-use file::Content;
-use key::Change;
-use value::Raw;
-
 pub use foreign::{
     Fate, Property, properties as explain_properties, properties_text as explain_properties_text,
 };
-pub use key::{Key, Section, keys};
+pub use key::Key;
+pub use section::Section;
+pub use table::keys;
+
+pub(crate) use configuration::Configuration;
 pub(crate) use settings::Settings;
-
-/// Applies the settings of a file.
-pub(crate) fn file(builder: ClientBuilder, path: &Path) -> Result<ClientBuilder> {
-    let entries = match file::read(path)? {
-        Content::Settings(entries) => entries,
-        Content::Properties(given) => foreign::entries(&given)?,
-    };
-    take(builder, entries)
-}
-
-/// Applies the settings among variables of the environment.
-pub(crate) fn variables(
-    builder: ClientBuilder,
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> Result<ClientBuilder> {
-    let found = env::entries(variables);
-    found.warn();
-    let builder = match &found.file {
-        Some(path) => file(builder, Path::new(path))?,
-        None => builder,
-    };
-    take(builder, found.entries)
-}
-
-/// Applies properties of other clients.
-pub(crate) fn properties(
-    builder: ClientBuilder,
-    given: impl IntoIterator<Item = (String, String)>,
-) -> Result<ClientBuilder> {
-    let origin = Origin::whole("a property");
-    let given: Vec<_> = given
-        .into_iter()
-        .map(|(name, value)| (origin.clone(), name, value))
-        .collect();
-    take(builder, foreign::entries(&given)?)
-}
-
-/// Applies one setting.
-pub(crate) fn set(builder: ClientBuilder, key: &str, value: String) -> Result<ClientBuilder> {
-    let (section, name) = match key.split_once('.') {
-        Some((section, name)) => (Some(section.to_owned()), name),
-        None => (None, key),
-    };
-    let entry = Entry {
-        origin: Origin::whole("a setting"),
-        section,
-        key: name.to_owned(),
-        value: Raw::Text(value),
-    };
-    take(builder, [entry])
-}
-
-fn take(builder: ClientBuilder, entries: impl IntoIterator<Item = Entry>) -> Result<ClientBuilder> {
-    entries.into_iter().try_fold(builder, |mut builder, entry| {
-        if entry.value.is_unset() {
-            // Even without a value, the key must be the name of a setting.
-            entry.known()?;
-            return Ok(builder);
-        }
-        let (key, change) = entry.read()?;
-        builder.settings().note(key, &entry);
-        match change {
-            Change::Client(change) => return Ok(change(builder)),
-            Change::Producer(change) => builder.settings().set_producer(key, change),
-            Change::Consumer(change) => builder.settings().set_consumer(key, change),
-        }
-        Ok(builder)
-    })
-}

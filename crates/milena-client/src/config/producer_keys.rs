@@ -6,7 +6,9 @@ use milena_core::{Backoff, ErrorKind};
 use milena_producer::partitioner::{NAMES, by_name};
 use milena_producer::{Acks, Compression, ProducerBuilder};
 
-use super::key::{Change, Key, Section};
+use super::change::Change;
+use super::key::Key;
+use super::section::Section;
 use super::value::{BOOL, COUNT, DURATION, Form, RANGE, SIZE, SMALL_COUNT, unsaid};
 
 macro_rules! keys {

@@ -6,8 +6,9 @@ use std::fmt;
 use milena_consumer::{AssignedConsumerBuilder, ConsumerBuilder};
 use milena_producer::ProducerBuilder;
 
+use super::change::{ConsumerChange, ProducerChange};
 use super::entry::{Entry, is_secret};
-use super::key::{ConsumerChange, Key, ProducerChange};
+use super::key::Key;
 
 /// The settings so far. A later setting of a key replaces an earlier one.
 #[derive(Clone, Default)]

@@ -7,7 +7,7 @@ use milena_core::{Error, Result};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::entry::{Entry, Origin};
-use super::key::Section;
+use super::section::Section;
 use super::value::Raw;
 
 /// Returns the settings of a YAML document, which has keys with values, lists, and sections of

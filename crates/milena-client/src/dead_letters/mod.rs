@@ -73,8 +73,16 @@ pub struct DeadLetters {
     topic: TopicName,
 }
 
+impl Client {
+    /// Returns the letters of a dead letter topic, to read them and to send them back.
+    #[must_use]
+    pub fn dead_letters(&self, topic: impl Into<TopicName>) -> DeadLetters {
+        DeadLetters::new(self.clone(), topic.into())
+    }
+}
+
 impl DeadLetters {
-    pub(crate) fn new(client: Client, topic: TopicName) -> Self {
+    fn new(client: Client, topic: TopicName) -> Self {
         Self { client, topic }
     }
 
@@ -169,7 +177,8 @@ impl DeadLetters {
         let mut scan = self.scan(filter.clone()).await?;
         let mut count = 0;
         while let Some(letter) = scan.next().await? {
-            writeln!(out, "{}", export::line(&letter)).map_err(|cause| {
+            let written = export::line(&letter).and_then(|line| out.write_all(&line));
+            written.map_err(|cause| {
                 Error::new(ErrorKind::State, "the export cannot be written").with_source(cause)
             })?;
             count += 1;

@@ -20,7 +20,7 @@ pub(super) fn consumers(look: &Look<'_>) -> Option<Verdict> {
         for (group, failures) in &notes.ended {
             for failure in failures {
                 let age = look.age(Some(failure.since));
-                dead |= age >= look.settings.dead_after && look.is_reachable(*client);
+                dead |= age >= look.limits.dead_after && look.is_reachable(*client);
                 ended.push(format!(
                     "the consumer of {} ended {} ago and was not replaced: {}",
                     group_name(group),
@@ -62,14 +62,14 @@ pub(super) fn progress(look: &Look<'_>) -> Verdict {
         // partition itself has not been stalled for longer than that.
         let bound = look.memory.progress.bound(key);
         let age = bound.map_or(*told, |bound| look.age(Some(bound)).min(*told));
-        if age < look.settings.stalled_after {
+        if age < look.limits.stalled_after {
             continue;
         }
         let pause = look.sample.pauses.get(key);
         let (what, may_be_dead) = waits_for(look, key, waits);
         dead |= may_be_dead
             && pause.is_none()
-            && age >= look.settings.dead_after
+            && age >= look.limits.dead_after
             && look.is_reachable(*client);
         let by = pause.map_or_else(String::new, |by| format!(", held by {by}"));
         let behind = count(place.lag, "record");
@@ -127,9 +127,9 @@ pub(super) fn fetches(look: &Look<'_>) -> Verdict {
     for ((client, group, partition), place) in &look.sample.partitions {
         let age = place.trouble.as_ref().map(|(_, age)| *age);
         let all = whole.entry((*client, group)).or_insert(true);
-        *all &= age.is_some_and(|age| age >= look.settings.stalled_after);
+        *all &= age.is_some_and(|age| age >= look.limits.stalled_after);
         if let Some((error, age)) = &place.trouble
-            && *age >= look.settings.fetches_after
+            && *age >= look.limits.fetches_after
         {
             longest = longest.max(*age);
             failing.push(format!("{partition} for {}: {error}", span(*age)));
@@ -138,7 +138,7 @@ pub(super) fn fetches(look: &Look<'_>) -> Verdict {
     if failing.is_empty() {
         return Verdict::new(NAME, State::Ok, "none fails");
     }
-    let failing_for_long = longest >= look.settings.dead_after;
+    let failing_for_long = longest >= look.limits.dead_after;
     let state = if failing_for_long || whole.values().any(|all| *all) {
         State::Failing
     } else {
@@ -157,7 +157,7 @@ pub(super) fn group(look: &Look<'_>) -> Verdict {
         .iter()
         .filter_map(|(key, all)| Some((key, all.out?)));
     let out: Vec<_> = out
-        .filter(|(_, age)| *age >= look.settings.group_after)
+        .filter(|(_, age)| *age >= look.limits.group_after)
         .collect();
     if out.is_empty() {
         let member = |((_, group), all): (&(ClientId, String), &Members)| {
@@ -174,7 +174,7 @@ pub(super) fn group(look: &Look<'_>) -> Verdict {
     }
     let dead = out
         .iter()
-        .any(|((client, _), age)| *age >= look.settings.dead_after && look.is_reachable(*client));
+        .any(|((client, _), age)| *age >= look.limits.dead_after && look.is_reachable(*client));
     let words = out
         .into_iter()
         .map(|((_, group), age)| format!("no member of {group} for {}", span(age)));
@@ -189,7 +189,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
     let all = clients.flat_map(|(client, notes)| notes.commits.iter().map(move |of| (client, of)));
     for (client, (group, trouble)) in all {
         let age = look.age(Some(trouble.since));
-        let long = age >= look.settings.commits_after;
+        let long = age >= look.limits.commits_after;
         // A commit that is refused for good counts at once, because a retry cannot succeed.
         let state = match (trouble.passes, long) {
             (true, false) => continue,
@@ -197,7 +197,7 @@ pub(super) fn commits(look: &Look<'_>) -> Verdict {
             (false, true) => State::Failing,
         };
         worst = worst.max(state);
-        dead |= trouble.passes && age >= look.settings.dead_after && look.is_reachable(*client);
+        dead |= trouble.passes && age >= look.limits.dead_after && look.is_reachable(*client);
         words.push(format!(
             "commits of {group} have failed for {}, so records are delivered again after a restart: {}",
             span(age),

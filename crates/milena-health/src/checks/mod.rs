@@ -11,10 +11,10 @@ use milena_core::Offset;
 use tokio::time::Instant;
 
 use crate::clients::ClientId;
+use crate::limits::CheckLimits;
 use crate::notes::Notes;
 use crate::report::State;
 use crate::sample::{PlaceKey, Sample, Since};
-use crate::settings::HealthBuilder;
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) struct Look<'a> {
     /// The state kept from earlier looks.
     pub(crate) memory: &'a Memory,
     /// The limits of the checks.
-    pub(crate) settings: &'a HealthBuilder,
+    pub(crate) limits: &'a CheckLimits,
 }
 
 /// The state that is kept from one look to the next.

@@ -12,7 +12,7 @@ pub(super) fn buffer(look: &Look<'_>) -> Option<Verdict> {
     let what = format!("{used} of {limit} bytes");
     let long = buffer
         .waited
-        .filter(|waited| *waited >= look.settings.buffer_after);
+        .filter(|waited| *waited >= look.limits.buffer_after);
     Some(match long {
         Some(waited) => {
             let reason = format!("full, callers have waited for {}: {what}", span(waited));

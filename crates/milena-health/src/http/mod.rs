@@ -46,9 +46,16 @@ struct Limits {
     header_bytes: usize,
 }
 
+impl Health {
+    /// Begins to set up the HTTP page.
+    pub fn http(&self) -> HttpBuilder {
+        HttpBuilder::new(self.clone())
+    }
+}
+
 impl HttpBuilder {
     /// Begins with the defaults.
-    pub(crate) fn new(health: Health) -> Self {
+    fn new(health: Health) -> Self {
         Self {
             health,
             address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9404),

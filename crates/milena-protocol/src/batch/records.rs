@@ -54,7 +54,7 @@ impl Records {
     pub fn held_by<H: Send + 'static>(&self, holder: H) -> Self {
         Self {
             header: self.header,
-            body: Bytes::from_owner(Held {
+            body: Bytes::from_owner(HeldBody {
                 body: self.body.clone(),
                 _holder: holder,
             }),
@@ -89,14 +89,14 @@ impl Records {
 }
 
 /// A body, and a value that is kept with it.
-struct Held<H> {
+struct HeldBody<H> {
     /// The decompressed body.
     body: Bytes,
     /// The value, dropped with the last slice of the body.
     _holder: H,
 }
 
-impl<H> AsRef<[u8]> for Held<H> {
+impl<H> AsRef<[u8]> for HeldBody<H> {
     fn as_ref(&self) -> &[u8] {
         &self.body
     }

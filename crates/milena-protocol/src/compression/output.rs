@@ -104,7 +104,7 @@ impl Output {
             memory.truncate(self.filled);
             return Bytes::from(memory);
         }
-        let held = Held {
+        let held = PooledMemory {
             memory,
             len: self.filled,
         };
@@ -123,20 +123,20 @@ impl Drop for Output {
 }
 
 /// Memory that slices of a body lie in.
-struct Held {
+struct PooledMemory {
     /// The memory. It returns to the pool when this is dropped.
     memory: Vec<u8>,
     /// The bytes of the body, at the front of `memory`.
     len: usize,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for PooledMemory {
     fn as_ref(&self) -> &[u8] {
         self.memory.get(..self.len).unwrap_or_default()
     }
 }
 
-impl Drop for Held {
+impl Drop for PooledMemory {
     fn drop(&mut self) {
         give(std::mem::take(&mut self.memory));
     }

@@ -11,11 +11,12 @@ use milena_core::{
 use milena_protocol::batch::{BatchHeader, Batches, HEADER_LEN, rewrite};
 use milena_protocol::compression::DEFAULT_MAX_SIZE;
 
-use crate::cluster::{Cluster, NewTopic, Refused};
+use crate::cluster::{Cluster, NewTopic};
 use crate::group::GroupView;
 use crate::listen;
 use crate::log::StoredBatch;
 use crate::partition::Partition;
+use crate::refused::Refused;
 use crate::topic::TopicConfig;
 
 /// An inspector, which reads and changes a running cluster.

@@ -105,7 +105,7 @@ fn trim(context: &Context, topic: &str, index: i32, offset: i64) -> Result<i64, 
 
 /// Serves a DescribeTopicPartitions request, one page at a time (KIP-966).
 pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsRequest) -> Answer {
-    let view = View::of(&context.cluster);
+    let view = context.cluster.view();
     let mut names: Vec<String> = request
         .topics
         .iter()

@@ -15,7 +15,9 @@ use std::time::Duration;
 use milena_broker::{Broker, ErrorCode};
 use milena_core::ErrorKind;
 use milena_protocol::messages::{
-    CreateTopicsRequest, FindCoordinatorRequest, MetadataRequest, create_topics_request,
+    ApiVersionsRequest, CreateTopicsRequest, DescribeTopicPartitionsRequest,
+    FindCoordinatorRequest, MetadataRequest, create_topics_request,
+    describe_topic_partitions_request,
 };
 use support::{Client, batch, text, topic};
 
@@ -161,6 +163,49 @@ async fn shutdown_ends_connections_and_listeners() {
         0
     );
     assert!(tokio::net::TcpStream::connect(&bootstrap[0]).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_description_has_no_more_partitions_than_its_limit_and_says_where_to_go_on() {
+    let broker = Broker::builder()
+        .topic("a", 1)
+        .topic("b", 2)
+        .topic("c", 1)
+        .start()
+        .await
+        .unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    for (limit, pages) in [
+        (1, [&["a0"][..], &["b0"], &["b1"], &["c0"]].to_vec()),
+        (2, [&["a0", "b0"][..], &["b1", "c0"]].to_vec()),
+        (3, [&["a0", "b0", "b1"][..], &["c0"]].to_vec()),
+        (4, [&["a0", "b0", "b1", "c0"][..]].to_vec()),
+    ] {
+        let mut cursor = None;
+        let mut seen = Vec::new();
+        // One more than the pages that are due, so that a cursor that stays ends the test too.
+        for _ in 0..=pages.len() {
+            let asked = DescribeTopicPartitionsRequest::default()
+                .with_response_partition_limit(limit)
+                .with_cursor(cursor.take());
+            let answer = client.call(&asked, 0).await;
+            let page = answer.topics.iter().flat_map(|each| {
+                let name = each.name.clone().unwrap();
+                let partitions = each.partitions.iter();
+                partitions.map(move |each| format!("{}{}", name.as_str(), each.partition_index))
+            });
+            seen.push(page.collect::<Vec<_>>());
+            let Some(next) = answer.next_cursor else {
+                break;
+            };
+            cursor = Some(
+                describe_topic_partitions_request::Cursor::default()
+                    .with_topic_name(next.topic_name)
+                    .with_partition_index(next.partition_index),
+            );
+        }
+        assert_eq!(seen, pages, "at most {limit}");
+    }
 }
 
 #[tokio::test]

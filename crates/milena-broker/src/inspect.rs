@@ -361,7 +361,7 @@ impl<'a> Inspector<'a> {
     /// Closes all connections to a broker, which stays up.
     pub fn cut_connections(&self, node: i32) {
         if let Some(node) = self.cluster.node(node) {
-            node.cut(&self.cluster.stop);
+            node.cut();
         }
     }
 

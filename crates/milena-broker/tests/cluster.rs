@@ -230,6 +230,40 @@ async fn a_broker_comes_back_at_its_tcp_address() {
 }
 
 #[tokio::test]
+async fn a_broker_whose_connections_are_cut_accepts_new_ones_over_tcp() {
+    let broker = Broker::builder()
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let address = broker.bootstrap().remove(0);
+    let limit = Duration::from_secs(10);
+    let served = async || {
+        let mut client = Client::tcp(&address).await;
+        client
+            .try_call(&ApiVersionsRequest::default(), 0)
+            .await
+            .is_some()
+    };
+    let mut old = Client::tcp(&address).await;
+    old.call(&ApiVersionsRequest::default(), 0).await;
+    for _ in 0..2 {
+        broker.inspect().cut_connections(1);
+        assert!(tokio::time::timeout(limit, served()).await.unwrap());
+    }
+    let closed = tokio::time::timeout(limit, old.frame());
+    assert!(closed.await.unwrap().is_none());
+    // The listener still ends with the broker.
+    broker.inspect().broker_down(1);
+    let gone = async {
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(limit, gone).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_cannot_be_is_refused_at_the_start() {
     let named = Broker::builder()
         .topic("no spaces", 1)

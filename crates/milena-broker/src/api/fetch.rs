@@ -289,16 +289,16 @@ fn read(
 
 /// Returns the replica in the consumer's rack, if this broker is the leader and in another rack.
 fn nearer(context: &Context, state: &PartitionState, rack: &str) -> Option<i32> {
-    let named = state.named_replica.filter(|_| !rack.is_empty());
-    if named.is_some() {
-        return named;
+    // An older answer has no field for the replica. The consumer would get neither records nor a
+    // place to read them from.
+    if context.version < 11 || rack.is_empty() {
+        return None;
+    }
+    if state.named_replica.is_some() {
+        return state.named_replica;
     }
     let own = context.node.rack.as_deref()?;
-    if context.version < 11
-        || rack.is_empty()
-        || own == rack
-        || state.leader != Some(context.node.id)
-    {
+    if own == rack || state.leader != Some(context.node.id) {
         return None;
     }
     let in_rack = |id: &i32| {

@@ -65,7 +65,13 @@ pub struct FaultGuard(FaultHandle);
 
 impl Faults {
     /// Adds a fault. All faults that match a request apply to it, earlier ones first.
+    ///
+    /// # Panics
+    /// If the fault is for an API that would ignore it. The message names the APIs that serve it.
+    #[track_caller]
     pub fn add(&self, fault: Fault) -> FaultHandle {
+        let defect = fault.defect();
+        assert!(defect.is_none(), "{}", defect.unwrap_or_default());
         let view = match &fault.action {
             Action::StaleMetadata => self.0.snapshot.get().and_then(|take| take()).map(Arc::new),
             _ => None,
@@ -91,6 +97,10 @@ impl Faults {
     }
 
     /// Adds a fault that fails the test if it does not fire as often as it should.
+    ///
+    /// # Panics
+    /// If the fault is for an API that would ignore it, as [`add`](Self::add) does.
+    #[track_caller]
     pub fn guard(&self, fault: Fault) -> FaultGuard {
         FaultGuard(self.add(fault))
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use milena_core::ErrorCode;
 use parking_lot::RwLock;
 
-use crate::cluster::Refused;
 use crate::config_kind::Kind;
+use crate::refused::Refused;
 use crate::settings::Settings;
 
 /// The settings of brokers that were changed at run time. The key is a broker, or `None` for the

@@ -251,7 +251,10 @@ impl BrokerBuilder {
             nodes.push(node);
         }
         let cluster = Arc::new(Cluster::new(self.settings, nodes, stop));
-        cluster.faults.bind(&cluster);
+        let weak = Arc::downgrade(&cluster);
+        cluster
+            .faults
+            .bind(move || weak.upgrade().map(|cluster| cluster.view()));
         cluster.groups.start(&cluster);
         for wish in self.topics {
             make(&cluster, wish)?;

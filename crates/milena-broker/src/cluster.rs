@@ -16,9 +16,11 @@ use crate::group::{Coordinator, World};
 use crate::journal::Journal;
 use crate::node::Node;
 use crate::partition::Partition;
+use crate::refused::Refused;
 use crate::settings::Settings;
 use crate::tasks::Tasks;
 use crate::topic::{Topic, TopicConfig, collide, name_defect};
+use crate::view::View;
 
 /// The state of the cluster. Every connection and every task shares it.
 #[derive(Debug)]
@@ -61,9 +63,6 @@ struct Topics {
     /// partition.
     created: usize,
 }
-
-/// The error code and the text of a refused administrative request.
-pub(crate) type Refused = (ErrorCode, String);
 
 /// A topic to create.
 #[derive(Clone, Debug, Default)]
@@ -157,6 +156,11 @@ impl Cluster {
         let each = topics.iter();
         each.map(|topic| (topic.name.to_string(), (topic.id, topic.all().len())))
             .collect()
+    }
+
+    /// Returns a snapshot of the brokers, topics and leaders.
+    pub(crate) fn view(&self) -> View {
+        View::of(self.up(), self.controller(), &self.topics())
     }
 
     pub(crate) fn partition(&self, topic: &str, index: i32) -> Option<Arc<Partition>> {

@@ -212,7 +212,7 @@ fn act(context: &Context, step: &Step) {
         Step::BrokerUp(node) => crate::listen::bring_up(cluster, *node),
         Step::CutConnections(node) => {
             if let Some(node) = cluster.node(*node) {
-                node.cut(&cluster.stop);
+                node.cut();
             }
         }
         Step::CreateTopic(name, partitions) => {

@@ -11,11 +11,12 @@ use milena_core::{
 use milena_protocol::batch::{BatchHeader, Batches, HEADER_LEN, rewrite};
 use milena_protocol::compression::DEFAULT_MAX_SIZE;
 
-use crate::cluster::{Cluster, NewTopic, Refused};
+use crate::cluster::{Cluster, NewTopic};
 use crate::group::GroupView;
 use crate::listen;
 use crate::log::StoredBatch;
 use crate::partition::Partition;
+use crate::refused::Refused;
 use crate::topic::TopicConfig;
 
 /// An inspector, which reads and changes a running cluster.
@@ -360,7 +361,7 @@ impl<'a> Inspector<'a> {
     /// Closes all connections to a broker, which stays up.
     pub fn cut_connections(&self, node: i32) {
         if let Some(node) = self.cluster.node(node) {
-            node.cut(&self.cluster.stop);
+            node.cut();
         }
     }
 

@@ -15,22 +15,22 @@ use tokio::sync::watch;
 ///
 /// The records of produced batches are dropped, but the headers of the batches are kept.
 #[derive(Clone, Debug)]
-pub struct Journal(Arc<Inner>);
+pub struct Journal(Arc<SharedJournal>);
 
 /// The state that all clones share.
 #[derive(Debug)]
-struct Inner {
+struct SharedJournal {
     /// The largest number of requests kept. 0 turns the journal off.
     capacity: usize,
     /// The requests.
-    state: Mutex<State>,
+    state: Mutex<JournalState>,
     /// Counts the changes, which wakes those that wait for a request.
     changes: watch::Sender<u64>,
 }
 
 /// The requests that are kept.
 #[derive(Debug, Default)]
-struct State {
+struct JournalState {
     /// The number of the next request. Only grows.
     next: u64,
     /// The newest requests, oldest first. At most `capacity`.
@@ -89,7 +89,7 @@ pub enum Fate {
 
 impl Journal {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedJournal {
             capacity,
             state: Mutex::default(),
             changes: watch::Sender::new(0),

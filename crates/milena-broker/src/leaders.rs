@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::cluster::Cluster;
-use crate::partition::{Partition, State};
+use crate::partition::{Partition, PartitionState};
 use crate::topic::Topic;
 
 impl Cluster {
@@ -86,13 +86,13 @@ impl Cluster {
     }
 
     /// Changes the leader, one epoch later. Replicas on brokers that are up catch up with it.
-    fn lead(&self, state: &mut State, leader: Option<i32>) {
+    fn lead(&self, state: &mut PartitionState, leader: Option<i32>) {
         state.elect(leader);
         self.catch_up(state);
     }
 
     /// Lets all replicas catch up that are up and not stopped.
-    fn catch_up(&self, state: &mut State) {
+    fn catch_up(&self, state: &mut PartitionState) {
         if state.leader.is_none() {
             return;
         }

@@ -38,6 +38,7 @@ mod log;
 mod node;
 mod partition;
 mod producers;
+mod refused;
 mod replicas;
 #[cfg(test)]
 mod samples;

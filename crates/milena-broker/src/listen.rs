@@ -27,7 +27,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Accepts connections for `node` until it goes down.
 pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpListener) {
-    let run = node.run();
+    let run = node.listener();
     let (of_cluster, node) = (Arc::clone(cluster), Arc::clone(node));
     cluster.tasks.spawn(async move {
         loop {
@@ -45,7 +45,9 @@ pub(crate) fn accept(cluster: &Arc<Cluster>, node: &Arc<Node>, listener: TcpList
             // refuses the option still works.
             let _ = stream.set_nodelay(true);
             let peer = Peer::new(&of_cluster, &node, format!("/{}", from.ip()));
-            of_cluster.tasks.spawn(serve(stream, peer, node.run()));
+            of_cluster
+                .tasks
+                .spawn(serve(stream, peer, node.connections()));
         }
     });
 }
@@ -84,7 +86,7 @@ pub(crate) fn dial(cluster: &Arc<Cluster>, address: &Address) -> io::Result<Dupl
     }
     let (ours, theirs) = tokio::io::duplex(PIPE_SIZE);
     let peer = Peer::new(cluster, node, "/127.0.0.1");
-    cluster.tasks.spawn(serve(ours, peer, node.run()));
+    cluster.tasks.spawn(serve(ours, peer, node.connections()));
     Ok(theirs)
 }
 

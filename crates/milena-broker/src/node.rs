@@ -21,11 +21,31 @@ pub(crate) struct Node {
     listens_at: Option<SocketAddr>,
     /// True while it is up.
     up: AtomicBool,
-    /// Ends the connections of the present run. Replaced when the broker comes back, or when its
-    /// connections are cut.
-    run: Mutex<CancelToken>,
+    /// The tokens of the present run. Replaced when the broker comes back.
+    run: Mutex<Run>,
     /// The fetch sessions. Cleared when it goes down.
     pub(crate) sessions: Mutex<Sessions>,
+}
+
+/// The tokens of one run of a broker, from its start until it goes down.
+#[derive(Debug)]
+struct Run {
+    /// Ends the listener and, as their parent, the connections. Cancelled when the broker goes
+    /// down.
+    listener: CancelToken,
+    /// Ends the connections. Replaced when they are cut, which leaves the listener in place.
+    connections: CancelToken,
+}
+
+impl Run {
+    /// Begins a run that ends with the cluster.
+    fn new(stop: &CancelToken) -> Self {
+        let listener = stop.child();
+        Self {
+            connections: listener.child(),
+            listener,
+        }
+    }
 }
 
 impl Node {
@@ -41,7 +61,7 @@ impl Node {
             listens_at: None,
             advertised: RwLock::new(advertised),
             up: AtomicBool::new(true),
-            run: Mutex::new(stop.child()),
+            run: Mutex::new(Run::new(stop)),
             sessions: Mutex::new(Sessions::new(max_sessions)),
         }
     }
@@ -78,15 +98,20 @@ impl Node {
         self.up.load(Ordering::Acquire)
     }
 
-    /// Returns the token that ends with the present run.
-    pub(crate) fn run(&self) -> CancelToken {
-        self.run.lock().clone()
+    /// Returns the token that ends the listener of the present run.
+    pub(crate) fn listener(&self) -> CancelToken {
+        self.run.lock().listener.clone()
+    }
+
+    /// Returns the token that ends connections which begin now.
+    pub(crate) fn connections(&self) -> CancelToken {
+        self.run.lock().connections.clone()
     }
 
     /// Takes it down, which ends its connections and its listener. Returns true if it was up.
     pub(crate) fn stop(&self) -> bool {
         let was_up = self.up.swap(false, Ordering::AcqRel);
-        self.run.lock().cancel();
+        self.run.lock().listener.cancel();
         self.sessions.lock().clear();
         was_up
     }
@@ -95,14 +120,17 @@ impl Node {
     pub(crate) fn start(&self, stop: &CancelToken) -> bool {
         let was_up = self.up.swap(true, Ordering::AcqRel);
         if !was_up {
-            *self.run.lock() = stop.child();
+            *self.run.lock() = Run::new(stop);
         }
         !was_up
     }
 
-    /// Ends all connections. The broker stays up.
-    pub(crate) fn cut(&self, stop: &CancelToken) {
-        let old = std::mem::replace(&mut *self.run.lock(), stop.child());
+    /// Ends all connections. The broker stays up, and its listener accepts new ones.
+    pub(crate) fn cut(&self) {
+        let mut run = self.run.lock();
+        let next = run.listener.child();
+        let old = std::mem::replace(&mut run.connections, next);
+        drop(run);
         old.cancel();
     }
 }

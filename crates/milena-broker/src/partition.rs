@@ -20,14 +20,14 @@ pub(crate) struct Partition {
     /// The partition's number.
     pub(crate) index: i32,
     /// The state. The lock is never held while waiting.
-    state: Mutex<State>,
+    state: Mutex<PartitionState>,
     /// The waiters to notify at the next change. Each is removed when it is notified.
     waiting: Mutex<Vec<Arc<Notify>>>,
 }
 
 /// The state of a partition, behind its lock.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct PartitionState {
     /// The leader's node id. `None` while no replica can lead.
     pub(crate) leader: Option<i32>,
     /// The leader epoch. Grows by one with each election.
@@ -76,7 +76,7 @@ impl Partition {
     pub(crate) fn new(index: i32, replicas: Vec<i32>) -> Self {
         Self {
             index,
-            state: Mutex::new(State {
+            state: Mutex::new(PartitionState {
                 leader: replicas.first().copied(),
                 leader_epoch: 0,
                 replicas: Replicas::new(replicas),
@@ -91,7 +91,7 @@ impl Partition {
     }
 
     /// Locks the state.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
         self.state.lock()
     }
 
@@ -173,7 +173,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Checks that `node` leads the partition. `known_epoch` is the leader epoch that the client
     /// knows, or -1 for none.
     pub(crate) fn led_by(&self, node: i32, known_epoch: i32) -> Result<(), Refusal> {

@@ -1,11 +1,13 @@
 //! A snapshot of the cluster as Metadata shows it. Faults keep one to answer with an old state.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use milena_core::Address;
 use uuid::Uuid;
 
-use crate::cluster::Cluster;
+use crate::node::Node;
+use crate::topic::Topic;
 
 /// The brokers, topics and leaders at one moment.
 #[derive(Clone, Debug)]
@@ -45,17 +47,23 @@ pub(crate) struct PartitionView {
 }
 
 impl View {
-    /// Takes a snapshot of the cluster.
-    pub(crate) fn of(cluster: &Cluster) -> Self {
+    /// Takes a snapshot of the brokers that are up, of the controller's id and of the topics.
+    pub(crate) fn of<'a>(
+        up: impl Iterator<Item = &'a Arc<Node>>,
+        controller: i32,
+        topics: &[Arc<Topic>],
+    ) -> Self {
+        let mut brokers = Vec::new();
+        let mut racks = BTreeMap::new();
+        for node in up {
+            brokers.push((node.id, node.address()));
+            racks.extend(node.rack.clone().map(|rack| (node.id, rack)));
+        }
         Self {
-            brokers: cluster.up().map(|node| (node.id, node.address())).collect(),
-            racks: cluster
-                .up()
-                .filter_map(|node| Some((node.id, node.rack.clone()?)))
-                .collect(),
-            controller: cluster.controller(),
-            topics: cluster
-                .topics()
+            brokers,
+            racks,
+            controller,
+            topics: topics
                 .iter()
                 .map(|topic| {
                     let partitions = topic

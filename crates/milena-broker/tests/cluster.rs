@@ -15,7 +15,9 @@ use std::time::Duration;
 use milena_broker::{Broker, ErrorCode};
 use milena_core::ErrorKind;
 use milena_protocol::messages::{
-    CreateTopicsRequest, FindCoordinatorRequest, MetadataRequest, create_topics_request,
+    ApiVersionsRequest, CreateTopicsRequest, DescribeTopicPartitionsRequest,
+    FindCoordinatorRequest, MetadataRequest, create_topics_request,
+    describe_topic_partitions_request,
 };
 use support::{Client, batch, text, topic};
 
@@ -163,6 +165,49 @@ async fn shutdown_ends_connections_and_listeners() {
     assert!(tokio::net::TcpStream::connect(&bootstrap[0]).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_description_has_no_more_partitions_than_its_limit_and_says_where_to_go_on() {
+    let broker = Broker::builder()
+        .topic("a", 1)
+        .topic("b", 2)
+        .topic("c", 1)
+        .start()
+        .await
+        .unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    for (limit, pages) in [
+        (1, [&["a0"][..], &["b0"], &["b1"], &["c0"]].to_vec()),
+        (2, [&["a0", "b0"][..], &["b1", "c0"]].to_vec()),
+        (3, [&["a0", "b0", "b1"][..], &["c0"]].to_vec()),
+        (4, [&["a0", "b0", "b1", "c0"][..]].to_vec()),
+    ] {
+        let mut cursor = None;
+        let mut seen = Vec::new();
+        // One more than the pages that are due, so that a cursor that stays ends the test too.
+        for _ in 0..=pages.len() {
+            let asked = DescribeTopicPartitionsRequest::default()
+                .with_response_partition_limit(limit)
+                .with_cursor(cursor.take());
+            let answer = client.call(&asked, 0).await;
+            let page = answer.topics.iter().flat_map(|each| {
+                let name = each.name.clone().unwrap();
+                let partitions = each.partitions.iter();
+                partitions.map(move |each| format!("{}{}", name.as_str(), each.partition_index))
+            });
+            seen.push(page.collect::<Vec<_>>());
+            let Some(next) = answer.next_cursor else {
+                break;
+            };
+            cursor = Some(
+                describe_topic_partitions_request::Cursor::default()
+                    .with_topic_name(next.topic_name)
+                    .with_partition_index(next.partition_index),
+            );
+        }
+        assert_eq!(seen, pages, "at most {limit}");
+    }
+}
+
 #[tokio::test]
 async fn a_broker_comes_back_at_its_tcp_address() {
     let broker = Broker::builder()
@@ -182,6 +227,40 @@ async fn a_broker_comes_back_at_its_tcp_address() {
         .unwrap();
     broker.inspect().broker_up(1);
     tokio::net::TcpStream::connect(&address).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_whose_connections_are_cut_accepts_new_ones_over_tcp() {
+    let broker = Broker::builder()
+        .listen("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    let address = broker.bootstrap().remove(0);
+    let limit = Duration::from_secs(10);
+    let served = async || {
+        let mut client = Client::tcp(&address).await;
+        client
+            .try_call(&ApiVersionsRequest::default(), 0)
+            .await
+            .is_some()
+    };
+    let mut old = Client::tcp(&address).await;
+    old.call(&ApiVersionsRequest::default(), 0).await;
+    for _ in 0..2 {
+        broker.inspect().cut_connections(1);
+        assert!(tokio::time::timeout(limit, served()).await.unwrap());
+    }
+    let closed = tokio::time::timeout(limit, old.frame());
+    assert!(closed.await.unwrap().is_none());
+    // The listener still ends with the broker.
+    broker.inspect().broker_down(1);
+    let gone = async {
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(limit, gone).await.unwrap();
 }
 
 #[tokio::test]

@@ -107,6 +107,39 @@ async fn an_error_after_the_append_leaves_the_records_written() {
     assert_eq!(broker.inspect().end_offset("orders", 0), Some(3));
 }
 
+/// Returns the message with which `act` panics.
+fn panic_of(act: impl FnOnce()) -> String {
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).unwrap_err();
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_after_the_work_is_refused_for_an_api_that_would_ignore_it() {
+    let (broker, mut client) = start().await;
+    let faults = broker.faults();
+    let fault = || Fault::apply_then_error(ErrorCode::REQUEST_TIMED_OUT);
+    for (fault, named) in [
+        (fault().on(ApiKey::Fetch), "Fetch"),
+        (
+            fault().on(ApiKey::Produce).on(ApiKey::Heartbeat),
+            "Heartbeat",
+        ),
+        (fault(), "every API"),
+    ] {
+        let told = panic_of(|| drop(faults.add(fault.clone())));
+        assert!(told.contains(named), "{told}");
+        assert!(told.contains("Produce, OffsetCommit"), "{told}");
+        let told = panic_of(|| drop(faults.guard(fault)));
+        assert!(told.contains(named), "{told}");
+    }
+    assert_eq!(
+        client.produce("orders", 0, batch(1, None)).await.error_code,
+        0,
+        "a refused fault is not added"
+    );
+    faults.add(fault().on(ApiKey::Produce).on(ApiKey::OffsetCommit));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_comes_before_or_after_the_append() {
     let (broker, mut client) = start().await;

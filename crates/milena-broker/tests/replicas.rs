@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, Broker, ErrorCode, Fault};
 use milena_protocol::messages::MetadataRequest;
-use support::{Client, batch, producing};
+use support::{Client, batch, fetching, producing, text};
 use tokio::time::Instant;
 
 /// Starts three brokers, with one partition on all of them that broker 1 leads.
@@ -176,6 +176,24 @@ async fn metadata_tells_who_is_in_sync_and_who_is_gone() {
     assert_eq!(ids(&partition.isr_nodes), [1]);
     assert_eq!(ids(&partition.replica_nodes), [1, 2, 3]);
     assert_eq!(ids(&partition.offline_replicas), [3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_cannot_be_sent_to_a_named_replica_is_served() {
+    let (broker, mut client) = start(&[]).await;
+    assert_eq!(
+        client.produce("orders", 0, batch(1, None)).await.error_code,
+        0
+    );
+    broker.inspect().name_replica("orders", 0, Some(7));
+    let asked = fetching("orders", &[(0, 0)]).with_rack_id(text("far"));
+    for (version, preferred) in [(10, -1), (11, 7)] {
+        let answer = client.call(&asked, version).await;
+        let partition = &answer.responses[0].partitions[0];
+        assert_eq!(partition.preferred_read_replica.0, preferred, "{version}");
+        let records = partition.records.as_ref().map_or(0, bytes::Bytes::len);
+        assert_eq!(records > 0, preferred < 0, "{version}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,16 +54,16 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Lists, describes, creates, alters and deletes topics.
     #[command(subcommand)]
-    Topics(commands::topics::Verb),
+    Topics(commands::topics::TopicsVerb),
     /// Lists, describes and deletes groups.
     #[command(subcommand)]
-    Groups(commands::groups::Verb),
+    Groups(commands::groups::GroupsVerb),
     /// Shows, resets and deletes committed offsets of groups.
     #[command(subcommand)]
-    Offsets(commands::offsets::Verb),
+    Offsets(commands::offsets::OffsetsVerb),
     /// Shows and alters configs of topics, brokers and groups.
     #[command(subcommand)]
-    Configs(commands::configs::Verb),
+    Configs(commands::configs::ConfigsVerb),
     /// Shows brokers, controller and features.
     Cluster,
     /// Elects leaders.
@@ -78,15 +78,15 @@ pub(crate) enum Command {
     Consume(commands::consume::Consume),
     /// Measures producing or consuming.
     #[command(subcommand)]
-    Perf(commands::perf::Verb),
+    Perf(commands::perf::PerfVerb),
     /// Shows the partition of a key under every client's scheme.
     Partition(commands::partition::Partition),
     /// Searches dead letters, and sends them back.
     #[command(subcommand)]
-    Dlq(commands::dlq::Verb),
+    Dlq(commands::dlq::DlqVerb),
     /// Checks configuration files, and lists settings.
     #[command(subcommand)]
-    Config(commands::config::Verb),
+    Config(commands::config::ConfigVerb),
     /// Runs a Kafka broker in memory until it is interrupted.
     Broker(commands::broker::BrokerArgs),
     /// Prints completions for a shell.

@@ -10,7 +10,7 @@ use milena::{Error, ErrorCode, ErrorKind};
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The kind, which gives the exit code.
-    kind: Kind,
+    kind: FailureKind,
     /// The text, without the hint.
     words: String,
     /// The topic or group that does not exist, if that is the failure. The nearest existing name is
@@ -28,7 +28,7 @@ pub(crate) enum Missing {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FailureKind {
     /// The reader of the output closed it. No message is printed.
     Quiet,
     Failed,
@@ -44,7 +44,7 @@ enum Kind {
 }
 
 impl Failure {
-    fn new(kind: Kind, words: impl Into<String>) -> Self {
+    fn new(kind: FailureKind, words: impl Into<String>) -> Self {
         Self {
             kind,
             words: words.into(),
@@ -54,36 +54,39 @@ impl Failure {
     }
 
     pub(crate) fn failed(words: impl Into<String>) -> Self {
-        Self::new(Kind::Failed, words)
+        Self::new(FailureKind::Failed, words)
     }
 
     pub(crate) fn usage(words: impl Into<String>) -> Self {
-        Self::new(Kind::Usage, words)
+        Self::new(FailureKind::Usage, words)
     }
 
     pub(crate) fn state(words: impl Into<String>) -> Self {
-        Self::new(Kind::State, words)
+        Self::new(FailureKind::State, words)
     }
 
     pub(crate) fn not_found(words: impl Into<String>) -> Self {
-        Self::new(Kind::NotFound, words)
+        Self::new(FailureKind::NotFound, words)
     }
 
     pub(crate) fn unreached(words: impl Into<String>) -> Self {
-        Self::new(Kind::Unreached, words)
+        Self::new(FailureKind::Unreached, words)
     }
 
     pub(crate) fn unknown(words: impl Into<String>) -> Self {
-        Self::new(Kind::Unknown, words)
+        Self::new(FailureKind::Unknown, words)
     }
 
     pub(crate) fn interrupted() -> Self {
-        Self::new(Kind::Interrupted, "interrupted")
+        Self::new(FailureKind::Interrupted, "interrupted")
     }
 
     /// Makes a failure to read `what`.
     pub(crate) fn input(what: &str, error: &io::Error) -> Self {
-        Self::new(Kind::InOut, format!("{what} cannot be read: {error}"))
+        Self::new(
+            FailureKind::InOut,
+            format!("{what} cannot be read: {error}"),
+        )
     }
 
     /// Makes a failure to connect. A server that answers but does not speak Kafka counts as not
@@ -93,7 +96,7 @@ impl Failure {
         let failure = Self::from(error);
         match is_stranger {
             true => Self {
-                kind: Kind::Unreached,
+                kind: FailureKind::Unreached,
                 ..failure
             },
             false => failure,
@@ -119,28 +122,28 @@ impl Failure {
 
     /// Returns true if no message is to be printed.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.kind == Kind::Quiet
+        self.kind == FailureKind::Quiet
     }
 
     /// Returns true if the output is closed or cannot be written, so that nothing more can be
     /// shown.
     pub(crate) fn is_output(&self) -> bool {
-        matches!(self.kind, Kind::Quiet | Kind::InOut)
+        matches!(self.kind, FailureKind::Quiet | FailureKind::InOut)
     }
 
     /// Returns the exit code.
     pub(crate) fn code(&self) -> u8 {
         match self.kind {
-            Kind::Quiet => 0,
-            Kind::Failed => 1,
-            Kind::Usage => 2,
-            Kind::Unreached => 3,
-            Kind::NotFound => 4,
-            Kind::State => 5,
-            Kind::TooOld => 6,
-            Kind::InOut => 7,
-            Kind::Unknown => 8,
-            Kind::Interrupted => 130,
+            FailureKind::Quiet => 0,
+            FailureKind::Failed => 1,
+            FailureKind::Usage => 2,
+            FailureKind::Unreached => 3,
+            FailureKind::NotFound => 4,
+            FailureKind::State => 5,
+            FailureKind::TooOld => 6,
+            FailureKind::InOut => 7,
+            FailureKind::Unknown => 8,
+            FailureKind::Interrupted => 130,
         }
     }
 }
@@ -158,21 +161,23 @@ impl fmt::Display for Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Transport | ErrorKind::Timeout => Kind::Unreached,
-            ErrorKind::Config | ErrorKind::Broker(ErrorCode::INVALID_GROUP_ID) => Kind::Usage,
-            ErrorKind::State => Kind::State,
+            ErrorKind::Transport | ErrorKind::Timeout => FailureKind::Unreached,
+            ErrorKind::Config | ErrorKind::Broker(ErrorCode::INVALID_GROUP_ID) => {
+                FailureKind::Usage
+            }
+            ErrorKind::State => FailureKind::State,
             ErrorKind::Unsupported | ErrorKind::Broker(ErrorCode::UNSUPPORTED_VERSION) => {
-                Kind::TooOld
+                FailureKind::TooOld
             }
             ErrorKind::Broker(
                 ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                 | ErrorCode::UNKNOWN_TOPIC_ID
                 | ErrorCode::GROUP_ID_NOT_FOUND,
-            ) => Kind::NotFound,
+            ) => FailureKind::NotFound,
             ErrorKind::Broker(
                 ErrorCode::NON_EMPTY_GROUP | ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
-            ) => Kind::State,
-            _ => Kind::Failed,
+            ) => FailureKind::State,
+            _ => FailureKind::Failed,
         };
         let mut words = error.to_string();
         let mut cause = error.source();
@@ -193,7 +198,7 @@ impl From<Error> for Failure {
                 "the broker does not accept '{group}' as the name of a group"
             ));
         }
-        if kind != Kind::NotFound {
+        if kind != FailureKind::NotFound {
             return failure;
         }
         let place = error.place();
@@ -229,9 +234,9 @@ impl From<Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::new(Kind::Quiet, "the output was closed"),
+            io::ErrorKind::BrokenPipe => Self::new(FailureKind::Quiet, "the output was closed"),
             _ => Self::new(
-                Kind::InOut,
+                FailureKind::InOut,
                 format!("the output cannot be written: {error}"),
             ),
         }

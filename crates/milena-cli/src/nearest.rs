@@ -1,6 +1,7 @@
 //! A hint for a topic or group that does not exist, with the most similar name.
 
 use milena::admin::ListGroups;
+use strsim::osa_distance;
 
 use crate::failure::{Failure, Missing};
 use crate::session::Session;
@@ -45,33 +46,10 @@ fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a
     let enough = (wanted.chars().count() / 3).max(2);
     names
         .filter(|name| *name != wanted)
-        .map(|name| (distance(wanted, name), name))
+        .map(|name| (osa_distance(wanted, name), name))
         .filter(|(changes, _)| *changes <= enough)
         .min()
         .map(|(_, name)| name)
-}
-
-/// Returns the number of letters to change, add, remove or swap with their neighbour.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let at = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX / 2);
-            let mut best = at(&above, j) + usize::from(a != b);
-            best = best.min(at(&above, j + 1) + 1).min(at(&row, j) + 1);
-            let swapped =
-                i > 0 && j > 0 && one.get(i - 1) == Some(b) && other.get(j - 1) == Some(a);
-            if swapped {
-                best = best.min(at(&before, j - 1) + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -90,8 +68,8 @@ mod tests {
 
     #[test]
     fn a_swap_is_one_change() {
-        assert_eq!(distance("abcd", "abdc"), 1);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(osa_distance("abcd", "abdc"), 1);
+        assert_eq!(osa_distance("", "abc"), 3);
+        assert_eq!(osa_distance("kitten", "sitting"), 3);
     }
 }

@@ -45,26 +45,37 @@ impl Signals {
     }
 }
 
-#[cfg(unix)]
-/// The streams of SIGINT, SIGTERM and SIGHUP. `None` for a signal that is not watched.
-struct Waiting([Option<tokio::signal::unix::Signal>; 3]);
+/// The signals that are watched. On Unix these are SIGINT, SIGTERM and SIGHUP. Elsewhere it is
+/// Ctrl-C.
+struct Waiting {
+    /// The streams of SIGINT, SIGTERM and SIGHUP. `None` for a signal that is not watched.
+    #[cfg(unix)]
+    streams: [Option<tokio::signal::unix::Signal>; 3],
+}
 
-#[cfg(unix)]
 impl Waiting {
+    #[cfg(unix)]
     fn register() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
 
         let watched = |kind| signal(kind).ok();
         // nohup ignores SIGHUP so that the command outlives its terminal. It must stay ignored.
         let hangup = Some(SignalKind::hangup()).filter(|kind| !is_ignored(*kind));
-        Self([
+        let streams = [
             watched(SignalKind::interrupt()),
             watched(SignalKind::terminate()),
             hangup.and_then(watched),
-        ])
+        ];
+        Self { streams }
+    }
+
+    #[cfg(not(unix))]
+    fn register() -> Self {
+        Self {}
     }
 
     /// Waits for the next of the signals.
+    #[cfg(unix)]
     async fn next(&mut self) {
         async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
             match signal {
@@ -72,11 +83,20 @@ impl Waiting {
                 None => std::future::pending().await,
             }
         }
-        let [interrupt, terminate, hangup] = &mut self.0;
+        let [interrupt, terminate, hangup] = &mut self.streams;
         tokio::select! {
             () = one(interrupt) => {}
             () = one(terminate) => {}
             () = one(hangup) => {}
+        }
+    }
+
+    /// Waits for the next Ctrl-C.
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            tracing::warn!("Ctrl-C cannot be watched");
+            std::future::pending().await
         }
     }
 }
@@ -91,23 +111,6 @@ fn is_ignored(kind: tokio::signal::unix::SignalKind) -> bool {
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
     mask.is_some_and(|mask| mask >> bit & 1 == 1)
-}
-
-#[cfg(not(unix))]
-struct Waiting;
-
-#[cfg(not(unix))]
-impl Waiting {
-    fn register() -> Self {
-        Self
-    }
-
-    async fn next(&mut self) {
-        if tokio::signal::ctrl_c().await.is_err() {
-            tracing::warn!("Ctrl-C cannot be watched");
-            std::future::pending().await
-        }
-    }
 }
 
 /// The exit code of a command that was interrupted.

@@ -100,7 +100,7 @@ impl BatchError {
     /// unchanged. Any other error fails all records.
     #[must_use]
     pub fn from_boxed(boxed: BoxError) -> Self {
-        match boxed.downcast::<Carried>() {
+        match boxed.downcast::<CarriedBatchError>() {
             Ok(carried) => carried.0,
             Err(other) => Self::all(ProcessError::from_boxed(other)),
         }
@@ -121,27 +121,27 @@ impl From<ProcessError> for BatchError {
 
 impl From<BatchError> for BoxError {
     fn from(error: BatchError) -> Self {
-        Box::new(Carried(error))
+        Box::new(CarriedBatchError(error))
     }
 }
 
 /// A [`BatchError`] that implements the standard error trait, so that a handler can return it with
 /// `?`.
-struct Carried(BatchError);
+struct CarriedBatchError(BatchError);
 
-impl fmt::Display for Carried {
+impl fmt::Display for CarriedBatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0.error, f)
     }
 }
 
-impl fmt::Debug for Carried {
+impl fmt::Debug for CarriedBatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
 }
 
-impl StdError for Carried {}
+impl StdError for CarriedBatchError {}
 
 impl fmt::Debug for BatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

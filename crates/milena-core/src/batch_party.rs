@@ -16,7 +16,7 @@ use crate::wakers::Wakers;
 /// in which the records must be processed, and calls [`close`](Self::close) after the last one. The
 /// handler's service waits until every record has arrived, or was answered by a layer.
 #[derive(Clone, Default)]
-pub struct BatchParty(Arc<Inner>);
+pub struct BatchParty(Arc<SharedParty>);
 
 /// The place of a record in a [`BatchParty`]. It travels in the record's extensions.
 ///
@@ -27,20 +27,20 @@ pub struct BatchParty(Arc<Inner>);
 pub struct BatchSeat {
     /// The party that the seat belongs to.
     party: BatchParty,
-    /// Index of the seat in [`State::seats`], counted from 0.
+    /// Index of the seat in [`PartyState::seats`], counted from 0.
     at: usize,
 }
 
 #[derive(Default)]
-struct Inner {
+struct SharedParty {
     /// The seats. Locked only for the length of a read or one change, never across an await.
-    state: Mutex<State>,
+    state: Mutex<PartyState>,
     /// Wakers of the futures that wait for a seat to change or for the party to close.
     wakers: Wakers,
 }
 
 #[derive(Default)]
-struct State {
+struct PartyState {
     /// Progress of each record, in processing order. Seats are never removed.
     seats: Vec<Progress>,
     /// True once no more records come. Set by [`BatchParty::close`].
@@ -139,7 +139,7 @@ impl BatchParty {
         made
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PartyState> {
         // No code panics in the middle of a change while it holds the lock, so the state is valid.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -219,10 +219,10 @@ impl BatchSeat {
 struct Waiting {
     /// The party that is waited for.
     party: BatchParty,
-    /// Registration in [`Inner::wakers`]. `None` before the first poll.
+    /// Registration in [`SharedParty::wakers`]. `None` before the first poll.
     id: Option<u64>,
     /// The condition that ends the wait.
-    done: fn(&State) -> bool,
+    done: fn(&PartyState) -> bool,
 }
 
 impl Future for Waiting {

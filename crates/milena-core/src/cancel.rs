@@ -13,10 +13,10 @@ use crate::wakers::Wakers;
 ///
 /// All clones share one state. A cancelled token stays cancelled.
 #[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<Inner>);
+pub struct CancelToken(Arc<TokenState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct TokenState {
     /// True once this token was cancelled. Does not show if the parent was.
     cancelled: AtomicBool,
     /// Wakers of the futures that wait for this token.
@@ -35,9 +35,9 @@ impl CancelToken {
     /// Creates a token that is cancelled when this one is, or on its own.
     #[must_use]
     pub fn child(&self) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(TokenState {
             parent: Some(self.clone()),
-            ..Inner::default()
+            ..TokenState::default()
         }))
     }
 

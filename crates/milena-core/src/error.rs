@@ -26,10 +26,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// appends every cause to that line. A `main` that returns an error prints it in this form. `{:#?}`
 /// adds the kind.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorParts>);
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorParts {
     /// The kind of failure.
     kind: ErrorKind,
     /// The text for people, without place and cause. May be empty, mostly if the kind says enough.
@@ -115,7 +115,7 @@ impl Error {
     /// Creates an error of `kind`. `message` says what was wrong and what to do, in lower case,
     /// without place and cause.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ErrorParts {
             kind,
             message: message.into(),
             persistence: None,
@@ -268,7 +268,7 @@ impl Error {
         self.with(|inner| inner.source = Some(source))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut ErrorParts)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }

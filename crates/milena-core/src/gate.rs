@@ -15,10 +15,10 @@ use crate::wakers::Wakers;
 /// that route under the gate's name, so that nothing is fetched for a dependency that is down. All
 /// clones share one state.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate(Arc<SharedGate>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedGate {
     /// The name, for people. Several gates may have the same name.
     name: Arc<str>,
     /// Number that is unique among the gates of this process. Never 0.
@@ -44,7 +44,7 @@ impl Gate {
     /// Creates an open gate. `name` tells people what closes it, such as `breaker:payments`.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedGate {
             name: name.into(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             state: Mutex::new(GateState::Open),

@@ -18,10 +18,10 @@ pub struct RecordHeader {
 /// Headers of a consumed record stay in the fetched bytes until the first change. That change
 /// decodes them into a list.
 #[derive(Clone, Debug)]
-pub struct Headers(Repr);
+pub struct Headers(OwnedHeaders);
 
 #[derive(Clone, Debug)]
-enum Repr {
+enum OwnedHeaders {
     /// Headers as fetched: `raw` holds `count` headers in the wire form of record batch v2.
     Wire { raw: Bytes, count: usize },
     /// Headers of a new record, or of a consumed record that was changed.
@@ -32,13 +32,13 @@ impl Headers {
     /// Creates an empty list. Allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Repr::List(Vec::new()))
+        Self(OwnedHeaders::List(Vec::new()))
     }
 
     /// Takes `count` headers in the wire form of record batch v2. Decodes nothing yet.
     #[must_use]
     pub const fn from_wire(raw: Bytes, count: usize) -> Self {
-        Self(Repr::Wire { raw, count })
+        Self(OwnedHeaders::Wire { raw, count })
     }
 
     /// Adds a header at the end. Existing headers with the same key stay.
@@ -126,8 +126,8 @@ impl Headers {
     #[must_use]
     pub fn view(&self) -> HeadersRef<'_> {
         match &self.0 {
-            Repr::Wire { raw, count } => HeadersRef::wire(raw, *count),
-            Repr::List(list) => HeadersRef::list(list),
+            OwnedHeaders::Wire { raw, count } => HeadersRef::wire(raw, *count),
+            OwnedHeaders::List(list) => HeadersRef::list(list),
         }
     }
 
@@ -135,11 +135,11 @@ impl Headers {
     #[must_use]
     pub fn detach(&self) -> Self {
         match &self.0 {
-            Repr::Wire { raw, count } => Self(Repr::Wire {
+            OwnedHeaders::Wire { raw, count } => Self(OwnedHeaders::Wire {
                 raw: Bytes::copy_from_slice(raw),
                 count: *count,
             }),
-            Repr::List(list) => Self(Repr::List(
+            OwnedHeaders::List(list) => Self(OwnedHeaders::List(
                 list.iter()
                     .map(|header| RecordHeader {
                         key: Bytes::copy_from_slice(&header.key),
@@ -151,7 +151,7 @@ impl Headers {
     }
 
     fn list(&mut self) -> &mut Vec<RecordHeader> {
-        if let Repr::Wire { raw, count } = &self.0 {
+        if let OwnedHeaders::Wire { raw, count } = &self.0 {
             let owned = |part: &[u8]| raw.slice_ref(part);
             let list = HeadersRef::wire(raw, *count)
                 .iter()
@@ -160,11 +160,11 @@ impl Headers {
                     value: value.map(owned),
                 })
                 .collect();
-            self.0 = Repr::List(list);
+            self.0 = OwnedHeaders::List(list);
         }
         match &mut self.0 {
-            Repr::List(list) => list,
-            Repr::Wire { .. } => unreachable!("made a list above"),
+            OwnedHeaders::List(list) => list,
+            OwnedHeaders::Wire { .. } => unreachable!("made a list above"),
         }
     }
 }

@@ -23,10 +23,10 @@ impl<'a> HeaderRef<'a> {
 
 /// The headers of a record, borrowed. Order, duplicate keys and null values are kept.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadersRef<'a>(Repr<'a>);
+pub struct HeadersRef<'a>(BorrowedHeaders<'a>);
 
 #[derive(Clone, Copy, Debug)]
-enum Repr<'a> {
+enum BorrowedHeaders<'a> {
     /// Headers in the wire form of record batch v2, where a zigzag varint length stands before each
     /// key and value.
     Wire {
@@ -43,28 +43,28 @@ impl<'a> HeadersRef<'a> {
     /// Returns a view without headers.
     #[must_use]
     pub const fn empty() -> Self {
-        Self(Repr::List(&[]))
+        Self(BorrowedHeaders::List(&[]))
     }
 
     /// Creates a view of `count` headers in wire form. If `raw` ends early, iteration ends there,
     /// too.
     #[must_use]
     pub const fn wire(raw: &'a [u8], count: usize) -> Self {
-        Self(Repr::Wire { raw, count })
+        Self(BorrowedHeaders::Wire { raw, count })
     }
 
     /// Views a list.
     #[must_use]
     pub const fn list(list: &'a [RecordHeader]) -> Self {
-        Self(Repr::List(list))
+        Self(BorrowedHeaders::List(list))
     }
 
     /// Returns the number of headers. For wire bytes that end early, it is the announced count.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self.0 {
-            Repr::Wire { count, .. } => count,
-            Repr::List(list) => list.len(),
+            BorrowedHeaders::Wire { count, .. } => count,
+            BorrowedHeaders::List(list) => list.len(),
         }
     }
 
@@ -95,8 +95,8 @@ impl<'a> HeadersRef<'a> {
     #[must_use]
     pub const fn as_wire(&self) -> Option<(&'a [u8], usize)> {
         match self.0 {
-            Repr::Wire { raw, count } => Some((raw, count)),
-            Repr::List(_) => None,
+            BorrowedHeaders::Wire { raw, count } => Some((raw, count)),
+            BorrowedHeaders::List(_) => None,
         }
     }
 }
@@ -118,14 +118,14 @@ impl PartialEq for HeadersRef<'_> {
 
 /// Iterates over borrowed headers.
 #[derive(Clone, Debug)]
-pub struct HeaderIter<'a>(Repr<'a>);
+pub struct HeaderIter<'a>(BorrowedHeaders<'a>);
 
 impl<'a> Iterator for HeaderIter<'a> {
     type Item = HeaderRef<'a>;
 
     fn next(&mut self) -> Option<HeaderRef<'a>> {
         match &mut self.0 {
-            Repr::List(list) => {
+            BorrowedHeaders::List(list) => {
                 let (first, rest) = list.split_first()?;
                 *list = rest;
                 Some(HeaderRef {
@@ -133,8 +133,8 @@ impl<'a> Iterator for HeaderIter<'a> {
                     value: first.value.as_deref(),
                 })
             }
-            Repr::Wire { count: 0, .. } => None,
-            Repr::Wire { raw, count } => {
+            BorrowedHeaders::Wire { count: 0, .. } => None,
+            BorrowedHeaders::Wire { raw, count } => {
                 *count -= 1;
                 let header = read_header(raw);
                 if header.is_none() {
@@ -147,8 +147,8 @@ impl<'a> Iterator for HeaderIter<'a> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         match self.0 {
-            Repr::List(list) => (list.len(), Some(list.len())),
-            Repr::Wire { count, .. } => (0, Some(count)),
+            BorrowedHeaders::List(list) => (list.len(), Some(list.len())),
+            BorrowedHeaders::Wire { count, .. } => (0, Some(count)),
         }
     }
 }

@@ -120,9 +120,9 @@ impl Classify for Error {
 ///
 /// This type is not a [`std::error::Error`] itself, so that `?` can take every error. It converts
 /// to a [`BoxError`] and back without loss, and so passes through any tower layer.
-pub struct ProcessError(Box<Inner>);
+pub struct ProcessError(Box<ProcessErrorParts>);
 
-struct Inner {
+struct ProcessErrorParts {
     /// The class. [`ErrorClass::Transient`] if `classified` is false.
     class: ErrorClass,
     /// The wait that the dependency asked for. `None` if it named none.
@@ -140,7 +140,7 @@ struct Inner {
 impl ProcessError {
     /// Creates an error of this class.
     pub fn new(class: ErrorClass, source: impl Into<BoxError>) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(ProcessErrorParts {
             class,
             retry_after: None,
             dependency: None,
@@ -200,7 +200,7 @@ impl ProcessError {
     /// [`Error`] keeps its class, and any other error is transient.
     #[must_use]
     pub fn from_boxed(boxed: BoxError) -> Self {
-        match boxed.downcast::<Carried>() {
+        match boxed.downcast::<CarriedProcessError>() {
             Ok(carried) => carried.0,
             Err(other) => match other.downcast::<Error>() {
                 Ok(error) => Self::classified(*error),
@@ -324,26 +324,26 @@ impl<E: StdError + Send + Sync + 'static> From<E> for ProcessError {
 
 impl From<ProcessError> for BoxError {
     fn from(error: ProcessError) -> Self {
-        Box::new(Carried(error))
+        Box::new(CarriedProcessError(error))
     }
 }
 
 /// A [`ProcessError`] that implements the standard error trait, to pass through tower layers.
-struct Carried(ProcessError);
+struct CarriedProcessError(ProcessError);
 
-impl fmt::Display for Carried {
+impl fmt::Display for CarriedProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl fmt::Debug for Carried {
+impl fmt::Debug for CarriedProcessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
     }
 }
 
-impl StdError for Carried {
+impl StdError for CarriedProcessError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.0.source.source()
     }

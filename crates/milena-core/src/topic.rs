@@ -12,11 +12,11 @@ use crate::Partition;
 
 /// The name of a topic. A clone copies a pointer.
 #[derive(Clone)]
-pub struct TopicName(Text);
+pub struct TopicName(NameText);
 
 /// The text of a name. Names kept until the process ends are cloned without a reference count.
 #[derive(Clone)]
-enum Text {
+enum NameText {
     /// A name from [`KEPT`], which is never freed.
     Kept(&'static str),
     /// Any other name. A clone increments its reference count.
@@ -35,8 +35,8 @@ impl TopicName {
     #[inline]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            Text::Kept(name) => name,
-            Text::Shared(name) => name,
+            NameText::Kept(name) => name,
+            NameText::Shared(name) => name,
         }
     }
 
@@ -46,20 +46,20 @@ impl TopicName {
     /// once. At most 16,384 names are kept, and further names are returned unchanged.
     #[must_use]
     pub fn keep(&self) -> Self {
-        let Text::Shared(name) = &self.0 else {
+        let NameText::Shared(name) = &self.0 else {
             return self.clone();
         };
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = kept.get_or_insert_default();
         if let Some(known) = kept.get(&**name) {
-            return Self(Text::Kept(known));
+            return Self(NameText::Kept(known));
         }
         if kept.len() >= MOST_KEPT {
             return self.clone();
         }
         let name: &'static str = Box::leak(Box::from(&**name));
         kept.insert(name);
-        Self(Text::Kept(name))
+        Self(NameText::Kept(name))
     }
 
     /// Returns the reason why Kafka would refuse this name. `None` if the name is legal.
@@ -133,13 +133,13 @@ impl Ord for TopicName {
 
 impl From<&str> for TopicName {
     fn from(name: &str) -> Self {
-        Self(Text::Shared(name.into()))
+        Self(NameText::Shared(name.into()))
     }
 }
 
 impl From<String> for TopicName {
     fn from(name: String) -> Self {
-        Self(Text::Shared(name.into()))
+        Self(NameText::Shared(name.into()))
     }
 }
 

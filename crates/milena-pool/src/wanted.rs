@@ -114,7 +114,6 @@ impl Wanted {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,8 @@ use milena_protocol::messages::{
 };
 
 use crate::broker_config::{Change, Shown};
-use crate::cluster::Refused;
 use crate::context::{Answer, Context, text};
+use crate::refused::Refused;
 use crate::topic::{Topic, TopicConfig};
 
 /// Serves a DescribeConfigs request.

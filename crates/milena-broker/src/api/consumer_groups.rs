@@ -14,7 +14,8 @@ use milena_protocol::messages::{
 use uuid::Uuid;
 
 use crate::context::{Answer, Context, text, topic_name};
-use crate::group::{Beat, ConsumerGroup, Places, Refused};
+use crate::group::{Beat, ConsumerGroup, Places};
+use crate::refused::Refused;
 
 /// Serves a ConsumerGroupHeartbeat request.
 pub(super) fn heartbeat(context: &Context, request: &ConsumerGroupHeartbeatRequest) -> Answer {

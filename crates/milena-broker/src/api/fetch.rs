@@ -8,10 +8,10 @@ use milena_protocol::messages::FetchRequest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::fetch_answer::{self, Part, Parts};
+use super::fetch_answer::{self, FetchPart, Parts};
 use crate::context::{Answer, Context};
 use crate::log::ReadBatches;
-use crate::partition::{Partition, State};
+use crate::partition::{Partition, PartitionState};
 use crate::session::{Asked, Place, Plan, Told, Wanted};
 use crate::topic::Topic;
 
@@ -33,7 +33,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
     let deadline =
         Instant::now() + Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
-    let places: Vec<Found> = plan
+    let places: Vec<FetchTarget> = plan
         .wanted
         .iter()
         .map(|wanted| find(context, wanted))
@@ -44,7 +44,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
         let parts = read_all(context, &plan, &places, limits, rack);
         let done = request.max_wait_ms <= 0
             || plan.wanted.is_empty()
-            || parts.iter().any(Part::is_urgent)
+            || parts.iter().any(FetchPart::is_urgent)
             || parts.iter().map(|part| part.records.size).sum::<usize>() >= min_bytes
             || Instant::now() >= deadline;
         if done {
@@ -63,7 +63,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
         }
     };
     if watched {
-        for partition in places.iter().filter_map(Found::partition) {
+        for partition in places.iter().filter_map(FetchTarget::partition) {
             partition.unwatch(&wake);
         }
     }
@@ -81,12 +81,12 @@ struct Limits {
 }
 
 /// The result of looking up a wanted partition.
-enum Found {
+enum FetchTarget {
     Partition(Arc<Topic>, Arc<Partition>),
     Missing(ErrorCode),
 }
 
-impl Found {
+impl FetchTarget {
     fn partition(&self) -> Option<&Arc<Partition>> {
         match self {
             Self::Partition(_, partition) => Some(partition),
@@ -110,8 +110,8 @@ impl Context {
 }
 
 /// Registers `wake` with every partition that was found.
-fn watch(places: &[Found], wake: &Arc<Notify>) {
-    for partition in places.iter().filter_map(Found::partition) {
+fn watch(places: &[FetchTarget], wake: &Arc<Notify>) {
+    for partition in places.iter().filter_map(FetchTarget::partition) {
         partition.watch(wake);
     }
 }
@@ -154,7 +154,7 @@ fn asked(context: &Context, request: &FetchRequest) -> Asked {
 }
 
 /// Looks up one wanted partition, by topic id from version 13 on.
-fn find(context: &Context, wanted: &Wanted) -> Found {
+fn find(context: &Context, wanted: &Wanted) -> FetchTarget {
     let (topic, missing) = if context.version >= 13 {
         (
             context.cluster.topic_by_id(wanted.topic_id),
@@ -167,25 +167,31 @@ fn find(context: &Context, wanted: &Wanted) -> Found {
         )
     };
     let Some(topic) = topic else {
-        return Found::Missing(missing);
+        return FetchTarget::Missing(missing);
     };
     match topic.partition(wanted.partition) {
-        Some(partition) => Found::Partition(topic, partition),
-        None => Found::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+        Some(partition) => FetchTarget::Partition(topic, partition),
+        None => FetchTarget::Missing(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
     }
 }
 
 /// Reads every partition in turn within the byte limit of the request. The first batch of all is
 /// returned whole even if it is larger, so that a consumer cannot get stuck on it.
-fn read_all(context: &Context, plan: &Plan, places: &[Found], limits: Limits, rack: &str) -> Parts {
+fn read_all(
+    context: &Context,
+    plan: &Plan,
+    places: &[FetchTarget],
+    limits: Limits,
+    rack: &str,
+) -> Parts {
     let mut left = limits.max_bytes;
     let mut nothing_yet = true;
     let mut parts = Vec::with_capacity(places.len());
     for (wanted, found) in plan.wanted.iter().zip(places) {
-        let mut part = Part::new(wanted);
+        let mut part = FetchPart::new(wanted);
         match found {
-            Found::Missing(code) => part.error = Some(*code),
-            Found::Partition(topic, partition) => {
+            FetchTarget::Missing(code) => part.error = Some(*code),
+            FetchTarget::Partition(topic, partition) => {
                 if context.hits.omits(&topic.name, wanted.partition) {
                     continue;
                 }
@@ -220,7 +226,7 @@ fn read(
     limits: Limits,
     left: usize,
     at_least_one: bool,
-    part: &mut Part,
+    part: &mut FetchPart,
 ) {
     let state = partition.lock();
     // With racks, a follower in sync serves reads like the leader (KIP-392).
@@ -282,17 +288,17 @@ fn read(
 }
 
 /// Returns the replica in the consumer's rack, if this broker is the leader and in another rack.
-fn nearer(context: &Context, state: &State, rack: &str) -> Option<i32> {
-    let named = state.named_replica.filter(|_| !rack.is_empty());
-    if named.is_some() {
-        return named;
+fn nearer(context: &Context, state: &PartitionState, rack: &str) -> Option<i32> {
+    // An older answer has no field for the replica. The consumer would get neither records nor a
+    // place to read them from.
+    if context.version < 11 || rack.is_empty() {
+        return None;
+    }
+    if state.named_replica.is_some() {
+        return state.named_replica;
     }
     let own = context.node.rack.as_deref()?;
-    if context.version < 11
-        || rack.is_empty()
-        || own == rack
-        || state.leader != Some(context.node.id)
-    {
+    if own == rack || state.leader != Some(context.node.id) {
         return None;
     }
     let in_rack = |id: &i32| {
@@ -326,7 +332,7 @@ fn news(context: &Context, plan: &Plan, parts: Parts) -> Parts {
     told
 }
 
-impl Part {
+impl FetchPart {
     fn new(wanted: &Wanted) -> Self {
         Self {
             place: Place {

@@ -12,7 +12,7 @@ use crate::transactions::Aborted;
 
 /// The answer for one partition.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct FetchPart {
     /// The topic and partition.
     pub(super) place: Place,
     /// The error. `None` for a successful read.
@@ -32,7 +32,7 @@ pub(super) struct Part {
     pub(super) records: ReadBatches,
 }
 
-pub(super) type Parts = Vec<Part>;
+pub(super) type Parts = Vec<FetchPart>;
 
 /// Makes an answer that only carries an error.
 pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
@@ -48,13 +48,13 @@ pub(super) fn refused(context: &Context, code: ErrorCode) -> Answer {
 pub(super) fn encode(
     context: &Context,
     session_id: i32,
-    parts: &[Part],
+    parts: &[FetchPart],
     committed_only: bool,
 ) -> Answer {
     let mut out = Pieces::begin(context);
     out.committed_only = committed_only;
     out.top(0, session_id);
-    let topics: Vec<&[Part]> = parts
+    let topics: Vec<&[FetchPart]> = parts
         .chunk_by(|a, b| a.place.topic == b.place.topic && a.place.topic_id == b.place.topic_id)
         .collect();
     out.array(topics.len());
@@ -127,7 +127,7 @@ impl Pieces {
     }
 
     /// Writes one partition.
-    fn part(&mut self, context: &Context, part: &Part) {
+    fn part(&mut self, context: &Context, part: &FetchPart) {
         self.open.put_i32(part.place.partition);
         self.open
             .put_i16(part.error.map_or(0, |code| context.code(code)));
@@ -164,7 +164,7 @@ impl Pieces {
     }
 
     /// Writes the tagged fields of a partition.
-    fn part_tags(&mut self, part: &Part) {
+    fn part_tags(&mut self, part: &FetchPart) {
         let leader = part.leader;
         self.varint(usize::from(part.diverging.is_some()) + usize::from(leader.is_some()));
         if let Some((epoch, end)) = part.diverging {
@@ -213,7 +213,7 @@ impl Pieces {
     }
 
     /// Writes the addresses of the leaders that were named, and ends the answer (KIP-951).
-    fn endpoints(&mut self, context: &Context, parts: &[Part]) {
+    fn endpoints(&mut self, context: &Context, parts: &[FetchPart]) {
         let mut nodes: Vec<i32> = parts
             .iter()
             .filter_map(|part| part.leader.map(|(node, _)| node))

@@ -50,7 +50,7 @@ pub(super) fn handle(context: &Context, request: &ListOffsetsRequest) -> Answer 
 }
 
 /// An offset with its timestamp and leader epoch. `None` if no record matches.
-type Found = Option<(i64, i64, i32)>;
+type FoundOffset = Option<(i64, i64, i32)>;
 
 /// Looks up one partition.
 fn look_up(
@@ -58,7 +58,7 @@ fn look_up(
     topic: &str,
     asked: &ListOffsetsPartition,
     committed_only: bool,
-) -> Result<Found, ErrorCode> {
+) -> Result<FoundOffset, ErrorCode> {
     if let Some(code) = context.hits.error_at(topic, asked.partition_index) {
         return Err(code);
     }
@@ -98,7 +98,7 @@ fn look_up(
 ///
 /// DeleteRecords may have removed that record from a batch of which others remain. A later batch is
 /// then searched as well.
-fn first_since(log: &Log, time: i64) -> Found {
+fn first_since(log: &Log, time: i64) -> FoundOffset {
     let start = log.start();
     log.batches_since(time).find_map(|batch| {
         timestamps(batch)
@@ -110,7 +110,7 @@ fn first_since(log: &Log, time: i64) -> Found {
 }
 
 /// Returns the record with the largest timestamp of a batch.
-fn newest_record(batch: &StoredBatch) -> Found {
+fn newest_record(batch: &StoredBatch) -> FoundOffset {
     let (offset, timestamp) = timestamps(batch)
         .ok()?
         .into_iter()

@@ -40,7 +40,7 @@ pub(super) fn handle(context: &Context, request: &MetadataRequest) -> Answer {
     let view = context
         .hits
         .view()
-        .unwrap_or_else(|| Arc::new(View::of(&context.cluster)));
+        .unwrap_or_else(|| Arc::new(context.cluster.view()));
     let topics = match wanted {
         None => view
             .topics

@@ -105,7 +105,7 @@ fn commit_one(
         metadata,
     };
     context.cluster.groups.with_new(group, |group| {
-        group.commit(topic, asked.partition_index, committed);
+        group.offsets.store(topic, asked.partition_index, committed);
     });
     match context.hits.error_after(topic, asked.partition_index) {
         Some(code) => Err(code),
@@ -114,10 +114,10 @@ fn commit_one(
 }
 
 /// The topics and partitions that were asked for. `None` asks for all committed offsets.
-type Asked = Option<Vec<(String, Vec<i32>)>>;
+type AskedOffsets = Option<Vec<(String, Vec<i32>)>>;
 
 /// The topics with their partitions and committed offsets.
-type Found = Vec<(String, Vec<(i32, Option<Committed>)>)>;
+type GroupOffsets = Vec<(String, Vec<(i32, Option<Committed>)>)>;
 
 /// Serves an OffsetFetch request. Version 8 and later ask for several groups.
 pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
@@ -161,7 +161,7 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
             .collect();
         return context.answer::<OffsetFetchRequest>(&answer);
     }
-    let topics: Asked = request.topics.as_ref().map(|topics| {
+    let topics: AskedOffsets = request.topics.as_ref().map(|topics| {
         let each = topics.iter();
         each.map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()))
             .collect()
@@ -188,9 +188,9 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
 fn look_up(
     context: &Context,
     group: &str,
-    topics: &Asked,
+    topics: &AskedOffsets,
     member: Option<(&Identity, i32)>,
-) -> Result<Found, ErrorCode> {
+) -> Result<GroupOffsets, ErrorCode> {
     context.coordinates(group)?;
     let found = context.cluster.groups.with(group, |group| {
         if let Some((who, epoch)) = member {
@@ -202,9 +202,9 @@ fn look_up(
 }
 
 /// Reads the committed offsets of a group.
-fn read(group: &Group, topics: &Asked) -> Found {
+fn read(group: &Group, topics: &AskedOffsets) -> GroupOffsets {
     if let Some(topics) = topics {
-        let one = |topic: &str, index: &i32| (*index, group.committed(topic, *index).cloned());
+        let one = |topic: &str, index: &i32| (*index, group.offsets.get(topic, *index).cloned());
         return topics
             .iter()
             .map(|(topic, indexes)| {
@@ -215,8 +215,8 @@ fn read(group: &Group, topics: &Asked) -> Found {
             })
             .collect();
     }
-    let mut found: Found = Vec::new();
-    for (topic, partition, committed) in group.all_committed() {
+    let mut found: GroupOffsets = Vec::new();
+    for (topic, partition, committed) in group.offsets.all() {
         let entry = (partition, Some(committed.clone()));
         match found.last_mut() {
             Some((last, partitions)) if last == topic => partitions.push(entry),
@@ -227,7 +227,7 @@ fn read(group: &Group, topics: &Asked) -> Found {
 }
 
 /// Returns the partitions that were asked for, without offsets.
-fn nothing(topics: &Asked) -> Found {
+fn nothing(topics: &AskedOffsets) -> GroupOffsets {
     let topics = topics.as_deref().unwrap_or_default().iter();
     topics
         .map(|(topic, indexes)| {
@@ -328,7 +328,7 @@ fn delete_one(
         if group.reads(topic) {
             return Err(ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC);
         }
-        group.forget_offset(topic, partition);
+        group.offsets.forget(topic, partition);
         Ok(())
     };
     context

@@ -105,7 +105,7 @@ fn trim(context: &Context, topic: &str, index: i32, offset: i64) -> Result<i64, 
 
 /// Serves a DescribeTopicPartitions request, one page at a time (KIP-966).
 pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsRequest) -> Answer {
-    let view = View::of(&context.cluster);
+    let view = context.cluster.view();
     let mut names: Vec<String> = request
         .topics
         .iter()
@@ -126,6 +126,12 @@ pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsReque
     let mut answer =
         DescribeTopicPartitionsResponse::default().with_throttle_time_ms(context.throttle_ms());
     for name in names.into_iter().filter(|name| *name >= first_topic) {
+        // The limit is reached at the end of a topic. The next page begins with this one, even if
+        // there is no such topic.
+        if left == 0 {
+            answer.next_cursor = Some(cursor(&name, 0));
+            break;
+        }
         let from = if name == first_topic {
             first_partition
         } else {
@@ -141,20 +147,21 @@ pub(super) fn describe(context: &Context, request: &DescribeTopicPartitionsReque
             .take(left)
             .collect();
         left -= page.len();
-        let behind = page.last().map_or(from, |last| last.index + 1);
+        let next = page.last().map_or(from, |last| last.index + 1);
         answer.topics.push(topic(context, &view, &name, &page));
-        if (behind as usize) < all.len() || left == 0 {
-            if (behind as usize) < all.len() {
-                let cursor = Cursor::default()
-                    .with_topic_name(topic_name(&name))
-                    .with_partition_index(behind);
-                answer.next_cursor = Some(cursor);
-                break;
-            }
-            left = left.max(1);
+        if all.last().is_some_and(|last| last.index >= next) {
+            answer.next_cursor = Some(cursor(&name, next));
+            break;
         }
     }
     context.answer::<DescribeTopicPartitionsRequest>(&answer)
+}
+
+/// Makes the cursor of the next page.
+fn cursor(topic: &str, partition: i32) -> Cursor {
+    Cursor::default()
+        .with_topic_name(topic_name(topic))
+        .with_partition_index(partition)
 }
 
 /// Describes one topic with the given partitions.

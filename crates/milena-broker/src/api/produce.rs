@@ -19,7 +19,7 @@ use crate::topic::Topic;
 use crate::validate::{self, Refusal, Rejected, TimeWindow};
 
 /// A partition of a request, with the result so far.
-struct Part {
+struct ProducePart {
     /// The partition's number.
     index: i32,
     /// The place of the appended batch, or the refusal.
@@ -52,12 +52,12 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
             }
             parts.push(match &topic {
                 Some(topic) => append(context, topic, &sent, acks),
-                None => Part::refused(sent.index, (unknown(by_id), "")),
+                None => ProducePart::refused(sent.index, (unknown(by_id), "")),
             });
         }
         topics.push((data.name, data.topic_id, topic, parts));
     }
-    let waits = |part: &Part| part.waits.is_some();
+    let waits = |part: &ProducePart| part.waits.is_some();
     if acks == -1 && topics.iter().any(|(.., parts)| parts.iter().any(waits)) {
         let timeout = u64::try_from(request.timeout_ms).unwrap_or(0);
         let parts = topics.iter_mut().flat_map(|(.., parts)| parts);
@@ -104,7 +104,7 @@ fn unknown(by_id: bool) -> ErrorCode {
     }
 }
 
-impl Part {
+impl ProducePart {
     /// Makes the part of a refused batch.
     fn refused(index: i32, refusal: Refusal) -> Self {
         Self {
@@ -117,9 +117,9 @@ impl Part {
 }
 
 /// Checks and appends the batch of one partition.
-fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i16) -> Part {
+fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i16) -> ProducePart {
     let Some(partition) = topic.partition(sent.index) else {
-        return Part::refused(sent.index, (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""));
+        return ProducePart::refused(sent.index, (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""));
     };
     let (max_bytes, policy, min_in_sync) = rules(context, topic);
     let min_in_sync = if acks == -1 { min_in_sync } else { 0 };
@@ -134,7 +134,7 @@ fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i
         &mut rejected,
     );
     let committed = result.as_ref().map_or(true, |appended| appended.committed);
-    Part {
+    ProducePart {
         index: sent.index,
         result,
         rejected,
@@ -211,8 +211,8 @@ fn check_and_append(
 }
 
 /// Waits at most `timeout` until the replicas in sync have the appended batches.
-async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) {
-    let mut open: Vec<&mut Part> = parts
+async fn replicate(context: &Context, parts: Vec<&mut ProducePart>, timeout: Duration) {
+    let mut open: Vec<&mut ProducePart> = parts
         .into_iter()
         .filter(|part| part.waits.is_some())
         .collect();
@@ -244,7 +244,7 @@ async fn replicate(context: &Context, parts: Vec<&mut Part>, timeout: Duration) 
     }
 }
 
-impl Part {
+impl ProducePart {
     /// Returns true if nothing is left to wait for. Stores the refusal if the wait ended with one.
     fn is_replicated(&mut self, context: &Context) -> bool {
         let (Some((partition, min_in_sync)), Ok(appended)) = (&self.waits, &self.result) else {

@@ -11,8 +11,9 @@ use milena_protocol::messages::{
 };
 use uuid::Uuid;
 
-use crate::cluster::{NewTopic, Refused};
+use crate::cluster::NewTopic;
 use crate::context::{Answer, Context, text, topic_name};
+use crate::refused::Refused;
 use crate::topic::TopicConfig;
 
 /// Serves a CreateTopics request.

@@ -117,8 +117,10 @@ impl Fault {
         Self::new(Action::Error(code))
     }
 
-    /// Serves the request, then answers with `code`. This works for Produce and OffsetCommit. A
-    /// request that is about no partition is treated as by [`error`](Self::error).
+    /// Serves the request, then answers with `code`. Only Produce and OffsetCommit do so, and the
+    /// fault must be limited to them by [`on`](Self::on).
+    ///
+    /// [`Faults::add`](super::Faults::add) panics if it is not.
     pub fn apply_then_error(code: ErrorCode) -> Self {
         Self::new(Action::ApplyThenError(code))
     }
@@ -327,6 +329,26 @@ impl Fault {
         }
     }
 
+    /// Returns the reason that the fault cannot be added, or `None` if it can.
+    pub(crate) fn defect(&self) -> Option<String> {
+        if !matches!(self.action, Action::ApplyThenError(_)) {
+            return None;
+        }
+        let ignoring = self.apis.iter().filter(|api| !ERROR_AFTER.contains(api));
+        let ignoring: Vec<&str> = ignoring.map(|api| api.name()).collect();
+        let wrong = match self.apis.is_empty() {
+            true => "every API".to_owned(),
+            false if ignoring.is_empty() => return None,
+            false => ignoring.join(", "),
+        };
+        let served: Vec<&str> = ERROR_AFTER.iter().map(|api| api.name()).collect();
+        Some(format!(
+            "the fault '{}' is for {wrong}, but an error after the work is only served by {}; limit it to these with `on`",
+            self.name(),
+            served.join(", ")
+        ))
+    }
+
     /// Returns true if the filters select the request.
     pub(crate) fn matches(&self, subject: &Subject<'_>) -> bool {
         (self.apis.is_empty() || self.apis.contains(&subject.api))
@@ -359,3 +381,6 @@ impl Fault {
         self.partition.is_some()
     }
 }
+
+/// The APIs that serve [`Fault::apply_then_error`].
+const ERROR_AFTER: [ApiKey; 2] = [ApiKey::Produce, ApiKey::OffsetCommit];

@@ -30,7 +30,7 @@ impl Hits {
     /// Returns the error for the whole request.
     pub(crate) fn error(&self) -> Option<ErrorCode> {
         self.actions().find_map(|action| match action {
-            Action::Error(code) | Action::ApplyThenError(code) => Some(*code),
+            Action::Error(code) => Some(*code),
             _ => None,
         })
     }

@@ -3,8 +3,9 @@
 mod fault;
 mod hits;
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -13,23 +14,26 @@ pub use fault::Fault;
 pub(crate) use fault::{Action, Step, Subject};
 pub(crate) use hits::Hits;
 
-use crate::cluster::Cluster;
 use crate::view::View;
 
 /// The faults of a cluster. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<Inner>);
+pub struct Faults(Arc<SharedFaults>);
 
 /// The state that all clones share.
-#[derive(Debug, Default)]
-struct Inner {
+#[derive(Default)]
+struct SharedFaults {
     /// True while `scripted` is not empty. It spares requests without faults the lock.
     any: AtomicBool,
-    /// The cluster, for faults that need its state. Set once, when the cluster is made.
-    cluster: OnceLock<Weak<Cluster>>,
+    /// Takes a snapshot of the cluster, for faults that answer with an old state. Set once, when
+    /// the cluster is made.
+    snapshot: OnceLock<Snapshot>,
     /// The faults that were added and not removed, in that order. Spent ones stay.
     scripted: Mutex<Vec<Arc<Scripted>>>,
 }
+
+/// A function that takes a snapshot of the cluster. It returns `None` once the cluster is gone.
+type Snapshot = Box<dyn Fn() -> Option<View> + Send + Sync>;
 
 /// A fault that was added, with its counts.
 #[derive(Debug)]
@@ -61,9 +65,15 @@ pub struct FaultGuard(FaultHandle);
 
 impl Faults {
     /// Adds a fault. All faults that match a request apply to it, earlier ones first.
+    ///
+    /// # Panics
+    /// If the fault is for an API that would ignore it. The message names the APIs that serve it.
+    #[track_caller]
     pub fn add(&self, fault: Fault) -> FaultHandle {
+        let defect = fault.defect();
+        assert!(defect.is_none(), "{}", defect.unwrap_or_default());
         let view = match &fault.action {
-            Action::StaleMetadata => self.cluster().map(|cluster| Arc::new(View::of(&cluster))),
+            Action::StaleMetadata => self.0.snapshot.get().and_then(|take| take()).map(Arc::new),
             _ => None,
         };
         let scripted = Arc::new(Scripted {
@@ -80,18 +90,17 @@ impl Faults {
         }
     }
 
-    /// Gives the faults their cluster.
-    pub(crate) fn bind(&self, cluster: &Arc<Cluster>) {
+    /// Sets the function that takes snapshots of the cluster.
+    pub(crate) fn bind(&self, snapshot: impl Fn() -> Option<View> + Send + Sync + 'static) {
         // Set only once, when the cluster is made.
-        let _ = self.0.cluster.set(Arc::downgrade(cluster));
-    }
-
-    /// Returns the cluster while it exists.
-    fn cluster(&self) -> Option<Arc<Cluster>> {
-        self.0.cluster.get()?.upgrade()
+        let _ = self.0.snapshot.set(Box::new(snapshot));
     }
 
     /// Adds a fault that fails the test if it does not fire as often as it should.
+    ///
+    /// # Panics
+    /// If the fault is for an API that would ignore it, as [`add`](Self::add) does.
+    #[track_caller]
     pub fn guard(&self, fault: Fault) -> FaultGuard {
         FaultGuard(self.add(fault))
     }
@@ -141,6 +150,15 @@ impl Faults {
                 .cloned()
                 .collect(),
         )
+    }
+}
+
+impl fmt::Debug for SharedFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedFaults")
+            .field("any", &self.any)
+            .field("scripted", &self.scripted)
+            .finish_non_exhaustive()
     }
 }
 

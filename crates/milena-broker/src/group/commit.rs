@@ -1,11 +1,11 @@
-//! Committed offsets, with the check of who may commit.
+//! The check of who may commit offsets.
 
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
+use super::group_state::GroupState;
 use super::member::Identity;
 use super::state::Group;
-use super::view::GroupState;
 
 /// The identity of a committing client.
 #[derive(Clone, Debug, Default)]
@@ -15,17 +15,6 @@ pub(crate) struct Committing {
     /// The generation, or the member epoch under the consumer protocol. Negative for a consumer
     /// without a group.
     pub(crate) generation: i32,
-}
-
-/// A committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Committed {
-    /// The offset to resume at.
-    pub(crate) offset: i64,
-    /// The leader epoch of the last consumed record, -1 if it is unknown.
-    pub(crate) leader_epoch: i32,
-    /// The client's own text.
-    pub(crate) metadata: String,
 }
 
 impl Group {
@@ -62,33 +51,5 @@ impl Group {
             | GroupState::Reconciling => Err(ErrorCode::UNKNOWN_MEMBER_ID),
             GroupState::PreparingRebalance | GroupState::Stable => Ok(()),
         }
-    }
-
-    /// Stores a committed offset.
-    pub(crate) fn commit(&mut self, topic: &str, partition: i32, committed: Committed) {
-        self.offsets
-            .insert((topic.to_owned(), partition), committed);
-    }
-
-    /// Returns the committed offset of a partition.
-    pub(crate) fn committed(&self, topic: &str, partition: i32) -> Option<&Committed> {
-        self.offsets.get(&(topic.to_owned(), partition))
-    }
-
-    /// Returns all offsets as topic, partition and offset, ordered by topic and partition.
-    pub(crate) fn all_committed(&self) -> impl Iterator<Item = (&str, i32, &Committed)> {
-        self.offsets
-            .iter()
-            .map(|((topic, partition), committed)| (topic.as_str(), *partition, committed))
-    }
-
-    /// Deletes the committed offset of a partition.
-    pub(crate) fn forget_offset(&mut self, topic: &str, partition: i32) {
-        self.offsets.remove(&(topic.to_owned(), partition));
-    }
-
-    /// Deletes the committed offsets of a topic.
-    pub(crate) fn forget_topic(&mut self, topic: &str) {
-        self.offsets.retain(|(name, _), _| name != topic);
     }
 }

@@ -10,21 +10,23 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::commit::Committed;
-use super::consumer::{Beat, BeatReply, Refused, Timing, World};
-use super::join::{JoinReply, Joining};
+use super::committed::Committed;
+use super::consumer::{Beat, BeatReply, Timing, World};
+use super::join::Joining;
 use super::member::Ticket;
-use super::state::{Group, Reply};
-use super::sync::{SyncReply, Syncing};
+use super::reply::{JoinReply, Reply, SyncReply};
+use super::state::Group;
+use super::sync::Syncing;
 use super::view::GroupView;
 use crate::cluster::Cluster;
+use crate::refused::Refused;
 use crate::settings::Settings;
 
 /// The coordinator of all groups. The brokers of the cluster share it.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     /// The groups and the parked requests, behind one lock that is never held while waiting.
-    state: Mutex<State>,
+    state: Mutex<CoordinatorState>,
     /// Notified when a deadline may have changed, which wakes the timer task.
     changed: Arc<Notify>,
     /// `group.initial.rebalance.delay.ms`.
@@ -37,7 +39,7 @@ pub(crate) struct Coordinator {
 
 /// The state of all groups.
 #[derive(Debug, Default)]
-struct State {
+struct CoordinatorState {
     /// The groups by name.
     groups: BTreeMap<String, Group>,
     /// The senders that wake parked requests. A ticket is removed when its reply is delivered.
@@ -46,7 +48,7 @@ struct State {
     next_ticket: Ticket,
 }
 
-impl State {
+impl CoordinatorState {
     /// Sends due replies to the parked requests.
     fn deliver(&mut self, replies: Vec<(Ticket, Reply)>) {
         for (ticket, reply) in replies {
@@ -263,7 +265,7 @@ impl Coordinator {
     /// Deletes the committed offsets of a topic in all groups.
     pub(crate) fn forget_topic(&self, topic: &str) {
         for group in self.state.lock().groups.values_mut() {
-            group.forget_topic(topic);
+            group.offsets.forget_topic(topic);
         }
     }
 
@@ -283,7 +285,8 @@ impl Coordinator {
             .lock()
             .groups
             .get(group)?
-            .committed(topic, partition)
+            .offsets
+            .get(topic, partition)
             .cloned()
     }
 }

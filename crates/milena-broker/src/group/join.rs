@@ -6,9 +6,10 @@ use bytes::Bytes;
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
+use super::group_state::GroupState;
 use super::member::{Identity, Member, Ticket};
-use super::state::{Group, Reply};
-use super::view::GroupState;
+use super::reply::{JoinReply, Reply};
+use super::state::Group;
 
 /// A JoinGroup request.
 #[derive(Clone, Debug)]
@@ -35,39 +36,6 @@ pub(crate) struct Joining {
     pub(crate) protocols: Vec<(String, Bytes)>,
     /// The time that a group without members waits for more.
     pub(crate) initial_delay: Duration,
-}
-
-/// The answer to JoinGroup.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct JoinReply {
-    /// The error. `None` for success.
-    pub(crate) error: Option<ErrorCode>,
-    /// The generation, -1 with an error.
-    pub(crate) generation: i32,
-    /// The kind of members.
-    pub(crate) protocol_type: Option<String>,
-    /// The assignor that was chosen.
-    pub(crate) protocol: Option<String>,
-    /// The member id of the leader.
-    pub(crate) leader: String,
-    /// True if the leader must not assign (KIP-814).
-    pub(crate) skip_assignment: bool,
-    /// The id of the member that asked.
-    pub(crate) member_id: String,
-    /// The members with their static identities and subscriptions. Empty for all but the leader.
-    pub(crate) members: Vec<(String, Option<String>, Bytes)>,
-}
-
-impl JoinReply {
-    /// Makes the answer to a refused join.
-    pub(crate) fn refused(code: ErrorCode, member_id: &str) -> Self {
-        Self {
-            error: Some(code),
-            generation: -1,
-            member_id: member_id.to_owned(),
-            ..Self::default()
-        }
-    }
 }
 
 impl Group {

@@ -1,11 +1,14 @@
 //! Groups, with their members, assignments and committed offsets.
 
 mod commit;
+mod committed;
 mod consumer;
 mod coordinator;
+mod group_state;
 mod join;
 mod member;
 mod rebalance;
+mod reply;
 mod state;
 mod subscription;
 mod sync;
@@ -14,11 +17,14 @@ mod tests;
 mod timers;
 mod view;
 
-pub(crate) use commit::{Committed, Committing};
-pub(crate) use consumer::{Beat, ConsumerGroup, Places, Refused, Timing, World};
+pub(crate) use commit::Committing;
+pub(crate) use committed::Committed;
+pub(crate) use consumer::{Beat, ConsumerGroup, Places, Timing, World};
 pub(crate) use coordinator::Coordinator;
-pub(crate) use join::{JoinReply, Joining};
+pub use group_state::GroupState;
+pub(crate) use join::Joining;
 pub(crate) use member::Identity;
+pub(crate) use reply::JoinReply;
 pub(crate) use state::Group;
 pub(crate) use sync::Syncing;
-pub use view::{GroupState, GroupView, MemberView};
+pub use view::{GroupView, MemberView};

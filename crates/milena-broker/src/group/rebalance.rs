@@ -7,9 +7,10 @@ use bytes::Bytes;
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
+use super::group_state::GroupState;
 use super::member::Member;
-use super::state::{FirstWait, Group, Reply};
-use super::view::GroupState;
+use super::reply::Reply;
+use super::state::{FirstWait, Group};
 
 impl Group {
     /// Begins a rebalance. All members have to join again.

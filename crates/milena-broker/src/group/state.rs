@@ -1,17 +1,16 @@
 //! The state of a group. Every change is a function of the request and the time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
-use super::commit::Committed;
+use super::committed::CommittedOffsets;
 use super::consumer::ConsumerGroup;
-use super::join::JoinReply;
+use super::group_state::GroupState;
 use super::member::{Identity, Member, Ticket};
-use super::sync::SyncReply;
-use super::view::GroupState;
+use super::reply::{JoinReply, Reply};
 
 /// A group of either protocol, or one that only keeps committed offsets.
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ pub(crate) struct Group {
     /// The delay of an empty group's first rebalance. `None` otherwise.
     pub(super) first_wait: Option<FirstWait>,
     /// The committed offsets by topic and partition.
-    pub(super) offsets: BTreeMap<(String, i32), Committed>,
+    pub(crate) offsets: CommittedOffsets,
     /// The part of the consumer protocol. `None` until a member of it joins. While it has members,
     /// the classic part is empty.
     pub(super) consumer: Option<ConsumerGroup>,
@@ -59,13 +58,6 @@ pub(super) struct FirstWait {
     pub(super) step: Duration,
 }
 
-/// The reply to a parked request.
-#[derive(Clone, Debug)]
-pub(crate) enum Reply {
-    Join(JoinReply),
-    Sync(SyncReply),
-}
-
 impl Group {
     /// Makes an empty group.
     pub(crate) fn new() -> Self {
@@ -79,7 +71,7 @@ impl Group {
             pending: HashMap::new(),
             phase_ends: None,
             first_wait: None,
-            offsets: BTreeMap::new(),
+            offsets: CommittedOffsets::default(),
             consumer: None,
             replies: Vec::new(),
             node: -1,

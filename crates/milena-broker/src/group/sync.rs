@@ -4,9 +4,10 @@ use bytes::Bytes;
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
+use super::group_state::GroupState;
 use super::member::{Identity, Ticket};
-use super::state::{Group, Reply};
-use super::view::GroupState;
+use super::reply::{Reply, Synced};
+use super::state::Group;
 
 /// A SyncGroup request.
 #[derive(Clone, Debug, Default)]
@@ -21,20 +22,6 @@ pub(crate) struct Syncing {
     pub(crate) protocol: Option<String>,
     /// The part of each member by member id. Empty for all but the leader.
     pub(crate) assignments: Vec<(String, Bytes)>,
-}
-
-/// The answer to SyncGroup.
-pub(crate) type SyncReply = Result<Synced, ErrorCode>;
-
-/// The part of one member.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Synced {
-    /// The kind of members.
-    pub(crate) protocol_type: Option<String>,
-    /// The assignor.
-    pub(crate) protocol: Option<String>,
-    /// The member's part of the assignment, as the leader wrote it.
-    pub(crate) assignment: Bytes,
 }
 
 impl Group {

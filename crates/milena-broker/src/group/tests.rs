@@ -16,11 +16,12 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::commit::Committing;
-use super::join::{JoinReply, Joining};
+use super::group_state::GroupState;
+use super::join::Joining;
 use super::member::Identity;
-use super::state::{Group, Reply};
-use super::sync::{Synced, Syncing};
-use super::view::GroupState;
+use super::reply::{JoinReply, Reply, Synced};
+use super::state::Group;
+use super::sync::Syncing;
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);

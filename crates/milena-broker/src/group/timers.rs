@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::consumer::ConsumerGroup;
+use super::group_state::GroupState;
 use super::state::Group;
-use super::view::GroupState;
 
 impl Group {
     /// Returns the time at which [`tick`](Self::tick) has something to do next.

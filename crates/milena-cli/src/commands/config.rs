@@ -13,7 +13,7 @@ use crate::output::{self, Format, Table};
 
 /// The action on settings.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum ConfigVerb {
     /// Reads configuration files (YAML, TOML, or properties of Kafka's Java clients and librdkafka)
     /// and shows their errors.
     Check {
@@ -26,10 +26,10 @@ pub(crate) enum Verb {
 }
 
 /// Runs the command. It needs no cluster.
-pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
+pub(crate) fn run(verb: ConfigVerb, global: &Global) -> Result<(), Failure> {
     let format = Format::chosen(global.output);
     match verb {
-        Verb::Keys => {
+        ConfigVerb::Keys => {
             let mut table = Table::new(&[
                 "setting", "kafka", "variable", "allowed", "default", "about",
             ]);
@@ -45,7 +45,7 @@ pub(crate) fn run(verb: Verb, global: &Global) -> Result<(), Failure> {
             }
             output::show(format, &table)
         }
-        Verb::Check { files } => {
+        ConfigVerb::Check { files } => {
             let mut table = Table::new(&["file", "line", "setting", "result"]);
             let mut last = None;
             for file in &files {

@@ -14,7 +14,7 @@ use crate::session::Session;
 
 /// The action on configs.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum ConfigsVerb {
     /// Shows the configs of a topic, broker or group.
     Show {
         #[command(flatten)]
@@ -40,13 +40,13 @@ pub(crate) enum Verb {
 pub(crate) struct Of {
     /// The kind of resource.
     #[arg(value_enum)]
-    kind: Kind,
+    kind: ResourceKind,
     /// The topic, the broker's number (without it, the defaults of all brokers), or the group.
     name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+enum ResourceKind {
     Topic,
     Broker,
     Group,
@@ -57,14 +57,14 @@ impl Of {
     fn resource(self) -> Result<ConfigResource, Failure> {
         let name = |what: &str| Failure::usage(format!("give the name of the {what}"));
         match (self.kind, self.name) {
-            (Kind::Topic, topic) => topic
+            (ResourceKind::Topic, topic) => topic
                 .map(ConfigResource::topic)
                 .ok_or_else(|| name("topic")),
-            (Kind::Group, group) => group
+            (ResourceKind::Group, group) => group
                 .map(ConfigResource::Group)
                 .ok_or_else(|| name("group")),
-            (Kind::Broker, None) => Ok(ConfigResource::AllBrokers),
-            (Kind::Broker, Some(number)) => {
+            (ResourceKind::Broker, None) => Ok(ConfigResource::AllBrokers),
+            (ResourceKind::Broker, Some(number)) => {
                 let node = number.parse().ok().and_then(NodeId::from_wire);
                 let node = node.ok_or_else(|| {
                     Failure::usage(format!("'{number}' is not the number of a broker"))
@@ -99,9 +99,9 @@ impl Changes {
     }
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: ConfigsVerb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::Show { of, all } => {
+        ConfigsVerb::Show { of, all } => {
             let resource = of.resource()?;
             let described = session.admin.describe_configs([resource]).await.all()?;
             let mut table = Table::new(&["config", "value", "source", "read_only"]);
@@ -116,14 +116,14 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             }
             output::show(session.format(), &table)
         }
-        Verb::Alter { of, all, changes } => {
+        ConfigsVerb::Alter { of, all, changes } => {
             let (changes, dry_run) = changes.read();
             if changes.is_empty() {
                 return Err(Failure::usage(
                     "there is nothing to change; give --set or --unset",
                 ));
             }
-            let of_all = matches!((of.kind, &of.name), (Kind::Broker, None));
+            let of_all = matches!((of.kind, &of.name), (ResourceKind::Broker, None));
             if of_all != all {
                 return Err(Failure::usage(match of_all {
                     true => "give the number of a broker, or --all for the defaults of all brokers",

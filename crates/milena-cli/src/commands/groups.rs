@@ -12,7 +12,7 @@ use crate::session::Session;
 
 /// The action on groups.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum GroupsVerb {
     /// Lists groups.
     List {
         /// Shows only groups in this state, such as Stable or Empty. May be given several times.
@@ -50,9 +50,9 @@ fn kind(word: &str) -> Result<GroupType, String> {
     }
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: GroupsVerb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::List { states, types } => {
+        GroupsVerb::List { states, types } => {
             let which = ListGroups::all().states(states).types(types);
             let (groups, failure) = session.listed(which).await?;
             let mut table = Table::new(&["group", "state", "type", "protocol", "coordinator"]);
@@ -68,7 +68,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             output::show(session.format(), &table)?;
             failure.map_or(Ok(()), Err)
         }
-        Verb::Describe { mut groups } => {
+        GroupsVerb::Describe { mut groups } => {
             let mut failure = None;
             if groups.is_empty() {
                 let (all, failed) = session.listed(ListGroups::all()).await?;
@@ -84,7 +84,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                 .await?;
             failure.map_or(Ok(()), Err)
         }
-        Verb::Delete { groups } => {
+        GroupsVerb::Delete { groups } => {
             confirm(&session.global, &format!("delete {}", groups.join(", ")))?;
             let deleted = session.admin.delete_groups(groups).await;
             session

@@ -17,7 +17,7 @@ use crate::session::Session;
 
 /// The action on committed offsets.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum OffsetsVerb {
     /// Shows the committed offsets of groups.
     Show {
         /// The groups.
@@ -117,9 +117,9 @@ impl To {
     }
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: OffsetsVerb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::Show { groups } => {
+        OffsetsVerb::Show { groups } => {
             let committed = session.admin.group_offsets(groups).await;
             let committed = known(session, committed).await;
             session
@@ -149,8 +149,8 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                 })
                 .await
         }
-        Verb::Reset(args) => reset(session, args).await,
-        Verb::Delete { group, places } => {
+        OffsetsVerb::Reset(args) => reset(session, args).await,
+        OffsetsVerb::Delete { group, places } => {
             let what = format!("delete committed offsets of {group}");
             confirm(&session.global, &what)?;
             let places = super::topics::places(session, places).await?;

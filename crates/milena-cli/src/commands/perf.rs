@@ -17,16 +17,16 @@ use crate::signals::Signals;
 
 /// The kind of measurement.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum PerfVerb {
     /// Sends records as fast as the cluster takes them, or at a rate, and shows how long they took.
-    Produce(Produce),
+    Produce(PerfProduce),
     /// Reads a topic from its beginning.
-    Consume(Consume),
+    Consume(PerfConsume),
 }
 
 /// The records to send.
 #[derive(Debug, Args)]
-pub(crate) struct Produce {
+pub(crate) struct PerfProduce {
     /// The topic to write to.
     topic: String,
     /// The number of records.
@@ -44,7 +44,7 @@ pub(crate) struct Produce {
 
 /// The records to read.
 #[derive(Debug, Args)]
-pub(crate) struct Consume {
+pub(crate) struct PerfConsume {
     /// The topic to read.
     topic: String,
     /// Ends after this many records.
@@ -55,14 +55,14 @@ pub(crate) struct Consume {
     idle: Duration,
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: PerfVerb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::Produce(args) => produce(args, session).await,
-        Verb::Consume(args) => consume(args, session).await,
+        PerfVerb::Produce(args) => produce(args, session).await,
+        PerfVerb::Consume(args) => consume(args, session).await,
     }
 }
 
-async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
+async fn produce(args: PerfProduce, session: &Session) -> Result<(), Failure> {
     let signals = Signals::watch();
     session.partitions_of(&args.topic).await?;
     let producer = args.how.producer(session)?;
@@ -125,7 +125,7 @@ async fn produce(args: Produce, session: &Session) -> Result<(), Failure> {
     ended(&signals)
 }
 
-async fn consume(args: Consume, session: &Session) -> Result<(), Failure> {
+async fn consume(args: PerfConsume, session: &Session) -> Result<(), Failure> {
     let signals = Signals::watch();
     let places = session.chosen(&args.topic, &[]).await?;
     let consumer = session.client.assigned_consumer().build()?;

@@ -1,6 +1,12 @@
 //! Encodings of bytes as text.
 
 use std::borrow::Cow;
+use std::io::Write;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+use base64::engine::{DecodePaddingMode, Engine};
+use base64::{DecodeError, alphabet};
 
 /// An encoding of bytes as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,40 +98,30 @@ fn unhex(text: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Writes bytes in base64 at the end of `out`.
 pub(crate) fn base64(bytes: &[u8], out: &mut Vec<u8>) {
-    for three in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(three.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for at in 0..4 {
-            let index = (bits >> (18 - 6 * at)) & 63;
-            let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'=');
-            out.push(if at <= three.len() { letter } else { b'=' });
-        }
-    }
+    // Cannot fail, because a vector takes every byte.
+    let _ = write!(out, "{}", Base64Display::new(bytes, &STANDARD));
 }
 
 /// Reads base64, with or without padding.
 fn unbase64(text: &[u8]) -> Result<Vec<u8>, String> {
     let text = text.strip_suffix(b"=").unwrap_or(text);
     let text = text.strip_suffix(b"=").unwrap_or(text);
-    let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    for four in text.chunks(4) {
-        let mut bits = 0u32;
-        for letter in four {
-            let value = ALPHABET.iter().position(|known| known == letter);
-            let value = value.ok_or("not base64")?;
-            bits = bits << 6 | u32::try_from(value).unwrap_or(0);
-        }
-        let missing = 4 - four.len();
-        if missing == 3 {
-            return Err("base64 that ends too early".to_owned());
-        }
-        let [_, three @ ..] = (bits << (6 * missing)).to_be_bytes();
-        bytes.extend(three.iter().take(3 - missing));
-    }
-    Ok(bytes)
+    UNPADDED.decode(text).map_err(|error| match error {
+        DecodeError::InvalidLength(_) => "base64 that ends too early".to_owned(),
+        DecodeError::InvalidByte(..)
+        | DecodeError::InvalidLastSymbol(..)
+        | DecodeError::InvalidPadding => "not base64".to_owned(),
+    })
 }
 
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// The reader of base64 without its padding. It accepts any bits after the last whole byte, because
+/// some writers do not clear them.
+const UNPADDED: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
 
 #[cfg(test)]
 mod tests {

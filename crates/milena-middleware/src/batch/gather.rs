@@ -24,7 +24,7 @@ pub(super) type Run = Arc<dyn Fn(Vec<Incoming>, Order) -> Answers + Send + Sync>
 pub(super) type Answers = BatchAnswers;
 
 /// The table in which all lanes of a route find the open batch.
-pub(super) struct Table {
+pub(super) struct BatchTable {
     /// The limits of a batch.
     batching: Batching,
     /// Runs the handler for the records of a batch.
@@ -80,7 +80,7 @@ enum Gather {
     Alone,
 }
 
-impl Table {
+impl BatchTable {
     pub(super) fn new(batching: Batching, run: Run) -> Arc<Self> {
         Arc::new(Self {
             batching,
@@ -155,7 +155,7 @@ impl Table {
 }
 
 impl Batch {
-    fn new(table: &Arc<Table>, order: Order, gather: Gather) -> Arc<Self> {
+    fn new(table: &Arc<BatchTable>, order: Order, gather: Gather) -> Arc<Self> {
         let (abort, registration) = AbortHandle::new_pair();
         let full = match &gather {
             Gather::Any { full, .. } => Arc::clone(full),

@@ -10,14 +10,14 @@ use milena_core::{BoxError, FromRecord, Incoming, IntoBatchOutcome, Outcome};
 use tower_service::Service;
 
 use super::Batching;
-use super::gather::{Running, Seat, Table};
+use super::gather::{BatchTable, Running, Seat};
 use super::run::run;
 
 /// A handler of several records as a service that takes one at a time. It is always ready. A clone
 /// gathers for the same batches.
 #[derive(Clone)]
 pub struct BatchService {
-    table: Arc<Table>,
+    table: Arc<BatchTable>,
 }
 
 impl BatchService {
@@ -37,7 +37,7 @@ impl BatchService {
             answers
         };
         Self {
-            table: Table::new(batching, Arc::new(run)),
+            table: BatchTable::new(batching, Arc::new(run)),
         }
     }
 }

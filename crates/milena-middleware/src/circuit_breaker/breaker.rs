@@ -17,7 +17,7 @@ use super::window::{Rule, Window};
 /// A handle to a breaker. Shows its state and its gate, and opens and closes it by hand. A clone
 /// refers to the same breaker.
 #[derive(Clone)]
-pub struct CircuitBreaker(pub(super) Arc<Inner>);
+pub struct CircuitBreaker(pub(super) Arc<SharedBreaker>);
 
 /// The state of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +30,13 @@ pub enum BreakerState {
     HalfOpen,
 }
 
-pub(super) struct Inner {
+pub(super) struct SharedBreaker {
     /// The settings of the layer.
     pub(super) settings: Settings,
     /// The gate, closed while the breaker is open. Pauses the partitions of its routes.
     gate: Gate,
     /// The state, locked for each call unless `smooth` allows the fast path.
-    state: Mutex<State>,
+    state: Mutex<BreakerCore>,
     /// The fast path, read without the lock. Holds `term + 1` while the breaker is closed and a
     /// success changes nothing, and 0 otherwise. Written under the lock of `state`.
     smooth: AtomicU64,
@@ -63,7 +63,7 @@ pub(super) struct Settings {
     pub(super) counts: Arc<dyn Fn(ErrorClass) -> bool + Send + Sync>,
 }
 
-struct State {
+struct BreakerCore {
     /// The state as the user sees it.
     now: BreakerState,
     /// The latest calls, for the rule. Only used while closed.
@@ -115,7 +115,7 @@ pub(super) enum Admission {
 }
 
 /// The permission for one call. A probe that is dropped without an end gives its place back.
-pub(super) struct Permit {
+pub(super) struct BreakerPermit {
     /// The breaker that gave it.
     breaker: CircuitBreaker,
     /// The term in which it was given.
@@ -128,7 +128,7 @@ pub(super) struct Permit {
 
 /// The end of a call, as far as a breaker is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum CallEnd {
     Well,
     Badly,
     /// The end says nothing about the dependency.
@@ -138,7 +138,7 @@ pub(super) enum Ended {
 impl CircuitBreaker {
     pub(super) fn new(settings: Settings) -> Self {
         let gate = Gate::new(format!("breaker:{}", settings.name));
-        let state = State {
+        let state = BreakerCore {
             now: BreakerState::Closed,
             window: Window::new(settings.rule),
             term: 0,
@@ -149,7 +149,7 @@ impl CircuitBreaker {
             suspect: None,
         };
         let smooth = AtomicU64::new(state.smooth());
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedBreaker {
             settings,
             gate,
             state: Mutex::new(state),
@@ -205,7 +205,7 @@ impl CircuitBreaker {
 
     /// Updates the fast path. Must be called after each change of the state, before the lock is
     /// released.
-    fn note(&self, state: &State) {
+    fn note(&self, state: &BreakerCore) {
         self.0.smooth.store(state.smooth(), Ordering::Release);
     }
 
@@ -218,10 +218,10 @@ impl CircuitBreaker {
     }
 
     /// Returns the permission for a call, or `None` if the call must wait.
-    pub(super) fn admit(&self) -> Option<Permit> {
+    pub(super) fn admit(&self) -> Option<BreakerPermit> {
         let smooth = self.0.smooth.load(Ordering::Acquire);
         if let Some(term) = smooth.checked_sub(1) {
-            return Some(Permit {
+            return Some(BreakerPermit {
                 term,
                 probe: false,
                 used: false,
@@ -237,7 +237,7 @@ impl CircuitBreaker {
             }
             Admission::Not => return None,
         };
-        Some(Permit {
+        Some(BreakerPermit {
             term: state.term,
             probe,
             used: false,
@@ -256,9 +256,9 @@ impl CircuitBreaker {
     /// Counts the end of a call. Returns true if a failure uses up an attempt of its record.
     ///
     /// It does if the breaker is closed afterwards, or if it is open because of that record alone.
-    fn ended(&self, term: u64, probe: bool, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
+    fn ended(&self, term: u64, probe: bool, ended: CallEnd, failed: Option<&Failed<'_>>) -> bool {
         // The fast path. Nothing would change, so the lock is not taken.
-        if !probe && ended != Ended::Badly && self.is_smooth(term) {
+        if !probe && ended != CallEnd::Badly && self.is_smooth(term) {
             return true;
         }
         let mut state = self.0.state.lock();
@@ -271,19 +271,19 @@ impl CircuitBreaker {
             state.out -= 1;
         }
         match (state.now, ended) {
-            (BreakerState::Closed, Ended::Well) => {
+            (BreakerState::Closed, CallEnd::Well) => {
                 state.good = state.good.saturating_add(1);
                 state.slow &= state.good < self.0.settings.slow_start;
                 state.window.note(false);
             }
-            (BreakerState::Closed, Ended::Badly) => {
+            (BreakerState::Closed, CallEnd::Badly) => {
                 if let Some(reason) = state.window.note(true) {
                     state.suspect = None;
                     let why = failed.map_or("", |failed| failed.why);
                     self.open(&mut state, format!("{reason}: {why}"));
                 }
             }
-            (BreakerState::HalfOpen, Ended::Well) => {
+            (BreakerState::HalfOpen, CallEnd::Well) => {
                 state.good += 1;
                 if state.good >= self.0.settings.probes {
                     state.enter(BreakerState::Closed);
@@ -295,7 +295,7 @@ impl CircuitBreaker {
                     );
                 }
             }
-            (BreakerState::HalfOpen, Ended::Badly) => {
+            (BreakerState::HalfOpen, CallEnd::Badly) => {
                 let mut reason = "the probe failed".to_owned();
                 if let Some(failed) = failed {
                     state.suspect(failed);
@@ -314,7 +314,7 @@ impl CircuitBreaker {
                 }
                 self.open(&mut state, reason);
             }
-            (BreakerState::Open, _) | (_, Ended::Neither) => {}
+            (BreakerState::Open, _) | (_, CallEnd::Neither) => {}
         }
         // A place among the probes is free, or the state changed. A waiting lane may begin.
         let turned = probe || state.term != term;
@@ -328,7 +328,7 @@ impl CircuitBreaker {
         counts
     }
 
-    fn open(&self, state: &mut State, reason: String) {
+    fn open(&self, state: &mut BreakerCore, reason: String) {
         state.enter(BreakerState::Open);
         tracing::warn!(breaker = self.name(), %reason, "the breaker opened; records wait for the dependency");
         self.0.gate.close(reason);
@@ -358,7 +358,7 @@ impl CircuitBreaker {
     }
 }
 
-impl State {
+impl BreakerCore {
     fn admission(&self, settings: &Settings) -> Admission {
         match self.now {
             BreakerState::Closed if !self.slow => Admission::Free,
@@ -397,7 +397,7 @@ impl State {
         suspect.probes > free && record.is_some_and(|record| suspect.is(record))
     }
 
-    /// Computes [`Inner::smooth`].
+    /// Computes [`SharedBreaker::smooth`].
     fn smooth(&self) -> u64 {
         let smooth = self.now == BreakerState::Closed && !self.slow && self.window.is_clean();
         if smooth { self.term + 1 } else { 0 }
@@ -419,7 +419,7 @@ impl Suspect {
     }
 }
 
-impl Permit {
+impl BreakerPermit {
     /// Returns true if it takes a place from other calls.
     pub(super) fn is_probe(&self) -> bool {
         self.probe
@@ -441,17 +441,17 @@ impl Permit {
     }
 
     /// Counts the end of the call. Returns true if a failure uses up an attempt of its record.
-    pub(super) fn end(mut self, ended: Ended, failed: Option<&Failed<'_>>) -> bool {
+    pub(super) fn end(mut self, ended: CallEnd, failed: Option<&Failed<'_>>) -> bool {
         self.used = true;
         self.breaker.ended(self.term, self.probe, ended, failed)
     }
 }
 
-impl Drop for Permit {
+impl Drop for BreakerPermit {
     fn drop(&mut self) {
         if !self.used && self.probe {
             self.breaker
-                .ended(self.term, self.probe, Ended::Neither, None);
+                .ended(self.term, self.probe, CallEnd::Neither, None);
         }
     }
 }

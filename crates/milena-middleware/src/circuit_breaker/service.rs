@@ -9,14 +9,14 @@ use milena_core::{BoxError, ErrorClass, Incoming, Outcome, ProcessError, SharedR
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::breaker::{Admission, CircuitBreaker, Ended, Failed, Permit};
+use super::breaker::{Admission, BreakerPermit, CallEnd, CircuitBreaker, Failed};
 
 /// The service that [`CircuitBreakerLayer`](super::CircuitBreakerLayer) makes.
 pub struct CircuitBreakerService<S> {
     inner: S,
     breaker: CircuitBreaker,
     /// The permission for the next call. `None` until the breaker gives one.
-    permit: Option<Permit>,
+    permit: Option<BreakerPermit>,
     /// True if the layers inside were polled since the last call, so that they may hold a permit or
     /// a token.
     asked: bool,
@@ -158,7 +158,7 @@ pin_project! {
         #[pin]
         inner: F,
         // The permission. `None` once the end was counted.
-        permit: Option<Permit>,
+        permit: Option<BreakerPermit>,
         // The record, for the reason of the gate. `None` in a time without failures.
         record: Option<SharedRecord>,
     }
@@ -176,21 +176,25 @@ where
         let (ended, answer) = match ready!(this.inner.poll(cx)) {
             // The handler asked for a later try, which says nothing about the dependency.
             Ok(outcome @ (Outcome::Retry { .. } | Outcome::Hold(_))) => {
-                (Ended::Neither, Ok(outcome))
+                (CallEnd::Neither, Ok(outcome))
             }
-            Ok(outcome) => (Ended::Well, Ok(outcome)),
+            Ok(outcome) => (CallEnd::Well, Ok(outcome)),
             Err(error) => {
                 let error = ProcessError::from_boxed(error.into());
                 let counts = this
                     .permit
                     .as_ref()
                     .is_some_and(|permit| permit.counts(error.class()));
-                let ended = if counts { Ended::Badly } else { Ended::Neither };
+                let ended = if counts {
+                    CallEnd::Badly
+                } else {
+                    CallEnd::Neither
+                };
                 (ended, Err(error))
             }
         };
         let counts = this.permit.take().is_none_or(|permit| match &answer {
-            Err(error) if ended == Ended::Badly => {
+            Err(error) if ended == CallEnd::Badly => {
                 let failed = Failed {
                     record: this.record.as_deref(),
                     why: &error.chain(),
@@ -202,7 +206,8 @@ where
         Poll::Ready(answer.map_err(|error| {
             // The record only waits for the dependency. This holds if it opened the breaker, was
             // its probe, or ended late.
-            let waits = ended == Ended::Badly && error.class() == ErrorClass::Dependency && !counts;
+            let waits =
+                ended == CallEnd::Badly && error.class() == ErrorClass::Dependency && !counts;
             if waits { error.uncounted() } else { error }.into()
         }))
     }

@@ -29,7 +29,7 @@ pub(super) struct Limit {
 
 /// The end of an attempt, as far as the limit is concerned.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ended {
+pub(super) struct AttemptEnd {
     /// The start of the attempt.
     pub(super) began: Instant,
     /// The end of the attempt.
@@ -68,7 +68,7 @@ impl Limit {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "small counts")]
-    pub(super) fn ended(&mut self, ended: Ended) {
+    pub(super) fn ended(&mut self, ended: AttemptEnd) {
         if self.bounds.min == self.bounds.max {
             return;
         }
@@ -103,8 +103,8 @@ mod tests {
         })
     }
 
-    fn well(at: Instant) -> Ended {
-        Ended {
+    fn well(at: Instant) -> AttemptEnd {
+        AttemptEnd {
             began: at,
             now: at,
             overloaded: false,
@@ -122,7 +122,7 @@ mod tests {
         }
         assert_eq!(limit.size(), 5);
         for _ in 0..1_000 {
-            limit.ended(Ended {
+            limit.ended(AttemptEnd {
                 full: false,
                 ..well(now)
             });
@@ -141,7 +141,7 @@ mod tests {
             limit.ended(well(now));
         }
         let later = now + Duration::from_millis(500);
-        let bad = Ended {
+        let bad = AttemptEnd {
             now: later,
             overloaded: true,
             ..well(now)
@@ -150,14 +150,14 @@ mod tests {
             limit.ended(bad);
         }
         assert_eq!(limit.size(), 7);
-        limit.ended(Ended {
+        limit.ended(AttemptEnd {
             now: later + Duration::from_secs(2),
             ..well(later)
         });
         assert_eq!(limit.size(), 4, "slow is overload too");
         for n in 0..20 {
             let at = later + Duration::from_secs(10 + n);
-            limit.ended(Ended {
+            limit.ended(AttemptEnd {
                 overloaded: true,
                 ..well(at)
             });

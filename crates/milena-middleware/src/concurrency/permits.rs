@@ -7,18 +7,18 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::limit::{Bounds, Ended, Limit};
+use super::limit::{AttemptEnd, Bounds, Limit};
 
 #[derive(Debug)]
 pub(super) struct Permits {
     /// The free permits. Never closed.
     semaphore: Arc<Semaphore>,
     /// The limit, and the number of permits made for it.
-    state: Mutex<State>,
+    state: Mutex<PermitsState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct PermitsState {
     /// The limit, which decides how many permits there should be.
     limit: Limit,
     /// The existing permits, including those in use. May exceed the limit until permits in use come
@@ -41,7 +41,7 @@ impl Permits {
         let made = limit.size();
         Arc::new(Self {
             semaphore: Arc::new(Semaphore::new(made)),
-            state: Mutex::new(State { limit, made }),
+            state: Mutex::new(PermitsState { limit, made }),
         })
     }
 
@@ -68,7 +68,7 @@ impl Permits {
 
     pub(super) fn ended(&self, began: Instant, overloaded: bool, unrelated: bool, full: bool) {
         let mut state = self.state.lock();
-        state.limit.ended(Ended {
+        state.limit.ended(AttemptEnd {
             began,
             now: Instant::now(),
             overloaded,

@@ -8,7 +8,7 @@ use tower_layer::Layer;
 
 use super::dialect::Dialect;
 use super::letter::{Form, MESSAGE_CAP};
-use super::service::{DeadLetter, Office};
+use super::service::{DeadLetter, LetterRules};
 use crate::desk::{Desk, Size};
 use crate::stack::{Kind, Profile, StackLayer};
 
@@ -17,7 +17,7 @@ use crate::stack::{Kind, Profile, StackLayer};
 #[derive(Clone)]
 pub struct DeadLetterLayer<P> {
     /// The state that all lanes share.
-    office: Arc<Office>,
+    rules: Arc<LetterRules>,
     /// Writes the letters.
     sink: P,
 }
@@ -41,7 +41,7 @@ impl<P> DeadLetterLayer<P> {
     pub fn new(topic: impl Into<TopicName>, sink: P) -> Self {
         let topic = topic.into();
         Self {
-            office: Arc::new(Office {
+            rules: Arc::new(LetterRules {
                 desk: Desk {
                     least: Size::Bare,
                     ..Desk::new("dead letter", format!("dead-letter:{topic}"))
@@ -62,16 +62,16 @@ impl<P> DeadLetterLayer<P> {
     /// 100 ms to 10 s.
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
-        self.with(|office| office.desk.backoff = backoff)
+        self.with(|rules| rules.desk.backoff = backoff)
     }
 
     /// Adds the headers of another dialect, for tools that read it. May be called several times. By
     /// default a letter has only milena's own headers.
     #[must_use]
     pub fn dialect(self, dialect: Dialect) -> Self {
-        self.with(|office| {
+        self.with(|rules| {
             if dialect != Dialect::Milena {
-                office.form.dialects.push(dialect);
+                rules.form.dialects.push(dialect);
             }
         })
     }
@@ -79,7 +79,7 @@ impl<P> DeadLetterLayer<P> {
     /// Sets the group that letters name. Default none.
     #[must_use]
     pub fn group(self, group: impl Into<String>) -> Self {
-        self.with(|office| office.form.group = Some(group.into()))
+        self.with(|rules| rules.form.group = Some(group.into()))
     }
 
     /// Sets the most bytes of an error's text in a letter. Default 1,024.
@@ -89,7 +89,7 @@ impl<P> DeadLetterLayer<P> {
     /// refused too, [`on_refused`](Self::on_refused) decides.
     #[must_use]
     pub fn message_cap(self, bytes: usize) -> Self {
-        self.with(|office| office.form.cap = bytes)
+        self.with(|rules| rules.form.cap = bytes)
     }
 
     /// Sets the action for a record whose letter is refused because of its content. Default
@@ -99,8 +99,8 @@ impl<P> DeadLetterLayer<P> {
     /// although the topic is compacted.
     #[must_use]
     pub fn on_refused(self, refused: Refused) -> Self {
-        self.with(|office| {
-            office.desk.least = match refused {
+        self.with(|rules| {
+            rules.desk.least = match refused {
                 Refused::Stub => Size::Bare,
                 Refused::StopLane => Size::Short,
             };
@@ -113,17 +113,17 @@ impl<P> DeadLetterLayer<P> {
     /// topic is an error before the first record.
     #[must_use]
     pub fn on_another_cluster(self) -> Self {
-        self.with(|office| office.same_cluster = false)
+        self.with(|rules| rules.same_cluster = false)
     }
 
     /// Returns the gate that is closed while letters cannot be written.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.office.desk.troubles.gate().clone()
+        self.rules.desk.troubles.gate().clone()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
-        change(Arc::make_mut(&mut self.office));
+    fn with(mut self, change: impl FnOnce(&mut LetterRules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
         self
     }
 }
@@ -132,20 +132,20 @@ impl<S, P: Clone> Layer<S> for DeadLetterLayer<P> {
     type Service = DeadLetter<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadLetter::new(inner, &self.sink, &self.office)
+        DeadLetter::new(inner, &self.sink, &self.rules)
     }
 }
 
 impl<P> StackLayer for DeadLetterLayer<P> {
     fn profile(&self) -> Profile {
-        let text = format!("to `{}`, acknowledged first", self.office.form.topic);
+        let text = format!("to `{}`, acknowledged first", self.rules.form.topic);
         let profile = Profile::new(Kind::DeadLetter, text);
         let target = WriteTarget {
             what: "dead letters",
-            to: WriteName::Topic(self.office.form.topic.clone()),
-            same_cluster: self.office.same_cluster,
+            to: WriteName::Topic(self.rules.form.topic.clone()),
+            same_cluster: self.rules.same_cluster,
         };
-        let profile = match self.office.desk.least {
+        let profile = match self.rules.desk.least {
             Size::Full | Size::Short => {
                 profile.note("a letter that is refused because of its content stops its lane")
             }
@@ -153,7 +153,7 @@ impl<P> StackLayer for DeadLetterLayer<P> {
         };
         profile
             .gate(self.gate())
-            .gauges(Arc::new(self.office.desk.troubles.clone()))
+            .gauges(Arc::new(self.rules.desk.troubles.clone()))
             .writes(target)
             .dead_letters()
     }
@@ -162,7 +162,7 @@ impl<P> StackLayer for DeadLetterLayer<P> {
 impl<P> fmt::Debug for DeadLetterLayer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetterLayer")
-            .field("topic", &self.office.form.topic)
+            .field("topic", &self.rules.form.topic)
             .finish_non_exhaustive()
     }
 }

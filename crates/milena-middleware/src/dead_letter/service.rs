@@ -21,21 +21,21 @@ use crate::readiness::classify;
 #[derive(Debug)]
 pub struct DeadLetter<S, P> {
     inner: S,
-    shared: Arc<Shared<P>>,
+    shared: Arc<SharedDeadLetter<P>>,
 }
 
 /// The state that all clones of a lane's service share.
 #[derive(Debug)]
-struct Shared<P> {
+struct SharedDeadLetter<P> {
     /// The state of the layer.
-    office: Arc<Office>,
+    rules: Arc<LetterRules>,
     // The sink, cloned for each letter. The lock makes it shareable, because it need not be `Sync`.
     sink: Mutex<P>,
 }
 
 /// The state that all lanes share.
 #[derive(Clone, Debug)]
-pub(super) struct Office {
+pub(super) struct LetterRules {
     /// Writes the letters, and owns the gate.
     pub(super) desk: Desk,
     /// The form of the letters.
@@ -45,9 +45,9 @@ pub(super) struct Office {
 }
 
 impl<S, P: Clone> DeadLetter<S, P> {
-    pub(super) fn new(inner: S, sink: &P, office: &Arc<Office>) -> Self {
-        let shared = Shared {
-            office: Arc::clone(office),
+    pub(super) fn new(inner: S, sink: &P, rules: &Arc<LetterRules>) -> Self {
+        let shared = SharedDeadLetter {
+            rules: Arc::clone(rules),
             sink: Mutex::new(sink.clone()),
         };
         Self {
@@ -84,7 +84,7 @@ where
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
         incoming.record.note_attempts(incoming.attempt);
-        let kept = Kept {
+        let kept = KeptRecord {
             record: incoming.record.clone(),
             cancel: incoming.cancel.clone(),
             stopping: incoming.stopping.clone(),
@@ -99,7 +99,7 @@ where
 }
 
 /// The parts of a request that a letter needs.
-struct Kept {
+struct KeptRecord {
     /// The record as it came to the layer.
     record: SharedRecord,
     /// Cancelled when the partition was given back and the time to drain is over.
@@ -117,7 +117,7 @@ pin_project! {
         #[pin]
         state: State<F>,
         // The record and the shared state. `None` once the attempt has ended.
-        kept: Option<(Kept, Arc<Shared<P>>)>,
+        kept: Option<(KeptRecord, Arc<SharedDeadLetter<P>>)>,
     }
 }
 
@@ -154,7 +154,7 @@ where
         // Boxed, so that the future of a record that succeeds does not hold space for the letter.
         let mut letter: Burying = Box::pin(async move {
             let sink = shared.sink.lock().clone();
-            shared.office.bury(sink, kept, cause).await
+            shared.rules.bury(sink, kept, cause).await
         });
         let first = letter.as_mut().poll(cx);
         this.state.set(State::Burying { letter });
@@ -163,7 +163,7 @@ where
 }
 
 /// Returns the reason why the record becomes a dead letter, or `None` if it does not.
-fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
+fn cause(answer: &Result<Outcome, ProcessError>, kept: &KeptRecord) -> Option<Cause> {
     match answer {
         Ok(Outcome::DeadLetter(reason)) => Some(Cause::rejected(reason.to_string())),
         Ok(Outcome::Retry { reason, .. }) if !kept.stopping.is_cancelled() => {
@@ -178,9 +178,9 @@ fn cause(answer: &Result<Outcome, ProcessError>, kept: &Kept) -> Option<Cause> {
     }
 }
 
-impl Office {
+impl LetterRules {
     /// Writes the letter, and returns an outcome that names its place.
-    async fn bury<P>(&self, sink: P, kept: Kept, cause: Cause) -> Result<Outcome, BoxError>
+    async fn bury<P>(&self, sink: P, kept: KeptRecord, cause: Cause) -> Result<Outcome, BoxError>
     where
         P: Service<ProducerRecord, Response = RecordMetadata>,
         P::Error: Into<BoxError>,

@@ -8,6 +8,7 @@ use milena_core::{Backoff, ConsumerRecord, Gate};
 use parking_lot::Mutex;
 use tower_layer::Layer;
 
+use super::outage::Outage;
 use super::service::{Dedup, Identify, Ledger};
 use super::store::DedupStore;
 use crate::stack::{Kind, Profile, StackLayer};
@@ -44,7 +45,7 @@ impl<D: DedupStore> DedupLayer<D> {
     /// Returns the gate that is closed while the store does not answer.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.ledger.gate.clone()
+        self.ledger.outage.gate().clone()
     }
 
     fn new(
@@ -58,7 +59,7 @@ impl<D: DedupStore> DedupLayer<D> {
                 text,
                 store,
                 identify,
-                gate: Gate::new("dedup"),
+                outage: Outage::new(Gate::new("dedup")),
                 backoff: Backoff::default(),
                 busy: Mutex::default(),
             }),
@@ -84,7 +85,7 @@ impl<S, D: DedupStore> Layer<S> for DedupLayer<D> {
 
 impl<D> StackLayer for DedupLayer<D> {
     fn profile(&self) -> Profile {
-        Profile::new(Kind::Dedup, self.ledger.text.clone()).gate(self.ledger.gate.clone())
+        Profile::new(Kind::Dedup, self.ledger.text.clone()).gate(self.ledger.outage.gate().clone())
     }
 }
 

@@ -22,11 +22,11 @@ pub struct MemoryStore {
     /// The time after which an identity is removed. `None` for never.
     keep_for: Option<Duration>,
     /// The identities, shared by all lanes.
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptIdentities>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct KeptIdentities {
     /// The known identities. The same set as in `order`.
     known: HashSet<Bytes>,
     /// The identities with the time at which they were inserted, the oldest in front.
@@ -64,7 +64,7 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn forget_old(&self, kept: &mut Kept, room_for: usize) {
+    fn forget_old(&self, kept: &mut KeptIdentities, room_for: usize) {
         let now = Instant::now();
         let is_old = |since: &Instant| self.keep_for.is_some_and(|time| now - *since > time);
         while let Some((identity, since)) = kept.order.front()

@@ -27,6 +27,7 @@
 
 mod layer;
 mod memory;
+mod outage;
 mod service;
 mod store;
 

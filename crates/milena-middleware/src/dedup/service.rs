@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use milena_core::{Backoff, BoxError, ConsumerRecord, Gate, Incoming, Outcome};
+use milena_core::{Backoff, BoxError, ConsumerRecord, Incoming, Outcome};
 use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::sleep;
 use tower_service::Service;
 
+use super::outage::Outage;
 use super::store::DedupStore;
 use crate::readiness::{classify, ready};
 
@@ -35,8 +36,8 @@ pub(super) struct Ledger<D> {
     pub(super) store: D,
     /// Finds the identity of a record.
     pub(super) identify: Identify,
-    /// The gate that is closed while the store does not answer.
-    pub(super) gate: Gate,
+    /// The gate that is closed while the store does not answer, and the records that wait for it.
+    pub(super) outage: Outage,
     /// The wait between two requests to a store that does not answer.
     pub(super) backoff: Backoff,
     /// The identities that are being processed, each with its queue. An entry is removed with its
@@ -203,12 +204,12 @@ impl<D: DedupStore> Ledger<D> {
         identity: &Bytes,
         incoming: &Incoming,
     ) -> Option<bool> {
+        let wait = self.outage.wait();
         let mut failures = 0;
         loop {
             let reason = classify(error).chain();
             tracing::warn!(error = %reason, "the dedup store does not answer; its lane waits");
-            self.gate
-                .close(format!("the dedup store does not answer: {reason}"));
+            wait.note(format!("the dedup store does not answer: {reason}"));
             tokio::select! {
                 biased;
                 () = incoming.stopping.cancelled() => return None,
@@ -217,7 +218,7 @@ impl<D: DedupStore> Ledger<D> {
             failures += 1;
             match self.store.contains(identity).await {
                 Ok(done) => {
-                    self.gate.open();
+                    wait.answered();
                     return Some(done);
                 }
                 Err(again) => error = again,

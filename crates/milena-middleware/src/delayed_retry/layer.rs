@@ -6,7 +6,7 @@ use std::sync::Arc;
 use milena_core::{Backoff, Gate, Timestamp, WallClock, WriteName, WriteTarget};
 use tower_layer::Layer;
 
-use super::service::{DelayedRetry, Office};
+use super::service::{DelayedRetry, RetryRules};
 use super::topics::RetryTopics;
 use crate::desk::Desk;
 use crate::stack::{Kind, Profile, StackLayer};
@@ -16,7 +16,7 @@ use crate::stack::{Kind, Profile, StackLayer};
 #[derive(Clone)]
 pub struct DelayedRetryLayer<P> {
     /// The state that all lanes share.
-    office: Arc<Office>,
+    rules: Arc<RetryRules>,
     /// Writes the records to retry topics.
     sink: P,
 }
@@ -27,7 +27,7 @@ impl<P> DelayedRetryLayer<P> {
     pub fn new(topics: RetryTopics, sink: P) -> Self {
         let suffix = topics.suffixes().next().unwrap_or_default();
         Self {
-            office: Arc::new(Office {
+            rules: Arc::new(RetryRules {
                 topics,
                 desk: Desk::new(
                     "record for a retry topic",
@@ -44,13 +44,13 @@ impl<P> DelayedRetryLayer<P> {
     /// 100 ms to 10 s.
     #[must_use]
     pub fn backoff(self, backoff: Backoff) -> Self {
-        self.with(|office| office.desk.backoff = backoff)
+        self.with(|rules| rules.desk.backoff = backoff)
     }
 
     /// Sets the wall clock that decides when records are due. Default is the consumer's.
     #[must_use]
     pub fn clock(self, read: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        self.with(|office| office.clock = Some(WallClock::new(read)))
+        self.with(|rules| rules.clock = Some(WallClock::new(read)))
     }
 
     /// Declares that the sink writes to another cluster than the consumer reads from.
@@ -59,17 +59,17 @@ impl<P> DelayedRetryLayer<P> {
     /// topic is an error before the first record.
     #[must_use]
     pub fn on_another_cluster(self) -> Self {
-        self.with(|office| office.same_cluster = false)
+        self.with(|rules| rules.same_cluster = false)
     }
 
     /// Returns the gate that is closed while records cannot be written to a retry topic.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.office.desk.troubles.gate().clone()
+        self.rules.desk.troubles.gate().clone()
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Office)) -> Self {
-        change(Arc::make_mut(&mut self.office));
+    fn with(mut self, change: impl FnOnce(&mut RetryRules)) -> Self {
+        change(Arc::make_mut(&mut self.rules));
         self
     }
 }
@@ -78,13 +78,13 @@ impl<S, P: Clone> Layer<S> for DelayedRetryLayer<P> {
     type Service = DelayedRetry<S, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DelayedRetry::new(inner, self.sink.clone(), Arc::clone(&self.office))
+        DelayedRetry::new(inner, self.sink.clone(), Arc::clone(&self.rules))
     }
 }
 
 impl<P> StackLayer for DelayedRetryLayer<P> {
     fn profile(&self) -> Profile {
-        let topics = &self.office.topics;
+        let topics = &self.rules.topics;
         let delays: Vec<_> = topics.delays().iter().map(|d| format!("{d:?}")).collect();
         let text = format!(
             "up to {} more rounds, after {}",
@@ -93,7 +93,7 @@ impl<P> StackLayer for DelayedRetryLayer<P> {
         );
         let mut profile = Profile::new(Kind::DelayedRetry, text)
             .gate(self.gate())
-            .gauges(Arc::new(self.office.desk.troubles.clone()))
+            .gauges(Arc::new(self.rules.desk.troubles.clone()))
             .asks_for_clock()
             .retries()
             .rounds(delays.len())
@@ -102,7 +102,7 @@ impl<P> StackLayer for DelayedRetryLayer<P> {
             profile = profile.writes(WriteTarget {
                 what: "retries",
                 to: WriteName::Suffix(suffix),
-                same_cluster: self.office.same_cluster,
+                same_cluster: self.rules.same_cluster,
             });
         }
         profile
@@ -112,7 +112,7 @@ impl<P> StackLayer for DelayedRetryLayer<P> {
 impl<P> fmt::Debug for DelayedRetryLayer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DelayedRetryLayer")
-            .field("topics", &self.office.topics)
+            .field("topics", &self.rules.topics)
             .finish_non_exhaustive()
     }
 }

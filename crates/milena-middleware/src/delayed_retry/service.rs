@@ -26,12 +26,12 @@ pub struct DelayedRetry<S, P> {
     /// Writes the records to retry topics. Cloned for each attempt.
     sink: P,
     /// The state that all lanes share.
-    office: Arc<Office>,
+    rules: Arc<RetryRules>,
 }
 
 /// The state that all lanes share.
 #[derive(Clone)]
-pub(super) struct Office {
+pub(super) struct RetryRules {
     /// The delays and the names of the retry topics.
     pub(super) topics: RetryTopics,
     /// Writes the records, and owns the gate.
@@ -43,12 +43,8 @@ pub(super) struct Office {
 }
 
 impl<S, P> DelayedRetry<S, P> {
-    pub(super) fn new(inner: S, sink: P, office: Arc<Office>) -> Self {
-        Self {
-            inner,
-            sink,
-            office,
-        }
+    pub(super) fn new(inner: S, sink: P, rules: Arc<RetryRules>) -> Self {
+        Self { inner, sink, rules }
     }
 }
 
@@ -71,11 +67,11 @@ where
 
     fn call(&mut self, mut incoming: Incoming) -> Self::Future {
         let kept = incoming.clone();
-        let round = Round::of(&incoming.record, &self.office.topics);
+        let round = Round::of(&incoming.record, &self.rules.topics);
         if round.number > 0 {
             if let Some(due) = round
                 .due
-                .filter(|due| *due > self.office.now(&incoming.extensions))
+                .filter(|due| *due > self.rules.now(&incoming.extensions))
             {
                 // The consumer waits with the partition paused, and counts no attempt.
                 return Box::pin(ready(Ok(Outcome::Hold(due))));
@@ -88,7 +84,7 @@ where
         let counted = incoming.record.clone();
         counted.note_attempts(incoming.attempt);
         let processing = self.inner.call(incoming);
-        let (office, sink) = (Arc::clone(&self.office), self.sink.clone());
+        let (rules, sink) = (Arc::clone(&self.rules), self.sink.clone());
         Box::pin(async move {
             let answer = processing.await.map_err(classify);
             let attempts = counted.attempts();
@@ -104,12 +100,12 @@ where
             };
             // Boxed, so that the future of a record that succeeds does not hold space for the
             // write.
-            Box::pin(office.send_on(sink, kept, round, error, attempts)).await
+            Box::pin(rules.send_on(sink, kept, round, error, attempts)).await
         })
     }
 }
 
-impl Office {
+impl RetryRules {
     fn now(&self, extensions: &Extensions) -> Timestamp {
         match &self.clock {
             Some(clock) => clock.now(),
@@ -160,9 +156,9 @@ impl Office {
     }
 }
 
-impl fmt::Debug for Office {
+impl fmt::Debug for RetryRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Office")
+        f.debug_struct("RetryRules")
             .field("topics", &self.topics)
             .field("desk", &self.desk)
             .finish_non_exhaustive()

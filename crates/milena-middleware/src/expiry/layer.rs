@@ -7,7 +7,7 @@ use std::time::Duration;
 use milena_core::{Timestamp, WallClock};
 use tower_layer::Layer;
 
-use super::service::{Expiry, Limit, Rules};
+use super::service::{AgeLimit, Expiry, Rules};
 use crate::stack::{Kind, Profile, StackLayer};
 
 /// Passes over records that are too old. Belongs inside the dead letter layer if it makes dead
@@ -21,7 +21,7 @@ impl ExpiryLayer {
     /// Creates a layer that skips records older than `age`.
     #[must_use]
     pub fn after(age: Duration) -> Self {
-        Self::new(Limit::Age(age))
+        Self::new(AgeLimit::Age(age))
     }
 
     /// Creates a layer that skips records whose header `name` holds a time in the past.
@@ -30,7 +30,7 @@ impl ExpiryLayer {
     /// with another value in it, does not expire.
     #[must_use]
     pub fn by_header(name: impl Into<Arc<str>>) -> Self {
-        Self::new(Limit::Header(name.into()))
+        Self::new(AgeLimit::Header(name.into()))
     }
 
     /// Makes expired records dead letters instead of skipping them.
@@ -47,7 +47,7 @@ impl ExpiryLayer {
         self
     }
 
-    fn new(limit: Limit) -> Self {
+    fn new(limit: AgeLimit) -> Self {
         Self {
             rules: Rules {
                 limit,
@@ -69,8 +69,8 @@ impl<S> Layer<S> for ExpiryLayer {
 impl StackLayer for ExpiryLayer {
     fn profile(&self) -> Profile {
         let when = match &self.rules.limit {
-            Limit::Age(age) => format!("after {age:?}"),
-            Limit::Header(name) => format!("at the time in the header `{name}`"),
+            AgeLimit::Age(age) => format!("after {age:?}"),
+            AgeLimit::Header(name) => format!("at the time in the header `{name}`"),
         };
         let profile = match self.rules.dead_letters {
             false => Profile::new(Kind::Expiry, format!("{when}, skipped")),

@@ -21,7 +21,7 @@ pub struct Expiry<S> {
 #[derive(Clone)]
 pub(super) struct Rules {
     /// The rule that decides when a record expires.
-    pub(super) limit: Limit,
+    pub(super) limit: AgeLimit,
     /// True if an expired record becomes a dead letter, false if it is skipped.
     pub(super) dead_letters: bool,
     /// The wall clock. `None` for the consumer's.
@@ -29,12 +29,12 @@ pub(super) struct Rules {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Limit {
+pub(super) enum AgeLimit {
     Age(Duration),
     Header(Arc<str>),
 }
 
-impl Limit {
+impl AgeLimit {
     /// Returns the time at which a record expires. `None` if it never does.
     fn end(&self, record: &ConsumerRecord) -> Option<Timestamp> {
         match self {

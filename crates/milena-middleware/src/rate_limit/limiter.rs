@@ -12,9 +12,9 @@ use super::bucket::Bucket;
 
 /// A handle to watch a limiter. A clone refers to the same limiter.
 #[derive(Clone)]
-pub struct RateLimiter(Arc<Inner>);
+pub struct RateLimiter(Arc<SharedLimiter>);
 
-struct Inner {
+struct SharedLimiter {
     /// The name of the limited dependency.
     name: Arc<str>,
     /// The gate that pauses partitions. Closed by a long wait, opened when any wait ends.
@@ -27,7 +27,7 @@ struct Inner {
 
 impl RateLimiter {
     pub(super) fn new(name: Arc<str>, bucket: Bucket, pause_after: Duration) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedLimiter {
             gate: Gate::new(format!("rate-limit:{name}")),
             name,
             pause_after,

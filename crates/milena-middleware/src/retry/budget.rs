@@ -23,10 +23,10 @@ use tokio::time::Instant;
 /// # let _ = (orders, bills);
 /// ```
 #[derive(Clone, Debug)]
-pub struct RetryBudget(Arc<Mutex<State>>);
+pub struct RetryBudget(Arc<Mutex<BudgetState>>);
 
 #[derive(Debug)]
-struct State {
+struct BudgetState {
     /// The tokens that each first attempt adds.
     share: f64,
     /// The tokens that each second adds.
@@ -50,7 +50,7 @@ impl RetryBudget {
             }
         };
         let per_second = number(per_second).max(0.01);
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(BudgetState {
             share: number(share),
             per_second,
             tokens: per_second.max(1.0) * SAVED,
@@ -78,7 +78,7 @@ impl RetryBudget {
     }
 }
 
-impl State {
+impl BudgetState {
     fn most(&self) -> f64 {
         self.per_second.max(1.0) * SAVED
     }

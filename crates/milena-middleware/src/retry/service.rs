@@ -20,12 +20,12 @@ use crate::readiness::{classify, ready as until_ready};
 #[derive(Debug)]
 pub struct Retry<S> {
     inner: S,
-    shared: Arc<Shared<S>>,
+    shared: Arc<SharedRetry<S>>,
 }
 
 /// The state that all clones share.
 #[derive(Debug)]
-struct Shared<S> {
+struct SharedRetry<S> {
     /// The settings of the layer.
     policy: Arc<Policy>,
     // The inner service, cloned only for a record that failed. The lock makes it shareable, because
@@ -38,7 +38,7 @@ impl<S: Clone> Retry<S> {
         let template = Mutex::new(inner.clone());
         Self {
             inner,
-            shared: Arc::new(Shared { policy, template }),
+            shared: Arc::new(SharedRetry { policy, template }),
         }
     }
 }
@@ -91,7 +91,7 @@ pin_project! {
     /// The future of a record. Resolves with the answer of the last attempt.
     pub struct RetryFuture<S: Service<Incoming>> {
         // The record and the shared state for retries. `None` once the first attempt failed.
-        kept: Option<(Incoming, Arc<Shared<S>>)>,
+        kept: Option<(Incoming, Arc<SharedRetry<S>>)>,
         // The start of the first attempt. `None` without a `max_elapsed`.
         began: Option<Instant>,
         #[pin]
@@ -147,7 +147,7 @@ impl<S: Service<Incoming>> fmt::Debug for RetryFuture<S> {
 
 /// Retries a record after its first attempt failed.
 async fn repeat<S>(
-    shared: Arc<Shared<S>>,
+    shared: Arc<SharedRetry<S>>,
     mut incoming: Incoming,
     began: Option<Instant>,
     mut failure: Failure,

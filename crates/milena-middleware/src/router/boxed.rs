@@ -11,11 +11,11 @@ use tower_service::Service;
 /// The service of a route of a [`Router`](super::Router).
 pub struct BoxRoute(Box<dyn AnyRoute>);
 
-type Answer = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
+type RouteFuture = Pin<Box<dyn Future<Output = Result<Outcome, BoxError>> + Send>>;
 
 trait AnyRoute: Send {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>>;
-    fn call(&mut self, incoming: Incoming) -> Answer;
+    fn call(&mut self, incoming: Incoming) -> RouteFuture;
     fn copy(&self) -> Box<dyn AnyRoute>;
 }
 
@@ -31,7 +31,7 @@ where
         self.0.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, incoming: Incoming) -> Answer {
+    fn call(&mut self, incoming: Incoming) -> RouteFuture {
         let running = self.0.call(incoming);
         Box::pin(async move { running.await.map_err(Into::into) })
     }
@@ -56,13 +56,13 @@ impl BoxRoute {
 impl Service<Incoming> for BoxRoute {
     type Response = Outcome;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = RouteFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, incoming: Incoming) -> Answer {
+    fn call(&mut self, incoming: Incoming) -> RouteFuture {
         self.0.call(incoming)
     }
 }

@@ -9,7 +9,7 @@ use milena_core::{BoxError, Handler, Incoming, Outcome, TopicName};
 use parking_lot::Mutex;
 use tower_service::Service;
 
-use super::Shared;
+use super::SharedLayer;
 use super::boxed::BoxRoute;
 use crate::stack::{HandlerService, Profile, StackRoutes};
 
@@ -79,7 +79,7 @@ impl Route {
     }
 
     /// Puts one more layer around the route.
-    pub(super) fn inside(self, layer: &Shared) -> Self {
+    pub(super) fn inside(self, layer: &SharedLayer) -> Self {
         let service = (layer.apply)(self.service.into_inner());
         let mut profiles = vec![layer.profile.clone()];
         profiles.extend(self.profiles);

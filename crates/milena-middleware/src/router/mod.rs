@@ -68,7 +68,7 @@ pub use boxed::BoxRoute;
 pub use into_route::{AsHandler, AsService, AsStack, IntoRoute, Route};
 pub use on::On;
 
-use table::Table;
+use table::RouteTable;
 
 /// A builder of routes, and the table that `consumer.run` takes. See the [module](self).
 #[must_use = "a router does nothing before it is run"]
@@ -80,14 +80,14 @@ pub struct Router<T = ()> {
     /// The route for records that no other route takes. `None` makes such records poison.
     fallback: Option<Route>,
     /// The layers for all routes, outermost first.
-    layers: Vec<Shared>,
+    layers: Vec<SharedLayer>,
     /// The finished table. Built on first use, and reset by each change.
-    table: OnceLock<Table>,
+    table: OnceLock<RouteTable>,
 }
 
 /// A layer for all routes.
 #[derive(Clone)]
-struct Shared {
+struct SharedLayer {
     /// The description of the layer, for `explain` and the checks.
     profile: Profile,
     /// Puts the layer around a route.
@@ -223,7 +223,7 @@ impl<T> Router<T> {
         <L::Service as Service<Incoming>>::Error: Into<BoxError>,
         <L::Service as Service<Incoming>>::Future: Send + 'static,
     {
-        self.layers.push(Shared {
+        self.layers.push(SharedLayer {
             profile,
             apply: Arc::new(move |inner| BoxRoute::new(layer.layer(inner))),
         });
@@ -235,9 +235,9 @@ impl<T> Router<T> {
         self
     }
 
-    fn table(&self) -> &Table {
+    fn table(&self) -> &RouteTable {
         self.table
-            .get_or_init(|| Table::new(&self.entries, self.fallback.as_ref(), &self.layers))
+            .get_or_init(|| RouteTable::new(&self.entries, self.fallback.as_ref(), &self.layers))
     }
 }
 

@@ -12,13 +12,13 @@ use milena_core::{
 };
 use tower_service::Service;
 
-use super::Shared;
+use super::SharedLayer;
 use super::boxed::BoxRoute;
 use super::into_route::Route;
 use super::on::{On, Topics};
 use crate::stack::{order, route_info};
 
-pub(super) struct Table {
+pub(super) struct RouteTable {
     /// The routes with their descriptions. The last one, without a description, is the fallback.
     routes: Vec<(Option<On>, Route)>,
     /// The description of each route for the driver, in the order of `routes`.
@@ -33,11 +33,11 @@ pub(super) struct Table {
     has_fallback: bool,
 }
 
-impl Table {
+impl RouteTable {
     pub(super) fn new(
         entries: &[(On, Route)],
         fallback: Option<&Route>,
-        layers: &[Shared],
+        layers: &[SharedLayer],
     ) -> Self {
         let within = |route: Route| {
             let layers = layers.iter().rev();

@@ -179,7 +179,7 @@ async fn shielded<E: Into<BoxError>>(
     let limit = limits.timeout;
     let attempt = async { attempt.await.map_err(Into::into) };
     // The token is cancelled on drop, so the handler ends even if the caller no longer waits.
-    let mut running = Running {
+    let mut running = RunningCall {
         task: tokio::spawn(attempt),
         cancel,
     };
@@ -202,14 +202,14 @@ async fn shielded<E: Into<BoxError>>(
     }
 }
 
-struct Running {
+struct RunningCall {
     /// The task of the attempt. Not aborted on drop.
     task: JoinHandle<Result<Outcome, BoxError>>,
     /// The token of the attempt. Cancelled on drop.
     cancel: CancelToken,
 }
 
-impl Drop for Running {
+impl Drop for RunningCall {
     fn drop(&mut self) {
         self.cancel.cancel();
     }

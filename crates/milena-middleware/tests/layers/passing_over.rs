@@ -215,6 +215,55 @@ async fn while_the_store_does_not_answer_the_record_waits_and_the_gate_says_why(
     assert!(gate.is_open() && began.elapsed() > SECOND / 2);
 }
 
+/// A store that never answers.
+struct Gone;
+
+impl DedupStore for Gone {
+    async fn contains(&self, _: &Bytes) -> Result<bool, BoxError> {
+        Err("connection refused".into())
+    }
+
+    async fn insert(&self, _: &Bytes) -> Result<(), BoxError> {
+        Err("connection refused".into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_opens_when_the_last_record_that_waits_for_the_store_is_given_back() {
+    let layer = DedupLayer::by_header("id", Gone);
+    let gate = layer.gate();
+    let stack = Arc::new(Stack::new().layer(layer).handler(async || ()));
+    let lane = |offset, id| {
+        let record = identified(offset, id);
+        let stopping = record.stopping.clone();
+        let stack = Arc::clone(&stack);
+        (
+            tokio::spawn(async move { call(&*stack, record).await }),
+            stopping,
+        )
+    };
+    let ((first, stop_first), (second, stop_second)) = (lane(1, "a"), lane(2, "b"));
+    // The clock is paused, so this ends once both lanes have asked the store and wait.
+    sleep(SECOND).await;
+    assert!(!gate.is_open());
+    stop_first.cancel();
+    assert_eq!(first.await.unwrap().unwrap().name(), "retry");
+    assert!(!gate.is_open(), "another record still waits");
+    stop_second.cancel();
+    assert_eq!(second.await.unwrap().unwrap().name(), "retry");
+    assert!(gate.is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gate_opens_when_the_call_that_waits_for_the_store_is_dropped() {
+    let layer = DedupLayer::by_header("id", Gone);
+    let gate = layer.gate();
+    let stack = Stack::new().layer(layer).handler(async || ());
+    let waited = tokio::time::timeout(SECOND, call(&stack, identified(1, "a"))).await;
+    assert!(waited.is_err());
+    assert!(gate.is_open());
+}
+
 #[tokio::test(start_paused = true)]
 async fn faults_come_as_planned_and_the_same_for_the_same_seed() {
     async fn ends(seed: u64) -> (Vec<&'static str>, u64) {

@@ -7,9 +7,9 @@ use milena_core::ErrorCode;
 use milena_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use milena_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
 
-use crate::cluster::Refused;
 use crate::context::{Answer, Context, text, topic_name};
 use crate::partition::Partition;
+use crate::refused::Refused;
 
 /// Serves an ElectLeaders request.
 pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) -> Answer {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::assign::ASSIGNORS;
 use super::member::{ConsumerMember, MemberState, Pattern};
 use super::{ConsumerGroup, Places, Timing, World, within};
+use crate::refused::Refused;
 
 /// A ConsumerGroupHeartbeat request. `None` means unchanged since the last one.
 #[derive(Clone, Debug, Default)]
@@ -49,9 +50,6 @@ pub(crate) struct BeatReply {
     /// The partitions that it may use. `None` if they are unchanged.
     pub(crate) assignment: Option<Places>,
 }
-
-/// The error code and the text of a refused request.
-pub(crate) type Refused = (ErrorCode, String);
 
 impl ConsumerGroup {
     /// Handles a heartbeat of any kind.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use milena_core::ErrorCode;
 use uuid::Uuid;
 
-pub(crate) use beat::{Beat, BeatReply, Refused};
+pub(crate) use beat::{Beat, BeatReply};
 pub(crate) use member::ConsumerMember;
 pub(crate) use topics::World;
 

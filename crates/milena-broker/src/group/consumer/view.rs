@@ -2,7 +2,8 @@
 
 use super::member::MemberState;
 use super::{ConsumerGroup, ConsumerMember, Places};
-use crate::group::view::{GroupState, GroupView, MemberView};
+use crate::group::group_state::GroupState;
+use crate::group::view::{GroupView, MemberView};
 
 impl ConsumerGroup {
     /// Returns the group's state.

@@ -1,6 +1,6 @@
 //! The filter of shown records, by key, value and headers.
 
-use super::Consume;
+use super::args::Consume;
 use crate::format::Shown;
 
 /// The conditions that a shown record meets. All of them must hold.

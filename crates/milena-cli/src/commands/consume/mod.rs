@@ -1,5 +1,6 @@
 //! `milena consume`, which writes records to standard output.
 
+mod args;
 mod ends;
 mod filter;
 mod ledger;
@@ -9,75 +10,21 @@ mod source;
 
 use std::time::Duration;
 
-use clap::Args;
 use milena::{IsolationLevel, OffsetReset, TopicPartition};
 
+pub(crate) use self::args::Consume;
 use self::ends::Ends;
 use self::member::{Event, Member};
 use self::sink::Sink;
 use self::source::Source;
-use super::places::{From, Until, from, until};
+use super::places::From;
 use crate::failure::Failure;
-use crate::format::RecordFormat;
 use crate::output::Pipe;
 use crate::session::Session;
 use crate::signals::Signals;
 
-/// The records to read, and the form to write them in.
-#[derive(Debug, Args)]
-pub(crate) struct Consume {
-    /// The topic to read.
-    topic: String,
-    /// Begins at the first record. Without this and --offset, only new records are read.
-    #[arg(long, conflicts_with = "offset")]
-    from_beginning: bool,
-    /// Begins at beginning, end, an offset, -N for the last N offsets of each partition, or @TIME.
-    /// Offsets of removed records and of transaction markers count too, so that -N may show fewer
-    /// than N records.
-    #[arg(long, value_name = "WHERE", value_parser = from, allow_hyphen_values = true)]
-    offset: Option<From>,
-    /// Reads only this partition. May be given several times.
-    #[arg(short, long = "partition", value_name = "N")]
-    partitions: Vec<u32>,
-    /// Reads as a member of this group, and goes on where the group was. Commits the shown records
-    /// about once a second, when partitions go to other members, and at the end.
-    #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "offset"])]
-    group: Option<String>,
-    /// Ends after this many records.
-    #[arg(short, long, value_name = "N")]
-    count: Option<u64>,
-    /// Ends at the present end of the topic, or at the first record of each partition written at
-    /// this time or later.
-    #[arg(long, value_name = "end|TIME", value_parser = until)]
-    until: Option<Until>,
-    /// Shows only records with this key. * stands for any bytes.
-    #[arg(long, value_name = "PATTERN")]
-    key: Option<String>,
-    /// Shows only records with this header. If a pattern is given, its last value must match. May
-    /// be given several times, and then all must hold.
-    #[arg(long = "header", value_name = "NAME[=PATTERN]")]
-    headers: Vec<String>,
-    /// Shows only records with this value. * stands for any bytes.
-    #[arg(long, value_name = "PATTERN")]
-    value: Option<String>,
-    /// The format of a record, such as '%k %v\n'. %t is the topic, %p partition, %o offset, %T
-    /// timestamp, %D date, %k key, %v value, %K and %V their lengths, %h headers, %h{name} one
-    /// header. %k{hex}, {base64} and {json} encode.
-    #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
-    format: RecordFormat,
-    /// Writes keys, with this text between key and value.
-    #[arg(short = 'K', long, value_name = "TEXT", conflicts_with = "format")]
-    key_separator: Option<String>,
-    /// The text for a null key or value.
-    #[arg(long, value_name = "TEXT")]
-    null: Option<String>,
-    /// Also shows records of transactions that are open or were aborted.
-    #[arg(long)]
-    read_uncommitted: bool,
-}
-
 /// The reason that reading ended.
-enum Ended {
+enum ReadEnd {
     /// Everything that was asked for is read.
     Done,
     Interrupted,
@@ -113,20 +60,20 @@ pub(super) async fn run(args: Consume, session: &Session) -> Result<(), Failure>
     closed?;
     match ended {
         // A read without an end is meant to be interrupted, which is not a failure.
-        Ended::Interrupted if args.count.is_some() || args.until.is_some() => {
+        ReadEnd::Interrupted if args.count.is_some() || args.until.is_some() => {
             Err(Failure::interrupted())
         }
-        Ended::Done | Ended::Interrupted | Ended::Unread => Ok(()),
+        ReadEnd::Done | ReadEnd::Interrupted | ReadEnd::Unread => Ok(()),
     }
 }
 
 /// Reads until the end, a signal, or the reader closes the output.
-async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result<Ended, Failure> {
+async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result<ReadEnd, Failure> {
     let mut unread = std::pin::pin!(Pipe::reader_gone());
     let mut waited = Duration::ZERO;
     loop {
         if sink.has_enough() {
-            return Ok(Ended::Done);
+            return Ok(ReadEnd::Done);
         }
         if let Source::Member(member) = &mut *source
             && member.is_due()
@@ -136,11 +83,13 @@ async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result
         }
         tokio::select! {
             biased;
-            () = signals.asked() => return Ok(Ended::Interrupted),
-            () = &mut unread => return Ok(Ended::Unread),
+            () = signals.asked() => return Ok(ReadEnd::Interrupted),
+            () = &mut unread => return Ok(ReadEnd::Unread),
             event = source.next(waited) => match event? {
                 Event::Batch(batch) => {
-                    sink.take(&batch, source).await?;
+                    if sink.take(&batch).await? {
+                        source.leave(batch.topic_partition());
+                    }
                     waited = Duration::ZERO;
                 }
                 Event::News(news) => {
@@ -155,7 +104,7 @@ async fn read(sink: &mut Sink, source: &mut Source, signals: &Signals) -> Result
                     if let Some(ends) = &mut sink.ends
                         && source.look(ends).await?
                     {
-                        return Ok(Ended::Done);
+                        return Ok(ReadEnd::Done);
                     }
                     waited = POLL;
                 }

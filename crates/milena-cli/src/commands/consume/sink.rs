@@ -6,11 +6,10 @@ use std::io::{self, IsTerminal};
 use milena::consumer::FetchBatch;
 use milena::{Offset, TopicPartition};
 
-use super::Consume;
+use super::args::Consume;
 use super::ends::Ends;
 use super::filter::Filter;
 use super::ledger::Ledger;
-use super::source::Source;
 use crate::failure::Failure;
 use crate::format::{RecordFormat, Shown, guard_json, json_line};
 use crate::output::{Format, Pipe};
@@ -86,12 +85,9 @@ impl Sink {
         self.wanted.is_some_and(|wanted| self.shown >= wanted)
     }
 
-    /// Shows the records of a batch, up to the end of its partition.
-    pub(super) async fn take(
-        &mut self,
-        batch: &FetchBatch,
-        source: &Source,
-    ) -> Result<(), Failure> {
+    /// Shows the records of a batch, up to the end of its partition. Returns true if that end is
+    /// reached now, and the partition need not be read any further.
+    pub(super) async fn take(&mut self, batch: &FetchBatch) -> Result<bool, Failure> {
         let place = batch.topic_partition();
         let end = self.ends.as_ref().map(|ends| ends.of(place));
         let mut next = None;
@@ -127,13 +123,12 @@ impl Sink {
             false if !self.has_enough() && self.is_left(place) => self.shown_to(place, end, true),
             false => self.shown_to(place, next, true),
         }
-        if let Some(ends) = &mut self.ends
-            && ends.reach(place, batch.next_offset())
-        {
-            source.leave(place);
-        }
         self.progress.at(self.shown);
-        Ok(())
+        let next = batch.next_offset();
+        Ok(self
+            .ends
+            .as_mut()
+            .is_some_and(|ends| ends.reach(place, next)))
     }
 
     /// Returns true if the partition is not read to its end yet.

@@ -18,7 +18,7 @@ use crate::session::Session;
 
 /// The action on dead letters.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum DlqVerb {
     /// Counts letters by the topic they came from and the class of their error.
     Summary {
         /// The dead letter topic.
@@ -85,10 +85,10 @@ pub(crate) struct Replay {
     dry_run: bool,
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: DlqVerb, session: &Session) -> Result<(), Failure> {
     let client = &session.client;
     match verb {
-        Verb::Summary { topic, which } => {
+        DlqVerb::Summary { topic, which } => {
             session.partitions_of(&topic).await?;
             let counts = client.dead_letters(topic).summary(&which.filter()).await?;
             let mut table = Table::new(&["origin", "class", "letters"]);
@@ -97,7 +97,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             }
             output::show(session.format(), &table)
         }
-        Verb::List {
+        DlqVerb::List {
             topic,
             which,
             count,
@@ -117,7 +117,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Verb::Show {
+        DlqVerb::Show {
             topic,
             partition,
             offset,
@@ -149,7 +149,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
                 _ => output::write(&line),
             }
         }
-        Verb::Export { topic, which } => {
+        DlqVerb::Export { topic, which } => {
             session.partitions_of(&topic).await?;
             let mut out = Output::default();
             let exported = client
@@ -161,7 +161,7 @@ pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
             exported?;
             Ok(())
         }
-        Verb::Replay(args) => replay(args, session).await,
+        DlqVerb::Replay(args) => replay(args, session).await,
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Produce {
     /// writes them. Of JSON, key, value, headers and timestamp are used. Topic, partition and
     /// offset only tell where a record came from and are not used.
     #[arg(short, long, value_name = "KIND", value_enum, default_value = "text")]
-    input: Kind,
+    input: InputForm,
     /// The format of a record, such as '%k\t%v\n'. '%K %V %k%v\n' reads keys and values of any
     /// bytes by their lengths.
     #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
@@ -68,7 +68,7 @@ pub(crate) struct Produce {
 
 /// The form of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum InputForm {
     /// Records by a format.
     Text,
     /// One JSON object per line.
@@ -124,7 +124,7 @@ pub(super) async fn run(args: Produce, session: &Session) -> Result<(), Failure>
 
 /// Makes the reader of the input.
 fn reader(args: &Produce) -> Result<Input, Failure> {
-    if args.input == Kind::Json {
+    if args.input == InputForm::Json {
         return Ok(Input::Json(JsonLines::new(args.how.most())));
     }
     let format = match &args.key_separator {

@@ -14,7 +14,7 @@ pub(super) use change::{alter_configs, deleted_rows, key, state};
 
 /// The action on topics.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum TopicsVerb {
     /// Lists topics.
     List {
         /// Also shows Kafka's own topics.
@@ -127,14 +127,14 @@ pub(crate) async fn places(
     Ok(places)
 }
 
-pub(super) async fn run(verb: Verb, session: &Session) -> Result<(), Failure> {
+pub(super) async fn run(verb: TopicsVerb, session: &Session) -> Result<(), Failure> {
     match verb {
-        Verb::List { internal } => show::list(session, internal).await,
-        Verb::Describe { names } => show::describe(session, names).await,
-        Verb::Create(args) => change::create(session, args).await,
-        Verb::Alter(args) => change::alter(session, args).await,
-        Verb::Ensure(args) => change::ensure(session, args).await,
-        Verb::Trim { place, before } => change::trim(session, place, before).await,
-        Verb::Delete { names } => change::delete(session, names).await,
+        TopicsVerb::List { internal } => show::list(session, internal).await,
+        TopicsVerb::Describe { names } => show::describe(session, names).await,
+        TopicsVerb::Create(args) => change::create(session, args).await,
+        TopicsVerb::Alter(args) => change::alter(session, args).await,
+        TopicsVerb::Ensure(args) => change::ensure(session, args).await,
+        TopicsVerb::Trim { place, before } => change::trim(session, place, before).await,
+        TopicsVerb::Delete { names } => change::delete(session, names).await,
     }
 }

@@ -144,7 +144,11 @@ fn a_slip_names_file_line_key_and_what_was_meant() {
     }
     refused(
         file("kafka.yaml", "producer:\n  linger.ms: 5\n"),
-        &["line 2", "milena's name for it is `producer.linger`", "100ms"],
+        &[
+            "line 2",
+            "milena's name for it is `producer.linger`",
+            "100ms",
+        ],
     );
     refused(
         file("place.yaml", "linger: 5ms\n"),

@@ -82,18 +82,19 @@ impl Configuration {
 
     /// Applies settings in their order.
     fn take(self, entries: impl IntoIterator<Item = Entry>) -> Result<Self> {
-        entries.into_iter().try_fold(self, Self::apply)
+        let mut entries = entries.into_iter();
+        entries.try_fold(self, |config, entry| config.apply(&entry))
     }
 
     /// Applies one setting as it was written.
-    fn apply(mut self, entry: Entry) -> Result<Self> {
+    fn apply(mut self, entry: &Entry) -> Result<Self> {
         if entry.value.is_unset() {
             // Even without a value, the key must be the name of a setting.
             entry.known()?;
             return Ok(self);
         }
         let (key, change) = entry.read()?;
-        self.settings.note(key, &entry);
+        self.settings.note(key, entry);
         match change {
             Change::Client(change) => self.draft = change(self.draft),
             Change::Producer(change) => self.settings.set_producer(key, change),

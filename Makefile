@@ -52,12 +52,12 @@ check: lint ## run what must pass before a commit: lint, and the tests that need
 	$(CARGO) test --workspace
 
 .PHONY: lint
-lint: ## check formatting, clippy, arrows between crates, licences, sources, alert rules and scripts; says what it could not check
+lint: ## check formatting, clippy, arrows between crates, import loops, type names, comments, licences, sources, alert rules and scripts; says what it could not check
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path benches/compare/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path benches/compare/Cargo.toml --target-dir target --no-default-features --all-targets -- -D warnings
-	$(CARGO) test -q -p milena --test arrows
+	$(CARGO) test -q -p milena --test house
 	@for file in docker-compose.yml deploy/compose/three-brokers.yml; do \
 	grep -q "MILENA_TEST_KAFKA_VERSION:-$$(scripts/kafka version)}" $$file || { echo "lint: $$file and scripts/kafka name different versions of Kafka"; exit 1; }; done
 	@code=0; scripts/cargo-deny --log-level warn check bans licenses sources || code=$$?; \

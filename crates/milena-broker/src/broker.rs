@@ -52,8 +52,8 @@ impl Broker {
     }
 
     /// Returns the addresses of all brokers, up or down, as `host:port`. They are TCP addresses if
-    /// the cluster listens, and else addresses for the dialer. To print them or to write them into a
-    /// setting, use [`bootstrap_servers`](Self::bootstrap_servers).
+    /// the cluster listens, and else addresses for the dialer. To print them or to write them into
+    /// a setting, use [`bootstrap_servers`](Self::bootstrap_servers).
     pub fn bootstrap(&self) -> Vec<String> {
         self.cluster
             .nodes

@@ -15,8 +15,8 @@
 //! elected.
 //!
 //! It does not model transactions, authentication, access control lists, quotas, share groups, log
-//! directories, reassignments of partitions, the controller quorum, feature updates, descriptions of
-//! producers and lists of config resources. It does not clean logs by time or by compaction.
+//! directories, reassignments of partitions, the controller quorum, feature updates, descriptions
+//! of producers and lists of config resources. It does not clean logs by time or by compaction.
 //! `retention.ms` and `cleanup.policy` are kept and shown, and a compacted topic requires keys.
 
 mod api;

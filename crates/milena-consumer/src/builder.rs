@@ -237,8 +237,9 @@ macro_rules! shared_setters {
                 self
             }
 
-            /// Sets the most bytes that one batch may decompress to. A larger one is an error. A value
-            /// over 128 MiB also accepts zstd windows of that size, up to 2 GiB. Default 128 MiB.
+            /// Sets the most bytes that one batch may decompress to. A larger one is an error. A
+            /// value over 128 MiB also accepts zstd windows of that size, up to 2 GiB. Default 128
+            /// MiB.
             pub fn max_batch_size(mut self, bytes: usize) -> Self {
                 self.settings.max_batch_size = bytes;
                 self

@@ -16,11 +16,11 @@ use crate::Offset;
 #[derive(Clone, Default)]
 pub struct BatchLane(
     /// Locked only for the length of a read or one change, never across an await.
-    Arc<Mutex<State>>,
+    Arc<Mutex<LaneState>>,
 );
 
 #[derive(Default)]
-struct State {
+struct LaneState {
     /// The offset of the present attempt's record. `None` before the first attempt.
     offset: Option<Offset>,
     /// True if that attempt is made together with records of other lanes.
@@ -65,7 +65,7 @@ impl BatchLane {
         state.alone = state.offset;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LaneState> {
         // No code that holds the lock panics in the middle of a change, so a poisoned state is
         // complete.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

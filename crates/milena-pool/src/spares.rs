@@ -42,8 +42,9 @@ impl Spares {
     /// memory.
     ///
     /// A false length in a frame must not make the client reserve memory. New memory therefore
-    /// [grows](Self::grow) with the bytes that arrive, unless the frame is at most twice as large as
-    /// one that has arrived whole. A steady flow of frames of different sizes is then never copied.
+    /// [grows](Self::grow) with the bytes that arrive, unless the frame is at most twice as large
+    /// as one that has arrived whole. A steady flow of frames of different sizes is then never
+    /// copied.
     pub(crate) fn take(&mut self, len: usize) -> BytesMut {
         let known = len <= self.largest.saturating_mul(2).max(START);
         if !is_lent(len) {
@@ -132,8 +133,8 @@ impl Drop for Lent {
     }
 }
 
-/// Returns the memory to reserve for a frame whose memory is kept. It is a little more than the frame
-/// needs, because the next frame may be a little larger.
+/// Returns the memory to reserve for a frame whose memory is kept. It is a little more than the
+/// frame needs, because the next frame may be a little larger.
 fn with_slack(len: usize) -> usize {
     len + len / SLACK / 2
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use milena_broker::Broker;
-use milena_client::ConsumerBuilderExt;
 use milena_core::{ErrorKind, Persistence, ProducerRecord, Text};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};

@@ -78,7 +78,7 @@ pub trait Assignor: Send + Sync + 'static {
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment;
 }
 
-/// What members do with their partitions while the group rebalances (KIP-429).
+/// Handling of partitions by members while the group rebalances (KIP-429).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RebalanceProtocol {
     /// Members give all partitions back before they join again.

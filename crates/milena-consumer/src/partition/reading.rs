@@ -70,8 +70,8 @@ impl Partition {
             None => {}
         }
         // Batches that cost little to open stay in the queue, where they count against the share of
-        // the partition. Only compressed ones are taken ahead, and several at once, so that an opener
-        // is woken once for all of them.
+        // the partition. Only compressed ones are taken ahead, and several at once, so that an
+        // opener is woken once for all of them.
         let compressed = match &given {
             Some(Given::Closed(closed, _)) => heavy(&closed.batch) != Weight::Light,
             Some(Given::Bad(..)) => false,

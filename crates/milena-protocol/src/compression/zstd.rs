@@ -98,8 +98,8 @@ mod linked {
     }
 
     /// Returns the largest window that is accepted, as a power of two. The window is memory of the
-    /// decoder's own. A reader that takes bodies of `max_size` bytes can also spare a window of that
-    /// size.
+    /// decoder's own. A reader that takes bodies of `max_size` bytes can also spare a window of
+    /// that size.
     fn window_log(max_size: usize) -> u32 {
         let needed = usize::BITS - max_size.saturating_sub(1).leading_zeros();
         needed.clamp(WINDOW_LOG, WINDOW_LOG_MAX)
@@ -125,8 +125,8 @@ mod linked {
         }
     }
 
-    /// Reads the size of the window that the first frame needs. `None` if the frame has no window of
-    /// its own.
+    /// Reads the size of the window that the first frame needs. `None` if the frame has no window
+    /// of its own.
     ///
     /// # References
     /// RFC 8878, section 3.1.1.1.

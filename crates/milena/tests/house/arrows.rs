@@ -3,12 +3,6 @@
 //! Normal and build dependencies count, for all targets, including optional ones. Development
 //! dependencies are free.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests: what is missing shall fail them"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,0 +1,14 @@
+//! Holds the whole workspace to the rules of the house.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests: what is missing shall fail them"
+)]
+
+mod arrows;
+mod comments;
+mod knots;
+mod names;
+mod sources;

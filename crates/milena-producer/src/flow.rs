@@ -19,7 +19,7 @@ use crate::queue::Rules;
 /// use std::time::Duration;
 /// use milena_producer::Batching;
 ///
-/// At most 64 KiB or 500 records, and never older than 100 ms.
+/// // At most 64 KiB or 500 records, and never older than 100 ms.
 /// let batching = Batching::new().bytes(64 << 10).records(500);
 /// let batching = batching.interval(Duration::from_millis(100));
 /// # let _ = batching;

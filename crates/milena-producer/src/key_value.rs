@@ -13,11 +13,11 @@ pub trait Part {
 ///
 /// ```
 /// # async fn send(orders: &milena_producer::Topic) {
-/// Values without keys.
+/// // Values without keys.
 /// let _ = orders.enqueue_all(["first", "second"]).await;
-/// Keys and values, owned or borrowed.
+/// // Keys and values, owned or borrowed.
 /// let _ = orders.enqueue_all([("customer-7", "paid"), ("customer-9", "shipped")]).await;
-/// A null value is a tombstone.
+/// // A null value is a tombstone.
 /// let _ = orders.enqueue_all([("customer-7", None::<&str>)]).await;
 /// # }
 /// ```

@@ -75,7 +75,9 @@ impl<'a> Tally<'a> {
     /// An error for a record that did not follow the one before it.
     pub(crate) fn flush(&mut self) -> Result<bool, String> {
         if let Some((partition, expected, came)) = self.gap {
-            return Err(format!("partition {partition}: offset {came} came, but {expected} was expected"));
+            return Err(format!(
+                "partition {partition}: offset {came} came, but {expected} was expected"
+            ));
         }
         if let Some(lane) = self.board.lane(self.lane) {
             lane.records.store(self.records, Ordering::Relaxed);

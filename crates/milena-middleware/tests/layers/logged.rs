@@ -253,7 +253,7 @@ async fn a_retry_is_one_line_for_each_attempt_that_another_follows() {
     for (line, (attempt, wait)) in lines.iter().zip([("1", "1s"), ("2", "2s")]) {
         is_of_the_record(line);
         assert_eq!(line.level, Level::INFO);
-        assert_eq!(line.field("message"), "failed, and is tried again");
+        assert_eq!(line.field("message"), "the attempt failed and is retried");
         assert_eq!(line.field("attempt"), attempt);
         assert_eq!(line.field("again_in"), wait);
         assert_eq!(line.field("class"), "transient");

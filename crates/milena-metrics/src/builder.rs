@@ -99,7 +99,7 @@ impl MetricsBuilder {
     /// [label](Self::add_label) that differs.
     pub fn build(self) -> Result<Metrics> {
         let registry = self.registry.unwrap_or_default();
-        let made = Metrics::register(registry, self.constant, self.max_label_values);
+        let made = Metrics::register(registry, &self.constant, self.max_label_values);
         made.map_err(|cause| {
             let what = "the metrics cannot be registered; give one `Metrics` to all clients, or give each its own registry or label";
             Error::new(ErrorKind::Config, what).with_source(cause)

@@ -37,7 +37,7 @@ impl Metrics {
     /// Makes all metrics and registers them in `registry`. Every metric gets the labels `constant`.
     pub(crate) fn register(
         registry: Registry,
-        constant: HashMap<String, String>,
+        constant: &HashMap<String, String>,
         max_label_values: usize,
     ) -> prometheus::Result<Self> {
         let opts = |name: &str, help: &str| Opts::new(name, help).const_labels(constant.clone());

@@ -159,18 +159,21 @@ impl Figures {
                 self.wide.push(format!("{name}:{}", number + 1));
             }
             if kind != block.kind {
-                self.end(name, std::mem::take(&mut block));
-                block.kind = kind;
-                block.line = number + 1;
+                self.end(name, &block);
+                block = Block {
+                    kind,
+                    line: number + 1,
+                    lines: Vec::new(),
+                };
             }
             if let Some(words) = trimmed.strip_prefix(kind).filter(|_| !kind.is_empty()) {
                 block.lines.push(words.trim().to_owned());
             }
         }
-        self.end(name, block);
+        self.end(name, &block);
     }
 
-    fn end(&mut self, name: &str, block: Block) {
+    fn end(&mut self, name: &str, block: &Block) {
         if block.kind.is_empty() {
             return;
         }

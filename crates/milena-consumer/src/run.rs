@@ -51,7 +51,7 @@ pub struct RunReport {
 pub enum RunEnd {
     /// A [`ShutdownHandle`] or `close` asked for the end.
     Shutdown,
-    /// The handler answered [`Outcome::Stop`], for this reason.
+    /// The handler answered [`Outcome::Stop`](milena_core::Outcome::Stop), for this reason.
     Stopped(Reason),
 }
 

@@ -23,8 +23,8 @@ impl Admin {
     /// # Errors
     /// The call fails if no controller answers in time. An item fails with `TOPIC_ALREADY_EXISTS`,
     /// `INVALID_PARTITIONS`, `INVALID_REPLICATION_FACTOR`, `INVALID_CONFIG` and so on, with the
-    /// broker's own message. It fails with [`ErrorKind::Config`] for a name that Kafka does not
-    /// allow, and is then not sent.
+    /// broker's own message. It fails with [`ErrorKind::Config`](milena_core::ErrorKind::Config)
+    /// for a name that Kafka does not allow, and is then not sent.
     ///
     /// # Cancel safety
     /// If the future is dropped before it resolves, the topics may or may not be created.

@@ -4,10 +4,12 @@
 //! dependencies are free.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use toml::{Table, Value};
+
+use crate::sources::{crates, root};
 
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
@@ -76,7 +78,7 @@ fn every_dependency_between_crates_follows_an_allowed_arrow() {
 #[test]
 fn every_crate_has_a_row_in_the_table_and_the_name_of_its_folder() {
     let rows: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    for folder in folders() {
+    for folder in crates() {
         let name = folder.file_name().unwrap().to_str().unwrap();
         assert_eq!(
             package_name(&read(&folder)),
@@ -184,21 +186,6 @@ fn is_ours(name: &str) -> bool {
     name == "milena" || name.starts_with("milena-")
 }
 
-fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
-}
-
-fn folders() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(crates()).unwrap();
-    let folders = entries.map(|entry| entry.unwrap().path());
-    folders
-        .filter(|path| path.join("Cargo.toml").is_file())
-        .collect()
-}
-
 fn read(folder: &Path) -> Table {
     std::fs::read_to_string(folder.join("Cargo.toml"))
         .unwrap()
@@ -211,7 +198,7 @@ fn package_name(manifest: &Table) -> &str {
 }
 
 fn manifests() -> BTreeMap<String, Table> {
-    let manifests = folders().into_iter().map(|folder| read(&folder));
+    let manifests = crates().into_iter().map(|folder| read(&folder));
     manifests
         .map(|manifest| (package_name(&manifest).to_owned(), manifest))
         .collect()
@@ -273,7 +260,7 @@ fn dependency_tree(package: &str, features: &[&str]) -> BTreeSet<String> {
         ])
         .args(["--locked", "--offline"])
         .args(features)
-        .current_dir(crates())
+        .current_dir(root())
         .output()
         .unwrap();
     assert!(

@@ -101,7 +101,7 @@ fn comments_are_told_by_their_figures() {
     assert_eq!(figures.wide.len(), 1);
 }
 
-/// What the comments of some files are like.
+/// The figures of the comments of some files.
 #[derive(Debug, Default)]
 struct Figures {
     /// Comment lines that are too wide.
@@ -266,7 +266,7 @@ fn without_code(text: &str) -> String {
     out
 }
 
-/// Whether a sentence is two.
+/// Returns true if a sentence is two, joined.
 fn is_joined(sentence: &str) -> bool {
     sentence.contains("; ") || sentence.ends_with(';') || sentence.contains(": ")
 }

@@ -63,7 +63,7 @@ pub(crate) fn code(path: &Path) -> Vec<String> {
     lines
 }
 
-/// Whether a file of `src/` holds nothing but tests.
+/// Returns true if a file of `src/` holds nothing but tests.
 pub(crate) fn is_tests(path: &Path) -> bool {
     path.components().any(|part| {
         let part = part.as_os_str().to_str().unwrap();

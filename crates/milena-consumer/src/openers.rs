@@ -20,11 +20,12 @@ use crate::unpack::unpack;
 pub(crate) struct Openers {
     /// The most threads that open at once.
     most: usize,
-    state: Mutex<State>,
+    /// The partitions to look at, and the threads that do.
+    state: Mutex<OpenerQueue>,
 }
 
 #[derive(Default)]
-struct State {
+struct OpenerQueue {
     /// Partitions with batches that wait for an opener. Each is listed once, since a partition is
     /// added again only after an opener has found nothing in it.
     partitions: VecDeque<Arc<Partition>>,

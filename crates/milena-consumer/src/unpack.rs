@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorKind, Event, Offset, Result};
-use milena_protocol::batch::{Batch, Records};
+use milena_protocol::batch::Records;
 use milena_protocol::compression::Codec;
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::batch::Opened;
 use crate::budget::Pinned;
 use crate::core::Core;
 use crate::openers::Openers;
-use crate::partition::{Bad, BatchEnd, Closed, Given, Partition, Weight};
+use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
 use crate::settings::CorruptPolicy;
 
 /// Returns the next batch of `partition`, if one is there, checked and decompressed.
@@ -25,7 +25,7 @@ use crate::settings::CorruptPolicy;
 /// wait.
 pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
     loop {
-        let (given, tell) = partition.pull(weight);
+        let (given, tell) = partition.pull();
         // Before the consumer was started there is no runtime, and nothing is fetched.
         if let Some(runtime) = core.runtime().filter(|_| tell) {
             Openers::add(core, runtime, partition);
@@ -134,21 +134,5 @@ pub(crate) fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinne
     Ok((records, pinned))
 }
 
-/// How long a batch takes to open.
-fn weight(batch: &Batch) -> Weight {
-    match batch.bytes().len() {
-        _ if batch.header().attributes.codec() == Some(Codec::None) => Weight::Light,
-        HUGE.. => Weight::Huge,
-        HEAVY.. => Weight::Heavy,
-        _ => Weight::Light,
-    }
-}
-
 /// How often a batch whose end is not known is fetched again, before that is told.
 const TRIES: u32 = 3;
-/// The size in bytes from which on an opener may decompress a batch beside the task that reads it.
-/// To decompress this much takes longer than to wake another thread.
-const HEAVY: usize = 8 << 10;
-/// The size in bytes from which on the task that reads a batch never decompresses it itself. It
-/// would keep its worker of the runtime for more than about a millisecond.
-const HUGE: usize = 512 << 10;

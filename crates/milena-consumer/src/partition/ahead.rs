@@ -87,20 +87,21 @@ impl Partition {
     /// Takes the next batch that waits for an opener. Returns `None` if none does. The partition
     /// then has to be added to the openers again once a batch waits.
     pub(crate) fn take_waiting(&self) -> Option<Closed> {
-        let mut state = self.state.lock();
-        let waiting = |step: &&mut Ahead| matches!(step, Ahead::Waiting(_));
-        let Some(step) = state.ahead.iter_mut().find(waiting) else {
-            state.openers_told = false;
-            return None;
-        };
-        let header = step.header()?;
-        state.taken += 1;
-        let id = state.taken;
-        let step = state.ahead.iter_mut().find(waiting)?;
-        match std::mem::replace(step, Ahead::Opening(id, header)) {
-            Ahead::Waiting(closed) => Some(Closed { id, ..closed }),
-            _ => None,
+        let state = &mut *self.state.lock();
+        for step in &mut state.ahead {
+            if let Ahead::Waiting(closed) = step {
+                state.taken += 1;
+                let id = state.taken;
+                let closed = Closed {
+                    id,
+                    ..closed.clone()
+                };
+                *step = Ahead::Opening(id, *closed.batch.header());
+                return Some(closed);
+            }
         }
+        state.openers_told = false;
+        None
     }
 
     /// Stores what an opener made of `closed`. Returns whether the reader may have waited for it.

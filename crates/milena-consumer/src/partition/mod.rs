@@ -45,7 +45,7 @@ pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
 pub(crate) use figures::{Oldest, batch_time};
 pub(crate) use moving::Cut;
-pub(crate) use reading::{Delivery, Given, Weight};
+pub(crate) use reading::{Delivery, Given};
 
 /// A partition of one assignment. If it is assigned again, a new value is made, and work that still
 /// refers to the old one no longer counts.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use milena_core::{LeaderEpoch, Offset, Timestamp};
 use milena_protocol::batch::{Batch, BatchHeader};
+use milena_protocol::compression::Codec;
 use tokio::time::Instant;
 
 use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};
@@ -25,15 +26,27 @@ pub(crate) enum Given {
     Bad(Bad, u64),
 }
 
-/// How long a batch takes to open.
+/// The time that a batch takes to open, in three classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Weight {
+enum Weight {
     /// Less than to wake another thread.
     Light,
     /// Long enough for several cores to share the work.
     Heavy,
     /// So long that other tasks of the reader's thread would have to wait.
     Huge,
+}
+
+impl Weight {
+    /// Returns the class of `batch`, by its size as fetched.
+    fn of(batch: &Batch) -> Self {
+        match batch.bytes().len() {
+            _ if batch.header().attributes.codec() == Some(Codec::None) => Self::Light,
+            HUGE.. => Self::Huge,
+            HEAVY.. => Self::Heavy,
+            _ => Self::Light,
+        }
+    }
 }
 
 /// The answer to the question if a record may be given to a handler.
@@ -53,7 +66,7 @@ impl Partition {
     ///
     /// One batch is in hand at a time, until it is [`passed`](Self::passed),
     /// [put back](Self::put_back) or given up.
-    pub(crate) fn pull(&self, heavy: impl Fn(&Batch) -> Weight) -> (Option<Given>, bool) {
+    pub(crate) fn pull(&self) -> (Option<Given>, bool) {
         let mut state = self.state.lock();
         if self.is_stopping() || state.in_hand {
             return (None, false);
@@ -62,7 +75,7 @@ impl Partition {
             state.take_in_hand(opened.records.header());
             return (Some(Given::Open(opened)), false);
         }
-        let given = self.next(&mut state, &heavy);
+        let given = self.next(&mut state);
         match &given {
             Some(Given::Open(opened)) => state.take_in_hand(opened.records.header()),
             Some(Given::Closed(closed, _)) => state.take_in_hand(closed.batch.header()),
@@ -73,7 +86,7 @@ impl Partition {
         // the partition. Only compressed ones are taken ahead, and several at once, so that an
         // opener is woken once for all of them.
         let compressed = match &given {
-            Some(Given::Closed(closed, _)) => heavy(&closed.batch) != Weight::Light,
+            Some(Given::Closed(closed, _)) => Weight::of(&closed.batch) != Weight::Light,
             Some(Given::Bad(..)) => false,
             Some(Given::Open(_)) | None => true,
         };
@@ -81,10 +94,8 @@ impl Partition {
         if compressed && state.ahead.len() <= most / 2 {
             let goes_on =
                 |step: Option<&Ahead>| !matches!(step, Some(Ahead::Bad(_) | Ahead::Closed(_)));
-            while state.ahead.len() < most
-                && goes_on(state.ahead.back())
-                && self.step(&mut state, &heavy)
-            {}
+            while state.ahead.len() < most && goes_on(state.ahead.back()) && self.step(&mut state) {
+            }
         }
         let waiting = |step: &Ahead| matches!(step, Ahead::Waiting(_));
         let tell = !state.openers_told && state.ahead.iter().any(waiting);
@@ -93,14 +104,14 @@ impl Partition {
     }
 
     /// The first thing to read.
-    fn next(&self, state: &mut State, heavy: &impl Fn(&Batch) -> Weight) -> Option<Given> {
+    fn next(&self, state: &mut State) -> Option<Given> {
         loop {
             let from = state.tracker.position();
             let turn = state.turn;
             match state.ahead.pop_front() {
                 Some(Ahead::Skip(next)) => state.tracker.skip_to(next),
                 // No opener has begun it, and to open it here costs less than to wait for one.
-                Some(Ahead::Waiting(closed)) if heavy(&closed.batch) != Weight::Huge => {
+                Some(Ahead::Waiting(closed)) if Weight::of(&closed.batch) != Weight::Huge => {
                     return Some(Given::Closed(closed, from));
                 }
                 Some(Ahead::Closed(closed)) => return Some(Given::Closed(closed, from)),
@@ -117,7 +128,7 @@ impl Partition {
                     state.ahead.push_front(elsewhere);
                     return None;
                 }
-                None if self.step(state, heavy) => {}
+                None if self.step(state) => {}
                 None => {
                     let told = state.failure.take();
                     return told.map(|error| {
@@ -135,7 +146,7 @@ impl Partition {
     }
 
     /// Takes one step of the log ahead. Returns `false` where nothing is there to take.
-    fn step(&self, state: &mut State, heavy: &impl Fn(&Batch) -> Weight) -> bool {
+    fn step(&self, state: &mut State) -> bool {
         let from = state.tracker.position();
         let turn = state.turn;
         loop {
@@ -144,7 +155,7 @@ impl Partition {
             };
             let step = match chunk.step(from) {
                 Ok(Step::Batch(batch)) => {
-                    let weight = heavy(&batch);
+                    let weight = Weight::of(&batch);
                     let following = match batch.is_intact() {
                         true => None,
                         false => chunk.next_base(),
@@ -378,3 +389,10 @@ impl State {
         self.hand = Some((header.next_offset(), batch_time(header)));
     }
 }
+
+/// The size in bytes from which on an opener may decompress a batch beside the task that reads it.
+/// To decompress this much takes longer than to wake another thread.
+const HEAVY: usize = 8 << 10;
+/// The size in bytes from which on the task that reads a batch never decompresses it itself. It
+/// would keep its worker of the runtime for more than about a millisecond.
+const HUGE: usize = 512 << 10;

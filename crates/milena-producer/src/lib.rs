@@ -43,6 +43,7 @@ mod callbacks;
 #[cfg(test)]
 mod chaos_tests;
 mod cluster;
+mod compressors;
 mod deliveries;
 mod delivery;
 mod dialing;

@@ -184,17 +184,12 @@ impl Sender {
             let built = job();
             return self.rebuilt(id, places, built);
         }
-        let permits = self.compressing.clone();
-        self.work.push(Box::pin(async move {
-            let _permit = permits.acquire_owned().await;
-            // If the task was cut off, nothing was built.
-            let built = tokio::task::spawn_blocking(job).await.unwrap_or_default();
-            Done::Rebuilt {
-                queue: id,
-                places,
-                built,
-            }
-        }));
+        self.compressors.run(job, move |built| Done::Rebuilt {
+            queue: id,
+            places,
+            // If the job was cut off, nothing was built.
+            built: built.unwrap_or_default(),
+        });
     }
 
     /// Handles batches that were rebuilt.

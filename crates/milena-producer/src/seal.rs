@@ -49,23 +49,20 @@ impl Sender {
         }
     }
 
-    /// Compresses a batch on another thread, at most as many at a time as there are cores.
+    /// Compresses a batch on another thread.
     fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
-        let (permits, desk) = (self.compressing.clone(), self.desk.clone());
-        self.work.push(Box::pin(async move {
-            let _permit = permits.acquire_owned().await;
-            let result =
-                tokio::task::spawn_blocking(move || pack(builder, compression, &desk)).await;
-            let result = result.unwrap_or_else(|_| {
-                let what = "the task that compressed the batch was cut off";
-                Err(Error::new(ErrorKind::Closed, what))
-            });
-            Done::Sealed {
+        let desk = self.desk.clone();
+        self.compressors.run(
+            move || pack(builder, compression, &desk),
+            move |result| Done::Sealed {
                 queue: id,
                 place,
-                result,
-            }
-        }));
+                result: result.unwrap_or_else(|| {
+                    let what = "the task that compressed the batch was cut off";
+                    Err(Error::new(ErrorKind::Closed, what))
+                }),
+            },
+        );
     }
 
     /// Stores the final bytes of a closed batch, or fails it.

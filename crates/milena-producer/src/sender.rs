@@ -13,11 +13,12 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use milena_core::Result;
 use milena_protocol::batch::SealedBatch;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::batch::Place;
+use crate::compressors::Compressors;
 use crate::delivery::Receipt;
 use crate::ending::{Closing, Ended};
 use crate::fan::Fans;
@@ -133,8 +134,10 @@ pub(crate) struct Sender {
     pub(crate) identity_failures: u32,
     /// Everything that the sender waits for. Each future resolves to what `take` does next.
     pub(crate) work: FuturesUnordered<BoxFuture<Done>>,
-    /// The permits for compression on other threads, one per core.
-    pub(crate) compressing: Arc<Semaphore>,
+    /// The threads that compress large batches.
+    pub(crate) compressors: Compressors,
+    /// The batches that these threads have finished.
+    compressed: mpsc::UnboundedReceiver<Done>,
     /// The deadline of each partition's oldest record. A partition has at most one entry, see
     /// `Outlet::timed`.
     pub(crate) timers: BinaryHeap<Reverse<(Instant, u32)>>,
@@ -184,6 +187,7 @@ impl Sender {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let (compressors, compressed) = Compressors::new(cores);
         Self {
             desk,
             settings,
@@ -195,7 +199,8 @@ impl Sender {
             identity: Standing::None,
             identity_failures: 0,
             work: FuturesUnordered::new(),
-            compressing: Arc::new(Semaphore::new(cores)),
+            compressors,
+            compressed,
             timers: BinaryHeap::new(),
             leaderless: Vec::new(),
             ask_again: None,
@@ -228,6 +233,7 @@ impl Sender {
             tokio::select! {
                 () = desk.ready.rung() => {}
                 Some(done) = self.work.next() => self.take(done),
+                Some(done) = self.compressed.recv() => self.take(done),
                 Some(command) = self.commands.recv() => self.obey(command),
                 () = sleep_until(wake) => {}
             }
@@ -235,6 +241,9 @@ impl Sender {
             // Everything that is ready is taken before anything is sent, so that one request
             // carries it all.
             while let Some(Some(done)) = self.work.next().now_or_never() {
+                self.take(done);
+            }
+            while let Ok(done) = self.compressed.try_recv() {
                 self.take(done);
             }
         }

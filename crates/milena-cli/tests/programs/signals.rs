@@ -78,8 +78,9 @@ fn the_second_signal_ends_at_once() {
     assert_eq!(reader.line(), "a\n");
     // From here on it waits for its commit.
     until(|| silence.fired() > 0);
+    // Two signals of one kind would be one while the process has not seen the first of them.
     reader.signal("INT");
-    reader.signal("INT");
+    reader.signal("TERM");
     let (code, _, told) = reader.end();
     assert_eq!((code, told.as_str()), (Some(130), ""));
 }

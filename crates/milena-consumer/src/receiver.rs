@@ -303,4 +303,4 @@ pub(crate) fn ended(end: End) -> Error {
 }
 
 /// The number of batches after which a task that receives without waiting yields.
-const REST: usize = 16;
+const REST: usize = 64;

@@ -12,7 +12,7 @@ use crate::callbacks::{Callback, Callbacks};
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::ending::closed;
-use crate::entry::{Ahead, Entry, LONGEST_RUN};
+use crate::entry::{Ahead, Decide, Entry, LONGEST_RUN, Line};
 use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::network::Network;
@@ -250,17 +250,17 @@ impl Inner {
         if topic.count() == 0 {
             return None;
         }
-        let decide = |draft: &Draft<'_>| self.fits(draft).then(|| topic.decide(draft, None));
-        if !records.is_sticky(decide) {
+        let by = Deciding { inner: self, topic };
+        if !records.is_sticky(&by) {
             return None;
         }
-        let mut drafts = [Draft::EMPTY; LONGEST_RUN];
-        let run = records.run(&mut drafts, decide);
+        let mut lines = [Line::EMPTY; LONGEST_RUN];
+        let run = records.run(&mut lines, &by);
         let Chosen { partition, slot } = topic.find(Route::Sticky).ok()?;
         let slot = slot?;
         let mut batch = partition.lock_open(&self.desk)?;
-        for draft in run {
-            if !batch.append(draft) {
+        for line in run {
+            if !batch.append(&line.draft()) {
                 break;
             }
         }
@@ -372,6 +372,22 @@ impl Inner {
             Some(error) => TryEnqueueError::Refused(error),
             None => TryEnqueueError::NotReady,
         }
+    }
+}
+
+/// Asks a topic's partitioner about records that the producer can take.
+struct Deciding<'a> {
+    /// The producer, which knows how large a record may be.
+    inner: &'a Inner,
+    /// The topic, which knows its partitioner.
+    topic: &'a TopicState,
+}
+
+impl Decide for Deciding<'_> {
+    #[inline(always)]
+    fn decide(&self, draft: &Draft<'_>) -> Option<Route> {
+        let fits = self.inner.fits(draft);
+        fits.then(|| self.topic.decide(draft, None))
     }
 }
 

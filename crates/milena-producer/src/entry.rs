@@ -1,12 +1,52 @@
 //! Records that are being placed, with what was decided for one, and the next ones of many.
 
-use milena_core::Partition;
+use milena_core::{HeadersRef, Partition};
 use tokio::time::Instant;
 
 use crate::key_value::KeyValue;
 use crate::memory::Charge;
 use crate::partition::Draft;
 use crate::topic::Route;
+
+/// A key and a value of the caller, borrowed, with the size that they take in a batch.
+///
+/// A list of these is a third of the size of a list of drafts, and is filled anew for each run.
+#[derive(Clone, Copy)]
+pub(crate) struct Line<'a> {
+    /// The key. `None` is null.
+    key: Option<&'a [u8]>,
+    /// The value. `None` is null, a tombstone.
+    value: Option<&'a [u8]>,
+    /// The most bytes that it takes in a batch.
+    size: usize,
+}
+
+impl<'a> Line<'a> {
+    /// A line without content. It fills the places of a list until records are written there.
+    pub(crate) const EMPTY: Self = Self {
+        key: None,
+        value: None,
+        size: 0,
+    };
+
+    /// Returns the record to encode.
+    #[inline(always)]
+    pub(crate) fn draft(&self) -> Draft<'a> {
+        Draft {
+            key: self.key,
+            value: self.value,
+            headers: HeadersRef::empty(),
+            timestamp: None,
+            size: self.size,
+        }
+    }
+}
+
+/// The answer to where records go, for each that can be taken at all.
+pub(crate) trait Decide {
+    /// Asks the partitioner for the destination. `None` if the record cannot be taken.
+    fn decide(&self, draft: &Draft<'_>) -> Option<Route>;
+}
 
 /// The state of a record between the attempts to place it.
 #[derive(Default)]
@@ -90,9 +130,8 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
         Some((self.chunk.get(self.done)?, sticky.or(self.route)))
     }
 
-    /// Returns true if the next record may go to any partition. `decide` asks the partitioner, once
-    /// for each record.
-    pub(crate) fn is_sticky(&mut self, decide: impl Fn(&Draft<'_>) -> Option<Route>) -> bool {
+    /// Returns true if the next record may go to any partition. `by` is asked once for each record.
+    pub(crate) fn is_sticky(&mut self, by: &impl Decide) -> bool {
         if self.done < self.sticky {
             return true;
         }
@@ -100,7 +139,7 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
             return false;
         };
         if self.route.is_none() {
-            self.route = decide(&Draft::of(record));
+            self.route = by.decide(&Draft::of(record));
         }
         if !matches!(self.route, Some(Route::Sticky)) {
             return false;
@@ -111,25 +150,30 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
     }
 
     /// Returns the next records of the chunk up to the first one that may not go to any partition.
-    /// `decide` asks the partitioner, once for each record.
+    /// `by` is asked once for each record.
+    #[inline(always)]
     pub(crate) fn run<'a, 'b>(
         &'a mut self,
-        into: &'b mut [Draft<'a>; LONGEST_RUN],
-        decide: impl Fn(&Draft<'_>) -> Option<Route>,
-    ) -> &'b [Draft<'a>] {
+        into: &'b mut [Line<'a>; LONGEST_RUN],
+        by: &impl Decide,
+    ) -> &'b [Line<'a>] {
         let mut count = 0;
         let records = self.chunk.iter().enumerate().skip(self.done);
         for ((at, record), place) in records.zip(into.iter_mut()) {
             let draft = Draft::of(record);
             if at >= self.sticky {
-                let route = self.route.take().or_else(|| decide(&draft));
+                let route = self.route.take().or_else(|| by.decide(&draft));
                 if !matches!(route, Some(Route::Sticky)) {
                     self.route = route;
                     break;
                 }
                 self.sticky = at + 1;
             }
-            *place = draft;
+            *place = Line {
+                key: draft.key,
+                value: draft.value,
+                size: draft.size,
+            };
             count += 1;
         }
         into.get(..count).unwrap_or_default()
@@ -160,4 +204,4 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
 
 /// The most records placed under one lock. They take a few microseconds, in which other callers and
 /// the sender wait. A larger count hardly makes a record cheaper.
-pub(crate) const LONGEST_RUN: usize = 64;
+pub(crate) const LONGEST_RUN: usize = 128;

@@ -35,15 +35,6 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// A draft without content. It fills the places of a list until records are written there.
-    pub(crate) const EMPTY: Self = Self {
-        key: None,
-        value: None,
-        headers: HeadersRef::empty(),
-        timestamp: None,
-        size: 0,
-    };
-
     /// Borrows a key and a value, without headers and without a timestamp.
     #[inline]
     pub(crate) fn of(record: &'a impl KeyValue) -> Self {

@@ -22,7 +22,6 @@
 //! change.
 
 mod assigned;
-mod assignor;
 mod baseline;
 mod batch;
 mod budget;
@@ -77,10 +76,6 @@ mod verdict;
 mod worker;
 
 pub use assigned::AssignedConsumer;
-pub use assignor::{
-    Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
-    RebalanceProtocol, RoundRobinAssignor, StickyAssignor,
-};
 pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
 pub use committing::{OffsetAndMetadata, PendingCommit};
@@ -88,6 +83,10 @@ pub use consumer::Consumer;
 pub use group::{GroupMembershipOperation, GroupProtocol, RebalanceListener};
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use lag::Lag;
+pub use milena_assignor::{
+    Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
+    RebalanceProtocol, RoundRobinAssignor, StickyAssignor,
+};
 pub use milena_protocol::fetch::IsolationLevel;
 pub use pauses::Pause;
 pub use query::{OffsetAndTimestamp, Watermarks};

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use milena_assignor::{Assignor, RebalanceProtocol, named};
 use milena_core::{Error, ErrorKind, Result};
 
 use super::listener::Listener;
 use super::protocol::GroupProtocol;
 use super::signals::GroupMembershipOperation;
-use crate::assignor::{Assignor, RebalanceProtocol, named};
 use crate::subscription::Pattern;
 
 /// Settings that say how a member takes part in its group.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use milena_core::{Error, ErrorKind, Result, TopicPartition};
 
-use super::{GroupAssignment, GroupMember};
+use crate::member::{GroupAssignment, GroupMember};
 
 /// Removes partitions that another member still owns. That member gives them back first, and the
 /// next rebalance assigns them (KIP-429).
-pub(crate) fn withhold(assignment: &mut GroupAssignment, members: &[GroupMember]) {
+pub fn withhold(assignment: &mut GroupAssignment, members: &[GroupMember]) {
     let mut holders: BTreeMap<&TopicPartition, Vec<&str>> = BTreeMap::new();
     for member in members {
         for place in &member.owned {
@@ -28,7 +28,7 @@ pub(crate) fn withhold(assignment: &mut GroupAssignment, members: &[GroupMember]
 ///
 /// # Errors
 /// [`ErrorKind::Config`] that names the assignor, the partition and both members.
-pub(crate) fn check(assignment: &GroupAssignment, assignor: &str) -> Result<()> {
+pub fn check(assignment: &GroupAssignment, assignor: &str) -> Result<()> {
     let mut owners: BTreeMap<&TopicPartition, &str> = BTreeMap::new();
     for (id, partitions) in assignment {
         for place in partitions {

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use milena_core::TopicPartition;
 
-use crate::assignor::{GroupAssignment, GroupMember, GroupTopics, in_order};
+use crate::member::{GroupAssignment, GroupMember, in_order};
+use crate::topics::GroupTopics;
 
 /// The partitions that a member says it had.
 #[derive(Clone, Debug, Default)]

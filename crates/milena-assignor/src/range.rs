@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_core::TopicName;
 
-use super::topics::place;
-use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, in_order};
+use crate::assignor::Assignor;
+use crate::member::{GroupAssignment, GroupMember, in_order};
+use crate::topics::{GroupTopics, place};
 
 /// Kafka's `range` assignor. Each member takes a run of neighbouring partitions of each topic.
 ///

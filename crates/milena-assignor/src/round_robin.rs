@@ -1,6 +1,8 @@
 //! Kafka's `roundrobin` assignor. It deals the partitions of all topics out to the members in turn.
 
-use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, in_order};
+use crate::assignor::Assignor;
+use crate::member::{GroupAssignment, GroupMember, in_order};
+use crate::topics::GroupTopics;
 
 /// Kafka's `roundrobin` assignor. Partitions, ordered by topic and number, go to the members in
 /// turn. A member that did not subscribe to the topic is skipped.

@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use milena_core::TopicPartition;
 
-use super::{Assignor, GroupAssignment, GroupMember, GroupTopics, RebalanceProtocol};
+use crate::assignor::{Assignor, RebalanceProtocol};
+use crate::member::{GroupAssignment, GroupMember};
+use crate::topics::GroupTopics;
 use plan::{Claim, Plan};
 
 /// Kafka's `sticky` assignor. Shares are as even as subscriptions allow, and members keep the

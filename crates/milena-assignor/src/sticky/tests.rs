@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::assignor::{check, withhold};
+use crate::check::{check, withhold};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 

@@ -59,7 +59,7 @@ impl GroupTopics {
 }
 
 /// Returns the partition with this number. `None` if the number is too large for Kafka.
-pub(super) fn place(topic: &TopicName, number: usize) -> Option<TopicPartition> {
+pub(crate) fn place(topic: &TopicName, number: usize) -> Option<TopicPartition> {
     let partition = Partition::from_wire(i32::try_from(number).ok()?)?;
     Some(TopicPartition::new(topic, partition))
 }

@@ -13,6 +13,7 @@ use milena_core::TopicPartition;
 use crate::assignor::{Assignor, RebalanceProtocol};
 use crate::member::{GroupAssignment, GroupMember};
 use crate::topics::GroupTopics;
+use balance::balance;
 use plan::{Claim, Plan};
 
 /// Kafka's `sticky` assignor. Shares are as even as subscriptions allow, and members keep the
@@ -88,7 +89,7 @@ impl Assignor for CooperativeStickyAssignor {
 fn assign(members: &[GroupMember], claims: Vec<Claim>, topics: &GroupTopics) -> GroupAssignment {
     let mut plan = Plan::new(members, claims, topics);
     plan.place_free();
-    plan.balance();
+    balance(&mut plan);
     plan.into_assignment()
 }
 

@@ -22,31 +22,29 @@ pub(super) struct Claim {
     pub(super) generation: Option<i32>,
 }
 
-#[derive(Debug)]
 /// Members, topics and partitions of a group, and the current owner of each partition.
+#[derive(Debug)]
 pub(super) struct Plan {
     /// Member ids, by member number, in Kafka's order.
     ids: Vec<String>,
     /// Topic and number of each partition.
-    pub(super) places: Vec<TopicPartition>,
+    places: Vec<TopicPartition>,
     /// Topic number of each partition.
-    pub(super) topic: Vec<usize>,
+    topic: Vec<usize>,
     /// Numbers of the members that subscribed to each topic, in ascending order.
-    pub(super) subscribers: Vec<Vec<usize>>,
+    subscribers: Vec<Vec<usize>>,
     /// Previous owner of each partition. `None` if there was none, or if it may not keep the
     /// partition.
-    pub(super) before: Vec<Option<usize>>,
+    before: Vec<Option<usize>>,
     /// Current owner of each partition. `None` until one is chosen.
-    pub(super) owner: Vec<Option<usize>>,
+    owner: Vec<Option<usize>>,
     /// Number of partitions that each member has now.
-    pub(super) load: Vec<usize>,
+    load: Vec<usize>,
     /// Partitions that each member has now, by topic.
-    pub(super) held: Vec<BTreeMap<usize, BTreeSet<usize>>>,
+    held: Vec<BTreeMap<usize, BTreeSet<usize>>>,
     /// Members whose rack keeps a replica of each partition, by partition number. Empty if no
     /// member names a rack.
     near: Vec<BTreeSet<usize>>,
-    /// Number of moves that balancing made. It has a bound for any input.
-    pub(super) moves: usize,
 }
 
 impl Plan {
@@ -92,7 +90,6 @@ impl Plan {
             places,
             topic,
             subscribers,
-            moves: 0,
         };
         plan.note_claims(&claims);
         plan
@@ -126,8 +123,39 @@ impl Plan {
         }
     }
 
+    /// Returns the number of members.
+    pub(super) fn members(&self) -> usize {
+        self.load.len()
+    }
+
+    /// Returns the number of partitions.
+    pub(super) fn partitions(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Returns the number of partitions that a member has now.
+    pub(super) fn load(&self, member: usize) -> usize {
+        self.load[member]
+    }
+
+    /// Returns the partitions that a member has now, by topic.
+    pub(super) fn held(&self, member: usize) -> &BTreeMap<usize, BTreeSet<usize>> {
+        &self.held[member]
+    }
+
+    /// Returns the members that subscribed to a topic, in ascending order.
+    pub(super) fn subscribers(&self, topic: usize) -> &[usize] {
+        &self.subscribers[topic]
+    }
+
+    /// Returns the previous owner of a partition. `None` if there was none, or if it may not keep
+    /// the partition.
+    pub(super) fn before(&self, partition: usize) -> Option<usize> {
+        self.before[partition]
+    }
+
     /// Returns true if the member subscribed to the partition's topic.
-    pub(super) fn may_have(&self, member: usize, partition: usize) -> bool {
+    fn may_have(&self, member: usize, partition: usize) -> bool {
         let subscribers = &self.subscribers[self.topic[partition]];
         subscribers.binary_search(&member).is_ok()
     }

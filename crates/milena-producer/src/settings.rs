@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp, TopicName};
-use milena_protocol::compression::Compression;
+use milena_protocol::compression::{self, Compression};
 
 use crate::adaptive::Spread;
 use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
@@ -248,7 +248,7 @@ impl Draft {
         let batching = self.batching.or(own.batching);
         let linger = batching.interval.unwrap_or_default().min(FOR_EVER);
         let compression = own.compression.unwrap_or(self.compression);
-        compression.check()?;
+        compression::check(compression)?;
         let partitioner = own.partitioner.as_ref().unwrap_or(&self.partitioner);
         Ok(Flow {
             linger,

@@ -37,8 +37,15 @@ impl Codec {
     /// Reads the codec bits of a batch's attributes. `None` if they name no codec.
     #[inline]
     #[must_use]
-    pub fn from_wire(raw: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|codec| codec.to_wire() == raw)
+    pub const fn from_wire(raw: i16) -> Option<Self> {
+        let mut codecs = Self::ALL.as_slice();
+        while let [codec, others @ ..] = codecs {
+            if codec.to_wire() == raw {
+                return Some(*codec);
+            }
+            codecs = others;
+        }
+        None
     }
 
     /// Returns the codec bits.

@@ -24,6 +24,17 @@ words! {
 }
 
 impl Acks {
+    /// Reads the number of a Produce request. `None` if it stands for nothing.
+    #[must_use]
+    pub const fn from_wire(raw: i16) -> Option<Self> {
+        match raw {
+            0 => Some(Self::None),
+            1 => Some(Self::Leader),
+            -1 => Some(Self::All),
+            _ => None,
+        }
+    }
+
     /// Returns the number that stands for it in a Produce request.
     #[must_use]
     pub const fn to_wire(self) -> i16 {

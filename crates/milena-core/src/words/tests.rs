@@ -63,6 +63,10 @@ fn every_word_is_read_as_it_is_written_and_a_wrong_one_is_told_the_right_ones() 
 #[test]
 fn the_number_of_kafka_for_all_acks_is_read_as_well() {
     assert_eq!("-1".parse::<Acks>().unwrap(), Acks::All);
+    for acks in Acks::ALL {
+        assert_eq!(Acks::from_wire(acks.to_wire()), Some(acks));
+    }
+    assert_eq!(Acks::from_wire(2), None);
 }
 
 #[test]

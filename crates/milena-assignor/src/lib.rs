@@ -2,7 +2,7 @@
 //!
 //! - [`Assignor`] is the trait that each of them implements.
 //! - [`RangeAssignor`], [`RoundRobinAssignor`], [`StickyAssignor`] and
-//!   [`CooperativeStickyAssignor`] are Kafka's own, and [`named`] finds them by name.
+//!   [`CooperativeStickyAssignor`] are Kafka's own, and [`built_in`] and [`named`] find them by name.
 //! - [`GroupMember`] and [`GroupTopics`] are what an assignor is given.
 //! - [`check`] and [`withhold`] are what the leader of a group does to an assignment before it
 //!   sends it.
@@ -21,7 +21,7 @@ mod topics;
 pub use assignor::{Assignor, RebalanceProtocol};
 pub use check::{check, withhold};
 pub use member::{GroupAssignment, GroupMember};
-pub use named::named;
+pub use named::{built_in, named};
 pub use range::RangeAssignor;
 pub use round_robin::RoundRobinAssignor;
 pub use sticky::{CooperativeStickyAssignor, StickyAssignor};

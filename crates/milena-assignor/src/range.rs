@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use milena_core::TopicName;
+use milena_core::{AssignorName, TopicName};
 
 use crate::assignor::Assignor;
 use crate::member::{GroupAssignment, GroupMember, in_order};
@@ -25,7 +25,7 @@ pub struct RangeAssignor;
 
 impl Assignor for RangeAssignor {
     fn name(&self) -> &str {
-        "range"
+        AssignorName::Range.name()
     }
 
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {

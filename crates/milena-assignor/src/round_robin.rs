@@ -1,5 +1,7 @@
 //! Kafka's `roundrobin` assignor. It deals the partitions of all topics out to the members in turn.
 
+use milena_core::AssignorName;
+
 use crate::assignor::Assignor;
 use crate::member::{GroupAssignment, GroupMember, in_order};
 use crate::topics::GroupTopics;
@@ -11,7 +13,7 @@ pub struct RoundRobinAssignor;
 
 impl Assignor for RoundRobinAssignor {
     fn name(&self) -> &str {
-        "roundrobin"
+        AssignorName::RoundRobin.name()
     }
 
     fn assign(&self, members: &[GroupMember], topics: &GroupTopics) -> GroupAssignment {

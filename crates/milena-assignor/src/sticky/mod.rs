@@ -8,7 +8,7 @@ mod user_data;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use milena_core::TopicPartition;
+use milena_core::{AssignorName, TopicPartition};
 
 use crate::assignor::{Assignor, RebalanceProtocol};
 use crate::member::{GroupAssignment, GroupMember};
@@ -34,7 +34,7 @@ pub struct CooperativeStickyAssignor;
 
 impl Assignor for StickyAssignor {
     fn name(&self) -> &str {
-        "sticky"
+        AssignorName::Sticky.name()
     }
 
     fn user_data(
@@ -61,7 +61,7 @@ impl Assignor for StickyAssignor {
 
 impl Assignor for CooperativeStickyAssignor {
     fn name(&self) -> &str {
-        "cooperative-sticky"
+        AssignorName::CooperativeSticky.name()
     }
 
     fn protocol(&self) -> RebalanceProtocol {

@@ -1,19 +1,18 @@
 //! The settings of consumers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use milena_consumer::{
-    AssignedConsumerBuilder, ConsumerBuilder, CorruptPolicy, GroupMembershipOperation,
-    GroupProtocol, IsolationLevel, LaneStopPolicy, OffsetReset, Order, StuckPolicy,
+use milena_consumer::{AssignedConsumerBuilder, ConsumerBuilder};
+use milena_core::{
+    AssignorName, Backoff, CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel,
+    LaneStopPolicy, OffsetReset, Order, StuckPolicy,
 };
-use milena_core::{Backoff, Timestamp};
 
 use super::change::{Change, ConsumerChange};
 use super::key::Key;
 use super::section::Section;
 use super::value::{
-    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, duration, unsaid,
+    BOOL, COUNT, DURATION, Form, LIST, RANGE, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, unsaid,
 };
 
 macro_rules! keys {
@@ -129,115 +128,32 @@ keys! {
         |builder, value| builder.retry_backoff(Backoff::new(value.0, value.1));
 }
 
-const RESET: Form<OffsetReset> = Form {
-    allowed: "earliest, latest, none, duration:TIME such as duration:6h, or timestamp:MILLISECONDS",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "earliest" => Some(OffsetReset::Earliest),
-        "latest" => Some(OffsetReset::Latest),
-        "none" => Some(OffsetReset::None),
-        text => match text.split_once(':')? {
-            ("duration", time) => duration(time)
-                .filter(|time| *time > Duration::ZERO)
-                .map(OffsetReset::Duration),
-            ("timestamp", millis) => {
-                let at = Timestamp::from_wire(millis.parse().ok()?)?;
-                Some(OffsetReset::Timestamp(at))
-            }
-            _ => None,
-        },
-    },
-};
+const RESET: Form<OffsetReset> = Form::of_word(OffsetReset::ALLOWED);
+const PROTOCOL: Form<GroupProtocol> = Form::of_word(GroupProtocol::ALLOWED);
+const STUCK: Form<StuckPolicy> = Form::of_word(StuckPolicy::ALLOWED);
+const ON_CLOSE: Form<GroupMembershipOperation> = Form::of_word(GroupMembershipOperation::ALLOWED);
+const ISOLATION: Form<IsolationLevel> = Form::of_word(IsolationLevel::ALLOWED);
+const ORDER: Form<Order> = Form::of_word(Order::ALLOWED);
+const LANE_STOP: Form<LaneStopPolicy> = Form::of_word(LaneStopPolicy::ALLOWED);
+const CORRUPT: Form<CorruptPolicy> = Form::of_word(CorruptPolicy::ALLOWED);
 
-const ASSIGNORS: Form<Vec<String>> = Form {
+const ASSIGNORS: Form<Vec<AssignorName>> = Form {
     allowed: "a list of cooperative-sticky, sticky, range and roundrobin",
     why: unsaid,
     read: |raw| {
-        let known = ["cooperative-sticky", "sticky", "range", "roundrobin"];
         let names = (LIST.read)(raw)?;
-        let all = names.iter().all(|name| known.contains(&name.as_str()));
-        all.then_some(names)
+        names.iter().map(|name| name.parse().ok()).collect()
     },
 };
 
-const PROTOCOL: Form<GroupProtocol> = Form {
-    allowed: "auto, classic or consumer",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "auto" => Some(GroupProtocol::Auto),
-        "classic" => Some(GroupProtocol::Classic),
-        "consumer" => Some(GroupProtocol::Consumer),
-        _ => None,
-    },
-};
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const STUCK: Form<StuckPolicy> = Form {
-    allowed: "report or stop_lane",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "report" => Some(StuckPolicy::Report),
-        "stop_lane" => Some(StuckPolicy::StopLane),
-        _ => None,
-    },
-};
-
-const ON_CLOSE: Form<GroupMembershipOperation> = Form {
-    allowed: "default, leave_group or remain_in_group",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "default" => Some(GroupMembershipOperation::Default),
-        "leave_group" => Some(GroupMembershipOperation::LeaveGroup),
-        "remain_in_group" => Some(GroupMembershipOperation::RemainInGroup),
-        _ => None,
-    },
-};
-
-const ISOLATION: Form<IsolationLevel> = Form {
-    allowed: "read_committed or read_uncommitted",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "read_committed" => Some(IsolationLevel::ReadCommitted),
-        "read_uncommitted" => Some(IsolationLevel::ReadUncommitted),
-        _ => None,
-    },
-};
-
-const ORDER: Form<Order> = Form {
-    allowed: "partition, or key:LANES or unordered:LANES, such as key:8",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "partition" => Some(Order::Partition),
-        text => {
-            let (order, lanes) = text.split_once(':')?;
-            let lanes = lanes
-                .parse()
-                .ok()
-                .filter(|lanes| (1..=4096).contains(lanes));
-            match order {
-                "key" => lanes.map(Order::Key),
-                "unordered" => lanes.map(Order::Unordered),
-                _ => None,
-            }
+    #[test]
+    fn the_assignors_that_a_list_may_have_are_all_named() {
+        for name in AssignorName::NAMES {
+            assert!(ASSIGNORS.allowed.contains(name), "{name}");
         }
-    },
-};
-
-const LANE_STOP: Form<LaneStopPolicy> = Form {
-    allowed: "stop or pause",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "stop" => Some(LaneStopPolicy::Stop),
-        "pause" => Some(LaneStopPolicy::Pause),
-        _ => None,
-    },
-};
-
-const CORRUPT: Form<CorruptPolicy> = Form {
-    allowed: "stop or skip",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "stop" => Some(CorruptPolicy::Stop),
-        "skip" => Some(CorruptPolicy::Skip),
-        _ => None,
-    },
-};
+    }
+}

@@ -1,5 +1,7 @@
 //! Converts values of other clients to milena's form.
 
+use milena_core::{AssignorName, Codec, PartitionerName};
+
 /// A function that converts a value to milena's form. It may read other properties. Returns `None`
 /// if the value cannot be read, and an empty text if it sets nothing.
 pub(super) type Convert = fn(&str, &dyn Fn(&str) -> Option<String>) -> Option<String>;
@@ -54,16 +56,16 @@ pub(super) fn not(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<Str
 
 /// Converts the class names of Java's assignors, and keeps the names of librdkafka's.
 pub(super) fn assignors(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let name = |class: &str| {
+    fn name(class: &str) -> &str {
         let name = class.trim().rsplit('.').next().unwrap_or_default();
         match name {
-            "RangeAssignor" => "range".to_owned(),
-            "RoundRobinAssignor" => "roundrobin".to_owned(),
-            "StickyAssignor" => "sticky".to_owned(),
-            "CooperativeStickyAssignor" => "cooperative-sticky".to_owned(),
-            other => other.to_owned(),
+            "RangeAssignor" => AssignorName::Range.name(),
+            "RoundRobinAssignor" => AssignorName::RoundRobin.name(),
+            "StickyAssignor" => AssignorName::Sticky.name(),
+            "CooperativeStickyAssignor" => AssignorName::CooperativeSticky.name(),
+            other => other,
         }
-    };
+    }
     let names: Vec<_> = value.split(',').map(name).collect();
     Some(names.join(", "))
 }
@@ -121,9 +123,16 @@ pub(super) fn compression(codec: &str, of: &dyn Fn(&str) -> Option<String>) -> O
     let own = of(&format!("compression.{codec}.level"));
     let level = own.or_else(|| of("compression.level"));
     match level.filter(|level| level != "-1") {
-        Some(level) if matches!(codec, "gzip" | "lz4" | "zstd") => Some(format!("{codec}:{level}")),
+        Some(level) if has_levels(codec) => Some(format!("{codec}:{level}")),
         _ => Some(codec.to_owned()),
     }
+}
+
+/// Returns true if this is the name of a codec that has levels.
+fn has_levels(codec: &str) -> bool {
+    codec
+        .parse::<Codec>()
+        .is_ok_and(|codec| codec.levels().is_some())
 }
 
 /// Converts the position for a partition without a committed offset.
@@ -173,8 +182,8 @@ fn iso(text: &str) -> Option<u64> {
 pub(super) fn class(value: &str, _: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let name = value.rsplit('.').next()?;
     Some(match name {
-        "DefaultPartitioner" | "BuiltInPartitioner" => "java".to_owned(),
-        "RoundRobinPartitioner" => "round-robin".to_owned(),
+        "DefaultPartitioner" | "BuiltInPartitioner" => PartitionerName::Java.to_string(),
+        "RoundRobinPartitioner" => PartitionerName::RoundRobin.to_string(),
         _ => return None,
     })
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use milena_core::{Backoff, ErrorKind};
-use milena_producer::partitioner::{NAMES, by_name};
-use milena_producer::{Acks, Compression, ProducerBuilder};
+use milena_core::{Acks, Backoff, Compression, PartitionerName};
+use milena_producer::ProducerBuilder;
+use milena_producer::partitioner::named;
 
 use super::change::Change;
 use super::key::Key;
 use super::section::Section;
-use super::value::{BOOL, COUNT, DURATION, Form, RANGE, SIZE, SMALL_COUNT, unsaid};
+use super::value::{BOOL, COUNT, DURATION, Form, RANGE, SIZE, SMALL_COUNT};
 
 macro_rules! keys {
     ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$builder:ident, $value:ident| $set:expr;)*) => {
@@ -62,61 +62,26 @@ keys! {
     "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait before a batch is sent again":
         |builder, value| builder.backoff(Backoff::new(value.0, value.1));
     "partitioner", "partitioner.class", PARTITIONER, "java", "the partitioner, which chooses partitions for records":
-        |builder, value| match by_name(value) {
-            Some(partitioner) => builder.partitioner(partitioner),
-            None => builder,
-        };
+        |builder, value| builder.partitioner(named(value));
     "adaptive_partitioning", "partitioner.adaptive.partitioning.enable", BOOL, "true", "whether records without key and partition prefer partitions with less waiting data":
         |builder, value| builder.adaptive_partitioning(value);
     "partitioner_availability_timeout", "partitioner.availability.timeout.ms", DURATION, "", "the time without a send after which records without key and partition avoid a partition":
         |builder, value| builder.partitioner_availability_timeout(value);
 }
 
-const ACKS: Form<Acks> = Form {
-    allowed: "all, 1 or 0",
-    why: unsaid,
-    read: |raw| match raw.text()? {
-        "all" | "-1" => Some(Acks::All),
-        "1" => Some(Acks::Leader),
-        "0" => Some(Acks::None),
-        _ => None,
-    },
-};
+const ACKS: Form<Acks> = Form::of_word(Acks::ALLOWED);
 
-const COMPRESSION: Form<Compression> = Form {
-    allowed: "none, gzip, snappy, lz4 or zstd; with a level as zstd:3",
-    why: unsaid,
-    read: |raw| {
-        let text = raw.text()?;
-        let (codec, level) = match text.split_once(':') {
-            None => (text, None),
-            Some((codec, level)) => (codec, Some(level.parse::<i32>().ok()?)),
-        };
-        let unsigned = |level: Option<i32>| level.map(u32::try_from).transpose().ok();
-        let compression = match (codec, level) {
-            ("none", None) => Compression::None,
-            ("snappy", None) => Compression::Snappy,
-            ("gzip", level) => unsigned(level)?.map_or(Compression::GZIP, Compression::Gzip),
-            ("lz4", level) => unsigned(level)?.map_or(Compression::LZ4, Compression::Lz4),
-            ("zstd", level) => level.map_or(Compression::ZSTD, Compression::Zstd),
-            _ => return None,
-        };
-        // A codec that the build leaves out is accepted here. The producer then refuses it with the
-        // reason.
-        let refused = compression
-            .check()
-            .is_err_and(|error| error.kind() == ErrorKind::Config);
-        (!refused).then_some(compression)
-    },
-};
+// A codec that the build leaves out is accepted here. The producer then refuses it with the reason.
+const COMPRESSION: Form<Compression> = Form::of_word(Compression::ALLOWED);
 
-const PARTITIONER: Form<&'static str> = Form {
-    allowed: "java, a name of librdkafka's such as consistent_random, or another client's such as sarama-hash",
-    why: unsaid,
-    read: |raw| {
-        let given = raw.text()?;
-        NAMES.into_iter().find(|name| *name == given)
+const PARTITIONER: Form<PartitionerName> = Form {
+    why: |raw| {
+        let read = raw.text()?.parse::<PartitionerName>();
+        read.err().map(|error| error.message().to_owned())
     },
+    ..Form::of_word(
+        "java, a name of librdkafka's such as consistent_random, or another client's such as sarama-hash",
+    )
 };
 
 #[cfg(test)]
@@ -125,15 +90,10 @@ mod tests {
     use crate::config::value::Raw;
 
     #[test]
-    fn compression_is_read_with_its_level_and_bounds() {
-        let read = |text: &str| (COMPRESSION.read)(&Raw::Text(text.to_owned()));
-        assert_eq!(read("lz4"), Some(Compression::LZ4));
-        assert_eq!(read("gzip:9"), Some(Compression::Gzip(9)));
-        assert_eq!(read("zstd:-5"), Some(Compression::Zstd(-5)));
-        for bad in [
-            "gzip:10", "gzip:-1", "snappy:1", "brotli", "zstd:", "none:1",
-        ] {
-            assert_eq!(read(bad), None, "{bad}");
+    fn an_unknown_partitioner_is_told_all_known_ones() {
+        let why = (PARTITIONER.why)(&Raw::Text("murmur3".to_owned())).unwrap();
+        for name in PartitionerName::NAMES {
+            assert!(why.contains(name), "{why}");
         }
     }
 }

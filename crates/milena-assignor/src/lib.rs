@@ -2,7 +2,7 @@
 //!
 //! - [`Assignor`] is the trait that each of them implements.
 //! - [`RangeAssignor`], [`RoundRobinAssignor`], [`StickyAssignor`] and
-//!   [`CooperativeStickyAssignor`] are Kafka's own, and [`built_in`] and [`named`] find them by name.
+//!   [`CooperativeStickyAssignor`] are Kafka's own. [`built_in`] and [`named`] find them by name.
 //! - [`GroupMember`] and [`GroupTopics`] are what an assignor is given.
 //! - [`check`] and [`withhold`] are what the leader of a group does to an assignment before it
 //!   sends it.

@@ -6,6 +6,7 @@ use milena_core::Result;
 
 use crate::builder::ClientBuilder;
 use crate::client::Client;
+use crate::config;
 
 impl Client {
     /// Creates a builder from a file, which is `milena.yaml`, `milena.toml`, or a `.properties`
@@ -47,7 +48,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming file, line, key, and what is
     /// allowed.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
-        self.configure(|config| config.file(path.as_ref()))
+        Ok(self.configure(config::from_file(path.as_ref())?))
     }
 
     /// Reads the settings of the environment, from `MILENA_BOOTSTRAP` and similar variables. If
@@ -72,7 +73,7 @@ impl ClientBuilder {
         self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        self.configure(|config| config.variables(owned(variables)))
+        Ok(self.configure(config::from_variables(owned(variables))?))
     }
 
     /// Sets properties by the names of Kafka's Java clients and of librdkafka. Each property is
@@ -86,7 +87,7 @@ impl ClientBuilder {
         self,
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        self.configure(|config| config.properties(owned(properties)))
+        Ok(self.configure(config::from_properties(owned(properties))?))
     }
 
     /// Sets one setting by its [key](crate::config::Key), such as `producer.linger`. The value is
@@ -95,7 +96,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the key and what is allowed.
     pub fn set(self, key: &str, value: impl Into<String>) -> Result<Self> {
-        self.configure(|config| config.set(key, value.into()))
+        Ok(self.configure(config::from_setting(key, value.into())?))
     }
 }
 

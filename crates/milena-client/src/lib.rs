@@ -1,5 +1,6 @@
 //! The client. Producers, consumers and administrators share its connections to one cluster.
 
+mod apply;
 mod bootstrap;
 mod builder;
 mod client;

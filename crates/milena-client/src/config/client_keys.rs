@@ -1,58 +1,29 @@
 //! The settings that everything made by a client shares.
 
+use std::time::Duration;
+
 use milena_core::{Address, Backoff, Result};
 
-use super::change::Change;
-use super::key::Key;
-use super::section::Section;
-use super::value::{DURATION, Form, LIST, RANGE, Raw, TEXT, unsaid};
+use super::setting::settings;
+use super::value::{BACKOFF, DURATION, Form, LIST, Raw, TEXT, unsaid};
 
-macro_rules! keys {
-    ($($name:literal, $kafka:literal, $form:expr, $default:literal, $about:literal: |$draft:ident, $value:ident| $set:expr;)*) => {
-        /// The settings that everything made by a client shares.
-        pub(super) const KEYS: &[Key] = &[$(Key {
-            section: Section::Client,
-            name: $name,
-            kafka: $kafka,
-            allowed: $form.allowed,
-            why: $form.why,
-            default: $default,
-            about: $about,
-            read: |raw| {
-                let $value = ($form.read)(raw)?;
-                Some(Change::Client(Box::new(move |$draft| $set)))
-            },
-        },)*];
-    };
-}
-
-keys! {
-    "bootstrap", "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough":
-        |draft, value| draft.bootstrap(value);
-    "client_id", "client.id", TEXT, "milena", "the name of this client in the logs and quotas of brokers":
-        |draft, value| draft.with(|cluster| cluster.client_id(value));
-    "group", "group.id", TEXT, "", "the group that `client.group()` returns":
-        |draft, value| draft.group(value);
-    "request_timeout", "request.timeout.ms", DURATION, "30s", "the longest wait for a broker's answer":
-        |draft, value| draft.with(|cluster| cluster.request_timeout(value));
-    "connect_timeout", "socket.connection.setup.timeout.ms", DURATION, "10s", "the longest time to connect to a broker and end the handshake":
-        |draft, value| draft.with(|cluster| cluster.connect_timeout(value));
-    "api_timeout", "default.api.timeout.ms", DURATION, "60s", "the longest time of an operation with its retries":
-        |draft, value| draft.with(|cluster| cluster.api_timeout(value));
-    "metadata_max_age", "metadata.max.age.ms", DURATION, "5m", "the largest age of the cluster's metadata":
-        |draft, value| draft.with(|cluster| cluster.metadata_max_age(value));
-    "metadata_max_idle", "metadata.max.idle.ms", DURATION, "5m", "the time after which the metadata of an unused topic is no longer asked for":
-        |draft, value| draft.with(|cluster| cluster.metadata_max_idle(value));
-    "connections_max_idle", "connections.max.idle.ms", DURATION, "9m", "the time without requests after which a connection is closed":
-        |draft, value| draft.with(|cluster| cluster.connections_max_idle(value));
-    "backoff", "retry.backoff.ms", RANGE, "100ms..1s", "the shortest and the longest wait between tries of an operation":
-        |draft, value| draft.with(|cluster| cluster.backoff(Backoff::new(value.0, value.1)));
-    "reconnect_backoff", "reconnect.backoff.ms", RANGE, "50ms..1s", "the shortest and the longest wait between connection attempts to a broker":
-        |draft, value| draft.with(|cluster| cluster.reconnect_backoff(Backoff::new(value.0, value.1)));
-    "address_map", "", ADDRESSES, "", "addresses that replace those of brokers, for tunnels and port forwards":
-        |draft, value| draft.with(|cluster| {
-            cluster.address_map(move |address| replaced(&value, address))
-        });
+settings! {
+    /// The settings that everything made by a client shares, as far as they were given. `None` leaves
+    /// what was set before, or the default.
+    ClientDraft of Client {
+        bootstrap: Vec<String> = "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough";
+        client_id: String = "client.id", TEXT, "milena", "the name of this client in the logs and quotas of brokers";
+        group: String = "group.id", TEXT, "", "the group that `client.group()` returns";
+        request_timeout: Duration = "request.timeout.ms", DURATION, "30s", "the longest wait for a broker's answer";
+        connect_timeout: Duration = "socket.connection.setup.timeout.ms", DURATION, "10s", "the longest time to connect to a broker and end the handshake";
+        api_timeout: Duration = "default.api.timeout.ms", DURATION, "60s", "the longest time of an operation with its retries";
+        metadata_max_age: Duration = "metadata.max.age.ms", DURATION, "5m", "the largest age of the cluster's metadata";
+        metadata_max_idle: Duration = "metadata.max.idle.ms", DURATION, "5m", "the time after which the metadata of an unused topic is no longer asked for";
+        connections_max_idle: Duration = "connections.max.idle.ms", DURATION, "9m", "the time without requests after which a connection is closed";
+        backoff: Backoff = "retry.backoff.ms", BACKOFF, "100ms..1s", "the shortest and the longest wait between tries of an operation";
+        reconnect_backoff: Backoff = "reconnect.backoff.ms", BACKOFF, "50ms..1s", "the shortest and the longest wait between connection attempts to a broker";
+        address_map: Vec<(Address, Address)> = "", ADDRESSES, "", "addresses that replace those of brokers, for tunnels and port forwards";
+    }
 }
 
 /// The addresses of brokers. Each is checked when it is read, not first when it is dialed.
@@ -89,22 +60,19 @@ const ADDRESSES: Form<Vec<(Address, Address)>> = Form {
     },
 };
 
-fn replaced(map: &[(Address, Address)], address: &Address) -> Address {
-    let found = map.iter().find(|(from, _)| from == address);
-    found.map_or_else(|| address.clone(), |(_, to)| to.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_replaced_in_pairs() {
+    fn addresses_are_read_in_pairs() {
         let raw = Raw::Text("kafka-1:9092=localhost:19092, kafka-2:9092=[::1]:9".to_owned());
         let map = (ADDRESSES.read)(&raw).unwrap();
-        let to = |text: &str| replaced(&map, &text.parse().unwrap()).to_string();
-        assert_eq!(to("kafka-1:9092"), "localhost:19092");
-        assert_eq!(to("kafka-3:9092"), "kafka-3:9092");
+        let texts = map.iter().map(|(from, to)| format!("{from}={to}"));
+        assert_eq!(
+            texts.collect::<Vec<_>>(),
+            ["kafka-1:9092=localhost:19092", "kafka-2:9092=[::1]:9"]
+        );
         assert!((ADDRESSES.read)(&Raw::Text("kafka-1:9092".to_owned())).is_none());
     }
 }

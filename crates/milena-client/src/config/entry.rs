@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result};
 
-use super::change::Change;
+use super::drafts::Drafts;
 use super::key::Key;
 use super::nearest::nearest;
 use super::section::Section;
-use super::table::keys;
+use super::table::{self, keys, keys_of};
 use super::value::Raw;
 
 /// A setting as it was written.
@@ -73,20 +73,20 @@ impl Entry {
         }
     }
 
-    /// Returns the setting and the change that it makes.
+    /// Reads the value into the draft that the setting belongs to, and returns the setting.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] naming the place, the key, and what is allowed.
-    pub(crate) fn read(&self) -> Result<(&'static Key, Change)> {
+    pub(crate) fn read(&self, drafts: &mut Drafts) -> Result<&'static Key> {
         let key = self.known()?;
         let path = self.path();
         if let Some(defect) = self.value.defect() {
             let what = format!("`{path}` {defect}");
             return Err(self.origin.refuse(what).setting(path));
         }
-        let Some(change) = (key.read)(&self.value) else {
+        if let Err(why) = table::read(key, &self.value, drafts) {
             let allowed = key.allowed;
-            let what = match (key.why)(&self.value) {
+            let what = match why {
                 Some(why) => format!("`{path}` cannot be used: {why}"),
                 // The value of a secret is never shown.
                 None if is_secret(key.name) => {
@@ -98,8 +98,13 @@ impl Entry {
                 ),
             };
             return Err(self.origin.refuse(what).setting(path));
+        }
+        let shown = match is_secret(key.name) {
+            true => "(hidden)".to_owned(),
+            false => self.value.shown(),
         };
-        Ok((key, change))
+        drafts.note(key.path(), shown);
+        Ok(key)
     }
 
     /// Returns the setting that the key names.
@@ -108,7 +113,7 @@ impl Entry {
     /// [`ErrorKind::Config`] naming the place, and the key that was probably meant.
     pub(crate) fn known(&self) -> Result<&'static Key> {
         let section = self.find_section()?;
-        section.key(&self.key).ok_or_else(|| self.unknown(section))
+        table::find(section, &self.key).ok_or_else(|| self.unknown(section))
     }
 
     fn find_section(&self) -> Result<Section> {
@@ -128,10 +133,11 @@ impl Entry {
 
     fn unknown(&self, section: Section) -> Error {
         let path = self.path();
-        let names = section.keys().iter().map(|key| key.name);
-        let kafka = |key: &&Key| !key.kafka.is_empty() && key.kafka == self.key;
+        let here = keys_of(section);
+        let names = here.iter().map(|key| key.name);
+        let kafka = |key: &&&Key| !key.kafka.is_empty() && key.kafka == self.key;
         let elsewhere = |key: &&Key| key.name == self.key;
-        let hint = if let Some(key) = section.keys().iter().find(kafka) {
+        let hint = if let Some(key) = here.iter().find(kafka) {
             format!("milena's name for it is `{}`: {}", key.path(), key.allowed)
         } else if let Some(key) = keys().find(elsewhere) {
             format!("write it as `{}`", key.path())
@@ -147,7 +153,7 @@ impl Entry {
 }
 
 /// Returns true if values of settings with this name must not be shown.
-pub(crate) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
         "password",

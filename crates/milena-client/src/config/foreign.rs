@@ -3,6 +3,7 @@
 
 use milena_core::Result;
 
+use super::drafts::Drafts;
 use super::entry::{Entry, Origin};
 use super::foreign_names::{NAMES, Name, Rule, SECURITY};
 use super::nearest::nearest;
@@ -269,8 +270,8 @@ fn becomes(
             key: (*target).to_owned(),
             value: Raw::Text(converted.clone()),
         };
-        match entry.read() {
-            Ok((key, _)) => kept &= key.kafka == known.name,
+        match entry.read(&mut Drafts::default()) {
+            Ok(key) => kept &= key.kafka == known.name,
             Err(error) => return Settled::refused(error.message().to_owned()),
         }
         entries.push(entry);

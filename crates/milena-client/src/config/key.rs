@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use super::change::Change;
 use super::section::Section;
-use super::value::Raw;
 
 /// A setting that files, the environment and properties can give.
 #[derive(Clone, Copy)]
@@ -22,10 +20,6 @@ pub struct Key {
     pub default: &'static str,
     /// Its meaning, as a phrase.
     pub about: &'static str,
-    /// Explains why a value is refused. `None` if `allowed` says enough.
-    pub(crate) why: fn(&Raw) -> Option<String>,
-    /// Converts a value to the change that it makes. `None` if the value is refused.
-    pub(crate) read: fn(&Raw) -> Option<Change>,
 }
 
 impl Key {

@@ -36,12 +36,11 @@
 #![doc = include_str!("keys.md")]
 #![doc = include_str!("properties.md")]
 
-mod change;
 mod client_keys;
-mod configuration;
 mod consumer_keys;
 #[cfg(test)]
 mod document;
+mod drafts;
 mod entry;
 mod env;
 mod file;
@@ -53,7 +52,8 @@ mod nearest;
 mod producer_keys;
 mod properties;
 mod section;
-mod settings;
+mod setting;
+mod source;
 mod table;
 #[cfg(feature = "toml")]
 mod toml;
@@ -61,12 +61,14 @@ mod value;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+pub use client_keys::ClientDraft;
+pub use consumer_keys::ConsumerDraft;
+pub use drafts::Drafts;
 pub use foreign::{
     Fate, Property, properties as explain_properties, properties_text as explain_properties_text,
 };
 pub use key::Key;
+pub use producer_keys::ProducerDraft;
 pub use section::Section;
+pub use source::{from_file, from_properties, from_setting, from_variables};
 pub use table::keys;
-
-pub(crate) use configuration::Configuration;
-pub(crate) use settings::Settings;

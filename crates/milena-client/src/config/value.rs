@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use milena_core::{Address, Error, parse_duration, placeholder};
+use milena_core::{Address, Backoff, Error, parse_duration, placeholder};
 
 /// A value as it was written, which is nothing, a text, or a list of texts.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,13 +53,23 @@ pub(crate) const DURATION: Form<Duration> = Form {
 };
 
 /// A shortest and a longest wait.
-pub(crate) const RANGE: Form<(Duration, Duration)> = Form {
+const RANGE: Form<(Duration, Duration)> = Form {
     allowed: "a shortest and a longest time, such as 100ms..1s",
     why: unsaid,
     read: |raw| {
         let (shortest, longest) = raw.text()?.split_once("..")?;
         let range = (parse_duration(shortest)?, parse_duration(longest)?);
         (range.0 <= range.1).then_some(range)
+    },
+};
+
+/// A backoff by its shortest and its longest wait.
+pub(crate) const BACKOFF: Form<Backoff> = Form {
+    allowed: RANGE.allowed,
+    why: unsaid,
+    read: |raw| {
+        let (shortest, longest) = (RANGE.read)(raw)?;
+        Some(Backoff::new(shortest, longest))
     },
 };
 

@@ -3,12 +3,12 @@
 //! Each function takes a draft apart by all of its names, so that a setting that was forgotten here
 //! does not build.
 
+use milena_config::{ClientDraft, ConsumerDraft, ProducerDraft};
 use milena_consumer::{AssignedConsumerBuilder, ConsumerBuilder};
 use milena_core::Address;
 use milena_producer::ProducerBuilder;
 use milena_producer::partitioner::named;
 
-use crate::config::{ClientDraft, ConsumerDraft, ProducerDraft};
 use crate::draft::ClusterDraft;
 
 /// Calls the setters of a builder with the settings that a draft has. A setter is the method of the

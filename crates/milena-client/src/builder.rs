@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_config::Drafts;
 use milena_core::{Address, Backoff, Observer, Recorder, Result, Timestamp};
 #[cfg(feature = "health")]
 use milena_health::Health;
@@ -15,7 +16,6 @@ use milena_pool::{ClusterBuilder, Connect};
 use crate::apply;
 use crate::bootstrap::Bootstrap;
 use crate::client::Client;
-use crate::config::Drafts;
 use crate::draft::ClusterDraft;
 
 /// A builder of a [`Client`]. Made by [`Client::builder`].

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use milena_admin::Admin;
+use milena_config::Drafts;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
 use milena_core::Recorder;
 #[cfg(feature = "health")]
@@ -12,7 +13,6 @@ use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
 use crate::apply;
-use crate::config::Drafts;
 
 /// A connected client of one cluster. All producers, consumers and administrators made from it
 /// share its metadata and connections. A clone is the same client.

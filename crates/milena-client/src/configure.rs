@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use milena_config as config;
 use milena_core::Result;
 
 use crate::builder::ClientBuilder;
 use crate::client::Client;
-use crate::config;
 
 impl Client {
     /// Creates a builder from a file, which is `milena.yaml`, `milena.toml`, or a `.properties`
@@ -38,6 +38,21 @@ impl Client {
 }
 
 /// Settings from other sources. If two calls set the same key, the later call wins.
+///
+/// ```
+/// use milena_client::Client;
+/// # let file = std::env::temp_dir().join(format!("milena-{}.yaml", std::process::id()));
+/// # std::fs::write(&file, "bootstrap: kafka-1:9092").unwrap();
+///
+/// let builder = Client::from_file(&file)?.env()?.set("producer.linger", "5ms")?;
+/// # std::fs::remove_file(&file).unwrap();
+///
+/// // The error names the place of a wrong key, and the key that was probably meant.
+/// let error = Client::builder().set("producer.lingr", "5ms").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `linger`?"));
+/// # let _ = builder;
+/// # Ok::<_, milena_client::core::Error>(())
+/// ```
 impl ClientBuilder {
     /// Reads the settings of a file. See [`config`](crate::config) for its content.
     ///

@@ -4,7 +4,6 @@ mod apply;
 mod bootstrap;
 mod builder;
 mod client;
-pub mod config;
 mod configure;
 pub mod dead_letters;
 mod draft;
@@ -25,6 +24,7 @@ pub use typed::{
 };
 
 pub use milena_admin as admin;
+pub use milena_config as config;
 pub use milena_consumer as consumer;
 pub use milena_core as core;
 #[cfg(feature = "health")]

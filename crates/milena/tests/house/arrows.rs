@@ -14,9 +14,10 @@ use crate::sources::{crates, root};
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
 /// A row may be here before its crate exists. Every crate must have a row.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("milena-core", &[]),
     ("milena-assignor", &["milena-core"]),
+    ("milena-config", &["milena-core"]),
     ("milena-protocol", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
@@ -38,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "milena-tracing",
             "milena-metrics",
             "milena-health",
+            "milena-config",
         ],
     ),
     ("milena-broker", &["milena-protocol"]),

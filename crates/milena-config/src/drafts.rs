@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::client_keys::ClientDraft;
-use super::consumer_keys::ConsumerDraft;
-use super::producer_keys::ProducerDraft;
+use crate::client_keys::ClientDraft;
+use crate::consumer_keys::ConsumerDraft;
+use crate::producer_keys::ProducerDraft;
 
 /// Settings as they were given. A builder reads those that are there and leaves the others as they
 /// are.

@@ -1,11 +1,11 @@
 //! The table of all settings.
 
-use super::drafts::Drafts;
-use super::key::Key;
-use super::section::Section;
-use super::setting::Setting;
-use super::value::Raw;
-use super::{client_keys, consumer_keys, producer_keys};
+use crate::drafts::Drafts;
+use crate::key::Key;
+use crate::section::Section;
+use crate::setting::Setting;
+use crate::value::Raw;
+use crate::{client_keys, consumer_keys, producer_keys};
 
 /// Returns all settings, in the order of the documentation.
 pub fn keys() -> impl Iterator<Item = &'static Key> {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result};
 
-use super::drafts::Drafts;
-use super::key::Key;
-use super::nearest::nearest;
-use super::section::Section;
-use super::table::{self, keys, keys_of};
-use super::value::Raw;
+use crate::drafts::Drafts;
+use crate::key::Key;
+use crate::nearest::nearest;
+use crate::section::Section;
+use crate::table::{self, keys, keys_of};
+use crate::value::Raw;
 
 /// A setting as it was written.
 pub(crate) struct Entry {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::section::Section;
+use crate::section::Section;
 
 /// A setting that files, the environment and properties can give.
 #[derive(Clone, Copy)]

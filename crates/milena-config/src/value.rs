@@ -18,7 +18,7 @@ pub(crate) enum Raw {
     Text(String),
     /// A list of texts.
     #[cfg_attr(
-        not(any(feature = "toml", feature = "yaml")),
+        not(any(test, feature = "toml", feature = "yaml")),
         expect(dead_code, reason = "only files have lists of their own")
     )]
     List(Vec<String>),

@@ -1,7 +1,7 @@
 //! The tables of settings in the documentation, generated from the settings themselves.
 
-use super::foreign_names::{NAMES, Rule, SECURITY};
-use super::table::{find, keys};
+use crate::foreign_names::{NAMES, Rule, SECURITY};
+use crate::table::{find, keys};
 
 /// Returns the table of all settings.
 fn settings() -> String {
@@ -67,10 +67,10 @@ fn properties() -> String {
 
 mod tests {
     use super::*;
-    use crate::config::drafts::Drafts;
-    use crate::config::section::Section;
-    use crate::config::table::{self, keys_of};
-    use crate::config::value::Raw;
+    use crate::drafts::Drafts;
+    use crate::section::Section;
+    use crate::table::{self, keys_of};
+    use crate::value::Raw;
 
     /// Compares a written table with the generated one. Run with `MILENA_TEST_WRITE=1` to write the
     /// table anew.
@@ -85,9 +85,9 @@ mod tests {
 
     #[test]
     fn the_tables_of_the_documents_are_what_the_settings_are() {
-        holds("src/config/keys.md", include_str!("keys.md"), &settings());
+        holds("src/keys.md", include_str!("keys.md"), &settings());
         holds(
-            "src/config/properties.md",
+            "src/properties.md",
             include_str!("properties.md"),
             &properties(),
         );

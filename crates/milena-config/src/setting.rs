@@ -1,7 +1,7 @@
 //! A setting with its way into a draft, and the table that makes both.
 
-use super::key::Key;
-use super::value::Raw;
+use crate::key::Key;
+use crate::value::Raw;
 
 /// A setting of one section of the client.
 pub(crate) struct Setting<D: 'static> {
@@ -39,10 +39,10 @@ macro_rules! settings {
         }
 
         /// The settings of the section, in the order of the documentation.
-        pub(crate) const SETTINGS: &[$crate::config::setting::Setting<$draft>] = &[
-            $($crate::config::setting::Setting {
-                key: $crate::config::key::Key {
-                    section: $crate::config::section::Section::$section,
+        pub(crate) const SETTINGS: &[$crate::setting::Setting<$draft>] = &[
+            $($crate::setting::Setting {
+                key: $crate::key::Key {
+                    section: $crate::section::Section::$section,
                     name: stringify!($name),
                     kafka: $kafka,
                     allowed: $form.allowed,

@@ -1,10 +1,10 @@
 //! Settings from `MILENA_…` variables of the environment.
 
-use super::entry::{Entry, Origin};
-use super::key::Key;
-use super::nearest::nearest;
-use super::table::keys;
-use super::value::Raw;
+use crate::entry::{Entry, Origin};
+use crate::key::Key;
+use crate::nearest::nearest;
+use crate::table::keys;
+use crate::value::Raw;
 
 /// The settings among variables.
 pub(crate) struct Variables {

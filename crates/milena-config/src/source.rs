@@ -4,11 +4,11 @@ use std::path::Path;
 
 use milena_core::Result;
 
-use super::drafts::Drafts;
-use super::entry::{Entry, Origin};
-use super::file::Content;
-use super::value::Raw;
-use super::{env, file, foreign};
+use crate::drafts::Drafts;
+use crate::entry::{Entry, Origin};
+use crate::file::Content;
+use crate::value::Raw;
+use crate::{env, file, foreign};
 
 /// Reads the settings of a file. Its extension selects the format.
 ///

@@ -19,19 +19,23 @@
 //! is read first. Variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are no settings.
 //! The later call wins, for example first a file, then the environment, then methods.
 //!
-//! ```
-//! use milena_client::Client;
-//! # let file = std::env::temp_dir().join(format!("milena-{}.yaml", std::process::id()));
-//! # std::fs::write(&file, "bootstrap: kafka-1:9092").unwrap();
+//! A source is read into [`Drafts`], which hold a typed value for each setting that was given. A
+//! builder reads them. This crate knows no builder.
 //!
-//! let builder = Client::from_file(&file)?.env()?.set("producer.linger", "5ms")?;
+//! ```
+//! use std::time::Duration;
+//!
+//! # let file = std::env::temp_dir().join(format!("milena-{}.properties", std::process::id()));
+//! # std::fs::write(&file, "bootstrap.servers=kafka-1:9092").unwrap();
+//! let mut drafts = milena_config::from_file(&file)?;
 //! # std::fs::remove_file(&file).unwrap();
+//! drafts.merge(milena_config::from_setting("producer.linger", "5ms".to_owned())?);
+//! assert_eq!(drafts.producer.linger, Some(Duration::from_millis(5)));
 //!
 //! // The error names the place of a wrong key, and the key that was probably meant.
-//! let error = Client::builder().set("producer.lingr", "5ms").unwrap_err();
+//! let error = milena_config::from_setting("producer.lingr", "5ms".to_owned()).unwrap_err();
 //! assert!(error.to_string().contains("did you mean `linger`?"));
-//! # let _ = builder;
-//! # Ok::<_, milena_client::core::Error>(())
+//! # Ok::<_, milena_core::Error>(())
 //! ```
 #![doc = include_str!("keys.md")]
 #![doc = include_str!("properties.md")]

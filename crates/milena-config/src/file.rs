@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result};
 
-use super::entry::{Entry, Origin};
-use super::properties;
+use crate::entry::{Entry, Origin};
+use crate::properties;
 
 /// Reads the settings of a file.
 ///
@@ -58,7 +58,7 @@ fn parse(ending: &str, source: &Arc<str>, text: &str) -> Result<Content> {
 
 #[cfg(feature = "yaml")]
 fn yaml(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
-    super::yaml::entries(source, text)
+    crate::yaml::entries(source, text)
 }
 
 #[cfg(not(feature = "yaml"))]
@@ -68,7 +68,7 @@ fn yaml(source: &Arc<str>, _: &str) -> Result<Vec<Entry>> {
 
 #[cfg(feature = "toml")]
 fn toml(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
-    super::toml::entries(source, text)
+    crate::toml::entries(source, text)
 }
 
 #[cfg(not(feature = "toml"))]

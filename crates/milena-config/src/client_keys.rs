@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use milena_core::{Address, Backoff, Result};
 
-use super::setting::settings;
-use super::value::{BACKOFF, DURATION, Form, LIST, Raw, TEXT, unsaid};
+use crate::setting::settings;
+use crate::value::{BACKOFF, DURATION, Form, LIST, Raw, TEXT, unsaid};
 
 settings! {
-    /// The settings that everything made by a client shares, as far as they were given. `None` leaves
-    /// what was set before, or the default.
+    /// The settings that everything made by a client shares, as far as they were given. `None`
+    /// leaves what was set before, or the default.
     ClientDraft of Client {
         bootstrap: Vec<String> = "bootstrap.servers", BOOTSTRAP, "", "brokers of the cluster, host:port each; one that answers is enough";
         client_id: String = "client.id", TEXT, "milena", "the name of this client in the logs and quotas of brokers";

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use milena_core::{Error, Result};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::entry::{Entry, Origin};
-use super::section::Section;
-use super::value::Raw;
+use crate::entry::{Entry, Origin};
+use crate::section::Section;
+use crate::value::Raw;
 
 /// Returns the settings of a YAML document, which has keys with values, lists, and sections of
 /// these.

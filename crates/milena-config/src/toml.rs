@@ -6,8 +6,8 @@ use milena_core::Result;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::entry::{Entry, Origin};
-use super::value::Raw;
+use crate::entry::{Entry, Origin};
+use crate::value::Raw;
 
 /// Returns the settings of a TOML document.
 ///

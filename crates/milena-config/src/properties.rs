@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use milena_core::Result;
 
-use super::entry::Origin;
+use crate::entry::Origin;
 
 /// Returns the keys and values of a properties file, with their lines.
 ///

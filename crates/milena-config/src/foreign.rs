@@ -3,12 +3,12 @@
 
 use milena_core::Result;
 
-use super::drafts::Drafts;
-use super::entry::{Entry, Origin};
-use super::foreign_names::{NAMES, Name, Rule, SECURITY};
-use super::nearest::nearest;
-use super::section::Section;
-use super::value::{Raw, defect};
+use crate::drafts::Drafts;
+use crate::entry::{Entry, Origin};
+use crate::foreign_names::{NAMES, Name, Rule, SECURITY};
+use crate::nearest::nearest;
+use crate::section::Section;
+use crate::value::{Raw, defect};
 
 /// A property of Kafka's Java client or of librdkafka, and how milena treats it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Fate {
 /// Explains the treatment of each property, without applying any.
 ///
 /// ```
-/// use milena_client::config::{Fate, explain_properties};
+/// use milena_config::{Fate, explain_properties};
 ///
 /// let told = explain_properties([("linger.ms", "5"), ("key.serializer", "org.example.Mine")]);
 /// assert_eq!(told[0].fate, Fate::Kept);
@@ -66,16 +66,16 @@ pub fn properties<K: Into<String>, V: Into<String>>(
 /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) if the text cannot be read as properties.
 ///
 /// ```
-/// use milena_client::config::{Fate, explain_properties_text};
+/// use milena_config::{Fate, explain_properties_text};
 ///
 /// let told = explain_properties_text("linger.ms=5\nlinger.ms=50\n")?;
 /// assert_eq!(told[1].line, Some(2));
 /// assert!(matches!(&told[1].fate, Fate::Refused(why) if why.contains("line 1")));
-/// # Ok::<_, milena_client::core::Error>(())
+/// # Ok::<_, milena_core::Error>(())
 /// ```
 pub fn properties_text(text: &str) -> Result<Vec<Property>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let given = super::properties::lines(&"the text".into(), text)?;
+    let given = crate::properties::lines(&"the text".into(), text)?;
     Ok(fates(&given))
 }
 

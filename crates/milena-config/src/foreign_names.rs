@@ -1,10 +1,10 @@
 //! The names of Kafka's Java clients and of librdkafka, and the treatment of each.
 
-use super::foreign_values::{
+use crate::foreign_values::{
     Convert, above_zero, assignors, class, compression, for_ever, fraction, in_flight, kibibytes,
     lower, millis, not, reconnect, reset, retry, same, times,
 };
-use super::section::Section;
+use crate::section::Section;
 
 /// A property of another client.
 pub(super) struct Name {

@@ -7,8 +7,8 @@ use milena_core::{
     LaneStopPolicy, OffsetReset, Order, StuckPolicy,
 };
 
-use super::setting::settings;
-use super::value::{
+use crate::setting::settings;
+use crate::value::{
     BACKOFF, BOOL, COUNT, DURATION, Form, LIST, SIZE, SMALL_COUNT, SMALL_SIZE, TEXT, unsaid,
 };
 

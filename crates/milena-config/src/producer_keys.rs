@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use milena_core::{Acks, Backoff, Compression, PartitionerName};
 
-use super::setting::settings;
-use super::value::{BACKOFF, BOOL, COUNT, DURATION, Form, SIZE, SMALL_COUNT};
+use crate::setting::settings;
+use crate::value::{BACKOFF, BOOL, COUNT, DURATION, Form, SIZE, SMALL_COUNT};
 
 settings! {
     /// The settings of producers, as far as they were given. `None` leaves the default.
@@ -49,7 +49,7 @@ const PARTITIONER: Form<PartitionerName> = Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::value::Raw;
+    use crate::value::Raw;
 
     #[test]
     fn an_unknown_partitioner_is_told_all_known_ones() {

@@ -1,5 +1,7 @@
 //! The types of configuration values, with the texts that they accept and the form that is kept.
 
+use milena_core::Codec;
+
 /// The type of a configuration value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -11,6 +13,8 @@ pub(crate) enum Kind {
     Long(i64),
     /// A number from 0 to 1.
     Ratio,
+    /// A codec by its name, `uncompressed`, or `producer` for the one that the producer chose.
+    Compression,
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// Some of these words, separated by commas.
@@ -40,6 +44,12 @@ impl Kind {
                 // Java writes a double always with a decimal point.
                 (0.0..=1.0).contains(&read).then(|| format!("{read:?}"))
             }
+            Self::Compression => {
+                let codec = |codec: Codec| codec != Codec::None;
+                let known =
+                    ["uncompressed", "producer"].contains(&value) || value.parse().is_ok_and(codec);
+                known.then(|| value.to_owned())
+            }
             Self::OneOf(words) => words.contains(&value).then(|| value.to_owned()),
             Self::ListOf(words) => {
                 let given: Vec<_> = value.split(',').map(str::trim).collect();
@@ -54,7 +64,7 @@ impl Kind {
     pub(crate) fn to_wire(self) -> i8 {
         match self {
             Self::Boolean => 1,
-            Self::Text | Self::OneOf(_) => 2,
+            Self::Text | Self::Compression | Self::OneOf(_) => 2,
             Self::Int(_) => 3,
             Self::Long(_) => 5,
             Self::Ratio => 6,

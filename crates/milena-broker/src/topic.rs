@@ -156,11 +156,7 @@ const KEYS: &[(&str, &str, Kind)] = &[
         "delete",
         Kind::ListOf(&["delete", "compact"]),
     ),
-    (
-        "compression.type",
-        "producer",
-        Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-    ),
+    ("compression.type", "producer", Kind::Compression),
     ("delete.retention.ms", "86400000", Kind::Long(0)),
     ("file.delete.delay.ms", "60000", Kind::Long(0)),
     ("flush.messages", "9223372036854775807", Kind::Long(1)),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use milena_core::{ErrorCode, RecordRef, Timestamp, TimestampType};
 use milena_protocol::batch::{Batch, BatchHeader, Batches};
-use milena_protocol::compression::{Codec, DEFAULT_MAX_SIZE};
+use milena_protocol::compression::{DEFAULT_MAX_SIZE, produced_from};
 
 use crate::log::StoredBatch;
 use crate::producers::Stamp;
@@ -188,9 +188,9 @@ fn check_header(header: &BatchHeader, version: i16) -> Result<(), Refusal> {
     }
     match header.attributes.codec() {
         None => invalid("the compression type is unknown"),
-        Some(Codec::Zstd) if version < 7 => Err((
+        Some(codec) if version < produced_from(codec) => Err((
             ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
-            "zstd needs Produce version 7",
+            "the codec needs a later version of Produce",
         )),
         Some(_) => Ok(()),
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_config::Drafts;
 use milena_core::{Address, Backoff, Observer, Recorder, Result, Timestamp};
 #[cfg(feature = "health")]
 use milena_health::Health;
@@ -12,15 +13,19 @@ use milena_health::Health;
 use milena_metrics::Metrics;
 use milena_pool::{ClusterBuilder, Connect};
 
+use crate::apply;
 use crate::bootstrap::Bootstrap;
 use crate::client::Client;
-use crate::config::Configuration;
+use crate::draft::ClusterDraft;
 
 /// A builder of a [`Client`]. Made by [`Client::builder`].
 #[must_use = "nothing happens before `connect`"]
 pub struct ClientBuilder {
-    /// The settings of the client, and those for its producers and consumers.
-    config: Configuration,
+    /// The settings of the client itself.
+    draft: ClusterDraft,
+    /// The settings from files, environment and properties. Those of the client itself are part of
+    /// `draft` already, and stay here for people.
+    settings: Drafts,
     /// The recorder for consumers without their own. `None` for none.
     recorder: Option<Arc<dyn Recorder>>,
     /// The health that watches the client. `None` for none.
@@ -41,7 +46,8 @@ impl Client {
 impl ClientBuilder {
     fn new() -> Self {
         Self {
-            config: Configuration::new(),
+            draft: ClusterDraft::new(),
+            settings: Drafts::default(),
             recorder: None,
             #[cfg(feature = "health")]
             health: None,
@@ -67,13 +73,13 @@ impl ClientBuilder {
     /// # let _ = (one, several, list);
     /// ```
     pub fn bootstrap(mut self, servers: impl Bootstrap) -> Self {
-        self.config.draft = self.config.draft.bootstrap(servers);
+        self.draft = self.draft.bootstrap(servers);
         self
     }
 
     /// Adds brokers to those of [`bootstrap`](Self::bootstrap).
     pub fn add_bootstrap(mut self, servers: impl Bootstrap) -> Self {
-        self.config.draft = self.config.draft.add_bootstrap(servers);
+        self.draft = self.draft.add_bootstrap(servers);
         self
     }
 
@@ -95,7 +101,7 @@ impl ClientBuilder {
     /// Sets `group.id`, the group that [`Client::group`] returns, for programs that take the group
     /// from their settings. Default none.
     pub fn group(mut self, group: impl Into<Arc<str>>) -> Self {
-        self.config.draft = self.config.draft.group(group);
+        self.draft = self.draft.group(group);
         self
     }
 
@@ -233,7 +239,9 @@ impl ClientBuilder {
     /// # Cancel safety
     /// If the future is dropped, everything that it started is ended.
     pub async fn connect(self) -> Result<Client> {
-        let Configuration { draft, settings } = self.config;
+        let Self {
+            draft, settings, ..
+        } = self;
         let shown = draft.shown_bootstrap().join(", ");
         let cluster = draft.cluster.bootstrap(draft.bootstrap);
         #[cfg(feature = "metrics")]
@@ -260,17 +268,15 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    /// Applies settings of another source.
-    pub(crate) fn configure(
-        mut self,
-        apply: impl FnOnce(Configuration) -> Result<Configuration>,
-    ) -> Result<Self> {
-        self.config = apply(self.config)?;
-        Ok(self)
+    /// Applies the settings of a source.
+    pub(crate) fn configure(mut self, given: Drafts) -> Self {
+        self.draft = apply::shared(&given.client, self.draft);
+        self.settings.merge(given);
+        self
     }
 
     fn with(mut self, set: impl FnOnce(ClusterBuilder) -> ClusterBuilder) -> Self {
-        self.config.draft = self.config.draft.with(set);
+        self.draft = self.draft.with(set);
         self
     }
 }
@@ -278,9 +284,9 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("bootstrap", &self.config.draft.shown_bootstrap())
-            .field("group", &self.config.draft.group)
-            .field("settings", &self.config.settings)
+            .field("bootstrap", &self.draft.shown_bootstrap())
+            .field("group", &self.draft.group)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use milena_admin::Admin;
+use milena_config::Drafts;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
 use milena_core::Recorder;
 #[cfg(feature = "health")]
@@ -11,7 +12,7 @@ use milena_health::{Health, Joined};
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
-use crate::config::Settings;
+use crate::apply;
 
 /// A connected client of one cluster. All producers, consumers and administrators made from it
 /// share its metadata and connections. A clone is the same client.
@@ -54,7 +55,7 @@ pub struct Client {
     /// The group that the settings name. `None` if they name none.
     group: Option<Arc<str>>,
     /// The settings for producers and consumers from files, environment and properties.
-    settings: Arc<Settings>,
+    settings: Arc<Drafts>,
     /// The recorder for consumers without their own. `None` for none.
     recorder: Option<Arc<dyn Recorder>>,
     /// The client's part in a health. `None` without one.
@@ -66,7 +67,7 @@ impl Client {
     pub(crate) fn new(
         cluster: Cluster,
         group: Option<Arc<str>>,
-        settings: Settings,
+        settings: Drafts,
         recorder: Option<Arc<dyn Recorder>>,
     ) -> Self {
         Self {
@@ -99,14 +100,14 @@ impl Client {
     /// Creates a builder of a producer, with the producer settings of the client.
     pub fn producer(&self) -> ProducerBuilder {
         let builder = Producer::builder(self.cluster.clone());
-        self.settings.producer(builder)
+        apply::producer(&self.settings.producer, builder)
     }
 
     /// Creates a builder of a consumer in the group `group` (`group.id`). The consumer shares
     /// topics with the other members and commits the records that it has processed.
     pub fn consumer(&self, group: impl Into<Arc<str>>) -> ConsumerBuilder {
         let builder = Consumer::builder(self.cluster.clone(), group);
-        let builder = self.settings.member(builder);
+        let builder = apply::member(&self.settings.consumer, builder);
         let recorder = self.recorder.clone();
         recorder
             .into_iter()
@@ -117,7 +118,7 @@ impl Client {
     /// offsets that it is given.
     pub fn assigned_consumer(&self) -> AssignedConsumerBuilder {
         let builder = AssignedConsumer::builder(self.cluster.clone());
-        let builder = self.settings.assigned(builder);
+        let builder = apply::assigned(&self.settings.consumer, builder);
         let recorder = self.recorder.clone();
         recorder
             .into_iter()

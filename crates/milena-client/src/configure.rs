@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use milena_config as config;
 use milena_core::Result;
 
 use crate::builder::ClientBuilder;
@@ -37,6 +38,21 @@ impl Client {
 }
 
 /// Settings from other sources. If two calls set the same key, the later call wins.
+///
+/// ```
+/// use milena_client::Client;
+/// # let file = std::env::temp_dir().join(format!("milena-{}.yaml", std::process::id()));
+/// # std::fs::write(&file, "bootstrap: kafka-1:9092").unwrap();
+///
+/// let builder = Client::from_file(&file)?.env()?.set("producer.linger", "5ms")?;
+/// # std::fs::remove_file(&file).unwrap();
+///
+/// // The error names the place of a wrong key, and the key that was probably meant.
+/// let error = Client::builder().set("producer.lingr", "5ms").unwrap_err();
+/// assert!(error.to_string().contains("did you mean `linger`?"));
+/// # let _ = builder;
+/// # Ok::<_, milena_client::core::Error>(())
+/// ```
 impl ClientBuilder {
     /// Reads the settings of a file. See [`config`](crate::config) for its content.
     ///
@@ -47,7 +63,7 @@ impl ClientBuilder {
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming file, line, key, and what is
     /// allowed.
     pub fn file(self, path: impl AsRef<Path>) -> Result<Self> {
-        self.configure(|config| config.file(path.as_ref()))
+        Ok(self.configure(config::from_file(path.as_ref())?))
     }
 
     /// Reads the settings of the environment, from `MILENA_BOOTSTRAP` and similar variables. If
@@ -72,7 +88,7 @@ impl ClientBuilder {
         self,
         variables: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        self.configure(|config| config.variables(owned(variables)))
+        Ok(self.configure(config::from_variables(owned(variables))?))
     }
 
     /// Sets properties by the names of Kafka's Java clients and of librdkafka. Each property is
@@ -86,7 +102,7 @@ impl ClientBuilder {
         self,
         properties: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
-        self.configure(|config| config.properties(owned(properties)))
+        Ok(self.configure(config::from_properties(owned(properties))?))
     }
 
     /// Sets one setting by its [key](crate::config::Key), such as `producer.linger`. The value is
@@ -95,7 +111,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::Config`](milena_core::ErrorKind::Config) naming the key and what is allowed.
     pub fn set(self, key: &str, value: impl Into<String>) -> Result<Self> {
-        self.configure(|config| config.set(key, value.into()))
+        Ok(self.configure(config::from_setting(key, value.into())?))
     }
 }
 

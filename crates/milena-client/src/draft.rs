@@ -9,7 +9,7 @@ use crate::bootstrap::Bootstrap;
 
 /// The settings of a client that is not connected. Its builder changes them, and so do files, the
 /// environment and properties.
-pub(crate) struct ClientDraft {
+pub(crate) struct ClusterDraft {
     /// The addresses as the user wrote them. An entry may hold several with commas between.
     pub(crate) bootstrap: Vec<String>,
     /// The settings of the cluster. The addresses are added when the client connects, because a
@@ -19,7 +19,7 @@ pub(crate) struct ClientDraft {
     pub(crate) group: Option<Arc<str>>,
 }
 
-impl ClientDraft {
+impl ClusterDraft {
     pub(crate) fn new() -> Self {
         Self {
             bootstrap: Vec::new(),

@@ -1,9 +1,9 @@
 //! The client. Producers, consumers and administrators share its connections to one cluster.
 
+mod apply;
 mod bootstrap;
 mod builder;
 mod client;
-pub mod config;
 mod configure;
 pub mod dead_letters;
 mod draft;
@@ -24,6 +24,7 @@ pub use typed::{
 };
 
 pub use milena_admin as admin;
+pub use milena_config as config;
 pub use milena_consumer as consumer;
 pub use milena_core as core;
 #[cfg(feature = "health")]

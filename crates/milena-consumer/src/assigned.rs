@@ -5,7 +5,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{
-    BoxError, ConsumerRecord, Incoming, Outcome, Result, Routes, TopicName, TopicPartition,
+    BoxError, ConsumerRecord, Incoming, OffsetReset, Outcome, Result, Routes, TopicName,
+    TopicPartition,
 };
 use milena_pool::Cluster;
 use tower_service::Service;
@@ -19,7 +20,7 @@ use crate::into_routes::IntoRoutes;
 use crate::partition::Place;
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil, ShutdownHandle};
-use crate::settings::{OffsetReset, Settings};
+use crate::settings::Settings;
 use crate::start::StartAt;
 
 /// Reads the partitions that the program assigns. It is in no group and commits nothing.

@@ -5,13 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Observer, Observers, Recorder, Result, Timestamp, TopicName};
+use milena_core::{
+    Backoff, CorruptPolicy, IsolationLevel, LaneStopPolicy, Observer, Observers, OffsetReset,
+    Order, Recorder, Result, StuckPolicy, Timestamp, TopicName,
+};
 use milena_pool::Cluster;
-use milena_protocol::fetch::IsolationLevel;
 
 use crate::assigned::AssignedConsumer;
 use crate::consumer::Consumer;
-use crate::settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, Settings, StuckPolicy};
+use crate::settings::Settings;
 
 /// Builder of a [`Consumer`].
 #[must_use = "nothing happens before `build`"]

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{LeaderEpoch, Offset, ProducerId, Result, Timestamp};
+use milena_core::{IsolationLevel, LeaderEpoch, Offset, ProducerId, Result, Timestamp};
 use milena_protocol::batch::{Batch, Batches, ControlRecord};
-use milena_protocol::fetch::{AbortedTransaction, IsolationLevel};
+use milena_protocol::fetch::AbortedTransaction;
 
 use crate::budget::{Budget, Pinned};
 use crate::partition::batch_time;
@@ -224,9 +224,8 @@ const MARKER_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
-    use milena_core::{HeadersRef, ProducerEpoch, Sequence};
+    use milena_core::{Compression, HeadersRef, ProducerEpoch, Sequence};
     use milena_protocol::batch::{BatchBuilder, ProducerStamp, rewrite};
-    use milena_protocol::compression::Compression;
     use tokio::sync::Notify;
 
     use super::*;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use milena_core::{
-    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason,
-    RebalancePhase, Result, TopicPartition,
+    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, LaneStopPolicy, NodeId, Observers,
+    Offset, Reason, RebalancePhase, Result, StuckPolicy, TopicPartition,
 };
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
@@ -25,7 +25,7 @@ use crate::member::{Membership, Pulse};
 use crate::openers::Openers;
 use crate::partition::{Partition, Place, Wakes};
 use crate::pauses::{Holder, Pause};
-use crate::settings::{LaneStopPolicy, Settings, StuckPolicy};
+use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::touched::Touched;
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 
-use milena_core::{ConsumerRecord, Gate, GateState, Gauge, Routes};
+use milena_core::{ConsumerRecord, Gate, GateState, Gauge, Order, Routes};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ use crate::keyed::KeyQueue;
 use crate::offsets::Ticket;
 use crate::partition::{Delivery, Partition};
 use crate::pauses::Holder;
-use crate::settings::Order;
 use crate::supervise::{caught, contained, panic_of};
 use crate::together::Together;
 use crate::unpack;

@@ -22,7 +22,6 @@
 //! change.
 
 mod assigned;
-mod assignor;
 mod baseline;
 mod batch;
 mod budget;
@@ -77,23 +76,25 @@ mod verdict;
 mod worker;
 
 pub use assigned::AssignedConsumer;
-pub use assignor::{
-    Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
-    RebalanceProtocol, RoundRobinAssignor, StickyAssignor,
-};
 pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
 pub use committing::{OffsetAndMetadata, PendingCommit};
 pub use consumer::Consumer;
-pub use group::{GroupMembershipOperation, GroupProtocol, RebalanceListener};
+pub use group::RebalanceListener;
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use lag::Lag;
-pub use milena_protocol::fetch::IsolationLevel;
+pub use milena_assignor::{
+    Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
+    RebalanceProtocol, RoundRobinAssignor, StickyAssignor,
+};
+pub use milena_core::{
+    CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel, LaneStopPolicy,
+    OffsetReset, Order, StuckPolicy,
+};
 pub use pauses::Pause;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;
 pub use run::{Run, RunEnd, RunReport, RunUntil, ShutdownHandle};
-pub use settings::{CorruptPolicy, LaneStopPolicy, OffsetReset, Order, StuckPolicy};
 pub use spawned::RunningConsumer;
 pub use start::StartAt;
 pub use stream::{BatchStream, RecordStream};

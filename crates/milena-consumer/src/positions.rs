@@ -11,7 +11,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{
-    Error, ErrorKind, Event, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicPartition,
+    Error, ErrorKind, Event, LeaderEpoch, NodeId, Offset, OffsetReset, Result, Timestamp,
+    TopicPartition,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -21,7 +22,6 @@ use crate::core::{Core, End};
 use crate::partition::{Partition, Place};
 use crate::passing::passes;
 use crate::query::{self, EpochEnd, Listed};
-use crate::settings::OffsetReset;
 use crate::truncation;
 
 /// Looks up positions as partitions need them, until the future is dropped.

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use milena_core::{
-    Error, ErrorCode, ErrorKind, LeaderEpoch, NodeId, Offset, Result, Timestamp, TopicName,
-    TopicPartition,
+    Error, ErrorCode, ErrorKind, IsolationLevel, LeaderEpoch, NodeId, Offset, Result, Timestamp,
+    TopicName, TopicPartition,
 };
 use milena_pool::Target;
-use milena_protocol::fetch::IsolationLevel;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use milena_protocol::messages::offset_for_leader_epoch_request::{

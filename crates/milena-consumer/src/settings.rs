@@ -4,91 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Error, ErrorKind, Observers, Recorder, Result, Timestamp, TopicName};
-use milena_protocol::fetch::IsolationLevel;
+use milena_core::{
+    Backoff, CorruptPolicy, Error, ErrorKind, IsolationLevel, LaneStopPolicy, Observers,
+    OffsetReset, Order, Recorder, Result, StuckPolicy, Timestamp, TopicName,
+};
 
 use crate::group::{GroupSettings, Signals};
 use crate::subscription::Subscription;
 use crate::supervise::named;
-
-/// The place to start if a group has no committed offset for a partition, or if the offset is out
-/// of the log's range (`auto.offset.reset`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OffsetReset {
-    /// Start at the first record in the log. The default, so that a new group misses no record.
-    #[default]
-    Earliest,
-    /// Start behind the last record in the log, at an offset that is looked up once. Only records
-    /// from before the consumer subscribed are left out. A partition that is added to a topic
-    /// later, a topic that starts to match the pattern later, and a topic that is created again are
-    /// read from their first record.
-    Latest,
-    /// Start at the first record with this timestamp or a later one. Start behind the last record
-    /// if there is none.
-    Timestamp(Timestamp),
-    /// Start at the first record that is at most this old when the position is looked up
-    /// (`by_duration` of KIP-1106). Start behind the last record if there is none.
-    Duration(Duration),
-    /// Do not start. The reader gets an error that names the partition, and nothing is read before
-    /// a seek.
-    None,
-}
-
-/// The records that keep their order. Records of one unit are processed one after the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// All records of a partition keep their order. The default, and Kafka's own guarantee.
-    #[default]
-    Partition,
-    /// Records with the same key keep their order. Each partition has this many lanes, and a free
-    /// lane takes the next record whose key no other lane works on. Records without a key count as
-    /// records of one key.
-    Key(usize),
-    /// No records keep their order. Each partition has this many lanes.
-    Unordered(usize),
-}
-
-/// The policy for a lane that cannot continue, since its record could be neither processed nor
-/// dead-lettered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LaneStopPolicy {
-    /// The consumer ends with an error after its other lanes have drained. The default. No record
-    /// is lost, and the error cannot be missed.
-    #[default]
-    Stop,
-    /// The partition stays paused and its record unsettled, and the other partitions continue. The
-    /// event `LaneStopped` turns health red.
-    Pause,
-}
-
-/// The policy for a batch that cannot be read, since its checksum is wrong, it does not decompress,
-/// or it would exceed the size limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CorruptPolicy {
-    /// Report an error with topic, partition and offset, and do not read on. The lane of a handler
-    /// stops, and a receiver gets the error. The default, so that no record is lost unnoticed.
-    #[default]
-    Stop,
-    /// Skip the batch. The event `CorruptSkipped` reports it, and the run's report counts it.
-    ///
-    /// If the checksum of a batch is wrong, its header may be wrong too, so the batch is assumed to
-    /// end where the next batch starts. If no next batch comes after some tries, or the header
-    /// cannot even be read, the end is unknown. Then this acts like `Stop`.
-    Skip,
-}
-
-/// The policy for a handler that has a record for longer than `max_processing_time`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StuckPolicy {
-    /// Report it with the event `HandlerStuck` and in the log, and continue to wait. The default,
-    /// since a slow handler is not always wrong.
-    #[default]
-    Report,
-    /// Also stop its lane, as [`LaneStopPolicy`] says. With `Stop` the consumer ends, and other
-    /// members get the partition. A consumer that receives without a handler ends if records wait
-    /// and are not received.
-    StopLane,
-}
 
 /// A function that returns wall-clock time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

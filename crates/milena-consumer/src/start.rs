@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Offset, Result, Timestamp};
+use milena_core::{Error, ErrorKind, Offset, OffsetReset, Result, Timestamp};
 
 use crate::partition::Place;
-use crate::settings::OffsetReset;
 
 /// The place to start reading a partition, or to [seek](crate::Consumer::seek) to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

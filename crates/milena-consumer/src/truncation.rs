@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Event, Offset};
+use milena_core::{Error, ErrorKind, Event, Offset, OffsetReset};
 use tokio::time::Instant;
 
 use crate::core::Core;
 use crate::partition::{Cut, Partition, Place};
-use crate::settings::OffsetReset;
 
 /// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
 /// were read. `None` if the broker could not tell.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use milena_core::{Error, ErrorKind, Event, Offset, Result};
+use milena_core::{Codec, CorruptPolicy, Error, ErrorKind, Event, Offset, Result};
 use milena_protocol::batch::Records;
-use milena_protocol::compression::Codec;
 use tokio::time::Instant;
 
 use crate::batch::Opened;
@@ -13,7 +12,6 @@ use crate::budget::Pinned;
 use crate::core::Core;
 use crate::openers::Openers;
 use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
-use crate::settings::CorruptPolicy;
 
 /// Returns the next batch of `partition`, if one is there, checked and decompressed.
 ///

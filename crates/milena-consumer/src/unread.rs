@@ -7,11 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Event, Offset, TopicPartition};
+use milena_core::{Error, ErrorKind, Event, Offset, StuckPolicy, TopicPartition};
 use tokio::time::{Instant, sleep};
 
 use crate::core::Core;
-use crate::settings::StuckPolicy;
 
 /// Checks that waiting records are received, until the consumer closes or a handler takes its
 /// records.

@@ -6,6 +6,7 @@
 //! - [`Handler`] is called with [`Incoming`] records, whose parts [`FromRecord`] extracts as
 //!   arguments, and returns an [`Outcome`].
 //! - [`Gate`] lets a layer stop the records of its route.
+//! - [`Compression`], [`Acks`], [`OffsetReset`] and others are the words of settings.
 //! - [`Observer`], [`Recorder`] and [`Gauges`] let others observe a client.
 //!
 //! Nothing here opens a socket, starts a task or depends on tower.
@@ -45,6 +46,7 @@ mod topic;
 mod topic_pattern;
 mod wakers;
 mod wall_clock;
+mod words;
 
 pub use address::Address;
 pub use backoff::Backoff;
@@ -83,3 +85,8 @@ pub use timestamp::{Timestamp, TimestampType};
 pub use topic::{TopicName, TopicPartition};
 pub use topic_pattern::TopicPattern;
 pub use wall_clock::WallClock;
+pub use words::{
+    Acks, AssignorName, Codec, Compression, CorruptPolicy, GroupMembershipOperation, GroupProtocol,
+    IsolationLevel, LaneStopPolicy, OffsetReset, Order, PartitionerName, StuckPolicy,
+    parse_duration,
+};

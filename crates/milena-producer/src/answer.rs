@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use milena_core::{Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
+use milena_core::{Acks, Error, ErrorCode, ErrorKind, Event, NodeId, TopicPartition};
 use milena_protocol::batch::SealedBatch;
 use milena_protocol::produce::{self, ProduceResponse, ProducedPartition};
 use tokio::time::Instant;
@@ -12,7 +12,6 @@ use crate::batch::Place;
 use crate::delivery::Fate;
 use crate::queue::Settled;
 use crate::sender::{Answer, Sender, Sent, Standing};
-use crate::settings::Acks;
 use crate::verdict::{self, Verdict};
 
 /// The facts that an answer gives about a batch that was written.

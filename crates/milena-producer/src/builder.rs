@@ -4,15 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Observer, Observers, Result, Timestamp, TopicName};
+use milena_core::{Acks, Backoff, Compression, Observer, Observers, Result, Timestamp, TopicName};
 use milena_pool::Cluster;
-use milena_protocol::compression::Compression;
 
 use crate::cluster::ClusterNetwork;
 use crate::flow::{Batching, TopicSettings};
 use crate::partitioner::Partitioner;
 use crate::producer::Producer;
-use crate::settings::{Acks, Draft};
+use crate::settings::Draft;
 
 /// Sets up a [`Producer`].
 #[must_use = "nothing happens before `build`"]

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use milena_core::Persistence;
+use milena_core::{Acks, Persistence};
 use milena_protocol::produce::{self, PartitionBatch, ProduceOptions};
 use tokio::time::Instant;
 
@@ -14,7 +14,6 @@ use crate::network::{LinkId, Wire};
 use crate::pace::{self, Load, When};
 use crate::queue::{Next, Queue};
 use crate::sender::{Answer, Done, Sender, Sent, Standing};
-use crate::settings::Acks;
 use crate::window::Share;
 
 /// A request that is being built.

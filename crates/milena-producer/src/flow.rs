@@ -6,8 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Result, TopicName};
-use milena_protocol::compression::Compression;
+use milena_core::{Compression, Error, ErrorKind, Result, TopicName};
 
 use crate::adaptive::Spread;
 use crate::partitioner::Partitioner;

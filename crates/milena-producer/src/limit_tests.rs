@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use milena_core::{ErrorCode, ErrorKind, Persistence, ProducerRecord};
-use milena_protocol::compression::Compression;
+use milena_core::{Compression, ErrorCode, ErrorKind, Persistence, ProducerRecord};
 use tokio::time::Instant;
 
 use crate::sender_tests::{numbers, outcomes, producer, record};

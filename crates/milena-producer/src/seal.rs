@@ -1,9 +1,8 @@
 //! Sealing. A batch takes its place in the partition's order, is compressed, and does not change
 //! any more.
 
-use milena_core::{Error, ErrorKind, Result};
+use milena_core::{Compression, Error, ErrorKind, Result};
 use milena_protocol::batch::{BatchBuilder, SealedBatch};
-use milena_protocol::compression::Compression;
 
 use crate::batch::{Batch, Place};
 use crate::partition::{Desk, OpenBatch};

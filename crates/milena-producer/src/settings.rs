@@ -5,47 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Backoff, Error, ErrorKind, Observers, Result, Timestamp, TopicName};
-use milena_protocol::compression::Compression;
+use milena_core::{
+    Acks, Backoff, Compression, Error, ErrorKind, Observers, Result, Timestamp, TopicName,
+};
+use milena_protocol::compression;
 
 use crate::adaptive::Spread;
 use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
 use crate::partition::Clock;
 use crate::partitioner::{Murmur2, Partitioner};
 use crate::queue::Rules;
-
-/// The replicas that must have a batch before the broker acknowledges it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Acks {
-    /// No replica. The broker does not answer, and a lost record is never noticed. Kafka's `0`.
-    None,
-    /// The leader alone. A record is lost if the leader fails before its followers have it. Kafka's
-    /// `1`.
-    Leader,
-    /// All in-sync replicas. Kafka's `all`.
-    #[default]
-    All,
-}
-
-impl Acks {
-    /// Returns the number that stands for it in a Produce request.
-    pub(crate) const fn to_wire(self) -> i16 {
-        match self {
-            Self::None => 0,
-            Self::Leader => 1,
-            Self::All => -1,
-        }
-    }
-
-    /// Returns the value of Kafka's `acks` key.
-    const fn key(self) -> &'static str {
-        match self {
-            Self::None => "0",
-            Self::Leader => "1",
-            Self::All => "all",
-        }
-    }
-}
 
 /// The settings as given. `None` means that a setting was not given, and that its default may
 /// follow from others.
@@ -234,7 +203,7 @@ impl Draft {
                 "enable.idempotence",
                 format!(
                     "true needs acks=all, but acks={} was set; leave one of the two out",
-                    acks.key()
+                    acks
                 ),
             )),
             (Some(acks), Some(idempotent)) => Ok((acks, idempotent)),
@@ -248,7 +217,7 @@ impl Draft {
         let batching = self.batching.or(own.batching);
         let linger = batching.interval.unwrap_or_default().min(FOR_EVER);
         let compression = own.compression.unwrap_or(self.compression);
-        compression.check()?;
+        compression::check(compression)?;
         let partitioner = own.partitioner.as_ref().unwrap_or(&self.partitioner);
         Ok(Flow {
             linger,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Result, Timestamp, TopicPartition};
+use milena_core::{
+    Error, ErrorKind, IsolationLevel, LeaderEpoch, Offset, Result, Timestamp, TopicPartition,
+};
 use milena_protocol::messages::ListOffsetsRequest;
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use milena_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
@@ -189,13 +191,10 @@ fn request(
         .with_topics(topics.collect());
     // Version 1 has no isolation level.
     if committed && version >= 2 {
-        request.isolation_level = READ_COMMITTED;
+        request.isolation_level = IsolationLevel::ReadCommitted.to_wire();
     }
     if version >= 10 {
         request.timeout_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
     }
     Ok(request)
 }
-
-/// `isolation.level` on the wire.
-const READ_COMMITTED: i8 = 1;

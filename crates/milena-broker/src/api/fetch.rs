@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::ErrorCode;
+use milena_core::{ErrorCode, IsolationLevel};
 use milena_protocol::messages::FetchRequest;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ pub(super) async fn handle(context: &Context, request: FetchRequest) -> Answer {
     };
     let limits = Limits {
         max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
-        committed_only: request.isolation_level == 1,
+        committed_only: request.isolation_level == IsolationLevel::ReadCommitted.to_wire(),
     };
     let rack = request.rack_id.as_str();
     let deadline =

@@ -1,7 +1,7 @@
 //! ListOffsets, which finds the earliest offset, the latest, the first of a time, and that of the
 //! largest timestamp.
 
-use milena_core::{Error, ErrorCode, Timestamp};
+use milena_core::{Error, ErrorCode, IsolationLevel, Timestamp};
 use milena_protocol::batch::Batches;
 use milena_protocol::compression::DEFAULT_MAX_SIZE;
 use milena_protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -15,7 +15,7 @@ use crate::log::{Log, StoredBatch};
 
 /// Serves a ListOffsets request.
 pub(super) fn handle(context: &Context, request: &ListOffsetsRequest) -> Answer {
-    let committed_only = request.isolation_level == 1;
+    let committed_only = request.isolation_level == IsolationLevel::ReadCommitted.to_wire();
     let topics = request.topics.iter().map(|topic| {
         let name = topic.name.as_str();
         let asked = topic

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::ErrorCode;
+use milena_core::{Acks, ErrorCode};
 use milena_protocol::messages::produce_request::PartitionProduceData;
 use milena_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
@@ -33,7 +33,7 @@ struct ProducePart {
 
 /// Serves a Produce request. With acks=all, waits until the replicas in sync have the batches.
 pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer {
-    let acks = request.acks;
+    let acks = Acks::from_wire(request.acks);
     let by_id = context.version >= 13;
     let mut topics = Vec::with_capacity(request.topic_data.len());
     for data in request.topic_data {
@@ -58,7 +58,7 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
         topics.push((data.name, data.topic_id, topic, parts));
     }
     let waits = |part: &ProducePart| part.waits.is_some();
-    if acks == -1 && topics.iter().any(|(.., parts)| parts.iter().any(waits)) {
+    if acks == Some(Acks::All) && topics.iter().any(|(.., parts)| parts.iter().any(waits)) {
         let timeout = u64::try_from(request.timeout_ms).unwrap_or(0);
         let parts = topics.iter_mut().flat_map(|(.., parts)| parts);
         replicate(context, parts.collect(), Duration::from_millis(timeout)).await;
@@ -90,9 +90,9 @@ pub(super) async fn handle(context: &Context, request: ProduceRequest) -> Answer
     }
     match acks {
         // A request with acks=0 has no answer. A closed connection is the only sign of a failure.
-        0 if failed => Answer::Close,
-        0 => Answer::None,
-        _ => context.answer::<ProduceRequest>(&answer),
+        Some(Acks::None) if failed => Answer::Close,
+        Some(Acks::None) => Answer::None,
+        Some(Acks::Leader | Acks::All) | None => context.answer::<ProduceRequest>(&answer),
     }
 }
 
@@ -117,12 +117,20 @@ impl ProducePart {
 }
 
 /// Checks and appends the batch of one partition.
-fn append(context: &Context, topic: &Topic, sent: &PartitionProduceData, acks: i16) -> ProducePart {
+fn append(
+    context: &Context,
+    topic: &Topic,
+    sent: &PartitionProduceData,
+    acks: Option<Acks>,
+) -> ProducePart {
     let Some(partition) = topic.partition(sent.index) else {
         return ProducePart::refused(sent.index, (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, ""));
     };
     let (max_bytes, policy, min_in_sync) = rules(context, topic);
-    let min_in_sync = if acks == -1 { min_in_sync } else { 0 };
+    let min_in_sync = match acks {
+        Some(Acks::All) => min_in_sync,
+        _ => 0,
+    };
     let mut rejected = Vec::new();
     let result = check_and_append(
         context,
@@ -148,14 +156,14 @@ fn check_and_append(
     topic: &Topic,
     partition: &Partition,
     sent: &PartitionProduceData,
-    acks: i16,
+    acks: Option<Acks>,
     (max_bytes, policy, min_in_sync): (usize, AppendPolicy, usize),
     rejected: &mut Vec<Rejected>,
 ) -> Result<Appended, Refusal> {
     if let Some(code) = context.hits.error_at(&topic.name, sent.index) {
         return Err((code, "a fault was asked for"));
     }
-    if !(-1..=1).contains(&acks) {
+    if acks.is_none() {
         return Err((ErrorCode::INVALID_REQUIRED_ACKS, ""));
     }
     {

@@ -1,7 +1,8 @@
 //! `milena partition`, which shows the partition of a key under every client's scheme.
 
 use clap::Args;
-use milena::producer::partitioner::{NAMES, by_name};
+use milena::core::PartitionerName;
+use milena::producer::partitioner::named;
 use milena::producer::{Choice, Partitioning};
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub(crate) struct Partition {
     topic: Option<String>,
     /// Shows only this scheme.
     #[arg(long, value_name = "NAME")]
-    scheme: Option<String>,
+    scheme: Option<PartitionerName>,
 }
 
 /// Shows the partitions for a number that was given, without a cluster.
@@ -42,22 +43,19 @@ pub(super) async fn on_cluster(args: &Partition, session: &Session) -> Result<()
 fn show(args: &Partition, partitions: u32, format: Format) -> Result<(), Failure> {
     let topic = args.topic.as_deref().unwrap_or("topic");
     let record = Partitioning::new(topic, Some(args.key.as_bytes()), None, partitions);
-    let names: Vec<&str> = match &args.scheme {
-        Some(name) => vec![name.as_str()],
-        None => NAMES.to_vec(),
+    let names = match &args.scheme {
+        Some(name) => std::slice::from_ref(name),
+        None => &PartitionerName::ALL[..],
     };
     let mut table = Table::new(&["scheme", "partition"]);
     for name in names {
-        let scheme = by_name(name).ok_or_else(|| {
-            Failure::usage(format!("'{name}' is not one of {}", NAMES.join(", ")))
-        })?;
-        let choice: Value = match scheme.choose(&record) {
+        let choice: Value = match named(*name).choose(&record) {
             Choice::Partition(number) => json!(number),
             Choice::Sticky => json!("any, for a while"),
             Choice::Random => json!("any"),
             Choice::Refuse(why) => json!(format!("refused: {why}")),
         };
-        table.row([json!(name), choice]);
+        table.row([json!(name.name()), choice]);
     }
     output::show(format, &table)
 }

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{Error, ErrorCode, ErrorKind, Event, Partition, TopicPartition};
+use milena_core::{
+    Error, ErrorCode, ErrorKind, Event, IsolationLevel, OffsetReset, Partition, TopicPartition,
+};
 use milena_protocol::batch::Batches;
-use milena_protocol::fetch::{FetchResponse, FetchedPartition, IsolationLevel};
+use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use milena_protocol::hints::TopicRef;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -16,7 +18,6 @@ use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
 use crate::partition::Place;
 use crate::passing::code_passes;
-use crate::settings::OffsetReset;
 use crate::truncation;
 
 /// Summary of an answer's records.

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use milena_assignor::Assignor;
 use milena_core::{
     Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicName, TopicPartition,
 };
@@ -14,7 +15,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::handover;
 use super::leave::leave;
-use crate::assignor::Assignor;
 use crate::core::Core;
 use crate::heartbeat;
 use crate::member::{Member, Membership, Next, Pulse};

@@ -134,7 +134,7 @@ impl ClassicTask {
     pub(super) fn chosen(
         &self,
         joined: &JoinGroupResponse,
-    ) -> Result<&std::sync::Arc<dyn crate::assignor::Assignor>> {
+    ) -> Result<&std::sync::Arc<dyn milena_assignor::Assignor>> {
         let name = joined.protocol_name.as_deref().unwrap_or_default();
         let found = self.assignors.iter().find(|a| a.name() == name);
         found.ok_or_else(|| {
@@ -146,7 +146,7 @@ impl ClassicTask {
 }
 
 /// Returns the name of an assignor for error texts.
-pub(super) fn what_panicked(assignor: &std::sync::Arc<dyn crate::assignor::Assignor>) -> String {
+pub(super) fn what_panicked(assignor: &std::sync::Arc<dyn milena_assignor::Assignor>) -> String {
     format!("the assignor `{}`", assignor.name())
 }
 

@@ -33,9 +33,7 @@ use protocol::{Chosen, choose};
 
 pub(crate) use handover::HELD;
 pub use listener::RebalanceListener;
-pub use protocol::GroupProtocol;
 pub(crate) use settings::GroupSettings;
-pub use signals::GroupMembershipOperation;
 pub(crate) use signals::Signals;
 
 /// Runs the membership of the group until the consumer closes or an error ends it.

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use milena_assignor::Assignor;
+use milena_core::{GroupMembershipOperation, GroupProtocol};
+
 use super::listener::RebalanceListener;
-use super::protocol::GroupProtocol;
-use super::signals::GroupMembershipOperation;
-use crate::assignor::Assignor;
 use crate::builder::ConsumerBuilder;
 
 impl ConsumerBuilder {

@@ -1,7 +1,7 @@
 //! Chooses the group protocol of a member, from its settings or from what the cluster and the group
 //! allow.
 
-use milena_core::{Error, ErrorCode, ErrorKind, Result};
+use milena_core::{Error, ErrorCode, ErrorKind, GroupProtocol, Result};
 use milena_pool::Role;
 use milena_protocol::ApiKey;
 use tokio::time::sleep;
@@ -9,24 +9,6 @@ use tokio::time::sleep;
 use super::clash::describe;
 use crate::core::Core;
 use crate::passing::passes;
-
-/// The way in which a group assigns its partitions (`group.protocol`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GroupProtocol {
-    /// The consumer protocol if the cluster has finalized it (`group.version`), the classic one
-    /// otherwise. The default.
-    ///
-    /// A group that has classic members is joined by the classic protocol, so that a group never
-    /// mixes the two. A named or added assignor selects the classic protocol as well.
-    #[default]
-    Auto,
-    /// The members assign the partitions, by an assignor that all of them offer.
-    Classic,
-    /// The coordinator assigns the partitions (KIP-848). A change moves only the partitions that it
-    /// must, and no member waits for the others. The broker sets the session timeout and the
-    /// heartbeat interval.
-    Consumer,
-}
 
 /// The protocol that a member uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Result};
+use milena_assignor::{Assignor, RebalanceProtocol, built_in, named};
+use milena_core::{
+    AssignorName, Error, ErrorKind, GroupMembershipOperation, GroupProtocol, Result,
+};
 
 use super::listener::Listener;
-use super::protocol::GroupProtocol;
-use super::signals::GroupMembershipOperation;
-use crate::assignor::{Assignor, RebalanceProtocol, named};
 use crate::subscription::Pattern;
 
 /// Settings that say how a member takes part in its group.
@@ -62,7 +62,7 @@ impl GroupSettings {
     /// Returns the assignors to offer, best first.
     pub(crate) fn assignors(&self) -> Vec<Arc<dyn Assignor>> {
         if self.assignors.is_empty() {
-            return named(DEFAULT).into_iter().collect();
+            return vec![built_in(AssignorName::default())];
         }
         self.assignors.clone()
     }
@@ -136,5 +136,3 @@ impl fmt::Debug for GroupSettings {
             .finish_non_exhaustive()
     }
 }
-
-const DEFAULT: &str = "cooperative-sticky";

@@ -4,38 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use milena_core::GroupMembershipOperation;
 use milena_pool::{AllTopics, Cluster};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::subscription::Subscription;
-
-/// The end of the membership when the consumer closes.
-///
-/// # References
-/// KIP-1092.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GroupMembershipOperation {
-    /// A dynamic member leaves the group, a static one stays in it. The default.
-    #[default]
-    Default,
-    /// The member leaves, also a static one. Its partitions go to other members at once.
-    LeaveGroup,
-    /// The member stays, also a dynamic one. Its partitions stay assigned to it until the session
-    /// ends. Use it for a restart that takes less time than that.
-    RemainInGroup,
-}
-
-impl GroupMembershipOperation {
-    /// Returns true if the member leaves the group at the end.
-    pub(crate) fn leaves(self, is_static: bool) -> bool {
-        match self {
-            Self::Default => !is_static,
-            Self::LeaveGroup => true,
-            Self::RemainInGroup => false,
-        }
-    }
-}
 
 /// Values that the user, the group's task and the consumer's other tasks share.
 pub(crate) struct Signals {

@@ -1,9 +1,8 @@
 //! Methods of a running consumer that concern its group. They change the subscription, ask for a
 //! rebalance and choose how the membership ends.
 
-use milena_core::{Result, TopicName};
+use milena_core::{GroupMembershipOperation, Result, TopicName};
 
-use super::signals::GroupMembershipOperation;
 use crate::consumer::Consumer;
 use crate::subscription::{Pattern, Subscription};
 

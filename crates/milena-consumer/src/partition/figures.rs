@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, NextStep, Offset, Timestamp, TimestampType};
+use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp, TimestampType};
 use milena_protocol::batch::BatchHeader;
 use tokio::time::Instant;
 
 use super::at_work::Seen;
 use super::{Ahead, Partition, Place, State};
-use crate::settings::OffsetReset;
 
 /// The gauges of one partition at one moment.
 pub(crate) struct Figures {

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use milena_core::Offset;
-use milena_protocol::fetch::IsolationLevel;
+use milena_core::{IsolationLevel, Offset};
 use tokio::time::Instant;
 
 use super::Partition;

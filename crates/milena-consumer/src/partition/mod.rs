@@ -19,7 +19,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use milena_core::{CancelToken, Error, LeaderEpoch, Offset, Reason, Timestamp, TopicPartition};
+use milena_core::{
+    CancelToken, Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -31,7 +33,6 @@ use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
 use crate::offsets::OffsetTracker;
 use crate::pauses::{Holder, Pause, Pauses};
-use crate::settings::OffsetReset;
 use crate::touched::{Mark, Touched};
 
 use ahead::Ahead;

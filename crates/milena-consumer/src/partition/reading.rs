@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use milena_core::{LeaderEpoch, Offset, Timestamp};
+use milena_core::{Codec, LeaderEpoch, Offset, Timestamp};
 use milena_protocol::batch::{Batch, BatchHeader};
-use milena_protocol::compression::Codec;
 use tokio::time::Instant;
 
 use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};

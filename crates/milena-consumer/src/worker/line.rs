@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use milena_core::{
-    BatchLane, ConsumerRecord, ErrorClass, Extensions, Recording, RouteLabels, RouteRecorder,
-    Routes, WallClock,
+    BatchLane, ConsumerRecord, ErrorClass, Extensions, Order, Recording, RouteLabels,
+    RouteRecorder, Routes, WallClock,
 };
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::settings::Order;
 use crate::supervise::named;
 use crate::verdict::Patience;
 

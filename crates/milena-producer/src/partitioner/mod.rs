@@ -13,7 +13,7 @@ mod names;
 pub use balance::{LeastBytes, Manual, RoundRobin};
 pub use hash::{crc32, fnv1a, murmur2};
 pub use keyed::{Keyed, Murmur2};
-pub use names::{NAMES, by_name};
+pub use names::{NAMES, by_name, named};
 
 /// The facts about a record that a partitioner sees.
 #[derive(Clone, Copy, Debug)]

@@ -1,29 +1,11 @@
 //! The schemes by the names that their clients give them.
 
+use milena_core::PartitionerName;
+
 use super::{Choice, Keyed, LeastBytes, Manual, Murmur2, Partitioner, Partitioning, RoundRobin};
 
 /// The names that [`by_name`] knows.
-pub const NAMES: [&str; 19] = [
-    "java",
-    "murmur2",
-    "murmur2_random",
-    "consistent",
-    "consistent_random",
-    "fnv1a",
-    "fnv1a_random",
-    "random",
-    "sarama-hash",
-    "sarama-reference-hash",
-    "sarama-crc",
-    "kafka-go-hash",
-    "kafka-go-reference-hash",
-    "kafka-go-crc32",
-    "kafka-go-murmur2",
-    "kafka-python",
-    "round-robin",
-    "least-bytes",
-    "manual",
-];
+pub const NAMES: [&str; PartitionerName::NAMES.len()] = PartitionerName::NAMES;
 
 /// Returns the scheme of that name. `None` if the name is not among [`NAMES`].
 ///
@@ -39,25 +21,34 @@ pub const NAMES: [&str; 19] = [
 /// ```
 #[must_use]
 pub fn by_name(name: &str) -> Option<Box<dyn Partitioner>> {
-    Some(match name {
-        "java" => Box::new(Murmur2),
-        "murmur2" => Box::new(Keyed::murmur2()),
-        "murmur2_random" | "kafka-go-murmur2" | "kafka-python" => Box::new(Keyed::murmur2_random()),
-        "consistent" => Box::new(Keyed::consistent()),
-        "consistent_random" | "kafka-go-crc32" => Box::new(Keyed::consistent_random()),
-        "fnv1a" => Box::new(Keyed::fnv1a()),
-        "fnv1a_random" => Box::new(Keyed::fnv1a_random()),
-        "random" => Box::new(|_: &Partitioning<'_>| Choice::Random),
-        "sarama-hash" => Box::new(Keyed::sarama_hash()),
-        "sarama-reference-hash" => Box::new(Keyed::sarama_reference_hash()),
-        "sarama-crc" => Box::new(Keyed::sarama_crc()),
-        "kafka-go-hash" => Box::new(Keyed::kafka_go_hash()),
-        "kafka-go-reference-hash" => Box::new(Keyed::kafka_go_reference_hash()),
-        "round-robin" => Box::new(RoundRobin::default()),
-        "least-bytes" => Box::new(LeastBytes::default()),
-        "manual" => Box::new(Manual),
-        _ => return None,
-    })
+    name.parse().ok().map(named)
+}
+
+/// Returns the scheme of that name.
+#[must_use]
+pub fn named(name: PartitionerName) -> Box<dyn Partitioner> {
+    match name {
+        PartitionerName::Java => Box::new(Murmur2),
+        PartitionerName::Murmur2 => Box::new(Keyed::murmur2()),
+        PartitionerName::Murmur2Random
+        | PartitionerName::KafkaGoMurmur2
+        | PartitionerName::KafkaPython => Box::new(Keyed::murmur2_random()),
+        PartitionerName::Consistent => Box::new(Keyed::consistent()),
+        PartitionerName::ConsistentRandom | PartitionerName::KafkaGoCrc32 => {
+            Box::new(Keyed::consistent_random())
+        }
+        PartitionerName::Fnv1a => Box::new(Keyed::fnv1a()),
+        PartitionerName::Fnv1aRandom => Box::new(Keyed::fnv1a_random()),
+        PartitionerName::Random => Box::new(|_: &Partitioning<'_>| Choice::Random),
+        PartitionerName::SaramaHash => Box::new(Keyed::sarama_hash()),
+        PartitionerName::SaramaReferenceHash => Box::new(Keyed::sarama_reference_hash()),
+        PartitionerName::SaramaCrc => Box::new(Keyed::sarama_crc()),
+        PartitionerName::KafkaGoHash => Box::new(Keyed::kafka_go_hash()),
+        PartitionerName::KafkaGoReferenceHash => Box::new(Keyed::kafka_go_reference_hash()),
+        PartitionerName::RoundRobin => Box::new(RoundRobin::default()),
+        PartitionerName::LeastBytes => Box::new(LeastBytes::default()),
+        PartitionerName::Manual => Box::new(Manual),
+    }
 }
 
 #[cfg(test)]

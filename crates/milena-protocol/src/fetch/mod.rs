@@ -6,7 +6,8 @@ mod request;
 mod response;
 
 pub use check::{FetchCheck, Intact};
-pub use request::{FetchPartition, FetchRequest, FetchSession, ForgottenPartition, IsolationLevel};
+pub use milena_core::IsolationLevel;
+pub use request::{FetchPartition, FetchRequest, FetchSession, ForgottenPartition};
 pub use response::{
     AbortedTransaction, DivergingEpoch, FetchResponse, FetchedPartition, decode_checked,
     decode_response,

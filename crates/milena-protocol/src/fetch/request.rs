@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Partition, Result, TopicName};
+use milena_core::{
+    Error, ErrorKind, IsolationLevel, LeaderEpoch, Offset, Partition, Result, TopicName,
+};
 use uuid::Uuid;
 
 use super::TOPIC_IDS_FROM;
@@ -12,26 +14,6 @@ use crate::api::ApiKey;
 use crate::produce::millis;
 use crate::request::unknown_version;
 use crate::writer::{put_count, put_i8, put_i32, put_i64, put_no_tags, put_str};
-
-/// The records that a consumer sees.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum IsolationLevel {
-    /// All records, including those of open and aborted transactions.
-    ReadUncommitted,
-    /// Records up to the last stable offset. The client leaves out those of aborted transactions.
-    #[default]
-    ReadCommitted,
-}
-
-impl IsolationLevel {
-    /// Returns the level on the wire.
-    pub const fn to_wire(self) -> i8 {
-        match self {
-            Self::ReadUncommitted => 0,
-            Self::ReadCommitted => 1,
-        }
-    }
-}
 
 /// A fetch session, in which a request names only changes (KIP-227).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

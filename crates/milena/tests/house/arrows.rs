@@ -14,8 +14,10 @@ use crate::sources::{crates, root};
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
 /// A row may be here before its crate exists. Every crate must have a row.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("milena-core", &[]),
+    ("milena-assignor", &["milena-core"]),
+    ("milena-config", &["milena-core"]),
     ("milena-protocol", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
@@ -24,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("milena-health", &["milena-core"]),
     ("milena-pool", &["milena-protocol"]),
     ("milena-producer", &["milena-pool"]),
-    ("milena-consumer", &["milena-pool"]),
+    ("milena-consumer", &["milena-pool", "milena-assignor"]),
     ("milena-admin", &["milena-pool"]),
     (
         "milena-client",
@@ -37,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "milena-tracing",
             "milena-metrics",
             "milena-health",
+            "milena-config",
         ],
     ),
     ("milena-broker", &["milena-protocol"]),

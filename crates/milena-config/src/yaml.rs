@@ -1,0 +1,184 @@
+//! Reads the part of YAML that a flat configuration needs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use milena_core::{Error, Result};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use crate::entry::{Entry, Origin};
+use crate::section::Section;
+use crate::value::Raw;
+
+/// Returns the settings of a YAML document, which has keys with values, lists, and sections of
+/// these.
+///
+/// # Errors
+/// An error if the text is no YAML, for a duplicate key, for anchors, aliases and tags, and for
+/// deeper nesting.
+pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
+    let mut reader = Reader {
+        source: Arc::clone(source),
+        events: Parser::new_from_str(text),
+        entries: Vec::new(),
+        known: BTreeSet::new(),
+    };
+    reader.document()?;
+    Ok(reader.entries)
+}
+
+struct Reader<'a> {
+    /// The path of the file, for errors.
+    source: Arc<str>,
+    /// The rest of the document.
+    events: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// The settings so far.
+    entries: Vec<Entry>,
+    /// The keys so far with their sections, to find duplicates.
+    known: BTreeSet<(Option<String>, String)>,
+}
+
+/// A part of a document that a configuration may have.
+enum Piece {
+    Text(String),
+    /// A plain `null`, `~` or nothing, which YAML's core schema reads as no value.
+    Null,
+    ListBegins,
+    ListEnds,
+    MapBegins,
+    MapEnds,
+    DocumentBegins,
+    DocumentEnds,
+    End,
+}
+
+impl Reader<'_> {
+    fn document(&mut self) -> Result<()> {
+        let mut documents = 0;
+        loop {
+            let (piece, line) = self.next()?;
+            match piece {
+                Piece::DocumentBegins => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.refuse(line, "a configuration must be one document"));
+                    }
+                }
+                Piece::MapBegins => self.map(None)?,
+                Piece::DocumentEnds => {}
+                Piece::End => return Ok(()),
+                // An empty document holds this.
+                Piece::Null => {}
+                _ => return Err(self.refuse(line, "a configuration must be keys with values")),
+            }
+        }
+    }
+
+    fn map(&mut self, section: Option<&str>) -> Result<()> {
+        loop {
+            let (piece, line) = self.next()?;
+            let key = match piece {
+                Piece::MapEnds => return Ok(()),
+                Piece::Text(key) => key,
+                _ => return Err(self.refuse(line, "a key must be plain text")),
+            };
+            if !self.known.insert((section.map(str::to_owned), key.clone())) {
+                let what = format!("`{key}` is there a second time");
+                return Err(self.refuse(line, &what));
+            }
+            let value = match self.next()?.0 {
+                // A section without settings.
+                Piece::Null if section.is_none() && is_section(&key) => continue,
+                Piece::Null => Raw::Null,
+                Piece::Text(text) => Raw::Text(text),
+                Piece::ListBegins => Raw::List(self.list(&key)?),
+                Piece::MapBegins if section.is_none() => {
+                    self.map(Some(&key))?;
+                    continue;
+                }
+                _ => {
+                    let what = format!("`{key}` holds keys, but must hold a value");
+                    return Err(self.refuse(line, &what));
+                }
+            };
+            self.entries.push(Entry {
+                origin: Origin::line(&self.source, line),
+                section: section.map(str::to_owned),
+                key,
+                value,
+            });
+        }
+    }
+
+    fn list(&mut self, key: &str) -> Result<Vec<String>> {
+        let mut items = Vec::new();
+        loop {
+            let (piece, line) = self.next()?;
+            match piece {
+                Piece::Text(text) => items.push(text),
+                Piece::Null => {}
+                Piece::ListEnds => return Ok(items),
+                _ => {
+                    let what = format!("`{key}` must be a list of plain texts");
+                    return Err(self.refuse(line, &what));
+                }
+            }
+        }
+    }
+
+    /// Returns the next part, and the line on which it begins.
+    fn next(&mut self) -> Result<(Piece, usize)> {
+        loop {
+            let (event, span) = match self.events.next() {
+                None => return Ok((Piece::End, 0)),
+                Some(Ok(next)) => next,
+                Some(Err(cause)) => {
+                    let line = cause.marker().line();
+                    let what = format!("invalid YAML: {}", cause.info());
+                    return Err(self.refuse(line, &what));
+                }
+            };
+            let line = line(&span);
+            return Ok((
+                match event {
+                    Event::Nothing | Event::StreamStart => continue,
+                    Event::Scalar(text, ScalarStyle::Plain, 0, None) if is_null(&text) => {
+                        Piece::Null
+                    }
+                    Event::Scalar(text, _, 0, None) => Piece::Text(text.into_owned()),
+                    Event::SequenceStart(0, None) => Piece::ListBegins,
+                    Event::SequenceEnd => Piece::ListEnds,
+                    Event::MappingStart(0, None) => Piece::MapBegins,
+                    Event::MappingEnd => Piece::MapEnds,
+                    Event::DocumentStart(_) => Piece::DocumentBegins,
+                    Event::DocumentEnd => Piece::DocumentEnds,
+                    Event::StreamEnd => Piece::End,
+                    // Aliases can make a small file huge, and a configuration does not need them.
+                    _ => {
+                        let what = "anchors, aliases and tags are not supported";
+                        return Err(self.refuse(line, what));
+                    }
+                },
+                line,
+            ));
+        }
+    }
+
+    fn refuse(&self, line: usize, what: &str) -> Error {
+        Origin::line(&self.source, line).refuse(what)
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+fn is_section(key: &str) -> bool {
+    Section::ALL
+        .iter()
+        .any(|section| section.name() == Some(key))
+}
+
+fn line(span: &Span) -> usize {
+    span.start.line()
+}

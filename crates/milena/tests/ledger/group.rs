@@ -126,6 +126,11 @@ impl Group {
         }
     }
 
+    /// Returns the name of the group.
+    pub(crate) fn name(&self) -> &str {
+        &self.task.group
+    }
+
     /// Waits until all written records are committed.
     pub(crate) async fn until_all_is_committed(&mut self, client: &Client) {
         let places = (0..PARTITIONS as u32).map(|partition| {

@@ -21,6 +21,7 @@ mod group;
 mod java;
 mod log;
 mod member;
+mod offsets;
 mod plan;
 mod produce;
 mod tally;
@@ -93,7 +94,9 @@ async fn nothing_is_lost_twice_or_out_of_order_while_brokers_and_members_are_kil
     let mut wrong = log.check(&outcomes);
     let mut gaps = Vec::new();
     for group in groups {
+        let name = group.name().to_owned();
         let found = group.stop(&log).await;
+        wrong.extend(offsets::gone_back(&client, &name, &topic).await);
         println!("{found}");
         wrong.extend(found.wrong);
         gaps.push(found.gap);

@@ -4,13 +4,15 @@ use bytes::Bytes;
 use milena_protocol::any::AnyRequest;
 use milena_protocol::batch::HEADER_LEN;
 use milena_protocol::messages::{
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, FetchRequest,
-    FindCoordinatorRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest,
+    GroupId, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, TopicName,
 };
 use uuid::Uuid;
 
 use crate::cluster::Cluster;
+use crate::group::Group;
 use crate::node::Node;
 
 /// The topics, partitions and groups that a request is about.
@@ -76,6 +78,22 @@ impl Asker<'_> {
             .topic_by_id(id)
             .map_or_else(|| id.to_string(), |topic| topic.name.to_string())
     }
+
+    /// Returns the subject of a request about all topics.
+    fn all_topics(&self) -> About {
+        let all = self.cluster.topics();
+        About::topics(all.iter().map(|topic| topic.name.to_string()))
+    }
+
+    /// Returns the partitions that a group has committed offsets of.
+    fn committed(&self, group: &str) -> Vec<(String, i32)> {
+        let all = |group: &mut Group| {
+            let each = group.offsets.all();
+            each.map(|(topic, partition, _)| (topic.to_owned(), partition))
+                .collect()
+        };
+        self.cluster.groups.with(group, all).unwrap_or_default()
+    }
 }
 
 /// Returns the subject of a Produce request.
@@ -105,8 +123,7 @@ pub(crate) fn fetch(asker: &Asker<'_>, request: &FetchRequest) -> About {
 /// Returns the subject of a Metadata request. A request without a list is about all topics.
 pub(crate) fn metadata(asker: &Asker<'_>, request: &MetadataRequest) -> About {
     let Some(topics) = &request.topics else {
-        let all = asker.cluster.topics();
-        return About::topics(all.iter().map(|topic| topic.name.to_string()));
+        return asker.all_topics();
     };
     About::topics(topics.iter().map(|topic| {
         let name = topic.name.as_ref().map_or("", |name| name.as_str());
@@ -135,6 +152,44 @@ pub(crate) fn create_topics(request: &CreateTopicsRequest) -> About {
     About::topics(request.topics.iter().map(|topic| topic.name.to_string()))
 }
 
+/// Returns the subject of a DeleteTopics request. Version 6 and later may name topics by id.
+pub(crate) fn delete_topics(asker: &Asker<'_>, request: &DeleteTopicsRequest) -> About {
+    let named = request.topic_names.iter().map(|name| name.to_string());
+    let more = request.topics.iter().map(|topic| {
+        let name = topic.name.as_ref().map_or("", |name| name.as_str());
+        asker.name_of(name, topic.topic_id)
+    });
+    About::topics(named.chain(more))
+}
+
+/// Returns the subject of a DescribeTopicPartitions request. An empty list stands for all topics.
+pub(crate) fn describe_partitions(
+    asker: &Asker<'_>,
+    request: &DescribeTopicPartitionsRequest,
+) -> About {
+    if request.topics.is_empty() {
+        return asker.all_topics();
+    }
+    About::topics(request.topics.iter().map(|topic| topic.name.to_string()))
+}
+
+/// Returns the subject of an ElectLeaders request. A null list stands for all partitions.
+pub(crate) fn elect_leaders(asker: &Asker<'_>, request: &ElectLeadersRequest) -> About {
+    let Some(topics) = &request.topic_partitions else {
+        return asker.all_topics();
+    };
+    About::partitions(topics.iter().map(|topic| {
+        let each = topic.partitions.iter().copied();
+        (topic.topic.to_string(), each)
+    }))
+}
+
+/// Returns the subject of a request about the settings of resources, given as type and name.
+pub(crate) fn resources<'a>(resources: impl Iterator<Item = (i8, &'a str)>) -> About {
+    let topics = resources.filter(|(kind, _)| *kind == TOPIC_RESOURCE);
+    About::topics(topics.map(|(_, name)| name.to_owned()))
+}
+
 /// Returns the subject of a CreatePartitions request.
 pub(crate) fn create_partitions(request: &CreatePartitionsRequest) -> About {
     About::topics(request.topics.iter().map(|topic| topic.name.to_string()))
@@ -161,9 +216,40 @@ pub(crate) fn offset_commit(request: &OffsetCommitRequest) -> About {
 }
 
 /// Returns the subject of an OffsetFetch request. Version 8 and later name several groups.
-pub(crate) fn offset_fetch(request: &OffsetFetchRequest) -> About {
+pub(crate) fn offset_fetch(asker: &Asker<'_>, request: &OffsetFetchRequest) -> About {
     let more = request.groups.iter().map(|group| &group.group_id);
-    About::groups(std::iter::once(&request.group_id).chain(more))
+    let mut about = About::groups(std::iter::once(&request.group_id).chain(more));
+    if request.groups.is_empty() {
+        about.partitions = match &request.topics {
+            Some(topics) => indexes(topics.iter().map(|t| (&t.name, &t.partition_indexes))),
+            None => asker.committed(request.group_id.as_str()),
+        };
+    }
+    for group in &request.groups {
+        about.partitions.extend(match &group.topics {
+            Some(topics) => indexes(topics.iter().map(|t| (&t.name, &t.partition_indexes))),
+            None => asker.committed(group.group_id.as_str()),
+        });
+    }
+    about
+}
+
+/// Returns the subject of an OffsetDelete request.
+pub(crate) fn offset_delete(request: &OffsetDeleteRequest) -> About {
+    let about = About::partitions(request.topics.iter().map(|topic| {
+        let each = topic.partitions.iter().map(|each| each.partition_index);
+        (topic.name.to_string(), each)
+    }));
+    About {
+        groups: vec![request.group_id.to_string()],
+        ..about
+    }
+}
+
+/// Returns the partitions of topics with lists of partition numbers.
+fn indexes<'a>(topics: impl Iterator<Item = (&'a TopicName, &'a Vec<i32>)>) -> Vec<(String, i32)> {
+    let topics = topics.map(|(name, indexes)| (name.to_string(), indexes.iter().copied()));
+    About::partitions(topics).partitions
 }
 
 /// Returns the subject of a FindCoordinator request. Version 4 and later name several groups.
@@ -196,5 +282,8 @@ pub(crate) fn without_records(message: &AnyRequest) -> AnyRequest {
     message
 }
 
+/// The type of topics among the resources with settings.
+pub(crate) const TOPIC_RESOURCE: i8 = 2;
+
 /// The partition number that stands for a whole topic.
-const WHOLE: i32 = -1;
+pub(crate) const WHOLE: i32 = -1;

@@ -73,7 +73,7 @@ apis! {
         ListOffsets: known, subject::list_offsets(request), list_offsets::handle(context, &request);
         Metadata: known, subject::metadata(asker, request), metadata::handle(context, &request);
         OffsetCommit: known, subject::offset_commit(request), offsets::commit(context, &request);
-        OffsetFetch: known, subject::offset_fetch(request), offsets::fetch(context, &request);
+        OffsetFetch: known, subject::offset_fetch(asker, request), offsets::fetch(context, &request);
         FindCoordinator: known, subject::find_coordinator(request),
             coordinator::handle(context, &request);
         JoinGroup: known, About::group(&request.group_id),
@@ -86,23 +86,31 @@ apis! {
         ListGroups: known, About::default(), groups::list(context, &request);
         ApiVersions: known, About::default(), api_versions::handle(context, &request);
         CreateTopics: known, subject::create_topics(request), topics::create(context, &request);
-        DeleteTopics: known, About::default(), topics::delete(context, &request);
+        DeleteTopics: known, subject::delete_topics(asker, request), topics::delete(context, &request);
         DeleteRecords: known, subject::delete_records(request),
             partitions::delete_records(context, &request);
         InitProducerId: known, About::default(), producer_ids::handle(context, &request);
         OffsetForLeaderEpoch: known, subject::leader_epochs(request),
             epochs::handle(context, &request);
-        DescribeConfigs: known, About::default(), configs::describe(context, &request);
-        AlterConfigs: known, About::default(), configs::replace(context, &request);
+        DescribeConfigs: known,
+            subject::resources(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name))),
+            configs::describe(context, &request);
+        AlterConfigs: known,
+            subject::resources(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name))),
+            configs::replace(context, &request);
         CreatePartitions: known, subject::create_partitions(request),
             partitions::create(context, &request);
         DeleteGroups: known, About::groups(&request.groups_names),
             groups::delete(context, &request);
-        ElectLeaders: known, About::default(), admin::elections::elect(context, &request);
-        IncrementalAlterConfigs: known, About::default(), configs::alter(context, &request);
-        OffsetDelete: known, About::group(&request.group_id), offsets::delete(context, &request);
+        ElectLeaders: known, subject::elect_leaders(asker, request),
+            admin::elections::elect(context, &request);
+        IncrementalAlterConfigs: known,
+            subject::resources(request.resources.iter().map(|r| (r.resource_type, &*r.resource_name))),
+            configs::alter(context, &request);
+        OffsetDelete: known, subject::offset_delete(request), offsets::delete(context, &request);
         DescribeCluster: known, About::default(), cluster_info::handle(context, &request);
-        DescribeTopicPartitions: known, About::default(), partitions::describe(context, &request);
+        DescribeTopicPartitions: known, subject::describe_partitions(asker, request),
+            partitions::describe(context, &request);
         ConsumerGroupHeartbeat: known, About::group(&request.group_id),
             consumer_groups::heartbeat(context, &request);
         ConsumerGroupDescribe: known, About::groups(&request.group_ids),

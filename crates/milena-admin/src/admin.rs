@@ -21,17 +21,16 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Creates an admin client of `cluster`. Each verb may take 30 s, like with Kafka's
-    /// `default.api.timeout.ms`.
+    /// Creates an admin client of `cluster`. Each verb may take as long as the cluster's
+    /// [`api_timeout`](Cluster::api_timeout) (`default.api.timeout.ms`).
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
-        Self {
-            cluster,
-            timeout: Duration::from_secs(30),
-        }
+        let timeout = cluster.api_timeout();
+        Self { cluster, timeout }
     }
 
-    /// Sets the longest time for one verb, in whole milliseconds. Default 30 s.
+    /// Sets the longest time for one verb, in whole milliseconds. By default it is the cluster's
+    /// [`api_timeout`](Cluster::api_timeout), which is 60 s unless it is set.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

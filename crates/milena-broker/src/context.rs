@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::cluster::Cluster;
 use crate::faults::Hits;
 use crate::node::Node;
+use crate::subject::WHOLE;
 
 /// One request without its message.
 #[derive(Debug)]
@@ -72,7 +73,17 @@ impl Context {
 
     /// Returns the error that a fault demands for the whole request.
     pub(crate) fn fault(&self) -> Result<(), ErrorCode> {
-        self.hits.error().map_or(Ok(()), Err)
+        self.hits.error_of_request().map_or(Ok(()), Err)
+    }
+
+    /// Returns the error that a fault demands for a partition.
+    pub(crate) fn fault_at(&self, topic: &str, partition: i32) -> Result<(), ErrorCode> {
+        self.hits.error_at(topic, partition).map_or(Ok(()), Err)
+    }
+
+    /// Returns the error that a fault demands for a topic that the request handles as a whole.
+    pub(crate) fn fault_of_topic(&self, topic: &str) -> Result<(), ErrorCode> {
+        self.fault_at(topic, WHOLE)
     }
 
     /// Returns an error if this broker does not coordinate `group`, or if a fault demands one.

@@ -16,7 +16,7 @@ use crate::connection::Peer;
 use crate::context::{Answer, Context};
 use crate::faults::{Action, Hits, Step, Subject};
 use crate::journal::{Entry, Fate, Outcome};
-use crate::subject;
+use crate::subject::{self, About, Asker};
 
 /// The next action of a connection.
 #[derive(Debug)]
@@ -107,7 +107,11 @@ async fn serve(peer: &Peer, header: &RequestHeader, api: ApiKey, message: AnyReq
     let client_id: Option<Arc<str>> = header.client_id.as_deref().map(Arc::from);
     let (mut hits, mut entry) = (Hits::default(), None);
     if cluster.faults.any() || cluster.journal.is_on() {
-        let (partitions, groups) = subject::of(cluster, &peer.node, &message);
+        let asker = Asker {
+            cluster,
+            node: &peer.node,
+        };
+        let About { partitions, groups } = api::about(&asker, &message);
         let subject = Subject {
             api,
             node: peer.node.id,

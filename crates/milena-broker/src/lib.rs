@@ -54,7 +54,7 @@ mod view;
 pub use broker::Broker;
 pub use builder::BrokerBuilder;
 pub use faults::{Fault, FaultGuard, FaultHandle, Faults};
-pub use group::{GroupState, GroupView, MemberView};
+pub use group::{GroupKind, GroupState, GroupView, MemberView};
 pub use inspect::Inspector;
 pub use journal::{Entry, Fate, Journal, Outcome};
 pub use milena_core::ErrorCode;

@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, Broker, ErrorCode, Fate, Fault};
 use milena_protocol::messages::metadata_request::MetadataRequestTopic;
-use milena_protocol::messages::{HeartbeatRequest, MetadataRequest, MetadataResponse};
+use milena_protocol::messages::*;
 use milena_protocol::response;
-use support::{Client, batch, fetching, producing, summary, topic};
+use support::{Client, batch, fetching, producing, summary, text, topic};
 use tokio::time::Instant;
 
 async fn start() -> (Broker, Client) {
@@ -328,4 +328,205 @@ async fn the_journal_can_be_awaited_and_keeps_batch_headers() {
     assert_eq!(header.producer_id.unwrap().to_wire(), 5);
     assert_eq!((entry.node(), entry.client_id()), (1, Some("test")));
     assert!(entry.is_about("orders") && !entry.is_about("other"));
+}
+
+/// Returns the partitions of `orders` in an answer, with their error codes.
+type Shown = Vec<(i32, i16)>;
+
+/// Asks every administrative API whose answer has partitions for both partitions of `orders`.
+async fn ask_partitions(client: &mut Client) -> Vec<(ApiKey, Shown)> {
+    let records = [0, 1].map(|index| {
+        let each = delete_records_request::DeleteRecordsPartition::default();
+        each.with_partition_index(index).with_offset(-1)
+    });
+    let records = delete_records_request::DeleteRecordsTopic::default()
+        .with_name(topic("orders"))
+        .with_partitions(records.to_vec());
+    let request = DeleteRecordsRequest::default().with_topics(vec![records]);
+    let records = client.call(&request, 2).await;
+    let records = records.topics[0].partitions.iter();
+    let records = records.map(|each| (each.partition_index, each.error_code));
+
+    let name =
+        describe_topic_partitions_request::TopicRequest::default().with_name(topic("orders"));
+    let request = DescribeTopicPartitionsRequest::default()
+        .with_topics(vec![name])
+        .with_response_partition_limit(100);
+    let described = client.call(&request, 0).await;
+    let described = described.topics[0].partitions.iter();
+    let described = described.map(|each| (each.partition_index, each.error_code));
+
+    let elected = elect_leaders_request::TopicPartitions::default()
+        .with_topic(topic("orders"))
+        .with_partitions(vec![0, 1]);
+    let request = ElectLeadersRequest::default().with_topic_partitions(Some(vec![elected]));
+    let elected = client.call(&request, 2).await;
+    let elected = elected.replica_election_results[0].partition_result.iter();
+    let elected = elected.map(|each| (each.partition_id, each.error_code));
+
+    let asked = offset_fetch_request::OffsetFetchRequestTopics::default()
+        .with_name(topic("orders"))
+        .with_partition_indexes(vec![0, 1]);
+    let asked = offset_fetch_request::OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(text("group")))
+        .with_topics(Some(vec![asked]));
+    let request = OffsetFetchRequest::default().with_groups(vec![asked]);
+    let fetched = client.call(&request, 8).await;
+    let fetched = fetched.groups[0].topics[0].partitions.iter();
+    let fetched = fetched.map(|each| (each.partition_index, each.error_code));
+
+    let asked = offset_fetch_request::OffsetFetchRequestTopic::default()
+        .with_name(topic("orders"))
+        .with_partition_indexes(vec![0, 1]);
+    let request = OffsetFetchRequest::default()
+        .with_group_id(GroupId(text("group")))
+        .with_topics(Some(vec![asked]));
+    let older = client.call(&request, 7).await;
+    let older = older.topics[0].partitions.iter();
+    let older = older.map(|each| (each.partition_index, each.error_code));
+
+    let deleted = [0, 1].map(|index| {
+        offset_delete_request::OffsetDeleteRequestPartition::default().with_partition_index(index)
+    });
+    let deleted = offset_delete_request::OffsetDeleteRequestTopic::default()
+        .with_name(topic("orders"))
+        .with_partitions(deleted.to_vec());
+    let request = OffsetDeleteRequest::default()
+        .with_group_id(GroupId(text("group")))
+        .with_topics(vec![deleted]);
+    let deleted = client.call(&request, 0).await;
+    let deleted = deleted.topics[0].partitions.iter();
+    let deleted = deleted.map(|each| (each.partition_index, each.error_code));
+    vec![
+        (ApiKey::DeleteRecords, records.collect()),
+        (ApiKey::DescribeTopicPartitions, described.collect()),
+        (ApiKey::ElectLeaders, elected.collect()),
+        (ApiKey::OffsetFetch, fetched.collect()),
+        (ApiKey::OffsetFetch, older.collect()),
+        (ApiKey::OffsetDelete, deleted.collect()),
+    ]
+}
+
+/// Starts one broker with a group, which committed an offset of a topic that is not asked for. The
+/// group therefore stays when the others are deleted.
+async fn with_a_group() -> (Broker, Client) {
+    let broker = Broker::builder().topic("orders", 2).topic("other", 1);
+    let broker = broker.start().await.unwrap();
+    let mut client = Client::to(&broker, 1).await;
+    let partition =
+        offset_commit_request::OffsetCommitRequestPartition::default().with_committed_offset(0);
+    let topics = offset_commit_request::OffsetCommitRequestTopic::default()
+        .with_name(topic("other"))
+        .with_partitions(vec![partition]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text("group")))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![topics]);
+    client.call(&request, 8).await;
+    (broker, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_with_partitions_can_leave_one_out() {
+    let (broker, mut client) = with_a_group().await;
+    let whole = ask_partitions(&mut client).await;
+    for (api, _) in &whole {
+        let fault = Fault::omit_partition()
+            .on(*api)
+            .topic("orders")
+            .partition(0);
+        broker.faults().add(fault.always());
+    }
+    for ((api, before), (_, now)) in whole.iter().zip(ask_partitions(&mut client).await) {
+        assert_eq!(before.len(), 2, "{api}");
+        assert_eq!(now, before[1..], "{api}");
+    }
+    broker.faults().assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_for_a_partition_spares_the_others_in_every_answer() {
+    let (broker, mut client) = with_a_group().await;
+    let whole = ask_partitions(&mut client).await;
+    for (api, _) in &whole {
+        let fault = Fault::error(ErrorCode::KAFKA_STORAGE_ERROR).on(*api);
+        let fault = fault.topic("orders").partition(1);
+        broker.faults().add(fault.always());
+    }
+    for ((api, before), (_, now)) in whole.iter().zip(ask_partitions(&mut client).await) {
+        assert_eq!(now[0], before[0], "{api}");
+        assert_eq!(now[1], (1, 56), "{api}");
+    }
+    broker.faults().assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_filter_spares_the_other_topics_of_administrative_requests() {
+    let (broker, mut client) = start().await;
+    for api in [
+        ApiKey::CreatePartitions,
+        ApiKey::DeleteTopics,
+        ApiKey::DescribeConfigs,
+    ] {
+        let fault = Fault::error(ErrorCode::POLICY_VIOLATION).on(api);
+        broker.faults().add(fault.topic("orders"));
+    }
+    let described = ["orders", "other"].map(|name| {
+        describe_configs_request::DescribeConfigsResource::default()
+            .with_resource_type(2)
+            .with_resource_name(text(name))
+            .with_configuration_keys(None)
+    });
+    let request = DescribeConfigsRequest::default().with_resources(described.to_vec());
+    let described = client.call(&request, 4).await.results;
+    let more = ["orders", "other"].map(|name| {
+        create_partitions_request::CreatePartitionsTopic::default()
+            .with_name(topic(name))
+            .with_count(9)
+    });
+    let request = CreatePartitionsRequest::default().with_topics(more.to_vec());
+    let more = client.call(&request, 3).await.results;
+    let names = ["orders", "other"].map(topic);
+    let request = DeleteTopicsRequest::default().with_topic_names(names.to_vec());
+    let gone = client.call(&request, 5).await.responses;
+    assert_eq!([described[0].error_code, described[1].error_code], [44, 0]);
+    assert_eq!([more[0].error_code, more[1].error_code], [44, 0]);
+    assert_eq!([gone[0].error_code, gone[1].error_code], [44, 0]);
+    assert_eq!(broker.inspect().topics(), ["orders"]);
+    broker.faults().assert_all_fired();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_refused_for_an_api_that_would_ignore_it() {
+    let (broker, _client) = start().await;
+    let faults = broker.faults();
+    for (fault, named, served) in [
+        (Fault::omit_partition(), "every API", "OffsetDelete"),
+        (
+            Fault::omit_partition().on(ApiKey::Heartbeat),
+            "Heartbeat",
+            "DeleteRecords",
+        ),
+        (
+            Fault::diverging(0, 5).on(ApiKey::ListOffsets),
+            "ListOffsets",
+            "served by Fetch;",
+        ),
+        (
+            Fault::stale_metadata().on(ApiKey::DescribeCluster),
+            "DescribeCluster",
+            "served by Metadata;",
+        ),
+        (
+            Fault::hide_topic("orders").on(ApiKey::Produce),
+            "Produce",
+            "served by Metadata;",
+        ),
+    ] {
+        let told = panic_of(|| drop(faults.add(fault)));
+        assert!(told.contains(named), "{told}");
+        assert!(told.contains(served), "{told}");
+    }
+    faults.add(Fault::diverging(0, 5));
+    faults.add(Fault::diverging(0, 5).on(ApiKey::Fetch));
 }

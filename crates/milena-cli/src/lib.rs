@@ -25,6 +25,7 @@ mod commands;
 mod confirm;
 mod failure;
 mod format;
+mod http;
 mod nearest;
 mod output;
 mod progress;

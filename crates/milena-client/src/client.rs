@@ -97,9 +97,12 @@ impl Client {
         self.group.as_ref()
     }
 
-    /// Creates a builder of a producer, with the producer settings of the client.
+    /// Creates a builder of a producer, with the producer settings of the client. Its request
+    /// timeout and its backoff are those of the client, unless it has its own.
     pub fn producer(&self) -> ProducerBuilder {
-        let builder = Producer::builder(self.cluster.clone());
+        let builder = Producer::builder(self.cluster.clone())
+            .request_timeout(self.cluster.request_timeout())
+            .backoff(self.cluster.backoff());
         apply::producer(&self.settings.producer, builder)
     }
 
@@ -125,7 +128,8 @@ impl Client {
             .fold(builder, AssignedConsumerBuilder::recorder)
     }
 
-    /// Returns an administrator of the cluster.
+    /// Returns an administrator of the cluster. Each of its verbs may take as long as the client's
+    /// `api_timeout`.
     #[must_use]
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster.clone())

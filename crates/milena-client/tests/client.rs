@@ -44,6 +44,54 @@ async fn addresses_are_taken_as_one_text_or_as_a_list() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_administrator_keeps_to_the_api_timeout_of_its_client() {
+    let broker = Broker::builder().start().await.unwrap();
+    let builder = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer());
+    let builder = builder.api_timeout(Duration::from_secs(2));
+    let client = builder.connect().await.unwrap();
+    let silence = Fault::silence().on(ApiKey::DescribeCluster).always();
+    broker.faults().add(silence);
+    let asked = Instant::now();
+    let error = client.admin().describe_cluster().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(asked.elapsed() < Duration::from_secs(4), "{error}");
+    let asked = Instant::now();
+    let patient = client.admin().timeout(Duration::from_secs(9));
+    patient.describe_cluster().await.unwrap_err();
+    assert!(asked.elapsed() >= Duration::from_secs(9), "its own is used");
+    client.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_keeps_to_the_request_timeout_and_the_backoff_of_its_client() {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let builder = Client::builder()
+        .bootstrap(broker.bootstrap())
+        .connector(broker.dialer());
+    let slow = Backoff::new(Duration::from_secs(8), Duration::from_secs(8)).jitter(0.0);
+    let builder = builder
+        .request_timeout(Duration::from_secs(2))
+        .backoff(slow);
+    let client = builder.connect().await.unwrap();
+    let send = |producer: milena_client::producer::Producer| async move {
+        let asked = Instant::now();
+        let record = ProducerRecord::new("orders").value("x");
+        producer.send(record).await.unwrap();
+        asked.elapsed().as_secs()
+    };
+    broker.faults().add(Fault::silence().on(ApiKey::Produce));
+    let took = send(client.producer().build().unwrap()).await;
+    assert!((10..15).contains(&took), "{took} s");
+    broker.faults().add(Fault::silence().on(ApiKey::Produce));
+    let own = client.producer().request_timeout(Duration::from_secs(20));
+    let took = send(own.build().unwrap()).await;
+    assert!(took >= 28, "{took} s: its own is used");
+    client.close().await;
+}
+
 #[test]
 fn a_client_that_outlives_its_runtime_works_on_another() {
     use tokio::runtime::Runtime;

@@ -35,7 +35,7 @@ impl Bed {
     }
 
     fn kind(&self) -> &'static str {
-        self.broker.inspect().group("billing").unwrap().kind
+        self.broker.inspect().group("billing").unwrap().kind.name()
     }
 }
 

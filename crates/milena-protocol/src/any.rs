@@ -10,8 +10,10 @@ use crate::request::{self, RequestHeader};
 macro_rules! any_request {
     ($( $name:ident, $request:ident, $response:ident; )*) => {
         /// A request of any API that milena knows.
+        ///
+        /// It may be matched without a `_` arm. A broker that does so does not compile until it
+        /// decides what becomes of a new API.
         #[derive(Clone, Debug)]
-        #[non_exhaustive]
         pub enum AnyRequest {
             $(
                 #[doc = concat!("A ", stringify!($name), " request.")]

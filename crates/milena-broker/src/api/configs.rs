@@ -18,6 +18,7 @@ use milena_protocol::messages::{
 use crate::broker_config::{Change, Shown};
 use crate::context::{Answer, Context, text};
 use crate::refused::Refused;
+use crate::subject::TOPIC_RESOURCE as TOPIC;
 use crate::topic::{Topic, TopicConfig};
 
 /// Serves a DescribeConfigs request.
@@ -39,13 +40,22 @@ pub(super) fn describe(context: &Context, request: &DescribeConfigsRequest) -> A
     context.answer::<DescribeConfigsRequest>(&answer)
 }
 
+/// Returns the error that a fault demands for a resource.
+fn fault(context: &Context, kind: i8, name: &str) -> Result<(), Refused> {
+    let demanded = match kind {
+        TOPIC => context.fault_of_topic(name),
+        _ => context.fault(),
+    };
+    demanded.map_err(|code| (code, String::new()))
+}
+
 /// Returns the wanted settings of one resource.
 fn entries(
     context: &Context,
     resource: &DescribeConfigsResource,
     synonyms: bool,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
-    context.fault().map_err(|code| (code, String::new()))?;
+    fault(context, resource.resource_type, &resource.resource_name)?;
     let wanted = |key: &str| match &resource.configuration_keys {
         Some(keys) => keys.iter().any(|wanted| wanted.as_str() == key),
         None => true,
@@ -147,7 +157,7 @@ pub(super) fn alter(context: &Context, request: &IncrementalAlterConfigsRequest)
 
 /// Changes the settings of one resource. `dry` only checks the changes.
 fn alter_one(context: &Context, resource: &AlterConfigsResource, dry: bool) -> Result<(), Refused> {
-    context.fault().map_err(|code| (code, String::new()))?;
+    fault(context, resource.resource_type, &resource.resource_name)?;
     let target = Resource::of(context, resource.resource_type, &resource.resource_name)?;
     let mut changes = Vec::with_capacity(resource.configs.len());
     for entry in &resource.configs {
@@ -227,7 +237,7 @@ fn replace_one(
     resource: &alter_configs_request::AlterConfigsResource,
     dry: bool,
 ) -> Result<(), Refused> {
-    context.fault().map_err(|code| (code, String::new()))?;
+    fault(context, resource.resource_type, &resource.resource_name)?;
     let target = Resource::of(context, resource.resource_type, &resource.resource_name)?;
     let changes = resource.configs.iter().map(|entry| {
         let value = entry.value.as_deref();
@@ -244,7 +254,6 @@ fn replace_one(
     }
 }
 
-const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const SET: i8 = 0;
 const DELETE: i8 = 1;

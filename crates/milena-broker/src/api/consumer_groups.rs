@@ -14,7 +14,7 @@ use milena_protocol::messages::{
 use uuid::Uuid;
 
 use crate::context::{Answer, Context, text, topic_name};
-use crate::group::{Beat, ConsumerGroup, Places};
+use crate::group::{Beat, ConsumerGroup, Description, Places};
 use crate::refused::Refused;
 
 /// Serves a ConsumerGroupHeartbeat request.
@@ -139,7 +139,13 @@ fn one(
         });
         described::Assignment::default().with_topic_partitions(topics.collect())
     };
-    let (epoch, target_epoch, assignor, members) = group.describe();
+    let Description {
+        state,
+        epoch,
+        target_epoch,
+        assignor,
+        members,
+    } = Description::of(group);
     let members = members.into_iter().map(|(member, target)| {
         let names = member.topics.iter().map(|name| topic_name(name));
         let described = described::Member::default()
@@ -158,7 +164,7 @@ fn one(
             _ => described.with_member_type(1),
         }
     });
-    told.with_group_state(text(group.state().name()))
+    told.with_group_state(text(state.name()))
         .with_group_epoch(epoch)
         .with_assignment_epoch(target_epoch)
         .with_assignor_name(text(assignor))

@@ -10,7 +10,7 @@ use milena_protocol::messages::{
 };
 
 use crate::context::{Answer, Context, text};
-use crate::group::{Group, GroupState, GroupView};
+use crate::group::{Group, GroupKind, GroupState, GroupView};
 
 /// Serves a ListGroups request.
 pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
@@ -47,7 +47,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
         if !states.is_empty() && !states.contains(&state.to_lowercase()) {
             continue;
         }
-        if !types.is_empty() && !types.iter().any(|kind| kind == view.kind) {
+        if !types.is_empty() && !types.iter().any(|kind| kind == view.kind.name()) {
             continue;
         }
         let mut listed = ListedGroup::default()
@@ -57,7 +57,7 @@ pub(super) fn list(context: &Context, request: &ListGroupsRequest) -> Answer {
             listed.group_state = text(state);
         }
         if context.version >= 5 {
-            listed.group_type = text(view.kind);
+            listed.group_type = text(view.kind.name());
         }
         answer.groups.push(listed);
     }
@@ -72,7 +72,7 @@ pub(super) fn describe(context: &Context, request: &DescribeGroupsRequest) -> An
             return told.with_error_code(context.code(code));
         }
         let view = context.cluster.groups.view(group.as_str());
-        match view.filter(|view| view.kind == "classic") {
+        match view.filter(|view| view.kind == GroupKind::Classic) {
             Some(view) => described(context, told, view),
             // Up to version 5 an unknown group is described as dead. From version 6 on it is an
             // error (KIP-1043).

@@ -154,7 +154,10 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
                     &topics,
                     who.as_ref().map(|who| (who, asked.member_epoch)),
                 ) {
-                    Ok(found) => told.with_topics(found.into_iter().map(grouped).collect()),
+                    Ok(found) => {
+                        let each = found.into_iter().map(|found| grouped(context, found));
+                        told.with_topics(each.collect())
+                    }
                     Err(code) => told.with_error_code(context.code(code)),
                 }
             })
@@ -167,7 +170,10 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
             .collect()
     });
     match look_up(context, request.group_id.as_str(), &topics, None) {
-        Ok(found) => answer.topics = found.into_iter().map(|found| plain(found, 0)).collect(),
+        Ok(found) => {
+            let each = found.into_iter().map(|found| plain(context, found, None));
+            answer.topics = each.collect();
+        }
         Err(code) => {
             let code = context.code(code);
             if context.version >= 2 {
@@ -176,7 +182,7 @@ pub(super) fn fetch(context: &Context, request: &OffsetFetchRequest) -> Answer {
                 // Version 1 can only report an error at each partition.
                 answer.topics = nothing(&topics)
                     .into_iter()
-                    .map(|found| plain(found, code))
+                    .map(|found| plain(context, found, Some(code)))
                     .collect();
             }
         }
@@ -241,10 +247,17 @@ fn nothing(topics: &AskedOffsets) -> GroupOffsets {
 
 /// Writes one topic in the layout of version 8 and later.
 fn grouped(
+    context: &Context,
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
 ) -> OffsetFetchResponseTopics {
-    let partitions = partitions.into_iter().map(|(index, committed)| {
-        let told = OffsetFetchResponsePartitions::default().with_partition_index(index);
+    let shown = partitions.into_iter();
+    let shown = shown.filter(|(index, _)| !context.hits.omits(&topic, *index));
+    let partitions = shown.map(|(index, committed)| {
+        let fault = context.fault_at(&topic, index);
+        let told = OffsetFetchResponsePartitions::default()
+            .with_partition_index(index)
+            .with_error_code(context.code_of(&fault));
+        let committed = committed.filter(|_| fault.is_ok());
         match committed {
             Some(committed) => told
                 .with_committed_offset(committed.offset)
@@ -258,15 +271,21 @@ fn grouped(
         .with_partitions(partitions.collect())
 }
 
-/// Writes one topic in the layout of earlier versions.
+/// Writes one topic in the layout of earlier versions. `code` is an error of the whole request that
+/// has no other place in the answer.
 fn plain(
+    context: &Context,
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
-    code: i16,
+    code: Option<i16>,
 ) -> OffsetFetchResponseTopic {
-    let partitions = partitions.into_iter().map(|(index, committed)| {
+    let shown = partitions.into_iter();
+    let shown = shown.filter(|(index, _)| !context.hits.omits(&topic, *index));
+    let partitions = shown.map(|(index, committed)| {
+        let fault = context.fault_at(&topic, index);
         let told = OffsetFetchResponsePartition::default()
             .with_partition_index(index)
-            .with_error_code(code);
+            .with_error_code(code.unwrap_or_else(|| context.code_of(&fault)));
+        let committed = committed.filter(|_| fault.is_ok());
         match committed {
             Some(committed) => told
                 .with_committed_offset(committed.offset)
@@ -300,7 +319,9 @@ pub(super) fn delete(context: &Context, request: &OffsetDeleteRequest) -> Answer
         .iter()
         .map(|topic| {
             let name = topic.name.as_str();
-            let partitions = topic.partitions.iter().map(|each| {
+            let asked = topic.partitions.iter();
+            let asked = asked.filter(|each| !context.hits.omits(name, each.partition_index));
+            let partitions = asked.map(|each| {
                 let done = delete_one(context, group, name, each.partition_index);
                 OffsetDeleteResponsePartition::default()
                     .with_partition_index(each.partition_index)
@@ -321,6 +342,7 @@ fn delete_one(
     topic: &str,
     partition: i32,
 ) -> Result<(), ErrorCode> {
+    context.fault_at(topic, partition)?;
     if context.cluster.partition(topic, partition).is_none() {
         return Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     }

@@ -21,7 +21,7 @@ pub(super) fn create(context: &Context, request: &CreatePartitionsRequest) -> An
     let results = request.topics.iter().map(|topic| {
         let name = topic.name.as_str();
         let added = context
-            .fault()
+            .fault_of_topic(name)
             .map_err(|code| (code, String::new()))
             .and_then(|()| {
                 let unknown = || {
@@ -54,15 +54,13 @@ pub(super) fn create(context: &Context, request: &CreatePartitionsRequest) -> An
 /// Serves a DeleteRecords request.
 pub(super) fn delete_records(context: &Context, request: &DeleteRecordsRequest) -> Answer {
     let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|asked| {
+        let name = topic.name.as_str();
+        let asked = topic.partitions.iter();
+        let asked = asked.filter(|each| !context.hits.omits(name, each.partition_index));
+        let partitions = asked.map(|asked| {
             let told =
                 DeleteRecordsPartitionResult::default().with_partition_index(asked.partition_index);
-            match trim(
-                context,
-                topic.name.as_str(),
-                asked.partition_index,
-                asked.offset,
-            ) {
+            match trim(context, name, asked.partition_index, asked.offset) {
                 Ok(start) => told.with_low_watermark(start),
                 Err(code) => told
                     .with_low_watermark(-1)
@@ -82,7 +80,7 @@ pub(super) fn delete_records(context: &Context, request: &DeleteRecordsRequest) 
 /// Deletes the records of one partition before `offset`, or all for -1. Returns the new start of
 /// the log.
 fn trim(context: &Context, topic: &str, index: i32, offset: i64) -> Result<i64, ErrorCode> {
-    context.fault()?;
+    context.fault_at(topic, index)?;
     let partition = context
         .cluster
         .partition(topic, index)
@@ -175,13 +173,19 @@ fn topic(
     let Some(known) = view.topics.get(name) else {
         return told.with_error_code(context.code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     };
+    if let Some(code) = context.hits.error_of_topic(name) {
+        return told.with_error_code(context.code(code));
+    }
     let ids = |ids: &[i32]| ids.iter().map(|id| BrokerId(*id)).collect::<Vec<_>>();
-    let partitions = partitions.iter().map(|each| {
-        let code = if each.leader.is_none() {
-            context.code(ErrorCode::LEADER_NOT_AVAILABLE)
-        } else {
-            0
-        };
+    let shown = partitions
+        .iter()
+        .filter(|each| !context.hits.omits(name, each.index));
+    let partitions = shown.map(|each| {
+        let mut code = context.hits.error_at(name, each.index);
+        if each.leader.is_none() {
+            code = code.or(Some(ErrorCode::LEADER_NOT_AVAILABLE));
+        }
+        let code = code.map_or(0, |code| context.code(code));
         let is_up = |id: &i32| view.brokers.iter().any(|(up, _)| up == id);
         let offline = each.replicas.iter().filter(|id| !is_up(id));
         DescribeTopicPartitionsResponsePartition::default()

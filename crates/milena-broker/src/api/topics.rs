@@ -50,9 +50,9 @@ fn create_one(
     twice: bool,
 ) -> Result<CreatableTopicResult, Refused> {
     let name = topic.name.as_str();
-    if let Some(code) = context.hits.error_of_topic(name) {
-        return Err((code, "a fault was asked for".to_owned()));
-    }
+    context
+        .fault_of_topic(name)
+        .map_err(|code| (code, "a fault was asked for".to_owned()))?;
     if twice {
         return Err((
             ErrorCode::INVALID_REQUEST,
@@ -169,7 +169,13 @@ fn delete_one(context: &Context, name: Option<TopicName>, id: Uuid) -> Deletable
             .topic_by_id(id)
             .ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
     };
-    let deleted = context.fault().and(found).and_then(|topic| {
+    let called = match (&found, &name) {
+        (Ok(topic), _) => &*topic.name,
+        (Err(_), Some(name)) => name.as_str(),
+        (Err(_), None) => "",
+    };
+    let fault = context.fault_of_topic(called);
+    let deleted = fault.and(found).and_then(|topic| {
         context
             .cluster
             .delete_topic(&topic.name)

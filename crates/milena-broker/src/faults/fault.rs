@@ -177,14 +177,19 @@ impl Fault {
     }
 
     /// Leaves the partitions that the filters select out of the answer, and does nothing for them.
+    /// The fault must be limited by [`on`](Self::on) to APIs whose answers list the partitions of
+    /// the request.
+    ///
+    /// [`Faults::add`](super::Faults::add) panics if it is not.
     pub fn omit_partition() -> Self {
         Self::new(Action::Omit)
     }
 
     /// Answers a fetch of the selected partitions with the news that the log diverges from the
-    /// client's. The last common epoch is `epoch`, which ended at offset `end` (KIP-595).
+    /// client's. The last common epoch is `epoch`, which ended at offset `end` (KIP-595). Answers before
+    /// version 12 have no field for it, so they come without records and without the news.
     pub fn diverging(epoch: i32, end: i64) -> Self {
-        Self::new(Action::Diverging(epoch, end))
+        Self::new(Action::Diverging(epoch, end)).on(ApiKey::Fetch)
     }
 
     /// Serves the request and asks the client to send nothing for `time` (KIP-219).
@@ -258,7 +263,9 @@ impl Fault {
     /// Applies only to requests of this API. May be called for several.
     #[must_use]
     pub fn on(mut self, api: ApiKey) -> Self {
-        self.apis.push(api);
+        if !self.apis.contains(&api) {
+            self.apis.push(api);
+        }
         self
     }
 
@@ -331,19 +338,17 @@ impl Fault {
 
     /// Returns the reason that the fault cannot be added, or `None` if it can.
     pub(crate) fn defect(&self) -> Option<String> {
-        if !matches!(self.action, Action::ApplyThenError(_)) {
-            return None;
-        }
-        let ignoring = self.apis.iter().filter(|api| !ERROR_AFTER.contains(api));
+        let (what, serving) = self.action.served_by()?;
+        let ignoring = self.apis.iter().filter(|api| !serving.contains(api));
         let ignoring: Vec<&str> = ignoring.map(|api| api.name()).collect();
         let wrong = match self.apis.is_empty() {
             true => "every API".to_owned(),
             false if ignoring.is_empty() => return None,
             false => ignoring.join(", "),
         };
-        let served: Vec<&str> = ERROR_AFTER.iter().map(|api| api.name()).collect();
+        let served: Vec<&str> = serving.iter().map(|api| api.name()).collect();
         Some(format!(
-            "the fault '{}' is for {wrong}, but an error after the work is only served by {}; limit it to these with `on`",
+            "the fault '{}' is for {wrong}, but {what} is only served by {}; limit it to these with `on`",
             self.name(),
             served.join(", ")
         ))
@@ -380,7 +385,53 @@ impl Fault {
     pub(crate) fn names_a_partition(&self) -> bool {
         self.partition.is_some()
     }
+
+    /// Returns true if the filters select a topic or a partition, which is only a part of a request.
+    pub(crate) fn names_a_part(&self) -> bool {
+        self.topic.is_some() || self.partition.is_some()
+    }
+}
+
+impl Action {
+    /// Returns a name of the action and the APIs that serve it, or `None` if every API does.
+    fn served_by(&self) -> Option<(&'static str, &'static [ApiKey])> {
+        match self {
+            Self::ApplyThenError(_) => Some(("an error after the work", &ERROR_AFTER)),
+            Self::Omit => Some(("an answer without a partition", &WITH_PARTITIONS)),
+            Self::Diverging(..) => Some(("news of a diverging log", &[ApiKey::Fetch])),
+            Self::StaleMetadata => Some(("an old state of the cluster", &[ApiKey::Metadata])),
+            Self::HideTopic(_) => Some(("a hidden topic", &[ApiKey::Metadata])),
+            Self::Error(_)
+            | Self::Delay(_)
+            | Self::DelayAnswer(_)
+            | Self::Silence
+            | Self::ApplyThenSilence
+            | Self::Disconnect
+            | Self::ApplyThenDisconnect
+            | Self::Raw(_)
+            | Self::Truncate(_)
+            | Self::WrongCorrelationId
+            | Self::Garbled
+            | Self::Throttle(_)
+            | Self::Do(_) => None,
+        }
+    }
 }
 
 /// The APIs that serve [`Fault::apply_then_error`].
 const ERROR_AFTER: [ApiKey; 2] = [ApiKey::Produce, ApiKey::OffsetCommit];
+
+/// The APIs that serve [`Fault::omit_partition`].
+const WITH_PARTITIONS: [ApiKey; 11] = [
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::DeleteRecords,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::ElectLeaders,
+    ApiKey::OffsetDelete,
+    ApiKey::DescribeTopicPartitions,
+];

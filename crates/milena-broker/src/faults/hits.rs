@@ -27,7 +27,7 @@ impl Hits {
         self.0.iter().map(|hit| &hit.fault.action)
     }
 
-    /// Returns the error for the whole request.
+    /// Returns the error of any fault, even of one for a part of the request.
     pub(crate) fn error(&self) -> Option<ErrorCode> {
         self.actions().find_map(|action| match action {
             Action::Error(code) => Some(*code),
@@ -35,7 +35,15 @@ impl Hits {
         })
     }
 
-    /// Returns the error for a partition that is not to be served.
+    /// Returns the error for the whole request. A fault for a topic or a partition does not count.
+    pub(crate) fn error_of_request(&self) -> Option<ErrorCode> {
+        self.0.iter().find_map(|hit| match hit.fault.action {
+            Action::Error(code) if !hit.fault.names_a_part() => Some(code),
+            _ => None,
+        })
+    }
+
+    /// Returns the error for a partition that is not to be served, or for a whole topic with -1.
     pub(crate) fn error_at(&self, topic: &str, partition: i32) -> Option<ErrorCode> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::Error(code) if hit.fault.covers(topic, partition) => Some(code),
@@ -43,7 +51,8 @@ impl Hits {
         })
     }
 
-    /// Returns the error for a whole topic. A fault for one of its partitions does not count.
+    /// Returns the error for a topic whose partitions have errors of their own. A fault for one of
+    /// its partitions does not count.
     pub(crate) fn error_of_topic(&self, topic: &str) -> Option<ErrorCode> {
         self.0.iter().find_map(|hit| match hit.fault.action {
             Action::Error(code)

@@ -276,7 +276,7 @@ impl Coordinator {
 
     /// Returns a group for inspection.
     pub(crate) fn view(&self, group: &str) -> Option<GroupView> {
-        Some(self.state.lock().groups.get(group)?.view())
+        self.state.lock().groups.get(group).map(GroupView::of)
     }
 
     /// Returns the committed offset of a partition.

@@ -68,7 +68,7 @@ impl Group {
         if asked_id.is_empty() {
             return self.join_new(now, request, ticket);
         }
-        if self.pending.remove(&asked_id).is_some() {
+        if self.timers.arrived(&asked_id) {
             self.add(now, asked_id, request, ticket);
             return Ok(());
         }
@@ -123,8 +123,8 @@ impl Group {
             return Ok(());
         }
         if request.id_first {
-            self.pending
-                .insert(new_id.clone(), now + request.session_timeout);
+            self.timers
+                .expect(new_id.clone(), now + request.session_timeout);
             return Err((ErrorCode::MEMBER_ID_REQUIRED, new_id));
         }
         self.add(now, new_id, request, ticket);

@@ -19,7 +19,7 @@ mod view;
 
 pub(crate) use commit::Committing;
 pub(crate) use committed::Committed;
-pub(crate) use consumer::{Beat, ConsumerGroup, Places, Timing, World};
+pub(crate) use consumer::{Beat, ConsumerGroup, Description, Places, Timing, World};
 pub(crate) use coordinator::Coordinator;
 pub use group_state::GroupState;
 pub(crate) use join::Joining;
@@ -27,4 +27,4 @@ pub(crate) use member::Identity;
 pub(crate) use reply::JoinReply;
 pub(crate) use state::Group;
 pub(crate) use sync::Syncing;
-pub use view::{GroupView, MemberView};
+pub use view::{GroupKind, GroupView, MemberView};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::group_state::GroupState;
 use super::member::Member;
 use super::reply::Reply;
-use super::state::{FirstWait, Group};
+use super::state::Group;
 
 impl Group {
     /// Begins a rebalance. All members have to join again.
@@ -27,28 +27,25 @@ impl Group {
         }
         self.replies.extend(replies);
         self.state = GroupState::PreparingRebalance;
-        self.first_wait = None;
-        self.phase_ends = Some(now + self.rebalance_timeout());
+        self.timers.end_first();
+        self.timers.begin_phase(now + self.rebalance_timeout());
     }
 
     /// Delays the first rebalance of an empty group. Each further first member extends the delay.
     pub(super) fn wait_for_more(&mut self, now: Instant, was_empty: bool, delay: Duration) {
         if was_empty && !delay.is_zero() {
-            self.first_wait = Some(FirstWait {
-                until: now + delay,
-                at_most: now + self.rebalance_timeout().max(delay),
-                step: delay,
-            });
-        } else if let Some(wait) = &mut self.first_wait {
-            wait.until = (now + wait.step).min(wait.at_most);
+            let timeout = self.rebalance_timeout();
+            self.timers.delay_first(now, delay, timeout);
+        } else {
+            self.timers.extend_first(now);
         }
     }
 
     /// Ends the joining phase if all members have joined and the first delay is over.
     pub(super) fn complete_if_all_joined(&mut self, now: Instant) {
         let all =
-            self.pending.is_empty() && self.members.iter().all(|member| member.joining.is_some());
-        if self.state == GroupState::PreparingRebalance && self.first_wait.is_none() && all {
+            !self.timers.expects() && self.members.iter().all(|member| member.joining.is_some());
+        if self.state == GroupState::PreparingRebalance && !self.timers.delays_first() && all {
             self.complete(now);
         }
     }
@@ -58,18 +55,18 @@ impl Group {
         // A static member that is late keeps its place until its session ends (KIP-345).
         self.members
             .retain(|member| member.joining.is_some() || member.instance_id.is_some());
-        self.first_wait = None;
+        self.timers.end_first();
         if self.members.is_empty() {
             self.state = GroupState::Empty;
             self.generation = next(self.generation);
-            self.phase_ends = None;
+            self.timers.end_phase();
             self.protocol = None;
             self.leader = None;
             return;
         }
         // Only static members are left and none has joined, so the phase is extended.
         let Some(first) = self.members.iter().find(|member| member.joining.is_some()) else {
-            self.phase_ends = Some(now + self.rebalance_timeout());
+            self.timers.begin_phase(now + self.rebalance_timeout());
             return;
         };
         let is_here = |id: &String| {
@@ -83,7 +80,7 @@ impl Group {
         self.generation = next(self.generation);
         self.protocol = self.vote();
         self.state = GroupState::CompletingRebalance;
-        self.phase_ends = Some(now + self.rebalance_timeout());
+        self.timers.begin_phase(now + self.rebalance_timeout());
         let joined: Vec<(u64, String)> = self
             .members
             .iter_mut()
@@ -95,6 +92,33 @@ impl Group {
         for (ticket, id) in joined {
             let reply = self.joined(&id);
             self.replies.push((ticket, Reply::Join(reply)));
+        }
+    }
+
+    /// Ends the present phase, whose time is over, without the missing members.
+    pub(super) fn end_phase(&mut self, now: Instant) {
+        match self.state {
+            GroupState::PreparingRebalance => {
+                self.timers.drop_all();
+                self.complete(now);
+            }
+            GroupState::CompletingRebalance => self.drop_silent(now),
+            _ => self.timers.end_phase(),
+        }
+    }
+
+    /// Removes the members that never asked for their assignment, which begins a rebalance of the
+    /// rest.
+    fn drop_silent(&mut self, now: Instant) {
+        self.timers.end_phase();
+        let silent: Vec<String> = self
+            .members
+            .iter()
+            .filter(|member| member.syncing.is_none())
+            .map(|member| member.id.clone())
+            .collect();
+        for id in silent {
+            self.remove(now, &id);
         }
     }
 

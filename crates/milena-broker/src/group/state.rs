@@ -1,8 +1,5 @@
 //! The state of a group. Every change is a function of the request and the time.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use milena_core::ErrorCode;
 use tokio::time::Instant;
 
@@ -11,6 +8,7 @@ use super::consumer::ConsumerGroup;
 use super::group_state::GroupState;
 use super::member::{Identity, Member, Ticket};
 use super::reply::{JoinReply, Reply};
+use super::timers::Timers;
 
 /// A group of either protocol, or one that only keeps committed offsets.
 #[derive(Clone, Debug)]
@@ -27,14 +25,8 @@ pub(crate) struct Group {
     pub(super) leader: Option<String>,
     /// The members, in the order in which they joined.
     pub(super) members: Vec<Member>,
-    /// The ids of members that must come back with them, and the time at which each is dropped
-    /// (KIP-394).
-    pub(super) pending: HashMap<String, Instant>,
-    /// The time at which the present phase ends without the missing members. `None` outside of a
-    /// rebalance.
-    pub(super) phase_ends: Option<Instant>,
-    /// The delay of an empty group's first rebalance. `None` otherwise.
-    pub(super) first_wait: Option<FirstWait>,
+    /// The times at which awaited members are dropped and phases of a rebalance end.
+    pub(super) timers: Timers,
     /// The committed offsets by topic and partition.
     pub(crate) offsets: CommittedOffsets,
     /// The part of the consumer protocol. `None` until a member of it joins. While it has members,
@@ -47,17 +39,6 @@ pub(crate) struct Group {
     pub(super) node: i32,
 }
 
-/// The initial rebalance delay. Each new member extends it, up to the rebalance timeout.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FirstWait {
-    /// The time at which the delay ends.
-    pub(super) until: Instant,
-    /// The latest time that it can be extended to.
-    pub(super) at_most: Instant,
-    /// The time that each new member adds.
-    pub(super) step: Duration,
-}
-
 impl Group {
     /// Makes an empty group.
     pub(crate) fn new() -> Self {
@@ -68,9 +49,7 @@ impl Group {
             protocol: None,
             leader: None,
             members: Vec::new(),
-            pending: HashMap::new(),
-            phase_ends: None,
-            first_wait: None,
+            timers: Timers::default(),
             offsets: CommittedOffsets::default(),
             consumer: None,
             replies: Vec::new(),
@@ -156,7 +135,7 @@ impl Group {
             self.remove(now, &id);
             return Ok(());
         }
-        if self.pending.remove(&who.member_id).is_some() {
+        if self.timers.arrived(&who.member_id) {
             self.complete_if_all_joined(now);
             return Ok(());
         }
@@ -210,6 +189,46 @@ impl Group {
         self.replies.extend(replies);
     }
 
+    /// Returns the time at which [`tick`](Self::tick) has something to do next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let sessions = self
+            .members
+            .iter()
+            .filter(|member| !member.is_parked())
+            .map(|member| member.session_ends);
+        let consumer = self
+            .consumer
+            .as_ref()
+            .and_then(ConsumerGroup::next_deadline);
+        sessions.chain(consumer).chain(self.timers.next()).min()
+    }
+
+    /// Runs everything that is due by `now`.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Some(group) = &mut self.consumer {
+            group.tick(now);
+        }
+        if self.timers.drop_late(now) {
+            self.complete_if_all_joined(now);
+        }
+        let dead: Vec<String> = self
+            .members
+            .iter()
+            .filter(|member| !member.is_parked() && member.session_ends <= now)
+            .map(|member| member.id.clone())
+            .collect();
+        for id in dead {
+            self.remove(now, &id);
+        }
+        if self.timers.first_is_over(now) {
+            self.timers.end_first();
+            self.complete_if_all_joined(now);
+        }
+        if self.timers.phase_is_over(now) {
+            self.end_phase(now);
+        }
+    }
+
     /// Takes the replies to parked requests that are due.
     pub(crate) fn take_replies(&mut self) -> Vec<(Ticket, Reply)> {
         std::mem::take(&mut self.replies)
@@ -231,14 +250,14 @@ impl Group {
         self.generation == 0
             && self.consumer.is_none()
             && self.members.is_empty()
-            && self.pending.is_empty()
+            && !self.timers.expects()
             && self.offsets.is_empty()
     }
 
     /// Returns true if there are members of either protocol, or ids of members that have to come
     /// back.
     pub(crate) fn has_members(&self) -> bool {
-        !self.members.is_empty() || !self.pending.is_empty() || self.has_consumers()
+        !self.members.is_empty() || self.timers.expects() || self.has_consumers()
     }
 
     /// Returns true if there are members of the consumer protocol.
@@ -256,7 +275,7 @@ impl Group {
     /// Returns the part of the consumer protocol, and makes one if needed. Returns `None` while the
     /// group has classic members.
     pub(crate) fn consumer_group(&mut self) -> Option<&mut ConsumerGroup> {
-        if !self.members.is_empty() || !self.pending.is_empty() {
+        if !self.members.is_empty() || self.timers.expects() {
             return None;
         }
         Some(self.consumer.get_or_insert_default())
@@ -266,7 +285,7 @@ impl Group {
     /// the check, as in Kafka.
     pub(crate) fn may_read(&self, who: &Identity, epoch: i32) -> Result<(), ErrorCode> {
         match &self.consumer {
-            Some(group) if self.members.is_empty() && self.pending.is_empty() => {
+            Some(group) if self.members.is_empty() && !self.timers.expects() => {
                 group.check(who, epoch)
             }
             _ => Ok(()),

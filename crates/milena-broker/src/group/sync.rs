@@ -91,7 +91,7 @@ impl Group {
                 .map(|(_, assignment)| assignment.clone())
                 .unwrap_or_default();
         }
-        self.phase_ends = None;
+        self.timers.end_phase();
         let waiting: Vec<(Ticket, Bytes)> = self
             .members
             .iter_mut()

@@ -22,6 +22,7 @@ use super::member::Identity;
 use super::reply::{JoinReply, Reply, Synced};
 use super::state::Group;
 use super::sync::Syncing;
+use super::view::GroupView;
 
 const SESSION: Duration = Duration::from_secs(10);
 const REBALANCE: Duration = Duration::from_secs(60);
@@ -86,7 +87,7 @@ impl Stage {
         self.next_ticket += 1;
         let request = Syncing {
             who: who(id),
-            generation: self.group.view().generation,
+            generation: GroupView::of(&self.group).generation,
             assignments: assignments
                 .iter()
                 .map(|(id, part)| ((*id).to_owned(), Bytes::from_static(part.as_bytes())))
@@ -136,11 +137,11 @@ impl Stage {
     }
 
     fn state(&self) -> GroupState {
-        self.group.view().state
+        GroupView::of(&self.group).state
     }
 
     fn heartbeat(&mut self, id: &str) -> Result<(), ErrorCode> {
-        let generation = self.group.view().generation;
+        let generation = GroupView::of(&self.group).generation;
         self.group.heartbeat(self.now, &who(id), generation)
     }
 }
@@ -437,7 +438,7 @@ fn members_that_never_sync_are_expelled() {
         stage.pass(Duration::from_secs(5));
     }
     assert_eq!(stage.synced()[0].1, Err(ErrorCode::REBALANCE_IN_PROGRESS));
-    let members = stage.group.view().members;
+    let members = GroupView::of(&stage.group).members;
     assert_eq!(
         members
             .iter()
@@ -516,7 +517,7 @@ proptest! {
             for (ticket, _) in stage.group.take_replies() {
                 prop_assert!(answered.insert(ticket), "ticket {} was answered twice", ticket);
             }
-            let view = stage.group.view();
+            let view = GroupView::of(&stage.group);
             prop_assert!(view.generation >= generation);
             generation = view.generation;
             prop_assert_eq!(view.state == GroupState::Empty, view.members.is_empty());

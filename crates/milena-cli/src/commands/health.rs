@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use hyper::StatusCode;
 use milena::admin::ConfigResource;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::http;
 use crate::output::{self, Table};
 use crate::session::Session;
 
@@ -138,40 +138,24 @@ pub(crate) async fn of_program(args: &Health, global: &Global) -> Result<(), Fai
     if token.is_some_and(|token| token.contains(char::is_control)) {
         return Err(Failure::usage("the token has control characters"));
     }
-    let asked = timeout(global.timeout.min(LONGEST), get(host, path, token)).await;
-    let answer = match asked {
+    let asked = timeout(global.timeout.min(LONGEST), http::get(host, path, token)).await;
+    let (status, body) = match asked {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(Failure::unreached(format!("{host}: {error}"))),
         Err(_) => return Err(Failure::unreached(format!("{host} did not answer in time"))),
     };
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split_whitespace().nth(1).unwrap_or_default();
-    match serde_json::from_str::<Value>(body) {
+    match serde_json::from_str::<Value>(&body) {
         Ok(value) => output::show_with(output::Format::Json, &[], || value)?,
         Err(_) => output::say(body.trim_end())?,
     }
     match status {
-        "200" => Ok(()),
-        other => Err(Failure::failed(format!(
-            "{host} answered with status {other}"
-        ))),
+        StatusCode::OK => Ok(()),
+        other => {
+            let what = format!("{host} answered with status {}", other.as_u16());
+            Err(Failure::failed(what))
+        }
     }
-}
-
-/// Sends a GET request, and returns the whole answer.
-async fn get(host: &str, path: &str, token: Option<&str>) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(host).await?;
-    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
-    let token = token.unwrap_or_default();
-    let request =
-        format!("GET /{path} HTTP/1.0\r\nHost: {host}\r\nAccept: application/json\r\n{token}\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(MOST).read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// The longest time that a program may take to answer.
 const LONGEST: Duration = Duration::from_secs(10);
-/// The largest answer that is read, in bytes.
-const MOST: u64 = 4 << 20;

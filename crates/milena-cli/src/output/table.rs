@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use unicode_width::UnicodeWidthStr;
 
 use super::visible;
 
@@ -65,7 +66,7 @@ impl Table {
             .collect();
         let width = |at: usize| {
             let cells = rows.iter().chain([&heads]).filter_map(|row| row.get(at));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            cells.map(|cell| cell.width()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..heads.len()).map(width).collect();
         let right: Vec<bool> = (0..heads.len())
@@ -78,9 +79,11 @@ impl Table {
         for row in [&heads].into_iter().chain(&rows) {
             let mut line = String::new();
             for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
+                // A wide character takes two columns of a terminal, which `{:<width$}` does not know.
+                let space = " ".repeat(width - cell.width());
                 match right {
-                    true => line.push_str(&format!("{cell:>width$}  ")),
-                    false => line.push_str(&format!("{cell:<width$}  ")),
+                    true => line.extend([&space, cell, "  "]),
+                    false => line.extend([cell, &space, "  "]),
                 }
             }
             text.push_str(line.trim_end());
@@ -127,6 +130,15 @@ mod tests {
         let drawn =
             "TOPIC   LAG RECORDS\norders            5\na                 -\nb\\nc           1000\n";
         assert_eq!(table().aligned(), drawn);
+    }
+
+    #[test]
+    fn columns_are_aligned_by_their_width_on_a_terminal() {
+        let mut table = Table::new(&["group", "state"]);
+        table.row([json!("注文"), json!("Stable")]);
+        table.row([json!("e\u{301}té"), json!("Empty")]);
+        let drawn = "GROUP  STATE\n注文   Stable\ne\u{301}té    Empty\n";
+        assert_eq!(table.aligned(), drawn);
     }
 
     #[test]

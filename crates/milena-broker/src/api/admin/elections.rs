@@ -20,7 +20,9 @@ pub(in crate::api) fn elect(context: &Context, request: &ElectLeadersRequest) ->
     }
     let all = request.topic_partitions.is_none();
     for (topic, partitions) in asked(context, request) {
-        let results = partitions.into_iter().filter_map(|index| {
+        let asked = partitions.into_iter();
+        let asked = asked.filter(|index| !context.hits.omits(&topic, *index));
+        let results = asked.filter_map(|index| {
             let done = elect_one(context, &topic, index, request.election_type);
             // A request for all partitions is answered only for those that needed an election.
             let needless = matches!(done, Err((ErrorCode::ELECTION_NOT_NEEDED, _)));

@@ -72,6 +72,18 @@ impl ConsumerMember {
         let fits = |pattern: &Pattern| pattern.whole.is_match(topic.as_bytes());
         self.topics.iter().any(|name| name == topic) || self.pattern.as_ref().is_some_and(fits)
     }
+
+    /// Returns the time at which it is removed. Its session ends, or it has not given its partitions
+    /// back.
+    pub(super) fn deadline(&self) -> Instant {
+        let revoke_ends = self.revoke_ends.unwrap_or(self.session_ends);
+        self.session_ends.min(revoke_ends)
+    }
+
+    /// Returns true if it has the target of `epoch`, or left for a while.
+    pub(super) fn is_settled(&self, epoch: i32) -> bool {
+        self.state == MemberState::Stable && (self.epoch == epoch || self.epoch < 0)
+    }
 }
 
 impl PartialEq for Pattern {

@@ -7,7 +7,6 @@ mod member;
 mod reconcile;
 #[cfg(test)]
 mod tests;
-mod timers;
 mod topics;
 mod view;
 
@@ -15,12 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use milena_core::ErrorCode;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub(crate) use beat::{Beat, BeatReply};
 pub(crate) use member::ConsumerMember;
 pub(crate) use topics::World;
+pub(crate) use view::Description;
 
+use super::group_state::GroupState;
 use super::member::Identity;
 
 /// Partitions by topic id.
@@ -56,6 +58,41 @@ pub(crate) struct ConsumerGroup {
 impl ConsumerGroup {
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// Returns the group's state.
+    pub(crate) fn state(&self) -> GroupState {
+        if self.is_empty() {
+            GroupState::Empty
+        } else if self.epoch > self.target_epoch {
+            GroupState::Assigning
+        } else if self
+            .members
+            .values()
+            .all(|m| m.is_settled(self.target_epoch))
+        {
+            GroupState::Stable
+        } else {
+            GroupState::Reconciling
+        }
+    }
+
+    /// Returns the time at which [`tick`](Self::tick) has something to do next.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.members.values().map(ConsumerMember::deadline).min()
+    }
+
+    /// Removes the members whose time is up.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        let members = self.members.values();
+        let late = members.filter(|member| member.deadline() <= now);
+        let late: Vec<String> = late.map(|member| member.id.clone()).collect();
+        // The last known topics are good enough here. The next heartbeat looks at the cluster
+        // again.
+        let world: World = self.topics.clone();
+        for id in late {
+            self.remove(now, &id, &world);
+        }
     }
 
     /// Checks that a commit or a fetch of offsets comes from a member in its present epoch.

@@ -1,70 +1,35 @@
-//! The state of a group of the consumer protocol, for inspection and ConsumerGroupDescribe.
+//! A group of the consumer protocol as ConsumerGroupDescribe shows it.
 
-use super::member::MemberState;
 use super::{ConsumerGroup, ConsumerMember, Places};
 use crate::group::group_state::GroupState;
-use crate::group::view::{GroupView, MemberView};
 
-impl ConsumerGroup {
-    /// Returns the group's state.
-    pub(crate) fn state(&self) -> GroupState {
-        let settled = |m: &ConsumerMember| {
-            m.state == MemberState::Stable && (m.epoch == self.target_epoch || m.epoch < 0)
-        };
-        if self.is_empty() {
-            GroupState::Empty
-        } else if self.epoch > self.target_epoch {
-            GroupState::Assigning
-        } else if self.members.values().all(settled) {
-            GroupState::Stable
-        } else {
-            GroupState::Reconciling
-        }
-    }
+/// A group of the consumer protocol at one moment.
+#[derive(Debug)]
+pub(crate) struct Description<'a> {
+    /// The state.
+    pub(crate) state: GroupState,
+    /// The group epoch.
+    pub(crate) epoch: i32,
+    /// The epoch that the target was made for.
+    pub(crate) target_epoch: i32,
+    /// The assignor that made the target.
+    pub(crate) assignor: &'a str,
+    /// The members with their targets, ordered by id.
+    pub(crate) members: Vec<(&'a ConsumerMember, Places)>,
+}
 
-    /// Returns the group epoch, the assignment epoch and the assignor, and the members with their
-    /// targets.
-    pub(crate) fn describe(&self) -> (i32, i32, &str, Vec<(&ConsumerMember, Places)>) {
-        let members = self.members.values().map(|member| {
-            let target = self.target.get(&member.id).cloned();
+impl<'a> Description<'a> {
+    /// Describes a group.
+    pub(crate) fn of(group: &'a ConsumerGroup) -> Self {
+        let members = group.members.values().map(|member| {
+            let target = group.target.get(&member.id).cloned();
             (member, target.unwrap_or_default())
         });
-        (
-            self.epoch,
-            self.target_epoch,
-            &self.assignor,
-            members.collect(),
-        )
-    }
-
-    /// Returns the group for inspection.
-    pub(crate) fn view(&self) -> GroupView {
-        let name = |id: &uuid::Uuid| {
-            let found = self.topics.iter().find(|(_, (known, _))| known == id);
-            found.map_or_else(|| id.to_string(), |(name, _)| name.clone())
-        };
-        let members = self.members.values().map(|member| MemberView {
-            id: member.id.clone(),
-            instance_id: member.instance_id.clone(),
-            client_id: member.client_id.clone(),
-            client_host: member.client_host.clone(),
-            metadata: bytes::Bytes::new(),
-            assignment: bytes::Bytes::new(),
-            epoch: Some(member.epoch),
-            partitions: member
-                .assigned
-                .iter()
-                .flat_map(|(id, partitions)| partitions.iter().map(move |p| (id, *p)))
-                .map(|(id, partition)| (name(id), partition))
-                .collect(),
-        });
-        GroupView {
-            kind: "consumer",
-            state: self.state(),
-            generation: self.epoch,
-            protocol_type: Some("consumer".to_owned()),
-            protocol: Some(self.assignor.clone()),
-            leader: None,
+        Self {
+            state: group.state(),
+            epoch: group.epoch,
+            target_epoch: group.target_epoch,
+            assignor: &group.assignor,
             members: members.collect(),
         }
     }

@@ -401,7 +401,8 @@ fn the_workflow_runs_the_script_with_the_rust_of_the_workspace() {
     let image = text(&job["container"]);
     assert!(image.starts_with(&format!("rust:{version}-")), "{image}");
     let runs = items(&job["steps"]).filter_map(|step| step["run"].as_str());
-    assert_eq!(runs.last(), Some(".ci/run"));
+    let runs: Vec<&str> = runs.collect();
+    assert_eq!(runs.last(), Some(&".ci/run"));
 }
 
 #[test]

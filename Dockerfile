@@ -1,8 +1,10 @@
 # syntax=docker/dockerfile:1
-# Small images with the command `milena` and with the programs of the examples. The build needs BuildKit, Docker's default.
+# Small images with the command `milena`, with the programs of the examples, and with the embedded broker. The build needs BuildKit, Docker's default.
 #
 #   docker build -t milena:0.1.0 .                                the command alone:  docker run --rm --network host milena:0.1.0 topics list
 #   docker build -t milena-examples:0.1.0 --target examples .     the programs:  docker run --rm milena-examples:0.1.0
+#   docker build -t milena-broker:0.1.0 --target broker .         the broker alone, for tests of clients of any language:
+#     docker run --rm -p 127.0.0.1:9092:9092 milena-broker:0.1.0 --listen 0.0.0.0:9092 --advertised-host 127.0.0.1 --topic orders:3
 #
 # Without arguments the order system runs on the embedded broker and ends by itself. On a cluster:
 #   docker run --rm --network host -e MILENA_BOOTSTRAP=localhost:9092 milena-examples:0.1.0 order-setup
@@ -11,7 +13,7 @@
 #   docker run --rm -p 127.0.0.1:9404:9404 -e HEALTH_URL=http://127.0.0.1:9404/health/live milena-examples:0.1.0 \
 #     order-system --http 0.0.0.0:9404
 #
-# The embedded broker for clients of any language, at 127.0.0.1:9092 of the host:
+# The same broker from the image of the command:
 #   docker run --rm -p 127.0.0.1:9092:9092 milena:0.1.0 broker --host 0.0.0.0 --advertised-host 127.0.0.1 --topic orders:3
 
 FROM rust:1.95-slim-trixie AS build
@@ -25,10 +27,25 @@ COPY . .
 # The programs are copied by name, so that nothing else in a cache gets into an image.
 RUN --mount=type=cache,id=milena-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=milena-target,target=/src/target,sharing=locked \
-    cargo build --release --locked -p milena-examples -p milena-cli --bins \
+    cargo build --release --locked -p milena-examples -p milena-cli -p milena-broker --features milena-broker/bin --bins \
     && mkdir /programs \
     && cd target/release \
-    && cp milena order-system order-setup order-producer order-consumer producer consumer /programs/
+    && cp milena order-system order-setup order-producer order-consumer producer consumer /programs/ \
+    && mkdir /broker \
+    && cp milena-broker /broker/
+
+# The broker needs no certificates, no shell and no other program.
+FROM debian:trixie-slim AS broker
+RUN useradd --system --uid 10001 --no-create-home milena
+LABEL org.opencontainers.image.title="milena-broker" \
+      org.opencontainers.image.description="An in-process Kafka broker for tests and demos, as a program; it keeps records in memory" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0"
+COPY --from=build /broker/milena-broker /usr/local/bin/
+EXPOSE 9092
+USER 10001
+ENTRYPOINT ["milena-broker"]
+# Clients of other containers need `--advertised-host` with the name of this container.
+CMD ["--listen", "0.0.0.0:9092", "--advertised-host", "127.0.0.1"]
 
 FROM debian:trixie-slim AS base
 # The certificates are for programs of one's own that speak HTTPS; milena itself speaks no TLS yet.

@@ -353,6 +353,59 @@ fn the_scrape_configuration_names_files_and_a_port_that_there_are() {
 }
 
 #[test]
+fn the_base_names_files_labels_and_settings_that_there_are() {
+    let base = "deploy/kustomize/base";
+    let kustomization = yaml(&format!("{base}/kustomization.yaml"));
+    for file in items(&kustomization["resources"]) {
+        let path = root().join(base).join(text(file));
+        assert!(path.is_file(), "{}", path.display());
+    }
+    let deployment = yaml(&format!("{base}/deployment.yaml"));
+    let monitor = yaml(&format!("{base}/pod-monitor.yaml"));
+    let pod = &deployment["spec"]["template"];
+    let labels = &pod["metadata"]["labels"];
+    assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(&monitor["spec"]["selector"]["matchLabels"], labels);
+
+    let container = items(&pod["spec"]["containers"]).next().unwrap();
+    let image = items(&kustomization["images"]).next().unwrap();
+    assert_eq!(container["image"], image["name"]);
+    let map = items(&kustomization["configMapGenerator"]).next().unwrap();
+    let source = items(&container["envFrom"]).next().unwrap();
+    assert_eq!(source["configMapRef"]["name"], map["name"]);
+    let keys: Vec<String> = milena::config::keys().map(|key| key.variable()).collect();
+    for literal in items(&map["literals"]).map(text) {
+        let name = literal.split('=').next().unwrap();
+        let known = name == "RUST_LOG" || keys.iter().any(|key| key == name);
+        assert!(known, "{name} is no setting");
+    }
+
+    let port = items(&container["ports"]).next().unwrap();
+    let endpoint = items(&monitor["spec"]["podMetricsEndpoints"]).next();
+    assert_eq!(endpoint.unwrap()["port"], port["name"]);
+    for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+        assert_eq!(container[probe]["httpGet"]["port"], port["name"], "{probe}");
+    }
+}
+
+#[test]
+fn the_workflow_runs_the_script_with_the_rust_of_the_workspace() {
+    let workflow = yaml(".github/workflows/ci.yml");
+    let job = &workflow["jobs"]["run"];
+    let manifest = read("Cargo.toml");
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = \""))
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap();
+    let image = text(&job["container"]);
+    assert!(image.starts_with(&format!("rust:{version}-")), "{image}");
+    let runs = items(&job["steps"]).filter_map(|step| step["run"].as_str());
+    let runs: Vec<&str> = runs.collect();
+    assert_eq!(runs.last(), Some(&".ci/run"));
+}
+
+#[test]
 fn every_image_has_the_tag_of_a_version() {
     let mut images = Vec::new();
     for path in [SINGLE, THREE] {

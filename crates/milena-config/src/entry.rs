@@ -123,9 +123,11 @@ impl Entry {
             let names: Vec<_> = Section::ALL.iter().filter_map(|one| one.name()).collect();
             let path = self.path();
             let what = format!(
-                "`{}` is no section; the sections are {}",
+                "`{}` is no section; the sections are {}; a file may hold keys of the program's own \
+                 below `{}`",
                 self.section.as_deref().unwrap_or_default(),
-                names.join(" and ")
+                names.join(" and "),
+                Section::PROGRAM
             );
             self.origin.refuse(what).setting(path)
         })

@@ -19,6 +19,10 @@
 //! is read first. Variables that begin with `MILENA_TEST_` or `MILENA_REQUIRE_` are no settings.
 //! The later call wins, for example first a file, then the environment, then methods.
 //!
+//! The section `app` of a YAML or TOML file belongs to the program. Nothing in it is read or
+//! checked here, so that a program can keep its own settings in the same file and read them with a
+//! parser of its own.
+//!
 //! A source is read into [`Drafts`], which hold a typed value for each setting that was given. A
 //! builder reads them. This crate knows no builder.
 //!

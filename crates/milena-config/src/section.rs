@@ -16,6 +16,9 @@ impl Section {
     /// All sections, in the order of the documentation.
     pub(crate) const ALL: [Self; 3] = [Self::Client, Self::Producer, Self::Consumer];
 
+    /// The name of the section that belongs to the program. A file may hold anything there.
+    pub(crate) const PROGRAM: &'static str = "app";
+
     /// Returns its name in a file. `None` is the top level.
     pub(crate) const fn name(self) -> Option<&'static str> {
         match self {

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::entry::{Entry, Origin};
+use crate::section::Section;
 use crate::value::Raw;
 
 /// Returns the settings of a TOML document.
@@ -22,6 +23,7 @@ pub(crate) fn entries(source: &Arc<str>, text: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (key, value) in document.into_inner() {
         match value.get_ref() {
+            _ if key.get_ref() == Section::PROGRAM => {}
             DeValue::Table(table) => {
                 for (inner, value) in table {
                     entries.push(entry(&place, Some(&key), inner, value)?);

@@ -52,7 +52,7 @@ enum Piece {
     End,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn document(&mut self) -> Result<()> {
         let mut documents = 0;
         loop {
@@ -86,6 +86,10 @@ impl Reader<'_> {
                 let what = format!("`{key}` is there a second time");
                 return Err(self.refuse(line, &what));
             }
+            if section.is_none() && key == Section::PROGRAM {
+                self.pass_over()?;
+                continue;
+            }
             let value = match self.next()?.0 {
                 // A section without settings.
                 Piece::Null if section.is_none() && is_section(&key) => continue,
@@ -110,6 +114,28 @@ impl Reader<'_> {
         }
     }
 
+    /// Passes over one value, with all that it holds.
+    ///
+    /// # Errors
+    /// An error if the text is no YAML. Anchors, aliases and tags are no error here, because they
+    /// are not followed.
+    fn pass_over(&mut self) -> Result<()> {
+        let mut depth = 0_usize;
+        loop {
+            let Some((event, _)) = self.event()? else {
+                return Ok(());
+            };
+            match event {
+                Event::MappingStart(..) | Event::SequenceStart(..) => depth += 1,
+                Event::MappingEnd | Event::SequenceEnd => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            if depth == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     fn list(&mut self, key: &str) -> Result<Vec<String>> {
         let mut items = Vec::new();
         loop {
@@ -126,19 +152,24 @@ impl Reader<'_> {
         }
     }
 
+    /// Returns the next event of the parser, and the line on which it begins. `None` at the end.
+    fn event(&mut self) -> Result<Option<(Event<'a>, usize)>> {
+        match self.events.next() {
+            None => Ok(None),
+            Some(Ok((event, span))) => Ok(Some((event, line(&span)))),
+            Some(Err(cause)) => {
+                let what = format!("invalid YAML: {}", cause.info());
+                Err(self.refuse(cause.marker().line(), &what))
+            }
+        }
+    }
+
     /// Returns the next part, and the line on which it begins.
     fn next(&mut self) -> Result<(Piece, usize)> {
         loop {
-            let (event, span) = match self.events.next() {
-                None => return Ok((Piece::End, 0)),
-                Some(Ok(next)) => next,
-                Some(Err(cause)) => {
-                    let line = cause.marker().line();
-                    let what = format!("invalid YAML: {}", cause.info());
-                    return Err(self.refuse(line, &what));
-                }
+            let Some((event, line)) = self.event()? else {
+                return Ok((Piece::End, 0));
             };
-            let line = line(&span);
             return Ok((
                 match event {
                     Event::Nothing | Event::StreamStart => continue,

@@ -74,6 +74,46 @@ impl<T: IntoOutcome, E: Into<BoxError>> IntoOutcome for Result<T, E> {
 /// # fn check<A, H: milena_core::Handler<A>>(_: H) {}
 /// # check(bill);
 /// ```
+///
+/// # When a function is not a handler
+///
+/// The compiler says so without naming the argument. Ask for each argument alone, and for the
+/// result. The error then names the type that is wrong.
+///
+/// ```
+/// use milena_core::{FromRecord, IntoOutcome, ProcessError, Text};
+///
+/// fn argument<T: FromRecord<()>>() {} // with a state of the type `S`: `FromRecord<S>`
+/// fn result<T: IntoOutcome>() {}
+///
+/// argument::<Text>();
+/// result::<Result<(), ProcessError>>();
+/// ```
+///
+/// An argument that is no extractor:
+///
+/// ```compile_fail,E0277
+/// # fn argument<T: milena_core::FromRecord<()>>() {}
+/// argument::<u32>();
+/// ```
+///
+/// A result that is no outcome:
+///
+/// ```compile_fail,E0277
+/// # fn result<T: milena_core::IntoOutcome>() {}
+/// result::<u32>();
+/// ```
+///
+/// A future that is not `Send`, because it holds an `Rc` while it waits:
+///
+/// ```compile_fail
+/// # fn check<A, H: milena_core::Handler<A>>(_: H) {}
+/// check(|| async {
+///     let held = std::rc::Rc::new(1);
+///     std::future::ready(()).await;
+///     drop(held);
+/// });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler of records whose state is `{S}`",
     label = "not a handler",

@@ -265,6 +265,20 @@ mod tests {
     }
 
     #[test]
+    fn an_offset_is_made_from_its_number_and_returns_it() {
+        assert_eq!(Offset::new(42).number(), 42);
+        assert_eq!(Offset::new(42), Offset::from(42_u32));
+        assert_eq!(Offset::new(0), Offset::ZERO);
+    }
+
+    #[test]
+    fn a_number_that_kafka_does_not_have_becomes_the_largest_offset() {
+        let largest = i64::MAX.unsigned_abs();
+        assert_eq!(Offset::new(largest + 1).number(), largest);
+        assert_eq!(Offset::new(u64::MAX).to_wire(), i64::MAX);
+    }
+
+    #[test]
     fn a_sequence_goes_round_after_the_largest() {
         let last = Sequence(i32::MAX);
         assert_eq!(last.advance(1), Sequence::ZERO);

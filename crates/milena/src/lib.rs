@@ -117,7 +117,7 @@ pub mod prelude {
     pub use crate::{Json, JsonExt};
 }
 
-/// The programs of README and QUICKSTART, run as they are written there.
+/// The programs of README, QUICKSTART and the pages, run as they are written there.
 #[cfg(all(doctest, feature = "json", feature = "test"))]
 mod documents {
     #[doc = include_str!("../../../README.md")]
@@ -125,4 +125,10 @@ mod documents {
 
     #[doc = include_str!("../../../QUICKSTART.md")]
     struct Quickstart;
+
+    #[doc = include_str!("../../../docs/cookbook.md")]
+    struct Cookbook;
+
+    #[doc = include_str!("../../../docs/errors.md")]
+    struct Errors;
 }

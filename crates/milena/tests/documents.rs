@@ -11,14 +11,22 @@ use std::path::{Path, PathBuf};
 use milena::broker::{ApiKey, Broker};
 use milena::pool::{Connection, ConnectionOptions};
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "QUICKSTART.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "benches/README.md",
+    "docs/README.md",
+    "docs/choosing.md",
+    "docs/cookbook.md",
+    "docs/deployment.md",
+    "docs/errors.md",
     "docs/runbook.md",
+    "docs/security.md",
+    "docs/stability.md",
+    "docs/tuning.md",
 ];
 
 /// Subjects that the documentation of the broker's crate may say it does not model, each with its

@@ -38,7 +38,10 @@ fn every_command_and_option_that_the_documents_name_exists() {
         "README.md",
         "QUICKSTART.md",
         "CHANGELOG.md",
+        "docs/choosing.md",
+        "docs/cookbook.md",
         "docs/runbook.md",
+        "docs/tuning.md",
     ];
     let mut found = 0;
     for document in documents {

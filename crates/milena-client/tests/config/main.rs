@@ -268,6 +268,57 @@ fn files_that_are_broken_nested_or_tricky_are_refused_with_the_line() {
 }
 
 #[test]
+fn the_section_app_is_left_to_the_program() {
+    let yaml = file(
+        "x.yaml",
+        "app:\n  http: {port: 8080, tls: {cert: &c a.pem, key: *c}}\n  linger: [1, [2, !t 3]]\n  ? [a]\n  : b\n\
+         producer:\n  linger: 5ms\n",
+    );
+    let toml = file(
+        "x.toml",
+        "[producer]\nlinger = \"5ms\"\n[app.http]\nport = 8080\ntls = { cert = \"a.pem\" }\n[[app.shards]]\nid = 1\n",
+    );
+    let plain = none().set("producer.linger", "5ms").unwrap();
+    for builder in [yaml.unwrap(), toml.unwrap()] {
+        assert_eq!(format!("{builder:?}"), format!("{plain:?}"));
+    }
+    for text in ["app:\n", "app: 5\n", "app: [1]\n", "app: ~\n"] {
+        let builder = file("x.yaml", text).unwrap();
+        assert_eq!(format!("{builder:?}"), format!("{:?}", none()), "{text}");
+    }
+}
+
+#[test]
+fn only_the_section_app_at_the_top_is_left_to_the_program() {
+    refused(
+        file("x.yaml", "http:\n  port: 8080\n"),
+        &["line 2", "`http` is no section", "below `app`"],
+    );
+    refused(
+        file("x.yaml", "producer:\n  app: {a: 1}\n"),
+        &["line 2", "`app`"],
+    );
+    refused(
+        file("x.toml", "[producer]\napp = 1\n"),
+        &["line 2", "`producer.app` is no setting"],
+    );
+    refused(
+        file("x.yaml", "app:\n  a: 1\napp:\n  b: 2\n"),
+        &["line 3", "`app` is there a second time"],
+    );
+    refused(
+        file("x.yaml", "app: {a: &x 5ms}\nproducer:\n  linger: *x\n"),
+        &["line 3", "aliases"],
+    );
+    // What cannot be read at all is refused within the section too.
+    refused(
+        file("x.yaml", "app: {a: 1\nclient_id: x\n"),
+        &["invalid YAML"],
+    );
+    refused(none().set("app.port", "1"), &["`app` is no section"]);
+}
+
+#[test]
 fn a_variable_of_others_is_passed_over_and_a_wrong_value_is_refused() {
     // The variables that Kubernetes sets in each pod for a Service with the name `milena-orders`.
     let foreign = none().variables([

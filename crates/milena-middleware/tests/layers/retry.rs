@@ -1,9 +1,12 @@
 //! Errors that may pass by themselves are retried, within bounds.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use milena_core::{Attempt, Backoff, ErrorClass, Outcome, ProcessError};
+use milena_core::{Attempt, Backoff, BoxError, ErrorClass, Incoming, Outcome, ProcessError};
 use milena_middleware::retry::RetryBudget;
 use milena_middleware::{RetryLayer, Stack};
 use parking_lot::Mutex;
@@ -130,4 +133,47 @@ async fn repeats_that_the_budget_does_not_cover_wait_and_none_is_given_up() {
     }
     // Of the twenty retries, ten were saved up, and ten come one per second.
     assert_eq!(began.elapsed().as_secs(), 10);
+}
+
+/// Counts the futures of attempts that are alive.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_attempt_begins_after_the_one_before_was_dropped() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let service = tower::service_fn(move |_: Incoming| {
+        // The future owns this until it is dropped, not only until it is ready.
+        let alive = Alive::new(&count);
+        let noted = Arc::clone(&noted);
+        poll_fn(move |_| {
+            noted.lock().push(alive.count());
+            Poll::Ready(Err::<Outcome, BoxError>("busy".into()))
+        })
+    });
+    // Without a wait the next attempt begins in the same poll in which the one before it ended.
+    let stack = Stack::new()
+        .layer(RetryLayer::fixed(Duration::ZERO))
+        .service(service);
+    let answer = call(&stack, incoming(1)).await;
+    assert_eq!(class(&answer), Some(ErrorClass::Transient));
+    assert_eq!(*seen.lock(), [1; 5]);
 }

@@ -29,6 +29,9 @@ pub struct RouteInfo {
     /// True if a layer of the route needs the time. The driver then puts a
     /// [`WallClock`](crate::WallClock) into the extensions.
     pub asks_for_clock: bool,
+    /// True if a layer of the route holds records until a later time. Only some sources can wait
+    /// for it.
+    pub holds: bool,
     /// The topics that the route's layers write to.
     pub writes: Vec<WriteTarget>,
     /// The size of a batch for the handler. `None` if it takes one record at a time.
@@ -102,6 +105,7 @@ impl RouteInfo {
             dead_letters: false,
             retries: false,
             asks_for_clock: false,
+            holds: false,
             writes: Vec::new(),
             batch: None,
         }

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use crate::baseline::Baseline;
 use crate::budget::Budget;
 use crate::committing::Later;
-use crate::group::{HELD, Signals};
-use crate::member::{Membership, Pulse};
+use crate::group::signals::Signals;
+use crate::member::{MembershipStamp, Pulse};
 use crate::openers::Openers;
-use crate::partition::{Partition, Place, Wakes};
+use crate::partition::{FetchFrom, Partition, Wakes};
 use crate::pauses::{Holder, Pause};
 use crate::settings::Settings;
 use crate::standing::Standing;
@@ -43,9 +43,9 @@ pub(crate) struct Core {
     /// Wakes the fetcher when a partition may have become fetchable or memory was freed.
     pub(crate) fetch: Arc<Notify>,
     /// Partitions that changed since the fetcher last looked at them. Partitions add themselves.
-    pub(crate) touched: Arc<Touched>,
+    pub(crate) touched: Arc<Touched<Partition>>,
     /// Partitions that may have records for a receiver. Turned off once a handler runs.
-    pub(crate) readable: Arc<Touched>,
+    pub(crate) readable: Arc<Touched<Partition>>,
     /// Wakes the task that looks positions up.
     pub(crate) lookup: Notify,
     /// Wakes all receivers (`recv` and its relatives) when there may be a record or the consumer
@@ -72,7 +72,7 @@ pub(crate) struct Core {
     pub(crate) membership: Standing,
     /// The latest verdict of the coordinator on a membership. Heartbeats and commits write it
     /// through `tell_verdict`. The group's task acts on it. `None` before the first one.
-    pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
+    pub(crate) verdict: watch::Sender<Option<(MembershipStamp, Pulse)>>,
     /// Counts for the report of a run.
     pub(crate) counts: Counts,
     /// The assigned partitions by topic and number. Changed by the group's task, or by `assign` and
@@ -98,7 +98,7 @@ pub(crate) struct Core {
 type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
 
 /// The assigned partitions at one moment.
-pub(crate) type Listed = Arc<Vec<Arc<Partition>>>;
+pub(crate) type PartitionList = Arc<Vec<Arc<Partition>>>;
 
 /// The user of the consumer's records.
 enum Processing {
@@ -230,7 +230,7 @@ impl Core {
     }
 
     /// Returns the assigned partitions as a shared list that may be kept.
-    pub(crate) fn listed_now(&self) -> Listed {
+    pub(crate) fn listed_now(&self) -> PartitionList {
         self.listed.load_full()
     }
 
@@ -279,24 +279,24 @@ impl Core {
 
     /// Adds partitions to the assignment. A partition that was assigned before is fenced and
     /// replaced, and its lanes start again.
-    pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
+    pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, FetchFrom)>) {
         self.assign_held(places, None);
     }
 
-    /// Adds partitions like [`assign`](Self::assign). They start paused by the holder `hold`, if
-    /// one is given.
+    /// Adds partitions like [`assign`](Self::assign). They start paused by this holder for this
+    /// reason, if `hold` is given.
     pub(crate) fn assign_held(
         &self,
-        places: impl IntoIterator<Item = (TopicPartition, Place)>,
-        hold: Option<&Arc<str>>,
+        places: impl IntoIterator<Item = (TopicPartition, FetchFrom)>,
+        hold: Option<(&Arc<str>, &Reason)>,
     ) {
         let fresh: Vec<_> = places
             .into_iter()
             .map(|(place, start)| Partition::new(place, start, self.wakes()))
             .collect();
-        if let Some(by) = hold {
+        if let Some((by, reason)) = hold {
             for partition in &fresh {
-                self.pause(partition, by, &HELD);
+                self.pause(partition, by, reason);
             }
         }
         let mut assignment = self.assignment.lock();
@@ -631,7 +631,7 @@ impl Core {
 
     /// Records the coordinator's verdict on a membership. A worse verdict replaces a better one,
     /// never the reverse.
-    pub(crate) fn tell_verdict(&self, membership: &Membership, pulse: Pulse) {
+    pub(crate) fn tell_verdict(&self, membership: &MembershipStamp, pulse: Pulse) {
         let grave = |pulse: &Pulse| match pulse {
             Pulse::Alive | Pulse::Unsure { .. } => 0,
             Pulse::Rebalance => 1,

@@ -6,8 +6,8 @@ use milena_core::{Gauge, Gauges, RecordState, Timestamp};
 use tokio::time::Instant;
 
 use crate::core::Core;
+use crate::panics::contained;
 use crate::partition::{Oldest, Phase};
-use crate::supervise::contained;
 
 /// The gauges of one consumer. They are empty once the consumer is gone.
 pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);

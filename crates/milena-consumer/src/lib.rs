@@ -45,8 +45,10 @@ mod keyed;
 mod lag;
 mod lane;
 mod member;
+mod offset_and_metadata;
 mod offsets;
 mod openers;
+mod panics;
 mod partition;
 mod passing;
 mod pauses;
@@ -78,7 +80,7 @@ mod worker;
 pub use assigned::AssignedConsumer;
 pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
-pub use committing::{OffsetAndMetadata, PendingCommit};
+pub use committing::PendingCommit;
 pub use consumer::Consumer;
 pub use group::RebalanceListener;
 pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
@@ -91,6 +93,7 @@ pub use milena_core::{
     CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel, LaneStopPolicy,
     OffsetReset, Order, StuckPolicy,
 };
+pub use offset_and_metadata::OffsetAndMetadata;
 pub use pauses::Pause;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::core::Core;
+use crate::panics::contained;
 use crate::partition::{Bad, BatchEnd, Partition};
-use crate::supervise::contained;
 use crate::unpack::unpack;
 
 /// The threads that open batches, and the partitions that have some for them.

@@ -19,7 +19,7 @@ use crate::core::{Core, End, Lanes};
 use crate::driven::Driven;
 use crate::engine::{Engine, own_runtime};
 use crate::lane::{RouteLanes, Serves, heed};
-use crate::supervise::{caught, contained};
+use crate::panics::{caught, contained};
 use crate::targets;
 
 /// The report of a run.

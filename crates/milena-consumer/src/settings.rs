@@ -9,9 +9,10 @@ use milena_core::{
     OffsetReset, Order, Recorder, Result, StuckPolicy, Timestamp, TopicName,
 };
 
-use crate::group::{GroupSettings, Signals};
+use crate::group::settings::GroupSettings;
+use crate::group::signals::Signals;
+use crate::panics::named;
 use crate::subscription::Subscription;
-use crate::supervise::named;
 
 /// A function that returns wall-clock time.
 pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -21,7 +21,7 @@ use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
-use crate::core::{Core, End, Listed};
+use crate::core::{Core, End, PartitionList};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
@@ -59,7 +59,7 @@ struct Fetcher {
     waiting: Waiting,
     /// Assignment and metadata by which all partitions were last looked at. `None` before the first
     /// look. If one of them changes, all partitions are looked at again.
-    known: Option<(Listed, Arc<Metadata>)>,
+    known: Option<(PartitionList, Arc<Metadata>)>,
     /// Time at which waiting batches were last copied out of their frames. `None` if they never
     /// were.
     copied: Option<Instant>,

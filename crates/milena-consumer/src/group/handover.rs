@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use milena_core::{Reason, RebalancePhase, TopicPartition};
 use tokio::time::timeout;
 
-use super::listener::hear;
 use crate::commit;
 use crate::core::Core;
 use crate::member::Pulse;
-use crate::partition::{Partition, Place};
+use crate::panics::caught;
+use crate::partition::{FetchFrom, Partition};
 
 /// Takes these partitions and starts to read them, after the listener returned if there is one.
 pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
@@ -27,9 +27,9 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let listener = listener.filter(|_| !partitions.is_empty());
     let starts = partitions
         .iter()
-        .map(|place| (place.clone(), Place::Committed));
+        .map(|place| (place.clone(), FetchFrom::Committed));
     let hold = listener.is_some().then(|| Arc::from(HOLD));
-    core.assign_held(starts, hold.as_ref());
+    core.assign_held(starts, hold.as_ref().map(|by| (by, &HELD)));
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
         listener.assigned(&partitions).await;
@@ -122,6 +122,30 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     }
 }
 
+/// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call panicked,
+/// which ends the consumer.
+async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool {
+    let limit = core.settings.drain_timeout;
+    let what = format!("the rebalance listener's `{method}`");
+    match caught(&what, timeout(limit, call)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(_)) => {
+            let group = core.settings.group_name();
+            tracing::warn!(
+                group,
+                method,
+                ?limit,
+                "a rebalance listener did not return within the drain timeout: the rebalance goes on without it"
+            );
+            true
+        }
+        Err(error) => {
+            core.fail(error);
+            false
+        }
+    }
+}
+
 fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
     partitions.iter().map(|p| p.place().clone()).collect()
 }
@@ -129,4 +153,4 @@ fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
 /// Name of the pause that holds new partitions until the listener has returned.
 const HOLD: &str = "rebalance-listener";
 /// Reason of that pause, as the user sees it.
-pub(crate) const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");
+const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");

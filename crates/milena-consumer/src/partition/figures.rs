@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp, TimestampType};
-use milena_protocol::batch::BatchHeader;
+use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp};
 use tokio::time::Instant;
 
 use super::at_work::Seen;
-use super::{Ahead, Partition, Place, State};
+use super::{Ahead, FetchFrom, Partition, PartitionState};
+use crate::chunk::batch_time;
 
 /// The gauges of one partition at one moment.
 pub(crate) struct Figures {
@@ -92,7 +92,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Returns the end of the log, as far as it may be read. `None` if it is not known.
     fn end(&self) -> Option<Offset> {
         self.stable_end.or(self.high_watermark)
@@ -118,9 +118,11 @@ impl State {
         };
         match self.place {
             // The reader gets an error and must seek.
-            Place::Lookup(OffsetReset::None) => Some(here),
-            Place::Committed | Place::Lookup(_) | Place::Unsure(..) => Some(NextStep::Position),
-            Place::At(_) => {
+            FetchFrom::Lookup(OffsetReset::None) => Some(here),
+            FetchFrom::Committed | FetchFrom::Lookup(_) | FetchFrom::Unsure(..) => {
+                Some(NextStep::Position)
+            }
+            FetchFrom::At(_) => {
                 let done = self.tracker.committable();
                 let is_read = self.end().is_some_and(|end| end <= done);
                 if self.failure.is_some() || (!is_read && self.has_unread()) {
@@ -151,14 +153,4 @@ impl State {
             |header| batch_time(&header),
         )
     }
-}
-
-/// Returns the timestamp of a batch's first record. With log append time, all records have that of
-/// the batch.
-pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
-    let raw = match header.attributes.timestamp_type() {
-        TimestampType::LogAppend => header.max_timestamp,
-        TimestampType::Create => header.base_timestamp,
-    };
-    Timestamp::from_wire(raw)
 }

@@ -44,7 +44,7 @@ use trouble::Trouble;
 pub(crate) use ahead::{Bad, BatchEnd, Closed};
 pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
-pub(crate) use figures::{Oldest, batch_time};
+pub(crate) use figures::Oldest;
 pub(crate) use moving::Cut;
 pub(crate) use reading::{Delivery, Given};
 
@@ -54,18 +54,18 @@ pub(crate) struct Partition {
     /// Topic and number.
     place: TopicPartition,
     /// Everything that changes together. Held for short times, never across an await.
-    state: Mutex<State>,
+    state: Mutex<PartitionState>,
     /// Wakes the lane that reads when there may be something to read or the partition is to end.
     readable: Notify,
     /// Wakes a lane that waits until the window has room.
     room: Notify,
-    /// A copy of `State::turn`, to be read without the lock. Only the state writes it.
+    /// A copy of `PartitionState::turn`, to be read without the lock. Only the state writes it.
     turn: Arc<AtomicU64>,
     /// A copy of the tracker's epoch, to be read without the lock. Tickets with another epoch no
     /// longer count. Only the state writes it.
     epoch: Arc<AtomicU64>,
     /// One past the last record of the current batch that a receiver returned. 0 if there is none.
-    /// Receivers write it without the lock, and `State::absorb` applies it.
+    /// Receivers write it without the lock, and `PartitionState::absorb` applies it.
     handed: Arc<AtomicI64>,
     /// Cancelled when no more records are to go to handlers. Handlers may finish the records that
     /// they have.
@@ -99,15 +99,15 @@ pub(crate) struct Wakes {
     /// Wakes the fetcher.
     pub(crate) fetch: Arc<Notify>,
     /// Partitions that may have become fetchable.
-    pub(crate) touched: Arc<Touched>,
+    pub(crate) touched: Arc<Touched<Partition>>,
     /// Partitions of which there may be something to receive.
-    pub(crate) ready: Arc<Touched>,
+    pub(crate) ready: Arc<Touched<Partition>>,
 }
 
 /// The state of a partition behind its lock.
-struct State {
+struct PartitionState {
     /// The place to fetch next.
-    place: Place,
+    place: FetchFrom,
     /// Counts the times that fetched batches became stale, such as by a seek, a reset or a
     /// truncated log. An answer or a batch with another turn is dropped.
     turn: u64,
@@ -218,7 +218,7 @@ struct Delivered {
 
 /// The place at which a partition is fetched next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FetchFrom {
     /// The committed offset of the group, which is not known yet.
     Committed,
     /// An offset that must be looked up in the log. [`OffsetReset::None`] stands for an error that
@@ -231,7 +231,7 @@ pub(crate) enum Place {
     At(Offset),
 }
 
-impl Place {
+impl FetchFrom {
     /// Returns the offset. `None` if it must be looked up.
     fn offset(self) -> Option<Offset> {
         match self {
@@ -243,7 +243,7 @@ impl Place {
 
 impl Partition {
     /// Returns a partition that is read from `start`.
-    pub(crate) fn new(mut place: TopicPartition, start: Place, wakes: Wakes) -> Arc<Self> {
+    pub(crate) fn new(mut place: TopicPartition, start: FetchFrom, wakes: Wakes) -> Arc<Self> {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
@@ -261,7 +261,7 @@ impl Partition {
             turn: Arc::clone(&turn),
             handed: Arc::clone(&handed),
             epoch: Arc::clone(&epoch),
-            state: Mutex::new(State {
+            state: Mutex::new(PartitionState {
                 place: start,
                 turn: 0,
                 turn_told: turn,
@@ -344,7 +344,7 @@ impl Partition {
     }
 
     /// Returns the place to fetch next, and the current turn.
-    pub(crate) fn where_to_fetch(&self) -> (Place, u64) {
+    pub(crate) fn where_to_fetch(&self) -> (FetchFrom, u64) {
         let state = self.state.lock();
         (state.place, state.turn)
     }
@@ -357,7 +357,7 @@ impl Partition {
     }
 
     /// Moves to `place` and drops the fetched batches. This is a seek.
-    pub(crate) fn go_to(&self, place: Place) {
+    pub(crate) fn go_to(&self, place: FetchFrom) {
         let mut state = self.state.lock();
         state.restart(place);
         // A seek may move backwards. The offset committed before must not stop the next commit.
@@ -371,7 +371,7 @@ impl Partition {
 
     /// Sets the place that a lookup found. Returns false, and changes nothing, if a seek came
     /// first.
-    pub(crate) fn resolve(&self, turn: u64, place: Place, epoch: Option<LeaderEpoch>) -> bool {
+    pub(crate) fn resolve(&self, turn: u64, place: FetchFrom, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
         if state.turn != turn || state.place.offset().is_some() {
             return false;
@@ -404,11 +404,11 @@ impl Partition {
         &self,
         turn: u64,
         at: Offset,
-        to: Place,
+        to: FetchFrom,
         quiet: impl FnOnce(u32) -> Instant,
     ) -> bool {
         let mut state = self.state.lock();
-        if state.turn != turn || state.place != Place::At(at) || state.has_unread() {
+        if state.turn != turn || state.place != FetchFrom::At(at) || state.has_unread() {
             return false;
         }
         state.restart(to);
@@ -461,10 +461,10 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Starts over at `place`. Drops the fetched batches, and delivered records no longer count
     /// once an offset is known.
-    fn restart(&mut self, place: Place) {
+    fn restart(&mut self, place: FetchFrom) {
         self.drop_fetched();
         self.place = place;
         self.oldest.clear();
@@ -486,7 +486,7 @@ impl State {
     /// Fetches again from `from`. Delivered records still count.
     fn restart_at(&mut self, from: Offset) {
         self.drop_fetched();
-        self.place = Place::At(from);
+        self.place = FetchFrom::At(from);
         self.last_epoch = self.epochs.of(from);
     }
 

@@ -10,7 +10,7 @@ use milena_core::{
 use tokio::time::Instant;
 
 use super::Worker;
-use crate::supervise::named;
+use crate::panics::named;
 use crate::verdict::Patience;
 
 /// A route as one lane holds it.

@@ -23,8 +23,8 @@ use wait::{hold, wait_or_stop};
 use crate::core::Core;
 use crate::driven::Driven;
 use crate::offsets::Ticket;
+use crate::panics::named;
 use crate::partition::{LaneAtWork, Partition, Phase};
-use crate::supervise::named;
 use crate::verdict::{Verdict, judge};
 
 /// Processes the records of one lane. Owns a clone of each route's service that the lane has used.

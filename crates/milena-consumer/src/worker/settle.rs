@@ -11,7 +11,7 @@ use super::line::RECORDER;
 use super::{Answer, Go, Place, Worker};
 use crate::core::End;
 use crate::offsets::Ticket;
-use crate::supervise::named;
+use crate::panics::named;
 use crate::verdict::{Verdict, judge};
 
 impl<R: Routes> Worker<R> {

@@ -8,6 +8,7 @@ use milena_core::{
     BoxError, ConsumerRecord, Incoming, OffsetReset, Outcome, Result, Routes, TopicName,
     TopicPartition,
 };
+use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tower_service::Service;
 
@@ -16,10 +17,9 @@ use crate::builder::AssignedConsumerBuilder;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::into_routes::IntoRoutes;
 use crate::partition::FetchFrom;
 use crate::receiver::Receiver;
-use crate::run::{self, Run, RunUntil, ShutdownHandle};
+use crate::run::{self, Run, RunUntil};
 use crate::settings::Settings;
 use crate::start::StartAt;
 

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind};
+use milena_lanes::contained;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::core::Core;
-use crate::panics::contained;
 use crate::partition::{Bad, BatchEnd, Partition};
 use crate::unpack::unpack;
 

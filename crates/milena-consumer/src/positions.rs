@@ -14,10 +14,11 @@ use milena_core::{
     Error, ErrorKind, Event, LeaderEpoch, NodeId, Offset, OffsetReset, Result, Timestamp,
     TopicPartition,
 };
+use milena_lanes::End;
 use tokio::time::{Instant, sleep_until};
 
 use crate::committed::{self, Found, is_about_the_member, is_coordinated};
-use crate::core::{Core, End};
+use crate::core::Core;
 use crate::partition::{FetchFrom, Partition};
 use crate::passing::passes;
 use crate::query::{self, EpochEnd, Listed};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use milena_core::{Error, ErrorKind, Result};
+use milena_lanes::ShutdownHandle;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::run::{RunReport, ShutdownHandle};
+use crate::run::RunReport;
 
 /// A consumer that runs in a task of its own. Made by [`Consumer::spawn`](crate::Consumer::spawn).
 ///

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result};
+use milena_lanes::{End, caught, panicked};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::core::{Core, End};
-use crate::panics::{caught, panicked};
+use crate::core::Core;
 
 /// Owner of all tasks of a consumer. It ends the consumer if one of them ends too early or panics.
 ///

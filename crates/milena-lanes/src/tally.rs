@@ -80,12 +80,12 @@ impl Tally {
 /// A count that every lane raises with every record. Partitions add to different slots, since all
 /// cores would contend for the cache line of a single counter.
 #[derive(Debug, Default)]
-struct Spread([Slot; 16]);
+struct Spread([CountSlot; 16]);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
 /// A counter in a cache line of its own.
-struct Slot(AtomicU64);
+struct CountSlot(AtomicU64);
 
 impl Spread {
     /// Adds one to the slot of this partition.

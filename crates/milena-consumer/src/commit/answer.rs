@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_lanes::End;
 use milena_protocol::messages::OffsetCommitResponse;
 
 use super::Entry;
-use crate::core::{Core, End};
+use crate::core::Core;
 use crate::member::{MembershipStamp, Pulse, pulse};
 use crate::partition::Committable;
 

@@ -16,12 +16,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{Error, ErrorKind, Event, NodeId, Result};
+use milena_lanes::End;
 use milena_pool::Metadata;
 use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
-use crate::core::{Core, End, PartitionList};
+use crate::core::{Core, PartitionList};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;

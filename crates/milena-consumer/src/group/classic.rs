@@ -10,6 +10,7 @@ use milena_assignor::Assignor;
 use milena_core::{
     Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicName, TopicPartition,
 };
+use milena_lanes::panic_of;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -19,7 +20,6 @@ use super::leave::leave;
 use crate::core::Core;
 use crate::heartbeat;
 use crate::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
-use crate::panics::panic_of;
 use crate::partition::Partition;
 use crate::passing::passes;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicPartition};
+use milena_lanes::panic_of;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -16,7 +17,6 @@ use super::handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::member::Pulse;
-use crate::panics::panic_of;
 use crate::partition::Partition;
 
 /// Lives as a member until the consumer closes.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Reason, RebalancePhase, TopicPartition};
+use milena_lanes::{PauseHolder, caught};
 use tokio::time::timeout;
 
 use crate::commit;
 use crate::core::Core;
 use crate::member::Pulse;
-use crate::panics::caught;
 use crate::partition::{FetchFrom, Partition};
 
 /// Takes these partitions and starts to read them, after the listener returned if there is one.
@@ -28,8 +28,8 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let starts = partitions
         .iter()
         .map(|place| (place.clone(), FetchFrom::Committed));
-    let hold = listener.is_some().then(|| Arc::from(HOLD));
-    core.assign_held(starts, hold.as_ref().map(|by| (by, &HELD)));
+    let hold = listener.is_some().then_some((&HOLD, &HELD));
+    core.assign_held(starts, hold);
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
         listener.assigned(&partitions).await;
@@ -42,7 +42,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     }
     for place in &partitions {
         if let Ok(partition) = core.partition(place) {
-            core.resume(&partition, HOLD);
+            core.let_go(&partition, &HOLD);
         }
     }
 }
@@ -150,7 +150,7 @@ fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
     partitions.iter().map(|p| p.place().clone()).collect()
 }
 
-/// Name of the pause that holds new partitions until the listener has returned.
-const HOLD: &str = "rebalance-listener";
+/// Holder of the pause that holds new partitions until the listener has returned.
+const HOLD: PauseHolder = PauseHolder::RebalanceListener;
 /// Reason of that pause, as the user sees it.
 const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");

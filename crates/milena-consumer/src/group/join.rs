@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicPartition};
+use milena_lanes::contained;
 use milena_pool::Role;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -17,7 +18,6 @@ use super::handover;
 use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
 use super::requests::{millis, text};
 use crate::member::NextJoin;
-use crate::panics::contained;
 
 impl ClassicTask {
     /// Joins once and returns the assignment. The inner error says what to do after a refusal, the

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_assignor::{GroupMember, GroupTopics, RebalanceProtocol, check, withhold};
 use milena_core::{Result, TopicName};
+use milena_lanes::contained;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::JoinGroupResponse;
 use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -12,7 +13,6 @@ use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use super::classic::ClassicTask;
 use super::join::what_panicked;
 use super::metadata::{decode_subscription, encode_assignment};
-use crate::panics::contained;
 use crate::subscription::is_there;
 
 impl ClassicTask {

@@ -23,10 +23,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result};
+use milena_lanes::caught;
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::panics::caught;
 use crate::supervise::GROUP;
 use leave::leave;
 use protocol::{Chosen, choose};

@@ -46,7 +46,7 @@ impl Partition {
         let held = state.pauses.is_paused()
             || state.failure.is_some()
             || state.quiet_until.is_some_and(|until| until > now)
-            || self.stopping.is_cancelled();
+            || self.is_stopping();
         if held {
             return Want::Nothing;
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp};
+use milena_lanes::LaneSnapshot;
 use tokio::time::Instant;
 
-use super::at_work::Seen;
 use super::{Ahead, FetchFrom, Partition, PartitionState};
 use crate::chunk::batch_time;
 
@@ -41,7 +41,7 @@ pub(crate) struct Oldest {
     /// The time since its delivery, or since its hold began or ended.
     pub(crate) age: Duration,
     /// The lane that has it. `None` while no lane has.
-    pub(crate) lane: Option<Seen>,
+    pub(crate) lane: Option<LaneSnapshot>,
     /// The number of lanes that have other records.
     pub(crate) busy: usize,
 }
@@ -71,7 +71,7 @@ impl Partition {
             settled: state.place.offset().map(|_| state.tracker.committable()),
             unsettled: state.tracker.unsettled(),
             oldest: state.oldest.front().map(|first| {
-                let (lane, busy) = self.workers.on(first.offset);
+                let (lane, busy) = self.dispatch.lane_on(first.offset);
                 let since = lane.and_then(|lane| lane.since);
                 Oldest {
                     offset: first.offset,

@@ -2,7 +2,6 @@
 //! records that were delivered, and the holders of pauses.
 
 mod ahead;
-mod at_work;
 mod commits;
 mod ending;
 mod fetching;
@@ -19,30 +18,24 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use milena_core::{
-    CancelToken, Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition,
-};
+use milena_core::{Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition};
+use milena_lanes::{Dispatch, OffsetTracker, Pause, PauseHolder, Pauses};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::batch::Opened;
 use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
-use crate::offsets::OffsetTracker;
-use crate::pauses::{Holder, Pause, Pauses};
 use crate::touched::{Mark, Touched};
 
 use ahead::Ahead;
-use at_work::Workers;
 use commits::Commits;
 use replica::Replica;
 use trouble::Trouble;
 
 pub(crate) use ahead::{Bad, BatchEnd, Closed};
-pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
 pub(crate) use figures::Oldest;
 pub(crate) use moving::Cut;
@@ -67,20 +60,11 @@ pub(crate) struct Partition {
     /// One past the last record of the current batch that a receiver returned. 0 if there is none.
     /// Receivers write it without the lock, and `PartitionState::absorb` applies it.
     handed: Arc<AtomicI64>,
-    /// Cancelled when no more records are to go to handlers. Handlers may finish the records that
-    /// they have.
-    stopping: CancelToken,
+    /// The state of its lanes. Receivers read it too, to see if dispatch has stopped.
+    dispatch: Dispatch,
     /// True once the partition is no longer owned. Nothing that is done with its records counts
     /// then.
     fenced: AtomicBool,
-    /// Handed to handlers. Cancelled when the partition is fenced, so that they stop.
-    cancel: CancelToken,
-    /// The number of lanes at work. Guards of `enter` count it.
-    lanes: watch::Sender<usize>,
-    /// The tasks of its lanes. Aborted when the partition is fenced.
-    tasks: Mutex<Vec<AbortHandle>>,
-    /// The record and the phase of each lane, for gauges.
-    workers: Workers,
     /// This partition itself, to be added to the lists in `wakes`.
     me: Weak<Self>,
     /// The tasks to wake when something changes.
@@ -305,12 +289,8 @@ impl Partition {
             }),
             readable: Notify::new(),
             room: Notify::new(),
-            stopping: CancelToken::new(),
+            dispatch: Dispatch::new(),
             fenced: AtomicBool::new(false),
-            cancel: CancelToken::new(),
-            lanes: watch::Sender::new(0),
-            tasks: Mutex::new(Vec::new()),
-            workers: Workers::default(),
         })
     }
 
@@ -427,20 +407,15 @@ impl Partition {
         self.state.lock().moved = Instant::now();
     }
 
-    /// Registers a lane, so that gauges can show its record.
-    pub(crate) fn lane_at_work(&self) -> LaneAtWork {
-        self.workers.enter()
-    }
-
     /// Adds `by` to the holders of the pause. Returns true if it was not one before.
-    pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {
+    pub(crate) fn pause(&self, by: &PauseHolder, reason: Reason) -> bool {
         let news = self.state.lock().pauses.hold(by.clone(), reason);
         self.touch();
         news
     }
 
     /// Removes `by` from the holders of the pause. Returns true if it was the last one.
-    pub(crate) fn resume(&self, by: &Holder) -> bool {
+    pub(crate) fn resume(&self, by: &PauseHolder) -> bool {
         let last = self.state.lock().pauses.release(by);
         self.touch();
         self.tell_readable();
@@ -456,7 +431,7 @@ impl Partition {
         self.state.lock().pauses.is_paused()
     }
 
-    pub(crate) fn is_paused_by(&self, by: &Holder) -> bool {
+    pub(crate) fn is_paused_by(&self, by: &PauseHolder) -> bool {
         self.state.lock().pauses.is_held_by(by)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Codec, LeaderEpoch, Offset, Timestamp};
+use milena_lanes::Ticket;
 use milena_protocol::batch::{Batch, BatchHeader};
 use tokio::time::Instant;
 
@@ -12,7 +13,6 @@ use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};
 use super::{Delivered, Partition, PartitionState};
 use crate::batch::Opened;
 use crate::chunk::{Step, batch_time};
-use crate::offsets::Ticket;
 
 /// A result of a pull. The reader has it in hand from then on.
 #[derive(Debug)]
@@ -208,7 +208,7 @@ impl Partition {
         }
         tokio::select! {
             () = self.readable.notified() => {}
-            () = self.stopping.cancelled() => {}
+            () = self.dispatch.stopped() => {}
         }
     }
 
@@ -322,7 +322,7 @@ impl Partition {
             }
             tokio::select! {
                 () = self.room.notified() => {}
-                () = self.stopping.cancelled() => {}
+                () = self.dispatch.stopped() => {}
             }
         }
     }

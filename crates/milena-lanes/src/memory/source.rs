@@ -108,7 +108,7 @@ impl MemorySource {
             let what = "the records in memory were run already: create another source for them";
             return Err(Error::new(ErrorKind::State, what));
         }
-        partitions.lanes = Some(Arc::clone(&lanes));
+        let lanes = Arc::clone(partitions.lanes.insert(lanes));
         let all: Vec<_> = partitions.all.values().cloned().collect();
         drop(partitions);
         for partition in all {

@@ -168,3 +168,23 @@ pub trait Routes: Send + Sync + 'static {
     /// last route.
     fn service(&self, route: usize) -> Self::Service;
 }
+
+impl<R: Routes> Routes for Arc<R> {
+    type Service = R::Service;
+
+    fn check(&self) -> Result<()> {
+        (**self).check()
+    }
+
+    fn routes(&self) -> &[RouteInfo] {
+        (**self).routes()
+    }
+
+    fn select(&self, record: &ConsumerRecord) -> usize {
+        (**self).select(record)
+    }
+
+    fn service(&self, route: usize) -> Self::Service {
+        (**self).service(route)
+    }
+}

@@ -29,6 +29,7 @@ pub use milena_consumer as consumer;
 pub use milena_core as core;
 #[cfg(feature = "health")]
 pub use milena_health as health;
+pub use milena_lanes as lanes;
 #[cfg(feature = "metrics")]
 pub use milena_metrics as metrics;
 pub use milena_middleware as middleware;

@@ -8,6 +8,7 @@ use milena_core::{
     BoxError, ConsumerRecord, Incoming, OffsetReset, Outcome, Result, Routes, TopicName,
     TopicPartition,
 };
+use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tower_service::Service;
 
@@ -16,10 +17,9 @@ use crate::builder::AssignedConsumerBuilder;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::into_routes::IntoRoutes;
-use crate::partition::Place;
+use crate::partition::FetchFrom;
 use crate::receiver::Receiver;
-use crate::run::{self, Run, RunUntil, ShutdownHandle};
+use crate::run::{self, Run, RunUntil};
 use crate::settings::Settings;
 use crate::start::StartAt;
 
@@ -89,7 +89,7 @@ impl AssignedConsumer {
         for (place, error) in refused {
             if let Ok(partition) = self.core().partition(&place) {
                 // This place is never looked up. Only a seek leaves it.
-                partition.go_to(Place::Lookup(OffsetReset::None));
+                partition.go_to(FetchFrom::Lookup(OffsetReset::None));
                 let (_, turn) = partition.where_to_fetch();
                 partition.fail(turn, error.at(&place));
                 self.core().ready.notify_waiters();

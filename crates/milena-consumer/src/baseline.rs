@@ -2,11 +2,11 @@
 //! are left out, and all records of partitions that appear later are read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use milena_core::{TopicName, TopicPartition};
+use milena_pool::Metadata;
 
-use crate::core::Core;
+use crate::subscription::Subscription;
 
 /// The number of partitions that each topic had when it was subscribed to.
 #[derive(Debug, Default)]
@@ -19,48 +19,27 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    /// Returns true if the partition appeared after the consumer subscribed.
-    pub(crate) fn is_new(&self, core: &Core, place: &TopicPartition) -> bool {
-        match self.topics.get(&place.topic) {
-            Some(count) => usize::try_from(place.partition.to_wire()).is_ok_and(|at| at >= *count),
-            None => {
-                let subscription = core.group.subscription.borrow();
-                self.complete && !subscription.topics.contains(&place.topic)
+    /// Begins to note a subscription. No partition counts as new until all topics are noted.
+    pub(crate) fn begin(&mut self) {
+        self.complete = false;
+    }
+
+    /// Notes the partition counts of those topics of the subscription that are not noted yet.
+    pub(crate) fn note(&mut self, subscription: &Subscription, metadata: &Metadata) {
+        for name in subscription.resolve(metadata) {
+            if let Some(topic) = metadata.topic(&name) {
+                let count = topic.partitions.len();
+                self.topics.entry(name).or_insert(count);
             }
         }
+        self.complete = true;
     }
-}
 
-/// Notes the partition counts of subscribed topics that are not noted yet. Does nothing without a
-/// group.
-pub(crate) async fn note(core: Arc<Core>) {
-    if core.settings.group.is_none() {
-        return;
-    }
-    core.baseline.lock().complete = false;
-    let subscription = core.group.subscription.borrow().clone();
-    // Held to the end of this function, so that the metadata covers all topics until they are
-    // noted.
-    let all = subscription
-        .pattern
-        .is_some()
-        .then(|| core.cluster.want_all_topics());
-    if all.is_some() && core.cluster.refresh().await.is_err() {
-        // `complete` stays false, so no partition counts as new.
-        return;
-    }
-    for topic in &subscription.topics {
-        if core.cluster.topic(topic).await.is_err() {
-            return;
+    /// Returns true if the partition appeared after the consumer subscribed.
+    pub(crate) fn is_new(&self, subscription: &Subscription, place: &TopicPartition) -> bool {
+        match self.topics.get(&place.topic) {
+            Some(count) => usize::try_from(place.partition.to_wire()).is_ok_and(|at| at >= *count),
+            None => self.complete && !subscription.topics.contains(&place.topic),
         }
     }
-    let metadata = core.cluster.metadata();
-    let mut baseline = core.baseline.lock();
-    for name in subscription.resolve(&metadata) {
-        if let Some(topic) = metadata.topic(&name) {
-            let count = topic.partitions.len();
-            baseline.topics.entry(name).or_insert(count);
-        }
-    }
-    baseline.complete = true;
 }

@@ -5,12 +5,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{IsolationLevel, LeaderEpoch, Offset, ProducerId, Result, Timestamp};
-use milena_protocol::batch::{Batch, Batches, ControlRecord};
+use milena_core::{
+    IsolationLevel, LeaderEpoch, Offset, ProducerId, Result, Timestamp, TimestampType,
+};
+use milena_protocol::batch::{Batch, BatchHeader, Batches, ControlRecord};
 use milena_protocol::fetch::AbortedTransaction;
 
 use crate::budget::{Budget, Pinned};
-use crate::partition::batch_time;
 
 /// Fetched batches of one partition. They are a slice of the answer's frame.
 #[derive(Debug)]
@@ -217,6 +218,16 @@ fn is_abort(batch: &Batch) -> Result<bool> {
     };
     let marker = ControlRecord::parse(record.key, record.value)?;
     Ok(matches!(marker, ControlRecord::Abort { .. }))
+}
+
+/// Returns the timestamp of a batch's first record. With log append time, all records have that of
+/// the batch.
+pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
+    let raw = match header.attributes.timestamp_type() {
+        TimestampType::LogAppend => header.max_timestamp,
+        TimestampType::Create => header.base_timestamp,
+    };
+    Timestamp::from_wire(raw)
 }
 
 /// The most bytes that a marker may decompress to. A valid one has some tens of bytes.

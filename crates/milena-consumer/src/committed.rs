@@ -16,9 +16,9 @@ use milena_protocol::messages::offset_fetch_request::{
 use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use tokio::time::{Instant, timeout_at};
 
-use crate::committing::OffsetAndMetadata;
 use crate::core::Core;
-use crate::member::{Membership, pulse};
+use crate::member::{MembershipStamp, pulse};
+use crate::offset_and_metadata::OffsetAndMetadata;
 
 /// A committed offset with its epoch, `None` if nothing is committed, or the coordinator's error
 /// for the partition.
@@ -58,7 +58,7 @@ pub(crate) async fn committed(
 async fn ask(
     core: &Core,
     places: &[TopicPartition],
-    asking: Option<&Membership>,
+    asking: Option<&MembershipStamp>,
 ) -> Result<HashMap<TopicPartition, Found>> {
     let connection = core.coordinator(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
@@ -96,7 +96,7 @@ pub(crate) fn is_about_the_member(error: &Error) -> bool {
 
 fn committed_request(
     group: &str,
-    asking: Option<&Membership>,
+    asking: Option<&MembershipStamp>,
     places: &[TopicPartition],
     version: i16,
 ) -> OffsetFetchRequest {
@@ -135,13 +135,13 @@ fn committed_request(
         .with_topics(Some(topics.collect()))
 }
 
-/// Returns an iterator over the committed offsets of an answer's topics as [`Told`]. This is a
+/// Returns an iterator over the committed offsets of an answer's topics as [`FetchedOffset`]. This is a
 /// macro because the types of topics and partitions before version 8 differ from the later ones,
 /// with the same fields.
 macro_rules! told {
     ($topics:expr) => {
         $topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|each| Told {
+            topic.partitions.iter().map(|each| FetchedOffset {
                 topic: &topic.name,
                 partition: each.partition_index,
                 code: each.error_code,
@@ -165,10 +165,10 @@ fn read_committed(
         let groups = answer.groups.iter();
         for entry in groups.filter(|entry| entry.group_id.as_str() == group) {
             code = entry.error_code;
-            found.extend(told!(entry.topics).filter_map(Told::read));
+            found.extend(told!(entry.topics).filter_map(FetchedOffset::read));
         }
     } else {
-        found.extend(told!(answer.topics).filter_map(Told::read));
+        found.extend(told!(answer.topics).filter_map(FetchedOffset::read));
     }
     match ErrorCode::from_wire(code) {
         Some(code) => Err(Error::broker(code).api("OffsetFetch").group(group)),
@@ -177,7 +177,7 @@ fn read_committed(
 }
 
 /// The fields of one partition in an answer, as they were read.
-struct Told<'a> {
+struct FetchedOffset<'a> {
     topic: &'a str,
     partition: i32,
     code: i16,
@@ -186,7 +186,7 @@ struct Told<'a> {
     metadata: Option<&'a StrBytes>,
 }
 
-impl Told<'_> {
+impl FetchedOffset<'_> {
     /// Returns the partition with its committed offset or error. `None` if the partition's number
     /// is negative.
     fn read(self) -> Option<(TopicPartition, Found)> {

@@ -1,46 +1,15 @@
-//! Offsets that a user commits, and commits that continue in the background.
+//! Commits that continue in the background.
 
 use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
+use milena_core::{Error, ErrorKind, Result, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::partition::{Committable, Partition};
-
-/// The offset at which a group resumes a partition, as the coordinator stores it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OffsetAndMetadata {
-    /// The offset to resume at. It is one past the last record that is done.
-    pub offset: Offset,
-    /// The epoch of the leader that wrote the record before the offset. With it, the next reader
-    /// notices that the log was truncated (KIP-320). `None` lets the consumer fill in the epoch
-    /// that it knows.
-    pub leader_epoch: Option<LeaderEpoch>,
-    /// A text for people and tools. Brokers accept up to 4,096 characters by default
-    /// (`offset.metadata.max.bytes`).
-    pub metadata: Arc<str>,
-}
-
-impl OffsetAndMetadata {
-    /// Returns the offset with a text.
-    pub fn new(offset: Offset, metadata: impl Into<Arc<str>>) -> Self {
-        Self {
-            offset,
-            leader_epoch: None,
-            metadata: metadata.into(),
-        }
-    }
-}
-
-impl From<Offset> for OffsetAndMetadata {
-    fn from(offset: Offset) -> Self {
-        Self::new(offset, "")
-    }
-}
 
 /// A commit in progress. Await it for its result. It continues if this is dropped.
 ///

@@ -9,6 +9,7 @@ use milena_core::{
     BoxError, ConsumerRecord, Error, GroupMetadata, Incoming, Offset, Outcome, Result, Routes,
     TopicName, TopicPartition,
 };
+use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
@@ -17,14 +18,14 @@ use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
 use crate::commit::{self, Effort};
 use crate::committed;
-use crate::committing::{OffsetAndMetadata, PendingCommit};
+use crate::committing::PendingCommit;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::into_routes::IntoRoutes;
+use crate::offset_and_metadata::OffsetAndMetadata;
 use crate::partition::{Committable, Partition};
 use crate::receiver::Receiver;
-use crate::run::{self, Run, RunUntil, ShutdownHandle};
+use crate::run::{self, Run, RunUntil};
 use crate::settings::Settings;
 use crate::spawned::RunningConsumer;
 

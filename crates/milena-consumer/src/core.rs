@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use milena_core::{
-    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, LaneStopPolicy, NodeId, Observers,
-    Offset, Reason, RebalancePhase, Result, StuckPolicy, TopicPartition,
+    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason,
+    RebalancePhase, Result, TopicPartition,
 };
+use milena_lanes::{End, Pause, PauseHolder};
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
@@ -20,11 +20,10 @@ use tokio::time::Instant;
 use crate::baseline::Baseline;
 use crate::budget::Budget;
 use crate::committing::Later;
-use crate::group::{HELD, Signals};
-use crate::member::{Membership, Pulse};
+use crate::group::signals::Signals;
+use crate::member::{MembershipStamp, Pulse};
 use crate::openers::Openers;
-use crate::partition::{Partition, Place, Wakes};
-use crate::pauses::{Holder, Pause};
+use crate::partition::{FetchFrom, Partition, Wakes};
 use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::touched::Touched;
@@ -43,9 +42,9 @@ pub(crate) struct Core {
     /// Wakes the fetcher when a partition may have become fetchable or memory was freed.
     pub(crate) fetch: Arc<Notify>,
     /// Partitions that changed since the fetcher last looked at them. Partitions add themselves.
-    pub(crate) touched: Arc<Touched>,
+    pub(crate) touched: Arc<Touched<Partition>>,
     /// Partitions that may have records for a receiver. Turned off once a handler runs.
-    pub(crate) readable: Arc<Touched>,
+    pub(crate) readable: Arc<Touched<Partition>>,
     /// Wakes the task that looks positions up.
     pub(crate) lookup: Notify,
     /// Wakes all receivers (`recv` and its relatives) when there may be a record or the consumer
@@ -72,7 +71,7 @@ pub(crate) struct Core {
     pub(crate) membership: Standing,
     /// The latest verdict of the coordinator on a membership. Heartbeats and commits write it
     /// through `tell_verdict`. The group's task acts on it. `None` before the first one.
-    pub(crate) verdict: watch::Sender<Option<(Membership, Pulse)>>,
+    pub(crate) verdict: watch::Sender<Option<(MembershipStamp, Pulse)>>,
     /// Counts for the report of a run.
     pub(crate) counts: Counts,
     /// The assigned partitions by topic and number. Changed by the group's task, or by `assign` and
@@ -98,7 +97,7 @@ pub(crate) struct Core {
 type Assignment = BTreeMap<TopicPartition, Arc<Partition>>;
 
 /// The assigned partitions at one moment.
-pub(crate) type Listed = Arc<Vec<Arc<Partition>>>;
+pub(crate) type PartitionList = Arc<Vec<Arc<Partition>>>;
 
 /// The user of the consumer's records.
 enum Processing {
@@ -111,62 +110,15 @@ enum Processing {
     Over,
 }
 
-/// The reason why a consumer ended.
-#[derive(Clone, Debug)]
-pub(crate) enum End {
-    /// The program closed the consumer.
-    Closed,
-    /// A handler asked for the end.
-    Stopped(Reason),
-    /// The consumer could not continue.
-    Failed(Error),
-}
-
 /// Counts of what a consumer has done since it was built.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    /// Records that a handler acknowledged.
-    pub(crate) processed: Count,
-    /// Records that a handler skipped.
-    pub(crate) skipped: AtomicU64,
-    /// Records that were written to a dead letter topic.
-    pub(crate) dead_lettered: AtomicU64,
-    /// Records that were written to a retry topic.
-    pub(crate) forwarded: AtomicU64,
-    /// Records that were done after their partition was revoked.
-    pub(crate) late: AtomicU64,
     /// Unreadable batches that were skipped.
     pub(crate) corrupt: AtomicU64,
     /// Commits that were sent, including those that failed.
     pub(crate) commits: AtomicU64,
     /// The offset that was committed last, by partition.
     pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,
-}
-
-/// A count that every lane raises with every record. Partitions add to different slots, since all
-/// cores would contend for the cache line of a single counter.
-#[derive(Debug, Default)]
-pub(crate) struct Count([CountPlace; 16]);
-
-#[derive(Debug, Default)]
-#[repr(align(128))]
-/// A counter in a cache line of its own.
-struct CountPlace(AtomicU64);
-
-impl Count {
-    /// Adds one to the slot of this partition.
-    pub(crate) fn add_one(&self, of: &TopicPartition) {
-        let at = of.partition.to_wire().unsigned_abs() as usize % self.0.len();
-        if let Some(place) = self.0.get(at) {
-            place.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Returns the sum of all slots.
-    pub(crate) fn sum(&self) -> u64 {
-        let places = self.0.iter();
-        places.map(|place| place.0.load(Ordering::Relaxed)).sum()
-    }
 }
 
 /// The lanes of a handler, without the handler's type.
@@ -230,7 +182,7 @@ impl Core {
     }
 
     /// Returns the assigned partitions as a shared list that may be kept.
-    pub(crate) fn listed_now(&self) -> Listed {
+    pub(crate) fn listed_now(&self) -> PartitionList {
         self.listed.load_full()
     }
 
@@ -279,24 +231,24 @@ impl Core {
 
     /// Adds partitions to the assignment. A partition that was assigned before is fenced and
     /// replaced, and its lanes start again.
-    pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, Place)>) {
+    pub(crate) fn assign(&self, places: impl IntoIterator<Item = (TopicPartition, FetchFrom)>) {
         self.assign_held(places, None);
     }
 
-    /// Adds partitions like [`assign`](Self::assign). They start paused by the holder `hold`, if
-    /// one is given.
+    /// Adds partitions like [`assign`](Self::assign). They start paused by this holder for this
+    /// reason, if `hold` is given.
     pub(crate) fn assign_held(
         &self,
-        places: impl IntoIterator<Item = (TopicPartition, Place)>,
-        hold: Option<&Arc<str>>,
+        places: impl IntoIterator<Item = (TopicPartition, FetchFrom)>,
+        hold: Option<(&PauseHolder, &Reason)>,
     ) {
         let fresh: Vec<_> = places
             .into_iter()
             .map(|(place, start)| Partition::new(place, start, self.wakes()))
             .collect();
-        if let Some(by) = hold {
+        if let Some((by, reason)) = hold {
             for partition in &fresh {
-                self.pause(partition, by, &HELD);
+                self.hold(partition, by, reason);
             }
         }
         let mut assignment = self.assignment.lock();
@@ -511,50 +463,6 @@ impl Core {
         !matches!(*self.lanes.lock(), Processing::Nobody)
     }
 
-    /// Reports that the lane of `partition` cannot continue, and applies the `on_lane_stop` policy.
-    /// The reported event turns health red.
-    pub(crate) fn lane_stopped(&self, partition: &Partition, route: &str, error: &Error) {
-        let reason = error.to_string();
-        tracing::error!(partition = %partition.place(), route, reason, "a lane stopped");
-        self.observers().emit(|| Event::LaneStopped {
-            group: self.settings.group_name(),
-            partition: partition.place(),
-            route,
-            reason: &reason,
-        });
-        match self.settings.on_lane_stop {
-            LaneStopPolicy::Stop => self.end(End::Failed(error.clone())),
-            LaneStopPolicy::Pause => self.pause(partition, &"lane-stopped".into(), &reason.into()),
-        }
-    }
-
-    /// Reports that a handler has had a record for longer than `max_processing_time`. `first` is
-    /// true for the first report of this record. Only that one can stop the lane.
-    pub(crate) fn handler_stuck(
-        &self,
-        partition: &Partition,
-        route: &str,
-        offset: Offset,
-        elapsed: Duration,
-        first: bool,
-    ) {
-        let place = partition.place();
-        tracing::warn!(partition = %place, %offset, route, ?elapsed, "a handler has had a record for too long");
-        self.observers().emit(|| Event::HandlerStuck {
-            group: self.settings.group_name(),
-            partition: place,
-            offset: offset.to_wire(),
-            route,
-            elapsed,
-        });
-        if first && self.settings.on_stuck == StuckPolicy::StopLane {
-            let what = format!("the handler `{route}` has had a record for {elapsed:?}");
-            let error = Error::new(ErrorKind::Timeout, what).at(place);
-            partition.stop();
-            self.lane_stopped(partition, route, &error.offset(offset));
-        }
-    }
-
     /// Returns the pauses of all assigned partitions.
     pub(crate) fn pauses(&self) -> Vec<Pause> {
         let partitions = self.partitions();
@@ -564,31 +472,21 @@ impl Core {
             .collect()
     }
 
-    /// Pauses a partition under the name `by`.
-    pub(crate) fn pause(&self, partition: &Partition, by: &Arc<str>, reason: &Reason) {
-        self.hold(partition, &Holder::named(Arc::clone(by)), reason);
-    }
-
-    /// Ends the pause under the name `by`. The partition resumes if no other holder is left.
-    pub(crate) fn resume(&self, partition: &Partition, by: &str) {
-        self.let_go(partition, &Holder::named(by));
-    }
-
     /// Adds `by` to the holders that keep the partition paused. Reports it if `by` did not hold it
     /// before.
-    pub(crate) fn hold(&self, partition: &Partition, by: &Holder, reason: &Reason) {
+    pub(crate) fn hold(&self, partition: &Partition, by: &PauseHolder, reason: &Reason) {
         if partition.pause(by, reason.clone()) {
             self.observers().emit(|| Event::Paused {
                 group: self.settings.group_name(),
                 partition: partition.place(),
-                by: &by.name,
+                by: by.name(),
                 reason,
             });
         }
     }
 
     /// Removes `by` from the holders of the pause. Reports it if the partition resumes.
-    pub(crate) fn let_go(&self, partition: &Partition, by: &Holder) {
+    pub(crate) fn let_go(&self, partition: &Partition, by: &PauseHolder) {
         if partition.resume(by) {
             let place = partition.place();
             self.observers().emit(|| Event::Resumed {
@@ -631,7 +529,7 @@ impl Core {
 
     /// Records the coordinator's verdict on a membership. A worse verdict replaces a better one,
     /// never the reverse.
-    pub(crate) fn tell_verdict(&self, membership: &Membership, pulse: Pulse) {
+    pub(crate) fn tell_verdict(&self, membership: &MembershipStamp, pulse: Pulse) {
         let grave = |pulse: &Pulse| match pulse {
             Pulse::Alive | Pulse::Unsure { .. } => 0,
             Pulse::Rebalance => 1,

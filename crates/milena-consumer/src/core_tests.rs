@@ -46,7 +46,7 @@ async fn lanes_of_a_partition_start_once_however_an_assignment_and_a_run_meet() 
                 meet();
                 for partition in 0..PARTITIONS {
                     let place = TopicPartition::new("orders", partition);
-                    core.assign([(place, Place::At(0_u32.into()))]);
+                    core.assign([(place, FetchFrom::At(0_u32.into()))]);
                 }
             });
             threads.spawn(|| {

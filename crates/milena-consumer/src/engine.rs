@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use milena_core::{Error, ErrorKind, Gauge, Result};
+use milena_lanes::End;
 use milena_pool::{BoxFuture, ClusterUser, EndStage};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -12,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::core::{Core, End};
+use crate::core::Core;
 use crate::partition::Partition;
 use crate::shutdown_log::ShutdownLog;
 use crate::supervise::{GROUP, Left, Supervisor};

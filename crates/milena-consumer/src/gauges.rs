@@ -3,11 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use milena_core::{Gauge, Gauges, RecordState, Timestamp};
+use milena_lanes::contained;
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::partition::{Oldest, Phase};
-use crate::supervise::contained;
+use crate::partition::Oldest;
 
 /// The gauges of one consumer. They are empty once the consumer is gone.
 pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
@@ -121,19 +121,9 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
 
 /// Returns what the oldest unsettled record waits for.
 fn state<'a>(oldest: &Oldest, route: &'a str, clock: Timestamp) -> RecordState<'a> {
-    let queued = RecordState::Queued { busy: oldest.busy };
-    let Some(lane) = oldest.lane else {
-        return queued;
-    };
-    match lane.phase {
-        Phase::Idle => queued,
-        Phase::Ready => RecordState::NotReady { route },
-        Phase::Handler => RecordState::InHandler { route },
-        Phase::Held => RecordState::Held {
-            route,
-            left: lane.until.since(clock),
-        },
-        Phase::Again => RecordState::Retrying { route },
+    match oldest.lane {
+        Some(lane) => lane.record_state(route, oldest.busy, clock),
+        None => RecordState::Queued { busy: oldest.busy },
     }
 }
 

@@ -11,7 +11,7 @@ use milena_protocol::messages::HeartbeatRequest;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::Core;
-use crate::member::{Membership, Pulse, pulse};
+use crate::member::{MembershipStamp, Pulse, pulse};
 use crate::passing::passes;
 
 /// Sends heartbeats for each membership, from its start until the next one. Passes the
@@ -33,7 +33,7 @@ pub(crate) async fn run(core: Arc<Core>) {
 }
 
 /// Sends heartbeats for one membership until the future is dropped.
-async fn beat(core: &Core, membership: &Membership) {
+async fn beat(core: &Core, membership: &MembershipStamp) {
     let interval = core.settings.heartbeat_interval;
     let mut awake = Awake::new(core);
     let mut silence = Silence::default();
@@ -168,7 +168,7 @@ impl Silence {
 }
 
 /// Sends one heartbeat and waits for its answer, for at most a third of the session timeout.
-async fn once(core: &Core, membership: &Membership) -> Result<()> {
+async fn once(core: &Core, membership: &MembershipStamp) -> Result<()> {
     // Gives up early, so that a lost heartbeat can be sent again within the session.
     let limit = core.settings.session_timeout / 3;
     let asking = async {
@@ -190,7 +190,7 @@ async fn once(core: &Core, membership: &Membership) -> Result<()> {
     }
 }
 
-fn request(core: &Core, membership: &Membership) -> HeartbeatRequest {
+fn request(core: &Core, membership: &MembershipStamp) -> HeartbeatRequest {
     let group = StrBytes::from_string(core.settings.group_name().to_owned());
     let instance = core.settings.instance.as_deref();
     HeartbeatRequest::default()

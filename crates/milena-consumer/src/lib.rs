@@ -32,24 +32,19 @@ mod committed;
 mod committing;
 mod consumer;
 mod core;
-mod driven;
 mod engine;
 mod epochs;
+mod feed;
 mod fetcher;
 mod gauges;
 mod group;
-mod handoff;
 mod heartbeat;
-mod into_routes;
-mod keyed;
 mod lag;
-mod lane;
 mod member;
-mod offsets;
+mod offset_and_metadata;
 mod openers;
 mod partition;
 mod passing;
-mod pauses;
 mod positions;
 mod query;
 mod reader;
@@ -59,7 +54,6 @@ mod run;
 mod session;
 mod settings;
 mod shutdown_log;
-mod source;
 mod spawned;
 mod standing;
 mod start;
@@ -67,21 +61,17 @@ mod stream;
 mod subscription;
 mod supervise;
 mod targets;
-mod together;
 mod touched;
 mod truncation;
 mod unpack;
 mod unread;
-mod verdict;
-mod worker;
 
 pub use assigned::AssignedConsumer;
 pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
-pub use committing::{OffsetAndMetadata, PendingCommit};
+pub use committing::PendingCommit;
 pub use consumer::Consumer;
 pub use group::RebalanceListener;
-pub use into_routes::{AsHandler, AsRoutes, AsService, HandlerService, IntoRoutes, OneRoute};
 pub use lag::Lag;
 pub use milena_assignor::{
     Assignor, CooperativeStickyAssignor, GroupAssignment, GroupMember, GroupTopics, RangeAssignor,
@@ -91,10 +81,14 @@ pub use milena_core::{
     CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel, LaneStopPolicy,
     OffsetReset, Order, StuckPolicy,
 };
-pub use pauses::Pause;
+pub use milena_lanes::{
+    AsHandler, AsRoutes, AsService, Driven, HandlerService, IntoRoutes, OneRoute, Pause, RunEnd,
+    ShutdownHandle,
+};
+pub use offset_and_metadata::OffsetAndMetadata;
 pub use query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;
-pub use run::{Run, RunEnd, RunReport, RunUntil, ShutdownHandle};
+pub use run::{Run, RunReport, RunUntil};
 pub use spawned::RunningConsumer;
 pub use start::StartAt;
 pub use stream::{BatchStream, RecordStream};

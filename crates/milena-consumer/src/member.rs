@@ -7,7 +7,7 @@ use milena_core::{Error, ErrorCode, ErrorKind};
 
 /// The member's identity as the coordinator knows it. Only answers change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Member {
+pub(crate) struct ClassicMember {
     /// The member id that the coordinator gave. `None` before the first join and after the
     /// coordinator forgot it.
     id: Option<Arc<str>>,
@@ -18,7 +18,7 @@ pub(crate) struct Member {
 /// The identity that commits and heartbeats carry. Valid from the answer to a join until the next
 /// join or loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Membership {
+pub(crate) struct MembershipStamp {
     /// The member id.
     pub(crate) member: Arc<str>,
     /// The generation, or the member epoch under the consumer protocol.
@@ -27,7 +27,7 @@ pub(crate) struct Membership {
 
 /// The next step after the coordinator refused a join or a sync.
 #[derive(Clone, Debug)]
-pub(crate) enum Next {
+pub(crate) enum NextJoin {
     /// Join again at once.
     Again,
     /// Join again after a backoff.
@@ -62,15 +62,15 @@ pub(crate) enum Pulse {
     Fail(Error),
 }
 
-impl Member {
+impl ClassicMember {
     /// Returns the id to join with. Empty before the first join.
     pub(crate) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
 
     /// Returns the membership. `None` while this is not a member.
-    pub(crate) fn membership(&self) -> Option<Membership> {
-        Some(Membership {
+    pub(crate) fn membership(&self) -> Option<MembershipStamp> {
+        Some(MembershipStamp {
             member: self.id.clone()?,
             generation: self.generation?,
         })
@@ -97,38 +97,38 @@ impl Member {
 
     /// Notes that the join was refused, and returns the next step. `id` is the one that the answer
     /// gives (KIP-394).
-    pub(crate) fn join_refused(&mut self, code: ErrorCode, id: &str) -> Next {
+    pub(crate) fn join_refused(&mut self, code: ErrorCode, id: &str) -> NextJoin {
         match code {
             ErrorCode::MEMBER_ID_REQUIRED if !id.is_empty() => {
                 self.id = Some(id.into());
-                Next::Again
+                NextJoin::Again
             }
             ErrorCode::UNKNOWN_MEMBER_ID => {
                 self.forget(true);
-                Next::Later
+                NextJoin::Later
             }
             ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
-                Next::Fail(Error::broker(code).setting("partition.assignment.strategy"))
+                NextJoin::Fail(Error::broker(code).setting("partition.assignment.strategy"))
             }
             ErrorCode::INVALID_SESSION_TIMEOUT => {
-                Next::Fail(Error::broker(code).setting("session.timeout.ms"))
+                NextJoin::Fail(Error::broker(code).setting("session.timeout.ms"))
             }
-            ErrorCode::INVALID_GROUP_ID => Next::Fail(Error::broker(code).setting("group.id")),
+            ErrorCode::INVALID_GROUP_ID => NextJoin::Fail(Error::broker(code).setting("group.id")),
             _ => otherwise(code),
         }
     }
 
     /// Notes that the sync was refused, and returns the next step.
-    pub(crate) fn sync_refused(&mut self, code: ErrorCode) -> Next {
+    pub(crate) fn sync_refused(&mut self, code: ErrorCode) -> NextJoin {
         match code {
-            ErrorCode::REBALANCE_IN_PROGRESS => Next::Again,
+            ErrorCode::REBALANCE_IN_PROGRESS => NextJoin::Again,
             ErrorCode::UNKNOWN_MEMBER_ID => {
                 self.forget(true);
-                Next::Again
+                NextJoin::Again
             }
             ErrorCode::ILLEGAL_GENERATION => {
                 self.forget(false);
-                Next::Again
+                NextJoin::Again
             }
             _ => otherwise(code),
         }
@@ -163,13 +163,13 @@ pub(crate) fn pulse(code: Option<ErrorCode>) -> Pulse {
 }
 
 /// Returns the next step for codes that mean the same for a join and a sync.
-fn otherwise(code: ErrorCode) -> Next {
+fn otherwise(code: ErrorCode) -> NextJoin {
     match code {
-        ErrorCode::FENCED_INSTANCE_ID => Next::Fail(fenced(code)),
-        _ if code.is_stale_coordinator() => Next::Relocate,
-        ErrorCode::REBALANCE_IN_PROGRESS => Next::Later,
-        _ if code.is_retriable() || is_unknown(code) => Next::Later,
-        _ => Next::Fail(Error::broker(code)),
+        ErrorCode::FENCED_INSTANCE_ID => NextJoin::Fail(fenced(code)),
+        _ if code.is_stale_coordinator() => NextJoin::Relocate,
+        ErrorCode::REBALANCE_IN_PROGRESS => NextJoin::Later,
+        _ if code.is_retriable() || is_unknown(code) => NextJoin::Later,
+        _ => NextJoin::Fail(Error::broker(code)),
     }
 }
 
@@ -190,17 +190,17 @@ fn fenced(code: ErrorCode) -> Error {
 mod tests {
     use super::*;
 
-    fn member() -> Member {
-        let mut member = Member::default();
+    fn member() -> ClassicMember {
+        let mut member = ClassicMember::default();
         member.joined("m-1", 3);
         member
     }
 
     #[test]
     fn a_required_member_id_is_taken_and_sent_at_once() {
-        let mut fresh = Member::default();
+        let mut fresh = ClassicMember::default();
         let next = fresh.join_refused(ErrorCode::MEMBER_ID_REQUIRED, "m-7");
-        assert!(matches!(next, Next::Again));
+        assert!(matches!(next, NextJoin::Again));
         assert_eq!(fresh.id(), "m-7");
         assert_eq!(fresh.membership(), None);
     }
@@ -210,13 +210,13 @@ mod tests {
         let mut gone = member();
         assert!(matches!(
             gone.sync_refused(ErrorCode::UNKNOWN_MEMBER_ID),
-            Next::Again
+            NextJoin::Again
         ));
         assert_eq!(gone.id(), "");
         let mut late = member();
         assert!(matches!(
             late.sync_refused(ErrorCode::ILLEGAL_GENERATION),
-            Next::Again
+            NextJoin::Again
         ));
         assert_eq!((late.id(), late.membership()), ("m-1", None));
     }
@@ -229,7 +229,7 @@ mod tests {
             ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
         ] {
             let mut moved = member();
-            assert!(!matches!(moved.join_refused(code, ""), Next::Fail(_)));
+            assert!(!matches!(moved.join_refused(code, ""), NextJoin::Fail(_)));
             assert_eq!(moved, member());
             assert!(matches!(pulse(Some(code)), Pulse::Unsure { .. }));
         }
@@ -244,8 +244,11 @@ mod tests {
         for code in [-1, 9999].into_iter().filter_map(ErrorCode::from_wire) {
             assert!(matches!(pulse(Some(code)), Pulse::Unsure { .. }), "{code}");
             let mut met = member();
-            assert!(matches!(met.join_refused(code, ""), Next::Later), "{code}");
-            assert!(matches!(met.sync_refused(code), Next::Later), "{code}");
+            assert!(
+                matches!(met.join_refused(code, ""), NextJoin::Later),
+                "{code}"
+            );
+            assert!(matches!(met.sync_refused(code), NextJoin::Later), "{code}");
             assert_eq!(met, member());
         }
     }
@@ -269,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_refusal_that_waiting_cannot_mend_names_the_setting() {
-        let mut fresh = Member::default();
+        let mut fresh = ClassicMember::default();
         for (code, key) in [
             (
                 ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
@@ -277,12 +280,12 @@ mod tests {
             ),
             (ErrorCode::INVALID_SESSION_TIMEOUT, "session.timeout.ms"),
         ] {
-            let Next::Fail(error) = fresh.join_refused(code, "") else {
+            let NextJoin::Fail(error) = fresh.join_refused(code, "") else {
                 panic!("{code:?} cannot be mended by waiting");
             };
             assert_eq!(error.place().setting.as_deref(), Some(key));
         }
-        let Next::Fail(error) = fresh.join_refused(ErrorCode::FENCED_INSTANCE_ID, "") else {
+        let NextJoin::Fail(error) = fresh.join_refused(ErrorCode::FENCED_INSTANCE_ID, "") else {
             panic!("a fenced instance must not join again");
         };
         assert_eq!(error.kind(), ErrorKind::Fenced);

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind};
+use milena_lanes::contained;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use crate::core::Core;
 use crate::partition::{Bad, BatchEnd, Partition};
-use crate::supervise::contained;
 use crate::unpack::unpack;
 
 /// The threads that open batches, and the partitions that have some for them.

@@ -14,12 +14,12 @@ use milena_core::{
     Error, ErrorKind, Event, LeaderEpoch, NodeId, Offset, OffsetReset, Result, Timestamp,
     TopicPartition,
 };
+use milena_lanes::End;
 use tokio::time::{Instant, sleep_until};
 
-use crate::baseline;
 use crate::committed::{self, Found, is_about_the_member, is_coordinated};
-use crate::core::{Core, End};
-use crate::partition::{Partition, Place};
+use crate::core::Core;
+use crate::partition::{FetchFrom, Partition};
 use crate::passing::passes;
 use crate::query::{self, EpochEnd, Listed};
 use crate::truncation;
@@ -29,7 +29,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
     let mut subscription = core.group.subscription.subscribe();
     let mut lookups = Lookups::new(Arc::clone(&core));
-    let mut noting = Box::pin(baseline::note(Arc::clone(&core)));
+    let mut noting = Box::pin(note_baseline(Arc::clone(&core)));
     let mut noted = false;
     loop {
         let wake_at = lookups.start(Instant::now());
@@ -44,7 +44,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = sleep_until(wake_at) => {}
             () = &mut noting, if !noted => noted = true,
             Ok(()) = subscription.changed() => {
-                noting = Box::pin(baseline::note(Arc::clone(&core)));
+                noting = Box::pin(note_baseline(Arc::clone(&core)));
                 noted = false;
             }
             // A partition without a leader may have one now.
@@ -81,7 +81,7 @@ enum Question {
 }
 
 /// The partitions that were asked about, and the broker's answer.
-enum Answer {
+enum Reply {
     Committed(Vec<Turned>, Result<HashMap<TopicPartition, Found>>),
     Offsets(
         Vec<(Turned, OffsetReset)>,
@@ -95,13 +95,13 @@ enum Answer {
 }
 
 /// A question that has ended, with or without an answer.
-struct Landed {
+struct EndedQuestion {
     /// The broker and the kind of question.
     whom: Whom,
     /// The time at which the question was sent.
     asked_at: Instant,
     /// The answer, or the error in its place.
-    answer: Answer,
+    answer: Reply,
 }
 
 /// The backoff of a broker that did not answer a kind of question.
@@ -118,7 +118,7 @@ struct Lookups {
     /// The state of the consumer.
     core: Arc<Core>,
     /// Questions in flight.
-    flying: FuturesUnordered<Pin<Box<dyn Future<Output = Landed> + Send>>>,
+    flying: FuturesUnordered<Pin<Box<dyn Future<Output = EndedQuestion> + Send>>>,
     /// The brokers and kinds of the questions in flight.
     busy: HashSet<Whom>,
     /// Backoffs of brokers that did not answer. An answer removes the entry.
@@ -148,23 +148,23 @@ impl Lookups {
         for partition in self.core.listed().iter() {
             let (place, turn) = partition.where_to_fetch();
             let due = match place {
-                Place::At(_) => partition.end_due(ENDS),
+                FetchFrom::At(_) => partition.end_due(ENDS),
                 // The reader has got the error already. Only a seek leaves this place.
-                Place::Lookup(OffsetReset::None) => continue,
+                FetchFrom::Lookup(OffsetReset::None) => continue,
                 _ => partition.lookup_due(),
             };
             if let Some(due) = due.filter(|due| *due > now) {
                 wake_at = wake_at.min(due);
                 continue;
             }
-            if place == Place::Committed {
+            if place == FetchFrom::Committed {
                 push(&mut questions, Whom::Coordinator, partition, place, turn);
                 continue;
             }
             let Some(leader) = metadata.leader(partition.place()) else {
                 let topic = partition.place().topic.clone();
                 match place {
-                    Place::At(_) => {
+                    FetchFrom::At(_) => {
                         idle.push(topic);
                         wake_at = wake_at.min(now + ENDS);
                     }
@@ -173,9 +173,9 @@ impl Lookups {
                 continue;
             };
             let whom = match place {
-                Place::At(_) => Whom::Ends(leader),
-                Place::Unsure(..) => Whom::Epochs(leader),
-                Place::Lookup(_) | Place::Committed => Whom::Offsets(leader),
+                FetchFrom::At(_) => Whom::Ends(leader),
+                FetchFrom::Unsure(..) => Whom::Epochs(leader),
+                FetchFrom::Lookup(_) | FetchFrom::Committed => Whom::Offsets(leader),
             };
             push(&mut questions, whom, partition, place, turn);
         }
@@ -210,7 +210,7 @@ impl Lookups {
             self.flying.push(Box::pin(async move {
                 let asked_at = Instant::now();
                 let answer = ask(&core, whom, question).await;
-                Landed {
+                EndedQuestion {
                     whom,
                     asked_at,
                     answer,
@@ -225,39 +225,39 @@ impl Lookups {
     /// # Errors
     /// An error that ends the consumer, for example if the group may not be read or the cluster was
     /// closed.
-    fn land(&mut self, landed: Landed, now: Instant) -> Result<()> {
-        let Landed {
+    fn land(&mut self, landed: EndedQuestion, now: Instant) -> Result<()> {
+        let EndedQuestion {
             whom,
             asked_at,
             answer,
         } = landed;
         self.busy.remove(&whom);
         match answer {
-            Answer::Committed(asked, answer) => {
+            Reply::Committed(asked, answer) => {
                 let partitions = asked.iter().map(|(partition, _)| partition);
                 if let Some(found) = self.judge(whom, answer, partitions, now)? {
                     self.begin_at_committed(&asked, &found, now);
                 }
             }
-            Answer::Offsets(asked, answer) => {
+            Reply::Offsets(asked, answer) => {
                 let partitions = asked.iter().map(|((partition, _), _)| partition);
                 if let Some(found) = self.judge(whom, answer, partitions, now)? {
                     self.begin_in_log(asked, found, now);
                 }
             }
-            Answer::Epochs(asked, Err(error)) if error.kind() == ErrorKind::Unsupported => {
+            Reply::Epochs(asked, Err(error)) if error.kind() == ErrorKind::Unsupported => {
                 // The broker is older than KIP-320 and cannot check positions. They count as valid.
                 for ((partition, turn), ..) in asked {
                     partition.validated(turn);
                 }
             }
-            Answer::Epochs(asked, answer) => {
+            Reply::Epochs(asked, answer) => {
                 let partitions = asked.iter().map(|((partition, _), ..)| partition);
                 if let Some(ends) = self.judge(whom, answer, partitions, now)? {
                     self.validate(asked, ends, now);
                 }
             }
-            Answer::Ends(asked, answer) => {
+            Reply::Ends(asked, answer) => {
                 let partitions = asked.iter().map(|(partition, _)| partition);
                 if let Some(mut ends) = self.judge(whom, answer, partitions, now)? {
                     for (partition, turn) in asked {
@@ -326,8 +326,8 @@ impl Lookups {
             match found.get(place) {
                 Some(Ok(Some(found))) => {
                     let place = match found.leader_epoch {
-                        Some(epoch) => Place::Unsure(found.offset, epoch),
-                        None => Place::At(found.offset),
+                        Some(epoch) => FetchFrom::Unsure(found.offset, epoch),
+                        None => FetchFrom::At(found.offset),
                     };
                     if partition.resolve(*turn, place, found.leader_epoch) {
                         partition.note_committed(found.offset);
@@ -363,7 +363,7 @@ impl Lookups {
                 Some(Ok((None, _, _))) if by_time => {
                     // All records are older. The next record to be written is the first that is
                     // not.
-                    partition.resolve(turn, Place::Lookup(OffsetReset::Latest), None);
+                    partition.resolve(turn, FetchFrom::Lookup(OffsetReset::Latest), None);
                 }
                 Some(Ok((None, _, _))) => {
                     let error = Error::new(ErrorKind::Decode, "the answer gives no offset");
@@ -422,20 +422,20 @@ fn push(
     questions: &mut HashMap<Whom, Question>,
     whom: Whom,
     partition: &Arc<Partition>,
-    place: Place,
+    place: FetchFrom,
     turn: u64,
 ) {
     let turned = (Arc::clone(partition), turn);
     let empty = || match place {
-        Place::Committed => Question::Committed(Vec::new()),
-        Place::Lookup(_) => Question::Offsets(Vec::new()),
-        Place::Unsure(..) => Question::Epochs(Vec::new()),
-        Place::At(_) => Question::Ends(Vec::new()),
+        FetchFrom::Committed => Question::Committed(Vec::new()),
+        FetchFrom::Lookup(_) => Question::Offsets(Vec::new()),
+        FetchFrom::Unsure(..) => Question::Epochs(Vec::new()),
+        FetchFrom::At(_) => Question::Ends(Vec::new()),
     };
     match (questions.entry(whom).or_insert_with(empty), place) {
         (Question::Committed(list) | Question::Ends(list), _) => list.push(turned),
-        (Question::Offsets(list), Place::Lookup(reset)) => list.push((turned, reset)),
-        (Question::Epochs(list), Place::Unsure(offset, epoch)) => {
+        (Question::Offsets(list), FetchFrom::Lookup(reset)) => list.push((turned, reset)),
+        (Question::Epochs(list), FetchFrom::Unsure(offset, epoch)) => {
             list.push((turned, offset, epoch));
         }
         (Question::Offsets(_) | Question::Epochs(_), _) => {}
@@ -443,7 +443,7 @@ fn push(
 }
 
 /// Sends a question and waits for its answer.
-async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
+async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
     let node = match whom {
         Whom::Coordinator => None,
         Whom::Offsets(node) | Whom::Epochs(node) | Whom::Ends(node) => Some(node),
@@ -452,7 +452,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
         Question::Committed(asked) => {
             let places: Vec<_> = asked.iter().map(|(p, _)| p.place().clone()).collect();
             let answer = committed::committed(core, &places).await;
-            Answer::Committed(asked, answer)
+            Reply::Committed(asked, answer)
         }
         Question::Offsets(asked) => {
             let now = core.settings.now();
@@ -461,7 +461,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
                 .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)))
                 .collect();
             let answer = query::ask_offsets(core, node, &questions).await;
-            Answer::Offsets(asked, answer)
+            Reply::Offsets(asked, answer)
         }
         Question::Epochs(asked) => {
             let questions: Vec<_> = asked
@@ -469,7 +469,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
                 .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch))
                 .collect();
             let answer = query::ask_epochs(core, node, &questions).await;
-            Answer::Epochs(asked, answer)
+            Reply::Epochs(asked, answer)
         }
         Question::Ends(asked) => {
             let questions: Vec<_> = asked
@@ -477,9 +477,42 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Answer {
                 .map(|(partition, _)| (partition.place().clone(), query::LATEST))
                 .collect();
             let answer = query::ask_offsets(core, node, &questions).await;
-            Answer::Ends(asked, answer)
+            Reply::Ends(asked, answer)
         }
     }
+}
+
+/// Notes the partition counts of subscribed topics that are not noted yet. Does nothing without a
+/// group.
+async fn note_baseline(core: Arc<Core>) {
+    if core.settings.group.is_none() {
+        return;
+    }
+    core.baseline.lock().begin();
+    let subscription = core.group.subscription.borrow().clone();
+    // Held to the end of this function, so that the metadata covers all topics until they are
+    // noted.
+    let all = subscription
+        .pattern
+        .is_some()
+        .then(|| core.cluster.want_all_topics());
+    if all.is_some() && core.cluster.refresh().await.is_err() {
+        // The baseline stays incomplete, so no partition counts as new.
+        return;
+    }
+    for topic in &subscription.topics {
+        if core.cluster.topic(topic).await.is_err() {
+            return;
+        }
+    }
+    let metadata = core.cluster.metadata();
+    core.baseline.lock().note(&subscription, &metadata);
+}
+
+/// Returns true if the partition appeared after the consumer subscribed.
+fn is_new(core: &Core, place: &TopicPartition) -> bool {
+    let subscription = core.group.subscription.borrow();
+    core.baseline.lock().is_new(&subscription, place)
 }
 
 /// Applies `auto.offset.reset` to a partition without a committed offset.
@@ -487,13 +520,13 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
     // `latest` leaves out records from before the consumer subscribed. All records of a partition
     // that appeared later are newer than that.
     let reset = match core.settings.offset_reset {
-        OffsetReset::Latest if core.baseline.lock().is_new(core, partition.place()) => {
+        OffsetReset::Latest if is_new(core, partition.place()) => {
             tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
             OffsetReset::Earliest
         }
         reset => reset,
     };
-    if partition.resolve(turn, Place::Lookup(reset), None) && reset == OffsetReset::None {
+    if partition.resolve(turn, FetchFrom::Lookup(reset), None) && reset == OffsetReset::None {
         let what = "the group has committed no offset for the partition and auto.offset.reset is none: seek, or set it";
         let (_, turn) = partition.where_to_fetch();
         partition.fail(
@@ -508,7 +541,7 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
 fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
     let place = partition.place();
     let before = partition.reset_from();
-    if partition.resolve(turn, Place::At(offset), None)
+    if partition.resolve(turn, FetchFrom::At(offset), None)
         && let Some(before) = before
     {
         tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");

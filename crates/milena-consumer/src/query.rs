@@ -43,16 +43,16 @@ pub struct Watermarks {
 }
 
 /// The answer for one partition. The offset is `None` if no record matches.
-pub(crate) type Listed = Result<Told>;
+pub(crate) type Listed = Result<ListedOffset>;
 
 /// Offset, timestamp and leader epoch. Each is `None` if the broker did not send it.
-pub(crate) type Told = (Option<Offset>, Option<Timestamp>, Option<LeaderEpoch>);
+pub(crate) type ListedOffset = (Option<Offset>, Option<Timestamp>, Option<LeaderEpoch>);
 
 /// The end of a leader epoch in the leader's log. `None` if the leader does not know it.
 pub(crate) type EpochEnd = Result<Option<(LeaderEpoch, Offset)>>;
 
 /// A partition and the time to ask for, in wire format. -1 is the end of the log, -2 its start.
-pub(crate) type Question = (TopicPartition, i64);
+pub(crate) type TimeQuestion = (TopicPartition, i64);
 
 /// Groups questions by the leader of their partition. Also returns the partitions without a leader.
 fn by_leader<Q>(
@@ -93,7 +93,7 @@ fn current_epoch(core: &Core, place: &TopicPartition) -> i32 {
 /// Asks each leader once for offsets. The result has an entry for each partition in `questions`.
 pub(crate) async fn list_offsets(
     core: &Core,
-    questions: Vec<Question>,
+    questions: Vec<TimeQuestion>,
 ) -> HashMap<TopicPartition, Listed> {
     let left_out = "the answer leaves out a partition whose offsets were asked for";
     ask_leaders(core, questions, left_out, |leader, questions| async move {
@@ -163,7 +163,7 @@ fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Targ
 pub(crate) async fn ask_offsets(
     core: &Core,
     leader: Option<NodeId>,
-    questions: &[Question],
+    questions: &[TimeQuestion],
 ) -> Result<HashMap<TopicPartition, Listed>> {
     let mut topics: BTreeMap<&TopicName, Vec<ListOffsetsPartition>> = BTreeMap::new();
     for (place, time) in questions {
@@ -268,8 +268,8 @@ pub(crate) async fn ask_epochs(
 /// The first error that does not pass, or the last one that did once the API timeout is over.
 pub(crate) async fn settled(
     core: &Core,
-    questions: Vec<Question>,
-) -> Result<HashMap<TopicPartition, Told>> {
+    questions: Vec<TimeQuestion>,
+) -> Result<HashMap<TopicPartition, ListedOffset>> {
     let topics = questions.iter().map(|(place, _)| place.topic.clone());
     core.cluster.want_topics(topics);
     let deadline = Instant::now() + core.cluster.api_timeout();
@@ -307,7 +307,7 @@ pub(crate) async fn settled(
 /// Returns the first offset at or after each time.
 pub(crate) async fn for_times(
     core: &Core,
-    questions: Vec<Question>,
+    questions: Vec<TimeQuestion>,
 ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>> {
     let found = settled(core, questions).await?.into_iter();
     let told = found.map(|(place, (offset, timestamp, leader_epoch))| {

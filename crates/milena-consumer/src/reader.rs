@@ -72,10 +72,8 @@ macro_rules! reading {
             /// Returns a handle that shuts the consumer down gracefully.
             #[must_use]
             pub fn shutdown_handle(&self) -> ShutdownHandle {
-                ShutdownHandle {
-                    closing: self.core().closing.clone(),
-                    at_once: self.core().at_once.clone(),
-                }
+                let core = self.core();
+                ShutdownHandle::of(core.closing.clone(), core.at_once.clone())
             }
 
             /// Returns the partitions that are assigned to this consumer now.
@@ -142,7 +140,7 @@ macro_rules! reading {
                 let partition = self.core().partition(place)?;
                 let reason = milena_core::Reason::Borrowed("asked for");
                 self.core()
-                    .pause(&partition, &crate::pauses::USER.into(), &reason);
+                    .hold(&partition, &milena_lanes::PauseHolder::User, &reason);
                 self.receiver.lay_aside(place);
                 Ok(())
             }
@@ -155,7 +153,8 @@ macro_rules! reading {
             /// assigned.
             pub fn resume(&self, place: &TopicPartition) -> Result<()> {
                 let partition = self.core().partition(place)?;
-                self.core().resume(&partition, crate::pauses::USER);
+                self.core()
+                    .let_go(&partition, &milena_lanes::PauseHolder::User);
                 Ok(())
             }
 
@@ -201,7 +200,7 @@ macro_rules! reading {
 
             /// Returns the pauses of all assigned partitions, with holder, reason and age.
             #[must_use]
-            pub fn pauses(&self) -> Vec<crate::pauses::Pause> {
+            pub fn pauses(&self) -> Vec<milena_lanes::Pause> {
                 self.core().pauses()
             }
 

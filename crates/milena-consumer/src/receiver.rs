@@ -6,13 +6,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
+use milena_lanes::End;
 use milena_protocol::batch::Records;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::batch::{FetchBatch, Opened, Rest};
 use crate::budget::Pinned;
-use crate::core::{Core, End};
+use crate::core::Core;
 use crate::partition::Partition;
 use crate::unpack;
 

@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use milena_core::{
-    CancelToken, Event, Gate, GateState, Offset, Reason, Result, Routes, TopicPartition,
-};
+use milena_core::{Gauge, Offset, Result, RouteInfo, TopicPartition};
+use milena_lanes::{Drive, Driven, Report, RunEnd, ShutdownHandle, drive};
 use pin_project_lite::pin_project;
-use tokio::task::JoinSet;
 
-use crate::core::{Core, End, Lanes};
-use crate::driven::Driven;
-use crate::engine::{Engine, own_runtime};
-use crate::lane::{RouteLanes, Serves, heed};
-use crate::supervise::{caught, contained};
+use crate::core::Lanes;
+use crate::engine::Engine;
+use crate::feed::{ConsumerSource, PartitionFeed};
+use crate::partition::Partition;
 use crate::targets;
 
 /// The report of a run.
@@ -44,54 +41,6 @@ pub struct RunReport {
     pub committed: BTreeMap<TopicPartition, Offset>,
     /// The reason for the end.
     pub end: RunEnd,
-}
-
-/// The reason for an end without an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// A [`ShutdownHandle`] or `close` asked for the end.
-    Shutdown,
-    /// The handler answered [`Outcome::Stop`](milena_core::Outcome::Stop), for this reason.
-    Stopped(Reason),
-}
-
-/// A handle that shuts a consumer down gracefully, from anywhere. Its clones end the same consumer.
-#[derive(Clone, Debug)]
-pub struct ShutdownHandle {
-    /// Cancelled to shut down gracefully.
-    pub(crate) closing: CancelToken,
-    /// Cancelled to end at once.
-    pub(crate) at_once: CancelToken,
-}
-
-impl ShutdownHandle {
-    /// Starts a graceful shutdown and returns without waiting. No more records go to handlers,
-    /// lanes drain, offsets are committed, and the group is left. Then `run` returns its report.
-    pub fn shutdown(&self) {
-        self.closing.cancel();
-    }
-
-    /// Ends the consumer at once. Handlers are cut off and nothing more is committed. The next
-    /// owner of the partitions reads again what was not committed.
-    pub fn shutdown_now(&self) {
-        self.closing.cancel();
-        self.at_once.cancel();
-    }
-
-    /// Handles a signal to end, such as Ctrl-C. The first call is a [`shutdown`](Self::shutdown),
-    /// the second a [`shutdown_now`](Self::shutdown_now).
-    pub fn signal(&self) {
-        if self.closing.is_cancelled() {
-            self.at_once.cancel();
-        }
-        self.closing.cancel();
-    }
-
-    /// Returns true once a shutdown was asked for.
-    #[must_use]
-    pub fn is_shutting_down(&self) -> bool {
-        self.closing.is_cancelled()
-    }
 }
 
 /// The future of a run. [`Consumer::run`](crate::Consumer::run) returns it and lists its errors.
@@ -174,144 +123,124 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     }))
 }
 
-/// Checks the routes, starts their lanes, and closes the consumer at the end.
+/// Processes records with these routes, and closes the consumer at the end.
 async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
-    contained("the check of the routes", || routes.check())??;
-    let core = &engine.core;
-    tokio::select! {
-        biased;
-        () = core.closing.cancelled() => {}
-        checked = targets::check(core, routes.routes()) => checked?,
-    }
-    let routes = Arc::new(routes);
-    let lanes: Arc<dyn Lanes> = Arc::new(RouteLanes {
-        core: Arc::downgrade(core),
-        routes: Arc::clone(&routes),
-        runtime: own_runtime()?,
-    });
-    core.process_by(&lanes)?;
-    engine.start()?;
-    tracing::info!(
-        group = core.settings.group_name(),
-        subscription = ?core.settings.subscription(),
-        "the consumer starts"
-    );
-    let abandoned = Abandoned(Some(engine));
-    // Aborted when this function returns.
-    let mut gates = JoinSet::new();
-    let mut told: Vec<Gate> = Vec::new();
-    for (route, info) in routes.routes().iter().enumerate() {
-        for gate in info.gates.clone() {
-            // A gate that several routes share is reported once.
-            if !told.iter().any(|known| known.same(&gate)) {
-                told.push(gate.clone());
-                gates.spawn(tell_of_gate(Arc::clone(core), gate.clone()));
-            }
-            let watching = watch_gate(Arc::clone(core), Arc::clone(&routes), route, gate);
-            let core = Arc::clone(core);
-            gates.spawn(async move {
-                if let Err(error) = caught("the watcher of a gate", watching).await {
-                    core.fail(error);
-                }
-            });
-        }
-    }
-    tokio::select! {
-        biased;
-        _ = core.until_end() => {}
-        () = core.closing.cancelled() => {}
-    }
-    engine.close().await;
-    abandoned.finished();
-    let ended = report(core);
-    if let Ok(report) = &ended {
-        let RunReport {
-            processed,
-            skipped,
-            dead_lettered,
-            forwarded,
-            late,
-            ..
-        } = report;
-        let group = core.settings.group_name();
-        tracing::info!(group, processed, skipped, dead_lettered, forwarded, late, end = ?report.end, "run ended");
-    }
-    ended
-}
-
-/// Reports each change of a gate to observers.
-async fn tell_of_gate(core: Arc<Core>, gate: Gate) {
-    let mut watch = gate.watch();
-    let mut state = gate.state();
-    let mut was_open = true;
-    loop {
-        let group = core.settings.group_name();
-        match &state {
-            GateState::Closed(reason) => core.observers().emit(|| Event::GateClosed {
-                group,
-                gate: gate.name(),
-                reason,
-            }),
-            GateState::Open if !was_open => core.observers().emit(|| Event::GateOpened {
-                group,
-                gate: gate.name(),
-            }),
-            GateState::Open => {}
-        }
-        was_open = state == GateState::Open;
-        state = watch.changed().await;
-    }
-}
-
-/// Pauses and resumes the partitions of a route as its gate changes.
-async fn watch_gate<R: Routes>(core: Arc<Core>, routes: Arc<R>, route: usize, gate: Gate) {
-    let mut watch = gate.watch();
-    let mut state = gate.state();
-    loop {
-        if let Some(info) = routes.routes().get(route) {
-            for partition in core.partitions() {
-                if info.serves(&partition) {
-                    heed(&core, &partition, &gate, &state);
-                }
-            }
-        }
-        state = watch.changed().await;
-    }
-}
-
-/// Returns the report of a run that has ended, or the error that ended it.
-fn report(core: &Core) -> Result<RunReport> {
-    let end = match core.ended() {
-        Some(End::Failed(error)) => return Err(error),
-        Some(End::Stopped(reason)) => RunEnd::Stopped(reason),
-        Some(End::Closed) | None => RunEnd::Shutdown,
+    let run = HandlerRun {
+        engine,
+        source: Arc::new(ConsumerSource::new(&engine.core)),
     };
-    let counts = &core.counts;
+    let Report {
+        processed,
+        skipped,
+        dead_lettered,
+        forwarded,
+        late,
+        end,
+        ..
+    } = drive(&run, routes).await?;
+    let group = engine.core.settings.group_name();
+    tracing::info!(
+        group,
+        processed,
+        skipped,
+        dead_lettered,
+        forwarded,
+        late,
+        ?end,
+        "run ended"
+    );
+    let counts = &engine.core.counts;
     Ok(RunReport {
-        processed: counts.processed.sum(),
-        skipped: counts.skipped.load(Ordering::Relaxed),
-        dead_lettered: counts.dead_lettered.load(Ordering::Relaxed),
-        forwarded: counts.forwarded.load(Ordering::Relaxed),
-        late: counts.late.load(Ordering::Relaxed),
+        processed,
+        skipped,
+        dead_lettered,
+        forwarded,
+        late,
         corrupt: counts.corrupt.load(Ordering::Relaxed),
         committed: counts.committed.lock().clone(),
         end,
     })
 }
 
-/// Guard that ends the consumer at once if the future of a run is dropped.
-struct Abandoned<'a>(Option<&'a Engine>);
+/// One run of a handler, as lanes start and end it.
+struct HandlerRun<'a> {
+    /// The tasks of the consumer.
+    engine: &'a Engine,
+    /// The consumer as its lanes see it.
+    source: Arc<ConsumerSource>,
+}
 
-impl Abandoned<'_> {
-    fn finished(mut self) {
-        self.0 = None;
+impl Drive for HandlerRun<'_> {
+    type Source = ConsumerSource;
+
+    fn source(&self) -> &Arc<ConsumerSource> {
+        &self.source
+    }
+
+    async fn prepare(&self, routes: &[RouteInfo]) -> Result<()> {
+        let core = &self.engine.core;
+        tokio::select! {
+            biased;
+            () = core.closing.cancelled() => Ok(()),
+            checked = targets::check(core, routes) => checked,
+        }
+    }
+
+    fn begin(&self, lanes: Arc<dyn milena_lanes::Lanes<PartitionFeed>>) -> Result<()> {
+        let core = &self.engine.core;
+        let lanes: Arc<dyn Lanes> = Arc::new(PartitionLanes {
+            source: Arc::downgrade(&self.source),
+            lanes,
+        });
+        core.process_by(&lanes)?;
+        self.engine.start()?;
+        tracing::info!(
+            group = core.settings.group_name(),
+            subscription = ?core.settings.subscription(),
+            "the consumer starts"
+        );
+        Ok(())
+    }
+
+    async fn until_end(&self) {
+        let core = &self.engine.core;
+        tokio::select! {
+            biased;
+            _ = core.until_end() => {}
+            () = core.closing.cancelled() => {}
+        }
+    }
+
+    async fn close(&self) {
+        self.engine.close().await;
+    }
+
+    fn abort(&self) {
+        self.engine.abort();
     }
 }
 
-impl Drop for Abandoned<'_> {
-    fn drop(&mut self) {
-        if let Some(engine) = self.0 {
-            engine.abort();
+/// The lanes of a handler, which start for each assigned partition.
+struct PartitionLanes {
+    /// The consumer of the run. Weak, since the consumer owns these lanes and with them everything
+    /// that the handler captured.
+    source: Weak<ConsumerSource>,
+    /// The lanes.
+    lanes: Arc<dyn milena_lanes::Lanes<PartitionFeed>>,
+}
+
+impl Lanes for PartitionLanes {
+    fn start(&self, partition: &Arc<Partition>) {
+        if let Some(source) = self.source.upgrade() {
+            self.lanes.start(&source.feed(partition));
         }
+    }
+
+    fn read_gauges(&self, group: &str, sink: &mut dyn FnMut(Gauge<'_>)) {
+        self.lanes.read_gauges(group, sink);
+    }
+
+    fn route_name(&self, route: usize) -> Arc<str> {
+        self.lanes.route_name(route)
     }
 }

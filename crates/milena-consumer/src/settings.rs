@@ -8,13 +8,11 @@ use milena_core::{
     Backoff, CorruptPolicy, Error, ErrorKind, IsolationLevel, LaneStopPolicy, Observers,
     OffsetReset, Order, Recorder, Result, StuckPolicy, Timestamp, TopicName,
 };
+use milena_lanes::{Clock, Rules, named};
 
-use crate::group::{GroupSettings, Signals};
+use crate::group::settings::GroupSettings;
+use crate::group::signals::Signals;
 use crate::subscription::Subscription;
-use crate::supervise::named;
-
-/// A function that returns wall-clock time.
-pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 #[derive(Clone)]
 /// All settings of a consumer. The builder writes them. They do not change after `build`. The
@@ -130,6 +128,22 @@ impl Settings {
         named("the consumer's clock", || (self.clock)())
     }
 
+    /// Returns the settings of the lanes of a handler.
+    pub(crate) fn rules(&self) -> Rules {
+        let mut rules = Rules::default();
+        rules.group = self.group.clone().unwrap_or_default();
+        rules.order = self.order;
+        rules.max_attempts = self.max_attempts;
+        rules.retry_backoff = self.retry_backoff;
+        rules.max_processing_time = self.max_processing_time;
+        rules.on_stuck = self.on_stuck;
+        rules.on_lane_stop = self.on_lane_stop;
+        rules.observers = self.observers.clone();
+        rules.recorder.clone_from(&self.recorder);
+        rules.clock = Arc::clone(&self.clock);
+        rules
+    }
+
     /// Returns the group's name. Empty without a group.
     pub(crate) fn group_name(&self) -> &str {
         self.group.as_deref().unwrap_or_default()
@@ -175,18 +189,7 @@ impl Settings {
             ("rebalance timeout", self.rebalance_timeout),
             ("drain timeout", self.drain_timeout),
         )?;
-        let lanes = match self.order {
-            Order::Partition => 1,
-            Order::Key(lanes) | Order::Unordered(lanes) => lanes,
-        };
-        if lanes == 0 || lanes > MAX_LANES {
-            let what = format!("a partition has 1 to {MAX_LANES} lanes, not {lanes}");
-            return Err(config("order", what));
-        }
-        if self.max_processing_time.is_zero() {
-            let what = "the time that a handler may have a record must be above zero";
-            return Err(config("max.poll.interval.ms", what));
-        }
+        self.rules().check()?;
         if self.max_out_of_order == 0 {
             let what = "the window must be at least 1 record";
             return Err(config("max.out.of.order", what));
@@ -196,7 +199,6 @@ impl Settings {
             ("auto.commit.interval.ms", self.commit_interval.is_zero()),
             ("buffer.memory", self.buffer_memory == 0),
             ("max.partition.fetch.bytes", self.partition_fetch_bytes == 0),
-            ("max.attempts", self.max_attempts == 0),
         ] {
             if is_zero {
                 return Err(config(setting, "it must be above zero"));
@@ -245,9 +247,6 @@ fn longer(long: (&'static str, Duration), short: (&'static str, Duration)) -> Re
 fn config(key: &'static str, what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::Config, what).setting(key)
 }
-
-/// The most lanes of one partition.
-const MAX_LANES: usize = 4096;
 
 /// The length of a commit's text that brokers accept by default, in UTF-16 units.
 const MAX_COMMIT_METADATA: usize = 4096;

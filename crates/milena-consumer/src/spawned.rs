@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use milena_core::{Error, ErrorKind, Result};
+use milena_lanes::ShutdownHandle;
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::run::{RunReport, ShutdownHandle};
+use crate::run::RunReport;
 
 /// A consumer that runs in a task of its own. Made by [`Consumer::spawn`](crate::Consumer::spawn).
 ///
@@ -24,11 +25,11 @@ pub struct RunningConsumer {
     /// Ends the consumer when this is dropped or stopped.
     stop: ShutdownHandle,
     /// The task, or its result.
-    state: State,
+    state: RunState,
 }
 
 /// The task of the run, or its result once it was polled to the end.
-enum State {
+enum RunState {
     Running(JoinHandle<Result<RunReport>>),
     Ended(Result<RunReport>),
 }
@@ -41,13 +42,13 @@ impl RunningConsumer {
         stop: ShutdownHandle,
     ) -> Self {
         let state = match Handle::try_current() {
-            Ok(runtime) => State::Running(runtime.spawn(async move {
+            Ok(runtime) => RunState::Running(runtime.spawn(async move {
                 let _told = Panicked(group);
                 run.await
             })),
             Err(cause) => {
                 let what = "a consumer must be used inside a tokio runtime";
-                State::Ended(Err(Error::new(ErrorKind::State, what).with_source(cause)))
+                RunState::Ended(Err(Error::new(ErrorKind::State, what).with_source(cause)))
             }
         };
         Self { stop, state }
@@ -68,8 +69,8 @@ impl RunningConsumer {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         match &self.state {
-            State::Running(task) => task.is_finished(),
-            State::Ended(_) => true,
+            RunState::Running(task) => task.is_finished(),
+            RunState::Ended(_) => true,
         }
     }
 
@@ -92,14 +93,14 @@ impl Future for RunningConsumer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let task = match &mut self.state {
-            State::Ended(ended) => return Poll::Ready(ended.clone()),
-            State::Running(task) => task,
+            RunState::Ended(ended) => return Poll::Ready(ended.clone()),
+            RunState::Running(task) => task,
         };
         let Poll::Ready(joined) = Pin::new(task).poll(cx) else {
             return Poll::Pending;
         };
         let ended = joined.unwrap_or_else(|cause| Err(cut_off(cause)));
-        self.state = State::Ended(ended.clone());
+        self.state = RunState::Ended(ended.clone());
         Poll::Ready(ended)
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::member::Membership;
+use crate::member::MembershipStamp;
 
 /// The membership of a consumer, and a record for health checks.
 pub(crate) struct Standing {
     /// The membership, written by the group's task. `None` while this is not a member.
-    membership: watch::Sender<Option<Membership>>,
+    membership: watch::Sender<Option<MembershipStamp>>,
     /// The record for health checks. Follows `membership`.
     record: Mutex<Record>,
 }
@@ -44,17 +44,20 @@ impl Standing {
     }
 
     /// Returns a receiver of changes.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Membership>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<MembershipStamp>> {
         self.membership.subscribe()
     }
 
     /// Returns the current membership.
-    pub(crate) fn borrow(&self) -> watch::Ref<'_, Option<Membership>> {
+    pub(crate) fn borrow(&self) -> watch::Ref<'_, Option<MembershipStamp>> {
         self.membership.borrow()
     }
 
     /// Replaces the membership. Returns the former one.
-    pub(crate) fn send_replace(&self, membership: Option<Membership>) -> Option<Membership> {
+    pub(crate) fn send_replace(
+        &self,
+        membership: Option<MembershipStamp>,
+    ) -> Option<MembershipStamp> {
         self.note(membership.is_some());
         self.membership.send_replace(membership)
     }
@@ -62,7 +65,7 @@ impl Standing {
     /// Changes the membership with `modify`, which returns true if it changed anything.
     pub(crate) fn send_if_modified(
         &self,
-        modify: impl FnOnce(&mut Option<Membership>) -> bool,
+        modify: impl FnOnce(&mut Option<MembershipStamp>) -> bool,
     ) -> bool {
         let modified = self.membership.send_if_modified(modify);
         let is_member = self.membership.borrow().is_some();

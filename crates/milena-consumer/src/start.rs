@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use milena_core::{Error, ErrorKind, Offset, OffsetReset, Result, Timestamp};
 
-use crate::partition::Place;
+use crate::partition::FetchFrom;
 
 /// The place to start reading a partition, or to [seek](crate::Consumer::seek) to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,13 @@ impl StartAt {
     }
 
     /// Returns the place at which to start fetching.
-    pub(crate) fn place(self) -> Place {
+    pub(crate) fn place(self) -> FetchFrom {
         match self {
-            Self::Beginning => Place::Lookup(OffsetReset::Earliest),
-            Self::End => Place::Lookup(OffsetReset::Latest),
-            Self::Offset(offset) => Place::At(offset),
-            Self::Timestamp(time) => Place::Lookup(OffsetReset::Timestamp(time)),
-            Self::Ago(time) => Place::Lookup(OffsetReset::Duration(time)),
+            Self::Beginning => FetchFrom::Lookup(OffsetReset::Earliest),
+            Self::End => FetchFrom::Lookup(OffsetReset::Latest),
+            Self::Offset(offset) => FetchFrom::At(offset),
+            Self::Timestamp(time) => FetchFrom::Lookup(OffsetReset::Timestamp(time)),
+            Self::Ago(time) => FetchFrom::Lookup(OffsetReset::Duration(time)),
         }
     }
 }

@@ -115,7 +115,7 @@ struct Feed<'a> {
     /// The source of records and batches.
     receiver: &'a Receiver,
     /// The registration for wakeups.
-    waiting: Waiting<'a>,
+    waiting: Wakeup<'a>,
     /// True once the stream has started the consumer.
     started: bool,
     /// True once the stream has returned its last item.
@@ -127,7 +127,7 @@ impl<'a> Feed<'a> {
         Self {
             engine,
             receiver,
-            waiting: Waiting {
+            waiting: Wakeup {
                 ready: &receiver.core().ready,
                 woken: None,
             },
@@ -163,14 +163,14 @@ fn tell<T>(receiver: &Receiver, ended: &mut bool, error: Error) -> Option<Result
 }
 
 /// A registration to be woken when there is something to receive.
-struct Waiting<'a> {
+struct Wakeup<'a> {
     /// The signal to wait for.
     ready: &'a Notify,
     /// The registered waiter. `None` until nothing is ready.
     woken: Option<Pin<Box<Notified<'a>>>>,
 }
 
-impl Waiting<'_> {
+impl Wakeup<'_> {
     /// Registers the task to be woken. Returns true if the caller should look once more, since
     /// something may have come meanwhile.
     #[cold]

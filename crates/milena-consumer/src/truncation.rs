@@ -7,7 +7,7 @@ use milena_core::{Error, ErrorKind, Event, Offset, OffsetReset};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::partition::{Cut, Partition, Place};
+use crate::partition::{Cut, FetchFrom, Partition};
 
 /// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
 /// were read. `None` if the broker could not tell.
@@ -16,9 +16,9 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
     let to = match (policy, end) {
         // Like Kafka's clients, continues at the first offset that differs, whatever the policy is
         // except `none`.
-        (OffsetReset::None, _) => Place::Lookup(OffsetReset::None),
-        (_, Some(end)) => Place::At(end),
-        (policy, None) => Place::Lookup(policy),
+        (OffsetReset::None, _) => FetchFrom::Lookup(OffsetReset::None),
+        (_, Some(end)) => FetchFrom::At(end),
+        (policy, None) => FetchFrom::Lookup(policy),
     };
     let place = partition.place();
     let backoff = core.cluster.backoff();
@@ -57,7 +57,7 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
         OffsetReset::Latest => OffsetReset::Earliest,
         policy => policy,
     };
-    let Some(from) = partition.made_again(Place::Lookup(policy)) else {
+    let Some(from) = partition.made_again(FetchFrom::Lookup(policy)) else {
         return;
     };
     let place = partition.place();

@@ -6,6 +6,7 @@
 //! - [`Handler`] is called with [`Incoming`] records, whose parts [`FromRecord`] extracts as
 //!   arguments, and returns an [`Outcome`].
 //! - [`Gate`] lets a layer stop the records of its route.
+//! - [`Capabilities`] tell what a source of records can do, and [`Needs`] what a run asks of it.
 //! - [`Compression`], [`Acks`], [`OffsetReset`] and others are the words of settings.
 //! - [`Observer`], [`Recorder`] and [`Gauges`] let others observe a client.
 //!
@@ -18,6 +19,7 @@ mod batch_outcome;
 mod batch_party;
 mod batch_scope;
 mod cancel;
+mod capabilities;
 mod code;
 mod emitter;
 mod error;
@@ -55,6 +57,7 @@ pub use batch_outcome::{BatchError, BatchOutcome, IntoBatchOutcome};
 pub use batch_party::{BatchParty, BatchSeat};
 pub use batch_scope::{BatchAnswers, BatchScope, BatchWrap};
 pub use cancel::{CancelToken, Cancelled};
+pub use capabilities::{Capabilities, Capability, Needs};
 pub use code::ErrorCode;
 pub use emitter::Emitter;
 pub use error::{Error, ErrorKind, Persistence, Place, Result};

@@ -29,6 +29,9 @@ pub struct RouteInfo {
     /// True if a layer of the route needs the time. The driver then puts a
     /// [`WallClock`](crate::WallClock) into the extensions.
     pub asks_for_clock: bool,
+    /// True if a layer of the route holds records until a later time. Only some sources can wait
+    /// for it.
+    pub holds: bool,
     /// The topics that the route's layers write to.
     pub writes: Vec<WriteTarget>,
     /// The size of a batch for the handler. `None` if it takes one record at a time.
@@ -102,6 +105,7 @@ impl RouteInfo {
             dead_letters: false,
             retries: false,
             asks_for_clock: false,
+            holds: false,
             writes: Vec::new(),
             batch: None,
         }
@@ -163,4 +167,24 @@ pub trait Routes: Send + Sync + 'static {
     /// Returns a new clone of a route's service, for one lane. A number out of range selects the
     /// last route.
     fn service(&self, route: usize) -> Self::Service;
+}
+
+impl<R: Routes> Routes for Arc<R> {
+    type Service = R::Service;
+
+    fn check(&self) -> Result<()> {
+        (**self).check()
+    }
+
+    fn routes(&self) -> &[RouteInfo] {
+        (**self).routes()
+    }
+
+    fn select(&self, record: &ConsumerRecord) -> usize {
+        (**self).select(record)
+    }
+
+    fn service(&self, route: usize) -> Self::Service {
+        (**self).service(route)
+    }
 }

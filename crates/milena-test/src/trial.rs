@@ -1,22 +1,23 @@
 //! Tests a handler, a stack or a router without a broker.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use milena_client::consumer::IntoRoutes;
 use milena_client::core::{
-    BatchParty, BatchSeat, BoxError, ConsumerRecord, Incoming, Offset, Outcome, Partition,
+    BatchParty, BatchSeat, BoxError, ConsumerRecord, Incoming, Offset, Order, Outcome, Partition,
     ProcessError, ProducerRecord, Result, Routes, Timestamp, TopicName, TopicPartition, WallClock,
 };
+use milena_lanes::{Driven, InMemory, IntoRoutes, OffsetTracker, Rules, Ticket, drive};
 use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::kit::BEGINNING;
-use crate::processed::{Failed, Processed};
+use crate::processed::{Failed, Journal, Processed};
+use crate::watched::Watched;
 
 /// A handler with its layers, which the test feeds instead of a consumer.
 ///
@@ -67,20 +68,11 @@ use crate::processed::{Failed, Processed};
 /// ```
 pub struct Trial<R> {
     /// The routes of the handler.
-    routes: R,
+    routes: Arc<R>,
     /// The start of the trial, for its clock.
     began: Instant,
-    /// The records fed so far, by partition.
-    logs: Mutex<BTreeMap<TopicPartition, Log>>,
-}
-
-/// The records that were fed to one partition.
-#[derive(Default)]
-struct Log {
-    /// The next offset.
-    end: u32,
-    /// The offsets of records that are not settled.
-    unsettled: BTreeSet<u32>,
+    /// The records fed so far and those of them that are settled, by partition.
+    logs: Mutex<BTreeMap<TopicPartition, OffsetTracker>>,
 }
 
 impl<R> Trial<R>
@@ -97,7 +89,7 @@ where
         let routes = handler.into_routes();
         routes.check()?;
         Ok(Self {
-            routes,
+            routes: Arc::new(routes),
             began: Instant::now(),
             logs: Mutex::default(),
         })
@@ -110,8 +102,8 @@ where
     /// once, for example with `tokio::join!`. For the records of one lane, see
     /// [`feed_batch`](Self::feed_batch).
     pub async fn feed(&self, record: impl Into<ProducerRecord>) -> Processed {
-        let record = self.append(record.into());
-        self.process(record, None).await
+        let (record, ticket) = self.append(record.into());
+        self.process(record, ticket, None).await
     }
 
     /// Takes records through their routes together, like a lane of a consumer whose handler takes
@@ -135,19 +127,22 @@ where
             let behind = left.split_off(few.min(left.len()));
             let together = std::mem::take(&mut left).into_iter();
             let together: Vec<_> = together
-                .map(|record| self.process(record, Some(party.seat())))
+                .map(|(record, ticket)| {
+                    let seat = party.seat();
+                    async move { (self.process(record, ticket, Some(seat)).await, ticket) }
+                })
                 .collect();
             party.close();
             let all = together.len();
             let answered = join_all(together).await;
             let later = |fed: &Processed| matches!(fed.result, Ok(Outcome::Hold(_)));
-            let none = answered.iter().filter(|fed| later(fed)).count() == all;
+            let none = answered.iter().filter(|(fed, _)| later(fed)).count() == all;
             // Alone, no batch can be the reason. The handler holds this record itself.
             let stuck = none && all == 1;
             few = if none { 1 } else { few.saturating_mul(2) };
-            for fed in answered {
+            for (fed, ticket) in answered {
                 if later(&fed) && !stuck {
-                    left.push(fed.record);
+                    left.push((fed.record, ticket));
                 } else {
                     done.push(fed);
                 }
@@ -158,7 +153,12 @@ where
         done
     }
 
-    async fn process(&self, record: ConsumerRecord, seat: Option<BatchSeat>) -> Processed {
+    async fn process(
+        &self,
+        record: ConsumerRecord,
+        ticket: Ticket,
+        seat: Option<BatchSeat>,
+    ) -> Processed {
         let route = self.routes.select(&record);
         let routes = self.routes.routes();
         let info = routes.get(route).or_else(|| routes.last());
@@ -170,8 +170,9 @@ where
         }
         if info.is_some_and(|info| info.asks_for_clock) {
             let began = self.began;
-            let now = move || Timestamp::from_millis(BEGINNING).plus(began.elapsed());
-            incoming.extensions.insert(WallClock::new(now));
+            incoming
+                .extensions
+                .insert(WallClock::new(move || time_after(began)));
         }
         let calling = async {
             let mut service = self.routes.service(route);
@@ -199,7 +200,7 @@ where
             took: began.elapsed(),
         };
         if processed.settles() {
-            self.settle(&processed.record);
+            self.settle(&processed.record, ticket);
         }
         processed
     }
@@ -236,7 +237,7 @@ where
             topic: topic.into(),
             partition: partition.into(),
         })?;
-        Some(log.unsettled.first().copied().unwrap_or(log.end).into())
+        Some(log.committable())
     }
 
     /// Returns the time since the start of the trial.
@@ -249,31 +250,62 @@ where
     /// begins at 2020-01-01.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_millis(BEGINNING).plus(self.began.elapsed())
+        time_after(self.began)
     }
 
-    fn append(&self, record: ProducerRecord) -> ConsumerRecord {
+    /// Processes records in lanes, as a consumer does, and returns the results of the layers in the
+    /// order in which they came.
+    ///
+    /// The lanes keep `order`. They retry in place if no layer retries, with the defaults of a
+    /// consumer, and each retry has a result of its own. They wait until a held record is due. The
+    /// records get offsets in a log of this run alone.
+    ///
+    /// # Errors
+    /// The error with which a consumer would end, such as for a record that no attempt could
+    /// process.
+    pub async fn run<I>(&self, order: Order, records: I) -> Result<Vec<Processed>>
+    where
+        R: Driven,
+        I: IntoIterator,
+        I::Item: Into<ProducerRecord>,
+    {
+        let began = self.began;
+        let mut rules = Rules::default();
+        rules.order = order;
+        rules.clock = Arc::new(move || time_after(began));
+        let journal = Journal::new();
+        let routes = Watched::new(Arc::clone(&self.routes), journal.clone());
+        drive(&InMemory::new(rules).with(records), routes).await?;
+        Ok(journal.all())
+    }
+
+    /// Appends a record to the log of its partition. It counts as delivered.
+    fn append(&self, record: ProducerRecord) -> (ConsumerRecord, Ticket) {
         let partition = record.partition.unwrap_or_else(|| 0.into());
         let mut read = ConsumerRecord::new(record.topic, partition, 0);
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = logs.entry(read.topic_partition()).or_default();
-        read.offset = log.end.into();
-        log.unsettled.insert(log.end);
-        log.end += 1;
+        let log = logs.entry(read.topic_partition());
+        let log = log.or_insert_with(|| OffsetTracker::new(Offset::ZERO));
+        let ticket = log.deliver(log.position());
+        read.offset = ticket.offset;
         read.timestamp = record.record.timestamp.or_else(|| Some(self.now()));
         read.key = record.record.key;
         read.value = record.record.value;
         read.headers = record.record.headers;
-        read
+        (read, ticket)
     }
 
-    fn settle(&self, record: &ConsumerRecord) {
+    fn settle(&self, record: &ConsumerRecord, ticket: Ticket) {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = logs.get_mut(&record.topic_partition()) {
-            log.unsettled
-                .retain(|offset| Offset::from(*offset) != record.offset);
+            log.settle(ticket);
         }
     }
+}
+
+/// Returns the time of a trial that began at `began`.
+fn time_after(began: Instant) -> Timestamp {
+    Timestamp::from_millis(BEGINNING).plus(began.elapsed())
 }
 
 impl<R> fmt::Debug for Trial<R> {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use milena_client::core::{
-    Attempt, Backoff, ConsumerRecord, Emitter, Error, ErrorClass, ErrorKind, Offset, Outcome,
-    ProcessError, ProducerRecord, Text, Timestamp,
+    Attempt, Backoff, ConsumerRecord, Emitter, Error, ErrorClass, ErrorKind, Offset, Order,
+    Outcome, ProcessError, ProducerRecord, Text, Timestamp,
 };
 use milena_client::middleware::batch::Batching;
 use milena_client::middleware::{
@@ -61,6 +61,33 @@ async fn an_offset_that_is_not_settled_holds_the_commit_back() {
     assert_eq!(done[2].record.offset, Offset::from(2));
     trial.feed(order("a").partition(7)).await;
     assert_eq!(trial.committable("orders", 7), Some(Offset::from(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_in_lanes_keeps_the_order_of_keys_tries_again_and_ends_as_a_consumer_would() {
+    let trial =
+        Trial::new(
+            async |Text(order): Text, Attempt(attempt): Attempt| match order.as_str() {
+                "late" if attempt < 3 => Err("not yet"),
+                "never" => Err("no"),
+                _ => Ok(()),
+            },
+        )
+        .unwrap();
+    let fed = [order("late"), order("behind"), order("first").key("other")];
+    let done = trial.run(Order::Key(2), fed).await.unwrap();
+    let done: Vec<_> = done
+        .iter()
+        .map(|done| (done.record.offset.to_wire(), done.settles()))
+        .collect();
+    let expected = [(0, false), (2, true), (0, false), (0, true), (1, true)];
+    assert_eq!(done, expected);
+    let error = trial.run(Order::Partition, [order("never")]).await;
+    let error = error.unwrap_err();
+    assert!(
+        error.message().contains("gave up after 5 attempts"),
+        "{error}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

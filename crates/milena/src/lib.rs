@@ -79,7 +79,7 @@ pub use milena_client::{
 // health and the layers are part of this documentation.
 #[doc(inline)]
 pub use milena_client::{
-    admin, config, consumer, core, dead_letters, middleware, pool, producer, serializer,
+    admin, config, consumer, core, dead_letters, lanes, middleware, pool, producer, serializer,
 };
 
 #[cfg(feature = "health")]

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind};
+use milena_lanes::End;
 use milena_protocol::messages::OffsetCommitResponse;
 
 use super::Entry;
-use crate::core::{Core, End};
-use crate::member::{Membership, Pulse, pulse};
+use crate::core::Core;
+use crate::member::{MembershipStamp, Pulse, pulse};
 use crate::partition::Committable;
 
 /// Contents of an answer.
 #[derive(Default)]
-pub(super) struct Answer {
+pub(super) struct CommitAnswer {
     /// The gravest error of single partitions. `None` if there was none.
     pub(super) error: Option<Error>,
     /// Offsets that were refused for single partitions and may be committed later.
@@ -29,10 +30,10 @@ pub(super) struct Answer {
 /// Records the offsets that were committed, and sorts the others by the reason of their refusal.
 pub(super) fn read(
     core: &Core,
-    membership: &Membership,
+    membership: &MembershipStamp,
     offsets: Vec<Entry>,
     answer: &OffsetCommitResponse,
-) -> Answer {
+) -> CommitAnswer {
     let codes: HashMap<(&str, i32), Option<ErrorCode>> = answer
         .topics
         .iter()
@@ -44,7 +45,7 @@ pub(super) fn read(
             })
         })
         .collect();
-    let mut found = Answer::default();
+    let mut found = CommitAnswer::default();
     let mut done = Vec::new();
     for (partition, offset) in offsets {
         let place = &offset.place;
@@ -74,7 +75,7 @@ pub(super) fn read(
             Subject::Partition => {
                 found.error = Some(refused(core, code, &offset, error));
             }
-            Subject::Membership => {
+            Subject::MembershipStamp => {
                 let word = pulse(Some(code));
                 if let Pulse::Unsure { relocate: true } = word {
                     core.relocate();
@@ -121,7 +122,7 @@ enum Subject {
     /// One partition, and waiting may help. Also used for codes without a known meaning.
     PartitionForNow,
     /// The coordinator or the membership.
-    Membership,
+    MembershipStamp,
 }
 
 /// Returns the subject of a refusal. A code without a known meaning counts as one that may pass.
@@ -134,6 +135,6 @@ fn subject(code: ErrorCode) -> Subject {
         | ErrorCode::UNKNOWN_TOPIC_ID
         | ErrorCode::UNKNOWN_SERVER_ERROR => Subject::PartitionForNow,
         _ if code.name().is_none() => Subject::PartitionForNow,
-        _ => Subject::Membership,
+        _ => Subject::MembershipStamp,
     }
 }

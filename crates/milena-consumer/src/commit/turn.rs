@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Entry, answer};
 use crate::core::Core;
-use crate::member::Membership;
+use crate::member::MembershipStamp;
 use crate::passing::passes;
 
 /// The right to commit. Only one commit holds it, so that an older offset never overtakes a newer
@@ -26,15 +26,15 @@ pub(super) struct Turn<'a> {
     /// Keeps other commits out until it is dropped.
     _permit: SemaphorePermit<'a>,
     /// Reports newer memberships of this consumer.
-    memberships: watch::Receiver<Option<Membership>>,
-    /// Membership under which this commit is sent. `None` outside the group. It is read before the
+    memberships: watch::Receiver<Option<MembershipStamp>>,
+    /// MembershipStamp under which this commit is sent. `None` outside the group. It is read before the
     /// offsets are taken, so that offsets of a later membership never go out under an earlier one.
-    used: Option<Membership>,
+    used: Option<MembershipStamp>,
 }
 
 /// Result of a commit.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct CommitResult {
     /// The gravest error. `None` if every offset was committed.
     pub(super) error: Option<Error>,
     /// Offsets that were refused for single partitions and may be committed later.
@@ -64,7 +64,7 @@ impl<'a> Turn<'a> {
         core: &Core,
         mut left: Vec<Entry>,
         deadline: Instant,
-    ) -> Told {
+    ) -> CommitResult {
         loop {
             let told = once(core, left, self.used.clone(), deadline).await;
             let code = told.error.as_ref().and_then(Error::code);
@@ -84,7 +84,7 @@ impl<'a> Turn<'a> {
     /// stale. Returns false if there is none in time.
     async fn moved(&mut self, deadline: Instant) -> bool {
         let used = &self.used;
-        let newer = |now: &Option<Membership>| match (now, used) {
+        let newer = |now: &Option<MembershipStamp>| match (now, used) {
             (Some(now), Some(used)) => now.member == used.member && now != used,
             _ => false,
         };
@@ -107,10 +107,10 @@ impl<'a> Turn<'a> {
 async fn once(
     core: &Core,
     offsets: Vec<Entry>,
-    membership: Option<Membership>,
+    membership: Option<MembershipStamp>,
     deadline: Instant,
-) -> Told {
-    let mut told = Told::default();
+) -> CommitResult {
+    let mut told = CommitResult::default();
     let (gone, mut left): (Vec<_>, Vec<_>) = offsets
         .into_iter()
         .partition(|(partition, _)| partition.is_fenced());
@@ -172,7 +172,7 @@ async fn once(
 /// Sends one request to the coordinator and awaits its answer.
 async fn send(
     core: &Core,
-    membership: &Membership,
+    membership: &MembershipStamp,
     request: &OffsetCommitRequest,
 ) -> Result<OffsetCommitResponse> {
     let connection = core.coordinator(Role::Heartbeat).await?;
@@ -191,7 +191,7 @@ async fn send(
 }
 
 /// Builds the request. Each offset carries its own metadata text, or the text of all commits.
-fn request(core: &Core, membership: &Membership, offsets: &[Entry]) -> OffsetCommitRequest {
+fn request(core: &Core, membership: &MembershipStamp, offsets: &[Entry]) -> OffsetCommitRequest {
     let default = &core.settings.commit_metadata;
     let mut topics: BTreeMap<&TopicName, Vec<OffsetCommitRequestPartition>> = BTreeMap::new();
     for (_, offset) in offsets {

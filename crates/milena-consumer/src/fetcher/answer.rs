@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{Asked, Fetcher};
 use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
-use crate::partition::Place;
+use crate::partition::FetchFrom;
 use crate::passing::code_passes;
 use crate::truncation;
 
@@ -254,7 +254,7 @@ impl Fetcher {
                         self.core.ready.notify_waiters();
                         return;
                     }
-                    policy => Place::Lookup(policy),
+                    policy => FetchFrom::Lookup(policy),
                 };
                 if !self.reset(asked, reset, now) {
                     self.back_off(asked, now);
@@ -274,7 +274,7 @@ impl Fetcher {
 
     /// Has the position of a partition looked up again. Returns false if the answer is out of date,
     /// or if records fetched before still wait to be read.
-    fn reset(&self, asked: &Asked, to: Place, now: Instant) -> bool {
+    fn reset(&self, asked: &Asked, to: FetchFrom, now: Instant) -> bool {
         let backoff = self.core.cluster.backoff();
         let quiet = |times| now + backoff.delay(times);
         let offset = asked.entry.offset;

@@ -16,12 +16,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{Error, ErrorKind, Event, NodeId, Result};
+use milena_lanes::End;
 use milena_pool::Metadata;
 use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
 use crate::budget;
-use crate::core::{Core, End, Listed};
+use crate::core::{Core, PartitionList};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
@@ -59,7 +60,7 @@ struct Fetcher {
     waiting: Waiting,
     /// Assignment and metadata by which all partitions were last looked at. `None` before the first
     /// look. If one of them changes, all partitions are looked at again.
-    known: Option<(Listed, Arc<Metadata>)>,
+    known: Option<(PartitionList, Arc<Metadata>)>,
     /// Time at which waiting batches were last copied out of their frames. `None` if they never
     /// were.
     copied: Option<Instant>,

@@ -11,7 +11,7 @@ use crate::partition::Partition;
 
 /// State of a partition in the fetch task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
+enum FetchSlot {
     /// It is to be fetched from this broker, once that has no fetch in flight.
     Waiting(NodeId),
     /// It is part of the fetch in flight to this broker.
@@ -25,7 +25,7 @@ enum Slot {
 #[derive(Default)]
 pub(super) struct Waiting {
     /// State of each partition. Absent if nothing is to be done with it.
-    slots: HashMap<Key, Slot>,
+    slots: HashMap<Key, FetchSlot>,
     /// Partitions that wait for each broker.
     lists: HashMap<NodeId, List>,
     /// Number of full partitions that each broker leads. Equals the number of `Full` slots of that
@@ -61,26 +61,26 @@ impl Waiting {
     /// broker.
     pub(super) fn wait(&mut self, partition: &Arc<Partition>, node: NodeId) {
         let known = self.slots.get(&key(partition)).copied();
-        if known == Some(Slot::Flying(node)) {
+        if known == Some(FetchSlot::Flying(node)) {
             return;
         }
         let list = self.lists.entry(node).or_default();
         list.fresh = true;
-        if known != Some(Slot::Waiting(node)) {
+        if known != Some(FetchSlot::Waiting(node)) {
             list.partitions
                 .insert(key(partition), Arc::clone(partition));
-            self.set(partition, Some(Slot::Waiting(node)));
+            self.set(partition, Some(FetchSlot::Waiting(node)));
         }
     }
 
     /// Marks the partition as part of a fetch in flight to `node`.
     pub(super) fn fly(&mut self, partition: &Arc<Partition>, node: NodeId) {
-        self.set(partition, Some(Slot::Flying(node)));
+        self.set(partition, Some(FetchSlot::Flying(node)));
     }
 
     /// Ends the fetch of the partition from `node`.
     pub(super) fn land(&mut self, partition: &Arc<Partition>, node: NodeId) {
-        if self.slots.get(&key(partition)) == Some(&Slot::Flying(node)) {
+        if self.slots.get(&key(partition)) == Some(&FetchSlot::Flying(node)) {
             self.set(partition, None);
         }
     }
@@ -88,24 +88,24 @@ impl Waiting {
     /// Stops the partition's wait. `full` names its leader if enough of its records wait to be
     /// read, and is `None` for any other reason.
     pub(super) fn park(&mut self, partition: &Arc<Partition>, full: Option<NodeId>) {
-        let flying = matches!(self.slots.get(&key(partition)), Some(Slot::Flying(_)));
+        let flying = matches!(self.slots.get(&key(partition)), Some(FetchSlot::Flying(_)));
         if !flying {
-            self.set(partition, full.map(Slot::Full));
+            self.set(partition, full.map(FetchSlot::Full));
         }
     }
 
     /// Changes the slot of a partition and keeps the counts in `full` right.
-    fn set(&mut self, partition: &Arc<Partition>, slot: Option<Slot>) {
+    fn set(&mut self, partition: &Arc<Partition>, slot: Option<FetchSlot>) {
         let before = match slot {
             Some(slot) => self.slots.insert(key(partition), slot),
             None => self.slots.remove(&key(partition)),
         };
-        if let Some(Slot::Full(node)) = before
+        if let Some(FetchSlot::Full(node)) = before
             && let Some(count) = self.full.get_mut(&node)
         {
             *count = count.saturating_sub(1);
         }
-        if let Some(Slot::Full(node)) = slot {
+        if let Some(FetchSlot::Full(node)) = slot {
             *self.full.entry(node).or_default() += 1;
         }
     }
@@ -151,7 +151,7 @@ impl Waiting {
             return Vec::new();
         };
         list.fresh = false;
-        let here = Some(&Slot::Waiting(node));
+        let here = Some(&FetchSlot::Waiting(node));
         std::mem::take(&mut list.partitions)
             .into_iter()
             .filter(|(key, _)| self.slots.get(key) == here)
@@ -174,7 +174,7 @@ impl Waiting {
         self.timers.retain(|(_, key), _| kept.contains(key));
         self.full.clear();
         for slot in self.slots.values() {
-            if let Slot::Full(node) = slot {
+            if let FetchSlot::Full(node) = slot {
                 *self.full.entry(*node).or_default() += 1;
             }
         }

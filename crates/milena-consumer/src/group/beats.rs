@@ -15,11 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
 use super::epoch::{Refusal, refusal};
-use super::requests::millis;
-use super::text;
+use super::requests::{millis, text};
 use crate::core::Core;
 use crate::heartbeat::{Awake, Silence};
-use crate::member::{Membership, Pulse};
+use crate::member::{MembershipStamp, Pulse};
 use crate::passing::passes;
 use crate::subscription::Subscription;
 
@@ -29,7 +28,7 @@ pub(super) type Places = BTreeMap<Uuid, BTreeSet<i32>>;
 /// The coordinator's answers, for the task that takes and gives back partitions. Written by
 /// [`Beats`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct CoordinatorNews {
     /// Number of times that the membership was lost. When it rises, all partitions of the previous
     /// life must be released.
     pub(super) life: u64,
@@ -43,7 +42,7 @@ pub(super) struct Told {
 /// takes and gives them back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owned {
-    /// Life of the membership that owns them. It lags behind [`Told::life`] until the lost
+    /// Life of the membership that owns them. It lags behind [`CoordinatorNews::life`] until the lost
     /// partitions are released.
     pub(super) life: u64,
     /// The owned partitions.
@@ -60,7 +59,7 @@ pub(super) struct Beats {
     /// Member id, chosen by this client. It never changes.
     member: Arc<str>,
     /// The coordinator's answers, for the other task.
-    told: watch::Sender<Told>,
+    told: watch::Sender<CoordinatorNews>,
     /// Owned partitions, from the other task.
     owned: watch::Receiver<Owned>,
     /// Number of times that the membership was lost.
@@ -97,7 +96,7 @@ impl Beats {
     pub(super) fn new(
         core: Arc<Core>,
         member: Arc<str>,
-        told: watch::Sender<Told>,
+        told: watch::Sender<CoordinatorNews>,
         owned: watch::Receiver<Owned>,
     ) -> Self {
         Self {
@@ -259,7 +258,7 @@ impl Beats {
         self.epoch = answer.member_epoch;
         let interval = u64::try_from(answer.heartbeat_interval_ms).unwrap_or(0);
         self.interval = Duration::from_millis(interval).max(SHORTEST);
-        let membership = Some(Membership {
+        let membership = Some(MembershipStamp {
             member: Arc::clone(&self.member),
             generation: self.epoch,
         });
@@ -351,7 +350,7 @@ impl Beats {
 /// Waits for a verdict that ends this membership. The answer to a commit may bring one.
 async fn word(core: &Core) -> Pulse {
     let mut told = core.verdict.subscribe();
-    let grave = |told: &Option<(Membership, Pulse)>| match told {
+    let grave = |told: &Option<(MembershipStamp, Pulse)>| match told {
         Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
             core.membership.borrow().as_ref() == Some(of)
         }

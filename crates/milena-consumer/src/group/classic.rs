@@ -10,17 +10,18 @@ use milena_assignor::Assignor;
 use milena_core::{
     Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicName, TopicPartition,
 };
+use milena_lanes::panic_of;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::clash::explain;
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::heartbeat;
-use crate::member::{Member, Membership, Next, Pulse};
+use crate::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
 use crate::partition::Partition;
 use crate::passing::passes;
-use crate::supervise::panic_of;
 
 /// Lives as a member of a classic group until the consumer closes.
 pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
@@ -29,7 +30,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
         core: Arc::clone(core),
         assignors: settings.assignors(),
         cooperative: settings.is_cooperative(),
-        member: Member::default(),
+        member: ClassicMember::default(),
         synced: Synced::default(),
         topics: BTreeSet::new(),
         led: None,
@@ -57,8 +58,8 @@ pub(super) struct ClassicTask {
     /// True if partitions are kept while the group rebalances. Otherwise all are given back before
     /// each join.
     pub(super) cooperative: bool,
-    /// Member id and generation, as the coordinator's answers gave them.
-    pub(super) member: Member,
+    /// ClassicMember id and generation, as the coordinator's answers gave them.
+    pub(super) member: ClassicMember,
     /// Result of the last sync. Empty before the first one and after a lost membership.
     pub(super) synced: Synced,
     /// Subscribed topics, as the last join sent them. Compared with the metadata to see whether
@@ -89,7 +90,7 @@ pub(super) struct Synced {
 }
 
 /// Reason why a membership ends.
-enum Turn {
+enum MembershipEnd {
     /// The group rebalances, or this member needs it to.
     Rebalance,
     /// The group went on without this member. `forgotten` is true if the coordinator no longer
@@ -110,14 +111,14 @@ impl ClassicTask {
                 () = core.closing.cancelled() => None,
             };
             let turn = match joined {
-                None => Turn::Close,
+                None => MembershipEnd::Close,
                 Some(assignment) => match self.settle(assignment).await? {
                     true => continue,
                     false => self.watch().await?,
                 },
             };
             match turn {
-                Turn::Rebalance if self.cooperative => {
+                MembershipEnd::Rebalance if self.cooperative => {
                     // Partitions of topics that are no longer subscribed are given back before the
                     // join. The join would otherwise list them as owned, and the leader would wait
                     // for them.
@@ -130,9 +131,9 @@ impl ClassicTask {
                     gone.retain(|partition| !topics.contains(&partition.place().topic));
                     self.give_back(&gone).await?;
                 }
-                Turn::Rebalance => self.give_back(&core.partitions()).await?,
-                Turn::Lost { forgotten } => self.lose(forgotten).await,
-                Turn::Close => {
+                MembershipEnd::Rebalance => self.give_back(&core.partitions()).await?,
+                MembershipEnd::Lost { forgotten } => self.lose(forgotten).await,
+                MembershipEnd::Close => {
                     let given = self.give_back(&core.partitions()).await;
                     core.membership.send_replace(None);
                     self.note_id();
@@ -172,7 +173,7 @@ impl ClassicTask {
                             TOLD_AFTER => tracing::warn!(group, %error, "the group cannot be joined for now; it is tried again"),
                             _ => tracing::debug!(group, %error, "joining is tried again"),
                         }
-                        Next::Relocate
+                        NextJoin::Relocate
                     }
                     Err(error) => return Err(error),
                 },
@@ -184,10 +185,10 @@ impl ClassicTask {
                 self.lose(false).await;
             }
             match next {
-                Next::Again => continue,
-                Next::Later => {}
-                Next::Relocate => core.relocate(),
-                Next::Fail(error) => return Err(self.explain(error).await),
+                NextJoin::Again => continue,
+                NextJoin::Later => {}
+                NextJoin::Relocate => core.relocate(),
+                NextJoin::Fail(error) => return Err(explain(&core, &self.assignors, error).await),
             }
             sleep(core.cluster.backoff().delay(attempt)).await;
             attempt += 1;
@@ -235,10 +236,10 @@ impl ClassicTask {
     }
 
     /// Watches the membership until it ends, and returns the reason.
-    async fn watch(&mut self) -> Result<Turn> {
+    async fn watch(&mut self) -> Result<MembershipEnd> {
         let core = Arc::clone(&self.core);
         let Some(membership) = self.member.membership() else {
-            return Ok(Turn::Rebalance);
+            return Ok(MembershipEnd::Rebalance);
         };
         let mut metadata = core.cluster.changed();
         let mut subscription = core.group.subscription.subscribe();
@@ -252,14 +253,14 @@ impl ClassicTask {
             tokio::select! {
                 word = verdict(&core, &membership) => return match word {
                     Pulse::Fail(error) => Err(error),
-                    Pulse::Lost { forgotten } => Ok(Turn::Lost { forgotten }),
+                    Pulse::Lost { forgotten } => Ok(MembershipEnd::Lost { forgotten }),
                     // Between rebalances, another generation means that the group went on without
                     // this member.
-                    Pulse::Superseded => Ok(Turn::Lost { forgotten: false }),
-                    _ => Ok(Turn::Rebalance),
+                    Pulse::Superseded => Ok(MembershipEnd::Lost { forgotten: false }),
+                    _ => Ok(MembershipEnd::Rebalance),
                 },
-                () = core.closing.cancelled() => return Ok(Turn::Close),
-                Ok(()) = asked.changed() => return Ok(Turn::Rebalance),
+                () = core.closing.cancelled() => return Ok(MembershipEnd::Close),
+                Ok(()) = asked.changed() => return Ok(MembershipEnd::Rebalance),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
                     core.group.follow(&core.cluster, &wanted);
@@ -271,7 +272,7 @@ impl ClassicTask {
                     }
                     match self.news() {
                         News::None => doubted = None,
-                        News::More => return Ok(Turn::Rebalance),
+                        News::More => return Ok(MembershipEnd::Rebalance),
                         News::Less if doubted.is_none() => {
                             // A broker that has just started may not know all topics yet. Rebalance
                             // only if a second look finds the topics gone, too.
@@ -284,7 +285,7 @@ impl ClassicTask {
                 () = sleep_until(doubted.unwrap_or_else(Instant::now)), if doubted.is_some() => {
                     doubted = None;
                     if let News::Less | News::More = self.news() {
-                        return Ok(Turn::Rebalance);
+                        return Ok(MembershipEnd::Rebalance);
                     }
                 }
             }
@@ -387,10 +388,10 @@ impl News {
 }
 
 /// Waits for a verdict on this membership.
-async fn verdict(core: &Core, membership: &Membership) -> Pulse {
+async fn verdict(core: &Core, membership: &MembershipStamp) -> Pulse {
     let mut told = core.verdict.subscribe();
     let mine =
-        |told: &Option<(Membership, Pulse)>| matches!(told, Some((of, _)) if of == membership);
+        |told: &Option<(MembershipStamp, Pulse)>| matches!(told, Some((of, _)) if of == membership);
     if let Ok(Some((_, word))) = told.wait_for(mine).await.as_deref() {
         return word.clone();
     }
@@ -399,9 +400,9 @@ async fn verdict(core: &Core, membership: &Membership) -> Pulse {
 }
 
 /// Waits until this membership is known to be lost. A rebalance does not count.
-async fn loss(core: &Core, membership: Option<&Membership>) -> Pulse {
+async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
     let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(Membership, Pulse)>| match told {
+    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
         Some((of, Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_))) => {
             Some(of) == membership
         }
@@ -421,7 +422,7 @@ async fn loss(core: &Core, membership: Option<&Membership>) -> Pulse {
 /// partitions old.
 async fn lose_when_gone(core: &Core) -> Infallible {
     let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(Membership, Pulse)>| match told {
+    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
         Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
             core.membership.borrow().as_ref() == Some(of)
         }

@@ -6,23 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorKind, Event, Partition as PartitionNumber, Result, TopicPartition};
+use milena_lanes::panic_of;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::beats::{Beats, Owned, Places, Told};
+use super::beats::{Beats, CoordinatorNews, Owned, Places};
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::member::Pulse;
 use crate::partition::Partition;
-use crate::supervise::panic_of;
 
 /// Lives as a member until the consumer closes.
 pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     let (told, owned) = (
-        watch::Sender::new(Told::default()),
+        watch::Sender::new(CoordinatorNews::default()),
         watch::Sender::new(Owned::default()),
     );
     // KIP-848 lets the client choose its member id. It stays the same for the consumer's whole
@@ -62,7 +62,7 @@ struct ConsumerTask {
     /// State that all tasks of the consumer share.
     core: Arc<Core>,
     /// The latest assignment and errors from the coordinator. Written by [`Beats`].
-    told: watch::Receiver<Told>,
+    told: watch::Receiver<CoordinatorNews>,
     /// Partitions that this member owns. Written here, sent to the coordinator by [`Beats`].
     owned: watch::Sender<Owned>,
     /// Partitions that this member reads, by topic id and partition number. The id matters because
@@ -120,7 +120,7 @@ impl ConsumerTask {
 
     /// Takes one step towards the coordinator's assignment. Returns true while an assigned topic is
     /// missing from the metadata.
-    async fn reconcile(&mut self, told: Told) -> Result<bool> {
+    async fn reconcile(&mut self, told: CoordinatorNews) -> Result<bool> {
         let core = Arc::clone(&self.core);
         if let Some(error) = told.failed {
             return Err(error);
@@ -255,7 +255,7 @@ impl ConsumerTask {
         let mut told = self.told.clone();
         let life = self.owned.borrow().life;
         let loss = async {
-            let over = |told: &Told| told.life != life || told.failed.is_some();
+            let over = |told: &CoordinatorNews| told.life != life || told.failed.is_some();
             let failed = told.wait_for(over).await.map(|told| told.failed.clone());
             match failed {
                 Ok(Some(error)) => Pulse::Fail(error),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Reason, RebalancePhase, TopicPartition};
+use milena_lanes::{PauseHolder, caught};
 use tokio::time::timeout;
 
-use super::listener::hear;
 use crate::commit;
 use crate::core::Core;
 use crate::member::Pulse;
-use crate::partition::{Partition, Place};
+use crate::partition::{FetchFrom, Partition};
 
 /// Takes these partitions and starts to read them, after the listener returned if there is one.
 pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
@@ -27,9 +27,9 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let listener = listener.filter(|_| !partitions.is_empty());
     let starts = partitions
         .iter()
-        .map(|place| (place.clone(), Place::Committed));
-    let hold = listener.is_some().then(|| Arc::from(HOLD));
-    core.assign_held(starts, hold.as_ref());
+        .map(|place| (place.clone(), FetchFrom::Committed));
+    let hold = listener.is_some().then_some((&HOLD, &HELD));
+    core.assign_held(starts, hold);
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
         listener.assigned(&partitions).await;
@@ -42,7 +42,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     }
     for place in &partitions {
         if let Ok(partition) = core.partition(place) {
-            core.resume(&partition, HOLD);
+            core.let_go(&partition, &HOLD);
         }
     }
 }
@@ -122,11 +122,35 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     }
 }
 
+/// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call panicked,
+/// which ends the consumer.
+async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool {
+    let limit = core.settings.drain_timeout;
+    let what = format!("the rebalance listener's `{method}`");
+    match caught(&what, timeout(limit, call)).await {
+        Ok(Ok(())) => true,
+        Ok(Err(_)) => {
+            let group = core.settings.group_name();
+            tracing::warn!(
+                group,
+                method,
+                ?limit,
+                "a rebalance listener did not return within the drain timeout: the rebalance goes on without it"
+            );
+            true
+        }
+        Err(error) => {
+            core.fail(error);
+            false
+        }
+    }
+}
+
 fn places(partitions: &[Arc<Partition>]) -> Vec<TopicPartition> {
     partitions.iter().map(|p| p.place().clone()).collect()
 }
 
-/// Name of the pause that holds new partitions until the listener has returned.
-const HOLD: &str = "rebalance-listener";
+/// Holder of the pause that holds new partitions until the listener has returned.
+const HOLD: PauseHolder = PauseHolder::RebalanceListener;
 /// Reason of that pause, as the user sees it.
-pub(crate) const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");
+const HELD: Reason = Reason::Borrowed("the rebalance listener has not returned yet");

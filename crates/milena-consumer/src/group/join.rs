@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicPartition};
+use milena_lanes::contained;
 use milena_pool::Role;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::join_group_request::JoinGroupRequestProtocol;
@@ -14,16 +15,14 @@ use tokio::time::Instant;
 
 use super::classic::ClassicTask;
 use super::handover;
-use super::metadata::{Subscription, decode_assignment, encode_subscription};
-use super::requests::millis;
-use super::text;
-use crate::member::Next;
-use crate::supervise::contained;
+use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
+use super::requests::{millis, text};
+use crate::member::NextJoin;
 
 impl ClassicTask {
     /// Joins once and returns the assignment. The inner error says what to do after a refusal, the
     /// outer error means that a request failed.
-    pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, Next>> {
+    pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, NextJoin>> {
         let core = std::sync::Arc::clone(&self.core);
         let connection = core.coordinator(Role::Group).await?;
         let parks = core.settings.rebalance_timeout + SLACK;
@@ -56,7 +55,7 @@ impl ClassicTask {
             // `join` repeats a request whose answer cannot be read, because the next answer may be
             // better. This error comes from the members' metadata or the assignor, which stay the
             // same, so the member ends.
-            Err(error) if !error.is_retriable() => return Ok(Err(Next::Fail(error))),
+            Err(error) if !error.is_retriable() => return Ok(Err(NextJoin::Fail(error))),
             Err(error) => return Err(error),
         };
         let request = self.sync_request(&answer, assignments);
@@ -68,7 +67,7 @@ impl ClassicTask {
             }
             return Ok(Err(self.member.sync_refused(code)));
         }
-        Ok(decode_assignment(&answer.assignment).map_err(Next::Fail))
+        Ok(decode_assignment(&answer.assignment).map_err(NextJoin::Fail))
     }
 
     /// Builds the request, with the metadata of each assignor. Stores the subscribed topics for
@@ -82,7 +81,7 @@ impl ClassicTask {
         let mut protocols = Vec::with_capacity(self.assignors.len());
         for assignor in &self.assignors {
             let synced = &self.synced;
-            let told = Subscription {
+            let told = MemberSubscription {
                 topics: self.topics.clone(),
                 owned: core.assigned().into_iter().collect(),
                 // An eager member keeps no partitions and needs no generation here. It sends one

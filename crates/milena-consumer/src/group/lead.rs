@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_assignor::{GroupMember, GroupTopics, RebalanceProtocol, check, withhold};
 use milena_core::{Result, TopicName};
+use milena_lanes::contained;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::JoinGroupResponse;
 use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
@@ -13,7 +14,6 @@ use super::classic::ClassicTask;
 use super::join::what_panicked;
 use super::metadata::{decode_subscription, encode_assignment};
 use crate::subscription::is_there;
-use crate::supervise::contained;
 
 impl ClassicTask {
     /// Returns every member's assignment if this member leads, and an empty list if it does not.

@@ -12,7 +12,7 @@ use milena_protocol::messages::leave_group_request::MemberIdentity;
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest};
 use tokio::time::timeout;
 
-use super::text;
+use super::requests::text;
 use crate::core::Core;
 
 /// Leaves the group if [`GroupMembershipOperation`](super::GroupMembershipOperation) asks for it.

@@ -4,10 +4,6 @@ use std::future::Future;
 
 use milena_core::TopicPartition;
 use milena_pool::BoxFuture;
-use tokio::time::timeout;
-
-use crate::core::Core;
-use crate::supervise::caught;
 
 /// Callbacks for partitions that are assigned, revoked or lost.
 ///
@@ -70,29 +66,5 @@ impl<L: RebalanceListener> Listener for L {
 
     fn lost<'a>(&'a self, partitions: &'a [TopicPartition]) -> BoxFuture<'a, ()> {
         Box::pin(RebalanceListener::lost(self, partitions))
-    }
-}
-
-/// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call panicked,
-/// which ends the consumer.
-pub(super) async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool {
-    let limit = core.settings.drain_timeout;
-    let what = format!("the rebalance listener's `{method}`");
-    match caught(&what, timeout(limit, call)).await {
-        Ok(Ok(())) => true,
-        Ok(Err(_)) => {
-            let group = core.settings.group_name();
-            tracing::warn!(
-                group,
-                method,
-                ?limit,
-                "a rebalance listener did not return within the drain timeout: the rebalance goes on without it"
-            );
-            true
-        }
-        Err(error) => {
-            core.fail(error);
-            false
-        }
     }
 }

@@ -12,7 +12,7 @@ use milena_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubs
 
 /// A member's subscription, as the leader reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Subscription {
+pub(crate) struct MemberSubscription {
     /// Names of the topics that the member wants to read.
     pub(crate) topics: BTreeSet<TopicName>,
     /// Partitions that the member keeps during the rebalance. Empty for an eager member.
@@ -30,7 +30,7 @@ pub(crate) struct Subscription {
 ///
 /// # References
 /// Protocol type `consumer`, ConsumerProtocolSubscription versions 1 to 3.
-pub(crate) fn encode_subscription(told: &Subscription) -> Result<Bytes> {
+pub(crate) fn encode_subscription(told: &MemberSubscription) -> Result<Bytes> {
     let names = told.topics.iter();
     let owned = by_topic(&told.owned)
         .into_iter()
@@ -62,7 +62,7 @@ pub(crate) fn encode_subscription(told: &Subscription) -> Result<Bytes> {
 }
 
 /// Decodes a member's subscription, in any version.
-pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
+pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<MemberSubscription> {
     let is_whole = guard(bytes, Shape::Subscription)?;
     // kafka-go claims version 1 and leaves out the owned partitions. Read as version 0, its bytes
     // are a valid subscription that owns nothing.
@@ -80,7 +80,7 @@ pub(crate) fn decode_subscription(bytes: &Bytes) -> Result<Subscription> {
                 .map(|partition| TopicPartition::new(&name, partition)),
         );
     }
-    Ok(Subscription {
+    Ok(MemberSubscription {
         topics: topics.map(|topic| topic.as_str().into()).collect(),
         owned,
         generation: (message.generation_id >= 0).then_some(message.generation_id),
@@ -213,15 +213,15 @@ fn bad(what: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn of(topics: &[&str]) -> Subscription {
-        Subscription {
+    fn of(topics: &[&str]) -> MemberSubscription {
+        MemberSubscription {
             topics: topics.iter().map(|topic| (*topic).into()).collect(),
-            ..Subscription::default()
+            ..MemberSubscription::default()
         }
     }
 
-    fn full() -> Subscription {
-        Subscription {
+    fn full() -> MemberSubscription {
+        MemberSubscription {
             owned: [TopicPartition::new("ab", 2), TopicPartition::new("ab", 5)].into(),
             generation: Some(7),
             rack: Some("r".into()),

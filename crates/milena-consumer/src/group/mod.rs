@@ -15,26 +15,23 @@ mod metadata;
 mod options;
 mod protocol;
 mod requests;
-mod settings;
-mod signals;
+pub(crate) mod settings;
+pub(crate) mod signals;
 mod verbs;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result};
-use milena_protocol::kafka::protocol::StrBytes;
+use milena_lanes::caught;
 use tokio::time::sleep;
 
 use crate::core::Core;
-use crate::supervise::{GROUP, caught};
+use crate::supervise::GROUP;
 use leave::leave;
 use protocol::{Chosen, choose};
 
-pub(crate) use handover::HELD;
 pub use listener::RebalanceListener;
-pub(crate) use settings::GroupSettings;
-pub(crate) use signals::Signals;
 
 /// Runs the membership of the group until the consumer closes or an error ends it.
 ///
@@ -140,8 +137,4 @@ async fn topics_exist(core: &Core) -> Result<()> {
         core.cluster.topic(topic).await?;
     }
     Ok(())
-}
-
-fn text(value: &str) -> StrBytes {
-    StrBytes::from_string(value.to_owned())
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use milena_core::{LeaderEpoch, Offset, TopicPartition};
 
-use super::{Partition, State};
-use crate::committing::OffsetAndMetadata;
+use super::{Partition, PartitionState};
+use crate::offset_and_metadata::OffsetAndMetadata;
 
 /// An offset to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Returns true if records were done or handed out whose offsets are not committed.
     pub(super) fn is_ahead_of_commits(&mut self) -> bool {
         self.absorb();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use milena_core::{Error, LeaderEpoch, Offset};
 use tokio::time::Instant;
 
-use super::{Partition, Place};
+use super::{FetchFrom, Partition};
 use crate::budget::Budget;
 use crate::chunk::Chunk;
 
@@ -40,13 +40,13 @@ impl Partition {
     /// waiting bytes are enough.
     pub(crate) fn want(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Want {
         let mut state = self.state.lock();
-        let Place::At(offset) = state.place else {
+        let FetchFrom::At(offset) = state.place else {
             return Want::Nothing;
         };
         let held = state.pauses.is_paused()
             || state.failure.is_some()
             || state.quiet_until.is_some_and(|until| until > now)
-            || self.stopping.is_cancelled();
+            || self.is_stopping();
         if held {
             return Want::Nothing;
         }
@@ -84,7 +84,7 @@ impl Partition {
         let mut state = self.state.lock();
         // Two answers for the same offset, from an old and a new leader, count once. An answer that
         // comes while the position is unsure does not count.
-        if state.turn != turn || state.place != Place::At(from) || self.is_fenced() {
+        if state.turn != turn || state.place != FetchFrom::At(from) || self.is_fenced() {
             return false;
         }
         // The header of a batch may be wrong. An offset behind the log's end would be out of range.
@@ -92,7 +92,7 @@ impl Partition {
             Some(end) if end > from => next.min(end),
             _ => next,
         };
-        state.place = Place::At(next);
+        state.place = FetchFrom::At(next);
         state.cut_short = 0;
         state.last_epoch = epoch.or(state.last_epoch);
         state.queued += chunk.len();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp, TimestampType};
-use milena_protocol::batch::BatchHeader;
+use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp};
+use milena_lanes::LaneSnapshot;
 use tokio::time::Instant;
 
-use super::at_work::Seen;
-use super::{Ahead, Partition, Place, State};
+use super::{Ahead, FetchFrom, Partition, PartitionState};
+use crate::chunk::batch_time;
 
 /// The gauges of one partition at one moment.
 pub(crate) struct Figures {
@@ -41,7 +41,7 @@ pub(crate) struct Oldest {
     /// The time since its delivery, or since its hold began or ended.
     pub(crate) age: Duration,
     /// The lane that has it. `None` while no lane has.
-    pub(crate) lane: Option<Seen>,
+    pub(crate) lane: Option<LaneSnapshot>,
     /// The number of lanes that have other records.
     pub(crate) busy: usize,
 }
@@ -71,7 +71,7 @@ impl Partition {
             settled: state.place.offset().map(|_| state.tracker.committable()),
             unsettled: state.tracker.unsettled(),
             oldest: state.oldest.front().map(|first| {
-                let (lane, busy) = self.workers.on(first.offset);
+                let (lane, busy) = self.dispatch.lane_on(first.offset);
                 let since = lane.and_then(|lane| lane.since);
                 Oldest {
                     offset: first.offset,
@@ -92,7 +92,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Returns the end of the log, as far as it may be read. `None` if it is not known.
     fn end(&self) -> Option<Offset> {
         self.stable_end.or(self.high_watermark)
@@ -118,9 +118,11 @@ impl State {
         };
         match self.place {
             // The reader gets an error and must seek.
-            Place::Lookup(OffsetReset::None) => Some(here),
-            Place::Committed | Place::Lookup(_) | Place::Unsure(..) => Some(NextStep::Position),
-            Place::At(_) => {
+            FetchFrom::Lookup(OffsetReset::None) => Some(here),
+            FetchFrom::Committed | FetchFrom::Lookup(_) | FetchFrom::Unsure(..) => {
+                Some(NextStep::Position)
+            }
+            FetchFrom::At(_) => {
                 let done = self.tracker.committable();
                 let is_read = self.end().is_some_and(|end| end <= done);
                 if self.failure.is_some() || (!is_read && self.has_unread()) {
@@ -151,14 +153,4 @@ impl State {
             |header| batch_time(&header),
         )
     }
-}
-
-/// Returns the timestamp of a batch's first record. With log append time, all records have that of
-/// the batch.
-pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
-    let raw = match header.attributes.timestamp_type() {
-        TimestampType::LogAppend => header.max_timestamp,
-        TimestampType::Create => header.base_timestamp,
-    };
-    Timestamp::from_wire(raw)
 }

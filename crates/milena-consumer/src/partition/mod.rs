@@ -2,7 +2,6 @@
 //! records that were delivered, and the holders of pauses.
 
 mod ahead;
-mod at_work;
 mod commits;
 mod ending;
 mod fetching;
@@ -19,32 +18,26 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use milena_core::{
-    CancelToken, Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition,
-};
+use milena_core::{Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition};
+use milena_lanes::{Dispatch, OffsetTracker, Pause, PauseHolder, Pauses};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::batch::Opened;
 use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
-use crate::offsets::OffsetTracker;
-use crate::pauses::{Holder, Pause, Pauses};
 use crate::touched::{Mark, Touched};
 
 use ahead::Ahead;
-use at_work::Workers;
 use commits::Commits;
 use replica::Replica;
 use trouble::Trouble;
 
 pub(crate) use ahead::{Bad, BatchEnd, Closed};
-pub(crate) use at_work::{LaneAtWork, Phase};
 pub(crate) use commits::Committable;
-pub(crate) use figures::{Oldest, batch_time};
+pub(crate) use figures::Oldest;
 pub(crate) use moving::Cut;
 pub(crate) use reading::{Delivery, Given};
 
@@ -54,33 +47,24 @@ pub(crate) struct Partition {
     /// Topic and number.
     place: TopicPartition,
     /// Everything that changes together. Held for short times, never across an await.
-    state: Mutex<State>,
+    state: Mutex<PartitionState>,
     /// Wakes the lane that reads when there may be something to read or the partition is to end.
     readable: Notify,
     /// Wakes a lane that waits until the window has room.
     room: Notify,
-    /// A copy of `State::turn`, to be read without the lock. Only the state writes it.
+    /// A copy of `PartitionState::turn`, to be read without the lock. Only the state writes it.
     turn: Arc<AtomicU64>,
     /// A copy of the tracker's epoch, to be read without the lock. Tickets with another epoch no
     /// longer count. Only the state writes it.
     epoch: Arc<AtomicU64>,
     /// One past the last record of the current batch that a receiver returned. 0 if there is none.
-    /// Receivers write it without the lock, and `State::absorb` applies it.
+    /// Receivers write it without the lock, and `PartitionState::absorb` applies it.
     handed: Arc<AtomicI64>,
-    /// Cancelled when no more records are to go to handlers. Handlers may finish the records that
-    /// they have.
-    stopping: CancelToken,
+    /// The state of its lanes. Receivers read it too, to see if dispatch has stopped.
+    dispatch: Dispatch,
     /// True once the partition is no longer owned. Nothing that is done with its records counts
     /// then.
     fenced: AtomicBool,
-    /// Handed to handlers. Cancelled when the partition is fenced, so that they stop.
-    cancel: CancelToken,
-    /// The number of lanes at work. Guards of `enter` count it.
-    lanes: watch::Sender<usize>,
-    /// The tasks of its lanes. Aborted when the partition is fenced.
-    tasks: Mutex<Vec<AbortHandle>>,
-    /// The record and the phase of each lane, for gauges.
-    workers: Workers,
     /// This partition itself, to be added to the lists in `wakes`.
     me: Weak<Self>,
     /// The tasks to wake when something changes.
@@ -99,15 +83,15 @@ pub(crate) struct Wakes {
     /// Wakes the fetcher.
     pub(crate) fetch: Arc<Notify>,
     /// Partitions that may have become fetchable.
-    pub(crate) touched: Arc<Touched>,
+    pub(crate) touched: Arc<Touched<Partition>>,
     /// Partitions of which there may be something to receive.
-    pub(crate) ready: Arc<Touched>,
+    pub(crate) ready: Arc<Touched<Partition>>,
 }
 
 /// The state of a partition behind its lock.
-struct State {
+struct PartitionState {
     /// The place to fetch next.
-    place: Place,
+    place: FetchFrom,
     /// Counts the times that fetched batches became stale, such as by a seek, a reset or a
     /// truncated log. An answer or a batch with another turn is dropped.
     turn: u64,
@@ -218,7 +202,7 @@ struct Delivered {
 
 /// The place at which a partition is fetched next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum FetchFrom {
     /// The committed offset of the group, which is not known yet.
     Committed,
     /// An offset that must be looked up in the log. [`OffsetReset::None`] stands for an error that
@@ -231,7 +215,7 @@ pub(crate) enum Place {
     At(Offset),
 }
 
-impl Place {
+impl FetchFrom {
     /// Returns the offset. `None` if it must be looked up.
     fn offset(self) -> Option<Offset> {
         match self {
@@ -243,7 +227,7 @@ impl Place {
 
 impl Partition {
     /// Returns a partition that is read from `start`.
-    pub(crate) fn new(mut place: TopicPartition, start: Place, wakes: Wakes) -> Arc<Self> {
+    pub(crate) fn new(mut place: TopicPartition, start: FetchFrom, wakes: Wakes) -> Arc<Self> {
         let offset = start.offset().unwrap_or(Offset::ZERO);
         let turn = Arc::new(AtomicU64::new(0));
         let handed = Arc::new(AtomicI64::new(0));
@@ -261,7 +245,7 @@ impl Partition {
             turn: Arc::clone(&turn),
             handed: Arc::clone(&handed),
             epoch: Arc::clone(&epoch),
-            state: Mutex::new(State {
+            state: Mutex::new(PartitionState {
                 place: start,
                 turn: 0,
                 turn_told: turn,
@@ -305,12 +289,8 @@ impl Partition {
             }),
             readable: Notify::new(),
             room: Notify::new(),
-            stopping: CancelToken::new(),
+            dispatch: Dispatch::new(),
             fenced: AtomicBool::new(false),
-            cancel: CancelToken::new(),
-            lanes: watch::Sender::new(0),
-            tasks: Mutex::new(Vec::new()),
-            workers: Workers::default(),
         })
     }
 
@@ -344,7 +324,7 @@ impl Partition {
     }
 
     /// Returns the place to fetch next, and the current turn.
-    pub(crate) fn where_to_fetch(&self) -> (Place, u64) {
+    pub(crate) fn where_to_fetch(&self) -> (FetchFrom, u64) {
         let state = self.state.lock();
         (state.place, state.turn)
     }
@@ -357,7 +337,7 @@ impl Partition {
     }
 
     /// Moves to `place` and drops the fetched batches. This is a seek.
-    pub(crate) fn go_to(&self, place: Place) {
+    pub(crate) fn go_to(&self, place: FetchFrom) {
         let mut state = self.state.lock();
         state.restart(place);
         // A seek may move backwards. The offset committed before must not stop the next commit.
@@ -371,7 +351,7 @@ impl Partition {
 
     /// Sets the place that a lookup found. Returns false, and changes nothing, if a seek came
     /// first.
-    pub(crate) fn resolve(&self, turn: u64, place: Place, epoch: Option<LeaderEpoch>) -> bool {
+    pub(crate) fn resolve(&self, turn: u64, place: FetchFrom, epoch: Option<LeaderEpoch>) -> bool {
         let mut state = self.state.lock();
         if state.turn != turn || state.place.offset().is_some() {
             return false;
@@ -404,11 +384,11 @@ impl Partition {
         &self,
         turn: u64,
         at: Offset,
-        to: Place,
+        to: FetchFrom,
         quiet: impl FnOnce(u32) -> Instant,
     ) -> bool {
         let mut state = self.state.lock();
-        if state.turn != turn || state.place != Place::At(at) || state.has_unread() {
+        if state.turn != turn || state.place != FetchFrom::At(at) || state.has_unread() {
             return false;
         }
         state.restart(to);
@@ -427,20 +407,15 @@ impl Partition {
         self.state.lock().moved = Instant::now();
     }
 
-    /// Registers a lane, so that gauges can show its record.
-    pub(crate) fn lane_at_work(&self) -> LaneAtWork {
-        self.workers.enter()
-    }
-
     /// Adds `by` to the holders of the pause. Returns true if it was not one before.
-    pub(crate) fn pause(&self, by: &Holder, reason: Reason) -> bool {
+    pub(crate) fn pause(&self, by: &PauseHolder, reason: Reason) -> bool {
         let news = self.state.lock().pauses.hold(by.clone(), reason);
         self.touch();
         news
     }
 
     /// Removes `by` from the holders of the pause. Returns true if it was the last one.
-    pub(crate) fn resume(&self, by: &Holder) -> bool {
+    pub(crate) fn resume(&self, by: &PauseHolder) -> bool {
         let last = self.state.lock().pauses.release(by);
         self.touch();
         self.tell_readable();
@@ -456,15 +431,15 @@ impl Partition {
         self.state.lock().pauses.is_paused()
     }
 
-    pub(crate) fn is_paused_by(&self, by: &Holder) -> bool {
+    pub(crate) fn is_paused_by(&self, by: &PauseHolder) -> bool {
         self.state.lock().pauses.is_held_by(by)
     }
 }
 
-impl State {
+impl PartitionState {
     /// Starts over at `place`. Drops the fetched batches, and delivered records no longer count
     /// once an offset is known.
-    fn restart(&mut self, place: Place) {
+    fn restart(&mut self, place: FetchFrom) {
         self.drop_fetched();
         self.place = place;
         self.oldest.clear();
@@ -486,7 +461,7 @@ impl State {
     /// Fetches again from `from`. Delivered records still count.
     fn restart_at(&mut self, from: Offset) {
         self.drop_fetched();
-        self.place = Place::At(from);
+        self.place = FetchFrom::At(from);
         self.last_epoch = self.epochs.of(from);
     }
 

@@ -5,7 +5,7 @@ use milena_core::{LeaderEpoch, Offset};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Partition, Place};
+use super::{FetchFrom, Partition};
 
 /// The effect of a truncated log on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Partition {
 
     /// Moves to `to`, since the topic was created again. Returns the position in the old topic, or
     /// `None` if there was no known one.
-    pub(crate) fn made_again(&self, to: Place) -> Option<Offset> {
+    pub(crate) fn made_again(&self, to: FetchFrom) -> Option<Offset> {
         let mut state = self.state.lock();
         state.absorb();
         state.place.offset()?;
@@ -57,8 +57,8 @@ impl Partition {
         let newer = state.leader_epoch.is_some_and(|known| epoch > known);
         state.leader_epoch = state.leader_epoch.max(Some(epoch));
         match (state.place, state.last_epoch) {
-            (Place::At(offset), Some(last)) if newer => {
-                state.place = Place::Unsure(offset, last);
+            (FetchFrom::At(offset), Some(last)) if newer => {
+                state.place = FetchFrom::Unsure(offset, last);
                 true
             }
             _ => false,
@@ -69,10 +69,10 @@ impl Partition {
     /// again.
     pub(crate) fn validated(&self, turn: u64) {
         let mut state = self.state.lock();
-        if let Place::Unsure(offset, _) = state.place
+        if let FetchFrom::Unsure(offset, _) = state.place
             && state.turn == turn
         {
-            state.place = Place::At(offset);
+            state.place = FetchFrom::At(offset);
             state.lookup = (None, 0);
             drop(state);
             self.touch();
@@ -88,7 +88,7 @@ impl Partition {
         &self,
         turn: u64,
         end: Option<Offset>,
-        to: Place,
+        to: FetchFrom,
         quiet: impl FnOnce(u32) -> Instant,
     ) -> Cut {
         let mut state = self.state.lock();

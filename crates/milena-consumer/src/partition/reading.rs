@@ -5,14 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Codec, LeaderEpoch, Offset, Timestamp};
+use milena_lanes::Ticket;
 use milena_protocol::batch::{Batch, BatchHeader};
 use tokio::time::Instant;
 
 use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};
-use super::{Delivered, Partition, State, batch_time};
+use super::{Delivered, Partition, PartitionState};
 use crate::batch::Opened;
-use crate::chunk::Step;
-use crate::offsets::Ticket;
+use crate::chunk::{Step, batch_time};
 
 /// A result of a pull. The reader has it in hand from then on.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Partition {
     }
 
     /// The first thing to read.
-    fn next(&self, state: &mut State) -> Option<Given> {
+    fn next(&self, state: &mut PartitionState) -> Option<Given> {
         loop {
             let from = state.tracker.position();
             let turn = state.turn;
@@ -145,7 +145,7 @@ impl Partition {
     }
 
     /// Takes one step of the log ahead. Returns `false` where nothing is there to take.
-    fn step(&self, state: &mut State) -> bool {
+    fn step(&self, state: &mut PartitionState) -> bool {
         let from = state.tracker.position();
         let turn = state.turn;
         loop {
@@ -195,7 +195,7 @@ impl Partition {
     }
 
     /// Lists the partition for receivers if there is more to read after the batch in hand.
-    pub(super) fn tell_of_more(&self, state: &State) {
+    pub(super) fn tell_of_more(&self, state: &PartitionState) {
         if state.has_something() {
             self.wakes.ready.add(&self.me, &self.ready_mark);
         }
@@ -208,7 +208,7 @@ impl Partition {
         }
         tokio::select! {
             () = self.readable.notified() => {}
-            () = self.stopping.cancelled() => {}
+            () = self.dispatch.stopped() => {}
         }
     }
 
@@ -322,7 +322,7 @@ impl Partition {
             }
             tokio::select! {
                 () = self.room.notified() => {}
-                () = self.stopping.cancelled() => {}
+                () = self.dispatch.stopped() => {}
             }
         }
     }
@@ -368,7 +368,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Returns true if a read would return something at once.
     pub(super) fn has_something(&self) -> bool {
         if self.in_hand {

@@ -3,7 +3,7 @@
 use milena_core::{Error, ErrorCode};
 use tokio::time::Instant;
 
-use super::{Partition, State};
+use super::{Partition, PartitionState};
 
 /// Failures of a partition in a row, of fetches or lookups.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Partition {
     }
 }
 
-impl State {
+impl PartitionState {
     /// Notes an error, and returns the failures in a row.
     fn note_trouble(&mut self, now: Instant, error: &Error, of_broker: bool) -> &mut Trouble {
         let trouble = self.trouble.get_or_insert_with(|| Trouble {

@@ -105,6 +105,8 @@ pub(crate) fn route_info(name: String, profiles: &[Profile]) -> RouteInfo {
         info.records_attempts |= profile.records_attempts;
         info.dead_letters |= profile.dead_letters;
         info.retries |= profile.retries;
+        // A record that comes back from a retry topic is held until its time.
+        info.holds |= !profile.suffixes.is_empty();
         info.asks_for_clock |= profile.asks_for_clock;
         info.writes.extend(profile.writes.iter().cloned());
         info.batch = info.batch.or(profile.batch);

@@ -14,10 +14,11 @@ use crate::sources::{crates, root};
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
 /// A row may be here before its crate exists. Every crate must have a row.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("milena-core", &[]),
     ("milena-assignor", &["milena-core"]),
     ("milena-config", &["milena-core"]),
+    ("milena-lanes", &["milena-core"]),
     ("milena-protocol", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
@@ -26,7 +27,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("milena-health", &["milena-core"]),
     ("milena-pool", &["milena-protocol"]),
     ("milena-producer", &["milena-pool"]),
-    ("milena-consumer", &["milena-pool", "milena-assignor"]),
+    (
+        "milena-consumer",
+        &["milena-pool", "milena-lanes", "milena-assignor"],
+    ),
     ("milena-admin", &["milena-pool"]),
     (
         "milena-client",

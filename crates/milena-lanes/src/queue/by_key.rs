@@ -1,5 +1,5 @@
-//! A queue from the task that reads a partition to its lanes, ordered by key. Each key is with one
-//! lane at a time, but no lane owns a key.
+//! A queue from the task that reads a feed to its lanes, ordered by key. Each key is with one lane
+//! at a time, but no lane owns a key.
 //!
 //! If each lane owned a share of the keys, some lanes would be idle while others have a queue, and
 //! work would take a third longer or more. Here a free lane takes the next record whose key no
@@ -10,14 +10,16 @@ use std::collections::{HashMap, VecDeque};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::LaneQueue;
+
 /// A queue that orders values by key.
 ///
 /// It holds at most `capacity` values that a lane could take now. Values behind a key that a lane
-/// works on do not count. The `max_out_of_order` window of the partition bounds those.
+/// works on do not count. The `max_out_of_order` window of the feed bounds those.
 #[derive(Debug)]
 pub(crate) struct KeyQueue<T> {
     /// The values.
-    state: Mutex<State<T>>,
+    state: Mutex<KeyState<T>>,
     /// One permit for each value that still fits into `ready`.
     space: Semaphore,
     /// One permit for each value in `ready`. Closed once no more values come.
@@ -25,7 +27,7 @@ pub(crate) struct KeyQueue<T> {
 }
 
 #[derive(Debug)]
-struct State<T> {
+struct KeyState<T> {
     /// Values that a lane may take now, since no lane works on their key.
     ready: VecDeque<Ready<T>>,
     /// Keys of values that are in `ready` or with a lane, each with the values that wait behind it.
@@ -47,7 +49,7 @@ struct Ready<T> {
 impl<T> KeyQueue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(KeyState {
                 ready: VecDeque::with_capacity(capacity),
                 keys: HashMap::new(),
             }),
@@ -55,13 +57,18 @@ impl<T> KeyQueue<T> {
             filled: Semaphore::new(0),
         }
     }
+}
+
+impl<T: Send + 'static> LaneQueue<T> for KeyQueue<T> {
+    /// The hash of the record's key.
+    type Key = u64;
 
     /// Puts the value behind the values of its key. Waits for space if the key is free. Only one
     /// task may call this.
     ///
     /// # Cancel safety
     /// If the future is dropped before it resolves, the value is not in the queue.
-    pub(crate) async fn give(&self, key: u64, value: T) {
+    async fn give(&self, key: u64, value: T) {
         if let Some(waiting) = self.state.lock().keys.get_mut(&key) {
             waiting.push_back(value);
             return;
@@ -86,7 +93,7 @@ impl<T> KeyQueue<T> {
     /// Takes the next value whose key is free, with the key. No lane gets another value of that key
     /// before [`done`](Self::done). Waits if there is none. Returns `None` once the queue is closed
     /// and all values are taken.
-    pub(crate) async fn take(&self) -> Option<(u64, T)> {
+    async fn take(&self) -> Option<(u64, T)> {
         // Fails once the queue is closed. The rest is then taken without a permit.
         if let Ok(filled) = self.filled.acquire().await {
             filled.forget();
@@ -100,7 +107,7 @@ impl<T> KeyQueue<T> {
 
     /// Notes that the value taken with this key is done. The next value of the key can then be
     /// taken.
-    pub(crate) fn done(&self, key: u64) {
+    fn done(&self, key: u64) {
         let mut state = self.state.lock();
         let Some(value) = state.keys.get_mut(&key).and_then(VecDeque::pop_front) else {
             state.keys.remove(&key);
@@ -116,7 +123,7 @@ impl<T> KeyQueue<T> {
     }
 
     /// Closes the queue. Values that are in it are still taken.
-    pub(crate) fn close(&self) {
+    fn close(&self) {
         self.filled.close();
     }
 }

@@ -1,10 +1,10 @@
-//! The records and phases of a partition's lanes, to show what a record waits for.
+//! The records and phases of a feed's lanes, to show what a record waits for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use milena_core::{Offset, Timestamp};
+use milena_core::{Offset, RecordState, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -33,7 +33,7 @@ pub(crate) struct AtWork {
 
 /// The phases of a lane's work on a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// The lane has no record.
     Idle,
     /// The lane waits until the service of the record's route is ready.
@@ -48,15 +48,33 @@ pub(crate) enum Phase {
 
 /// A snapshot of a lane.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen {
+pub struct LaneSnapshot {
     /// The phase of the lane.
-    pub(crate) phase: Phase,
+    pub phase: Phase,
     /// The route of its record.
-    pub(crate) route: usize,
+    pub route: usize,
     /// The time at which a hold of the record began or ended. `None` if it was never held.
-    pub(crate) since: Option<Instant>,
+    pub since: Option<Instant>,
     /// The time until which the record is held. Only meaningful in [`Phase::Held`].
-    pub(crate) until: Timestamp,
+    pub until: Timestamp,
+}
+
+impl LaneSnapshot {
+    /// Returns what the lane's record waits for. `route` is the name of its route. `busy` is the
+    /// number of lanes that have other records, and `clock` the wall-clock time.
+    #[must_use]
+    pub fn record_state(self, route: &str, busy: usize, clock: Timestamp) -> RecordState<'_> {
+        match self.phase {
+            Phase::Idle => RecordState::Queued { busy },
+            Phase::Ready => RecordState::NotReady { route },
+            Phase::Handler => RecordState::InHandler { route },
+            Phase::Held => RecordState::Held {
+                route,
+                left: self.until.since(clock),
+            },
+            Phase::Again => RecordState::Retrying { route },
+        }
+    }
 }
 
 impl AtWork {
@@ -118,7 +136,7 @@ impl AtWork {
     }
 
     /// Returns a snapshot.
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> LaneSnapshot {
         let phase = match self.phase.load(Ordering::Relaxed) {
             p if p == Phase::Ready as u8 => Phase::Ready,
             p if p == Phase::Handler as u8 => Phase::Handler,
@@ -128,7 +146,7 @@ impl AtWork {
         };
         let since = self.since.load(Ordering::Relaxed);
         let since = u64::try_from(since).ok().filter(|nanos| *nanos > 0);
-        Seen {
+        LaneSnapshot {
             phase,
             route: self.route.load(Ordering::Relaxed),
             since: since.and_then(|nanos| self.born.checked_add(Duration::from_nanos(nanos))),
@@ -156,7 +174,7 @@ impl Drop for LaneAtWork {
     }
 }
 
-/// The lanes of one partition.
+/// The lanes of one feed.
 #[derive(Debug, Default)]
 pub(super) struct Workers(Mutex<Vec<Arc<AtWork>>>);
 
@@ -170,7 +188,7 @@ impl Workers {
 
     /// Returns the lane that has the record at `offset`, and the number of lanes that have other
     /// records.
-    pub(super) fn on(&self, offset: Offset) -> (Option<Seen>, usize) {
+    pub(super) fn on(&self, offset: Offset) -> (Option<LaneSnapshot>, usize) {
         let lanes = self.0.lock();
         let busy = lanes.iter().filter(|lane| lane.seen().phase != Phase::Idle);
         let (mut found, mut others) = (None, 0);

@@ -12,7 +12,7 @@ use milena_core::Offset;
 /// delivered before a [`restart`](Self::restart) has an older epoch, and settling it changes
 /// nothing.
 #[derive(Debug)]
-pub(crate) struct OffsetTracker {
+pub struct OffsetTracker {
     /// Counts the restarts. Only tickets with this epoch are settled.
     epoch: u64,
     /// One past the last offset that was delivered or skipped.
@@ -33,18 +33,22 @@ struct Slot {
     settled: bool,
 }
 
-/// A delivered record. It names the record and the restart of the tracker that it belongs to.
+/// A delivered record. It names the record and the time in which its delivery counts.
+///
+/// For a partition of a group, these are the offset and the number of seeks and resets. For a queue
+/// they are the delivery tag and the number of its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    /// The offset of the record.
-    pub(crate) offset: Offset,
-    /// The tracker's epoch when the record was delivered.
-    pub(crate) epoch: u64,
+pub struct Ticket {
+    /// The offset of the record. It ascends within an epoch.
+    pub offset: Offset,
+    /// The epoch in which the record was delivered. Settling it in a later one changes nothing.
+    pub epoch: u64,
 }
 
 impl OffsetTracker {
     /// Returns a tracker that starts at `start`.
-    pub(crate) fn new(start: Offset) -> Self {
+    #[must_use]
+    pub fn new(start: Offset) -> Self {
         Self {
             epoch: 0,
             next: start,
@@ -54,7 +58,7 @@ impl OffsetTracker {
     }
 
     /// Starts over at `start`, after a seek or a reset. Records delivered before no longer count.
-    pub(crate) fn restart(&mut self, start: Offset) {
+    pub fn restart(&mut self, start: Offset) {
         self.epoch += 1;
         self.next = start;
         self.open.clear();
@@ -63,7 +67,7 @@ impl OffsetTracker {
 
     /// Notes that a handler gets the record at `offset`. Offsets left out below it are control
     /// records, aborted records, or were compacted.
-    pub(crate) fn deliver(&mut self, offset: Offset) -> Ticket {
+    pub fn deliver(&mut self, offset: Offset) -> Ticket {
         // Invariant: `open` ascends, since offsets come in the order of the log. The search in
         // `settle` relies on it.
         debug_assert!(offset >= self.next, "records are delivered in order");
@@ -80,12 +84,12 @@ impl OffsetTracker {
     }
 
     /// Notes that no further record below `next` will be delivered.
-    pub(crate) fn skip_to(&mut self, next: Offset) {
+    pub fn skip_to(&mut self, next: Offset) {
         self.next = self.next.max(next);
     }
 
     /// Notes that the record is done. Returns false if its delivery no longer counts.
-    pub(crate) fn settle(&mut self, ticket: Ticket) -> bool {
+    pub fn settle(&mut self, ticket: Ticket) -> bool {
         if ticket.epoch != self.epoch {
             return false;
         }
@@ -107,28 +111,33 @@ impl OffsetTracker {
     }
 
     /// Returns the epoch of deliveries that count.
-    pub(crate) fn epoch(&self) -> u64 {
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
     /// Returns the offset to commit, at which the next owner resumes.
-    pub(crate) fn committable(&self) -> Offset {
+    #[must_use]
+    pub fn committable(&self) -> Offset {
         self.open.front().map_or(self.next, |slot| slot.offset)
     }
 
     /// Returns the offset that is one past the last delivered or skipped one.
-    pub(crate) fn position(&self) -> Offset {
+    #[must_use]
+    pub fn position(&self) -> Offset {
         self.next
     }
 
     /// Returns the number of delivered records that are not settled.
-    pub(crate) fn unsettled(&self) -> usize {
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
         self.unsettled
     }
 
     /// Returns the number of offsets that the tracker remembers. It counts delivered records from
     /// the oldest unsettled one on.
-    pub(crate) fn window(&self) -> usize {
+    #[must_use]
+    pub fn window(&self) -> usize {
         self.open.len()
     }
 }

@@ -1,10 +1,11 @@
-//! Tables of routes that lanes can call. Their services take a record and answer with an outcome.
+//! Tables of routes that lanes can call.
 
 use milena_core::{BoxError, Incoming, Outcome, Routes};
 use tower_service::Service;
 
-/// Routes whose services take records. Every suitable type implements this trait.
-pub(crate) trait Driven:
+/// Routes whose services take records and answer with an outcome. Every suitable type implements
+/// this trait.
+pub trait Driven:
     Routes<
     Service: Service<Incoming, Response = Outcome, Error: Into<BoxError>, Future: Send + 'static>,
 >

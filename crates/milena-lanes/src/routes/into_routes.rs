@@ -13,7 +13,7 @@ use milena_core::{
 use parking_lot::Mutex;
 use tower_service::Service;
 
-/// A type that [`Consumer::run`](crate::Consumer::run) accepts as a handler.
+/// A type that a run accepts as a handler.
 ///
 /// `Marker` distinguishes the three kinds of handlers. The compiler infers it.
 #[diagnostic::on_unimplemented(

@@ -1,4 +1,4 @@
-//! A lane that keeps the order of a partition and passes several records at a time to handlers that
+//! A lane that keeps the order of a feed and passes several records at a time to handlers that
 //! take several.
 //!
 //! Each record passes through the layers by itself, gets its own answer, and is settled by itself.
@@ -16,14 +16,12 @@ use milena_core::{
 };
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::Core;
-use crate::driven::Driven;
-use crate::lane::wait_for_room;
-use crate::offsets::Ticket;
-use crate::partition::{Partition, Phase};
-use crate::source::{Next, Source};
-use crate::verdict::Verdict;
-use crate::worker::{Begun, Go, Place, Worker, watched};
+use super::reading::{PlainClock, wait_for_more};
+use crate::feed::{Phase, Ticket};
+use crate::reports::stop_lane;
+use crate::routes::Driven;
+use crate::source::{Feed, Next, Reader, Source};
+use crate::worker::{AttemptAt, Begun, Go, Verdict, Worker, watched};
 
 /// A delivered record that is not settled yet.
 struct Member {
@@ -44,21 +42,19 @@ enum Before {
     Nothing,
     /// A backoff.
     Wait(Duration),
-    /// A hold until this time, with the partition paused.
+    /// A hold until this time, with the feed paused.
     Hold(Timestamp),
 }
 
-/// The lane of a partition if a route takes several records at a time.
-pub(crate) struct Together<R: Routes> {
-    /// The consumer.
-    core: Arc<Core>,
-    /// The partition that the lane processes.
-    partition: Arc<Partition>,
+/// The lane of a feed if a route takes several records at a time.
+pub(super) struct BatchingLane<F: Feed, R: Routes> {
+    /// The feed that the lane processes.
+    feed: F,
     /// Calls the services of the routes.
-    worker: Worker<R>,
-    /// The records that were not delivered yet.
-    source: Source,
-    /// Records to try again, in order. They come before all records of `source`.
+    worker: Worker<F, R>,
+    /// Reads the records that were not delivered yet.
+    reader: F::Reader,
+    /// Records to try again, in order. They come before all records of `reader`.
     again: VecDeque<Member>,
     /// The most records of the next batch, after a batch failed as a whole. It is 1 at first and
     /// grows with each success, so that the record at fault is found and the others are not blamed.
@@ -66,26 +62,25 @@ pub(crate) struct Together<R: Routes> {
     careful: Option<usize>,
 }
 
-impl<R: Driven> Together<R> {
-    pub(crate) fn new(core: Arc<Core>, routes: Arc<R>, partition: Arc<Partition>) -> Self {
+impl<F: Feed, R: Driven> BatchingLane<F, R> {
+    pub(super) fn new(feed: F, routes: Arc<R>) -> Self {
         Self {
-            worker: Worker::new(Arc::clone(&core), routes, Arc::clone(&partition)),
-            source: Source::new(Arc::clone(&core), Arc::clone(&partition)),
-            core,
-            partition,
+            worker: Worker::new(feed.clone(), routes),
+            reader: feed.reader(),
+            feed,
             again: VecDeque::new(),
             careful: None,
         }
     }
 
-    /// Processes records until the partition is revoked or the lane cannot continue.
-    pub(crate) async fn run(mut self) {
+    /// Processes records until the feed is given back or the lane cannot continue.
+    pub(super) async fn run(mut self) {
         while let Some(first) = self.first().await {
             let route = self.worker.route_of(&first.record);
             let go = match self.worker.batch_size(route) {
                 Some(size) => self.batch(first, route, size).await,
                 // A seek came while the record waited, so the handler must not get it any more.
-                None if !self.partition.counts(first.ticket) => Go::On,
+                None if !self.feed.counts(first.ticket) => Go::On,
                 None => {
                     let Member { record, ticket, .. } = first;
                     self.worker.process_shared(&record, ticket, None).await
@@ -98,11 +93,11 @@ impl<R: Driven> Together<R> {
         }
     }
 
-    /// Returns the next record once its wait is over. `None` if the partition is to be revoked.
+    /// Returns the next record once its wait is over. `None` if the feed is given back.
     async fn first(&mut self) -> Option<Member> {
         if let Some(member) = self.again.pop_front() {
             let go_on = match member.before {
-                Before::Nothing => !self.partition.is_stopping(),
+                Before::Nothing => !self.feed.dispatch().is_stopping(),
                 Before::Wait(time) => {
                     self.takes(&member, true);
                     self.worker.wait(time).await
@@ -115,11 +110,13 @@ impl<R: Driven> Together<R> {
             return go_on.then_some(member);
         }
         loop {
-            match self.source.next() {
-                Next::Record(record, ticket) => return Some(Member::new(record, ticket)),
-                Next::Empty => self.partition.readable().await,
-                Next::Full(window) => wait_for_room(&self.core, &self.partition, window).await,
-                Next::Away => return None,
+            match self.reader.next(&mut PlainClock) {
+                Next::Record(record, ticket, _) => return Some(Member::new(record, ticket)),
+                other => {
+                    if !wait_for_more(&self.feed, other, &mut PlainClock).await {
+                        return None;
+                    }
+                }
             }
         }
     }
@@ -141,21 +138,21 @@ impl<R: Driven> Together<R> {
                 let Some(member) = next.take().or_else(|| self.join(route, &mut closed)) else {
                     break;
                 };
-                if !self.partition.counts(member.ticket) {
+                if !self.feed.counts(member.ticket) {
                     // A seek came while the record waited, so the handler must not get it any more.
                     continue;
                 }
                 let (seat, alone) = (party.seat(), members.is_empty());
-                let place = Place {
+                let at = AttemptAt {
                     route,
                     attempt: member.attempt,
                 };
                 self.takes(&member, alone);
-                let begun = self.worker.begin(&member.record, place, &seat, alone).await;
+                let begun = self.worker.begin(&member.record, at, &seat, alone).await;
                 match begun {
                     Begun::Running(calling) => {
-                        let at = members.len();
-                        running.push(async move { (at, calling.await) });
+                        let index = members.len();
+                        running.push(async move { (index, calling.await) });
                         members.push((member, seat));
                     }
                     // The record goes into the next batch. Its service may wait for a record of
@@ -174,43 +171,41 @@ impl<R: Driven> Together<R> {
             // Waits for further records, for at most `size.within` from the start of the batch.
             tokio::select! {
                 biased;
-                () = self.partition.stopped() => break,
+                () = self.feed.dispatch().stopped() => break,
                 Some(answer) = running.next() => {
                     answered = Some(answer);
                     break;
                 }
                 () = sleep_until(began + size.within) => break,
-                () = self.partition.readable() => {}
+                () = self.feed.readable() => {}
             }
         }
         party.close();
         let mut unsettled = Vec::new();
-        let (core, partition) = (Arc::clone(&self.core), Arc::clone(&self.partition));
-        let routes = self.worker.routes();
+        let (feed, name) = (self.feed.clone(), self.worker.route_name(route));
         let answers = async {
-            while let Some((at, answer)) = match answered.take() {
+            while let Some((index, answer)) = match answered.take() {
                 Some(answer) => Some(answer),
                 None => running.next().await,
             } {
-                if let Some((member, seat)) = members.get(at) {
-                    let place = Place {
-                        route,
-                        attempt: member.attempt,
-                    };
-                    let ended =
-                        self.worker
-                            .ended(&member.record, member.ticket, place, began, answer);
-                    match ended {
-                        Some(verdict) => {
-                            seat.postpone();
-                            unsettled.push((at, verdict));
-                        }
-                        None => seat.leave(),
+                let Some((member, seat)) = members.get(index) else {
+                    continue;
+                };
+                let (record, ticket) = (&member.record, member.ticket);
+                let at = AttemptAt {
+                    route,
+                    attempt: member.attempt,
+                };
+                match self.worker.ended(record, ticket, at, began, answer) {
+                    Some(verdict) => {
+                        seat.postpone();
+                        unsettled.push((index, verdict));
                     }
+                    None => seat.leave(),
                 }
             }
         };
-        watched(&core, &partition, &*routes, route, first_offset, answers).await;
+        watched(&feed, &name, first_offset, answers).await;
         drop(running);
         self.worker.is_at(Phase::Idle);
         let members = members.into_iter().map(|(member, _)| member).collect();
@@ -228,10 +223,15 @@ impl<R: Driven> Together<R> {
     fn join(&mut self, route: usize, closed: &mut bool) -> Option<Member> {
         let member = match self.again.pop_front() {
             Some(member) => member,
-            None => match self.source.next() {
-                Next::Record(record, ticket) => Member::new(record, ticket),
+            None => match self.reader.next(&mut PlainClock) {
+                Next::Record(record, ticket, _) => Member::new(record, ticket),
                 Next::Empty => return None,
-                Next::Full(_) | Next::Away => {
+                Next::Full(_) | Next::Over => {
+                    *closed = true;
+                    return None;
+                }
+                Next::Failed(error) => {
+                    stop_lane(&self.feed, None, &error);
                     *closed = true;
                     return None;
                 }
@@ -255,7 +255,7 @@ impl<R: Driven> Together<R> {
     ) -> Go {
         unsettled.sort_by_key(|(at, _)| *at);
         let (all, left) = (members.len(), unsettled.len());
-        let now = self.core.settings.now();
+        let now = self.feed.source().rules().now();
         let later = |(_, verdict): &(usize, Verdict)| matches!(verdict, Verdict::Hold(until) if *until <= now);
         let whole = all > 1 && left == all && unsettled.iter().all(later);
         self.careful = match self.careful {

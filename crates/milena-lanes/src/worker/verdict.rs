@@ -6,11 +6,13 @@ use milena_core::{
     Backoff, Error, ErrorClass, ErrorKind, Outcome, ProcessError, Reason, Timestamp,
 };
 
+use crate::settled::Settled;
+
 /// The decision about a record after an attempt.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The record is done. Holds the name of the outcome.
-    Settle(&'static str),
+    /// The record is done.
+    Settle(Settled),
     /// Try the record again after this wait. This counts as an attempt.
     Again(Duration),
     /// Try the record again, but not before this time. This counts as no attempt.
@@ -43,8 +45,12 @@ pub(crate) fn judge(
 ) -> Verdict {
     let wait = |asked: Option<Duration>| asked.unwrap_or(patience.backoff.delay(attempt - 1));
     let again = attempt < patience.attempts && !patience.layered;
+    if let Ok(outcome) = &answer
+        && let Some(settled) = Settled::of(outcome)
+    {
+        return Verdict::Settle(settled);
+    }
     match answer {
-        Ok(outcome) if outcome.settles() => Verdict::Settle(outcome.name()),
         Ok(Outcome::Retry { after, .. }) if again => Verdict::Again(wait(after)),
         Ok(Outcome::Retry { reason, .. }) => {
             Verdict::Stuck(stuck(format!("gave up after {attempt} attempts: {reason}")))
@@ -97,9 +103,9 @@ mod tests {
     #[test]
     fn an_ack_and_a_skip_settle_the_record() {
         let verdict = judge(Ok(Outcome::Ack), 1, patience());
-        assert!(matches!(verdict, Verdict::Settle("ack")));
+        assert!(matches!(verdict, Verdict::Settle(Settled::Acked)));
         let verdict = judge(Ok(Outcome::skip("old")), 1, patience());
-        assert!(matches!(verdict, Verdict::Settle("skip")));
+        assert!(matches!(verdict, Verdict::Settle(Settled::Skipped)));
     }
 
     #[test]

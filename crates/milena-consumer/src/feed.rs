@@ -1,0 +1,244 @@
+//! The consumer as a source of lanes. Each assigned partition is a feed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use milena_core::{Capabilities, ConsumerRecord, Reason, TopicPartition};
+use milena_lanes::{
+    Dispatch, End, Feed, Next, PauseHolder, Reader, Rules, Settled, Source, Tally, Ticket, Turn,
+};
+
+use crate::batch::{Opened, Rest};
+use crate::core::Core;
+use crate::partition::{Delivery, Partition};
+use crate::unpack;
+
+/// A consumer as the lanes of its handler see it.
+pub(crate) struct ConsumerSource {
+    /// The consumer.
+    core: Arc<Core>,
+    /// The settings of the lanes, as the consumer has them.
+    rules: Rules,
+    /// The counts of settled records, for the report.
+    tally: Tally,
+}
+
+impl ConsumerSource {
+    /// Returns the source of one run.
+    pub(crate) fn new(core: &Arc<Core>) -> Self {
+        Self {
+            core: Arc::clone(core),
+            rules: core.settings.rules(),
+            tally: Tally::new(),
+        }
+    }
+
+    /// Returns the feed of a partition.
+    pub(crate) fn feed(self: &Arc<Self>, partition: &Arc<Partition>) -> PartitionFeed {
+        PartitionFeed {
+            source: Arc::clone(self),
+            partition: Arc::clone(partition),
+        }
+    }
+}
+
+impl Source for ConsumerSource {
+    type Feed = PartitionFeed;
+
+    fn name(&self) -> Cow<'_, str> {
+        match &self.core.settings.group {
+            Some(group) => format!("the consumer of the group `{group}`").into(),
+            None => "the consumer of assigned partitions".into(),
+        }
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all()
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn feeds(self: &Arc<Self>) -> Vec<PartitionFeed> {
+        let partitions = self.core.listed();
+        partitions.iter().map(|each| self.feed(each)).collect()
+    }
+
+    fn end(&self, end: End) {
+        match end {
+            // An error of a task that is no record's, such as a watcher of gates. The group tells
+            // which consumer it was.
+            End::Failed(error) if error.place().partition.is_none() => self.core.fail(error),
+            end => self.core.end(end),
+        }
+    }
+
+    fn ended(&self) -> Option<End> {
+        self.core.ended()
+    }
+}
+
+/// An assigned partition as its lanes see it. A clone is the same feed.
+#[derive(Clone)]
+pub(crate) struct PartitionFeed {
+    /// The consumer.
+    source: Arc<ConsumerSource>,
+    /// The partition.
+    partition: Arc<Partition>,
+}
+
+impl Feed for PartitionFeed {
+    type Source = ConsumerSource;
+    type Reader = PartitionReader;
+
+    #[inline]
+    fn source(&self) -> &ConsumerSource {
+        &self.source
+    }
+
+    #[inline]
+    fn place(&self) -> &TopicPartition {
+        self.partition.place()
+    }
+
+    #[inline]
+    fn dispatch(&self) -> &Dispatch {
+        self.partition.dispatch()
+    }
+
+    fn reader(&self) -> PartitionReader {
+        PartitionReader {
+            window: self.source.core.settings.max_out_of_order,
+            core: Arc::clone(&self.source.core),
+            partition: Arc::clone(&self.partition),
+            open: None,
+            pending: None,
+        }
+    }
+
+    async fn readable(&self) {
+        self.partition.readable().await;
+    }
+
+    async fn has_room(&self) {
+        self.partition.has_room().await;
+    }
+
+    #[inline]
+    fn counts(&self, ticket: Ticket) -> bool {
+        self.partition.counts(ticket)
+    }
+
+    #[inline]
+    fn settle(&self, ticket: Ticket, _: Settled) -> bool {
+        self.partition.settle(ticket)
+    }
+
+    fn has_moved(&self) {
+        self.partition.has_moved();
+    }
+
+    fn stop(&self) {
+        self.partition.stop();
+    }
+
+    fn hold(&self, by: &PauseHolder, reason: &Reason) {
+        self.source.core.hold(&self.partition, by, reason);
+    }
+
+    fn let_go(&self, by: &PauseHolder) {
+        self.source.core.let_go(&self.partition, by);
+    }
+
+    fn is_held_by(&self, by: &PauseHolder) -> bool {
+        self.partition.is_paused_by(by)
+    }
+}
+
+/// Reads and delivers the records of a partition in their order.
+pub(crate) struct PartitionReader {
+    /// The consumer.
+    core: Arc<Core>,
+    /// The partition to read.
+    partition: Arc<Partition>,
+    /// The batch that is being read, and its records that are left. `None` between batches.
+    open: Option<(Opened, Rest)>,
+    /// A record that was read but not delivered, since the window was full. It comes next.
+    pending: Option<ConsumerRecord>,
+    /// The most records that may be delivered from the oldest unsettled one on.
+    window: usize,
+}
+
+impl Reader for PartitionReader {
+    #[inline]
+    fn next(&mut self, turn: &mut impl Turn) -> Next {
+        loop {
+            let Some((opened, rest)) = &mut self.open else {
+                // To open a batch may take long, which must not count for a record.
+                turn.rest();
+                match self.open_next() {
+                    Ok(()) => continue,
+                    Err(other) => return other,
+                }
+            };
+            let read = if self.pending.is_some() {
+                self.pending.take().map(Ok)
+            } else {
+                rest.next(self.partition.place())
+            };
+            let record = match read {
+                Some(Ok(record)) => record,
+                Some(Err(error)) => {
+                    let (turn, end) = (opened.turn, opened.next_offset());
+                    self.open = None;
+                    let end = unpack::end_of(&self.core, end);
+                    match unpack::unreadable(&self.core, &self.partition, turn, end, &error) {
+                        Ok(()) => continue,
+                        Err(error) => return Next::Failed(error),
+                    }
+                }
+                None => {
+                    let (turn, next, epoch) = (opened.turn, opened.next_offset(), opened.epoch());
+                    self.partition.passed(turn, next, epoch);
+                    self.open = None;
+                    continue;
+                }
+            };
+            let (epoch, now, window) = (opened.epoch(), turn.now(), self.window);
+            let (turn, offset, time) = (opened.turn, record.offset, record.timestamp);
+            let partition = &self.partition;
+            match partition.deliver(turn, offset, epoch, time, now, window) {
+                Delivery::Ticket(ticket) => return Next::Record(record, ticket, now),
+                // A seek or a revocation has made the batch stale.
+                Delivery::Over => self.open = None,
+                Delivery::Full => {
+                    self.pending = Some(record);
+                    return Next::Full(window);
+                }
+            }
+        }
+    }
+}
+
+impl PartitionReader {
+    /// Opens the next batch. Returns the reason if there is none.
+    fn open_next(&mut self) -> std::result::Result<(), Next> {
+        if self.partition.is_stopping() {
+            return Err(Next::Over);
+        }
+        match unpack::open(&self.core, &self.partition) {
+            Ok(Some(opened)) => {
+                let rest = opened.rest();
+                self.open = Some((opened, rest));
+                Ok(())
+            }
+            Ok(None) => Err(Next::Empty),
+            Err(error) => Err(Next::Failed(error)),
+        }
+    }
+}

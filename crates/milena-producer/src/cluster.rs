@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
-use crate::sequence::Identity;
+use crate::send::sequence::Identity;
+use crate::send::verdict;
 use crate::user::SenderEnd;
-use crate::verdict;
 
 /// The [`Network`] over a [`Cluster`].
 pub(crate) struct ClusterNetwork {

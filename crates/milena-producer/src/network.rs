@@ -12,7 +12,7 @@ use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::sequence::Identity;
+use crate::send::sequence::Identity;
 use crate::user::SenderEnd;
 
 /// A boxed future that can be sent between threads.

@@ -17,22 +17,22 @@ use tokio::time::{Instant, timeout_at};
 use crate::callbacks::Callbacks;
 use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
-use crate::ending::closed;
-use crate::enqueue::{Inner, TryEnqueueError};
-use crate::enqueueing::Enqueue;
-use crate::entry::{Ahead, Entry};
-use crate::key_value::KeyValue;
-use crate::memory::{Budget, Buffers};
+use crate::enqueue::entry::{Ahead, Entry};
+use crate::enqueue::future::Enqueue;
+use crate::enqueue::inner::{Inner, TryEnqueueError};
+use crate::enqueue::key_value::KeyValue;
+use crate::enqueue::memory::{Budget, Buffers};
+use crate::enqueue::partition::{Desk, Draft};
+use crate::enqueue::ready::Ready;
+use crate::enqueue::tick::Tick;
+use crate::enqueue::topic::{TopicState, Topics};
+use crate::enqueue::within::within;
 use crate::network::Network;
-use crate::partition::{Desk, Draft};
-use crate::ready::Ready;
-use crate::sender::{Command, Sender};
+use crate::send::closing::closed;
+use crate::send::task::{Command, Sender};
 use crate::service::Readiness;
 use crate::settings::{FOR_EVER, Settings};
-use crate::tick::Tick;
-use crate::topic::{TopicState, Topics};
 use crate::user::SenderEnd;
-use crate::within::within;
 
 /// Sends records. A clone is cheap and is the same producer. All clones share one buffer and one
 /// order of records per partition.

@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 use tower_service::Service;
 
 use crate::delivery::Delivery;
-use crate::ending::closed;
-use crate::enqueue::TryEnqueueError;
-use crate::entry::Entry;
+use crate::enqueue::entry::Entry;
+use crate::enqueue::inner::TryEnqueueError;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
+use crate::send::closing::closed;
 
 /// The state of one handle as a service. A clone starts with an empty one.
 #[derive(Default)]

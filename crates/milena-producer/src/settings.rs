@@ -10,11 +10,11 @@ use milena_core::{
 };
 use milena_protocol::compression;
 
-use crate::adaptive::Spread;
+use crate::enqueue::adaptive::Spread;
+use crate::enqueue::partition::Clock;
 use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
-use crate::partition::Clock;
 use crate::partitioner::{Murmur2, Partitioner};
-use crate::queue::Rules;
+use crate::send::queue::Rules;
 
 /// The settings as given. `None` means that a setting was not given, and that its default may
 /// follow from others.

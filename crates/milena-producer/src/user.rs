@@ -6,9 +6,9 @@ use std::sync::{Arc, Weak};
 use milena_core::{CancelToken, Gauge};
 use milena_pool::{BoxFuture, ClusterUser};
 
-use crate::enqueue::Inner;
+use crate::enqueue::inner::Inner;
 use crate::producer::Producer;
-use crate::sender::Sender;
+use crate::send::task::Sender;
 use crate::service::Readiness;
 
 /// The cluster's handle on a producer. The sender's task keeps it alive, and outlives the last

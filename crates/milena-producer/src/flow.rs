@@ -10,7 +10,7 @@ use milena_core::{Compression, Error, ErrorKind, Result, TopicName};
 
 use crate::enqueue::adaptive::Spread;
 use crate::partitioner::Partitioner;
-use crate::send::queue::Rules;
+use crate::rules::Rules;
 
 /// The limits at which a batch leaves. It leaves at the first one that it reaches.
 ///

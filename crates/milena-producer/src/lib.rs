@@ -37,6 +37,8 @@
 
 mod builder;
 mod callbacks;
+mod clock;
+mod closed;
 mod cluster;
 mod deliveries;
 mod delivery;
@@ -45,6 +47,7 @@ mod flow;
 mod network;
 pub mod partitioner;
 mod producer;
+mod rules;
 mod send;
 mod service;
 mod settings;

@@ -7,9 +7,7 @@ use milena_core::{CancelToken, Gauge};
 use milena_pool::{BoxFuture, ClusterUser};
 
 use crate::enqueue::inner::Inner;
-use crate::producer::Producer;
 use crate::send::task::Sender;
-use crate::service::Readiness;
 
 /// The cluster's handle on a producer. The sender's task keeps it alive, and outlives the last
 /// producer handle until all is sent.
@@ -49,12 +47,8 @@ impl ClusterUser for SenderEnd {
         Box::pin(async move {
             if let Some(inner) = self.inner.upgrade() {
                 let timeout = inner.settings.flows.longest_timeout();
-                let producer = Producer {
-                    inner,
-                    readiness: Readiness::default(),
-                };
                 // The deliveries report the records that could not be delivered.
-                let _ = producer.close(timeout).await;
+                let _ = inner.close(timeout).await;
             }
             self.ended.cancelled().await;
         })

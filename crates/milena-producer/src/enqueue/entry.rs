@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
-use crate::enqueue::partition::Draft;
+use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::Route;
 
 /// The state of a record between the attempts to place it.
@@ -92,7 +92,7 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
 
     /// Returns true if the next record may go to any partition. `decide` asks the partitioner, once
     /// for each record.
-    pub(crate) fn is_sticky(&mut self, decide: impl Fn(&Draft<'_>) -> Option<Route>) -> bool {
+    pub(crate) fn is_sticky(&mut self, decide: impl Fn(&RecordDraft<'_>) -> Option<Route>) -> bool {
         if self.done < self.sticky {
             return true;
         }
@@ -100,7 +100,7 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
             return false;
         };
         if self.route.is_none() {
-            self.route = decide(&Draft::of(record));
+            self.route = decide(&RecordDraft::of(record));
         }
         if !matches!(self.route, Some(Route::Sticky)) {
             return false;
@@ -114,13 +114,13 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
     /// `decide` asks the partitioner, once for each record.
     pub(crate) fn run<'a, 'b>(
         &'a mut self,
-        into: &'b mut [Draft<'a>; LONGEST_RUN],
-        decide: impl Fn(&Draft<'_>) -> Option<Route>,
-    ) -> &'b [Draft<'a>] {
+        into: &'b mut [RecordDraft<'a>; LONGEST_RUN],
+        decide: impl Fn(&RecordDraft<'_>) -> Option<Route>,
+    ) -> &'b [RecordDraft<'a>] {
         let mut count = 0;
         let records = self.chunk.iter().enumerate().skip(self.done);
         for ((at, record), place) in records.zip(into.iter_mut()) {
-            let draft = Draft::of(record);
+            let draft = RecordDraft::of(record);
             if at >= self.sticky {
                 let route = self.route.take().or_else(|| decide(&draft));
                 if !matches!(route, Some(Route::Sticky)) {

@@ -10,7 +10,7 @@ use milena_core::{HeadersRef, Result};
 use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::entry::Entry;
 use crate::enqueue::inner::Inner;
-use crate::enqueue::partition::Draft;
+use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::{Route, TopicState};
 
 /// The future of [`Topic::enqueue`](crate::Topic::enqueue).
@@ -60,7 +60,7 @@ impl<'a> Enqueue<'a> {
         let waiting = match &mut self.waiting {
             Some(waiting) => waiting,
             none => {
-                let draft = Draft::new(key, value, HeadersRef::empty(), None);
+                let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
                 let mut entry = Entry::decided(route);
                 // A batch may be opened or may grow without a wait. Errors are ignored here, since
                 // they occur again below.
@@ -68,7 +68,7 @@ impl<'a> Enqueue<'a> {
                     return Poll::Ready(Ok(delivery));
                 }
                 none.insert(Box::pin(async move {
-                    let draft = Draft::new(key, value, HeadersRef::empty(), None);
+                    let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
                     inner.enqueue(topic, &draft, entry).await
                 }))
             }
@@ -106,7 +106,7 @@ impl Inner {
         value: Option<&[u8]>,
         route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
-        let draft = Draft::new(key, value, HeadersRef::empty(), None);
+        let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
         if !self.is_usual(topic, &draft) {
             return None;
         }

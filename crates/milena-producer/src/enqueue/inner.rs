@@ -2,27 +2,31 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Result};
+use milena_core::{Error, ErrorKind, Gauge, Persistence, Result};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::callbacks::{Callback, Callbacks};
+use crate::closed::closed;
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::entry::{Ahead, Entry, LONGEST_RUN};
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
-use crate::enqueue::partition::{Desk, Draft, Placed, Placing};
+use crate::enqueue::partition::{Placed, Placing, RecordDraft};
 use crate::enqueue::refusal::unwritten;
+use crate::enqueue::registry::Registry;
+use crate::enqueue::shared::Shared;
 use crate::enqueue::sticky::Slot;
 use crate::enqueue::topic::{Chosen, Route, TopicState, Topics};
 use crate::enqueue::within::within;
 use crate::network::Network;
-use crate::send::closing::closed;
-use crate::send::task::Command;
-use crate::settings::Settings;
+use crate::send::command::Command;
+use crate::settings::{FOR_EVER, Settings};
 
 /// The reason why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
 #[derive(Clone, Debug)]
@@ -40,7 +44,9 @@ pub enum TryEnqueueError {
 /// left.
 pub(crate) struct Inner {
     /// The memory, bell and clock, shared with the sender.
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) shared: Arc<Shared>,
+    /// All partitions of the producer, and its end.
+    pub(crate) registry: Arc<Registry>,
     /// The checked settings.
     pub(crate) settings: Arc<Settings>,
     /// The cluster that metadata comes from.
@@ -61,7 +67,7 @@ impl Inner {
     pub(crate) fn try_enqueue(
         &self,
         topic: &TopicState,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         entry: &mut Entry,
     ) -> Result<Delivery, TryEnqueueError> {
         self.check(draft, topic).map_err(TryEnqueueError::Refused)?;
@@ -72,7 +78,7 @@ impl Inner {
             Ok(Placed::Here(delivery)) => Ok(delivery),
             Ok(_) => {
                 // The sender frees memory by sending the open batches, even if they linger.
-                self.desk.ready.hurry();
+                self.shared.bell.hurry();
                 Err(TryEnqueueError::Full)
             }
             Err(error) => Err(TryEnqueueError::Refused(self.unplaced(error))),
@@ -83,7 +89,7 @@ impl Inner {
     pub(crate) async fn enqueue(
         &self,
         topic: &TopicState,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         mut entry: Entry,
     ) -> Result<Delivery> {
         self.check(draft, topic)?;
@@ -101,7 +107,7 @@ impl Inner {
     pub(crate) async fn enqueue_then(
         &self,
         topic: &TopicState,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         mut entry: Entry,
         callback: Callback,
     ) -> Result<()> {
@@ -116,9 +122,15 @@ impl Inner {
             .route
             .get_or_insert_with(|| topic.decide(draft, named));
         loop {
+            // The clock too is the user's code, so it is read before the lanes are locked.
+            let timestamp = draft.timestamp.unwrap_or_else(|| (self.shared.clock)());
+            let draft = RecordDraft {
+                timestamp: Some(timestamp),
+                ..*draft
+            };
             let other = {
                 let mut lanes = self.callbacks.lanes();
-                match self.place(topic, draft, &mut entry) {
+                match self.place(topic, &draft, &mut entry) {
                     Ok(Placed::Here(delivery)) => {
                         lanes.add(&self.runtime, delivery, room, callback);
                         return Ok(());
@@ -171,7 +183,7 @@ impl Inner {
     pub(crate) fn enqueue_quickly(
         &self,
         topic: &TopicState,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         route: &mut Option<Route>,
     ) -> Option<(Arc<Receipt>, u32)> {
         if !self.is_usual(topic, draft) {
@@ -190,7 +202,7 @@ impl Inner {
 
     /// Returns true if a record can be taken, and its topic is known.
     #[inline(always)]
-    pub(crate) fn is_usual(&self, topic: &TopicState, draft: &Draft<'_>) -> bool {
+    pub(crate) fn is_usual(&self, topic: &TopicState, draft: &RecordDraft<'_>) -> bool {
         self.fits(draft) && topic.count() > 0
     }
 
@@ -199,11 +211,11 @@ impl Inner {
     pub(crate) fn place_decided(
         &self,
         topic: &TopicState,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         route: Route,
     ) -> Option<(Arc<Receipt>, u32)> {
         let chosen = topic.find(route).ok()?;
-        let placed = chosen.partition.place_quickly(draft, &self.desk)?;
+        let placed = chosen.partition.place_quickly(draft, &self.shared)?;
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
         }
@@ -227,7 +239,7 @@ impl Inner {
             let Some((record, mut route)) = records.first() else {
                 return;
             };
-            let draft = Draft::of(record);
+            let draft = RecordDraft::of(record);
             if let Some((receipt, index)) = self.enqueue_quickly(topic, &draft, &mut route) {
                 into.placed(receipt, index, 1);
             } else {
@@ -250,15 +262,15 @@ impl Inner {
         if topic.count() == 0 {
             return None;
         }
-        let decide = |draft: &Draft<'_>| self.fits(draft).then(|| topic.decide(draft, None));
+        let decide = |draft: &RecordDraft<'_>| self.fits(draft).then(|| topic.decide(draft, None));
         if !records.is_sticky(decide) {
             return None;
         }
-        let mut drafts = [Draft::EMPTY; LONGEST_RUN];
+        let mut drafts = [RecordDraft::EMPTY; LONGEST_RUN];
         let run = records.run(&mut drafts, decide);
         let Chosen { partition, slot } = topic.find(Route::Sticky).ok()?;
         let slot = slot?;
-        let mut batch = partition.lock_open(&self.desk)?;
+        let mut batch = partition.lock_open(&self.shared)?;
         for draft in run {
             if !batch.append(draft) {
                 break;
@@ -272,7 +284,12 @@ impl Inner {
 
     /// Places a record by the route in `entry`, which is decided here on the first attempt.
     #[inline(always)]
-    fn place(&self, topic: &TopicState, draft: &Draft<'_>, entry: &mut Entry) -> Result<Placed> {
+    fn place(
+        &self,
+        topic: &TopicState,
+        draft: &RecordDraft<'_>,
+        entry: &mut Entry,
+    ) -> Result<Placed> {
         let Entry {
             named,
             route,
@@ -285,7 +302,10 @@ impl Inner {
         if let Some(slot) = chosen.slot {
             slot.route(draft.size);
         }
-        match chosen.partition.place(draft, &self.desk, spare, may_leave) {
+        match chosen
+            .partition
+            .place(draft, &self.shared, spare, may_leave)
+        {
             Ok(Placed::Elsewhere) => self.place_elsewhere(topic, chosen.slot, draft, spare),
             placed => placed,
         }
@@ -298,25 +318,25 @@ impl Inner {
         &self,
         topic: &TopicState,
         slot: Option<&Slot>,
-        draft: &Draft<'_>,
+        draft: &RecordDraft<'_>,
         spare: &mut Option<Charge>,
     ) -> Result<Placed> {
         let chosen = topic.move_on(slot)?;
-        chosen.partition.place(draft, &self.desk, spare, false)
+        chosen.partition.place(draft, &self.shared, spare, false)
     }
 
     /// Waits for `bytes` of the budget. The sender is woken to send open batches meanwhile.
     async fn memory(&self, bytes: usize, topic: &TopicState, entry: &mut Entry) -> Result<Charge> {
-        if let Some(error) = self.desk.ready.closed() {
+        if let Some(error) = self.registry.closed() {
             return Err(error);
         }
         let deadline = self.deadline(entry);
-        let waiting = self.desk.budget.take(bytes, || self.desk.ready.ring());
+        let waiting = self.shared.budget.take(bytes, || self.shared.bell.ring());
         let waited = within(&self.runtime, async { timeout_at(deadline, waiting).await });
         match waited.await {
             Ok(charge) => Ok(charge),
             Err(_) => {
-                let limit = self.desk.budget.limit();
+                let limit = self.shared.budget.limit();
                 let waited = self.settings.max_block;
                 let what = format!(
                     "{bytes} bytes of buffer.memory = {limit} bytes did not become free within {waited:?}"
@@ -336,7 +356,7 @@ impl Inner {
             return Ok(());
         }
         let deadline = self.deadline(entry);
-        if let Some(error) = self.desk.ready.closed() {
+        if let Some(error) = self.registry.closed() {
             return Err(error);
         }
         if let Some(defect) = topic.name.defect() {
@@ -347,7 +367,7 @@ impl Inner {
         let asked = async { self.network.topic(topic.name.clone(), limit).await };
         let asked = within(&self.runtime, asked).await;
         let shape = asked.map_err(|error| unwritten(error.topic(topic.name.clone())))?;
-        topic.take(&shape, &self.desk.ready);
+        topic.take(&shape, &self.registry);
         if topic.count() == 0 {
             let error = Error::broker(milena_core::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
             return Err(unwritten(error.topic(topic.name.clone())));
@@ -357,18 +377,73 @@ impl Inner {
 
     /// Refuses a record that can never be sent.
     #[inline]
-    fn check(&self, draft: &Draft<'_>, topic: &TopicState) -> Result<()> {
+    fn check(&self, draft: &RecordDraft<'_>, topic: &TopicState) -> Result<()> {
         if self.fits(draft) {
             return Ok(());
         }
         Err(self.refusal(draft, topic))
     }
 
+    /// Refuses new records, sends the enqueued ones, and ends the producer. Gives up the rest after
+    /// `timeout`.
+    pub(crate) async fn close(&self, timeout: Duration) -> Result<()> {
+        self.registry
+            .close(&closed("the producer was closed").with_persistence(Persistence::NotWritten));
+        let (reply, answer) = oneshot::channel();
+        let deadline = Instant::now() + timeout.min(FOR_EVER);
+        let command = Command::Close { deadline, reply };
+        match self.commands.try_send(command) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Ok(()),
+            // In a task of its own: the producer is closed even if this call is dropped while it
+            // waits for room in the channel.
+            Err(TrySendError::Full(command)) => {
+                let commands = self.commands.clone();
+                let sent = async move { drop(commands.send(command).await) };
+                drop(self.runtime.spawn(sent));
+            }
+        }
+        let Ok(ended) = answer.await else {
+            return Ok(());
+        };
+        let Some(given_up) = ended else {
+            let what = format!(
+                "the producer is not closed after {timeout:?}, since an earlier close has a longer timeout and records still have no outcome"
+            );
+            return Err(Error::new(ErrorKind::Timeout, what));
+        };
+        // The end does not wait longer for a callback that hangs.
+        let idle = async { timeout_at(deadline, self.callbacks.idle()).await };
+        let _ = within(&self.runtime, idle).await;
+        let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
+        if unsent + doubtful == 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "{unsent} records were not written and {doubtful} possibly written when the close timed out after {timeout:?}"
+        );
+        let persistence = match doubtful {
+            0 => Persistence::NotWritten,
+            _ => Persistence::PossiblyWritten,
+        };
+        Err(Error::new(ErrorKind::Timeout, what).with_persistence(persistence))
+    }
+
+    /// Reports the memory gauge of the producer.
+    pub(crate) fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
+        sink(Gauge::BufferUsed {
+            buffer: "producer",
+            used: self.shared.budget.used() as u64,
+            limit: self.shared.budget.limit() as u64,
+            waited: self.shared.budget.waited(),
+        });
+    }
+
     /// Returns the error for a topic without partitions. If the producer is closed, that comes
     /// first.
     #[cold]
     fn not_ready(&self) -> TryEnqueueError {
-        match self.desk.ready.closed() {
+        match self.registry.closed() {
             Some(error) => TryEnqueueError::Refused(error),
             None => TryEnqueueError::NotReady,
         }
@@ -377,7 +452,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.desk.ready.abandon();
+        self.shared.bell.abandon();
     }
 }
 

@@ -60,7 +60,7 @@ impl Budget {
         if let Some(charge) = self.try_take(bytes) {
             return charge;
         }
-        let _waiting = Waiting::new(self);
+        let _waiting = InLine::new(self);
         waits();
         let count = u32::try_from(bytes.min(self.limit)).unwrap_or(u32::MAX);
         if let Ok(permit) = self.free.acquire_many(count).await {
@@ -179,14 +179,14 @@ impl Drop for Charge {
 }
 
 /// Counts a caller in line for as long as it waits.
-struct Waiting<'a> {
+struct InLine<'a> {
     /// The budget whose `waiting` counts this caller.
     budget: &'a Budget,
     /// Counts this caller among those held back.
     _held: Held<'a>,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> InLine<'a> {
     fn new(budget: &'a Budget) -> Self {
         budget.waiting.fetch_add(1, Ordering::AcqRel);
         Self {
@@ -196,7 +196,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for InLine<'_> {
     fn drop(&mut self) {
         self.budget.waiting.fetch_sub(1, Ordering::AcqRel);
         // A caller that gave up frees what was held for it, which may be enough for others.

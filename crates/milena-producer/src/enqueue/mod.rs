@@ -2,6 +2,8 @@
 //! batch of that partition.
 
 pub(crate) mod adaptive;
+pub(crate) mod bell;
+mod coarse_time;
 pub(crate) mod entry;
 pub(crate) mod future;
 pub(crate) mod inner;
@@ -9,8 +11,9 @@ pub(crate) mod key_value;
 pub(crate) mod limit;
 pub(crate) mod memory;
 pub(crate) mod partition;
-pub(crate) mod ready;
 pub(crate) mod refusal;
+pub(crate) mod registry;
+pub(crate) mod shared;
 pub(crate) mod sticky;
 pub(crate) mod tick;
 pub(crate) mod topic;

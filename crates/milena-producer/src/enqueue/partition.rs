@@ -12,16 +12,17 @@ use tokio::time::Instant;
 
 use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::adaptive::Backlog;
+use crate::enqueue::bell;
+use crate::enqueue::coarse_time::{ClockRead, CoarseTime};
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::limit::BatchLimit;
-use crate::enqueue::memory::{Budget, Buffers, Charge};
-use crate::enqueue::ready::{self, Ready};
-use crate::enqueue::tick::Tick;
+use crate::enqueue::memory::Charge;
+use crate::enqueue::shared::Shared;
 use crate::flow::Flow;
 
 /// A record to be encoded, borrowed from the caller.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct RecordDraft<'a> {
     /// The key. `None` is null.
     pub(crate) key: Option<&'a [u8]>,
     /// The value. `None` is null, a tombstone.
@@ -34,7 +35,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) size: usize,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> RecordDraft<'a> {
     /// A draft without content. It fills the places of a list until records are written there.
     pub(crate) const EMPTY: Self = Self {
         key: None,
@@ -67,23 +68,6 @@ impl<'a> Draft<'a> {
         }
     }
 }
-
-/// The memory, bell and clock that all partitions and the sender share.
-pub(crate) struct Desk {
-    /// The bytes of `buffer.memory` that are free.
-    pub(crate) budget: Arc<Budget>,
-    /// The unused buffers of batches.
-    pub(crate) buffers: Buffers,
-    /// The partitions with something new, and the bell that wakes the sender.
-    pub(crate) ready: Ready,
-    /// The wall clock that stamps records without a timestamp.
-    pub(crate) clock: Clock,
-    /// The coarse clock that shows when a read of `clock` is too old to be shared.
-    pub(crate) tick: Tick,
-}
-
-/// The wall clock that stamps records.
-pub(crate) type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The result of an attempt to place a record.
 #[derive(Debug)]
@@ -169,8 +153,8 @@ pub(crate) struct Placing {
 pub(crate) struct LockedBatch<'a> {
     /// The lock on the partition's batches. Its `batch` is never `None`.
     open: MutexGuard<'a, Open>,
-    /// The memory, bell and clock.
-    desk: &'a Desk,
+    /// The time of the records without a timestamp.
+    now: Timestamp,
     /// The count of records before this caller's.
     first: u32,
     /// The bytes of this caller's records, as upper bounds.
@@ -180,16 +164,13 @@ pub(crate) struct LockedBatch<'a> {
 impl LockedBatch<'_> {
     /// Appends a record. Returns false if it has no room, in which case nothing was appended.
     #[inline(always)]
-    pub(crate) fn append(&mut self, draft: &Draft<'_>) -> bool {
-        let Open {
-            batch: Some(batch),
-            time,
-            ..
-        } = &mut *self.open
-        else {
+    pub(crate) fn append(&mut self, draft: &RecordDraft<'_>) -> bool {
+        let now = self.now;
+        let Some(batch) = &mut self.open.batch else {
             return false;
         };
-        let appended = batch.has_room(draft.size) && batch.append(draft, time, self.desk).is_ok();
+        let appended = batch.has_room(draft.size)
+            && batch.append(draft, draft.timestamp.unwrap_or(now)).is_ok();
         if appended {
             self.bytes += draft.size;
         }
@@ -197,15 +178,61 @@ impl LockedBatch<'_> {
     }
 
     /// Returns the records that were appended. `None` if there are none.
-    pub(crate) fn placed(self) -> Option<Placing> {
-        let batch = self.open.batch.as_ref()?;
+    pub(crate) fn placed(mut self) -> Option<Placing> {
+        let Open {
+            batch: Some(batch),
+            time,
+            ..
+        } = &mut *self.open
+        else {
+            return None;
+        };
         let count = batch.builder.count() - self.first;
+        // The first of them has been counted by the read.
+        time.spend(count.saturating_sub(1));
         (count > 0).then(|| Placing {
             receipt: batch.receipt.clone(),
             first: self.first,
             count,
             bytes: self.bytes,
         })
+    }
+}
+
+/// An attempt to place one record in the rare case.
+struct Attempt<'a, 'b> {
+    /// The partition.
+    partition: &'a Partition,
+    /// The record.
+    record: &'a RecordDraft<'b>,
+    /// The memory and the clock.
+    shared: &'a Shared,
+    /// The time of the record.
+    stamp: Stamp,
+    /// Memory that the caller has waited for. A new batch takes it.
+    spare: &'a mut Option<Charge>,
+    /// True if the caller goes to another partition rather than open a batch.
+    may_leave: bool,
+    /// True once the sender has to look at the partition.
+    news: bool,
+}
+
+/// The time of a record, known before the partition is locked.
+#[derive(Clone, Copy)]
+enum Stamp {
+    /// The record has a timestamp of its own.
+    Given(Timestamp),
+    /// The clock was read for it. It serves unless an earlier read may be shared.
+    Read(ClockRead),
+}
+
+impl Stamp {
+    /// Reads the clock if the record has no timestamp. No lock may be held.
+    fn new(record: &RecordDraft<'_>, shared: &Shared) -> Self {
+        match record.timestamp {
+            Some(timestamp) => Self::Given(timestamp),
+            None => Self::Read(ClockRead::new(shared)),
+        }
     }
 }
 
@@ -251,14 +278,14 @@ impl Partition {
     #[inline(always)]
     pub(crate) fn place(
         &self,
-        record: &Draft<'_>,
-        desk: &Desk,
+        record: &RecordDraft<'_>,
+        shared: &Shared,
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
-        match self.place_quickly(record, desk) {
+        match self.place_quickly(record, shared) {
             Some((receipt, index)) => Ok(Placed::Here(Delivery::new(receipt, index))),
-            None => self.place_anew(record, desk, spare, may_leave),
+            None => self.place_anew(record, shared, spare, may_leave),
         }
     }
 
@@ -269,8 +296,8 @@ impl Partition {
     #[inline(always)]
     pub(crate) fn place_quickly(
         &self,
-        record: &Draft<'_>,
-        desk: &Desk,
+        record: &RecordDraft<'_>,
+        shared: &Shared,
     ) -> Option<(Arc<Receipt>, u32)> {
         let mut open = self.open.lock();
         let Open {
@@ -285,21 +312,70 @@ impl Partition {
         if !batch.has_room(record.size) {
             return None;
         }
+        let timestamp = match record.timestamp.or_else(|| time.share(shared)) {
+            Some(timestamp) => timestamp,
+            None => {
+                drop(open);
+                return self.place_timed(record, shared);
+            }
+        };
         let receipt = batch.receipt.clone();
-        let index = batch.append(record, time, desk).ok()?;
+        let index = batch.append(record, timestamp).ok()?;
+        Some((receipt, index))
+    }
+
+    /// Encodes a record as [`place_quickly`](Self::place_quickly) does, with a new read of the
+    /// clock.
+    // Apart from the common case, and after its lock was released. The clock may be the user's code,
+    // which may enqueue to this partition.
+    #[cold]
+    #[inline(never)]
+    fn place_timed(
+        &self,
+        record: &RecordDraft<'_>,
+        shared: &Shared,
+    ) -> Option<(Arc<Receipt>, u32)> {
+        let read = ClockRead::new(shared);
+        let mut open = self.open.lock();
+        let Open {
+            batch: Some(batch),
+            time,
+            closed: None,
+            ..
+        } = &mut *open
+        else {
+            return None;
+        };
+        if !batch.has_room(record.size) {
+            return None;
+        }
+        let timestamp = time.take(read, shared);
+        let receipt = batch.receipt.clone();
+        let index = batch.append(record, timestamp).ok()?;
         Some((receipt, index))
     }
 
     /// Locks the open batch, to place many records under one lock. `None` if no batch is open or
     /// the partition is closed. No code of the caller may run while the lock is held.
-    pub(crate) fn lock_open<'a>(&'a self, desk: &'a Desk) -> Option<LockedBatch<'a>> {
-        let open = self.open.lock();
-        let batch = open.batch.as_ref().filter(|_| open.closed.is_none())?;
-        let first = batch.builder.count();
+    pub(crate) fn lock_open<'a>(&'a self, shared: &Shared) -> Option<LockedBatch<'a>> {
+        let mut open = self.open.lock();
+        open.takes_records()?;
+        let now = match open.time.share(shared) {
+            Some(now) => now,
+            None => {
+                // The clock may be the user's code, so it runs while the lock is not held.
+                drop(open);
+                let read = ClockRead::new(shared);
+                open = self.open.lock();
+                open.takes_records()?;
+                open.time.take(read, shared)
+            }
+        };
+        let first = open.takes_records()?;
         Some(LockedBatch {
             first,
             bytes: 0,
-            desk,
+            now,
             open,
         })
     }
@@ -309,25 +385,34 @@ impl Partition {
     #[inline(never)]
     fn place_anew(
         &self,
-        record: &Draft<'_>,
-        desk: &Desk,
+        record: &RecordDraft<'_>,
+        shared: &Shared,
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
-        let mut news = false;
+        let mut attempt = Attempt {
+            partition: self,
+            record,
+            shared,
+            stamp: Stamp::new(record, shared),
+            spare,
+            may_leave,
+            news: false,
+        };
         let mut open = self.open.lock();
         let marked = open.batch.as_mut().is_some_and(OpenBatch::passes_mark);
-        let placed = open.place(self, record, desk, spare, may_leave, &mut news);
+        let placed = open.place(&mut attempt);
+        let news = attempt.news;
         let much = marked || open.unseen >= UNSEEN;
         if much {
             open.unseen = 0;
         }
         drop(open);
-        if much && self.announced.load(Ordering::Acquire) && desk.ready.is_resting() {
-            ready::run_elsewhere();
+        if much && self.announced.load(Ordering::Acquire) && shared.bell.is_resting() {
+            bell::run_elsewhere();
         }
         if news && !self.announced.swap(true, Ordering::AcqRel) {
-            desk.ready.announce(self.id);
+            shared.bell.announce(self.id);
         }
         placed
     }
@@ -370,57 +455,57 @@ impl Partition {
 }
 
 impl Open {
-    /// Encodes a record, after the current batch has grown or ended if that is needed. Sets `news`
-    /// if the sender has to look at the partition.
-    fn place(
-        &mut self,
-        partition: &Partition,
-        record: &Draft<'_>,
-        desk: &Desk,
-        spare: &mut Option<Charge>,
-        may_leave: bool,
-        news: &mut bool,
-    ) -> Result<Placed> {
+    /// Returns the count of records of the open batch. `None` if no batch is open or the partition
+    /// is closed.
+    fn takes_records(&self) -> Option<u32> {
+        let batch = self.batch.as_ref().filter(|_| self.closed.is_none())?;
+        Some(batch.builder.count())
+    }
+
+    /// Encodes a record, after the current batch has grown or ended if that is needed.
+    fn place(&mut self, attempt: &mut Attempt<'_, '_>) -> Result<Placed> {
+        let Attempt {
+            partition,
+            record,
+            shared,
+            ..
+        } = *attempt;
         if let Some(error) = &self.closed {
             return Err(error.clone());
         }
         if let Some(batch) = &mut self.batch
             && !batch.fits(record.size, batch.limit)
-            && !batch.grow(record.size, partition.batch_size(), desk)
+            && !batch.grow(record.size, partition.batch_size(), shared)
         {
             self.end_batch();
-            *news = true;
+            attempt.news = true;
         }
         let batch = match &mut self.batch {
             Some(batch) => batch,
-            None if may_leave => return Ok(Placed::Elsewhere),
+            None if attempt.may_leave => return Ok(Placed::Elsewhere),
             none => {
                 let wanted = record.size + SLACK + HEADER_LEN;
                 let usual = self.last_size.min(partition.batch_size());
-                let Some(charge) = charge_for(wanted, usual, desk, spare) else {
-                    return Ok(Placed::NeedsMemory(desk.buffers.size_for(wanted)));
+                let Some(charge) = charge_for(wanted, usual, shared, attempt.spare) else {
+                    return Ok(Placed::NeedsMemory(shared.buffers.size_for(wanted)));
                 };
-                *news = true;
+                attempt.news = true;
                 self.time.refresh();
-                let limit = charge.bytes().min(partition.batch_size());
-                none.insert(OpenBatch {
-                    mark: limit.min(UNSEEN),
-                    limit,
-                    builder: BatchBuilder::with_buffer(
-                        desk.buffers.take(charge.bytes(), desk.budget.used()),
-                    ),
-                    receipt: Receipt::new(partition.place.clone()),
-                    charge,
-                    opened: Instant::now(),
-                    last_index: partition.flow.batch_records.saturating_sub(1),
-                })
+                none.insert(OpenBatch::new(partition, charge, shared))
             }
         };
-        let index = batch.append(record, &mut self.time, desk)?;
+        let timestamp = match attempt.stamp {
+            Stamp::Given(timestamp) => timestamp,
+            Stamp::Read(read) => match self.time.share(shared) {
+                Some(timestamp) => timestamp,
+                None => self.time.take(read, shared),
+            },
+        };
+        let index = batch.append(record, timestamp)?;
         let receipt = batch.receipt.clone();
         if index >= batch.last_index {
             self.end_batch();
-            *news = true;
+            attempt.news = true;
         }
         Ok(Placed::Here(Delivery::new(receipt, index)))
     }
@@ -436,13 +521,24 @@ impl Open {
 }
 
 impl OpenBatch {
+    /// Opens a batch in a buffer as large as `charge`.
+    fn new(partition: &Partition, charge: Charge, shared: &Shared) -> Self {
+        let limit = charge.bytes().min(partition.batch_size());
+        let buffer = shared.buffers.take(charge.bytes(), shared.budget.used());
+        Self {
+            mark: limit.min(UNSEEN),
+            limit,
+            builder: BatchBuilder::with_buffer(buffer),
+            receipt: Receipt::new(partition.place.clone()),
+            charge,
+            opened: Instant::now(),
+            last_index: partition.flow.batch_records.saturating_sub(1),
+        }
+    }
+
     /// Encodes a record at the end of the batch. Returns its index.
     #[inline(always)]
-    fn append(&mut self, record: &Draft<'_>, time: &mut CoarseTime, desk: &Desk) -> Result<u32> {
-        let timestamp = match record.timestamp {
-            Some(timestamp) => timestamp,
-            None => time.read(desk),
-        };
+    fn append(&mut self, record: &RecordDraft<'_>, timestamp: Timestamp) -> Result<u32> {
         let builder = &mut self.builder;
         let at = builder.append(timestamp, record.key, record.value, record.headers)?;
         Ok(at.index)
@@ -470,10 +566,10 @@ impl OpenBatch {
     }
 
     /// Makes room with a larger buffer, up to the batch size and as the budget allows.
-    fn grow(&mut self, size: usize, batch_size: usize, desk: &Desk) -> bool {
+    fn grow(&mut self, size: usize, batch_size: usize, shared: &Shared) -> bool {
         let wanted = self.builder.wire_len() + size + SLACK;
         // A first record may be larger than the batch size, but no other record joins it.
-        if wanted > batch_size || !self.charge.try_grow(desk.buffers.size_for(wanted)) {
+        if wanted > batch_size || !self.charge.try_grow(shared.buffers.size_for(wanted)) {
             return false;
         }
         self.limit = self.charge.bytes().min(batch_size);
@@ -483,9 +579,9 @@ impl OpenBatch {
         };
         // The records move to a pooled buffer of that size. A buffer that grew by itself would not
         // return to the pool of small ones, and each batch would allocate a new small one.
-        let used = desk.budget.used();
-        let larger = desk.buffers.take(self.charge.bytes(), used);
-        desk.buffers.give(self.builder.move_into(larger), used);
+        let used = shared.budget.used();
+        let larger = shared.buffers.take(self.charge.bytes(), used);
+        shared.buffers.give(self.builder.move_into(larger), used);
         true
     }
 }
@@ -495,76 +591,20 @@ impl OpenBatch {
 fn charge_for(
     wanted: usize,
     last: usize,
-    desk: &Desk,
+    shared: &Shared,
     spare: &mut Option<Charge>,
 ) -> Option<Charge> {
     if let Some(charge) = spare.take_if(|charge| charge.bytes() >= wanted) {
         return Some(charge);
     }
-    let least = desk.buffers.size_for(wanted);
-    let usual = desk.buffers.size_for(last);
+    let least = shared.buffers.size_for(wanted);
+    let usual = shared.buffers.size_for(last);
     if usual > least
-        && let Some(charge) = desk.budget.try_take(usual)
+        && let Some(charge) = shared.budget.try_take(usual)
     {
         return Some(charge);
     }
-    desk.budget.try_take(least)
-}
-
-/// The time for records without a timestamp. The wall clock is read only now and then, since a read
-/// costs more than encoding a record.
-///
-/// Each batch begins with a read. Within a batch one read serves up to 32 records that come close
-/// behind each other, and none that comes after [`Tick`] moved on. The tick needs a millisecond and
-/// a turn of the sender. A caller that computes without awaiting can delay that turn.
-#[derive(Debug, Default)]
-struct CoarseTime {
-    /// The wall clock at the last read.
-    now: Timestamp,
-    /// The position of [`Tick`] at the last read.
-    hand: u32,
-    /// The records that the last read may still serve.
-    left: u8,
-    /// The further records that a read serves. It doubles while reads show almost the same time,
-    /// and falls to 0 otherwise.
-    stride: u8,
-}
-
-impl CoarseTime {
-    /// Makes the next record read the clock.
-    fn refresh(&mut self) {
-        self.left = 0;
-    }
-
-    /// Returns the time for a record, from the last read if that may still be shared.
-    #[inline]
-    fn read(&mut self, desk: &Desk) -> Timestamp {
-        if self.left > 0 && self.hand == desk.tick.hand() {
-            self.left -= 1;
-            return self.now;
-        }
-        self.look(desk)
-    }
-
-    /// Reads the clock, and decides how many records may share the read.
-    fn look(&mut self, desk: &Desk) -> Timestamp {
-        // Read before the clock. If the tick moves on in between, the next record reads the clock
-        // again.
-        self.hand = desk.tick.hand();
-        let now = (desk.clock)();
-        let quick = now.to_millis().saturating_sub(self.now.to_millis()) <= 1;
-        self.stride = if quick {
-            (self.stride * 2 + 1).min(31)
-        } else {
-            0
-        };
-        self.left = self.stride;
-        self.now = now;
-        if self.left > 0 && desk.tick.want() {
-            desk.ready.ring();
-        }
-        now
-    }
+    shared.budget.try_take(least)
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use milena_protocol::batch::HEADER_LEN;
 use tokio::time::{Instant, timeout_at};
 
 use crate::enqueue::inner::Inner;
-use crate::enqueue::partition::Draft;
+use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::TopicState;
 use crate::enqueue::within::within;
 
 impl Inner {
     /// Returns true if a record can be taken at all.
     #[inline]
-    pub(crate) fn fits(&self, draft: &Draft<'_>) -> bool {
+    pub(crate) fn fits(&self, draft: &RecordDraft<'_>) -> bool {
         let size = draft.size + HEADER_LEN;
         size <= self.settings.max_request_size
             && size + SLACK <= self.settings.buffer_memory
@@ -21,7 +21,7 @@ impl Inner {
 
     /// Returns the reason why a record does not [`fit`](Self::fits).
     #[cold]
-    pub(crate) fn refusal(&self, draft: &Draft<'_>, topic: &TopicState) -> Error {
+    pub(crate) fn refusal(&self, draft: &RecordDraft<'_>, topic: &TopicState) -> Error {
         let error = match unreadable_key(draft.headers) {
             Some(key) => {
                 let what = format!("the header key \"{}\" is not UTF-8", key.escape_ascii());
@@ -36,7 +36,7 @@ impl Inner {
     /// first.
     #[cold]
     pub(crate) fn unplaced(&self, error: Error) -> Error {
-        self.desk.ready.closed().unwrap_or(error)
+        self.registry.closed().unwrap_or(error)
     }
 
     /// Returns the error of a record that is larger than a request or the buffer.
@@ -61,13 +61,13 @@ impl Inner {
     ) -> bool {
         let Some(named) = named else { return false };
         let known = || (named.index() as u64) < u64::from(topic.count());
-        if known() || self.desk.ready.closed().is_some() {
+        if known() || self.registry.closed().is_some() {
             return false;
         }
         // Without an answer in time the partition counts as missing.
         let renewal = async { timeout_at(deadline, self.network.renew()).await };
         let _ = within(&self.runtime, renewal).await;
-        self.topics.refresh(&*self.network, &self.desk.ready);
+        self.topics.refresh(&*self.network, &self.registry);
         known()
     }
 }

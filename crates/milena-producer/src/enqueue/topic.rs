@@ -12,8 +12,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::enqueue::adaptive::{self, LOOKED_AT};
 use crate::enqueue::limit::BatchLimit;
-use crate::enqueue::partition::{Draft, Partition};
-use crate::enqueue::ready::Ready;
+use crate::enqueue::partition::{Partition, RecordDraft};
+use crate::enqueue::registry::Registry;
 use crate::enqueue::sticky::{Slot, Sticky};
 use crate::flow::{Flow, Flows};
 use crate::network::{Network, Shape};
@@ -50,11 +50,11 @@ impl Topics {
     }
 
     /// Updates all topics from the metadata.
-    pub(crate) fn refresh(&self, network: &dyn Network, ready: &Ready) {
+    pub(crate) fn refresh(&self, network: &dyn Network, registry: &Registry) {
         let topics: Vec<_> = self.by_name.read().values().cloned().collect();
         for topic in topics {
             if let Some(shape) = network.shape(&topic.name) {
-                topic.take(&shape, ready);
+                topic.take(&shape, registry);
             }
         }
     }
@@ -124,7 +124,7 @@ impl TopicState {
 
     /// Updates the partitions from the metadata. A topic that has no partitions for a moment keeps
     /// those it had.
-    pub(crate) fn take(&self, shape: &Shape, ready: &Ready) {
+    pub(crate) fn take(&self, shape: &Shape, registry: &Registry) {
         if shape.led.is_empty() {
             return;
         }
@@ -138,7 +138,7 @@ impl TopicState {
             // `keep` interns the name. The cluster has confirmed it, and each record's metadata
             // carries it.
             let place = TopicPartition::new(self.name.keep(), Number::new(number));
-            ready.register(|id| Partition::new(place, id, self.flow.clone(), self.limit.clone()))
+            registry.register(|id| Partition::new(place, id, self.flow.clone(), self.limit.clone()))
         });
         self.available.store(Arc::new(available));
         self.count.store(all.end, Ordering::Release);
@@ -157,7 +157,7 @@ impl TopicState {
     ///
     /// Nothing else asks the partitioner. Call it once for each record.
     #[inline(always)]
-    pub(crate) fn decide(&self, record: &Draft<'_>, named: Option<Number>) -> Route {
+    pub(crate) fn decide(&self, record: &RecordDraft<'_>, named: Option<Number>) -> Route {
         match named {
             Some(number) => Route::Named(number.to_wire().unsigned_abs()),
             None => self.decide_by(&*self.flow.partitioner, record),
@@ -166,7 +166,7 @@ impl TopicState {
 
     /// Asks `partitioner` where a record goes.
     #[inline(always)]
-    fn decide_by(&self, partitioner: &dyn Partitioner, record: &Draft<'_>) -> Route {
+    fn decide_by(&self, partitioner: &dyn Partitioner, record: &RecordDraft<'_>) -> Route {
         let choice = partitioner.choose(&Partitioning {
             topic: &self.name,
             key: record.key,
@@ -350,10 +350,10 @@ mod tests {
     use super::*;
     use crate::enqueue::sticky::SHARE;
     use crate::partitioner::Murmur2;
-    use crate::settings::Draft as SettingsDraft;
+    use crate::settings::SettingsDraft;
 
-    fn topic(led: &[bool]) -> (TopicState, Ready) {
-        let ready = Ready::default();
+    fn topic(led: &[bool]) -> (TopicState, Registry) {
+        let registry = Registry::default();
         let flow = SettingsDraft::default()
             .check()
             .unwrap()
@@ -361,15 +361,15 @@ mod tests {
             .usual()
             .clone();
         let topic = TopicState::new("orders".into(), flow, 1);
-        topic.take(&Shape { led: led.to_vec() }, &ready);
-        (topic, ready)
+        topic.take(&Shape { led: led.to_vec() }, &registry);
+        (topic, registry)
     }
 
     impl TopicState {
         fn choose_by(
             &self,
             partitioner: &dyn Partitioner,
-            record: &Draft<'_>,
+            record: &RecordDraft<'_>,
             named: Option<Number>,
         ) -> Result<Chosen<'_>> {
             let named = named.map(|number| Route::Named(number.to_wire().unsigned_abs()));
@@ -381,20 +381,20 @@ mod tests {
         chosen.partition.place.partition.to_wire().unsigned_abs()
     }
 
-    fn keyless(value: &[u8]) -> Draft<'_> {
-        Draft::new(None, Some(value), HeadersRef::empty(), None)
+    fn keyless(value: &[u8]) -> RecordDraft<'_> {
+        RecordDraft::new(None, Some(value), HeadersRef::empty(), None)
     }
 
     #[test]
     fn a_topic_that_grows_keeps_its_partitions() {
-        let (topic, ready) = topic(&[true, true]);
+        let (topic, registry) = topic(&[true, true]);
         let before = topic.partitions.get(1).unwrap().clone();
         for count in [3, 3, 10] {
             topic.take(
                 &Shape {
                     led: vec![true; count],
                 },
-                &ready,
+                &registry,
             );
         }
         assert!(Arc::ptr_eq(&before, topic.partitions.get(1).unwrap()));
@@ -405,15 +405,15 @@ mod tests {
 
     #[test]
     fn a_topic_made_again_smaller_is_used_within_its_size() {
-        let (topic, ready) = topic(&[true; 4]);
+        let (topic, registry) = topic(&[true; 4]);
         let slot = topic
             .choose_by(&Murmur2, &keyless(b"v"), None)
             .unwrap()
             .slot;
         slot.unwrap().stick_to(3);
-        topic.take(&Shape { led: Vec::new() }, &ready);
+        topic.take(&Shape { led: Vec::new() }, &registry);
         assert_eq!(topic.count(), 4, "it is only gone for a moment");
-        topic.take(&Shape { led: vec![true; 2] }, &ready);
+        topic.take(&Shape { led: vec![true; 2] }, &registry);
         assert_eq!(topic.count(), 2);
         let chosen = topic.choose_by(&Murmur2, &keyless(b"v"), None).unwrap();
         assert!(number(&chosen) < 2);
@@ -422,7 +422,7 @@ mod tests {
                 .choose_by(&Murmur2, &keyless(b"v"), Some(Number::new(3)))
                 .is_err()
         );
-        topic.take(&Shape { led: vec![true; 3] }, &ready);
+        topic.take(&Shape { led: vec![true; 3] }, &registry);
         let named = topic.choose_by(&Murmur2, &keyless(b"v"), Some(Number::new(2)));
         assert_eq!(
             named.unwrap_or_else(|_| panic!("it is back")).partition.id,

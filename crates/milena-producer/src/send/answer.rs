@@ -268,8 +268,8 @@ impl Sender {
                 // buffer.
                 drop(batch.charge);
                 if let Some(buffer) = batch.sealed.and_then(SealedBatch::reclaim) {
-                    let used = self.desk.budget.used();
-                    self.desk.buffers.give(buffer, used);
+                    let used = self.shared.budget.used();
+                    self.shared.buffers.give(buffer, used);
                 }
             }
             Settled::Retried {

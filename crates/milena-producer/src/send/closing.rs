@@ -1,24 +1,13 @@
 //! The end of a producer. Every record that is left gets its outcome, whatever ended the producer.
 
-use milena_core::{Error, ErrorKind, Persistence};
+use milena_core::{Error, Persistence};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::closed::closed;
 use crate::delivery::Fate;
+use crate::send::command::{Ended, GivenUp};
 use crate::send::task::Sender;
-
-/// The number of records that a close gave up.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct GivenUp {
-    /// Records that were certainly not written.
-    pub(crate) not_written: u64,
-    /// Records that may have been written.
-    pub(crate) possibly_written: u64,
-}
-
-/// The answer to a close. It is the records that were given up, or `None` if this call's deadline
-/// passed while an earlier call's has not.
-pub(crate) type Ended = Option<GivenUp>;
 
 /// A close in progress.
 pub(crate) struct Closing {
@@ -77,7 +66,7 @@ impl Closing {
 impl Sender {
     /// Returns true if the sender's task ends here. Gives up the rest if the close is late.
     pub(crate) fn is_over(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() && self.desk.ready.is_abandoned() {
+        if self.closing.is_none() && self.shared.bell.is_abandoned() {
             self.take_news();
             self.take_all_open();
             self.closing = Some(Closing::abandoned());
@@ -115,7 +104,7 @@ impl Sender {
     /// Fails all records without an outcome, and refuses new ones.
     pub(crate) fn end(&mut self, error: &Error) -> GivenUp {
         let mut given_up = GivenUp::default();
-        self.desk.ready.close(error);
+        self.registry.close(error);
         self.take_news();
         let mut all = Vec::new();
         for outlet in &mut self.queues {
@@ -154,20 +143,4 @@ impl Drop for Sender {
         }
         self.end(&closed(what));
     }
-}
-
-/// The number of records that were given up is counted by whether they may have been written.
-impl GivenUp {
-    /// Counts records that failed with `error`.
-    fn count(&mut self, records: u32, error: &Error) {
-        match error.persistence() {
-            Some(Persistence::PossiblyWritten) => self.possibly_written += u64::from(records),
-            _ => self.not_written += u64::from(records),
-        }
-    }
-}
-
-/// Returns an error of kind `Closed`.
-pub(crate) fn closed(what: &'static str) -> Error {
-    Error::new(ErrorKind::Closed, what)
 }

@@ -6,7 +6,7 @@ use milena_core::Result;
 use tokio::time::Instant;
 
 use crate::network::{LinkId, Wire};
-use crate::send::link::{Link, Standing};
+use crate::send::link::{Link, LinkStanding};
 use crate::send::task::{Done, Sender};
 
 impl Sender {
@@ -15,9 +15,9 @@ impl Sender {
     pub(crate) fn is_up(&mut self, on: LinkId, now: Instant) -> bool {
         let link = self.links.entry(on).or_insert_with(|| Link::new(on));
         match link.standing(now) {
-            Standing::Up(_) => true,
-            Standing::Not(_) | Standing::Later => false,
-            Standing::Dial => {
+            LinkStanding::Up(_) => true,
+            LinkStanding::Not(_) | LinkStanding::Later => false,
+            LinkStanding::Dial => {
                 self.dial(on);
                 false
             }

@@ -37,7 +37,7 @@ impl Sender {
     /// Sends everything that may leave now. Returns when to look again if nothing happens before.
     pub(crate) fn pump(&mut self, now: Instant) -> Option<Instant> {
         let mut wake = Wake(self.close_deadline());
-        if let Some(time) = self.desk.tick.turn(&mut self.tick, now) {
+        if let Some(time) = self.shared.tick.turn(&mut self.tick, now) {
             wake.at(time);
         }
         self.expire(now, &mut wake);
@@ -67,10 +67,10 @@ impl Sender {
             return;
         };
         let wire = match link.standing(now) {
-            link::Standing::Up(wire) => wire,
-            link::Standing::Not(time) => return wake.at(time),
-            link::Standing::Later => return,
-            link::Standing::Dial => return self.dial(on),
+            link::LinkStanding::Up(wire) => wire,
+            link::LinkStanding::Not(time) => return wake.at(time),
+            link::LinkStanding::Later => return,
+            link::LinkStanding::Dial => return self.dial(on),
         };
         let mut turn = std::mem::take(&mut link.turn);
         while let Some(link) = self.links.get(&on)
@@ -155,7 +155,7 @@ impl Sender {
                     };
                     // Open batches that leave now return their memory sooner to the callers that
                     // wait for it.
-                    let hurry = self.desk.budget.waiting() > 0
+                    let hurry = self.shared.budget.waiting() > 0
                         || self.hurried.is_some_and(|time| opened <= time);
                     let when = pace::partial_batch(now, opened, linger, hurry, load);
                     match when {

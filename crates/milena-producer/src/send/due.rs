@@ -64,11 +64,11 @@ impl Sender {
     /// Lists the partitions whose open batch has lingered for long enough. Lists all that linger if
     /// a caller waits for memory.
     pub(crate) fn wake_lingering(&mut self, now: Instant, wake: &mut Wake) {
-        let hurried = self.desk.ready.takes_hurry();
+        let hurried = self.shared.bell.takes_hurry();
         if hurried {
             self.hurried = Some(now);
         }
-        let all = hurried || self.desk.budget.waiting() > 0;
+        let all = hurried || self.shared.budget.waiting() > 0;
         while let Some(Reverse((due, id))) = self.lingering.peek().copied() {
             if due > now && !all {
                 return wake.at(due);
@@ -92,13 +92,15 @@ mod tests {
 
     use super::*;
     use crate::Acks;
+    use crate::enqueue::bell::Bell;
     use crate::enqueue::memory::{Budget, Buffers};
-    use crate::enqueue::partition::{Desk, Draft as Record};
-    use crate::enqueue::ready::Ready;
+    use crate::enqueue::partition::RecordDraft;
+    use crate::enqueue::registry::Registry;
+    use crate::enqueue::shared::Shared;
     use crate::enqueue::tick::Tick;
     use crate::enqueue::topic::{Route, Topics};
     use crate::network::{LinkId, Network};
-    use crate::settings::Draft;
+    use crate::settings::SettingsDraft;
     use crate::tests::stub::Stub;
 
     const LINGER: Duration = Duration::from_secs(10);
@@ -106,29 +108,37 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn partitions_that_linger_are_not_looked_at_before_they_are_due() {
         let stub = Stub::new(100);
-        let mut draft = Draft {
+        let mut draft = SettingsDraft {
             acks: Some(Acks::Leader),
-            ..Draft::default()
+            ..SettingsDraft::default()
         };
         draft.batching.interval = Some(LINGER);
         let settings = Arc::new(draft.check().unwrap());
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             budget: Budget::new(64 << 20),
             buffers: Buffers::new(16 << 10, 512 << 10, 64 << 20),
-            ready: Ready::default(),
+            bell: Bell::default(),
             clock: settings.clock.clone(),
             tick: Tick::default(),
         });
+        let registry = Arc::new(Registry::default());
         let topics = Arc::new(Topics::new(settings.flows.clone()));
         let orders = topics.get(&"orders".into());
-        orders.take(&stub.shape("orders").unwrap(), &desk.ready);
+        orders.take(&stub.shape("orders").unwrap(), &registry);
         let (_commands, received) = mpsc::channel(1);
-        let mut sender = Sender::new(desk.clone(), settings, stub.clone(), topics, received);
+        let mut sender = Sender::new(
+            shared.clone(),
+            registry,
+            settings,
+            stub.clone(),
+            topics,
+            received,
+        );
         let link = LinkId::first(NodeId::from_wire(1).unwrap());
         for number in 0..100 {
             let chosen = orders.find(Route::Named(number)).unwrap();
-            let record = Record::new(None, Some(b"v"), HeadersRef::empty(), None);
-            let placed = chosen.partition.place(&record, &desk, &mut None, false);
+            let record = RecordDraft::new(None, Some(b"v"), HeadersRef::empty(), None);
+            let placed = chosen.partition.place(&record, &shared, &mut None, false);
             placed.unwrap();
         }
         let start = Instant::now();

@@ -48,7 +48,7 @@ pub(crate) enum LinkState {
 }
 
 /// The next step towards sending on a link.
-pub(crate) enum Standing {
+pub(crate) enum LinkStanding {
     /// The link can send.
     Up(Arc<dyn Wire>),
     /// The link has to be dialed.
@@ -76,20 +76,20 @@ impl Link {
     }
 
     /// Decides whether the link can send now. Notes it if the connection has ended.
-    pub(crate) fn standing(&mut self, now: Instant) -> Standing {
+    pub(crate) fn standing(&mut self, now: Instant) -> LinkStanding {
         if let LinkState::Up(wire) = &self.state {
             if !wire.is_closed() {
                 return match wire.muted_until() {
-                    Some(until) if until > now => Standing::Not(until),
-                    _ => Standing::Up(wire.clone()),
+                    Some(until) if until > now => LinkStanding::Not(until),
+                    _ => LinkStanding::Up(wire.clone()),
                 };
             }
             self.state = LinkState::Down;
         }
         match (&self.state, self.not_before) {
-            (LinkState::Dialing, _) => Standing::Later,
-            (_, Some(time)) if time > now => Standing::Not(time),
-            _ => Standing::Dial,
+            (LinkState::Dialing, _) => LinkStanding::Later,
+            (_, Some(time)) if time > now => LinkStanding::Not(time),
+            _ => LinkStanding::Dial,
         }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod batch;
 pub(crate) mod closing;
+pub(crate) mod command;
 pub(crate) mod compressors;
 pub(crate) mod dialing;
 pub(crate) mod drain;

@@ -8,9 +8,10 @@ use milena_core::{Persistence, Result};
 use milena_protocol::batch::SealedBatch;
 use tokio::time::Instant;
 
-use crate::delivery::{Fate, Part, Receipt};
+use crate::delivery::{Fate, Receipt, ReceiptPart};
+use crate::rules::Rules;
 use crate::send::batch::{Batch, Place};
-use crate::send::queue::{Rules, Settled};
+use crate::send::queue::Settled;
 use crate::send::seal::INLINE_COMPRESSION;
 use crate::send::task::{Done, Sender};
 
@@ -48,7 +49,7 @@ impl Sender {
             );
         }
         let (front, back) = (batch.receipt.part(), batch.receipt.part());
-        let part = |first, receipt: &Arc<Receipt>| Part {
+        let part = |first, receipt: &Arc<Receipt>| ReceiptPart {
             first,
             receipt: receipt.clone(),
             now: 0,
@@ -211,10 +212,15 @@ const MOST_TRIMS: u8 = 8;
 
 /// Lists the parts of a batch of `count` records, after those at the indices `out` were taken out.
 /// `out` ascends. The other records lie next to each other in `rest`.
-fn parts_without(out: &[u32], count: u32, gone: &Arc<Receipt>, rest: &Arc<Receipt>) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
+fn parts_without(
+    out: &[u32],
+    count: u32,
+    gone: &Arc<Receipt>,
+    rest: &Arc<Receipt>,
+) -> Vec<ReceiptPart> {
+    let mut parts: Vec<ReceiptPart> = Vec::new();
     let (mut at, mut kept) = (0, 0);
-    let part = |first, receipt: &Arc<Receipt>, now| Part {
+    let part = |first, receipt: &Arc<Receipt>, now| ReceiptPart {
         first,
         receipt: receipt.clone(),
         now,

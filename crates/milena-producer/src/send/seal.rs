@@ -4,7 +4,8 @@
 use milena_core::{Compression, Error, ErrorKind, Result};
 use milena_protocol::batch::{BatchBuilder, SealedBatch};
 
-use crate::enqueue::partition::{Desk, OpenBatch};
+use crate::enqueue::partition::OpenBatch;
+use crate::enqueue::shared::Shared;
 use crate::send::batch::{Batch, Place};
 use crate::send::task::{Done, Sender};
 
@@ -41,7 +42,7 @@ impl Sender {
             trims: 0,
         });
         if compression == Compression::None || size <= INLINE_COMPRESSION {
-            let result = pack(builder, compression, &self.desk);
+            let result = pack(builder, compression, &self.shared);
             self.sealed(id, place, result);
         } else {
             self.compress(id, place, builder, compression);
@@ -50,9 +51,9 @@ impl Sender {
 
     /// Compresses a batch on another thread.
     fn compress(&self, id: u32, place: Place, builder: BatchBuilder, compression: Compression) {
-        let desk = self.desk.clone();
+        let shared = self.shared.clone();
         self.compressors.run(
-            move || pack(builder, compression, &desk),
+            move || pack(builder, compression, &shared),
             move |result| Done::Sealed {
                 queue: id,
                 place,
@@ -78,9 +79,9 @@ impl Sender {
             Ok((sealed, spare)) => {
                 if let Some(batch) = outlet.queue.waiting_mut(place) {
                     if let Some(spare) = spare {
-                        let Desk {
+                        let Shared {
                             buffers, budget, ..
-                        } = &*self.desk;
+                        } = &*self.shared;
                         let held = buffers.size_for(sealed.body().len());
                         batch.charge.shrink(held.max(sealed.wire_len()));
                         buffers.give(spare, budget.used());
@@ -106,11 +107,11 @@ impl Sender {
 fn pack(
     builder: BatchBuilder,
     compression: Compression,
-    desk: &Desk,
+    shared: &Shared,
 ) -> Result<(SealedBatch, Option<Vec<u8>>)> {
     builder.seal_into(compression, |len| {
-        let size = desk.buffers.size_for(len);
-        desk.buffers.take(size, desk.budget.used() + size)
+        let size = shared.buffers.size_for(len);
+        shared.buffers.take(size, shared.budget.used() + size)
     })
 }
 

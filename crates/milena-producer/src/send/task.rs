@@ -13,16 +13,18 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use milena_core::Result;
 use milena_protocol::batch::SealedBatch;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::delivery::Receipt;
-use crate::enqueue::partition::{Desk, OpenBatch};
+use crate::enqueue::partition::OpenBatch;
+use crate::enqueue::registry::Registry;
+use crate::enqueue::shared::Shared;
 use crate::enqueue::topic::Topics;
 use crate::network::{BoxFuture, LinkId, Network, Wire};
 use crate::send::batch::Place;
-use crate::send::closing::{Closing, Ended};
+use crate::send::closing::Closing;
+use crate::send::command::Command;
 use crate::send::compressors::Compressors;
 use crate::send::link::Link;
 use crate::send::notices::Notices;
@@ -31,22 +33,6 @@ use crate::send::sequence::Identity;
 use crate::send::spread::Fans;
 use crate::send::window::{Share, Windows};
 use crate::settings::Settings;
-
-/// The requests of callers to the sender, beyond taking their batches.
-pub(crate) enum Command {
-    /// Sends all that was enqueued so far. The reply holds the receipts of batches without an
-    /// outcome.
-    Flush(oneshot::Sender<Vec<Arc<Receipt>>>),
-    /// Ends the producer once every batch has its outcome. At the deadline of the first close, the
-    /// rest is given up.
-    Close {
-        /// The time at which this call stops waiting, and at which the first call gives up the
-        /// rest.
-        deadline: Instant,
-        /// Receives what was given up, or `None` if this call's deadline passed first.
-        reply: oneshot::Sender<Ended>,
-    },
-}
 
 /// The end of something that the sender waited for.
 pub(crate) enum Done {
@@ -115,7 +101,9 @@ pub(crate) enum Standing {
 /// The state of the sender's task. Only that task changes it, so nothing here is locked.
 pub(crate) struct Sender {
     /// The memory, bell and clock that the sender shares with callers.
-    pub(crate) desk: Arc<Desk>,
+    pub(crate) shared: Arc<Shared>,
+    /// All partitions of the producer, and its end.
+    pub(crate) registry: Arc<Registry>,
     /// The checked settings.
     pub(crate) settings: Arc<Settings>,
     /// The cluster that records are sent to.
@@ -145,7 +133,7 @@ pub(crate) struct Sender {
     pub(crate) leaderless: Vec<u32>,
     /// The time at which metadata is requested again. `None` while every partition has a leader.
     pub(crate) ask_again: Option<Instant>,
-    /// The time at which the desk's tick moves on. `None` while no caller asked for that.
+    /// The time at which the shared's tick moves on. `None` while no caller asked for that.
     pub(crate) tick: Option<Instant>,
     /// The log lines about records that are held up or were given up.
     pub(crate) notices: Notices,
@@ -180,7 +168,8 @@ pub(crate) struct Outlet {
 
 impl Sender {
     pub(crate) fn new(
-        desk: Arc<Desk>,
+        shared: Arc<Shared>,
+        registry: Arc<Registry>,
         settings: Arc<Settings>,
         network: Arc<dyn Network>,
         topics: Arc<Topics>,
@@ -189,7 +178,8 @@ impl Sender {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (compressors, compressed) = Compressors::new(cores);
         Self {
-            desk,
+            shared,
+            registry,
             settings,
             network,
             topics,
@@ -226,18 +216,18 @@ impl Sender {
             if self.is_over(now) {
                 return;
             }
-            let desk = self.desk.clone();
+            let shared = self.shared.clone();
             // A caller that fills batches without awaiting looks at this. If the sender waits for
             // its turn on the caller's thread, the caller moves it to another one.
-            desk.ready.rests(true);
+            shared.bell.rests(true);
             tokio::select! {
-                () = desk.ready.rung() => {}
+                () = shared.bell.rung() => {}
                 Some(done) = self.work.next() => self.take(done),
                 Some(done) = self.compressed.recv() => self.take(done),
                 Some(command) = self.commands.recv() => self.obey(command),
                 () = sleep_until(wake) => {}
             }
-            desk.ready.rests(false);
+            shared.bell.rests(false);
             // Everything that is ready is taken before anything is sent, so that one request
             // carries it all.
             while let Some(Some(done)) = self.work.next().now_or_never() {
@@ -278,7 +268,7 @@ impl Sender {
             Done::Changed if self.network.is_closed() => self.end_with_cluster(),
             Done::Changed => {
                 self.work.push(self.watch());
-                self.topics.refresh(&*self.network, &self.desk.ready);
+                self.topics.refresh(&*self.network, &self.registry);
                 self.reroute();
             }
         }
@@ -287,7 +277,10 @@ impl Sender {
     /// Takes the partitions that callers announced, new ones and those with a new batch.
     pub(crate) fn take_news(&mut self) {
         let mut ids = std::mem::take(&mut self.scratch);
-        for partition in self.desk.ready.news(self.queues.len(), &mut ids) {
+        let news = self
+            .registry
+            .news(&self.shared.bell, self.queues.len(), &mut ids);
+        for partition in news {
             self.queues.push(Outlet {
                 queue: Queue::new(partition),
                 listed: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use milena_core::{ErrorCode, Persistence, ProducerRecord, Result};
 
-use crate::settings::Draft;
+use crate::settings::SettingsDraft;
 use crate::tests::stub::{Act, Stub};
 use crate::{Delivery, Producer};
 
@@ -37,10 +37,10 @@ fn act(random: &mut fastrand::Rng) -> Act {
 async fn run(seed: u64, stub: &Arc<Stub>) -> [Vec<(usize, Result<()>)>; 2] {
     let mut random = fastrand::Rng::with_seed(seed);
     stub.script((0..150).map(|_| act(&mut random)));
-    let settings = Draft {
+    let settings = SettingsDraft {
         request_timeout: Duration::from_secs(2),
         delivery_timeout: Some(Duration::from_secs(8)),
-        ..Draft::default()
+        ..SettingsDraft::default()
     };
     let producer = Producer::start(settings.check().unwrap(), stub.clone()).unwrap();
     let mut deliveries: [Vec<(usize, Delivery)>; 2] = Default::default();

@@ -6,12 +6,12 @@ use std::time::Duration;
 use milena_core::{ErrorCode, ErrorKind, Persistence, ProducerRecord};
 use tokio::time::Instant;
 
-use crate::settings::Draft;
+use crate::settings::SettingsDraft;
 use crate::tests::stub::{Act, Stub};
 use crate::{Delivery, Producer};
 
-pub(crate) fn producer(stub: &Arc<Stub>, change: impl FnOnce(&mut Draft)) -> Producer {
-    let mut draft = Draft::default();
+pub(crate) fn producer(stub: &Arc<Stub>, change: impl FnOnce(&mut SettingsDraft)) -> Producer {
+    let mut draft = SettingsDraft::default();
     change(&mut draft);
     Producer::start(draft.check().unwrap(), stub.clone()).unwrap()
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use milena_core::{ErrorCode, ProducerRecord};
 use tokio::time::{Instant, sleep};
 
-use crate::settings::Draft;
+use crate::settings::SettingsDraft;
 use crate::tests::sending::{numbers, producer};
 use crate::tests::stub::{Act, Stub};
 use crate::{Acks, Delivery, Producer};
@@ -36,7 +36,7 @@ async fn flood(producer: &Producer, count: usize) -> Vec<Delivery> {
 }
 
 /// Returns the time until all records of a flood are delivered.
-async fn time(stub: &Arc<Stub>, change: impl FnOnce(&mut Draft)) -> Duration {
+async fn time(stub: &Arc<Stub>, change: impl FnOnce(&mut SettingsDraft)) -> Duration {
     let producer = producer(stub, |draft| {
         draft.batching.records = Some(1);
         change(draft);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use milena_core::Error;
 use tokio::time::Instant;
 
-use super::{Queue, Rules, Settled};
+use super::{Queue, Settled};
+use crate::rules::Rules;
 use crate::send::batch::{Batch, Place};
 use crate::send::verdict::{Verdict, is_missing, missing_topic, timed_out};
 

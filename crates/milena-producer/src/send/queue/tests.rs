@@ -1,11 +1,13 @@
 //! The order of one partition under every kind of answer.
 
 use milena_core::{
-    ErrorCode, ErrorKind, HeadersRef, Persistence, ProducerEpoch, ProducerId, Sequence, Timestamp,
-    TopicPartition,
+    Backoff, ErrorCode, ErrorKind, HeadersRef, Persistence, ProducerEpoch, ProducerId, Sequence,
+    Timestamp, TopicPartition,
 };
 use milena_protocol::batch::BatchBuilder;
 use milena_protocol::compression::Compression;
+
+use std::time::Duration;
 
 use super::*;
 use crate::delivery::{Delivery, Fate, Receipt};
@@ -36,7 +38,7 @@ fn identity(epoch: i16) -> Identity {
 /// acknowledged before.
 fn queue(count: usize, steady: bool) -> Queue {
     let place = TopicPartition::new("orders", 0);
-    let flow = crate::settings::Draft::default()
+    let flow = crate::settings::SettingsDraft::default()
         .check()
         .unwrap()
         .flows

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
-use crate::send::sequence::Identity;
+use crate::send::identity::Identity;
 use crate::send::verdict;
 
 /// The [`Network`] over a [`Cluster`].

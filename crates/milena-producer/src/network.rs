@@ -13,7 +13,7 @@ use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::send::sequence::Identity;
+use crate::send::identity::Identity;
 
 /// A boxed future that can be sent between threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;

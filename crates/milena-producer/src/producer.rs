@@ -24,13 +24,12 @@ use crate::enqueue::inner::{Inner, TryEnqueueError};
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::{Budget, Buffers};
 use crate::enqueue::partition::RecordDraft;
-use crate::enqueue::registry::Registry;
 use crate::enqueue::shared::Shared;
 use crate::enqueue::tick::Tick;
 use crate::enqueue::topic::{TopicState, Topics};
 use crate::network::Network;
 use crate::send::command::Command;
-use crate::send::task::Sender;
+use crate::send::task::SendTask;
 use crate::service::Readiness;
 use crate::settings::Settings;
 use crate::user::SenderEnd;
@@ -81,18 +80,15 @@ impl Producer {
         });
         let topics = Arc::new(Topics::new(settings.flows.clone()));
         let (commands, received) = mpsc::channel(16);
-        let registry = Arc::new(Registry::default());
-        let sender = Sender::new(
+        let task = SendTask::new(
             shared.clone(),
-            registry.clone(),
+            topics.clone(),
             settings.clone(),
             network.clone(),
-            topics.clone(),
             received,
         );
         let inner = Arc::new(Inner {
             shared,
-            registry,
             settings,
             network,
             topics,
@@ -104,7 +100,7 @@ impl Producer {
         let user: Weak<dyn ClusterUser> = Arc::downgrade(&(end.clone() as Arc<dyn ClusterUser>));
         inner.network.add_user(user);
         // The task holds no `Inner`: it ends after the last handle is dropped, or after `close`.
-        runtime.spawn(end.run(sender));
+        runtime.spawn(end.run(task));
         Ok(Self {
             inner,
             readiness: Readiness::default(),

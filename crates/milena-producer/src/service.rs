@@ -40,7 +40,7 @@ impl Service<ProducerRecord> for Producer {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let shared = &self.inner.shared;
-        if let Some(error) = self.inner.registry.closed() {
+        if let Some(error) = self.inner.topics.registry().closed() {
             return Poll::Ready(Err(error));
         }
         let room = self.readiness.room.get_or_insert_with(|| {

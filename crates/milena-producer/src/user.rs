@@ -7,7 +7,7 @@ use milena_core::{CancelToken, Gauge};
 use milena_pool::{BoxFuture, ClusterUser};
 
 use crate::enqueue::inner::Inner;
-use crate::send::task::Sender;
+use crate::send::task::SendTask;
 
 /// The cluster's handle on a producer. The sender's task keeps it alive, and outlives the last
 /// producer handle until all is sent.
@@ -27,9 +27,9 @@ impl SenderEnd {
     }
 
     /// Runs the sender to its end, and reports the end.
-    pub(crate) async fn run(self: Arc<Self>, sender: Sender) {
+    pub(crate) async fn run(self: Arc<Self>, task: SendTask) {
         let _ended = Tell(self.ended.clone());
-        sender.run().await;
+        task.run().await;
     }
 }
 

@@ -19,7 +19,6 @@ use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
 use crate::enqueue::partition::{Placed, Placing, RecordDraft};
 use crate::enqueue::refusal::unwritten;
-use crate::enqueue::registry::Registry;
 use crate::enqueue::shared::Shared;
 use crate::enqueue::sticky::Slot;
 use crate::enqueue::topic::{Chosen, Route, TopicState, Topics};
@@ -45,8 +44,6 @@ pub enum TryEnqueueError {
 pub(crate) struct Inner {
     /// The memory, bell and clock, shared with the sender.
     pub(crate) shared: Arc<Shared>,
-    /// All partitions of the producer, and its end.
-    pub(crate) registry: Arc<Registry>,
     /// The checked settings.
     pub(crate) settings: Arc<Settings>,
     /// The cluster that metadata comes from.
@@ -327,7 +324,7 @@ impl Inner {
 
     /// Waits for `bytes` of the budget. The sender is woken to send open batches meanwhile.
     async fn memory(&self, bytes: usize, topic: &TopicState, entry: &mut Entry) -> Result<Charge> {
-        if let Some(error) = self.registry.closed() {
+        if let Some(error) = self.topics.registry().closed() {
             return Err(error);
         }
         let deadline = self.deadline(entry);
@@ -356,7 +353,7 @@ impl Inner {
             return Ok(());
         }
         let deadline = self.deadline(entry);
-        if let Some(error) = self.registry.closed() {
+        if let Some(error) = self.topics.registry().closed() {
             return Err(error);
         }
         if let Some(defect) = topic.name.defect() {
@@ -367,7 +364,7 @@ impl Inner {
         let asked = async { self.network.topic(topic.name.clone(), limit).await };
         let asked = within(&self.runtime, asked).await;
         let shape = asked.map_err(|error| unwritten(error.topic(topic.name.clone())))?;
-        topic.take(&shape, &self.registry);
+        topic.take(&shape, self.topics.registry());
         if topic.count() == 0 {
             let error = Error::broker(milena_core::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
             return Err(unwritten(error.topic(topic.name.clone())));
@@ -387,7 +384,8 @@ impl Inner {
     /// Refuses new records, sends the enqueued ones, and ends the producer. Gives up the rest after
     /// `timeout`.
     pub(crate) async fn close(&self, timeout: Duration) -> Result<()> {
-        self.registry
+        self.topics
+            .registry()
             .close(&closed("the producer was closed").with_persistence(Persistence::NotWritten));
         let (reply, answer) = oneshot::channel();
         let deadline = Instant::now() + timeout.min(FOR_EVER);
@@ -443,7 +441,7 @@ impl Inner {
     /// first.
     #[cold]
     fn not_ready(&self) -> TryEnqueueError {
-        match self.registry.closed() {
+        match self.topics.registry().closed() {
             Some(error) => TryEnqueueError::Refused(error),
             None => TryEnqueueError::NotReady,
         }

@@ -200,7 +200,7 @@ impl LockedBatch<'_> {
 }
 
 /// An attempt to place one record in the rare case.
-struct Attempt<'a, 'b> {
+struct PlaceAttempt<'a, 'b> {
     /// The partition.
     partition: &'a Partition,
     /// The record.
@@ -390,7 +390,7 @@ impl Partition {
         spare: &mut Option<Charge>,
         may_leave: bool,
     ) -> Result<Placed> {
-        let mut attempt = Attempt {
+        let mut attempt = PlaceAttempt {
             partition: self,
             record,
             shared,
@@ -463,8 +463,8 @@ impl Open {
     }
 
     /// Encodes a record, after the current batch has grown or ended if that is needed.
-    fn place(&mut self, attempt: &mut Attempt<'_, '_>) -> Result<Placed> {
-        let Attempt {
+    fn place(&mut self, attempt: &mut PlaceAttempt<'_, '_>) -> Result<Placed> {
+        let PlaceAttempt {
             partition,
             record,
             shared,

@@ -36,7 +36,7 @@ impl Inner {
     /// first.
     #[cold]
     pub(crate) fn unplaced(&self, error: Error) -> Error {
-        self.registry.closed().unwrap_or(error)
+        self.topics.registry().closed().unwrap_or(error)
     }
 
     /// Returns the error of a record that is larger than a request or the buffer.
@@ -61,13 +61,13 @@ impl Inner {
     ) -> bool {
         let Some(named) = named else { return false };
         let known = || (named.index() as u64) < u64::from(topic.count());
-        if known() || self.registry.closed().is_some() {
+        if known() || self.topics.registry().closed().is_some() {
             return false;
         }
         // Without an answer in time the partition counts as missing.
         let renewal = async { timeout_at(deadline, self.network.renew()).await };
         let _ = within(&self.runtime, renewal).await;
-        self.topics.refresh(&*self.network, &self.registry);
+        self.topics.refresh(&*self.network);
         known()
     }
 }

@@ -23,6 +23,8 @@ use crate::partitioner::{Choice, Partitioner, Partitioning};
 pub(crate) struct Topics {
     /// The topics by name. Entries are never removed.
     by_name: RwLock<HashMap<TopicName, Arc<TopicState>>>,
+    /// All partitions of all topics, and the end of the producer.
+    registry: Registry,
     /// The settings of each topic.
     flows: Flows,
     /// The slots for sticky choices per topic, one per core.
@@ -33,6 +35,7 @@ impl Topics {
     pub(crate) fn new(flows: Flows) -> Self {
         Self {
             by_name: RwLock::default(),
+            registry: Registry::default(),
             flows,
             slots: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -49,12 +52,17 @@ impl Topics {
         topics.entry(name.clone()).or_insert_with(make).clone()
     }
 
+    /// Returns all partitions of all topics, and the end of the producer.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Updates all topics from the metadata.
-    pub(crate) fn refresh(&self, network: &dyn Network, registry: &Registry) {
+    pub(crate) fn refresh(&self, network: &dyn Network) {
         let topics: Vec<_> = self.by_name.read().values().cloned().collect();
         for topic in topics {
             if let Some(shape) = network.shape(&topic.name) {
-                topic.take(&shape, registry);
+                topic.take(&shape, &self.registry);
             }
         }
     }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use milena_core::{Error, Persistence};
-use milena_protocol::batch::{ProducerStamp, SealedBatch};
+use milena_protocol::batch::{BatchBuilder, ProducerStamp, SealedBatch};
 use tokio::time::Instant;
 
 use crate::delivery::{Fate, Receipt};
 use crate::enqueue::memory::Charge;
+use crate::enqueue::partition::OpenBatch;
 
 /// The place of a batch in its partition's order. Parts of a split batch keep the batch's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +55,34 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// Returns the batch that a caller's open batch becomes at `place`, without its bytes, and the
+    /// builder that holds them.
+    pub(crate) fn closed(place: Place, open: OpenBatch) -> (BatchBuilder, Self) {
+        let OpenBatch {
+            builder,
+            receipt,
+            charge,
+            opened,
+            ..
+        } = open;
+        let batch = Self {
+            place,
+            sealed: None,
+            count: builder.count(),
+            receipt,
+            charge,
+            opened,
+            first_sent: None,
+            stamp: None,
+            range: 0,
+            attempts: 0,
+            doubt: false,
+            suspect: false,
+            trims: 0,
+        };
+        (builder, batch)
+    }
+
     /// Returns an empty batch with the history of this one, from which its parts are made. It holds
     /// no bytes of the budget.
     pub(crate) fn like(&mut self) -> Self {

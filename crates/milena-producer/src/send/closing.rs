@@ -1,16 +1,20 @@
-//! The end of a producer. Every record that is left gets its outcome, whatever ended the producer.
+//! The end of a producer, from the first request for it to the last reply.
 
-use milena_core::{Error, Persistence};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::closed::closed;
-use crate::delivery::Fate;
 use crate::send::command::{Ended, GivenUp};
-use crate::send::task::Sender;
+
+/// The close of a producer. It decides when the send task is over.
+#[derive(Default)]
+pub(super) struct Closing {
+    /// The close in progress. `None` while nobody has asked for it.
+    close: Option<Close>,
+}
 
 /// A close in progress.
-pub(crate) struct Closing {
+#[derive(Default)]
+struct Close {
     /// The time at which the rest is given up, which is the first call's deadline. `None` if no
     /// caller is left, in which case everything is sent.
     deadline: Option<Instant>,
@@ -19,128 +23,96 @@ pub(crate) struct Closing {
 }
 
 impl Closing {
-    /// Returns a close that no caller waits for.
-    pub(crate) fn abandoned() -> Self {
-        Self {
-            deadline: None,
-            waiting: Vec::new(),
-        }
+    /// Returns true if the producer is to end.
+    pub(super) fn is_asked(&self) -> bool {
+        self.close.is_some()
     }
 
-    /// Returns the close that a first call asks for.
-    pub(crate) fn by(deadline: Instant) -> Self {
-        Self {
+    /// Ends the producer once everything is sent, since no caller is left.
+    pub(super) fn abandon(&mut self) {
+        self.close.get_or_insert_default();
+    }
+
+    /// Takes the request of a call that waits for the end. The deadline of the first call is the
+    /// one at which the rest is given up.
+    pub(super) fn ask(&mut self, deadline: Instant, reply: oneshot::Sender<Ended>) {
+        let first = || Close {
             deadline: Some(deadline),
-            ..Self::abandoned()
-        }
+            ..Close::default()
+        };
+        let close = self.close.get_or_insert_with(first);
+        close.waiting.push((deadline, reply));
     }
 
-    /// Adds a call that waits for the end.
-    pub(crate) fn wait(&mut self, deadline: Instant, reply: oneshot::Sender<Ended>) {
-        self.waiting.push((deadline, reply));
-    }
-
-    /// Returns true if the rest has to be given up. Answers the later calls whose own deadline has
-    /// passed.
-    fn is_late(&mut self, now: Instant) -> bool {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
+    /// Returns true if the producer ends now. That is so when nothing is left, or when the rest has
+    /// to be given up. Answers the later calls whose own deadline has passed.
+    pub(super) fn is_due(&mut self, now: Instant, is_idle: impl FnOnce() -> bool) -> bool {
+        let Some(close) = &mut self.close else {
+            return false;
+        };
+        if close.deadline.is_some_and(|deadline| deadline <= now) {
             return true;
         }
-        for (_, reply) in self
-            .waiting
-            .extract_if(.., |(deadline, _)| *deadline <= now)
-        {
+        let late = |(deadline, _): &mut (Instant, _)| *deadline <= now;
+        for (_, reply) in close.waiting.extract_if(.., late) {
             // The caller may have dropped its future.
             let _ = reply.send(None);
         }
-        false
+        is_idle()
     }
 
-    /// Returns the earliest deadline.
-    fn next(&self) -> Option<Instant> {
-        let waiting = self.waiting.iter().map(|(deadline, _)| *deadline);
-        waiting.chain(self.deadline).min()
+    /// Returns the earliest deadline of a call, at which the send task has to be awake.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let close = self.close.as_ref()?;
+        let waiting = close.waiting.iter().map(|(deadline, _)| *deadline);
+        waiting.chain(close.deadline).min()
     }
-}
 
-impl Sender {
-    /// Returns true if the sender's task ends here. Gives up the rest if the close is late.
-    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
-        if self.closing.is_none() && self.shared.bell.is_abandoned() {
-            self.take_news();
-            self.take_all_open();
-            self.closing = Some(Closing::abandoned());
-        }
-        let Some(closing) = &mut self.closing else {
-            return false;
-        };
-        if !closing.is_late(now) && !self.queues.iter().all(|outlet| outlet.queue.is_idle()) {
-            return false;
-        }
-        let given_up = self.end(&closed(
-            "the producer was closed before the record was delivered",
-        ));
+    /// Tells all calls that the producer has ended, and what was given up.
+    pub(super) fn finish(&mut self, given_up: GivenUp) {
         for (_, reply) in self
-            .closing
+            .close
             .take()
             .into_iter()
-            .flat_map(|closing| closing.waiting)
+            .flat_map(|close| close.waiting)
         {
+            // The caller may have dropped its future.
             let _ = reply.send(Some(given_up));
         }
-        true
-    }
-
-    /// Returns the earliest deadline of a close, at which the sender has to be awake.
-    pub(crate) fn close_deadline(&self) -> Option<Instant> {
-        self.closing.as_ref().and_then(Closing::next)
-    }
-
-    /// Ends the producer because the cluster was closed. No connection can be opened any more.
-    pub(crate) fn end_with_cluster(&mut self) {
-        self.end(&closed("the client's cluster was closed"));
-    }
-
-    /// Fails all records without an outcome, and refuses new ones.
-    pub(crate) fn end(&mut self, error: &Error) -> GivenUp {
-        let mut given_up = GivenUp::default();
-        self.registry.close(error);
-        self.take_news();
-        let mut all = Vec::new();
-        for outlet in &mut self.queues {
-            let queue = &mut outlet.queue;
-            let place = queue.partition.place.clone();
-            let mut failed = queue.fail_all(error);
-            let mut left = Vec::new();
-            queue.partition.collect(&mut left);
-            left.extend(queue.partition.take_open());
-            for batch in left {
-                let error = error.clone().at(&place);
-                let error = error.with_persistence(Persistence::NotWritten);
-                batch.receipt.settle(Fate::Failed(error.clone()));
-                failed.push((batch.builder.count(), error));
-            }
-            all.extend(failed.into_iter().map(|failed| (place.clone(), failed)));
-        }
-        for (place, (records, error)) in all {
-            given_up.count(records, &error);
-            self.tell_failed(&place, records, &error);
-        }
-        self.write_given_up(Instant::now());
-        given_up
     }
 }
 
-impl Drop for Sender {
-    /// Fails the remaining records. The runtime may end before the producer does, and their
-    /// deliveries would wait for ever.
-    fn drop(&mut self) {
-        let what = "the producer's task ended before the record was delivered";
-        if std::thread::panicking() {
-            tracing::error!(
-                "the producer's task panicked, so the producer accepts no more records"
-            );
-        }
-        self.end(&closed(what));
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_end_that_nobody_asked_for_does_not_come() {
+        let (mut closing, now) = (Closing::default(), Instant::now());
+        assert!(!closing.is_due(now, || true));
+        closing.abandon();
+        assert!(!closing.is_due(now + 1000 * SECOND, || false));
+        assert!(closing.is_due(now, || true));
+        assert_eq!(closing.next(), None);
+    }
+
+    #[test]
+    fn the_first_deadline_ends_the_producer_and_a_later_call_waits_for_its_own() {
+        let (mut closing, now) = (Closing::default(), Instant::now());
+        let (first, mut first_end) = oneshot::channel();
+        let (later, mut later_end) = oneshot::channel();
+        closing.ask(now + 5 * SECOND, first);
+        closing.ask(now + SECOND, later);
+        assert_eq!(closing.next(), Some(now + SECOND));
+        assert!(!closing.is_due(now + SECOND, || false));
+        assert!(matches!(later_end.try_recv(), Ok(None)));
+        assert_eq!(closing.next(), Some(now + 5 * SECOND));
+        assert!(closing.is_due(now + 5 * SECOND, || false));
+        closing.finish(GivenUp::default());
+        assert!(matches!(first_end.try_recv(), Ok(Some(_))));
     }
 }

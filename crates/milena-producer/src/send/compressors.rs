@@ -7,41 +7,42 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use crate::send::task::Done;
-
 /// The threads that compress batches, and the batches that wait for one.
 ///
 /// A thread takes one batch after the other until none is left. With a thread per batch, the work
 /// would wander over the runtime's blocking threads, and each would begin with a cold table of
 /// matches.
-pub(crate) struct Compressors {
+pub(super) struct Compressors<D> {
     /// The most threads at work at once.
     most: usize,
     /// The batches that wait, and the threads at work.
-    state: Arc<Mutex<JobQueue>>,
-    /// The way back to the sender.
-    done: mpsc::UnboundedSender<Done>,
+    state: Arc<Mutex<JobQueue<D>>>,
+    /// The way back to the send task.
+    done: mpsc::UnboundedSender<D>,
 }
 
-/// The work on one batch. It returns what the sender does next.
-type Job = Box<dyn FnOnce() -> Done + Send>;
+/// The work on one batch. It returns what the send task gets.
+type Job<D> = Box<dyn FnOnce() -> D + Send>;
 
-#[derive(Default)]
-struct JobQueue {
+/// The work that waits for a thread.
+struct JobQueue<D> {
     /// The work that no thread has begun, oldest first.
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Job<D>>,
     /// Threads at work. A thread counts until it has found `waiting` empty.
     active: usize,
 }
 
-impl Compressors {
+impl<D: Send + 'static> Compressors<D> {
     /// Creates the compressors for a machine with this many cores, and the receiver of the finished
     /// work. The budget of unsent records bounds how much work there is.
-    pub(crate) fn new(cores: usize) -> (Self, mpsc::UnboundedReceiver<Done>) {
+    pub(super) fn new(cores: usize) -> (Self, mpsc::UnboundedReceiver<D>) {
         let (done, finished) = mpsc::unbounded_channel();
         let compressors = Self {
             most: cores.max(1),
-            state: Arc::default(),
+            state: Arc::new(Mutex::new(JobQueue {
+                waiting: VecDeque::new(),
+                active: 0,
+            })),
             done,
         };
         (compressors, finished)
@@ -49,10 +50,10 @@ impl Compressors {
 
     /// Runs `job` on one of the threads, and sends `finish` of its result to the sender. The result
     /// is `None` if the job panicked.
-    pub(crate) fn run<T>(
+    pub(super) fn run<T>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
-        finish: impl FnOnce(Option<T>) -> Done + Send + 'static,
+        finish: impl FnOnce(Option<T>) -> D + Send + 'static,
     ) {
         let job = Box::new(move || finish(catch_unwind(AssertUnwindSafe(job)).ok()));
         {
@@ -73,7 +74,7 @@ impl Compressors {
     }
 }
 
-impl Drop for Compressors {
+impl<D> Drop for Compressors<D> {
     /// Drops the work that no thread has begun. A runtime that shuts down would wait for it.
     fn drop(&mut self) {
         let waiting = std::mem::take(&mut self.state.lock().waiting);
@@ -82,7 +83,7 @@ impl Drop for Compressors {
 }
 
 /// Returns the work whose turn it is. `None` ends the calling thread.
-fn next(state: &Mutex<JobQueue>) -> Option<Job> {
+fn next<D>(state: &Mutex<JobQueue<D>>) -> Option<Job<D>> {
     let mut state = state.lock();
     let next = state.waiting.pop_front();
     if next.is_none() {
@@ -107,9 +108,9 @@ mod tests {
     async fn no_more_batches_than_cores_are_compressed_at_once() {
         let (compressors, mut finished) = Compressors::new(1);
         let (go, gate) = threads::channel();
-        compressors.run(held(gate), |_| Done::Changed);
+        compressors.run(held(gate), |_| ());
         let (began, beginning) = threads::channel();
-        compressors.run(move || began.send(()).unwrap(), |_| Done::Changed);
+        compressors.run(move || began.send(()).unwrap(), |_| ());
         assert_eq!(compressors.state.lock().active, 1);
         assert!(beginning.try_recv().is_err());
         go.send(()).unwrap();
@@ -127,14 +128,12 @@ mod tests {
             || -> u8 { panic!("no such table") },
             move |result| {
                 ended.send(result).unwrap();
-                Done::Changed
             },
         );
         compressors.run(
             || 7_u8,
             move |result| {
                 told.send(result).unwrap();
-                Done::Changed
             },
         );
         finished.recv().await;
@@ -152,10 +151,10 @@ mod tests {
             first.send(()).unwrap();
             hold();
         };
-        compressors.run(job, |_| Done::Changed);
+        compressors.run(job, |_| ());
         begun.recv_timeout(Duration::from_secs(60)).unwrap();
         let (began, beginning) = threads::channel();
-        compressors.run(move || began.send(()).unwrap(), |_| Done::Changed);
+        compressors.run(move || began.send(()).unwrap(), |_| ());
         drop((compressors, finished));
         go.send(()).unwrap();
         // The job was dropped, and with it the sender of this channel.

@@ -1,31 +1,26 @@
-//! One of the sender's connections to a broker, and the partitions that wait for their turn on it.
+//! One of the connections of the send task to a broker.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::Backoff;
 use tokio::time::Instant;
 
-use crate::network::{LinkId, Wire};
+use crate::network::Wire;
+use crate::send::crowd::Crowd;
 use crate::send::pace::{Flood, Load};
-use crate::send::spread::Crowd;
+use crate::send::request::Figures;
 
 /// One connection to a broker.
-pub(crate) struct Link {
-    /// The broker, and the number of the connection.
-    pub(crate) id: LinkId,
+pub(super) struct Link {
     /// The state of the connection.
-    pub(crate) state: LinkState,
-    /// Partitions that have, or may have, something to send, in the order in which they are served.
-    /// Each has `Outlet::listed` set.
-    pub(crate) turn: VecDeque<u32>,
+    state: LinkState,
     /// The requests without an answer.
-    pub(crate) in_flight: usize,
+    in_flight: usize,
     /// The requests without an answer that hold a full batch.
-    pub(crate) full_in_flight: usize,
+    full_in_flight: usize,
     /// The looks that show whether partitions wait behind each other here.
-    pub(crate) crowd: Crowd,
+    crowd: Crowd,
     /// The time at which a partial batch last left. `None` before the first.
     last_partial: Option<Instant>,
     /// The state that shows whether callers enqueue without a pause.
@@ -38,7 +33,7 @@ pub(crate) struct Link {
 }
 
 /// The state of a connection.
-pub(crate) enum LinkState {
+pub(super) enum LinkState {
     /// No connection was asked for yet, or the last one ended.
     Down,
     /// The connection is being made.
@@ -48,7 +43,7 @@ pub(crate) enum LinkState {
 }
 
 /// The next step towards sending on a link.
-pub(crate) enum LinkStanding {
+pub(super) enum LinkStanding {
     /// The link can send.
     Up(Arc<dyn Wire>),
     /// The link has to be dialed.
@@ -60,11 +55,9 @@ pub(crate) enum LinkStanding {
 }
 
 impl Link {
-    pub(crate) fn new(id: LinkId) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            id,
             state: LinkState::Down,
-            turn: VecDeque::new(),
             in_flight: 0,
             full_in_flight: 0,
             crowd: Crowd::default(),
@@ -76,7 +69,7 @@ impl Link {
     }
 
     /// Decides whether the link can send now. Notes it if the connection has ended.
-    pub(crate) fn standing(&mut self, now: Instant) -> LinkStanding {
+    pub(super) fn standing(&mut self, now: Instant) -> LinkStanding {
         if let LinkState::Up(wire) = &self.state {
             if !wire.is_closed() {
                 return match wire.muted_until() {
@@ -94,40 +87,65 @@ impl Link {
     }
 
     /// Notes that the connection is being made.
-    pub(crate) fn dialing(&mut self) {
+    pub(super) fn dialing(&mut self) {
         self.state = LinkState::Dialing;
     }
 
     /// Notes that the connection was made.
-    pub(crate) fn up(&mut self, wire: Arc<dyn Wire>) {
+    pub(super) fn up(&mut self, wire: Arc<dyn Wire>) {
         self.failures = 0;
         self.not_before = None;
         self.state = LinkState::Up(wire);
     }
 
     /// Notes that the connection could not be made, and sets the wait before the next attempt.
-    pub(crate) fn down(&mut self, now: Instant, backoff: &Backoff) {
+    pub(super) fn down(&mut self, now: Instant, backoff: &Backoff) {
         self.not_before = Some(now + backoff.delay(self.failures));
         self.failures = self.failures.saturating_add(1);
         self.state = LinkState::Down;
     }
 
     /// Sends nothing for `wait`, as the broker asked.
-    pub(crate) fn throttle(&self, wait: Duration) {
+    pub(super) fn throttle(&self, wait: Duration) {
         if let LinkState::Up(wire) = &self.state {
             wire.throttle(wait);
         }
     }
 
-    /// Notes that partial batches left, in a request of this many records and bytes.
-    pub(crate) fn sent_partial(&mut self, now: Instant, records: u64, bytes: usize) {
-        let after = self.last_partial.map(|last| now.duration_since(last));
-        self.flood.note(records, bytes, after);
-        self.last_partial = Some(now);
+    /// Returns the requests without an answer.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Returns the requests without an answer that hold a full batch.
+    pub(super) fn full_in_flight(&self) -> usize {
+        self.full_in_flight
+    }
+
+    /// Returns the looks that show whether partitions wait behind each other here.
+    pub(super) fn crowd(&mut self) -> &mut Crowd {
+        &mut self.crowd
+    }
+
+    /// Notes that a request was handed to the connection.
+    pub(super) fn sent(&mut self, figures: &Figures, now: Instant) {
+        self.in_flight += 1;
+        self.full_in_flight += usize::from(figures.full);
+        if figures.partial > 0 {
+            let after = self.last_partial.map(|last| now.duration_since(last));
+            self.flood.note(figures.records, figures.bytes, after);
+            self.last_partial = Some(now);
+        }
+    }
+
+    /// Notes that a request has its answer, or failed. `full` is true if it held a full batch.
+    pub(super) fn answered(&mut self, full: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.full_in_flight = self.full_in_flight.saturating_sub(usize::from(full));
     }
 
     /// Returns the figures that decide when partial batches may leave.
-    pub(crate) fn load(&self, wire: &dyn Wire) -> Load {
+    pub(super) fn load(&self, wire: &dyn Wire) -> Load {
         Load {
             in_flight: self.in_flight,
             last_partial: self.last_partial,

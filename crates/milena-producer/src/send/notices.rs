@@ -7,11 +7,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
 
-use milena_core::{Error, Event, NodeId, TopicPartition};
+use milena_core::{Error, NodeId, TopicPartition};
 use tokio::time::Instant;
-
-use crate::send::queue::Queue;
-use crate::send::task::Sender;
 
 /// The lines written so far, and those still to write.
 #[derive(Debug, Default)]
@@ -124,10 +121,34 @@ impl Notices {
     }
 
     /// Notes records that were given up.
-    fn give_up(&mut self, records: u32, place: &TopicPartition, error: &Error) {
+    pub(crate) fn give_up(&mut self, records: u32, place: &TopicPartition, error: &Error) {
         self.given_up += u64::from(records);
         self.example
             .get_or_insert_with(|| (place.clone(), error.clone()));
+    }
+
+    /// Writes the lines that are due. `held_up` returns the partitions that are held up, and is asked
+    /// only when it is time to look. Returns when to look again.
+    pub(crate) fn write<'a, H: Iterator<Item = HeldUp<'a>>>(
+        &mut self,
+        now: Instant,
+        held_up: impl FnOnce() -> H,
+    ) -> Option<Instant> {
+        if self.is_due(now) {
+            for line in self.look(now, held_up()) {
+                write(&line, now);
+            }
+        }
+        self.write_given_up(now);
+        let again = self.example.as_ref().and(self.tell_after);
+        self.look.into_iter().chain(again).min()
+    }
+
+    /// Writes how many records were given up, unless there was such a line just now.
+    pub(crate) fn write_given_up(&mut self, now: Instant) {
+        if let Some((records, partition, error)) = self.take_given_up(now) {
+            tracing::warn!(records, %partition, %error, "records were given up");
+        }
     }
 
     /// Returns the number of records that were given up, with an example, if it is time for a line
@@ -139,39 +160,6 @@ impl Notices {
         let (place, error) = self.example.take()?;
         self.tell_after = Some(now + PAUSE);
         Some((std::mem::take(&mut self.given_up), place, error))
-    }
-}
-
-impl Sender {
-    /// Reports records that were given up to the observers, and notes them for the log.
-    pub(crate) fn tell_failed(&mut self, partition: &TopicPartition, records: u32, error: &Error) {
-        self.notices.give_up(records, partition, error);
-        self.settings.observers.emit(|| Event::BatchFailed {
-            partition,
-            records,
-            error,
-        });
-    }
-
-    /// Writes the lines that are due. Returns when to look again.
-    pub(crate) fn write_notices(&mut self, now: Instant) -> Option<Instant> {
-        if self.notices.is_due(now) {
-            let queues = self.queues.iter().map(|outlet| &outlet.queue);
-            let held_up = queues.filter_map(Queue::held_up);
-            for line in self.notices.look(now, held_up) {
-                write(&line, now);
-            }
-        }
-        self.write_given_up(now);
-        let again = self.notices.example.as_ref().and(self.notices.tell_after);
-        self.notices.look.into_iter().chain(again).min()
-    }
-
-    /// Writes how many records were given up, unless there was such a line just now.
-    pub(crate) fn write_given_up(&mut self, now: Instant) {
-        if let Some((records, partition, error)) = self.notices.take_given_up(now) {
-            tracing::warn!(records, %partition, %error, "records were given up");
-        }
     }
 }
 

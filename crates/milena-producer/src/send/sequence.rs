@@ -1,31 +1,10 @@
 //! The sequence numbers of one partition. They decide which range a batch gets, and when only a new
 //! epoch can go on.
 
-use milena_core::{ProducerEpoch, ProducerId, Sequence};
+use milena_core::Sequence;
 use milena_protocol::batch::ProducerStamp;
 
-/// The identity of this producer for brokers (KIP-98).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// The producer id.
-    pub(crate) id: ProducerId,
-    /// The producer epoch.
-    pub(crate) epoch: ProducerEpoch,
-}
-
-impl Identity {
-    /// Returns the same producer in its next epoch. `None` if the id has no epoch left.
-    ///
-    /// No other client knows the id of a producer without a transactional id, so this client may
-    /// raise the epoch itself. The first batch of the new epoch fences every batch of the old one
-    /// that is still in flight (KIP-360).
-    pub(crate) fn bump(self) -> Option<Self> {
-        Some(Self {
-            epoch: self.epoch.bump()?,
-            ..self
-        })
-    }
-}
+use crate::send::identity::Identity;
 
 /// The sequences of one partition.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,6 +106,7 @@ const REMEMBERED: u64 = 5;
 
 #[cfg(test)]
 mod tests {
+    use milena_core::{ProducerEpoch, ProducerId};
     use proptest::prelude::*;
 
     use super::*;

@@ -40,6 +40,19 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// Returns the reason of the verdict. `None` if the batch was delivered.
+    pub(crate) fn error_mut(&mut self) -> Option<&mut Error> {
+        match self {
+            Self::Delivered => None,
+            Self::Duplicate(error)
+            | Self::OutOfOrder(error)
+            | Self::Forgotten(error)
+            | Self::TooLarge(error)
+            | Self::Retry { error, .. }
+            | Self::Fail { error, .. } => Some(error),
+        }
+    }
+
     /// Adjusts the verdict to the earlier attempts of the batch. `doubt` is true if one of them may
     /// have been written.
     pub(crate) fn of_batch(self, doubt: bool) -> Self {

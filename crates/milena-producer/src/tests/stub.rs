@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
-use crate::send::sequence::Identity;
+use crate::send::identity::Identity;
 
 /// The scripted treatment of one Produce request. Requests take the entries in the order in which
 /// they come.

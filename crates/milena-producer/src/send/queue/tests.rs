@@ -1,8 +1,8 @@
 //! The order of one partition under every kind of answer.
 
 use milena_core::{
-    Backoff, ErrorCode, ErrorKind, HeadersRef, Persistence, ProducerEpoch, ProducerId, Sequence,
-    Timestamp, TopicPartition,
+    Backoff, ErrorCode, ErrorKind, HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp,
+    TopicPartition,
 };
 use milena_protocol::batch::BatchBuilder;
 use milena_protocol::compression::Compression;
@@ -10,9 +10,9 @@ use milena_protocol::compression::Compression;
 use std::time::Duration;
 
 use super::*;
-use crate::delivery::{Delivery, Fate, Receipt};
+use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::memory::Budget;
-use crate::send::verdict::{self, Verdict};
+use crate::send::verdict;
 
 const NODE: Option<NodeId> = NodeId::from_wire(1);
 
@@ -44,7 +44,10 @@ fn queue(count: usize, steady: bool) -> Queue {
         .flows
         .usual()
         .clone();
-    let mut queue = Queue::new(Arc::new(Partition::new(place, 0, flow, Arc::default())));
+    let mut queue = Queue::new(
+        QueueId::nth(0),
+        Arc::new(Partition::new(place, 0, flow, Arc::default())),
+    );
     queue.led_by(NODE);
     queue.begin(identity(0));
     if steady {

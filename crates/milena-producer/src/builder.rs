@@ -11,7 +11,7 @@ use crate::cluster::ClusterNetwork;
 use crate::flow::{Batching, TopicSettings};
 use crate::partitioner::Partitioner;
 use crate::producer::Producer;
-use crate::settings::Draft;
+use crate::settings::SettingsDraft;
 
 /// Sets up a [`Producer`].
 #[must_use = "nothing happens before `build`"]
@@ -19,16 +19,16 @@ pub struct ProducerBuilder {
     /// The cluster that the producer sends to.
     cluster: Cluster,
     /// The settings as given so far, not checked yet.
-    draft: Draft,
+    draft: SettingsDraft,
 }
 
 impl Producer {
     /// Returns a builder of a producer on `cluster`.
     pub fn builder(cluster: Cluster) -> ProducerBuilder {
-        let draft = Draft {
+        let draft = SettingsDraft {
             observers: cluster.observers().clone(),
             clock: cluster.clock().reader(),
-            ..Draft::default()
+            ..SettingsDraft::default()
         };
         ProducerBuilder { cluster, draft }
     }
@@ -234,6 +234,8 @@ impl ProducerBuilder {
 
     /// Sets the wall clock that stamps records without a timestamp. Default the clock of the
     /// cluster.
+    ///
+    /// It runs on the caller's task, while no lock of the producer is held.
     pub fn clock(mut self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         self.draft.clock = Arc::new(clock);
         self

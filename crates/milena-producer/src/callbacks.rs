@@ -22,11 +22,11 @@ pub(crate) struct Callbacks {
     /// The permits for waiting callbacks, `MOST` in all. A callback holds one until it has ended.
     permits: Arc<Semaphore>,
     /// The channel to each partition's lane. Entries are never removed.
-    lanes: Mutex<HashMap<TopicPartition, mpsc::UnboundedSender<Waiting>>>,
+    lanes: Mutex<HashMap<TopicPartition, mpsc::UnboundedSender<PendingCallback>>>,
 }
 
 /// A callback that waits for its record's outcome.
-struct Waiting {
+struct PendingCallback {
     /// The record's outcome.
     delivery: Delivery,
     /// The function to call with it.
@@ -68,7 +68,7 @@ impl Callbacks {
 
 /// The lanes of all partitions, locked by one caller.
 pub(crate) struct Lanes<'a>(
-    MutexGuard<'a, HashMap<TopicPartition, mpsc::UnboundedSender<Waiting>>>,
+    MutexGuard<'a, HashMap<TopicPartition, mpsc::UnboundedSender<PendingCallback>>>,
 );
 
 impl Lanes<'_> {
@@ -81,7 +81,7 @@ impl Lanes<'_> {
         permit: OwnedSemaphorePermit,
         callback: Callback,
     ) {
-        let waiting = Waiting {
+        let waiting = PendingCallback {
             callback,
             _permit: permit,
             delivery,
@@ -99,8 +99,8 @@ impl Lanes<'_> {
 }
 
 /// Starts a lane. It ends when the producer is dropped and all its callbacks have been called.
-fn start(runtime: &Handle) -> mpsc::UnboundedSender<Waiting> {
-    let (lane, mut waiting) = mpsc::unbounded_channel::<Waiting>();
+fn start(runtime: &Handle) -> mpsc::UnboundedSender<PendingCallback> {
+    let (lane, mut waiting) = mpsc::unbounded_channel::<PendingCallback>();
     runtime.spawn(async move {
         while let Some(next) = waiting.recv().await {
             let outcome = next.delivery.await;

@@ -9,7 +9,7 @@ use milena_core::{
     Error, ErrorCode, ErrorKind, NodeId, ProducerEpoch, ProducerId, Result, TopicName,
     TopicPartition,
 };
-use milena_pool::{Cluster, Connection, EndStage, Target, TopicMetadata};
+use milena_pool::{Cluster, ClusterUser, Connection, EndStage, Target, TopicMetadata};
 use milena_protocol::ApiKey;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::messages::InitProducerIdRequest;
@@ -19,9 +19,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
-use crate::sequence::Identity;
-use crate::user::SenderEnd;
-use crate::verdict;
+use crate::send::identity::Identity;
+use crate::send::verdict;
 
 /// The [`Network`] over a [`Cluster`].
 pub(crate) struct ClusterNetwork {
@@ -42,7 +41,7 @@ impl ClusterNetwork {
 }
 
 impl Network for ClusterNetwork {
-    fn add_user(&self, user: Weak<SenderEnd>) {
+    fn add_user(&self, user: Weak<dyn ClusterUser>) {
         self.cluster.add_user(EndStage::Writers, user);
     }
 

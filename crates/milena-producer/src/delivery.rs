@@ -130,7 +130,7 @@ pub(crate) struct Receipt {
     /// The outcome. Set once, and empty before.
     fate: OnceLock<Fate>,
     /// The tasks that wait for the outcome. Emptied when it is set.
-    wakers: Mutex<Vec<Slot>>,
+    wakers: Mutex<Vec<WakerSlot>>,
 }
 
 /// The outcome of a batch.
@@ -154,12 +154,12 @@ pub(crate) enum Fate {
         each: Box<[(u32, Error)]>,
     },
     /// It goes on as several batches, in the order of its records.
-    Split(Box<[Part]>),
+    Split(Box<[ReceiptPart]>),
 }
 
 /// Records that stood next to each other in a batch which goes on as several.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct ReceiptPart {
     /// The index of the first of them in the original batch.
     pub(crate) first: u32,
     /// The receipt of the batch that they are in now.
@@ -168,7 +168,7 @@ pub(crate) struct Part {
     pub(crate) now: u32,
 }
 
-impl Part {
+impl ReceiptPart {
     /// Returns the index in the new batch of the record that was at `index` before.
     fn index(&self, index: u32) -> u32 {
         index - self.first + self.now
@@ -177,7 +177,7 @@ impl Part {
 
 /// A task that waits for the outcome.
 #[derive(Debug)]
-struct Slot {
+struct WakerSlot {
     /// The waker of the task.
     waker: Waker,
     /// True if more than one delivery relies on the slot, so that none of them may change it.
@@ -303,7 +303,7 @@ impl Receipt {
         }
         match slots.last_mut() {
             Some(last) if last.waker.will_wake(waker) => last.shared = true,
-            _ => slots.push(Slot {
+            _ => slots.push(WakerSlot {
                 waker: waker.clone(),
                 shared: false,
             }),
@@ -335,7 +335,7 @@ impl Fate {
 }
 
 /// Finds the part that holds the record at `index`. `parts` is sorted by `first`.
-fn part_of(parts: &[Part], index: u32) -> Option<&Part> {
+fn part_of(parts: &[ReceiptPart], index: u32) -> Option<&ReceiptPart> {
     let after = parts.partition_point(|part| part.first <= index);
     parts.get(after.checked_sub(1)?)
 }
@@ -440,7 +440,7 @@ mod tests {
         let task = Arc::new(Count::default());
         let mut last = Delivery::new(whole.clone(), 9);
         assert!(poll(&mut last, &task).is_pending());
-        let part = |first, receipt: &Arc<Receipt>| Part {
+        let part = |first, receipt: &Arc<Receipt>| ReceiptPart {
             first,
             receipt: receipt.clone(),
             now: 0,
@@ -459,7 +459,7 @@ mod tests {
     #[test]
     fn a_record_is_found_in_what_is_left_of_its_batch() {
         let (whole, out, rest) = (receipt(), receipt(), receipt());
-        let part = |first, receipt: &Arc<Receipt>, now| Part {
+        let part = |first, receipt: &Arc<Receipt>, now| ReceiptPart {
             first,
             receipt: receipt.clone(),
             now,

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use milena_core::{Compression, Error, ErrorKind, Result, TopicName};
 
-use crate::adaptive::Spread;
+use crate::enqueue::adaptive::Spread;
 use crate::partitioner::Partitioner;
-use crate::queue::Rules;
+use crate::rules::Rules;
 
 /// The limits at which a batch leaves. It leaves at the first one that it reaches.
 ///

@@ -35,69 +35,33 @@
 //! # }
 //! ```
 
-mod adaptive;
-mod answer;
-mod batch;
 mod builder;
 mod callbacks;
-#[cfg(test)]
-mod chaos_tests;
+mod clock;
+mod closed;
 mod cluster;
-mod compressors;
 mod deliveries;
 mod delivery;
-mod dialing;
-mod drain;
-mod due;
-mod ending;
 mod enqueue;
-mod enqueueing;
-mod entry;
-mod fan;
-#[cfg(test)]
-mod fan_tests;
 mod flow;
-mod key_value;
-mod leaderless;
-mod limit;
-#[cfg(test)]
-mod limit_tests;
-mod link;
-mod memory;
 mod network;
-mod notices;
-mod pace;
-mod partition;
 pub mod partitioner;
-mod parts;
 mod producer;
-mod queue;
-mod ready;
-mod refusal;
-mod seal;
-mod sender;
-#[cfg(test)]
-mod sender_tests;
-mod sequence;
+mod rules;
+mod send;
 mod service;
 mod settings;
 mod sink;
-mod sticky;
 #[cfg(test)]
-mod stub;
-mod tick;
-mod topic;
+mod tests;
 mod user;
-mod verdict;
-mod window;
-mod within;
 
 pub use builder::ProducerBuilder;
 pub use deliveries::Deliveries;
 pub use delivery::Delivery;
-pub use enqueue::TryEnqueueError;
+pub use enqueue::inner::TryEnqueueError;
+pub use enqueue::key_value::{KeyValue, Part};
 pub use flow::{Batching, TopicSettings};
-pub use key_value::{KeyValue, Part};
 pub use milena_core::{Acks, Compression};
 pub use partitioner::{Choice, Partitioner, Partitioning};
 pub use producer::{Producer, Topic};

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use milena_core::{NodeId, Result, TopicName, TopicPartition};
+use milena_pool::ClusterUser;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::sequence::Identity;
-use crate::user::SenderEnd;
+use crate::send::identity::Identity;
 
 /// A boxed future that can be sent between threads.
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -88,7 +88,7 @@ pub(crate) trait Network: Send + Sync + 'static {
     }
 
     /// Registers the producer, so that the cluster waits for its end before it ends connections.
-    fn add_user(&self, _user: Weak<SenderEnd>) {}
+    fn add_user(&self, _user: Weak<dyn ClusterUser>) {}
 
     /// Requests a new producer id (InitProducerId, KIP-98).
     fn producer_id(&self) -> BoxFuture<Result<Identity>>;

@@ -7,32 +7,32 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use milena_core::{
-    Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, Persistence, ProducerRecord,
-    RecordMetadata, Result, TopicName, TopicPartition,
+    Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, ProducerRecord, RecordMetadata, Result,
+    TopicName, TopicPartition,
 };
-use tokio::sync::mpsc::error::TrySendError;
+use milena_pool::ClusterUser;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
 
 use crate::callbacks::Callbacks;
+use crate::closed::closed;
 use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
-use crate::ending::closed;
-use crate::enqueue::{Inner, TryEnqueueError};
-use crate::enqueueing::Enqueue;
-use crate::entry::{Ahead, Entry};
-use crate::key_value::KeyValue;
-use crate::memory::{Budget, Buffers};
+use crate::enqueue::bell::Bell;
+use crate::enqueue::entry::{Ahead, Entry};
+use crate::enqueue::future::Enqueue;
+use crate::enqueue::inner::{Inner, TryEnqueueError};
+use crate::enqueue::key_value::KeyValue;
+use crate::enqueue::memory::{Budget, Buffers};
+use crate::enqueue::partition::RecordDraft;
+use crate::enqueue::shared::Shared;
+use crate::enqueue::tick::Tick;
+use crate::enqueue::topic::{TopicState, Topics};
 use crate::network::Network;
-use crate::partition::{Desk, Draft};
-use crate::ready::Ready;
-use crate::sender::{Command, Sender};
+use crate::send::command::Command;
+use crate::send::task::SendTask;
 use crate::service::Readiness;
-use crate::settings::{FOR_EVER, Settings};
-use crate::tick::Tick;
-use crate::topic::{TopicState, Topics};
+use crate::settings::Settings;
 use crate::user::SenderEnd;
-use crate::within::within;
 
 /// Sends records. A clone is cheap and is the same producer. All clones share one buffer and one
 /// order of records per partition.
@@ -71,24 +71,24 @@ impl Producer {
         let memory = settings.buffer_memory;
         let largest = settings.flows.largest_batch();
         let smallest = SMALLEST_BUFFER.min(largest);
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             budget: Budget::new(memory),
             buffers: Buffers::new(smallest, largest, memory),
-            ready: Ready::default(),
+            bell: Bell::default(),
             clock: settings.clock.clone(),
             tick: Tick::default(),
         });
         let topics = Arc::new(Topics::new(settings.flows.clone()));
         let (commands, received) = mpsc::channel(16);
-        let sender = Sender::new(
-            desk.clone(),
+        let task = SendTask::new(
+            shared.clone(),
+            topics.clone(),
             settings.clone(),
             network.clone(),
-            topics.clone(),
             received,
         );
         let inner = Arc::new(Inner {
-            desk,
+            shared,
             settings,
             network,
             topics,
@@ -97,10 +97,10 @@ impl Producer {
             runtime: runtime.clone(),
         });
         let end = SenderEnd::new(&inner);
-        let user: Weak<SenderEnd> = Arc::downgrade(&end);
+        let user: Weak<dyn ClusterUser> = Arc::downgrade(&(end.clone() as Arc<dyn ClusterUser>));
         inner.network.add_user(user);
         // The task holds no `Inner`: it ends after the last handle is dropped, or after `close`.
-        runtime.spawn(end.run(sender));
+        runtime.spawn(end.run(task));
         Ok(Self {
             inner,
             readiness: Readiness::default(),
@@ -281,7 +281,7 @@ impl Producer {
 
     #[cfg(test)]
     pub(crate) fn buffer_used(&self) -> usize {
-        self.inner.desk.budget.used()
+        self.inner.shared.budget.used()
     }
 
     /// Refuses new records, sends the enqueued ones, and ends the producer with all its clones.
@@ -298,48 +298,7 @@ impl Producer {
     /// # Cancel safety
     /// If the future is dropped, the producer is closed all the same, at the same deadline.
     pub async fn close(&self, timeout: Duration) -> Result<()> {
-        self.inner
-            .desk
-            .ready
-            .close(&closed("the producer was closed").with_persistence(Persistence::NotWritten));
-        let (reply, answer) = oneshot::channel();
-        let deadline = Instant::now() + timeout.min(FOR_EVER);
-        let command = Command::Close { deadline, reply };
-        match self.inner.commands.try_send(command) {
-            Ok(()) => {}
-            Err(TrySendError::Closed(_)) => return Ok(()),
-            // In a task of its own: the producer is closed even if this call is dropped while it
-            // waits for room in the channel.
-            Err(TrySendError::Full(command)) => {
-                let commands = self.inner.commands.clone();
-                let sent = async move { drop(commands.send(command).await) };
-                drop(self.inner.runtime.spawn(sent));
-            }
-        }
-        let Ok(ended) = answer.await else {
-            return Ok(());
-        };
-        let Some(given_up) = ended else {
-            let what = format!(
-                "the producer is not closed after {timeout:?}, since an earlier close has a longer timeout and records still have no outcome"
-            );
-            return Err(Error::new(ErrorKind::Timeout, what));
-        };
-        // The end does not wait longer for a callback that hangs.
-        let idle = async { timeout_at(deadline, self.inner.callbacks.idle()).await };
-        let _ = within(&self.inner.runtime, idle).await;
-        let (unsent, doubtful) = (given_up.not_written, given_up.possibly_written);
-        if unsent + doubtful == 0 {
-            return Ok(());
-        }
-        let what = format!(
-            "{unsent} records were not written and {doubtful} possibly written when the close timed out after {timeout:?}"
-        );
-        let persistence = match doubtful {
-            0 => Persistence::NotWritten,
-            _ => Persistence::PossiblyWritten,
-        };
-        Err(Error::new(ErrorKind::Timeout, what).with_persistence(persistence))
+        self.inner.close(timeout).await
     }
 
     /// Returns the partitions of a topic. Waits up to `max_block` for the topic's metadata.
@@ -418,7 +377,7 @@ impl Topic {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<Delivery, TryEnqueueError> {
-        let draft = Draft::new(key, value, HeadersRef::empty(), None);
+        let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
         let mut entry = Entry::default();
         self.inner.try_enqueue(&self.state, &draft, &mut entry)
     }
@@ -444,23 +403,11 @@ impl Gauges for Producer {
     }
 }
 
-impl Inner {
-    /// Reports the memory gauge of the producer.
-    pub(crate) fn read_gauges(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
-        sink(Gauge::BufferUsed {
-            buffer: "producer",
-            used: self.desk.budget.used() as u64,
-            limit: self.desk.budget.limit() as u64,
-            waited: self.desk.budget.waited(),
-        });
-    }
-}
-
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
             .field("settings", &self.inner.settings)
-            .field("buffer_used", &self.inner.desk.budget.used())
+            .field("buffer_used", &self.inner.shared.budget.used())
             .finish_non_exhaustive()
     }
 }
@@ -475,9 +422,9 @@ impl fmt::Debug for Topic {
 }
 
 /// Borrows the parts of a record that are encoded.
-fn draft(record: &ProducerRecord) -> Draft<'_> {
+fn draft(record: &ProducerRecord) -> RecordDraft<'_> {
     let content = &record.record;
-    Draft::new(
+    RecordDraft::new(
         content.key.as_deref(),
         content.value.as_deref(),
         content.headers.view(),

@@ -11,10 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tower_service::Service;
 
+use crate::closed::closed;
 use crate::delivery::Delivery;
-use crate::ending::closed;
-use crate::enqueue::TryEnqueueError;
-use crate::entry::Entry;
+use crate::enqueue::entry::Entry;
+use crate::enqueue::inner::TryEnqueueError;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 
@@ -39,15 +39,15 @@ impl Service<ProducerRecord> for Producer {
     type Future = Pin<Box<dyn Future<Output = Result<RecordMetadata>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let desk = &self.inner.desk;
-        if let Some(error) = desk.ready.closed() {
+        let shared = &self.inner.shared;
+        if let Some(error) = self.inner.topics.registry().closed() {
             return Poll::Ready(Err(error));
         }
         let room = self.readiness.room.get_or_insert_with(|| {
-            let desk = desk.clone();
+            let shared = shared.clone();
             Mutex::new(Box::pin(async move {
-                let room = desk.buffers.size_for(1);
-                desk.budget.room(room, || desk.ready.hurry()).await;
+                let room = shared.buffers.size_for(1);
+                shared.budget.room(room, || shared.bell.hurry()).await;
             }))
         });
         let polled = room.get_mut().as_mut().poll(cx);

@@ -10,16 +10,16 @@ use milena_core::{
 };
 use milena_protocol::compression;
 
-use crate::adaptive::Spread;
+use crate::clock::Clock;
+use crate::enqueue::adaptive::Spread;
 use crate::flow::{Batching, Flow, Flows, TopicSettings, check_records, of_topic};
-use crate::partition::Clock;
 use crate::partitioner::{Murmur2, Partitioner};
-use crate::queue::Rules;
+use crate::rules::Rules;
 
 /// The settings as given. `None` means that a setting was not given, and that its default may
 /// follow from others.
 #[derive(Clone)]
-pub(crate) struct Draft {
+pub(crate) struct SettingsDraft {
     /// `acks`. `None` is all.
     pub(crate) acks: Option<Acks>,
     /// `enable.idempotence`. `None` is true if `acks` is all.
@@ -63,7 +63,7 @@ pub(crate) struct Draft {
     pub(crate) clock: Clock,
 }
 
-/// The settings of a producer, after `Draft::check` found that they agree. They do not change.
+/// The settings of a producer, after `SettingsDraft::check` found that they agree. They do not change.
 pub(crate) struct Settings {
     /// The replicas that acknowledge a batch.
     pub(crate) acks: Acks,
@@ -89,7 +89,7 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
 }
 
-impl Default for Draft {
+impl Default for SettingsDraft {
     fn default() -> Self {
         Self {
             acks: None,
@@ -116,7 +116,7 @@ impl Default for Draft {
     }
 }
 
-impl Draft {
+impl SettingsDraft {
     /// Checks the settings against each other, and fills in the defaults that depend on others.
     pub(crate) fn check(mut self) -> Result<Settings> {
         self.request_timeout = self.request_timeout.min(FOR_EVER);
@@ -339,15 +339,15 @@ fn config(key: &'static str, message: impl Into<std::borrow::Cow<'static, str>>)
 mod tests {
     use super::*;
 
-    fn refused(change: impl FnOnce(&mut Draft)) -> String {
-        let mut draft = Draft::default();
+    fn refused(change: impl FnOnce(&mut SettingsDraft)) -> String {
+        let mut draft = SettingsDraft::default();
         change(&mut draft);
         draft.check().unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_are_idempotent_and_acknowledged_by_all() {
-        let settings = Draft::default().check().unwrap();
+        let settings = SettingsDraft::default().check().unwrap();
         assert_eq!(settings.acks, Acks::All);
         assert!(settings.rules.idempotent);
         assert_eq!(settings.rules.in_flight, 5);
@@ -356,9 +356,9 @@ mod tests {
 
     #[test]
     fn fewer_acks_turn_idempotence_off_unless_both_are_set() {
-        let draft = Draft {
+        let draft = SettingsDraft {
             acks: Some(Acks::Leader),
-            ..Draft::default()
+            ..SettingsDraft::default()
         };
         let settings = draft.check().unwrap();
         assert!(!settings.rules.idempotent);
@@ -397,7 +397,7 @@ mod tests {
 
     #[test]
     fn a_topic_may_differ_and_the_rest_stays() {
-        let mut draft = Draft::default();
+        let mut draft = SettingsDraft::default();
         draft.batching.interval = Some(Duration::from_millis(5));
         let own = TopicSettings::new()
             .batch_size(2048)
@@ -429,9 +429,9 @@ mod tests {
 
     #[test]
     fn a_batch_size_that_was_not_given_follows_the_memory() {
-        let draft = Draft {
+        let draft = SettingsDraft {
             buffer_memory: 64 << 10,
-            ..Draft::default()
+            ..SettingsDraft::default()
         };
         assert_eq!(draft.check().unwrap().flows.usual().batch_size, 64 << 10);
     }

@@ -10,8 +10,8 @@ use futures_sink::Sink;
 use milena_core::{Error, ProducerRecord, Result};
 
 use crate::delivery::Delivery;
-use crate::enqueue::TryEnqueueError;
-use crate::entry::Entry;
+use crate::enqueue::entry::Entry;
+use crate::enqueue::inner::TryEnqueueError;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 

@@ -6,10 +6,8 @@ use std::sync::{Arc, Weak};
 use milena_core::{CancelToken, Gauge};
 use milena_pool::{BoxFuture, ClusterUser};
 
-use crate::enqueue::Inner;
-use crate::producer::Producer;
-use crate::sender::Sender;
-use crate::service::Readiness;
+use crate::enqueue::inner::Inner;
+use crate::send::task::SendTask;
 
 /// The cluster's handle on a producer. The sender's task keeps it alive, and outlives the last
 /// producer handle until all is sent.
@@ -29,9 +27,9 @@ impl SenderEnd {
     }
 
     /// Runs the sender to its end, and reports the end.
-    pub(crate) async fn run(self: Arc<Self>, sender: Sender) {
+    pub(crate) async fn run(self: Arc<Self>, task: SendTask) {
         let _ended = Tell(self.ended.clone());
-        sender.run().await;
+        task.run().await;
     }
 }
 
@@ -49,12 +47,8 @@ impl ClusterUser for SenderEnd {
         Box::pin(async move {
             if let Some(inner) = self.inner.upgrade() {
                 let timeout = inner.settings.flows.longest_timeout();
-                let producer = Producer {
-                    inner,
-                    readiness: Readiness::default(),
-                };
                 // The deliveries report the records that could not be delivered.
-                let _ = producer.close(timeout).await;
+                let _ = inner.close(timeout).await;
             }
             self.ended.cancelled().await;
         })

@@ -62,8 +62,8 @@ pub enum Choice {
 
 /// Chooses the partition of a record that does not name one.
 ///
-/// It is called once per record, on the caller's task. If many records are enqueued together, a
-/// lock of the producer is held meanwhile, so it must return at once and must not use the producer.
+/// It is called once per record, on the caller's task, while no lock of the producer is held. The
+/// record waits for it, so it should return at once.
 ///
 /// A closure `Fn(&Partitioning<'_>) -> Choice` is a partitioner too.
 pub trait Partitioner: Send + Sync {

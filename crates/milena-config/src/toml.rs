@@ -78,3 +78,16 @@ fn line_of(text: &str, at: usize) -> usize {
     let before = text.bytes().take(at);
     before.filter(|byte| *byte == b'\n').count() + 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_below_app_is_a_setting_however_deep_it_is() {
+        let text = "client_id = \"x\"\n[app.http]\nport = 8080\ntls = { cert = \"a\" }\n[[app.shards]]\nid = 1\n";
+        let entries = entries(&"x.toml".into(), text).unwrap();
+        let keys: Vec<_> = entries.iter().map(Entry::path).collect();
+        assert_eq!(keys, ["client_id"]);
+    }
+}

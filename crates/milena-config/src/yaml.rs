@@ -213,3 +213,31 @@ fn is_section(key: &str) -> bool {
 fn line(span: &Span) -> usize {
     span.start.line()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Result<Vec<String>> {
+        let entries = entries(&"x.yaml".into(), text)?;
+        Ok(entries.iter().map(Entry::path).collect())
+    }
+
+    #[test]
+    fn nothing_below_app_is_a_setting_however_deep_it_is() {
+        let text = "app:\n  http: {port: 8080, tls: {cert: &c a, key: *c}}\n  list: [1, [!t 2]]\n  ? [a]\n  : b\n\
+                    client_id: x\nproducer:\n  linger: 5ms\n";
+        assert_eq!(keys(text).unwrap(), ["client_id", "producer.linger"]);
+        for text in ["app:\n", "app: 5\n", "app: [1]\n", "app: {}\n"] {
+            assert!(keys(text).unwrap().is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn app_is_the_programs_only_at_the_top_and_once() {
+        assert!(keys("producer:\n  app: {a: 1}\n").is_err());
+        assert!(keys("app:\n  a: 1\napp:\n  b: 2\n").is_err());
+        assert!(keys("app: {a: &x 5ms}\nclient_id: *x\n").is_err());
+        assert!(keys("app: {a: 1\nclient_id: x\n").is_err());
+    }
+}

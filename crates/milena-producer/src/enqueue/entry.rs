@@ -3,9 +3,9 @@
 use milena_core::Partition;
 use tokio::time::Instant;
 
+use crate::enqueue::draft::RecordDraft;
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
-use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::Route;
 
 /// The state of a record between the attempts to place it.

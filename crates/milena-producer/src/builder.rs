@@ -22,19 +22,17 @@ pub struct ProducerBuilder {
     draft: SettingsDraft,
 }
 
-impl Producer {
-    /// Returns a builder of a producer on `cluster`.
-    pub fn builder(cluster: Cluster) -> ProducerBuilder {
+impl ProducerBuilder {
+    /// Begins with the defaults, and with the observers and the clock of the cluster.
+    pub(crate) fn new(cluster: Cluster) -> Self {
         let draft = SettingsDraft {
             observers: cluster.observers().clone(),
             clock: cluster.clock().reader(),
             ..SettingsDraft::default()
         };
-        ProducerBuilder { cluster, draft }
+        Self { cluster, draft }
     }
-}
 
-impl ProducerBuilder {
     /// Sets `acks`, the replicas that must have a batch before it counts as delivered. Default
     /// [`Acks::All`], so that an acknowledged record survives its leader.
     ///

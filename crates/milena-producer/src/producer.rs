@@ -10,28 +10,31 @@ use milena_core::{
     Error, ErrorKind, Gauge, Gauges, HeadersRef, Partition, ProducerRecord, RecordMetadata, Result,
     TopicName, TopicPartition,
 };
-use milena_pool::ClusterUser;
+use milena_pool::{Cluster, ClusterUser};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::builder::ProducerBuilder;
 use crate::callbacks::Callbacks;
 use crate::closed::closed;
 use crate::deliveries::Deliveries;
 use crate::delivery::Delivery;
 use crate::enqueue::bell::Bell;
+use crate::enqueue::draft::{RecordDraft, RecordLimits};
 use crate::enqueue::entry::{Ahead, Entry};
 use crate::enqueue::future::Enqueue;
-use crate::enqueue::inner::{Inner, TryEnqueueError};
+use crate::enqueue::inner::Inner;
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::{Budget, Buffers};
-use crate::enqueue::partition::RecordDraft;
+use crate::enqueue::refusal::TryEnqueueError;
 use crate::enqueue::shared::Shared;
 use crate::enqueue::tick::Tick;
 use crate::enqueue::topic::{TopicState, Topics};
 use crate::network::Network;
+use crate::readiness::Readiness;
 use crate::send::command::Command;
 use crate::send::task::SendTask;
-use crate::service::Readiness;
 use crate::settings::Settings;
+use crate::sink::RecordSink;
 use crate::user::SenderEnd;
 
 /// Sends records. A clone is cheap and is the same producer. All clones share one buffer and one
@@ -61,6 +64,17 @@ pub struct Topic {
 }
 
 impl Producer {
+    /// Returns a builder of a producer on `cluster`.
+    pub fn builder(cluster: Cluster) -> ProducerBuilder {
+        ProducerBuilder::new(cluster)
+    }
+
+    /// Returns a [`Sink`](futures_sink::Sink) that sends to this producer.
+    #[must_use]
+    pub fn sink(&self) -> RecordSink {
+        RecordSink::new(self.clone())
+    }
+
     /// Starts the sender's task on the runtime of the caller.
     pub(crate) fn start(settings: Settings, network: Arc<dyn Network>) -> Result<Self> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
@@ -89,6 +103,7 @@ impl Producer {
         );
         let inner = Arc::new(Inner {
             shared,
+            limits: RecordLimits::new(&settings),
             settings,
             network,
             topics,
@@ -153,7 +168,10 @@ impl Producer {
     /// If the future is dropped before it resolves, nothing was enqueued.
     pub async fn enqueue(&self, record: ProducerRecord) -> Result<Delivery> {
         let state = self.inner.topics.get(&record.topic);
-        let (draft, entry) = (draft(&record), Entry::new(record.partition));
+        let (draft, entry) = (
+            RecordDraft::of_record(&record),
+            Entry::new(record.partition),
+        );
         self.inner.enqueue(&state, &draft, entry).await
     }
 
@@ -166,24 +184,8 @@ impl Producer {
     /// # Errors
     /// [`TryEnqueueError`] if the record was not enqueued.
     pub fn try_enqueue(&self, record: &ProducerRecord) -> Result<Delivery, TryEnqueueError> {
-        self.try_enter(record, &mut Entry::new(record.partition))
-    }
-
-    /// Tries as [`try_enqueue`](Self::try_enqueue) does, and keeps in `entry` what was decided for
-    /// the record.
-    pub(crate) fn try_enter(
-        &self,
-        record: &ProducerRecord,
-        entry: &mut Entry,
-    ) -> Result<Delivery, TryEnqueueError> {
-        let state = self.inner.topics.get(&record.topic);
-        self.inner.try_enqueue(&state, &draft(record), entry)
-    }
-
-    /// Enqueues as [`enqueue`](Self::enqueue) does, after an earlier attempt that left `entry`.
-    pub(crate) async fn enter(&self, record: ProducerRecord, entry: Entry) -> Result<Delivery> {
-        let state = self.inner.topics.get(&record.topic);
-        self.inner.enqueue(&state, &draft(&record), entry).await
+        self.inner
+            .try_enter(record, &mut Entry::new(record.partition))
     }
 
     /// Enqueues a record and calls `callback` with its outcome.
@@ -207,7 +209,10 @@ impl Producer {
         callback: impl FnOnce(Result<RecordMetadata>) + Send + 'static,
     ) -> Result<()> {
         let state = self.inner.topics.get(&record.topic);
-        let (draft, entry) = (draft(&record), Entry::new(record.partition));
+        let (draft, entry) = (
+            RecordDraft::of_record(&record),
+            Entry::new(record.partition),
+        );
         let callback = Box::new(callback);
         let entering = self.inner.enqueue_then(&state, &draft, entry, callback);
         entering.await
@@ -419,15 +424,4 @@ impl fmt::Debug for Topic {
             .field("partitions", &self.state.count())
             .finish_non_exhaustive()
     }
-}
-
-/// Borrows the parts of a record that are encoded.
-fn draft(record: &ProducerRecord) -> RecordDraft<'_> {
-    let content = &record.record;
-    RecordDraft::new(
-        content.key.as_deref(),
-        content.value.as_deref(),
-        content.headers.view(),
-        content.timestamp,
-    )
 }

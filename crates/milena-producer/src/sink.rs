@@ -11,7 +11,7 @@ use milena_core::{Error, ProducerRecord, Result};
 
 use crate::delivery::Delivery;
 use crate::enqueue::entry::Entry;
-use crate::enqueue::inner::TryEnqueueError;
+use crate::enqueue::refusal::TryEnqueueError;
 use crate::network::BoxFuture;
 use crate::producer::Producer;
 
@@ -64,20 +64,16 @@ enum Flushing {
     Done,
 }
 
-impl Producer {
-    /// Returns a [`Sink`] that sends to this producer.
-    #[must_use]
-    pub fn sink(&self) -> RecordSink {
-        RecordSink {
-            producer: self.clone(),
+impl RecordSink {
+    pub(crate) fn new(producer: Producer) -> Self {
+        Self {
+            producer,
             entering: None,
             flushing: Flushing::NotAsked,
             open: VecDeque::new(),
         }
     }
-}
 
-impl RecordSink {
     /// Finishes the record that waits for room.
     fn poll_entered(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if let Some(entering) = &mut self.entering {
@@ -116,12 +112,12 @@ impl Sink<ProducerRecord> for RecordSink {
         let this = &mut *self;
         this.flushing = Flushing::NotAsked;
         let mut entry = Entry::new(record.partition);
-        match this.producer.try_enter(&record, &mut entry) {
+        match this.producer.inner.try_enter(&record, &mut entry) {
             Ok(delivery) => this.open.push_back(delivery),
             Err(TryEnqueueError::Refused(error)) => return Err(error),
             Err(_) => {
-                let producer = this.producer.clone();
-                this.entering = Some(Box::pin(async move { producer.enter(record, entry).await }));
+                let inner = this.producer.inner.clone();
+                this.entering = Some(Box::pin(async move { inner.enter(record, entry).await }));
             }
         }
         Ok(())

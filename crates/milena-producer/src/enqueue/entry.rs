@@ -3,9 +3,9 @@
 use milena_core::{HeadersRef, Partition};
 use tokio::time::Instant;
 
+use crate::enqueue::draft::RecordDraft;
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
-use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::Route;
 
 /// A key and a value of the caller, borrowed, with the size that they take in a batch.

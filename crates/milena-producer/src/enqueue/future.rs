@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 use milena_core::{HeadersRef, Result};
 
 use crate::delivery::{Delivery, Receipt};
+use crate::enqueue::draft::RecordDraft;
 use crate::enqueue::entry::Entry;
 use crate::enqueue::inner::Inner;
-use crate::enqueue::partition::RecordDraft;
 use crate::enqueue::topic::{Route, TopicState};
 
 /// The future of [`Topic::enqueue`](crate::Topic::enqueue).
@@ -85,9 +85,8 @@ impl Future for Enqueue<'_> {
         let this = &mut *self;
         let mut route = None;
         if this.waiting.is_none()
-            && let Some((receipt, index)) = this
-                .inner
-                .enqueue_plain(this.topic, this.key, this.value, &mut route)
+            && let Some((receipt, index)) =
+                enqueue_plain(this.inner, this.topic, this.key, this.value, &mut route)
         {
             return Poll::Ready(Ok(Delivery::new(receipt, index)));
         }
@@ -95,26 +94,24 @@ impl Future for Enqueue<'_> {
     }
 }
 
-impl Inner {
-    /// Places a record in the common case, with values that fit into registers in both directions.
-    /// `None` is any other case, in which nothing was placed and `route` may be written.
-    #[inline(never)]
-    fn enqueue_plain(
-        &self,
-        topic: &TopicState,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        route: &mut Option<Route>,
-    ) -> Option<(Arc<Receipt>, u32)> {
-        let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
-        if !self.is_usual(topic, &draft) {
-            return None;
-        }
-        let decided = topic.decide(&draft, None);
-        let placed = self.place_decided(topic, &draft, decided);
-        if placed.is_none() {
-            *route = Some(decided);
-        }
-        placed
+/// Places a record in the common case, with values that fit into registers in both directions.
+/// `None` is any other case, in which nothing was placed and `route` may be written.
+#[inline(never)]
+fn enqueue_plain(
+    inner: &Inner,
+    topic: &TopicState,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    route: &mut Option<Route>,
+) -> Option<(Arc<Receipt>, u32)> {
+    let draft = RecordDraft::new(key, value, HeadersRef::empty(), None);
+    if !inner.is_usual(topic, &draft) {
+        return None;
     }
+    let decided = topic.decide(&draft, None);
+    let placed = inner.place_decided(topic, &draft, decided);
+    if placed.is_none() {
+        *route = Some(decided);
+    }
+    placed
 }

@@ -1,10 +1,9 @@
 //! Enqueueing, with the checks and waits before a record is placed.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Gauge, Persistence, Result};
+use milena_core::{Error, ErrorKind, Gauge, Partition, Persistence, ProducerRecord, Result};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -14,11 +13,12 @@ use crate::callbacks::{Callback, Callbacks};
 use crate::closed::closed;
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
+use crate::enqueue::draft::{RecordDraft, RecordLimits};
 use crate::enqueue::entry::{Ahead, Decide, Entry, LONGEST_RUN, Line};
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
-use crate::enqueue::partition::{Placed, Placing, RecordDraft};
-use crate::enqueue::refusal::unwritten;
+use crate::enqueue::partition::{Placed, Placing};
+use crate::enqueue::refusal::{TryEnqueueError, unwritten};
 use crate::enqueue::shared::Shared;
 use crate::enqueue::sticky::Slot;
 use crate::enqueue::topic::{Chosen, Route, TopicState, Topics};
@@ -27,23 +27,13 @@ use crate::network::Network;
 use crate::send::command::Command;
 use crate::settings::{FOR_EVER, Settings};
 
-/// The reason why [`Producer::try_enqueue`](crate::Producer::try_enqueue) did not take a record.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TryEnqueueError {
-    /// `buffer_memory` is used up.
-    Full,
-    /// The topic's partitions are not known yet.
-    NotReady,
-    /// The record or the producer cannot be used.
-    Refused(Error),
-}
-
 /// The state that all handles of a producer share. Its drop tells the sender that no caller is
 /// left.
 pub(crate) struct Inner {
     /// The memory, bell and clock, shared with the sender.
     pub(crate) shared: Arc<Shared>,
+    /// The sizes over which a record is refused.
+    pub(crate) limits: RecordLimits,
     /// The checked settings.
     pub(crate) settings: Arc<Settings>,
     /// The cluster that metadata comes from.
@@ -97,6 +87,23 @@ impl Inner {
                 other => self.make_way(other, topic, &mut entry).await?,
             }
         }
+    }
+
+    /// Places an owned record without waiting. Keeps in `entry` what was decided for it.
+    pub(crate) fn try_enter(
+        &self,
+        record: &ProducerRecord,
+        entry: &mut Entry,
+    ) -> Result<Delivery, TryEnqueueError> {
+        let topic = self.topics.get(&record.topic);
+        self.try_enqueue(&topic, &RecordDraft::of_record(record), entry)
+    }
+
+    /// Places an owned record, and waits if needed, after an earlier attempt that left `entry`.
+    pub(crate) async fn enter(&self, record: ProducerRecord, entry: Entry) -> Result<Delivery> {
+        let topic = self.topics.get(&record.topic);
+        self.enqueue(&topic, &RecordDraft::of_record(&record), entry)
+            .await
     }
 
     /// Enqueues as `enqueue` does. `callback` joins the partition's callbacks in the same step in
@@ -200,7 +207,7 @@ impl Inner {
     /// Returns true if a record can be taken, and its topic is known.
     #[inline(always)]
     pub(crate) fn is_usual(&self, topic: &TopicState, draft: &RecordDraft<'_>) -> bool {
-        self.fits(draft) && topic.count() > 0
+        self.limits.fits(draft) && topic.count() > 0
     }
 
     /// Places a record by a decided route, if the open batch has room.
@@ -372,13 +379,41 @@ impl Inner {
         Ok(())
     }
 
+    /// Returns the error of a record that was not placed. If the producer is closed, that comes
+    /// first.
+    #[cold]
+    fn unplaced(&self, error: Error) -> Error {
+        self.topics.registry().closed().unwrap_or(error)
+    }
+
+    /// Requests metadata once more if the record names an unknown partition, which may have been
+    /// added since. Returns true if the partition is known now.
+    #[cold]
+    async fn found_since(
+        &self,
+        topic: &TopicState,
+        named: Option<Partition>,
+        deadline: Instant,
+    ) -> bool {
+        let Some(named) = named else { return false };
+        let known = || (named.index() as u64) < u64::from(topic.count());
+        if known() || self.topics.registry().closed().is_some() {
+            return false;
+        }
+        // Without an answer in time the partition counts as missing.
+        let renewal = async { timeout_at(deadline, self.network.renew()).await };
+        let _ = within(&self.runtime, renewal).await;
+        self.topics.refresh(&*self.network);
+        known()
+    }
+
     /// Refuses a record that can never be sent.
     #[inline]
     fn check(&self, draft: &RecordDraft<'_>, topic: &TopicState) -> Result<()> {
-        if self.fits(draft) {
+        if self.limits.fits(draft) {
             return Ok(());
         }
-        Err(self.refusal(draft, topic))
+        Err(self.limits.refusal(draft, &topic.name))
     }
 
     /// Refuses new records, sends the enqueued ones, and ends the producer. Gives up the rest after
@@ -459,7 +494,7 @@ struct Deciding<'a> {
 impl Decide for Deciding<'_> {
     #[inline(always)]
     fn decide(&self, draft: &RecordDraft<'_>) -> Option<Route> {
-        let fits = self.inner.fits(draft);
+        let fits = self.inner.limits.fits(draft);
         fits.then(|| self.topic.decide(draft, None))
     }
 }
@@ -467,24 +502,5 @@ impl Decide for Deciding<'_> {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.bell.abandon();
-    }
-}
-
-impl fmt::Display for TryEnqueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full => f.write_str("buffer.memory is used up"),
-            Self::NotReady => f.write_str("the topic's partitions are not known yet"),
-            Self::Refused(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for TryEnqueueError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Refused(error) => error.source(),
-            _ => None,
-        }
     }
 }

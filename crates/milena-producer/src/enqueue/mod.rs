@@ -4,6 +4,7 @@
 pub(crate) mod adaptive;
 pub(crate) mod bell;
 mod coarse_time;
+pub(crate) mod draft;
 pub(crate) mod entry;
 pub(crate) mod future;
 pub(crate) mod inner;

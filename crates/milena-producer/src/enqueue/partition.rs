@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use milena_core::{Error, HeadersRef, Result, Timestamp, TopicPartition};
+use milena_core::{Error, Result, Timestamp, TopicPartition};
 use milena_protocol::batch::{BatchBuilder, HEADER_LEN};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -14,51 +14,11 @@ use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::adaptive::Backlog;
 use crate::enqueue::bell;
 use crate::enqueue::coarse_time::{ClockRead, CoarseTime};
-use crate::enqueue::key_value::KeyValue;
+use crate::enqueue::draft::{RecordDraft, SLACK};
 use crate::enqueue::limit::BatchLimit;
 use crate::enqueue::memory::Charge;
 use crate::enqueue::shared::Shared;
 use crate::flow::Flow;
-
-/// A record to be encoded, borrowed from the caller.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RecordDraft<'a> {
-    /// The key. `None` is null.
-    pub(crate) key: Option<&'a [u8]>,
-    /// The value. `None` is null, a tombstone.
-    pub(crate) value: Option<&'a [u8]>,
-    /// The headers, in their order.
-    pub(crate) headers: HeadersRef<'a>,
-    /// The record's timestamp. `None` takes the time at which it is placed.
-    pub(crate) timestamp: Option<Timestamp>,
-    /// The most bytes that it takes in a batch.
-    pub(crate) size: usize,
-}
-
-impl<'a> RecordDraft<'a> {
-    /// Borrows a key and a value, without headers and without a timestamp.
-    #[inline]
-    pub(crate) fn of(record: &'a impl KeyValue) -> Self {
-        Self::new(record.key(), record.value(), HeadersRef::empty(), None)
-    }
-
-    /// Borrows the parts of a record, and computes its size.
-    #[inline]
-    pub(crate) fn new(
-        key: Option<&'a [u8]>,
-        value: Option<&'a [u8]>,
-        headers: HeadersRef<'a>,
-        timestamp: Option<Timestamp>,
-    ) -> Self {
-        Self {
-            key,
-            value,
-            headers,
-            timestamp,
-            size: BatchBuilder::upper_bound(key, value, headers),
-        }
-    }
-}
 
 /// The result of an attempt to place a record.
 #[derive(Debug)]
@@ -233,9 +193,6 @@ impl Stamp {
 /// Below this size it is faster to wait for the task to await and to send one request than to send
 /// two.
 const UNSEEN: usize = 256 * 1024;
-
-/// The bytes that the encoder reserves beyond a record's own bytes.
-const SLACK: usize = 32;
 
 impl Partition {
     pub(crate) fn new(

@@ -11,8 +11,9 @@ use milena_core::{
 use parking_lot::{Mutex, RwLock};
 
 use crate::enqueue::adaptive::{self, LOOKED_AT};
+use crate::enqueue::draft::RecordDraft;
 use crate::enqueue::limit::BatchLimit;
-use crate::enqueue::partition::{Partition, RecordDraft};
+use crate::enqueue::partition::Partition;
 use crate::enqueue::registry::Registry;
 use crate::enqueue::sticky::{Slot, Sticky};
 use crate::flow::{Flow, Flows};

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::delivery::{Fate, Receipt, ReceiptPart};
 use crate::rules::Rules;
 use crate::send::batch::{Batch, Place};
-use crate::send::queue::{Queue, Settled};
+use crate::send::queue::Queue;
+use crate::send::queue::step::Settled;
 use crate::send::seal::Sealer;
 
 /// Records that failed, as their number and their error.

@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use crate::send::identity::IdentityState;
 use crate::send::pace::{self, Load, When};
-use crate::send::queue::{Next, Queue};
+use crate::send::queue::Queue;
+use crate::send::queue::step::Next;
 use crate::send::request::RequestBuilder;
 use crate::send::seal::Sealer;
 

@@ -18,9 +18,11 @@ use crate::send::sequence::Sequences;
 use crate::send::verdict::{Verdict, is_missing, missing_topic, timed_out};
 
 use id::QueueId;
+use step::{Next, Settled};
 use trouble::Trouble;
 
 pub(crate) mod id;
+pub(crate) mod step;
 mod trouble;
 
 /// The batches of one partition that the sender has taken and that have no outcome yet.
@@ -52,45 +54,6 @@ pub(crate) struct Queue {
     failures: u32,
     /// The reasons why nothing can be sent, for the errors of its records and for the log.
     trouble: Trouble,
-}
-
-/// The thing that a partition may send now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Nothing waits, so the open batch may leave.
-    Open,
-    /// The waiting batch at this index.
-    Send(usize),
-    /// Nothing before this time.
-    Not(Instant),
-    /// Nothing before an answer, a compressed batch or a leader comes.
-    Later,
-    /// Nothing before the producer has an identity.
-    NoIdentity,
-    /// Nothing before the partition takes an identity other than this.
-    Renew(Option<Identity>),
-}
-
-/// The effect of an answer on a batch.
-#[derive(Debug)]
-pub(crate) enum Settled {
-    /// The batch is in the log.
-    Delivered(Batch),
-    /// The batch waits to be sent again, or its halves do.
-    Retried {
-        /// The number of times that it was sent.
-        attempts: u32,
-        /// The number of records that it holds.
-        records: u32,
-        /// The reason for the retry.
-        error: Error,
-    },
-    /// The batch is given up.
-    Failed(Batch, Error),
-    /// The broker found the batch too large, and it has to be sent in parts.
-    TooLarge(Batch, Error),
-    /// The batch had its outcome before, so there is nothing to report.
-    Gone,
 }
 
 impl Queue {

@@ -63,7 +63,8 @@ pub(crate) struct SettingsDraft {
     pub(crate) clock: Clock,
 }
 
-/// The settings of a producer, after `SettingsDraft::check` found that they agree. They do not change.
+/// The settings of a producer, after `SettingsDraft::check` found that they agree. They do not
+/// change.
 pub(crate) struct Settings {
     /// The replicas that acknowledge a batch.
     pub(crate) acks: Acks,

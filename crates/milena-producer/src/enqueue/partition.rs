@@ -274,8 +274,8 @@ impl Partition {
 
     /// Encodes a record as [`place_quickly`](Self::place_quickly) does, with a new read of the
     /// clock.
-    // Apart from the common case, and after its lock was released. The clock may be the user's code,
-    // which may enqueue to this partition.
+    // Apart from the common case, and after its lock was released. The clock may be the user's
+    // code, which may enqueue to this partition.
     #[cold]
     #[inline(never)]
     fn place_timed(

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 /// All accesses are relaxed except the count itself, since nothing else depends on it. A record
 /// that sees the old value for some nanoseconds has a timestamp that is too early by as much.
 #[derive(Debug, Default)]
-// On a cache line of its own. Each record reads it, and the fields beside it in `Shared` are written
-// often by the sender.
+// On a cache line of its own. Each record reads it, and the fields beside it in `Shared` are
+// written often by the sender.
 #[repr(align(128))]
 pub(crate) struct Tick {
     /// The count. The sender adds to it, and callers read it.

@@ -29,8 +29,8 @@ use crate::send::seal::{Finished, Sealer};
 use crate::send::wake::Wake;
 use crate::settings::Settings;
 
-/// The batches that have no outcome yet. It takes them from the callers, closes them, and gives each
-/// its outcome.
+/// The batches that have no outcome yet. It takes them from the callers, closes them, and gives
+/// each its outcome.
 pub(super) struct Batches {
     /// The memory and bell that the send task shares with callers.
     shared: Arc<Shared>,

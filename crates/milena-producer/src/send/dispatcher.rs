@@ -224,9 +224,10 @@ impl Dispatcher {
                 let place = &queue.partition.place;
                 let leader = self.network.leader(place);
                 if leader.is_some_and(|known| known != node) {
-                    // Another leader is known already, so there is nothing to wait for. A hint alone
-                    // would not justify this. A broker with old metadata may name the one that has
-                    // just refused the batch, and both would be asked in turn without a pause.
+                    // Another leader is known already, so there is nothing to wait for. A hint
+                    // alone would not justify this. A broker with old metadata may name the one
+                    // that has just refused the batch, and both would be asked in turn without a
+                    // pause.
                     queue.hurry();
                 } else {
                     let reason = "a broker no longer leads a partition";

@@ -11,9 +11,9 @@
 //!   - [`identity::IdentityState`]: the producer id and epoch that sequences belong to
 //! - [`closing::Closing`]: the end of the producer
 //!
-//! One turn takes news from callers, gathers ready batches into one request per connection and sends
-//! them. Then it waits for an answer, a timer or the bell. What an answer asks for is decided in
-//! [`outcome`], and the next step of a partition in [`ready`].
+//! One turn takes news from callers, gathers ready batches into one request per connection and
+//! sends them. Then it waits for an answer, a timer or the bell. What an answer asks for is decided
+//! in [`outcome`], and the next step of a partition in [`ready`].
 
 mod batch;
 mod batches;

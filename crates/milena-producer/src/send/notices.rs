@@ -127,8 +127,8 @@ impl Notices {
             .get_or_insert_with(|| (place.clone(), error.clone()));
     }
 
-    /// Writes the lines that are due. `held_up` returns the partitions that are held up, and is asked
-    /// only when it is time to look. Returns when to look again.
+    /// Writes the lines that are due. `held_up` returns the partitions that are held up, and is
+    /// asked only when it is time to look. Returns when to look again.
     pub(crate) fn write<'a, H: Iterator<Item = HeldUp<'a>>>(
         &mut self,
         now: Instant,

@@ -1,10 +1,4 @@
 //! The page over a socket, with well-behaved and hostile clients.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,17 +1,8 @@
 //! A cluster, whose brokers go down and come back, with elections, shutdown and TCP.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::bed::{Client, batch, text, topic};
 use milena_broker::{Broker, ErrorCode};
 use milena_core::ErrorKind;
 use milena_protocol::messages::{
@@ -19,7 +10,6 @@ use milena_protocol::messages::{
     FindCoordinatorRequest, MetadataRequest, create_topics_request,
     describe_topic_partitions_request,
 };
-use support::{Client, batch, text, topic};
 
 #[tokio::test(start_paused = true)]
 async fn leaders_are_spread_over_the_brokers() {

@@ -1,21 +1,11 @@
 //! Replicas. The tests cover the replicas in sync, the wait of acks=all, and the loss of records
 //! with a leader that lacks them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::bed::{Client, batch, fetching, producing, text};
 use milena_broker::{ApiKey, Broker, ErrorCode, Fault};
 use milena_protocol::messages::MetadataRequest;
-use support::{Client, batch, fetching, producing, text};
 use tokio::time::Instant;
 
 /// Starts three brokers, with one partition on all of them that broker 1 leads.

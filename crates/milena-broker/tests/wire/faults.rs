@@ -1,22 +1,12 @@
 //! Faults. Each kind applies to the requests that it names and no others.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::bed::{Client, batch, fetching, producing, summary, text, topic};
 use milena_broker::{ApiKey, Broker, ErrorCode, Fate, Fault};
 use milena_protocol::messages::metadata_request::MetadataRequestTopic;
 use milena_protocol::messages::*;
 use milena_protocol::response;
-use support::{Client, batch, fetching, producing, summary, text, topic};
 use tokio::time::Instant;
 
 async fn start() -> (Broker, Client) {

@@ -1,17 +1,8 @@
 //! Producing and fetching, with order, duplicates, leaders, limits, long polls and sessions.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::bed::{Client, batch, batch_at, fetching, producing, summary, topic};
 use milena_broker::{Broker, ErrorCode, Fate};
 use milena_core::Timestamp;
 use milena_protocol::ApiKey;
@@ -20,7 +11,6 @@ use milena_protocol::messages::{
     BrokerId, DeleteRecordsRequest, ListOffsetsRequest, MetadataRequest, delete_records_request,
     list_offsets_request, metadata_request,
 };
-use support::{Client, batch, batch_at, fetching, producing, summary, topic};
 use tokio::time::Instant;
 
 fn code(raw: i16) -> Option<ErrorCode> {

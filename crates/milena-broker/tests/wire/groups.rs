@@ -1,17 +1,8 @@
 //! Groups over the wire, with joins, syncs, commits and moved coordinators.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::bed::{Client, text, topic};
 use bytes::Bytes;
 use milena_broker::{ApiKey, Broker, ErrorCode, Fault, GroupState};
 use milena_protocol::kafka::protocol::StrBytes;
@@ -22,7 +13,6 @@ use milena_protocol::messages::offset_commit_request::{
 use milena_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use milena_protocol::messages::*;
-use support::{Client, text, topic};
 
 fn group() -> GroupId {
     GroupId(text("group"))

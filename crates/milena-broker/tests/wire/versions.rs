@@ -1,19 +1,9 @@
 //! Every version that ApiVersions lists is served.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
-
+use crate::bed::{Client, fetching, producing, text, topic};
 use milena_broker::{ApiKey, Broker, ErrorCode};
 use milena_protocol::messages::*;
 use milena_protocol::{Request, VersionRange};
-use support::{Client, fetching, producing, text, topic};
 
 async fn offered(client: &mut Client) -> Vec<(i16, VersionRange)> {
     let answer = client.call(&ApiVersionsRequest::default(), 0).await;
@@ -68,7 +58,7 @@ async fn every_offered_version_is_answered_and_decodes() {
     })
     .await;
     all(&broker, 3, |version| {
-        let mut request = producing("orders", 0, support::batch(1, None));
+        let mut request = producing("orders", 0, crate::bed::batch(1, None));
         if version >= 13 {
             request.topic_data[0].name = topic("");
         }

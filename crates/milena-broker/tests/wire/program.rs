@@ -1,11 +1,4 @@
 //! The program `milena-broker`: what it prints, that it serves, and that a signal ends it.
-#![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;

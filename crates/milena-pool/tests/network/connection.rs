@@ -1,22 +1,15 @@
 //! One connection against a scripted peer: order, deadlines, throttling, and its end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bed::{Peer, address, scripted};
 use bytes::Bytes;
 use milena_core::{ErrorKind, Event, NodeId, Observers, Persistence};
 use milena_pool::{Connect, Connection, ConnectionOptions};
 use milena_protocol::ApiKey;
 use milena_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 use parking_lot::Mutex;
-use support::{Peer, address, scripted};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep};
 

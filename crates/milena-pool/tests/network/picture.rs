@@ -1,19 +1,12 @@
 //! The metadata of a cluster over time: the topics asked for, the frequency, and the topics
 //! removed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
-
-mod support;
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::bed::{Peer, scripted};
 use milena_broker::{Broker, Fault};
 use milena_core::{Address, ErrorCode, ErrorKind, TopicName, TopicPartition};
 use milena_pool::{Cluster, ClusterBuilder, Target};
@@ -22,7 +15,6 @@ use milena_protocol::any::AnyRequest;
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::metadata_response::MetadataResponseBroker;
 use milena_protocol::messages::{BrokerId, ListGroupsRequest, MetadataRequest, MetadataResponse};
-use support::{Peer, scripted};
 use tokio::time::{Instant, sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,9 +1,4 @@
 //! The cluster handle against the embedded broker: metadata, targets, pools, and its end.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
 
 use std::collections::HashSet;
 use std::io;

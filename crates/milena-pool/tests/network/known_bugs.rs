@@ -1,12 +1,5 @@
 //! Networking bugs of other Kafka clients, each as a test. N14 is also tested with the merge of
 //! metadata.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
-
-mod support;
 
 use std::collections::HashSet;
 use std::io;
@@ -15,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::bed::{Peer, address, framed, scripted};
 use milena_broker::{Broker, Fault};
 use milena_core::{Address, ErrorKind, Event};
 use milena_pool::{
@@ -29,7 +23,6 @@ use milena_protocol::messages::{
     MetadataResponse,
 };
 use parking_lot::Mutex;
-use support::{Peer, address, framed, scripted};
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,12 +1,5 @@
 //! Measures how fast one connection carries bytes over loopback. Run it by hand, optimised, with
-//! `cargo test --release -p milena-pool --test throughput -- --ignored --nocapture`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a measurement that fails stops"
-)]
-
-mod support;
+//! `cargo test --release -p milena-pool --test network -- --ignored --nocapture throughput::`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -38,7 +31,7 @@ async fn serve(mut stream: TcpStream, answer: usize) {
             greeted = true;
             frame.extend_from_slice(&[0, 0, 1, 0, 0, 0, 0, 0]);
         }
-        stream.write_all(&support::framed(&frame)).await.unwrap();
+        stream.write_all(&crate::bed::framed(&frame)).await.unwrap();
     }
 }
 

@@ -1,11 +1,4 @@
 //! Connections whose task is gone. They take no more requests, and answer the queued ones at once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests fail as tests do"
-)]
-
-mod support;
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -14,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::bed::{Peer, address, scripted};
 use bytes::Bytes;
 use milena_broker::{Broker, Fault};
 use milena_core::{Event, Persistence, TopicPartition};
 use milena_pool::{Cluster, Connection, ConnectionOptions, Role, Target};
 use milena_protocol::ApiKey;
 use milena_protocol::messages::{ListGroupsRequest, MetadataRequest};
-use support::{Peer, address, scripted};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 

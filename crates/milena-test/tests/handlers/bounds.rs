@@ -1,9 +1,4 @@
 //! Retries are limited in one place, and no record pays for another one's failure.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,10 +1,4 @@
 //! Wrong handlers and wrong dead letter topics lose no record. Each is named, with what to do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,10 +1,5 @@
 //! Handlers of several records. The records in a lane's queue come together and in order, and each
 //! is settled alone.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::Arc;
 use std::time::Duration;

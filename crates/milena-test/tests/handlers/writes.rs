@@ -1,10 +1,5 @@
 //! The topics that a stack writes to must exist before the first record, and are never read by a
 //! pattern.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::Arc;
 use std::time::Duration;

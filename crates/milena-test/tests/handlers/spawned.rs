@@ -1,8 +1,4 @@
 //! Stacks and routers of handlers that capture static values can run in a task of their own.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

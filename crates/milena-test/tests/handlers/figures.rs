@@ -1,8 +1,4 @@
 //! The attempts and records that a recorder counts.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

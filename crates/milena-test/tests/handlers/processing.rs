@@ -1,10 +1,4 @@
 //! Routers, retry topics, batches and dead letters with a client and a broker, in a paused clock.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

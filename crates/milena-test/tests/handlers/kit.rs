@@ -1,8 +1,4 @@
 //! The kit, used like in a user's tests.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::time::Duration;
 

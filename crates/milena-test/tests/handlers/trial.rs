@@ -1,8 +1,4 @@
 //! A trial shows the results of layers and handlers, without a broker and in no time.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::time::Duration;
 

@@ -1,8 +1,4 @@
 //! Tests that values survive encoding and decoding, and that undecodable records are poison.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::collections::HashMap;
 

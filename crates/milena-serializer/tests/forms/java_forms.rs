@@ -3,11 +3,6 @@
 //! The vectors follow from the documentation of the Java platform: `ByteBuffer` in its initial
 //! order (big-endian) with `putShort`, `putInt`, `putLong`, `Float.floatToRawIntBits` and
 //! `Double.doubleToRawLongBits`, and `UUID.toString` in UTF-8.
-#![allow(
-    clippy::unwrap_used,
-    clippy::needless_pass_by_value,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::fmt::Debug;
 

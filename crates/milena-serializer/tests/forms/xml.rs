@@ -1,9 +1,4 @@
 //! Tests that values survive XML, and that entity bombs, deep nesting and invalid XML are poison.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use bytes::Bytes;
 use milena_core::{ConsumerRecord, ErrorClass, FromRecord, Incoming, ProcessError, ProducerRecord};

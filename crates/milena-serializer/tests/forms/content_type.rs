@@ -1,8 +1,4 @@
 //! Tests that the content type is written on request, and that a reader selects its codec by it.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use bytes::Bytes;
 use milena_core::{ErrorKind, Headers, Result};

@@ -1,22 +1,17 @@
 //! Rules, dashboard and runbook, checked against the metrics that exist.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use milena_core::ErrorCode;
 
-const RULES: &str = include_str!("../../../deploy/prometheus/milena.rules.yml");
-const RULES_TEST: &str = include_str!("../../../deploy/prometheus/milena.rules.test.yml");
-const DASHBOARD: &str = include_str!("../../../deploy/grafana/dashboards/milena.json");
-const RUNBOOK: &str = include_str!("../../../docs/runbook.md");
+const RULES: &str = include_str!("../../../../deploy/prometheus/milena.rules.yml");
+const RULES_TEST: &str = include_str!("../../../../deploy/prometheus/milena.rules.test.yml");
+const DASHBOARD: &str = include_str!("../../../../deploy/grafana/dashboards/milena.json");
+const RUNBOOK: &str = include_str!("../../../../docs/runbook.md");
 
 /// Returns the labels of each metric.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
-    let rows = include_str!("../METRICS.md").lines().skip(2);
+    let rows = include_str!("../../METRICS.md").lines().skip(2);
     let rows = rows.map(|row| {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
         let labels = cells[4].split(", ").map(|label| label.trim_matches('`'));
@@ -96,7 +91,7 @@ fn every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() {
         heads.collect::<BTreeSet<_>>()
     };
     assert_eq!(heads(alerts_page), alerts);
-    let table = include_str!("../../milena-health/src/lib.rs").lines();
+    let table = include_str!("../../../milena-health/src/lib.rs").lines();
     let checks = table.filter_map(|line| line.strip_prefix("//! | `")?.split('`').next());
     let checks: BTreeSet<_> = checks.filter(|name| !name.contains('/')).collect();
     assert_eq!(heads(checks_page), checks);

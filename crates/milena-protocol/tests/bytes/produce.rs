@@ -1,11 +1,4 @@
 //! Compares the handwritten Produce with `kafka-protocol` in every version.
-#![cfg(all(feature = "client", feature = "broker"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
 
 use std::time::Duration;
 

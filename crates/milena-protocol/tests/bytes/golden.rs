@@ -1,11 +1,5 @@
-//! Record data that other writers made (see `golden/README.md`), read by milena and compared field
-//! by field.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
+//! Record data that other writers made (see `tests/golden/README.md`), read by milena and compared
+//! field by field.
 
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,4 @@
 //! Compares requests and responses as frames, in both directions, with `kafka-protocol`.
-#![cfg(all(feature = "client", feature = "broker"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
 
 use bytes::Bytes;
 use milena_core::{ErrorCode, ErrorKind};

@@ -1,10 +1,4 @@
 //! Record batches, as a builder writes them, a reader reads them, and a broker changes them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
 
 use bytes::Bytes;
 use milena_core::{

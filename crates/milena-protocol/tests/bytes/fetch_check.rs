@@ -1,12 +1,5 @@
 //! Checksums of a Fetch answer that arrives in pieces. What is found right must not depend on the
 //! pieces, and must never be wrong.
-#![cfg(all(feature = "client", feature = "broker"))]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
 
 use bytes::Bytes;
 use kafka::protocol::{Encodable, StrBytes};

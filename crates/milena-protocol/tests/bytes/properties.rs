@@ -1,10 +1,4 @@
 //! Properties of the codecs. Decoding returns what was encoded, and no bytes make a reader panic.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests may"
-)]
 
 use bytes::Bytes;
 use milena_core::{HeadersRef, ProducerEpoch, ProducerId, RecordHeader, Sequence, Timestamp};

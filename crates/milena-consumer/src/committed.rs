@@ -135,9 +135,9 @@ fn committed_request(
         .with_topics(Some(topics.collect()))
 }
 
-/// Returns an iterator over the committed offsets of an answer's topics as [`FetchedOffset`]. This is a
-/// macro because the types of topics and partitions before version 8 differ from the later ones,
-/// with the same fields.
+/// Returns an iterator over the committed offsets of an answer's topics as [`FetchedOffset`]. This
+/// is a macro because the types of topics and partitions before version 8 differ from the later
+/// ones, with the same fields.
 macro_rules! told {
     ($topics:expr) => {
         $topics.iter().flat_map(|topic| {

@@ -16,7 +16,8 @@ pub enum End {
 /// The reason for an end without an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
-    /// A [`ShutdownHandle`] or `close` asked for the end, or a source that ends has no more records.
+    /// A [`ShutdownHandle`] or `close` asked for the end, or a source that ends has no more
+    /// records.
     Shutdown,
     /// The handler answered [`Outcome::Stop`](milena_core::Outcome::Stop), for this reason.
     Stopped(Reason),

@@ -186,8 +186,8 @@ impl Fault {
     }
 
     /// Answers a fetch of the selected partitions with the news that the log diverges from the
-    /// client's. The last common epoch is `epoch`, which ended at offset `end` (KIP-595). Answers before
-    /// version 12 have no field for it, so they come without records and without the news.
+    /// client's. The last common epoch is `epoch`, which ended at offset `end` (KIP-595). Answers
+    /// before version 12 have no field for it, so they come without records and without the news.
     pub fn diverging(epoch: i32, end: i64) -> Self {
         Self::new(Action::Diverging(epoch, end)).on(ApiKey::Fetch)
     }
@@ -386,7 +386,8 @@ impl Fault {
         self.partition.is_some()
     }
 
-    /// Returns true if the filters select a topic or a partition, which is only a part of a request.
+    /// Returns true if the filters select a topic or a partition, which is only a part of a
+    /// request.
     pub(crate) fn names_a_part(&self) -> bool {
         self.topic.is_some() || self.partition.is_some()
     }

@@ -1,5 +1,5 @@
-//! The times at which a classic group acts without a request. Ids of members expire, and phases of a
-//! rebalance end.
+//! The times at which a classic group acts without a request. Ids of members expire, and phases of
+//! a rebalance end.
 
 use std::collections::HashMap;
 use std::time::Duration;

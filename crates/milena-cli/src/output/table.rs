@@ -79,7 +79,8 @@ impl Table {
         for row in [&heads].into_iter().chain(&rows) {
             let mut line = String::new();
             for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
-                // A wide character takes two columns of a terminal, which `{:<width$}` does not know.
+                // A wide character takes two columns of a terminal, which `{:<width$}` does not
+                // know.
                 let space = " ".repeat(width - cell.width());
                 match right {
                     true => line.extend([&space, cell, "  "]),

@@ -27,8 +27,9 @@ pub(super) struct Turn<'a> {
     _permit: SemaphorePermit<'a>,
     /// Reports newer memberships of this consumer.
     memberships: watch::Receiver<Option<MembershipStamp>>,
-    /// MembershipStamp under which this commit is sent. `None` outside the group. It is read before the
-    /// offsets are taken, so that offsets of a later membership never go out under an earlier one.
+    /// MembershipStamp under which this commit is sent. `None` outside the group. It is read before
+    /// the offsets are taken, so that offsets of a later membership never go out under an earlier
+    /// one.
     used: Option<MembershipStamp>,
 }
 

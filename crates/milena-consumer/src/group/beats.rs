@@ -42,8 +42,8 @@ pub(super) struct CoordinatorNews {
 /// takes and gives them back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Owned {
-    /// Life of the membership that owns them. It lags behind [`CoordinatorNews::life`] until the lost
-    /// partitions are released.
+    /// Life of the membership that owns them. It lags behind [`CoordinatorNews::life`] until the
+    /// lost partitions are released.
     pub(super) life: u64,
     /// The owned partitions.
     pub(super) places: Places,

@@ -12,7 +12,7 @@ use crate::enqueue::topic::Route;
 ///
 /// A list of these is a third of the size of a list of drafts, and is filled anew for each run.
 #[derive(Clone, Copy)]
-pub(crate) struct Line<'a> {
+pub(crate) struct KeyValueRef<'a> {
     /// The key. `None` is null.
     key: Option<&'a [u8]>,
     /// The value. `None` is null, a tombstone.
@@ -21,7 +21,7 @@ pub(crate) struct Line<'a> {
     size: usize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> KeyValueRef<'a> {
     /// A line without content. It fills the places of a list until records are written there.
     pub(crate) const EMPTY: Self = Self {
         key: None,
@@ -154,9 +154,9 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
     #[inline(always)]
     pub(crate) fn run<'a, 'b>(
         &'a mut self,
-        into: &'b mut [Line<'a>; LONGEST_RUN],
+        into: &'b mut [KeyValueRef<'a>; LONGEST_RUN],
         by: &impl Decide,
-    ) -> &'b [Line<'a>] {
+    ) -> &'b [KeyValueRef<'a>] {
         let mut count = 0;
         let records = self.chunk.iter().enumerate().skip(self.done);
         for ((at, record), place) in records.zip(into.iter_mut()) {
@@ -169,7 +169,7 @@ impl<I: Iterator<Item = R>, R: KeyValue> Ahead<I, R> {
                 }
                 self.sticky = at + 1;
             }
-            *place = Line {
+            *place = KeyValueRef {
                 key: draft.key,
                 value: draft.value,
                 size: draft.size,

@@ -14,7 +14,7 @@ use crate::closed::closed;
 use crate::deliveries::Deliveries;
 use crate::delivery::{Delivery, Receipt};
 use crate::enqueue::draft::{RecordDraft, RecordLimits};
-use crate::enqueue::entry::{Ahead, Decide, Entry, LONGEST_RUN, Line};
+use crate::enqueue::entry::{Ahead, Decide, Entry, KeyValueRef, LONGEST_RUN};
 use crate::enqueue::key_value::KeyValue;
 use crate::enqueue::memory::Charge;
 use crate::enqueue::partition::{Placed, Placing};
@@ -270,7 +270,7 @@ impl Inner {
         if !records.is_sticky(&by) {
             return None;
         }
-        let mut lines = [Line::EMPTY; LONGEST_RUN];
+        let mut lines = [KeyValueRef::EMPTY; LONGEST_RUN];
         let run = records.run(&mut lines, &by);
         let Chosen { partition, slot } = topic.find(Route::Sticky).ok()?;
         let slot = slot?;

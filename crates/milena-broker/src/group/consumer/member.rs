@@ -73,8 +73,8 @@ impl ConsumerMember {
         self.topics.iter().any(|name| name == topic) || self.pattern.as_ref().is_some_and(fits)
     }
 
-    /// Returns the time at which it is removed. Its session ends, or it has not given its partitions
-    /// back.
+    /// Returns the time at which it is removed. Its session ends, or it has not given its
+    /// partitions back.
     pub(super) fn deadline(&self) -> Instant {
         let revoke_ends = self.revoke_ends.unwrap_or(self.session_ends);
         self.session_ends.min(revoke_ends)

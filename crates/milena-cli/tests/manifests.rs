@@ -373,7 +373,9 @@ fn the_base_names_files_labels_and_settings_that_there_are() {
     let map = items(&kustomization["configMapGenerator"]).next().unwrap();
     let source = items(&container["envFrom"]).next().unwrap();
     assert_eq!(source["configMapRef"]["name"], map["name"]);
-    let keys: Vec<String> = milena::config::keys().map(|key| key.variable()).collect();
+    let keys: Vec<String> = milena::config::keys()
+        .map(milena::config::Key::variable)
+        .collect();
     for literal in items(&map["literals"]).map(text) {
         let name = literal.split('=').next().unwrap();
         let known = name == "RUST_LOG" || keys.iter().any(|key| key == name);

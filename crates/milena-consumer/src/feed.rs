@@ -182,8 +182,8 @@ impl Reader for PartitionReader {
                 // To open a batch may take long, which must not count for a record.
                 turn.rest();
                 match self.open_next() {
-                    Ok(()) => continue,
-                    Err(other) => return other,
+                    None => continue,
+                    Some(other) => return other,
                 }
             };
             let read = if self.pending.is_some() {
@@ -226,19 +226,19 @@ impl Reader for PartitionReader {
 }
 
 impl PartitionReader {
-    /// Opens the next batch. Returns the reason if there is none.
-    fn open_next(&mut self) -> std::result::Result<(), Next> {
+    /// Opens the next batch. `None` if it is open now, else what the reader has to say.
+    fn open_next(&mut self) -> Option<Next> {
         if self.partition.is_stopping() {
-            return Err(Next::Over);
+            return Some(Next::Over);
         }
         match unpack::open(&self.core, &self.partition) {
             Ok(Some(opened)) => {
                 let rest = opened.rest();
                 self.open = Some((opened, rest));
-                Ok(())
+                None
             }
-            Ok(None) => Err(Next::Empty),
-            Err(error) => Err(Next::Failed(error)),
+            Ok(None) => Some(Next::Empty),
+            Err(error) => Some(Next::Failed(error)),
         }
     }
 }

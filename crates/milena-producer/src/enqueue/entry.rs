@@ -22,7 +22,7 @@ pub(crate) struct KeyValueRef<'a> {
 }
 
 impl<'a> KeyValueRef<'a> {
-    /// A line without content. It fills the places of a list until records are written there.
+    /// An empty entry. It fills the places of a list until records are written there.
     pub(crate) const EMPTY: Self = Self {
         key: None,
         value: None,

@@ -1,18 +1,16 @@
 //! Applies an answer to a fetch to the partitions in it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_core::{
-    Error, ErrorCode, ErrorKind, Event, IsolationLevel, OffsetReset, Partition, TopicPartition,
+    Error, ErrorCode, ErrorKind, Event, IsolationLevel, OffsetReset, TopicPartition,
 };
 use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
-use milena_protocol::hints::TopicRef;
 use tokio::time::Instant;
-use uuid::Uuid;
 
+use super::standing::Standing;
 use super::{Asked, Fetcher};
 use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
@@ -28,52 +26,6 @@ pub(super) struct Taken {
     pub(super) last: Option<TopicPartition>,
 }
 
-/// Finds the requested partition of an answer's entry.
-enum Index<'a> {
-    /// A list to search from the start. Nearly all answers list only a few partitions.
-    Few(&'a [Asked]),
-    /// By topic name, for answers that name topics.
-    ByName(HashMap<(&'a str, Partition), &'a Asked>),
-    /// By topic id, for answers that carry ids (KIP-516).
-    ById(HashMap<(Uuid, Partition), &'a Asked>),
-}
-
-impl<'a> Index<'a> {
-    fn new(asked: &'a [Asked], answer: &FetchResponse<'_>) -> Self {
-        if asked.len() <= FEW || answer.partitions.len() <= FEW {
-            return Self::Few(asked);
-        }
-        match answer.partitions.first().map(|entry| entry.topic) {
-            Some(TopicRef::Id(_)) => Self::ById(
-                asked
-                    .iter()
-                    .filter_map(|each| Some(((each.entry.topic_id?, each.entry.partition), each)))
-                    .collect(),
-            ),
-            _ => Self::ByName(
-                asked
-                    .iter()
-                    .map(|each| ((&*each.entry.topic, each.entry.partition), each))
-                    .collect(),
-            ),
-        }
-    }
-
-    fn find(&self, entry: &FetchedPartition<'_>) -> Option<&'a Asked> {
-        match (self, entry.topic) {
-            (Self::Few(asked), topic) => asked.iter().find(|asked| {
-                asked.entry.partition == entry.partition
-                    && topic.is(&asked.entry.topic, asked.entry.topic_id)
-            }),
-            (Self::ByName(index), TopicRef::Name(name)) => {
-                index.get(&(name, entry.partition)).copied()
-            }
-            (Self::ById(index), TopicRef::Id(id)) => index.get(&(id, entry.partition)).copied(),
-            _ => None,
-        }
-    }
-}
-
 impl Fetcher {
     /// Applies each entry of the answer to its partition. `max_bytes` is the size that the request
     /// allowed.
@@ -81,7 +33,7 @@ impl Fetcher {
         &self,
         body: &Bytes,
         answer: &FetchResponse<'_>,
-        asked: &[Asked],
+        standing: &Standing,
         max_bytes: usize,
         now: Instant,
     ) -> Taken {
@@ -89,12 +41,16 @@ impl Fetcher {
         let mut hints = Vec::new();
         let mut all = 0;
         let mut last = None;
-        let index = Index::new(asked, answer);
         let has_room = body.len() < max_bytes / 2;
         for entry in &answer.partitions {
-            let Some(asked) = index.find(entry) else {
+            let Some(asked) = standing.find(entry) else {
                 continue;
             };
+            // What it asks for next depends on this answer.
+            asked.partition.touch();
+            if entry.error.is_none() && !asked.partition.is_refused() {
+                asked.partition.end_asked(now);
+            }
             if let Some(code) = entry.error {
                 hints.extend(
                     entry
@@ -294,7 +250,5 @@ impl Fetcher {
     }
 }
 
-/// Number of entries up to which a list is searched from the start.
-const FEW: usize = 8;
 /// Number of times in a row that a batch may be cut before it is reported.
 const CUT_SHORT: u32 = 3;

@@ -3,73 +3,70 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{NodeId, Result};
+use milena_core::{NodeId, Result, TopicPartition};
 use milena_pool::Role;
 use milena_protocol::ApiKey;
 use milena_protocol::fetch::{FetchCheck, FetchRequest, Intact, TOPIC_IDS_FROM};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Arrived, Asked, Landed};
+use super::{Arrived, Landed};
 use crate::core::Core;
-use crate::session::{Planned, Session};
+use crate::session::Session;
 
-/// Sends one fetch and awaits its answer. `bounds` holds the most bytes to return and the longest
-/// time that the broker may hold the request.
-pub(super) async fn fly(
-    core: Arc<Core>,
-    node: NodeId,
-    asked: Vec<Asked>,
-    mut session: Session,
-    bounds: (usize, Duration),
-) -> Landed {
+/// A fetch to send.
+pub(super) struct Departing {
+    /// Broker to ask.
+    pub(super) node: NodeId,
+    /// The broker's fetch session, with the partitions to ask for.
+    pub(super) session: Session,
+    /// Partition that was served last. Those after it come first.
+    pub(super) last: Option<TopicPartition>,
+    /// True if the broker may name nearer replicas.
+    pub(super) names_rack: bool,
+    /// Number of bytes to ask for.
+    pub(super) max_bytes: usize,
+    /// Longest time that the broker may hold the request.
+    pub(super) max_wait: Duration,
+}
+
+/// Sends one fetch and awaits its answer.
+pub(super) async fn fly(core: Arc<Core>, mut departing: Departing) -> Landed {
     let started = Instant::now();
-    let answer = ask(&core, node, &asked, &mut session, bounds).await;
+    let answer = ask(&core, &mut departing).await;
     Landed {
-        node,
-        asked,
-        session,
+        node: departing.node,
+        session: departing.session,
         started,
-        max_bytes: bounds.0,
+        max_bytes: departing.max_bytes,
         answer,
     }
 }
 
 /// Plans the request by the fetch session, sends it and awaits the answer's bytes.
-async fn ask(
-    core: &Core,
-    node: NodeId,
-    asked: &[Asked],
-    session: &mut Session,
-    (max_bytes, max_wait): (usize, Duration),
-) -> Result<Arrived> {
+async fn ask(core: &Core, departing: &mut Departing) -> Result<Arrived> {
+    let node = departing.node;
     let connection = core.connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
-    let by_id = asked.iter().all(|each| each.entry.topic_id.is_some());
     // A topic whose id is unknown, as with older brokers, can only be fetched by name.
-    let version = if by_id {
-        version
-    } else {
-        version.min(TOPIC_IDS_FROM - 1)
+    let version = match departing.session.has_ids() {
+        true => version,
+        false => version.min(TOPIC_IDS_FROM - 1),
     };
-    let wanted = asked.iter().map(|each| each.entry.clone()).collect();
-    let Planned {
-        session: at,
-        partitions,
-        forgotten,
-    } = session.plan(wanted, version >= TOPIC_IDS_FROM);
+    let last = departing.last.as_ref();
+    let planned = departing.session.plan(version >= TOPIC_IDS_FROM, last);
+    let max_wait = departing.max_wait;
     let request = FetchRequest {
         max_wait,
         min_bytes: core.settings.fetch_min_bytes,
-        max_bytes: u32::try_from(max_bytes).unwrap_or(u32::MAX),
+        max_bytes: u32::try_from(departing.max_bytes).unwrap_or(u32::MAX),
         isolation: core.settings.isolation,
-        session: at,
-        partitions: &partitions,
-        forgotten: &forgotten,
-        rack: if asked.iter().all(|each| each.names_rack) {
-            core.settings.membership.rack.as_deref().unwrap_or_default()
-        } else {
-            ""
+        session: planned.session,
+        partitions: &planned.partitions,
+        forgotten: &planned.forgotten,
+        rack: match &core.settings.membership.rack {
+            Some(rack) if departing.names_rack => rack,
+            _ => "",
         },
     };
     let limit = connection.request_timeout() + max_wait;

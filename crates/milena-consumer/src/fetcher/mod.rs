@@ -4,6 +4,7 @@
 mod answer;
 mod flight;
 mod node;
+mod standing;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,7 +27,7 @@ use crate::core::{Core, PartitionList};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
-use flight::fly;
+use flight::{Departing, fly};
 use node::Node;
 use waiting::Waiting;
 
@@ -69,7 +70,7 @@ struct Fetcher {
 /// A fetch in flight.
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
 
-/// A partition in a request, with the values that must still hold when the answer comes.
+/// A partition to ask a broker for, with the values that must still hold when the answer comes.
 struct Asked {
     /// Broker that is asked.
     node: NodeId,
@@ -84,6 +85,8 @@ struct Asked {
     at_leader: bool,
     /// True if the broker may name a nearer replica.
     names_rack: bool,
+    /// True if it must not share a request with others.
+    is_alone: bool,
     /// Bytes to ask for if memory is short, enough for one batch. `None` if records of the
     /// partition still wait to be read, so that it can be left out.
     one_batch: Option<u32>,
@@ -93,8 +96,6 @@ struct Asked {
 struct Landed {
     /// Broker that was asked.
     node: NodeId,
-    /// Partitions of the request.
-    asked: Vec<Asked>,
     /// The broker's fetch session, which returns to its [`Node`].
     session: Session,
     /// Time at which the fetch began.
@@ -137,8 +138,8 @@ impl Fetcher {
         }
     }
 
-    /// Sends a fetch to each broker that has none in flight and that partitions wait for. Returns
-    /// the latest time of the next call.
+    /// Sends a fetch to each broker that has none in flight and that there are partitions to ask
+    /// for. Returns the latest time of the next call.
     ///
     /// Looks only at partitions that were touched or whose time has come. If the assignment or the
     /// metadata changed, looks at all partitions.
@@ -151,27 +152,52 @@ impl Fetcher {
             share: budget::share(self.core.budget.limit(), partitions.len()),
             metadata: Arc::clone(&metadata),
         };
+        self.look_around(partitions, &look);
+        let mut wake_at = self.waiting.next().unwrap_or(now + IDLE).min(now + IDLE);
+        let mut free_ones = Vec::new();
+        for (id, node) in &self.nodes {
+            if node.flying.is_some() || !node.has_work() {
+                continue;
+            }
+            match node.quiet_until.filter(|until| *until > now) {
+                Some(until) => wake_at = wake_at.min(until),
+                None => free_ones.push((*id, node.has_news)),
+            }
+        }
+        for (id, has_news) in free_ones {
+            // If nothing changed since the last request and memory is short, the same partitions
+            // would be left out again.
+            if has_news || self.free() >= budget::LEAST_FETCH {
+                self.ask(id, &look);
+            }
+        }
+        wake_at
+    }
+
+    /// Looks at the partitions that were touched or whose time has come. If the assignment or the
+    /// metadata changed, looks at all `partitions`.
+    fn look_around(&mut self, partitions: PartitionList, look: &Look) {
+        let touched = self.core.touched.drain(Partition::fetch_mark);
+        let due = self.waiting.due(look.now);
         let same = self.known.as_ref().is_some_and(|(listed, known)| {
-            Arc::ptr_eq(listed, &partitions) && Arc::ptr_eq(known, &metadata)
+            Arc::ptr_eq(listed, &partitions) && Arc::ptr_eq(known, &look.metadata)
         });
-        let mut touched = self.core.touched.drain(Partition::fetch_mark);
         let mut leaderless = BTreeSet::new();
+        let mut look_at = |partition: &Arc<Partition>| {
+            if self.look_at(partition, look) {
+                leaderless.insert(partition.place().topic.clone());
+            }
+        };
         if same {
-            touched.extend(self.waiting.due(now));
-            for partition in &touched {
-                if self.look_at(partition, &look) {
-                    leaderless.insert(partition.place().topic.clone());
-                }
-            }
+            touched.iter().chain(&due).for_each(&mut look_at);
         } else {
-            self.waiting.keep_only(&partitions);
-            drop(self.waiting.due(now));
-            for partition in partitions.iter() {
-                if self.look_at(partition, &look) {
-                    leaderless.insert(partition.place().topic.clone());
-                }
-            }
-            self.known = Some((partitions, metadata));
+            partitions.iter().for_each(&mut look_at);
+            self.waiting
+                .keep_only(&partitions.iter().map(waiting::key).collect());
+            self.nodes
+                .values_mut()
+                .for_each(|node| node.reassigned = true);
+            self.known = Some((partitions, Arc::clone(&look.metadata)));
         }
         if !leaderless.is_empty() {
             // The cluster drops topics that were not used for long from its metadata, for example
@@ -179,23 +205,6 @@ impl Fetcher {
             self.core.cluster.want_topics(leaderless);
             self.core.cluster.request_refresh();
         }
-        let mut wake_at = self.waiting.next().unwrap_or(now + IDLE).min(now + IDLE);
-        for (id, fresh) in self.waiting.nodes() {
-            let node = self.nodes.entry(id).or_insert_with(Node::new);
-            if node.flying.is_some() {
-                continue;
-            }
-            if let Some(until) = node.quiet_until.filter(|until| *until > now) {
-                wake_at = wake_at.min(until);
-                continue;
-            }
-            // If nothing changed since the last request and memory is short, the same partitions
-            // would be left out again.
-            if fresh || self.free() >= budget::LEAST_FETCH {
-                self.ask(id, &look);
-            }
-        }
-        wake_at
     }
 
     /// Returns the number of bytes that may still be asked for.
@@ -222,39 +231,49 @@ impl Fetcher {
     /// Finds the broker to fetch a partition from, if it is to be fetched. Returns true if the
     /// partition has no leader.
     fn look_at(&mut self, partition: &Arc<Partition>, look: &Look) -> bool {
-        if partition.is_fenced() {
-            self.waiting.park(partition, None);
+        if !partition.is_fenced() {
+            let place = partition.place();
+            let topic = look.metadata.topic(&place.topic);
+            let known = topic.and_then(|topic| topic.partition(place.partition));
+            if partition.meet_topic(topic.and_then(|topic| topic.id)) {
+                truncation::made_again(&self.core, partition);
+            }
+            if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
+                self.core.lookup.notify_one();
+            }
+        }
+        let want = self.want(partition, look);
+        if !matches!(want, Want::Fetch(_)) {
+            self.put_off(partition, want, look);
             return false;
         }
-        let place = partition.place();
-        let topic = look.metadata.topic(&place.topic);
-        let known = topic.and_then(|topic| topic.partition(place.partition));
-        if partition.meet_topic(topic.and_then(|topic| topic.id)) {
-            truncation::made_again(&self.core, partition);
-        }
-        if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
-            self.core.lookup.notify_one();
-        }
-        match self.want(partition, look) {
-            Want::Fetch(_) => match self.target(partition, look) {
-                Some((node, _)) => {
-                    self.waiting.wait(partition, node);
-                    false
-                }
-                None => {
-                    self.waiting.look_at(partition, look.now + LEADERLESS);
-                    true
-                }
-            },
-            other => {
-                self.put_off(partition, other, look);
-                false
+        let target = self.target(partition, look);
+        self.send_to(partition, target.map(|(node, _)| node), look);
+        target.is_none()
+    }
+
+    /// Has a partition fetched from `node`. Without a broker, it is looked at again later.
+    fn send_to(&mut self, partition: &Arc<Partition>, node: Option<NodeId>, look: &Look) {
+        let before = match node {
+            Some(node) => self.waiting.fetch_from(partition, node),
+            None => {
+                self.waiting.look_at(partition, look.now + LEADERLESS);
+                self.waiting.park(partition, None)
+            }
+        };
+        for id in [node, before.filter(|before| Some(*before) != node)] {
+            if let Some(id) = id {
+                let node = self.nodes.entry(id).or_insert_with(Node::new);
+                node.change(partition);
             }
         }
     }
 
     /// Returns the offset and size to fetch of a partition, or the reason not to fetch it.
     fn want(&self, partition: &Partition, look: &Look) -> Want {
+        if partition.is_fenced() {
+            return Want::Nothing;
+        }
         let least = self.core.settings.partition_fetch_bytes;
         let full = |largest| budget::partition_bytes(largest, look.share, least) as usize;
         partition.want(look.now, full)
@@ -267,7 +286,10 @@ impl Fetcher {
             Want::Full => look.metadata.leader(partition.place()),
             Want::Fetch(_) | Want::Nothing => None,
         };
-        self.waiting.park(partition, full);
+        let before = self.waiting.park(partition, full);
+        if let Some(node) = before.and_then(|before| self.nodes.get_mut(&before)) {
+            node.change(partition);
+        }
         if let Some(until) = partition.quiet_until().filter(|until| *until > look.now) {
             self.waiting.look_at(partition, until);
         }
@@ -299,35 +321,45 @@ impl Fetcher {
         known.is_some_and(|until| until > now)
     }
 
-    /// Asks a broker for the partitions that wait for it. Each is looked at again first, because it
-    /// may have changed meanwhile.
+    /// Asks a broker for its partitions. Those that changed are looked at again first.
     fn ask(&mut self, id: NodeId, look: &Look) {
-        let mut asked = Vec::new();
-        for partition in self.waiting.take(id) {
-            let wish = match self.want(&partition, look) {
-                Want::Fetch(wish) if !partition.is_fenced() => wish,
+        let Some(node) = self.nodes.get_mut(&id) else {
+            return;
+        };
+        if node.reassigned
+            && let Some((partitions, _)) = &self.known
+        {
+            node.keep_only(partitions);
+        }
+        for partition in node.take_changed() {
+            let asked = match self.want(&partition, look) {
+                Want::Fetch(wish) => {
+                    let target = self.target(&partition, look);
+                    let here = target.filter(|(node, _)| *node == id);
+                    if here.is_none() {
+                        self.send_to(&partition, target.map(|(node, _)| node), look);
+                    }
+                    here.map(|(_, leader)| self.asked(&partition, wish, (id, leader), look))
+                }
                 other => {
                     self.put_off(&partition, other, look);
-                    continue;
+                    None
                 }
             };
-            match self.target(&partition, look) {
-                Some((node, leader)) if node == id => {
-                    asked.push(self.asked(partition, wish, (node, leader), look));
+            if let Some(node) = self.nodes.get_mut(&id) {
+                match asked {
+                    Some(asked) => node.put(asked),
+                    None => node.remove(&partition),
                 }
-                Some((other, _)) => self.waiting.wait(&partition, other),
-                None => self.waiting.look_at(&partition, look.now + LEADERLESS),
             }
         }
-        let crowded = self.waiting.is_crowded(id);
-        let left = self.send(id, asked, crowded);
-        self.waiting.put_back(id, left);
+        self.send(id);
     }
 
     /// Builds a partition's entry for a request to `node`.
     fn asked(
         &self,
-        partition: Arc<Partition>,
+        partition: &Arc<Partition>,
         wish: Wish,
         (node, leader): (NodeId, NodeId),
         look: &Look,
@@ -351,62 +383,54 @@ impl Fetcher {
             node,
             at_leader: node == leader,
             names_rack: !partition.wants_leader(look.now),
-            partition,
+            is_alone: partition.is_asked_alone(),
+            partition: Arc::clone(partition),
             turn: wish.turn,
             one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
             entry,
         }
     }
 
-    /// Sends a fetch. Returns the partitions that are left out of it, to be asked for later.
-    /// `crowded` is true if a partition is left out because many of its records wait to be read.
-    fn send(
-        &mut self,
-        id: NodeId,
-        mut asked: Vec<Asked>,
-        mut crowded: bool,
-    ) -> Vec<Arc<Partition>> {
-        let mut left = Vec::new();
-        let mut free = self.free();
-        if free < budget::LEAST_FETCH {
-            // Readers of the held records give bytes back and wake this task. One of them may stand
-            // still, and the other partitions must go on. So one batch of a partition that holds
-            // none is always admitted.
-            crowded |= asked.iter().any(|each| each.one_batch.is_none());
-            left.extend(leave_out(&mut asked, |each| each.one_batch.is_some()));
-            for each in &mut asked {
-                each.entry.max_bytes = each.one_batch.unwrap_or(each.entry.max_bytes);
-            }
-            free = usize::MAX;
-        }
+    /// Sends a fetch for the partitions that are to be asked for now.
+    fn send(&mut self, id: NodeId) {
+        let free = self.free();
+        let crowded = self.waiting.is_crowded(id);
         let Some(node) = self.nodes.get_mut(&id) else {
-            return left;
+            return;
         };
-        left.extend(node.apart(&mut asked));
-        if asked.is_empty() {
-            return left;
+        // Readers of the held records give bytes back and wake this task. One of them may stand
+        // still, and the other partitions must go on. So one batch of a partition that holds none
+        // is always admitted.
+        let short = free < budget::LEAST_FETCH;
+        node.choose(short);
+        if node.session.len() == 0 {
+            return;
         }
-        node.order(&mut asked);
-        let wanted: usize = asked.iter().map(|each| each.entry.max_bytes as usize).sum();
-        let max = wanted.min(free).min(self.core.settings.fetch_max_bytes);
-        node.crowd(crowded);
-        node.flying = Some(max);
-        let session = std::mem::replace(&mut node.session, Session::new());
+        let most = match short {
+            true => node.standing.one_batch_each(),
+            false => free,
+        };
+        let wanted = node.session.max_bytes().min(most);
+        let max_bytes = wanted.min(self.core.settings.fetch_max_bytes);
+        node.crowd(crowded || short && !node.standing.unread().is_empty());
+        node.flying = Some(max_bytes);
         let most = self.core.settings.fetch_max_wait;
-        let wait = node.wait.map_or(most, |wait| wait.min(most));
-        for each in &asked {
-            self.waiting.fly(&each.partition, id);
-        }
-        let flight = fly(Arc::clone(&self.core), id, asked, session, (max, wait));
+        let departing = Departing {
+            node: id,
+            session: std::mem::replace(&mut node.session, Session::new()),
+            last: node.last.clone(),
+            names_rack: node.standing.names_rack(),
+            max_bytes,
+            max_wait: node.wait.map_or(most, |wait| wait.min(most)),
+        };
+        let flight = fly(Arc::clone(&self.core), departing);
         self.flying.push(Box::pin(flight));
-        left
     }
 
     /// Applies the answer of a fetch and returns the session to its broker.
     fn land(&mut self, landed: Landed) {
         let Landed {
             node: id,
-            asked,
             mut session,
             started,
             max_bytes,
@@ -421,7 +445,10 @@ impl Fetcher {
                 return Ok(Err((code, again)));
             }
             session.answered(answer.session_id);
-            let taken = self.take(body, &answer, &asked, max_bytes, now);
+            let Some(node) = self.nodes.get(&id) else {
+                return Ok(Ok(None));
+            };
+            let taken = self.take(body, &answer, &node.standing, max_bytes, now);
             self.core.observers().emit(|| Event::Fetched {
                 group: self.core.settings.group_name(),
                 node: id,
@@ -435,20 +462,15 @@ impl Fetcher {
             });
             Ok(Ok(taken.last))
         });
-        for each in &asked {
-            self.waiting.land(&each.partition, id);
-            if matches!(read, Ok(Ok(_))) && !each.partition.is_refused() {
-                each.partition.end_asked(now);
-            }
-            each.partition.touch();
-        }
         let core = Arc::clone(&self.core);
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
         node.flying = None;
+        node.has_news = true;
+        let served = matches!(read, Ok(Ok(_)));
         match read {
-            Ok(Ok(last)) => node.served(&asked, last),
+            Ok(Ok(last)) => node.served(last),
             Ok(Err((code, again))) => {
                 let error = Error::broker(code).api("Fetch");
                 core.cluster.note_error(code);
@@ -456,29 +478,25 @@ impl Fetcher {
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
-                    node.failed(&core, id, &asked, &error, now);
+                    node.failed(&core, id, &error, now);
                 }
             }
             Err(error) => {
                 session.restart();
                 // The replica may be unreachable for long, and the leader can serve its partitions.
-                for each in asked.iter().filter(|each| !each.at_leader) {
+                for each in node.standing.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);
                 }
                 core.cluster.request_refresh();
-                node.failed(&core, id, &asked, &error, now);
-                node.suspect(&core, &asked, &error, now);
+                node.failed(&core, id, &error, now);
+                node.suspect(&core, &error, now);
             }
         }
         node.session = session;
+        if !served || node.is_to_sweep(now) {
+            node.sweep(served, now);
+        }
     }
-}
-
-/// Removes the entries that `stay` rejects, and returns their partitions.
-fn leave_out(asked: &mut Vec<Asked>, stay: impl Fn(&Asked) -> bool) -> Vec<Arc<Partition>> {
-    let (kept, out): (Vec<_>, Vec<_>) = std::mem::take(asked).into_iter().partition(stay);
-    *asked = kept;
-    out.into_iter().map(|each| each.partition).collect()
 }
 
 /// Longest time between two looks if no timer is set.

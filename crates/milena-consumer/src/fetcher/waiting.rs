@@ -1,5 +1,5 @@
-//! Partitions to fetch, by broker. They are kept from one fetch to the next, so that a wake of the
-//! fetch task looks only at partitions that changed.
+//! The state of the partitions in the fetch task. It is kept from one fetch to the next, so that a
+//! wake of the task looks only at partitions that changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,10 +12,8 @@ use crate::partition::Partition;
 /// State of a partition in the fetch task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FetchSlot {
-    /// It is to be fetched from this broker, once that has no fetch in flight.
-    Waiting(NodeId),
-    /// It is part of the fetch in flight to this broker.
-    Flying(NodeId),
+    /// It is fetched from this broker.
+    At(NodeId),
     /// Enough of its records wait to be read. This broker leads it.
     Full(NodeId),
 }
@@ -26,8 +24,6 @@ enum FetchSlot {
 pub(super) struct Waiting {
     /// State of each partition. Absent if nothing is to be done with it.
     slots: HashMap<Key, FetchSlot>,
-    /// Partitions that wait for each broker.
-    lists: HashMap<NodeId, List>,
     /// Number of full partitions that each broker leads. Equals the number of `Full` slots of that
     /// broker.
     full: HashMap<NodeId, usize>,
@@ -35,78 +31,54 @@ pub(super) struct Waiting {
     timers: BTreeMap<(Instant, Key), Arc<Partition>>,
 }
 
-/// Partitions that wait for one broker.
-#[derive(Default)]
-struct List {
-    /// Waiting partitions, and some that were parked since and not removed yet. The slot says which
-    /// of them still wait.
-    ///
-    /// Each partition is here once, however often it was parked and waited again. A partition that
-    /// is named twice in a request would be in the broker's session twice, and its second entry
-    /// would never leave it.
-    partitions: HashMap<Key, Arc<Partition>>,
-    /// True if a partition began to wait since the list was last taken.
-    fresh: bool,
-}
-
 /// Identity of a partition. A partition that is assigned again has another one.
-type Key = usize;
+pub(super) type Key = usize;
 
-fn key(partition: &Arc<Partition>) -> Key {
+/// Returns the identity of a partition.
+pub(super) fn key(partition: &Arc<Partition>) -> Key {
     Arc::as_ptr(partition) as usize
 }
 
 impl Waiting {
-    /// Makes the partition wait for `node`. Does nothing if it is part of a fetch in flight to that
-    /// broker.
-    pub(super) fn wait(&mut self, partition: &Arc<Partition>, node: NodeId) {
-        let known = self.slots.get(&key(partition)).copied();
-        if known == Some(FetchSlot::Flying(node)) {
-            return;
-        }
-        let list = self.lists.entry(node).or_default();
-        list.fresh = true;
-        if known != Some(FetchSlot::Waiting(node)) {
-            list.partitions
-                .insert(key(partition), Arc::clone(partition));
-            self.set(partition, Some(FetchSlot::Waiting(node)));
-        }
+    /// Has the partition fetched from `node`. Returns the broker that it was fetched from before.
+    pub(super) fn fetch_from(
+        &mut self,
+        partition: &Arc<Partition>,
+        node: NodeId,
+    ) -> Option<NodeId> {
+        self.set(partition, Some(FetchSlot::At(node)))
     }
 
-    /// Marks the partition as part of a fetch in flight to `node`.
-    pub(super) fn fly(&mut self, partition: &Arc<Partition>, node: NodeId) {
-        self.set(partition, Some(FetchSlot::Flying(node)));
+    /// Has the partition fetched from no broker. `full` names its leader if enough of its records
+    /// wait to be read, and is `None` for any other reason. Returns the broker that it was fetched
+    /// from before.
+    pub(super) fn park(
+        &mut self,
+        partition: &Arc<Partition>,
+        full: Option<NodeId>,
+    ) -> Option<NodeId> {
+        self.set(partition, full.map(FetchSlot::Full))
     }
 
-    /// Ends the fetch of the partition from `node`.
-    pub(super) fn land(&mut self, partition: &Arc<Partition>, node: NodeId) {
-        if self.slots.get(&key(partition)) == Some(&FetchSlot::Flying(node)) {
-            self.set(partition, None);
-        }
-    }
-
-    /// Stops the partition's wait. `full` names its leader if enough of its records wait to be
-    /// read, and is `None` for any other reason.
-    pub(super) fn park(&mut self, partition: &Arc<Partition>, full: Option<NodeId>) {
-        let flying = matches!(self.slots.get(&key(partition)), Some(FetchSlot::Flying(_)));
-        if !flying {
-            self.set(partition, full.map(FetchSlot::Full));
-        }
-    }
-
-    /// Changes the slot of a partition and keeps the counts in `full` right.
-    fn set(&mut self, partition: &Arc<Partition>, slot: Option<FetchSlot>) {
+    /// Changes the slot of a partition and keeps the counts in `full` right. Returns the broker
+    /// that it was fetched from before.
+    fn set(&mut self, partition: &Arc<Partition>, slot: Option<FetchSlot>) -> Option<NodeId> {
         let before = match slot {
             Some(slot) => self.slots.insert(key(partition), slot),
             None => self.slots.remove(&key(partition)),
         };
-        if let Some(FetchSlot::Full(node)) = before
-            && let Some(count) = self.full.get_mut(&node)
-        {
-            *count = count.saturating_sub(1);
-        }
         if let Some(FetchSlot::Full(node)) = slot {
             *self.full.entry(node).or_default() += 1;
+        }
+        match before {
+            Some(FetchSlot::At(node)) => Some(node),
+            Some(FetchSlot::Full(node)) => {
+                if let Some(count) = self.full.get_mut(&node) {
+                    *count = count.saturating_sub(1);
+                }
+                None
+            }
+            None => None,
         }
     }
 
@@ -135,41 +107,8 @@ impl Waiting {
         self.full.get(&node).is_some_and(|count| *count > 0)
     }
 
-    /// Returns the brokers that partitions wait for. The flag is true if something changed there
-    /// since it was last [taken](Self::take).
-    pub(super) fn nodes(&self) -> Vec<(NodeId, bool)> {
-        let lists = self.lists.iter();
-        lists
-            .filter(|(_, list)| !list.partitions.is_empty())
-            .map(|(node, list)| (*node, list.fresh))
-            .collect()
-    }
-
-    /// Takes the partitions that wait for `node`.
-    pub(super) fn take(&mut self, node: NodeId) -> Vec<Arc<Partition>> {
-        let Some(list) = self.lists.get_mut(&node) else {
-            return Vec::new();
-        };
-        list.fresh = false;
-        let here = Some(&FetchSlot::Waiting(node));
-        std::mem::take(&mut list.partitions)
-            .into_iter()
-            .filter(|(key, _)| self.slots.get(key) == here)
-            .map(|(_, partition)| partition)
-            .collect()
-    }
-
-    /// Returns partitions to the list that were taken and not sent.
-    pub(super) fn put_back(&mut self, node: NodeId, left: Vec<Arc<Partition>>) {
-        let left = left
-            .into_iter()
-            .map(|partition| (key(&partition), partition));
-        self.lists.entry(node).or_default().partitions.extend(left);
-    }
-
     /// Removes all partitions but these.
-    pub(super) fn keep_only(&mut self, partitions: &[Arc<Partition>]) {
-        let kept: HashSet<_> = partitions.iter().map(key).collect();
+    pub(super) fn keep_only(&mut self, kept: &HashSet<Key>) {
         self.slots.retain(|key, _| kept.contains(key));
         self.timers.retain(|(_, key), _| kept.contains(key));
         self.full.clear();
@@ -178,9 +117,5 @@ impl Waiting {
                 *self.full.entry(*node).or_default() += 1;
             }
         }
-        for list in self.lists.values_mut() {
-            list.partitions.retain(|key, _| kept.contains(key));
-        }
-        self.lists.retain(|_, list| !list.partitions.is_empty());
     }
 }

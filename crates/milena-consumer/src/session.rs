@@ -113,11 +113,6 @@ impl Session {
         self.wanted.len()
     }
 
-    /// Returns true if the broker is to serve the partition.
-    pub(crate) fn has(&self, place: &TopicPartition) -> bool {
-        self.wanted.contains_key(place)
-    }
-
     /// Returns the sum of the bytes that the partitions ask for.
     pub(crate) fn max_bytes(&self) -> usize {
         self.max_bytes
@@ -386,7 +381,10 @@ mod tests {
         let mut session = opened();
         assert!(session.refused(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
         let next = session.plan(false, None);
-        assert_eq!((next.session, next.partitions.len()), (FetchSession::OPEN, 2));
+        assert_eq!(
+            (next.session, next.partitions.len()),
+            (FetchSession::OPEN, 2)
+        );
         assert!(!session.refused(ErrorCode::UNKNOWN_SERVER_ERROR));
     }
 

@@ -80,7 +80,7 @@ impl Fetcher {
                 }
                 // The leader reports that its log was truncated (unclean leader election).
                 let end = Some(diverging.end_offset);
-                truncation::found(&self.core, &asked.partition, asked.turn, end);
+                truncation::found(&self.core, &asked.partition, asked.wish.turn, end);
                 continue;
             }
             if entry.records.is_empty() && has_room && self.has_more(entry, asked) {
@@ -89,7 +89,7 @@ impl Fetcher {
                 let most = self.core.settings.fetch_max_bytes;
                 asked
                     .partition
-                    .ask_for_more(asked.turn, asked.entry.max_bytes, most);
+                    .ask_for_more(asked.wish.turn, asked.entry.max_bytes, most);
             }
             let bytes = self.records(body, entry, asked, &mut pinned, now);
             if bytes > 0 {
@@ -127,13 +127,13 @@ impl Fetcher {
         let extent = match chunk::extent(&entry.records) {
             Ok(extent) => extent,
             Err(error) => {
-                partition.fail(asked.turn, error);
+                partition.fail(asked.wish.turn, error);
                 self.core.ready.notify_waiters();
                 return 0;
             }
         };
         partition.note_ends(
-            asked.turn,
+            asked.wish.turn,
             extent.largest,
             entry.high_watermark,
             // A reader of uncommitted records reads past the last stable offset.
@@ -152,7 +152,7 @@ impl Fetcher {
                         extent.largest
                     );
                     let error = Error::new(ErrorKind::Decode, what).offset(asked.entry.offset);
-                    partition.fail(asked.turn, error);
+                    partition.fail(asked.wish.turn, error);
                     self.core.ready.notify_waiters();
                 }
             }
@@ -167,7 +167,13 @@ impl Fetcher {
             true => chunk,
             false => chunk.unchecked(),
         };
-        if partition.fetched(asked.turn, asked.entry.offset, chunk, next, extent.epoch) {
+        if partition.fetched(
+            asked.wish.turn,
+            asked.entry.offset,
+            chunk,
+            next,
+            extent.epoch,
+        ) {
             self.core.ready.notify_waiters();
         }
         self.core.observers().emit(|| Event::Received {
@@ -206,7 +212,7 @@ impl Fetcher {
                         let what = "the position is outside the log and auto.offset.reset is none: seek, or set auto.offset.reset";
                         let error =
                             Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
-                        asked.partition.fail(asked.turn, error);
+                        asked.partition.fail(asked.wish.turn, error);
                         self.core.ready.notify_waiters();
                         return;
                     }
@@ -222,7 +228,7 @@ impl Fetcher {
             }
             _ => {
                 let error = Error::broker(code).api("Fetch").at(place);
-                asked.partition.fail(asked.turn, error);
+                asked.partition.fail(asked.wish.turn, error);
                 self.core.ready.notify_waiters();
             }
         }
@@ -234,7 +240,7 @@ impl Fetcher {
         let backoff = self.core.cluster.backoff();
         let quiet = |times| now + backoff.delay(times);
         let offset = asked.entry.offset;
-        let done = asked.partition.reset(asked.turn, offset, to, quiet);
+        let done = asked.partition.reset(asked.wish.turn, offset, to, quiet);
         if done {
             self.core.wake();
         }

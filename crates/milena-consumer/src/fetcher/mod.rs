@@ -78,9 +78,9 @@ struct Asked {
     partition: Arc<Partition>,
     /// Its entry in the request.
     entry: FetchPartition,
-    /// The partition's turn when it was asked for. A seek or a reset raises it, and the answer is
-    /// then dropped.
-    turn: u64,
+    /// The partition's wish that the entry was made from. A seek or a reset raises the turn in it,
+    /// and the answer is then dropped.
+    wish: Wish,
     /// True if the broker is the partition's leader.
     at_leader: bool,
     /// True if the broker may name a nearer replica.
@@ -242,7 +242,7 @@ impl Fetcher {
                 self.core.lookup.notify_one();
             }
         }
-        let want = self.want(partition, look);
+        let want = self.want(partition, look.now, look.share);
         if !matches!(want, Want::Fetch(_)) {
             self.put_off(partition, want, look);
             return false;
@@ -270,13 +270,13 @@ impl Fetcher {
     }
 
     /// Returns the offset and size to fetch of a partition, or the reason not to fetch it.
-    fn want(&self, partition: &Partition, look: &Look) -> Want {
+    fn want(&self, partition: &Partition, now: Instant, share: usize) -> Want {
         if partition.is_fenced() {
             return Want::Nothing;
         }
         let least = self.core.settings.partition_fetch_bytes;
-        let full = |largest| budget::partition_bytes(largest, look.share, least) as usize;
-        partition.want(look.now, full)
+        let full = |largest| budget::partition_bytes(largest, share, least) as usize;
+        partition.want(now, full)
     }
 
     /// Leaves a partition out for now. It is looked at again when it is touched, or when its
@@ -332,7 +332,7 @@ impl Fetcher {
             node.keep_only(partitions);
         }
         for partition in node.take_changed() {
-            let asked = match self.want(&partition, look) {
+            let asked = match self.want(&partition, look.now, look.share) {
                 Want::Fetch(wish) => {
                     let target = self.target(&partition, look);
                     let here = target.filter(|(node, _)| *node == id);
@@ -385,8 +385,8 @@ impl Fetcher {
             names_rack: !partition.wants_leader(look.now),
             is_alone: partition.is_asked_alone(),
             partition: Arc::clone(partition),
-            turn: wish.turn,
             one_batch: wish.is_empty.then_some(one_batch.min(entry.max_bytes)),
+            wish,
             entry,
         }
     }
@@ -493,8 +493,30 @@ impl Fetcher {
             }
         }
         node.session = session;
-        if !served || node.is_to_sweep(now) {
-            node.sweep(served, now);
+        let sweeps = node.is_to_sweep(now);
+        if served && sweeps {
+            node.end_asked(now);
+        }
+        if !served || sweeps {
+            self.sweep(id, now);
+        }
+    }
+
+    /// Has those partitions of a broker looked at again that no longer want what is asked for. So a
+    /// change that nothing told this task is seen within a second.
+    fn sweep(&self, id: NodeId, now: Instant) {
+        let share = budget::share(self.core.budget.limit(), self.core.listed_now().len());
+        let Some(node) = self.nodes.get(&id) else {
+            return;
+        };
+        for asked in node.standing.iter() {
+            let partition = &asked.partition;
+            let same = self.want(partition, now, share) == Want::Fetch(asked.wish)
+                && asked.at_leader == partition.nearer(now).is_none()
+                && asked.names_rack != partition.wants_leader(now);
+            if !same {
+                partition.touch();
+            }
         }
     }
 }

@@ -158,19 +158,16 @@ impl Node {
         all.filter(|asked| !self.left_out.contains(asked.partition.place()))
     }
 
-    /// Has all partitions looked at again. `served` is true if the broker has answered. Each log
-    /// end that the answer did not report is then as before.
-    pub(super) fn sweep(&self, served: bool, now: Instant) {
-        for asked in self.standing.iter() {
-            if served && self.session.has(asked.partition.place()) && !asked.partition.is_refused()
-            {
-                asked.partition.end_asked(now);
-            }
-            asked.partition.touch();
-        }
+    /// Notes that the broker has answered about all its partitions. Each log end that the answer
+    /// did not report is as before.
+    pub(super) fn end_asked(&self, now: Instant) {
+        let asked = self.asked().map(|asked| &asked.partition);
+        asked
+            .filter(|partition| !partition.is_refused())
+            .for_each(|partition| partition.end_asked(now));
     }
 
-    /// Returns true once a second, when all partitions are to be looked at again.
+    /// Returns true once a second, when all partitions are to be compared with what they ask for.
     pub(super) fn is_to_sweep(&mut self, now: Instant) -> bool {
         let due = self.swept.is_none_or(|at| now >= at + SWEEP);
         if due {
@@ -210,13 +207,7 @@ impl Node {
 
     /// Records a fetch that failed as a whole. Logs it once, notes it with each partition, and does
     /// not ask the broker for a while.
-    pub(super) fn failed(
-        &mut self,
-        core: &Core,
-        id: NodeId,
-        error: &Error,
-        now: Instant,
-    ) {
+    pub(super) fn failed(&mut self, core: &Core, id: NodeId, error: &Error, now: Instant) {
         let (mut first, mut partitions) = (false, 0);
         for each in self.asked() {
             first |= each.partition.troubled_with_broker(now, error);
@@ -263,7 +254,7 @@ impl Node {
             let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
             let told = told.at(place).offset(asked.entry.offset);
             core.tell_fetch_failed(asked.node, Some(place), &told);
-            alone.fail(asked.turn, told);
+            alone.fail(asked.wish.turn, told);
             core.ready.notify_waiters();
         }
     }

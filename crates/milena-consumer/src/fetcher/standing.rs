@@ -55,16 +55,11 @@ impl Standing {
 
     /// Removes the partition at `place`. Leaves it if it is another than `only`, which a later
     /// assignment of the same place is. Returns true if it was removed.
-    pub(super) fn remove(
-        &mut self,
-        place: &TopicPartition,
-        only: Option<&Arc<Partition>>,
-    ) -> bool {
+    pub(super) fn remove(&mut self, place: &TopicPartition, only: Option<&Arc<Partition>>) -> bool {
         let Some(topic) = self.topics.get_mut(&place.topic) else {
             return false;
         };
-        let is_it =
-            |asked: &Asked| only.is_none_or(|only| Arc::ptr_eq(only, &asked.partition));
+        let is_it = |asked: &Asked| only.is_none_or(|only| Arc::ptr_eq(only, &asked.partition));
         if !topic.get(&place.partition).is_some_and(is_it) {
             return false;
         }

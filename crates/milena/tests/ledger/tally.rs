@@ -1,7 +1,7 @@
 //! The work of a group on the log. Each record must be processed, in order, and committed only
 //! afterwards.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +27,9 @@ pub(crate) struct Found {
     processed: usize,
     kills: u32,
     losses: usize,
+    /// For each member whose records were processed again by others, in the order of their ends:
+    /// the number of those records, and the age of the oldest at the member's end.
+    repeats: Vec<(usize, Duration)>,
     commits: usize,
     /// The longest time without a record of a partition.
     pub(crate) gap: Duration,
@@ -60,16 +63,19 @@ impl Tally {
     /// Reads the files of the members, and compares them with the log and the commits.
     pub(crate) fn finish(mut self, group: &str, kills: u32, folder: &Path, log: &Log) -> Found {
         let mut entries = vec![Vec::new(); PARTITIONS];
+        let mut members = Vec::new();
         let mut losses = 0;
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             match path.extension().and_then(|kind| kind.to_str()) {
                 Some("entries") => {
                     // The last entry of a killed member may be incomplete.
-                    for bytes in std::fs::read(&path).unwrap().chunks_exact(Entry::BYTES) {
-                        let entry = Entry::read(bytes);
-                        entries[entry.partition as usize].push(entry);
+                    let bytes = std::fs::read(&path).unwrap();
+                    let own: Vec<_> = bytes.chunks_exact(Entry::BYTES).map(Entry::read).collect();
+                    for entry in &own {
+                        entries[entry.partition as usize].push(*entry);
                     }
+                    members.push(own);
                 }
                 Some("moves") => losses += self.check_moves(&path),
                 _ => {}
@@ -82,6 +88,7 @@ impl Tally {
             records += log.0[partition].len();
             self.check_partition(partition, entries, log);
         }
+        let repeats = repeats(&members);
         let again = processed.saturating_sub(records);
         // The limit is 1 %. In a short run it is the records that killed members had not committed,
         // which can be more.
@@ -101,6 +108,7 @@ impl Tally {
             processed,
             kills,
             losses,
+            repeats,
             commits: self.commits.iter().map(Vec::len).sum(),
             gap,
             wrong: self.wrong,
@@ -159,6 +167,30 @@ impl Tally {
     }
 }
 
+/// Returns, for each member whose records others processed again later, the number of those records
+/// and the age of the oldest one when the member processed its last record.
+fn repeats(members: &[Vec<Entry>]) -> Vec<(usize, Duration)> {
+    let mut last = HashMap::new();
+    for entry in members.iter().flatten() {
+        let known = last.entry((entry.partition, entry.offset)).or_insert(0);
+        *known = entry.at.max(*known);
+    }
+    let mut found = Vec::new();
+    for own in members {
+        let again = own
+            .iter()
+            .filter(|entry| last[&(entry.partition, entry.offset)] > entry.at);
+        let ages = again.map(|entry| entry.at);
+        let (Some(oldest), Some(end)) = (ages.clone().min(), own.last()) else {
+            continue;
+        };
+        let age = Duration::from_millis(end.at.saturating_sub(oldest));
+        found.push((end.at, (ages.count(), age)));
+    }
+    found.sort_unstable();
+    found.into_iter().map(|(_, repeats)| repeats).collect()
+}
+
 /// Returns the longest time between two records of a partition. The stamps are in milliseconds, in
 /// order.
 pub(crate) fn longest_gap(stamps: &[Vec<u64>]) -> Duration {
@@ -176,11 +208,12 @@ impl fmt::Display for Found {
         let again = self.processed.saturating_sub(self.records);
         write!(
             f,
-            "{}: {} records, processed again {again} ({:.2} %), members killed {}, partitions lost {} times, commits seen {}, \
+            "{}: {} records, processed again {again} ({:.2} %: {:?}), members killed {}, partitions lost {} times, commits seen {}, \
              longest time without a record of a partition {:?}",
             self.group,
             self.records,
             again as f64 * 100.0 / self.records.max(1) as f64,
+            self.repeats,
             self.kills,
             self.losses,
             self.commits,

@@ -10,7 +10,7 @@ use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use tokio::time::Instant;
 
-use super::standing::Standing;
+use super::fetch_set::FetchSet;
 use super::{Asked, Fetcher};
 use crate::budget::Pinned;
 use crate::chunk::{self, Chunk};
@@ -33,7 +33,7 @@ impl Fetcher {
         &self,
         body: &Bytes,
         answer: &FetchResponse<'_>,
-        standing: &Standing,
+        fetch_set: &FetchSet,
         max_bytes: usize,
         now: Instant,
     ) -> Taken {
@@ -43,7 +43,7 @@ impl Fetcher {
         let mut last = None;
         let has_room = body.len() < max_bytes / 2;
         for entry in &answer.partitions {
-            let Some(asked) = standing.find(entry) else {
+            let Some(asked) = fetch_set.find(entry) else {
                 continue;
             };
             // What it asks for next depends on this answer.

@@ -2,9 +2,9 @@
 //! in flight.
 
 mod answer;
+mod fetch_set;
 mod flight;
 mod node;
-mod standing;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
@@ -261,11 +261,10 @@ impl Fetcher {
                 self.waiting.park(partition, None)
             }
         };
-        for id in [node, before.filter(|before| Some(*before) != node)] {
-            if let Some(id) = id {
-                let node = self.nodes.entry(id).or_insert_with(Node::new);
-                node.change(partition);
-            }
+        let before = before.filter(|before| Some(*before) != node);
+        for id in node.into_iter().chain(before) {
+            let node = self.nodes.entry(id).or_insert_with(Node::new);
+            node.change(partition);
         }
     }
 
@@ -407,19 +406,19 @@ impl Fetcher {
             return;
         }
         let most = match short {
-            true => node.standing.one_batch_each(),
+            true => node.fetch_set.one_batch_each(),
             false => free,
         };
         let wanted = node.session.max_bytes().min(most);
         let max_bytes = wanted.min(self.core.settings.fetch_max_bytes);
-        node.crowd(crowded || short && !node.standing.unread().is_empty());
+        node.crowd(crowded || short && !node.fetch_set.unread().is_empty());
         node.flying = Some(max_bytes);
         let most = self.core.settings.fetch_max_wait;
         let departing = Departing {
             node: id,
             session: std::mem::replace(&mut node.session, Session::new()),
             last: node.last.clone(),
-            names_rack: node.standing.names_rack(),
+            names_rack: node.fetch_set.names_rack(),
             max_bytes,
             max_wait: node.wait.map_or(most, |wait| wait.min(most)),
         };
@@ -448,7 +447,7 @@ impl Fetcher {
             let Some(node) = self.nodes.get(&id) else {
                 return Ok(Ok(None));
             };
-            let taken = self.take(body, &answer, &node.standing, max_bytes, now);
+            let taken = self.take(body, &answer, &node.fetch_set, max_bytes, now);
             self.core.observers().emit(|| Event::Fetched {
                 group: self.core.settings.group_name(),
                 node: id,
@@ -484,7 +483,7 @@ impl Fetcher {
             Err(error) => {
                 session.restart();
                 // The replica may be unreachable for long, and the leader can serve its partitions.
-                for each in node.standing.iter().filter(|each| !each.at_leader) {
+                for each in node.fetch_set.iter().filter(|each| !each.at_leader) {
                     each.partition.back_to_leader(now);
                 }
                 core.cluster.request_refresh();
@@ -509,7 +508,7 @@ impl Fetcher {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        for asked in node.standing.iter() {
+        for asked in node.fetch_set.iter() {
             let partition = &asked.partition;
             let same = self.want(partition, now, share) == Want::Fetch(asked.wish)
                 && asked.at_leader == partition.nearer(now).is_none()

@@ -9,7 +9,7 @@ use milena_core::{Error, ErrorKind, NodeId, TopicPartition};
 use tokio::time::Instant;
 
 use super::Asked;
-use super::standing::Standing;
+use super::fetch_set::FetchSet;
 use super::waiting::{Key, key};
 use crate::core::Core;
 use crate::partition::Partition;
@@ -22,17 +22,17 @@ pub(super) struct Node {
     pub(super) session: Session,
     /// Partitions to ask for. Changed between two fetches only, so an answer finds each partition
     /// as it was asked for.
-    pub(super) standing: Standing,
+    pub(super) fetch_set: FetchSet,
     /// Partitions to look at before the next request, since they may have changed.
     changed: HashMap<Key, Arc<Partition>>,
-    /// Partitions of `standing` that the session leaves out, for example while memory is short.
+    /// Partitions of `fetch_set` that the session leaves out, for example while memory is short.
     left_out: BTreeSet<TopicPartition>,
     /// True if a partition changed, or an answer came, since the last request.
     pub(super) has_news: bool,
-    /// True if the assignment changed since the last request. Some of `standing` may then be
+    /// True if the assignment changed since the last request. Some of `fetch_set` may then be
     /// revoked.
     pub(super) reassigned: bool,
-    /// Time at which all of `standing` was last looked at. `None` if it never was.
+    /// Time at which all of `fetch_set` was last looked at. `None` if it never was.
     swept: Option<Instant>,
     /// Bytes asked for by the request in flight. `None` if there is none.
     pub(super) flying: Option<usize>,
@@ -61,7 +61,7 @@ impl Node {
     pub(super) fn new() -> Self {
         Self {
             session: Session::new(),
-            standing: Standing::default(),
+            fetch_set: FetchSet::default(),
             changed: HashMap::new(),
             left_out: BTreeSet::new(),
             has_news: false,
@@ -100,7 +100,7 @@ impl Node {
 
     /// Returns true if there is a partition to ask for, or one to look at.
     pub(super) fn has_work(&self) -> bool {
-        !self.standing.is_empty() || !self.changed.is_empty()
+        !self.fetch_set.is_empty() || !self.changed.is_empty()
     }
 
     /// Asks for a partition from the next request on.
@@ -108,12 +108,12 @@ impl Node {
         if !self.left_out.contains(asked.partition.place()) {
             self.session.want(asked.entry.clone());
         }
-        self.standing.put(asked);
+        self.fetch_set.put(asked);
     }
 
     /// Asks for a partition no longer.
     pub(super) fn remove(&mut self, partition: &Arc<Partition>) {
-        if self.standing.remove(partition.place(), Some(partition)) {
+        if self.fetch_set.remove(partition.place(), Some(partition)) {
             self.session.leave(partition.place());
         }
     }
@@ -121,8 +121,8 @@ impl Node {
     /// Removes the partitions that are no longer assigned.
     pub(super) fn keep_only(&mut self, partitions: &[Arc<Partition>]) {
         let kept: HashSet<_> = partitions.iter().map(key).collect();
-        let standing = self.standing.iter().map(|asked| &asked.partition);
-        let gone: Vec<_> = standing
+        let fetch_set = self.fetch_set.iter().map(|asked| &asked.partition);
+        let gone: Vec<_> = fetch_set
             .filter(|partition| !kept.contains(&key(partition)))
             .cloned()
             .collect();
@@ -137,12 +137,12 @@ impl Node {
     /// others, and while memory is short those with records that wait to be read.
     pub(super) fn choose(&mut self, short: bool) {
         let mut left = match short {
-            true => self.standing.unread().clone(),
+            true => self.fetch_set.unread().clone(),
             false => BTreeSet::new(),
         };
         self.set_apart(&mut left);
         for place in self.left_out.difference(&left) {
-            if let Some(asked) = self.standing.get(place) {
+            if let Some(asked) = self.fetch_set.get(place) {
                 self.session.want(asked.entry.clone());
             }
         }
@@ -154,7 +154,7 @@ impl Node {
 
     /// Returns the partitions of the request in flight or of the last one.
     fn asked(&self) -> impl Iterator<Item = &Asked> {
-        let all = self.standing.iter();
+        let all = self.fetch_set.iter();
         all.filter(|asked| !self.left_out.contains(asked.partition.place()))
     }
 
@@ -197,7 +197,7 @@ impl Node {
 
     /// Returns the partition of the last request if it was for one partition alone.
     fn asked_alone(&self) -> Option<Arc<Partition>> {
-        if self.standing.len().saturating_sub(self.left_out.len()) > 1 {
+        if self.fetch_set.len().saturating_sub(self.left_out.len()) > 1 {
             return None;
         }
         let mut asked = self.asked();
@@ -249,7 +249,7 @@ impl Node {
         if alone.ask_alone(now, delay) < UNREADABLE {
             return;
         }
-        if let Some(asked) = self.standing.get(place) {
+        if let Some(asked) = self.fetch_set.get(place) {
             let what = "the answers to fetches of the partition cannot be decoded";
             let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
             let told = told.at(place).offset(asked.entry.offset);
@@ -262,12 +262,12 @@ impl Node {
     /// Adds the partitions to `left` that must not share a request with the others, or all others.
     fn set_apart(&mut self, left: &mut BTreeSet<TopicPartition>) {
         let is_there =
-            |place: &&TopicPartition| self.standing.get(place).is_some() && !left.contains(*place);
+            |place: &&TopicPartition| self.fetch_set.get(place).is_some() && !left.contains(*place);
         if let Some(place) = self.suspects.iter().find(is_there).cloned() {
             self.leave_all_but(&place, left);
             return;
         }
-        let alone = self.standing.alone().iter().find(is_there).cloned();
+        let alone = self.fetch_set.alone().iter().find(is_there).cloned();
         self.suspects.clear();
         let Some(alone) = alone else {
             return;
@@ -275,18 +275,18 @@ impl Node {
         // Requests alternate between partitions that are asked for alone and the others, so that
         // neither waits for ever.
         let is_other = |asked: &&Asked| !asked.is_alone && !left.contains(asked.partition.place());
-        let others = self.standing.iter().any(|asked| is_other(&asked));
+        let others = self.fetch_set.iter().any(|asked| is_other(&asked));
         self.was_apart = !(others && self.was_apart);
         if self.was_apart {
             self.leave_all_but(&alone, left);
         } else {
-            left.extend(self.standing.alone().iter().cloned());
+            left.extend(self.fetch_set.alone().iter().cloned());
         }
     }
 
     /// Adds all partitions but one to `left`.
     fn leave_all_but(&self, place: &TopicPartition, left: &mut BTreeSet<TopicPartition>) {
-        let all = self.standing.iter().map(|asked| asked.partition.place());
+        let all = self.fetch_set.iter().map(|asked| asked.partition.place());
         left.extend(all.filter(|other| *other != place).cloned());
     }
 }

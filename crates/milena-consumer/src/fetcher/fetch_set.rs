@@ -14,7 +14,7 @@ use crate::partition::Partition;
 
 /// Partitions to ask one broker for, with the sums that its next request needs.
 #[derive(Default)]
-pub(super) struct Standing {
+pub(super) struct FetchSet {
     /// The partitions, by topic and number.
     topics: BTreeMap<TopicName, BTreeMap<Number, Asked>>,
     /// Topics by id, for answers that carry ids (KIP-516). The id of a topic that was created again
@@ -32,7 +32,7 @@ pub(super) struct Standing {
     at_leader_only: usize,
 }
 
-impl Standing {
+impl FetchSet {
     /// Adds a partition, or replaces its entry.
     pub(super) fn put(&mut self, asked: Asked) {
         let place = asked.partition.place().clone();

@@ -33,6 +33,41 @@ pub(crate) struct ConsumerMetrics {
     heartbeat: Histogram,
 }
 
+/// The counters of consumers, from which the children of groups and topics are made.
+#[derive(Clone)]
+struct Counters {
+    /// All of them, for registration.
+    all: Vec<IntCounterVec>,
+    /// `milena_consumer_records_total`.
+    records: IntCounterVec,
+    /// `milena_consumer_bytes_total`.
+    bytes: IntCounterVec,
+    /// `milena_consumer_lanes_stopped_total`.
+    stopped: IntCounterVec,
+    /// `milena_consumer_offset_resets_total`.
+    resets: IntCounterVec,
+    /// `milena_consumer_corrupt_skipped_total`.
+    corrupt: IntCounterVec,
+    /// `milena_consumer_log_truncations_total`.
+    truncated: IntCounterVec,
+    /// `milena_consumer_handlers_stuck_total`.
+    stuck: IntCounterVec,
+    /// `milena_consumer_rebalances_total`.
+    rebalances: IntCounterVec,
+    /// `milena_consumer_commits_total`.
+    commits: IntCounterVec,
+    /// `milena_consumer_heartbeat_errors_total`.
+    beats: IntCounterVec,
+    /// `milena_consumer_ended_total`.
+    ended: IntCounterVec,
+    /// `milena_gate_closings_total`.
+    gates: IntCounterVec,
+    /// `milena_fetch_errors_total`.
+    fetch_errors: IntCounterVec,
+    /// `milena_lookup_errors_total`.
+    lookup_errors: IntCounterVec,
+}
+
 /// The children of one topic in one group.
 #[derive(Clone)]
 struct ConsumedTopic {
@@ -88,6 +123,105 @@ struct Group {
     heartbeat_errors: IntCounter,
 }
 
+impl Counters {
+    fn new(limit: &Limit) -> prometheus::Result<Self> {
+        let mut all = Vec::new();
+        let mut counter = |name: &str, labels: &[&str], help: &str| {
+            let opts = limit.opts(&format!("milena_{name}"), help);
+            let made = IntCounterVec::new(opts, labels)?;
+            all.push(made.clone());
+            Ok::<_, prometheus::Error>(made)
+        };
+        let mut of_topic = |name: &str, help: &str| {
+            counter(&format!("consumer_{name}_total"), &["group", "topic"], help)
+        };
+        let records = of_topic("records", "Records that were fetched.")?;
+        let bytes = of_topic("bytes", "Bytes of fetched batches.")?;
+        let stopped = of_topic("lanes_stopped", "Lanes that could not go on.")?;
+        let out_of_range = "Positions that were out of the log's range.";
+        let resets = of_topic("offset_resets", out_of_range)?;
+        let unread = "Parts of the log that could not be read and were skipped.";
+        let corrupt = of_topic("corrupt_skipped", unread)?;
+        let cut = "Times that the log was truncated below the position.";
+        let truncated = of_topic("log_truncations", cut)?;
+        let held = "Times that a handler had a record for longer than max_processing_time.";
+        let stuck = of_topic("handlers_stuck", held)?;
+        let moved = "Times that partitions were assigned, revoked or lost.";
+        let rebalances = counter("consumer_rebalances_total", &["group", "phase"], moved)?;
+        let answered = "Commits that were answered or failed.";
+        let commits = counter("consumer_commits_total", &["group", "result"], answered)?;
+        let missed = "Heartbeats that failed.";
+        let beats = counter("consumer_heartbeat_errors_total", &["group"], missed)?;
+        let how = "Consumers that ended, by how.";
+        let ended = counter("consumer_ended_total", &["end", "group"], how)?;
+        let closed = "Times that a route's gate closed, or gave another reason.";
+        let gates = counter("gate_closings_total", &["gate", "group"], closed)?;
+        let labels = &["group", "kind", "topic"];
+        let refused = "Fetches that failed or were refused.";
+        let fetch_errors = counter("fetch_errors_total", labels, refused)?;
+        let unknown = "Positions that could not be looked up.";
+        let lookup_errors = counter("lookup_errors_total", labels, unknown)?;
+        Ok(Self {
+            records,
+            bytes,
+            stopped,
+            resets,
+            corrupt,
+            truncated,
+            stuck,
+            rebalances,
+            commits,
+            beats,
+            ended,
+            gates,
+            fetch_errors,
+            lookup_errors,
+            all,
+        })
+    }
+
+    /// Returns the children of a group. `gauges` are those of running and of failed consumers.
+    fn group(&self, group: &str, [running, failed]: &[IntGaugeVec; 2], bound: &Limit) -> Group {
+        let of = |vector: &IntCounterVec, phase: &str| vector.with_label_values(&[group, phase]);
+        let ended = |end: &str| self.ended.with_label_values(&[end, group]);
+        let (all, name) = (self.clone(), Box::<str>::from(group));
+        let topic = move |topic: &str| all.topic(&name, topic);
+        let (gates, name) = (self.gates.clone(), Box::<str>::from(group));
+        let gate = move |gate: &str| gates.with_label_values(&[gate, &*name]);
+        Group {
+            name: group.into(),
+            topics: Arc::new(Keyed::new(bound, topic)),
+            gates: Arc::new(Keyed::new(bound, gate)),
+            running: running.with_label_values(&[group]),
+            failed: failed.with_label_values(&[group]),
+            closed: ended("closed"),
+            stopped: ended("stopped"),
+            ended_by_error: ended("failed"),
+            assigned: of(&self.rebalances, "assigned"),
+            revoked: of(&self.rebalances, "revoked"),
+            lost: of(&self.rebalances, "lost"),
+            committed: of(&self.commits, "ok"),
+            not_committed: of(&self.commits, "error"),
+            heartbeat_errors: self.beats.with_label_values(&[group]),
+        }
+    }
+
+    /// Returns the children of a topic in a group.
+    fn topic(&self, group: &str, topic: &str) -> ConsumedTopic {
+        let of = |vector: &IntCounterVec| vector.with_label_values(&[group, topic]);
+        ConsumedTopic {
+            name: topic.into(),
+            records: of(&self.records),
+            bytes: of(&self.bytes),
+            stopped: of(&self.stopped),
+            resets: of(&self.resets),
+            corrupt: of(&self.corrupt),
+            truncated: of(&self.truncated),
+            stuck: of(&self.stuck),
+        }
+    }
+}
+
 /// An event of a topic's partitions that is only counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mishap {
@@ -100,80 +234,7 @@ pub(crate) enum Mishap {
 
 impl ConsumerMetrics {
     pub(crate) fn new(limit: &Limit) -> prometheus::Result<Self> {
-        let mut vectors = Vec::new();
-        let mut counter = |name: &str, labels: &[&str], help: &str| {
-            let opts = limit.opts(&format!("milena_{name}"), help);
-            let made = IntCounterVec::new(opts, labels)?;
-            vectors.push(made.clone());
-            Ok::<_, prometheus::Error>(made)
-        };
-        let topic = &["group", "topic"];
-        let records = counter(
-            "consumer_records_total",
-            topic,
-            "Records that were fetched.",
-        )?;
-        let bytes = counter("consumer_bytes_total", topic, "Bytes of fetched batches.")?;
-        let stopped = counter(
-            "consumer_lanes_stopped_total",
-            topic,
-            "Lanes that could not go on.",
-        )?;
-        let resets = counter(
-            "consumer_offset_resets_total",
-            topic,
-            "Positions that were out of the log's range.",
-        )?;
-        let corrupt = counter(
-            "consumer_corrupt_skipped_total",
-            topic,
-            "Parts of the log that could not be read and were skipped.",
-        )?;
-        let truncated = counter(
-            "consumer_log_truncations_total",
-            topic,
-            "Times that the log was truncated below the position.",
-        )?;
-        let stuck = counter(
-            "consumer_handlers_stuck_total",
-            topic,
-            "Times that a handler had a record for longer than max_processing_time.",
-        )?;
-        let rebalances = counter(
-            "consumer_rebalances_total",
-            &["group", "phase"],
-            "Times that partitions were assigned, revoked or lost.",
-        )?;
-        let commits = counter(
-            "consumer_commits_total",
-            &["group", "result"],
-            "Commits that were answered or failed.",
-        )?;
-        let beats = counter(
-            "consumer_heartbeat_errors_total",
-            &["group"],
-            "Heartbeats that failed.",
-        )?;
-        let ended = counter(
-            "consumer_ended_total",
-            &["end", "group"],
-            "Consumers that ended, by how.",
-        )?;
-        let gates = counter(
-            "gate_closings_total",
-            &["gate", "group"],
-            "Times that a route's gate closed, or gave another reason.",
-        )?;
-        let fetch_errors = counter(
-            "fetch_errors_total",
-            &["group", "kind", "topic"],
-            "Fetches that failed or were refused.",
-        )?;
-        let lookup_errors = counter(
-            "lookup_errors_total",
-            &["group", "kind", "topic"],
-            "Positions that could not be looked up.",
-        )?;
+        let counters = Counters::new(limit)?;
         let gauge = |name: &str, help: &str| {
             let opts: Opts = limit.opts(&format!("milena_consumer_{name}"), help);
             IntGaugeVec::new(opts, &["group"])
@@ -183,70 +244,27 @@ impl ConsumerMetrics {
             "failed",
             "Consumers that ended otherwise than by being closed, and have no successor.",
         )?;
+        let gauges = [running, failed];
         let histogram = |name: &str, help: &str| {
             let opts = limit.opts(&format!("milena_consumer_{name}"), help);
             let opts = HistogramOpts::from(opts);
             Histogram::with_opts(opts.buckets(buckets::SECONDS.to_vec()))
         };
-        let bound = limit.clone();
         Ok(Self {
-            gauges: [running.clone(), failed.clone()],
-            groups: Keyed::new(limit, move |group| {
-                let of =
-                    |vector: &IntCounterVec, topic: &str| vector.with_label_values(&[group, topic]);
-                let ended = |end: &str| ended.with_label_values(&[end, group]);
-                let topic = {
-                    let all = [
-                        &records, &bytes, &stopped, &resets, &corrupt, &truncated, &stuck,
-                    ];
-                    let [records, bytes, stopped, resets, corrupt, truncated, stuck] =
-                        all.map(IntCounterVec::clone);
-                    let group: Box<str> = group.into();
-                    move |topic: &str| {
-                        let of =
-                            |vector: &IntCounterVec| vector.with_label_values(&[&*group, topic]);
-                        ConsumedTopic {
-                            name: topic.into(),
-                            records: of(&records),
-                            bytes: of(&bytes),
-                            stopped: of(&stopped),
-                            resets: of(&resets),
-                            corrupt: of(&corrupt),
-                            truncated: of(&truncated),
-                            stuck: of(&stuck),
-                        }
-                    }
-                };
-                let gate = {
-                    let (gates, group) = (gates.clone(), Box::<str>::from(group));
-                    move |gate: &str| gates.with_label_values(&[gate, &*group])
-                };
-                Group {
-                    name: group.into(),
-                    topics: Arc::new(Keyed::new(&bound, topic)),
-                    gates: Arc::new(Keyed::new(&bound, gate)),
-                    running: running.with_label_values(&[group]),
-                    failed: failed.with_label_values(&[group]),
-                    closed: ended("closed"),
-                    stopped: ended("stopped"),
-                    ended_by_error: ended("failed"),
-                    assigned: of(&rebalances, "assigned"),
-                    revoked: of(&rebalances, "revoked"),
-                    lost: of(&rebalances, "lost"),
-                    committed: of(&commits, "ok"),
-                    not_committed: of(&commits, "error"),
-                    heartbeat_errors: beats.with_label_values(&[group]),
-                }
-            }),
-            vectors,
-            fetch_errors,
-            lookup_errors,
+            gauges: gauges.clone(),
+            vectors: counters.all.clone(),
+            fetch_errors: counters.fetch_errors.clone(),
+            lookup_errors: counters.lookup_errors.clone(),
             fetch: histogram("fetch_seconds", "From a fetch to its answer.")?,
             commit: histogram(
                 "commit_seconds",
                 "How long a commit took, with its retries.",
             )?,
             heartbeat: histogram("heartbeat_seconds", "From a heartbeat to its answer.")?,
+            groups: {
+                let bound = limit.clone();
+                Keyed::new(limit, move |group| counters.group(group, &gauges, &bound))
+            },
         })
     }
 

@@ -201,38 +201,17 @@ impl Drawing<'_> {
                 group,
                 partition,
                 records,
-            } => {
-                let (number, topic) = self.place(partition);
-                let group = self.name(Of::Group, group);
-                add(
-                    &lag.with_label_values(&[group, &number, topic]),
-                    records as f64,
-                );
-            }
+            } => add(&self.child(lag, group, partition), records as f64),
             Gauge::LagTime {
                 group,
                 partition,
                 age,
-            } => {
-                let (number, topic) = self.place(partition);
-                let group = self.name(Of::Group, group);
-                raise(
-                    &lag_time.with_label_values(&[group, &number, topic]),
-                    age.as_secs_f64(),
-                );
-            }
+            } => raise(&self.child(lag_time, group, partition), age.as_secs_f64()),
             Gauge::LaneDepth {
                 group,
                 partition,
                 records,
-            } => {
-                let (number, topic) = self.place(partition);
-                let group = self.name(Of::Group, group);
-                add(
-                    &depth.with_label_values(&[group, &number, topic]),
-                    records as f64,
-                );
-            }
+            } => add(&self.child(depth, group, partition), records as f64),
             Gauge::OldestUnsettled {
                 group,
                 partition,
@@ -240,17 +219,15 @@ impl Drawing<'_> {
                 state,
                 ..
             } => {
-                let (number, topic) = self.place(partition);
-                let labels = [self.name(Of::Group, group), &*number, topic];
                 // A record that is held waits on purpose. Its age would look like a stuck record,
                 // so only the time it is still held for is shown.
                 let (age, left) = match state {
                     RecordState::Held { left, .. } => (0.0, Some(left)),
                     _ => (age.as_secs_f64(), None),
                 };
-                raise(&oldest.with_label_values(&labels), age);
+                raise(&self.child(oldest, group, partition), age);
                 if let Some(left) = left {
-                    raise(&held.with_label_values(&labels), left.as_secs_f64());
+                    raise(&self.child(held, group, partition), left.as_secs_f64());
                 }
             }
             Gauge::FetchTrouble {
@@ -258,11 +235,7 @@ impl Drawing<'_> {
                 partition,
                 age,
                 ..
-            } => {
-                let (number, topic) = self.place(partition);
-                let labels = [self.name(Of::Group, group), &*number, topic];
-                raise(&trouble.with_label_values(&labels), age.as_secs_f64());
-            }
+            } => raise(&self.child(trouble, group, partition), age.as_secs_f64()),
             Gauge::Paused { group, by, .. } => {
                 let labels = [self.name(Of::Holder, by), self.name(Of::Group, group)];
                 add(&paused.with_label_values(&labels), 1.0);
@@ -310,6 +283,12 @@ impl Drawing<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Returns the value of a partition in a group.
+    fn child(&mut self, vector: &GaugeVec, group: &str, partition: &TopicPartition) -> Value {
+        let (number, topic) = self.place(partition);
+        vector.with_label_values(&[self.name(Of::Group, group), &*number, topic])
     }
 
     /// Returns the labels of a partition. Partitions past the bound are counted together, whatever

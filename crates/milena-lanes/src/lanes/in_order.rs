@@ -14,9 +14,12 @@ pub(super) async fn run<F: Feed, R: Driven>(feed: F, routes: Arc<R>) {
     loop {
         match reader.next(&mut worker) {
             Next::Record(record, ticket, at) => {
-                if worker.process(record, ticket, Some(at)).await == Go::Away {
+                // The record was delivered just now, so there is no need to ask if it still counts.
+                let record = worker.share(record);
+                if worker.process_shared(&record, ticket, Some(at)).await == Go::Away {
                     return;
                 }
+                worker.keep(record);
                 worker.yield_in_turn().await;
             }
             other => {

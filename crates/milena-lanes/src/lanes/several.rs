@@ -53,10 +53,14 @@ async fn lane<F: Feed, R: Driven, Q: LaneQueue<Work>>(
     feed: F,
 ) {
     while let Some((key, (record, ticket))) = queue.take().await {
-        let stopping = feed.dispatch().is_stopping();
-        if stopping || worker.process(record, ticket, None).await == Go::Away {
+        if feed.dispatch().is_stopping() {
             return;
         }
+        let record = worker.share(record);
+        if worker.process(record, ticket).await == Go::Away {
+            return;
+        }
+        worker.release();
         queue.done(key);
         worker.yield_in_turn().await;
     }

@@ -44,8 +44,9 @@ pub(crate) struct Worker<F, R: Routes> {
     at_work: LaneAtWork,
     /// The last readings of the clock.
     pace: Pace,
-    /// Allocation of the previous record, reused by the next one. `None` if something still refers
-    /// to it.
+    /// The previous record, whose memory the next one reuses. Its key, value and headers are removed
+    /// before the lane waits. `None` before the first record, and if something else still refers to
+    /// it then.
     record: Option<SharedRecord>,
 }
 
@@ -91,29 +92,43 @@ impl<F: Feed, R: Driven> Worker<F, R> {
         }
     }
 
-    /// Processes a delivered record until it is settled. `began` is the time of delivery, if the
-    /// clock was just read.
-    pub(crate) async fn process(
-        &mut self,
-        record: ConsumerRecord,
-        ticket: Ticket,
-        began: Option<Instant>,
-    ) -> Go {
+    /// Processes a record that was delivered before, until it is settled.
+    pub(crate) async fn process(&mut self, record: SharedRecord, ticket: Ticket) -> Go {
         if !self.feed.counts(ticket) {
             // A seek or a reset moved the position while the record waited for this lane. The
             // handler must not get it.
             return Go::On;
         }
-        let record = match self.record.take() {
+        let go = self.process_shared(&record, ticket, None).await;
+        self.keep(record);
+        go
+    }
+
+    /// Moves a record into the memory of the previous one, if nothing refers to that any more.
+    ///
+    /// This is no part of `process`, whose future would copy the record once more.
+    #[inline]
+    pub(crate) fn share(&mut self, record: ConsumerRecord) -> SharedRecord {
+        match self.record.take() {
             Some(mut shared) => {
                 shared.replace(record);
                 shared
             }
             None => SharedRecord::from(record),
-        };
-        let go = self.process_shared(&record, ticket, began).await;
-        self.record = record.emptied();
-        go
+        }
+    }
+
+    /// Keeps the memory of a record that is done, for the next one.
+    #[inline]
+    pub(crate) fn keep(&mut self, record: SharedRecord) {
+        self.record = Some(record);
+    }
+
+    /// Releases the key, the value and the headers of the last record. Called before a wait, since
+    /// they hold fetched bytes.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        self.record = self.record.take().and_then(SharedRecord::emptied);
     }
 
     /// Processes a record until it is settled or its lane ends. Makes as many attempts as the
@@ -410,6 +425,7 @@ impl<F: Feed, R: Driven> Turn for Worker<F, R> {
 
     /// The last reading of the clock is no longer valid after this.
     fn rest(&mut self) {
+        self.release();
         if self.pace.rest() {
             self.notice(Instant::now());
         }

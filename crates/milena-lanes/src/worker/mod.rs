@@ -33,6 +33,7 @@ use crate::feed::{LaneAtWork, Phase, Ticket};
 use crate::reports::{Stuck, report_stuck, stop_lane};
 use crate::routes::Driven;
 use crate::source::{Feed, Source, Turn};
+use crate::tally::LaneTally;
 
 /// Processes the records of one lane. Owns a clone of each route's service that the lane has used.
 pub(crate) struct Worker<F, R: Routes> {
@@ -48,6 +49,8 @@ pub(crate) struct Worker<F, R: Routes> {
     /// before the lane waits. `None` before the first record, and if something else still refers to
     /// it then.
     record: Option<SharedRecord>,
+    /// Counts the records that this lane acknowledges.
+    tally: LaneTally,
 }
 
 /// Course of the lane after a record.
@@ -86,6 +89,7 @@ impl<F: Feed, R: Driven> Worker<F, R> {
         Self {
             at_work: feed.dispatch().lane_at_work(),
             lines: RouteLines::new(routes),
+            tally: feed.source().tally().lane(),
             feed,
             pace: Pace::default(),
             record: None,
@@ -300,7 +304,7 @@ impl<F: Feed, R: Driven> Worker<F, R> {
         if !self.feed.settle(ticket, settled) {
             tally.add_late();
         }
-        tally.add(self.feed.place(), settled);
+        tally.add(&self.tally, settled);
         None
     }
 

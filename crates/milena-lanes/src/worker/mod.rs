@@ -163,7 +163,9 @@ impl<F: Feed, R: Driven> Worker<F, R> {
             else {
                 return Go::Away;
             };
-            if number.is_first && without_waiting {
+            if !without_waiting {
+                self.pace.waited();
+            } else if number.is_first {
                 self.pace.did_not_wait(delivered.map(|delivered| Unwaited {
                     delivered,
                     offset: record.offset,

@@ -9,7 +9,7 @@ use crate::worker::{Go, Worker};
 
 /// Processes the records of a feed in their order, until it is given back or its lane has stopped.
 pub(super) async fn run<F: Feed, R: Driven>(feed: F, routes: Arc<R>) {
-    let mut worker = Worker::new(feed.clone(), routes);
+    let mut worker = Worker::new(feed.clone(), Arc::clone(&routes));
     let mut reader = feed.reader();
     loop {
         match reader.next(&mut worker) {
@@ -23,7 +23,7 @@ pub(super) async fn run<F: Feed, R: Driven>(feed: F, routes: Arc<R>) {
                 worker.yield_in_turn().await;
             }
             other => {
-                if !wait_for_more(&feed, other, &mut worker).await {
+                if !wait_for_more(&feed, &routes, other, &mut worker).await {
                     return;
                 }
             }

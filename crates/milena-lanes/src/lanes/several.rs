@@ -32,7 +32,7 @@ pub(super) async fn run<F: Feed, R: Driven, Q: LaneQueue<Work>>(
         tasks.spawn(lane(worker, Arc::clone(&queue), feed.clone()));
     }
     tokio::select! {
-        () = fill(&feed, &*queue, key) => {}
+        () = fill(&feed, &routes, &*queue, key) => {}
         never = panic_of(&mut tasks) => match never {},
     }
     queue.close();
@@ -68,8 +68,9 @@ async fn lane<F: Feed, R: Driven, Q: LaneQueue<Work>>(
 
 /// Reads records and passes them to the lanes, until the feed is given back or its lane has
 /// stopped.
-async fn fill<F: Feed, Q: LaneQueue<Work>>(
+async fn fill<F: Feed, R: Driven, Q: LaneQueue<Work>>(
     feed: &F,
+    routes: &Arc<R>,
     queue: &Q,
     key: impl Fn(&ConsumerRecord) -> Q::Key,
 ) {
@@ -85,7 +86,7 @@ async fn fill<F: Feed, Q: LaneQueue<Work>>(
                 }
             }
             other => {
-                if !wait_for_more(feed, other, &mut PlainClock).await {
+                if !wait_for_more(feed, routes, other, &mut PlainClock).await {
                     return;
                 }
             }

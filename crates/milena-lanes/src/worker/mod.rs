@@ -328,7 +328,7 @@ impl<F: Feed, R: Driven> Worker<F, R> {
             // A layer gave up waiting because the feed is given back. The next owner processes the
             // record.
             Verdict::Stuck(_) if feed.dispatch().is_stopping() => {}
-            Verdict::Stuck(error) => stop_lane(feed, Some(self.lines.name(route)), &at(error)),
+            Verdict::Stuck(error) => stop_lane(feed, self.lines.name(route), &at(error)),
             Verdict::Settle(_) | Verdict::Again(_) | Verdict::Hold(_) => {}
         }
         Go::Away

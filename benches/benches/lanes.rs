@@ -21,9 +21,10 @@ fn source(order: Order) -> InMemory {
     let mut rules = Rules::default();
     rules.order = order;
     let topic = TopicName::from("orders").keep();
-    let (keys, value) = (Bytes::from(vec![b'k'; 1_024]), Bytes::from(vec![b'v'; 100]));
+    let keys: Bytes = (0..1_024_u32).flat_map(u32::to_be_bytes).collect();
+    let value = Bytes::from(vec![b'v'; 100]);
     let record = |number: u32| {
-        let at = (number % 1_000) as usize;
+        let at = (number % 1_000 * 4) as usize;
         let record = ProducerRecord::new(topic.clone());
         record.key(keys.slice(at..at + 16)).value(value.clone())
     };

@@ -197,7 +197,8 @@ pub enum Event<'a> {
         group: &'a str,
         /// The partition.
         partition: &'a TopicPartition,
-        /// The route.
+        /// The route of the record. All routes that may take records of the topic, separated by
+        /// commas, if the lane did not stop because of a record.
         route: &'a str,
         /// The reason.
         reason: &'a str,

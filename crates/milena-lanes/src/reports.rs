@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, Event, LaneStopPolicy, Offset, StuckPolicy};
+use milena_core::{Error, ErrorKind, Event, LaneStopPolicy, Offset, RouteInfo, StuckPolicy};
 
 use crate::end::End;
 use crate::feed::PauseHolder;
 use crate::source::{Feed, Source};
 
 /// Stops a lane that cannot continue, reports it, and applies the `on_lane_stop` policy. The
-/// reported event turns health red. `route` is the route of its record. `None` if no record is at
-/// fault.
-pub(crate) fn stop_lane<F: Feed>(feed: &F, route: Option<&str>, error: &Error) {
+/// reported event turns health red. `route` is the route of its record, or all
+/// [routes of the topic](routes_of) if no record is at fault.
+pub(crate) fn stop_lane<F: Feed>(feed: &F, route: &str, error: &Error) {
     feed.stop();
     let reason = error.to_string();
     tracing::error!(partition = %feed.place(), route, reason, "a lane stopped");
@@ -19,13 +19,22 @@ pub(crate) fn stop_lane<F: Feed>(feed: &F, route: Option<&str>, error: &Error) {
     rules.observers.emit(|| Event::LaneStopped {
         group: &rules.group,
         partition: feed.place(),
-        route: route.unwrap_or_default(),
+        route,
         reason: &reason,
     });
     match rules.on_lane_stop {
         LaneStopPolicy::Stop => feed.source().end(End::Failed(error.clone())),
         LaneStopPolicy::Pause => feed.hold(&PauseHolder::LaneStopped, &reason.into()),
     }
+}
+
+/// Returns the names of the routes that may take records of the feed, separated by commas.
+#[cold]
+pub(crate) fn routes_of<F: Feed>(feed: &F, routes: &[RouteInfo]) -> String {
+    let topic = &feed.place().topic;
+    let routes = routes.iter().filter(|info| info.takes(topic));
+    let names: Vec<_> = routes.map(|info| &*info.name).collect();
+    names.join(", ")
 }
 
 /// A record that a handler has had for too long.
@@ -63,6 +72,6 @@ pub(crate) fn report_stuck<F: Feed>(feed: &F, stuck: Stuck<'_>) {
     if first && rules.on_stuck == StuckPolicy::StopLane {
         let what = format!("the handler `{route}` has had a record for {elapsed:?}");
         let error = Error::new(ErrorKind::Timeout, what).at(place);
-        stop_lane(feed, Some(route), &error.offset(offset));
+        stop_lane(feed, route, &error.offset(offset));
     }
 }

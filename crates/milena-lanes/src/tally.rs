@@ -1,16 +1,17 @@
 //! Counts of the records that lanes have settled.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use milena_core::TopicPartition;
+use parking_lot::Mutex;
 
 use crate::settled::Settled;
 
 /// Counts of the records that the lanes of one run have settled.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Records that a handler acknowledged. Every lane counts nearly every record here.
-    processed: Spread,
+    /// Records that a handler acknowledged, which are nearly all.
+    processed: Arc<Mutex<Processed>>,
     /// Records that a handler skipped.
     skipped: AtomicU64,
     /// Records that were written to a dead letter topic.
@@ -28,11 +29,21 @@ impl Tally {
         Self::default()
     }
 
-    /// Counts a settled record of this partition.
+    /// Adds a lane, which counts the records that it acknowledges.
+    pub(crate) fn lane(&self) -> LaneTally {
+        let count = Arc::new(LaneCount::default());
+        self.processed.lock().running.push(Arc::clone(&count));
+        LaneTally {
+            count,
+            processed: Arc::clone(&self.processed),
+        }
+    }
+
+    /// Counts a record that `lane` has settled.
     #[inline]
-    pub(crate) fn add(&self, of: &TopicPartition, settled: Settled) {
+    pub(crate) fn add(&self, lane: &LaneTally, settled: Settled) {
         let count = match settled {
-            Settled::Acked => return self.processed.add_one(of),
+            Settled::Acked => return lane.count.add_one(),
             Settled::Skipped => &self.skipped,
             Settled::DeadLettered => &self.dead_lettered,
             Settled::Forwarded => &self.forwarded,
@@ -48,7 +59,9 @@ impl Tally {
     /// Returns the number of records that a handler acknowledged.
     #[must_use]
     pub fn processed(&self) -> u64 {
-        self.processed.sum()
+        let processed = self.processed.lock();
+        let running: u64 = processed.running.iter().map(|lane| lane.get()).sum();
+        processed.ended + running
     }
 
     /// Returns the number of records that a handler skipped.
@@ -77,29 +90,69 @@ impl Tally {
     }
 }
 
-/// A count that every lane raises with every record. Partitions add to different slots, since all
-/// cores would contend for the cache line of a single counter.
+/// The acknowledged records of all lanes.
 #[derive(Debug, Default)]
-struct Spread([CountSlot; 16]);
+struct Processed {
+    /// The records of lanes that have ended.
+    ended: u64,
+    /// The counts of the lanes that have not ended.
+    running: Vec<Arc<LaneCount>>,
+}
 
+/// The acknowledged records of one lane. Only the lane writes it, with every record. It therefore
+/// uses plain stores, in a cache line of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-/// A counter in a cache line of its own.
-struct CountSlot(AtomicU64);
+struct LaneCount(AtomicU64);
 
-impl Spread {
-    /// Adds one to the slot of this partition.
+impl LaneCount {
     #[inline]
-    fn add_one(&self, of: &TopicPartition) {
-        let at = of.partition.to_wire().unsigned_abs() as usize % self.0.len();
-        if let Some(slot) = self.0.get(at) {
-            slot.0.fetch_add(1, Ordering::Relaxed);
-        }
+    fn add_one(&self) {
+        self.0.store(self.get() + 1, Ordering::Relaxed);
     }
 
-    /// Returns the sum of all slots.
-    fn sum(&self) -> u64 {
-        let slots = self.0.iter();
-        slots.map(|slot| slot.0.load(Ordering::Relaxed)).sum()
+    #[inline]
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A lane's handle on its count. When it is dropped, the count is added to that of ended lanes.
+#[derive(Debug)]
+pub(crate) struct LaneTally {
+    /// The count of the lane.
+    count: Arc<LaneCount>,
+    /// The counts of all lanes.
+    processed: Arc<Mutex<Processed>>,
+}
+
+impl Drop for LaneTally {
+    fn drop(&mut self) {
+        let mut processed = self.processed.lock();
+        let running = &mut processed.running;
+        running.retain(|lane| !Arc::ptr_eq(lane, &self.count));
+        processed.ended += self.count.get();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_records_of_a_lane_count_while_it_runs_and_after_it_has_ended() {
+        let tally = Tally::new();
+        let (one, other) = (tally.lane(), tally.lane());
+        for lane in [&one, &one, &other] {
+            tally.add(lane, Settled::Acked);
+        }
+        tally.add(&other, Settled::Skipped);
+        assert_eq!((tally.processed(), tally.skipped()), (3, 1));
+        drop(one);
+        assert_eq!(tally.processed(), 3);
+        tally.add(&other, Settled::Acked);
+        drop(other);
+        assert_eq!(tally.processed(), 4);
+        assert!(tally.processed.lock().running.is_empty());
     }
 }

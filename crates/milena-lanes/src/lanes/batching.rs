@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::reading::{PlainClock, wait_for_more};
 use crate::feed::{Phase, Ticket};
-use crate::reports::stop_lane;
+use crate::reports::{routes_of, stop_lane};
 use crate::routes::Driven;
 use crate::source::{Feed, Next, Reader, Source};
 use crate::worker::{AttemptAt, Begun, Go, Verdict, Worker, watched};
@@ -52,6 +52,8 @@ pub(super) struct BatchingLane<F: Feed, R: Routes> {
     feed: F,
     /// Calls the services of the routes.
     worker: Worker<F, R>,
+    /// The routes of the handler.
+    routes: Arc<R>,
     /// Reads the records that were not delivered yet.
     reader: F::Reader,
     /// Records to try again, in order. They come before all records of `reader`.
@@ -65,7 +67,8 @@ pub(super) struct BatchingLane<F: Feed, R: Routes> {
 impl<F: Feed, R: Driven> BatchingLane<F, R> {
     pub(super) fn new(feed: F, routes: Arc<R>) -> Self {
         Self {
-            worker: Worker::new(feed.clone(), routes),
+            worker: Worker::new(feed.clone(), Arc::clone(&routes)),
+            routes,
             reader: feed.reader(),
             feed,
             again: VecDeque::new(),
@@ -113,7 +116,7 @@ impl<F: Feed, R: Driven> BatchingLane<F, R> {
             match self.reader.next(&mut PlainClock) {
                 Next::Record(record, ticket, _) => return Some(Member::new(record, ticket)),
                 other => {
-                    if !wait_for_more(&self.feed, other, &mut PlainClock).await {
+                    if !wait_for_more(&self.feed, &self.routes, other, &mut PlainClock).await {
                         return None;
                     }
                 }
@@ -231,7 +234,11 @@ impl<F: Feed, R: Driven> BatchingLane<F, R> {
                     return None;
                 }
                 Next::Failed(error) => {
-                    stop_lane(&self.feed, None, &error);
+                    stop_lane(
+                        &self.feed,
+                        &routes_of(&self.feed, self.routes.routes()),
+                        &error,
+                    );
                     *closed = true;
                     return None;
                 }

@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use crate::gates;
 use crate::panics::caught;
 use crate::queue::{BoundedQueue, KeyQueue};
-use crate::reports::stop_lane;
+use crate::reports::{routes_of, stop_lane};
 use crate::routes::Driven;
 use crate::source::{Feed, Lanes, Source};
 
@@ -50,11 +50,12 @@ impl<F: Feed, R: Driven> Lanes<F> for RouteLanes<F, R> {
         let (routes, own) = (Arc::clone(&self.routes), feed.clone());
         let task = self.runtime.spawn(async move {
             let _guard = guard;
-            let lanes = drive(own.clone(), routes);
+            let lanes = drive(own.clone(), Arc::clone(&routes));
             // A panic of the handler is an error for its record and does not get here. Any other
             // panic here would leave the feed without a reader.
             if let Err(error) = caught("a lane", lanes).await {
-                stop_lane(&own, None, &error.at(own.place()));
+                let route = routes_of(&own, routes.routes());
+                stop_lane(&own, &route, &error.at(own.place()));
             }
         });
         feed.dispatch().own_task(task.abort_handle());

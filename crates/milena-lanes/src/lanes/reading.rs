@@ -1,14 +1,22 @@
 //! The pauses of a task that reads a feed, while there is no record for it.
 
+use std::sync::Arc;
+
+use milena_core::Routes;
 use tokio::time::Instant;
 
 use crate::feed::PauseHolder;
-use crate::reports::stop_lane;
+use crate::reports::{routes_of, stop_lane};
 use crate::source::{Feed, Next, Turn};
 
 /// Waits until `reader.next` may return a record, after it returned something else. Returns false
 /// if no more records come.
-pub(super) async fn wait_for_more<F: Feed>(feed: &F, next: Next, turn: &mut impl Turn) -> bool {
+pub(super) async fn wait_for_more<F: Feed>(
+    feed: &F,
+    routes: &Arc<impl Routes>,
+    next: Next,
+    turn: &mut impl Turn,
+) -> bool {
     match next {
         Next::Record(..) => true,
         Next::Empty => {
@@ -29,7 +37,7 @@ pub(super) async fn wait_for_more<F: Feed>(feed: &F, next: Next, turn: &mut impl
         }
         Next::Failed(error) => {
             turn.rest();
-            stop_lane(feed, None, &error);
+            stop_lane(feed, &routes_of(feed, routes.routes()), &error);
             false
         }
     }

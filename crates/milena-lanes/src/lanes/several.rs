@@ -32,7 +32,7 @@ pub(super) async fn run<F: Feed, R: Driven, Q: LaneQueue<Work>>(
         tasks.spawn(lane(worker, Arc::clone(&queue), feed.clone()));
     }
     tokio::select! {
-        () = fill(&feed, &*queue, key) => {}
+        () = fill(&feed, &routes, &*queue, key) => {}
         never = panic_of(&mut tasks) => match never {},
     }
     queue.close();
@@ -53,10 +53,14 @@ async fn lane<F: Feed, R: Driven, Q: LaneQueue<Work>>(
     feed: F,
 ) {
     while let Some((key, (record, ticket))) = queue.take().await {
-        let stopping = feed.dispatch().is_stopping();
-        if stopping || worker.process(record, ticket, None).await == Go::Away {
+        if feed.dispatch().is_stopping() {
             return;
         }
+        let record = worker.share(record);
+        if worker.process(record, ticket).await == Go::Away {
+            return;
+        }
+        worker.release();
         queue.done(key);
         worker.yield_in_turn().await;
     }
@@ -64,8 +68,9 @@ async fn lane<F: Feed, R: Driven, Q: LaneQueue<Work>>(
 
 /// Reads records and passes them to the lanes, until the feed is given back or its lane has
 /// stopped.
-async fn fill<F: Feed, Q: LaneQueue<Work>>(
+async fn fill<F: Feed, R: Driven, Q: LaneQueue<Work>>(
     feed: &F,
+    routes: &Arc<R>,
     queue: &Q,
     key: impl Fn(&ConsumerRecord) -> Q::Key,
 ) {
@@ -81,7 +86,7 @@ async fn fill<F: Feed, Q: LaneQueue<Work>>(
                 }
             }
             other => {
-                if !wait_for_more(feed, other, &mut PlainClock).await {
+                if !wait_for_more(feed, routes, other, &mut PlainClock).await {
                     return;
                 }
             }

@@ -36,6 +36,8 @@ struct MemoryLog {
     tracker: OffsetTracker,
     /// The holders that keep the partition paused. Nothing is delivered while there is one.
     pauses: Pauses,
+    /// True while a lane waits until the window has room. A settled record then wakes it.
+    waits_for_room: bool,
     /// True once the lanes were cut off. Nothing is settled from then on.
     is_over: bool,
 }
@@ -49,6 +51,7 @@ impl MemoryPartition {
                 end: 0,
                 tracker: OffsetTracker::new(Offset::ZERO),
                 pauses: Pauses::default(),
+                waits_for_room: false,
                 is_over: false,
             }),
             readable: Notify::new(),
@@ -75,9 +78,14 @@ impl MemoryPartition {
         self.wake();
     }
 
-    /// Delivers the next record, if fewer than `window` are delivered and not done. `more` is true
-    /// while further records may be appended, and `now` returns the time.
-    pub(super) fn deliver(&self, window: usize, more: bool, now: impl FnOnce() -> Instant) -> Next {
+    /// Delivers the next record, if fewer than `window` are delivered and not done. `more` returns
+    /// true while further records may be appended, and `now` returns the time.
+    pub(super) fn deliver(
+        &self,
+        window: usize,
+        more: impl FnOnce() -> bool,
+        now: impl FnOnce() -> Instant,
+    ) -> Next {
         let mut log = self.log.lock();
         if self.dispatch.is_stopping() {
             return Next::Over;
@@ -94,7 +102,8 @@ impl MemoryPartition {
                 drop(log);
                 Next::Record(record, ticket, now())
             }
-            None if more => Next::Empty,
+            // Asked under the lock. The last sender could otherwise append a record meanwhile.
+            None if more() => Next::Empty,
             None => Next::Over,
         }
     }
@@ -114,12 +123,19 @@ impl MemoryPartition {
 
     /// Waits until fewer than `window` delivered records are remembered, or dispatch stops.
     pub(super) async fn has_room(&self, window: usize) {
-        while self.log.lock().tracker.window() >= window && !self.dispatch.is_stopping() {
+        while self.is_full(window) && !self.dispatch.is_stopping() {
             tokio::select! {
                 () = self.room.notified() => {}
                 () = self.dispatch.stopped() => {}
             }
         }
+    }
+
+    /// Returns true if the window is full. The next settled record then wakes the lane that waits.
+    fn is_full(&self, window: usize) -> bool {
+        let mut log = self.log.lock();
+        log.waits_for_room = log.tracker.window() >= window;
+        log.waits_for_room
     }
 
     /// Returns true if the record of this ticket may still go to a handler.
@@ -133,8 +149,11 @@ impl MemoryPartition {
         if log.is_over || !log.tracker.settle(ticket) {
             return false;
         }
+        let wake = std::mem::take(&mut log.waits_for_room);
         drop(log);
-        self.room.notify_one();
+        if wake {
+            self.room.notify_one();
+        }
         true
     }
 

@@ -258,7 +258,7 @@ impl MemoryFeed {
 
     /// Delivers the next record. `now` returns the time.
     pub(super) fn deliver(&self, now: impl FnOnce() -> Instant) -> Next {
-        let more = *self.source.senders.borrow() > 0;
+        let more = || *self.source.senders.borrow() > 0;
         self.partition.deliver(WINDOW, more, now)
     }
 }

@@ -33,6 +33,7 @@ use crate::feed::{LaneAtWork, Phase, Ticket};
 use crate::reports::{Stuck, report_stuck, stop_lane};
 use crate::routes::Driven;
 use crate::source::{Feed, Source, Turn};
+use crate::tally::LaneTally;
 
 /// Processes the records of one lane. Owns a clone of each route's service that the lane has used.
 pub(crate) struct Worker<F, R: Routes> {
@@ -44,9 +45,12 @@ pub(crate) struct Worker<F, R: Routes> {
     at_work: LaneAtWork,
     /// The last readings of the clock.
     pace: Pace,
-    /// Allocation of the previous record, reused by the next one. `None` if something still refers
-    /// to it.
+    /// The previous record, whose memory the next one reuses. Its key, value and headers are removed
+    /// before the lane waits. `None` before the first record, and if something else still refers to
+    /// it then.
     record: Option<SharedRecord>,
+    /// Counts the records that this lane acknowledges.
+    tally: LaneTally,
 }
 
 /// Course of the lane after a record.
@@ -85,35 +89,50 @@ impl<F: Feed, R: Driven> Worker<F, R> {
         Self {
             at_work: feed.dispatch().lane_at_work(),
             lines: RouteLines::new(routes),
+            tally: feed.source().tally().lane(),
             feed,
             pace: Pace::default(),
             record: None,
         }
     }
 
-    /// Processes a delivered record until it is settled. `began` is the time of delivery, if the
-    /// clock was just read.
-    pub(crate) async fn process(
-        &mut self,
-        record: ConsumerRecord,
-        ticket: Ticket,
-        began: Option<Instant>,
-    ) -> Go {
+    /// Processes a record that was delivered before, until it is settled.
+    pub(crate) async fn process(&mut self, record: SharedRecord, ticket: Ticket) -> Go {
         if !self.feed.counts(ticket) {
             // A seek or a reset moved the position while the record waited for this lane. The
             // handler must not get it.
             return Go::On;
         }
-        let record = match self.record.take() {
+        let go = self.process_shared(&record, ticket, None).await;
+        self.keep(record);
+        go
+    }
+
+    /// Moves a record into the memory of the previous one, if nothing refers to that any more.
+    ///
+    /// This is no part of `process`, whose future would copy the record once more.
+    #[inline]
+    pub(crate) fn share(&mut self, record: ConsumerRecord) -> SharedRecord {
+        match self.record.take() {
             Some(mut shared) => {
                 shared.replace(record);
                 shared
             }
             None => SharedRecord::from(record),
-        };
-        let go = self.process_shared(&record, ticket, began).await;
-        self.record = record.emptied();
-        go
+        }
+    }
+
+    /// Keeps the memory of a record that is done, for the next one.
+    #[inline]
+    pub(crate) fn keep(&mut self, record: SharedRecord) {
+        self.record = Some(record);
+    }
+
+    /// Releases the key, the value and the headers of the last record. Called before a wait, since
+    /// they hold fetched bytes.
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        self.record = self.record.take().and_then(SharedRecord::emptied);
     }
 
     /// Processes a record until it is settled or its lane ends. Makes as many attempts as the
@@ -144,7 +163,9 @@ impl<F: Feed, R: Driven> Worker<F, R> {
             else {
                 return Go::Away;
             };
-            if number.is_first && without_waiting {
+            if !without_waiting {
+                self.pace.waited();
+            } else if number.is_first {
                 self.pace.did_not_wait(delivered.map(|delivered| Unwaited {
                     delivered,
                     offset: record.offset,
@@ -285,7 +306,7 @@ impl<F: Feed, R: Driven> Worker<F, R> {
         if !self.feed.settle(ticket, settled) {
             tally.add_late();
         }
-        tally.add(self.feed.place(), settled);
+        tally.add(&self.tally, settled);
         None
     }
 
@@ -307,7 +328,7 @@ impl<F: Feed, R: Driven> Worker<F, R> {
             // A layer gave up waiting because the feed is given back. The next owner processes the
             // record.
             Verdict::Stuck(_) if feed.dispatch().is_stopping() => {}
-            Verdict::Stuck(error) => stop_lane(feed, Some(self.lines.name(route)), &at(error)),
+            Verdict::Stuck(error) => stop_lane(feed, self.lines.name(route), &at(error)),
             Verdict::Settle(_) | Verdict::Again(_) | Verdict::Hold(_) => {}
         }
         Go::Away
@@ -410,6 +431,7 @@ impl<F: Feed, R: Driven> Turn for Worker<F, R> {
 
     /// The last reading of the clock is no longer valid after this.
     fn rest(&mut self) {
+        self.release();
         if self.pace.rest() {
             self.notice(Instant::now());
         }

@@ -10,7 +10,9 @@ use milena_core::{
 use milena_lanes::{InMemory, run};
 use tokio::time::{Instant, sleep};
 
-use crate::bed::{Notes, orders, rules};
+use milena_middleware::{On, Router, Stack};
+
+use crate::bed::{Notes, observed, orders, rules};
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_handlers_finish_and_begins_no_other_record() {
@@ -93,13 +95,33 @@ async fn a_panic_of_a_recorder_in_any_lane_ends_the_run_with_its_name() {
         }
     }
     for order in [Order::Partition, Order::Key(2), Order::Unordered(2)] {
-        let mut rules = rules(order);
+        let notes = Notes::default();
+        let mut rules = observed(rules(order), &notes);
         rules.recorder = Some(Arc::new(Full));
         let source = orders(rules, ["one"]);
         let error = run(&source, || async {}).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Panicked, "{order}");
         assert!(error.message().contains("the recorder panicked"), "{error}");
+        let notes = notes.all();
+        assert!(notes[0].starts_with("stopped in handler: "), "{notes:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_that_stops_without_a_record_names_the_routes_of_its_topic() {
+    let notes = Notes::default();
+    let source = orders(observed(rules(Order::Partition), &notes), ["one"]);
+    let named = |name: &str| Stack::new().named(name).handler(async || {});
+    let careless = On::topic("orders").when("is large", |_| panic!("no rules"));
+    let routes = Router::new()
+        .route(careless, named("billing"))
+        .route("orders", named("shipping"))
+        .route("bills", named("books"))
+        .fallback(named("archive"));
+    run(&source, routes).await.unwrap_err();
+    let notes = notes.all();
+    let text = "stopped in billing, shipping, archive: a condition of the routes panicked";
+    assert!(notes[0].starts_with(text), "{notes:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! An async function of extractors as a tower service.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -43,8 +44,36 @@ where
     }
 
     fn call(&mut self, incoming: Incoming) -> Self::Future {
-        let (handler, state) = (self.handler.clone(), Arc::clone(&self.state));
-        Box::pin(async move { handler.handle(incoming, &state).await.map_err(Into::into) })
+        let (handler, state) = (self.handler.clone(), CallState::of(&self.state));
+        Box::pin(async move {
+            let answer = handler.handle(incoming, state.get()).await;
+            answer.map_err(Into::into)
+        })
+    }
+}
+
+/// The state of a handler as one call of it holds it.
+enum CallState<T: 'static> {
+    /// The state `()`, which needs no reference count. Most handlers have no other.
+    Unit(&'static T),
+    /// Any other state.
+    Shared(Arc<T>),
+}
+
+impl<T: 'static> CallState<T> {
+    fn of(state: &Arc<T>) -> Self {
+        let unit: &'static dyn Any = &();
+        match unit.downcast_ref() {
+            Some(unit) => Self::Unit(unit),
+            None => Self::Shared(Arc::clone(state)),
+        }
+    }
+
+    fn get(&self) -> &T {
+        match self {
+            Self::Unit(state) => state,
+            Self::Shared(state) => state,
+        }
     }
 }
 

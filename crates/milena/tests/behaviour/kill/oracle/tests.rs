@@ -1,8 +1,8 @@
 //! Tests of the oracle. Each kind of violation is found, and nothing in a correct run.
 
-use super::journal::{Entry, What};
-use super::oracle::Oracle;
-use super::plan::Plan;
+use super::Oracle;
+use crate::kill::journal::{Entry, What};
+use crate::kill::plan::Plan;
 
 /// Two partitions. In the first one, the records at 0, 2 and 4 have one key, those at 1 and 3 have
 /// another, and the one at 3 is poison.

@@ -1,8 +1,4 @@
 //! Tests that topics are created, described, listed and deleted, each with its own result.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::time::Duration;
 

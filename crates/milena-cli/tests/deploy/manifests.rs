@@ -2,12 +2,6 @@
 //! each other and with the code.
 //!
 //! Nothing is started here: this reads the files and holds the facts in them against each other.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,5 @@
 //! A client makes producers, consumers and administrators for one cluster, and closes them in the
 //! right order.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

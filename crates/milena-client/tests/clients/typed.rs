@@ -1,8 +1,4 @@
 //! Typed producers and consumers on the embedded broker.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,10 +1,4 @@
 //! The metrics of a client match its work.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::time::Duration;
 

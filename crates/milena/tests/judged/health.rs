@@ -1,10 +1,4 @@
 //! The health page while brokers stop and start and a program shuts down.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::time::Duration;
 

@@ -1,26 +1,17 @@
 //! Classic groups. Partitions that move stop while the others go on, members come back,
 //! subscriptions change, and errors name their cause.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, fill, run, run_noting};
-use groups::ear::{Ear, Heard};
-use groups::{members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{Assignor, GroupAssignment, GroupMember, GroupProtocol, GroupTopics};
 use milena_core::{ErrorKind, Gauge, Offset, Partition, TopicPartition, Value};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::ear::{Ear, Heard};
+use crate::bed::members::{members, stable_with};
+use crate::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, fill, run, run_noting};
 
 fn place(number: u32) -> TopicPartition {
     TopicPartition::new("orders", number)

@@ -1,21 +1,11 @@
-//! Support for tests of groups. It adds to the bed of the other tests, and has listeners that note
-//! their calls.
-#![allow(dead_code, reason = "each test program uses its part")]
-
-#[path = "../consume/bed.rs"]
-pub(crate) mod bed;
-pub(crate) mod ear;
-pub(crate) mod hostile;
-pub(crate) mod owners;
+//! Support for tests of groups: ways to be a member, and waits for what the coordinator sees.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use milena_broker::GroupState;
-use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
-use milena_pool::Cluster;
+use milena_consumer::{ConsumerBuilder, GroupProtocol};
 
-use bed::{Bed, bed_with, eventually};
+use super::{Bed, bed_with, eventually};
 
 /// The ways to be a member. They are eager, cooperative, and assigned by the coordinator.
 pub(crate) const WAYS: [&str; 3] = ["range", "cooperative-sticky", "consumer"];
@@ -31,24 +21,6 @@ pub(crate) async fn member(bed: &Bed, way: &str, client_id: &str) -> ConsumerBui
     match way {
         "consumer" => builder.group_protocol(GroupProtocol::Consumer),
         assignor => builder.assignors([assignor]),
-    }
-}
-
-impl Bed {
-    /// Returns the builder of a member of the classic group `billing` that reads `orders`.
-    pub(crate) async fn classic(&self, client_id: &str) -> ConsumerBuilder {
-        let builder = self.builder_as(client_id).await;
-        builder.group_protocol(GroupProtocol::Classic)
-    }
-
-    /// Returns the builder of a member of the classic group `billing` that reads these topics.
-    pub(crate) async fn classic_of(&self, topics: &[&str]) -> ConsumerBuilder {
-        let cluster = Cluster::builder(self.broker.bootstrap())
-            .connector(self.broker.dialer())
-            .metadata_max_age(Duration::from_secs(10));
-        Consumer::builder(cluster.connect().await.unwrap(), "billing")
-            .topics(topics.iter().copied())
-            .group_protocol(GroupProtocol::Classic)
     }
 }
 

@@ -1,15 +1,5 @@
 //! Reads the records of a real Kafka, among them transactions of another client.
 //! `scripts/test-real-kafka` runs this test.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stderr,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-mod real;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +8,8 @@ use std::time::Duration;
 use milena_consumer::{AssignedConsumer, Consumer, IsolationLevel, StartAt};
 use milena_core::{Timestamp, TopicPartition};
 use milena_pool::Cluster;
+
+use crate::bed::real;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 

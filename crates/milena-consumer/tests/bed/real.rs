@@ -1,5 +1,4 @@
 //! A real cluster, which `MILENA_TEST_BOOTSTRAP` names, and topics that only one test uses.
-#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use milena_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use milena_protocol::messages::leave_group_request::MemberIdentity;
 use milena_protocol::messages::{JoinGroupRequest, LeaveGroupRequest};
 
-use super::bed::Bed;
+use super::Bed;
 
 /// Metadata that is empty, cut short, or has absurd counts or versions, and metadata that claims
 /// every partition in a generation far ahead.

@@ -5,17 +5,6 @@
 //! Bug C16 sends zero topic ids with new versions of Fetch and OffsetFetch. It needs no test here.
 //! A fetch names topics, at version 12, if the id of one of them is unknown (`fetcher/flight.rs`).
 //! OffsetFetch names topics in all versions that milena speaks (at most 9, and ids came with 10).
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "consume/bed.rs"]
-mod bed;
 
 use std::time::Duration;
 

@@ -1,29 +1,20 @@
 //! Groups on a real cluster. `MILENA_TEST_BOOTSTRAP` names it, and `scripts/test-real-kafka` starts
 //! one.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
-mod real;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{eventually, fill};
-use groups::ear::{Ear, Heard};
 use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol};
 use milena_core::{Partition, Value};
 use milena_pool::Cluster;
 use milena_protocol::ApiKey;
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::bed::ear::{Ear, Heard};
+use crate::bed::real;
+use crate::bed::{eventually, fill};
 
 const PARTITIONS: u32 = 6;
 

@@ -1,23 +1,10 @@
 //! Tests of groups and their coordinator against bugs of other clients, G13 and G15 to G19. Each
 //! would fail if milena had the bug.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{LIMIT, Seen, bed_with, eventually, run, run_noting};
-use groups::ear::{Ear, Heard};
-use groups::{WAYS, bed_with_journal as bed, member, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{Consumer, GroupProtocol, Order};
 use milena_core::{Backoff, Event, Offset, Partition, Value};
@@ -25,6 +12,10 @@ use milena_pool::Cluster;
 use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::ear::{Ear, Heard};
+use crate::bed::members::{WAYS, bed_with_journal as bed, member, stable_with};
+use crate::bed::{LIMIT, Seen, bed_with, eventually, run, run_noting};
 
 #[tokio::test(start_paused = true)]
 async fn g13_whatever_happens_to_heartbeats_who_joins_owns_nothing_and_every_request_is_one_that_brokers_take()

@@ -9,7 +9,8 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
-mod real;
+#[path = "../bed/mod.rs"]
+mod bed;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -27,6 +28,8 @@ use milena_protocol::messages::create_topics_request::{
 use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::real;
 
 const LIMIT: Duration = Duration::from_secs(120);
 

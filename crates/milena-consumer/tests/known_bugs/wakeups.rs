@@ -2,17 +2,6 @@
 //! if milena had the bug.
 //!
 //! Bug C24 has more cases in `consume/ways.rs`.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "consume/bed.rs"]
-mod bed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

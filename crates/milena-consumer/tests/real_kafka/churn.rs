@@ -3,15 +3,6 @@
 //!
 //! `MILENA_TEST_BOOTSTRAP` names the cluster. `MILENA_TEST_CHURN_SECONDS` sets the duration (20 by
 //! default).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-mod real;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +16,8 @@ use milena_producer::Producer;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+
+use crate::bed::real;
 
 const PARTITIONS: u32 = 16;
 const MEMBERS: usize = 6;

@@ -1,23 +1,14 @@
 //! Behaviour of groups under both protocols, such as the members that stay and the topics that a
 //! pattern reads.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::time::Duration;
 
-use groups::bed::{Bed, Seen, bed, bed_with, eventually, run, run_noting};
-use groups::ear::Ear;
-use groups::{members, stable_with};
 use milena_consumer::{ConsumerBuilder, GroupMembershipOperation, GroupProtocol};
 use tokio::time::{Instant, sleep};
+
+use crate::bed::ear::Ear;
+use crate::bed::members::{members, stable_with};
+use crate::bed::{Bed, Seen, bed, bed_with, eventually, run, run_noting};
 
 const PROTOCOLS: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
 

@@ -1,8 +1,4 @@
 //! A consumer's run can be spawned on any runtime thread, whatever its handler captures.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test stops at the first thing that goes wrong"
-)]
 
 use std::future::Future;
 use std::sync::Arc;

@@ -2,17 +2,6 @@
 //!
 //! Bugs C4, C5, C6 and C12 have more cases in `consume/truncation.rs`, `consume/faults.rs` and
 //! `consume/damage.rs`.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "consume/bed.rs"]
-mod bed;
 
 use std::time::Duration;
 

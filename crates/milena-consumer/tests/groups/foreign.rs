@@ -3,23 +3,12 @@
 //!
 //! `MILENA_TEST_PYTHON` names a Python with those clients (`scripts/python-env` makes one).
 //! `scripts/foreign-clients` runs this test.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{LIMIT, eventually, fill};
 use milena_broker::Broker;
 use milena_consumer::{Consumer, GroupProtocol};
 use milena_core::{Partition, Value};
@@ -28,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+
+use crate::bed::{LIMIT, eventually, fill};
 
 const PARTITIONS: u32 = 6;
 

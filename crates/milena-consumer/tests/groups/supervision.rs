@@ -1,15 +1,5 @@
 //! A panic on any task of a consumer ends the consumer with an error that names the cause. Its
 //! partitions are given back, and the error is reported once.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,8 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use groups::bed::{Bed, LIMIT, Running, Seen, bed, eventually, run, run_noting};
-use groups::{WAYS, member, members};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{
     AssignedConsumer, Assignor, ConsumerBuilder, GroupAssignment, GroupMember, GroupTopics,
@@ -32,6 +20,9 @@ use milena_core::{
 };
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::members::{WAYS, bed_with_journal, member, members};
+use crate::bed::{Bed, LIMIT, Running, Seen, bed, eventually, run, run_noting};
 
 /// A listener that panics in the method of this name.
 struct Touchy(&'static str);
@@ -575,7 +566,7 @@ fn a_consumer_whose_runtime_ended_says_so_and_waits_for_nothing() {
 async fn what_a_handler_captured_goes_with_its_run_and_the_cluster_with_its_consumer() {
     for way in WAYS {
         for orderly in [true, false] {
-            let bed = groups::bed_with_journal(2).await;
+            let bed = bed_with_journal(2).await;
             bed.fill(2, 0, 5).await;
             let captured = Arc::new(());
             let held = Arc::clone(&captured);

@@ -1,12 +1,19 @@
 //! The test bed. It has a broker in memory, records in it, and consumers that note the records they
 //! get.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+pub(crate) mod ear;
+pub(crate) mod hostile;
+pub(crate) mod members;
+pub(crate) mod owners;
+pub(crate) mod real;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use milena_broker::{Broker, BrokerBuilder};
-use milena_consumer::{Consumer, ConsumerBuilder, RunReport, ShutdownHandle};
+use milena_consumer::{Consumer, ConsumerBuilder, GroupProtocol, RunReport, ShutdownHandle};
 use milena_core::{Backoff, Event, Observer, Offset, Partition, ProducerRecord, Result};
 use milena_pool::Cluster;
 use milena_producer::Producer;
@@ -71,6 +78,22 @@ impl Bed {
 
     pub(crate) async fn builder_as(&self, client_id: &str) -> ConsumerBuilder {
         Consumer::builder(self.cluster(client_id).await, "billing").topics(["orders"])
+    }
+
+    /// Returns the builder of a member of the classic group `billing` that reads `orders`.
+    pub(crate) async fn classic(&self, client_id: &str) -> ConsumerBuilder {
+        let builder = self.builder_as(client_id).await;
+        builder.group_protocol(GroupProtocol::Classic)
+    }
+
+    /// Returns the builder of a member of the classic group `billing` that reads these topics.
+    pub(crate) async fn classic_of(&self, topics: &[&str]) -> ConsumerBuilder {
+        let cluster = Cluster::builder(self.broker.bootstrap())
+            .connector(self.broker.dialer())
+            .metadata_max_age(Duration::from_secs(10));
+        Consumer::builder(cluster.connect().await.unwrap(), "billing")
+            .topics(topics.iter().copied())
+            .group_protocol(GroupProtocol::Classic)
     }
 
     /// Writes records to the topic `orders`, as [`fill`] does.
@@ -155,7 +178,6 @@ impl Seen {
         ended.unwrap_or_else(|_| panic!("never came: {what}; seen {}", self.len()));
     }
 
-    #[allow(dead_code, reason = "each test program uses its part")]
     pub(crate) async fn until_len_or_end(&self, len: usize, running: &Running) {
         eventually("records, or the end", || {
             self.len() >= len || running.is_over()
@@ -178,7 +200,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    #[allow(dead_code, reason = "each test program uses its part")]
     pub(crate) fn spawn(
         stop: ShutdownHandle,
         run: impl Future<Output = Result<RunReport>> + Send + 'static,
@@ -187,7 +208,6 @@ impl Running {
         Self { stop, task }
     }
 
-    #[allow(dead_code, reason = "each test program uses its part")]
     pub(crate) fn is_over(&self) -> bool {
         self.task.is_finished()
     }

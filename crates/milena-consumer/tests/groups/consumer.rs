@@ -1,28 +1,19 @@
 //! Groups of the consumer protocol (KIP-848). The coordinator assigns, and a change moves only the
 //! partitions that it must.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use groups::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
-use groups::ear::{Ear, Heard};
-use groups::{members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{ConsumerBuilder, GroupProtocol};
 use milena_core::{ErrorKind, Event, Partition, TopicPartition, Value};
 use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::ear::{Ear, Heard};
+use crate::bed::members::{members, stable_with};
+use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
 
 async fn modern(partitions: u32) -> Bed {
     bed(partitions).await

@@ -4,30 +4,22 @@
 //! In bug G9 a partition is assigned in the generation in which it is revoked, and in bug G10 an
 //! assignor never ends. The property tests of the sticky assignor cover both, together with
 //! `members_that_come_and_go_never_own_a_partition_together` here. The other bugs are in
-//! `groups_known_bugs_coordinator.rs`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test stops at the first thing that goes wrong"
-)]
-
-#[path = "groups/mod.rs"]
-mod groups;
+//! `coordinator.rs`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use groups::bed::{LIMIT, Running, Seen, eventually, run_noting};
-use groups::ear::{Ear, Heard};
-use groups::owners::Owners;
-use groups::{WAYS, bed_with_journal as bed, hostile, member, members, stable_with};
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_core::{Timestamp, TopicPartition};
 use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::bed::ear::{Ear, Heard};
+use crate::bed::hostile;
+use crate::bed::members::{WAYS, bed_with_journal as bed, member, members, stable_with};
+use crate::bed::owners::Owners;
+use crate::bed::{LIMIT, Running, Seen, eventually, run_noting};
 
 async fn end_in_order(seen: &Seen, running: Vec<Running>, partitions: u32, count: usize) {
     for member in running {

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, Fault};
 use milena_core::ProducerRecord;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Bed, Ledger, bed, bed_with, numbers, record, record_at};
+use crate::bed::{Bed, Ledger, bed, bed_with, numbers, record, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 

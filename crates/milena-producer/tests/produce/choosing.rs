@@ -11,7 +11,7 @@ use milena_producer::partitioner::RoundRobin;
 use milena_producer::{Choice, Partitioner, Partitioning, ProducerBuilder};
 use parking_lot::Mutex;
 
-use crate::cluster::bed;
+use crate::bed::bed;
 
 /// A partitioner with state, which takes turns and counts how often it was asked for each value.
 #[derive(Clone, Default)]

@@ -8,7 +8,7 @@ use milena_core::{ErrorKind, ProducerRecord};
 use milena_producer::ProducerBuilder;
 use tokio::time::Instant;
 
-use crate::cluster::{Bed, bed, failures};
+use crate::bed::{Bed, bed, failures};
 
 /// Returns the number of records in the partitions that node 1 leads, and in all others.
 async fn shares(bed: &Bed, change: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> [i64; 2] {

@@ -7,7 +7,7 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_core::{ErrorKind, Persistence};
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Ledger, bed, numbers, record, stamp};
+use crate::bed::{Ledger, bed, numbers, record, stamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -7,7 +7,7 @@ use milena_core::{ErrorCode, Persistence, ProducerRecord};
 use milena_protocol::any::AnyRequest;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Bed, Ledger, bed, bed_with, connect, numbers, record, record_at};
+use crate::bed::{Bed, Ledger, bed, bed_with, connect, numbers, record, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@ use milena_core::{Error, ErrorKind, Headers, Persistence, ProducerRecord};
 use milena_producer::{Producer, TryEnqueueError};
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Bed, bed, record, record_at};
+use crate::bed::{Bed, bed, record, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use milena_core::ProducerRecord;
 use milena_producer::{Acks, Compression, ProducerBuilder};
 use tokio::time::timeout;
 
-use crate::cluster::{Bed, Counts, Ledger, bed_with};
+use crate::bed::{Bed, Counts, Ledger, bed_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PARTITIONS: u32 = 3;

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, Fault};
 use milena_core::{ErrorKind, Persistence};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::cluster::{bed, record};
+use crate::bed::{bed, record};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -9,7 +9,7 @@ use milena_core::ProducerRecord;
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
-use crate::cluster::{Bed, bed, record};
+use crate::bed::{Bed, bed, record};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use milena_core::Persistence;
 use milena_producer::Acks;
 use tokio::time::timeout;
 
-use crate::cluster::{Bed, Ledger, bed_with, numbers, record, stamp};
+use crate::bed::{Bed, Ledger, bed_with, numbers, record, stamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_core::{ErrorKind, Persistence, ProducerRecord};
 use milena_producer::Compression;
 
-use crate::cluster::{Bed, Ledger, bed, bed_with, numbers, record, record_at, stamp};
+use crate::bed::{Bed, Ledger, bed, bed_with, numbers, record, record_at, stamp};
 
 #[tokio::test(start_paused = true)]
 async fn of_a_request_for_many_partitions_only_the_refused_one_fails() {

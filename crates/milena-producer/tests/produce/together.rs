@@ -7,7 +7,7 @@ use milena_core::{ErrorCode, ErrorKind, Offset, ProducerRecord};
 
 use milena_producer::{KeyValue, Topic};
 
-use crate::cluster::{Bed, bed, bed_with, numbers, record};
+use crate::bed::{Bed, bed, bed_with, numbers, record};
 
 #[tokio::test(start_paused = true)]
 async fn records_enqueued_together_keep_their_order_and_each_has_its_offset() {

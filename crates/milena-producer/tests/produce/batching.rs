@@ -6,7 +6,7 @@ use milena_core::{ProducerRecord, Timestamp};
 use milena_producer::{Batching, Compression, TopicSettings};
 use tokio::time::Instant;
 
-use crate::cluster::{bed, bed_with, numbers, record, record_at};
+use crate::bed::{bed, bed_with, numbers, record, record_at};
 
 #[tokio::test(start_paused = true)]
 async fn batches_end_at_the_number_of_records_and_the_rest_after_the_interval() {

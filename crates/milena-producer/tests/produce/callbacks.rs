@@ -12,7 +12,7 @@ use milena_core::{ErrorCode, ErrorKind};
 use parking_lot::Mutex;
 use tokio::task::unconstrained;
 
-use crate::cluster::{bed, numbers, record};
+use crate::bed::{bed, numbers, record};
 
 /// Runs a future on this thread, which has no tokio runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use milena_core::ErrorKind;
 use milena_producer::{Acks, Batching, Compression, ProducerBuilder, TopicSettings};
 
-use crate::cluster::{bed, record};
+use crate::bed::{bed, record};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use milena_broker::Broker;
 use milena_core::Event;
 use tokio::time::timeout;
 
-use crate::cluster::{connect, record};
+use crate::bed::{connect, record};
 
 #[tokio::test(start_paused = true)]
 async fn an_observer_that_panics_at_any_event_keeps_no_record_from_being_delivered() {

@@ -10,7 +10,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::cluster::{bed, record_at};
+use crate::bed::{bed, record_at};
 
 const SECOND: Duration = Duration::from_secs(1);
 

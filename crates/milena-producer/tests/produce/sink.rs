@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use milena_core::{ErrorKind, ProducerRecord};
 use tokio::time::Instant;
 
-use crate::cluster::{bed, numbers, record};
+use crate::bed::{bed, numbers, record};
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_forwarded_into_the_sink_is_delivered_when_it_ends() {

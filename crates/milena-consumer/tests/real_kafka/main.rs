@@ -1,5 +1,5 @@
-//! Consumers of a real Kafka. `MILENA_TEST_BOOTSTRAP` names it, and `scripts/test-real-kafka` starts
-//! one.
+//! Consumers of a real Kafka. `MILENA_TEST_BOOTSTRAP` names it, and `scripts/test-real-kafka`
+//! starts one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

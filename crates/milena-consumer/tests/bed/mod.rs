@@ -6,6 +6,7 @@ pub(crate) mod ear;
 pub(crate) mod hostile;
 pub(crate) mod members;
 pub(crate) mod owners;
+pub(crate) mod reading;
 pub(crate) mod real;
 
 use std::future::Future;

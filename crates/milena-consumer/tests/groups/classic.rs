@@ -11,11 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::bed::ear::{Ear, Heard};
 use crate::bed::members::{members, stable_with};
+use crate::bed::reading::place;
 use crate::bed::{LIMIT, Running, Seen, bed, bed_with, eventually, fill, run, run_noting};
-
-fn place(number: u32) -> TopicPartition {
-    TopicPartition::new("orders", number)
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_rebalance_stops_what_moves_and_nothing_else() {

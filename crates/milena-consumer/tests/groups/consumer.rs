@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{ConsumerBuilder, GroupProtocol};
-use milena_core::{ErrorKind, Event, Partition, TopicPartition, Value};
+use milena_core::{ErrorKind, Event, Partition, Value};
 use milena_protocol::any::AnyRequest;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::bed::ear::{Ear, Heard};
 use crate::bed::members::{members, stable_with};
+use crate::bed::reading::place;
 use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
 
 async fn modern(partitions: u32) -> Bed {
@@ -28,10 +29,6 @@ impl Bed {
     fn kind(&self) -> &'static str {
         self.broker.inspect().group("billing").unwrap().kind.name()
     }
-}
-
-fn place(number: u32) -> TopicPartition {
-    TopicPartition::new("orders", number)
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,33 +12,15 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{AssignedConsumer, OffsetReset, StartAt};
 use milena_core::{
     ErrorKind, Gauge, HeadersRef, Offset, ProducerEpoch, ProducerId, ProducerRecord, Sequence,
-    Timestamp, TopicPartition,
+    Timestamp,
 };
 use milena_producer::Producer;
 use milena_protocol::batch::{BatchBuilder, ControlRecord, ProducerStamp, rewrite};
 use milena_protocol::compression::Compression;
 use tokio::time::{sleep, timeout};
 
+use crate::bed::reading::{expect, place, reader};
 use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, eventually, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn reader(bed: &Bed, partitions: u32) -> AssignedConsumer {
-    let consumer = AssignedConsumer::builder(bed.cluster("consumer").await)
-        .build()
-        .unwrap();
-    consumer.assign((0..partitions).map(|p| (place(p), StartAt::Beginning)));
-    consumer
-}
-
-async fn expect(consumer: &AssignedConsumer, offsets: std::ops::Range<i64>) {
-    for expected in offsets {
-        let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-        assert_eq!(record.offset.to_wire(), expected);
-    }
-}
 
 fn fetches(bed: &Bed) -> usize {
     bed.broker.journal().requests(ApiKey::Fetch).len()

@@ -6,23 +6,12 @@
 use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::{AssignedConsumer, Consumer, OffsetReset, StartAt};
-use milena_core::{ConsumerRecord, Offset, Outcome, ProcessError, TopicPartition};
+use milena_consumer::{AssignedConsumer, OffsetReset, StartAt};
+use milena_core::{Offset, Outcome, ProcessError};
 use tokio::time::{sleep, timeout};
 
+use crate::bed::reading::{place, receive};
 use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, beds_with, eventually, run, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn receive(consumer: &Consumer, count: usize) -> Vec<ConsumerRecord> {
-    let mut records = Vec::new();
-    while records.len() < count {
-        records.push(timeout(LIMIT, consumer.recv()).await.unwrap().unwrap());
-    }
-    records
-}
 
 /// Bug C1. A consumer resolves `latest` again after a crash until it has committed, and loses
 /// records that were written between the crash and the restart.

@@ -8,23 +8,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use milena_consumer::{AssignedConsumer, StartAt};
-use milena_core::{Offset, TopicPartition};
+use milena_consumer::StartAt;
+use milena_core::Offset;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::bed::{Bed, LIMIT, Seen, bed, bed_with, beds_with, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn reader(bed: &Bed, partitions: u32) -> AssignedConsumer {
-    let consumer = AssignedConsumer::builder(bed.cluster("consumer").await)
-        .build()
-        .unwrap();
-    consumer.assign((0..partitions).map(|p| (place(p), StartAt::Beginning)));
-    consumer
-}
+use crate::bed::reading::{place, reader};
+use crate::bed::{LIMIT, Seen, bed, bed_with, beds_with, run_noting};
 
 /// Bugs C18 and C20. After many leader moves and rebalances a partition is never fetched again.
 #[tokio::test(start_paused = true)]

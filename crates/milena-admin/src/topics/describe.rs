@@ -1,158 +1,67 @@
-//! The verbs over topics: create, delete, list, describe.
+//! Topics of a cluster, and the verbs that list and describe them.
 
 use milena_core::{Error, ErrorCode, LeaderEpoch, NodeId, Partition, Result, TopicName};
-use milena_protocol::messages::create_topics_request::{
-    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
-};
-use milena_protocol::messages::delete_topics_request::DeleteTopicState;
 use milena_protocol::messages::metadata_response::{
     MetadataResponsePartition, MetadataResponseTopic,
 };
-use milena_protocol::messages::{
-    BrokerId, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-};
+use uuid::Uuid;
 
-use super::types::{CreatedTopic, NewTopic, PartitionDescription, TopicDescription, TopicListing};
 use crate::PerItem;
-use crate::admin::{Admin, moved};
-use crate::answers::{check, check_name, known_id, nodes, unanswered, wire, wire_name};
+use crate::admin::Admin;
+use crate::answers::{check, check_name, known_id, nodes, unanswered};
+
+/// A topic in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicListing {
+    /// The topic's name.
+    pub name: TopicName,
+    /// The topic's id. `None` if the broker has no topic ids.
+    pub id: Option<Uuid>,
+    /// The number of partitions. 0 if the broker could not say.
+    pub partitions: usize,
+    /// True for a topic that Kafka uses internally, such as `__consumer_offsets`.
+    pub internal: bool,
+    /// The reason why the broker knows only the topic's name. `None` for a topic without error.
+    pub error: Option<ErrorCode>,
+}
+
+/// A topic and its partitions.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TopicDescription {
+    /// The topic's name.
+    pub name: TopicName,
+    /// The topic's id. `None` if the broker has no topic ids.
+    pub id: Option<Uuid>,
+    /// True for a topic that Kafka uses internally.
+    pub internal: bool,
+    /// The partitions, in ascending order.
+    pub partitions: Vec<PartitionDescription>,
+}
+
+/// A partition and its replicas.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PartitionDescription {
+    /// The partition's number.
+    pub partition: Partition,
+    /// The leader. `None` while there is none.
+    pub leader: Option<NodeId>,
+    /// The leader's epoch. `None` if the broker did not send it.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The brokers with a replica, the preferred leader first.
+    pub replicas: Vec<NodeId>,
+    /// The brokers with a replica that is in sync.
+    pub in_sync: Vec<NodeId>,
+    /// The brokers with a replica that is offline.
+    pub offline: Vec<NodeId>,
+    /// The broker's error for this partition, such as `LEADER_NOT_AVAILABLE`. `None` if there is
+    /// none.
+    pub error: Option<Error>,
+}
 
 impl Admin {
-    /// Creates topics. Each topic succeeds or fails separately.
-    ///
-    /// # Errors
-    /// The call fails if no controller answers in time. An item fails with `TOPIC_ALREADY_EXISTS`,
-    /// `INVALID_PARTITIONS`, `INVALID_REPLICATION_FACTOR`, `INVALID_CONFIG` and so on, with the
-    /// broker's own message. It fails with [`ErrorKind::Config`](milena_core::ErrorKind::Config)
-    /// for a name that Kafka does not allow, and is then not sent.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped before it resolves, the topics may or may not be created.
-    ///
-    /// # References
-    /// CreateTopics, api key 19, versions 2 to 7.
-    pub async fn create_topics<T: Into<NewTopic>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<PerItem<TopicName, CreatedTopic>> {
-        let topics = topics.into_iter().map(Into::into).collect();
-        self.create(topics, false).await
-    }
-
-    /// Checks if topics could be created, without creating any (`validate_only`).
-    ///
-    /// # Errors
-    /// The errors of [`create_topics`](Self::create_topics).
-    pub async fn validate_topics<T: Into<NewTopic>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<PerItem<TopicName, CreatedTopic>> {
-        let topics = topics.into_iter().map(Into::into).collect();
-        self.create(topics, true).await
-    }
-
-    async fn create(
-        &self,
-        topics: Vec<NewTopic>,
-        validate_only: bool,
-    ) -> Result<PerItem<TopicName, CreatedTopic>> {
-        let wanted: Vec<_> = topics
-            .iter()
-            .filter(|topic| topic.name.defect().is_none())
-            .map(creatable)
-            .collect();
-        let mut answers = Vec::new();
-        if !wanted.is_empty() {
-            let request = CreateTopicsRequest::default()
-                .with_topics(wanted)
-                .with_timeout_ms(self.timeout_ms())
-                .with_validate_only(validate_only);
-            let codes = |answer: &CreateTopicsResponse| {
-                answer.topics.iter().any(|topic| moved(topic.error_code))
-            };
-            answers = self
-                .at_controller(|_| Ok(request.clone()), codes)
-                .await?
-                .topics;
-        }
-        let result = |topic: &NewTopic| {
-            check_name(&topic.name)?;
-            let answer = answers.iter().find(|answer| *answer.name.0 == *topic.name);
-            let answer = answer.ok_or_else(|| unanswered("CreateTopics").topic(&topic.name))?;
-            check(
-                answer.error_code,
-                answer.error_message.as_ref(),
-                "CreateTopics",
-            )
-            .map_err(|error| error.topic(&topic.name))?;
-            Ok(CreatedTopic {
-                name: topic.name.clone(),
-                id: known_id(answer.topic_id),
-                partitions: Some(answer.num_partitions).filter(|count| *count > 0),
-                replication_factor: Some(answer.replication_factor).filter(|count| *count > 0),
-            })
-        };
-        Ok(PerItem::new(
-            topics
-                .iter()
-                .map(|topic| (topic.name.clone(), result(topic)))
-                .collect(),
-        ))
-    }
-
-    /// Deletes topics with all their records. Each topic succeeds or fails separately.
-    ///
-    /// # Errors
-    /// The call fails if no controller answers in time. An item fails with
-    /// `UNKNOWN_TOPIC_OR_PARTITION`, `TOPIC_DELETION_DISABLED` and so on.
-    ///
-    /// # Cancel safety
-    /// If the future is dropped before it resolves, the topics may or may not be deleted.
-    ///
-    /// # References
-    /// DeleteTopics, api key 20, versions 1 to 6.
-    pub async fn delete_topics<T: Into<TopicName>>(
-        &self,
-        topics: impl IntoIterator<Item = T>,
-    ) -> Result<PerItem<TopicName, ()>> {
-        let topics: Vec<TopicName> = topics.into_iter().map(Into::into).collect();
-        if topics.is_empty() {
-            return Ok(PerItem::new(Vec::new()));
-        }
-        let timeout = self.timeout_ms();
-        let request = |version: i16| {
-            let request = DeleteTopicsRequest::default().with_timeout_ms(timeout);
-            if version >= 6 {
-                let by_name = |name| DeleteTopicState::default().with_name(Some(wire_name(name)));
-                Ok(request.with_topics(topics.iter().map(by_name).collect()))
-            } else {
-                Ok(request.with_topic_names(topics.iter().map(wire_name).collect()))
-            }
-        };
-        let codes = |answer: &DeleteTopicsResponse| {
-            answer.responses.iter().any(|topic| moved(topic.error_code))
-        };
-        let answers = self.at_controller(request, codes).await?.responses;
-        let result = |topic: &TopicName| {
-            let answer = answers
-                .iter()
-                .find(|answer| answer.name.as_ref().is_some_and(|name| *name.0 == **topic));
-            let answer = answer.ok_or_else(|| unanswered("DeleteTopics").topic(topic))?;
-            check(
-                answer.error_code,
-                answer.error_message.as_ref(),
-                "DeleteTopics",
-            )
-            .map_err(|error| error.topic(topic))
-        };
-        Ok(PerItem::new(
-            topics
-                .iter()
-                .map(|topic| (topic.clone(), result(topic)))
-                .collect(),
-        ))
-    }
-
     /// Lists all topics that this client may see, sorted by name. Topics that Kafka uses internally
     /// are included and marked `internal`.
     ///
@@ -219,30 +128,6 @@ impl Admin {
                 .collect(),
         ))
     }
-}
-
-fn creatable(topic: &NewTopic) -> CreatableTopic {
-    let assignment = |(index, replicas): (i32, &Vec<NodeId>)| {
-        CreatableReplicaAssignment::default()
-            .with_partition_index(index)
-            .with_broker_ids(
-                replicas
-                    .iter()
-                    .map(|node| BrokerId(node.to_wire()))
-                    .collect(),
-            )
-    };
-    let config = |(key, value): (&String, &String)| {
-        CreatableTopicConfig::default()
-            .with_name(wire(key))
-            .with_value(Some(wire(value)))
-    };
-    CreatableTopic::default()
-        .with_name(wire_name(&topic.name))
-        .with_num_partitions(topic.partitions.unwrap_or(-1))
-        .with_replication_factor(topic.replication_factor.unwrap_or(-1))
-        .with_assignments((0..).zip(&topic.replicas).map(assignment).collect())
-        .with_configs(topic.configs.iter().map(config).collect())
 }
 
 fn described(name: &TopicName, answer: &MetadataResponseTopic) -> TopicDescription {

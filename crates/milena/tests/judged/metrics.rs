@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use milena::broker::Broker;
+use milena::broker::{Broker, BrokerBuilder};
 use milena::metrics::Metrics;
 use milena::middleware::{CircuitBreakerLayer, DeadLetterLayer, MetricsLayer, RetryLayer, Stack};
 use milena::{Attempt, Backoff, Client, Outcome, ProcessError, ProducerRecord, Text};
@@ -26,9 +26,8 @@ async fn work(attempt: u32, text: &str) -> Result<Outcome, ProcessError> {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
-    let broker = Broker::builder().topic("orders", 1).topic("dead", 1);
+/// Starts a broker, and connects a client that is measured.
+async fn metered(broker: BrokerBuilder) -> (Broker, Metrics, Client) {
     let broker = broker.start().await.unwrap();
     let metrics = Metrics::new();
     let client = Client::builder()
@@ -36,6 +35,13 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
         .connector(broker.dialer())
         .metrics(&metrics);
     let client = client.connect().await.unwrap();
+    (broker, metrics, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
+    let broker = Broker::builder().topic("orders", 1).topic("dead", 1);
+    let (broker, metrics, client) = metered(broker).await;
     let producer = client.producer().build().unwrap();
     for text in ["first", "second", "broken", "last"] {
         let record = ProducerRecord::new("orders").value(text);
@@ -149,13 +155,7 @@ async fn metrics_tell_what_a_producer_a_consumer_and_a_handler_did() {
 #[tokio::test(start_paused = true)]
 async fn a_records_time_is_what_its_handler_took_however_long_there_was_none() {
     let broker = Broker::builder().topic("orders", 1);
-    let broker = broker.start().await.unwrap();
-    let metrics = Metrics::new();
-    let client = Client::builder()
-        .bootstrap(broker.bootstrap())
-        .connector(broker.dialer())
-        .metrics(&metrics);
-    let client = client.connect().await.unwrap();
+    let (broker, metrics, client) = metered(broker).await;
     let producer = client.producer().build().unwrap();
     let send = async |text: &'static str| {
         let record = ProducerRecord::new("orders").value(text);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as Flags, Parser, Subcommand, ValueEnum};
+use milena_core::parse_duration;
 
 use crate::case::{Client, Codec, Mode, Settings};
 
@@ -201,19 +202,9 @@ pub(crate) struct EmbeddedFlags {
     pub(crate) core: Option<usize>,
 }
 
-/// Parses `2ms`, `250us` or `1s`.
+/// Reads `2ms`, `250us` or `1s`.
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: f64 = digits
-        .parse()
-        .map_err(|_| format!("no number in {text:?}"))?;
-    let unit = match text.strip_prefix(digits) {
-        Some("us") => 1e-6,
-        Some("ms") => 1e-3,
-        Some("s") => 1.0,
-        _ => return Err(format!("{text:?} needs a unit: us, ms or s")),
-    };
-    Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string())
+    parse_duration(text).ok_or_else(|| format!("{text:?} is no time such as 2ms, 250us or 1s"))
 }
 
 #[cfg(test)]

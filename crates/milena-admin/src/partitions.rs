@@ -204,16 +204,9 @@ impl Shard for DeleteRecords {
             Ok(Offset::from_wire(told.low_watermark).unwrap_or_default())
         };
         let number = |told: &DeleteRecordsPartitionResult| told.partition_index;
-        let told = answer
-            .topics
-            .iter()
-            .map(|topic| (&topic.name, &topic.partitions[..]));
-        Ok(each_placed(
-            items.iter().map(|(place, _)| place),
-            &told,
-            number,
-            api,
-            read,
-        ))
+        let told = answer.topics.iter();
+        let told = told.map(|topic| (&topic.name, &topic.partitions[..]));
+        let places = items.iter().map(|(place, _)| place);
+        Ok(each_placed(places, &told, number, api, read))
     }
 }

@@ -47,6 +47,12 @@ impl About {
         }
     }
 
+    /// Adds the group that the request is about.
+    fn of_group(mut self, group: &GroupId) -> Self {
+        self.groups.push(group.to_string());
+        self
+    }
+
     /// Makes the subject of a request about whole topics.
     fn topics(names: impl Iterator<Item = String>) -> Self {
         Self::partitions(names.map(|name| (name, [WHOLE])))
@@ -205,14 +211,11 @@ pub(crate) fn delete_records(request: &DeleteRecordsRequest) -> About {
 
 /// Returns the subject of an OffsetCommit request.
 pub(crate) fn offset_commit(request: &OffsetCommitRequest) -> About {
-    let about = About::partitions(request.topics.iter().map(|topic| {
+    let topics = request.topics.iter().map(|topic| {
         let each = topic.partitions.iter().map(|each| each.partition_index);
         (topic.name.to_string(), each)
-    }));
-    About {
-        groups: vec![request.group_id.to_string()],
-        ..about
-    }
+    });
+    About::partitions(topics).of_group(&request.group_id)
 }
 
 /// Returns the subject of an OffsetFetch request. Version 8 and later name several groups.
@@ -236,14 +239,11 @@ pub(crate) fn offset_fetch(asker: &Asker<'_>, request: &OffsetFetchRequest) -> A
 
 /// Returns the subject of an OffsetDelete request.
 pub(crate) fn offset_delete(request: &OffsetDeleteRequest) -> About {
-    let about = About::partitions(request.topics.iter().map(|topic| {
+    let topics = request.topics.iter().map(|topic| {
         let each = topic.partitions.iter().map(|each| each.partition_index);
         (topic.name.to_string(), each)
-    }));
-    About {
-        groups: vec![request.group_id.to_string()],
-        ..about
-    }
+    });
+    About::partitions(topics).of_group(&request.group_id)
 }
 
 /// Returns the partitions of topics with lists of partition numbers.

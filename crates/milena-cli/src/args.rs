@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use milena::core::parse_duration;
 
 use crate::commands;
 use crate::output::Format;
@@ -97,22 +98,21 @@ pub(crate) enum Command {
     SaramaConsumer,
 }
 
-/// Reads a time such as `500ms`, `30s`, `5m`, `2h` or `1d`. Without a unit it is in seconds.
+/// Reads a time such as `500ms`, `1.5s`, `5m`, `2h` or `1d`, with the units of a setting. Without a
+/// unit it is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let number = text.get(..text.len() - unit.len()).unwrap_or_default();
-    let scale = match unit {
-        "ms" => 0.001,
-        "" | "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
-        _ => return Err(format!("'{unit}' is not one of the units ms, s, m, h, d")),
+    let number = text.strip_suffix(unit).unwrap_or_default();
+    let one = match unit {
+        "" => Some(Duration::from_secs(1)),
+        unit => parse_duration(&format!("1{unit}")),
     };
+    let one = one.ok_or_else(|| format!("'{unit}' is not one of the units us, ms, s, m, h, d"))?;
     let number: f64 = number
         .parse()
         .map_err(|_| format!("'{text}' is not a time such as 30s"))?;
-    Duration::try_from_secs_f64(number * scale).map_err(|_| format!("'{text}' is too long"))
+    let seconds = number * one.as_secs_f64();
+    Duration::try_from_secs_f64(seconds).map_err(|_| format!("'{text}' is too long"))
 }
 
 /// Reads `KEY=VALUE`.
@@ -140,6 +140,7 @@ mod tests {
     fn times_have_units() {
         assert_eq!(duration("1.5s").unwrap(), Duration::from_millis(1500));
         assert_eq!(duration("250ms").unwrap(), Duration::from_millis(250));
+        assert_eq!(duration("30").unwrap(), Duration::from_secs(30));
         assert_eq!(duration("2d").unwrap(), Duration::from_secs(172_800));
         assert!(duration("s").is_err() && duration("5w").is_err() && duration("-1").is_err());
     }

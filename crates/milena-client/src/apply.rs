@@ -26,6 +26,36 @@ macro_rules! apply {
     (@set $target:ident $name:ident $set:expr) => { $set };
 }
 
+/// Calls the setters of a builder with the settings that every consumer has, in a group or not, and
+/// with those that are listed.
+macro_rules! apply_to_consumer {
+    ($draft:ident { $($own:tt)* } $(without { $($other:ident,)* })? to $builder:ident: $target:ident) => {
+        apply!($draft: ConsumerDraft {
+            $($own)*
+            client_rack,
+            drain_timeout,
+            auto_offset_reset,
+            isolation_level,
+            fetch_max_wait,
+            fetch_min_bytes,
+            fetch_max_bytes,
+            max_partition_fetch_bytes,
+            buffer_memory,
+            max_batch_size,
+            check_crcs,
+            on_corrupt,
+            order,
+            max_out_of_order,
+            on_lane_stop,
+            max_processing_time,
+            on_stuck,
+            shutdown_timeout,
+            max_attempts,
+            retry_backoff,
+        } $(without { $($other,)* })? to $builder: $target)
+    };
+}
+
 /// Applies the settings that everything made by a client shares.
 pub(crate) fn shared(draft: &ClientDraft, builder: ClusterDraft) -> ClusterDraft {
     apply!(draft: ClientDraft {
@@ -72,43 +102,23 @@ pub(crate) fn producer(draft: &ProducerDraft, builder: ProducerBuilder) -> Produ
 
 /// Applies the settings of a consumer in a group.
 pub(crate) fn member(draft: &ConsumerDraft, builder: ConsumerBuilder) -> ConsumerBuilder {
-    apply!(draft: ConsumerDraft {
+    apply_to_consumer!(draft {
         topics,
         topic_pattern,
         assignors,
         group_protocol,
         group_remote_assignor,
-        client_rack,
         group_membership_on_close,
         group_instance_id,
         session_timeout,
         heartbeat_interval,
         rebalance_timeout,
-        drain_timeout,
         commit_interval,
         manual_commit by |builder: ConsumerBuilder, manual| match manual {
             true => builder.manual_commit(),
             false => builder,
         },
         commit_metadata,
-        auto_offset_reset,
-        isolation_level,
-        fetch_max_wait,
-        fetch_min_bytes,
-        fetch_max_bytes,
-        max_partition_fetch_bytes,
-        buffer_memory,
-        max_batch_size,
-        check_crcs,
-        on_corrupt,
-        order,
-        max_out_of_order,
-        on_lane_stop,
-        max_processing_time,
-        on_stuck,
-        shutdown_timeout,
-        max_attempts,
-        retry_backoff,
     } to builder: ConsumerBuilder)
 }
 
@@ -117,28 +127,7 @@ pub(crate) fn assigned(
     draft: &ConsumerDraft,
     builder: AssignedConsumerBuilder,
 ) -> AssignedConsumerBuilder {
-    apply!(draft: ConsumerDraft {
-        client_rack,
-        drain_timeout,
-        auto_offset_reset,
-        isolation_level,
-        fetch_max_wait,
-        fetch_min_bytes,
-        fetch_max_bytes,
-        max_partition_fetch_bytes,
-        buffer_memory,
-        max_batch_size,
-        check_crcs,
-        on_corrupt,
-        order,
-        max_out_of_order,
-        on_lane_stop,
-        max_processing_time,
-        on_stuck,
-        shutdown_timeout,
-        max_attempts,
-        retry_backoff,
-    } without {
+    apply_to_consumer!(draft {} without {
         topics,
         topic_pattern,
         assignors,

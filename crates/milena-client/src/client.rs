@@ -1,18 +1,21 @@
 //! The client. Makes producers, consumers and administrators.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use milena_admin::Admin;
 use milena_config::Drafts;
 use milena_consumer::{AssignedConsumer, AssignedConsumerBuilder, Consumer, ConsumerBuilder};
-use milena_core::Recorder;
+use milena_core::{Recorder, Result, Routes, TopicName};
 #[cfg(feature = "health")]
 use milena_health::{Health, Joined};
+use milena_middleware::RetryTopics;
 use milena_pool::Cluster;
 use milena_producer::{Producer, ProducerBuilder};
 
 use crate::apply;
+use crate::topic_plan::TopicPlan;
 
 /// A connected client of one cluster. All producers, consumers and administrators made from it
 /// share its metadata and connections. A clone is the same client.
@@ -139,6 +142,66 @@ impl Client {
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// Creates the missing topics that the layers of a stack or a router write to. Returns the
+    /// topics that the consumer subscribes to, which are `topics` and their retry topics.
+    ///
+    /// The created topics are dead letter topics, retry topics, and the topics that an
+    /// [`EmitLayer`](milena_middleware::EmitLayer) was given. A retry topic gets as many partitions
+    /// as its base topic. Any other topic gets as many as the largest of `topics`. Replication and
+    /// retention are the brokers' defaults. Retention must be longer than the delays. Without this
+    /// call, a missing topic is an error of `run`, before the first record.
+    ///
+    /// # Errors
+    /// An error if one of `topics` does not exist, or if another topic cannot be created.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, some of the topics may have been created. It may be called again.
+    pub async fn create_topics_for<R, I>(&self, routes: &R, topics: I) -> Result<Vec<TopicName>>
+    where
+        R: Routes,
+        I: IntoIterator,
+        I::Item: Into<TopicName>,
+    {
+        let mut read = BTreeMap::new();
+        for topic in topics {
+            let topic = topic.into();
+            let partitions = self.partitions_of(&topic).await?;
+            read.insert(topic, partitions);
+        }
+        TopicPlan::of_routes(routes, &read)
+            .create(&self.admin())
+            .await
+    }
+
+    /// Creates the missing retry topics of `topic`, each with as many partitions as `topic`.
+    /// Returns `topic` and its retry topics, which a consumer of it subscribes to.
+    ///
+    /// Replication and retention are the brokers' defaults. Retention must be longer than the
+    /// delays.
+    ///
+    /// # Errors
+    /// An error if `topic` does not exist, or if a retry topic cannot be created.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, some of the topics may have been created. It may be called again.
+    pub async fn create_retry_topics(
+        &self,
+        topics: &RetryTopics,
+        topic: impl Into<TopicName>,
+    ) -> Result<Vec<TopicName>> {
+        let topic = topic.into();
+        let partitions = self.partitions_of(&topic).await?;
+        TopicPlan::of_retries(topics, &topic, partitions)
+            .create(&self.admin())
+            .await
+    }
+
+    /// Returns the count of a topic's partitions, in the form that requests carry.
+    async fn partitions_of(&self, topic: &TopicName) -> Result<i32> {
+        let partitions = self.cluster.topic(topic.clone()).await?.partitions.len();
+        Ok(i32::try_from(partitions).unwrap_or(i32::MAX))
     }
 
     /// Closes everything that was made from this client, in order. Consumers drain, commit and

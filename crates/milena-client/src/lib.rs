@@ -9,8 +9,8 @@ pub mod dead_letters;
 mod draft;
 mod extend;
 mod layered;
-mod retry_topics;
 mod signals;
+mod topic_plan;
 mod typed;
 
 pub use bootstrap::Bootstrap;

@@ -349,5 +349,4 @@ fn read_partition(answer: &MetadataResponsePartition) -> Option<PartitionMetadat
 }
 
 #[cfg(test)]
-#[path = "merge_tests.rs"]
 mod tests;

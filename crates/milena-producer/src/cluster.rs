@@ -13,12 +13,10 @@ use milena_pool::{Cluster, ClusterUser, Connection, EndStage, Target, TopicMetad
 use milena_protocol::ApiKey;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
 use milena_protocol::messages::InitProducerIdRequest;
-use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
+use crate::network::{BoxFuture, Changes, LinkId, Network, Shape, Wire};
 use crate::send::identity::Identity;
 use crate::send::verdict;
 
@@ -26,8 +24,8 @@ use crate::send::verdict;
 pub(crate) struct ClusterNetwork {
     /// The cluster that records are sent to.
     cluster: Cluster,
-    /// The receiver that shows which changes of the metadata `changed` has reported.
-    changes: Mutex<watch::Receiver<u64>>,
+    /// The changes of the metadata that `changed` has not reported.
+    changes: Changes,
 }
 
 /// The [`Wire`] over a connection of the pool.
@@ -35,7 +33,7 @@ struct ConnectionWire(Connection);
 
 impl ClusterNetwork {
     pub(crate) fn new(cluster: Cluster) -> Self {
-        let changes = Mutex::new(cluster.changed());
+        let changes = Changes::new(cluster.changed());
         Self { cluster, changes }
     }
 }
@@ -112,15 +110,7 @@ impl Network for ClusterNetwork {
     }
 
     fn changed(&self) -> BoxFuture<()> {
-        let mut changes = self.changes.lock();
-        let mut receiver = changes.clone();
-        changes.mark_unchanged();
-        Box::pin(async move {
-            if receiver.changed().await.is_err() {
-                // The cluster is closed, so nothing changes any more.
-                std::future::pending::<()>().await;
-            }
-        })
+        self.changes.next()
     }
 
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {

@@ -50,7 +50,6 @@ mod producer;
 mod readiness;
 mod rules;
 mod send;
-mod service;
 mod settings;
 mod sink;
 #[cfg(test)]

@@ -10,6 +10,8 @@ use bytes::Bytes;
 use milena_core::{NodeId, Result, TopicName, TopicPartition};
 use milena_pool::ClusterUser;
 use milena_protocol::hints::{LeaderHint, NodeEndpoint};
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -39,6 +41,28 @@ impl LinkId {
     /// Names the first connection to a broker.
     pub(crate) const fn first(node: NodeId) -> Self {
         Self { node, number: 0 }
+    }
+}
+
+/// The changes of the metadata that the sender has not been told of.
+pub(crate) struct Changes(Mutex<watch::Receiver<u64>>);
+
+impl Changes {
+    pub(crate) fn new(receiver: watch::Receiver<u64>) -> Self {
+        Self(Mutex::new(receiver))
+    }
+
+    /// Resolves when the metadata changed since the last call of this.
+    pub(crate) fn next(&self) -> BoxFuture<()> {
+        let mut seen = self.0.lock();
+        let mut receiver = seen.clone();
+        seen.mark_unchanged();
+        Box::pin(async move {
+            if receiver.changed().await.is_err() {
+                // The cluster is closed, so nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+        })
     }
 }
 

@@ -2,8 +2,10 @@
 //! rest.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use milena_core::{
@@ -12,6 +14,7 @@ use milena_core::{
 };
 use milena_pool::{Cluster, ClusterUser};
 use tokio::sync::{mpsc, oneshot};
+use tower_service::Service;
 
 use crate::builder::ProducerBuilder;
 use crate::callbacks::Callbacks;
@@ -405,6 +408,44 @@ const SMALLEST_BUFFER: usize = 16 * 1024;
 impl Gauges for Producer {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
         self.inner.read_gauges(sink);
+    }
+}
+
+/// Is ready while `buffer_memory` has room for a batch. A call enqueues the record and waits for
+/// its outcome.
+///
+/// Readiness reserves nothing. `call` waits for memory again if another caller took it first. The
+/// records of one handle have the order of its calls, however their futures are polled.
+impl Service<ProducerRecord> for Producer {
+    type Response = RecordMetadata;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<RecordMetadata>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if let Some(error) = self.inner.topics.registry().closed() {
+            return Poll::Ready(Err(error));
+        }
+        let polled = self.readiness.poll_room(&self.inner.shared, cx);
+        polled.map(Ok)
+    }
+
+    fn call(&mut self, record: ProducerRecord) -> Self::Future {
+        let mut entry = Entry::new(record.partition);
+        // While an earlier call waits, this record must not overtake that call's record.
+        if !self.readiness.is_busy() {
+            match self.inner.try_enter(&record, &mut entry) {
+                Ok(delivery) => return Box::pin(delivery),
+                Err(TryEnqueueError::Refused(error)) => return Box::pin(ready(Err(error))),
+                Err(TryEnqueueError::Full | TryEnqueueError::NotReady) => {}
+            }
+        }
+        let entered = self.readiness.enter_in_turn(&self.inner, record, entry);
+        Box::pin(async move {
+            match entered.await {
+                Ok(delivery) => delivery?.await,
+                Err(_) => Err(closed("the producer's runtime ended")),
+            }
+        })
     }
 }
 

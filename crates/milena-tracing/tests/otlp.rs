@@ -16,21 +16,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tracing_subscriber::prelude::*;
 
-#[tokio::test]
-async fn spans_reach_a_collector_before_the_export_ends() {
+/// Exports one span to a collector. Returns the request, read up to `end` at least.
+async fn exported(end: &'static [u8]) -> Vec<u8> {
     let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = collector.local_addr().unwrap();
     let collecting = tokio::spawn(async move {
         let (mut stream, _) = collector.accept().await.unwrap();
         let mut request = Vec::new();
         let mut chunk = [0; 4096];
-        // The span's name is in the body as plain bytes.
-        while !contains(&request, b"send orders") {
+        while !contains(&request, end) {
             let read = stream.read(&mut chunk).await.unwrap();
             assert!(read > 0, "it ended early");
-            request.extend_from_slice(chunk.get(..read).unwrap());
+            request.extend_from_slice(&chunk[..read]);
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         stream.write_all(answer).await.unwrap();
         request
     });
@@ -44,7 +43,13 @@ async fn spans_reach_a_collector_before_the_export_ends() {
     }
     let ended = tokio::time::timeout(Duration::from_secs(30), export.shutdown());
     ended.await.expect("in time").unwrap();
-    let request = collecting.await.unwrap();
+    collecting.await.unwrap()
+}
+
+#[tokio::test]
+async fn spans_reach_a_collector_before_the_export_ends() {
+    // The span's name is in the body as plain bytes.
+    let request = exported(b"send orders").await;
     assert!(request.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
     assert!(contains(&request, b"order-system"), "the service is named");
 }
@@ -147,32 +152,8 @@ async fn gzip_and_headers_are_as_the_environment_says() {
         ];
         return with_variables("gzip_and_headers_are_as_the_environment_says", &variables);
     }
-    let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = collector.local_addr().unwrap();
-    let collecting = tokio::spawn(async move {
-        let (mut stream, _) = collector.accept().await.unwrap();
-        let mut request = Vec::new();
-        let mut chunk = [0; 4096];
-        while !contains(&request, b"\r\n\r\n") {
-            let read = stream.read(&mut chunk).await.unwrap();
-            assert!(read > 0, "it ended early");
-            request.extend_from_slice(&chunk[..read]);
-        }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        stream.write_all(answer).await.unwrap();
-        String::from_utf8_lossy(&request).to_lowercase()
-    });
-    let export = otlp::exporter("order-system").endpoint(format!("http://{address}"));
-    let export = export.start().unwrap();
-    {
-        let _default = tracing_subscriber::registry()
-            .with(export.layer())
-            .set_default();
-        drop(tracing::info_span!("send", otel.name = "send orders"));
-    }
-    let ended = tokio::time::timeout(Duration::from_secs(30), export.shutdown());
-    ended.await.expect("in time").unwrap();
-    let request = collecting.await.unwrap();
+    let request = exported(b"\r\n\r\n").await;
+    let request = String::from_utf8_lossy(&request).to_lowercase();
     for header in ["content-encoding: gzip\r\n", "x-tenant: shop\r\n"] {
         assert!(request.contains(header), "{header}: {request}");
     }

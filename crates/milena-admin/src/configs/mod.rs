@@ -2,7 +2,6 @@
 
 mod resource;
 mod types;
-mod verbs;
 
 pub use resource::ConfigResource;
 pub use types::{ConfigChange, ConfigEntry, ConfigKind, ConfigSource};

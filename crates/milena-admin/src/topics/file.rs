@@ -4,7 +4,7 @@ use milena_core::{Error, ErrorKind, Result};
 use toml::{Table, Value};
 
 use super::manager::TopicManager;
-use super::types::NewTopic;
+use super::new_topic::NewTopic;
 
 impl TopicManager {
     /// Adds the topics of a TOML text. Each topic is a table.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use milena_core::{Error, ErrorCode, ErrorKind, Result, TopicName};
 use tokio::time::{Instant, sleep};
 
+use super::new_topic::NewTopic;
 use super::state::{Difference, TopicState, grows, shape};
-use super::types::NewTopic;
 use super::values::is_same;
 use crate::configs::{ConfigChange, ConfigResource};
 use crate::partitions::NewPartitions;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::types::{NewTopic, TopicDescription};
+use super::describe::TopicDescription;
+use super::new_topic::NewTopic;
 
 /// The state of a wanted topic.
 #[derive(Clone, Debug, PartialEq, Eq)]

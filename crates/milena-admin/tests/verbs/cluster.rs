@@ -42,16 +42,9 @@ async fn a_leader_that_is_preferred_already_needs_no_election() {
 async fn the_preferred_replica_leads_again_after_an_election() {
     let world = World::with_brokers(3).await;
     let Some(broker) = &world.broker else { return };
-    let topic = milena_admin::NewTopic::new("moved")
-        .partitions(1)
-        .replication_factor(3);
-    world
-        .admin
-        .create_topics([topic])
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
+    let topic = milena_admin::NewTopic::new("moved").partitions(1);
+    let topic = topic.replication_factor(3);
+    world.create(topic).await;
     let (first, _) = broker.inspect().leader("moved", 0).unwrap();
     let other = (1..=3).find(|node| *node != first).unwrap();
     assert!(broker.inspect().move_leader("moved", 0, other));
@@ -73,16 +66,9 @@ async fn the_preferred_replica_leads_again_after_an_election() {
 async fn a_preferred_replica_that_is_down_is_said_so() {
     let world = World::with_brokers(3).await;
     let Some(broker) = &world.broker else { return };
-    let topic = milena_admin::NewTopic::new("down")
-        .partitions(1)
-        .replication_factor(3);
-    world
-        .admin
-        .create_topics([topic])
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
+    let topic = milena_admin::NewTopic::new("down").partitions(1);
+    let topic = topic.replication_factor(3);
+    world.create(topic).await;
     let (first, _) = broker.inspect().leader("down", 0).unwrap();
     broker.inspect().broker_down(first);
     let elected = world

@@ -15,4 +15,5 @@ mod lag;
 mod manager;
 mod offsets;
 mod partitions;
+mod topics;
 mod world;

@@ -56,13 +56,7 @@ async fn replicas_are_placed_by_hand() {
     }
     let node = |number| NodeId::from_wire(number).unwrap();
     let topic = NewTopic::new("placed").replicas([[node(2), node(3)], [node(3), node(1)]]);
-    world
-        .admin
-        .create_topics([topic])
-        .await
-        .unwrap()
-        .all()
-        .unwrap();
+    world.create(topic).await;
     let described = world.admin.describe_topics(["placed"]).await.unwrap();
     let partitions = described.all().unwrap().remove(0).partitions;
     assert_eq!(partitions[0].replicas, [node(2), node(3)]);

@@ -46,14 +46,19 @@ impl World {
     pub(crate) async fn topic(&self, partitions: i32) -> String {
         let name = unique("verbs");
         let topic = NewTopic::new(name.as_str()).partitions(partitions);
-        let created = self.admin.create_topics([topic.replication_factor(1)]);
-        within(created).await.unwrap().all().unwrap();
+        self.create(topic.replication_factor(1)).await;
         until(async || {
             let described = self.admin.describe_topics([&*name]).await.unwrap();
             described.all().is_ok()
         })
         .await;
         name
+    }
+
+    /// Creates a topic.
+    pub(crate) async fn create(&self, topic: NewTopic) {
+        let created = self.admin.create_topics([topic]);
+        within(created).await.unwrap().all().unwrap();
     }
 
     /// Writes `count` records to a partition. They are a second apart, and the last one is `ago`

@@ -245,26 +245,41 @@ fn nothing(topics: &AskedOffsets) -> GroupOffsets {
         .collect()
 }
 
+/// Returns number, error code and committed offset of each partition of a topic, with offset -1 for
+/// none. `code` is an error of the whole request that has no other place in the answer.
+fn told(
+    context: &Context,
+    topic: &str,
+    partitions: Vec<(i32, Option<Committed>)>,
+    code: Option<i16>,
+) -> impl Iterator<Item = (i32, i16, Committed)> {
+    let shown = partitions.into_iter();
+    let shown = shown.filter(|(index, _)| !context.hits.omits(topic, *index));
+    shown.map(move |(index, committed)| {
+        let fault = context.fault_at(topic, index);
+        let code = code.unwrap_or_else(|| context.code_of(&fault));
+        let committed = committed.filter(|_| fault.is_ok());
+        let none = || Committed {
+            offset: -1,
+            leader_epoch: -1,
+            metadata: String::new(),
+        };
+        (index, code, committed.unwrap_or_else(none))
+    })
+}
+
 /// Writes one topic in the layout of version 8 and later.
 fn grouped(
     context: &Context,
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
 ) -> OffsetFetchResponseTopics {
-    let shown = partitions.into_iter();
-    let shown = shown.filter(|(index, _)| !context.hits.omits(&topic, *index));
-    let partitions = shown.map(|(index, committed)| {
-        let fault = context.fault_at(&topic, index);
-        let told = OffsetFetchResponsePartitions::default()
+    let partitions = told(context, &topic, partitions, None).map(|(index, code, committed)| {
+        OffsetFetchResponsePartitions::default()
             .with_partition_index(index)
-            .with_error_code(context.code_of(&fault));
-        let committed = committed.filter(|_| fault.is_ok());
-        match committed {
-            Some(committed) => told
-                .with_committed_offset(committed.offset)
-                .with_committed_leader_epoch(committed.leader_epoch)
-                .with_metadata(Some(text(committed.metadata))),
-            None => told.with_committed_offset(-1).with_metadata(Some(text(""))),
-        }
+            .with_error_code(code)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(text(committed.metadata)))
     });
     OffsetFetchResponseTopics::default()
         .with_name(topic_name(&topic))
@@ -278,21 +293,13 @@ fn plain(
     (topic, partitions): (String, Vec<(i32, Option<Committed>)>),
     code: Option<i16>,
 ) -> OffsetFetchResponseTopic {
-    let shown = partitions.into_iter();
-    let shown = shown.filter(|(index, _)| !context.hits.omits(&topic, *index));
-    let partitions = shown.map(|(index, committed)| {
-        let fault = context.fault_at(&topic, index);
-        let told = OffsetFetchResponsePartition::default()
+    let partitions = told(context, &topic, partitions, code).map(|(index, code, committed)| {
+        OffsetFetchResponsePartition::default()
             .with_partition_index(index)
-            .with_error_code(code.unwrap_or_else(|| context.code_of(&fault)));
-        let committed = committed.filter(|_| fault.is_ok());
-        match committed {
-            Some(committed) => told
-                .with_committed_offset(committed.offset)
-                .with_committed_leader_epoch(committed.leader_epoch)
-                .with_metadata(Some(text(committed.metadata))),
-            None => told.with_committed_offset(-1).with_metadata(Some(text(""))),
-        }
+            .with_error_code(code)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(text(committed.metadata)))
     });
     OffsetFetchResponseTopic::default()
         .with_name(topic_name(&topic))

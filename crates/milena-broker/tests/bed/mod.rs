@@ -9,8 +9,10 @@
 )]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use milena_broker::Broker;
+use milena_broker::{Broker, ErrorCode};
 use milena_core::{HeadersRef, ProducerEpoch, ProducerId, Sequence, Timestamp};
 use milena_protocol::batch::{BatchBuilder, ProducerStamp};
 use milena_protocol::compression::Compression;
@@ -19,7 +21,9 @@ use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use milena_protocol::messages::fetch_response::PartitionData;
 use milena_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use milena_protocol::messages::produce_response::PartitionProduceResponse;
-use milena_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, TopicName};
+use milena_protocol::messages::{
+    FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest, TopicName,
+};
 use milena_protocol::{Request, frame, request, response};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -29,6 +33,35 @@ pub(crate) fn text(text: &str) -> StrBytes {
 
 pub(crate) fn topic(name: &str) -> TopicName {
     TopicName(text(name))
+}
+
+/// Returns the error that a code stands for, `None` for 0.
+pub(crate) fn code(raw: i16) -> Option<ErrorCode> {
+    ErrorCode::from_wire(raw)
+}
+
+/// Starts brokers in memory with one topic.
+pub(crate) async fn brokers(count: usize, topic: &str, partitions: u32) -> Broker {
+    let builder = Broker::builder().brokers(count).topic(topic, partitions);
+    builder.start().await.unwrap()
+}
+
+/// Starts a broker that listens at a free TCP port of this machine.
+pub(crate) async fn listening() -> Broker {
+    let builder = Broker::builder().listen("127.0.0.1:0");
+    builder.start().await.unwrap()
+}
+
+/// Waits until `done` returns true, for ten seconds at the most. Asks again whenever the clock has
+/// moved a little, which a paused clock does once nothing else is left to do.
+pub(crate) async fn eventually(what: &str, done: impl Fn() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    ended.unwrap_or_else(|_| panic!("never came: {what}"));
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -133,6 +166,12 @@ impl Client {
     ) -> PartitionProduceResponse {
         let mut answer = self.call(&producing(name, partition, batch), 9).await;
         answer.responses.remove(0).partition_responses.remove(0)
+    }
+
+    /// Describes all brokers and topics.
+    pub(crate) async fn metadata(&mut self) -> MetadataResponse {
+        let all = MetadataRequest::default().with_topics(None);
+        self.call(&all, 12).await
     }
 
     /// Fetches one partition at once, without a session.

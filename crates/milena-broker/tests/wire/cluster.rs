@@ -2,23 +2,17 @@
 
 use std::time::Duration;
 
-use crate::bed::{Client, batch, text, topic};
+use crate::bed::{Client, batch, brokers, code, listening, text, topic};
 use milena_broker::{Broker, ErrorCode};
 use milena_core::ErrorKind;
 use milena_protocol::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DescribeTopicPartitionsRequest,
-    FindCoordinatorRequest, MetadataRequest, create_topics_request,
-    describe_topic_partitions_request,
+    FindCoordinatorRequest, create_topics_request, describe_topic_partitions_request,
 };
 
 #[tokio::test(start_paused = true)]
 async fn leaders_are_spread_over_the_brokers() {
-    let broker = Broker::builder()
-        .brokers(3)
-        .topic("orders", 6)
-        .start()
-        .await
-        .unwrap();
+    let broker = brokers(3, "orders", 6).await;
     let mut led = [0; 4];
     for partition in 0..6 {
         led[broker.inspect().leader("orders", partition).unwrap().0 as usize] += 1;
@@ -29,12 +23,7 @@ async fn leaders_are_spread_over_the_brokers() {
 
 #[tokio::test(start_paused = true)]
 async fn another_replica_leads_while_a_broker_is_down() {
-    let broker = Broker::builder()
-        .brokers(3)
-        .topic("orders", 1)
-        .start()
-        .await
-        .unwrap();
+    let broker = brokers(3, "orders", 1).await;
     let (leader, epoch) = broker.inspect().leader("orders", 0).unwrap();
     let mut client = Client::to(&broker, leader).await;
     client.produce("orders", 0, batch(2, None)).await;
@@ -53,9 +42,7 @@ async fn another_replica_leads_while_a_broker_is_down() {
             .base_offset,
         2
     );
-    let metadata = client
-        .call(&MetadataRequest::default().with_topics(None), 12)
-        .await;
+    let metadata = client.metadata().await;
     assert_eq!(metadata.brokers.len(), 2);
     assert_eq!(
         metadata.topics[0].partitions[0].offline_replicas[0].0,
@@ -75,10 +62,7 @@ async fn a_strict_cluster_takes_its_time_as_a_real_one_does() {
     let mut client = Client::to(&broker, 1).await;
     let find = FindCoordinatorRequest::default().with_key(text("billing"));
     let first = client.call(&find, 3).await.error_code;
-    assert_eq!(
-        ErrorCode::from_wire(first),
-        Some(ErrorCode::COORDINATOR_NOT_AVAILABLE)
-    );
+    assert_eq!(code(first), Some(ErrorCode::COORDINATOR_NOT_AVAILABLE));
     let wish = create_topics_request::CreatableTopic::default()
         .with_name(topic("orders"))
         .with_num_partitions(1)
@@ -88,10 +72,7 @@ async fn a_strict_cluster_takes_its_time_as_a_real_one_does() {
         .with_timeout_ms(10_000);
     assert_eq!(client.call(&create, 5).await.topics[0].error_code, 0);
     let early = client.fetch("orders", 0, 0).await.error_code;
-    assert_eq!(
-        ErrorCode::from_wire(early),
-        Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-    );
+    assert_eq!(code(early), Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
     tokio::time::advance(std::time::Duration::from_millis(100)).await;
     assert_eq!(client.fetch("orders", 0, 0).await.error_code, 0);
     assert_eq!(client.call(&find, 3).await.error_code, 0);
@@ -108,18 +89,13 @@ async fn a_partition_without_a_living_replica_has_no_leader_until_it_is_back() {
         .unwrap();
     broker.inspect().broker_down(1);
     let mut client = Client::to(&broker, 2).await;
-    let metadata = client
-        .call(&MetadataRequest::default().with_topics(None), 12)
-        .await;
+    let metadata = client.metadata().await;
     let lost = metadata.topics[0]
         .partitions
         .iter()
         .find(|partition| partition.leader_id.0 == -1)
         .unwrap();
-    assert_eq!(
-        ErrorCode::from_wire(lost.error_code),
-        Some(ErrorCode::LEADER_NOT_AVAILABLE)
-    );
+    assert_eq!(code(lost.error_code), Some(ErrorCode::LEADER_NOT_AVAILABLE));
     broker.inspect().broker_up(1);
     assert_eq!(
         broker
@@ -198,34 +174,30 @@ async fn a_description_has_no_more_partitions_than_its_limit_and_says_where_to_g
     }
 }
 
-#[tokio::test]
-async fn a_broker_comes_back_at_its_tcp_address() {
-    let broker = Broker::builder()
-        .listen("127.0.0.1:0")
-        .start()
-        .await
-        .unwrap();
-    let address = broker.bootstrap().remove(0);
-    broker.inspect().broker_down(1);
-    let gone = async {
-        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+/// Waits until nothing listens at the address.
+async fn gone(address: &str) {
+    let refused = async {
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), gone)
-        .await
-        .unwrap();
+    let limit = Duration::from_secs(10);
+    tokio::time::timeout(limit, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_comes_back_at_its_tcp_address() {
+    let broker = listening().await;
+    let address = broker.bootstrap().remove(0);
+    broker.inspect().broker_down(1);
+    gone(&address).await;
     broker.inspect().broker_up(1);
     tokio::net::TcpStream::connect(&address).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_broker_whose_connections_are_cut_accepts_new_ones_over_tcp() {
-    let broker = Broker::builder()
-        .listen("127.0.0.1:0")
-        .start()
-        .await
-        .unwrap();
+    let broker = listening().await;
     let address = broker.bootstrap().remove(0);
     let limit = Duration::from_secs(10);
     let served = async || {
@@ -245,12 +217,7 @@ async fn a_broker_whose_connections_are_cut_accepts_new_ones_over_tcp() {
     assert!(closed.await.unwrap().is_none());
     // The listener still ends with the broker.
     broker.inspect().broker_down(1);
-    let gone = async {
-        while tokio::net::TcpStream::connect(&address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(limit, gone).await.unwrap();
+    gone(&address).await;
 }
 
 #[tokio::test]
@@ -269,11 +236,7 @@ async fn what_cannot_be_is_refused_at_the_start() {
         .await
         .unwrap_err();
     assert!(config.to_string().contains("orders"), "{config}");
-    let first = Broker::builder()
-        .listen("127.0.0.1:0")
-        .start()
-        .await
-        .unwrap();
+    let first = listening().await;
     let taken = Broker::builder()
         .listen(first.bootstrap().remove(0))
         .start()

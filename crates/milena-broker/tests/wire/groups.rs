@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bed::{Client, text, topic};
+use crate::bed::{Client, brokers, code, text, topic};
 use bytes::Bytes;
 use milena_broker::{ApiKey, Broker, ErrorCode, Fault, GroupState};
 use milena_protocol::kafka::protocol::StrBytes;
@@ -59,28 +59,31 @@ fn commit(generation: i32, member: &StrBytes, offset: i64) -> OffsetCommitReques
 }
 
 fn committed(answer: &OffsetCommitResponse) -> Option<ErrorCode> {
-    ErrorCode::from_wire(answer.topics[0].partitions[0].error_code)
+    code(answer.topics[0].partitions[0].error_code)
 }
 
 /// Gets a member id, then joins with it.
 async fn enter(client: &mut Client) -> JoinGroupResponse {
     let first = client.call(&join(&StrBytes::default()), 9).await;
-    assert_eq!(
-        ErrorCode::from_wire(first.error_code),
-        Some(ErrorCode::MEMBER_ID_REQUIRED)
-    );
+    assert_eq!(code(first.error_code), Some(ErrorCode::MEMBER_ID_REQUIRED));
     client.call(&join(&first.member_id), 9).await
 }
 
-async fn start(brokers: usize) -> (Broker, i32) {
-    let broker = Broker::builder()
-        .brokers(brokers)
-        .topic("orders", 2)
-        .start()
-        .await
-        .unwrap();
+async fn start(count: usize) -> (Broker, i32) {
+    let broker = brokers(count, "orders", 2).await;
     let coordinator = broker.inspect().coordinator("group").unwrap();
     (broker, coordinator)
+}
+
+/// Starts a broker and a client that is the only member of a stable group.
+async fn with_one_member() -> (Broker, Client, JoinGroupResponse) {
+    let (broker, node) = start(1).await;
+    let mut client = Client::to(&broker, node).await;
+    let joined = enter(&mut client).await;
+    client
+        .call(&sync(&joined, &[(&joined.member_id, "all")]), 5)
+        .await;
+    (broker, client, joined)
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,22 +147,14 @@ async fn two_members_share_a_group_and_commit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_member_is_gone_after_its_session() {
-    let (broker, node) = start(1).await;
-    let mut client = Client::to(&broker, node).await;
-    let joined = enter(&mut client).await;
-    client
-        .call(&sync(&joined, &[(&joined.member_id, "all")]), 5)
-        .await;
+    let (broker, mut client, joined) = with_one_member().await;
     tokio::time::sleep(Duration::from_secs(11)).await;
     let beat = HeartbeatRequest::default()
         .with_group_id(group())
         .with_generation_id(joined.generation_id)
         .with_member_id(joined.member_id);
     let answer = client.call(&beat, 4).await;
-    assert_eq!(
-        ErrorCode::from_wire(answer.error_code),
-        Some(ErrorCode::UNKNOWN_MEMBER_ID)
-    );
+    assert_eq!(code(answer.error_code), Some(ErrorCode::UNKNOWN_MEMBER_ID));
     assert!(
         broker
             .inspect()
@@ -201,15 +196,10 @@ async fn a_moved_coordinator_sends_parked_joins_on_and_keeps_the_members() {
 
 #[tokio::test(start_paused = true)]
 async fn a_group_with_members_cannot_be_deleted_and_an_empty_one_can() {
-    let (broker, node) = start(1).await;
-    let mut client = Client::to(&broker, node).await;
-    let joined = enter(&mut client).await;
-    client
-        .call(&sync(&joined, &[(&joined.member_id, "all")]), 5)
-        .await;
+    let (broker, mut client, joined) = with_one_member().await;
     client.call(&commit(1, &joined.member_id, 3), 8).await;
     let delete = DeleteGroupsRequest::default().with_groups_names(vec![group()]);
-    let code = |answer: DeleteGroupsResponse| ErrorCode::from_wire(answer.results[0].error_code);
+    let code = |answer: DeleteGroupsResponse| code(answer.results[0].error_code);
     assert_eq!(
         code(client.call(&delete, 2).await),
         Some(ErrorCode::NON_EMPTY_GROUP)
@@ -239,13 +229,10 @@ async fn a_group_filter_picks_its_group() {
     let mut other = join(&StrBytes::default());
     other.group_id = GroupId(text("other"));
     let answer = client.call(&other, 9).await;
-    assert_eq!(
-        ErrorCode::from_wire(answer.error_code),
-        Some(ErrorCode::MEMBER_ID_REQUIRED)
-    );
+    assert_eq!(code(answer.error_code), Some(ErrorCode::MEMBER_ID_REQUIRED));
     let answer = client.call(&join(&StrBytes::default()), 9).await;
     assert_eq!(
-        ErrorCode::from_wire(answer.error_code),
+        code(answer.error_code),
         Some(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS)
     );
     broker.faults().assert_all_fired();
@@ -265,8 +252,7 @@ async fn committed_offsets_are_told_to_members_of_this_epoch_and_to_those_who_na
             .with_topics(None);
         OffsetFetchRequest::default().with_groups(vec![asked])
     };
-    let told =
-        |answer: OffsetFetchResponse| ErrorCode::from_wire(answer.groups.first()?.error_code);
+    let told = |answer: OffsetFetchResponse| code(answer.groups.first()?.error_code);
     let fresh = client.call(&ask(Some(text("member")), 3), 9).await;
     assert_eq!(told(fresh), None, "nobody knows the group");
 
@@ -278,30 +264,16 @@ async fn committed_offsets_are_told_to_members_of_this_epoch_and_to_those_who_na
         .with_topic_partitions(Some(Vec::new()));
     let epoch = client.call(&beat, 1).await.member_epoch;
     assert!(epoch > 0);
+    let stale = Some(ErrorCode::STALE_MEMBER_EPOCH);
+    let unknown = Some(ErrorCode::UNKNOWN_MEMBER_ID);
     for (member, epoch, expected) in [
         (Some(text("member")), epoch, None),
         (None, -1, None),
-        (
-            Some(text("member")),
-            epoch - 1,
-            Some(ErrorCode::STALE_MEMBER_EPOCH),
-        ),
-        (
-            Some(text("member")),
-            epoch + 1,
-            Some(ErrorCode::STALE_MEMBER_EPOCH),
-        ),
-        (
-            Some(text("member")),
-            -1,
-            Some(ErrorCode::STALE_MEMBER_EPOCH),
-        ),
-        (
-            Some(text("another")),
-            epoch,
-            Some(ErrorCode::UNKNOWN_MEMBER_ID),
-        ),
-        (None, epoch, Some(ErrorCode::UNKNOWN_MEMBER_ID)),
+        (Some(text("member")), epoch - 1, stale),
+        (Some(text("member")), epoch + 1, stale),
+        (Some(text("member")), -1, stale),
+        (Some(text("another")), epoch, unknown),
+        (None, epoch, unknown),
     ] {
         let answer = client.call(&ask(member.clone(), epoch), 9).await;
         assert_eq!(told(answer), expected, "{member:?} of {epoch}");

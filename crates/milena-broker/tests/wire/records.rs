@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::bed::{Client, batch, batch_at, fetching, producing, summary, topic};
+use crate::bed::{
+    Client, batch, batch_at, brokers, code, eventually, fetching, producing, summary, topic,
+};
 use milena_broker::{Broker, ErrorCode, Fate};
 use milena_core::Timestamp;
 use milena_protocol::ApiKey;
@@ -13,10 +15,6 @@ use milena_protocol::messages::{
 };
 use tokio::time::Instant;
 
-fn code(raw: i16) -> Option<ErrorCode> {
-    ErrorCode::from_wire(raw)
-}
-
 async fn one_topic() -> (Broker, Client) {
     let broker = Broker::builder().topic("orders", 3).start().await.unwrap();
     let client = Client::to(&broker, 1).await;
@@ -26,20 +24,10 @@ async fn one_topic() -> (Broker, Client) {
 #[tokio::test(start_paused = true)]
 async fn what_was_produced_is_fetched_with_its_offsets() {
     let (broker, mut client) = one_topic().await;
-    assert_eq!(
-        client
-            .produce("orders", 0, batch(3, None))
-            .await
-            .base_offset,
-        0
-    );
-    assert_eq!(
-        client
-            .produce("orders", 0, batch(2, None))
-            .await
-            .base_offset,
-        3
-    );
+    for (count, offset) in [(3, 0), (2, 3)] {
+        let produced = client.produce("orders", 0, batch(count, None)).await;
+        assert_eq!(produced.base_offset, offset);
+    }
     let fetched = client.fetch("orders", 0, 3).await;
     assert_eq!((fetched.high_watermark, fetched.error_code), (5, 0));
     let mut batches = milena_protocol::batch::Batches::new(fetched.records.unwrap());
@@ -82,12 +70,7 @@ async fn a_resent_batch_is_answered_with_its_offset_and_stored_once() {
 
 #[tokio::test(start_paused = true)]
 async fn only_the_leader_serves_a_partition_and_names_the_new_one() {
-    let broker = Broker::builder()
-        .brokers(3)
-        .topic("orders", 1)
-        .start()
-        .await
-        .unwrap();
+    let broker = brokers(3, "orders", 1).await;
     let (leader, _) = broker.inspect().leader("orders", 0).unwrap();
     let other = leader % 3 + 1;
     let mut client = Client::to(&broker, other).await;
@@ -144,9 +127,7 @@ async fn an_older_or_newer_leader_epoch_is_refused() {
 async fn a_topic_made_anew_has_another_id() {
     let (broker, mut client) = one_topic().await;
     let mut request = fetching("", &[(0, 0)]);
-    let metadata = client
-        .call(&MetadataRequest::default().with_topics(None), 12)
-        .await;
+    let metadata = client.metadata().await;
     request.topics[0].topic_id = metadata.topics[0].topic_id;
     assert_eq!(summary(&client.call(&request, 13).await)[0].1, 0);
     broker.inspect().delete_topic("orders");
@@ -253,7 +234,10 @@ async fn a_fetch_waits_for_records_but_no_longer_than_told() {
     let mut writer = Client::to(&broker, 1).await;
     let began = Instant::now();
     let sent = client.send(&request.with_max_wait_ms(60_000), 11).await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    eventually("the fetch waits", || {
+        broker.journal().requests(ApiKey::Fetch).len() == 2
+    })
+    .await;
     writer.produce("orders", 1, batch(1, None)).await;
     let frame = client.frame().await.unwrap();
     assert_eq!(
@@ -413,10 +397,7 @@ async fn a_compacted_topic_names_the_records_that_lack_a_key() {
     let broker = builder.start().await.unwrap();
     let mut client = Client::to(&broker, 1).await;
     let refused = client.produce("orders", 0, batch(2, None)).await;
-    assert_eq!(
-        ErrorCode::from_wire(refused.error_code),
-        Some(ErrorCode::INVALID_RECORD)
-    );
+    assert_eq!(code(refused.error_code), Some(ErrorCode::INVALID_RECORD));
     let each: Vec<_> = refused
         .record_errors
         .iter()

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use crate::bed::{Client, batch, fetching, producing, text};
+use crate::bed::{Client, batch, code, eventually, fetching, producing, text};
 use milena_broker::{ApiKey, Broker, ErrorCode, Fault};
-use milena_protocol::messages::MetadataRequest;
 use tokio::time::Instant;
 
 /// Starts three brokers, with one partition on all of them that broker 1 leads.
@@ -16,10 +15,6 @@ async fn start(configs: &[(&str, &str)]) -> (Broker, Client) {
     broker.inspect().move_leader("orders", 0, 1);
     let client = Client::to(&broker, 1).await;
     (broker, client)
-}
-
-fn code(code: i16) -> Option<ErrorCode> {
-    ErrorCode::from_wire(code)
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,7 +38,10 @@ async fn all_acknowledge_only_when_the_followers_in_sync_have_the_batch() {
     // The same batch waits again. The follower comes back meanwhile.
     let request = producing("orders", 0, batch(2, Some((7, 0, 0))));
     client.send(&request, 9).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("it is sent again", || {
+        broker.journal().requests(ApiKey::Produce).len() == 2
+    })
+    .await;
     assert!(broker.inspect().resume_replica("orders", 0, 2));
     client.frame().await.unwrap();
     assert_eq!(broker.inspect().high_watermark("orders", 0), Some(2));
@@ -112,7 +110,8 @@ async fn a_leader_that_moves_while_it_waits_says_so_after_the_append() {
     client
         .send(&producing("orders", 0, batch(2, None)), 9)
         .await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let appended = || broker.inspect().end_offset("orders", 0) == Some(2);
+    eventually("the batch is appended", appended).await;
     broker.inspect().move_leader("orders", 0, 2);
     let began = Instant::now();
     client.frame().await.unwrap();
@@ -156,9 +155,7 @@ async fn metadata_tells_who_is_in_sync_and_who_is_gone() {
     broker.inspect().shrink_in_sync("orders", 0, 2);
     broker.inspect().broker_down(3);
     let mut client = Client::to(&broker, 1).await;
-    let metadata = client
-        .call(&MetadataRequest::default().with_topics(None), 12)
-        .await;
+    let metadata = client.metadata().await;
     let partition = &metadata.topics[0].partitions[0];
     let ids = |ids: &[milena_protocol::messages::BrokerId]| -> Vec<i32> {
         ids.iter().map(|id| id.0).collect()

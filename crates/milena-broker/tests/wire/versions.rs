@@ -1,6 +1,6 @@
 //! Every version that ApiVersions lists is served.
 
-use crate::bed::{Client, fetching, producing, text, topic};
+use crate::bed::{Client, code, fetching, producing, text, topic};
 use milena_broker::{ApiKey, Broker, ErrorCode};
 use milena_protocol::messages::*;
 use milena_protocol::{Request, VersionRange};
@@ -315,7 +315,7 @@ async fn what_is_not_modelled_ends_the_connection_or_is_refused() {
         InitProducerIdRequest::default().with_transactional_id(Some(TransactionalId(text("tx"))));
     let answer = client.call(&transactional, 4).await;
     assert_eq!(
-        ErrorCode::from_wire(answer.error_code),
+        code(answer.error_code),
         Some(ErrorCode::UNSUPPORTED_VERSION)
     );
 }

@@ -45,17 +45,14 @@ impl Encoding {
                 [digit(byte >> 4), digit(byte & 15)].into_iter().flatten()
             })),
             Self::Base64 => base64(bytes, out),
-            Self::Json => match std::str::from_utf8(bytes) {
-                Ok(text) => {
-                    out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
-                }
-                // A JSON string cannot hold bytes that are not UTF-8.
-                Err(_) => {
-                    out.extend_from_slice(b"{\"base64\":\"");
-                    base64(bytes, out);
-                    out.extend_from_slice(b"\"}");
-                }
-            },
+            Self::Json => {
+                let value = match std::str::from_utf8(bytes) {
+                    Ok(text) => serde_json::Value::from(text),
+                    // A JSON string cannot hold bytes that are not UTF-8.
+                    Err(_) => serde_json::json!({ "base64": STANDARD.encode(bytes) }),
+                };
+                out.extend_from_slice(value.to_string().as_bytes());
+            }
         }
     }
 

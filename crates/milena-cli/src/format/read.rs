@@ -331,5 +331,4 @@ fn expected(text: &[u8]) -> String {
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;

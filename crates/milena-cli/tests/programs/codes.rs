@@ -6,24 +6,21 @@ use std::process::Stdio;
 
 use milena::broker::{ApiKey, ErrorCode, Fault};
 
-use crate::world::{World, milena, run, unique};
+use crate::world::{World, milena, run, unique, words};
 
 #[test]
 fn every_code_of_the_table_is_the_one_that_is_given() {
     let world = World::embedded();
     let (topic, group) = (world.topic(1), unique("group"));
     world.piped(&["produce", &topic], b"a\nb\n");
-    world.out(&[
-        "consume",
-        &topic,
-        "-g",
-        &group,
-        "--from-beginning",
-        "--count",
-        "1",
-    ]);
+    world.out(&words(&format!(
+        "consume {topic} -g {group} --from-beginning --count 1"
+    )));
     let dead = world.topic(1);
     let code = |args: &[&str]| world.fails(args).0;
+    let reset = format!("offsets reset {group} --topic {topic} --to-datetime=-2");
+    let reset = words(&reset);
+    let alter = words("configs alter broker --all --set log.retention.ms=1");
     let expected: &[(i32, &[&str])] = &[
         (0, &["topics", "list"]),
         (0, &["lag", &group, "--max", "1"]),
@@ -32,17 +29,7 @@ fn every_code_of_the_table_is_the_one_that_is_given() {
         (2, &["topics", "list", "--no-such-option"]),
         (2, &["topics", "create", "no spaces"]),
         (2, &["consume", &topic, "-f", "%q"]),
-        (
-            2,
-            &[
-                "offsets",
-                "reset",
-                &group,
-                "--topic",
-                &topic,
-                "--to-datetime=-2",
-            ],
-        ),
+        (2, &reset),
         (
             3,
             &["topics", "list", "-b", "127.0.0.1:1", "--timeout", "500ms"],
@@ -53,17 +40,7 @@ fn every_code_of_the_table_is_the_one_that_is_given() {
         (4, &["dlq", "show", &dead, "0", "0"]),
         (4, &["dlq", "list", "nosuch"]),
         (5, &["topics", "delete", &topic]),
-        (
-            5,
-            &[
-                "configs",
-                "alter",
-                "broker",
-                "--all",
-                "--set",
-                "log.retention.ms=1",
-            ],
-        ),
+        (5, &alter),
         (7, &["produce", &topic, "--file", "/nosuch/file"]),
         (7, &["config", "check", "/nosuch/file.yaml"]),
     ];
@@ -132,15 +109,8 @@ fn control_characters_reach_a_terminal_only_as_escapes() {
     );
     let topic = world.topic(1);
     world.piped(&["produce", &topic], b"a\n");
-    world.out(&[
-        "consume",
-        &topic,
-        "-g",
-        odd,
-        "--from-beginning",
-        "--count",
-        "1",
-    ]);
+    let read = format!("consume {topic} --from-beginning --count 1 -g");
+    world.out(&[&words(&read)[..], &[odd]].concat());
     for form in ["plain", "table"] {
         let listed = world.out(&["groups", "list", "-o", form]);
         assert!(listed.contains("g\\u{1b}[31m\\n\\u{202e}x"), "{listed}");
@@ -169,14 +139,9 @@ fn what_was_done_is_told_as_json_too() {
     }
     let altered = json(&["topics", "alter", &topic, "--set", "retention.ms=1000"]);
     assert_eq!(altered[0]["configs"][0], "retention.ms");
-    let altered = json(&[
-        "configs",
-        "alter",
-        "topic",
-        &topic,
-        "--unset",
-        "retention.ms",
-    ]);
+    let altered = json(&words(&format!(
+        "configs alter topic {topic} --unset retention.ms"
+    )));
     assert_eq!(altered[0]["state"], "altered");
     let deleted = json(&["offsets", "delete", &group, &topic]);
     assert_eq!(deleted[0]["state"], "deleted");
@@ -189,13 +154,7 @@ fn what_was_done_is_told_as_json_too() {
 #[test]
 fn the_defaults_of_all_brokers_are_changed_only_where_all_was_said() {
     let world = World::new();
-    let alter = [
-        "configs",
-        "alter",
-        "broker",
-        "--set",
-        "log.retention.ms=123456789",
-    ];
+    let alter = words("configs alter broker --set log.retention.ms=123456789");
     let (code, told) = world.fails(&alter);
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("--all"), "{told}");
@@ -213,17 +172,11 @@ fn a_time_means_the_same_wherever_it_is_given() {
     world.piped(&["produce", &topic, "-f", "%T %v\\n"], lines);
     let ask = |zone: &str, time: &str| {
         let datetime = format!("--to-datetime={time}");
+        let reset = format!("offsets reset {group} --topic {topic} --dry-run");
+        let reset = [&words(&reset)[..], &[&datetime]].concat();
         let (offset, since) = (format!("--offset=@{time}"), format!("--since={time}"));
         let asked: [&[&str]; 3] = [
-            &[
-                "offsets",
-                "reset",
-                &group,
-                "--topic",
-                &topic,
-                &datetime,
-                "--dry-run",
-            ],
+            &reset,
             &["consume", &topic, &offset, "--until", "end", "-f", "%v"],
             &["dlq", "list", &topic, &since],
         ];
@@ -260,15 +213,8 @@ fn a_time_means_the_same_wherever_it_is_given() {
             assert_eq!(codes, [Some(2); 3], "{wrong}");
         }
     }
-    let seconds = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &topic,
-        "--dry-run",
-        "--to-datetime",
-    ];
+    let seconds = format!("offsets reset {group} --topic {topic} --dry-run --to-datetime");
+    let seconds = words(&seconds);
     let (code, told) = world.fails(&[&seconds[..], &["1771320600"]].concat());
     assert_eq!(code, 0, "{told}");
     assert!(

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::world::{World, run, unique};
+use crate::world::{World, run, unique, words};
 
 /// Runs one of Kafka's tools, by the wrapper that scripts/test-real-kafka names.
 fn tool(world: &World, name: &str, args: &[&str], input: &[u8]) -> String {
@@ -28,13 +28,9 @@ fn the_console_tools_read_what_was_written_and_write_what_is_read() {
     let read = tool(
         &world,
         "console-consumer",
-        &[
-            "--topic",
-            &topic,
-            "--from-beginning",
-            "--max-messages",
-            "2000",
-        ],
+        &words(&format!(
+            "--topic {topic} --from-beginning --max-messages 2000"
+        )),
         b"",
     );
     assert!(read == lines, "{} bytes", read.len());
@@ -58,15 +54,9 @@ fn the_group_tool_tells_the_same_lag() {
         &["produce", &topic, "-K", "="],
         b"a=1\nb=2\nc=3\nd=4\ne=5\n",
     );
-    world.out(&[
-        "consume",
-        &topic,
-        "--group",
-        &group,
-        "--from-beginning",
-        "--count",
-        "3",
-    ]);
+    world.out(&words(&format!(
+        "consume {topic} --group {group} --from-beginning --count 3"
+    )));
     let ours = world.out(&["lag", &group]);
     let mut ours: Vec<Vec<String>> = ours
         .lines()
@@ -225,15 +215,8 @@ fn the_topic_and_offset_tools_tell_the_same() {
         format!("{partition} {end}")
     });
     let group = unique("group");
-    let args = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &topic,
-        "--to-latest",
-        "--dry-run",
-    ];
+    let args = format!("offsets reset {group} --topic {topic} --to-latest --dry-run");
+    let args = words(&args);
     let ours = world.out(&args);
     let ours = ours.lines().map(|line| {
         let columns: Vec<&str> = line.split('\t').collect();
@@ -253,15 +236,8 @@ fn the_group_tool_plans_the_same_resets_and_tells_the_same_state() {
         &["produce", &topic, "-K", "="],
         b"a=1\nb=2\nc=3\nd=4\ne=5\n",
     );
-    let args = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--count",
-        "5",
-        "--group",
-        &group,
-    ];
+    let args = format!("consume {topic} --from-beginning --count 5 --group {group}");
+    let args = words(&args);
     world.out(&args);
     for scenario in [
         &["--to-earliest"][..],
@@ -270,14 +246,8 @@ fn the_group_tool_plans_the_same_resets_and_tells_the_same_state() {
         &["--to-offset", "1"],
         &["--to-current"],
     ] {
-        let base = [
-            "--group",
-            &group,
-            "--reset-offsets",
-            "--dry-run",
-            "--topic",
-            &topic,
-        ];
+        let base = format!("--group {group} --reset-offsets --dry-run --topic {topic}");
+        let base = words(&base);
         let told = tool(
             &world,
             "consumer-groups",
@@ -320,24 +290,15 @@ fn the_group_tool_plans_the_same_resets_and_tells_the_same_state() {
 fn the_config_tool_shows_what_was_set() {
     let world = World::new();
     let topic = world.topic(1);
-    world.out(&[
-        "configs",
-        "alter",
-        "topic",
-        &topic,
-        "--set",
-        "retention.ms=123456",
-    ]);
+    world.out(&words(&format!(
+        "configs alter topic {topic} --set retention.ms=123456"
+    )));
     let told = tool(
         &world,
         "configs",
-        &[
-            "--describe",
-            "--entity-type",
-            "topics",
-            "--entity-name",
-            &topic,
-        ],
+        &words(&format!(
+            "--describe --entity-type topics --entity-name {topic}"
+        )),
         b"",
     );
     assert!(told.contains("retention.ms=123456"), "{told}");

@@ -1,6 +1,6 @@
 //! Dead letters from a shell.
 
-use crate::world::{World, run};
+use crate::world::{World, run, words};
 
 /// Writes three letters, which are two timeouts of `origin` and one poison record of another topic.
 fn letters(world: &World, origin: &str) -> String {
@@ -109,15 +109,8 @@ fn a_dry_run_does_not_claim_that_letters_were_sent() {
     let world = World::new();
     let origin = world.topic(1);
     let dead = letters(&world, &origin);
-    let args = [
-        "dlq",
-        "replay",
-        &dead,
-        "--class",
-        "timeout",
-        "--dry-run",
-        "-o",
-    ];
+    let args = format!("dlq replay {dead} --class timeout --dry-run -o");
+    let args = words(&args);
     let table = world.out(&[&args[..], &["table"]].concat());
     assert!(table.starts_with("WOULD BE REPLAYED"), "{table}");
     let json = world.out(&[&args[..], &["json"]].concat());

@@ -1,19 +1,12 @@
 //! Records through text and JSON and back. Nothing is lost, and input that cannot be carried is
 //! refused.
 
-use crate::world::{World, run};
+use crate::world::{World, run, words};
 
 /// Returns records as `consume -o json` shows them, without their topic, partition and offset.
 fn shown(world: &World, topic: &str) -> Vec<serde_json::Value> {
-    let args = [
-        "consume",
-        topic,
-        "--from-beginning",
-        "--until",
-        "end",
-        "-o",
-        "json",
-    ];
+    let args = format!("consume {topic} --from-beginning --until end -o json");
+    let args = words(&args);
     let lines = world.out(&args);
     let record = |line: &str| {
         let mut value: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -58,15 +51,8 @@ fn mixed(world: &World) -> String {
 fn records_come_back_from_json_byte_for_byte() {
     let world = World::new();
     let (topic, copy) = (mixed(&world), world.topic(1));
-    let args = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--until",
-        "end",
-        "-o",
-        "json",
-    ];
+    let args = format!("consume {topic} --from-beginning --until end -o json");
+    let args = words(&args);
     let lines = world.out(&args);
     world.piped(&["produce", &copy, "--input", "json"], lines.as_bytes());
     assert_eq!(shown(&world, &topic).len(), 4);
@@ -80,15 +66,8 @@ fn records_come_back_from_each_encoding_with_their_headers() {
     for encoding in ["hex", "base64", "json"] {
         let copy = world.topic(1);
         let format = format!("%T %h\\t%k{{{encoding}}}\\t%v{{{encoding}}}\\n");
-        let read = [
-            "consume",
-            &topic,
-            "--from-beginning",
-            "--until",
-            "end",
-            "-f",
-            &format,
-        ];
+        let read = format!("consume {topic} --from-beginning --until end -f");
+        let read = [&words(&read)[..], &[&format]].concat();
         let write = ["produce", &copy, "-f", &format];
         // A text for null that no encoding produces.
         let null = ["--null", "~null~"];
@@ -103,14 +82,8 @@ fn a_header_filter_goes_by_the_last_of_that_name() {
     let world = World::new();
     let topic = world.topic(1);
     world.out(&["produce", &topic, "-H", "a=1", "-H", "a=2", "--value", "x"]);
-    let read = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--until",
-        "end",
-        "--header",
-    ];
+    let read = format!("consume {topic} --from-beginning --until end --header");
+    let read = words(&read);
     assert_eq!(world.out(&[&read[..], &["a=1"]].concat()), "");
     assert_eq!(world.out(&[&read[..], &["a=2"]].concat()), "x\n");
     let last = [

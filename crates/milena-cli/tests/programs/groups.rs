@@ -2,22 +2,15 @@
 
 use std::process::Stdio;
 
-use crate::world::{World, run, unique, until};
+use crate::world::{World, run, unique, until, words};
 
 #[test]
 fn a_group_reads_on_where_it_was_and_its_lag_is_told() {
     let world = World::new();
     let (topic, group) = (world.topic(1), unique("group"));
     world.piped(&["produce", &topic], b"a\nb\nc\nd\n");
-    let read = [
-        "consume",
-        &topic,
-        "--group",
-        &group,
-        "--from-beginning",
-        "--count",
-        "2",
-    ];
+    let read = format!("consume {topic} --group {group} --from-beginning --count 2");
+    let read = words(&read);
     assert_eq!(world.out(&read), "a\nb\n");
     let lag = world.out(&["lag", &group, "-o", "json"]);
     let lag: serde_json::Value = serde_json::from_str(&lag).unwrap();
@@ -38,25 +31,11 @@ fn a_reset_is_shown_and_done_only_when_confirmed() {
     let world = World::new();
     let (topic, group) = (world.topic(1), unique("group"));
     world.piped(&["produce", &topic], b"a\nb\nc\nd\n");
-    let read = [
-        "consume",
-        &topic,
-        "--group",
-        &group,
-        "--from-beginning",
-        "--count",
-        "4",
-    ];
+    let read = format!("consume {topic} --group {group} --from-beginning --count 4");
+    let read = words(&read);
     world.out(&read);
-    let reset = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &topic,
-        "--shift-by",
-        "-3",
-    ];
+    let reset = format!("offsets reset {group} --topic {topic} --shift-by -3");
+    let reset = words(&reset);
     let shown = format!("{group}\t{topic}\t0\t4\t1\t0\t4\n");
     let mut dry = reset.to_vec();
     dry.push("--dry-run");
@@ -84,17 +63,9 @@ fn keeping_a_group_where_it_is_warns_of_partitions_where_it_is_nowhere() {
         world.piped(&["produce", &topic, "--partition", partition], b"a\nb\n");
     }
     world.commit(&group, &topic, 1);
-    let reset = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &topic,
-        "--topic",
-        &empty,
-        "--to-current",
-        "--dry-run",
-    ];
+    let reset =
+        format!("offsets reset {group} --topic {topic} --topic {empty} --to-current --dry-run");
+    let reset = words(&reset);
     let output = run(world.milena(&reset), b"");
     let warned = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{warned}");
@@ -109,15 +80,8 @@ fn keeping_a_group_where_it_is_warns_of_partitions_where_it_is_nowhere() {
         "{planned}"
     );
     let partition = format!("{topic}:0");
-    let quiet = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &partition,
-        "--to-current",
-        "--dry-run",
-    ];
+    let quiet = format!("offsets reset {group} --topic {partition} --to-current --dry-run");
+    let quiet = words(&quiet);
     let output = run(world.milena(&quiet), b"");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
@@ -145,15 +109,9 @@ fn a_group_with_members_is_neither_reset_nor_deleted_and_they_are_named() {
     );
     for args in [
         &["groups", "delete", &group, "--yes"][..],
-        &[
-            "offsets",
-            "reset",
-            &group,
-            "--topic",
-            &topic,
-            "--to-earliest",
-            "--yes",
-        ],
+        &words(&format!(
+            "offsets reset {group} --topic {topic} --to-earliest --yes"
+        )),
     ] {
         let (code, told) = world.fails(args);
         assert_eq!(code, 5, "{told}");

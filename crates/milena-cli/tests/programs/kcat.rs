@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::world::{World, run};
+use crate::world::{World, run, words};
 
 fn kcat(world: &World, args: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new("kcat");
@@ -39,19 +39,9 @@ fn both_print_the_same_of_the_same_records() {
         b"m=1\nNULL=2\nx=NULL\n=\n",
     );
     let format = "%t %p %o %T [%K] %k [%S] %s {%h}\\n";
-    let ours = milena(
-        &world,
-        &[
-            "consume",
-            &topic,
-            "--from-beginning",
-            "--until",
-            "end",
-            "-f",
-            format,
-        ],
-        b"",
-    );
+    let read = format!("consume {topic} --from-beginning --until end -f");
+    let read = [&words(&read)[..], &[format]].concat();
+    let ours = milena(&world, &read, b"");
     let theirs = kcat(
         &world,
         &["-C", "-t", &topic, "-e", "-o", "beginning", "-f", format],
@@ -63,29 +53,11 @@ fn both_print_the_same_of_the_same_records() {
     );
     assert_eq!(ours, theirs);
     // kcat also shows an empty key as null, so the last record is left out.
-    let args = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--count",
-        "6",
-        "-K",
-        ":",
-        "--null",
-        "NULL",
-    ];
+    let args = format!("consume {topic} --from-beginning --count 6 -K : --null NULL");
+    let args = words(&args);
     let ours = milena(&world, &args, b"");
-    let args = [
-        "-C",
-        "-t",
-        &topic,
-        "-c",
-        "6",
-        "-o",
-        "beginning",
-        "-K:",
-        "-Z",
-    ];
+    let args = format!("-C -t {topic} -c 6 -o beginning -K: -Z");
+    let args = words(&args);
     let theirs = kcat(&world, &args, b"");
     assert_eq!(
         String::from_utf8_lossy(&ours),
@@ -122,14 +94,9 @@ fn both_place_keys_alike_under_the_same_scheme() {
     let ours = world.topic(7);
     milena(
         &world,
-        &[
-            "produce",
-            &ours,
-            "-K",
-            "=",
-            "--partitioner",
-            "consistent_random",
-        ],
+        &words(&format!(
+            "produce {ours} -K = --partitioner consistent_random"
+        )),
         keys.as_bytes(),
     );
     let theirs = world.topic(7);

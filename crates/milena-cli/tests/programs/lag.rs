@@ -2,18 +2,11 @@
 
 use milena::broker::{ApiKey, ErrorCode, Fault};
 
-use crate::world::{World, unique, until};
+use crate::world::{World, unique, until, words};
 
 fn commit(world: &World, topic: &str, group: &str, count: &str) {
-    let read = [
-        "consume",
-        topic,
-        "-g",
-        group,
-        "--from-beginning",
-        "--count",
-        count,
-    ];
+    let read = format!("consume {topic} -g {group} --from-beginning --count {count}");
+    let read = words(&read);
     world.out(&read);
 }
 

@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use crate::world::{World, run, unique, until};
+use crate::world::{World, run, unique, until, words};
 
 /// Writes lines dated 1000, 1500 and 2000 milliseconds after 1970.
 fn dated(world: &World, topic: &str) {
@@ -16,14 +16,8 @@ fn what_lies_behind_the_end_is_left_for_the_next_member() {
     let world = World::new();
     let (topic, group) = (world.topic(1), unique("group"));
     dated(&world, &topic);
-    let read = [
-        "consume",
-        &topic,
-        "-g",
-        &group,
-        "--from-beginning",
-        "--until",
-    ];
+    let read = format!("consume {topic} -g {group} --from-beginning --until");
+    let read = words(&read);
     let until_time = [&read[..], &["2000"]].concat();
     assert_eq!(world.out(&until_time), "a\nb\n");
     assert_eq!(world.committed(&group), [(0, 2)]);
@@ -39,15 +33,8 @@ fn a_limit_commits_as_many_as_it_shows() {
     let (topic, group) = (world.topic(3), unique("group"));
     let lines: String = (0..300).map(|n| format!("k{n}={n}\n")).collect();
     world.piped(&["produce", &topic, "-K", "="], lines.as_bytes());
-    let read = [
-        "consume",
-        &topic,
-        "-g",
-        &group,
-        "--from-beginning",
-        "--count",
-        "10",
-    ];
+    let read = format!("consume {topic} -g {group} --from-beginning --count 10");
+    let read = words(&read);
     let mut shown: Vec<String> = Vec::new();
     for round in 1..=2 {
         shown.extend(world.out(&read).lines().map(str::to_owned));
@@ -58,15 +45,8 @@ fn a_limit_commits_as_many_as_it_shows() {
             .sum();
         assert_eq!(committed, 10 * round);
     }
-    let rest = [
-        "consume",
-        &topic,
-        "-g",
-        &group,
-        "--from-beginning",
-        "--until",
-        "end",
-    ];
+    let rest = format!("consume {topic} -g {group} --from-beginning --until end");
+    let rest = words(&rest);
     shown.extend(world.out(&rest).lines().map(str::to_owned));
     let mut numbers: Vec<u32> = shown.iter().map(|line| line.parse().unwrap()).collect();
     numbers.sort_unstable();
@@ -174,15 +154,8 @@ fn a_member_whose_output_fails_commits_nothing_and_leaves_the_group() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(7));
     assert!(world.is_left(&group), "its partitions are free at once");
-    let read = [
-        "consume",
-        &topic,
-        "-g",
-        &group,
-        "--from-beginning",
-        "--until",
-        "end",
-    ];
+    let read = format!("consume {topic} -g {group} --from-beginning --until end");
+    let read = words(&read);
     assert_eq!(world.out(&read), "a\nb\n");
 }
 

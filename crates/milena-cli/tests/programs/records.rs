@@ -1,6 +1,6 @@
 //! Records in and out, by formats, filters and ends.
 
-use crate::world::{World, milena, run};
+use crate::world::{World, milena, run, words};
 
 #[test]
 fn the_forms_of_the_manual_work_as_they_stand_there() {
@@ -48,15 +48,8 @@ fn every_byte_and_every_null_comes_back_by_lengths() {
     let format = "%K %V %k%v\\n";
     let output = run(world.milena(&["produce", &topic, "-f", format]), &input);
     assert!(output.status.success());
-    let args = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--until",
-        "end",
-        "-f",
-        format,
-    ];
+    let args = format!("consume {topic} --from-beginning --until end -f");
+    let args = [&words(&args)[..], &[format]].concat();
     let output = run(world.milena(&args), b"");
     assert_eq!(output.stdout, input);
 }
@@ -71,15 +64,8 @@ fn nulls_headers_times_and_partitions_are_read_and_written() {
         &["produce", &topic, "-f", format, "--null", "NULL"],
         input.as_bytes(),
     );
-    let read = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--until",
-        "end",
-        "-p",
-        "1",
-    ];
+    let read = format!("consume {topic} --from-beginning --until end -p 1");
+    let read = words(&read);
     let with = |more: &[&'static str]| {
         let mut args = read.to_vec();
         args.extend(more);

@@ -3,37 +3,22 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::world::{World, milena, run, until};
+use crate::world::{World, milena, run, until, words};
 
 #[test]
 fn the_producer_prints_where_the_record_is() {
     let world = World::new();
     let topic = world.topic(3);
     let brokers = format!("-brokers={}", world.bootstrap);
-    let args = [
-        "sarama-producer",
-        &brokers,
-        "-topic",
-        &topic,
-        "-partition",
-        "2",
-        "-value",
-        "one",
-    ];
+    let args = format!("sarama-producer {brokers} -topic {topic} -partition 2 -value one");
+    let args = words(&args);
     let output = run(milena(&args), b"");
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(told, format!("topic={topic}\tpartition=2\toffset=0\n"));
 
-    let mut command = milena(&[
-        "sarama-producer",
-        "-topic",
-        &topic,
-        "-key",
-        "k",
-        "-headers",
-        "a:b,c:d",
-        "-silent",
-    ]);
+    let mut command = milena(&words(&format!(
+        "sarama-producer -topic {topic} -key k -headers a:b,c:d -silent"
+    )));
     command.env("KAFKA_PEERS", &world.bootstrap);
     let output = run(command, b"from standard input\n");
     assert!(output.status.success() && output.stdout.is_empty());
@@ -50,25 +35,11 @@ fn the_producer_prints_where_the_record_is() {
     ];
     assert_eq!(world.out(&read), "a=b,c=d from standard input\n");
     // sarama's own hash decides, which is FNV-1a with its sign.
-    let place = world.out(&[
-        "partition",
-        "k",
-        "--topic",
-        &topic,
-        "--scheme",
-        "sarama-hash",
-    ]);
-    let read = [
-        "consume",
-        &topic,
-        "--from-beginning",
-        "--key",
-        "k",
-        "--count",
-        "1",
-        "-f",
-        "%p",
-    ];
+    let place = world.out(&words(&format!(
+        "partition k --topic {topic} --scheme sarama-hash"
+    )));
+    let read = format!("consume {topic} --from-beginning --key k --count 1 -f %p");
+    let read = words(&read);
     assert_eq!(
         place.trim_end().rsplit('\t').next().unwrap(),
         world.out(&read)
@@ -92,47 +63,23 @@ fn what_is_used_wrongly_ends_with_64_and_what_fails_with_69() {
             "no -topic specified",
         ),
         (
-            &[
-                "sarama-producer",
-                "-brokers",
-                brokers,
-                "-topic",
-                &topic,
-                "-partitioner",
-                "manual",
-                "-value",
-                "x",
-            ],
+            &words(&format!(
+                "sarama-producer -brokers {brokers} -topic {topic} -partitioner manual -value x"
+            )),
             64,
             "-partition is required",
         ),
         (
-            &[
-                "sarama-producer",
-                "-brokers",
-                brokers,
-                "-topic",
-                &topic,
-                "-partitioner",
-                "best",
-                "-value",
-                "x",
-            ],
+            &words(&format!(
+                "sarama-producer -brokers {brokers} -topic {topic} -partitioner best -value x"
+            )),
             64,
             "Partitioner best not supported",
         ),
         (
-            &[
-                "sarama-producer",
-                "-brokers",
-                brokers,
-                "-topic",
-                &topic,
-                "-headers",
-                "a",
-                "-value",
-                "x",
-            ],
+            &words(&format!(
+                "sarama-producer -brokers {brokers} -topic {topic} -headers a -value x"
+            )),
             64,
             "key:value",
         ),
@@ -142,15 +89,9 @@ fn what_is_used_wrongly_ends_with_64_and_what_fails_with_69() {
             "flag provided but not defined: -wrong",
         ),
         (
-            &[
-                "sarama-producer",
-                "-brokers",
-                brokers,
-                "-topic",
-                "no-such-topic",
-                "-value",
-                "x",
-            ],
+            &words(&format!(
+                "sarama-producer -brokers {brokers} -topic no-such-topic -value x"
+            )),
             69,
             "Failed to produce message",
         ),
@@ -160,26 +101,16 @@ fn what_is_used_wrongly_ends_with_64_and_what_fails_with_69() {
             "-topic is required",
         ),
         (
-            &[
-                "sarama-consumer",
-                "-brokers",
-                brokers,
-                "-topic",
-                &topic,
-                "-offset",
-                "middle",
-            ],
+            &words(&format!(
+                "sarama-consumer -brokers {brokers} -topic {topic} -offset middle"
+            )),
             64,
             "-offset should be",
         ),
         (
-            &[
-                "sarama-consumer",
-                "-brokers",
-                brokers,
-                "-topic",
-                "no-such-topic",
-            ],
+            &words(&format!(
+                "sarama-consumer -brokers {brokers} -topic no-such-topic"
+            )),
             69,
             "list of partitions",
         ),
@@ -198,19 +129,10 @@ fn the_consumer_prints_each_record_until_it_is_interrupted() {
     world.piped(&["produce", &topic, "-K", "="], b"k=one\n=two\n");
     let file = tempfile::NamedTempFile::new().unwrap();
     let brokers = world.bootstrap.as_str();
-    let args = [
-        "sarama-consumer",
-        "-brokers",
-        brokers,
-        "-topic",
-        &topic,
-        "-offset",
-        "oldest",
-        "-partitions",
-        "0",
-        "-buffer-size",
-        "1",
-    ];
+    let args = format!(
+        "sarama-consumer -brokers {brokers} -topic {topic} -offset oldest -partitions 0 -buffer-size 1"
+    );
+    let args = words(&args);
     let mut child = milena(&args)
         .stdout(file.reopen().unwrap())
         .stderr(Stdio::piped())

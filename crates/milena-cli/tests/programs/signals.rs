@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use milena::broker::{ApiKey, Fault};
 
-use crate::world::{Running, World, unique, until};
+use crate::world::{Running, World, unique, until, words};
 
 #[test]
 fn each_signal_ends_a_member_in_good_order() {
@@ -92,15 +92,8 @@ fn measuring_tells_what_it_has_measured() {
     let args = ["perf", "produce", &topic, "--rate", "1000", "-o", "json"];
     let writer = world.start(&args);
     until(|| {
-        let read = [
-            "consume",
-            &topic,
-            "--from-beginning",
-            "--until",
-            "end",
-            "-f",
-            "x",
-        ];
+        let read = format!("consume {topic} --from-beginning --until end -f x");
+        let read = words(&read);
         !world.out(&read).is_empty()
     });
     writer.signal("INT");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::world::World;
+use crate::world::{World, words};
 
 const LINES: u32 = 1_000_000;
 const ROUNDS: usize = 3;
@@ -35,15 +35,9 @@ fn a_million_lines_each_way_lose_nothing_and_take_no_longer_than_kcats() {
         ];
         // Each one reads the records of the other.
         let read = [
-            world.milena(&[
-                "consume",
-                &theirs,
-                "--from-beginning",
-                "--count",
-                &count,
-                "-K",
-                "=",
-            ]),
+            world.milena(&words(&format!(
+                "consume {theirs} --from-beginning --count {count} -K ="
+            ))),
             program(
                 "kcat",
                 &kcat,

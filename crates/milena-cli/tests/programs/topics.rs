@@ -1,22 +1,13 @@
 //! Topics, configs and the cluster from a shell.
 
-use crate::world::{World, run, unique, until};
+use crate::world::{World, run, unique, until, words};
 
 #[test]
 fn a_topic_is_created_listed_described_altered_and_deleted() {
     let world = World::new();
     let name = unique("cli");
-    let create = [
-        "topics",
-        "create",
-        &name,
-        "--partitions",
-        "3",
-        "-r",
-        "1",
-        "--config",
-        "retention.ms=1000",
-    ];
+    let create = format!("topics create {name} --partitions 3 -r 1 --config retention.ms=1000");
+    let create = words(&create);
     let made = world.out(&create);
     assert!(made.starts_with(&format!("{name}\t3\t1\t")), "{made}");
     let (code, told) = world.fails(&create);
@@ -29,15 +20,9 @@ fn a_topic_is_created_listed_described_altered_and_deleted() {
             .out(&["topics", "list"])
             .contains(&format!("{name}\t3\t"))
     });
-    world.out(&[
-        "topics",
-        "alter",
-        &name,
-        "--partitions",
-        "5",
-        "--unset",
-        "retention.ms",
-    ]);
+    world.out(&words(&format!(
+        "topics alter {name} --partitions 5 --unset retention.ms"
+    )));
     until(|| {
         let described = world.out(&["topics", "describe", &name, "-o", "plain"]);
         described
@@ -98,14 +83,9 @@ fn records_are_trimmed_and_offsets_begin_behind_them() {
 fn configs_and_the_cluster_are_shown_in_every_form() {
     let world = World::new();
     let name = world.topic(1);
-    world.out(&[
-        "configs",
-        "alter",
-        "topic",
-        &name,
-        "--set",
-        "cleanup.policy=compact",
-    ]);
+    world.out(&words(&format!(
+        "configs alter topic {name} --set cleanup.policy=compact"
+    )));
     until(|| {
         world
             .out(&["configs", "show", "topic", &name])

@@ -1,6 +1,6 @@
 //! Transactions. Readers of committed records do not see open ones, and a marker is not a record.
 
-use crate::world::{World, unique};
+use crate::world::{World, unique, words};
 
 /// A batch of producer 8 with one record of an open transaction, `open`, and the marker that
 /// commits it. Written by hand from Kafka's record batch format, version 2.
@@ -38,16 +38,8 @@ fn the_end_is_where_committed_records_end() {
     );
     // Another client may commit the offset before the marker. There is no record between it and the
     // end.
-    let reset = [
-        "offsets",
-        "reset",
-        &group,
-        "--topic",
-        &topic,
-        "--to-offset",
-        "3",
-        "--yes",
-    ];
+    let reset = format!("offsets reset {group} --topic {topic} --to-offset 3 --yes");
+    let reset = words(&reset);
     world.out(&reset);
     let summary = world.out(&["lag", &group, "--summary"]);
     assert_eq!(summary, format!("{group}\tEmpty\t1\t0\t0.0\t0\n"));

@@ -119,15 +119,9 @@ impl World {
     pub(crate) fn topic(&self, partitions: u32) -> String {
         let name = unique("cli");
         let partitions = partitions.to_string();
-        self.out(&[
-            "topics",
-            "create",
-            &name,
-            "-r",
-            "1",
-            "--partitions",
-            &partitions,
-        ]);
+        self.out(&words(&format!(
+            "topics create {name} -r 1 --partitions {partitions}"
+        )));
         // The brokers of a real cluster know of the topic one after the other.
         until(|| {
             let described = run(self.milena(&["topics", "describe", &name]), b"");
@@ -135,6 +129,11 @@ impl World {
         });
         name
     }
+}
+
+/// Splits a command line into its arguments. None of them may hold a blank.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
 }
 
 /// Returns the command, without a cluster.

@@ -2,6 +2,8 @@
 
 use std::io::{Result, Write};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use milena_core::{Offset, Partition, Timestamp};
 use milena_middleware::dead_letter::Letter;
 use serde::Serialize;
@@ -122,7 +124,7 @@ impl<'a> RecordBytes<'a> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::Text(text),
             Err(_) => Self::Bytes {
-                base64: base64(bytes),
+                base64: STANDARD.encode(bytes),
             },
         }
     }
@@ -148,26 +150,6 @@ impl Formatter for OneForm {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let group = at(0) << 16 | at(1) << 8 | at(2);
-        for index in 0..4 {
-            let digit = (group >> (18 - 6 * index)) & 63;
-            out.push(match (index > chunk.len(), digit) {
-                (true, _) => '=',
-                (_, 0..26) => char::from(b'A' + digit as u8),
-                (_, 26..52) => char::from(b'a' + (digit - 26) as u8),
-                (_, 52..62) => char::from(b'0' + (digit - 52) as u8),
-                (_, 62) => '+',
-                _ => '/',
-            });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use milena_core::ConsumerRecord;
@@ -184,7 +166,7 @@ mod tests {
             (b"foobar", "Zm9vYmFy"),
             (&[0xfb, 0xff, 0xfe], "+//+"),
         ] {
-            assert_eq!(base64(raw), encoded);
+            assert_eq!(STANDARD.encode(raw), encoded);
         }
     }
 

@@ -11,6 +11,7 @@ mod gone;
 mod signals;
 
 use milena_broker::Broker;
+use milena_client::consumer::Consumer;
 use milena_client::{Client, ConsumerBuilderExt};
 use milena_core::{ErrorKind, ProcessError, ProducerRecord, Text};
 use tokio::sync::mpsc;
@@ -18,6 +19,20 @@ use tokio::sync::mpsc;
 async fn client(broker: &Broker) -> Client {
     let builder = Client::builder().bootstrap(broker.bootstrap());
     builder.connector(broker.dialer()).connect().await.unwrap()
+}
+
+/// Starts a broker with one record, and connects a client.
+async fn with_a_record() -> (Broker, Client) {
+    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
+    let client = client(&broker).await;
+    send(&client, "two stamps").await;
+    (broker, client)
+}
+
+/// Returns a consumer of the group `billing`.
+fn billing(client: &Client) -> Consumer {
+    let builder = client.consumer("billing").topics(["orders"]);
+    builder.build().unwrap()
 }
 
 async fn send(client: &Client, value: &'static str) {
@@ -28,15 +43,9 @@ async fn send(client: &Client, value: &'static str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_spawned_consumer_works_beside_the_program_and_reports_when_it_is_stopped() {
-    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
-    let client = client(&broker).await;
-    send(&client, "two stamps").await;
+    let (_broker, client) = with_a_record().await;
     let (tell, mut told) = mpsc::unbounded_channel();
-    let consumer = client
-        .consumer("billing")
-        .topics(["orders"])
-        .build()
-        .unwrap();
+    let consumer = billing(&client);
     let running = consumer.spawn(move |Text(order): Text| {
         let _ = tell.send(order);
         async {}
@@ -51,14 +60,8 @@ async fn a_spawned_consumer_works_beside_the_program_and_reports_when_it_is_stop
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_a_spawned_consumer_is_told_as_often_as_somebody_asks() {
-    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
-    let client = client(&broker).await;
-    send(&client, "two stamps").await;
-    let consumer = client
-        .consumer("billing")
-        .topics(["orders"])
-        .build()
-        .unwrap();
+    let (_broker, client) = with_a_record().await;
+    let consumer = billing(&client);
     let mut running = consumer
         .spawn(async |Text(_): Text| Err::<(), _>(ProcessError::fatal("the ledger is gone")));
     let error = (&mut running).await.unwrap_err();
@@ -73,9 +76,7 @@ async fn an_error_of_a_spawned_consumer_is_told_as_often_as_somebody_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn a_layered_consumer_can_be_spawned_too() {
-    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
-    let client = client(&broker).await;
-    send(&client, "two stamps").await;
+    let (_broker, client) = with_a_record().await;
     let (tell, mut told) = mpsc::unbounded_channel();
     let consumer = client
         .consumer("billing")
@@ -94,15 +95,9 @@ async fn a_layered_consumer_can_be_spawned_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_handle_shuts_the_consumer_down_in_good_order() {
-    let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
-    let client = client(&broker).await;
-    send(&client, "two stamps").await;
+    let (broker, client) = with_a_record().await;
     let (tell, mut told) = mpsc::unbounded_channel();
-    let consumer = client
-        .consumer("billing")
-        .topics(["orders"])
-        .build()
-        .unwrap();
+    let consumer = billing(&client);
     let running = consumer.spawn(move |Text(order): Text| {
         let _ = tell.send(order);
         async {}
@@ -113,11 +108,7 @@ async fn a_dropped_handle_shuts_the_consumer_down_in_good_order() {
     assert!(stop.is_shutting_down());
     client.close().await;
     let asked = self::client(&broker).await;
-    let consumer = asked
-        .consumer("billing")
-        .topics(["orders"])
-        .build()
-        .unwrap();
+    let consumer = billing(&asked);
     let place = milena_core::TopicPartition::new("orders", 0);
     let committed = consumer.committed([place.clone()]).await.unwrap();
     let offset = committed.get(&place).copied().flatten();
@@ -134,11 +125,7 @@ fn without_a_runtime_a_spawned_consumer_says_so() {
     let consumer = runtime.block_on(async {
         let broker = Broker::builder().topic("orders", 1).start().await.unwrap();
         let client = client(&broker).await;
-        client
-            .consumer("billing")
-            .topics(["orders"])
-            .build()
-            .unwrap()
+        billing(&client)
     });
     let running = consumer.spawn(async |Text(_): Text| {});
     assert!(running.is_finished());

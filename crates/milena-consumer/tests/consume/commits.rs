@@ -6,22 +6,11 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{Consumer, OffsetAndMetadata, StartAt};
-use milena_core::{ConsumerRecord, ErrorKind, Offset, Partition, TopicPartition, Value};
+use milena_core::{ConsumerRecord, ErrorKind, Offset, Partition, Value};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bed::reading::{place, receive};
 use crate::bed::{Bed, Events, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn receive(consumer: &Consumer, count: usize) -> Vec<ConsumerRecord> {
-    let mut records = Vec::new();
-    while records.len() < count {
-        records.push(timeout(LIMIT, consumer.recv()).await.unwrap().unwrap());
-    }
-    records
-}
 
 async fn read_100(bed: &Bed) -> (Consumer, Vec<ConsumerRecord>) {
     bed.fill(1, 0, 100).await;

@@ -17,6 +17,7 @@ use milena_protocol::compression::Compression;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::bed::reading::expect;
 use crate::bed::{Bed, LIMIT, Seen, bed, eventually, run_noting};
 
 fn place() -> TopicPartition {
@@ -141,10 +142,7 @@ async fn a_flipped_bit_in_any_batch_of_a_large_answer_is_told_with_its_place() {
         let flip = |bytes: &mut Vec<u8>| bytes[50_000] ^= 1;
         bed.broker.inspect().damage("orders", 0, bad, flip);
         let consumer = reader(&bed, CorruptPolicy::Stop).await;
-        for expected in 0..bad {
-            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-            assert_eq!(record.offset.to_wire(), expected);
-        }
+        expect(&consumer, 0..bad).await;
         let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
         assert!(error.to_string().contains("CRC"), "{error}");
@@ -153,10 +151,7 @@ async fn a_flipped_bit_in_any_batch_of_a_large_answer_is_told_with_its_place() {
         assert_eq!(told.topic.as_deref(), Some("orders"));
         assert_eq!(told.partition.map(milena_core::Partition::to_wire), Some(0));
         let skipper = reader(&bed, CorruptPolicy::Skip).await;
-        for expected in (0..bad).chain(next..bounds[BATCHES]) {
-            let record = timeout(LIMIT, skipper.recv()).await.unwrap().unwrap();
-            assert_eq!(record.offset.to_wire(), expected);
-        }
+        expect(&skipper, (0..bad).chain(next..bounds[BATCHES])).await;
     }
 }
 
@@ -186,18 +181,12 @@ async fn a_compressed_batch_that_does_not_decompress_is_told_wherever_it_lies() 
             let (bad, next, end) = (bounds[hurt], bounds[hurt + 1], *bounds.last().unwrap());
             bed.broker.inspect().damage("orders", 0, bad, spoil);
             let consumer = reader(&bed, CorruptPolicy::Stop).await;
-            for expected in 0..bad {
-                let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-                assert_eq!(record.offset.to_wire(), expected);
-            }
+            expect(&consumer, 0..bad).await;
             let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
             assert_eq!(error.place().offset.map(Offset::to_wire), Some(bad));
             let skipper = reader(&bed, CorruptPolicy::Skip).await;
-            for expected in (0..bad).chain(next..end) {
-                let record = timeout(LIMIT, skipper.recv()).await.unwrap().unwrap();
-                assert_eq!(record.offset.to_wire(), expected);
-            }
+            expect(&skipper, (0..bad).chain(next..end)).await;
         }
     }
 }
@@ -250,10 +239,7 @@ async fn a_header_that_cannot_be_read_is_told_under_both_policies() {
             .inspect()
             .damage("orders", 0, bad, |bytes| bytes[16] = 9);
         let consumer = reader(&bed, policy).await;
-        for expected in 0..bad {
-            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-            assert_eq!(record.offset.to_wire(), expected);
-        }
+        expect(&consumer, 0..bad).await;
         let error = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap_err();
         assert_eq!(error.place().offset.map(Offset::to_wire), Some(bad));
     }
@@ -455,10 +441,7 @@ async fn a_damaged_batch_at_the_end_of_the_log_is_passed_once_another_follows_an
             .inspect()
             .damage("orders", 0, bounds[2], |bytes| bytes[23] ^= 0x20);
         let consumer = reader(&bed, CorruptPolicy::Skip).await;
-        for expected in 0..bounds[2] {
-            let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-            assert_eq!(record.offset.to_wire(), expected);
-        }
+        expect(&consumer, 0..bounds[2]).await;
         if follows {
             batches(&bed, 1, Compression::None, b"value").await;
             let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();

@@ -8,15 +8,12 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{
     AssignedConsumer, AssignedConsumerBuilder, Consumer, OffsetReset, Order, StartAt,
 };
-use milena_core::{ErrorKind, Offset, Partition, ProducerRecord, Timestamp, TopicPartition, Value};
+use milena_core::{ErrorKind, Offset, Partition, ProducerRecord, Timestamp, Value};
 use milena_producer::Producer;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::bed::reading::{expect, place};
 use crate::bed::{Bed, Events, LIMIT, Seen, bed, bed_with, eventually, fill, run, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
 
 fn requests(bed: &Bed, api: ApiKey) -> usize {
     bed.broker.journal().requests(api).len()
@@ -31,13 +28,6 @@ async fn reader(
     let consumer = change(builder).build().unwrap();
     consumer.assign((0..partitions).map(|p| (place(p), StartAt::Beginning)));
     consumer
-}
-
-async fn expect(consumer: &AssignedConsumer, offsets: std::ops::Range<i64>) {
-    for expected in offsets {
-        let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-        assert_eq!(record.offset.to_wire(), expected);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@
 
 mod assigning;
 mod basics;
+#[path = "../bed/mod.rs"]
 mod bed;
 mod commits;
 mod damage;
@@ -21,6 +22,7 @@ mod logged;
 mod nearby;
 mod no_answers;
 mod offsets;
+mod spawned;
 mod truncation;
 mod verdicts;
 mod ways;

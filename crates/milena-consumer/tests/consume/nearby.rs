@@ -6,9 +6,9 @@ use std::time::Duration;
 use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_consumer::{AssignedConsumer, StartAt};
 use milena_core::TopicPartition;
-use tokio::time::timeout;
 
-use crate::bed::{Bed, LIMIT, bed_with};
+use crate::bed::reading::expect;
+use crate::bed::{Bed, bed_with};
 
 /// Starts two brokers in racks `a` and `b`, which both hold all records.
 async fn racked() -> Bed {
@@ -38,13 +38,6 @@ fn far_rack(bed: &Bed) -> &'static str {
 fn fetches(bed: &Bed, node: i32) -> usize {
     let journal = bed.broker.journal().requests(ApiKey::Fetch);
     journal.iter().filter(|entry| entry.node() == node).count()
-}
-
-async fn expect(consumer: &AssignedConsumer, offsets: std::ops::Range<i64>) {
-    for expected in offsets {
-        let record = timeout(LIMIT, consumer.recv()).await.unwrap().unwrap();
-        assert_eq!(record.offset.to_wire(), expected);
-    }
 }
 
 #[tokio::test(start_paused = true)]

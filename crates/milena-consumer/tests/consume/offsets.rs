@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
-use milena_consumer::{AssignedConsumer, Consumer, OffsetAndMetadata, OffsetReset, Order, StartAt};
+use milena_consumer::{AssignedConsumer, OffsetAndMetadata, OffsetReset, Order, StartAt};
 use milena_core::{Attempt, ErrorKind, NodeId, Offset, ProducerRecord, Timestamp, TopicPartition};
 use milena_pool::Target;
 use milena_producer::Producer;
@@ -15,19 +15,8 @@ use milena_protocol::messages::offset_commit_request::{
 };
 use tokio::time::{sleep, timeout};
 
+use crate::bed::reading::{place, receive};
 use crate::bed::{Bed, LIMIT, Seen, bed, beds_with, eventually, run, run_noting};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn receive(consumer: &Consumer, count: usize) -> Vec<milena_core::ConsumerRecord> {
-    let mut records = Vec::new();
-    while records.len() < count {
-        records.push(timeout(LIMIT, consumer.recv()).await.unwrap().unwrap());
-    }
-    records
-}
 
 /// Writes one record at each of these times, in milliseconds, each in its own batch.
 async fn fill_at(bed: &Bed, times: &[i64]) {

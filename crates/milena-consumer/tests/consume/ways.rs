@@ -16,19 +16,8 @@ use milena_protocol::compression::Compression;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use crate::bed::{Bed, LIMIT, Seen, bed, eventually};
-
-fn place(partition: u32) -> TopicPartition {
-    TopicPartition::new("orders", partition)
-}
-
-async fn reading(bed: &Bed, partitions: u32) -> AssignedConsumer {
-    let consumer = AssignedConsumer::builder(bed.cluster("consumer").await)
-        .build()
-        .unwrap();
-    consumer.assign((0..partitions).map(|p| (place(p), StartAt::Beginning)));
-    consumer
-}
+use crate::bed::reading::{place, reader};
+use crate::bed::{LIMIT, Seen, bed, eventually};
 
 /// Checks that each partition's offsets are complete from 0, in order.
 fn expect_all(records: &[ConsumerRecord], each: i64) {
@@ -47,7 +36,7 @@ fn expect_all(records: &[ConsumerRecord], each: i64) {
 async fn a_stream_gives_every_record_and_ends_with_the_consumer() {
     let bed = bed(2).await;
     bed.fill(2, 0, 50).await;
-    let consumer = reading(&bed, 2).await;
+    let consumer = reader(&bed, 2).await;
     let stop = consumer.shutdown_handle();
     let mut records = Vec::new();
     let mut stream = consumer.stream();
@@ -71,7 +60,7 @@ async fn a_stream_gives_every_record_and_ends_with_the_consumer() {
 async fn streams_combine_as_all_streams_do() {
     let bed = bed(1).await;
     bed.fill(1, 0, 40).await;
-    let consumer = reading(&bed, 1).await;
+    let consumer = reader(&bed, 1).await;
     let first = StreamExt::take(consumer.stream(), 7).collect::<Vec<_>>();
     let first = timeout(LIMIT, first).await.unwrap();
     let offsets = first.into_iter().map(|r| r.unwrap().offset.to_wire());
@@ -87,7 +76,7 @@ async fn streams_combine_as_all_streams_do() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_nobody_polls_takes_no_wake_up_from_others() {
     let bed = bed(1).await;
-    let consumer = reading(&bed, 1).await;
+    let consumer = reader(&bed, 1).await;
     let mut stream = consumer.stream();
     assert!(stream.next().now_or_never().is_none());
     let received = async { timeout(LIMIT, consumer.recv()).await.unwrap().unwrap() };
@@ -101,7 +90,7 @@ async fn a_stream_that_nobody_polls_takes_no_wake_up_from_others() {
 #[tokio::test(start_paused = true)]
 async fn some_at_a_time_come_as_soon_as_there_is_one_and_none_when_the_wait_is_over() {
     let bed = bed(1).await;
-    let consumer = reading(&bed, 1).await;
+    let consumer = reader(&bed, 1).await;
     let began = Instant::now();
     let wait = Duration::from_secs(7);
     assert!(consumer.next_batch(100, wait).await.unwrap().is_empty());
@@ -120,7 +109,7 @@ async fn some_at_a_time_come_as_soon_as_there_is_one_and_none_when_the_wait_is_o
 async fn ways_may_be_mixed_and_order_holds() {
     let bed = bed(1).await;
     bed.fill(1, 0, 60).await;
-    let consumer = reading(&bed, 1).await;
+    let consumer = reader(&bed, 1).await;
     let mut offsets = Vec::new();
     for _ in 0..5 {
         offsets.push(consumer.recv().await.unwrap().offset.to_wire());
@@ -175,7 +164,7 @@ async fn a_future_dropped_at_any_poll_loses_nothing_plain_or_compressed() {
             }
         }
         producer.flush().await.unwrap();
-        let consumer = reading(&bed, 2).await;
+        let consumer = reader(&bed, 2).await;
         let mut records = Vec::new();
         let mut round = 0_usize;
         let ending = Instant::now() + LIMIT;
@@ -212,7 +201,7 @@ async fn a_future_dropped_at_any_poll_loses_nothing_plain_or_compressed() {
 async fn several_tasks_may_receive_at_once_and_each_record_goes_to_one() {
     let bed = bed(3).await;
     bed.fill(3, 0, 300).await;
-    let consumer = Arc::new(reading(&bed, 3).await);
+    let consumer = Arc::new(reader(&bed, 3).await);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..4 {
@@ -260,7 +249,7 @@ async fn compressed_batches_come_whole_and_in_order_whoever_decompresses_them() 
             }
         }
         producer.flush().await.unwrap();
-        let consumer = Arc::new(reading(&bed, 4).await);
+        let consumer = Arc::new(reader(&bed, 4).await);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&seen);
         let running = Arc::clone(&consumer);
@@ -287,7 +276,7 @@ async fn compressed_batches_come_whole_and_in_order_whoever_decompresses_them() 
 async fn a_pause_keeps_what_was_fetched_even_amid_a_batch() {
     let bed = bed(2).await;
     bed.fill(2, 0, 20).await;
-    let consumer = reading(&bed, 2).await;
+    let consumer = reader(&bed, 2).await;
     let first = consumer.recv().await.unwrap();
     let paused = TopicPartition {
         topic: first.topic.clone(),
@@ -373,7 +362,7 @@ async fn partitions_are_assigned_and_given_up_while_a_handler_runs() {
 async fn a_handler_at_work_may_end_when_its_partition_is_given_up() {
     let bed = bed(1).await;
     bed.fill(1, 0, 2).await;
-    let consumer = Arc::new(reading(&bed, 1).await);
+    let consumer = Arc::new(reader(&bed, 1).await);
     let ended = Arc::new(Mutex::new(Vec::new()));
     let noted = Arc::clone(&ended);
     let running = tokio::spawn({

@@ -70,8 +70,8 @@ async fn commits_that_keep_failing_are_degraded_and_one_that_is_answered_mends_i
     assert_eq!(state(&health, "commits"), State::Ok);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_stopped_lane_is_failing_until_its_partition_is_assigned_anew() {
+/// Returns a health that has heard of a stopped lane, and the partition of that lane.
+fn with_a_stopped_lane() -> (Health, TopicPartition) {
     let (_, health) = World::new();
     let place = TopicPartition::new("orders", 0);
     health.on(&Event::LaneStopped {
@@ -80,6 +80,12 @@ async fn a_stopped_lane_is_failing_until_its_partition_is_assigned_anew() {
         route: "bill",
         reason: "poison",
     });
+    (health, place)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_lane_is_failing_until_its_partition_is_assigned_anew() {
+    let (health, place) = with_a_stopped_lane();
     let report = health.report();
     assert!(!report.ready && report.live);
     assert!(
@@ -198,14 +204,7 @@ async fn a_look_before_a_consumer_is_started_does_not_make_it_ready_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lane_of_one_group_stays_stopped_whatever_another_group_is_assigned() {
-    let (_, health) = World::new();
-    let place = TopicPartition::new("orders", 0);
-    health.on(&Event::LaneStopped {
-        group: "billing",
-        partition: &place,
-        route: "bill",
-        reason: "poison",
-    });
+    let (health, place) = with_a_stopped_lane();
     health.on(&Event::Rebalance {
         group: "shipping",
         generation: 2,

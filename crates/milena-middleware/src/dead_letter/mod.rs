@@ -65,7 +65,6 @@ mod dialect;
 mod layer;
 mod letter;
 mod reader;
-mod replay;
 mod service;
 
 pub use dialect::Dialect;

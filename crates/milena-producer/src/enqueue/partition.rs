@@ -248,18 +248,7 @@ impl Partition {
         shared: &Shared,
     ) -> Option<(Arc<Receipt>, u32)> {
         let mut open = self.open.lock();
-        let Open {
-            batch: Some(batch),
-            time,
-            closed: None,
-            ..
-        } = &mut *open
-        else {
-            return None;
-        };
-        if !batch.has_room(record.size) {
-            return None;
-        }
+        let (batch, time) = open.room_for(record.size)?;
         let timestamp = match record.timestamp.or_else(|| time.share(shared)) {
             Some(timestamp) => timestamp,
             None => {
@@ -267,9 +256,7 @@ impl Partition {
                 return self.place_timed(record, shared);
             }
         };
-        let receipt = batch.receipt.clone();
-        let index = batch.append(record, timestamp).ok()?;
-        Some((receipt, index))
+        batch.add(record, timestamp)
     }
 
     /// Encodes a record as [`place_quickly`](Self::place_quickly) does, with a new read of the
@@ -285,22 +272,9 @@ impl Partition {
     ) -> Option<(Arc<Receipt>, u32)> {
         let read = ClockRead::new(shared);
         let mut open = self.open.lock();
-        let Open {
-            batch: Some(batch),
-            time,
-            closed: None,
-            ..
-        } = &mut *open
-        else {
-            return None;
-        };
-        if !batch.has_room(record.size) {
-            return None;
-        }
+        let (batch, time) = open.room_for(record.size)?;
         let timestamp = time.take(read, shared);
-        let receipt = batch.receipt.clone();
-        let index = batch.append(record, timestamp).ok()?;
-        Some((receipt, index))
+        batch.add(record, timestamp)
     }
 
     /// Locks the open batch, to place many records under one lock. `None` if no batch is open or
@@ -410,6 +384,21 @@ impl Open {
         Some(batch.builder.count())
     }
 
+    /// Returns the open batch and the time for its records. `None` if no batch is open, if a record
+    /// of `size` bytes has no room in it, or if the partition is closed.
+    #[inline(always)]
+    fn room_for(&mut self, size: usize) -> Option<(&mut OpenBatch, &mut CoarseTime)> {
+        match self {
+            Self {
+                batch: Some(batch),
+                time,
+                closed: None,
+                ..
+            } if batch.has_room(size) => Some((batch, time)),
+            _ => None,
+        }
+    }
+
     /// Encodes a record, after the current batch has grown or ended if that is needed.
     fn place(&mut self, attempt: &mut PlaceAttempt<'_, '_>) -> Result<Placed> {
         let PlaceAttempt {
@@ -490,6 +479,19 @@ impl OpenBatch {
         let builder = &mut self.builder;
         let at = builder.append(timestamp, record.key, record.value, record.headers)?;
         Ok(at.index)
+    }
+
+    /// Encodes a record at the end of the batch. Returns the receipt and the record's index. `None`
+    /// if the record cannot be encoded.
+    #[inline(always)]
+    fn add(
+        &mut self,
+        record: &RecordDraft<'_>,
+        timestamp: Timestamp,
+    ) -> Option<(Arc<Receipt>, u32)> {
+        let receipt = self.receipt.clone();
+        let index = self.append(record, timestamp).ok()?;
+        Some((receipt, index))
     }
 
     /// Returns true if a record can be appended that is not the batch's last.

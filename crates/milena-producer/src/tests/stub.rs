@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::network::{BoxFuture, LinkId, Network, Shape, Wire};
+use crate::network::{BoxFuture, Changes, LinkId, Network, Shape, Wire};
 use crate::send::identity::Identity;
 
 /// The scripted treatment of one Produce request. Requests take the entries in the order in which
@@ -53,7 +53,7 @@ pub(crate) enum Act {
 pub(crate) struct Stub {
     pub(crate) state: Mutex<State>,
     changes: watch::Sender<u64>,
-    seen: Mutex<watch::Receiver<u64>>,
+    seen: Changes,
     ids: AtomicI64,
     this: std::sync::Weak<Self>,
 }
@@ -133,7 +133,7 @@ impl Stub {
                 wires: Vec::new(),
             }),
             changes,
-            seen: Mutex::new(seen),
+            seen: Changes::new(seen),
             ids: AtomicI64::new(1000),
             this: this.clone(),
         })
@@ -203,14 +203,7 @@ impl Network for Stub {
     }
 
     fn changed(&self) -> BoxFuture<()> {
-        let mut seen = self.seen.lock();
-        let mut receiver = seen.clone();
-        seen.mark_unchanged();
-        Box::pin(async move {
-            if receiver.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
+        self.seen.next()
     }
 
     fn connect(&self, link: LinkId) -> BoxFuture<Result<Arc<dyn Wire>>> {

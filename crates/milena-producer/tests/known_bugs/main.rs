@@ -19,8 +19,8 @@
     reason = "a test stops at the first thing that goes wrong"
 )]
 
-#[path = "../cluster/mod.rs"]
-mod cluster;
+#[path = "../bed/mod.rs"]
+mod bed;
 mod memory;
 mod outcome;
 mod sequences;

@@ -8,7 +8,7 @@ use milena_core::{ErrorKind, Persistence, ProducerRecord};
 use milena_producer::Producer;
 use tokio::time::timeout;
 
-use crate::cluster::{Bed, Ledger, bed, bed_with, connect, record, record_at};
+use crate::bed::{Bed, Ledger, bed, bed_with, connect, record, record_at};
 use crate::stalling::Valve;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -174,7 +174,7 @@ async fn a_caller_that_waits_for_memory_overrides_a_long_linger() {
     assert_eq!(ledger.hold(&bed).await.delivered, 10);
 }
 
-/// P26. A batch has one outcome, which its deliveries read. `modes/callbacks.rs` checks the limit
+/// P26. A batch has one outcome, which its deliveries read. `produce/callbacks.rs` checks the limit
 /// of callbacks that have not been called.
 #[tokio::test(start_paused = true)]
 async fn records_that_fail_faster_than_anyone_looks_hold_no_memory() {

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, Broker, ErrorCode, Fault};
 use milena_core::{ErrorKind, Persistence, ProducerRecord};
 use milena_producer::Producer;
 
-use crate::cluster::{Bed, Ledger, bed, connect, in_batches, numbers, record, stamp};
+use crate::bed::{Bed, Ledger, bed, connect, in_batches, numbers, record, stamp};
 use crate::stalling::Valve;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use milena_broker::{ApiKey, ErrorCode, Fault};
 use milena_core::ProducerRecord;
 use milena_producer::Acks;
 
-use crate::cluster::{Ledger, bed, bed_with, in_batches, numbers, record, record_at, stamp};
+use crate::bed::{Ledger, bed, bed_with, in_batches, numbers, record, record_at, stamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -225,7 +225,7 @@ async fn five_in_flight_to_a_broker_that_forgot_the_producer_are_written_in_orde
     }
 }
 
-/// P16. `chaos_tests.rs` and `changes/storm.rs` check the same under random faults.
+/// P16. `src/tests/chaos.rs` and `produce/changes/storm.rs` check the same under random faults.
 #[tokio::test(start_paused = true)]
 async fn retries_do_not_overtake_with_one_or_five_requests_in_flight_or_without_sequences() {
     for (in_flight, acks) in [(1, Acks::All), (5, Acks::All), (5, Acks::Leader)] {

@@ -6,7 +6,7 @@ use milena_broker::{ApiKey, Broker, Fault};
 use milena_core::ProducerRecord;
 use tokio::time::timeout;
 
-use crate::cluster::{Ledger, bed, connect, numbers, record, stamp};
+use crate::bed::{Ledger, bed, connect, numbers, record, stamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -8,7 +8,7 @@ use milena_core::{ErrorCode, ErrorKind, Event, Persistence, ProducerRecord};
 use milena_producer::{Producer, TryEnqueueError};
 use tokio::time::Instant;
 
-use crate::cluster::{bed, bed_with, failures, numbers, record};
+use crate::bed::{bed, bed_with, failures, numbers, record};
 
 #[tokio::test(start_paused = true)]
 async fn batches_that_the_broker_finds_too_large_go_in_parts_and_a_record_fails_alone() {

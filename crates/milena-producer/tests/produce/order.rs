@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, ErrorCode, Fault};
 
-use crate::cluster::{bed, failures, in_batches, numbers, record};
+use crate::bed::{bed, failures, in_batches, numbers, record};
 
 #[tokio::test(start_paused = true)]
 async fn records_are_written_in_the_order_of_enqueueing() {

@@ -10,7 +10,7 @@ use milena_producer::{Acks, Compression};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::cluster::{bed, record};
+use crate::bed::{bed, record};
 
 #[tokio::test(start_paused = true)]
 async fn a_sent_record_comes_with_its_offset_key_headers_and_time() {

@@ -13,7 +13,7 @@ use milena_pool::{BoxFuture, BoxStream, Connect};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::cluster::connect;
+use crate::bed::connect;
 
 /// A connector over another one. All its connections share one link, and a write takes time on it.
 struct Slow<C> {

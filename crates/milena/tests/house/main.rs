@@ -1,4 +1,4 @@
-//! Holds the whole workspace to the rules of the house.
+//! Holds the whole workspace to the rules of the house, and its documents to the code.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
 
 mod arrows;
 mod comments;
+mod documents;
 mod knots;
 mod names;
 mod sources;

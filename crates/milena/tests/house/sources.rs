@@ -10,11 +10,18 @@ pub(crate) fn root() -> PathBuf {
 
 /// The folders of all crates under `crates/`, in the order of their names.
 pub(crate) fn crates() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("crates")).unwrap();
-    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    folders.retain(|folder| folder.join("Cargo.toml").is_file());
-    folders.sort();
-    folders
+    let mut found = folders(&root().join("crates"));
+    found.retain(|folder| folder.join("Cargo.toml").is_file());
+    found
+}
+
+/// The folders right below a folder, in the order of their names.
+pub(crate) fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut found: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.is_dir());
+    found.sort();
+    found
 }
 
 /// The name of a crate's folder.

@@ -8,6 +8,8 @@
 )]
 
 mod bed;
+mod health;
 mod lives;
+mod metrics;
 mod troubles;
 mod waits;

@@ -4,7 +4,6 @@
 mod journal;
 mod ledger;
 mod oracle;
-mod oracle_tests;
 mod plan;
 mod run;
 mod worker;

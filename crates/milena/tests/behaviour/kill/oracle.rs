@@ -349,3 +349,5 @@ fn place_of(entry: Entry) -> (usize, usize) {
 
 /// The most violations that are kept. A few show a mistake that occurs many times.
 const MOST_TOLD: usize = 20;
+
+mod tests;

@@ -8,11 +8,11 @@ use milena_core::{
     BoxError, ConsumerRecord, Incoming, OffsetReset, Outcome, Result, Routes, TopicName,
     TopicPartition,
 };
+use milena_fetch::FetchBatch;
 use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tower_service::Service;
 
-use crate::batch::FetchBatch;
 use crate::builder::AssignedConsumerBuilder;
 use crate::core::Core;
 use crate::engine::Engine;

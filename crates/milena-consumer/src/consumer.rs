@@ -9,12 +9,12 @@ use milena_core::{
     BoxError, ConsumerRecord, Error, GroupMetadata, Incoming, Offset, Outcome, Result, Routes,
     TopicName, TopicPartition,
 };
+use milena_fetch::FetchBatch;
 use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
-use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
 use crate::commit::{self, Effort};
 use crate::committed;

@@ -10,6 +10,7 @@ use milena_core::{
     CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason,
     RebalancePhase, Result, TopicPartition,
 };
+use milena_fetch::{Budget, Openers, Unpacker};
 use milena_lanes::{End, Pause, PauseHolder};
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
@@ -18,11 +19,9 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::baseline::Baseline;
-use crate::budget::Budget;
 use crate::committing::Later;
 use crate::group::signals::Signals;
 use crate::member::{MembershipStamp, Pulse};
-use crate::openers::Openers;
 use crate::partition::{FetchFrom, Partition, Wakes};
 use crate::settings::Settings;
 use crate::standing::Standing;
@@ -49,7 +48,7 @@ pub(crate) struct Core {
     pub(crate) lookup: Notify,
     /// Wakes all receivers (`recv` and its relatives) when there may be a record or the consumer
     /// ended.
-    pub(crate) ready: Notify,
+    pub(crate) ready: Arc<Notify>,
     /// Cancelled when the consumer is to shut down gracefully. Shutdown handles cancel it, and so
     /// does an end that no caller asked for.
     pub(crate) closing: CancelToken,
@@ -61,7 +60,7 @@ pub(crate) struct Core {
     /// Asynchronous commits that the commit task sends before its next interval.
     pub(crate) later: Later,
     /// Opens large compressed batches beside their readers.
-    pub(crate) openers: Openers,
+    pub(crate) openers: Arc<Openers<Partition>>,
     /// True once a handler runs, unless `manual_commit` is set. The commit task then commits each
     /// interval.
     pub(crate) auto_commit: AtomicBool,
@@ -136,9 +135,14 @@ pub(crate) trait Lanes: Send + Sync {
 impl Core {
     pub(crate) fn new(cluster: Cluster, settings: Settings) -> Arc<Self> {
         let fetch = Arc::new(Notify::new());
+        let ready = Arc::new(Notify::new());
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let budget = Budget::new(settings.buffer_memory, Arc::clone(&fetch));
+        let (checks, largest) = (settings.check_crcs, settings.max_batch_size);
+        let unpacker = Unpacker::new(checks, largest, Arc::clone(&budget));
         Arc::new(Self {
-            budget: Budget::new(settings.buffer_memory, Arc::clone(&fetch)),
+            budget,
+            openers: Openers::new(cores, unpacker, Arc::clone(&ready)),
             connections: OwnConnections::new(cluster.clone()),
             cluster,
             group: settings.signals(),
@@ -147,12 +151,11 @@ impl Core {
             touched: Arc::default(),
             readable: Arc::default(),
             lookup: Notify::new(),
-            ready: Notify::new(),
+            ready,
             closing: CancelToken::new(),
             at_once: CancelToken::new(),
             committing: Semaphore::new(1),
             later: Later::default(),
-            openers: Openers::new(cores),
             auto_commit: AtomicBool::new(false),
             membership: Standing::new(),
             verdict: watch::Sender::new(None),

@@ -8,10 +8,10 @@ use milena_lanes::{
     Dispatch, End, Feed, Next, PauseHolder, Reader, Rules, Settled, Source, Tally, Ticket, Turn,
 };
 
-use crate::batch::{Opened, Rest};
 use crate::core::Core;
 use crate::partition::{Delivery, Partition};
 use crate::unpack;
+use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.
 pub(crate) struct ConsumerSource {
@@ -196,7 +196,7 @@ impl Reader for PartitionReader {
                 Some(Err(error)) => {
                     let (turn, end) = (opened.turn, opened.next_offset());
                     self.open = None;
-                    let end = unpack::end_of(&self.core, end);
+                    let end = self.core.openers.unpacker().end_of(end);
                     match unpack::unreadable(&self.core, &self.partition, turn, end, &error) {
                         Ok(()) => continue,
                         Err(error) => return Next::Failed(error),

@@ -8,7 +8,7 @@
 //!
 //! - `positions` finds the offset at which reading starts, once the partition is assigned
 //! - `fetcher` and `session` choose what to ask which broker for
-//! - `partition` and `chunk` queue the fetched batches
+//! - `partition` queues the fetched batches, which `milena-fetch` opens
 //! - `lane` and `worker` call the handler
 //! - `verdict` decides what the handler's answer means
 //! - `offsets` tracks which offsets are done
@@ -23,10 +23,7 @@
 
 mod assigned;
 mod baseline;
-mod batch;
-mod budget;
 mod builder;
-mod chunk;
 mod commit;
 mod committed;
 mod committing;
@@ -42,7 +39,6 @@ mod heartbeat;
 mod lag;
 mod member;
 mod offset_and_metadata;
-mod openers;
 mod partition;
 mod passing;
 mod positions;
@@ -67,7 +63,6 @@ mod unpack;
 mod unread;
 
 pub use assigned::AssignedConsumer;
-pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
 pub use committing::PendingCommit;
 pub use consumer::Consumer;
@@ -81,6 +76,7 @@ pub use milena_core::{
     CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel, LaneStopPolicy,
     OffsetReset, Order, StuckPolicy,
 };
+pub use milena_fetch::FetchBatch;
 pub use milena_lanes::{
     AsHandler, AsRoutes, AsService, Driven, HandlerService, IntoRoutes, OneRoute, Pause, RunEnd,
     ShutdownHandle,

@@ -6,13 +6,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
+use milena_fetch::{FetchBatch, Opened, Pinned, Rest};
 use milena_lanes::End;
 use milena_protocol::batch::Records;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-use crate::batch::{FetchBatch, Opened, Rest};
-use crate::budget::Pinned;
 use crate::core::Core;
 use crate::partition::Partition;
 use crate::unpack;
@@ -267,7 +266,7 @@ impl Current {
             }
             Some(Err(error)) => {
                 self.note();
-                let end = unpack::end_of(core, self.next);
+                let end = core.openers.unpacker().end_of(self.next);
                 let told = unpack::unreadable(core, &self.partition, self.turn, end, &error).err();
                 self.position = self.next;
                 told.map(Err)

@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use milena_core::{ConsumerRecord, Error, ErrorKind, Result};
+use milena_fetch::FetchBatch;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::batch::FetchBatch;
 use crate::engine::Engine;
 use crate::receiver::Receiver;
 

@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use milena_core::{Codec, CorruptPolicy, Error, ErrorKind, Event, Offset, Result};
-use milena_protocol::batch::Records;
+use milena_core::{CorruptPolicy, Error, ErrorKind, Event, Result};
+use milena_fetch::{BatchEnd, Opened};
 use tokio::time::Instant;
 
-use crate::batch::Opened;
-use crate::budget::Pinned;
 use crate::core::Core;
-use crate::openers::Openers;
-use crate::partition::{Bad, BatchEnd, Closed, Given, Partition};
+use crate::partition::{Given, Partition};
 
 /// Returns the next batch of `partition`, if one is there, checked and decompressed.
 ///
@@ -26,14 +23,14 @@ pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Optio
         let (given, tell) = partition.pull();
         // Before the consumer was started there is no runtime, and nothing is fetched.
         if let Some(runtime) = core.runtime().filter(|_| tell) {
-            Openers::add(core, runtime, partition);
+            core.openers.add(runtime, partition);
         }
         match given {
             None => return Ok(None),
             Some(Given::Open(opened)) => return Ok(Some(opened)),
             Some(Given::Closed(closed, from)) => {
                 let turn = closed.turn;
-                match unpack(core, &closed) {
+                match core.openers.unpacker().unpack(&closed) {
                     Ok((records, pinned)) => {
                         return Ok(Some(Opened {
                             records,
@@ -49,15 +46,6 @@ pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Optio
                 unreadable(core, partition, turn, bad.end, &bad.error)?;
             }
         }
-    }
-}
-
-/// Returns the end of a batch whose records cannot be read. The header names it, but only a checked
-/// header can be believed.
-pub(crate) fn end_of(core: &Core, next: Offset) -> BatchEnd {
-    match core.settings.check_crcs {
-        true => BatchEnd::Told(next),
-        false => BatchEnd::Following(None),
     }
 }
 
@@ -104,32 +92,6 @@ pub(crate) fn unreadable(
         error: &error,
     });
     Ok(())
-}
-
-/// Checks and decompresses one batch. The decompressed bytes count against the budget from then on,
-/// in place of the fetched ones.
-///
-/// # Errors
-/// The fault of the batch, and its end.
-pub(crate) fn unpack(core: &Core, closed: &Closed) -> Result<(Records, Arc<Pinned>), Bad> {
-    let batch = &closed.batch;
-    let checks = core.settings.check_crcs;
-    if checks {
-        batch.verify_crc().map_err(|error| Bad {
-            error,
-            end: closed.end(false),
-        })?;
-    }
-    let records = batch.records(core.settings.max_batch_size);
-    let records = records.map_err(|error| Bad {
-        error,
-        end: closed.end(checks || batch.verify_crc().is_ok()),
-    })?;
-    let pinned = match batch.header().attributes.codec() {
-        Some(Codec::None) => Arc::clone(&closed.pinned),
-        _ => core.budget.pin(records.body().len()),
-    };
-    Ok((records, pinned))
 }
 
 /// How often a batch whose end is not known is fetched again, before that is told.

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use milena_core::{
     Error, ErrorCode, ErrorKind, Event, IsolationLevel, OffsetReset, TopicPartition,
 };
+use milena_fetch::{Chunk, Pinned, extent};
 use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use tokio::time::Instant;
 
 use super::fetch_set::FetchSet;
 use super::{Asked, Fetcher};
-use crate::budget::Pinned;
-use crate::chunk::{self, Chunk};
 use crate::partition::FetchFrom;
 use crate::passing::code_passes;
 use crate::truncation;
@@ -124,7 +123,7 @@ impl Fetcher {
         now: Instant,
     ) -> usize {
         let partition = &asked.partition;
-        let extent = match chunk::extent(&entry.records) {
+        let extent = match extent(&entry.records) {
             Ok(extent) => extent,
             Err(error) => {
                 partition.fail(asked.wish.turn, error);

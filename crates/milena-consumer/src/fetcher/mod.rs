@@ -17,12 +17,12 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use milena_core::{Error, ErrorKind, Event, NodeId, Result};
+use milena_fetch::{LEAST_FETCH, partition_bytes, share};
 use milena_lanes::End;
 use milena_pool::Metadata;
 use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
-use crate::budget;
 use crate::core::{Core, PartitionList};
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
@@ -149,7 +149,7 @@ impl Fetcher {
         self.copy_out(&partitions, now);
         let look = Look {
             now,
-            share: budget::share(self.core.budget.limit(), partitions.len()),
+            share: share(self.core.budget.limit(), partitions.len()),
             metadata: Arc::clone(&metadata),
         };
         self.look_around(partitions, &look);
@@ -167,7 +167,7 @@ impl Fetcher {
         for (id, has_news) in free_ones {
             // If nothing changed since the last request and memory is short, the same partitions
             // would be left out again.
-            if has_news || self.free() >= budget::LEAST_FETCH {
+            if has_news || self.free() >= LEAST_FETCH {
                 self.ask(id, &look);
             }
         }
@@ -274,7 +274,7 @@ impl Fetcher {
             return Want::Nothing;
         }
         let least = self.core.settings.partition_fetch_bytes;
-        let full = |largest| budget::partition_bytes(largest, share, least) as usize;
+        let full = |largest| partition_bytes(largest, share, least) as usize;
         partition.want(now, full)
     }
 
@@ -374,9 +374,9 @@ impl Fetcher {
             offset: wish.offset,
             leader_epoch: known.and_then(|known| known.leader_epoch),
             last_fetched_epoch: wish.last_epoch,
-            max_bytes: budget::partition_bytes(wish.largest_batch, look.share, least),
+            max_bytes: partition_bytes(wish.largest_batch, look.share, least),
         };
-        let one_batch = wish.largest_batch.max(budget::LEAST_FETCH);
+        let one_batch = wish.largest_batch.max(LEAST_FETCH);
         let one_batch = u32::try_from(one_batch).unwrap_or(u32::MAX);
         Asked {
             node,
@@ -400,7 +400,7 @@ impl Fetcher {
         // Readers of the held records give bytes back and wake this task. One of them may stand
         // still, and the other partitions must go on. So one batch of a partition that holds none
         // is always admitted.
-        let short = free < budget::LEAST_FETCH;
+        let short = free < LEAST_FETCH;
         node.choose(short);
         if node.session.len() == 0 {
             return;
@@ -504,7 +504,7 @@ impl Fetcher {
     /// Has those partitions of a broker looked at again that no longer want what is asked for. So a
     /// change that nothing told this task is seen within a second.
     fn sweep(&self, id: NodeId, now: Instant) {
-        let share = budget::share(self.core.budget.limit(), self.core.listed_now().len());
+        let share = share(self.core.budget.limit(), self.core.listed_now().len());
         let Some(node) = self.nodes.get(&id) else {
             return;
         };

@@ -58,7 +58,7 @@ pub(super) struct ClassicTask {
     /// True if partitions are kept while the group rebalances. Otherwise all are given back before
     /// each join.
     pub(super) cooperative: bool,
-    /// ClassicMember id and generation, as the coordinator's answers gave them.
+    /// Member id and generation, as the coordinator's answers gave them.
     pub(super) member: ClassicMember,
     /// Result of the last sync. Empty before the first one and after a lost membership.
     pub(super) synced: Synced,

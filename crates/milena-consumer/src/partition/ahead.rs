@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use milena_core::{Error, Offset};
-use milena_protocol::batch::{Batch, BatchHeader, Records};
+use milena_core::Offset;
+use milena_fetch::{Bad, Closed, Openable, Pinned};
+use milena_protocol::batch::{BatchHeader, Records};
 
 use super::Partition;
-use crate::budget::Pinned;
 
 /// One step of the log, taken ahead of the reader.
 #[derive(Debug)]
@@ -25,52 +25,6 @@ pub(super) enum Ahead {
     Bad(Bad),
 }
 
-/// A batch as it was fetched.
-#[derive(Clone, Debug)]
-pub(crate) struct Closed {
-    /// The bytes of the batch.
-    pub(crate) batch: Batch,
-    /// The turn of the partition in which it was taken. Its records do not count in a later one.
-    pub(crate) turn: u64,
-    /// The fetched frame that holds the bytes.
-    pub(crate) pinned: Arc<Pinned>,
-    /// The number by which an opener finds its place again. 0 before an opener takes the batch.
-    pub(crate) id: u64,
-    /// The first offset of the next batch, if that was fetched together with this one. Only set for
-    /// a batch whose checksum was not checked on its way in.
-    pub(crate) following: Option<Offset>,
-}
-
-impl Closed {
-    /// Returns the end of a batch that could not be opened. `checked` is true if its checksum is
-    /// right.
-    pub(crate) fn end(&self, checked: bool) -> BatchEnd {
-        match checked {
-            true => BatchEnd::Told(self.batch.next_offset()),
-            false => BatchEnd::Following(self.following),
-        }
-    }
-}
-
-/// The end of a batch that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BatchEnd {
-    /// The end that its header names.
-    Told(Offset),
-    /// The first offset of the next batch, if one was fetched with it. The header of this one may
-    /// be wrong.
-    Following(Option<Offset>),
-    /// Not even its header could be read.
-    Unknown,
-}
-
-/// A batch that cannot be read.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    pub(crate) error: Error,
-    pub(crate) end: BatchEnd,
-}
-
 impl Ahead {
     /// The batch's header, where it is one.
     pub(super) fn header(&self) -> Option<BatchHeader> {
@@ -83,10 +37,8 @@ impl Ahead {
     }
 }
 
-impl Partition {
-    /// Takes the next batch that waits for an opener. Returns `None` if none does. The partition
-    /// then has to be added to the openers again once a batch waits.
-    pub(crate) fn take_waiting(&self) -> Option<Closed> {
+impl Openable for Partition {
+    fn take_waiting(&self) -> Option<Closed> {
         let state = &mut *self.state.lock();
         for step in &mut state.ahead {
             if let Ahead::Waiting(closed) = step {
@@ -104,12 +56,7 @@ impl Partition {
         None
     }
 
-    /// Stores what an opener made of `closed`. Returns whether the reader may have waited for it.
-    pub(crate) fn opened(
-        &self,
-        closed: &Closed,
-        opened: Result<(Records, Arc<Pinned>), Bad>,
-    ) -> bool {
+    fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>), Bad>) -> bool {
         let mut state = self.state.lock();
         if state.turn != closed.turn {
             return false;

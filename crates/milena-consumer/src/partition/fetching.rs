@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, LeaderEpoch, Offset};
+use milena_fetch::{Budget, Chunk};
 use tokio::time::Instant;
 
 use super::{FetchFrom, Partition};
-use crate::budget::Budget;
-use crate::chunk::Chunk;
 
 /// The content of a partition's entry in a fetch request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl Partition {
         state.place = FetchFrom::At(next);
         state.cut_short = 0;
         state.last_epoch = epoch.or(state.last_epoch);
-        state.queued += chunk.len();
+        state.queued += chunk.bytes();
         state.queue.push_back(chunk);
         drop(state);
         self.tell_readable();

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp};
+use milena_fetch::batch_time;
 use milena_lanes::LaneSnapshot;
 use tokio::time::Instant;
 
 use super::{Ahead, FetchFrom, Partition, PartitionState};
-use crate::chunk::batch_time;
 
 /// The gauges of one partition at one moment.
 pub(crate) struct Figures {

@@ -19,14 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use milena_core::{Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition};
+use milena_fetch::{Chunk, Opened};
 use milena_lanes::{Dispatch, OffsetTracker, Pause, PauseHolder, Pauses};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::batch::Opened;
-use crate::chunk::Chunk;
 use crate::epochs::EpochTrail;
 use crate::touched::{Mark, Touched};
 
@@ -35,7 +34,6 @@ use commits::Commits;
 use replica::Replica;
 use trouble::Trouble;
 
-pub(crate) use ahead::{Bad, BatchEnd, Closed};
 pub(crate) use commits::Committable;
 pub(crate) use figures::Oldest;
 pub(crate) use moving::Cut;

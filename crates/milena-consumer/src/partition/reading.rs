@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use milena_core::{Codec, LeaderEpoch, Offset, Timestamp};
+use milena_core::{LeaderEpoch, Offset, Timestamp};
+use milena_fetch::{Bad, BatchEnd, Closed, Opened, Step, Weight, batch_time};
 use milena_lanes::Ticket;
-use milena_protocol::batch::{Batch, BatchHeader};
+use milena_protocol::batch::BatchHeader;
 use tokio::time::Instant;
 
-use super::ahead::{self, Ahead, Bad, BatchEnd, Closed};
+use super::ahead::{self, Ahead};
 use super::{Delivered, Partition, PartitionState};
-use crate::batch::Opened;
-use crate::chunk::{Step, batch_time};
 
 /// A result of a pull. The reader has it in hand from then on.
 #[derive(Debug)]
@@ -23,29 +22,6 @@ pub(crate) enum Given {
     Closed(Closed, Offset),
     /// A place that cannot be read, and the turn it was found in.
     Bad(Bad, u64),
-}
-
-/// The time that a batch takes to open, in three classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weight {
-    /// Less than to wake another thread.
-    Light,
-    /// Long enough for several cores to share the work.
-    Heavy,
-    /// So long that other tasks of the reader's thread would have to wait.
-    Huge,
-}
-
-impl Weight {
-    /// Returns the class of `batch`, by its size as fetched.
-    fn of(batch: &Batch) -> Self {
-        match batch.bytes().len() {
-            _ if batch.header().attributes.codec() == Some(Codec::None) => Self::Light,
-            HUGE.. => Self::Huge,
-            HEAVY.. => Self::Heavy,
-            _ => Self::Light,
-        }
-    }
 }
 
 /// The answer to the question if a record may be given to a handler.
@@ -173,7 +149,7 @@ impl Partition {
                 }
                 Ok(Step::Skip(next)) => Ahead::Skip(next),
                 Ok(Step::End) => {
-                    let len = chunk.len();
+                    let len = chunk.bytes();
                     state.queue.pop_front();
                     state.queued -= len;
                     self.touch();
@@ -388,10 +364,3 @@ impl PartitionState {
         self.hand = Some((header.next_offset(), batch_time(header)));
     }
 }
-
-/// The size in bytes from which on an opener may decompress a batch beside the task that reads it.
-/// To decompress this much takes longer than to wake another thread.
-const HEAVY: usize = 8 << 10;
-/// The size in bytes from which on the task that reads a batch never decompresses it itself. It
-/// would keep its worker of the runtime for more than about a millisecond.
-const HUGE: usize = 512 << 10;

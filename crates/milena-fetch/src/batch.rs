@@ -78,32 +78,42 @@ impl FetchBatch {
 
 /// An opened batch that a lane or a receiver is about to read.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub struct Opened {
     /// All records of the batch, also those below `from`.
-    pub(crate) records: Records,
+    pub records: Records,
     /// The first offset that was not read yet.
-    pub(crate) from: Offset,
-    /// The partition's `turn` in which the batch was fetched. The batch is stale once the partition
-    /// has another one.
-    pub(crate) turn: u64,
+    pub from: Offset,
+    /// The turn of its reader in which the batch was fetched. The batch is stale once the reader has
+    /// another one.
+    pub turn: u64,
     /// The memory of the records, counted until the last record is dropped.
-    pub(crate) pinned: Arc<Pinned>,
+    pub pinned: Arc<Pinned>,
 }
 
 impl Opened {
-    pub(crate) fn next_offset(&self) -> Offset {
+    /// Returns the offset behind the batch.
+    #[inline]
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
         self.records.header().next_offset()
     }
 
-    pub(crate) fn epoch(&self) -> Option<LeaderEpoch> {
+    /// Returns the epoch of the leader that appended the batch. `None` if it is unknown.
+    #[inline]
+    #[must_use]
+    pub fn epoch(&self) -> Option<LeaderEpoch> {
         self.records.header().leader_epoch
     }
 
-    pub(crate) fn rest(&self) -> Rest {
+    /// Returns the records that were not read yet.
+    #[must_use]
+    pub fn rest(&self) -> Rest {
         Rest::new(&self.records, self.from, &self.pinned)
     }
 
-    pub(crate) fn into_batch(self, place: &TopicPartition) -> FetchBatch {
+    /// Turns it into the form that programs read.
+    #[must_use]
+    pub fn into_batch(self, place: &TopicPartition) -> FetchBatch {
         FetchBatch {
             place: place.clone(),
             records: self.records,
@@ -114,7 +124,8 @@ impl Opened {
 }
 
 /// The records of a batch that were not read yet, one by one as owned values.
-pub(crate) struct Rest {
+#[derive(Debug)]
+pub struct Rest {
     /// The records that are left, in order.
     records: OwnedRecords,
     /// The leader epoch of the batch, copied into each record.
@@ -137,7 +148,7 @@ impl Rest {
     /// Returns the next record of the partition at `place`. An error ends the batch. The error does
     /// not name the partition yet.
     #[inline(always)]
-    pub(crate) fn next(&mut self, place: &TopicPartition) -> Option<Result<ConsumerRecord>> {
+    pub fn next(&mut self, place: &TopicPartition) -> Option<Result<ConsumerRecord>> {
         let (record, body) = match self.records.next_view()? {
             Ok(view) => view,
             Err(error) => return Some(Err(error)),

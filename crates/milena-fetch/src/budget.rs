@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 /// Counts the bytes of fetched frames that are still in use.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub struct Budget {
     /// `buffer_memory` in bytes.
     limit: usize,
     /// Bytes in use now. May exceed `limit`, since a frame that has arrived is never refused.
@@ -18,7 +18,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     /// Returns a budget of `limit` bytes that notifies `freed` when bytes are given back.
-    pub(crate) fn new(limit: usize, freed: Arc<Notify>) -> Arc<Self> {
+    pub fn new(limit: usize, freed: Arc<Notify>) -> Arc<Self> {
         Arc::new(Self {
             limit,
             used: AtomicUsize::new(0),
@@ -26,17 +26,21 @@ impl Budget {
         })
     }
 
-    pub(crate) fn limit(&self) -> usize {
+    /// Returns the most bytes that frames should hold.
+    #[must_use]
+    pub fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(crate) fn used(&self) -> usize {
+    /// Returns the bytes that frames hold now.
+    #[must_use]
+    pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Counts the bytes of a frame as used until the returned value is dropped. It never refuses,
     /// since the frame has arrived already. The fetcher limits what it asks for instead.
-    pub(crate) fn pin(self: &Arc<Self>, bytes: usize) -> Arc<Pinned> {
+    pub fn pin(self: &Arc<Self>, bytes: usize) -> Arc<Pinned> {
         self.used.fetch_add(bytes, Ordering::Relaxed);
         Arc::new(Pinned {
             budget: Arc::clone(self),
@@ -47,7 +51,7 @@ impl Budget {
 
 /// A frame in memory. Its bytes are given back when the last holder drops it.
 #[derive(Debug)]
-pub(crate) struct Pinned {
+pub struct Pinned {
     /// The budget that the bytes are given back to.
     budget: Arc<Budget>,
     /// The size of the frame.
@@ -55,7 +59,9 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
-    pub(crate) fn bytes(&self) -> usize {
+    /// Returns the size of the frame.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
@@ -73,7 +79,7 @@ impl Drop for Pinned {
 /// Returns the bytes to ask of one partition. Enough for twenty of its batches, so that the batch
 /// that is cut off at the end costs little. At least `least`, but no more than `share`, unless one
 /// batch alone is larger.
-pub(crate) fn partition_bytes(largest_batch: usize, share: usize, least: usize) -> u32 {
+pub fn partition_bytes(largest_batch: usize, share: usize, least: usize) -> u32 {
     let wanted = largest_batch.saturating_mul(BATCHES).max(least);
     // Rounded to a power of two. The value then changes rarely, and each change must be sent to the
     // broker.
@@ -84,12 +90,12 @@ pub(crate) fn partition_bytes(largest_batch: usize, share: usize, least: usize) 
 
 /// Returns the part of the budget that one partition may fill. Half of it is for batches that wait
 /// here, half for those that were asked for.
-pub(crate) fn share(limit: usize, partitions: usize) -> usize {
+pub fn share(limit: usize, partitions: usize) -> usize {
     limit / partitions.max(1) / 2
 }
 
 /// The least bytes worth a fetch. A smaller one does not pay for its round trip.
-pub(crate) const LEAST_FETCH: usize = 64 << 10;
+pub const LEAST_FETCH: usize = 64 << 10;
 /// The number of batches that one fetch asks for from each partition.
 const BATCHES: usize = 20;
 

@@ -1,21 +1,20 @@
 //! The batches that one fetch returned for one partition. They are read one by one, and control
 //! batches and aborted records are left out.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_core::{
-    IsolationLevel, LeaderEpoch, Offset, ProducerId, Result, Timestamp, TimestampType,
-};
-use milena_protocol::batch::{Batch, BatchHeader, Batches, ControlRecord};
+use milena_core::{IsolationLevel, LeaderEpoch, Offset, Result, Timestamp};
+use milena_protocol::batch::{Batch, Batches};
 use milena_protocol::fetch::AbortedTransaction;
 
+use crate::aborted::Aborted;
 use crate::budget::{Budget, Pinned};
+use crate::closed::batch_time;
 
 /// Fetched batches of one partition. They are a slice of the answer's frame.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub struct Chunk {
     /// Batches that are not read yet, in order.
     rest: Batches,
     /// Aborted transactions of the answer. Must see every batch, in order.
@@ -31,23 +30,23 @@ pub(crate) struct Chunk {
 
 /// Facts from the batch headers of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub struct Extent {
     /// The offset to fetch next. `None` if the answer holds no whole batch.
-    pub(crate) next: Option<Offset>,
+    pub next: Option<Offset>,
     /// The leader epoch of the last batch.
-    pub(crate) epoch: Option<LeaderEpoch>,
+    pub epoch: Option<LeaderEpoch>,
     /// The size of the largest batch in bytes. A partial batch at the end counts with its full
     /// size.
-    pub(crate) largest: usize,
+    pub largest: usize,
     /// The bytes of whole batches.
-    pub(crate) whole: usize,
+    pub whole: usize,
     /// The number of records in whole batches, without control records.
-    pub(crate) records: u64,
+    pub records: u64,
 }
 
 /// The next step through a chunk.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// Records for the user.
     Batch(Batch),
     /// Nothing for the user below this offset. There were markers, aborted records, or a batch that
@@ -63,7 +62,7 @@ pub(crate) enum Step {
 /// # Errors
 /// The defect of the first batch. A defect of a later batch ends the walk without an error, so that
 /// the good batches before it are delivered first.
-pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
+pub fn extent(records: &Bytes) -> Result<Extent> {
     let mut extent = Extent::default();
     let mut batches = Batches::new(records.clone());
     for batch in batches.by_ref() {
@@ -86,7 +85,9 @@ pub(crate) fn extent(records: &Bytes) -> Result<Extent> {
 }
 
 impl Chunk {
-    pub(crate) fn new(
+    /// Returns the batches of one partition in an answer. `pinned` is the frame that holds them.
+    #[must_use]
+    pub fn new(
         records: Batches,
         aborted: Vec<AbortedTransaction>,
         isolation: IsolationLevel,
@@ -102,30 +103,36 @@ impl Chunk {
     }
 
     /// Turns the verification of checksums off. Batch headers are then trusted.
-    pub(crate) fn unchecked(mut self) -> Self {
+    #[must_use]
+    pub fn unchecked(mut self) -> Self {
         self.check_crcs = false;
         self
     }
 
     /// Returns the base offset of the batch behind the last one that was read. `None` if there is
     /// none or its header cannot be read.
-    pub(crate) fn next_base(&self) -> Option<Offset> {
+    #[must_use]
+    pub fn next_base(&self) -> Option<Offset> {
         let next = self.rest.clone().next()?.ok()?;
         Some(next.base_offset())
     }
 
     /// Returns the bytes that the chunk arrived with.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn bytes(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn pinned(&self) -> &Arc<Pinned> {
+    /// Returns the frame that holds the batches.
+    #[must_use]
+    pub fn pinned(&self) -> &Arc<Pinned> {
         &self.pinned
     }
 
     /// Returns the first timestamp of the first batch that does not end below `from`. Skips control
     /// batches.
-    pub(crate) fn first_time(&self, from: Offset) -> Option<Timestamp> {
+    #[must_use]
+    pub fn first_time(&self, from: Offset) -> Option<Timestamp> {
         let batches = self.rest.clone().filter_map(Result::ok);
         let mut ahead = batches.filter(|batch| batch.next_offset() > from && !batch.is_control());
         ahead.next().and_then(|batch| batch_time(batch.header()))
@@ -135,7 +142,7 @@ impl Chunk {
     ///
     /// # Errors
     /// The defect of a batch whose header cannot be read, or of a transaction marker.
-    pub(crate) fn step(&mut self, from: Offset) -> Result<Step> {
+    pub fn step(&mut self, from: Offset) -> Result<Step> {
         loop {
             let Some(batch) = self.rest.next().transpose()? else {
                 return Ok(Step::End);
@@ -159,7 +166,7 @@ impl Chunk {
 
     /// Copies the bytes out of the frame if nothing else holds the frame and the copy is less than
     /// three quarters of it. This frees the rest of the frame.
-    pub(crate) fn copy_out(&mut self, budget: &Arc<Budget>) {
+    pub fn copy_out(&mut self, budget: &Arc<Budget>) {
         let own = self.rest.tail().len();
         let alone = Arc::strong_count(&self.pinned) == 1;
         if alone && own < self.pinned.bytes() / 4 * 3 {
@@ -169,74 +176,10 @@ impl Chunk {
     }
 }
 
-/// The aborted transactions at the current point of reading.
-#[derive(Debug)]
-struct Aborted {
-    /// Aborted transactions that start behind the batches read so far. Sorted by first offset, the
-    /// lowest last. `None` with read_uncommitted, which returns all records.
-    ahead: Option<Vec<AbortedTransaction>>,
-    /// Producers whose transaction at the current batch is aborted.
-    now: HashSet<ProducerId>,
-}
-
-impl Aborted {
-    fn new(mut list: Vec<AbortedTransaction>, isolation: IsolationLevel) -> Self {
-        list.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.first_offset));
-        Self {
-            ahead: matches!(isolation, IsolationLevel::ReadCommitted).then_some(list),
-            now: HashSet::new(),
-        }
-    }
-
-    /// Returns true if the batch holds records for the user. Must be called for every batch, in
-    /// order.
-    fn admits(&mut self, batch: &Batch) -> Result<bool> {
-        let Some(ahead) = &mut self.ahead else {
-            return Ok(!batch.is_control());
-        };
-        while let Some(next) = ahead.pop_if(|next| next.first_offset <= batch.last_offset()) {
-            self.now.insert(next.producer_id);
-        }
-        let Some(producer) = batch.header().producer_id else {
-            return Ok(!batch.is_control());
-        };
-        if batch.is_control() {
-            if !self.now.is_empty() && is_abort(batch)? {
-                self.now.remove(&producer);
-            }
-            return Ok(false);
-        }
-        Ok(!(batch.is_transactional() && self.now.contains(&producer)))
-    }
-}
-
-/// Returns true if the control batch is an abort marker.
-fn is_abort(batch: &Batch) -> Result<bool> {
-    let records = batch.records(MARKER_BYTES)?;
-    let Some(record) = records.iter().next().transpose()? else {
-        return Ok(false);
-    };
-    let marker = ControlRecord::parse(record.key, record.value)?;
-    Ok(matches!(marker, ControlRecord::Abort { .. }))
-}
-
-/// Returns the timestamp of a batch's first record. With log append time, all records have that of
-/// the batch.
-pub(crate) fn batch_time(header: &BatchHeader) -> Option<Timestamp> {
-    let raw = match header.attributes.timestamp_type() {
-        TimestampType::LogAppend => header.max_timestamp,
-        TimestampType::Create => header.base_timestamp,
-    };
-    Timestamp::from_wire(raw)
-}
-
-/// The most bytes that a marker may decompress to. A valid one has some tens of bytes.
-const MARKER_BYTES: usize = 64 << 10;
-
 #[cfg(test)]
 mod tests {
-    use milena_core::{Compression, HeadersRef, ProducerEpoch, Sequence};
-    use milena_protocol::batch::{BatchBuilder, ProducerStamp, rewrite};
+    use milena_core::{Compression, HeadersRef, ProducerEpoch, ProducerId, Sequence};
+    use milena_protocol::batch::{BatchBuilder, ControlRecord, ProducerStamp, rewrite};
     use tokio::sync::Notify;
 
     use super::*;

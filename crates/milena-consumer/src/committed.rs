@@ -74,7 +74,7 @@ async fn ask(
             core.relocate();
         }
         if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
-            core.tell_verdict(asking, pulse(error.code()));
+            core.verdict.record(asking, pulse(error.code()));
         }
     })
 }

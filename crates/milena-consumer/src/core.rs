@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use crate::baseline::Baseline;
 use crate::committing::Later;
 use crate::group::signals::Signals;
-use crate::member::{MembershipStamp, Pulse};
-use crate::partition::{FetchFrom, Partition, Wakes};
+use crate::group::verdict_watch::VerdictWatch;
+use crate::partition::{FetchFrom, Partition, PartitionWakes};
 use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::touched::Touched;
@@ -68,9 +68,8 @@ pub(crate) struct Core {
     pub(crate) group: Signals,
     /// The current membership, written by the group's task. `None` outside the group.
     pub(crate) membership: Standing,
-    /// The latest verdict of the coordinator on a membership. Heartbeats and commits write it
-    /// through `tell_verdict`. The group's task acts on it. `None` before the first one.
-    pub(crate) verdict: watch::Sender<Option<(MembershipStamp, Pulse)>>,
+    /// The latest verdict of the coordinator on a membership. The group's task acts on it.
+    pub(crate) verdict: VerdictWatch,
     /// Counts for the report of a run.
     pub(crate) counts: Counts,
     /// The assigned partitions by topic and number. Changed by the group's task, or by `assign` and
@@ -158,7 +157,7 @@ impl Core {
             later: Later::default(),
             auto_commit: AtomicBool::new(false),
             membership: Standing::new(),
-            verdict: watch::Sender::new(None),
+            verdict: VerdictWatch::new(),
             counts: Counts::default(),
             assignment: Mutex::default(),
             baseline: Mutex::default(),
@@ -325,8 +324,8 @@ impl Core {
     }
 
     /// Returns the signals that a partition uses to wake the consumer's tasks.
-    fn wakes(&self) -> Wakes {
-        Wakes {
+    fn wakes(&self) -> PartitionWakes {
+        PartitionWakes {
             fetch: Arc::clone(&self.fetch),
             touched: Arc::clone(&self.touched),
             ready: Arc::clone(&self.readable),
@@ -528,30 +527,6 @@ impl Core {
     /// Forgets the coordinator, so that it is looked up again.
     pub(crate) fn relocate(&self) {
         self.cluster.forget_coordinator(&self.coordinator_key());
-    }
-
-    /// Records the coordinator's verdict on a membership. A worse verdict replaces a better one,
-    /// never the reverse.
-    pub(crate) fn tell_verdict(&self, membership: &MembershipStamp, pulse: Pulse) {
-        let grave = |pulse: &Pulse| match pulse {
-            Pulse::Alive | Pulse::Unsure { .. } => 0,
-            Pulse::Rebalance => 1,
-            Pulse::Superseded => 2,
-            Pulse::Lost { .. } => 3,
-            Pulse::Fail(_) => 4,
-        };
-        let rank = grave(&pulse);
-        self.verdict.send_if_modified(|told| {
-            let known = match told {
-                Some((of, known)) if of == membership => grave(known),
-                _ => 0,
-            };
-            if rank <= known {
-                return false;
-            }
-            *told = Some((membership.clone(), pulse));
-            true
-        });
     }
 
     /// Ends the consumer with an error. Adds the group to the error, if there is one.

@@ -42,7 +42,8 @@ async fn beat(core: &Core, membership: &MembershipStamp) {
     loop {
         sleep_until(next).await;
         if awake.stood_still(core, interval) {
-            core.tell_verdict(membership, Pulse::Lost { forgotten: false });
+            core.verdict
+                .record(membership, Pulse::Lost { forgotten: false });
             next = Instant::now() + interval;
             continue;
         }
@@ -79,7 +80,7 @@ async fn beat(core: &Core, membership: &MembershipStamp) {
             }
             Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_) => {}
         }
-        core.tell_verdict(membership, word);
+        core.verdict.record(membership, word);
     }
 }
 

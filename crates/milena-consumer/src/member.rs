@@ -62,6 +62,13 @@ pub(crate) enum Pulse {
     Fail(Error),
 }
 
+impl Pulse {
+    /// Returns true if the membership is over, and the coordinator said so.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Fail(_))
+    }
+}
+
 impl ClassicMember {
     /// Returns the id to join with. Empty before the first join.
     pub(crate) fn id(&self) -> &str {

@@ -83,7 +83,7 @@ pub(super) fn read(
                 // A heartbeat reports a rebalance. A commit between a join and its sync gets this
                 // code too, which says nothing about the new generation.
                 if !matches!(word, Pulse::Rebalance) {
-                    core.tell_verdict(membership, word);
+                    core.verdict.record(membership, word);
                 }
                 found.whole = Some(error);
                 found.again.push((partition, offset));

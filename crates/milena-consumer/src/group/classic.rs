@@ -251,7 +251,7 @@ impl ClassicTask {
         let mut doubted: Option<Instant> = None;
         loop {
             tokio::select! {
-                word = verdict(&core, &membership) => return match word {
+                word = core.verdict.next(|of, _| *of == membership) => return match word {
                     Pulse::Fail(error) => Err(error),
                     Pulse::Lost { forgotten } => Ok(MembershipEnd::Lost { forgotten }),
                     // Between rebalances, another generation means that the group went on without
@@ -359,7 +359,7 @@ impl ClassicTask {
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same
         // generation, and the verdict would then be taken for its own.
-        self.core.verdict.send_replace(None);
+        self.core.verdict.discard();
         self.synced = Synced::default();
         self.member.forget(forgotten);
         self.note_id();
@@ -387,32 +387,16 @@ impl News {
     }
 }
 
-/// Waits for a verdict on this membership.
-async fn verdict(core: &Core, membership: &MembershipStamp) -> Pulse {
-    let mut told = core.verdict.subscribe();
-    let mine =
-        |told: &Option<(MembershipStamp, Pulse)>| matches!(told, Some((of, _)) if of == membership);
-    if let Ok(Some((_, word))) = told.wait_for(mine).await.as_deref() {
-        return word.clone();
-    }
-    // The channel closes only with the consumer itself.
-    std::future::pending().await
-}
-
 /// Waits until this membership is known to be lost. A rebalance does not count.
 async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
-    let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
-        Some((of, Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_))) => {
-            Some(of) == membership
-        }
-        _ => false,
+    let lost = |of: &MembershipStamp, pulse: &Pulse| {
+        let gone = matches!(
+            pulse,
+            Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_)
+        );
+        gone && Some(of) == membership
     };
-    if let Ok(Some((_, word))) = told.wait_for(gone).await.as_deref() {
-        return word.clone();
-    }
-    // The channel closes only with the consumer itself.
-    std::future::pending().await
+    core.verdict.next(lost).await
 }
 
 /// Releases all partitions if the coordinator forgets this member during a join. Never returns,
@@ -421,18 +405,11 @@ async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
 /// An old generation is ignored here, as every rebalance makes the generation of the kept
 /// partitions old.
 async fn lose_when_gone(core: &Core) -> Infallible {
-    let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
-        Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
-            core.membership.borrow().as_ref() == Some(of)
-        }
-        _ => false,
-    };
-    let heard = told.wait_for(gone).await.is_ok();
-    if heard {
-        handover::lose(core, &core.partitions()).await;
-        core.membership.send_replace(None);
-    }
+    core.verdict
+        .next(|of, pulse| pulse.is_end() && core.membership.borrow().as_ref() == Some(of))
+        .await;
+    handover::lose(core, &core.partitions()).await;
+    core.membership.send_replace(None);
     // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await
 }

@@ -46,7 +46,7 @@ impl ClassicTask {
         tracing::info!(group, member, generation, leads, "joined");
         // Discard the verdict on an earlier membership. It may carry the same generation, for
         // example after the coordinator lost its state, and would then be taken for this one's.
-        core.verdict.send_replace(None);
+        core.verdict.discard();
         // Heartbeats start before the sync. The coordinator may hold the sync until the leader has
         // sent its assignment, and the session must not expire meanwhile.
         core.membership.send_replace(self.member.membership());

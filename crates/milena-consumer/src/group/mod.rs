@@ -18,6 +18,7 @@ mod requests;
 pub(crate) mod settings;
 pub(crate) mod signals;
 mod verbs;
+pub(crate) mod verdict_watch;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use milena_core::Offset;
-use milena_fetch::{Bad, Closed, Openable, Pinned};
+use milena_fetch::{Bad, Closed, Pinned};
 use milena_protocol::batch::{BatchHeader, Records};
-
-use super::Partition;
 
 /// One step of the log, taken ahead of the reader.
 #[derive(Debug)]
@@ -26,7 +24,7 @@ pub(super) enum Ahead {
 }
 
 impl Ahead {
-    /// The batch's header, where it is one.
+    /// Returns the batch's header. `None` for a step without a batch.
     pub(super) fn header(&self) -> Option<BatchHeader> {
         match self {
             Self::Closed(closed) | Self::Waiting(closed) => Some(*closed.batch.header()),
@@ -34,47 +32,6 @@ impl Ahead {
             Self::Open(records, _) => Some(*records.header()),
             Self::Skip(_) | Self::Bad(_) => None,
         }
-    }
-}
-
-impl Openable for Partition {
-    fn take_waiting(&self) -> Option<Closed> {
-        let state = &mut *self.state.lock();
-        for step in &mut state.ahead {
-            if let Ahead::Waiting(closed) = step {
-                state.taken += 1;
-                let id = state.taken;
-                let closed = Closed {
-                    id,
-                    ..closed.clone()
-                };
-                *step = Ahead::Opening(id, *closed.batch.header());
-                return Some(closed);
-            }
-        }
-        state.openers_told = false;
-        None
-    }
-
-    fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>), Bad>) -> bool {
-        let mut state = self.state.lock();
-        if state.turn != closed.turn {
-            return false;
-        }
-        let opening = |step: &&mut Ahead| matches!(step, Ahead::Opening(id, _) if *id == closed.id);
-        if let Some(step) = state.ahead.iter_mut().find(opening) {
-            *step = match opened {
-                Ok((records, pinned)) => Ahead::Open(records, pinned),
-                Err(bad) => Ahead::Bad(bad),
-            };
-        }
-        // A reader that still has a batch in hand looks for the next one by itself.
-        let waited_for = state.has_something();
-        drop(state);
-        if waited_for {
-            self.tell_readable();
-        }
-        waited_for
     }
 }
 

@@ -92,7 +92,7 @@ impl AssignedConsumer {
                 partition.go_to(FetchFrom::Lookup(OffsetReset::None));
                 let (_, turn) = partition.where_to_fetch();
                 partition.fail(turn, error.at(&place));
-                self.core().ready.notify_waiters();
+                self.core().wakes.wake_receivers();
             }
         }
     }

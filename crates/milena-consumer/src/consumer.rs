@@ -280,7 +280,7 @@ impl Consumer {
             Some((partition, offset))
         });
         let gone = self.core().gone_uncommitted();
-        self.core().later.add(offsets, gone)
+        self.core().commits.later().add(offsets, gone)
     }
 
     /// Starts a [`commit_record`](Self::commit_record) and returns without waiting.
@@ -288,7 +288,11 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_record_async(&self, record: &ConsumerRecord) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_record(record)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.after_record(record)?, Ok(())))
     }
 
     /// Starts a [`commit_batch`](Self::commit_batch) and returns without waiting.
@@ -296,7 +300,11 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_batch_async(&self, batch: &FetchBatch) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_batch(batch)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.after_batch(batch)?, Ok(())))
     }
 
     /// Starts a [`commit_offsets`](Self::commit_offsets) and returns without waiting.
@@ -307,7 +315,11 @@ impl Consumer {
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
     ) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.named(offsets)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.named(offsets)?, Ok(())))
     }
 
     /// Returns the offset behind `record` to commit. Empty if that much is committed already.

@@ -2,30 +2,30 @@
 //! between the tasks, and the reason for the end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use milena_core::{
-    CancelToken, ConsumerEnd, Error, ErrorKind, Event, Gauge, NodeId, Observers, Offset, Reason,
-    RebalancePhase, Result, TopicPartition,
+    Error, ErrorKind, Event, Gauge, NodeId, Observers, Reason, RebalancePhase, Result,
+    TopicPartition,
 };
 use milena_fetch::{Budget, Openers, Unpacker};
-use milena_lanes::{End, Pause, PauseHolder};
+use milena_lanes::{Pause, PauseHolder};
 use milena_pool::{Cluster, Connection, CoordinatorKey, OwnConnections, Role};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::baseline::Baseline;
-use crate::committing::Later;
+use crate::commit::commits::Commits;
 use crate::group::signals::Signals;
 use crate::group::verdict_watch::VerdictWatch;
-use crate::partition::{FetchFrom, Partition, PartitionWakes};
+use crate::lifecycle::Lifecycle;
+use crate::partition::{FetchFrom, Partition};
 use crate::settings::Settings;
 use crate::standing::Standing;
-use crate::touched::Touched;
+use crate::wakes::Wakes;
 
 /// State that all tasks of one consumer share. Lives until the consumer and its tasks are gone.
 pub(crate) struct Core {
@@ -38,32 +38,14 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     /// The bytes that fetched records hold, against `buffer_memory`.
     pub(crate) budget: Arc<Budget>,
-    /// Wakes the fetcher when a partition may have become fetchable or memory was freed.
-    pub(crate) fetch: Arc<Notify>,
-    /// Partitions that changed since the fetcher last looked at them. Partitions add themselves.
-    pub(crate) touched: Arc<Touched<Partition>>,
-    /// Partitions that may have records for a receiver. Turned off once a handler runs.
-    pub(crate) readable: Arc<Touched<Partition>>,
-    /// Wakes the task that looks positions up.
-    pub(crate) lookup: Notify,
-    /// Wakes all receivers (`recv` and its relatives) when there may be a record or the consumer
-    /// ended.
-    pub(crate) ready: Arc<Notify>,
-    /// Cancelled when the consumer is to shut down gracefully. Shutdown handles cancel it, and so
-    /// does an end that no caller asked for.
-    pub(crate) closing: CancelToken,
-    /// Cancelled when the consumer is to end at once, without draining or committing.
-    pub(crate) at_once: CancelToken,
-    /// Has one permit, held during a commit. Commits therefore go out one at a time, so that an
-    /// older offset never overtakes a newer one.
-    pub(crate) committing: Semaphore,
-    /// Asynchronous commits that the commit task sends before its next interval.
-    pub(crate) later: Later,
+    /// The signals by which the tasks wake each other.
+    pub(crate) wakes: Wakes,
+    /// The start and the end of the consumer.
+    pub(crate) lifecycle: Lifecycle,
+    /// Commits, and what was committed.
+    pub(crate) commits: Commits,
     /// Opens large compressed batches beside their readers.
     pub(crate) openers: Arc<Openers<Partition>>,
-    /// True once a handler runs, unless `manual_commit` is set. The commit task then commits each
-    /// interval.
-    pub(crate) auto_commit: AtomicBool,
     /// Requests from the program to the group's task, such as a new subscription.
     pub(crate) group: Signals,
     /// The current membership, written by the group's task. `None` outside the group.
@@ -83,12 +65,8 @@ pub(crate) struct Core {
     /// The same partitions as in `assignment`, as a list to be read without a lock. Replaced with
     /// each change of `assignment`.
     listed: ArcSwap<Vec<Arc<Partition>>>,
-    /// The tokio runtime that the tasks run on. Empty until the consumer starts.
-    runtime: OnceLock<Handle>,
     /// The handler, if one runs.
     lanes: Mutex<Processing>,
-    /// The reason for the end. `None` while the consumer lives. The first reason is kept.
-    end: watch::Sender<Option<End>>,
 }
 
 /// Assigned partitions by topic and number.
@@ -115,8 +93,6 @@ pub(crate) struct Counts {
     pub(crate) corrupt: AtomicU64,
     /// Commits that were sent, including those that failed.
     pub(crate) commits: AtomicU64,
-    /// The offset that was committed last, by partition.
-    pub(crate) committed: Mutex<BTreeMap<TopicPartition, Offset>>,
 }
 
 /// The lanes of a handler, without the handler's type.
@@ -133,29 +109,25 @@ pub(crate) trait Lanes: Send + Sync {
 
 impl Core {
     pub(crate) fn new(cluster: Cluster, settings: Settings) -> Arc<Self> {
-        let fetch = Arc::new(Notify::new());
-        let ready = Arc::new(Notify::new());
+        let wakes = Wakes::default();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let budget = Budget::new(settings.buffer_memory, Arc::clone(&fetch));
+        let budget = Budget::new(settings.buffer_memory, Arc::clone(&wakes.fetch));
         let (checks, largest) = (settings.check_crcs, settings.max_batch_size);
         let unpacker = Unpacker::new(checks, largest, Arc::clone(&budget));
         Arc::new(Self {
             budget,
-            openers: Openers::new(cores, unpacker, Arc::clone(&ready)),
+            openers: Openers::new(cores, unpacker, Arc::clone(&wakes.ready)),
             connections: OwnConnections::new(cluster.clone()),
             cluster,
+            lifecycle: Lifecycle::new(
+                settings.group.clone(),
+                settings.observers.clone(),
+                Arc::clone(&wakes.ready),
+            ),
+            wakes,
             group: settings.signals(),
             settings,
-            fetch,
-            touched: Arc::default(),
-            readable: Arc::default(),
-            lookup: Notify::new(),
-            ready,
-            closing: CancelToken::new(),
-            at_once: CancelToken::new(),
-            committing: Semaphore::new(1),
-            later: Later::default(),
-            auto_commit: AtomicBool::new(false),
+            commits: Commits::new(),
             membership: Standing::new(),
             verdict: VerdictWatch::new(),
             counts: Counts::default(),
@@ -163,9 +135,7 @@ impl Core {
             baseline: Mutex::default(),
             gone: Mutex::default(),
             listed: ArcSwap::default(),
-            runtime: OnceLock::new(),
             lanes: Mutex::new(Processing::Nobody),
-            end: watch::Sender::new(None),
         })
     }
 
@@ -195,19 +165,12 @@ impl Core {
         self.listed.store(Arc::new(listed));
     }
 
-    /// Returns the tokio runtime that the tasks run on. `None` before the start.
-    pub(crate) fn runtime(&self) -> Option<&Handle> {
-        self.runtime.get()
-    }
-
     /// Notes the runtime of the tasks and reports the start to observers.
     pub(crate) fn run_on(&self, runtime: Handle) {
-        // `set` succeeds once, so the start is reported once.
-        if self.runtime.set(runtime).is_ok() {
+        // Only the first call reports the start.
+        if self.lifecycle.run_on(runtime) {
             self.membership.begin();
-            self.observers().emit(|| Event::ConsumerStarted {
-                group: self.settings.group_name(),
-            });
+            self.lifecycle.tell_start();
         }
     }
 
@@ -246,7 +209,7 @@ impl Core {
     ) {
         let fresh: Vec<_> = places
             .into_iter()
-            .map(|(place, start)| Partition::new(place, start, self.wakes()))
+            .map(|(place, start)| Partition::new(place, start, self.wakes.of_partition()))
             .collect();
         if let Some((by, reason)) = hold {
             for partition in &fresh {
@@ -267,7 +230,7 @@ impl Core {
         if let Some(lanes) = self.lanes() {
             start(&*lanes, &fresh);
         }
-        self.wake();
+        self.wakes.wake();
     }
 
     /// Fences partitions and removes them from the assignment. Nothing that their lanes still do
@@ -320,16 +283,7 @@ impl Core {
         }
         self.list(&assignment);
         drop(assignment);
-        self.wake();
-    }
-
-    /// Returns the signals that a partition uses to wake the consumer's tasks.
-    fn wakes(&self) -> PartitionWakes {
-        PartitionWakes {
-            fetch: Arc::clone(&self.fetch),
-            touched: Arc::clone(&self.touched),
-            ready: Arc::clone(&self.readable),
-        }
+        self.wakes.wake();
     }
 
     /// Returns true if a handler runs and another topic can be read. A topic that this consumer may
@@ -341,13 +295,6 @@ impl Core {
                 .listed()
                 .iter()
                 .any(|each| each.place().topic != *topic && !each.is_denied())
-    }
-
-    /// Wakes the fetcher, the positions task and all receivers.
-    pub(crate) fn wake(&self) {
-        self.fetch.notify_one();
-        self.lookup.notify_one();
-        self.ready.notify_waiters();
     }
 
     /// Reports a step of a rebalance to observers.
@@ -441,9 +388,9 @@ impl Core {
         }
         *slot = Processing::Lanes(Arc::clone(lanes));
         let auto = !self.settings.manual_commit;
-        self.auto_commit.store(auto, Ordering::Release);
+        self.commits.set_automatic(auto);
         drop(slot);
-        self.readable.turn_off();
+        self.wakes.readable.turn_off();
         start(&**lanes, &self.partitions());
         Ok(())
     }
@@ -496,7 +443,7 @@ impl Core {
                 partition: place,
             });
         }
-        self.wake();
+        self.wakes.wake();
     }
 
     /// Returns the key by which the cluster finds the group's coordinator.
@@ -527,86 +474,6 @@ impl Core {
     /// Forgets the coordinator, so that it is looked up again.
     pub(crate) fn relocate(&self) {
         self.cluster.forget_coordinator(&self.coordinator_key());
-    }
-
-    /// Ends the consumer with an error. Adds the group to the error, if there is one.
-    pub(crate) fn fail(&self, error: Error) {
-        let group = self.settings.group.clone();
-        let error = match group {
-            Some(group) => error.group(group),
-            None => error,
-        };
-        self.end(End::Failed(error));
-    }
-
-    /// Ends the consumer. Only the first reason counts. The group's task then gives the partitions
-    /// back and leaves.
-    pub(crate) fn end(&self, end: End) {
-        let mut told = None;
-        self.end.send_if_modified(|slot| {
-            let first = slot.is_none();
-            if first {
-                told = Some(end.clone());
-                *slot = Some(end);
-            }
-            first
-        });
-        if let Some(End::Failed(_) | End::Stopped(_)) = told {
-            // The program may never call `recv` again. Without this the consumer would keep its
-            // partitions for ever.
-            self.closing.cancel();
-        }
-        if let Some(end) = told.filter(|_| self.runtime().is_some()) {
-            let group = self.settings.group_name();
-            match &end {
-                // The runtime or the cluster ended first, as at the end of a program. That is not
-                // worth an error.
-                End::Failed(error) if error.kind() == ErrorKind::Closed => {
-                    tracing::warn!(group, %error, "the consumer cannot continue");
-                }
-                // The caller of `run` gets the error too. A consumer in a task of its own may have
-                // no caller that looks.
-                End::Failed(error) => {
-                    tracing::error!(group, ?error, "the consumer cannot continue");
-                }
-                End::Stopped(_) | End::Closed => {}
-            }
-            self.observers().emit(|| Event::ConsumerEnded {
-                group,
-                end: match &end {
-                    End::Closed => ConsumerEnd::Closed,
-                    End::Stopped(reason) => ConsumerEnd::Stopped(reason),
-                    End::Failed(error) => ConsumerEnd::Failed(error),
-                },
-            });
-        }
-        self.ready.notify_waiters();
-    }
-
-    /// Reports a start and an end to observers if `run` failed before the tasks started. Once they
-    /// have started, `end` reports it.
-    pub(crate) fn may_not_start(&self, error: &Error) {
-        if self.runtime().is_none() {
-            let group = self.settings.group_name();
-            let end = ConsumerEnd::Failed(error);
-            self.observers().emit(|| Event::ConsumerStarted { group });
-            self.observers()
-                .emit(|| Event::ConsumerEnded { group, end });
-        }
-    }
-
-    /// Returns the reason for the end. `None` while the consumer lives.
-    pub(crate) fn ended(&self) -> Option<End> {
-        self.end.borrow().clone()
-    }
-
-    /// Waits until the consumer ends, and returns the reason.
-    pub(crate) async fn until_end(&self) -> End {
-        let mut end = self.end.subscribe();
-        match end.wait_for(Option::is_some).await {
-            Ok(end) => end.clone().unwrap_or(End::Closed),
-            Err(_) => End::Closed,
-        }
     }
 }
 

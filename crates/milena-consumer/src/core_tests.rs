@@ -1,6 +1,6 @@
 //! Tests of the start of lanes when an assignment and the start of a handler coincide.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 

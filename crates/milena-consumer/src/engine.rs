@@ -99,11 +99,11 @@ impl Engine {
     /// Shuts down gracefully, by stopping dispatch, draining lanes, committing, and leaving the
     /// group. A further call waits for the same end.
     pub(crate) async fn close(&self) {
-        self.core.closing.cancel();
+        self.core.lifecycle.closing().cancel();
         let told = ShutdownLog::begin(&self.core, self.started.load(Ordering::Acquire), &self.told);
         tokio::select! {
             biased;
-            () = self.core.at_once.cancelled() => told.at_once(),
+            () = self.core.lifecycle.at_once().cancelled() => told.at_once(),
             ended = timeout(self.core.settings.shutdown_timeout, self.wind_up()) => match ended {
                 Ok(()) => told.done(),
                 Err(_) => told.cut_off(),
@@ -144,7 +144,7 @@ impl Engine {
         for partition in partitions {
             // Handlers may finish the records that they have. Their results count only until the
             // fence, at most the drain timeout from now.
-            match core.runtime() {
+            match core.lifecycle.runtime() {
                 Some(runtime) if partition.is_worked_on() => {
                     drop(runtime.spawn(async move {
                         let _ = timeout(limit, partition.drained()).await;
@@ -161,7 +161,7 @@ impl Engine {
     /// Ends everything at once. Nothing is committed.
     pub(crate) fn abort(&self) {
         // This comes first. A task that ends while no end is noted counts as a failure.
-        self.core.end(End::Closed);
+        self.core.lifecycle.end(End::Closed);
         if let Some(supervisor) = &*self.supervisor.lock() {
             supervisor.abort();
         }

@@ -73,13 +73,15 @@ impl Source for ConsumerSource {
         match end {
             // An error of a task that is no record's, such as a watcher of gates. The group tells
             // which consumer it was.
-            End::Failed(error) if error.place().partition.is_none() => self.core.fail(error),
-            end => self.core.end(end),
+            End::Failed(error) if error.place().partition.is_none() => {
+                self.core.lifecycle.fail(error);
+            }
+            end => self.core.lifecycle.end(end),
         }
     }
 
     fn ended(&self) -> Option<End> {
-        self.core.ended()
+        self.core.lifecycle.ended()
     }
 }
 

@@ -37,6 +37,7 @@ mod gauges;
 mod group;
 mod heartbeat;
 mod lag;
+mod lifecycle;
 mod member;
 mod offset_and_metadata;
 mod partition;
@@ -61,6 +62,7 @@ mod touched;
 mod truncation;
 mod unpack;
 mod unread;
+mod wakes;
 
 pub use assigned::AssignedConsumer;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};

@@ -36,11 +36,11 @@ pub(crate) async fn run(core: Arc<Core>) {
         tokio::select! {
             Some(landed) = lookups.flying.next(), if !lookups.flying.is_empty() => {
                 if let Err(error) = lookups.land(landed, Instant::now()) {
-                    core.end(End::Failed(error));
+                    core.lifecycle.end(End::Failed(error));
                     return;
                 }
             }
-            () = core.lookup.notified() => {}
+            () = core.wakes.lookup.notified() => {}
             () = sleep_until(wake_at) => {}
             () = &mut noting, if !noted => noted = true,
             Ok(()) = subscription.changed() => {
@@ -270,7 +270,7 @@ impl Lookups {
                 }
             }
         }
-        self.core.fetch.notify_one();
+        self.core.wakes.fetch.notify_one();
         Ok(())
     }
 
@@ -412,7 +412,7 @@ impl Lookups {
             .is_some_and(milena_core::ErrorCode::is_authorization);
         if !(denied && core.may_leave_out(partition)) {
             partition.fail(turn, error.clone());
-            core.ready.notify_waiters();
+            core.wakes.wake_receivers();
         }
     }
 }
@@ -533,7 +533,7 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
             turn,
             Error::new(ErrorKind::State, what).setting("auto.offset.reset"),
         );
-        core.ready.notify_waiters();
+        core.wakes.wake_receivers();
     }
 }
 

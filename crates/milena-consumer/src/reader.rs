@@ -72,8 +72,8 @@ macro_rules! reading {
             /// Returns a handle that shuts the consumer down gracefully.
             #[must_use]
             pub fn shutdown_handle(&self) -> ShutdownHandle {
-                let core = self.core();
-                ShutdownHandle::of(core.closing.clone(), core.at_once.clone())
+                let lifecycle = &self.core().lifecycle;
+                ShutdownHandle::of(lifecycle.closing().clone(), lifecycle.at_once().clone())
             }
 
             /// Returns the partitions that are assigned to this consumer now.
@@ -125,7 +125,7 @@ macro_rules! reading {
                 to.check().map_err(|error| error.at(place))?;
                 let partition = self.core().partition(place)?;
                 partition.go_to(to.place());
-                self.core().wake();
+                self.core().wakes.wake();
                 Ok(())
             }
 

@@ -103,7 +103,7 @@ impl Receiver {
             return taken;
         }
         loop {
-            let mut woken = std::pin::pin!(self.core.ready.notified());
+            let mut woken = std::pin::pin!(self.core.wakes.ready.notified());
             woken.as_mut().enable();
             if let Some(taken) = take() {
                 return taken;
@@ -168,7 +168,7 @@ impl Receiver {
 
     /// Returns an error if the consumer has ended or a handler gets the records.
     fn check(&self) -> Result<()> {
-        if let Some(end) = self.core.ended() {
+        if let Some(end) = self.core.lifecycle.ended() {
             return Err(ended(end));
         }
         if self.core.is_processing() {
@@ -182,7 +182,7 @@ impl Receiver {
     /// take turns.
     fn take(&self) -> Result<Option<(Arc<Partition>, Opened)>> {
         self.check()?;
-        while let Some(partition) = self.core.readable.pop(Partition::ready_mark) {
+        while let Some(partition) = self.core.wakes.readable.pop(Partition::ready_mark) {
             if partition.is_paused() {
                 continue;
             }
@@ -195,7 +195,7 @@ impl Receiver {
             let Some(opened) = opened? else { continue };
             self.taken.fetch_add(1, Ordering::Relaxed);
             // Other receivers may wait for the rest.
-            self.core.ready.notify_waiters();
+            self.core.wakes.wake_receivers();
             return Ok(Some((partition, opened)));
         }
         Ok(None)

@@ -117,7 +117,7 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     Run(Box::pin(async move {
         let ended = process(engine, routes).await;
         if let Err(error) = &ended {
-            engine.core.may_not_start(error);
+            engine.core.lifecycle.may_not_start(error);
         }
         ended
     }))
@@ -157,7 +157,7 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
         forwarded,
         late,
         corrupt: counts.corrupt.load(Ordering::Relaxed),
-        committed: counts.committed.lock().clone(),
+        committed: engine.core.commits.done(),
         end,
     })
 }
@@ -181,7 +181,7 @@ impl Drive for HandlerRun<'_> {
         let core = &self.engine.core;
         tokio::select! {
             biased;
-            () = core.closing.cancelled() => Ok(()),
+            () = core.lifecycle.closing().cancelled() => Ok(()),
             checked = targets::check(core, routes) => checked,
         }
     }
@@ -206,8 +206,8 @@ impl Drive for HandlerRun<'_> {
         let core = &self.engine.core;
         tokio::select! {
             biased;
-            _ = core.until_end() => {}
-            () = core.closing.cancelled() => {}
+            _ = core.lifecycle.until_end() => {}
+            () = core.lifecycle.closing().cancelled() => {}
         }
     }
 

@@ -41,11 +41,11 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
                 let error = error.setting("auto.offset.reset");
                 let (_, turn) = partition.where_to_fetch();
                 partition.fail(turn, error.offset(end.unwrap_or(from)));
-                core.ready.notify_waiters();
+                core.wakes.wake_receivers();
             }
         }
     }
-    core.wake();
+    core.wakes.wake();
 }
 
 /// Handles a topic that was deleted and created again under its name. A position in the old topic
@@ -67,9 +67,9 @@ pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
         let error = Error::new(ErrorKind::State, what).at(place).offset(from);
         let (_, turn) = partition.where_to_fetch();
         partition.fail(turn, error.setting("auto.offset.reset"));
-        core.ready.notify_waiters();
+        core.wakes.wake_receivers();
     }
-    core.wake();
+    core.wakes.wake();
 }
 
 /// Returns the text of the error about a truncated log.

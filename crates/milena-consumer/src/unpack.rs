@@ -22,7 +22,7 @@ pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Optio
     loop {
         let (given, tell) = partition.pull();
         // Before the consumer was started there is no runtime, and nothing is fetched.
-        if let Some(runtime) = core.runtime().filter(|_| tell) {
+        if let Some(runtime) = core.lifecycle.runtime().filter(|_| tell) {
             core.openers.add(runtime, partition);
         }
         match given {

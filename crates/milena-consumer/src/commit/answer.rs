@@ -2,7 +2,6 @@
 //! coordinator.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 use milena_lanes::End;
@@ -90,7 +89,7 @@ pub(super) fn read(
             }
         }
     }
-    core.counts.committed.lock().extend(done);
+    core.commits.note_done(done);
     found
 }
 
@@ -108,9 +107,9 @@ fn refused(core: &Core, code: ErrorCode, offset: &Committable, error: Error) -> 
         return error;
     }
     let error = error.setting("commit_metadata");
-    if core.auto_commit.load(Ordering::Acquire) {
+    if core.commits.is_automatic() {
         tracing::error!(%error, "no offset can be committed: the consumer ends");
-        core.end(End::Failed(error.clone()));
+        core.lifecycle.end(End::Failed(error.clone()));
     }
     error
 }

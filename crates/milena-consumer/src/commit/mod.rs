@@ -2,10 +2,10 @@
 //! and at close.
 
 mod answer;
+pub(crate) mod commits;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{ErrorCode, Result, TopicPartition};
@@ -24,13 +24,13 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = sleep_until(due) => {}
-            () = core.later.wanted.notified() => {
+            () = core.commits.later().wanted.notified() => {
                 flush(&core).await;
                 continue;
             }
-            () = core.closing.cancelled() => return,
+            () = core.lifecycle.closing().cancelled() => return,
         }
-        if core.auto_commit.load(Ordering::Acquire) {
+        if core.commits.is_automatic() {
             let ended = commit(&core, &core.partitions(), Effort::INTERVAL).await;
             tell(&core, ended, &mut told);
         }
@@ -66,7 +66,7 @@ fn tell(core: &Core, ended: Result<()>, told: &mut Option<String>) {
 /// Commits the offsets that were queued for the commit task, and reports the result to the callers
 /// that queued them.
 pub(crate) async fn flush(core: &Core) {
-    if let Some(mut round) = core.later.take() {
+    if let Some(mut round) = core.commits.later().take() {
         let offsets = std::mem::take(&mut round.offsets);
         let offsets = || offsets.into_values().collect();
         let ended = commit_these(core, offsets, Effort::LAST).await;

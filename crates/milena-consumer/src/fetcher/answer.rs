@@ -127,7 +127,7 @@ impl Fetcher {
             Ok(extent) => extent,
             Err(error) => {
                 partition.fail(asked.wish.turn, error);
-                self.core.ready.notify_waiters();
+                self.core.wakes.wake_receivers();
                 return 0;
             }
         };
@@ -152,7 +152,7 @@ impl Fetcher {
                     );
                     let error = Error::new(ErrorKind::Decode, what).offset(asked.entry.offset);
                     partition.fail(asked.wish.turn, error);
-                    self.core.ready.notify_waiters();
+                    self.core.wakes.wake_receivers();
                 }
             }
             return 0;
@@ -173,7 +173,7 @@ impl Fetcher {
             next,
             extent.epoch,
         ) {
-            self.core.ready.notify_waiters();
+            self.core.wakes.wake_receivers();
         }
         self.core.observers().emit(|| Event::Received {
             group: self.core.settings.group_name(),
@@ -212,7 +212,7 @@ impl Fetcher {
                         let error =
                             Error::new(ErrorKind::Broker(code), what).offset(asked.entry.offset);
                         asked.partition.fail(asked.wish.turn, error);
-                        self.core.ready.notify_waiters();
+                        self.core.wakes.wake_receivers();
                         return;
                     }
                     policy => FetchFrom::Lookup(policy),
@@ -228,7 +228,7 @@ impl Fetcher {
             _ => {
                 let error = Error::broker(code).api("Fetch").at(place);
                 asked.partition.fail(asked.wish.turn, error);
-                self.core.ready.notify_waiters();
+                self.core.wakes.wake_receivers();
             }
         }
     }
@@ -241,7 +241,7 @@ impl Fetcher {
         let offset = asked.entry.offset;
         let done = asked.partition.reset(asked.wish.turn, offset, to, quiet);
         if done {
-            self.core.wake();
+            self.core.wakes.wake();
         }
         done
     }

@@ -39,10 +39,10 @@ pub(crate) async fn run(core: Arc<Core>) {
         let wake_at = fetcher.start(Instant::now());
         tokio::select! {
             Some(landed) = fetcher.flying.next(), if !fetcher.flying.is_empty() => fetcher.land(landed),
-            () = core.fetch.notified() => {}
+            () = core.wakes.fetch.notified() => {}
             () = sleep_until(wake_at) => {}
             gone = changed.changed() => if gone.is_err() || core.cluster.is_closed() {
-                core.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it")));
+                core.lifecycle.end(End::Failed(Error::new(ErrorKind::Closed, "the cluster handle was closed while the consumer used it")));
                 return;
             }
         }
@@ -177,7 +177,7 @@ impl Fetcher {
     /// Looks at the partitions that were touched or whose time has come. If the assignment or the
     /// metadata changed, looks at all `partitions`.
     fn look_around(&mut self, partitions: PartitionList, look: &Look) {
-        let touched = self.core.touched.drain(Partition::fetch_mark);
+        let touched = self.core.wakes.touched.drain(Partition::fetch_mark);
         let due = self.waiting.due(look.now);
         let same = self.known.as_ref().is_some_and(|(listed, known)| {
             Arc::ptr_eq(listed, &partitions) && Arc::ptr_eq(known, &look.metadata)
@@ -239,7 +239,7 @@ impl Fetcher {
                 truncation::made_again(&self.core, partition);
             }
             if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
-                self.core.lookup.notify_one();
+                self.core.wakes.lookup.notify_one();
             }
         }
         let want = self.want(partition, look.now, look.share);

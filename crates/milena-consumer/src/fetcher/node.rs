@@ -255,7 +255,7 @@ impl Node {
             let told = told.at(place).offset(asked.entry.offset);
             core.tell_fetch_failed(asked.node, Some(place), &told);
             alone.fail(asked.wish.turn, told);
-            core.ready.notify_waiters();
+            core.wakes.wake_receivers();
         }
     }
 

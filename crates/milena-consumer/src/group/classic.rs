@@ -108,7 +108,7 @@ impl ClassicTask {
         loop {
             let joined = tokio::select! {
                 joined = self.join() => Some(joined?),
-                () = core.closing.cancelled() => None,
+                () = core.lifecycle.closing().cancelled() => None,
             };
             let turn = match joined {
                 None => MembershipEnd::Close,
@@ -259,7 +259,7 @@ impl ClassicTask {
                     Pulse::Superseded => Ok(MembershipEnd::Lost { forgotten: false }),
                     _ => Ok(MembershipEnd::Rebalance),
                 },
-                () = core.closing.cancelled() => return Ok(MembershipEnd::Close),
+                () = core.lifecycle.closing().cancelled() => return Ok(MembershipEnd::Close),
                 Ok(()) = asked.changed() => return Ok(MembershipEnd::Rebalance),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();

@@ -96,7 +96,7 @@ impl ConsumerTask {
                     // reports the panic.
                     return std::future::pending().await;
                 },
-                () = core.closing.cancelled() => return Ok(()),
+                () = core.lifecycle.closing().cancelled() => return Ok(()),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
                     // The coordinator matches the pattern, but it assigns topics by id. The

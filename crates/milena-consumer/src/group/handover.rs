@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use milena_core::{Reason, RebalancePhase, TopicPartition};
 use milena_lanes::{PauseHolder, caught};
@@ -80,7 +79,7 @@ pub(crate) async fn give_back(
                 "handlers did not end within the drain timeout: their records are read again"
             );
         }
-        if core.auto_commit.load(Ordering::Acquire)
+        if core.commits.is_automatic()
             && let Err(error) = commit::commit(core, partitions, commit::Effort::LAST).await
         {
             tracing::warn!(group = core.settings.group_name(), %error, "offsets were not committed before partitions were given back: records are read again");
@@ -140,7 +139,7 @@ async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool
             true
         }
         Err(error) => {
-            core.fail(error);
+            core.lifecycle.fail(error);
             false
         }
     }

@@ -49,7 +49,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         // consumer from the group.
         leave(&core).await;
     }
-    core.fail(error);
+    core.lifecycle.fail(error);
 }
 
 /// Lives as a member under the chosen protocol. Chooses again if the group turns out to speak the
@@ -63,7 +63,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
                 topics_exist(core).await?;
                 choose(core).await
             } => chosen?,
-            () = core.closing.cancelled() => return Ok(()),
+            () = core.lifecycle.closing().cancelled() => return Ok(()),
         };
         let coordinated = chosen == Chosen::Consumer;
         core.group.coordinated.store(coordinated, Ordering::Release);
@@ -91,7 +91,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         attempt += 1;
         tokio::select! {
             () = sleep(core.cluster.backoff().delay(attempt)) => {}
-            () = core.closing.cancelled() => return Ok(()),
+            () = core.lifecycle.closing().cancelled() => return Ok(()),
         }
     }
 }

@@ -85,9 +85,9 @@ impl AssignedConsumer {
         let starts = partitions
             .into_iter()
             .map(|(place, start)| (place, start.place()));
-        self.core().assign(starts);
+        self.core().assignment.assign(starts);
         for (place, error) in refused {
-            if let Ok(partition) = self.core().partition(&place) {
+            if let Ok(partition) = self.core().assignment.partition(&place) {
                 // This place is never looked up. Only a seek leaves it.
                 partition.go_to(FetchFrom::Lookup(OffsetReset::None));
                 let (_, turn) = partition.where_to_fetch();
@@ -104,7 +104,7 @@ impl AssignedConsumer {
     pub fn unassign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
         let known = partitions
             .into_iter()
-            .filter_map(|place| self.core().partition(&place).ok());
+            .filter_map(|place| self.core().assignment.partition(&place).ok());
         self.engine.let_go(known.collect());
     }
 

@@ -215,9 +215,9 @@ impl Consumer {
     /// # Cancel safety
     /// If the future is dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
-        let partitions = self.core().partitions();
+        let partitions = self.core().assignment.partitions();
         commit::commit(self.core(), &partitions, Effort::of_user(self.core())).await?;
-        self.core().gone_uncommitted()
+        self.core().assignment.gone_uncommitted()
     }
 
     /// Commits that this record and all records before it in its partition are done, and waits for
@@ -274,12 +274,12 @@ impl Consumer {
     /// Starts a [`commit`](Self::commit) and returns without waiting. The commit continues in the
     /// background.
     pub fn commit_async(&self) -> PendingCommit {
-        let partitions = self.core().partitions().into_iter();
+        let partitions = self.core().assignment.partitions().into_iter();
         let offsets = partitions.filter_map(|partition| {
             let offset = partition.to_commit()?;
             Some((partition, offset))
         });
-        let gone = self.core().gone_uncommitted();
+        let gone = self.core().assignment.gone_uncommitted();
         self.core().commits.later().add(offsets, gone)
     }
 
@@ -345,7 +345,7 @@ impl Consumer {
         next: Offset,
         epoch: Option<milena_core::LeaderEpoch>,
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
-        let partition = self.core().partition(place)?;
+        let partition = self.core().assignment.partition(place)?;
         let offset = partition.to_commit_after(next, epoch);
         Ok(offset
             .map(|offset| (partition, offset))
@@ -359,7 +359,7 @@ impl Consumer {
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let named = offsets.into_iter().map(|(place, offset)| {
-            let partition = self.core().partition(&place)?;
+            let partition = self.core().assignment.partition(&place)?;
             let offset = partition.to_commit_as(offset.into());
             Ok((partition, offset))
         });

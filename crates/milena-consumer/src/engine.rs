@@ -118,7 +118,7 @@ impl Engine {
         let mut left = self.left.subscribe();
         // Cannot fail, since the sender lives as long as `self`.
         let _ = left.wait_for(|left| *left).await;
-        let partitions = self.core.partitions();
+        let partitions = self.core.assignment.partitions();
         for partition in &partitions {
             partition.stop();
         }
@@ -139,7 +139,7 @@ impl Engine {
         for partition in &partitions {
             partition.stop();
         }
-        core.forget(&partitions);
+        core.assignment.forget(&partitions);
         let limit = core.settings.drain_timeout;
         for partition in partitions {
             // Handlers may finish the records that they have. Their results count only until the
@@ -165,8 +165,10 @@ impl Engine {
         if let Some(supervisor) = &*self.supervisor.lock() {
             supervisor.abort();
         }
-        self.core.release(&self.core.partitions());
-        self.core.process_no_more();
+        self.core
+            .assignment
+            .release(&self.core.assignment.partitions());
+        self.core.assignment.process_no_more();
         self.core.membership.send_replace(None);
         self.left.send_replace(true);
     }

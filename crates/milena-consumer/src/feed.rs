@@ -65,7 +65,7 @@ impl Source for ConsumerSource {
     }
 
     fn feeds(self: &Arc<Self>) -> Vec<PartitionFeed> {
-        let partitions = self.core.listed();
+        let partitions = self.core.assignment.listed();
         partitions.iter().map(|each| self.feed(each)).collect()
     }
 
@@ -150,11 +150,11 @@ impl Feed for PartitionFeed {
     }
 
     fn hold(&self, by: &PauseHolder, reason: &Reason) {
-        self.source.core.hold(&self.partition, by, reason);
+        self.source.core.pausing.hold(&self.partition, by, reason);
     }
 
     fn let_go(&self, by: &PauseHolder) {
-        self.source.core.let_go(&self.partition, by);
+        self.source.core.pausing.let_go(&self.partition, by);
     }
 
     fn is_held_by(&self, by: &PauseHolder) -> bool {

@@ -44,11 +44,11 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
             age,
         });
     }
-    let lanes = core.lanes();
+    let lanes = core.assignment.lanes();
     if let Some(lanes) = &lanes {
         lanes.read_gauges(core.settings.group_name(), sink);
     }
-    for partition in core.partitions() {
+    for partition in core.assignment.partitions() {
         let figures = partition.figures(now, lanes.is_some());
         let place = partition.place();
         if let Some(records) = figures.lag {

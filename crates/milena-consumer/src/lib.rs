@@ -22,6 +22,7 @@
 //! change.
 
 mod assigned;
+mod assignment;
 mod baseline;
 mod builder;
 mod commit;
@@ -29,6 +30,7 @@ mod committed;
 mod committing;
 mod consumer;
 mod core;
+mod counts;
 mod engine;
 mod epochs;
 mod feed;
@@ -42,6 +44,7 @@ mod member;
 mod offset_and_metadata;
 mod partition;
 mod passing;
+mod pausing;
 mod positions;
 mod query;
 mod reader;

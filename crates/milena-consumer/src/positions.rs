@@ -145,7 +145,7 @@ impl Lookups {
         // that are not used for long. Nothing is fetched of a paused partition, so its topic may be
         // missing.
         let mut idle = Vec::new();
-        for partition in self.core.listed().iter() {
+        for partition in self.core.assignment.listed().iter() {
             let (place, turn) = partition.where_to_fetch();
             let due = match place {
                 FetchFrom::At(_) => partition.end_due(ENDS),
@@ -410,7 +410,7 @@ impl Lookups {
         let denied = error
             .code()
             .is_some_and(milena_core::ErrorCode::is_authorization);
-        if !(denied && core.may_leave_out(partition)) {
+        if !(denied && core.assignment.may_leave_out(partition)) {
             partition.fail(turn, error.clone());
             core.wakes.wake_receivers();
         }

@@ -171,7 +171,7 @@ impl Receiver {
         if let Some(end) = self.core.lifecycle.ended() {
             return Err(ended(end));
         }
-        if self.core.is_processing() {
+        if self.core.assignment.is_processing() {
             let what = "the consumer runs a handler, which gets its records: receive with another consumer";
             return Err(Error::new(ErrorKind::State, what));
         }

@@ -13,7 +13,7 @@ use milena_core::{Gauge, Offset, Result, RouteInfo, TopicPartition};
 use milena_lanes::{Drive, Driven, Report, RunEnd, ShutdownHandle, drive};
 use pin_project_lite::pin_project;
 
-use crate::core::Lanes;
+use crate::assignment::Lanes;
 use crate::engine::Engine;
 use crate::feed::{ConsumerSource, PartitionFeed};
 use crate::partition::Partition;
@@ -192,7 +192,9 @@ impl Drive for HandlerRun<'_> {
             source: Arc::downgrade(&self.source),
             lanes,
         });
-        core.process_by(&lanes)?;
+        let automatic = !core.settings.manual_commit;
+        core.assignment
+            .process_by(&lanes, &core.commits, automatic)?;
         self.engine.start()?;
         tracing::info!(
             group = core.settings.group_name(),

@@ -59,7 +59,9 @@ impl Supervisor {
                     if what == GROUP {
                         // The group's task would have given the partitions back, and it has
                         // panicked.
-                        self.core.release(&self.core.partitions());
+                        self.core
+                            .assignment
+                            .release(&self.core.assignment.partitions());
                         self.core.membership.send_replace(None);
                     }
                     error

@@ -22,7 +22,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = sleep(limit / 8) => {}
             () = core.lifecycle.closing().cancelled() => return,
         }
-        if core.is_processing() {
+        if core.assignment.is_processing() {
             // Lanes watch their handlers, and receivers get no records any more.
             core.lifecycle.closing().cancelled().await;
             return;
@@ -45,7 +45,7 @@ type Positions = Vec<(TopicPartition, Option<Offset>)>;
 fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
     let now = Instant::now();
     let mut waiting = None;
-    let partitions = core.partitions();
+    let partitions = core.assignment.partitions();
     let positions = partitions.iter().map(|partition| {
         let position = partition.position();
         let figures = partition.figures(now, false);

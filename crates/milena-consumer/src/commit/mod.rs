@@ -31,7 +31,7 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = core.lifecycle.closing().cancelled() => return,
         }
         if core.commits.is_automatic() {
-            let ended = commit(&core, &core.partitions(), Effort::INTERVAL).await;
+            let ended = commit(&core, &core.assignment.partitions(), Effort::INTERVAL).await;
             tell(&core, ended, &mut told);
         }
         due = Instant::now() + core.settings.commit_interval;

@@ -222,7 +222,9 @@ impl Fetcher {
                 }
             }
             _ if code_passes(code) => self.back_off(asked, now),
-            _ if code.is_authorization() && self.core.may_leave_out(&asked.partition) => {
+            _ if code.is_authorization()
+                && self.core.assignment.may_leave_out(&asked.partition) =>
+            {
                 self.back_off(asked, now);
             }
             _ => {

@@ -23,7 +23,8 @@ use milena_pool::Metadata;
 use milena_protocol::fetch::{FetchPartition, Intact, decode_checked};
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::{Core, PartitionList};
+use crate::assignment::PartitionList;
+use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
 use crate::session::Session;
 use crate::truncation;
@@ -144,7 +145,7 @@ impl Fetcher {
     /// Looks only at partitions that were touched or whose time has come. If the assignment or the
     /// metadata changed, looks at all partitions.
     fn start(&mut self, now: Instant) -> Instant {
-        let partitions = self.core.listed_now();
+        let partitions = self.core.assignment.listed_now();
         let metadata = self.core.cluster.metadata();
         self.copy_out(&partitions, now);
         let look = Look {
@@ -504,7 +505,10 @@ impl Fetcher {
     /// Has those partitions of a broker looked at again that no longer want what is asked for. So a
     /// change that nothing told this task is seen within a second.
     fn sweep(&self, id: NodeId, now: Instant) {
-        let share = share(self.core.budget.limit(), self.core.listed_now().len());
+        let share = share(
+            self.core.budget.limit(),
+            self.core.assignment.listed_now().len(),
+        );
         let Some(node) = self.nodes.get(&id) else {
             return;
         };

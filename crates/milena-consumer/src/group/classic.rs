@@ -127,14 +127,14 @@ impl ClassicTask {
                         .subscription
                         .borrow()
                         .resolve(&core.cluster.metadata());
-                    let mut gone = core.partitions();
+                    let mut gone = core.assignment.partitions();
                     gone.retain(|partition| !topics.contains(&partition.place().topic));
                     self.give_back(&gone).await?;
                 }
-                MembershipEnd::Rebalance => self.give_back(&core.partitions()).await?,
+                MembershipEnd::Rebalance => self.give_back(&core.assignment.partitions()).await?,
                 MembershipEnd::Lost { forgotten } => self.lose(forgotten).await,
                 MembershipEnd::Close => {
-                    let given = self.give_back(&core.partitions()).await;
+                    let given = self.give_back(&core.assignment.partitions()).await;
                     core.membership.send_replace(None);
                     self.note_id();
                     leave(&core).await;
@@ -206,6 +206,7 @@ impl ClassicTask {
             generation: self.member.membership().map(|m| m.generation),
         };
         let (kept, revoked): (Vec<_>, Vec<_>) = core
+            .assignment
             .partitions()
             .into_iter()
             .partition(|partition| assignment.contains(partition.place()));
@@ -355,7 +356,7 @@ impl ClassicTask {
             };
             self.lost = true;
         }
-        handover::lose(&self.core, &self.core.partitions()).await;
+        handover::lose(&self.core, &self.core.assignment.partitions()).await;
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same
         // generation, and the verdict would then be taken for its own.
@@ -408,7 +409,7 @@ async fn lose_when_gone(core: &Core) -> Infallible {
     core.verdict
         .next(|of, pulse| pulse.is_end() && core.membership.borrow().as_ref() == Some(of))
         .await;
-    handover::lose(core, &core.partitions()).await;
+    handover::lose(core, &core.assignment.partitions()).await;
     core.membership.send_replace(None);
     // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await

@@ -43,7 +43,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     beating.spawn(beats.run());
     let lived = async {
         task.live().await?;
-        task.give_back(core.partitions()).await
+        task.give_back(core.assignment.partitions()).await
     };
     tokio::select! {
         biased;
@@ -128,7 +128,7 @@ impl ConsumerTask {
         if told.life != self.owned.borrow().life {
             // The membership was lost, so other members may own everything. Let all partitions
             // go, then report the new life, which allows the next join.
-            handover::lose(&core, &core.partitions()).await;
+            handover::lose(&core, &core.assignment.partitions()).await;
             self.held.clear();
             self.owned.send_replace(Owned {
                 life: told.life,
@@ -151,7 +151,7 @@ impl ConsumerTask {
             .collect();
         if !gone.is_empty() {
             let places: Vec<_> = gone.iter().filter_map(|key| self.held.get(key)).collect();
-            let mut partitions = core.partitions();
+            let mut partitions = core.assignment.partitions();
             partitions.retain(|partition| places.contains(&partition.place()));
             self.give_back(partitions).await?;
             for key in gone {

@@ -28,7 +28,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
         .iter()
         .map(|place| (place.clone(), FetchFrom::Committed));
     let hold = listener.is_some().then_some((&HOLD, &HELD));
-    core.assign_held(starts, hold);
+    core.assignment.assign_held(starts, hold);
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
         listener.assigned(&partitions).await;
@@ -40,8 +40,8 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
         return;
     }
     for place in &partitions {
-        if let Ok(partition) = core.partition(place) {
-            core.let_go(&partition, &HOLD);
+        if let Ok(partition) = core.assignment.partition(place) {
+            core.pausing.let_go(&partition, &HOLD);
         }
     }
 }
@@ -96,7 +96,7 @@ pub(crate) async fn give_back(
             let (group, generation) = (core.settings.group_name(), core.generation());
             tracing::info!(group, generation, partitions = ?places, "given back");
             core.tell_rebalance(generation, RebalancePhase::Revoked, &places);
-            core.release(partitions);
+            core.assignment.release(partitions);
             None
         }
         word = loss => {
@@ -111,7 +111,7 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     if partitions.is_empty() {
         return;
     }
-    core.release(partitions);
+    core.assignment.release(partitions);
     let places = places(partitions);
     let (group, generation) = (core.settings.group_name(), core.generation());
     tracing::warn!(group, generation, partitions = ?places, "partitions lost: other members may own them, and records that were not committed are read again");

@@ -36,7 +36,7 @@ impl ClassicTask {
         if !self.member.is_next(answer.generation_id) {
             // The generation skipped at least one number. The group rebalanced without this member,
             // so another member may have read the partitions that it kept.
-            handover::lose(&core, &core.partitions()).await;
+            handover::lose(&core, &core.assignment.partitions()).await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
         self.note_id();
@@ -83,7 +83,7 @@ impl ClassicTask {
             let synced = &self.synced;
             let told = MemberSubscription {
                 topics: self.topics.clone(),
-                owned: core.assigned().into_iter().collect(),
+                owned: core.assignment.assigned().into_iter().collect(),
                 // An eager member keeps no partitions and needs no generation here. It sends one
                 // once a rebalance was requested, because the coordinator would return the old
                 // assignment without a rebalance if the metadata had not changed.

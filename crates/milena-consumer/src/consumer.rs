@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use crate::builder::ConsumerBuilder;
+use crate::commit::committed;
+use crate::commit::later::PendingCommit;
+use crate::commit::offset_and_metadata::OffsetAndMetadata;
 use crate::commit::{self, Effort};
-use crate::committed;
-use crate::committing::PendingCommit;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::offset_and_metadata::OffsetAndMetadata;
 use crate::partition::{Committable, Partition};
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil};

@@ -11,16 +11,16 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::assignment::Assignment;
-use crate::baseline::Baseline;
 use crate::commit::commits::Commits;
 use crate::counts::Counts;
 use crate::group::signals::Signals;
+use crate::group::standing::Standing;
 use crate::group::verdict_watch::VerdictWatch;
 use crate::lifecycle::Lifecycle;
 use crate::partition::Partition;
 use crate::pausing::Pausing;
+use crate::positions::baseline::Baseline;
 use crate::settings::Settings;
-use crate::standing::Standing;
 use crate::wakes::Wakes;
 
 /// State that all tasks of one consumer share. Lives until the consumer and its tasks are gone.

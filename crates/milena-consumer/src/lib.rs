@@ -9,9 +9,8 @@
 //! - `positions` finds the offset at which reading starts, once the partition is assigned
 //! - `fetcher` and `session` choose what to ask which broker for
 //! - `partition` queues the fetched batches, which `milena-fetch` opens
-//! - `lane` and `worker` call the handler
-//! - `verdict` decides what the handler's answer means
-//! - `offsets` tracks which offsets are done
+//! - `feed` hands their records to the lanes of `milena-lanes`, which call the handler
+//! - `partition` tracks which offsets are done
 //! - `commit` commits them
 //!
 //! Only the lane that delivered a record settles its offset.
@@ -23,30 +22,22 @@
 
 mod assigned;
 mod assignment;
-mod baseline;
 mod builder;
 mod commit;
-mod committed;
-mod committing;
 mod consumer;
 mod core;
 mod counts;
 mod engine;
-mod epochs;
 mod feed;
 mod fetcher;
 mod gauges;
 mod group;
-mod heartbeat;
 mod lag;
 mod lifecycle;
-mod member;
-mod offset_and_metadata;
 mod partition;
 mod passing;
 mod pausing;
 mod positions;
-mod query;
 mod reader;
 mod receiver;
 mod recv;
@@ -55,21 +46,19 @@ mod session;
 mod settings;
 mod shutdown_log;
 mod spawned;
-mod standing;
 mod start;
 mod stream;
-mod subscription;
 mod supervise;
 mod targets;
 mod touched;
-mod truncation;
 mod unpack;
 mod unread;
 mod wakes;
 
 pub use assigned::AssignedConsumer;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
-pub use committing::PendingCommit;
+pub use commit::later::PendingCommit;
+pub use commit::offset_and_metadata::OffsetAndMetadata;
 pub use consumer::Consumer;
 pub use group::RebalanceListener;
 pub use lag::Lag;
@@ -86,8 +75,7 @@ pub use milena_lanes::{
     AsHandler, AsRoutes, AsService, Driven, HandlerService, IntoRoutes, OneRoute, Pause, RunEnd,
     ShutdownHandle,
 };
-pub use offset_and_metadata::OffsetAndMetadata;
-pub use query::{OffsetAndTimestamp, Watermarks};
+pub use positions::query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;
 pub use run::{Run, RunReport, RunUntil};
 pub use spawned::RunningConsumer;

@@ -9,7 +9,7 @@ use milena_protocol::messages::OffsetCommitResponse;
 
 use super::Entry;
 use crate::core::Core;
-use crate::member::{MembershipStamp, Pulse, pulse};
+use crate::group::member::{MembershipStamp, Pulse, pulse};
 use crate::partition::Committable;
 
 /// Contents of an answer.

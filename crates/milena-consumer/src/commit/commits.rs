@@ -7,7 +7,7 @@ use milena_core::{Offset, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-use crate::committing::Later;
+use crate::commit::later::Later;
 
 /// The commits of one consumer.
 pub(crate) struct Commits {

@@ -3,6 +3,9 @@
 
 mod answer;
 pub(crate) mod commits;
+pub(crate) mod committed;
+pub(crate) mod later;
+pub(crate) mod offset_and_metadata;
 mod turn;
 
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Entry, answer};
 use crate::core::Core;
-use crate::member::MembershipStamp;
+use crate::group::member::MembershipStamp;
 use crate::passing::passes;
 
 /// The right to commit. Only one commit holds it, so that an older offset never overtakes a newer

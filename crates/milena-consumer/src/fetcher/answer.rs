@@ -15,7 +15,7 @@ use super::fetch_set::FetchSet;
 use super::{Asked, Fetcher};
 use crate::partition::FetchFrom;
 use crate::passing::code_passes;
-use crate::truncation;
+use crate::positions::truncation;
 
 /// Summary of an answer's records.
 pub(super) struct Taken {

@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::epoch::{Refusal, refusal};
 use super::requests::{millis, text};
 use crate::core::Core;
-use crate::heartbeat::{Awake, Silence};
-use crate::member::{MembershipStamp, Pulse};
+use crate::group::classic_heartbeat::{Awake, Silence};
+use crate::group::member::{MembershipStamp, Pulse};
+use crate::group::subscription::Subscription;
 use crate::passing::passes;
-use crate::subscription::Subscription;
 
 /// Partition numbers by topic id.
 pub(super) type Places = BTreeMap<Uuid, BTreeSet<i32>>;

@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clash::explain;
+use super::classic_heartbeat;
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
-use crate::heartbeat;
-use crate::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
+use crate::group::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
 use crate::partition::Partition;
 use crate::passing::passes;
 
@@ -41,7 +41,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     // Heartbeats run in a task of their own, so that a slow join or handover does not delay them.
     // Dropping the set ends that task.
     let mut beats = JoinSet::new();
-    beats.spawn(heartbeat::run(Arc::clone(core)));
+    beats.spawn(classic_heartbeat::run(Arc::clone(core)));
     tokio::select! {
         biased;
         lived = task.live() => lived,

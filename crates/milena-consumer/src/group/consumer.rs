@@ -16,7 +16,7 @@ use super::beats::{Beats, CoordinatorNews, Owned, Places};
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
-use crate::member::Pulse;
+use crate::group::member::Pulse;
 use crate::partition::Partition;
 
 /// Lives as a member until the consumer closes.

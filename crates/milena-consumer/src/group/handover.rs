@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::commit;
 use crate::core::Core;
-use crate::member::Pulse;
+use crate::group::member::Pulse;
 use crate::partition::{FetchFrom, Partition};
 
 /// Takes these partitions and starts to read them, after the listener returned if there is one.

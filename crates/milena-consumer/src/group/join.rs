@@ -17,7 +17,7 @@ use super::classic::ClassicTask;
 use super::handover;
 use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
 use super::requests::{millis, text};
-use crate::member::NextJoin;
+use crate::group::member::NextJoin;
 
 impl ClassicTask {
     /// Joins once and returns the assignment. The inner error says what to do after a refusal, the

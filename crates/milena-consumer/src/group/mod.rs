@@ -4,6 +4,7 @@
 mod beats;
 mod clash;
 mod classic;
+pub(crate) mod classic_heartbeat;
 mod consumer;
 mod epoch;
 mod handover;
@@ -11,12 +12,15 @@ mod join;
 mod lead;
 mod leave;
 mod listener;
+pub(crate) mod member;
 mod metadata;
 mod options;
 mod protocol;
 mod requests;
 pub(crate) mod settings;
 pub(crate) mod signals;
+pub(crate) mod standing;
+pub(crate) mod subscription;
 mod verbs;
 pub(crate) mod verdict_watch;
 

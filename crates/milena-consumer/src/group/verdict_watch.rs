@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::member::{MembershipStamp, Pulse};
+use crate::group::member::{MembershipStamp, Pulse};
 
 /// The latest verdict of the coordinator on a membership.
 ///

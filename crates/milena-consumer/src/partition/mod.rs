@@ -7,6 +7,7 @@ mod ahead;
 mod backoffs;
 mod commits;
 mod cursor;
+mod epochs;
 mod figures;
 mod inbox;
 mod lifetime;
@@ -38,7 +39,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::offset_and_metadata::OffsetAndMetadata;
+use crate::commit::offset_and_metadata::OffsetAndMetadata;
 use crate::touched::{Mark, Touched};
 
 use lifetime::Lifetime;

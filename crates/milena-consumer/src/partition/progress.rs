@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use milena_core::{LeaderEpoch, Offset, Timestamp};
 use tokio::time::Instant;
 
-use crate::epochs::EpochTrail;
+use crate::partition::epochs::EpochTrail;
 use milena_lanes::{OffsetTracker, Ticket};
 
 /// The answer to the question if a record may be given to a handler.

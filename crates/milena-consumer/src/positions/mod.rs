@@ -2,6 +2,10 @@
 //! the start or the end of the log, or an offset by time. The task also looks up log ends that no
 //! fetch reports, for the lag.
 
+pub(crate) mod baseline;
+pub(crate) mod query;
+pub(crate) mod truncation;
+
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -17,12 +21,11 @@ use milena_core::{
 use milena_lanes::End;
 use tokio::time::{Instant, sleep_until};
 
-use crate::committed::{self, Found, is_about_the_member, is_coordinated};
+use crate::commit::committed::{self, Found, is_about_the_member, is_coordinated};
 use crate::core::Core;
 use crate::partition::{FetchFrom, Partition};
 use crate::passing::passes;
-use crate::query::{self, EpochEnd, Listed};
-use crate::truncation;
+use query::{EpochEnd, Listed};
 
 /// Looks up positions as partitions need them, until the future is dropped.
 pub(crate) async fn run(core: Arc<Core>) {

@@ -11,7 +11,7 @@ use milena_protocol::messages::HeartbeatRequest;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::core::Core;
-use crate::member::{MembershipStamp, Pulse, pulse};
+use crate::group::member::{MembershipStamp, Pulse, pulse};
 use crate::passing::passes;
 
 /// Sends heartbeats for each membership, from its start until the next one. Passes the

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::member::MembershipStamp;
+use crate::group::member::MembershipStamp;
 
 /// The membership of a consumer, and a record for health checks.
 pub(crate) struct Standing {

@@ -16,9 +16,9 @@ use milena_protocol::messages::offset_fetch_request::{
 use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use tokio::time::{Instant, timeout_at};
 
+use crate::commit::offset_and_metadata::OffsetAndMetadata;
 use crate::core::Core;
-use crate::member::{MembershipStamp, pulse};
-use crate::offset_and_metadata::OffsetAndMetadata;
+use crate::group::member::{MembershipStamp, pulse};
 
 /// A committed offset with its epoch, `None` if nothing is committed, or the coordinator's error
 /// for the partition.

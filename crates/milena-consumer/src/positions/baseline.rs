@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use milena_core::{TopicName, TopicPartition};
 use milena_pool::Metadata;
 
-use crate::subscription::Subscription;
+use crate::group::subscription::Subscription;
 
 /// The number of partitions that each topic had when it was subscribed to.
 #[derive(Debug, Default)]

@@ -621,7 +621,7 @@ impl Partition {
         if self.is_fenced() {
             return None;
         }
-        state.to_commit(&self.place)
+        state.next_commit(&self.place)
     }
 
     /// Returns `next`, the offset behind a record that is done, to commit it. `None` if that much
@@ -635,7 +635,7 @@ impl Partition {
         if self.is_fenced() {
             return None;
         }
-        state.to_commit_after(&self.place, next, epoch)
+        state.commit_after(&self.place, next, epoch)
     }
 
     /// Returns an offset that the user named, to commit it as it is.

@@ -373,7 +373,7 @@ impl PartitionState {
 
     /// Returns the offset to commit. `None` if the coordinator has it already, or nothing can be
     /// committed.
-    pub(super) fn to_commit(&mut self, partition: &TopicPartition) -> Option<Committable> {
+    pub(super) fn next_commit(&mut self, partition: &TopicPartition) -> Option<Committable> {
         if self.cursor.offset().is_none() || self.commits.has_given_up() {
             return None;
         }
@@ -388,7 +388,7 @@ impl PartitionState {
 
     /// Returns `next`, the offset behind a record that is done, to commit it. `None` if that much
     /// is committed already or the record no longer counts.
-    pub(super) fn to_commit_after(
+    pub(super) fn commit_after(
         &mut self,
         partition: &TopicPartition,
         next: Offset,

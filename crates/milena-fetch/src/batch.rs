@@ -83,8 +83,8 @@ pub struct Opened {
     pub records: Records,
     /// The first offset that was not read yet.
     pub from: Offset,
-    /// The turn of its reader in which the batch was fetched. The batch is stale once the reader has
-    /// another one.
+    /// The turn of its reader in which the batch was fetched. The batch is stale once the reader
+    /// has another one.
     pub turn: u64,
     /// The memory of the records, counted until the last record is dropped.
     pub pinned: Arc<Pinned>,

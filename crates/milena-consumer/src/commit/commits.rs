@@ -1,4 +1,4 @@
-//! What the commit task, the group's task and the program share about commits.
+//! State of commits that the commit task, the group's task and the program share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

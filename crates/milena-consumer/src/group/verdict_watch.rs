@@ -39,8 +39,8 @@ impl VerdictWatch {
         });
     }
 
-    /// Discards the verdict. The next membership may equal the one that it is about, and the verdict
-    /// would then be taken for the new membership's.
+    /// Discards the verdict. The next membership may equal the one that it is about, and the
+    /// verdict would then be taken for the new membership's.
     pub(crate) fn discard(&self) {
         self.latest.send_replace(None);
     }

@@ -1,4 +1,5 @@
-//! The place at which a partition is fetched next, and the facts about its topic that can change it.
+//! The place at which a partition is fetched next, and the facts about its topic that can change
+//! it.
 
 use milena_core::{LeaderEpoch, Offset, OffsetReset};
 use uuid::Uuid;

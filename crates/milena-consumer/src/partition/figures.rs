@@ -46,8 +46,8 @@ pub(crate) struct Oldest {
 }
 
 impl Figures {
-    /// Returns the gauges of a partition. `dispatch` is the state of its lanes. `by_lanes` is true if a handler
-    /// gets the records, and false if the program receives them.
+    /// Returns the gauges of a partition. `dispatch` is the state of its lanes. `by_lanes` is true
+    /// if a handler gets the records, and false if the program receives them.
     pub(super) fn of(
         state: &mut PartitionState,
         dispatch: &Dispatch,

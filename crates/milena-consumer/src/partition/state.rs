@@ -172,8 +172,8 @@ impl PartitionState {
         true
     }
 
-    /// Moves to `to` after a fetch at `at` was out of the log's range. Returns false if the fetch is
-    /// stale or records before `at` are not read yet.
+    /// Moves to `to` after a fetch at `at` was out of the log's range. Returns false if the fetch
+    /// is stale or records before `at` are not read yet.
     pub(super) fn reset(
         &mut self,
         turn: u64,
@@ -260,8 +260,8 @@ impl PartitionState {
     }
 
     /// Takes the batches that a fetch at `from` returned, up to `next`. Returns false if a seek, a
-    /// reset or a check of the position came first. Two answers for the same offset, from an old and
-    /// a new leader, count once.
+    /// reset or a check of the position came first. Two answers for the same offset, from an old
+    /// and a new leader, count once.
     pub(super) fn fetched(
         &mut self,
         turn: u64,

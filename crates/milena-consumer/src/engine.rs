@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::partition::Partition;
 use crate::shutdown_log::ShutdownLog;
 use crate::supervise::{GROUP, Left, Supervisor};
-use crate::{commit, fetcher, gauges, group, positions, unread};
+use crate::{commit, fetch, gauges, group, positions, unread};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
@@ -73,7 +73,7 @@ impl Engine {
         let core = &self.core;
         core.run_on(runtime.clone());
         let mut supervisor = Supervisor::new(Arc::clone(core), &self.left);
-        let fetcher = fetcher::run(Arc::clone(core));
+        let fetcher = fetch::run(Arc::clone(core));
         supervisor.start(&runtime, "the task that fetches", fetcher);
         let positions = positions::run(Arc::clone(core));
         supervisor.start(&runtime, "the task that looks positions up", positions);

@@ -9,8 +9,8 @@ use milena_lanes::{
 };
 
 use crate::core::Core;
+use crate::fetch::unpack;
 use crate::partition::{Delivery, Partition};
-use crate::unpack;
 use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.

@@ -7,7 +7,7 @@
 //! A record passes through these modules, in this order:
 //!
 //! - `positions` finds the offset at which reading starts, once the partition is assigned
-//! - `fetcher` and `session` choose what to ask which broker for
+//! - `fetch` chooses what to ask which broker for
 //! - `partition` queues the fetched batches, which `milena-fetch` opens
 //! - `feed` hands their records to the lanes of `milena-lanes`, which call the handler
 //! - `partition` tracks which offsets are done
@@ -29,7 +29,7 @@ mod core;
 mod counts;
 mod engine;
 mod feed;
-mod fetcher;
+mod fetch;
 mod gauges;
 mod group;
 mod lag;
@@ -42,7 +42,6 @@ mod reader;
 mod receiver;
 mod recv;
 mod run;
-mod session;
 mod settings;
 mod shutdown_log;
 mod spawned;
@@ -51,7 +50,6 @@ mod stream;
 mod supervise;
 mod targets;
 mod touched;
-mod unpack;
 mod unread;
 mod wakes;
 

@@ -13,8 +13,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::core::Core;
+use crate::fetch::unpack;
 use crate::partition::Partition;
-use crate::unpack;
 
 /// Returns records of all partitions in turn, one batch of each at a time.
 ///

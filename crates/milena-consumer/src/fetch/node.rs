@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::Asked;
 use super::fetch_set::FetchSet;
+use super::session::Session;
 use super::waiting::{Key, key};
 use crate::core::Core;
 use crate::partition::Partition;
-use crate::session::Session;
 
 /// A broker that is fetched from. Written by the fetch task only.
 pub(super) struct Node {

@@ -10,9 +10,9 @@ use milena_protocol::fetch::{FetchCheck, FetchRequest, Intact, TOPIC_IDS_FROM};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::session::Session;
 use super::{Arrived, Landed};
 use crate::core::Core;
-use crate::session::Session;
 
 /// A fetch to send.
 pub(super) struct Departing {

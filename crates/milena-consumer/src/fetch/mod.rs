@@ -5,6 +5,8 @@ mod answer;
 mod fetch_set;
 mod flight;
 mod node;
+pub(crate) mod session;
+pub(crate) mod unpack;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,9 +29,9 @@ use crate::assignment::PartitionList;
 use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
 use crate::positions::truncation;
-use crate::session::Session;
 use flight::{Departing, fly};
 use node::Node;
+use session::Session;
 use waiting::Waiting;
 
 /// Fetches until the future is dropped or the cluster handle is closed.

@@ -23,7 +23,7 @@ use crate::commit::{self, Effort};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::partition::{Committable, Partition};
+use crate::partition::{Committable, Committing, Partition};
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil};
 use crate::settings::Settings;
@@ -276,7 +276,7 @@ impl Consumer {
     pub fn commit_async(&self) -> PendingCommit {
         let partitions = self.core().assignment.partitions().into_iter();
         let offsets = partitions.filter_map(|partition| {
-            let offset = partition.to_commit()?;
+            let offset = Committing::of(&partition).next()?;
             Some((partition, offset))
         });
         let gone = self.core().assignment.gone_uncommitted();
@@ -346,7 +346,7 @@ impl Consumer {
         epoch: Option<milena_core::LeaderEpoch>,
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let partition = self.core().assignment.partition(place)?;
-        let offset = partition.to_commit_after(next, epoch);
+        let offset = Committing::of(&partition).after(next, epoch);
         Ok(offset
             .map(|offset| (partition, offset))
             .into_iter()
@@ -360,7 +360,7 @@ impl Consumer {
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let named = offsets.into_iter().map(|(place, offset)| {
             let partition = self.core().assignment.partition(&place)?;
-            let offset = partition.to_commit_as(offset.into());
+            let offset = Committing::of(&partition).named(offset.into());
             Ok((partition, offset))
         });
         named.collect()

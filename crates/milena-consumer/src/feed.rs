@@ -10,7 +10,7 @@ use milena_lanes::{
 
 use crate::core::Core;
 use crate::fetch::unpack;
-use crate::partition::{Delivery, Partition};
+use crate::partition::{Delivery, Partition, Reading};
 use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.
@@ -124,7 +124,7 @@ impl Feed for PartitionFeed {
     }
 
     async fn readable(&self) {
-        self.partition.readable().await;
+        Reading::of(&self.partition).readable().await;
     }
 
     async fn has_room(&self) {
@@ -206,7 +206,7 @@ impl Reader for PartitionReader {
                 }
                 None => {
                     let (turn, next, epoch) = (opened.turn, opened.next_offset(), opened.epoch());
-                    self.partition.passed(turn, next, epoch);
+                    Reading::of(&self.partition).passed(turn, next, epoch);
                     self.open = None;
                     continue;
                 }

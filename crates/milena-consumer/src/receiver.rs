@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::core::Core;
 use crate::fetch::unpack;
-use crate::partition::Partition;
+use crate::partition::{Partition, Reading};
 
 /// Returns records of all partitions in turn, one batch of each at a time.
 ///
@@ -158,7 +158,7 @@ impl Receiver {
         put_back(&mut current);
         match self.take() {
             Ok(Some((partition, opened))) => {
-                partition.passed(opened.turn, opened.next_offset(), opened.epoch());
+                Reading::of(&partition).passed(opened.turn, opened.next_offset(), opened.epoch());
                 Some(Ok(opened.into_batch(partition.place())))
             }
             Ok(None) => None,
@@ -225,11 +225,11 @@ impl Receiver {
 fn put_back(current: &mut MutexGuard<'_, Option<Current>>) {
     let Some(batch) = current.take() else { return };
     if !batch.has_more() {
-        batch.partition.passed(batch.turn, batch.next, batch.epoch);
+        Reading::of(&batch.partition).passed(batch.turn, batch.next, batch.epoch);
         return;
     }
     batch.note();
-    batch.partition.put_back(Opened {
+    Reading::of(&batch.partition).put_back(Opened {
         records: batch.records,
         from: batch.position,
         turn: batch.turn,
@@ -261,7 +261,7 @@ impl Current {
         match self.rest.next(self.partition.place()) {
             Some(Ok(record)) => {
                 self.position = record.offset.next();
-                self.partition.hand_out(self.position);
+                Reading::of(&self.partition).hand_out(self.position);
                 Some(Ok(record))
             }
             Some(Err(error)) => {
@@ -285,8 +285,7 @@ impl Current {
 
     /// Notes in the partition how far the batch was returned.
     fn note(&self) {
-        self.partition
-            .note_read(self.turn, self.position, self.epoch);
+        Reading::of(&self.partition).note_read(self.turn, self.position, self.epoch);
     }
 }
 

@@ -10,7 +10,7 @@ use milena_protocol::messages::OffsetCommitResponse;
 use super::Entry;
 use crate::core::Core;
 use crate::group::member::{MembershipStamp, Pulse, pulse};
-use crate::partition::Committable;
+use crate::partition::{Committable, Committing};
 
 /// Contents of an answer.
 #[derive(Default)]
@@ -50,7 +50,7 @@ pub(super) fn read(
         let place = &offset.place;
         let code = match codes.get(&(&*place.topic, place.partition.to_wire())) {
             Some(None) => {
-                partition.committed_to(&offset);
+                Committing::of(&partition).committed_to(&offset);
                 done.push((offset.place, offset.offset));
                 continue;
             }

@@ -9,7 +9,7 @@ use milena_core::{Error, ErrorKind, Result, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::partition::{Committable, Partition};
+use crate::partition::{Committable, Committing, Partition};
 
 /// A commit in progress. Await it for its result. It continues if this is dropped.
 ///
@@ -84,7 +84,7 @@ impl Later {
                 // The older offset is of the same assignment. A seek may have made it stale
                 // meanwhile.
                 Some((before, known)) if Arc::ptr_eq(&before, &partition) => {
-                    let due = partition.is_due(&known);
+                    let due = Committing::of(&partition).is_due(&known);
                     (partition, if due { newer(known, offset) } else { offset })
                 }
                 _ => (partition, offset),

@@ -15,7 +15,7 @@ use milena_core::{ErrorCode, Result, TopicPartition};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::core::Core;
-use crate::partition::{Committable, Partition};
+use crate::partition::{Committable, Committing, Partition};
 use crate::passing::passes;
 use turn::Turn;
 
@@ -126,15 +126,20 @@ pub(crate) async fn commit(
     effort: Effort,
 ) -> Result<()> {
     // A topic that was deleted and created again has offsets to commit once more.
-    for partition in partitions.iter().filter(|p| p.has_given_up_commits()) {
+    for partition in partitions
+        .iter()
+        .filter(|p| Committing::of(p).has_given_up())
+    {
         if !is_gone(core, partition.place()) {
-            partition.take_up_commits();
+            Committing::of(partition).take_up();
         }
     }
     let offsets = || {
         let each = partitions.iter();
-        each.filter_map(|partition| Some((Arc::clone(partition), partition.to_commit()?)))
-            .collect()
+        each.filter_map(|partition| {
+            Some((Arc::clone(partition), Committing::of(partition).next()?))
+        })
+        .collect()
     };
     commit_these(core, offsets, effort).await
 }
@@ -157,7 +162,7 @@ pub(crate) async fn commit_these(
     let mut attempt = 0;
     let mut worst = None;
     loop {
-        left.retain(|(partition, offset)| partition.is_due(offset));
+        left.retain(|(partition, offset)| Committing::of(partition).is_due(offset));
         let told = turn.commit(core, left, deadline).await;
         worst = told.error.or(worst);
         if !told.left.is_empty() {
@@ -168,7 +173,7 @@ pub(crate) async fn commit_these(
         drop(turn);
         for (partition, offset) in &left {
             core.cluster.request_refresh();
-            if is_gone(core, &offset.place) && partition.give_up_commits() {
+            if is_gone(core, &offset.place) && Committing::of(partition).give_up() {
                 tracing::warn!(
                     partition = %offset.place,
                     offset = %offset.offset,
@@ -176,7 +181,7 @@ pub(crate) async fn commit_these(
                 );
             }
         }
-        left.retain(|(partition, _)| !partition.has_given_up_commits());
+        left.retain(|(partition, _)| !Committing::of(partition).has_given_up());
         let wait = core.cluster.backoff().delay(attempt);
         if left.is_empty() || attempt >= effort.again || Instant::now() + wait >= deadline {
             return worst.map_or(Ok(()), Err);

@@ -8,7 +8,7 @@ use milena_fetch::{BatchEnd, Opened};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::partition::{Given, Partition};
+use crate::partition::{Given, Partition, Reading};
 
 /// Returns the next batch of `partition`, if one is there, checked and decompressed.
 ///
@@ -20,7 +20,7 @@ use crate::partition::{Given, Partition};
 /// wait.
 pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
     loop {
-        let (given, tell) = partition.pull();
+        let (given, tell) = Reading::of(partition).pull();
         // Before the consumer was started there is no runtime, and nothing is fetched.
         if let Some(runtime) = core.lifecycle.runtime().filter(|_| tell) {
             core.openers.add(runtime, partition);
@@ -71,13 +71,14 @@ pub(crate) fn unreadable(
     };
     let skips =
         core.settings.on_corrupt == CorruptPolicy::Skip && ErrorKind::Decode == error.kind();
-    let skipped = partition
+    let skipped = Reading::of(partition)
         .believable(end)
-        .filter(|next| skips && partition.passed(turn, *next, None));
+        .filter(|next| skips && Reading::of(partition).passed(turn, *next, None));
     let Some(next) = skipped else {
-        let waits = skips && end != BatchEnd::Unknown && partition.times_spoiled() < TRIES;
+        let waits =
+            skips && end != BatchEnd::Unknown && Reading::of(partition).times_spoiled() < TRIES;
         let backoff = core.cluster.backoff();
-        partition.spoiled(turn, Instant::now(), |times| backoff.delay(times));
+        Reading::of(partition).spoiled(turn, Instant::now(), |times| backoff.delay(times));
         // Fetched from here on, it comes with the batch behind it, if there is one by then.
         return if waits { Ok(()) } else { Err(error) };
     };

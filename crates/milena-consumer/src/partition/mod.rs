@@ -6,32 +6,36 @@
 mod ahead;
 mod backoffs;
 mod commits;
+mod committing;
 mod cursor;
 mod epochs;
 mod figures;
 mod inbox;
 mod lifetime;
 mod log_ends;
+mod lookup;
 mod progress;
 mod published;
+mod reading;
 mod replica;
 mod state;
 mod trouble;
 
 pub(crate) use commits::Committable;
+pub(crate) use committing::Committing;
 pub(crate) use cursor::FetchFrom;
 pub(crate) use figures::{Figures, Oldest};
 pub(crate) use inbox::Given;
+pub(crate) use lookup::PartitionLookup;
 pub(crate) use progress::Delivery;
+pub(crate) use reading::Reading;
 pub(crate) use state::{Cut, Want, Wish};
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use milena_core::{
-    Error, IsolationLevel, LeaderEpoch, NodeId, Offset, Reason, Timestamp, TopicPartition,
-};
-use milena_fetch::{Bad, BatchEnd, Budget, Chunk, Closed, Openable, Opened, Pinned};
+use milena_core::{Error, LeaderEpoch, NodeId, Offset, Reason, Timestamp, TopicPartition};
+use milena_fetch::{Bad, Budget, Chunk, Closed, Openable, Pinned};
 use milena_lanes::{Dispatch, Pause, PauseHolder, Ticket};
 use milena_protocol::batch::Records;
 use parking_lot::Mutex;
@@ -39,7 +43,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::commit::offset_and_metadata::OffsetAndMetadata;
 use crate::touched::{Mark, Touched};
 
 use lifetime::Lifetime;
@@ -171,21 +174,6 @@ impl Partition {
         self.tell_moved();
     }
 
-    /// Sets the place that a lookup found. Returns false, and changes nothing, if a seek came
-    /// first.
-    pub(crate) fn resolve(&self, turn: u64, to: FetchFrom, epoch: Option<LeaderEpoch>) -> bool {
-        let resolved = self.state.lock().resolve(turn, to, epoch, &self.place);
-        if resolved {
-            self.touch();
-        }
-        resolved
-    }
-
-    /// Returns the offset that was out of range. `None` once its replacement is found.
-    pub(crate) fn reset_from(&self) -> Option<Offset> {
-        self.state.lock().cursor.reset_from()
-    }
-
     /// Moves to `to` after a fetch at offset `at` was out of the log's range. Returns false if the
     /// fetch is stale or records before `at` are not read yet.
     ///
@@ -221,17 +209,6 @@ impl Partition {
         self.state.lock().cursor.meet_leader(epoch)
     }
 
-    /// Notes that the leader's log holds the records that were read, so that the position is sure
-    /// again.
-    pub(crate) fn validated(&self, turn: u64) {
-        let mut state = self.state.lock();
-        if state.cursor.validate(turn) {
-            state.backoffs.lookup_is_well();
-            drop(state);
-            self.touch();
-        }
-    }
-
     /// Drops the fetched batches, since the log was truncated at `end`. If records that were read
     /// are gone, moves to `to`.
     ///
@@ -261,42 +238,10 @@ impl Partition {
         cut
     }
 
-    /// Returns the time before which its position is not looked up. `None` for no wait.
-    pub(crate) fn lookup_due(&self) -> Option<Instant> {
-        self.state.lock().backoffs.lookup_due()
-    }
-
-    /// Notes that its position could not be looked up. It is tried again after the wait that
-    /// `delay` returns for the number of failures in a row.
-    pub(crate) fn lookup_back_off(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
-        self.state.lock().backoffs.lookup_failed(now, delay);
-    }
-
-    /// Returns the time at which the end of its log must be asked for, since the known one is then
-    /// older than `fresh`. `None` to ask now.
-    pub(crate) fn end_due(&self, fresh: Duration) -> Option<Instant> {
-        self.state.lock().ends.due(fresh)
-    }
-
     /// Notes that a broker answered a request about it. An end that the answer did not report has
     /// not changed.
     pub(crate) fn end_asked(&self, now: Instant) {
         self.state.lock().ends.are_fresh(now);
-    }
-
-    /// Notes the end of the log, which was asked for at `asked_at`. Does nothing if a fetch was
-    /// answered since, which knows the end better.
-    pub(crate) fn note_end(
-        &self,
-        turn: u64,
-        end: Offset,
-        level: IsolationLevel,
-        asked_at: Instant,
-    ) {
-        let mut state = self.state.lock();
-        if state.cursor.turn() == turn {
-            state.ends.note_asked(end, level, asked_at);
-        }
     }
 
     // Fetching.
@@ -448,99 +393,6 @@ impl Partition {
         self.state.lock().troubles.broker_answers();
     }
 
-    // Reading.
-
-    /// Returns the next batch to read, if one is there. The flag is true if the partition has to be
-    /// added to the openers, since batches wait for them.
-    ///
-    /// One batch is in hand at a time, until it is [`passed`](Self::passed),
-    /// [put back](Self::put_back) or given up.
-    pub(crate) fn pull(&self) -> (Option<Given>, bool) {
-        let mut state = self.state.lock();
-        if self.is_stopping() || state.inbox.is_in_hand() {
-            return (None, false);
-        }
-        let pulled = state.pull();
-        drop(state);
-        if pulled.freed {
-            self.touch();
-        }
-        (pulled.given, pulled.for_openers)
-    }
-
-    /// Waits until [`pull`](Self::pull) may give something, or the partition is to be let go.
-    pub(crate) async fn readable(&self) {
-        if self.state.lock().has_something() || self.is_stopping() {
-            return;
-        }
-        tokio::select! {
-            () = self.readable.notified() => {}
-            () = self.lifetime.dispatch().stopped() => {}
-        }
-    }
-
-    /// Takes back the rest of a batch in hand. The next reader gets it.
-    pub(crate) fn put_back(&self, opened: Opened) {
-        let mut state = self.state.lock();
-        if !self.is_fenced() && state.put_back(opened) {
-            self.tell_readable();
-        }
-    }
-
-    /// Gives up the batch in hand, which cannot be read, and drops the batches after it. All is
-    /// fetched again from the first unread record, after a wait. `delay` returns the wait for the
-    /// number of times in a row.
-    pub(crate) fn spoiled(&self, turn: u64, now: Instant, delay: impl FnOnce(u32) -> Duration) {
-        let mut state = self.state.lock();
-        if state.cursor.turn() == turn {
-            state.spoiled(now, delay);
-            self.tell_of_more(&state);
-            self.touch();
-        }
-    }
-
-    /// Returns the number of times in a row that this place was found unreadable.
-    pub(crate) fn times_spoiled(&self) -> u32 {
-        self.state.lock().backoffs.times_spoiled()
-    }
-
-    /// Returns the end of a batch that cannot be read, if it can be believed. It must lie within
-    /// the log and after the position.
-    pub(crate) fn believable(&self, end: BatchEnd) -> Option<Offset> {
-        let state = self.state.lock();
-        let (BatchEnd::Told(next) | BatchEnd::Following(Some(next))) = end else {
-            return None;
-        };
-        state.believes(next).then_some(next)
-    }
-
-    /// Moves the position to `next`, the end of the batch in hand, and lets go of the batch. All of
-    /// its records were delivered or are in the user's hands.
-    pub(crate) fn passed(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) -> bool {
-        let mut state = self.state.lock();
-        let current = state.cursor.turn() == turn && !self.is_fenced();
-        if current {
-            state.progress.read_to(next, epoch);
-            state.let_go();
-            self.tell_of_more(&state);
-        }
-        current
-    }
-
-    /// Notes that all records below `next` were delivered, of a batch that stays in hand.
-    pub(crate) fn note_read(&self, turn: u64, next: Offset, epoch: Option<LeaderEpoch>) {
-        let mut state = self.state.lock();
-        if state.cursor.turn() == turn && !self.is_fenced() {
-            state.progress.read_to(next, epoch);
-        }
-    }
-
-    /// Notes that a receiver returned the records below `next`, of the batch in hand.
-    #[inline]
-    pub(crate) fn hand_out(&self, next: Offset) {
-        self.published.hand_out(next);
-    }
-
     // Delivering.
 
     /// Notes that a handler is about to get the record.
@@ -610,77 +462,6 @@ impl Partition {
     /// still before now.
     pub(crate) fn has_moved(&self) {
         self.state.lock().progress.has_moved();
-    }
-
-    // Committing.
-
-    /// Returns the offset to commit. `None` if the coordinator has it already, or nothing can be
-    /// committed.
-    pub(crate) fn to_commit(&self) -> Option<Committable> {
-        let mut state = self.state.lock();
-        if self.is_fenced() {
-            return None;
-        }
-        state.next_commit(&self.place)
-    }
-
-    /// Returns `next`, the offset behind a record that is done, to commit it. `None` if that much
-    /// is committed already or the record no longer counts.
-    pub(crate) fn to_commit_after(
-        &self,
-        next: Offset,
-        epoch: Option<LeaderEpoch>,
-    ) -> Option<Committable> {
-        let mut state = self.state.lock();
-        if self.is_fenced() {
-            return None;
-        }
-        state.commit_after(&self.place, next, epoch)
-    }
-
-    /// Returns an offset that the user named, to commit it as it is.
-    pub(crate) fn to_commit_as(&self, asked: OffsetAndMetadata) -> Committable {
-        let mut state = self.state.lock();
-        let epoch = asked.leader_epoch;
-        let epoch = epoch.or_else(|| state.progress.epoch_of(asked.offset));
-        Committable {
-            metadata: (!asked.metadata.is_empty()).then_some(asked.metadata),
-            explicit: true,
-            ..state.committable(&self.place, asked.offset, epoch)
-        }
-    }
-
-    /// Returns true if the offset is still to be committed, now that its commit is about to be
-    /// sent.
-    pub(crate) fn is_due(&self, offset: &Committable) -> bool {
-        self.state.lock().commits.is_due(offset)
-    }
-
-    /// Notes that the coordinator has the offset now. Does nothing if a seek or a reset came after
-    /// it.
-    pub(crate) fn committed_to(&self, done: &Committable) {
-        self.state.lock().commits.committed_to(done);
-    }
-
-    /// Notes the committed offset that was read when the partition was assigned.
-    pub(crate) fn note_committed(&self, offset: Offset) {
-        self.state.lock().commits.note(offset);
-    }
-
-    /// Notes that the topic is deleted. Nothing is committed automatically until `take_up_commits`.
-    /// Returns true if that was not known.
-    pub(crate) fn give_up_commits(&self) -> bool {
-        !self.state.lock().commits.give_up(true)
-    }
-
-    /// Notes that the topic exists again. Returns true if it was gone.
-    pub(crate) fn take_up_commits(&self) -> bool {
-        self.state.lock().commits.give_up(false)
-    }
-
-    /// Returns true if the topic is known to be deleted.
-    pub(crate) fn has_given_up_commits(&self) -> bool {
-        self.state.lock().commits.has_given_up()
     }
 
     // Pausing.

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::commit::committed::{self, Found, is_about_the_member, is_coordinated};
 use crate::core::Core;
-use crate::partition::{FetchFrom, Partition};
+use crate::partition::{Committing, FetchFrom, Partition, PartitionLookup};
 use crate::passing::passes;
 use query::{EpochEnd, Listed};
 
@@ -151,10 +151,10 @@ impl Lookups {
         for partition in self.core.assignment.listed().iter() {
             let (place, turn) = partition.where_to_fetch();
             let due = match place {
-                FetchFrom::At(_) => partition.end_due(ENDS),
+                FetchFrom::At(_) => PartitionLookup::of(partition).end_due(ENDS),
                 // The reader has got the error already. Only a seek leaves this place.
                 FetchFrom::Lookup(OffsetReset::None) => continue,
-                _ => partition.lookup_due(),
+                _ => PartitionLookup::of(partition).due(),
             };
             if let Some(due) = due.filter(|due| *due > now) {
                 wake_at = wake_at.min(due);
@@ -251,7 +251,7 @@ impl Lookups {
             Reply::Epochs(asked, Err(error)) if error.kind() == ErrorKind::Unsupported => {
                 // The broker is older than KIP-320 and cannot check positions. They count as valid.
                 for ((partition, turn), ..) in asked {
-                    partition.validated(turn);
+                    PartitionLookup::of(&partition).validated(turn);
                 }
             }
             Reply::Epochs(asked, answer) => {
@@ -266,7 +266,7 @@ impl Lookups {
                     for (partition, turn) in asked {
                         if let Some(Ok((Some(end), ..))) = ends.remove(partition.place()) {
                             let level = self.core.settings.isolation;
-                            partition.note_end(turn, end, level, asked_at);
+                            PartitionLookup::of(&partition).note_end(turn, end, level, asked_at);
                         }
                         partition.end_asked(now);
                     }
@@ -332,8 +332,8 @@ impl Lookups {
                         Some(epoch) => FetchFrom::Unsure(found.offset, epoch),
                         None => FetchFrom::At(found.offset),
                     };
-                    if partition.resolve(*turn, place, found.leader_epoch) {
-                        partition.note_committed(found.offset);
+                    if PartitionLookup::of(partition).resolve(*turn, place, found.leader_epoch) {
+                        Committing::of(partition).note_committed(found.offset);
                     }
                 }
                 Some(Ok(None)) => begin(core, partition, *turn),
@@ -366,7 +366,11 @@ impl Lookups {
                 Some(Ok((None, _, _))) if by_time => {
                     // All records are older. The next record to be written is the first that is
                     // not.
-                    partition.resolve(turn, FetchFrom::Lookup(OffsetReset::Latest), None);
+                    PartitionLookup::of(&partition).resolve(
+                        turn,
+                        FetchFrom::Lookup(OffsetReset::Latest),
+                        None,
+                    );
                 }
                 Some(Ok((None, _, _))) => {
                     let error = Error::new(ErrorKind::Decode, "the answer gives no offset");
@@ -388,7 +392,9 @@ impl Lookups {
     ) {
         for ((partition, turn), offset, _) in asked {
             match ends.remove(partition.place()) {
-                Some(Ok(Some((_, end)))) if end >= offset => partition.validated(turn),
+                Some(Ok(Some((_, end)))) if end >= offset => {
+                    PartitionLookup::of(&partition).validated(turn);
+                }
                 Some(Ok(Some((_, end)))) => {
                     truncation::found(&self.core, &partition, turn, Some(end));
                 }
@@ -405,7 +411,7 @@ impl Lookups {
         let core = &self.core;
         core.lookup_failed(partition, error);
         let backoff = core.cluster.backoff();
-        partition.lookup_back_off(now, |failures| backoff.delay(failures));
+        PartitionLookup::of(partition).back_off(now, |failures| backoff.delay(failures));
         if passes(error) || is_about_the_member(error) {
             core.cluster.request_refresh();
             return;
@@ -529,7 +535,9 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
         }
         reset => reset,
     };
-    if partition.resolve(turn, FetchFrom::Lookup(reset), None) && reset == OffsetReset::None {
+    if PartitionLookup::of(partition).resolve(turn, FetchFrom::Lookup(reset), None)
+        && reset == OffsetReset::None
+    {
         let what = "the group has committed no offset for the partition and auto.offset.reset is none: seek, or set it";
         let (_, turn) = partition.where_to_fetch();
         partition.fail(
@@ -543,8 +551,8 @@ fn begin(core: &Core, partition: &Partition, turn: u64) {
 /// Sets the position to an offset that was looked up in the log. Reports a reset, if this was one.
 fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
     let place = partition.place();
-    let before = partition.reset_from();
-    if partition.resolve(turn, FetchFrom::At(offset), None)
+    let before = PartitionLookup::of(partition).reset_from();
+    if PartitionLookup::of(partition).resolve(turn, FetchFrom::At(offset), None)
         && let Some(before) = before
     {
         tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");

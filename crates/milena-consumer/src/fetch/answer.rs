@@ -11,8 +11,9 @@ use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use tokio::time::Instant;
 
+use super::Fetcher;
+use super::asked::Asked;
 use super::fetch_set::FetchSet;
-use super::{Asked, Fetcher};
 use crate::partition::FetchFrom;
 use crate::passing::code_passes;
 use crate::positions::truncation;

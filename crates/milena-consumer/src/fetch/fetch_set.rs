@@ -9,7 +9,7 @@ use milena_protocol::fetch::FetchedPartition;
 use milena_protocol::hints::TopicRef;
 use uuid::Uuid;
 
-use super::Asked;
+use super::asked::Asked;
 use crate::partition::Partition;
 
 /// Partitions to ask one broker for, with the sums that its next request needs.

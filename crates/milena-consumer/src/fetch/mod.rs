@@ -2,6 +2,7 @@
 //! in flight.
 
 mod answer;
+mod asked;
 mod fetch_set;
 mod flight;
 mod node;
@@ -29,6 +30,7 @@ use crate::assignment::PartitionList;
 use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
 use crate::positions::truncation;
+use asked::Asked;
 use flight::{Departing, fly};
 use node::Node;
 use session::Session;
@@ -72,28 +74,6 @@ struct Fetcher {
 
 /// A fetch in flight.
 type Flight = Pin<Box<dyn Future<Output = Landed> + Send>>;
-
-/// A partition to ask a broker for, with the values that must still hold when the answer comes.
-struct Asked {
-    /// Broker that is asked.
-    node: NodeId,
-    /// The partition to fetch.
-    partition: Arc<Partition>,
-    /// Its entry in the request.
-    entry: FetchPartition,
-    /// The partition's wish that the entry was made from. A seek or a reset raises the turn in it,
-    /// and the answer is then dropped.
-    wish: Wish,
-    /// True if the broker is the partition's leader.
-    at_leader: bool,
-    /// True if the broker may name a nearer replica.
-    names_rack: bool,
-    /// True if it must not share a request with others.
-    is_alone: bool,
-    /// Bytes to ask for if memory is short, enough for one batch. `None` if records of the
-    /// partition still wait to be read, so that it can be left out.
-    one_batch: Option<u32>,
-}
 
 /// A fetch that has ended, with everything that was lent to it.
 struct Landed {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use milena_core::{Error, ErrorKind, NodeId, TopicPartition};
 use tokio::time::Instant;
 
-use super::Asked;
+use super::asked::Asked;
 use super::fetch_set::FetchSet;
 use super::session::Session;
 use super::waiting::{Key, key};

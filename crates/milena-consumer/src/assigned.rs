@@ -8,11 +8,11 @@ use milena_core::{
     BoxError, ConsumerRecord, Incoming, OffsetReset, Outcome, Result, Routes, TopicName,
     TopicPartition,
 };
+use milena_fetch::FetchBatch;
 use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tower_service::Service;
 
-use crate::batch::FetchBatch;
 use crate::builder::AssignedConsumerBuilder;
 use crate::core::Core;
 use crate::engine::Engine;
@@ -85,14 +85,14 @@ impl AssignedConsumer {
         let starts = partitions
             .into_iter()
             .map(|(place, start)| (place, start.place()));
-        self.core().assign(starts);
+        self.core().assignment.assign(starts);
         for (place, error) in refused {
-            if let Ok(partition) = self.core().partition(&place) {
+            if let Ok(partition) = self.core().assignment.partition(&place) {
                 // This place is never looked up. Only a seek leaves it.
                 partition.go_to(FetchFrom::Lookup(OffsetReset::None));
                 let (_, turn) = partition.where_to_fetch();
                 partition.fail(turn, error.at(&place));
-                self.core().ready.notify_waiters();
+                self.core().wakes.wake_receivers();
             }
         }
     }
@@ -104,7 +104,7 @@ impl AssignedConsumer {
     pub fn unassign(&self, partitions: impl IntoIterator<Item = TopicPartition>) {
         let known = partitions
             .into_iter()
-            .filter_map(|place| self.core().partition(&place).ok());
+            .filter_map(|place| self.core().assignment.partition(&place).ok());
         self.engine.let_go(known.collect());
     }
 

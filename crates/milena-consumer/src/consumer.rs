@@ -9,21 +9,21 @@ use milena_core::{
     BoxError, ConsumerRecord, Error, GroupMetadata, Incoming, Offset, Outcome, Result, Routes,
     TopicName, TopicPartition,
 };
+use milena_fetch::FetchBatch;
 use milena_lanes::{IntoRoutes, ShutdownHandle};
 use milena_pool::Cluster;
 use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
-use crate::batch::FetchBatch;
 use crate::builder::ConsumerBuilder;
+use crate::commit::committed;
+use crate::commit::later::PendingCommit;
+use crate::commit::offset_and_metadata::OffsetAndMetadata;
 use crate::commit::{self, Effort};
-use crate::committed;
-use crate::committing::PendingCommit;
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
-use crate::offset_and_metadata::OffsetAndMetadata;
-use crate::partition::{Committable, Partition};
+use crate::partition::{Committable, Committing, Partition};
 use crate::receiver::Receiver;
 use crate::run::{self, Run, RunUntil};
 use crate::settings::Settings;
@@ -215,9 +215,9 @@ impl Consumer {
     /// # Cancel safety
     /// If the future is dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
-        let partitions = self.core().partitions();
+        let partitions = self.core().assignment.partitions();
         commit::commit(self.core(), &partitions, Effort::of_user(self.core())).await?;
-        self.core().gone_uncommitted()
+        self.core().assignment.gone_uncommitted()
     }
 
     /// Commits that this record and all records before it in its partition are done, and waits for
@@ -274,13 +274,13 @@ impl Consumer {
     /// Starts a [`commit`](Self::commit) and returns without waiting. The commit continues in the
     /// background.
     pub fn commit_async(&self) -> PendingCommit {
-        let partitions = self.core().partitions().into_iter();
+        let partitions = self.core().assignment.partitions().into_iter();
         let offsets = partitions.filter_map(|partition| {
-            let offset = partition.to_commit()?;
+            let offset = Committing::of(&partition).next()?;
             Some((partition, offset))
         });
-        let gone = self.core().gone_uncommitted();
-        self.core().later.add(offsets, gone)
+        let gone = self.core().assignment.gone_uncommitted();
+        self.core().commits.later().add(offsets, gone)
     }
 
     /// Starts a [`commit_record`](Self::commit_record) and returns without waiting.
@@ -288,7 +288,11 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_record_async(&self, record: &ConsumerRecord) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_record(record)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.after_record(record)?, Ok(())))
     }
 
     /// Starts a [`commit_batch`](Self::commit_batch) and returns without waiting.
@@ -296,7 +300,11 @@ impl Consumer {
     /// # Errors
     /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not assigned.
     pub fn commit_batch_async(&self, batch: &FetchBatch) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.after_batch(batch)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.after_batch(batch)?, Ok(())))
     }
 
     /// Starts a [`commit_offsets`](Self::commit_offsets) and returns without waiting.
@@ -307,7 +315,11 @@ impl Consumer {
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
     ) -> Result<PendingCommit> {
-        Ok(self.core().later.add(self.named(offsets)?, Ok(())))
+        Ok(self
+            .core()
+            .commits
+            .later()
+            .add(self.named(offsets)?, Ok(())))
     }
 
     /// Returns the offset behind `record` to commit. Empty if that much is committed already.
@@ -333,8 +345,8 @@ impl Consumer {
         next: Offset,
         epoch: Option<milena_core::LeaderEpoch>,
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
-        let partition = self.core().partition(place)?;
-        let offset = partition.to_commit_after(next, epoch);
+        let partition = self.core().assignment.partition(place)?;
+        let offset = Committing::of(&partition).after(next, epoch);
         Ok(offset
             .map(|offset| (partition, offset))
             .into_iter()
@@ -347,8 +359,8 @@ impl Consumer {
         offsets: impl IntoIterator<Item = (TopicPartition, O)>,
     ) -> Result<Vec<(Arc<Partition>, Committable)>> {
         let named = offsets.into_iter().map(|(place, offset)| {
-            let partition = self.core().partition(&place)?;
-            let offset = partition.to_commit_as(offset.into());
+            let partition = self.core().assignment.partition(&place)?;
+            let offset = Committing::of(&partition).named(offset.into());
             Ok((partition, offset))
         });
         named.collect()

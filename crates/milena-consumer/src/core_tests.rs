@@ -1,8 +1,13 @@
 //! Tests of the start of lanes when an assignment and the start of a handler coincide.
 
-use std::sync::atomic::AtomicUsize;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use milena_core::Gauge;
 
 use super::*;
+use crate::assignment::Lanes;
+use crate::partition::FetchFrom;
 
 /// Counts how often the lanes of each partition are started.
 #[derive(Default)]
@@ -46,12 +51,15 @@ async fn lanes_of_a_partition_start_once_however_an_assignment_and_a_run_meet() 
                 meet();
                 for partition in 0..PARTITIONS {
                     let place = TopicPartition::new("orders", partition);
-                    core.assign([(place, FetchFrom::At(0_u32.into()))]);
+                    core.assignment
+                        .assign([(place, FetchFrom::At(0_u32.into()))]);
                 }
             });
             threads.spawn(|| {
                 meet();
-                core.process_by(&lanes).unwrap();
+                core.assignment
+                    .process_by(&lanes, &core.commits, true)
+                    .unwrap();
             });
         });
         let started = counting.0.lock();

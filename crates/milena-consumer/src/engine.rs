@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::partition::Partition;
 use crate::shutdown_log::ShutdownLog;
 use crate::supervise::{GROUP, Left, Supervisor};
-use crate::{commit, fetcher, gauges, group, positions, unread};
+use crate::{commit, fetch, gauges, group, positions, unread};
 
 /// Owns the tasks of one consumer.
 pub(crate) struct Engine {
@@ -73,7 +73,7 @@ impl Engine {
         let core = &self.core;
         core.run_on(runtime.clone());
         let mut supervisor = Supervisor::new(Arc::clone(core), &self.left);
-        let fetcher = fetcher::run(Arc::clone(core));
+        let fetcher = fetch::run(Arc::clone(core));
         supervisor.start(&runtime, "the task that fetches", fetcher);
         let positions = positions::run(Arc::clone(core));
         supervisor.start(&runtime, "the task that looks positions up", positions);
@@ -99,11 +99,11 @@ impl Engine {
     /// Shuts down gracefully, by stopping dispatch, draining lanes, committing, and leaving the
     /// group. A further call waits for the same end.
     pub(crate) async fn close(&self) {
-        self.core.closing.cancel();
+        self.core.lifecycle.closing().cancel();
         let told = ShutdownLog::begin(&self.core, self.started.load(Ordering::Acquire), &self.told);
         tokio::select! {
             biased;
-            () = self.core.at_once.cancelled() => told.at_once(),
+            () = self.core.lifecycle.at_once().cancelled() => told.at_once(),
             ended = timeout(self.core.settings.shutdown_timeout, self.wind_up()) => match ended {
                 Ok(()) => told.done(),
                 Err(_) => told.cut_off(),
@@ -118,7 +118,7 @@ impl Engine {
         let mut left = self.left.subscribe();
         // Cannot fail, since the sender lives as long as `self`.
         let _ = left.wait_for(|left| *left).await;
-        let partitions = self.core.partitions();
+        let partitions = self.core.assignment.partitions();
         for partition in &partitions {
             partition.stop();
         }
@@ -139,12 +139,12 @@ impl Engine {
         for partition in &partitions {
             partition.stop();
         }
-        core.forget(&partitions);
+        core.assignment.forget(&partitions);
         let limit = core.settings.drain_timeout;
         for partition in partitions {
             // Handlers may finish the records that they have. Their results count only until the
             // fence, at most the drain timeout from now.
-            match core.runtime() {
+            match core.lifecycle.runtime() {
                 Some(runtime) if partition.is_worked_on() => {
                     drop(runtime.spawn(async move {
                         let _ = timeout(limit, partition.drained()).await;
@@ -161,12 +161,14 @@ impl Engine {
     /// Ends everything at once. Nothing is committed.
     pub(crate) fn abort(&self) {
         // This comes first. A task that ends while no end is noted counts as a failure.
-        self.core.end(End::Closed);
+        self.core.lifecycle.end(End::Closed);
         if let Some(supervisor) = &*self.supervisor.lock() {
             supervisor.abort();
         }
-        self.core.release(&self.core.partitions());
-        self.core.process_no_more();
+        self.core
+            .assignment
+            .release(&self.core.assignment.partitions());
+        self.core.assignment.process_no_more();
         self.core.membership.send_replace(None);
         self.left.send_replace(true);
     }

@@ -8,10 +8,10 @@ use milena_lanes::{
     Dispatch, End, Feed, Next, PauseHolder, Reader, Rules, Settled, Source, Tally, Ticket, Turn,
 };
 
-use crate::batch::{Opened, Rest};
 use crate::core::Core;
-use crate::partition::{Delivery, Partition};
-use crate::unpack;
+use crate::fetch::unpack;
+use crate::partition::{Delivery, Partition, Reading};
+use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.
 pub(crate) struct ConsumerSource {
@@ -65,7 +65,7 @@ impl Source for ConsumerSource {
     }
 
     fn feeds(self: &Arc<Self>) -> Vec<PartitionFeed> {
-        let partitions = self.core.listed();
+        let partitions = self.core.assignment.listed();
         partitions.iter().map(|each| self.feed(each)).collect()
     }
 
@@ -73,13 +73,15 @@ impl Source for ConsumerSource {
         match end {
             // An error of a task that is no record's, such as a watcher of gates. The group tells
             // which consumer it was.
-            End::Failed(error) if error.place().partition.is_none() => self.core.fail(error),
-            end => self.core.end(end),
+            End::Failed(error) if error.place().partition.is_none() => {
+                self.core.lifecycle.fail(error);
+            }
+            end => self.core.lifecycle.end(end),
         }
     }
 
     fn ended(&self) -> Option<End> {
-        self.core.ended()
+        self.core.lifecycle.ended()
     }
 }
 
@@ -122,7 +124,7 @@ impl Feed for PartitionFeed {
     }
 
     async fn readable(&self) {
-        self.partition.readable().await;
+        Reading::of(&self.partition).readable().await;
     }
 
     async fn has_room(&self) {
@@ -148,11 +150,11 @@ impl Feed for PartitionFeed {
     }
 
     fn hold(&self, by: &PauseHolder, reason: &Reason) {
-        self.source.core.hold(&self.partition, by, reason);
+        self.source.core.pausing.hold(&self.partition, by, reason);
     }
 
     fn let_go(&self, by: &PauseHolder) {
-        self.source.core.let_go(&self.partition, by);
+        self.source.core.pausing.let_go(&self.partition, by);
     }
 
     fn is_held_by(&self, by: &PauseHolder) -> bool {
@@ -196,7 +198,7 @@ impl Reader for PartitionReader {
                 Some(Err(error)) => {
                     let (turn, end) = (opened.turn, opened.next_offset());
                     self.open = None;
-                    let end = unpack::end_of(&self.core, end);
+                    let end = self.core.openers.unpacker().end_of(end);
                     match unpack::unreadable(&self.core, &self.partition, turn, end, &error) {
                         Ok(()) => continue,
                         Err(error) => return Next::Failed(error),
@@ -204,7 +206,7 @@ impl Reader for PartitionReader {
                 }
                 None => {
                     let (turn, next, epoch) = (opened.turn, opened.next_offset(), opened.epoch());
-                    self.partition.passed(turn, next, epoch);
+                    Reading::of(&self.partition).passed(turn, next, epoch);
                     self.open = None;
                     continue;
                 }

@@ -33,8 +33,8 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
     });
     // A consumer that was only built has not been asked to join, so it must not show as a missing
     // member.
-    let joins = core.settings.group.is_some() && core.runtime().is_some();
-    if joins && !core.closing.is_cancelled() {
+    let joins = core.settings.group.is_some() && core.lifecycle.runtime().is_some();
+    if joins && !core.lifecycle.closing().is_cancelled() {
         let (joined, age) = core.membership.told(now);
         let generation = core.membership.borrow().as_ref().map(|m| m.generation);
         sink(Gauge::Member {
@@ -44,11 +44,11 @@ pub(crate) fn read(core: &Core, sink: &mut dyn FnMut(Gauge<'_>)) {
             age,
         });
     }
-    let lanes = core.lanes();
+    let lanes = core.assignment.lanes();
     if let Some(lanes) = &lanes {
         lanes.read_gauges(core.settings.group_name(), sink);
     }
-    for partition in core.partitions() {
+    for partition in core.assignment.partitions() {
         let figures = partition.figures(now, lanes.is_some());
         let place = partition.place();
         if let Some(records) = figures.lag {

@@ -25,12 +25,12 @@ pub struct Lag {
 pub(crate) fn read(core: &Core) -> BTreeMap<TopicPartition, Lag> {
     let (now, clock) = (Instant::now(), core.settings.now());
     let lag = |partition: &crate::partition::Partition| {
-        let figures = partition.figures(now, core.is_processing());
+        let figures = partition.figures(now, core.assignment.is_processing());
         let records = figures.lag?;
         let time = figures.behind(clock);
         Some(Lag { records, time })
     };
-    let partitions = core.partitions();
+    let partitions = core.assignment.partitions();
     let each = partitions.iter();
     each.filter_map(|partition| Some((partition.place().clone(), lag(partition)?)))
         .collect()

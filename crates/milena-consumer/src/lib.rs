@@ -7,11 +7,10 @@
 //! A record passes through these modules, in this order:
 //!
 //! - `positions` finds the offset at which reading starts, once the partition is assigned
-//! - `fetcher` and `session` choose what to ask which broker for
-//! - `partition` and `chunk` queue the fetched batches
-//! - `lane` and `worker` call the handler
-//! - `verdict` decides what the handler's answer means
-//! - `offsets` tracks which offsets are done
+//! - `fetch` chooses what to ask which broker for
+//! - `partition` queues the fetched batches, which `milena-fetch` opens
+//! - `feed` hands their records to the lanes of `milena-lanes`, which call the handler
+//! - `partition` tracks which offsets are done
 //! - `commit` commits them
 //!
 //! Only the lane that delivered a record settles its offset.
@@ -22,54 +21,42 @@
 //! change.
 
 mod assigned;
-mod baseline;
-mod batch;
-mod budget;
+mod assignment;
 mod builder;
-mod chunk;
 mod commit;
-mod committed;
-mod committing;
 mod consumer;
 mod core;
+mod counts;
 mod engine;
-mod epochs;
 mod feed;
-mod fetcher;
+mod fetch;
 mod gauges;
 mod group;
-mod heartbeat;
 mod lag;
-mod member;
-mod offset_and_metadata;
-mod openers;
+mod lifecycle;
 mod partition;
 mod passing;
+mod pausing;
 mod positions;
-mod query;
 mod reader;
 mod receiver;
 mod recv;
 mod run;
-mod session;
 mod settings;
 mod shutdown_log;
 mod spawned;
-mod standing;
 mod start;
 mod stream;
-mod subscription;
 mod supervise;
 mod targets;
 mod touched;
-mod truncation;
-mod unpack;
 mod unread;
+mod wakes;
 
 pub use assigned::AssignedConsumer;
-pub use batch::FetchBatch;
 pub use builder::{AssignedConsumerBuilder, ConsumerBuilder};
-pub use committing::PendingCommit;
+pub use commit::later::PendingCommit;
+pub use commit::offset_and_metadata::OffsetAndMetadata;
 pub use consumer::Consumer;
 pub use group::RebalanceListener;
 pub use lag::Lag;
@@ -81,12 +68,12 @@ pub use milena_core::{
     CorruptPolicy, GroupMembershipOperation, GroupProtocol, IsolationLevel, LaneStopPolicy,
     OffsetReset, Order, StuckPolicy,
 };
+pub use milena_fetch::FetchBatch;
 pub use milena_lanes::{
     AsHandler, AsRoutes, AsService, Driven, HandlerService, IntoRoutes, OneRoute, Pause, RunEnd,
     ShutdownHandle,
 };
-pub use offset_and_metadata::OffsetAndMetadata;
-pub use query::{OffsetAndTimestamp, Watermarks};
+pub use positions::query::{OffsetAndTimestamp, Watermarks};
 pub use recv::Recv;
 pub use run::{Run, RunReport, RunUntil};
 pub use spawned::RunningConsumer;

@@ -72,14 +72,14 @@ macro_rules! reading {
             /// Returns a handle that shuts the consumer down gracefully.
             #[must_use]
             pub fn shutdown_handle(&self) -> ShutdownHandle {
-                let core = self.core();
-                ShutdownHandle::of(core.closing.clone(), core.at_once.clone())
+                let lifecycle = &self.core().lifecycle;
+                ShutdownHandle::of(lifecycle.closing().clone(), lifecycle.at_once().clone())
             }
 
             /// Returns the partitions that are assigned to this consumer now.
             #[must_use]
             pub fn assignment(&self) -> Vec<TopicPartition> {
-                self.core().assigned()
+                self.core().assignment.assigned()
             }
 
             /// Returns the partitions of a topic. Waits while the topic is not known.
@@ -101,7 +101,7 @@ macro_rules! reading {
             /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
             /// assigned.
             pub fn position(&self, place: &TopicPartition) -> Result<Option<milena_core::Offset>> {
-                Ok(self.core().partition(place)?.position())
+                Ok(self.core().assignment.partition(place)?.position())
             }
 
             /// Moves the position of an assigned partition to an offset, the start, the end, or a
@@ -123,9 +123,9 @@ macro_rules! reading {
             ) -> Result<()> {
                 let to = to.into();
                 to.check().map_err(|error| error.at(place))?;
-                let partition = self.core().partition(place)?;
+                let partition = self.core().assignment.partition(place)?;
                 partition.go_to(to.place());
-                self.core().wake();
+                self.core().wakes.wake();
                 Ok(())
             }
 
@@ -137,9 +137,10 @@ macro_rules! reading {
             /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
             /// assigned.
             pub fn pause(&self, place: &TopicPartition) -> Result<()> {
-                let partition = self.core().partition(place)?;
+                let partition = self.core().assignment.partition(place)?;
                 let reason = milena_core::Reason::Borrowed("asked for");
                 self.core()
+                    .pausing
                     .hold(&partition, &milena_lanes::PauseHolder::User, &reason);
                 self.receiver.lay_aside(place);
                 Ok(())
@@ -152,8 +153,9 @@ macro_rules! reading {
             /// [`ErrorKind::State`](milena_core::ErrorKind::State) for a partition that is not
             /// assigned.
             pub fn resume(&self, place: &TopicPartition) -> Result<()> {
-                let partition = self.core().partition(place)?;
+                let partition = self.core().assignment.partition(place)?;
                 self.core()
+                    .pausing
                     .let_go(&partition, &milena_lanes::PauseHolder::User);
                 Ok(())
             }
@@ -186,7 +188,7 @@ macro_rules! reading {
                     crate::start::check_time(time).map_err(|error| error.at(&place))?;
                     questions.push((place, time.to_millis()));
                 }
-                crate::query::for_times(self.core(), questions).await
+                crate::positions::query::for_times(self.core(), questions).await
             }
 
             /// Asks the leader for the start and the end of a partition's log, as this consumer may
@@ -195,13 +197,13 @@ macro_rules! reading {
             /// # Errors
             /// As for [`offsets_for_times`](Self::offsets_for_times).
             pub async fn watermarks(&self, place: &TopicPartition) -> Result<crate::Watermarks> {
-                crate::query::watermarks(self.core(), place).await
+                crate::positions::query::watermarks(self.core(), place).await
             }
 
             /// Returns the pauses of all assigned partitions, with holder, reason and age.
             #[must_use]
             pub fn pauses(&self) -> Vec<milena_lanes::Pause> {
-                self.core().pauses()
+                self.core().assignment.pauses()
             }
 
             /// Returns the gauges of this consumer, such as lag, lane depth, memory used, the

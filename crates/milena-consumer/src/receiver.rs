@@ -6,16 +6,15 @@ use std::task::Poll;
 use std::time::Duration;
 
 use milena_core::{ConsumerRecord, Error, ErrorKind, LeaderEpoch, Offset, Result, TopicPartition};
+use milena_fetch::{FetchBatch, Opened, Pinned, Rest};
 use milena_lanes::End;
 use milena_protocol::batch::Records;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
-use crate::batch::{FetchBatch, Opened, Rest};
-use crate::budget::Pinned;
 use crate::core::Core;
-use crate::partition::Partition;
-use crate::unpack;
+use crate::fetch::unpack;
+use crate::partition::{Partition, Reading};
 
 /// Returns records of all partitions in turn, one batch of each at a time.
 ///
@@ -104,7 +103,7 @@ impl Receiver {
             return taken;
         }
         loop {
-            let mut woken = std::pin::pin!(self.core.ready.notified());
+            let mut woken = std::pin::pin!(self.core.wakes.ready.notified());
             woken.as_mut().enable();
             if let Some(taken) = take() {
                 return taken;
@@ -159,7 +158,7 @@ impl Receiver {
         put_back(&mut current);
         match self.take() {
             Ok(Some((partition, opened))) => {
-                partition.passed(opened.turn, opened.next_offset(), opened.epoch());
+                Reading::of(&partition).passed(opened.turn, opened.next_offset(), opened.epoch());
                 Some(Ok(opened.into_batch(partition.place())))
             }
             Ok(None) => None,
@@ -169,10 +168,10 @@ impl Receiver {
 
     /// Returns an error if the consumer has ended or a handler gets the records.
     fn check(&self) -> Result<()> {
-        if let Some(end) = self.core.ended() {
+        if let Some(end) = self.core.lifecycle.ended() {
             return Err(ended(end));
         }
-        if self.core.is_processing() {
+        if self.core.assignment.is_processing() {
             let what = "the consumer runs a handler, which gets its records: receive with another consumer";
             return Err(Error::new(ErrorKind::State, what));
         }
@@ -183,7 +182,7 @@ impl Receiver {
     /// take turns.
     fn take(&self) -> Result<Option<(Arc<Partition>, Opened)>> {
         self.check()?;
-        while let Some(partition) = self.core.readable.pop(Partition::ready_mark) {
+        while let Some(partition) = self.core.wakes.readable.pop(Partition::ready_mark) {
             if partition.is_paused() {
                 continue;
             }
@@ -196,7 +195,7 @@ impl Receiver {
             let Some(opened) = opened? else { continue };
             self.taken.fetch_add(1, Ordering::Relaxed);
             // Other receivers may wait for the rest.
-            self.core.ready.notify_waiters();
+            self.core.wakes.wake_receivers();
             return Ok(Some((partition, opened)));
         }
         Ok(None)
@@ -226,11 +225,11 @@ impl Receiver {
 fn put_back(current: &mut MutexGuard<'_, Option<Current>>) {
     let Some(batch) = current.take() else { return };
     if !batch.has_more() {
-        batch.partition.passed(batch.turn, batch.next, batch.epoch);
+        Reading::of(&batch.partition).passed(batch.turn, batch.next, batch.epoch);
         return;
     }
     batch.note();
-    batch.partition.put_back(Opened {
+    Reading::of(&batch.partition).put_back(Opened {
         records: batch.records,
         from: batch.position,
         turn: batch.turn,
@@ -262,12 +261,12 @@ impl Current {
         match self.rest.next(self.partition.place()) {
             Some(Ok(record)) => {
                 self.position = record.offset.next();
-                self.partition.hand_out(self.position);
+                Reading::of(&self.partition).hand_out(self.position);
                 Some(Ok(record))
             }
             Some(Err(error)) => {
                 self.note();
-                let end = unpack::end_of(core, self.next);
+                let end = core.openers.unpacker().end_of(self.next);
                 let told = unpack::unreadable(core, &self.partition, self.turn, end, &error).err();
                 self.position = self.next;
                 told.map(Err)
@@ -286,8 +285,7 @@ impl Current {
 
     /// Notes in the partition how far the batch was returned.
     fn note(&self) {
-        self.partition
-            .note_read(self.turn, self.position, self.epoch);
+        Reading::of(&self.partition).note_read(self.turn, self.position, self.epoch);
     }
 }
 

@@ -77,7 +77,7 @@ fn look_again<'a>(
     match woken.as_mut().as_pin_mut() {
         // Registers before the second look, so that nothing that comes in between is missed.
         None => {
-            woken.set(Some(receiver.core().ready.notified()));
+            woken.set(Some(receiver.core().wakes.ready.notified()));
             if let Some(fresh) = woken.as_mut().as_pin_mut() {
                 fresh.enable();
             }

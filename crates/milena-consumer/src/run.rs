@@ -13,7 +13,7 @@ use milena_core::{Gauge, Offset, Result, RouteInfo, TopicPartition};
 use milena_lanes::{Drive, Driven, Report, RunEnd, ShutdownHandle, drive};
 use pin_project_lite::pin_project;
 
-use crate::core::Lanes;
+use crate::assignment::Lanes;
 use crate::engine::Engine;
 use crate::feed::{ConsumerSource, PartitionFeed};
 use crate::partition::Partition;
@@ -117,7 +117,7 @@ pub(crate) fn run<R: Driven>(engine: &Engine, routes: R) -> Run<'_> {
     Run(Box::pin(async move {
         let ended = process(engine, routes).await;
         if let Err(error) = &ended {
-            engine.core.may_not_start(error);
+            engine.core.lifecycle.may_not_start(error);
         }
         ended
     }))
@@ -157,7 +157,7 @@ async fn process<R: Driven>(engine: &Engine, routes: R) -> Result<RunReport> {
         forwarded,
         late,
         corrupt: counts.corrupt.load(Ordering::Relaxed),
-        committed: counts.committed.lock().clone(),
+        committed: engine.core.commits.done(),
         end,
     })
 }
@@ -181,7 +181,7 @@ impl Drive for HandlerRun<'_> {
         let core = &self.engine.core;
         tokio::select! {
             biased;
-            () = core.closing.cancelled() => Ok(()),
+            () = core.lifecycle.closing().cancelled() => Ok(()),
             checked = targets::check(core, routes) => checked,
         }
     }
@@ -192,7 +192,9 @@ impl Drive for HandlerRun<'_> {
             source: Arc::downgrade(&self.source),
             lanes,
         });
-        core.process_by(&lanes)?;
+        let automatic = !core.settings.manual_commit;
+        core.assignment
+            .process_by(&lanes, &core.commits, automatic)?;
         self.engine.start()?;
         tracing::info!(
             group = core.settings.group_name(),
@@ -206,8 +208,8 @@ impl Drive for HandlerRun<'_> {
         let core = &self.engine.core;
         tokio::select! {
             biased;
-            _ = core.until_end() => {}
-            () = core.closing.cancelled() => {}
+            _ = core.lifecycle.until_end() => {}
+            () = core.lifecycle.closing().cancelled() => {}
         }
     }
 

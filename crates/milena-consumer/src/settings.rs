@@ -12,7 +12,7 @@ use milena_lanes::{Clock, Rules, named};
 
 use crate::group::settings::GroupSettings;
 use crate::group::signals::Signals;
-use crate::subscription::Subscription;
+use crate::group::subscription::Subscription;
 
 #[derive(Clone)]
 /// All settings of a consumer. The builder writes them. They do not change after `build`. The

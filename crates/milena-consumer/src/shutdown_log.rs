@@ -85,9 +85,9 @@ impl<'a> ShutdownLog<'a> {
     /// the age of the oldest.
     fn unsettled(&self) -> Vec<String> {
         let now = Instant::now();
-        let partitions = self.core.partitions().into_iter();
+        let partitions = self.core.assignment.partitions().into_iter();
         let told = partitions.filter_map(|partition| {
-            let figures = partition.figures(now, self.core.is_processing());
+            let figures = partition.figures(now, self.core.assignment.is_processing());
             let oldest = figures.oldest?;
             let (offset, age) = (oldest.offset, oldest.age);
             let (place, count) = (partition.place(), figures.unsettled);

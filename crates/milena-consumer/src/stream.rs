@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use milena_core::{ConsumerRecord, Error, ErrorKind, Result};
+use milena_fetch::FetchBatch;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::batch::FetchBatch;
 use crate::engine::Engine;
 use crate::receiver::Receiver;
 
@@ -128,7 +128,7 @@ impl<'a> Feed<'a> {
             engine,
             receiver,
             waiting: Wakeup {
-                ready: &receiver.core().ready,
+                ready: &receiver.core().wakes.ready,
                 woken: None,
             },
             started: false,
@@ -158,7 +158,7 @@ impl<'a> Feed<'a> {
 #[cold]
 fn tell<T>(receiver: &Receiver, ended: &mut bool, error: Error) -> Option<Result<T>> {
     let closed = error.kind() == ErrorKind::Closed;
-    *ended = closed || receiver.core().ended().is_some();
+    *ended = closed || receiver.core().lifecycle.ended().is_some();
     (!closed).then_some(Err(error))
 }
 

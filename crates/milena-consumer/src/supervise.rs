@@ -59,7 +59,9 @@ impl Supervisor {
                     if what == GROUP {
                         // The group's task would have given the partitions back, and it has
                         // panicked.
-                        self.core.release(&self.core.partitions());
+                        self.core
+                            .assignment
+                            .release(&self.core.assignment.partitions());
                         self.core.membership.send_replace(None);
                     }
                     error
@@ -70,13 +72,13 @@ impl Supervisor {
                     Err(_) => continue,
                 },
             };
-            self.core.fail(error);
+            self.core.lifecycle.fail(error);
         }
     }
 
     /// Returns true if the consumer is about to end, so that tasks may end.
     fn is_ending(&self) -> bool {
-        self.core.closing.is_cancelled() || self.core.ended().is_some()
+        self.core.lifecycle.closing().is_cancelled() || self.core.lifecycle.ended().is_some()
     }
 }
 
@@ -84,7 +86,7 @@ impl Drop for Supervisor {
     fn drop(&mut self) {
         // Has no effect if the end was noted before, as by `Engine::abort`. A tokio runtime that
         // shuts down drops this without that.
-        self.core.end(End::Failed(Error::new(
+        self.core.lifecycle.end(End::Failed(Error::new(
             ErrorKind::Closed,
             "the tokio runtime that the consumer was started on has shut down: build the consumer on the runtime that uses it",
         )));

@@ -28,7 +28,7 @@ struct Target {
 pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
     let subscription = core.group.subscription.borrow().clone();
     let mut read = subscription.topics.clone();
-    let assigned = core.partitions();
+    let assigned = core.assignment.partitions();
     read.extend(
         assigned
             .iter()

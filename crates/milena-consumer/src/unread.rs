@@ -20,11 +20,11 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = sleep(limit / 8) => {}
-            () = core.closing.cancelled() => return,
+            () = core.lifecycle.closing().cancelled() => return,
         }
-        if core.is_processing() {
+        if core.assignment.is_processing() {
             // Lanes watch their handlers, and receivers get no records any more.
-            core.closing.cancelled().await;
+            core.lifecycle.closing().cancelled().await;
             return;
         }
         let (positions, waiting) = look(&core);
@@ -45,7 +45,7 @@ type Positions = Vec<(TopicPartition, Option<Offset>)>;
 fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
     let now = Instant::now();
     let mut waiting = None;
-    let partitions = core.partitions();
+    let partitions = core.assignment.partitions();
     let positions = partitions.iter().map(|partition| {
         let position = partition.position();
         let figures = partition.figures(now, false);
@@ -74,7 +74,7 @@ fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) 
             "records wait and were not received for {elapsed:?}: the consumer ends, as `on_stuck` says, and others get its partitions"
         );
         let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
-        core.fail(error.at(place).offset(offset));
+        core.lifecycle.fail(error.at(place).offset(offset));
     }
 }
 

@@ -2,7 +2,6 @@
 //! coordinator.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind};
 use milena_lanes::End;
@@ -10,8 +9,8 @@ use milena_protocol::messages::OffsetCommitResponse;
 
 use super::Entry;
 use crate::core::Core;
-use crate::member::{MembershipStamp, Pulse, pulse};
-use crate::partition::Committable;
+use crate::group::member::{MembershipStamp, Pulse, pulse};
+use crate::partition::{Committable, Committing};
 
 /// Contents of an answer.
 #[derive(Default)]
@@ -51,7 +50,7 @@ pub(super) fn read(
         let place = &offset.place;
         let code = match codes.get(&(&*place.topic, place.partition.to_wire())) {
             Some(None) => {
-                partition.committed_to(&offset);
+                Committing::of(&partition).committed_to(&offset);
                 done.push((offset.place, offset.offset));
                 continue;
             }
@@ -83,14 +82,14 @@ pub(super) fn read(
                 // A heartbeat reports a rebalance. A commit between a join and its sync gets this
                 // code too, which says nothing about the new generation.
                 if !matches!(word, Pulse::Rebalance) {
-                    core.tell_verdict(membership, word);
+                    core.verdict.record(membership, word);
                 }
                 found.whole = Some(error);
                 found.again.push((partition, offset));
             }
         }
     }
-    core.counts.committed.lock().extend(done);
+    core.commits.note_done(done);
     found
 }
 
@@ -108,9 +107,9 @@ fn refused(core: &Core, code: ErrorCode, offset: &Committable, error: Error) -> 
         return error;
     }
     let error = error.setting("commit_metadata");
-    if core.auto_commit.load(Ordering::Acquire) {
+    if core.commits.is_automatic() {
         tracing::error!(%error, "no offset can be committed: the consumer ends");
-        core.end(End::Failed(error.clone()));
+        core.lifecycle.end(End::Failed(error.clone()));
     }
     error
 }

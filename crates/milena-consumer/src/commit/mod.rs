@@ -2,17 +2,20 @@
 //! and at close.
 
 mod answer;
+pub(crate) mod commits;
+pub(crate) mod committed;
+pub(crate) mod later;
+pub(crate) mod offset_and_metadata;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{ErrorCode, Result, TopicPartition};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::core::Core;
-use crate::partition::{Committable, Partition};
+use crate::partition::{Committable, Committing, Partition};
 use crate::passing::passes;
 use turn::Turn;
 
@@ -24,14 +27,14 @@ pub(crate) async fn run(core: Arc<Core>) {
     loop {
         tokio::select! {
             () = sleep_until(due) => {}
-            () = core.later.wanted.notified() => {
+            () = core.commits.later().wanted.notified() => {
                 flush(&core).await;
                 continue;
             }
-            () = core.closing.cancelled() => return,
+            () = core.lifecycle.closing().cancelled() => return,
         }
-        if core.auto_commit.load(Ordering::Acquire) {
-            let ended = commit(&core, &core.partitions(), Effort::INTERVAL).await;
+        if core.commits.is_automatic() {
+            let ended = commit(&core, &core.assignment.partitions(), Effort::INTERVAL).await;
             tell(&core, ended, &mut told);
         }
         due = Instant::now() + core.settings.commit_interval;
@@ -66,7 +69,7 @@ fn tell(core: &Core, ended: Result<()>, told: &mut Option<String>) {
 /// Commits the offsets that were queued for the commit task, and reports the result to the callers
 /// that queued them.
 pub(crate) async fn flush(core: &Core) {
-    if let Some(mut round) = core.later.take() {
+    if let Some(mut round) = core.commits.later().take() {
         let offsets = std::mem::take(&mut round.offsets);
         let offsets = || offsets.into_values().collect();
         let ended = commit_these(core, offsets, Effort::LAST).await;
@@ -123,15 +126,20 @@ pub(crate) async fn commit(
     effort: Effort,
 ) -> Result<()> {
     // A topic that was deleted and created again has offsets to commit once more.
-    for partition in partitions.iter().filter(|p| p.has_given_up_commits()) {
+    for partition in partitions
+        .iter()
+        .filter(|p| Committing::of(p).has_given_up())
+    {
         if !is_gone(core, partition.place()) {
-            partition.take_up_commits();
+            Committing::of(partition).take_up();
         }
     }
     let offsets = || {
         let each = partitions.iter();
-        each.filter_map(|partition| Some((Arc::clone(partition), partition.to_commit()?)))
-            .collect()
+        each.filter_map(|partition| {
+            Some((Arc::clone(partition), Committing::of(partition).next()?))
+        })
+        .collect()
     };
     commit_these(core, offsets, effort).await
 }
@@ -154,7 +162,7 @@ pub(crate) async fn commit_these(
     let mut attempt = 0;
     let mut worst = None;
     loop {
-        left.retain(|(partition, offset)| partition.is_due(offset));
+        left.retain(|(partition, offset)| Committing::of(partition).is_due(offset));
         let told = turn.commit(core, left, deadline).await;
         worst = told.error.or(worst);
         if !told.left.is_empty() {
@@ -165,7 +173,7 @@ pub(crate) async fn commit_these(
         drop(turn);
         for (partition, offset) in &left {
             core.cluster.request_refresh();
-            if is_gone(core, &offset.place) && partition.give_up_commits() {
+            if is_gone(core, &offset.place) && Committing::of(partition).give_up() {
                 tracing::warn!(
                     partition = %offset.place,
                     offset = %offset.offset,
@@ -173,7 +181,7 @@ pub(crate) async fn commit_these(
                 );
             }
         }
-        left.retain(|(partition, _)| !partition.has_given_up_commits());
+        left.retain(|(partition, _)| !Committing::of(partition).has_given_up());
         let wait = core.cluster.backoff().delay(attempt);
         if left.is_empty() || attempt >= effort.again || Instant::now() + wait >= deadline {
             return worst.map_or(Ok(()), Err);

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Entry, answer};
 use crate::core::Core;
-use crate::member::MembershipStamp;
+use crate::group::member::MembershipStamp;
 use crate::passing::passes;
 
 /// The right to commit. Only one commit holds it, so that an older offset never overtakes a newer
@@ -47,7 +47,7 @@ pub(super) struct CommitResult {
 impl<'a> Turn<'a> {
     /// Waits until no other commit is under way, then reads the membership.
     pub(super) async fn take(core: &'a Core, deadline: Instant) -> Result<Self> {
-        let permit = timeout_at(deadline, core.committing.acquire()).await;
+        let permit = timeout_at(deadline, core.commits.turn()).await;
         let permit = permit.map_err(|_| late())?.map_err(|_| late())?;
         let mut memberships = core.membership.subscribe();
         let used = memberships.borrow_and_update().clone();

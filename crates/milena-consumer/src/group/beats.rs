@@ -17,10 +17,10 @@ use uuid::Uuid;
 use super::epoch::{Refusal, refusal};
 use super::requests::{millis, text};
 use crate::core::Core;
-use crate::heartbeat::{Awake, Silence};
-use crate::member::{MembershipStamp, Pulse};
+use crate::group::classic_heartbeat::{Awake, Silence};
+use crate::group::member::{MembershipStamp, Pulse};
+use crate::group::subscription::Subscription;
 use crate::passing::passes;
-use crate::subscription::Subscription;
 
 /// Partition numbers by topic id.
 pub(super) type Places = BTreeMap<Uuid, BTreeSet<i32>>;
@@ -333,7 +333,7 @@ impl Beats {
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The member may join again with the same
         // epoch, and the verdict would then be taken for the new membership's.
-        self.core.verdict.send_replace(None);
+        self.core.verdict.discard();
         let life = self.life;
         self.told.send_modify(|told| {
             told.life = life;
@@ -349,18 +349,10 @@ impl Beats {
 
 /// Waits for a verdict that ends this membership. The answer to a commit may bring one.
 async fn word(core: &Core) -> Pulse {
-    let mut told = core.verdict.subscribe();
-    let grave = |told: &Option<(MembershipStamp, Pulse)>| match told {
-        Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
-            core.membership.borrow().as_ref() == Some(of)
-        }
-        _ => false,
+    let ends = |of: &MembershipStamp, pulse: &Pulse| {
+        pulse.is_end() && core.membership.borrow().as_ref() == Some(of)
     };
-    if let Ok(Some((_, word))) = told.wait_for(grave).await.as_deref() {
-        return word.clone();
-    }
-    // The channel closes only with the consumer itself.
-    std::future::pending().await
+    core.verdict.next(ends).await
 }
 
 /// Converts owned partitions for the request. Topics without partitions are left out.

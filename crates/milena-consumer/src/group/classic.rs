@@ -15,11 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clash::explain;
+use super::classic_heartbeat;
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
-use crate::heartbeat;
-use crate::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
+use crate::group::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
 use crate::partition::Partition;
 use crate::passing::passes;
 
@@ -41,7 +41,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     // Heartbeats run in a task of their own, so that a slow join or handover does not delay them.
     // Dropping the set ends that task.
     let mut beats = JoinSet::new();
-    beats.spawn(heartbeat::run(Arc::clone(core)));
+    beats.spawn(classic_heartbeat::run(Arc::clone(core)));
     tokio::select! {
         biased;
         lived = task.live() => lived,
@@ -58,7 +58,7 @@ pub(super) struct ClassicTask {
     /// True if partitions are kept while the group rebalances. Otherwise all are given back before
     /// each join.
     pub(super) cooperative: bool,
-    /// ClassicMember id and generation, as the coordinator's answers gave them.
+    /// Member id and generation, as the coordinator's answers gave them.
     pub(super) member: ClassicMember,
     /// Result of the last sync. Empty before the first one and after a lost membership.
     pub(super) synced: Synced,
@@ -108,7 +108,7 @@ impl ClassicTask {
         loop {
             let joined = tokio::select! {
                 joined = self.join() => Some(joined?),
-                () = core.closing.cancelled() => None,
+                () = core.lifecycle.closing().cancelled() => None,
             };
             let turn = match joined {
                 None => MembershipEnd::Close,
@@ -127,14 +127,14 @@ impl ClassicTask {
                         .subscription
                         .borrow()
                         .resolve(&core.cluster.metadata());
-                    let mut gone = core.partitions();
+                    let mut gone = core.assignment.partitions();
                     gone.retain(|partition| !topics.contains(&partition.place().topic));
                     self.give_back(&gone).await?;
                 }
-                MembershipEnd::Rebalance => self.give_back(&core.partitions()).await?,
+                MembershipEnd::Rebalance => self.give_back(&core.assignment.partitions()).await?,
                 MembershipEnd::Lost { forgotten } => self.lose(forgotten).await,
                 MembershipEnd::Close => {
-                    let given = self.give_back(&core.partitions()).await;
+                    let given = self.give_back(&core.assignment.partitions()).await;
                     core.membership.send_replace(None);
                     self.note_id();
                     leave(&core).await;
@@ -206,6 +206,7 @@ impl ClassicTask {
             generation: self.member.membership().map(|m| m.generation),
         };
         let (kept, revoked): (Vec<_>, Vec<_>) = core
+            .assignment
             .partitions()
             .into_iter()
             .partition(|partition| assignment.contains(partition.place()));
@@ -251,7 +252,7 @@ impl ClassicTask {
         let mut doubted: Option<Instant> = None;
         loop {
             tokio::select! {
-                word = verdict(&core, &membership) => return match word {
+                word = core.verdict.next(|of, _| *of == membership) => return match word {
                     Pulse::Fail(error) => Err(error),
                     Pulse::Lost { forgotten } => Ok(MembershipEnd::Lost { forgotten }),
                     // Between rebalances, another generation means that the group went on without
@@ -259,7 +260,7 @@ impl ClassicTask {
                     Pulse::Superseded => Ok(MembershipEnd::Lost { forgotten: false }),
                     _ => Ok(MembershipEnd::Rebalance),
                 },
-                () = core.closing.cancelled() => return Ok(MembershipEnd::Close),
+                () = core.lifecycle.closing().cancelled() => return Ok(MembershipEnd::Close),
                 Ok(()) = asked.changed() => return Ok(MembershipEnd::Rebalance),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
@@ -355,11 +356,11 @@ impl ClassicTask {
             };
             self.lost = true;
         }
-        handover::lose(&self.core, &self.core.partitions()).await;
+        handover::lose(&self.core, &self.core.assignment.partitions()).await;
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same
         // generation, and the verdict would then be taken for its own.
-        self.core.verdict.send_replace(None);
+        self.core.verdict.discard();
         self.synced = Synced::default();
         self.member.forget(forgotten);
         self.note_id();
@@ -387,32 +388,16 @@ impl News {
     }
 }
 
-/// Waits for a verdict on this membership.
-async fn verdict(core: &Core, membership: &MembershipStamp) -> Pulse {
-    let mut told = core.verdict.subscribe();
-    let mine =
-        |told: &Option<(MembershipStamp, Pulse)>| matches!(told, Some((of, _)) if of == membership);
-    if let Ok(Some((_, word))) = told.wait_for(mine).await.as_deref() {
-        return word.clone();
-    }
-    // The channel closes only with the consumer itself.
-    std::future::pending().await
-}
-
 /// Waits until this membership is known to be lost. A rebalance does not count.
 async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
-    let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
-        Some((of, Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_))) => {
-            Some(of) == membership
-        }
-        _ => false,
+    let lost = |of: &MembershipStamp, pulse: &Pulse| {
+        let gone = matches!(
+            pulse,
+            Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_)
+        );
+        gone && Some(of) == membership
     };
-    if let Ok(Some((_, word))) = told.wait_for(gone).await.as_deref() {
-        return word.clone();
-    }
-    // The channel closes only with the consumer itself.
-    std::future::pending().await
+    core.verdict.next(lost).await
 }
 
 /// Releases all partitions if the coordinator forgets this member during a join. Never returns,
@@ -421,18 +406,11 @@ async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
 /// An old generation is ignored here, as every rebalance makes the generation of the kept
 /// partitions old.
 async fn lose_when_gone(core: &Core) -> Infallible {
-    let mut told = core.verdict.subscribe();
-    let gone = |told: &Option<(MembershipStamp, Pulse)>| match told {
-        Some((of, Pulse::Lost { .. } | Pulse::Fail(_))) => {
-            core.membership.borrow().as_ref() == Some(of)
-        }
-        _ => false,
-    };
-    let heard = told.wait_for(gone).await.is_ok();
-    if heard {
-        handover::lose(core, &core.partitions()).await;
-        core.membership.send_replace(None);
-    }
+    core.verdict
+        .next(|of, pulse| pulse.is_end() && core.membership.borrow().as_ref() == Some(of))
+        .await;
+    handover::lose(core, &core.assignment.partitions()).await;
+    core.membership.send_replace(None);
     // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await
 }

@@ -16,7 +16,7 @@ use super::beats::{Beats, CoordinatorNews, Owned, Places};
 use super::handover;
 use super::leave::leave;
 use crate::core::Core;
-use crate::member::Pulse;
+use crate::group::member::Pulse;
 use crate::partition::Partition;
 
 /// Lives as a member until the consumer closes.
@@ -43,7 +43,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     beating.spawn(beats.run());
     let lived = async {
         task.live().await?;
-        task.give_back(core.partitions()).await
+        task.give_back(core.assignment.partitions()).await
     };
     tokio::select! {
         biased;
@@ -96,7 +96,7 @@ impl ConsumerTask {
                     // reports the panic.
                     return std::future::pending().await;
                 },
-                () = core.closing.cancelled() => return Ok(()),
+                () = core.lifecycle.closing().cancelled() => return Ok(()),
                 Ok(()) = subscription.changed() => {
                     let wanted = subscription.borrow_and_update().clone();
                     // The coordinator matches the pattern, but it assigns topics by id. The
@@ -128,7 +128,7 @@ impl ConsumerTask {
         if told.life != self.owned.borrow().life {
             // The membership was lost, so other members may own everything. Let all partitions
             // go, then report the new life, which allows the next join.
-            handover::lose(&core, &core.partitions()).await;
+            handover::lose(&core, &core.assignment.partitions()).await;
             self.held.clear();
             self.owned.send_replace(Owned {
                 life: told.life,
@@ -151,7 +151,7 @@ impl ConsumerTask {
             .collect();
         if !gone.is_empty() {
             let places: Vec<_> = gone.iter().filter_map(|key| self.held.get(key)).collect();
-            let mut partitions = core.partitions();
+            let mut partitions = core.assignment.partitions();
             partitions.retain(|partition| places.contains(&partition.place()));
             self.give_back(partitions).await?;
             for key in gone {

@@ -3,7 +3,7 @@
 use milena_core::{Error, ErrorCode, ErrorKind};
 
 use super::protocol::refused;
-use crate::member::is_unknown;
+use crate::group::member::is_unknown;
 
 /// Reaction to a refused heartbeat.
 #[derive(Clone, Debug)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use milena_core::{Reason, RebalancePhase, TopicPartition};
 use milena_lanes::{PauseHolder, caught};
@@ -11,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::commit;
 use crate::core::Core;
-use crate::member::Pulse;
+use crate::group::member::Pulse;
 use crate::partition::{FetchFrom, Partition};
 
 /// Takes these partitions and starts to read them, after the listener returned if there is one.
@@ -29,7 +28,7 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
         .iter()
         .map(|place| (place.clone(), FetchFrom::Committed));
     let hold = listener.is_some().then_some((&HOLD, &HELD));
-    core.assign_held(starts, hold);
+    core.assignment.assign_held(starts, hold);
     let Some(listener) = listener else { return };
     if !hear(core, "assigned", async {
         listener.assigned(&partitions).await;
@@ -41,8 +40,8 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
         return;
     }
     for place in &partitions {
-        if let Ok(partition) = core.partition(place) {
-            core.let_go(&partition, &HOLD);
+        if let Ok(partition) = core.assignment.partition(place) {
+            core.pausing.let_go(&partition, &HOLD);
         }
     }
 }
@@ -80,7 +79,7 @@ pub(crate) async fn give_back(
                 "handlers did not end within the drain timeout: their records are read again"
             );
         }
-        if core.auto_commit.load(Ordering::Acquire)
+        if core.commits.is_automatic()
             && let Err(error) = commit::commit(core, partitions, commit::Effort::LAST).await
         {
             tracing::warn!(group = core.settings.group_name(), %error, "offsets were not committed before partitions were given back: records are read again");
@@ -97,7 +96,7 @@ pub(crate) async fn give_back(
             let (group, generation) = (core.settings.group_name(), core.generation());
             tracing::info!(group, generation, partitions = ?places, "given back");
             core.tell_rebalance(generation, RebalancePhase::Revoked, &places);
-            core.release(partitions);
+            core.assignment.release(partitions);
             None
         }
         word = loss => {
@@ -112,7 +111,7 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     if partitions.is_empty() {
         return;
     }
-    core.release(partitions);
+    core.assignment.release(partitions);
     let places = places(partitions);
     let (group, generation) = (core.settings.group_name(), core.generation());
     tracing::warn!(group, generation, partitions = ?places, "partitions lost: other members may own them, and records that were not committed are read again");
@@ -140,7 +139,7 @@ async fn hear(core: &Core, method: &str, call: impl Future<Output = ()>) -> bool
             true
         }
         Err(error) => {
-            core.fail(error);
+            core.lifecycle.fail(error);
             false
         }
     }

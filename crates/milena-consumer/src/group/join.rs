@@ -17,7 +17,7 @@ use super::classic::ClassicTask;
 use super::handover;
 use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
 use super::requests::{millis, text};
-use crate::member::NextJoin;
+use crate::group::member::NextJoin;
 
 impl ClassicTask {
     /// Joins once and returns the assignment. The inner error says what to do after a refusal, the
@@ -36,7 +36,7 @@ impl ClassicTask {
         if !self.member.is_next(answer.generation_id) {
             // The generation skipped at least one number. The group rebalanced without this member,
             // so another member may have read the partitions that it kept.
-            handover::lose(&core, &core.partitions()).await;
+            handover::lose(&core, &core.assignment.partitions()).await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
         self.note_id();
@@ -46,7 +46,7 @@ impl ClassicTask {
         tracing::info!(group, member, generation, leads, "joined");
         // Discard the verdict on an earlier membership. It may carry the same generation, for
         // example after the coordinator lost its state, and would then be taken for this one's.
-        core.verdict.send_replace(None);
+        core.verdict.discard();
         // Heartbeats start before the sync. The coordinator may hold the sync until the leader has
         // sent its assignment, and the session must not expire meanwhile.
         core.membership.send_replace(self.member.membership());
@@ -83,7 +83,7 @@ impl ClassicTask {
             let synced = &self.synced;
             let told = MemberSubscription {
                 topics: self.topics.clone(),
-                owned: core.assigned().into_iter().collect(),
+                owned: core.assignment.assigned().into_iter().collect(),
                 // An eager member keeps no partitions and needs no generation here. It sends one
                 // once a rebalance was requested, because the coordinator would return the old
                 // assignment without a rebalance if the metadata had not changed.

@@ -13,7 +13,7 @@ use milena_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use super::classic::ClassicTask;
 use super::join::what_panicked;
 use super::metadata::{decode_subscription, encode_assignment};
-use crate::subscription::is_there;
+use crate::group::subscription::is_there;
 
 impl ClassicTask {
     /// Returns every member's assignment if this member leads, and an empty list if it does not.

@@ -4,6 +4,7 @@
 mod beats;
 mod clash;
 mod classic;
+pub(crate) mod classic_heartbeat;
 mod consumer;
 mod epoch;
 mod handover;
@@ -11,13 +12,17 @@ mod join;
 mod lead;
 mod leave;
 mod listener;
+pub(crate) mod member;
 mod metadata;
 mod options;
 mod protocol;
 mod requests;
 pub(crate) mod settings;
 pub(crate) mod signals;
+pub(crate) mod standing;
+pub(crate) mod subscription;
 mod verbs;
+pub(crate) mod verdict_watch;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,14 +46,14 @@ pub(crate) async fn run(core: Arc<Core>) {
     let lived = caught(GROUP, live(&core)).await;
     let Err(error) = lived.flatten() else { return };
     let error = name_instance(&core, error);
-    handover::lose(&core, &core.partitions()).await;
+    handover::lose(&core, &core.assignment.partitions()).await;
     core.membership.send_replace(None);
     if error.kind() != ErrorKind::Fenced {
         // The coordinator gave this instance id to another consumer. Leaving now would remove that
         // consumer from the group.
         leave(&core).await;
     }
-    core.fail(error);
+    core.lifecycle.fail(error);
 }
 
 /// Lives as a member under the chosen protocol. Chooses again if the group turns out to speak the
@@ -62,7 +67,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
                 topics_exist(core).await?;
                 choose(core).await
             } => chosen?,
-            () = core.closing.cancelled() => return Ok(()),
+            () = core.lifecycle.closing().cancelled() => return Ok(()),
         };
         let coordinated = chosen == Chosen::Consumer;
         core.group.coordinated.store(coordinated, Ordering::Release);
@@ -84,13 +89,13 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         before = Some(chosen);
         let group = core.settings.group_name();
         tracing::info!(group, %error, "the group may use the other protocol: the protocol is chosen again");
-        handover::lose(core, &core.partitions()).await;
+        handover::lose(core, &core.assignment.partitions()).await;
         core.membership.send_replace(None);
         *core.group.known_as.lock() = None;
         attempt += 1;
         tokio::select! {
             () = sleep(core.cluster.backoff().delay(attempt)) => {}
-            () = core.closing.cancelled() => return Ok(()),
+            () = core.lifecycle.closing().cancelled() => return Ok(()),
         }
     }
 }

@@ -10,7 +10,7 @@ use milena_core::{
 };
 
 use super::listener::Listener;
-use crate::subscription::Pattern;
+use crate::group::subscription::Pattern;
 
 /// Settings that say how a member takes part in its group.
 #[derive(Clone, Default)]

@@ -9,7 +9,7 @@ use milena_pool::{AllTopics, Cluster};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::subscription::Subscription;
+use crate::group::subscription::Subscription;
 
 /// Values that the user, the group's task and the consumer's other tasks share.
 pub(crate) struct Signals {

@@ -4,7 +4,7 @@
 use milena_core::{GroupMembershipOperation, Result, TopicName};
 
 use crate::consumer::Consumer;
-use crate::subscription::{Pattern, Subscription};
+use crate::group::subscription::{Pattern, Subscription};
 
 impl Consumer {
     /// Replaces the subscription by these topics.

@@ -4,9 +4,6 @@ use std::sync::Arc;
 
 use milena_core::{LeaderEpoch, Offset, TopicPartition};
 
-use super::{Partition, PartitionState};
-use crate::offset_and_metadata::OffsetAndMetadata;
-
 /// An offset to commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Committable {
@@ -27,7 +24,7 @@ pub(crate) struct Committable {
 
 /// The state of a partition's commits.
 #[derive(Debug, Default)]
-pub(super) struct Commits {
+pub(super) struct CommitState {
     /// The offset that the coordinator has. `None` if that is not known.
     committed: Option<Offset>,
     /// Counts the offsets that were to be committed, and numbers them.
@@ -39,15 +36,20 @@ pub(super) struct Commits {
     given_up: bool,
 }
 
-impl Commits {
+impl CommitState {
     /// Returns the number for the next offset to commit.
-    fn next_word(&mut self) -> u64 {
+    pub(super) fn next_word(&mut self) -> u64 {
         self.words += 1;
         self.words
     }
 
+    /// Returns the offset that the coordinator has. `None` if that is not known.
+    pub(super) fn committed(&self) -> Option<Offset> {
+        self.committed
+    }
+
     /// Returns true if the coordinator has this offset or a higher one.
-    fn holds(&self, offset: Offset) -> bool {
+    pub(super) fn holds(&self, offset: Offset) -> bool {
         self.committed.is_some_and(|done| done >= offset)
     }
 
@@ -60,122 +62,78 @@ impl Commits {
             ..Self::default()
         };
     }
-}
-
-impl Partition {
-    /// Returns the offset to commit. `None` if the coordinator has it already, or nothing can be
-    /// committed.
-    pub(crate) fn to_commit(&self) -> Option<Committable> {
-        let mut state = self.state.lock();
-        if self.is_fenced() || state.place.offset().is_none() || state.commits.given_up {
-            return None;
-        }
-        state.absorb();
-        let offset = state.tracker.committable();
-        if state.commits.holds(offset) {
-            return None;
-        }
-        Some(Committable {
-            place: self.place.clone(),
-            offset,
-            epoch: state.epochs.before(offset),
-            metadata: None,
-            explicit: false,
-            word: state.commits.next_word(),
-        })
-    }
-
-    /// Returns `next`, the offset behind a record that is done, to commit it. `None` if that much
-    /// is committed already or the record no longer counts.
-    pub(crate) fn to_commit_after(
-        &self,
-        next: Offset,
-        epoch: Option<LeaderEpoch>,
-    ) -> Option<Committable> {
-        let mut state = self.state.lock();
-        state.absorb();
-        // A record at or above the position was read before the partition was revoked and assigned
-        // again. Its offset is another member's to commit.
-        let known = state.place.offset().is_some() && next <= state.tracker.position();
-        if self.is_fenced() || !known || state.commits.holds(next) {
-            return None;
-        }
-        Some(Committable {
-            place: self.place.clone(),
-            offset: next,
-            epoch,
-            metadata: None,
-            explicit: false,
-            word: state.commits.next_word(),
-        })
-    }
-
-    /// Returns an offset that the user named, to commit it as it is.
-    pub(crate) fn to_commit_as(&self, asked: OffsetAndMetadata) -> Committable {
-        let mut state = self.state.lock();
-        Committable {
-            place: self.place.clone(),
-            offset: asked.offset,
-            epoch: asked.leader_epoch.or(state.epochs.of(asked.offset)),
-            metadata: (!asked.metadata.is_empty()).then_some(asked.metadata),
-            explicit: true,
-            word: state.commits.next_word(),
-        }
-    }
 
     /// Returns true if the offset is still to be committed, now that its commit is about to be
     /// sent.
-    pub(crate) fn is_due(&self, offset: &Committable) -> bool {
-        let commits = &self.state.lock().commits;
-        offset.word >= commits.since && (offset.explicit || !commits.holds(offset.offset))
+    pub(super) fn is_due(&self, offset: &Committable) -> bool {
+        offset.word >= self.since && (offset.explicit || !self.holds(offset.offset))
     }
 
     /// Notes that the coordinator has the offset now. Does nothing if a seek or a reset came after
     /// it.
-    pub(crate) fn committed_to(&self, done: &Committable) {
-        let commits = &mut self.state.lock().commits;
-        if done.word < commits.since {
+    pub(super) fn committed_to(&mut self, done: &Committable) {
+        if done.word < self.since {
             return;
         }
         // Older offsets are stale then, even higher ones, since the user may have moved back.
         if done.explicit {
-            commits.since = done.word;
-            commits.committed = Some(done.offset);
+            self.since = done.word;
+            self.committed = Some(done.offset);
         } else {
-            commits.committed = commits.committed.max(Some(done.offset));
+            self.committed = self.committed.max(Some(done.offset));
         }
     }
 
     /// Notes the committed offset that was read when the partition was assigned.
-    pub(crate) fn note_committed(&self, offset: Offset) {
-        self.state.lock().commits.committed = Some(offset);
+    pub(super) fn note(&mut self, offset: Offset) {
+        self.committed = Some(offset);
     }
 
-    /// Notes that the topic is deleted. Nothing is committed automatically until `take_up_commits`.
-    /// Returns true if that was not known.
-    pub(crate) fn give_up_commits(&self) -> bool {
-        let commits = &mut self.state.lock().commits;
-        !std::mem::replace(&mut commits.given_up, true)
-    }
-
-    /// Notes that the topic exists again. Returns true if it was gone.
-    pub(crate) fn take_up_commits(&self) -> bool {
-        let commits = &mut self.state.lock().commits;
-        std::mem::replace(&mut commits.given_up, false)
+    /// Notes whether the topic is deleted, so that nothing can be committed. Returns the state
+    /// before.
+    pub(super) fn give_up(&mut self, given_up: bool) -> bool {
+        std::mem::replace(&mut self.given_up, given_up)
     }
 
     /// Returns true if the topic is known to be deleted.
-    pub(crate) fn has_given_up_commits(&self) -> bool {
-        self.state.lock().commits.given_up
+    pub(super) fn has_given_up(&self) -> bool {
+        self.given_up
     }
 }
 
-impl PartitionState {
-    /// Returns true if records were done or handed out whose offsets are not committed.
-    pub(super) fn is_ahead_of_commits(&mut self) -> bool {
-        self.absorb();
-        let done = self.tracker.committable();
-        let since = self.commits.committed.max(Some(self.begun));
-        self.place.offset().is_some() && since.is_some_and(|since| done > since)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to_commit(state: &mut CommitState, offset: u32, explicit: bool) -> Committable {
+        Committable {
+            place: TopicPartition::new("orders", 0),
+            offset: offset.into(),
+            epoch: None,
+            metadata: None,
+            explicit,
+            word: state.next_word(),
+        }
+    }
+
+    #[test]
+    fn a_commit_from_before_a_seek_does_not_count() {
+        let mut state = CommitState::default();
+        let flying = to_commit(&mut state, 9, false);
+        state.begin_anew();
+        state.committed_to(&flying);
+        assert!(!state.holds(1.into()) && !state.is_due(&flying));
+    }
+
+    #[test]
+    fn an_offset_that_the_user_named_may_move_back_and_makes_older_ones_stale() {
+        let mut state = CommitState::default();
+        state.note(9.into());
+        let older = to_commit(&mut state, 12, false);
+        let named = to_commit(&mut state, 3, true);
+        assert!(state.is_due(&older) && state.is_due(&named));
+        state.committed_to(&named);
+        assert_eq!(state.committed(), Some(3.into()));
+        assert!(!state.is_due(&older));
     }
 }

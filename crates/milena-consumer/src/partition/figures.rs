@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, NextStep, Offset, OffsetReset, Timestamp};
-use milena_lanes::LaneSnapshot;
+use milena_core::{Error, NextStep, Offset, Timestamp};
+use milena_lanes::{Dispatch, LaneSnapshot};
 use tokio::time::Instant;
 
-use super::{Ahead, FetchFrom, Partition, PartitionState};
-use crate::chunk::batch_time;
+use super::state::PartitionState;
 
 /// The gauges of one partition at one moment.
 pub(crate) struct Figures {
@@ -47,31 +46,23 @@ pub(crate) struct Oldest {
 }
 
 impl Figures {
-    /// Returns the age of the first unsettled record. Zero if nothing is left, `None` if it is not
-    /// known yet.
-    pub(crate) fn behind(&self, now: Timestamp) -> Option<Duration> {
-        match self.lag? {
-            0 => Some(Duration::ZERO),
-            _ => self.waiting.map(|first| now.since(first)),
-        }
-    }
-}
-
-impl Partition {
-    /// Returns the gauges of the partition. `by_lanes` is true if a handler gets the records, and
-    /// false if the program receives them.
-    pub(crate) fn figures(&self, now: Instant, by_lanes: bool) -> Figures {
-        let mut state = self.state.lock();
+    /// Returns the gauges of a partition. `dispatch` is the state of its lanes. `by_lanes` is true
+    /// if a handler gets the records, and false if the program receives them.
+    pub(super) fn of(
+        state: &mut PartitionState,
+        dispatch: &Dispatch,
+        now: Instant,
+        by_lanes: bool,
+    ) -> Self {
         state.absorb();
-        Figures {
-            lag: state
-                .end()
-                .map(|end| end.since(state.tracker.committable())),
+        let settled = state.progress.committable();
+        Self {
+            lag: state.ends.readable().map(|end| end.since(settled)),
             waiting: state.first_unsettled(),
-            settled: state.place.offset().map(|_| state.tracker.committable()),
-            unsettled: state.tracker.unsettled(),
-            oldest: state.oldest.front().map(|first| {
-                let (lane, busy) = self.dispatch.lane_on(first.offset);
+            settled: state.cursor.offset().map(|_| settled),
+            unsettled: state.progress.unsettled(),
+            oldest: state.progress.oldest().map(|first| {
+                let (lane, busy) = dispatch.lane_on(first.offset);
                 let since = lane.and_then(|lane| lane.since);
                 Oldest {
                     offset: first.offset,
@@ -80,77 +71,21 @@ impl Partition {
                     busy,
                 }
             }),
-            undelivered: state
-                .next_step(by_lanes)
-                .map(|step| (step, now.saturating_duration_since(state.moved))),
-            trouble: state.trouble.as_ref().map(|trouble| {
-                let age = now.saturating_duration_since(trouble.since);
-                (trouble.error.clone(), age)
+            undelivered: state.next_step(by_lanes).map(|step| {
+                let moved = state.progress.moved();
+                (step, now.saturating_duration_since(moved))
             }),
+            trouble: state.troubles.latest(now),
             pauses: state.pauses.holders(),
         }
     }
-}
 
-impl PartitionState {
-    /// Returns the end of the log, as far as it may be read. `None` if it is not known.
-    fn end(&self) -> Option<Offset> {
-        self.stable_end.or(self.high_watermark)
-    }
-
-    /// Returns true if all records up to the known end of the log are settled.
-    pub(super) fn is_read_to_the_end(&mut self) -> bool {
-        self.absorb();
-        let done = self.tracker.committable();
-        self.end().is_none_or(|end| end <= done)
-    }
-
-    /// Returns what must come next for a record to be delivered. `None` if one is with a handler,
-    /// or none is left to deliver.
-    fn next_step(&self, by_lanes: bool) -> Option<NextStep> {
-        if !self.oldest.is_empty() {
-            return None;
+    /// Returns the age of the first unsettled record. Zero if nothing is left, `None` if it is not
+    /// known yet.
+    pub(crate) fn behind(&self, now: Timestamp) -> Option<Duration> {
+        match self.lag? {
+            0 => Some(Duration::ZERO),
+            _ => self.waiting.map(|first| now.since(first)),
         }
-        let here = if by_lanes {
-            NextStep::Lane
-        } else {
-            NextStep::Program
-        };
-        match self.place {
-            // The reader gets an error and must seek.
-            FetchFrom::Lookup(OffsetReset::None) => Some(here),
-            FetchFrom::Committed | FetchFrom::Lookup(_) | FetchFrom::Unsure(..) => {
-                Some(NextStep::Position)
-            }
-            FetchFrom::At(_) => {
-                let done = self.tracker.committable();
-                let is_read = self.end().is_some_and(|end| end <= done);
-                if self.failure.is_some() || (!is_read && self.has_unread()) {
-                    Some(here)
-                } else {
-                    (!is_read).then_some(NextStep::Fetch)
-                }
-            }
-        }
-    }
-
-    /// Returns the timestamp of the first unsettled record. For a record that is not delivered yet,
-    /// the first timestamp of its batch.
-    fn first_unsettled(&self) -> Option<Timestamp> {
-        let first = self.tracker.committable();
-        if let Some(delivered) = self.oldest.front() {
-            return delivered.timestamp;
-        }
-        if let Some((_, timestamp)) = self.hand.filter(|(next, _)| first < *next) {
-            return timestamp;
-        }
-        if let Some(front) = &self.front {
-            return batch_time(front.records.header());
-        }
-        let ahead = self.ahead.iter().find_map(Ahead::header);
-        ahead.map_or_else(
-            || self.queue.iter().find_map(|chunk| chunk.first_time(first)),
-            |header| batch_time(&header),
-        )
     }
 }

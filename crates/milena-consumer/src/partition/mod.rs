@@ -1,45 +1,53 @@
-//! One assigned partition. It has the position, the fetched batches that are not read yet, the
-//! records that were delivered, and the holders of pauses.
+//! One assigned partition, as its fetcher, its lanes, its receivers and the commit task use it.
+//!
+//! Its parts change together under one lock. This file takes the lock, and wakes the tasks that
+//! wait for the change.
 
 mod ahead;
+mod backoffs;
 mod commits;
-mod ending;
-mod fetching;
+mod committing;
+mod cursor;
+mod epochs;
 mod figures;
-mod looking;
-mod moving;
+mod inbox;
+mod lifetime;
+mod log_ends;
+mod lookup;
+mod progress;
+mod published;
 mod reading;
 mod replica;
+mod state;
 mod trouble;
 
-pub(crate) use fetching::{Want, Wish};
+pub(crate) use commits::Committable;
+pub(crate) use committing::Committing;
+pub(crate) use cursor::FetchFrom;
+pub(crate) use figures::{Figures, Oldest};
+pub(crate) use inbox::Given;
+pub(crate) use lookup::PartitionLookup;
+pub(crate) use progress::Delivery;
+pub(crate) use reading::Reading;
+pub(crate) use state::{Cut, Want, Wish};
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use milena_core::{Error, LeaderEpoch, Offset, OffsetReset, Reason, Timestamp, TopicPartition};
-use milena_lanes::{Dispatch, OffsetTracker, Pause, PauseHolder, Pauses};
+use milena_core::{Error, LeaderEpoch, NodeId, Offset, Reason, Timestamp, TopicPartition};
+use milena_fetch::{Bad, Budget, Chunk, Closed, Openable, Pinned};
+use milena_lanes::{Dispatch, Pause, PauseHolder, Ticket};
+use milena_protocol::batch::Records;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::batch::Opened;
-use crate::chunk::Chunk;
-use crate::epochs::EpochTrail;
 use crate::touched::{Mark, Touched};
 
-use ahead::Ahead;
-use commits::Commits;
-use replica::Replica;
-use trouble::Trouble;
-
-pub(crate) use ahead::{Bad, BatchEnd, Closed};
-pub(crate) use commits::Committable;
-pub(crate) use figures::Oldest;
-pub(crate) use moving::Cut;
-pub(crate) use reading::{Delivery, Given};
+use lifetime::Lifetime;
+use published::Published;
+use state::PartitionState;
 
 /// A partition of one assignment. If it is assigned again, a new value is made, and work that still
 /// refers to the old one no longer counts.
@@ -48,38 +56,27 @@ pub(crate) struct Partition {
     place: TopicPartition,
     /// Everything that changes together. Held for short times, never across an await.
     state: Mutex<PartitionState>,
+    /// Counters that are read without the lock. The state publishes them.
+    published: Arc<Published>,
+    /// The lanes, and the steps to the end of the partition.
+    lifetime: Lifetime,
     /// Wakes the lane that reads when there may be something to read or the partition is to end.
     readable: Notify,
     /// Wakes a lane that waits until the window has room.
     room: Notify,
-    /// A copy of `PartitionState::turn`, to be read without the lock. Only the state writes it.
-    turn: Arc<AtomicU64>,
-    /// A copy of the tracker's epoch, to be read without the lock. Tickets with another epoch no
-    /// longer count. Only the state writes it.
-    epoch: Arc<AtomicU64>,
-    /// One past the last record of the current batch that a receiver returned. 0 if there is none.
-    /// Receivers write it without the lock, and `PartitionState::absorb` applies it.
-    handed: Arc<AtomicI64>,
-    /// The state of its lanes. Receivers read it too, to see if dispatch has stopped.
-    dispatch: Dispatch,
-    /// True once the partition is no longer owned. Nothing that is done with its records counts
-    /// then.
-    fenced: AtomicBool,
     /// This partition itself, to be added to the lists in `wakes`.
     me: Weak<Self>,
     /// The tasks to wake when something changes.
-    wakes: Wakes,
+    wakes: PartitionWakes,
     /// True while this is in the list of the fetcher.
     fetch_mark: Mark,
     /// True while this is in the list of the receivers.
     ready_mark: Mark,
-    /// True once its lanes were started. They start once.
-    laned: AtomicBool,
 }
 
 /// Signals to wake the consumer's tasks when something of a partition changes.
 #[derive(Clone, Default)]
-pub(crate) struct Wakes {
+pub(crate) struct PartitionWakes {
     /// Wakes the fetcher.
     pub(crate) fetch: Arc<Notify>,
     /// Partitions that may have become fetchable.
@@ -88,215 +85,37 @@ pub(crate) struct Wakes {
     pub(crate) ready: Arc<Touched<Partition>>,
 }
 
-/// The state of a partition behind its lock.
-struct PartitionState {
-    /// The place to fetch next.
-    place: FetchFrom,
-    /// Counts the times that fetched batches became stale, such as by a seek, a reset or a
-    /// truncated log. An answer or a batch with another turn is dropped.
-    turn: u64,
-    /// The copy of `turn` that is read without the lock.
-    turn_told: Arc<AtomicU64>,
-    /// The copy of the tracker's epoch that is read without the lock.
-    epoch_told: Arc<AtomicU64>,
-    /// The same value as `Partition::handed`.
-    handed: Arc<AtomicI64>,
-    /// Fetched chunks that are not read to their end, oldest first.
-    queue: VecDeque<Chunk>,
-    /// The bytes in `queue`. Each chunk counts until it is read to its end.
-    queued: usize,
-    /// A batch that a reader put back. It is read next. `None` if there is none.
-    front: Option<Opened>,
-    /// Batches taken out of `queue`, in order, while they are unpacked. They are read before
-    /// `queue`.
-    ahead: VecDeque<Ahead>,
-    /// The number of batches that openers have ever taken. It numbers them.
-    taken: u64,
-    /// True while the openers have this partition on their list, from when a batch waits for one
-    /// until an opener finds none.
-    openers_told: bool,
-    /// True while a reader has a batch in hand. The next batch is not given out before that one is
-    /// passed or put back.
-    in_hand: bool,
-    /// The number of times in a row that the batch at this place could not be read.
-    spoiled: u32,
-    /// The leader epoch of the last batch that was fetched, with which a fetch and a check of the
-    /// position detect a truncated log. `None` if it is unknown.
-    last_epoch: Option<LeaderEpoch>,
-    /// The id of the topic, from metadata. `None` until it is known. Another id means that the
-    /// topic was created again.
-    topic_id: Option<Uuid>,
-    /// The highest leader epoch that metadata has shown. `None` until one is known.
-    leader_epoch: Option<LeaderEpoch>,
-    /// The size in bytes of the largest batch in recent answers. At most halved per answer, raised
-    /// while answers are too small for one batch, and 0 before the first answer.
-    largest_batch: usize,
-    /// Delivered records and the offset that may be committed.
-    tracker: OffsetTracker,
-    /// The size below which the tracker's window must shrink before a waiting lane continues.
-    /// `None` if no lane waits.
-    room_below: Option<usize>,
-    /// Leader epochs of the records that were read, for commits.
-    epochs: EpochTrail,
-    /// Delivered records from the oldest unsettled one on, in order.
-    oldest: VecDeque<Delivered>,
-    /// The offset that the coordinator has, and the state of further commits.
-    commits: Commits,
-    /// The offset at which reading last started, or to which it was moved. Records from here on
-    /// need a commit.
-    begun: Offset,
-    /// The position that was out of range, until its replacement is found. `None` otherwise.
-    reset_from: Option<Offset>,
-    /// The replica to read from.
-    replica: Replica,
-    /// The number of answers in a row that held less than one batch, though the batch would have
-    /// fitted.
-    cut_short: u32,
-    /// The high watermark from the latest answer. `None` before the first one.
-    high_watermark: Option<Offset>,
-    /// The last stable offset from the latest answer. `None` before the first one and with
-    /// read_uncommitted.
-    stable_end: Option<Offset>,
-    /// The batch that was last in hand, as the offset behind it and its first timestamp. `None`
-    /// once fetched batches became stale.
-    hand: Option<(Offset, Option<Timestamp>)>,
-    /// The holders that keep it paused. Nothing is fetched while there is one.
-    pauses: Pauses,
-    /// An error for the reader. Nothing is fetched until the reader has got it. `None` for no
-    /// error.
-    failure: Option<Error>,
-    /// The time before which it is not fetched, after a failure. `None` for no wait.
-    quiet_until: Option<Instant>,
-    /// The number of failed fetches and truncations in a row, for the backoff.
-    failures: u32,
-    /// The time when a record was last delivered, a batch given to a reader, or an awaited answer
-    /// came. If no record is with a handler, the partition has stood still since.
-    moved: Instant,
-    /// The reason why it cannot be fetched or its position not be looked up. `None` once that
-    /// worked again.
-    trouble: Option<Trouble>,
-    /// The number of times in a row that the position was out of the log's range.
-    resets: u32,
-    /// The number of answers in a row to a fetch of this partition alone that could not be read.
-    /// `None` while it is fetched together with others.
-    alone: Option<u32>,
-    /// True while the fetcher waits for its records to be settled, which frees memory.
-    starved: bool,
-    /// The time before which its position is not looked up, and the number of failed lookups in a
-    /// row.
-    lookup: (Option<Instant>, u32),
-    /// The time when its log end was last reported or asked for, or when reading started here. The
-    /// first fetch after a start reports the end by itself.
-    end_at: Option<Instant>,
-}
-
-/// A delivered record.
-struct Delivered {
-    /// The offset of the record.
-    offset: Offset,
-    /// The time of the delivery.
-    since: Instant,
-    /// The record's timestamp. `None` if it has none.
-    timestamp: Option<Timestamp>,
-}
-
-/// The place at which a partition is fetched next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FetchFrom {
-    /// The committed offset of the group, which is not known yet.
-    Committed,
-    /// An offset that must be looked up in the log. [`OffsetReset::None`] stands for an error that
-    /// only a seek ends.
-    Lookup(OffsetReset),
-    /// This offset, once the leader confirms that its log still holds the record before it, which
-    /// was read in this epoch.
-    Unsure(Offset, LeaderEpoch),
-    /// This offset.
-    At(Offset),
-}
-
-impl FetchFrom {
-    /// Returns the offset. `None` if it must be looked up.
-    fn offset(self) -> Option<Offset> {
-        match self {
-            Self::At(offset) | Self::Unsure(offset, _) => Some(offset),
-            Self::Committed | Self::Lookup(_) => None,
-        }
-    }
-}
-
 impl Partition {
     /// Returns a partition that is read from `start`.
-    pub(crate) fn new(mut place: TopicPartition, start: FetchFrom, wakes: Wakes) -> Arc<Self> {
-        let offset = start.offset().unwrap_or(Offset::ZERO);
-        let turn = Arc::new(AtomicU64::new(0));
-        let handed = Arc::new(AtomicI64::new(0));
-        let epoch = Arc::new(AtomicU64::new(0));
+    pub(crate) fn new(
+        mut place: TopicPartition,
+        start: FetchFrom,
+        wakes: PartitionWakes,
+    ) -> Arc<Self> {
         // Every record carries the topic's name. A name that is kept for ever is copied without a
         // reference count, for which all lanes would contend.
         place.topic = place.topic.keep();
+        let published = Arc::new(Published::default());
         Arc::new_cyclic(|me| Self {
+            place,
+            state: Mutex::new(PartitionState::new(start, Arc::clone(&published))),
+            published,
+            lifetime: Lifetime::new(),
+            readable: Notify::new(),
+            room: Notify::new(),
             me: Weak::clone(me),
             wakes,
             fetch_mark: Mark::default(),
             ready_mark: Mark::default(),
-            laned: AtomicBool::new(false),
-            place,
-            turn: Arc::clone(&turn),
-            handed: Arc::clone(&handed),
-            epoch: Arc::clone(&epoch),
-            state: Mutex::new(PartitionState {
-                place: start,
-                turn: 0,
-                turn_told: turn,
-                epoch_told: epoch,
-                handed,
-                queue: VecDeque::new(),
-                queued: 0,
-                front: None,
-                ahead: VecDeque::new(),
-                taken: 0,
-                openers_told: false,
-                in_hand: false,
-                spoiled: 0,
-                last_epoch: None,
-                topic_id: None,
-                leader_epoch: None,
-                largest_batch: 0,
-                tracker: OffsetTracker::new(offset),
-                room_below: None,
-                epochs: EpochTrail::default(),
-                oldest: VecDeque::new(),
-                commits: Commits::default(),
-                begun: offset,
-                reset_from: None,
-                replica: Replica::default(),
-                cut_short: 0,
-                high_watermark: None,
-                stable_end: None,
-                hand: None,
-                pauses: Pauses::default(),
-                failure: None,
-                quiet_until: None,
-                failures: 0,
-                moved: Instant::now(),
-                trouble: None,
-                resets: 0,
-                alone: None,
-                starved: false,
-                lookup: (None, 0),
-                end_at: Some(Instant::now()),
-            }),
-            readable: Notify::new(),
-            room: Notify::new(),
-            dispatch: Dispatch::new(),
-            fenced: AtomicBool::new(false),
         })
     }
 
+    /// Returns topic and number.
     pub(crate) fn place(&self) -> &TopicPartition {
         &self.place
     }
+
+    // Waking.
 
     /// Makes the fetcher look at this partition, since it may have become fetchable.
     pub(crate) fn touch(&self) {
@@ -304,10 +123,12 @@ impl Partition {
         self.wakes.fetch.notify_one();
     }
 
+    /// Returns the mark for the list of the fetcher.
     pub(crate) fn fetch_mark(&self) -> &Mark {
         &self.fetch_mark
     }
 
+    /// Returns the mark for the list of the receivers.
     pub(crate) fn ready_mark(&self) -> &Mark {
         &self.ready_mark
     }
@@ -318,61 +139,39 @@ impl Partition {
         self.readable.notify_one();
     }
 
-    /// Returns true for the first call, whose caller must start the lanes.
-    pub(crate) fn take_lanes(&self) -> bool {
-        !self.laned.swap(true, Ordering::AcqRel)
+    /// Lists the partition for receivers if there is more to read after the batch in hand.
+    fn tell_of_more(&self, state: &PartitionState) {
+        if state.has_something() {
+            self.wakes.ready.add(&self.me, &self.ready_mark);
+        }
     }
+
+    /// Wakes everybody who reads, since the position has moved.
+    fn tell_moved(&self) {
+        self.readable.notify_waiters();
+        self.room.notify_one();
+    }
+
+    // Position.
 
     /// Returns the place to fetch next, and the current turn.
     pub(crate) fn where_to_fetch(&self) -> (FetchFrom, u64) {
         let state = self.state.lock();
-        (state.place, state.turn)
+        (state.cursor.from(), state.cursor.turn())
     }
 
     /// Returns the next offset to deliver. `None` while it is looked up.
     pub(crate) fn position(&self) -> Option<Offset> {
         let mut state = self.state.lock();
         state.absorb();
-        state.place.offset().map(|_| state.tracker.position())
+        state.cursor.offset().map(|_| state.progress.position())
     }
 
-    /// Moves to `place` and drops the fetched batches. This is a seek.
-    pub(crate) fn go_to(&self, place: FetchFrom) {
-        let mut state = self.state.lock();
-        state.restart(place);
-        // A seek may move backwards. The offset committed before must not stop the next commit.
-        state.commits.begin_anew();
-        state.resets = 0;
-        drop(state);
+    /// Moves to `to` and drops the fetched batches. This is a seek.
+    pub(crate) fn go_to(&self, to: FetchFrom) {
+        self.state.lock().seek(to);
         self.touch();
-        self.readable.notify_waiters();
-        self.room.notify_one();
-    }
-
-    /// Sets the place that a lookup found. Returns false, and changes nothing, if a seek came
-    /// first.
-    pub(crate) fn resolve(&self, turn: u64, place: FetchFrom, epoch: Option<LeaderEpoch>) -> bool {
-        let mut state = self.state.lock();
-        if state.turn != turn || state.place.offset().is_some() {
-            return false;
-        }
-        // A position that is out of range again and again keeps its backoff.
-        let quiet = state.quiet_until.filter(|_| state.resets > 0);
-        state.restart(place);
-        state.quiet_until = quiet;
-        state.last_epoch = epoch;
-        state.is_well(&self.place);
-        if place.offset().is_some() {
-            state.reset_from = None;
-        }
-        drop(state);
-        self.touch();
-        true
-    }
-
-    /// Returns the offset that was out of range. `None` once its replacement is found.
-    pub(crate) fn reset_from(&self) -> Option<Offset> {
-        self.state.lock().reset_from
+        self.tell_moved();
     }
 
     /// Moves to `to` after a fetch at offset `at` was out of the log's range. Returns false if the
@@ -387,25 +186,285 @@ impl Partition {
         to: FetchFrom,
         quiet: impl FnOnce(u32) -> Instant,
     ) -> bool {
+        self.state.lock().reset(turn, at, to, quiet)
+    }
+
+    /// Notes the id of the topic. Returns true if it is another topic than before, though with the
+    /// same name.
+    pub(crate) fn meet_topic(&self, id: Option<Uuid>) -> bool {
+        self.state.lock().cursor.meet_topic(id)
+    }
+
+    /// Moves to `to`, since the topic was created again. Returns the position in the old topic, or
+    /// `None` if there was no known one.
+    pub(crate) fn made_again(&self, to: FetchFrom) -> Option<Offset> {
+        let from = self.state.lock().made_again(to)?;
+        self.tell_moved();
+        Some(from)
+    }
+
+    /// Notes the leader epoch from metadata. Under a newer leader the position becomes unsure, if
+    /// the epoch in which it was read is known. Returns true if it became so.
+    pub(crate) fn meet_leader(&self, epoch: Option<LeaderEpoch>) -> bool {
+        self.state.lock().cursor.meet_leader(epoch)
+    }
+
+    /// Drops the fetched batches, since the log was truncated at `end`. If records that were read
+    /// are gone, moves to `to`.
+    ///
+    /// If only unread records are gone, they are fetched again. From the second time in a row, that
+    /// happens after the time that `quiet` returns for the number of times.
+    pub(crate) fn cut(
+        &self,
+        turn: u64,
+        end: Option<Offset>,
+        to: FetchFrom,
+        quiet: impl FnOnce(u32) -> Instant,
+    ) -> Cut {
         let mut state = self.state.lock();
-        if state.turn != turn || state.place != FetchFrom::At(at) || state.has_unread() {
+        let cut = state.cut(turn, end, to, quiet);
+        if cut == Cut::Unread {
+            self.tell_of_more(&state);
+        }
+        drop(state);
+        match cut {
+            Cut::Overtaken => {}
+            Cut::Unread => self.touch(),
+            Cut::Read(_) => {
+                self.touch();
+                self.tell_moved();
+            }
+        }
+        cut
+    }
+
+    /// Notes that a broker answered a request about it. An end that the answer did not report has
+    /// not changed.
+    pub(crate) fn end_asked(&self, now: Instant) {
+        self.state.lock().ends.are_fresh(now);
+    }
+
+    // Fetching.
+
+    /// Returns what to fetch next. `full` returns, for the size of the largest batch, how many
+    /// waiting bytes are enough.
+    pub(crate) fn want(&self, now: Instant, full: impl FnOnce(usize) -> usize) -> Want {
+        let mut state = self.state.lock();
+        if self.is_stopping() {
+            return Want::Nothing;
+        }
+        state.want(now, full)
+    }
+
+    /// Returns the time before which it is not fetched. `None` for no wait.
+    pub(crate) fn quiet_until(&self) -> Option<Instant> {
+        self.state.lock().backoffs.quiet_until()
+    }
+
+    /// Takes the batches that a fetch at `from` returned, up to `next`. Returns false if a seek, a
+    /// reset or a revocation came first.
+    pub(crate) fn fetched(
+        &self,
+        turn: u64,
+        from: Offset,
+        chunk: Chunk,
+        next: Offset,
+        epoch: Option<LeaderEpoch>,
+    ) -> bool {
+        let mut state = self.state.lock();
+        let taken = !self.is_fenced() && state.fetched(turn, from, chunk, next, epoch);
+        drop(state);
+        if taken {
+            self.tell_readable();
+        }
+        taken
+    }
+
+    /// Applies what an answer says besides records. Ends backoffs and trouble, since the fetch
+    /// succeeded.
+    pub(crate) fn note_ends(
+        &self,
+        turn: u64,
+        largest_batch: usize,
+        high_watermark: Option<Offset>,
+        stable_end: Option<Offset>,
+    ) {
+        let mut state = self.state.lock();
+        if state.cursor.turn() == turn {
+            state.note_ends(largest_batch, high_watermark, stable_end, &self.place);
+        }
+    }
+
+    /// Doubles the size to ask for, up to `most`. Called after an answer without records though the
+    /// log has more, since the next batch is larger than the `asked` bytes.
+    pub(crate) fn ask_for_more(&self, turn: u64, asked: u32, most: usize) {
+        let mut state = self.state.lock();
+        if state.cursor.turn() == turn {
+            let twice = (asked as usize).saturating_mul(2).min(most);
+            state.inbox.expect(twice);
+        }
+    }
+
+    /// Notes that an answer to a fetch of this partition alone could not be read. From now on it is
+    /// fetched alone, after a backoff. Returns the number of times in a row.
+    pub(crate) fn ask_alone(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) -> u32 {
+        self.state.lock().backoffs.ask_alone(now, delay)
+    }
+
+    /// Notes that an answer to a fetch of this partition alone was read. It is fetched together
+    /// with others again.
+    pub(crate) fn ask_with_others(&self) {
+        self.state.lock().backoffs.ask_with_others();
+    }
+
+    /// Returns true while it is fetched alone.
+    pub(crate) fn is_asked_alone(&self) -> bool {
+        self.state.lock().backoffs.is_asked_alone()
+    }
+
+    /// Notes that an answer held less than one batch, though the batch would have fitted. Returns
+    /// the number of times in a row.
+    pub(crate) fn cut_short(&self) -> u32 {
+        self.state.lock().backoffs.was_cut_short()
+    }
+
+    /// Notes an error that passes. The partition is not fetched before the wait that `delay`
+    /// returns for the number of failures in a row.
+    pub(crate) fn back_off(&self, now: Instant, delay: impl FnOnce(u32) -> Duration) {
+        self.state.lock().backoffs.fetch_failed(now, delay);
+    }
+
+    /// Stores an error for the reader. Nothing is fetched until the reader has got it.
+    pub(crate) fn fail(&self, turn: u64, error: Error) {
+        self.state.lock().fail(turn, error);
+        self.tell_readable();
+    }
+
+    /// Copies waiting batches out of frames that nothing else holds.
+    pub(crate) fn copy_out(&self, budget: &Arc<Budget>) {
+        self.state.lock().inbox.copy_out(budget);
+    }
+
+    /// Notes that the leader named `node` as the nearer replica. `known` is true if metadata has
+    /// such a broker. An unknown one is not used.
+    pub(crate) fn prefer(&self, node: NodeId, known: bool, now: Instant) {
+        self.state.lock().replica.prefer(node, known, now);
+    }
+
+    /// Returns the replica to read from instead of the leader. `None` for the leader.
+    pub(crate) fn nearer(&self, now: Instant) -> Option<NodeId> {
+        self.state.lock().replica.nearer(now)
+    }
+
+    /// Notes that the nearer replica does not serve. The leader is read for a while.
+    pub(crate) fn back_to_leader(&self, now: Instant) {
+        self.state.lock().replica.back_to_leader(now);
+    }
+
+    /// Returns true if the leader must serve the records, and must not name another replica.
+    pub(crate) fn wants_leader(&self, now: Instant) -> bool {
+        self.state.lock().replica.wants_leader(now)
+    }
+
+    /// Notes that it could not be fetched or its position not be looked up. Returns true if that is
+    /// to be logged.
+    pub(crate) fn troubled(&self, now: Instant, error: &Error) -> bool {
+        self.state.lock().troubles.note(now, error)
+    }
+
+    /// Notes that a request for it and others failed as a whole. The caller logs that once per
+    /// broker. Returns true for the first failure in a row.
+    pub(crate) fn troubled_with_broker(&self, now: Instant, error: &Error) -> bool {
+        self.state.lock().troubles.note_of_broker(now, error)
+    }
+
+    /// Returns true if this partition alone is refused, or could not be looked up.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.state.lock().troubles.is_refused()
+    }
+
+    /// Returns true if the latest error says that its topic may not be read.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.state.lock().troubles.is_denied()
+    }
+
+    /// Notes that its broker answers again, though the answer says nothing about this partition.
+    pub(crate) fn broker_answers(&self) {
+        self.state.lock().troubles.broker_answers();
+    }
+
+    // Delivering.
+
+    /// Notes that a handler is about to get the record.
+    pub(crate) fn deliver(
+        &self,
+        turn: u64,
+        offset: Offset,
+        epoch: Option<LeaderEpoch>,
+        timestamp: Option<Timestamp>,
+        since: Instant,
+        window: usize,
+    ) -> Delivery {
+        let mut state = self.state.lock();
+        if state.cursor.turn() != turn || self.is_stopping() {
+            return Delivery::Over;
+        }
+        let ticket = state
+            .progress
+            .deliver(offset, epoch, timestamp, since, window);
+        ticket.map_or(Delivery::Full, Delivery::Ticket)
+    }
+
+    /// Settles a record. Returns false if the settlement comes too late to count.
+    pub(crate) fn settle(&self, ticket: Ticket) -> bool {
+        let mut state = self.state.lock();
+        if self.is_fenced() {
             return false;
         }
-        state.restart(to);
-        state.commits.begin_anew();
-        state.reset_from = Some(at);
-        // The first reset is immediate. A repeated one, as from a broker that answers wrongly,
-        // waits.
-        state.quiet_until = (state.resets > 0).then(|| quiet(state.resets - 1));
-        state.resets = state.resets.saturating_add(1);
+        let settled = state.progress.settle(ticket);
+        drop(state);
+        let Some(settled) = settled else { return false };
+        if settled.frees {
+            self.touch();
+        }
+        if settled.makes_room {
+            self.room.notify_one();
+        }
         true
+    }
+
+    /// Waits until the window has room again, or no record is dispatched any more.
+    pub(crate) async fn has_room(&self) {
+        loop {
+            if !self.state.lock().progress.waits_for_room() || self.is_stopping() {
+                return;
+            }
+            tokio::select! {
+                () = self.room.notified() => {}
+                () = self.lifetime.dispatch().stopped() => {}
+            }
+        }
+    }
+
+    /// Returns true if a delivery still counts, for a record that has waited since.
+    #[inline]
+    pub(crate) fn counts(&self, ticket: Ticket) -> bool {
+        self.published.epoch() == ticket.epoch
+    }
+
+    /// Returns true if a record of that turn may still be delivered.
+    #[inline]
+    pub(crate) fn is_current(&self, turn: u64) -> bool {
+        !self.is_stopping() && self.published.turn() == turn
     }
 
     /// Notes that an awaited answer has come, so that the partition does not count as standing
     /// still before now.
     pub(crate) fn has_moved(&self) {
-        self.state.lock().moved = Instant::now();
+        self.state.lock().progress.has_moved();
     }
+
+    // Pausing.
 
     /// Adds `by` to the holders of the pause. Returns true if it was not one before.
     pub(crate) fn pause(&self, by: &PauseHolder, reason: Reason) -> bool {
@@ -427,70 +486,99 @@ impl Partition {
         self.state.lock().pauses.told(&self.place)
     }
 
+    /// Returns true while somebody keeps it paused.
     pub(crate) fn is_paused(&self) -> bool {
         self.state.lock().pauses.is_paused()
     }
 
+    /// Returns true while `by` keeps it paused.
     pub(crate) fn is_paused_by(&self, by: &PauseHolder) -> bool {
         self.state.lock().pauses.is_held_by(by)
     }
+
+    // Lanes and the end.
+
+    /// Returns the gauges of the partition. `by_lanes` is true if a handler gets the records, and
+    /// false if the program receives them.
+    pub(crate) fn figures(&self, now: Instant, by_lanes: bool) -> Figures {
+        Figures::of(
+            &mut self.state.lock(),
+            self.lifetime.dispatch(),
+            now,
+            by_lanes,
+        )
+    }
+
+    /// Returns the state of the lanes.
+    pub(crate) fn dispatch(&self) -> &Dispatch {
+        self.lifetime.dispatch()
+    }
+
+    /// Returns true for the first call, whose caller must start the lanes.
+    pub(crate) fn take_lanes(&self) -> bool {
+        self.lifetime.take_lanes()
+    }
+
+    /// Returns true if a lane is at work.
+    pub(crate) fn is_worked_on(&self) -> bool {
+        self.lifetime.dispatch().is_worked_on()
+    }
+
+    /// Waits until no lane is at work.
+    pub(crate) async fn drained(&self) {
+        self.lifetime.dispatch().drained().await;
+    }
+
+    /// Stops dispatch. No more records go to handlers.
+    pub(crate) fn stop(&self) {
+        self.lifetime.dispatch().stop();
+        self.readable.notify_waiters();
+    }
+
+    /// Returns true once dispatch has stopped.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lifetime.dispatch().is_stopping()
+    }
+
+    /// Fences the partition, after which nothing counts. Cancels handlers, aborts lanes, and drops
+    /// the fetched batches.
+    ///
+    /// Returns true if records were done or handed out whose offsets were not committed. A further
+    /// call returns false.
+    pub(crate) fn fence(&self) -> bool {
+        self.stop();
+        let first = self.lifetime.fence();
+        let mut state = self.state.lock();
+        let is_ahead = first && state.is_ahead_of_commits();
+        state.drop_fetched();
+        drop(state);
+        self.lifetime.dispatch().cut_off();
+        is_ahead
+    }
+
+    /// Returns true once the partition is fenced.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.lifetime.is_fenced()
+    }
 }
 
-impl PartitionState {
-    /// Starts over at `place`. Drops the fetched batches, and delivered records no longer count
-    /// once an offset is known.
-    fn restart(&mut self, place: FetchFrom) {
-        self.drop_fetched();
-        self.place = place;
-        self.oldest.clear();
-        self.moved = Instant::now();
-        self.epochs.clear();
-        self.failure = None;
-        self.quiet_until = None;
-        self.lookup = (None, 0);
-        self.spoiled = 0;
-        if let Some(offset) = place.offset() {
-            self.begun = offset;
-            self.end_at = Some(Instant::now());
-            self.tracker.restart(offset);
-            self.epoch_told
-                .store(self.tracker.epoch(), Ordering::Release);
+impl Openable for Partition {
+    fn take_waiting(&self) -> Option<Closed> {
+        self.state.lock().inbox.take_waiting()
+    }
+
+    fn opened(&self, closed: &Closed, opened: Result<(Records, Arc<Pinned>), Bad>) -> bool {
+        let mut state = self.state.lock();
+        if state.cursor.turn() != closed.turn {
+            return false;
         }
-    }
-
-    /// Fetches again from `from`. Delivered records still count.
-    fn restart_at(&mut self, from: Offset) {
-        self.drop_fetched();
-        self.place = FetchFrom::At(from);
-        self.last_epoch = self.epochs.of(from);
-    }
-
-    /// Applies what a receiver has returned of the batch in hand to the tracker.
-    fn absorb(&mut self) {
-        if self.in_hand
-            && let Some(handed) = Offset::from_wire(self.handed.load(Ordering::Acquire))
-        {
-            self.tracker.skip_to(handed);
+        state.inbox.opened(closed.id, opened);
+        // A reader that still has a batch in hand looks for the next one by itself.
+        let waited_for = state.has_something();
+        drop(state);
+        if waited_for {
+            self.tell_readable();
         }
-    }
-
-    /// Returns true if fetched batches are not read yet or are being read.
-    fn has_unread(&self) -> bool {
-        self.in_hand || self.front.is_some() || !self.ahead.is_empty() || !self.queue.is_empty()
-    }
-
-    /// Begins a new turn, so that all fetched batches and the batch in hand are stale.
-    fn drop_fetched(&mut self) {
-        self.turn += 1;
-        self.turn_told.store(self.turn, Ordering::Release);
-        self.queue.clear();
-        self.queued = 0;
-        self.front = None;
-        self.ahead.clear();
-        self.in_hand = false;
-        self.handed.store(0, Ordering::Release);
-        self.hand = None;
-        self.room_below = None;
-        self.last_epoch = None;
+        waited_for
     }
 }

@@ -14,7 +14,7 @@ use crate::sources::{crates, root};
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
 /// A row may be here before its crate exists. Every crate must have a row.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("milena-core", &[]),
     ("milena-assignor", &["milena-core"]),
     ("milena-config", &["milena-core"]),
@@ -27,9 +27,10 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("milena-health", &["milena-core"]),
     ("milena-pool", &["milena-protocol"]),
     ("milena-producer", &["milena-pool"]),
+    ("milena-fetch", &["milena-pool"]),
     (
         "milena-consumer",
-        &["milena-pool", "milena-lanes", "milena-assignor"],
+        &["milena-fetch", "milena-lanes", "milena-assignor"],
     ),
     ("milena-admin", &["milena-pool"]),
     (
@@ -125,6 +126,7 @@ fn the_broker_and_the_client_crates_take_their_own_half_of_the_protocol() {
     for name in [
         "milena-pool",
         "milena-producer",
+        "milena-fetch",
         "milena-consumer",
         "milena-admin",
     ] {

@@ -1,0 +1,99 @@
+//! Opens batches. Checks and decompresses them, and handles batches that cannot be read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use milena_core::{CorruptPolicy, Error, ErrorKind, Event, Result};
+use milena_fetch::{BatchEnd, Opened};
+use tokio::time::Instant;
+
+use crate::core::Core;
+use crate::partition::{Given, Partition, Reading};
+
+/// Returns the next batch of `partition`, if one is there, checked and decompressed.
+///
+/// Never waits. A later call returns a batch that an opener is decompressing now. The partition's
+/// and the consumer's readers are woken once it is ready.
+///
+/// # Errors
+/// The fault of the batch, with its topic, partition and offset. The batch is fetched again after a
+/// wait.
+pub(crate) fn open(core: &Arc<Core>, partition: &Arc<Partition>) -> Result<Option<Opened>> {
+    loop {
+        let (given, tell) = Reading::of(partition).pull();
+        // Before the consumer was started there is no runtime, and nothing is fetched.
+        if let Some(runtime) = core.lifecycle.runtime().filter(|_| tell) {
+            core.openers.add(runtime, partition);
+        }
+        match given {
+            None => return Ok(None),
+            Some(Given::Open(opened)) => return Ok(Some(opened)),
+            Some(Given::Closed(closed, from)) => {
+                let turn = closed.turn;
+                match core.openers.unpacker().unpack(&closed) {
+                    Ok((records, pinned)) => {
+                        return Ok(Some(Opened {
+                            records,
+                            from,
+                            turn,
+                            pinned,
+                        }));
+                    }
+                    Err(bad) => unreadable(core, partition, turn, bad.end, &bad.error)?,
+                }
+            }
+            Some(Given::Bad(bad, turn)) => {
+                unreadable(core, partition, turn, bad.end, &bad.error)?;
+            }
+        }
+    }
+}
+
+/// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end` is
+/// the end of the batch, as far as it is known.
+///
+/// # Errors
+/// The error of the batch, if the policy does not skip it.
+pub(crate) fn unreadable(
+    core: &Core,
+    partition: &Partition,
+    turn: u64,
+    end: BatchEnd,
+    error: &Error,
+) -> Result<()> {
+    let place = partition.place();
+    let from = partition.position();
+    let offset = error.place().offset.or(from);
+    let error = error.clone().at(place);
+    let error = match offset {
+        Some(offset) => error.offset(offset),
+        None => error,
+    };
+    let skips =
+        core.settings.on_corrupt == CorruptPolicy::Skip && ErrorKind::Decode == error.kind();
+    let skipped = Reading::of(partition)
+        .believable(end)
+        .filter(|next| skips && Reading::of(partition).passed(turn, *next, None));
+    let Some(next) = skipped else {
+        let waits =
+            skips && end != BatchEnd::Unknown && Reading::of(partition).times_spoiled() < TRIES;
+        let backoff = core.cluster.backoff();
+        Reading::of(partition).spoiled(turn, Instant::now(), |times| backoff.delay(times));
+        // Fetched from here on, it comes with the batch behind it, if there is one by then.
+        return if waits { Ok(()) } else { Err(error) };
+    };
+    let from = from.unwrap_or(next);
+    tracing::error!(partition = %place, %from, to = %next, %error, "unreadable records are passed over");
+    core.counts.corrupt.fetch_add(1, Ordering::Relaxed);
+    core.observers().emit(|| Event::CorruptSkipped {
+        group: core.settings.group_name(),
+        partition: place,
+        from: from.to_wire(),
+        to: next.to_wire(),
+        error: &error,
+    });
+    Ok(())
+}
+
+/// How often a batch whose end is not known is fetched again, before that is told.
+const TRIES: u32 = 3;

@@ -1,0 +1,84 @@
+//! Handling of logs that were truncated below the position, and of topics that were created again.
+//! The policy decides what happens, and records are never lost silently (KIP-320).
+
+use std::sync::Arc;
+
+use milena_core::{Error, ErrorKind, Event, Offset, OffsetReset};
+use tokio::time::Instant;
+
+use crate::core::Core;
+use crate::partition::{Cut, FetchFrom, Partition};
+
+/// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
+/// were read. `None` if the broker could not tell.
+pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
+    let policy = core.settings.offset_reset;
+    let to = match (policy, end) {
+        // Like Kafka's clients, continues at the first offset that differs, whatever the policy is
+        // except `none`.
+        (OffsetReset::None, _) => FetchFrom::Lookup(OffsetReset::None),
+        (_, Some(end)) => FetchFrom::At(end),
+        (policy, None) => FetchFrom::Lookup(policy),
+    };
+    let place = partition.place();
+    let backoff = core.cluster.backoff();
+    let quiet = |times| Instant::now() + backoff.delay(times);
+    match partition.cut(turn, end, to, quiet) {
+        Cut::Overtaken => return,
+        Cut::Unread => {
+            tracing::info!(partition = %place, "the log was truncated above the position; the rest is fetched again");
+        }
+        Cut::Read(from) => {
+            tracing::error!(partition = %place, %from, to = ?end, "the log was truncated below the position: records that were read are gone");
+            core.observers().emit(|| Event::LogTruncated {
+                group: core.settings.group_name(),
+                partition: place,
+                from: from.to_wire(),
+                to: end.map(Offset::to_wire),
+            });
+            if policy == OffsetReset::None {
+                let error = Error::new(ErrorKind::LogTruncated, tell(from, end)).at(place);
+                let error = error.setting("auto.offset.reset");
+                let (_, turn) = partition.where_to_fetch();
+                partition.fail(turn, error.offset(end.unwrap_or(from)));
+                core.wakes.wake_receivers();
+            }
+        }
+    }
+    core.wakes.wake();
+}
+
+/// Handles a topic that was deleted and created again under its name. A position in the old topic
+/// means nothing in the new one, so it counts as out of range.
+pub(crate) fn made_again(core: &Core, partition: &Arc<Partition>) {
+    // `latest` leaves out records from before the consumer subscribed. All records of the new topic
+    // are newer than that.
+    let policy = match core.settings.offset_reset {
+        OffsetReset::Latest => OffsetReset::Earliest,
+        policy => policy,
+    };
+    let Some(from) = partition.made_again(FetchFrom::Lookup(policy)) else {
+        return;
+    };
+    let place = partition.place();
+    tracing::warn!(partition = %place, %from, "the topic was deleted and created again; the position in the old one does not count");
+    if policy == OffsetReset::None {
+        let what = "the topic was deleted and created again, and auto.offset.reset is none: seek, or set it";
+        let error = Error::new(ErrorKind::State, what).at(place).offset(from);
+        let (_, turn) = partition.where_to_fetch();
+        partition.fail(turn, error.setting("auto.offset.reset"));
+        core.wakes.wake_receivers();
+    }
+    core.wakes.wake();
+}
+
+/// Returns the text of the error about a truncated log.
+fn tell(from: Offset, end: Option<Offset>) -> String {
+    let where_to = match end {
+        Some(end) => format!("it diverged at offset {end}"),
+        None => "the broker could not say where it diverged".to_owned(),
+    };
+    format!(
+        "the log was truncated below position {from}, and {where_to}: set auto.offset.reset, or seek"
+    )
+}

@@ -4,6 +4,10 @@
 use std::time::Duration;
 
 use milena_core::Offset;
+#[cfg(target_os = "linux")]
+use rustix::time::Timespec as Tick;
+#[cfg(not(target_os = "linux"))]
+use std::convert::Infallible as Tick;
 use tokio::time::Instant;
 
 /// The last readings of the clock of one lane.
@@ -89,19 +93,12 @@ impl Pace {
 /// Time after which a handler that never waits is reported to block its thread.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// A tick of the system's clock, which takes 1 to 10 ms.
+/// Returns the current tick of the system's clock, which takes 1 to 10 ms. `None` on systems that do
+/// not show it.
 ///
 /// The time of a delivery only shows how old a record is, and which handlers block their thread for
 /// a second. It may be a tick too early. To read the tick takes a quarter of the time that a
 /// precise reading takes.
-#[cfg(target_os = "linux")]
-type Tick = rustix::time::Timespec;
-
-/// The tick of systems that do not show it.
-#[cfg(not(target_os = "linux"))]
-type Tick = std::convert::Infallible;
-
-/// Returns the current tick. `None` on systems that do not show it.
 #[inline]
 fn tick() -> Option<Tick> {
     #[cfg(target_os = "linux")]

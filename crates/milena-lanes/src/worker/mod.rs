@@ -45,9 +45,9 @@ pub(crate) struct Worker<F, R: Routes> {
     at_work: LaneAtWork,
     /// The last readings of the clock.
     pace: Pace,
-    /// The previous record, whose memory the next one reuses. Its key, value and headers are removed
-    /// before the lane waits. `None` before the first record, and if something else still refers to
-    /// it then.
+    /// The previous record, whose memory the next one reuses. Its key, value and headers are
+    /// removed before the lane waits. `None` before the first record, and if something else still
+    /// refers to it then.
     record: Option<SharedRecord>,
     /// Counts the records that this lane acknowledges.
     tally: LaneTally,

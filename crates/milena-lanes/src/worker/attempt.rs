@@ -180,9 +180,16 @@ fn classify(error: impl Into<BoxError>) -> ProcessError {
 }
 
 /// Turns a panic into an error of class `Panic`.
+#[inline]
 fn flat<T>(ended: Result<Result<T, ProcessError>, Box<dyn Any + Send>>) -> Result<T, ProcessError> {
-    ended.unwrap_or_else(|panic| {
-        let what = format!("the handler panicked: {}", panic_text(&*panic));
-        Err(ProcessError::new(ErrorClass::Panic, what))
-    })
+    match ended {
+        Ok(answer) => answer,
+        Err(panic) => Err(panicked(&*panic)),
+    }
+}
+
+#[cold]
+fn panicked(panic: &(dyn Any + Send)) -> ProcessError {
+    let what = format!("the handler panicked: {}", panic_text(panic));
+    ProcessError::new(ErrorClass::Panic, what)
 }

@@ -17,9 +17,9 @@ pub(super) struct Pace {
     /// which saves a reading of the clock. `None` if the clock was not read, or the lane waited
     /// since.
     settled: Option<Instant>,
-    /// The last reading for a delivery, and the tick in which it was made. Valid in that tick only.
-    /// `None` if there is no reading since the lane waited last.
-    read: Option<(Tick, Instant)>,
+    /// The last reading for a delivery, after the tick in which it was made. Valid in that tick
+    /// only. `None` if there is no reading since the lane waited last.
+    read: Option<(Duration, Instant)>,
     /// The previous record. `None` unless its handler answered without ever waiting.
     last: Option<Unwaited>,
 }
@@ -93,18 +93,18 @@ impl Pace {
 /// Time after which a handler that never waits is reported to block its thread.
 const BLOCKED: Duration = Duration::from_secs(1);
 
-/// Returns the current tick of the system's clock, which takes 1 to 10 ms. `None` on systems that do
-/// not show it.
+/// Returns the time of the system's last tick. It stands still in between, for 1 to 10 ms. `None`
+/// on systems that do not show it.
 ///
 /// The time of a delivery only shows how old a record is, and which handlers block their thread for
 /// a second. It may be a tick too early. To read the tick takes a quarter of the time that a
 /// precise reading takes.
 #[inline]
-fn tick() -> Option<Tick> {
+fn tick() -> Option<Duration> {
     #[cfg(target_os = "linux")]
-    return Some(rustix::time::clock_gettime(
-        rustix::time::ClockId::MonotonicCoarse,
-    ));
+    return rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse)
+        .try_into()
+        .ok();
     #[cfg(not(target_os = "linux"))]
     return None;
 }

@@ -38,18 +38,30 @@ pub(crate) struct Patience {
 }
 
 /// Decides what to do after attempt number `attempt`, counted from 1.
+#[inline]
 pub(crate) fn judge(
+    answer: Result<Outcome, ProcessError>,
+    attempt: u32,
+    patience: Patience,
+) -> Verdict {
+    match &answer {
+        Ok(outcome) => match Settled::of(outcome) {
+            Some(settled) => Verdict::Settle(settled),
+            None => judge_unsettled(answer, attempt, patience),
+        },
+        Err(_) => judge_unsettled(answer, attempt, patience),
+    }
+}
+
+/// Decides about a record that its handler has not done.
+#[cold]
+fn judge_unsettled(
     answer: Result<Outcome, ProcessError>,
     attempt: u32,
     patience: Patience,
 ) -> Verdict {
     let wait = |asked: Option<Duration>| asked.unwrap_or(patience.backoff.delay(attempt - 1));
     let again = attempt < patience.attempts && !patience.layered;
-    if let Ok(outcome) = &answer
-        && let Some(settled) = Settled::of(outcome)
-    {
-        return Verdict::Settle(settled);
-    }
     match answer {
         Ok(Outcome::Retry { after, .. }) if again => Verdict::Again(wait(after)),
         Ok(Outcome::Retry { reason, .. }) => {

@@ -65,6 +65,18 @@ struct Handle {
     closed: watch::Receiver<bool>,
 }
 
+/// A request without its bytes.
+struct Call {
+    /// The API that is called.
+    api: ApiKey,
+    /// The version of the request and of its answer.
+    version: i16,
+    /// The time in which the answer must come.
+    limit: Duration,
+    /// The kind of answer.
+    expected: Expected,
+}
+
 impl Connection {
     /// Dials `address`, runs the handshake and starts the connection's task.
     ///
@@ -214,14 +226,13 @@ impl Connection {
         let correlation = self.0.shared.correlation();
         let client_id = self.0.client_id.as_deref();
         let frame = request::encode(request, version, correlation, client_id)?;
-        let answer = self.push(
-            R::KEY,
+        let call = Call {
+            api: R::KEY,
             version,
-            correlation,
-            vec![frame],
             limit,
-            Expected::Answer(None),
-        );
+            expected: Expected::Answer(None),
+        };
+        let answer = self.push(call, correlation, vec![frame]);
         let body = answer.await?;
         // The broker may have executed the request, even if its answer cannot be decoded.
         response::decode::<R>(body, version)
@@ -245,7 +256,13 @@ impl Connection {
         segments: Vec<Bytes>,
         limit: Duration,
     ) -> Answer {
-        self.send_segments(api, version, segments, limit, Expected::Answer(None))
+        let call = Call {
+            api,
+            version,
+            limit,
+            expected: Expected::Answer(None),
+        };
+        self.send_segments(call, segments)
     }
 
     /// Like [`send_raw`](Self::send_raw), and calls `watch` with the answer while it arrives.
@@ -257,7 +274,13 @@ impl Connection {
         limit: Duration,
         watch: Watch,
     ) -> Answer {
-        self.send_segments(api, version, segments, limit, Expected::Answer(Some(watch)))
+        let call = Call {
+            api,
+            version,
+            limit,
+            expected: Expected::Answer(Some(watch)),
+        };
+        self.send_segments(call, segments)
     }
 
     /// Like [`send_raw`](Self::send_raw), for a request that brokers do not answer (Produce with
@@ -269,47 +292,38 @@ impl Connection {
         segments: Vec<Bytes>,
         limit: Duration,
     ) -> Answer {
-        self.send_segments(api, version, segments, limit, Expected::Nothing)
+        let call = Call {
+            api,
+            version,
+            limit,
+            expected: Expected::Nothing,
+        };
+        self.send_segments(call, segments)
     }
 
     /// Puts the header before `segments` and queues the request.
-    fn send_segments(
-        &self,
-        api: ApiKey,
-        version: i16,
-        mut segments: Vec<Bytes>,
-        limit: Duration,
-        expected: Expected,
-    ) -> Answer {
+    fn send_segments(&self, call: Call, mut segments: Vec<Bytes>) -> Answer {
         let correlation = self.0.shared.correlation();
         let len = segments.iter().map(Bytes::len).sum();
         let client_id = self.0.client_id.as_deref();
-        match request::head(api, version, correlation, client_id, len) {
+        match request::head(call.api, call.version, correlation, client_id, len) {
             Ok(head) => segments.insert(0, head),
             Err(error) => return Answer::failed(error),
         }
-        self.push(api, version, correlation, segments, limit, expected)
+        self.push(call, correlation, segments)
     }
 
     /// Queues a complete request and returns the future of its answer.
-    fn push(
-        &self,
-        api: ApiKey,
-        version: i16,
-        correlation: i32,
-        pieces: Vec<Bytes>,
-        limit: Duration,
-        expected: Expected,
-    ) -> Answer {
+    fn push(&self, call: Call, correlation: i32, pieces: Vec<Bytes>) -> Answer {
         let (reply, receiver) = oneshot::channel();
         let now = Instant::now();
         let request = Outgoing {
-            api,
-            version,
+            api: call.api,
+            version: call.version,
             correlation,
             pieces,
-            deadline: now + limit,
-            expected,
+            deadline: now + call.limit,
+            expected: call.expected,
             reply,
         };
         match self.0.shared.push(request, now) {

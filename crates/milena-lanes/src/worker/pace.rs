@@ -4,10 +4,6 @@
 use std::time::Duration;
 
 use milena_core::Offset;
-#[cfg(target_os = "linux")]
-use rustix::time::Timespec as Tick;
-#[cfg(not(target_os = "linux"))]
-use std::convert::Infallible as Tick;
 use tokio::time::Instant;
 
 /// The last readings of the clock of one lane.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use milena_core::Gauge;
+use milena_core::{Gauge, Observers, TopicPartition};
 
 use super::*;
 use crate::assignment::Lanes;

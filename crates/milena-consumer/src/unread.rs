@@ -62,7 +62,7 @@ fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
 fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) {
     let group = core.settings.group_name();
     tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait and are not received");
-    core.observers().emit(|| Event::HandlerStuck {
+    core.reports.emit(|group| Event::HandlerStuck {
         group,
         partition: place,
         offset: offset.to_wire(),

@@ -77,7 +77,7 @@ pub(super) fn read(
             Subject::MembershipStamp => {
                 let word = pulse(Some(code));
                 if let Pulse::Unsure { relocate: true } = word {
-                    core.relocate();
+                    core.coordinator.forget();
                 }
                 // A heartbeat reports a rebalance. A commit between a join and its sync gets this
                 // code too, which says nothing about the new generation.

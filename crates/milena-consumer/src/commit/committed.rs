@@ -60,7 +60,7 @@ async fn ask(
     places: &[TopicPartition],
     asking: Option<&MembershipStamp>,
 ) -> Result<HashMap<TopicPartition, Found>> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
+    let connection = core.coordinator.connection(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
     let group = core.settings.group_name();
     let request = committed_request(group, asking, places, version);
@@ -68,10 +68,10 @@ async fn ask(
     // the session.
     let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
     let answer = connection.call_version(&request, version, limit).await;
-    let answer = answer.inspect_err(|_| core.relocate())?;
+    let answer = answer.inspect_err(|_| core.coordinator.forget())?;
     read_committed(group, &answer, version).inspect_err(|error| {
         if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
-            core.relocate();
+            core.coordinator.forget();
         }
         if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
             core.verdict.record(asking, pulse(error.code()));

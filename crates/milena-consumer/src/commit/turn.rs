@@ -161,8 +161,8 @@ async fn once(
         }
     }
     core.counts.commits.fetch_add(1, Ordering::Relaxed);
-    core.observers().emit(|| Event::Commit {
-        group: core.settings.group_name(),
+    core.reports.emit(|group| Event::Commit {
+        group,
         partitions,
         elapsed: started.elapsed(),
         error: told.error.as_ref(),
@@ -176,7 +176,7 @@ async fn send(
     membership: &MembershipStamp,
     request: &OffsetCommitRequest,
 ) -> Result<OffsetCommitResponse> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
+    let connection = core.coordinator.connection(Role::Heartbeat).await?;
     // A commit without an answer ends the connection, and heartbeats on it wait for that. It must
     // give up well before the session ends.
     let limit = core.settings.session_timeout / 3;
@@ -184,7 +184,7 @@ async fn send(
     let answer = connection.call_with(request, limit).await;
     answer.map_err(|error| {
         if error.is_retriable() {
-            core.relocate();
+            core.coordinator.forget();
         }
         tracing::debug!(member = %membership.member, %error, "a commit got no answer");
         error.group(core.settings.group_name())

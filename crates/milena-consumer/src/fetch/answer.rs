@@ -176,8 +176,8 @@ impl Fetcher {
         ) {
             self.core.wakes.wake_receivers();
         }
-        self.core.observers().emit(|| Event::Received {
-            group: self.core.settings.group_name(),
+        self.core.reports.emit(|group| Event::Received {
+            group,
             partition: partition.place(),
             records: extent.records,
             bytes: extent.whole,
@@ -197,7 +197,9 @@ impl Fetcher {
         } else {
             tracing::debug!(partition = %place, %code, "a fetch was refused");
         }
-        self.core.tell_fetch_failed(asked.node, Some(place), &error);
+        self.core
+            .reports
+            .fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
         if !asked.at_leader {
             // Only the leader's refusal counts. A follower may be behind, or its log may begin

@@ -431,8 +431,8 @@ impl Fetcher {
                 return Ok(Ok(None));
             };
             let taken = self.take(body, &answer, &node.fetch_set, max_bytes, now);
-            self.core.observers().emit(|| Event::Fetched {
-                group: self.core.settings.group_name(),
+            self.core.reports.emit(|group| Event::Fetched {
+                group,
                 node: id,
                 partitions: answer
                     .partitions

@@ -218,7 +218,7 @@ impl Node {
         } else {
             tracing::debug!(node = %id, %error, "a fetch failed again");
         }
-        core.tell_fetch_failed(id, None, error);
+        core.reports.fetch_failed(id, None, error);
         self.quiet_until = Some(now + core.cluster.backoff().delay(self.failures));
         self.failures = self.failures.saturating_add(1);
     }
@@ -253,7 +253,7 @@ impl Node {
             let what = "the answers to fetches of the partition cannot be decoded";
             let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
             let told = told.at(place).offset(asked.entry.offset);
-            core.tell_fetch_failed(asked.node, Some(place), &told);
+            core.reports.fetch_failed(asked.node, Some(place), &told);
             alone.fail(asked.wish.turn, told);
             core.wakes.wake_receivers();
         }

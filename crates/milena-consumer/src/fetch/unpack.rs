@@ -85,8 +85,8 @@ pub(crate) fn unreadable(
     let from = from.unwrap_or(next);
     tracing::error!(partition = %place, %from, to = %next, %error, "unreadable records are passed over");
     core.counts.corrupt.fetch_add(1, Ordering::Relaxed);
-    core.observers().emit(|| Event::CorruptSkipped {
-        group: core.settings.group_name(),
+    core.reports.emit(|group| Event::CorruptSkipped {
+        group,
         partition: place,
         from: from.to_wire(),
         to: next.to_wire(),

@@ -20,6 +20,7 @@ use super::handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::group::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
+use crate::group::verdict_watch::VerdictWatch;
 use crate::partition::Partition;
 use crate::passing::passes;
 
@@ -137,7 +138,7 @@ impl ClassicTask {
                     let given = self.give_back(&core.assignment.partitions()).await;
                     core.membership.send_replace(None);
                     self.note_id();
-                    leave(&core).await;
+                    leave(&core.coordinator, &core.group, &core.settings).await;
                     return given;
                 }
             }
@@ -187,8 +188,10 @@ impl ClassicTask {
             match next {
                 NextJoin::Again => continue,
                 NextJoin::Later => {}
-                NextJoin::Relocate => core.relocate(),
-                NextJoin::Fail(error) => return Err(explain(&core, &self.assignors, error).await),
+                NextJoin::Relocate => core.coordinator.forget(),
+                NextJoin::Fail(error) => {
+                    return Err(explain(&core.coordinator, &self.assignors, error).await);
+                }
             }
             sleep(core.cluster.backoff().delay(attempt)).await;
             attempt += 1;
@@ -223,7 +226,7 @@ impl ClassicTask {
         // A listener may take long. A lost membership must not wait for it.
         let lost = tokio::select! {
             () = handover::take(&core, added.cloned().collect()) => None,
-            word = loss(&core, membership.as_ref()) => Some(word),
+            word = loss(&core.verdict, membership.as_ref()) => Some(word),
         };
         match lost {
             None => Ok(again),
@@ -311,8 +314,8 @@ impl ClassicTask {
             if count > before {
                 more = true;
                 let first = PartitionNumber::new(u32::try_from(before).unwrap_or(u32::MAX));
-                self.core.observers().emit(|| Event::PartitionsAdded {
-                    group: self.core.settings.group_name(),
+                self.core.reports.emit(|group| Event::PartitionsAdded {
+                    group,
                     topic,
                     first,
                     count,
@@ -333,7 +336,7 @@ impl ClassicTask {
     async fn give_back(&mut self, partitions: &[Arc<Partition>]) -> Result<()> {
         let core = Arc::clone(&self.core);
         let membership = self.member.membership();
-        let loss = loss(&core, membership.as_ref());
+        let loss = loss(&core.verdict, membership.as_ref());
         match handover::give_back(&core, partitions, loss).await {
             None => Ok(()),
             Some(Pulse::Fail(error)) => Err(error),
@@ -389,7 +392,7 @@ impl News {
 }
 
 /// Waits until this membership is known to be lost. A rebalance does not count.
-async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
+async fn loss(verdict: &VerdictWatch, membership: Option<&MembershipStamp>) -> Pulse {
     let lost = |of: &MembershipStamp, pulse: &Pulse| {
         let gone = matches!(
             pulse,
@@ -397,7 +400,7 @@ async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
         );
         gone && Some(of) == membership
     };
-    core.verdict.next(lost).await
+    verdict.next(lost).await
 }
 
 /// Releases all partitions if the coordinator forgets this member during a join. Never returns,

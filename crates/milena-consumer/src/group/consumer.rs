@@ -52,7 +52,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     }
     beating.shutdown().await;
     core.membership.send_replace(None);
-    leave(core).await;
+    leave(&core.coordinator, &core.group, &core.settings).await;
     Ok(())
 }
 
@@ -228,7 +228,7 @@ impl ConsumerTask {
             let group = self.core.settings.group_name();
             tracing::warn!(group, %error, "assigned partitions are not read");
             let place = TopicPartition::new(id.to_string(), first);
-            self.core.observers().emit(|| Event::LookupFailed {
+            self.core.reports.emit(|group| Event::LookupFailed {
                 group,
                 partition: &place,
                 error: &error,

@@ -19,9 +19,10 @@ pub(crate) async fn take(core: &Core, partitions: BTreeSet<TopicPartition>) {
     let topics = partitions.iter().map(|place| place.topic.clone());
     core.cluster.want_topics(topics);
     let group = core.settings.group_name();
-    let generation = core.generation();
+    let generation = core.membership.generation();
     tracing::info!(group, generation, ?partitions, "assigned");
-    core.tell_rebalance(generation, RebalancePhase::Assigned, &partitions);
+    core.reports
+        .rebalance(generation, RebalancePhase::Assigned, &partitions);
     let listener = core.settings.membership.listener.clone();
     let listener = listener.filter(|_| !partitions.is_empty());
     let starts = partitions
@@ -93,9 +94,9 @@ pub(crate) async fn give_back(
     };
     tokio::select! {
         () = returning => {
-            let (group, generation) = (core.settings.group_name(), core.generation());
+            let (group, generation) = (core.settings.group_name(), core.membership.generation());
             tracing::info!(group, generation, partitions = ?places, "given back");
-            core.tell_rebalance(generation, RebalancePhase::Revoked, &places);
+            core.reports.rebalance(generation, RebalancePhase::Revoked, &places);
             core.assignment.release(partitions);
             None
         }
@@ -113,9 +114,10 @@ pub(crate) async fn lose(core: &Core, partitions: &[Arc<Partition>]) {
     }
     core.assignment.release(partitions);
     let places = places(partitions);
-    let (group, generation) = (core.settings.group_name(), core.generation());
+    let (group, generation) = (core.settings.group_name(), core.membership.generation());
     tracing::warn!(group, generation, partitions = ?places, "partitions lost: other members may own them, and records that were not committed are read again");
-    core.tell_rebalance(generation, RebalancePhase::Lost, &places);
+    core.reports
+        .rebalance(generation, RebalancePhase::Lost, &places);
     if let Some(listener) = &core.settings.membership.listener {
         hear(core, "lost", async { listener.lost(&places).await }).await;
     }

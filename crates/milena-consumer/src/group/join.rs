@@ -24,7 +24,7 @@ impl ClassicTask {
     /// outer error means that a request failed.
     pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, NextJoin>> {
         let core = std::sync::Arc::clone(&self.core);
-        let connection = core.coordinator(Role::Group).await?;
+        let connection = core.coordinator.connection(Role::Group).await?;
         let parks = core.settings.rebalance_timeout + SLACK;
         let request = self.join_request()?;
         let answer = connection.call_with(&request, parks).await?;

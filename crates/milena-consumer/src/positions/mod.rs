@@ -310,7 +310,7 @@ impl Lookups {
         if ordinary || matches!(whom, Whom::Ends(_)) {
             tracing::debug!(?whom, %error, "positions are looked up again");
         } else {
-            core.lookups_failed(asked, &error);
+            core.reports.lookups_failed(asked, &error);
         }
         Ok(None)
     }
@@ -409,7 +409,7 @@ impl Lookups {
     /// cannot help, its reader gets the error.
     fn failed(&self, partition: &Arc<Partition>, turn: u64, error: &Error, now: Instant) {
         let core = &self.core;
-        core.lookup_failed(partition, error);
+        core.reports.lookup_failed(partition, error);
         let backoff = core.cluster.backoff();
         PartitionLookup::of(partition).back_off(now, |failures| backoff.delay(failures));
         if passes(error) || is_about_the_member(error) {
@@ -556,8 +556,8 @@ fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
         && let Some(before) = before
     {
         tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
-        core.observers().emit(|| Event::OffsetReset {
-            group: core.settings.group_name(),
+        core.reports.emit(|group| Event::OffsetReset {
+            group,
             partition: place,
             from: before.to_wire(),
             to: offset.to_wire(),

@@ -30,8 +30,8 @@ pub(crate) fn found(core: &Core, partition: &Arc<Partition>, turn: u64, end: Opt
         }
         Cut::Read(from) => {
             tracing::error!(partition = %place, %from, to = ?end, "the log was truncated below the position: records that were read are gone");
-            core.observers().emit(|| Event::LogTruncated {
-                group: core.settings.group_name(),
+            core.reports.emit(|group| Event::LogTruncated {
+                group,
                 partition: place,
                 from: from.to_wire(),
                 to: end.map(Offset::to_wire),

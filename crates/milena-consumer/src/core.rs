@@ -19,6 +19,8 @@ use crate::lifecycle::Lifecycle;
 use crate::partition::Partition;
 use crate::pausing::Pausing;
 use crate::positions::baseline::Baseline;
+use crate::positions::query::LogQueries;
+use crate::positions::truncation::Truncations;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::wakes::Wakes;
@@ -32,6 +34,10 @@ pub(crate) struct Core {
     pub(crate) connections: Arc<OwnConnections>,
     /// The coordinator of the group. A consumer without a group never asks it.
     pub(crate) coordinator: Coordinator,
+    /// Asks the leaders of partitions about their logs.
+    pub(crate) logs: LogQueries,
+    /// Handles logs that lost records which were read.
+    pub(crate) truncations: Truncations,
     /// Reports events of the consumer to its observers.
     pub(crate) reports: Reports,
     /// The settings as `build` checked them. They never change.
@@ -80,6 +86,13 @@ impl Core {
             openers: Openers::new(cores, unpacker, Arc::clone(&wakes.ready)),
             coordinator: Coordinator::new(cluster.clone(), Arc::clone(&connections), group()),
             connections,
+            logs: LogQueries::new(cluster.clone(), settings.isolation),
+            truncations: Truncations::new(
+                settings.offset_reset,
+                cluster.clone(),
+                Arc::clone(&wakes),
+                reports.clone(),
+            ),
             cluster,
             reports,
             lifecycle: Lifecycle::new(

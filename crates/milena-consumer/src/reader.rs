@@ -188,7 +188,7 @@ macro_rules! reading {
                     crate::start::check_time(time).map_err(|error| error.at(&place))?;
                     questions.push((place, time.to_millis()));
                 }
-                crate::positions::query::for_times(self.core(), questions).await
+                self.core().logs.for_times(questions).await
             }
 
             /// Asks the leader for the start and the end of a partition's log, as this consumer may
@@ -197,7 +197,7 @@ macro_rules! reading {
             /// # Errors
             /// As for [`offsets_for_times`](Self::offsets_for_times).
             pub async fn watermarks(&self, place: &TopicPartition) -> Result<crate::Watermarks> {
-                crate::positions::query::watermarks(self.core(), place).await
+                self.core().logs.watermarks(place).await
             }
 
             /// Returns the pauses of all assigned partitions, with holder, reason and age.

@@ -16,7 +16,6 @@ use super::asked::Asked;
 use super::fetch_set::FetchSet;
 use crate::partition::FetchFrom;
 use crate::passing::code_passes;
-use crate::positions::truncation;
 
 /// Summary of an answer's records.
 pub(super) struct Taken {
@@ -80,7 +79,9 @@ impl Fetcher {
                 }
                 // The leader reports that its log was truncated (unclean leader election).
                 let end = Some(diverging.end_offset);
-                truncation::found(&self.core, &asked.partition, asked.wish.turn, end);
+                self.core
+                    .truncations
+                    .found(&asked.partition, asked.wish.turn, end);
                 continue;
             }
             if entry.records.is_empty() && has_room && self.has_more(entry, asked) {

@@ -29,7 +29,6 @@ use tokio::time::{Instant, sleep_until};
 use crate::assignment::PartitionList;
 use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
-use crate::positions::truncation;
 use asked::Asked;
 use flight::{Departing, fly};
 use node::Node;
@@ -219,7 +218,7 @@ impl Fetcher {
             let topic = look.metadata.topic(&place.topic);
             let known = topic.and_then(|topic| topic.partition(place.partition));
             if partition.meet_topic(topic.and_then(|topic| topic.id)) {
-                truncation::made_again(&self.core, partition);
+                self.core.truncations.made_again(partition);
             }
             if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
                 self.core.wakes.lookup.notify_one();

@@ -16,10 +16,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clash::explain;
 use super::classic_heartbeat;
-use super::handover;
+use super::handover::Handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::group::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
+use crate::group::standing::Standing;
 use crate::group::verdict_watch::VerdictWatch;
 use crate::partition::Partition;
 use crate::passing::passes;
@@ -178,7 +179,7 @@ impl ClassicTask {
                     }
                     Err(error) => return Err(error),
                 },
-                never = lose_when_gone(&core) => match never {},
+                never = lose_when_gone(Handover::of(&core), &core.membership, &core.verdict) => match never {},
             };
             // The refusal ended the membership, or there was none. Other members may own the
             // partitions that this one kept.
@@ -224,8 +225,9 @@ impl ClassicTask {
         let added = assignment.iter().filter(|place| !kept.contains(place));
         let membership = self.member.membership();
         // A listener may take long. A lost membership must not wait for it.
+        let handover = Handover::of(&core);
         let lost = tokio::select! {
-            () = handover::take(&core, added.cloned().collect()) => None,
+            () = handover.take(added.cloned().collect()) => None,
             word = loss(&core.verdict, membership.as_ref()) => Some(word),
         };
         match lost {
@@ -337,7 +339,7 @@ impl ClassicTask {
         let core = Arc::clone(&self.core);
         let membership = self.member.membership();
         let loss = loss(&core.verdict, membership.as_ref());
-        match handover::give_back(&core, partitions, loss).await {
+        match Handover::of(&core).give_back(partitions, loss).await {
             None => Ok(()),
             Some(Pulse::Fail(error)) => Err(error),
             Some(word) => {
@@ -359,7 +361,7 @@ impl ClassicTask {
             };
             self.lost = true;
         }
-        handover::lose(&self.core, &self.core.assignment.partitions()).await;
+        Handover::of(&self.core).lose_all().await;
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same
         // generation, and the verdict would then be taken for its own.
@@ -408,12 +410,16 @@ async fn loss(verdict: &VerdictWatch, membership: Option<&MembershipStamp>) -> P
 ///
 /// An old generation is ignored here, as every rebalance makes the generation of the kept
 /// partitions old.
-async fn lose_when_gone(core: &Core) -> Infallible {
-    core.verdict
-        .next(|of, pulse| pulse.is_end() && core.membership.borrow().as_ref() == Some(of))
+async fn lose_when_gone(
+    handover: Handover<'_>,
+    membership: &Standing,
+    verdict: &VerdictWatch,
+) -> Infallible {
+    verdict
+        .next(|of, pulse| pulse.is_end() && membership.borrow().as_ref() == Some(of))
         .await;
-    handover::lose(core, &core.assignment.partitions()).await;
-    core.membership.send_replace(None);
+    handover.lose_all().await;
+    membership.send_replace(None);
     // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await
 }

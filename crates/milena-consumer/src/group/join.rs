@@ -14,7 +14,7 @@ use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRe
 use tokio::time::Instant;
 
 use super::classic::ClassicTask;
-use super::handover;
+use super::handover::Handover;
 use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
 use super::requests::{millis, text};
 use crate::group::member::NextJoin;
@@ -36,7 +36,7 @@ impl ClassicTask {
         if !self.member.is_next(answer.generation_id) {
             // The generation skipped at least one number. The group rebalanced without this member,
             // so another member may have read the partitions that it kept.
-            handover::lose(&core, &core.assignment.partitions()).await;
+            Handover::of(&core).lose_all().await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
         self.note_id();

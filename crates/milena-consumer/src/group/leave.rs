@@ -2,7 +2,6 @@
 //! once and not only when its session expires.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, Result};
@@ -31,7 +30,7 @@ pub(super) async fn leave(coordinator: &Coordinator, signals: &Signals, settings
     let leaves = signals.on_close.lock().leaves(is_static);
     let group = coordinator.group_name();
     let leaving = async {
-        match signals.coordinated.load(Ordering::Acquire) {
+        match signals.is_coordinated() {
             true if leaves => beat_for_the_last_time(coordinator, instance, &member, LEAVES).await,
             // Epoch -2 tells the coordinator that this static member will come back with the same
             // instance id, so its partitions stay with it until the session ends.

@@ -34,6 +34,7 @@ use tokio::time::sleep;
 
 use crate::core::Core;
 use crate::supervise::GROUP;
+use handover::Handover;
 use leave::leave;
 use protocol::{Chosen, choose};
 use signals::Signals;
@@ -48,7 +49,7 @@ pub(crate) async fn run(core: Arc<Core>) {
     let lived = caught(GROUP, live(&core)).await;
     let Err(error) = lived.flatten() else { return };
     let error = name_instance(core.settings.instance.as_deref(), error);
-    handover::lose(&core, &core.assignment.partitions()).await;
+    Handover::of(&core).lose_all().await;
     core.membership.send_replace(None);
     if error.kind() != ErrorKind::Fenced {
         // The coordinator gave this instance id to another consumer. Leaving now would remove that
@@ -91,7 +92,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         before = Some(chosen);
         let group = core.settings.group_name();
         tracing::info!(group, %error, "the group may use the other protocol: the protocol is chosen again");
-        handover::lose(core, &core.assignment.partitions()).await;
+        Handover::of(core).lose_all().await;
         core.membership.send_replace(None);
         *core.group.known_as.lock() = None;
         attempt += 1;

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::commit::committed::{self, Found, is_about_the_member, is_coordinated};
+use crate::commit::committed::{CommittedOffsets, Found, is_about_the_member};
 use crate::core::Core;
 use crate::group::subscription::Subscription;
 use crate::partition::{Committing, FetchFrom, Partition, PartitionLookup};
@@ -204,7 +204,7 @@ impl Lookups {
                 continue;
             }
             if whom == Whom::Coordinator
-                && is_coordinated(&self.core)
+                && self.core.group.is_coordinated()
                 && self.core.membership.borrow().is_none()
             {
                 // This consumer is not a member now. The next membership brings an assignment of
@@ -510,7 +510,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
     match question {
         Question::Committed(asked) => {
             let places: Vec<_> = asked.iter().map(|(p, _)| p.place().clone()).collect();
-            let answer = committed::committed(core, &places).await;
+            let answer = CommittedOffsets::of(core).fetch(&places).await;
             Reply::Committed(asked, answer)
         }
         Question::Offsets(asked) => {

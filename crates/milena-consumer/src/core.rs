@@ -12,11 +12,11 @@ use crate::assignment::Assignment;
 use crate::commit::commits::Commits;
 use crate::coordinator::Coordinator;
 use crate::counts::Counts;
+use crate::fetch::unpack::Unpacking;
 use crate::group::signals::Signals;
 use crate::group::standing::Standing;
 use crate::group::verdict_watch::VerdictWatch;
 use crate::lifecycle::Lifecycle;
-use crate::partition::Partition;
 use crate::pausing::Pausing;
 use crate::positions::baseline::Baseline;
 use crate::positions::query::LogQueries;
@@ -54,8 +54,8 @@ pub(crate) struct Core {
     pub(crate) lifecycle: Lifecycle,
     /// Commits, and what was committed.
     pub(crate) commits: Commits,
-    /// Opens large compressed batches beside their readers.
-    pub(crate) openers: Arc<Openers<Partition>>,
+    /// Opens batches, and handles those that cannot be read.
+    pub(crate) unpacking: Unpacking,
     /// Requests from the program to the group's task, such as a new subscription.
     pub(crate) group: Signals,
     /// The current membership, written by the group's task. `None` outside the group.
@@ -63,7 +63,7 @@ pub(crate) struct Core {
     /// The latest verdict of the coordinator on a membership. The group's task acts on it.
     pub(crate) verdict: VerdictWatch,
     /// Counts for the report of a run.
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     /// The partitions that existed when the consumer subscribed. Needed for `OffsetReset::Latest`.
     pub(crate) baseline: Mutex<Baseline>,
 }
@@ -77,13 +77,20 @@ impl Core {
         let unpacker = Unpacker::new(checks, largest, Arc::clone(&budget));
         let group = || settings.group.clone();
         let connections = Arc::new(OwnConnections::new(cluster.clone()));
+        let counts = Arc::<Counts>::default();
         let reports = Reports::new(settings.observers.clone(), group());
         let pausing = Pausing::new(reports.clone(), Arc::clone(&wakes));
         Arc::new(Self {
             assignment: Assignment::new(group(), pausing.clone(), Arc::clone(&wakes)),
             pausing,
             budget,
-            openers: Openers::new(cores, unpacker, Arc::clone(&wakes.ready)),
+            unpacking: Unpacking::new(
+                Openers::new(cores, unpacker, Arc::clone(&wakes.ready)),
+                settings.on_corrupt,
+                cluster.backoff(),
+                Arc::clone(&counts),
+                reports.clone(),
+            ),
             coordinator: Coordinator::new(cluster.clone(), Arc::clone(&connections), group()),
             connections,
             logs: LogQueries::new(cluster.clone(), settings.isolation),
@@ -106,7 +113,7 @@ impl Core {
             commits: Commits::new(),
             membership: Standing::new(),
             verdict: VerdictWatch::new(),
-            counts: Counts::default(),
+            counts,
             baseline: Mutex::default(),
         })
     }

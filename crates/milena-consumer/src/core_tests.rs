@@ -7,7 +7,7 @@ use milena_core::{Gauge, Observers, TopicPartition};
 
 use super::*;
 use crate::assignment::Lanes;
-use crate::partition::FetchFrom;
+use crate::partition::{FetchFrom, Partition};
 
 /// Counts how often the lanes of each partition are started.
 #[derive(Default)]

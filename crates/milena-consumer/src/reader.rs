@@ -166,7 +166,7 @@ macro_rules! reading {
             /// the background.
             #[must_use]
             pub fn lag(&self) -> std::collections::BTreeMap<TopicPartition, crate::Lag> {
-                crate::lag::read(self.core())
+                crate::lag::read(&self.core().assignment, self.core().settings.now())
             }
 
             /// Asks the leaders for the first offset of each partition whose record is not older
@@ -210,7 +210,7 @@ macro_rules! reading {
             /// oldest unsettled record, and pauses.
             #[must_use]
             pub fn gauges(&self) -> Arc<dyn milena_core::Gauges> {
-                gauges::gauges(&self.engine.core)
+                gauges::of(Arc::downgrade(&self.engine.core))
             }
         }
     };

@@ -10,7 +10,6 @@ use milena_protocol::messages::OffsetCommitResponse;
 
 use super::commits::Commits;
 use crate::coordinator::Coordinator;
-use crate::core::Core;
 use crate::group::member::{MembershipStamp, Pulse, pulse};
 use crate::group::verdict_watch::VerdictWatch;
 use crate::lifecycle::Lifecycle;
@@ -47,13 +46,18 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Returns the parts of this consumer.
-    pub(super) fn of(core: &'a Core) -> Self {
+    /// Returns the reading of answers into these parts.
+    pub(super) fn new(
+        commits: &'a Commits,
+        coordinator: &'a Coordinator,
+        verdict: &'a VerdictWatch,
+        lifecycle: &'a Lifecycle,
+    ) -> Self {
         Self {
-            commits: &core.commits,
-            coordinator: &core.coordinator,
-            verdict: &core.verdict,
-            lifecycle: &core.lifecycle,
+            commits,
+            coordinator,
+            verdict,
+            lifecycle,
         }
     }
 

@@ -8,7 +8,7 @@ use milena_core::{ErrorCode, Result, TopicPartition};
 use milena_pool::Cluster;
 use tokio::time::{Instant, sleep};
 
-use super::answer::Entry;
+use super::answer::{Answers, Entry};
 use super::commits::Commits;
 use super::sending::Sending;
 use super::turn::Turn;
@@ -34,11 +34,14 @@ pub(crate) struct Committer<'a> {
 impl<'a> Committer<'a> {
     /// Returns the parts of this consumer.
     pub(crate) fn of(core: &'a Core) -> Self {
+        let (commits, coordinator) = (&core.commits, &core.coordinator);
+        let answers = Answers::new(commits, coordinator, &core.verdict, &core.lifecycle);
+        let (reports, settings) = (&core.reports, &core.settings);
         Self {
             cluster: &core.cluster,
-            commits: &core.commits,
+            commits,
             membership: &core.membership,
-            sending: Sending::of(core),
+            sending: Sending::new(coordinator, answers, reports, &core.counts, settings),
             group: core.settings.group_name(),
         }
     }

@@ -14,7 +14,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::answer::{Answers, Entry};
 use crate::coordinator::Coordinator;
-use crate::core::Core;
 use crate::counts::Counts;
 use crate::group::member::MembershipStamp;
 use crate::passing::passes;
@@ -48,14 +47,20 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// Returns the parts of this consumer.
-    pub(super) fn of(core: &'a Core) -> Self {
+    /// Returns the sending of commits by these parts.
+    pub(super) fn new(
+        coordinator: &'a Coordinator,
+        answers: Answers<'a>,
+        reports: &'a Reports,
+        counts: &'a Counts,
+        settings: &'a Settings,
+    ) -> Self {
         Self {
-            coordinator: &core.coordinator,
-            answers: Answers::of(core),
-            reports: &core.reports,
-            counts: &core.counts,
-            settings: &core.settings,
+            coordinator,
+            answers,
+            reports,
+            counts,
+            settings,
         }
     }
 

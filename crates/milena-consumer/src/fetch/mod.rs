@@ -38,7 +38,14 @@ use waiting::Waiting;
 /// Fetches until the future is dropped or the cluster handle is closed.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
-    let mut fetcher = Fetcher::new(Arc::clone(&core));
+    let mut fetcher = Fetcher {
+        core: Arc::clone(&core),
+        nodes: HashMap::new(),
+        flying: FuturesUnordered::new(),
+        waiting: Waiting::default(),
+        known: None,
+        copied: None,
+    };
     loop {
         let wake_at = fetcher.start(Instant::now());
         tokio::select! {
@@ -109,17 +116,6 @@ struct Look {
 }
 
 impl Fetcher {
-    fn new(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            nodes: HashMap::new(),
-            flying: FuturesUnordered::new(),
-            waiting: Waiting::default(),
-            known: None,
-            copied: None,
-        }
-    }
-
     /// Sends a fetch to each broker that has none in flight and that there are partitions to ask
     /// for. Returns the latest time of the next call.
     ///
@@ -444,6 +440,7 @@ impl Fetcher {
             Ok(Ok(taken.last))
         });
         let core = Arc::clone(&self.core);
+        let backoff = core.cluster.backoff();
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -459,7 +456,8 @@ impl Fetcher {
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
-                    node.failed(&core, id, &error, now);
+                    node.failed(id, &error, now, backoff);
+                    core.reports.fetch_failed(id, None, &error);
                 }
             }
             Err(error) => {
@@ -469,8 +467,11 @@ impl Fetcher {
                     each.partition.back_to_leader(now);
                 }
                 core.cluster.request_refresh();
-                node.failed(&core, id, &error, now);
-                node.suspect(&core, &error, now);
+                node.failed(id, &error, now, backoff);
+                core.reports.fetch_failed(id, None, &error);
+                if let Some(suspect) = node.suspect(&error, now, backoff) {
+                    suspect.tell(&core.reports, &core.wakes);
+                }
             }
         }
         node.session = session;

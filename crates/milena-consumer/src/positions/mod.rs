@@ -29,8 +29,9 @@ use crate::core::Core;
 use crate::group::subscription::Subscription;
 use crate::partition::{Committing, FetchFrom, Partition, PartitionLookup};
 use crate::passing::passes;
+use crate::settings::Settings;
 use baseline::Baseline;
-use query::{EpochEnd, Listed};
+use query::{EpochEnd, Listed, LogQueries};
 
 /// Looks up positions as partitions need them, until the future is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
@@ -216,7 +217,13 @@ impl Lookups {
             let core = Arc::clone(&self.core);
             self.flying.push(Box::pin(async move {
                 let asked_at = Instant::now();
-                let answer = ask(&core, whom, question).await;
+                let answer = ask(
+                    &CommittedOffsets::of(&core),
+                    &core.logs,
+                    &core.settings,
+                    (whom, question),
+                )
+                .await;
                 EndedQuestion {
                     whom,
                     asked_at,
@@ -502,7 +509,12 @@ fn push(
 }
 
 /// Sends a question and waits for its answer.
-async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
+async fn ask(
+    committed: &CommittedOffsets<'_>,
+    logs: &LogQueries,
+    settings: &Settings,
+    (whom, question): (Whom, Question),
+) -> Reply {
     let node = match whom {
         Whom::Coordinator => None,
         Whom::Offsets(node) | Whom::Epochs(node) | Whom::Ends(node) => Some(node),
@@ -510,16 +522,16 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
     match question {
         Question::Committed(asked) => {
             let places: Vec<_> = asked.iter().map(|(p, _)| p.place().clone()).collect();
-            let answer = CommittedOffsets::of(core).fetch(&places).await;
+            let answer = committed.fetch(&places).await;
             Reply::Committed(asked, answer)
         }
         Question::Offsets(asked) => {
-            let now = core.settings.now();
+            let now = settings.now();
             let questions: Vec<_> = asked
                 .iter()
                 .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)))
                 .collect();
-            let answer = core.logs.ask_offsets(node, &questions).await;
+            let answer = logs.ask_offsets(node, &questions).await;
             Reply::Offsets(asked, answer)
         }
         Question::Epochs(asked) => {
@@ -527,7 +539,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
                 .iter()
                 .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch))
                 .collect();
-            let answer = core.logs.ask_epochs(node, &questions).await;
+            let answer = logs.ask_epochs(node, &questions).await;
             Reply::Epochs(asked, answer)
         }
         Question::Ends(asked) => {
@@ -535,7 +547,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
                 .iter()
                 .map(|(partition, _)| (partition.place().clone(), query::LATEST))
                 .collect();
-            let answer = core.logs.ask_offsets(node, &questions).await;
+            let answer = logs.ask_offsets(node, &questions).await;
             Reply::Ends(asked, answer)
         }
     }

@@ -9,7 +9,7 @@ use milena_lanes::{
 };
 
 use crate::core::Core;
-use crate::partition::{Delivery, Partition, Reading};
+use crate::partition::{Delivery, DueRecord, Partition, Reading};
 use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.
@@ -211,10 +211,14 @@ impl Reader for PartitionReader {
                     continue;
                 }
             };
-            let (epoch, now, window) = (opened.epoch(), turn.now(), self.window);
-            let (turn, offset, time) = (opened.turn, record.offset, record.timestamp);
-            let partition = &self.partition;
-            match partition.deliver(turn, offset, epoch, time, now, window) {
+            let (now, window) = (turn.now(), self.window);
+            let due = DueRecord {
+                offset: record.offset,
+                epoch: opened.epoch(),
+                timestamp: record.timestamp,
+                since: now,
+            };
+            match self.partition.deliver(opened.turn, due, window) {
                 Delivery::Ticket(ticket) => return Next::Record(record, ticket, now),
                 // A seek or a revocation has made the batch stale.
                 Delivery::Over => self.open = None,

@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::assignment::PartitionList;
 use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
+use answer::Frame;
 use asked::Asked;
 use flight::{Departing, fly};
 use node::Node;
@@ -425,7 +426,7 @@ impl Fetcher {
             let Some(node) = self.nodes.get(&id) else {
                 return Ok(Ok(None));
             };
-            let taken = self.take(body, &answer, &node.fetch_set, max_bytes, now);
+            let taken = self.take(Frame::new(body, max_bytes), &answer, &node.fetch_set, now);
             self.core.reports.emit(|group| Event::Fetched {
                 group,
                 node: id,

@@ -69,6 +69,7 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// Returns the state of a consumer that has not started.
     pub(crate) fn new(cluster: Cluster, settings: Settings) -> Arc<Self> {
         let wakes = Arc::new(Wakes::default());
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -96,7 +97,7 @@ impl Core {
             logs: LogQueries::new(cluster.clone(), settings.isolation),
             truncations: Truncations::new(
                 settings.offset_reset,
-                cluster.clone(),
+                cluster.backoff(),
                 Arc::clone(&wakes),
                 reports.clone(),
             ),

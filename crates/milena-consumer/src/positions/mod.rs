@@ -221,7 +221,8 @@ impl Lookups {
                     &CommittedOffsets::of(&core),
                     &core.logs,
                     &core.settings,
-                    (whom, question),
+                    whom,
+                    question,
                 )
                 .await;
                 EndedQuestion {
@@ -443,8 +444,8 @@ impl Lookups {
 
     /// Applies `auto.offset.reset` to a partition without a committed offset.
     fn begin(&self, partition: &Partition, turn: u64) {
-        // `latest` leaves out records from before the consumer subscribed. All records of a partition
-        // that appeared later are newer than that.
+        // `latest` leaves out records from before the consumer subscribed. All records of a
+        // partition that appeared later are newer than that.
         let reset = match self.core.settings.offset_reset {
             OffsetReset::Latest if self.is_new(partition.place()) => {
                 tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
@@ -465,7 +466,8 @@ impl Lookups {
         }
     }
 
-    /// Sets the position to an offset that was looked up in the log. Reports a reset, if this was one.
+    /// Sets the position to an offset that was looked up in the log. Reports a reset, if this was
+    /// one.
     fn begin_at(&self, partition: &Partition, turn: u64, offset: Offset) {
         let place = partition.place();
         let before = PartitionLookup::of(partition).reset_from();
@@ -513,7 +515,8 @@ async fn ask(
     committed: &CommittedOffsets<'_>,
     logs: &LogQueries,
     settings: &Settings,
-    (whom, question): (Whom, Question),
+    whom: Whom,
+    question: Question,
 ) -> Reply {
     let node = match whom {
         Whom::Coordinator => None,

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use milena_core::{Error, ErrorKind, Event, Offset, OffsetReset};
-use milena_pool::Cluster;
+use milena_core::{Backoff, Error, ErrorKind, Event, Offset, OffsetReset};
 use tokio::time::Instant;
 
 use crate::partition::{Cut, FetchFrom, Partition};
@@ -15,8 +14,8 @@ use crate::wakes::Wakes;
 pub(crate) struct Truncations {
     /// `auto.offset.reset`.
     policy: OffsetReset,
-    /// The cluster, for the backoff before a position is looked up again.
-    cluster: Cluster,
+    /// The backoff before a position is looked up again.
+    backoff: Backoff,
     /// Woken when a position changed, and when a reader gets an error.
     wakes: Arc<Wakes>,
     /// Reports records that were read and are gone.
@@ -27,32 +26,31 @@ impl Truncations {
     /// Returns the handling of truncated logs by this policy.
     pub(crate) fn new(
         policy: OffsetReset,
-        cluster: Cluster,
+        backoff: Backoff,
         wakes: Arc<Wakes>,
         reports: Reports,
     ) -> Self {
         Self {
             policy,
-            cluster,
+            backoff,
             wakes,
             reports,
         }
     }
 
-    /// Handles a log that was truncated. `end` is the offset at which it diverges from the records that
-    /// were read. `None` if the broker could not tell.
+    /// Handles a log that was truncated. `end` is the offset at which it diverges from the records
+    /// that were read. `None` if the broker could not tell.
     pub(crate) fn found(&self, partition: &Arc<Partition>, turn: u64, end: Option<Offset>) {
         let policy = self.policy;
         let to = match (policy, end) {
-            // Like Kafka's clients, continues at the first offset that differs, whatever the policy is
-            // except `none`.
+            // Like Kafka's clients, continues at the first offset that differs, whatever the policy
+            // is except `none`.
             (OffsetReset::None, _) => FetchFrom::Lookup(OffsetReset::None),
             (_, Some(end)) => FetchFrom::At(end),
             (policy, None) => FetchFrom::Lookup(policy),
         };
         let place = partition.place();
-        let backoff = self.cluster.backoff();
-        let quiet = |times| Instant::now() + backoff.delay(times);
+        let quiet = |times| Instant::now() + self.backoff.delay(times);
         match partition.cut(turn, end, to, quiet) {
             Cut::Overtaken => return,
             Cut::Unread => {
@@ -78,11 +76,11 @@ impl Truncations {
         self.wakes.wake();
     }
 
-    /// Handles a topic that was deleted and created again under its name. A position in the old topic
-    /// means nothing in the new one, so it counts as out of range.
+    /// Handles a topic that was deleted and created again under its name. A position in the old
+    /// topic means nothing in the new one, so it counts as out of range.
     pub(crate) fn made_again(&self, partition: &Arc<Partition>) {
-        // `latest` leaves out records from before the consumer subscribed. All records of the new topic
-        // are newer than that.
+        // `latest` leaves out records from before the consumer subscribed. All records of the new
+        // topic are newer than that.
         let policy = match self.policy {
             OffsetReset::Latest => OffsetReset::Earliest,
             policy => policy,

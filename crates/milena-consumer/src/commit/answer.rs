@@ -61,7 +61,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// Records the offsets that were committed, and sorts the others by the reason of their refusal.
+    /// Records the offsets that were committed, and sorts the others by the reason of their
+    /// refusal.
     pub(super) fn read(
         &self,
         membership: &MembershipStamp,
@@ -114,8 +115,8 @@ impl<'a> Answers<'a> {
                     if let Pulse::Unsure { relocate: true } = word {
                         self.coordinator.forget();
                     }
-                    // A heartbeat reports a rebalance. A commit between a join and its sync gets this
-                    // code too, which says nothing about the new generation.
+                    // A heartbeat reports a rebalance. A commit between a join and its sync gets
+                    // this code too, which says nothing about the new generation.
                     if !matches!(word, Pulse::Rebalance) {
                         self.verdict.record(membership, word);
                     }

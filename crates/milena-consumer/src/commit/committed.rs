@@ -55,8 +55,8 @@ impl<'a> CommittedOffsets<'a> {
 
     /// Asks the coordinator for the committed offset of each of `places`.
     ///
-    /// Under the consumer protocol the request names the member and its epoch. A member that was fenced
-    /// meanwhile must not start at offsets that other members have moved on from (KIP-848).
+    /// Under the consumer protocol the request names the member and its epoch. A member that was
+    /// fenced meanwhile must not start at offsets that other members have moved on from (KIP-848).
     ///
     /// # Errors
     /// The refusal of the whole request, or the reason why there was no answer.
@@ -82,8 +82,8 @@ impl<'a> CommittedOffsets<'a> {
         }
     }
 
-    /// Sends one OffsetFetch request, and passes what the answer says about the membership on to the
-    /// group's task.
+    /// Sends one OffsetFetch request, and passes what the answer says about the membership on to
+    /// the group's task.
     async fn ask(
         &self,
         places: &[TopicPartition],
@@ -93,8 +93,8 @@ impl<'a> CommittedOffsets<'a> {
         let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
         let group = self.coordinator.group_name();
         let request = committed_request(group, asking, places, version);
-        // Heartbeats share this connection and wait behind the request, so it must give up well within
-        // the session.
+        // Heartbeats share this connection and wait behind the request, so it must give up well
+        // within the session.
         let limit = (self.session_timeout / 3).min(connection.request_timeout());
         let answer = connection.call_version(&request, version, limit).await;
         let answer = answer.inspect_err(|_| self.coordinator.forget())?;

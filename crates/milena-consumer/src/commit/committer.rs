@@ -72,8 +72,8 @@ impl<'a> Committer<'a> {
         self.commit_these(offsets, effort).await
     }
 
-    /// Commits these offsets. They are taken when this commit's turn begins, and an offset that a later
-    /// one or a seek has replaced by then is left out.
+    /// Commits these offsets. They are taken when this commit's turn begins, and an offset that a
+    /// later one or a seek has replaced by then is left out.
     ///
     /// Every offset that can be committed is, even if others fail.
     ///
@@ -97,7 +97,8 @@ impl<'a> Committer<'a> {
                 return worst.map_or(Ok(()), Err);
             }
             left = told.refused_for_now;
-            // Release the turn during the wait, so that other commits do not wait for these partitions.
+            // Release the turn during the wait, so that other commits do not wait for these
+            // partitions.
             drop(turn);
             for (partition, offset) in &left {
                 self.cluster.request_refresh();
@@ -121,8 +122,8 @@ impl<'a> Committer<'a> {
         }
     }
 
-    /// Commits the offsets that were queued for the commit task, and reports the result to the callers
-    /// that queued them.
+    /// Commits the offsets that were queued for the commit task, and reports the result to the
+    /// callers that queued them.
     pub(crate) async fn flush(&self) {
         if let Some(mut round) = self.commits.later().take() {
             let offsets = std::mem::take(&mut round.offsets);

@@ -114,7 +114,8 @@ impl<'a> Sending<'a> {
                 break;
             }
             sleep(wait).await;
-            // Partitions may be released during the wait. Their offsets are the next owner's to commit.
+            // Partitions may be released during the wait. Their offsets are the next owner's to
+            // commit.
             left.retain(|(partition, _)| !partition.is_fenced());
             if left.is_empty() {
                 told.error = Some(error);
@@ -138,8 +139,8 @@ impl<'a> Sending<'a> {
         request: &OffsetCommitRequest,
     ) -> Result<OffsetCommitResponse> {
         let connection = self.coordinator.connection(Role::Heartbeat).await?;
-        // A commit without an answer ends the connection, and heartbeats on it wait for that. It must
-        // give up well before the session ends.
+        // A commit without an answer ends the connection, and heartbeats on it wait for that. It
+        // must give up well before the session ends.
         let limit = self.settings.session_timeout / 3;
         let limit = limit.min(connection.request_timeout());
         let answer = connection.call_with(request, limit).await;

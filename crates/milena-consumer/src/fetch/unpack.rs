@@ -51,12 +51,13 @@ impl Unpacking {
 
     /// Returns the next batch of `partition`, if one is there, checked and decompressed.
     ///
-    /// `runtime` is the one of the consumer's tasks. Never waits. A later call returns a batch that an opener is decompressing now. The partition's
-    /// and the consumer's readers are woken once it is ready.
+    /// `runtime` is the one of the consumer's tasks. Never waits. A later call returns a batch that
+    /// an opener is decompressing now. The partition's and the consumer's readers are woken once it
+    /// is ready.
     ///
     /// # Errors
-    /// The fault of the batch, with its topic, partition and offset. The batch is fetched again after a
-    /// wait.
+    /// The fault of the batch, with its topic, partition and offset. The batch is fetched again
+    /// after a wait.
     pub(crate) fn open(
         &self,
         runtime: Option<&Handle>,
@@ -92,8 +93,8 @@ impl Unpacking {
         }
     }
 
-    /// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end` is
-    /// the end of the batch, as far as it is known.
+    /// Skips a batch that cannot be read, or returns its error, as the corrupt policy says. `end`
+    /// is the end of the batch, as far as it is known.
     ///
     /// # Errors
     /// The error of the batch, if the policy does not skip it.

@@ -102,8 +102,8 @@ impl<'a> Handover<'a> {
     /// - commit if auto commit is on, call the listener, and send the commits that are still queued
     /// - report the event, fence the partitions and release them
     ///
-    /// `loss` resolves when the membership is known to be lost. Nothing is committed from then on, and
-    /// its value is returned.
+    /// `loss` resolves when the membership is known to be lost. Nothing is committed from then on,
+    /// and its value is returned.
     pub(crate) async fn give_back(
         &self,
         partitions: &[Arc<Partition>],
@@ -137,8 +137,8 @@ impl<'a> Handover<'a> {
                 self.hear("revoked", async { listener.revoked(&places).await })
                     .await;
             }
-            // This member still owns the partitions until they are released, so send the commits that
-            // are queued in the background now.
+            // This member still owns the partitions until they are released, so send the commits
+            // that are queued in the background now.
             self.committer.flush().await;
         };
         tokio::select! {
@@ -173,8 +173,8 @@ impl<'a> Handover<'a> {
         }
     }
 
-    /// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call panicked,
-    /// which ends the consumer.
+    /// Awaits a call of `method`, at most for the drain timeout. Returns `false` if the call
+    /// panicked, which ends the consumer.
     async fn hear(&self, method: &str, call: impl Future<Output = ()>) -> bool {
         let limit = self.settings.drain_timeout;
         let what = format!("the rebalance listener's `{method}`");

@@ -261,8 +261,8 @@ impl Partition {
         self.state.lock().backoffs.quiet_until()
     }
 
-    /// Takes the batches that a fetch returned. Returns false if a seek, a reset or a revocation came
-    /// first.
+    /// Takes the batches that a fetch returned. Returns false if a seek, a reset or a revocation
+    /// came first.
     pub(crate) fn fetched(&self, turn: u64, fetched: FetchedChunk) -> bool {
         let mut state = self.state.lock();
         let taken = !self.is_fenced() && state.fetched(turn, fetched);

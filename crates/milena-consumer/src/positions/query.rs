@@ -138,7 +138,8 @@ impl LogQueries {
         }
     }
 
-    /// Asks each leader once for offsets. The result has an entry for each partition in `questions`.
+    /// Asks each leader once for offsets. The result has an entry for each partition in
+    /// `questions`.
     pub(crate) async fn list_offsets(
         &self,
         questions: Vec<TimeQuestion>,
@@ -240,8 +241,9 @@ impl LogQueries {
         Ok(found)
     }
 
-    /// Asks all leaders at the same time. The result has an entry for each partition in `questions`. It
-    /// is an error with the text `left_out` if a leader's answer does not mention the partition.
+    /// Asks all leaders at the same time. The result has an entry for each partition in
+    /// `questions`. It is an error with the text `left_out` if a leader's answer does not mention
+    /// the partition.
     async fn ask_leaders<Q, A, F>(
         &self,
         questions: Vec<(TopicPartition, Q)>,
@@ -281,7 +283,8 @@ impl LogQueries {
         found
     }
 
-    /// Groups questions by the leader of their partition. Also returns the partitions without a leader.
+    /// Groups questions by the leader of their partition. Also returns the partitions without a
+    /// leader.
     fn by_leader<Q>(
         &self,
         questions: Vec<Q>,

@@ -34,11 +34,11 @@ pub(crate) struct Core {
     pub(crate) connections: Arc<OwnConnections>,
     /// The coordinator of the group. A consumer without a group never asks it.
     pub(crate) coordinator: Coordinator,
-    /// Asks the leaders of partitions about their logs.
+    /// The questions to the leaders of partitions about their logs.
     pub(crate) logs: LogQueries,
-    /// Handles logs that lost records which were read.
+    /// The handling of logs that lost records which were read.
     pub(crate) truncations: Truncations,
-    /// Reports events of the consumer to its observers.
+    /// The reports of events to the observers.
     pub(crate) reports: Reports,
     /// The settings as `build` checked them. They never change.
     pub(crate) settings: Settings,
@@ -54,7 +54,7 @@ pub(crate) struct Core {
     pub(crate) lifecycle: Lifecycle,
     /// Commits, and what was committed.
     pub(crate) commits: Commits,
-    /// Opens batches, and handles those that cannot be read.
+    /// The opening of batches, also of those that cannot be read.
     pub(crate) unpacking: Unpacking,
     /// Requests from the program to the group's task, such as a new subscription.
     pub(crate) group: Signals,

@@ -12,7 +12,7 @@ use crate::wakes::Wakes;
 /// Pauses and resumes the partitions of one consumer.
 #[derive(Clone)]
 pub(crate) struct Pausing {
-    /// Reports each pause and resumption.
+    /// The reports of each pause and resumption.
     reports: Reports,
     /// Woken when a holder lets go.
     wakes: Arc<Wakes>,

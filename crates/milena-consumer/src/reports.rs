@@ -11,7 +11,7 @@ use crate::partition::Partition;
 /// observers.
 #[derive(Clone)]
 pub(crate) struct Reports {
-    /// Hear of each event.
+    /// The observers of each event.
     observers: Observers,
     /// The name of the group. `None` without a group, which events show as an empty name.
     group: Option<Arc<str>>,

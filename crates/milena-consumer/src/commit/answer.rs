@@ -35,13 +35,13 @@ pub(super) struct CommitAnswer {
 /// The parts of a consumer that the answer to a commit concerns.
 #[derive(Clone, Copy)]
 pub(super) struct Answers<'a> {
-    /// Notes the offsets that were committed.
+    /// The record of the offsets that were committed.
     commits: &'a Commits,
-    /// Forgotten if the answer says that another broker coordinates the group.
+    /// The coordinator. Forgotten if the answer says that another broker coordinates the group.
     coordinator: &'a Coordinator,
-    /// Takes the verdict on the membership, for the group's task.
+    /// The verdict on the membership, for the group's task. Written here.
     verdict: &'a VerdictWatch,
-    /// Ended if no commit can ever succeed.
+    /// The end of the consumer. Reached if no commit can ever succeed.
     lifecycle: &'a Lifecycle,
 }
 

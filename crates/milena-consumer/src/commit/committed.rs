@@ -33,9 +33,9 @@ pub(crate) struct CommittedOffsets<'a> {
     coordinator: &'a Coordinator,
     /// The membership that a question names under the consumer protocol.
     membership: &'a Standing,
-    /// Takes the coordinator's verdict on the membership, for the group's task.
+    /// The coordinator's verdict on the membership, for the group's task. Written here.
     verdict: &'a VerdictWatch,
-    /// Tells if the group uses the consumer protocol.
+    /// The signals of the group, which tell if it uses the consumer protocol.
     signals: &'a Signals,
     /// `session.timeout.ms`, which bounds the wait for an answer.
     session_timeout: Duration,

@@ -25,7 +25,7 @@ pub(crate) struct Committer<'a> {
     commits: &'a Commits,
     /// The membership under which a commit is sent.
     membership: &'a Standing,
-    /// Sends the requests.
+    /// The sending of the requests.
     sending: Sending<'a>,
     /// The name of the group, for the log.
     group: &'a str,

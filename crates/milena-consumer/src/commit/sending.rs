@@ -36,11 +36,11 @@ pub(super) struct CommitResult {
 pub(super) struct Sending<'a> {
     /// The coordinator to send them to. Forgotten if it does not answer.
     coordinator: &'a Coordinator,
-    /// Reads the answers.
+    /// The reading of the answers.
     answers: Answers<'a>,
-    /// Reports each commit.
+    /// The reports of each commit.
     reports: &'a Reports,
-    /// Counts each commit.
+    /// The number of commits, which each one raises.
     counts: &'a Counts,
     /// The session timeout, the text of all commits and the identity of the member.
     settings: &'a Settings,

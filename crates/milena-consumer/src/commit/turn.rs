@@ -18,7 +18,7 @@ use crate::group::standing::Standing;
 pub(super) struct Turn<'a> {
     /// Keeps other commits out until it is dropped.
     _permit: SemaphorePermit<'a>,
-    /// Sends the requests.
+    /// The sending of the requests.
     sending: Sending<'a>,
     /// Reports newer memberships of this consumer.
     memberships: watch::Receiver<Option<MembershipStamp>>,

@@ -12,17 +12,17 @@ use crate::counts::Counts;
 use crate::partition::{Given, Partition, Reading};
 use crate::reports::Reports;
 
-/// Opens the batches of one consumer.
+/// The opening of the batches of one consumer.
 pub(crate) struct Unpacking {
-    /// Opens large compressed batches beside their readers.
+    /// Tasks that open large compressed batches beside their readers.
     openers: Arc<Openers<Partition>>,
     /// The policy for batches that cannot be read.
     on_corrupt: CorruptPolicy,
     /// The backoff before such a batch is fetched again.
     backoff: Backoff,
-    /// Counts batches that are skipped.
+    /// The number of skipped batches, which each one raises.
     counts: Arc<Counts>,
-    /// Reports them.
+    /// The reports of skipped batches.
     reports: Reports,
 }
 

@@ -46,9 +46,9 @@ pub(crate) async fn run(core: Arc<Core>) {
 struct ClassicBeats<'a> {
     /// The coordinator to send them to. Forgotten if it does not answer.
     coordinator: &'a Coordinator,
-    /// Takes the coordinator's verdict on the membership, for the group's task.
+    /// The coordinator's verdict on the membership, for the group's task. Written here.
     verdict: &'a VerdictWatch,
-    /// Reports each heartbeat.
+    /// The reports of each heartbeat.
     reports: &'a Reports,
     /// The interval and the session timeout, and the identity of the member.
     settings: &'a Settings,

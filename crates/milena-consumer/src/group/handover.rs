@@ -28,17 +28,17 @@ pub(crate) struct Handover<'a> {
     cluster: &'a Cluster,
     /// The assigned partitions.
     assignment: &'a Assignment,
-    /// Holds new partitions until the listener has returned.
+    /// The pauses that hold new partitions until the listener has returned.
     pausing: &'a Pausing,
     /// The membership, whose generation reports name.
     membership: &'a Standing,
-    /// Tells if offsets are committed before partitions are given back.
+    /// The commits, which tell if offsets are committed before partitions are given back.
     commits: &'a Commits,
-    /// Commits them.
+    /// The committing of these offsets.
     committer: Committer<'a>,
-    /// Reports each step of a rebalance.
+    /// The reports of each step of a rebalance.
     reports: &'a Reports,
-    /// Ended if the listener panics.
+    /// The end of the consumer. Reached if the listener panics.
     lifecycle: &'a Lifecycle,
     /// The listener and the drain timeout.
     settings: &'a Settings,

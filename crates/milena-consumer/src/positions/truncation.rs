@@ -16,9 +16,9 @@ pub(crate) struct Truncations {
     policy: OffsetReset,
     /// The backoff before a position is looked up again.
     backoff: Backoff,
-    /// Woken when a position changed, and when a reader gets an error.
+    /// The signals to the tasks, for a position that changed or a reader that gets an error.
     wakes: Arc<Wakes>,
-    /// Reports records that were read and are gone.
+    /// The reports of records that were read and are gone.
     reports: Reports,
 }
 
